@@ -98,6 +98,15 @@ def test_a_first_oauth_certificate_reaches_partners_on_the_day():
     assert entra < assign < order.index("oauth-partners-at-once")
 
 
+@pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
+def test_the_certificates_console_is_the_long_way_for_oauth(product):
+    """Replication is the short way; copying in the console is documented too, so nothing forbids it."""
+    text = on("ee01", product)["assign-oauth"].text
+    short, long = text.index("Replication takes the certificate"), text.index("console: copy")
+    assert short < long
+    assert "mistake" not in text
+
+
 def test_a_new_simple_url_host_is_published_on_front_ends_and_directors():
     """Enable-CsComputer is named there, and nowhere else."""
     assert "Enable-CsComputer" in on("ee01")["enable-computer"].text

@@ -9,17 +9,20 @@ from deploy.walk import (
     all_lines,
     assignments,
     in_order,
+    old,
     packages_of,
     stale,
     stopped,
     unfolded,
+    use_of,
     world_of,
     wrongs,
 )
 from powershell_kit import needs_pwsh
-from topologies import edge, front_end, row, topology
+from topologies import edge, front_end, plan, row, topology
 
 from lyncnb.deploy.steps import procedure_of
+from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 
@@ -33,8 +36,8 @@ POOL = (front_end(1), front_end(2), front_end(3))
 def begun(walk, *rows, product="lync2013", in_use=True, **changes):
     """Begin with servers of a table, new or in use, and give their steps."""
     rules = load_rules(product)
-    plan = plan_certificates(topology(*rows), rules)
-    steps = procedure_of(packages_of(plan, OLD_END if in_use else None), rules, now=NOON)
+    planned = plan_certificates(topology(*rows), rules)
+    steps = procedure_of(packages_of(planned, OLD_END if in_use else None), rules, now=NOON)
     walk.begin(world_of(steps, in_use=in_use) | changes, steps)
     return steps
 
@@ -214,6 +217,27 @@ def test_an_external_certificate_alone_restarts_the_edge_services(walk, product)
     assert len(calls(run, "Stop-CsWindowsService")) == 1
     assert calls(run, "Start-CsWindowsService")
     assert stale(walk.world()) == []
+
+
+def test_av_authentication_rolls_over_on_a_certificate_of_its_own(walk):
+    """The other external usages change at once; A/V keeps its certificate until the date, then has its own."""
+    planned = plan(edge(1), edge(2), options=PlanOptions(separate_av_certificate=True))
+    steps = procedure_of(packages_of(planned, OLD_END), load_rules("lync2013"), now=NOON)
+    walk.begin(world_of(steps, in_use=True), steps)
+    page = steps.servers[0]
+    of_usage = {usage: package for package in page.packages for usage in package.usages}
+    apart, together = of_usage["AudioVideoAuthentication"], of_usage["AccessEdgeExternal"]
+    assert apart.usages == ("AudioVideoAuthentication",)
+    assert of_usage["DataEdgeExternal"] == together != apart
+    for edge_page in steps.servers:
+        assert walk.run(edge_page, *SWITCHES)["code"] == 0
+    world = walk.world()
+    used = use_of(world, page.server, "AudioVideoAuthentication")
+    assert (used["current"], used["next"]) == (old(apart), apart.thumbprint)
+    assert use_of(world, page.server, "AccessEdgeExternal")["current"] == together.thumbprint
+    walk.pass_time(OLD_END)
+    assert wrongs(steps, walk.world()) == []
+    assert walk.run(page, "Verify")["code"] == 0
 
 
 # ---- Mediation Servers
