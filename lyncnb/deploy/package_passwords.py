@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..base import files
+from ..base.json_text import parse_json
 from ..errors import BundleError, PassphraseError
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
@@ -117,7 +118,7 @@ class PasswordList:
         except BundleError as error:
             raise BundleError(error.message, hint=_DAMAGED) from None
         try:
-            document = json.loads(data)
+            document = parse_json(data)
             if document["format"] != _FORMAT:
                 raise ValueError(document["format"])
             self._passwords = {k: Secret(v) for k, v in document["passwords"].items()}

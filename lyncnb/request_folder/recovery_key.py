@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ..base import files
 from ..base.folder_lock import lock
+from ..base.json_text import parse_json
 from ..base.outputs import OWN_FOLDERS, refuse_own_place
 from ..errors import BundleError, OutputError, PassphraseError, Problem
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
@@ -124,7 +125,7 @@ def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
             "lyncnb rekey FOLDER --recovery FILE.pub",
         ) from None
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         if document["format"] != _LIST_FORMAT:
             raise ValueError(document["format"])
         return tuple(
@@ -259,7 +260,7 @@ def _wrong_seal(folder: Path, which: Derivation, fingerprint: str) -> str:
     if not os.path.lexists(path):
         return "is missing"
     try:
-        document = json.loads(files.read(path, limit=_SMALL))
+        document = parse_json(files.read(path, limit=_SMALL))
         fields = ("recovery", "salt", "rounds", "prf", "length")
         named = tuple(document[field] for field in fields)
         sealed = base64.b64decode(document["sealed"], validate=True)
@@ -368,7 +369,7 @@ def _opened(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
     place = folder / _PLACE
     for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
         try:
-            document = json.loads(files.read(path, limit=_SMALL))
+            document = parse_json(files.read(path, limit=_SMALL))
             if document["recovery"] != pair.public.fingerprint:
                 continue
             derived = DerivedKey(
@@ -380,7 +381,7 @@ def _opened(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
             )
             sealed = base64.b64decode(document["sealed"], validate=True)
             yield derived._replace(key=pair.open(sealed, about=_about(derived)))
-        except (ValueError, KeyError, TypeError):
+        except (BundleError, ValueError, KeyError, TypeError, OverflowError):
             continue  # damaged, or nobody's: what it would have opened says so by its name
 
 

@@ -317,7 +317,11 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     assert len(public_keys_of_keys(folder, NEW)) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b'{"recovery": 1}'])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{}", b"[]", b'{"recovery": 1}', b"[" * 60_000, b" " * 70_000, "1e999", "-1", "1" * 30],
+    ids=lambda damage: damage[:16] or "empty",
+)
 def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
     """What is sealed opens; the rest is listed, and its request is renewed under the new one."""
     folder = tmp_path / "requests"
@@ -331,6 +335,10 @@ def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
         if json.loads(path.read_bytes())["salt"] == salt
     )
     write(numbered(3), folder)
+    if isinstance(damage, str):
+        document = json.loads(seal.read_bytes())
+        del document["rounds"]
+        damage = json.dumps(document).replace("{", f'{{"rounds": {damage}, ', 1).encode()
     seal.write_bytes(damage)
     (folder / LIST).write_bytes(b"damaged as well")
     done = rekey(folder, opened(pair), NEW)
