@@ -3,6 +3,7 @@
     python tests/benchmarks/bench_folder.py grow --counts 1000 10000 100000
     python tests/benchmarks/bench_folder.py rerun --count 10000 --rounds 5
     python tests/benchmarks/bench_folder.py rekey --counts 1000 10000
+    python tests/benchmarks/bench_folder.py summary --count 10000 --rounds 3
 
 ECDSA P-256 keys, the summary included, 600,000 rounds. Each step is a process of its own, with
 nothing warm but the disk's cache; seconds are of the wall, "cpu" is of the process and its
@@ -30,12 +31,19 @@ def step(what: str, count: int, folder: Path) -> None:
     """Do one step in this process, and print what it cost as JSON."""
     sys.path[:0] = [str(TESTS), str(TESTS.parent)]
     import folders as kit
+    from big_topology import standard_editions
 
+    import lyncnb.export.write
     from lyncnb.authorities.status import folder_status
     from lyncnb.request_folder.change_passphrase import rekey
     from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
     plan = kit.numbered(count) if what in ("write", "rerun", "edit", "dry run") else None
+    if what in ("blocks", "no summary"):
+        accepted = {"oauth-key-too-small": "only the time counts"}
+        plan = kit.make_plan(standard_editions(count), key=kit.P256, accepted=accepted)
+    if what == "no summary":
+        lyncnb.export.write.write_summary = lambda preview, manifest: manifest
     if what == "edit":
         plan = kit.with_extra(plan, count // 2, "sip.contoso.com")
     start = time.monotonic()
@@ -95,6 +103,21 @@ def rerun(count: int, rounds: int) -> None:
     shutil.rmtree(place)
 
 
+def summary(count: int, rounds: int) -> None:
+    """Write servers that share nothing with and without the summary: the goal is 1.5 times."""
+    ratios = []
+    for _ in range(rounds):
+        place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
+        bare = measured("no summary", count, place / "bare")
+        whole = measured("blocks", count, place / "whole")
+        show("bare", count, bare)
+        show("whole", count, whole)
+        ratios.append(whole["cpu"] / bare["cpu"])
+        shutil.rmtree(place)
+    listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"CPU with the summary / without: median {statistics.median(ratios):.2f} ({listed})")
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -106,6 +129,9 @@ def main() -> None:
     again.add_argument("--rounds", type=int, default=5)
     rekeying = commands.add_parser("rekey")
     rekeying.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000])
+    with_summary = commands.add_parser("summary")
+    with_summary.add_argument("--count", type=int, default=10_000)
+    with_summary.add_argument("--rounds", type=int, default=3)
     one = commands.add_parser("step")
     one.add_argument("what")
     one.add_argument("count", type=int)
@@ -115,6 +141,8 @@ def main() -> None:
         grow(given.counts, ("write", "rerun", "dry run", "status", "edit", "rebuild"))
     elif given.command == "rekey":
         grow(given.counts, ("write", "rekey"))
+    elif given.command == "summary":
+        summary(given.count, given.rounds)
     elif given.command == "rerun":
         rerun(given.count, given.rounds)
     else:
