@@ -11,7 +11,6 @@ from ..base.outputs import OutputKind, first_line, is_page, mentions, packs
 from ..base.spreadsheets import Sheet, to_csv, to_xlsx
 from ..base.tables import Chip, first_of, paragraph, rows_to_html, to_markdown
 from .trust_tables import (
-    FORMAT,
     PRESENTATION_COLUMNS,
     ROOT_COLUMNS,
     CaCertificate,
@@ -30,7 +29,7 @@ TRUST_FILE = OutputKind(
         ".xlsx": packs("docProps/core.xml", mentions(f"<dc:title>{TITLE}".encode())),
         ".html": is_page(f"<title>{TITLE}".encode()),
         ".md": first_line(f"# {TITLE}".encode()),
-        ".json": mentions(f'"format": "{FORMAT}"'.encode()),
+        ".json": mentions(b'"format": "lyncnb-trust/'),
     },
 )
 

@@ -6,13 +6,13 @@ Values and their tables alone; ``trust_plan.py`` works them out, ``trust_report.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from ..base.tables import ROWS_SHOWN, Table, count_of, rows_to_html
 from ..rules.model import TrustRule
 
-FORMAT = "lyncnb-trust/1"
+FORMAT = "lyncnb-trust/2"
 
 #: Where a CA certificate goes, as Windows calls the computer's store and as certutil does.
 STORES = {
@@ -311,12 +311,25 @@ class TrustPlan(Table):
         return f"{roots}\n{self.shown()._repr_html_()}"
 
     def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb trust --json`` prints."""
+        """Return plain JSON values: what ``lyncnb trust --json`` prints.
+
+        All servers of a role show the same certificates to each of many pools. Their ids are
+        listed once, in ``certificate_groups``; a presentation has the index of its group.
+        """
+        groups = {id(one.certificates): one.certificates for one in self.presentations}
+        index = {key: number for number, key in enumerate(groups)}
         return {
             "format": FORMAT,
             "product": self.product,
             "source": self.source,
             "plan_sha256": self.plan_sha256,
-            "presentations": [one.to_document() for one in self.presentations],
+            "certificate_groups": [list(ids) for ids in groups.values()],
+            "presentations": [
+                {
+                    **replace(one, certificates=()).to_document(),
+                    "certificates": index[id(one.certificates)],
+                }
+                for one in self.presentations
+            ],
             "required": [one.to_document() for one in self.required],
         }

@@ -289,8 +289,11 @@ def test_it_is_a_table_a_document_and_five_files(tmp_path):
     assert (frame["Source"] != "").all()
     assert (found.shown().to_frame()["Source"] != "").all()
     document = json.loads(write_trust(found, ".json"))
-    assert document["format"] == "lyncnb-trust/1"
-    assert len(document["presentations"]) == len(found.presentations)
+    assert document["format"] == "lyncnb-trust/2"
+    groups = document["certificate_groups"]
+    assert [groups[one["certificates"]] for one in document["presentations"]] == [
+        list(one.certificates) for one in found.presentations
+    ]
     assert "Who shows which certificate" in found._repr_html_() or "shown" in found._repr_html_()
     for suffix in (".csv", ".md", ".html", ".xlsx"):
         assert write_trust(found, suffix) == write_trust(found, suffix)
