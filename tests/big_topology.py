@@ -1,4 +1,4 @@
-"""Topologies of any size, for pictures and pages of plans: sites alike, each with every role."""
+"""Topologies of any size, for pictures, pages and growth tests: sites alike, or servers alone."""
 
 from __future__ import annotations
 
@@ -45,3 +45,20 @@ def _rows() -> Iterator[dict[str, str]]:
                     site=f"Site {site:02}",
                     **{key: value.format(site=site) for key, value in cells.items()},
                 )
+
+
+def standard_editions(servers: int, *, pooled: int = 0) -> bytes:
+    """Make a CSV of servers that share nothing: each has a block of its own in the summary.
+
+    ``pooled`` Mediation Servers of one pool follow, which share a block.
+    """
+    alone = (
+        row(
+            f"se{number:05}.contoso.com",
+            "StandardEdition",
+            web_external_fqdn=f"web{number:05}.contoso.com",
+        )
+        for number in range(servers)
+    )
+    names = (f"med{number:05}.contoso.com" for number in range(pooled))
+    return table(*alone, *(row(name, "Mediation", "med.contoso.com") for name in names))

@@ -1,10 +1,18 @@
-"""Time that grows as its input does, measured so that only the work itself counts."""
+"""Time that grows as its input does, measured so that only the work itself counts.
+
+What is measured is found by looking (``public_functions``), so that nothing new is forgotten.
+"""
 
 from __future__ import annotations
 
 import gc
+import importlib
+import inspect
+import pkgutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import lyncnb
 
 #: Seconds of CPU below which a doubled time says nothing.
 LONG_ENOUGH = 0.1
@@ -55,3 +63,19 @@ def faster_than_linear(
     if once < LONG_ENOUGH or twice < 3 * once:
         return None
     return size, round(once, 2), round(twice, 2)
+
+
+def public_functions(*, methods: bool = False) -> Iterator[tuple[str, Callable[..., object]]]:
+    """Yield every public function of the package, with methods also those of public classes."""
+    for module in pkgutil.walk_packages(lyncnb.__path__, "lyncnb."):
+        if module.name.endswith("__main__"):
+            continue
+        for name, value in inspect.getmembers(importlib.import_module(module.name)):
+            if name.startswith("_") or getattr(value, "__module__", "") != module.name:
+                continue
+            here = f"{module.name.removeprefix('lyncnb.')}.{name}"
+            if inspect.isfunction(value):
+                yield here, value
+            elif methods and inspect.isclass(value):
+                own = ((key, member) for key, member in vars(value).items() if key[0] != "_")
+                yield from ((f"{here}.{key}", f) for key, f in own if inspect.isfunction(f))

@@ -7,10 +7,8 @@ has tests of its own beside (``authorities/test_linear_reading.py``).
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
-import pkgutil
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -19,12 +17,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from growth import faster_than_linear
+from growth import faster_than_linear, public_functions
 from hostile import tarred
 from topologies import STANDARD_EDITION
 from workbooks import packed, sheet_xml, spreadsheet, workbook
 
-import lyncnb
 from lyncnb.authorities.decoding import decode
 from lyncnb.authorities.handover import refuse_keys
 from lyncnb.authorities.mail_messages import is_mail, mail_parts
@@ -304,18 +301,13 @@ _REFUSALS = (
 
 def found() -> set[str]:
     """Find every public function that takes bytes; a reader of files takes a path instead."""
-    names = set()
-    for module in pkgutil.walk_packages(lyncnb.__path__, "lyncnb."):
-        if module.name.endswith("__main__"):
-            continue
-        loaded = importlib.import_module(module.name)
-        for name, function in inspect.getmembers(loaded, inspect.isfunction):
-            if function.__module__ != module.name or name.startswith("_"):
-                continue
-            kinds = inspect.signature(function).parameters.values()
-            if any("bytes" in str(one.annotation) for one in kinds):
-                names.add(f"{module.name.removeprefix('lyncnb.')}.{name}")
-    return names
+    return {
+        name
+        for name, function in public_functions()
+        if any(
+            "bytes" in str(p.annotation) for p in inspect.signature(function).parameters.values()
+        )
+    }
 
 
 def test_every_reader_is_known():

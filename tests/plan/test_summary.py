@@ -18,7 +18,6 @@ from types import SimpleNamespace
 import docx
 import openpyxl
 import pytest
-from growth import faster_than_linear
 
 from lyncnb.base.dns_name import DnsName
 from lyncnb.checks.check_plan import check_plan
@@ -31,7 +30,7 @@ from lyncnb.plan.summary_content import shortened
 from lyncnb.plan.summary_csv import COLUMNS, summary_rows
 from lyncnb.plan.summary_from_plan import summarise, totals
 from lyncnb.plan.summary_on_record import from_text, to_text
-from lyncnb.plan.summary_page import request_lists, summary_page
+from lyncnb.plan.summary_page import request_lists
 from lyncnb.plan.summary_progress import with_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.rules.findings import Finding, Findings, grouped
@@ -727,20 +726,3 @@ def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
     headings = [block.heading for block in summarise(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
     assert "2 · edge01.contoso.net, Internal" in headings
-
-
-def test_a_page_of_twice_the_servers_takes_no_square():
-    """Each Standard Edition server has a block of its own: twice as many, at most thrice the time."""
-    heading = "server_fqdn,role,sip_domains,meet_urls,dialin_url,web_external_fqdn\n"
-    urls = "contoso.com,https://meet.contoso.com,https://dialin.contoso.com"
-
-    def make(count):
-        rows = (
-            f"se{n:05}.contoso.com,StandardEdition,{urls},web{n:05}.contoso.com\n"
-            for n in range(count)
-        )
-        table = read_topology((heading + "".join(rows)).encode())
-        told = summarise(plan_certificates(table, load_rules()), ())
-        return lambda: summary_page(told, rows_shown=50)
-
-    assert faster_than_linear(make, size=200, most=1_600) is None

@@ -1,0 +1,387 @@
+"""Every writer takes time in proportion to what it writes.
+
+The writers are found by looking: a public function or method of the package that gives bytes, or is
+named like one that writes, is in one of the lists below, so that a new one is timed, or said to be
+part of another.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from functools import cache, cached_property, partial
+from pathlib import Path
+
+import pytest
+from big_topology import standard_editions
+from cas.python_ca import pem
+from certificates_on_record import bundle_of
+from folders import P256, PASSPHRASE, TODAY, _authority, answer_all, make_folder
+from growth import faster_than_linear, public_functions
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from standing_certificates import Stored, authority, export_of, stand_for
+
+import lyncnb as ln
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.match_certificates import match_certificates
+from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.checklist import to_html, to_markdown
+from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
+from lyncnb.deploy.step_files import write_steps
+from lyncnb.deploy.steps import deployment_steps
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.forecasts.compare_forecasts import compare_forecasts, write_forecasts
+from lyncnb.forecasts.forecast_files import write_forecast
+from lyncnb.jupyter.shared_page import notebook_page
+from lyncnb.plan.comparison_report import Comparison, write_comparison
+from lyncnb.plan.figures import KINDS
+from lyncnb.plan.find_causes import find_causes
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.summary import PLAN_SUFFIXES, write_plan_table
+from lyncnb.plan.trust_report import write_trust
+from lyncnb.request_folder.manifest import manifest_bytes
+from lyncnb.request_folder.renewals import list_renewals
+from lyncnb.topology.csv_edit import edit_csv
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+ISSUE = date(2026, 11, 25)
+
+
+class Deployment:
+    """A plan of so many servers that share nothing and of as many in one pool; what is made of it."""
+
+    def __init__(self, servers: int) -> None:
+        self.table = standard_editions(servers, pooled=servers)
+
+    def new(self) -> Path:
+        """Give the name of a file or folder that does not exist."""
+        return Path(tempfile.mkdtemp(dir=_PLACE[0])) / "new"
+
+    @cached_property
+    def topology(self) -> ln.Topology:
+        """Read the table."""
+        return ln.read_topology(self.table)
+
+    @cached_property
+    def plan(self) -> ln.CertificatePlan:
+        """Plan it, with a day on which all is issued."""
+        options = PlanOptions(planned_issue_date=ISSUE)
+        return ln.plan_certificates(self.topology, ln.load_rules(), options=options)
+
+    @cached_property
+    def findings(self) -> ln.Findings:
+        """Check the plan."""
+        return ln.check_plan(self.plan, on=TODAY)
+
+    @cached_property
+    def other(self) -> ln.CertificatePlan:
+        """The same servers with a domain more, which is on nearly every certificate."""
+        topology = self.topology.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com"}})
+        return ln.plan_certificates(topology, ln.load_rules(), options=self.plan.options)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Compare the plan with the other."""
+        difference = find_causes(ln.compare_plans(self.plan, self.other))
+        return Comparison(
+            difference=difference, old_findings=self.findings, new_findings=self.findings
+        )
+
+    @cached_property
+    def scenarios(self) -> tuple[ln.Scenario, ln.Scenario]:
+        """Make a scenario of each."""
+        first = ln.Scenario(name="a", topology=self.topology)
+        return first, ln.Scenario(name="b", topology=self.other.topology)
+
+    @cached_property
+    def trust(self) -> ln.TrustPlan:
+        """Plan who trusts whom."""
+        return ln.trust(self.plan)
+
+    @cached_property
+    def forecast(self) -> ln.Forecast:
+        """Forecast two years."""
+        return ln.forecast(self.plan, until=date(2028, 12, 31))
+
+    @cached_property
+    def on_record(self) -> ln.RequestBundle:
+        """Have every certificate on record, without keys."""
+        begins = datetime(2026, 11, 1, tzinfo=UTC)
+        return bundle_of(self.plan, lambda _: (begins, begins.replace(year=2027)))
+
+    @cached_property
+    def notebook(self) -> object:
+        """Show the plan and its picture in a notebook."""
+        shown = self.plan._repr_html_() + ln.figure(self.plan)._repr_html_()
+        output = new_output("display_data", data={"text/html": shown})
+        return new_notebook(cells=[new_code_cell("plan", outputs=[output])])
+
+
+class Folder(Deployment):
+    """A request folder of so many servers, in which every certificate is issued."""
+
+    @cached_property
+    def place(self) -> Path:
+        """Make a folder for what this deployment has."""
+        return self.new().parent
+
+    @cached_property
+    def quick(self) -> ln.CertificatePlan:
+        """Plan keys that cost nothing."""
+        return ln.plan_certificates(self.topology, ln.load_rules(), options=PlanOptions(key=P256))
+
+    @cached_property
+    def waiting(self) -> ln.RequestBundle:
+        """Write requests that nobody answers."""
+        return make_folder(self.place / "waiting", self.quick)
+
+    @cached_property
+    def bundle(self) -> ln.RequestBundle:
+        """Write the requests, and have a CA answer them into issued.pem."""
+        bundle, ca = make_folder(self.place / "requests", self.quick), _authority()
+        (self.place / "issued.pem").write_bytes(pem(*answer_all(bundle, ca).values(), *ca.chain))
+        return bundle
+
+    @cached_property
+    def received(self) -> ln.RequestBundle:
+        """Receive the answers."""
+        receive(self.bundle.folder, self.place / "issued.pem", today=TODAY)
+        return ln.open_requests(self.bundle.folder)
+
+    @cached_property
+    def issued(self) -> ln.IssuedCertificates:
+        """Match what was received."""
+        return match_certificates(self.received, today=TODAY)
+
+    @cached_property
+    def steps(self) -> ln.DeploymentSteps:
+        """Plan the steps."""
+        return deployment_steps(self.issued, today=TODAY)
+
+    @cached_property
+    def as_is(self) -> ln.AsIs:
+        """Compare the plan with servers that have all of it."""
+        place = self.new()
+        place.mkdir()
+        for number, one in enumerate(self.plan.certificates):
+            data = export_of(
+                one.servers[0], [Stored(stand_for(one), one.usages)], above=authority().chain
+            )
+            (place / f"{number}.pem").write_bytes(data)
+        return ln.compare_as_is(self.plan, place, on=TODAY)
+
+
+#: Where the folders of this run are; set by the fixture.
+_PLACE: list[Path] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _place(tmp_path_factory) -> None:
+    _PLACE[:] = [tmp_path_factory.mktemp("writers")]
+
+
+Prepared = Callable[[], object]
+Writer = Callable[[Deployment], Prepared]
+
+
+def each(name: str, suffixes: Iterable[str], prepare: Callable[..., Prepared]) -> dict[str, Writer]:
+    """Time one writer in each of its formats."""
+    return {f"{name} {suffix}": partial(prepare, suffix=suffix) for suffix in suffixes}
+
+
+def edited_csv(w: Deployment) -> Prepared:
+    changes = {
+        n: {"web_external_fqdn": f"new{n}.contoso.com"} for n in range(len(w.topology.cells))
+    }
+    return lambda: edit_csv("a.csv", w.table, changes)
+
+
+def scenario_files(w: Deployment) -> Prepared:
+    """Keep a scenario in a folder, and overwrite it."""
+    kept = ln.Scenarios(w.new())
+    return lambda: kept.keep(ln.Scenario(name="a", topology=w.topology))
+
+
+#: What writes a plan, or something made of one. The first call prepares, the second is measured.
+OF_PLANS: dict[str, Writer] = {
+    **each(
+        "plan.summary.write_plan_table",
+        PLAN_SUFFIXES,
+        lambda w, suffix: partial(write_plan_table, w.plan, w.findings, suffix),
+    ),
+    **each(
+        "base.figure.Figure.to_svg",
+        KINDS,
+        lambda w, suffix: lambda plan=w.plan: ln.figure(plan, suffix).to_svg(),
+    ),
+    **each(
+        "plan.comparison_report.write_comparison",
+        (".csv", ".html", ".json", ".md", ".svg"),
+        lambda w, suffix: partial(write_comparison, w.comparison, suffix),
+    ),
+    **each(
+        "plan.trust_report.write_trust",
+        (".csv", ".html", ".json", ".md", ".xlsx"),
+        lambda w, suffix: partial(write_trust, w.trust, suffix),
+    ),
+    **each(
+        "forecasts.forecast_files.write_forecast",
+        (".csv", ".html", ".ics", ".json", ".md", ".svg", ".xlsx"),
+        lambda w, suffix: partial(write_forecast, w.forecast, suffix),
+    ),
+    **each(
+        "forecasts.compare_forecasts.write_forecasts",
+        (".csv", ".html", ".json", ".md"),
+        lambda w, suffix: partial(
+            write_forecasts, compare_forecasts(w.forecast, ln.forecast(w.other)), suffix
+        ),
+    ),
+    "checks.compare_scenarios.ScenarioComparison": lambda w: (
+        lambda pair=w.scenarios: ln.compare_scenarios(*pair)._repr_html_()
+    ),
+    "checks.saved_plan.save_plan": lambda w: partial(
+        ln.save_plan, w.plan, w.new().with_suffix(".json"), findings=w.findings
+    ),
+    "jupyter.shared_page.notebook_page": lambda w: partial(notebook_page, w.notebook, title="a"),
+    "plan.options.PlanOptions.to_toml": lambda w: (
+        PlanOptions(accepted={f"code-{n}": "because" for n in range(len(w.topology.cells))}).to_toml
+    ),
+    "plan.scenarios.Scenario.files": scenario_files,
+    "request_folder.manifest.manifest_bytes": lambda w: partial(
+        manifest_bytes, w.on_record.manifest
+    ),
+    "request_folder.renewals.Renewals.to_ical": lambda w: (
+        lambda bundle=w.on_record: list_renewals(bundle).to_ical()
+    ),
+    "deploy.request_scripts.write_request_scripts": lambda w: (
+        lambda plan=w.plan: write_request_scripts(request_scripts(plan, today=TODAY), w.new())
+    ),
+    "topology.csv_edit.edit_csv": edited_csv,
+    "topology.topology.Topology.to_csv": lambda w: w.topology.to_csv,
+    "topology.topology.Topology.to_xlsx": lambda w: w.topology.to_xlsx,
+}
+
+#: What writes a request folder, or reports about one.
+OF_FOLDERS: dict[str, Writer] = {
+    "export.write.write_requests": lambda w: lambda plan=w.quick: make_folder(w.new(), plan),
+    "authorities.summary_files.write_summary_files": lambda w: (
+        lambda folder=w.bundle.folder: receive(folder, w.place / "issued.pem", today=TODAY)
+    ),
+    "authorities.status.folder_status": lambda w: (
+        lambda folder=w.received.folder: folder_status(folder, today=TODAY).to_document()
+    ),
+    "authorities.handover.hand_over": lambda w: (
+        lambda folder=w.waiting.folder: hand_over(folder, w.new().with_suffix(".zip"))
+    ),
+    "deploy.checklist.to_html": lambda w: partial(to_html, w.steps),
+    "deploy.checklist.to_markdown": lambda w: partial(to_markdown, w.steps),
+    "deploy.step_files.write_steps": lambda w: (
+        lambda: write_steps(deployment_steps(w.issued, today=TODAY), w.bundle.folder)
+    ),
+    "deploy.write_pfx.write_pfx": lambda w: partial(
+        write_pfx, w.issued, passphrase=PASSPHRASE, today=TODAY, workers=1
+    ),
+    **each(
+        "authorities.as_is.AsIs.to_file",
+        (".csv", ".md", ".xlsx"),
+        lambda w, suffix: partial(w.as_is.to_file, suffix),
+    ),
+    "authorities.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
+}
+
+#: Parts of the writers above, by which they are timed.
+PARTS = {
+    *("authorities.submission.name_lines", "authorities.submission.part_page"),
+    *("authorities.submission.submit_script", "deploy.pfx_packages.make_packages"),
+    *("deploy.powershell.script", "deploy.server_script.import_script"),
+    *("deploy.step_files.server_scripts", "export.write.write_summary"),
+    *("forecasts.calendar_file.to_calendar", "forecasts.compare_forecasts.comparison_json"),
+    *("forecasts.forecast_files.forecast_json", "plan.comparison_report.comparison_json"),
+    *("plan.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
+    *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.saved_plan_bytes"),
+    *("plan.scenarios.Scenarios.files", "plan.summary.write_summary"),
+    *("plan.summary_csv.summary_csv", "plan.summary_markdown.summary_markdown"),
+    *("plan.summary_page.summary_page", "plan.summary_word.summary_word"),
+    *("plan.summary_workbook.summary_workbook", "plan.timeline_figure.draw_timeline"),
+    *("plan.topology_figure.draw_topology", "plan.trust_report.trust_json"),
+    *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
+    *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
+    # They write what notebook_page and read_notebook take.
+    *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
+    # The panels have these written by the functions above.
+    *("widgets.request_run.RequestRun.write_scripts", "widgets.saved_choices.save_plan"),
+    *(
+        "widgets.request_run.RequestRun.write_unattended",
+        "widgets.status_panel.FolderWork.write_steps",
+    ),
+}
+
+#: They read, encrypt, answer for one server, or write what does not grow with a plan.
+NO_WRITERS = {
+    *("authorities.mail_messages.mail_parts", "export.key_and_csr.make_sealed"),
+    *("jupyter.workspace.open_page", "plan.model.digest_part", "plan.recorded_plan.read_plan_file"),
+    *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
+    *("rules.finding_page.finding_page", "topology.csv_file.load", "topology.table_files.template"),
+    *("widgets.editor_table.encode_rows", "widgets.scenarios.EditorScenarios.remove"),
+    # guide/test_guide.py times the guide; the edits of a plan.toml are as many as its options.
+    *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
+    *("guide.first_plan.write_first_plan", "plan.plan_toml_edit.edit_plan_toml"),
+}
+
+
+@cache
+def world(kind: type[Deployment], servers: int) -> Deployment:
+    """Make a deployment once for all its writers."""
+    return kind(servers)
+
+
+def writers() -> set[str]:
+    """Find every public function and method that gives bytes or is named like a writer.
+
+    What base and pki have knows no plan, and what cli has hands on: it is part of others.
+    """
+    return {
+        name
+        for name, function in public_functions(methods=True)
+        if not name.startswith(("base.", "cli.", "pki."))
+        and (
+            "bytes" in str(inspect.signature(function).return_annotation)
+            or re.search(r"\.(write|save|draw|share)_\w+$|_(page|markdown)$", name)
+            or re.search(r"\.to_(csv|file|html|ical|json|markdown|svg|toml|xlsx)$", name)
+        )
+    }
+
+
+def test_every_writer_is_known():
+    """A function that writes is timed below, is part of one that is, or writes no plan."""
+    timed = {name.partition(" ")[0] for name in {**OF_PLANS, **OF_FOLDERS}}
+    assert writers() - timed - PARTS - NO_WRITERS == set()
+    assert PARTS | NO_WRITERS <= writers()
+    assert not (PARTS | NO_WRITERS) & timed
+
+
+@pytest.mark.parametrize("writer", OF_PLANS)
+def test_twice_the_servers_take_at_most_thrice_the_time(writer):
+    """Each writer of what comes of a plan."""
+
+    def make(servers: int) -> Prepared:
+        return OF_PLANS[writer](world(Deployment, servers))
+
+    make(5)()  # a library is imported when it is first used
+    assert faster_than_linear(make, size=100, most=800) is None
+
+
+@pytest.mark.parametrize("writer", OF_FOLDERS)
+def test_twice_the_requests_take_at_most_thrice_the_time(writer):
+    """Each writer of a request folder, of which the largest has 200 requests."""
+
+    def make(servers: int) -> Prepared:
+        return OF_FOLDERS[writer](world(Folder, servers))
+
+    make(2)()
+    assert faster_than_linear(make, size=25, most=100) is None
