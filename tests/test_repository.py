@@ -227,16 +227,6 @@ def test_readme_names_what_exists():
     assert names - set(ln.__all__) == set()
 
 
-def test_commands_page_lists_every_command():
-    """The table of docs/commands.md has each command of the program, and no other."""
-    from lyncnb.cli.help import SECTIONS
-
-    commands = {name for _, entries in SECTIONS for name, _ in entries}
-    page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8")
-    table = re.search(r"^\| Command .+?\n\n", page, re.M | re.S)[0]
-    assert commands == set(re.findall(r"`lyncnb ([\w-]+)", table))
-
-
 def test_every_link_of_the_papers_leads_somewhere():
     """What README, docs and the other papers link to in the repository is there."""
     papers = [path for path in FILES if path.suffix == ".md"]

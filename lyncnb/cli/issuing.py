@@ -110,9 +110,10 @@ def receive_command(
 ) -> int:
     """Match returned FILEs to the requests of FOLDER and compare them with the plan.
 
-    Certificates in any form, folders and zip archives; without FILE what lies in FOLDER's own
-    returned/. A private key in a returned file is reported and never copied. A certificate with
-    an error is kept in returned/refused/ and not used; --accept without FILE judges it again.
+    FILE is a certificate in any form, a folder, a zip or tar.gz archive, a saved mail (.eml) or a
+    page; without FILE it is what lies in FOLDER's own returned/. A private key in a returned file
+    is reported and never copied. A certificate with an error is kept in returned/refused/ and not
+    used; --accept without FILE judges it again.
 
     With --request the folder takes a request of steps --request-on-server instead, whose key
     stays where it was made.
@@ -298,7 +299,8 @@ def steps_command(
 
     With --request-on-server nothing is issued yet and no key is made here: -o names a request
     folder, which then waits for requests whose keys are elsewhere (receive --request), and a page
-    and a script for each certificate of TOPOLOGY go to its steps/.
+    and a script for each certificate of TOPOLOGY go to its steps/. Keys are RSA 2048 or RSA 4096:
+    the cmdlet makes no others.
 
     Exit status: 0; 1 if a certificate is not packaged yet, or the plan has errors; 2 if TOPOLOGY
     cannot be read; 3 if the folder needs attention.

@@ -33,8 +33,9 @@ whole_option = click.option(
 @plan_arguments
 @json_option
 @click.option(
-    "-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md, .docx, .json or .svg."
-)
+    "-o", "output", metavar="FILE",
+    help="Write .csv, .xlsx, .html, .md, .json, .svg, or .docx (extra lyncnb[docx]).",
+)  # fmt: skip
 @click.option(
     "--figure", "figure_kind", metavar="KIND",
     help="Picture that FILE.svg shows: topology (default), coverage or timeline.",
