@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -69,6 +70,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((one for one in marked if one[1]), (len(SLOW), 0))
 
     items.sort(key=place)
+
+
+@contextlib.contextmanager
+def _skip_without_program():
+    """Skip a test whose program is not on this machine, and say which; CI then fails."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        program = error.filename
+        if isinstance(program, str) and "/" not in program and shutil.which(program) is None:
+            pytest.skip(f"needs {program}")
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup():
+    """Skip what needs a program that is not there while its fixtures are made."""
+    with _skip_without_program():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    """Skip what needs a program that is not there."""
+    with _skip_without_program():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -320,7 +319,6 @@ def traced_calls(log: str, folder: str) -> list[str]:
 
 
 @pytest.mark.tools
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_the_order_on_disk_is_content_name_folder(tmp_path, repository):
     """Traced: content is synced before its name exists, keys have durable names before requests."""
     folder, log = tmp_path / "folder", tmp_path / "log"

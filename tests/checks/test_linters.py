@@ -9,7 +9,6 @@ finding and the certificate's stand together.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
@@ -189,8 +188,6 @@ def judged(case, place: Path) -> tuple[set[str], set[str]]:
 @pytest.mark.parametrize("code", sorted(SAME))
 def test_plan_and_certificate_are_judged_alike(code, tmp_path):
     """Where we speak of the plan, the linters speak of the certificate; in the nearest case none."""
-    if shutil.which("zlint") is None:
-        pytest.skip("zlint is not installed")
     pair = set(filter(None, SAME[code]))
     others = {one for codes in SAME.values() for one in codes}
     ours, theirs = judged(CHECKS[code].fires, tmp_path)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -31,10 +30,7 @@ from topologies import plan, row
 
 import lyncnb as ln
 
-pytestmark = [
-    pytest.mark.tools,
-    pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl"),
-]
+pytestmark = pytest.mark.tools
 
 PAIRS = int(os.environ.get("LYNCNB_HANDSHAKES", "200"))
 SERVER, CLIENT = "serverAuth", "clientAuth"

@@ -401,10 +401,6 @@ def position(calls, names, *paths):
     raise AssertionError(f"no {names} of {paths}")
 
 
-@pytest.mark.skipif(
-    shutil.which("strace") is None and os.environ.get("CI") != "true",
-    reason="strace is not installed",
-)
 @pytest.mark.parametrize(
     "plan_code",
     ["kit.numbered(3)", "kit.numbered(3, key=kit.KeyParameters())"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -154,7 +153,6 @@ def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
 
 
 @pytest.mark.tools
-@pytest.mark.skipif(not shutil.which("soffice"), reason="no LibreOffice")
 def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
     """Headings of LibreOffice's table lead each column to its own; what is new comes at the end."""
     table = (
