@@ -369,7 +369,8 @@ function global:Enter-Command {
         if ($fault.kind -eq 'break') { throw [Management.Automation.PipelineStoppedException]::new() }
         if ($fault.kind -eq 'fail') { throw ($Name + ' failed as the case asks.') }
         if ($fault.kind -eq 'error') { Write-Error ($Name + ' wrote an error as the case asks.') -ErrorAction $(if ($Bound['ErrorAction']) { $Bound.ErrorAction } else { 'Continue' }); return }
-        if ($fault.kind -eq 'nothing') { return }
+        # Who writes a file gives no answer anyway: what was written is there.
+        if ($fault.kind -eq 'nothing' -and $Name -notin 'Set-Content', 'Add-Content', 'Move-Item') { return }
     }
     & $global:Effects[$Name] $Bound
 }
