@@ -156,13 +156,14 @@ def request_command(
     _refuse_unknown_codes(plan, choices["accept"])
     order = {name: choices[name] for name in ("accept", "renew", "reason", "only_missing", "reuse")}
     given = {
+        "findings": None if saved_plan is not None else findings,
         "approved_by": approved_by,
         "unapproved": choices["unapproved"],
         "team": choices["team"],
     }
     if dry_run:
         bundle = write_requests(
-            asked, folder, passphrase=None, findings=findings, dry_run=True, **given, **order,
+            asked, folder, passphrase=None, dry_run=True, **given, **order,
         )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
     _look_ahead(plan, folder, findings, order)
@@ -173,7 +174,7 @@ def request_command(
     with stop_on_interrupt() as cancel, _executor(choices) as executor:
         try:
             bundle = write_requests(
-                asked, folder, passphrase=secret, findings=findings, workers=choices["workers"],
+                asked, folder, passphrase=secret, workers=choices["workers"],
                 recovery=choices["recovery"], executor=executor, progress=progress,
                 cancel=cancel, **given, **order,
             )  # fmt: skip

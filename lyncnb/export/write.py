@@ -28,7 +28,14 @@ from ..base.outputs import OWN_FOLDERS
 from ..base.tables import first_of
 from ..checks.check_plan import check_plan
 from ..checks.saved_plan import SavedPlan
-from ..errors import ApprovalError, BundleError, PassphraseError, PlanAltered, Problem
+from ..errors import (
+    ApprovalError,
+    ArgumentError,
+    BundleError,
+    PassphraseError,
+    PlanAltered,
+    Problem,
+)
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
@@ -238,6 +245,19 @@ def _public_keys(manifest: Manifest) -> Iterator[str]:
 # What a run will do is in ``run_preview.py``; how it is carried out is here.
 
 
+def _plan_and_findings(
+    plan: CertificatePlan | SavedPlan, findings: Sequence[Finding] | None
+) -> tuple[CertificatePlan, Sequence[Finding]]:
+    if not isinstance(plan, SavedPlan):
+        return plan, check_plan(plan) if findings is None else findings
+    if findings is not None:
+        raise ArgumentError(
+            "write_requests: findings are given beside a saved plan, which has its own",
+            hint="leave findings out, or give saved.plan",
+        )
+    return plan.plan, plan.findings
+
+
 def write_requests(
     plan: CertificatePlan | SavedPlan,
     folder: str | os.PathLike[str],
@@ -290,7 +310,7 @@ def write_requests(
     today : date, optional
         Recorded instead of the present time, for results that can be repeated.
     findings : sequence of Finding, optional
-        Of the plan; made by ``check_plan`` if left out.
+        Of the plan; made by ``check_plan`` if left out. A saved plan has its own.
     confirm_new : callable, optional
         Asks for the passphrase again; called only for a folder that has no key yet.
     recovery : sequence of path, optional
@@ -318,6 +338,8 @@ def write_requests(
 
     Raises
     ------
+    ArgumentError
+        If findings are given beside a saved plan.
     PlanRejected
         If the plan has errors that are not accepted.
     ApprovalError
@@ -340,11 +362,10 @@ def write_requests(
         plan, path, approved_by, accept or {}, unapproved=unapproved, why=why, now=now
     )
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
-    if isinstance(plan, SavedPlan):
-        findings, plan = plan.findings, plan.plan
+    plan, findings = _plan_and_findings(plan, findings)
     order = make_order(
         plan,
-        findings=check_plan(plan) if findings is None else findings,
+        findings=findings,
         accept=accept,
         renew=renew,
         reason=reason,
