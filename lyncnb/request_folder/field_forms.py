@@ -35,8 +35,8 @@ def is_inside(path: str, *places: str) -> bool:
         Folders to allow; all of the request folder's if left out.
     """
     first, *rest = path.split("/")
-    sound = rest and not any(part in ("", ".", "..") for part in rest) and "\\" not in path
-    return bool(sound) and first in (places or OWN_FOLDERS) and is_line(path)
+    sound = rest and not any(part in ("", ".", "..") for part in (first, *rest))
+    return bool(sound) and first in (places or OWN_FOLDERS) and "\\" not in path and is_line(path)
 
 
 @lru_cache(maxsize=4096)

@@ -37,6 +37,8 @@ def problems_of(document: dict) -> list[Problem]:
         (("reasons",), "x", "reasons' must be a list"),
         (("issued",), 5, "issued' must be an object"),
         (("package",), {"file": "a.pfx"}, "package.file' must be a package (.pfx) below"),
+        (("package",), {"file": "../a.pfx"}, "package.file' must be a package (.pfx) below"),
+        (("package",), {"file": "/a.pfx"}, "package.file' must be a package (.pfx) below"),
     ],
 )
 def test_a_value_of_another_kind_is_told(path, value, message):
