@@ -85,6 +85,15 @@ def example():
     )
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["data:text/html,x", " data:text/html,x", "da&#10;TA:text/html,x", "&#1;data:text/html,x"],
+)
+def test_a_link_to_a_page_in_itself_is_taken_out(address):
+    """A browser also opens such an address with a control character before it or a line break inside."""
+    assert shared_page._harmless(f'<a href="{address}">open</a>') == "<a>open</a>"
+
+
 def test_what_runs_or_loads_is_taken_out():
     """Scripts, handlers, addresses to load from, frames and forms go; words and style stay."""
     notebook = new_notebook(
