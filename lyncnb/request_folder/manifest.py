@@ -214,7 +214,7 @@ def read_manifest(folder: Path) -> Manifest:
         _refuse_format(path, found)
     reader = RecordReader(NAME, is_json=True)
     if may_hold_surrogates(data):
-        _refuse_half_characters(document, reader)
+        _refuse_surrogates(document, reader)
     manifest = read_document(document, reader)
     if manifest is None or reader.problems:
         raise BundleError(
@@ -246,7 +246,7 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
     for record in records:
         where = record.id
         if where in seen:
-            reader.problem(f"'{where}' stands twice")
+            reader.problem(f"'{where}' appears twice")
         seen.add(where)
         if record.plan.shared_by == "server" and not record.plan.servers:
             reader.problem(f"'{where}.plan.servers' names no server")
@@ -264,13 +264,13 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
                 )
 
 
-def _refuse_half_characters(document: Mapping[str, Any], reader: RecordReader) -> None:
-    """Refuse halves of characters (lone surrogates): no file and no terminal can hold them."""
+def _refuse_surrogates(document: Mapping[str, Any], reader: RecordReader) -> None:
+    """Refuse unpaired surrogates: no file and no terminal can hold them."""
     try:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        # One request a line: the line is that of the file as lyncnb writes it.
-        reader.problem(f"holds half a character after {shown(error.object[: error.start][-80:])}")
+        before = error.object[: error.start][-80:]
+        reader.problem(f"an unpaired surrogate, half of a character, follows {shown(before)}")
 
 
 def _check_team(folder: Path, manifest: Manifest) -> None:

@@ -153,7 +153,7 @@ def set_id(document):
         (edited(set_files), f"'{ID}.files' are not those of this request"),
         (edited(set_archived), rf"'{ID}.archived\[0\].files' are not those of this"),
         (edited(set_id), r"'requests\[0\].id' must be a request id"),
-        (edited(lambda d: d["requests"].append(d["requests"][0])), f"'{ID}' stands twice"),
+        (edited(lambda d: d["requests"].append(d["requests"][0])), f"'{ID}' appears twice"),
         (
             edited(lambda d: d["requests"][0].update(state="sent")),
             f"'{ID}.state' must be one of planned",
@@ -166,7 +166,7 @@ def set_id(document):
         (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value in '{ID}.plan'"),
         (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "is another id"),
         (edited(lambda d: d["requests"][0]["plan"].update(san="x")), "plan.san' must be a list"),
-        (edited(lambda d: d["requests"][0]["plan"].update(san=["\ud800"])), "half a character"),
+        (edited(lambda d: d["requests"][0]["plan"].update(san=["\ud800"])), "unpaired surrogate"),
         (edited(lambda d: d["requests"][0].update(generation=True)), "must be a whole number"),
         (edited(lambda d: d["requests"][0].update(planned_at="x")), "planned_at. must be a time"),
         (
