@@ -15,7 +15,7 @@ MARK, END = "<!-- commands -->\n", "<!-- end of commands -->\n"
 _BEGINNING = """# Every command and option
 
 Written by `pytest tests/cli/test_reference.py --refresh` from what `lyncnb COMMAND --help` prints.
-What goes together with what is told in [commands](commands.md).
+[Commands](commands.md) shows how to use them together.
 """
 
 
