@@ -1,12 +1,18 @@
-"""The panels' JavaScript passes TypeScript's checker, every file of it."""
+"""The panels' JavaScript passes TypeScript's checker, each panel as it is loaded."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
 import pytest
 from places import REPOSITORY
+
+from lyncnb.widgets.editor import EditorView
+from lyncnb.widgets.guide_panel import GuideView
+from lyncnb.widgets.request_panel import RequestView
+from lyncnb.widgets.status_panel import StatusView
 
 SCRIPTS = sorted((REPOSITORY / "lyncnb" / "widgets" / "js").glob("*.js"))
 CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
@@ -14,9 +20,14 @@ CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
 
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("tsc"), reason="no tsc: npm install --global typescript")
-def test_tsc_is_content():
-    """What may be missing or null is asked for, and every call has what it is called with."""
-    command = ["tsc", "--project", str(CONFIGURATION)]
+@pytest.mark.parametrize("view", [EditorView, GuideView, RequestView, StatusView])
+def test_tsc_is_content(view, tmp_path):
+    """Missing values are asked for, calls have what they need, nothing is of another panel."""
+    (tmp_path / "panel.js").write_text(str(view._esm), "utf-8")
+    include = [str(tmp_path / "panel.js"), str(SCRIPTS[0].parent / "*.d.ts")]
+    configuration = {"extends": str(CONFIGURATION), "include": include}
+    (tmp_path / "tsconfig.json").write_text(json.dumps(configuration))
+    command = ["tsc", "--project", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.stdout + result.stderr == ""
 
