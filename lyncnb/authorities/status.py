@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base import files
+from ..base.arguments import require
 from ..base.folder_lock import OWNER_NAME, owner
 from ..base.planned_entry import PlannedEntry
 from ..base.tables import Table, count_of
@@ -248,6 +249,7 @@ def folder_status(
     ApprovalError
         If the list of allowed signers cannot be read.
     """
+    require("folder", folder, str, os.PathLike)
     path = Path(folder)
     survey = take_survey(path, reading=True)
     manifest = read_manifest(path)

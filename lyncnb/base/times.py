@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 _FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
+
+
+def day_of(day: date) -> date:
+    """Return the day of a date, or of a date with a time as notebooks often have it."""
+    return day.date() if isinstance(day, datetime) else day
 
 
 def later(moment: datetime, span: timedelta) -> datetime:

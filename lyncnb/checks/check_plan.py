@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from ..base.arguments import require
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
+from ..base.times import day_of
 from ..errors import RulesError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.findings import Finding, Findings, finding_of, sort_findings
@@ -76,7 +77,7 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
 
 def judging_day(plan: CertificatePlan, on: date | None = None) -> date:
     """Settle the day by whose rules a plan is judged: asked for, planned, or today (UTC)."""
-    return on or plan.options.planned_issue_date or datetime.now(UTC).date()
+    return day_of(on) if on else plan.options.planned_issue_date or datetime.now(UTC).date()
 
 
 def check_certificates(

@@ -13,8 +13,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from ..authorities.read_plan import plan_of_manifest, read_plan
+from ..base.arguments import require
 from ..base.tables import count_of
-from ..base.times import later
+from ..base.times import day_of, later
 from ..checks.saved_plan import read_saved_plan
 from ..errors import PlanError
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -83,7 +84,8 @@ def forecast(
     its life, on the first day on which its servers may be changed. Its validity is that which is
     asked for, and no more than the CA may give on that day.
     """
-    read = _read(plan)
+    require("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
+    read, until = _read(plan), day_of(until)
     told = options or read.plan.options
     issue = told.planned_issue_date
     begin = _begin(read, told, start)
@@ -153,7 +155,7 @@ def _read_folder(folder: Path, manifest: Manifest) -> _Read:
 
 def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
     if start is not None:
-        return start
+        return day_of(start)
     if read.seen is not None:
         return read.seen
     issue = options.planned_issue_date

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
-from folders import PASSPHRASE, make_plan, quick_cipher
+from folders import PASSPHRASE, TODAY, make_plan, quick_cipher
 
 import lyncnb as ln
 
@@ -73,11 +75,28 @@ def test_the_message_names_argument_and_type(message, given, words, plan, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("function", [ln.open_requests, ln.receive, ln.list_renewals])
+@pytest.mark.parametrize(
+    "function", [ln.open_requests, ln.receive, ln.list_renewals, ln.folder_status]
+)
 def test_a_folder_is_a_path(function):
     """None where a folder is expected names the folder."""
     with pytest.raises(ln.ArgumentError, match="folder is None, not of type str or PathLike"):
         function(None)
+
+
+def test_a_forecast_needs_a_plan():
+    """Text is a path there, None is neither."""
+    with pytest.raises(ln.ArgumentError, match="forecast: plan is None, not of type Cert"):
+        ln.forecast(None)
+
+
+@pytest.mark.parametrize("moment", [datetime(2026, 11, 24, 23), datetime(2026, 11, 24, tzinfo=UTC)])
+def test_of_a_moment_the_day_counts(moment, plan):
+    """A notebook often has a date with its time, or with a time zone."""
+    assert ln.check_plan(plan, on=moment) == ln.check_plan(plan, on=TODAY)
+    until = moment.replace(year=2028)
+    forecast = ln.forecast(plan, start=moment, until=until)
+    assert forecast == ln.forecast(plan, start=TODAY, until=until.date())
 
 
 BAD_NAMES = [
