@@ -1,7 +1,7 @@
 """A certificate as it was planned, on record: in request folders, saved plans and plan documents.
 
-One description for all of them, so that a certificate that comes back is held against the same
-entry wherever it was kept.
+One description for all of them, so that lyncnb compares an issued certificate with the same entry
+wherever it was kept.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Tables of TOML and objects of JSON to typed records, and back: annotations are the schema.
+"""Read tables of TOML and objects of JSON as typed records, and write them again.
 
-A record is a frozen dataclass. The type of a field says what a file may hold there, and a
-:class:`Check` in ``Annotated[str, check]`` says what the type cannot: ``check`` holds of the value
-or the value is a problem. A typing error in a file must change no plan silently, so whatever does
-not fit is a problem with its place, e.g. ``certificate[3].source`` (counted from 0, as TOML tools
-do), and all problems of a file are told at once. Knows no certificate.
+The annotations are the schema. A record is a frozen dataclass. The type of a field says what a
+file may hold there, and a :class:`Check` in ``Annotated[str, check]`` says what the type cannot. A
+typing error in a file must change no plan silently, so each value that does not fit is a problem
+with its place, such as ``certificate[3].source`` (counted from 0, as TOML tools do). The reader
+reports all problems of a file together. This module knows no certificate.
 
-- A field without a default must be there, and so must every field of a record whose class says
-  ``whole = True``, but for those that came with a later format (``metadata=SINCE_2``).
-- Plain text that must be there may not be blank; a check decides for itself.
+- A field without a default is required. In a record whose class says ``whole = True`` every field
+  is required, except those that a later format added (``metadata=SINCE_2``).
+- Required plain text must not be blank; a check decides for itself.
 - Keys that no field has are refused, unless the record has a field ``others``: then a later version
   wrote them, and they are kept and written back. A class that says ``keeps_others = False`` refuses
-  them all the same.
+  them in any case.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Check:
 
 
 def matching(pattern: str) -> Callable[[str], object]:
-    """Make what holds of a text that matches a pattern from end to end."""
+    """Return a test of whether the whole of a text matches a pattern."""
     return re.compile(pattern).fullmatch
 
 
@@ -98,7 +98,7 @@ def value_words(value: object) -> str:
 
 
 class Placed(dict[str, object]):
-    """A table of an array that says itself where it stands, since others were put before it."""
+    """A table of an array that knows its place, because other tables were put before it."""
 
     __slots__ = ("place",)
 
@@ -108,7 +108,7 @@ class Placed(dict[str, object]):
 
 
 def place_of(entry: object, where: str, index: int) -> str:
-    """Say where a table of an array stands, e.g. ``certificate[3]``."""
+    """Return the place of a table in an array, e.g. ``certificate[3]``."""
     return entry.place if isinstance(entry, Placed) else f"{where}[{index}]"
 
 
@@ -147,14 +147,14 @@ class RecordReader:
         kind : type
             A dataclass.
         table : object
-            What stands in the document.
+            The value in the document.
         where : str, optional
             Its place, e.g. ``certificate[3]``; "" for the whole document.
 
         Returns
         -------
         record or None
-            None if something does not fit; that is in ``problems`` then.
+            None if something does not fit; ``problems`` then says what.
         """
         if not isinstance(table, Mapping):
             if self.is_json:
@@ -189,9 +189,9 @@ class RecordReader:
     def records(
         self, kind: Callable[..., _Record], entries: object, where: str
     ) -> dict[str, _Record]:
-        """Make records of a list, each by its place; those that do not fit are left out.
+        """Return the records of a list by their places, without those that do not fit.
 
-        Where a check says what an ``id`` must be, an id that fits is the place of its record.
+        If the field ``id`` has a check, a valid id is the place of its record.
         """
         if not isinstance(entries, list):
             if self.is_json:
@@ -211,14 +211,14 @@ class RecordReader:
         return found
 
     def value(self, hint: Any, value: object, where: str, *, required: bool = False) -> Any:
-        """Check one value against a field's type and give it as that; None for what is none."""
+        """Return one value as a field's type has it, or None if it does not fit."""
         if required and value == "" and hint is str:
             self.problem(f"Missing required value in '{where}'")
             return None
         return _reader(hint)(self, value, where)
 
     def known(self, where: str, table: Mapping[str, object], keys: Iterable[str]) -> None:
-        """Refuse every key of a table that is none of these."""
+        """Refuse every key of a table that is not in the list."""
         keys = list(keys)
         for key in sorted(table.keys() - keys):
             close = get_close_matches(key, keys, n=1, cutoff=0.6)
@@ -228,7 +228,7 @@ class RecordReader:
             )
 
     def among(self, where: str, values: Iterable[str], known: Collection[str], what: str) -> None:
-        """Refuse every text that is none of those known."""
+        """Refuse every text that is not known."""
         for value in values:
             if value not in known:
                 self.problem(
@@ -246,7 +246,7 @@ class RecordReader:
 
 
 def plain_record(record: Any) -> dict[str, object]:
-    """Give the fields of a record by their keys, as JSON writes them; records in it stay records.
+    """Return the fields of a record by their keys, as JSON writes them; inner records stay records.
 
     ``json.JSONEncoder(default=plain_record)`` writes a record with all that is in it.
     """
@@ -264,13 +264,13 @@ def plain_record(record: Any) -> dict[str, object]:
     return plain
 
 
-# What reads a value that may hold records, telling what is wrong of it; and one that holds none.
+# One reads a value that may contain records and keeps its problems; the other, one without records.
 _Read = Callable[[RecordReader, object, str], Any]
 _Take = Callable[[object], Any]
 
 
 class _Wrong(Exception):
-    """What a value is not; goes on after its place."""
+    """Says what a value must be; the message goes on after the place of the value."""
 
 
 class _ReadItem(NamedTuple):
@@ -337,7 +337,7 @@ def _fits(take: _Take, value: object) -> bool:
 
 @cache
 def _reader(hint: Any) -> _Read:
-    """Give what reads values of a type, records in them too."""
+    """Return the function that reads values of a type, with the records in them."""
     take = _taker(hint)
     if take is not None:
 
@@ -376,7 +376,7 @@ def _reader(hint: Any) -> _Read:
 
 @cache
 def _taker(hint: Any) -> _Take | None:
-    """Give what takes values of a type that has no records in it; None for any other."""
+    """Return the function that takes values of a type without records; None for other types."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         take = _taker(inner[0])
