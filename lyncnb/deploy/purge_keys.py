@@ -19,7 +19,7 @@ from pathlib import Path
 from ..base import files
 from ..base.folder_lock import confirm, lock
 from ..base.outputs import OWN_FOLDERS
-from ..base.tables import Table, count_of
+from ..base.tables import Table, count_of, first_of
 from ..errors import BundleError
 from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
@@ -102,10 +102,9 @@ class PurgeList(Table):
             number = count_of(len(self.passwords), "password")
             yield f"{LIST}: {number} of packages that nobody needs"
         if self.unopened:
-            more = f" and {len(self.unopened) - 1:,} more" if self.unopened[1:] else ""
             yield (
-                f"not opened, so not removed: {self.unopened[0]}{more}. A file of this kind may "
-                "hold a key. Give the passphrase, or look at the file and remove it yourself."
+                f"not opened, so not removed: {first_of(self.unopened, 1)}. A file of this kind "
+                "may hold a key. Give the passphrase, or look at the file and remove it yourself."
             )
         if not self.is_empty:
             yield _HISTORIES

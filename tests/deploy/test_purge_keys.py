@@ -359,7 +359,7 @@ def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path)
     edited = record.with_package(package_record("pfx/../../precious"), at="2026-12-02T00:00:00Z")
     save_manifest(folder, manifest.with_records([edited]))
     with pytest.raises(
-        BundleError, match=rf"{NAMES[3]}: package: file.* is no file below the folder"
+        BundleError, match=rf"{NAMES[3]}.package.file. must be a package \(.pfx\) below the folder"
     ):
         purge(folder, today=BEFORE, deployed=[NAMES[3]])
     assert (tmp_path / "precious").exists()

@@ -357,5 +357,5 @@ def test_a_manifest_that_could_not_be_read_is_not_written(tmp_path):
     (record, _) = manifest.requests
     with pytest.raises(BundleError, match="no command could read") as caught:
         save_manifest(folder, replace(manifest, requests=(record, record)))
-    assert "stands twice" in str(caught.value.problems[0])
+    assert "appears twice" in str(caught.value.problems[0])
     assert (folder / "manifest.json").read_bytes() == before

@@ -577,8 +577,8 @@ function Submit-Step {
 }
 
 function Show-Facts {
-    # One line a fact, each once: what is not true first, with what was found below it. Where nothing
-    # is known before another fact is true, as of a certificate that is not there: cannot tell.
+    # One line a fact, each once: what is not true first, with what was found below it. A fact that
+    # needs another one, such as the key of a certificate, cannot be told while that one is not true.
     $answers = @{}
     $facts = @(foreach ($step in $chosen) {
         $script:Current = $step
