@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
-from ..base.dns_name import DnsName, is_host_name
+from ..base.dns_name import DnsName
 from ..base.json_text import NotJson, parse_json
 from ..base.planned_entry import PlannedEntry
 from ..base.records import SINCE_2, RecordReader
@@ -147,7 +147,7 @@ def _certificate(
         hash=entry.hash,
         shared_by=entry.shared_by,
         rule=by_use.get((entry.role, entry.usages), ""),
-        servers=tuple(_server(text) for text in entry.servers),
+        servers=tuple(map(DnsName, entry.servers)),
         subject=DistinguishedName(**subject),
         subject_alt_name=tuple(
             SanEntry(_name(text, names), reasons.get(text, ())) for text in entry.san
@@ -157,12 +157,6 @@ def _certificate(
         target_os="",
         at_set_up=entry.at_set_up,
     )
-
-
-def _server(text: str) -> DnsName:
-    if not is_host_name(text):
-        raise ValueError(f'"{text}" is not a host name as a plan has it')
-    return DnsName(text)
 
 
 def _name(text: str, known: dict[str, DnsName]) -> DnsName:

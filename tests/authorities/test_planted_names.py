@@ -112,7 +112,7 @@ def test_no_server_of_a_plan_on_record_is_a_path(shell, text):
     shell.write("other.csv", STANDARD_EDITION)
     ended = shell("compare", "plan.json", "other.csv")
     assert ended.status == 2
-    assert "is not a host name as a plan has it" in ended.err
+    assert "servers' must be a list with a host name such as fe01.contoso.com" in ended.err
 
 
 @pytest.mark.parametrize("text", PLANTED)
