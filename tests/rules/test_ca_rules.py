@@ -121,7 +121,7 @@ def test_the_schema_finds_what_the_reader_finds(text):
 def test_schema_and_records_have_the_same_keys():
     """What a record can hold the schema knows, and nothing else."""
     keys = lambda kind: {  # noqa: E731
-        item.metadata.get("toml", item.name) for item in fields(kind) if item.init
+        item.metadata.get("key", item.name) for item in fields(kind) if item.init
     }
     of = {name: set(part["properties"]) for name, part in SCHEMA["$defs"].items()}
     assert of == {
