@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 # After these a long name, path or address may go on in the next line; before a dot, Safari and
 # Chromium break nowhere by themselves, and a table grows beyond the page.
-_BREAK_AFTER = re.compile(r"([./_@\\-]|[0-9a-f]{16}(?=[0-9a-f]))")
+_BREAK_AFTER = "./_@\\-"
+_HASH_DIGITS = 16
+_LONG_HASH = re.compile(r"[0-9a-f]{16}(?=[0-9a-f])")
 
 _DAY = re.compile(r"\b(\d{4}-\d\d-\d\d)\b")
 
@@ -57,18 +59,31 @@ def breakable(text: object) -> Markup:
     Markup
         Text and ``<wbr>``, nothing else. What a reader copies has no break in it.
     """
-    from markupsafe import Markup, escape
+    import markupsafe
 
-    # Escaped once as a whole: a page has a hundred thousand names.
-    marked = _BREAK_AFTER.sub("\\1\0", str(text).replace("\0", "")).rstrip("\0")
-    return Markup(str(escape(marked)).replace("\0", "<wbr>"))
+    # Marked and escaped as a whole: a page has a hundred thousand names.
+    marked = str(text).replace("\0", "")
+    for end in _BREAK_AFTER:
+        marked = marked.replace(end, f"{end}\0")
+    marked = _LONG_HASH.sub("\\g<0>\0", marked) if len(marked) > _HASH_DIGITS else marked
+    escaped = str(markupsafe.escape(marked.rstrip("\0")))
+    return markupsafe.Markup(escaped.replace("\0", "<wbr>"))
 
 
+@lru_cache(maxsize=1024)  # most certificates of a page say the same
 def whole_days(text: object) -> Markup:
     """Escape a text and keep each of its days, e.g. 2026-12-01, in one line."""
     from markupsafe import Markup, escape
 
     return Markup(_DAY.sub(r'<span style="white-space:nowrap">\1</span>', str(escape(str(text)))))
+
+
+def references(sources: Iterable[str]) -> dict[str, Markup]:
+    """Make a link for each source to its place in a numbered list, from 1 on."""
+    from markupsafe import Markup
+
+    link = Markup('&nbsp;<a href="#s{0}" aria-label="source {0}">[{0}]</a>')
+    return {source: link.format(number) for number, source in enumerate(sources, start=1)}
 
 
 def render(template: str, **values: Any) -> str:

@@ -364,12 +364,12 @@ def _reader(hint: Any) -> _Read:
             reader.problem(f"'{where}' must be a table, not {value_words(value)}")
             return None
         keys, values = _reader(inner[0]), _reader(inner[1])
-        return MappingProxyType(
-            {
-                keys(reader, key, where): values(reader, one, _place(where, key))
-                for key, one in value.items()
-            }
-        )
+        found = {
+            keys(reader, key, where): values(reader, one, _place(where, key))
+            for key, one in value.items()
+        }
+        # Rules are shared by all plans; a manifest's records are copied and sent to workers.
+        return found if reader.is_json else MappingProxyType(found)
 
     return read_mapping
 

@@ -61,11 +61,12 @@ class Preview:
     @cached_property
     def summary_of(self) -> str:
         """Digest of everything that the plan has to tell in the summary files."""
-        return summary_digest(self.summary())
+        return summary_digest(self.summary)
 
-    def summary(self, *, pictures: bool = False) -> Summary:
-        """Put together what the summary files tell of the plan."""
-        return summarise(self.order.plan, self.order.told_findings, pictures=pictures)
+    @cached_property
+    def summary(self) -> Summary:
+        """What the summary files tell of the plan, without its pictures."""
+        return summarise(self.order.plan, self.order.told_findings)
 
     @property
     def has_stale_summary(self) -> bool:
@@ -89,7 +90,7 @@ class Preview:
 
         A folder of that time stays as it is as long as they are.
         """
-        told = self.summary()
+        told = self.summary
         digest = hashlib.sha256(summary_csv(told))
         for one in told.findings:
             row = (one.severity, one.code, one.about, one.message, one.hint, one.source)

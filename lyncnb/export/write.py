@@ -41,6 +41,7 @@ from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
 from ..plan.model import CertificatePlan
+from ..plan.summary_from_plan import with_pictures
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import archive_problems, take_survey
 from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME, location_notes, open_disk_note
@@ -203,7 +204,7 @@ def announce(preview: Preview) -> None:
 
 def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
     """Write the summary of the plan in every form, and record what it was made of."""
-    folder, told = preview.survey.folder, preview.summary(pictures=True)
+    folder, told = preview.survey.folder, with_pictures(preview.summary, preview.order.plan)
     manifest = write_summary_files(folder, manifest, told, shows=preview.summary_of)
     save_manifest(folder, manifest)
     return manifest

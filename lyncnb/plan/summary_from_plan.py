@@ -60,8 +60,7 @@ def summarise(
     """
     blocks = _blocks(plan, findings)
     domains = tuple(map(str, plan.topology.sip_domains))
-    wanted = pictures and len(plan.certificates) <= _MOST_IN_A_PICTURE
-    return Summary(
+    summary = Summary(
         title=f"{TITLE}{plan.rules.title}",
         product=plan.rules.title,
         deployment=domains[0] if domains else "",
@@ -78,10 +77,17 @@ def summarise(
         servers=() if table_only else tuple(_server_lines(plan, blocks)),
         plan_sha256="" if table_only else plan.sha256,
         spellings=() if table_only else spellings(plan),
-        picture=_picture(plan) if wanted and plan.certificates else None,
-        facts=plan_facts(plan) if wanted else (),
         reasons=() if table_only else tuple(_reasons(plan.rules, blocks)),
     )
+    return with_pictures(summary, plan) if pictures else summary
+
+
+def with_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
+    """Return the summary of a plan with the picture of the plan and its days, unless too large."""
+    if len(plan.certificates) > _MOST_IN_A_PICTURE:
+        return summary
+    picture = _picture(plan) if plan.certificates else None
+    return replace(summary, picture=picture, facts=plan_facts(plan))
 
 
 def _reasons(rules: Rules, blocks: Iterable[Block]) -> Iterator[NameRule]:
@@ -218,8 +224,9 @@ class _BlockMaker:
 
     def _needed_names(self, certificate: PlannedCertificate, own: str) -> Iterator[NeededNames]:
         subject, rules = certificate.subject.common_name, self._rules
+        alternative = frozenset(certificate.names)
         groups: dict[tuple[bool, bool, tuple[str, ...]], list[str]] = {}
-        if subject and subject not in certificate.names:
+        if subject and subject not in alternative:
             rule = self._by_id.get(certificate.rule)
             groups[True, False, (rule.subject_name,) if rule else ()] = [subject]
         for entry in certificate.subject_alt_name:
@@ -235,7 +242,7 @@ class _BlockMaker:
                 sources=tuple(dict.fromkeys(rule.source for rule in because)),
                 is_subject=is_subject,
                 is_own=is_own,
-                is_alternative=names[0] in certificate.names,
+                is_alternative=names[0] in alternative,
             )
 
 

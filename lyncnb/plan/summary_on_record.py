@@ -54,18 +54,27 @@ def _document(summary: Summary) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
+    kind: Any = type(value)
+    if kind is str or value is None or kind is bool or kind is int:
+        return value
+    if kind is tuple:
+        return [_plain(item) for item in value]
+    if items := _written(kind):
         # What is as it is by default goes without saying.
         return {
-            item.name: _plain(told)
-            for item in fields(value)
-            if (told := getattr(value, item.name)) != item.default
+            name: _plain(told)
+            for name, default in items
+            if (told := getattr(value, name)) != default
         }
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
     if isinstance(value, date):
         return value.isoformat()
     return str(value) if isinstance(value, str) else value
+
+
+@cache
+def _written(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Return names and defaults of a record's fields; none for what is no record."""
+    return tuple((item.name, item.default) for item in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _typed(hint: Any, value: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ..base.figure import picture_html
-from ..base.html_page import render
+from ..base.html_page import references, render
 from ..base.languages import page_language, translator
 from ..base.tables import left_out
 from ..rules.findings import grouped
@@ -145,6 +145,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         findings_note=left_out(rows_shown, len(groups)),
         note=what_is_left_out(summary),
         number={source: place for place, source in enumerate(numbered, start=1)},
+        refs=references(numbered),
         on_paper=len(sources),
         undocumented=NOT_DOCUMENTED,
         anchors={rule.id for rule in summary.reasons},
