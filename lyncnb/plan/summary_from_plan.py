@@ -154,6 +154,7 @@ class _BlockMaker:
         self._titles = _titles(plan)
         self._by_id = {rule.id: rule for rule in plan.rules.certificates}
         self._codes = _codes_by_subject(findings)
+        self._reasons: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
         # Findings speak of a pool under the name of its first server.
         self._first = {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in plan.topology.pools}
 
@@ -223,7 +224,7 @@ class _BlockMaker:
         )
 
     def _needed_names(self, certificate: PlannedCertificate, own: str) -> Iterator[NeededNames]:
-        subject, rules = certificate.subject.common_name, self._rules
+        subject = certificate.subject.common_name
         alternative = frozenset(certificate.names)
         groups: dict[tuple[bool, bool, tuple[str, ...]], list[str]] = {}
         if subject and subject not in alternative:
@@ -233,17 +234,26 @@ class _BlockMaker:
             key = (entry.name == subject, entry.name == own, tuple(entry.reasons))
             groups.setdefault(key, []).append(str(entry.name))
         for (is_subject, is_own, rule_ids), names in groups.items():
-            # A plan saved under an older rule file may name a rule that is gone.
-            because = [rules.names[rule_id] for rule_id in rule_ids if rule_id in rules.names]
+            why, sources = self._because(rule_ids)
             yield NeededNames(
                 names=() if is_own else tuple(names),
-                why=tuple(rule.why for rule in because),
+                why=why,
                 rules=rule_ids,
-                sources=tuple(dict.fromkeys(rule.source for rule in because)),
+                sources=sources,
                 is_subject=is_subject,
                 is_own=is_own,
                 is_alternative=names[0] in alternative,
             )
+
+    def _because(self, rule_ids: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return why rules give a name, and their sources; made once for all certificates."""
+        if rule_ids not in self._reasons:
+            # A plan saved under an older rule file may name a rule that is gone.
+            names = self._rules.names
+            because = [names[rule_id] for rule_id in rule_ids if rule_id in names]
+            sources = tuple(dict.fromkeys(rule.source for rule in because))
+            self._reasons[rule_ids] = tuple(rule.why for rule in because), sources
+        return self._reasons[rule_ids]
 
 
 def _titles(plan: CertificatePlan) -> Mapping[str, str]:
