@@ -233,7 +233,10 @@ export default {
         hide.focus();
       },
       /** @param {Refused} message */
-      refused: (message) => speaker.refuse(message.lines),
+      refused(message) {
+        isAsked = false; // what another view asks for next is not shown here
+        speaker.refuse(message.lines);
+      },
     });
     el.append(root);
     send({ type: "ready" });
