@@ -55,7 +55,7 @@ def _document(summary: Summary) -> bytes:
 
 def _plain(value: Any) -> Any:
     kind: Any = type(value)
-    if kind is str or value is None or kind is bool or kind is int:
+    if value is None or kind in (str, bool, int):  # most values of a summary
         return value
     if kind is tuple:
         return [_plain(item) for item in value]

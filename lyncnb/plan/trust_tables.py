@@ -316,6 +316,7 @@ class TrustPlan(Table):
         All servers of a role show the same certificates to each of many pools. Their ids are
         listed once, in ``certificate_groups``; a presentation has the index of its group.
         """
+        # By identity: to hash the ids of each presentation again would be as slow as to list them.
         groups = {id(one.certificates): one.certificates for one in self.presentations}
         index = {key: number for number, key in enumerate(groups)}
         return {
