@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import lyncnb as ln
-from lyncnb.base.planned_entry import PlannedKey
+from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.plan.model import PlannedCertificate, certificate_document
-from lyncnb.request_folder.request_record import present_files
+from lyncnb.request_folder.manifest import Manifest
+from lyncnb.request_folder.request_record import IssuedRecord, present_files
 
 Life = tuple[datetime, datetime]
 
@@ -18,7 +19,7 @@ def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Lif
     """Give a folder of a plan; of each certificate its first and last second (UTC), or None."""
     return ln.RequestBundle(
         folder=Path("requests"),
-        manifest=ln.Manifest(
+        manifest=Manifest(
             product=plan.rules.product,
             requests=tuple(_record(one, life(one)) for one in plan.certificates),
         ),
@@ -29,7 +30,7 @@ def _record(one: PlannedCertificate, life: Life | None) -> ln.RequestRecord:
     said = certificate_document(one)
     key = PlannedKey(algorithm=one.key.algorithm, bits=one.key.bits)
     lists = {name: tuple(said[name]) for name in ("servers", "usages", "san", "eku")}
-    entry = ln.PlannedEntry(**{**said, **lists, "key": key})
+    entry = PlannedEntry(**{**said, **lists, "key": key})
     return ln.RequestRecord(
         id=one.id,
         state="issued" if life else "waiting",
@@ -40,9 +41,9 @@ def _record(one: PlannedCertificate, life: Life | None) -> ln.RequestRecord:
     )
 
 
-def _issued(life: Life) -> ln.IssuedRecord:
+def _issued(life: Life) -> IssuedRecord:
     begins, ends = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in life)
-    return ln.IssuedRecord(
+    return IssuedRecord(
         file="", chain="", serial="01", thumbprint_sha1="", sha256="",
         not_before=begins, not_after=ends, received_at=begins,
     )  # fmt: skip

@@ -9,6 +9,8 @@ from collections import Counter
 from topologies import plan, row
 
 import lyncnb as ln
+from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.plan.compare import PlanChange
 
 # CI compares a tenth of what one by hand may.
 PAIRS = int(os.environ.get("LYNCNB_COMPARE_PAIRS", "1000"))
@@ -52,7 +54,7 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
         wildcard=chance.random() < 0.3,
         edge_member_names=chance.random() < 0.3,
         organization=chance.choice(["", "Contoso, Ltd"]),
-        key=ln.KeyParameters(bits=chance.choice([2048, 4096])),
+        key=KeyParameters(bits=chance.choice([2048, 4096])),
         hash=chance.choice(["sha256", "sha384"]),
         ca={"internal": chance.choice(["CA 1", "CA 2"])},
     )
@@ -82,7 +84,7 @@ def all_written(planned: ln.CertificatePlan) -> dict[str, dict[str, object]]:
     return {certificate.id: written(certificate) for certificate in planned.certificates}
 
 
-def make(state: dict[str, dict[str, object]], change: ln.PlanChange) -> None:
+def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
     """Make one change, which must be none that was made already or has nothing to act on."""
     assert change.why, change
     assert change.source, change

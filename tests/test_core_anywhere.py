@@ -13,6 +13,7 @@ import sys
 from places import DATA, REPOSITORY
 
 import lyncnb as ln
+from lyncnb.plan.scenarios import Scenarios
 
 # Refuses every library but these as if it were not installed.
 CORE = """
@@ -74,7 +75,7 @@ assert scenario._repr_html_() and compared._repr_html_() and compared.comparison
 print(json.dumps(document))
 """
     scenario = ln.Scenario(name="as it is", topology=ln.read_topology(DATA / "contoso.csv"))
-    ln.Scenarios(tmp_path).keep(scenario)
+    Scenarios(tmp_path).keep(scenario)
     document = json.loads(run(code, str(DATA / "contoso.csv"), str(tmp_path / "as it is")))
     assert document["format"] == "lyncnb-plan/1"
     assert len(document["certificates"]) > 10

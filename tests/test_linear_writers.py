@@ -25,6 +25,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from standing_certificates import Stored, authority, export_of, stand_for
 
 import lyncnb as ln
+from lyncnb.authorities.as_is import AsIs
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
@@ -41,6 +42,7 @@ from lyncnb.plan.comparison_report import Comparison, write_comparison
 from lyncnb.plan.figures import KINDS
 from lyncnb.plan.find_causes import find_causes
 from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.scenarios import Scenarios
 from lyncnb.plan.summary import PLAN_SUFFIXES, write_plan_table
 from lyncnb.plan.trust_report import write_trust
 from lyncnb.request_folder.manifest import manifest_bytes
@@ -164,7 +166,7 @@ class Folder(Deployment):
         return deployment_steps(self.issued, today=TODAY)
 
     @cached_property
-    def as_is(self) -> ln.AsIs:
+    def as_is(self) -> AsIs:
         """Compare the plan with servers that have all of it."""
         place = self.new()
         place.mkdir()
@@ -203,7 +205,7 @@ def edited_csv(w: Deployment) -> Prepared:
 
 def scenario_files(w: Deployment) -> Prepared:
     """Keep a scenario in a folder, and overwrite it."""
-    kept = ln.Scenarios(w.new())
+    kept = Scenarios(w.new())
     return lambda: kept.keep(ln.Scenario(name="a", topology=w.topology))
 
 

@@ -221,9 +221,12 @@ def test_readme_shows_the_plan_of_the_sample(request):
         assert written == table
 
 
-def test_readme_names_what_exists():
-    """Every ln.NAME of the README is a public name of the package."""
-    names = set(re.findall(r"\bln\.(\w+)", README.read_text("utf-8")))
+def test_papers_and_notebooks_name_what_exists():
+    """Every ln.NAME that a paper or a notebook shows is a public name of the package."""
+    shown = [*(path for path in FILES if path.suffix in (".md", ".ipynb"))]
+    shown.remove(REPOSITORY / "CHANGELOG.md")  # tells of names that are gone
+    names = {name for path in shown for name in re.findall(r"\bln\.(\w+)", path.read_text("utf-8"))}
+    assert names >= {"read_topology", "write_requests"}
     assert names - set(ln.__all__) == set()
 
 

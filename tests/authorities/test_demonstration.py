@@ -9,6 +9,7 @@ from folders import PASSPHRASE, TODAY
 
 import lyncnb as ln
 from lyncnb.authorities.demonstration import is_fictional
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
 from lyncnb.pki.demonstration_ca import DEMONSTRATION_NAME
 
@@ -22,7 +23,7 @@ med02.{0},Mediation,,,
 
 def bundle_of(domain: str, folder):
     """Write the requests of a small deployment of one domain."""
-    options = ln.PlanOptions(key=ln.KeyParameters(algorithm="ECDSA", bits=256))
+    options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
     topology = ln.read_topology(TABLE.format(domain).encode())
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"), options=options)
     accept = {found.code: "a test" for found in ln.check_plan(plan)}

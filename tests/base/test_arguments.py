@@ -8,6 +8,8 @@ import pytest
 from folders import PASSPHRASE, TODAY, make_plan, quick_cipher
 
 import lyncnb as ln
+from lyncnb.errors import ArgumentError
+from lyncnb.request_folder.recovery_key import name_recovery_key, open_recovery_key
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 __all__ = ["quick_cipher"]
@@ -67,7 +69,7 @@ CALLS = {
 def test_the_message_names_argument_and_type(message, given, words, plan, tmp_path, monkeypatch):
     """The message does not repeat the text, the hint says what makes the object, no file is made."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ln.ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         CALLS[message](plan, given)
     assert message.replace("GIVEN", words) in caught.value.message
     assert "secret" not in str(caught.value)
@@ -80,13 +82,13 @@ def test_the_message_names_argument_and_type(message, given, words, plan, tmp_pa
 )
 def test_a_folder_is_a_path(function):
     """None where a folder is expected names the folder."""
-    with pytest.raises(ln.ArgumentError, match="folder is None, not of type str or PathLike"):
+    with pytest.raises(ArgumentError, match="folder is None, not of type str or PathLike"):
         function(None)
 
 
 def test_a_forecast_needs_a_plan():
     """Text is a path there, None is neither."""
-    with pytest.raises(ln.ArgumentError, match="forecast: plan is None, not of type Cert"):
+    with pytest.raises(ArgumentError, match="forecast: plan is None, not of type Cert"):
         ln.forecast(None)
 
 
@@ -101,8 +103,8 @@ def test_of_a_moment_the_day_counts(moment, plan):
 
 BAD_NAMES = [
     lambda name: ln.rekey(name, PASSPHRASE, PASSPHRASE + " anew"),
-    lambda name: ln.name_recovery_key("folder", PASSPHRASE, name),
-    lambda name: ln.open_recovery_key(name, PASSPHRASE),
+    lambda name: name_recovery_key("folder", PASSPHRASE, name),
+    lambda name: open_recovery_key(name, PASSPHRASE),
     lambda name: ln.ask_passphrase(file=name),
     lambda name: ln.request_elsewhere(make_plan(), name, findings=()),
     lambda name: ln.write_requests(make_plan(), name, passphrase=PASSPHRASE, findings=()),

@@ -23,6 +23,7 @@ from big_topology import big_table
 
 import lyncnb as ln
 from lyncnb.checks.compare_scenarios import compare_scenarios
+from lyncnb.plan.scenarios import Scenarios
 from lyncnb.widgets import explanations
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     for one in (first, wild, more):
         print(f"{one.name}: {one.plan}")
     with tempfile.TemporaryDirectory() as folder:
-        kept = ln.Scenarios(Path(folder))
+        kept = Scenarios(Path(folder))
         timed("kept", 1, lambda: [kept.keep(one) for one in (first, wild, more)])
         timed("kept again", given.rounds, lambda: kept.keep(first))
         timed("opened", given.rounds, lambda: kept.open("as planned"))
@@ -58,7 +59,7 @@ def main() -> None:
             measure(kept, first, other, given.rounds)
 
 
-def measure(kept: ln.Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int) -> None:
+def measure(kept: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int) -> None:
     """Print what it takes to compare two, of which as much is at hand as each line says."""
     found = compare_scenarios(first, other)
     plans, names = (first.plan, other.plan), (first.name, other.name)

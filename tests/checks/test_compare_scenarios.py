@@ -10,6 +10,8 @@ from places import DATA
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
+from lyncnb.checks.compare_scenarios import ScenarioComparison
+from lyncnb.errors import ScenarioError
 from lyncnb.plan.comparison_report import write_comparison
 
 FIRST = ln.Scenario(name="as planned", topology=ln.read_topology(DATA / "contoso.csv"))
@@ -18,7 +20,7 @@ DOMAINS = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
 MORE = replace(FIRST, name="a domain more", topology=FIRST.topology.with_cells(DOMAINS))
 
 
-def facts(found: ln.ScenarioComparison) -> dict[str, tuple[object, ...]]:
+def facts(found: ScenarioComparison) -> dict[str, tuple[object, ...]]:
     return {fact.what: fact.values for fact in found.facts}
 
 
@@ -105,7 +107,7 @@ def test_what_is_not_known_is_blank():
 
 def test_two_are_needed():
     """One alone is refused; what cannot be planned says why."""
-    with pytest.raises(ln.ScenarioError, match="two scenarios"):
+    with pytest.raises(ScenarioError, match="two scenarios"):
         ln.compare_scenarios(FIRST)
     chat = FIVE_SERVERS.replace("Mediation", "PersistentChat").encode()
     other = ln.Scenario(
@@ -119,6 +121,6 @@ def test_two_are_needed():
 def test_findings_are_of_each_scenario(count):
     """Findings of fewer or more scenarios than are compared are told, not zipped."""
     one = ln.Scenario.of_plan("one", make_plan())
-    with pytest.raises(ln.ScenarioError, match=f"findings of {count} scenarios") as caught:
+    with pytest.raises(ScenarioError, match=f"findings of {count} scenarios") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)
     assert "in the order of the scenarios" in caught.value.hint

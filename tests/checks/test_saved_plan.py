@@ -18,8 +18,9 @@ from tampering import tampered
 from topologies import TWO_SITES, edge, front_end, plan
 
 import lyncnb as ln
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
-from lyncnb.errors import PlanAltered, PlanError, PlanOutdated, TopologyError
+from lyncnb.errors import PlanAltered, PlanError, PlanOutdated, RulesError, TopologyError
 from lyncnb.plan.saved_plan_json import FORMAT, SIGN_LINE, saved_plan_bytes
 from lyncnb.rules.rule_files import parse_rules
 
@@ -55,7 +56,7 @@ def test_what_was_saved_is_planned_again(tmp_path, sample):
         planned_issue_date=date(2027, 1, 31), validity_days=90, issuer={"": "internal"},
         ca={"internal": "Contoso CA"}, accepted={"no-reverse-proxy": "later"},
         accepted_until={"no-reverse-proxy": date(2027, 6, 1)},
-        accepted_for={"no-reverse-proxy": ("se01",)}, key=ln.KeyParameters(bits=4096),
+        accepted_for={"no-reverse-proxy": ("se01",)}, key=KeyParameters(bits=4096),
         organization='Contoso, "Ltd"', autodiscover_internal_extra_domains=("contoso.net",),
     )  # fmt: skip
     planned = ln.plan_certificates(ln.read_topology(source), RULES, options=options)
@@ -322,13 +323,13 @@ def test_no_tampered_plan_is_taken(tmp_path):
             continue
         tried += 1
         first.path.write_bytes(altered)
-        with contextlib.suppress(PlanError, ln.RulesError):  # nor where other words are taken
+        with contextlib.suppress(PlanError, RulesError):  # nor where other words are taken
             reworded = read_saved_plan(first.path, reworded=True).reworded
             words = ("findings", "reasons", "title", "read_me")
             assert (member in words) == bool(reworded), member
         try:
             taken = read_saved_plan(first.path)
-        except (PlanError, ln.RulesError):
+        except (PlanError, RulesError):
             continue
         # A cell or an option on which nothing depends, with its own digest, is another plan, as if
         # it had been saved so: it says so in its digest, and no signature is over it.

@@ -10,6 +10,7 @@ from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
 
 import lyncnb as ln
+from lyncnb.plan.scenarios import Scenarios
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -69,7 +70,7 @@ def test_one_table_with_two_sets_of_choices(planner):
 
 def test_scenarios(planner):
     """Their folders are compared by table, options and name; a damaged one is told whole."""
-    kept = ln.Scenarios(planner.folder / "scenarios")
+    kept = Scenarios(planner.folder / "scenarios")
     table = ln.read_topology(planner.folder / "old.csv")
     kept.keep(ln.Scenario(name="as planned", topology=table))
     kept.keep(

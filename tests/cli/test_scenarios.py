@@ -9,6 +9,7 @@ from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
+from lyncnb.plan.scenarios import Scenarios
 
 shell = pytest.fixture(make_shell)
 
@@ -19,7 +20,7 @@ def wild(shell) -> ln.Scenario:
     shell.write("table.csv", TWO_FRONT_ENDS)
     table = ln.read_topology(shell.folder / "table.csv")
     found = ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True))
-    return ln.Scenarios(shell.folder / "scenarios").keep(found)
+    return Scenarios(shell.folder / "scenarios").keep(found)
 
 
 def test_it_is_planned_checked_and_explained(shell, wild):
@@ -65,7 +66,7 @@ def test_no_output_replaces_what_it_is_made_of(shell, wild, command, ending):
     """Not with --force either: the files of a scenario's folder are what it is read from."""
     target = {".csv": "scenarios/wild/topology.csv", ".md": "scenarios/wild/note.md"}[ending]
     if ending == ".md":
-        ln.Scenarios(shell.folder / "scenarios").set_note("wild", "why")
+        Scenarios(shell.folder / "scenarios").set_note("wild", "why")
     before = (shell.folder / target).read_bytes()
     given = [part.replace("{}", "scenarios/wild") for part in command]
     ended = shell(*given, "-o", target, "--force")

@@ -13,6 +13,7 @@ from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
 from tampering import tampered
 
 import lyncnb as ln
+from lyncnb.errors import ApprovalError, ArgumentError
 
 pytestmark = [pytest.mark.tools, needs_ssh_keygen]
 
@@ -84,7 +85,7 @@ def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
         except ln.LyncnbError:
             continue
         taken += 1
-        with pytest.raises(ln.ApprovalError):
+        with pytest.raises(ApprovalError):
             ln.check_approval(saved, signers)
     assert taken >= COUNT // 3
 
@@ -97,9 +98,9 @@ def test_a_request_from_python(approved, tmp_path):
     )  # fmt: skip
     ((approval,),) = [one.approvals for one in bundle.manifest.plans]
     assert approval.signer == "alice@contoso.com"
-    with pytest.raises(ln.ArgumentError, match="a saved plan, which has its own"):
+    with pytest.raises(ArgumentError, match="a saved plan, which has its own"):
         ln.write_requests(approved, tmp_path / "r", passphrase=None, dry_run=True, findings=())
-    with pytest.raises(ln.ApprovalError, match="only a saved plan"):
+    with pytest.raises(ApprovalError, match="only a saved plan"):
         ln.write_requests(
             approved.plan, tmp_path / "r", passphrase=None, dry_run=True,
             approved_by=tmp_path / "signers",
@@ -111,6 +112,6 @@ def test_a_signer_whose_name_hides_something(approved, tmp_path, name):
     """No name is put on record that a terminal obeys, or that the folder could not be opened with."""
     _, public = (tmp_path / "signers").read_text().split(" ", 1)
     (tmp_path / "signers").write_text(f"{name} {public}")
-    with pytest.raises(ln.ApprovalError, match=r"<U\+") as told:
+    with pytest.raises(ApprovalError, match=r"<U\+") as told:
         ln.check_approval(approved, tmp_path / "signers")
     assert told.value.message.isprintable()

@@ -15,6 +15,7 @@ from topologies import TWO_SITES, front_end, topology
 
 import lyncnb as ln
 from lyncnb.base.outputs import OutputKind
+from lyncnb.errors import PlanError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, write_forecasts
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_lines, write_forecast
 
@@ -127,7 +128,7 @@ def test_picture(made):
         "On servers, from an internal CA",
     ]
     assert "by their day" in figure.svg
-    with pytest.raises(ln.PlanError, match="there is no picture"):
+    with pytest.raises(PlanError, match="there is no picture"):
         ln.figure(made, "topology")
 
 

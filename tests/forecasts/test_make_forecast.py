@@ -12,6 +12,8 @@ from places import REPOSITORY
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 
 import lyncnb as ln
+from lyncnb.errors import PlanError
+from lyncnb.forecasts.model import ForecastEntry
 
 RULES = ln.load_rules("lync2013")
 ISSUE = date(2026, 11, 25)
@@ -26,11 +28,11 @@ def with_options(plan: ln.CertificatePlan, **options: object) -> ln.CertificateP
     return replace(plan, options=replace(plan.options, planned_issue_date=ISSUE, **options))
 
 
-def of(made: ln.Forecast, usage: str) -> list[ln.ForecastEntry]:
+def of(made: ln.Forecast, usage: str) -> list[ForecastEntry]:
     return [one for one in made.entries if usage in one.usages]
 
 
-def days(entries: list[ln.ForecastEntry], field: str) -> list[str]:
+def days(entries: list[ForecastEntry], field: str) -> list[str]:
     return [str(getattr(one, field)) for one in entries]
 
 
@@ -199,13 +201,13 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
 
 def test_nothing_is_of_today():
     """Without a day to begin with there is none: it is asked for."""
-    with pytest.raises(ln.PlanError, match="no day is known") as raised:
+    with pytest.raises(PlanError, match="no day is known") as raised:
         ln.forecast(planned())
     assert "planned_issue_date" in raised.value.hint
     made = ln.forecast(planned(), start=date(2027, 1, 1))
     assert {one.issued_on for one in made.entries if one.number == 1} == {date(2027, 1, 1)}
     for until in (date(2026, 11, 24), date(2190, 1, 1)):
-        with pytest.raises(ln.PlanError, match="would go from 2026-11-25 to"):
+        with pytest.raises(PlanError, match="would go from 2026-11-25 to"):
             ln.forecast(with_options(planned()), until=until)
 
 

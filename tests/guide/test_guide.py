@@ -14,9 +14,10 @@ from growth import faster_than_linear
 from places import REPOSITORY
 
 import lyncnb as ln
+from lyncnb.errors import AnswersError
 from lyncnb.guide.answer_values import read_answer
 from lyncnb.guide.answers import short_names, walk
-from lyncnb.guide.lay_out import lay_out
+from lyncnb.guide.lay_out import guided_topology, lay_out
 from lyncnb.guide.questions import interview
 from lyncnb.rules import rule_files
 from lyncnb.rules.rule_files import products
@@ -55,7 +56,7 @@ def test_answers_are_read_as_they_are_written():
         assert (again, again.to_toml()) == (given, given.to_toml())
         made = {}
         exec(ln.guided_plan(given).python, made)
-        assert made["topology"] == ln.guided_topology(given)
+        assert made["topology"] == guided_topology(given)
         assert made["answers"] == given
 
 
@@ -145,7 +146,7 @@ def test_every_answer_is_used():
 
 def test_one_proxy_serves_all_sites():
     """Where only some sites have a reverse proxy, the first publishes for all: site is blank."""
-    table = ln.guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
+    table = guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
     proxies = [pool.site for pool in table.pools if pool.role == "ReverseProxy"]
     assert INTERVIEWS[2].stem == "several-sites"
     assert proxies == [""]
@@ -153,9 +154,9 @@ def test_one_proxy_serves_all_sites():
 
 def test_clients_sign_in_at_one_pool():
     """At the Directors of whatever site; without any, at the first site's pool."""
-    by_directors = ln.guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
+    by_directors = guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
     assert [p.role for p in by_directors.pools if "autologon" in p.flags] == ["Director"]
-    assert [p.fqdn for p in ln.guided_topology(answers()).pools if "autologon" in p.flags] == [
+    assert [p.fqdn for p in guided_topology(answers()).pools if "autologon" in p.flags] == [
         "fepool.contoso.com"
     ]
 
@@ -200,7 +201,7 @@ def test_clients_sign_in_at_one_pool():
 )
 def test_a_wrong_answer_is_told_with_place_and_hint(more, message, hint):
     """Each is refused before anything is laid out."""
-    with pytest.raises(ln.AnswersError) as caught:
+    with pytest.raises(AnswersError) as caught:
         answers(**more)
     told = [(str(one), one.hint) for one in caught.value.problems]
     assert [one for one in told if message in one[0] and hint in one[1]], told
@@ -227,15 +228,15 @@ def test_a_wrong_answer_is_told_with_place_and_hint(more, message, hint):
 def test_answers_that_do_not_fit_together(more, message, hint):
     """Good answers, each by itself, of which no table can be made: told with the place."""
     given = answers(**more)
-    with pytest.raises(ln.AnswersError, match="do not fit together") as caught:
-        ln.guided_topology(given)
+    with pytest.raises(AnswersError, match="do not fit together") as caught:
+        guided_topology(given)
     told = [(one.message, one.hint) for one in caught.value.problems]
     assert [one for one in told if message in one[0] and hint in one[1]], told
 
 
 def test_all_wrong_answers_are_told_at_once():
     """Four mistakes in a file are four problems, with the file's name."""
-    with pytest.raises(ln.AnswersError, match="the answers: 4 answers are wrong") as caught:
+    with pytest.raises(AnswersError, match="the answers: 4 answers are wrong") as caught:
         ln.GuideAnswers.from_toml(
             b'sip_domains = ["a b"]\nproduct = "x"\ncolour = 1\n[[site]]\nname = "A"\ncode = "-"\n'
         )
@@ -374,10 +375,10 @@ def test_a_product_of_ones_own(tmp_path, monkeypatch):
     again = ln.GuideAnswers.from_toml("there/now/guide.toml")
     assert 'product = "../../mine/own.toml"' in Path("there/now/guide.toml").read_text()
     assert 'product = "../../mine/own.toml"' in Path("there/now/plan.toml").read_text()
-    assert ln.guided_topology(again) == first.topology
+    assert guided_topology(again) == first.topology
     beside = REPOSITORY / "tests" / "products" / "lighthouse.toml"
-    with pytest.raises(ln.AnswersError) as caught:
-        ln.guided_topology(answers(product=str(beside), remote_users="no"))
+    with pytest.raises(AnswersError) as caught:
+        guided_topology(answers(product=str(beside), remote_users="no"))
     assert "of Lighthouse 7 the guide knows no kind of server" in str(caught.value)
 
 
@@ -423,7 +424,7 @@ def test_what_was_decided_unasked_is_said():
 def test_a_site_of_a_file_has_one_name(name, message):
     """Whatever a file calls a site, it is one site, and its answers are found by that name."""
     text = 'sip_domains = "contoso.com"\n[[site]]\nname = "New York"\n[[site]]\nname = '
-    with pytest.raises(ln.AnswersError) as caught:
+    with pytest.raises(AnswersError) as caught:
         ln.GuideAnswers.from_toml(f"{text}{name}\nedge_servers = 2\n".encode())
     told = [str(one) for one in caught.value.problems]
     assert len(told) == 1
@@ -440,7 +441,7 @@ def test_a_site_whose_name_was_pasted():
 def test_a_choice_is_no_endless_number():
     """A number of thousands of digits is none of the choices, and no fault."""
     for key in ("product", "target_os", "simple_urls"):
-        with pytest.raises(ln.AnswersError, match="is none of them"):
+        with pytest.raises(AnswersError, match="is none of them"):
             answers(**{key: "9" * 9000})
 
 
@@ -449,6 +450,6 @@ def test_many_sites_take_linear_time():
 
     def work(size):
         document = {"sip_domains": "contoso.com", "site": [{"name": f"S{i}"} for i in range(size)]}
-        return lambda: ln.guided_topology(ln.GuideAnswers.of(document))
+        return lambda: guided_topology(ln.GuideAnswers.of(document))
 
     assert faster_than_linear(work, size=50, most=800) is None

@@ -15,7 +15,7 @@ from random_plans import PAIRS, all_written, applied, random_plan, unordered
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
-from lyncnb.plan.compare import CHANGES, compare_plans
+from lyncnb.plan.compare import CHANGES, CountChange, compare_plans
 from lyncnb.plan.planner import replan
 
 RULES = ln.load_rules("lync2013")
@@ -103,10 +103,10 @@ def test_one_more_sip_domain():
 
 def test_counts_say_the_step():
     """Counts read 74 -> 64 names (−10), and a number alone where it stays."""
-    count = ln.CountChange(what="name", before=1074, after=64)
+    count = CountChange(what="name", before=1074, after=64)
     assert str(count) == "1,074 -> 64 names (−1,010)"
-    assert str(ln.CountChange(what="name", before=3, after=5)) == "3 -> 5 names (+2)"
-    assert str(ln.CountChange(what="name", before=5, after=5)) == "5 names"
+    assert str(CountChange(what="name", before=3, after=5)) == "3 -> 5 names (+2)"
+    assert str(CountChange(what="name", before=5, after=5)) == "5 names"
 
 
 @pytest.mark.parametrize(

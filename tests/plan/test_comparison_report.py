@@ -14,6 +14,7 @@ from random_plans import PAIRS, random_plan
 from topologies import edge, front_end, plan
 
 import lyncnb as ln
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.outputs import check_output
 from lyncnb.plan.compare import compare_plans
 from lyncnb.plan.comparison_report import (
@@ -41,7 +42,7 @@ def compared():
     old = plan(front_end(1), front_end(2), edge(1), sip_domains="contoso.com")
     new = plan(
         front_end(1), edge(1), sip_domains="contoso.com;fabrikam.com",
-        options=ln.PlanOptions(key=ln.KeyParameters(bits=4096)),
+        options=ln.PlanOptions(key=KeyParameters(bits=4096)),
     )  # fmt: skip
     return comparison(old, new)
 

@@ -25,7 +25,7 @@ from lyncnb.plan import coverage_figure
 from lyncnb.plan.compare import CHANGES
 from lyncnb.plan.connections import list_connections
 from lyncnb.plan.figures import KINDS
-from lyncnb.plan.timeline_figure import draw_timeline
+from lyncnb.plan.timeline_figure import DatedFact, draw_timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 # CI draws a tenth of what one by hand may.
@@ -479,7 +479,7 @@ def test_without_a_planned_day_nothing_is_guessed():
 def test_later_facts_are_rows():
     """Facts of a kind that this file has never heard of are drawn and stand in the table."""
     facts = [
-        ln.DatedFact(
+        DatedFact(
             kind="Orders", about=str(number), what="ordered", begins=date(2026, 5, number + 1)
         )
         for number in range(20)
@@ -496,9 +496,9 @@ def test_later_facts_are_rows():
 def test_a_mark_of_one_day_stands_on_it():
     """Among many, what happens on one day alone is drawn as far right as a line of that day."""
     days = [date(2027, 1, 1), *(date(2030, 1, day) for day in range(1, 21))]
-    facts = [ln.DatedFact(kind="Many", about="", what=f"{day}", begins=day, ends=day)
+    facts = [DatedFact(kind="Many", about="", what=f"{day}", begins=day, ends=day)
              for day in days]  # fmt: skip
-    facts.append(ln.DatedFact(kind="One", about="", what="it", begins=days[0], ends=days[0]))
+    facts.append(DatedFact(kind="One", about="", what="it", begins=days[0], ends=days[0]))
     root = ET.fromstring(draw_timeline(facts, title="Days", description="of work"))
     across = [float(node.get("cx")) for node in root.iter(f"{SVG}circle")][1:]  # after the legend
     assert len(across) == 3
@@ -508,7 +508,7 @@ def test_a_mark_of_one_day_stands_on_it():
 @pytest.mark.parametrize("needs_a_look", [False, True])
 def test_words_end_where_the_days_begin(needs_a_look):
     """However long, kind and words are cut before the first day, in bold letters too."""
-    fact = ln.DatedFact(kind="Kind " * 20, about="", what="What " * 20, ends=date(2027, 5, 1),
+    fact = DatedFact(kind="Kind " * 20, about="", what="What " * 20, ends=date(2027, 5, 1),
                         needs_a_look=needs_a_look)  # fmt: skip
     root = ET.fromstring(draw_timeline([fact], title="Days", description="of one certificate"))
     words = [
@@ -522,9 +522,7 @@ def test_words_end_where_the_days_begin(needs_a_look):
 @pytest.mark.parametrize("needs_a_look", [False, True])
 def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
     """What needs a look is in the legend where something does."""
-    fact = ln.DatedFact(
-        kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look
-    )
+    fact = DatedFact(kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look)
     drawn = draw_timeline([fact], title="Days", description="of one certificate")
     assert ("! needs a look" in drawn) == needs_a_look
 
@@ -532,7 +530,7 @@ def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
 def test_of_many_that_need_a_look_each_is_counted_once():
     """A mark all of whose facts need a look has one number, with an exclamation mark."""
     facts = [
-        ln.DatedFact(kind="Ends", about=str(n), what=str(n), ends=date(2027, 5, 1 + n // 2),
+        DatedFact(kind="Ends", about=str(n), what=str(n), ends=date(2027, 5, 1 + n // 2),
                      needs_a_look=n % 2 == 0 or n < 20)
         for n in range(40)
     ]  # fmt: skip
@@ -549,9 +547,9 @@ def test_of_many_that_need_a_look_each_is_counted_once():
 def test_the_day_from_which_all_is_seen_is_a_line():
     """The day of a status goes through the whole picture, level with its own mark."""
     facts = [
-        ln.DatedFact(kind="Looked at", about="", what="x", begins=date(2026, 5, 1),
+        DatedFact(kind="Looked at", about="", what="x", begins=date(2026, 5, 1),
                      ends=date(2026, 5, 1), is_present=True),
-        ln.DatedFact(kind="Ends", about="a", what="y", ends=date(2027, 5, 1)),
+        DatedFact(kind="Ends", about="a", what="y", ends=date(2027, 5, 1)),
     ]  # fmt: skip
     root = ET.fromstring(draw_timeline(facts, title="Days", description="of one certificate"))
     (line,) = (node for node in root.iter(f"{SVG}path") if node.get("class") == "now")
@@ -564,7 +562,7 @@ def test_the_day_from_which_all_is_seen_is_a_line():
 @pytest.mark.parametrize("day", [date.min, date.max])
 def test_the_first_and_the_last_day_that_there_are(day):
     """A certificate without an end has 9999-12-31; its picture is drawn as any other."""
-    fact = ln.DatedFact(
+    fact = DatedFact(
         kind="Certificates", about="a", what="ends", begins=date(2026, 12, 1), ends=day, source="x"
     )
     picture = draw_timeline([fact], title="Days", description="of one certificate")

@@ -12,6 +12,7 @@ from random_plans import PAIRS, random_plan
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.plan.compare import PlanDifference, compare_plans
 from lyncnb.plan.find_causes import find_causes
 from lyncnb.plan.plan_json import plan_json
@@ -75,7 +76,7 @@ def test_what_an_option_alone_makes_is_its_own():
     [
         ({"wildcard": True}, "option wildcard: false -> true"),
         ({"layout": "separate"}, "option layout: combined -> separate"),
-        ({"key": ln.KeyParameters(bits=4096)}, "option key: RSA 2048 -> RSA 4096"),
+        ({"key": KeyParameters(bits=4096)}, "option key: RSA 2048 -> RSA 4096"),
         ({"organization": "Contoso, Ltd"}, "option subject.organization: blank -> Contoso, Ltd"),
         ({"ca": {"": "CA 1"}}, "option ca: blank -> all = CA 1"),
     ],

@@ -14,14 +14,14 @@ import lyncnb as ln
 from lyncnb.errors import LyncnbError, PlanError
 from lyncnb.plan.compare import compare_plans
 from lyncnb.plan.plan_json import plan_json
-from lyncnb.plan.recorded_plan import NOT_RECORDED, read_plan_document
+from lyncnb.plan.recorded_plan import NOT_RECORDED, RecordedPlan, read_plan_document
 
 RULES = ln.load_rules("lync2013")
 # What neither document nor folder keeps, by the title that a change has.
 TITLES = {"ca": "CA", "target_os": "Target OS"}
 
 
-def read_back(plan: ln.CertificatePlan) -> ln.RecordedPlan:
+def read_back(plan: ln.CertificatePlan) -> RecordedPlan:
     return read_plan_document(plan_json(plan, ln.check_plan(plan)), source="plan.json")
 
 

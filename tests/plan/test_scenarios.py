@@ -16,6 +16,8 @@ from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
 from lyncnb.base.file_names import folder_name
+from lyncnb.errors import ScenarioError
+from lyncnb.plan.scenarios import Scenarios
 
 
 def one(name: str = "as planned", **options: object) -> ln.Scenario:
@@ -28,8 +30,8 @@ def one(name: str = "as planned", **options: object) -> ln.Scenario:
 
 
 @pytest.fixture
-def kept(tmp_path) -> ln.Scenarios:
-    return ln.Scenarios(tmp_path / "scenarios")
+def kept(tmp_path) -> Scenarios:
+    return Scenarios(tmp_path / "scenarios")
 
 
 @pytest.mark.parametrize("table", ["contoso.csv", "contoso-zh-TW.csv", "litwareinc-global.csv"])
@@ -76,7 +78,7 @@ def test_whatever_happens_to_the_files_is_told(kept):
         path.write_bytes(data)
         try:
             kept.open("as planned")
-        except ln.ScenarioError as error:
+        except ScenarioError as error:
             refused += 1
             told = error.problems
             if not told or not all(problem.message for problem in told):
@@ -126,7 +128,7 @@ def test_another_is_replaced_only_when_asked(kept):
 )
 def test_names_that_no_folder_can_have(kept, name, instead):
     """Each is refused with one that will do, and nothing is made."""
-    with pytest.raises(ln.ScenarioError) as told:
+    with pytest.raises(ScenarioError) as told:
         kept.keep(one(name))
     assert instead in told.value.hint
     assert not kept.folder.exists()
@@ -151,19 +153,19 @@ def test_what_is_offered_instead_is_taken(kept, name):
 def test_a_message_shows_what_cannot_be_seen(kept):
     """No name that somebody pasted turns a message around or breaks its line."""
     for name in ("Wild\u202ecards", "a\nb"):
-        with pytest.raises(ln.ScenarioError, match="<U\\+") as told:
+        with pytest.raises(ScenarioError, match="<U\\+") as told:
             kept.keep(one(name))
         assert name not in told.value.message
-        with pytest.raises(ln.ScenarioError, match="<U\\+"):
+        with pytest.raises(ScenarioError, match="<U\\+"):
             kept.open(name)
 
 
 def test_names_that_some_systems_take_for_the_same(kept):
     """Wildcards and WILDCARDS cannot both travel."""
     kept.keep(one("Wildcards"))
-    with pytest.raises(ln.ScenarioError, match='"Wildcards" already'):
+    with pytest.raises(ScenarioError, match='"Wildcards" already'):
         kept.keep(one("WILDCARDS"))
-    with pytest.raises(ln.ScenarioError, match='"Wildcards" already'):
+    with pytest.raises(ScenarioError, match='"Wildcards" already'):
         kept.rename(kept.duplicate("Wildcards"), "wildcards")
     kept.rename("Wildcards", "wildcards")  # itself, in other letters
     assert kept.names() == ("wildcards", "Wildcards copy")
@@ -176,13 +178,13 @@ def test_what_is_not_ours_is_left_alone(kept):
     (kept.folder / "file").write_text("ours")
     (kept.folder / "link").symlink_to("nowhere")
     for name in ("notes", "file", "link", "NOTES"):
-        with pytest.raises(ln.ScenarioError, match="no scenario, so it was left alone"):
+        with pytest.raises(ScenarioError, match="no scenario, so it was left alone"):
             kept.keep(one(name), replace=True)
     assert kept.names() == ()
     assert (kept.folder / "notes" / "minutes.txt").read_text() == "ours"
     kept.keep(one())
     (kept.folder / "as planned" / "sketch.png").write_text("ours")
-    with pytest.raises(ln.ScenarioError, match=r"sketch\.png"):
+    with pytest.raises(ScenarioError, match=r"sketch\.png"):
         kept.remove("as planned")
     assert kept.open("as planned").is_same(one())
 
@@ -215,7 +217,7 @@ def test_nothing_goes_into_a_request_folder(tmp_path):
     """The keys of requests are not mixed with scenarios."""
     (tmp_path / "requests" / "keys").mkdir(parents=True)
     with pytest.raises(ln.LyncnbError, match="request folder"):
-        ln.Scenarios(tmp_path / "requests" / "keys").keep(one())
+        Scenarios(tmp_path / "requests" / "keys").keep(one())
 
 
 def test_duplicate_rename_note_remove_and_back(kept):
@@ -229,7 +231,7 @@ def test_duplicate_rename_note_remove_and_back(kept):
     assert kept.note("cheaper") == "ask the CA\nfirst"
     held = kept.remove("cheaper")
     assert kept.names() == ("as planned", "as planned copy 2")
-    with pytest.raises(ln.ScenarioError, match="there is no scenario"):
+    with pytest.raises(ScenarioError, match="there is no scenario"):
         kept.open("cheaper")
     kept.put_back("cheaper", held)
     assert kept.open("cheaper").note == "ask the CA\nfirst"
@@ -259,7 +261,7 @@ def test_a_damaged_scenario_tells_every_problem(kept):
     )
     (place / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
     (place / "note.md").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ln.ScenarioError) as told:
+    with pytest.raises(ScenarioError) as told:
         kept.open("as planned")
     problems = told.value.problems
     assert [one.file for one in problems] == ["plan.toml"] * 2 + ["topology.csv"] * 3 + ["note.md"]
@@ -267,13 +269,13 @@ def test_a_damaged_scenario_tells_every_problem(kept):
     assert "6 problems" in told.value.message
     assert kept.names() == ("as planned",)  # to be seen, and mended
     (place / "plan.toml").write_text("#" * 1_000_001)
-    with pytest.raises(ln.ScenarioError, match=r"1,000,001 bytes"):
+    with pytest.raises(ScenarioError, match=r"1,000,001 bytes"):
         kept.open("as planned")
     (place / "plan.toml").unlink()
-    with pytest.raises(ln.ScenarioError, match=r"plan\.toml: the file is missing"):
+    with pytest.raises(ScenarioError, match=r"plan\.toml: the file is missing"):
         kept.open("as planned")
     (place / "topology.csv").unlink()
-    with pytest.raises(ln.ScenarioError, match="is no scenario"):
+    with pytest.raises(ScenarioError, match="is no scenario"):
         ln.open_scenario(place)
 
 
@@ -282,11 +284,11 @@ def test_what_no_plan_can_be_made_of_is_told(kept):
     kept.keep(one())
     place = kept.folder / "as planned"
     (place / "plan.toml").write_text('[accepted]\nname-is-internl = "a lab"\n')
-    with pytest.raises(ln.ScenarioError, match="name-is-internl"):
+    with pytest.raises(ScenarioError, match="name-is-internl"):
         kept.open("as planned")
     (place / "plan.toml").write_text('product = "sfb2019"\n')
     (place / "topology.csv").write_text(FIVE_SERVERS.replace("Mediation", "PersistentChat"))
-    with pytest.raises(ln.ScenarioError, match="PersistentChat"):
+    with pytest.raises(ScenarioError, match="PersistentChat"):
         kept.open("as planned")
 
 
@@ -296,7 +298,7 @@ def test_a_product_that_is_not_here_is_told(kept):
     path = kept.folder / "as planned" / "plan.toml"
     for product in ("lync2099", "../../etc/passwd"):
         path.write_text(f'product = "{product}"\n')
-        with pytest.raises(ln.ScenarioError, match=r"plan\.toml"):
+        with pytest.raises(ScenarioError, match=r"plan\.toml"):
             kept.open("as planned")
 
 
@@ -327,11 +329,11 @@ def test_a_disk_that_fails_is_told_and_the_scenario_stays(kept):
 
 def test_a_note_of_any_size_is_no_trouble(kept):
     """It is refused while nothing is written; a text that is no text is kept as it can be."""
-    with pytest.raises(ln.ScenarioError, match="the note has"):
+    with pytest.raises(ScenarioError, match="the note has"):
         kept.keep(replace(one(), note="x" * 70_000))
     assert not kept.folder.exists()
     kept.keep(one())
-    with pytest.raises(ln.ScenarioError, match="the note has"):
+    with pytest.raises(ScenarioError, match="the note has"):
         kept.set_note("as planned", "x" * 70_000)
     kept.keep(replace(one(), note="half \ud800"), replace=True)
     assert kept.open("as planned").note == "half ?"
@@ -350,7 +352,7 @@ def test_it_shows_itself(kept):
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
 def test_a_path_that_no_system_can_name(kept, name):
     """It is refused in words, wherever it is read or written."""
-    with pytest.raises(ln.ScenarioError, match="is the name of no folder"):
+    with pytest.raises(ScenarioError, match="is the name of no folder"):
         ln.open_scenario(name)
     assert kept.note(name) == ""
     first = ln.guided_plan(ln.GuideAnswers.of({"sip_domains": "contoso.com"}))
@@ -360,6 +362,6 @@ def test_a_path_that_no_system_can_name(kept, name):
 
 def test_a_folder_of_scenarios_may_be_named_by_a_text(tmp_path):
     """A notebook writes the path as text, and keeps and lists as with a Path."""
-    kept = ln.Scenarios(str(tmp_path / "scenarios"))
+    kept = Scenarios(str(tmp_path / "scenarios"))
     kept.keep(one())
     assert len(kept.names()) == 1

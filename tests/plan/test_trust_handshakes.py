@@ -29,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from topologies import plan, row
 
 import lyncnb as ln
+from lyncnb.plan.trust_tables import CaCertificate, Presentation
 
 pytestmark = pytest.mark.tools
 
@@ -91,7 +92,7 @@ class Lab:
     authorities: dict[str, Authority] = field(default_factory=dict)
     count: int = 0
 
-    def authority(self, ca: ln.CaCertificate) -> Authority:
+    def authority(self, ca: CaCertificate) -> Authority:
         """Give the one behind a root; made when first asked for."""
         if ca.title not in self.authorities:
             self.authorities[ca.title] = Authority(ca.title)
@@ -177,8 +178,8 @@ class Pair:
 
     planned: ln.CertificatePlan
     trust: ln.TrustPlan
-    server: ln.Presentation  # of whom the certificate is that the server shows
-    client: ln.Presentation | None
+    server: Presentation  # of whom the certificate is that the server shows
+    client: Presentation | None
 
 
 def pairs_of(planned, trust):

@@ -16,7 +16,7 @@ from topologies import edge, front_end, plan, row
 import lyncnb as ln
 from lyncnb.plan.trust_plan import trust
 from lyncnb.plan.trust_report import write_trust
-from lyncnb.plan.trust_tables import is_inferred
+from lyncnb.plan.trust_tables import RequiredCa, TrustSide, is_inferred
 from lyncnb.rules.rule_files import products
 
 INTERNAL, PUBLIC = "root of your internal CA", "root of the public CA"
@@ -25,7 +25,7 @@ WEB = {"web_external_fqdn": "web.contoso.com"}
 PROXY = row("rp01.contoso.net", "ReverseProxy")
 
 
-def on_server(planned: ln.TrustPlan, server: str) -> list[ln.RequiredCa]:
+def on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
     """List the CA certificates that one server needs."""
     return [one for one in planned.required if server in one.servers]
 
@@ -48,7 +48,7 @@ def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, s
     ]
 
 
-def verifiers(planned: ln.CertificatePlan, who: ln.TrustSide) -> list[str]:
+def verifiers(planned: ln.CertificatePlan, who: TrustSide) -> list[str]:
     """Name the pools that are meant; "" of a party."""
     if who.role in planned.rules.parties:
         return [""]

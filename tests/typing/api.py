@@ -14,6 +14,65 @@ from typing import assert_type
 
 import lyncnb as ln
 from lyncnb import PlanOptions, read_topology
+from lyncnb.authorities.as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
+from lyncnb.authorities.demonstration import DemonstrationAnswers
+from lyncnb.authorities.handover import Handover
+from lyncnb.authorities.issued import IssuedCertificate
+from lyncnb.authorities.plan_standing import PlanStanding
+from lyncnb.authorities.received_requests import ReceivedRequest, ReceivedRequests
+from lyncnb.authorities.status import RequestStatus
+from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from lyncnb.base.dns_name import DnsName
+from lyncnb.base.figure import Figure
+from lyncnb.base.planned_entry import PlannedEntry
+from lyncnb.checks.compare_scenarios import ScenarioComparison, ScenarioFact
+from lyncnb.checks.saved_plan import SavedPlan
+from lyncnb.deploy.pfx_packages import Package
+from lyncnb.deploy.purge_keys import PurgeItem, PurgeList
+from lyncnb.deploy.server_steps import MissingPackage, ServerPackage, ServerStep, ServerSteps
+from lyncnb.errors import (
+    AnswersError,
+    ApprovalError,
+    ArgumentError,
+    NotebookError,
+    PlanAltered,
+    PlanError,
+    Problem,
+    RulesError,
+    ScenarioError,
+)
+from lyncnb.export.approve_plan import Approval
+from lyncnb.forecasts.compare_forecasts import ForecastComparison
+from lyncnb.forecasts.model import BrokenRule, ForecastEntry, ForecastProblem, MonthWork
+from lyncnb.guide.first_plan import FirstPlan
+from lyncnb.guide.lay_out import guided_topology
+from lyncnb.pki.certificates import Certificate
+from lyncnb.pki.recovery_pair import RecoveryPair, RecoveryPublicKey
+from lyncnb.plan.compare import ChangedCertificate, ChangeGroup, CountChange, PlanChange
+from lyncnb.plan.model import ExplainedName, Explanation
+from lyncnb.plan.recorded_plan import RecordedPlan
+from lyncnb.plan.scenarios import Scenarios
+from lyncnb.plan.timeline_figure import DatedFact
+from lyncnb.plan.trust_tables import CaCertificate, Presentation, RequiredCa, TrustSide
+from lyncnb.request_folder.bundle import Change
+from lyncnb.request_folder.change_passphrase import Rekeyed
+from lyncnb.request_folder.manifest import Manifest
+from lyncnb.request_folder.recovery_key import (
+    name_recovery_key,
+    new_recovery_key,
+    open_recovery_key,
+)
+from lyncnb.request_folder.renewals import Renewal, Renewals
+from lyncnb.request_folder.request_record import (
+    ApprovalOnRecord,
+    CoveringCertificate,
+    IssuedRecord,
+    PackageRecord,
+    PlanOnRecord,
+)
+from lyncnb.rules.model import CertificateRule, CheckRule, RoleRule
+from lyncnb.topology.compare_topologies import TopologyDifference
+from lyncnb.topology.model import Computer, Pool, SimpleUrl, Site
 
 DAY = date(2026, 11, 24)
 
@@ -23,12 +82,12 @@ def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.Trus
     found = ln.trust(planned, chains=issued.chains)
     assert_type(found, ln.TrustPlan)
     for shown in found.presentations:
-        assert_type(shown, ln.Presentation)
-        assert_type(shown.verifier, ln.TrustSide)
-        assert_type(shown.root, ln.CaCertificate)
+        assert_type(shown, Presentation)
+        assert_type(shown.verifier, TrustSide)
+        assert_type(shown.root, CaCertificate)
         assert_type(shown.client_auth_ends, date | None)
     for required in found.required:
-        assert_type(required, ln.RequiredCa)
+        assert_type(required, RequiredCa)
         assert_type(required.ca.store, str)
     found.to_frame()
     found.shown().to_frame()
@@ -41,15 +100,15 @@ def read() -> ln.Topology:
     assert_type(topology, ln.Topology)
     assert_type(read_topology(b"server_fqdn,role,sip_domains\n"), ln.Topology)
     for pool in topology.pools:
-        assert_type(pool, ln.Pool)
-        assert_type(pool.fqdn, ln.DnsName)
+        assert_type(pool, Pool)
+        assert_type(pool.fqdn, DnsName)
     for site in topology.sites:
-        assert_type(site, ln.Site)
-        assert_type(site.meet_urls, tuple[ln.SimpleUrl, ...])
+        assert_type(site, Site)
+        assert_type(site.meet_urls, tuple[SimpleUrl, ...])
     for pool, computer in topology.computers:
-        assert_type(pool, ln.Pool)
-        assert_type(computer, ln.Computer)
-    assert_type(topology.compare(topology), ln.TopologyDifference)
+        assert_type(pool, Pool)
+        assert_type(computer, Computer)
+    assert_type(topology.compare(topology), TopologyDifference)
     assert_type(topology.to_csv(), bytes)
     assert_type(topology.remarks, tuple[str, ...])
     assert_type(topology.to_xlsx(), bytes)
@@ -60,27 +119,27 @@ def rules() -> ln.Rules:
     """What a product asks, as records."""
     known = ln.load_rules("lync2013")
     assert_type(known, ln.Rules)
-    checks: list[ln.CheckRule] = [*known.checks.values()]
-    certificates: list[ln.CertificateRule] = [*known.certificates]
-    roles: list[ln.RoleRule] = [*known.roles.values()]
+    checks: list[CheckRule] = [*known.checks.values()]
+    certificates: list[CertificateRule] = [*known.certificates]
+    roles: list[RoleRule] = [*known.roles.values()]
     print(checks[0].severity, certificates[0].id, roles[0])
     return known
 
 
 def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
     """From a topology to a plan, its reasons and what is odd about it."""
-    options = PlanOptions(key=ln.KeyParameters(algorithm="RSA", bits=4096), organization="Contoso")
+    options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096), organization="Contoso")
     assert_type(options, ln.PlanOptions)
     assert_type(PlanOptions.from_toml(Path("plan.toml")), ln.PlanOptions)
     planned = ln.plan_certificates(read(), rules(), options=options)
     assert_type(planned, ln.CertificatePlan)
     for certificate in planned.certificates:
         assert_type(certificate, ln.PlannedCertificate)
-        assert_type(certificate.subject, ln.DistinguishedName)
-        assert_type(certificate.subject_alt_name, tuple[ln.SanEntry, ...])
+        assert_type(certificate.subject, DistinguishedName)
+        assert_type(certificate.subject_alt_name, tuple[SanEntry, ...])
     why = planned.explain("fe01.contoso.net")
-    assert_type(why, ln.Explanation)
-    names: Sequence[ln.ExplainedName] = why.names
+    assert_type(why, Explanation)
+    names: Sequence[ExplainedName] = why.names
     print(names[0].name)
     findings = ln.check_plan(planned)
     assert_type(findings, ln.Findings)
@@ -94,79 +153,79 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
     """What one plan has otherwise than another."""
     difference = ln.compare_plans(old, new)
     assert_type(difference.is_empty, bool)
-    assert_type(difference.certificates, tuple[ln.ChangedCertificate, ...])
-    assert_type(difference.certificates[0].differences, tuple[ln.PlanChange, ...])
-    assert_type(difference.counts, tuple[ln.CountChange, ...])
-    assert_type(difference.groups(), tuple[ln.ChangeGroup, ...])
+    assert_type(difference.certificates, tuple[ChangedCertificate, ...])
+    assert_type(difference.certificates[0].differences, tuple[PlanChange, ...])
+    assert_type(difference.counts, tuple[CountChange, ...])
+    assert_type(difference.groups(), tuple[ChangeGroup, ...])
     assert_type(ln.find_causes(difference), ln.PlanDifference)
     return difference
 
 
-def scenarios(topology: ln.Topology) -> ln.ScenarioComparison:
+def scenarios(topology: ln.Topology) -> ScenarioComparison:
     """Plans under a name, and beside each other."""
     first = ln.Scenario(name="as planned", topology=topology, note="what we have")
-    kept = ln.Scenarios(Path("scenarios"))
+    kept = Scenarios(Path("scenarios"))
     assert_type(kept.keep(first, replace=True), ln.Scenario)
     assert_type(kept.names(), tuple[str, ...])
     opened = ln.open_scenario("scenarios/as planned")
     assert_type(opened, ln.Scenario)
     assert_type(opened.plan, ln.CertificatePlan)
     found = ln.compare_scenarios(first, opened, on=DAY)
-    assert_type(found, ln.ScenarioComparison)
-    facts: tuple[ln.ScenarioFact, ...] = found.differing()
+    assert_type(found, ScenarioComparison)
+    facts: tuple[ScenarioFact, ...] = found.differing()
     assert_type(facts[0].differs, bool)
     assert_type(found.differences, tuple[ln.PlanDifference, ...])
-    refused: type[ln.LyncnbError] = ln.ScenarioError
+    refused: type[ln.LyncnbError] = ScenarioError
     print(refused)
     return found
 
 
-def as_is(planned: ln.CertificatePlan) -> ln.AsIs:
+def as_is(planned: ln.CertificatePlan) -> AsIs:
     """What stands today, held against a plan."""
     found = ln.compare_as_is(planned, "certificates", "export.pem", on=DAY)
-    assert_type(found, ln.AsIs)
+    assert_type(found, AsIs)
     for one in found.planned:
-        assert_type(one, ln.PlannedAsIs)
-        assert_type(one.certificate, ln.StandingCertificate | None)
+        assert_type(one, PlannedAsIs)
+        assert_type(one.certificate, StandingCertificate | None)
     for other in found.unplanned:
-        assert_type(other, ln.UnplannedCertificate)
-    assert_type(ln.read_as_is("kept.json"), ln.AsIs)
+        assert_type(other, UnplannedCertificate)
+    assert_type(ln.read_as_is("kept.json"), AsIs)
     bundle = ln.write_requests(
         planned, "requests", passphrase="only for the sample", only_missing=found, reuse=["Edge"]
     )
     assert_type(bundle, ln.RequestBundle)
-    assert_type(bundle.requests[0].covered, ln.CoveringCertificate | None)
+    assert_type(bundle.requests[0].covered, CoveringCertificate | None)
     return found
 
 
 def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
     """What a plan has otherwise than what is requested in a folder."""
     recorded = ln.read_plan(folder)
-    assert_type(recorded, ln.RecordedPlan)
+    assert_type(recorded, RecordedPlan)
     assert_type(recorded.findings, ln.Findings | None)
     return ln.compare_plans(recorded, planned)
 
 
-def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> ln.SavedPlan:
+def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> SavedPlan:
     """A plan in a file, and requested from there."""
     kept = ln.save_plan(planned, "plan.json", findings=ln.check_plan(planned, on=DAY), force=True)
-    assert_type(kept, ln.SavedPlan)
+    assert_type(kept, SavedPlan)
     assert_type(kept.judged_on, date)
     read_again = ln.read_saved_plan("plan.json")
     assert_type(read_again.plan, ln.CertificatePlan)
     assert_type(read_again.findings, ln.Findings)
     assert_type(ln.write_requests(read_again, folder, passphrase=passphrase), ln.RequestBundle)
     approval = ln.approve_plan("plan.json", key="~/.ssh/id_ed25519")
-    assert_type(approval, ln.Approval)
-    assert_type(approval.plan, ln.SavedPlan)
+    assert_type(approval, Approval)
+    assert_type(approval.plan, SavedPlan)
     who = ln.check_approval(read_again, "signers", folder=folder)
-    assert_type(who, tuple[ln.ApprovalOnRecord, ...])
+    assert_type(who, tuple[ApprovalOnRecord, ...])
     bundle = ln.write_requests(
         read_again, folder, passphrase=passphrase, approved_by=Path("signers")
     )
-    assert_type(bundle.manifest.plans, tuple[ln.PlanOnRecord, ...])
-    assert_type(ln.folder_status(folder).saved_plan, ln.PlanStanding | None)
-    refusals: tuple[type[ln.LyncnbError], ...] = (ln.PlanAltered, ln.ApprovalError)
+    assert_type(bundle.manifest.plans, tuple[PlanOnRecord, ...])
+    assert_type(ln.folder_status(folder).saved_plan, PlanStanding | None)
+    refusals: tuple[type[ln.LyncnbError], ...] = (PlanAltered, ApprovalError)
     print(refusals)
     return read_again
 
@@ -175,20 +234,20 @@ def ahead(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
     """The years ahead, of a plan and of a folder."""
     made = ln.forecast(planned, until=date(2030, 12, 31), start=DAY)
     assert_type(made, ln.Forecast)
-    assert_type(made.entries, tuple[ln.ForecastEntry, ...])
-    assert_type(made.months, tuple[ln.MonthWork, ...])
-    assert_type(made.problems, tuple[ln.ForecastProblem, ...])
-    assert_type(made.problems[0].rules, tuple[ln.BrokenRule, ...])
-    assert_type(ln.figure(made), ln.Figure)
+    assert_type(made.entries, tuple[ForecastEntry, ...])
+    assert_type(made.months, tuple[MonthWork, ...])
+    assert_type(made.problems, tuple[ForecastProblem, ...])
+    assert_type(made.problems[0].rules, tuple[BrokenRule, ...])
+    assert_type(ln.figure(made), Figure)
     print(made.works, made.to_frame())
     of_folder = ln.forecast(folder, options=planned.options)
-    assert_type(ln.compare_forecasts(made, of_folder), ln.ForecastComparison)
+    assert_type(ln.compare_forecasts(made, of_folder), ForecastComparison)
     return of_folder
 
 
-def pictures(planned: ln.CertificatePlan, facts: tuple[ln.DatedFact, ...]) -> ln.Figure:
+def pictures(planned: ln.CertificatePlan, facts: tuple[DatedFact, ...]) -> Figure:
     """A plan and a folder as pictures."""
-    assert_type(ln.figure(planned, "timeline", facts=facts), ln.Figure)
+    assert_type(ln.figure(planned, "timeline", facts=facts), Figure)
     return ln.figure(ln.folder_status("requests"))
 
 
@@ -201,49 +260,49 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     )  # fmt: skip
     assert_type(bundle, ln.RequestBundle)
     assert_type(ln.open_requests(folder), ln.RequestBundle)
-    changes: Sequence[ln.Change] = bundle.changes
+    changes: Sequence[Change] = bundle.changes
     records: Sequence[ln.RequestRecord] = bundle.requests
     for record in records:
-        assert_type(record.plan, ln.PlannedEntry)
-        assert_type(record.issued, ln.IssuedRecord | None)
-        assert_type(record.package, ln.PackageRecord | None)
+        assert_type(record.plan, PlannedEntry)
+        assert_type(record.issued, IssuedRecord | None)
+        assert_type(record.package, PackageRecord | None)
     print(changes[0].action, records[0].id)
-    assert_type(bundle.manifest, ln.Manifest)
+    assert_type(bundle.manifest, Manifest)
     assert_type(ln.rebuild_manifest(folder, passphrase), ln.RequestBundle)
-    assert_type(ln.rekey(folder, passphrase, ln.ask_passphrase(confirm=True)), ln.Rekeyed)
-    assert_type(ln.new_recovery_key("recovery", passphrase), ln.RecoveryPublicKey)
-    pair = ln.open_recovery_key("recovery", passphrase)
-    assert_type(pair, ln.RecoveryPair)
-    print(ln.name_recovery_key(folder, passphrase, "recovery.pub")[0].fingerprint)
-    assert_type(ln.rekey(folder, pair, passphrase, take_out=["0a1b"]), ln.Rekeyed)
+    assert_type(ln.rekey(folder, passphrase, ln.ask_passphrase(confirm=True)), Rekeyed)
+    assert_type(new_recovery_key("recovery", passphrase), RecoveryPublicKey)
+    pair = open_recovery_key("recovery", passphrase)
+    assert_type(pair, RecoveryPair)
+    print(name_recovery_key(folder, passphrase, "recovery.pub")[0].fingerprint)
+    assert_type(ln.rekey(folder, pair, passphrase, take_out=["0a1b"]), Rekeyed)
     listed = ln.purge(folder, deployed=["FrontEnd-pool-0a1b2c3d"])
-    assert_type(listed, ln.PurgeList)
-    items: Sequence[ln.PurgeItem] = listed.items
+    assert_type(listed, PurgeList)
+    items: Sequence[PurgeItem] = listed.items
     print(items, ln.purge(folder, confirmed=listed).is_done)
     return bundle
 
 
 def receive(folder: Path, bundle: ln.RequestBundle) -> ln.IssuedCertificates:
     """Out to a CA and back."""
-    played: ln.DemonstrationAnswers = ln.demo.answer(bundle, "answers", today=DAY)
+    played: DemonstrationAnswers = ln.demo.answer(bundle, "answers", today=DAY)
     print(played.files, played.mistakes)
-    assert_type(ln.hand_over(folder, "to-the-ca.zip", issuer="internal"), ln.Handover)
+    assert_type(ln.hand_over(folder, "to-the-ca.zip", issuer="internal"), Handover)
     assert_type(ln.receive(folder, "returned.zip", today=DAY), ln.IssuedCertificates)
     issued = ln.match_certificates(bundle, "returned")
     assert_type(issued, ln.IssuedCertificates)
-    answers: Sequence[ln.IssuedCertificate] = issued.certificates
-    certificate: ln.Certificate | None = answers[0].certificate
+    answers: Sequence[IssuedCertificate] = issued.certificates
+    certificate: Certificate | None = answers[0].certificate
     print(certificate)
     status = ln.folder_status(folder, today=DAY)
     assert_type(status, ln.FolderStatus)
-    stands: Sequence[ln.RequestStatus] = status.requests
-    problems: Sequence[ln.Problem] = status.problems
+    stands: Sequence[RequestStatus] = status.requests
+    problems: Sequence[Problem] = status.problems
     print(stands, problems)
     renewals = ln.list_renewals(folder)
-    assert_type(renewals, ln.Renewals)
+    assert_type(renewals, Renewals)
     for renewal in renewals:
-        assert_type(renewal, ln.Renewal)
-    assert_type(ln.write_renewals(folder, "renewals.ics"), ln.Renewals)
+        assert_type(renewal, Renewal)
+    assert_type(ln.write_renewals(folder, "renewals.ics"), Renewals)
     return issued
 
 
@@ -251,16 +310,16 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
     """Packages, passwords and the changed procedure."""
     packages = ln.write_pfx(issued, passphrase=passphrase)
     assert_type(packages, ln.Packages)
-    made: Sequence[ln.Package] = packages.packages
+    made: Sequence[Package] = packages.packages
     print(made)
     assert_type(ln.show_password(folder, "FrontEnd-pool-0a1b2c3d", passphrase, show=print), str)
     steps = ln.deployment_steps(issued, effective=datetime(2026, 12, 1, 8))
     assert_type(steps, ln.DeploymentSteps)
-    assert_type(steps.missing, tuple[ln.MissingPackage, ...])
+    assert_type(steps.missing, tuple[MissingPackage, ...])
     for server in steps.servers:
-        assert_type(server, ln.ServerSteps)
-        step: Sequence[ln.ServerStep] = server.steps
-        package: Sequence[ln.ServerPackage] = server.packages
+        assert_type(server, ServerSteps)
+        step: Sequence[ServerStep] = server.steps
+        package: Sequence[ServerPackage] = server.packages
         print(step, package)
     assert_type(ln.write_steps(steps, folder), tuple[Path, ...])
     requests = ln.request_scripts(ln.plan_certificates(read(), rules()))
@@ -271,8 +330,8 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
     )
     assert_type(waiting, ln.RequestBundle)
     came = ln.receive_requests(folder, "tools01.req")
-    assert_type(came, ln.ReceivedRequests)
-    one: Sequence[ln.ReceivedRequest] = came.requests
+    assert_type(came, ReceivedRequests)
+    one: Sequence[ReceivedRequest] = came.requests
     print(one)
 
 
@@ -283,13 +342,13 @@ def guide() -> ln.Topology:
     assert_type(answers.sites, tuple[str, ...])
     assert_type(answers.options, ln.PlanOptions)
     first = ln.guided_plan(answers)
-    assert_type(first, ln.FirstPlan)
+    assert_type(first, FirstPlan)
     assert_type(first.plan, ln.CertificatePlan)
     assert_type(first.findings, ln.Findings)
     assert_type(first.remarks, tuple[str, ...])
     assert_type(first.python, str)
     assert_type(ln.write_first_plan(first, "folder"), tuple[Path, ...])
-    return ln.guided_topology(answers)
+    return guided_topology(answers)
 
 
 def panels() -> None:
@@ -299,7 +358,7 @@ def panels() -> None:
     assert_type(editor.options, ln.PlanOptions)
     ln.RequestPanel(plan()[0], "requests")
     ln.StatusPanel("requests")
-    assert_type(ln.GuidePanel("folder").first, ln.FirstPlan)
+    assert_type(ln.GuidePanel("folder").first, FirstPlan)
     assert_type(ln.GuidePanel("folder").answers, ln.GuideAnswers)
 
 
@@ -307,15 +366,15 @@ def failures() -> None:
     """Each stage has an error of its own, and one is over all of them."""
     try:
         read()
-    except (ln.TopologyError, ln.RulesError, ln.OptionsError, ln.PlanError) as error:
-        assert_type(error.problems, tuple[ln.Problem, ...])
+    except (ln.TopologyError, RulesError, ln.OptionsError, PlanError) as error:
+        assert_type(error.problems, tuple[Problem, ...])
     except (ln.PlanRejected, ln.PassphraseError, ln.BundleError) as error:
         assert_type(error.hint, str)
-    except (ln.ReturnedFileError, ln.PackageError, ln.NotebookError) as error:
+    except (ln.ReturnedFileError, ln.PackageError, NotebookError) as error:
         assert_type(error.message, str)
-    except ln.ArgumentError as error:
+    except ArgumentError as error:
         assert_type(error.hint, str)
-    except ln.AnswersError as error:
+    except AnswersError as error:
         assert_type(error.hint, str)
     except ln.LyncnbError as error:
         assert_type(error.exit_status, int)

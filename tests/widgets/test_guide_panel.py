@@ -6,6 +6,7 @@ import pytest
 from panel_kit import Talk
 
 import lyncnb as ln
+from lyncnb.errors import AnswersError
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_it_begins_with_what_must_be_answered(talk):
     assert told["asked"]["words"].startswith("Still to be answered: SIP domains")
     assert (told["asked"]["python"], told["asked"]["problems"]) == ("", [])
     assert not [one for one in told["asked"]["fields"] if one["problem"]]
-    with pytest.raises(ln.AnswersError, match="sip_domains: there is no answer"):
+    with pytest.raises(AnswersError, match="sip_domains: there is no answer"):
         _ = talk.panel.guide.topology
 
 

@@ -9,6 +9,7 @@ from topology_documents import front_end, topology_builder
 from workbooks import rows_of, spreadsheet, xlsx
 
 import lyncnb as ln
+from lyncnb.plan.scenarios import Scenarios
 from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.planning_page import PlanningPage
@@ -113,7 +114,7 @@ def test_a_scenario_is_opened_with_its_options(folder):
         topology=read_topology(FIVE_SERVERS.encode()),
         options=ln.PlanOptions(product="sfb2015", wildcard=True),
     )
-    ln.Scenarios(folder / "scenarios").keep(kept)
+    Scenarios(folder / "scenarios").keep(kept)
     (folder / "scenarios" / ".ipynb_checkpoints").mkdir()
     (folder / "scenarios" / ".ipynb_checkpoints" / "topology.csv").write_text(FIVE_SERVERS)
     page = PlanningPage()

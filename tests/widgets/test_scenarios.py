@@ -9,6 +9,7 @@ from panel_kit import Talk
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
+from lyncnb.errors import ScenarioError
 from lyncnb.widgets.undo_history import State
 
 
@@ -110,7 +111,7 @@ def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
         assert words in told
     assert editor.draft.state is before
     assert kept.current == "first"
-    with pytest.raises(ln.ScenarioError):
+    with pytest.raises(ScenarioError):
         kept.compare("first")
 
 
