@@ -98,7 +98,7 @@ def value_words(value: object) -> str:
 
 
 class Placed(dict[str, object]):
-    """A table of an array that knows its place, because other tables were put before it."""
+    """A table that knows its place, because it was put together with tables of other files."""
 
     __slots__ = ("place",)
 
@@ -107,9 +107,14 @@ class Placed(dict[str, object]):
         self.place = place
 
 
-def place_of(entry: object, where: str, index: int) -> str:
-    """Return the place of a table in an array, e.g. ``certificate[3]``."""
-    return entry.place if isinstance(entry, Placed) else f"{where}[{index}]"
+def place_of(table: object, where: str) -> str:
+    """Return the place that a table knows of itself, or else the one given."""
+    return table.place if isinstance(table, Placed) else where
+
+
+def inside(where: str, key: str) -> str:
+    """Return the place of a key of a table, e.g. ``certificate[3].source``."""
+    return f"{where}.{key}" if where and not where.endswith(": ") else f"{where}{key}"
 
 
 def named(key: str, **more: Any) -> Any:
@@ -162,7 +167,7 @@ class RecordReader:
             else:
                 self.problem(f"'{where}' is not a table", f"write [{where}] on a line of its own")
             return None
-        shape = _shape(kind)
+        shape, where = _shape(kind), place_of(table, where)
         before = len(self.problems)
         values: dict[str, Any] = {}
         unknown = table.keys() - shape.keys
@@ -173,17 +178,17 @@ class RecordReader:
         for name, key, read, take, is_needed, may_not_be_blank in shape.read:
             if key not in table:
                 if is_needed:
-                    self.problem(f"Missing required value in '{_place(where, key)}'")
+                    self.problem(f"Missing required value in '{inside(where, key)}'")
             elif take is None:
-                values[name] = read(self, table[key], _place(where, key))
+                values[name] = read(self, table[key], inside(where, key))
             else:
                 given = table[key]
                 try:
                     values[name] = take(given)
                 except _Wrong as error:
-                    self.problem(f"'{_place(where, key)}' {error}")
+                    self.problem(f"'{inside(where, key)}' {error}")
                 if may_not_be_blank and given == "":
-                    self.problem(f"Missing required value in '{_place(where, key)}'")
+                    self.problem(f"Missing required value in '{inside(where, key)}'")
         return kind(**values) if len(self.problems) == before else None
 
     def records(
@@ -202,7 +207,7 @@ class RecordReader:
         named_by = _shape(kind).named_by
         found: dict[str, _Record] = {}
         for index, entry in enumerate(entries):
-            place = place_of(entry, where, index)
+            place = place_of(entry, f"{where}[{index}]")
             if named_by and isinstance(entry, Mapping) and _fits(named_by, entry.get("id")):
                 place = str(entry["id"]) if entry["id"] not in found else place
             record = self.record(kind, entry, place)
@@ -222,8 +227,10 @@ class RecordReader:
         keys = list(keys)
         for key in sorted(table.keys() - keys):
             close = get_close_matches(key, keys, n=1, cutoff=0.6)
+            value = table[key]
+            first = value[0] if isinstance(value, list) and value else value
             self.problem(
-                f"Unknown key in '{f'{where}.{key}'.lstrip('.')}'",
+                f"Unknown key in '{place_of(first, inside(where, key))}'",
                 f"did you mean {close[0]}?" if close else f"the keys are {', '.join(keys)}",
             )
 
@@ -297,10 +304,6 @@ class _Shape(NamedTuple):
     named_by: _Take | None
 
 
-def _place(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
 @cache
 def _shape(kind: Any) -> _Shape:
     hints = typing.get_type_hints(kind, include_extras=True)
@@ -365,7 +368,7 @@ def _reader(hint: Any) -> _Read:
             return None
         keys, values = _reader(inner[0]), _reader(inner[1])
         found = {
-            keys(reader, key, where): values(reader, one, _place(where, key))
+            keys(reader, key, where): values(reader, one, inside(where, key))
             for key, one in value.items()
         }
         # Rules are shared by all plans; a manifest's records are copied and sent to workers.

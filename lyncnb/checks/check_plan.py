@@ -1,7 +1,7 @@
 """``CertificatePlan`` to ``Findings``: what planners get wrong, one short function per test.
 
 Which code, severity, meaning, hint and source a test has, and what it looks at, is data of the
-product (``[[check]]`` in ``products/*.toml``) and of the CAs (``cas/*.toml``).
+product (``[[check]]`` in ``products/``) and of the CAs (``cas/*.toml``).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..base.records import Placed, RecordReader
+from ..base.records import Placed, RecordReader, inside, place_of
 from .model import cited, in_words
 
 #: A table of a TOML document.
@@ -79,8 +79,10 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
     taken = _taken_over(told, base_source, wording)
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
-            reader.problem(f"'{kind}.{unused}' stands nowhere in {base_source}", "is it misspelt?")
-    _leave_out(taken, tables["without"], reader, base_source)
+            where = inside(place_of(document[kind], kind), unused)
+            reader.problem(f"'{where}' stands nowhere in {base_source}", "is it misspelt?")
+    where = place_of(document.get("without"), "without")
+    _leave_out(taken, tables["without"], where, reader, base_source)
     _say_alike(taken, document, reader)
     for key, value in document.items():
         if key not in _OWN:
@@ -95,7 +97,8 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
 def _table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
         kind: Any = str if where != "without" else tuple[str, ...]
-        read = {key: reader.value(kind, one, f"{where}.{key}") for key, one in value.items()}
+        place = place_of(value, where)
+        read = {key: reader.value(kind, one, inside(place, key)) for key, one in value.items()}
         return {key: one for key, one in read.items() if one}
     reader.problem(f"'{where}' is not a table", f"write [{where}] on a line of its own")
     return {}
@@ -148,7 +151,7 @@ def _taken_over(base: Toml, source: str, wording: _Wording) -> dict[str, object]
 
 
 def _place(entry: object, source: str, where: str) -> str:
-    place = entry.place if isinstance(entry, Placed) else where
+    place = place_of(entry, where)
     return place if ": " in place else f"{source}: {place}"
 
 
@@ -165,15 +168,19 @@ def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
 
 
 def _leave_out(
-    document: Toml, without: Mapping[str, Iterable[str]], reader: RecordReader, source: str
+    document: Toml,
+    without: Mapping[str, Iterable[str]],
+    where: str,
+    reader: RecordReader,
+    source: str,
 ) -> None:
     gone: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
     arrays = dict(_arrays(document))
-    reader.among("without", without, _IDENTITY, "kind of record")
+    reader.among(where, without, _IDENTITY, "kind of record")
     for kind in without.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
         ids = without[kind]
-        reader.among(f"without.{kind}", ids, sorted(map(str, known)), f"{kind} of {source}")
+        reader.among(f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} of {source}")
         gone[kind] |= known.intersection(ids)
     before = _names_used(arrays)
     certificates = arrays.get("certificate", [])
@@ -218,7 +225,8 @@ def _say_alike(document: Toml, extension: Toml, reader: RecordReader) -> None:
     for index, role in enumerate(roles):
         if not isinstance(role, Mapping) or "like" not in role:
             continue
-        reader.among(f"role[{index}].like", (str(role["like"]),), known, "role")
+        where = place_of(role, f"role[{index}]")
+        reader.among(f"{where}.like", (str(role["like"]),), known, "role")
         for _, records in _arrays(document):
             for said in (record.get(key) for record in records for key in _SAID_ALIKE):
                 if isinstance(said, list) and role["like"] in said:
@@ -257,11 +265,11 @@ def _records(
             ids.append(None)
             continue
         identity = record.get(key)
-        table = Placed(record, f"{where}[{index}]")
+        table = Placed(record, place_of(record, f"{where}[{index}]"))
         after = table.pop("after", None)
         table.pop("like", None)
         if after is not None:
-            reader.among(f"{where}[{index}].after", (str(after),), [str(i) for i in ids], where)
+            reader.among(f"{table.place}.after", (str(after),), [str(i) for i in ids], where)
         if identity in ids and identity not in own:
             at = ids.index(identity)
             before = found[at]

@@ -325,14 +325,16 @@ def _read(
     """Read one of a product's tables that other commands ask for; ``what`` is in it, in words."""
     table = rules.settings.get(name)
     if not isinstance(table, Mapping):
-        raise RulesError(f"Missing required table '{name}' in {rules.product}.toml", hint=what)
-    reader = RecordReader(f"{rules.product}.toml")
+        raise RulesError(
+            f"Missing required table '{name}' in the rules of {rules.product}", hint=what
+        )
+    reader = RecordReader(rules.product)
     record = reader.record(kind, table, name)
     if record is not None:
         check(reader, record, table)
     if record is None or reader.problems:
         raise RulesError(
-            f"the table '{name}' of {rules.product}.toml has mistakes",
+            f"the table '{name}' of {rules.product} has mistakes",
             problems=tuple(reader.problems),
         )
     return record
@@ -341,7 +343,8 @@ def _read(
 def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, object]) -> None:
     """Refuse what has the right kind and means nothing, by its place in the table ``deploy``."""
     if not re.match(r"[A-Z]:\\.", procedure.folder):
-        reader.problem("'deploy.folder' is no full path", r"write it as 'C:\certificates'")
+        where = place_of(table, "deploy")
+        reader.problem(f"'{where}.folder' is not a full path", r"write it as 'C:\certificates'")
     checks = {check.id: check for check in procedure.checks}
     where_is = {kind: _places(table, kind) for kind in ("step", "check", "place")}
     for where, step in zip(where_is["step"], procedure.steps):
@@ -380,7 +383,7 @@ def _places(table: Mapping[str, object], kind: str) -> list[str]:
     """Say where the steps or checks of the table stand, each read without a problem."""
     entries = table.get(kind, [])
     assert isinstance(entries, list)
-    return [place_of(entry, f"deploy.{kind}", index) for index, entry in enumerate(entries)]
+    return [place_of(entry, f"deploy.{kind}[{index}]") for index, entry in enumerate(entries)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
-"""``products/*.toml`` to ``Rules``: nothing but what the vocabulary knows gets in.
+"""``products/`` to ``Rules``: nothing but what the vocabulary knows gets in.
 
-What a product asks of each role is data. Whatever does not fit its form, or says what no rule can
-(``rule_mistakes``), is refused with its place: a typo must not become a name on a certificate.
+What a product asks of each role is data: one file, or a folder whose files are read as one.
+Whatever does not fit its form, or says what no rule can (``rule_mistakes``), is refused with its
+place: a typo must not become a name on a certificate.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeGuard
 
 from ..base.files import read_named
-from ..base.records import RecordReader, named, value_words
+from ..base.records import Placed, RecordReader, inside, named, place_of, value_words
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError
 from ..topology.columns import Column, Role, check_column, further, put_back, set_further
@@ -56,14 +59,40 @@ _own: dict[str, Rules] = {}
 # Of a text that is no name, in a message.
 _SHOWN = 100
 
-# A rule file has some 200 kB; what is larger is something else.
+# A product has some 300 kB; a file that is larger is something else.
 _LARGEST = 5_000_000
+
+# In the folder of a product: the file that says its name and title.
+_HEAD = "product.toml"
 
 
 def products() -> tuple[str, ...]:
     """Name the products whose rules the package holds, in alphabetical order."""
-    folder = resources.files(__package__.rpartition(".")[0]) / "products"
-    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+    return tuple(
+        sorted(
+            entry.name.removesuffix(".toml")
+            for entry in _shipped().iterdir()
+            if entry.name.endswith(".toml") or (entry / _HEAD).is_file()
+        )
+    )
+
+
+def _shipped() -> Traversable:
+    return resources.files(__package__.rpartition(".")[0]) / "products"
+
+
+def _files(product: str) -> dict[str, Traversable]:
+    """Give the files of a product of the package by their names, e.g. ``lync2013/roles.toml``."""
+    folder = _shipped() / product
+    if not folder.is_dir():
+        return {f"{product}.toml": _shipped() / f"{product}.toml"}
+    files = {file.name: file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return {f"{product}/{name}": files[name] for name in sorted(files)}
+
+
+def product_texts(product: str) -> Mapping[str, str]:
+    """Read the files of a product of the package: each text by the name of its file."""
+    return {name: file.read_text(encoding="utf-8") for name, file in _files(product).items()}
 
 
 def product_titles() -> Mapping[str, str]:
@@ -75,7 +104,9 @@ def product_titles() -> Mapping[str, str]:
 @cache
 def _title(product: str) -> str:
     """Read a title from the head of a file: what belongs to no table stands before the first."""
-    return str(parse_toml(_text(product).partition("\n[")[0])["title"])
+    files = _files(product)
+    head = files.get(f"{product}/{_HEAD}") or files[f"{product}.toml"]
+    return str(parse_toml(head.read_text(encoding="utf-8").partition("\n[")[0])["title"])
 
 
 def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
@@ -160,21 +191,22 @@ def rules_on_record(product: str, *, sha256: str = "") -> Rules:
 
 @cache
 def _load(product: str) -> Rules:
-    return parse_rules(_text(product), source=f"{product}.toml")
+    return parse_rules(product_texts(product), source=_source(product))
 
 
-def _text(product: str) -> str:
-    file = resources.files(__package__.rpartition(".")[0]) / "products" / f"{product}.toml"
-    return file.read_text(encoding="utf-8")
+def _source(product: str) -> str:
+    """Name the file or folder of a product of the package, for messages."""
+    name, *others = _files(product)
+    return product if others else name
 
 
 @cache
 def _document(product: str) -> Mapping[str, object]:
     """Give the whole document of a product of the package, with what it extends."""
-    reader = RecordReader(f"{product}.toml")
-    document = _extended(parse_toml(_text(product)), reader)
+    reader = RecordReader(_source(product))
+    document = _extended(_put_together(product_texts(product), reader), reader)
     if reader.problems:
-        raise RulesError(f"{product}.toml has mistakes", problems=tuple(reader.problems))
+        raise RulesError(f"{reader.source} has mistakes", problems=tuple(reader.problems))
     return document
 
 
@@ -197,16 +229,17 @@ def _load_own(path: Path) -> Rules:
     return rules
 
 
-def parse_rules(text: str, *, source: str) -> Rules:
-    """Read the text of a rule file.
+def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
+    """Read the text of a rule file, or the texts of a folder.
 
     Parameters
     ----------
-    text : str
-        TOML, see the first lines of ``products/lync2013.toml``, and of ``rules/extending.py``
-        for a file that extends a product of the package.
+    text : str or mapping of str to str
+        TOML, see the first lines of ``products/lync2013/product.toml``, and of
+        ``rules/extending.py`` for a file that extends a product of the package. In a mapping, each
+        by the name of its file.
     source : str
-        Name of the file, for messages.
+        Name of the file or folder, for messages.
 
     Returns
     -------
@@ -219,18 +252,60 @@ def parse_rules(text: str, *, source: str) -> Rules:
         With every mistake of the file, each with its place, e.g. ``certificate[3].source``
         (counted from 0, as TOML tools do).
     """
-    try:
-        document = parse_toml(text)
-    except NotToml as error:
-        raise RulesError(f"{source}: {error}", hint=error.hint) from None
     reader, known_before = RecordReader(source), further()
-    document = _extended(document, reader)
+    texts = {source: text} if isinstance(text, str) else text
+    document = _extended(_put_together(texts, reader), reader)
     _take_columns(reader, document)
     rules = _rules(reader, document)
     if reader.problems:
         put_back(known_before)
         raise RulesError(f"{source} has mistakes", problems=tuple(reader.problems))
     return replace(rules, sha256=_digest(document))
+
+
+def _put_together(texts: Mapping[str, str], reader: RecordReader) -> dict[str, object]:
+    """Read the files of a product as one document, whose tables know their files."""
+    documents = {}
+    for file, text in texts.items():
+        try:
+            documents[file] = parse_toml(text)
+        except NotToml as error:
+            raise RulesError(f"{file}: {error}", hint=error.hint) from None
+    if len(documents) == 1:  # every message names the file already
+        return documents[file]
+    whole = Placed({}, "")
+    for file, document in documents.items():
+        _add(whole, document, f"{file}: ", reader)
+    return whole
+
+
+def _add(whole: Placed, table: Mapping[str, object], where: str, reader: RecordReader) -> None:
+    """Add a table of one more file: arrays add up, plain values are in one file alone."""
+    for key, value in table.items():
+        place, earlier = inside(where, key), whole.get(key)
+        if _is_array(value) and (earlier is None or _is_array(earlier)):
+            records = [Placed(one, f"{place}[{n}]") for n, one in enumerate(value)]
+            whole[key] = [*(earlier or []), *records]
+        elif isinstance(value, Mapping) and isinstance(earlier, Placed | None):
+            whole[key] = earlier = Placed({}, place) if earlier is None else earlier
+            _add(earlier, value, place, reader)
+        elif earlier is None and (whole.place == where or not any(map(_is_plain, whole.values()))):
+            whole[key], whole.place = value, where
+        else:
+            first = earlier[0] if _is_array(earlier) else earlier
+            file = place_of(first, whole.place).partition(": ")[0]
+            reader.problem(
+                f"'{place}' does not go with what {file} holds",
+                "keep the values of a table in one file; arrays, as [[name]], can be in several",
+            )
+
+
+def _is_array(value: object) -> TypeGuard[list[Mapping[str, object]]]:
+    return isinstance(value, list) and value != [] and all(isinstance(v, Mapping) for v in value)
+
+
+def _is_plain(value: object) -> bool:
+    return not isinstance(value, Mapping) and not _is_array(value)
 
 
 # What follows a plan, or shows it.
@@ -267,11 +342,12 @@ def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, ob
     if not isinstance(base, str) or base not in products() or base == document.get("product"):
         known = [name for name in products() if name != document.get("product")]
         reader.problem(
-            f"'extends' must be another product of lyncnb, not {value_words(base)}",
+            f"'{inside(place_of(document, ''), 'extends')}' must be another product of lyncnb,"
+            f" not {value_words(base)}",
             f"known: {', '.join(known)}",
         )
         return {key: value for key, value in document.items() if key in _TABLES}
-    return extend(_document(base), f"{base}.toml", document, reader)
+    return extend(_document(base), _source(base), document, reader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,9 +388,11 @@ def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     check_checks(reader, checks)
     cited = document.get("cited")
     is_ours = isinstance(cited, tuple)  # made where the two were put together
-    reader.known("", document, (*_TABLES, "cited") if is_ours else _TABLES)
+    where = place_of(document, "")
+    reader.known(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
-        reader.value(str, document.get(key, ""), key, required=True) for key in ("title", "product")
+        reader.value(str, document.get(key, ""), inside(where, key), required=True)
+        for key in ("title", "product")
     )
     check_words(reader, product or "", roles, certificates)
     rules = Rules(
@@ -353,5 +431,6 @@ def _check_settings(reader: RecordReader, rules: Rules) -> None:
         try:
             read(rules)
         except RulesError as error:
-            told = Problem(message=error.message, file=reader.source, hint=error.hint)
-            reader.problems.extend(error.problems or (told,))
+            told = Problem(message=error.message, hint=error.hint)
+            found = error.problems or (told,)
+            reader.problems.extend(replace(problem, file=reader.source) for problem in found)

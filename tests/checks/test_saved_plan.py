@@ -8,7 +8,6 @@ import json
 import os
 import random
 from datetime import date
-from importlib import resources
 
 import pytest
 from big_topology import big_table
@@ -22,7 +21,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.errors import PlanAltered, PlanError, PlanOutdated, RulesError, TopologyError
 from lyncnb.plan.saved_plan_json import FORMAT, SIGN_LINE, saved_plan_bytes
-from lyncnb.rules.rule_files import parse_rules
+from lyncnb.rules.rule_files import parse_rules, product_texts
 
 RULES = ln.load_rules("lync2013")
 DAY = date(2026, 11, 25)
@@ -158,13 +157,16 @@ def test_a_table_that_was_altered(tmp_path):
     refused(first.path, redigested(document), "key: bits: 2048 stands in the file, 4096 is planned")
 
 
+def rules_with(old, new):
+    """Give the rules of Lync Server 2013 with another text in its files."""
+    texts = product_texts("lync2013")
+    assert any(old in text for text in texts.values())
+    return parse_rules({name: text.replace(old, new) for name, text in texts.items()}, source="x")
+
+
 def test_other_rules_are_told(tmp_path):
     """A plan by other rules than those here is outdated, not altered: each name is told."""
-    file = resources.files("lyncnb") / "products" / "lync2013.toml"
-    text = file.read_text(encoding="utf-8")
-    others = parse_rules(
-        text.replace('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"'), source="x.toml"
-    )
+    others = rules_with('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"')
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)
     first = saved(planned, tmp_path)
     error = refused(
@@ -180,22 +182,13 @@ def test_other_rules_are_told(tmp_path):
         name for one in ln.read_plan(first.path).certificates for name in map(str, one.names)
     }
     unused = 'extended_key_usage_if.reverse_proxy_client_eku = ["clientAuth"]'
-    assert unused in text
-    first = saved(
-        ln.plan_certificates(
-            planned.topology,
-            parse_rules(text.replace(unused, ""), source="x.toml"),
-        ),
-        tmp_path,
-    )
+    first = saved(ln.plan_certificates(planned.topology, rules_with(unused, "")), tmp_path)
     error = refused(first.path, first.data, "the rules products/lync2013.toml are others here")
     assert len(error.problems) == 1
 
 
 def test_better_words_of_rules_make_no_plan_another(tmp_path):
     """What rules only tell, and what comes after planning, stands in no digest of a saved plan."""
-    file = resources.files("lyncnb") / "products" / "lync2013.toml"
-    text = file.read_text(encoding="utf-8")
     for old, new in (
         ("port = 5061", "port = 5062"),
         ('meaning = "', 'meaning = "In short: '),
@@ -203,14 +196,13 @@ def test_better_words_of_rules_make_no_plan_another(tmp_path):
         ('[name.without]\nsays = "', '[name.without]\nsays = "In short: '),
         ('provider = "', 'provider = "Other '),
     ):
-        assert old in text
-        assert parse_rules(text.replace(old, new, 1), source="x.toml").sha256 == RULES.sha256, old
+        assert rules_with(old, new).sha256 == RULES.sha256, old
     for old, new in (
         ('severity = "warning"', 'severity = "error"'),
         ('template = "sip.', 'template = "sips.'),
         ("if_all = [", 'if_all = ["wildcard", '),
     ):
-        assert parse_rules(text.replace(old, new, 1), source="x.toml").sha256 != RULES.sha256, old
+        assert rules_with(old, new).sha256 != RULES.sha256, old
 
 
 def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):

@@ -134,10 +134,10 @@ def test_every_mistake_is_told_with_its_place():
         '[[certificate]]\nid = "x"\n'
     )
     assert told == [
-        "'words.Lynx' stands nowhere in lync2013.toml",
-        "'sources.Microsoft, Nothing' stands nowhere in lync2013.toml",
+        "'words.Lynx' stands nowhere in lync2013",
+        "'sources.Microsoft, Nothing' stands nowhere in lync2013",
         "Unknown kind of record \"rule\" in 'without'",
-        "Unknown role of lync2013.toml \"Chat\" in 'without.role'",
+        "Unknown role of lync2013 \"Chat\" in 'without.role'",
         "Unknown role \"Old\" in 'role[0].like'",
         *(
             f"Missing required value in 'certificate[0].{key}'"
@@ -156,11 +156,32 @@ def test_every_mistake_is_told_with_its_place():
     ]
 
 
+def test_a_mistake_names_its_file_of_a_folder_that_extends():
+    """In a folder that extends a product each mistake is told with the file that has it."""
+    texts = {
+        "mine/product.toml": f'{HEAD}[without]\nrole = ["Chat"]\n[words]\n"Lynx" = "x"\n',
+        "mine/roles.toml": (
+            '[[role]]\nid = "New"\ntitle = "N"\nlike = "Old"\nafter = "None"\nsource = "s"\n'
+        ),
+        "mine/steps.toml": '[[deploy.step]]\nid = "hand-over"\nscope = "planet"\n',
+    }
+    with pytest.raises(RulesError) as caught:
+        parse_rules(texts, source="mine")
+    assert [problem.message for problem in caught.value.problems] == [
+        "'mine/product.toml: words.Lynx' stands nowhere in lync2013",
+        "Unknown role of lync2013 \"Chat\" in 'mine/product.toml: without.role'",
+        "Unknown role \"Old\" in 'mine/roles.toml: role[0].like'",
+        "Unknown role \"None\" in 'mine/roles.toml: role[0].after'",
+        "Unknown scope \"planet\" in 'mine/steps.toml: deploy.step[0].scope'",
+    ]
+
+
 def test_what_is_left_out_and_still_asked_for():
     """A name that a record of the other file needs is told with that file's name."""
     (told,) = mistakes('[without]\nname = ["edge-internal"]\n')
     assert re.fullmatch(
-        r"Unknown name .edge-internal. in 'lync2013\.toml: certificate\[\d+\]\.subject_name'", told
+        r"Unknown name .edge-internal. in 'lync2013/certificates\.toml: certificate\[\d+\]\.subject_name'",
+        told,
     )
 
 

@@ -397,5 +397,7 @@ def test_every_mistake_is_told_at_once():
 
 def test_product_without_a_procedure_is_told():
     """A product file without steps says which table is missing."""
-    with pytest.raises(RulesError, match="Missing required table 'deploy' in lync2013.toml"):
+    with pytest.raises(
+        RulesError, match="Missing required table 'deploy' in the rules of lync2013"
+    ):
         load_procedure(replace(RULES, settings={}))

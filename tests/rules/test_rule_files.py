@@ -12,7 +12,7 @@ from lyncnb.errors import RulesError
 from lyncnb.plan.certificate_names import resolved_placeholders
 from lyncnb.rules.model import COLUMNS, Fact, known_flags, placeholders
 from lyncnb.rules.procedure import package_rules
-from lyncnb.rules.rule_files import load_rules, parse_rules, products
+from lyncnb.rules.rule_files import load_rules, parse_rules, product_texts, products
 
 UNDOCUMENTED = REPOSITORY / "tests" / "golden" / "undocumented_names.yaml"
 
@@ -112,6 +112,72 @@ def test_a_slip_in_a_connection_is_told(before, after, told):
     assert before in PARTY
     with pytest.raises(RulesError, match=re.escape(told)):
         parse_rules(SMALL + PARTY.replace(before, after), source="small.toml")
+
+
+def small_folder(**changed):
+    """Give the texts of SMALL as the files of a folder, with other texts for some of them."""
+    head, roles, names, certificates, checks, packages = re.split(
+        r"\n(?=\[\[role|\[\[name|\[\[certificate|\[\[check|\[pfx)", SMALL
+    )
+    texts = {
+        "certificates": certificates,
+        "checks": checks,
+        "names": names,
+        "packages": packages,
+        "product": head,
+        "roles": roles,
+        **changed,
+    }
+    return {f"small/{name}.toml": text for name, text in texts.items()}
+
+
+def test_a_folder_is_read_as_one_file():
+    """The same tables in several files are the same rules, with the same digest."""
+    folder = parse_rules(small_folder(), source="small")
+    assert folder == parse_rules(SMALL, source="small.toml")
+    assert [*product_texts("sfb2019")] == ["sfb2019.toml"]
+    assert "lync2013/names.toml" in product_texts("lync2013")
+
+
+_AGAIN = SMALL.partition("[[name]]")[2].partition("[[certificate]]")[0]
+_SPLIT = small_folder()
+
+
+@pytest.mark.parametrize(
+    ("changed", "messages"),
+    [
+        (
+            {"more": f"[[name]]{_AGAIN}"},
+            ["'small/names.toml: name[0].id' repeats \"own\" of 'small/more.toml: name[0]'"],
+        ),
+        (
+            {"names": _SPLIT["small/names.toml"].replace('why = "its own"', "why = 3")},
+            ["'small/names.toml: name[0].why' must be text, not 3"],
+        ),
+        ({"more": 'title = "Other"'}, ["'small/product.toml: title' does not go with what small/more.toml holds"]),
+        ({"more": '[pfx]\nprovider = "Q"'}, ["'small/packages.toml: pfx.provider' does not go with what small/more.toml holds"]),
+        ({"more": "[[pfx]]"}, ["'small/packages.toml: pfx' does not go with what small/more.toml holds"]),
+        ({"more": "[[nome]]"}, ["Unknown key in 'small/more.toml: nome[0]'"]),
+        ({"more": "[nome]\na = 1"}, ["Unknown key in 'small/more.toml: nome'"]),
+        ({"product": 'product = "small"'}, ["Missing required value in 'small/product.toml: title'"]),
+        ({"packages": '[pfx]\nprovider = 3\nsource = "s"\n[[pfx.encryption]]\nid = "e"'}, ["'small/packages.toml: pfx.provider' must be text, not 3", "Missing required value in 'small/packages.toml: pfx.encryption[0].title'"]),
+        ({"more": '[deploy]\nfolder = "x"\nstep = []'}, ["'small/more.toml: deploy.folder' is not a full path"]),
+        ({"more": '[topology]\ncolumns = 1'}, ["Unknown key in 'small/more.toml: topology.columns'"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_its_file_of_the_folder(changed, messages):
+    """Two files with one name or title, and each slip in a table, are told with the file."""
+    with pytest.raises(RulesError) as caught:
+        parse_rules(dict(sorted(small_folder(**changed).items())), source="small")
+    told = [problem.message for problem in caught.value.problems]
+    assert set(messages) <= set(told), told
+    assert {problem.file for problem in caught.value.problems} == {"small"}
+
+
+def test_a_file_of_a_folder_that_is_not_toml():
+    """A file that is not TOML is named, with the line in it."""
+    with pytest.raises(RulesError, match=r"^small/more\.toml: this is not TOML: .*line 2"):
+        parse_rules(small_folder(more="a = 1\nb = &"), source="small")
 
 
 def test_a_file_becomes_rules():

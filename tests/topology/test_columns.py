@@ -130,7 +130,7 @@ def test_no_alias_means_two_things():
 
 def test_a_product_knows_every_role(repository):
     """Each role that the table may hold is one that the rules of some product know."""
-    files = (repository / "lyncnb" / "products").glob("*.toml")
+    files = (repository / "lyncnb" / "products").rglob("*.toml")
     documents = [tomllib.loads(file.read_text("utf-8")) for file in files]
     known = {role["id"] for document in documents for role in document.get("role", ())}
     assert {role.id for role in topology_roles()} == known
