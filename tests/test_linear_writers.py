@@ -30,6 +30,7 @@ from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
+from lyncnb.base.report import write_report
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
 from lyncnb.deploy.step_files import write_steps
@@ -44,7 +45,7 @@ from lyncnb.plan.find_causes import find_causes
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.scenarios import Scenarios
 from lyncnb.plan.summary import PLAN_SUFFIXES, write_plan_table
-from lyncnb.plan.trust_report import write_trust
+from lyncnb.plan.trust_report import TRUST_FILE, trust_report
 from lyncnb.request_folder.manifest import manifest_bytes
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.topology.csv_edit import edit_csv
@@ -227,9 +228,9 @@ OF_PLANS: dict[str, Writer] = {
         lambda w, suffix: partial(write_comparison, w.comparison, suffix),
     ),
     **each(
-        "plan.trust_report.write_trust",
-        (".csv", ".html", ".json", ".md", ".xlsx"),
-        lambda w, suffix: partial(write_trust, w.trust, suffix),
+        "plan.trust_report.trust_report",
+        TRUST_FILE.is_ours,
+        lambda w, suffix: lambda plan=w.trust: write_report(trust_report(plan), suffix),
     ),
     **each(
         "forecasts.forecast_files.write_forecast",
@@ -310,7 +311,7 @@ PARTS = {
     *("plan.summary_csv.summary_csv", "plan.summary_markdown.summary_markdown"),
     *("plan.summary_page.summary_page", "plan.summary_word.summary_word"),
     *("plan.summary_workbook.summary_workbook", "plan.timeline_figure.draw_timeline"),
-    *("plan.topology_figure.draw_topology", "plan.trust_report.trust_json"),
+    *("plan.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
     *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
     # They write what notebook_page and read_notebook take.
@@ -343,7 +344,7 @@ def world(kind: type[Deployment], servers: int) -> Deployment:
 
 
 def writers() -> set[str]:
-    """Find every public function and method that gives bytes or is named like a writer.
+    """Find every public function and method that gives bytes or a report, or is named like a writer.
 
     What base and pki have knows no plan, and what cli has hands on: it is part of others.
     """
@@ -352,7 +353,7 @@ def writers() -> set[str]:
         for name, function in public_functions(methods=True)
         if not name.startswith(("base.", "cli.", "pki."))
         and (
-            "bytes" in str(inspect.signature(function).return_annotation)
+            re.search(r"\bbytes\b|\bReport\b", str(inspect.signature(function).return_annotation))
             or re.search(r"\.(write|save|draw|share)_\w+$|_(page|markdown)$", name)
             or re.search(r"\.to_(csv|file|html|ical|json|markdown|svg|toml|xlsx)$", name)
         )

@@ -143,14 +143,7 @@ def check_output(
     OutputError
         With the name and what to name instead; :class:`FileOccupied` where `force` would do.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in kind.is_ours:
-        raise OutputError(
-            f'{path}: {kind.what} cannot have the ending "{suffix}"'
-            if suffix
-            else f"{path}: {kind.what} needs an ending",
-            hint=f"end the name in {' or '.join(kind.is_ours)}",
-        )
+    check_suffix(Path(path).suffix.lower(), kind, f"{path}: ")
     refuse_own_place(path)
     _refuse_inputs(Path(path), inputs)
     facts = _facts(path)
@@ -161,6 +154,21 @@ def check_output(
         raise FileOccupied(
             f"{path} is already there and was left alone: it is not {kind.what} that lyncnb wrote",
             hint="take another name, or replace it with --force",
+        )
+
+
+def check_suffix(suffix: str, kind: OutputKind, place: str = "") -> None:
+    """Refuse an ending that files of a kind cannot have; ``place`` begins the message.
+
+    Raises
+    ------
+    OutputError
+        With the endings that there are.
+    """
+    if suffix not in kind.is_ours:
+        fault = f'cannot have the ending "{suffix}"' if suffix else "needs an ending"
+        raise OutputError(
+            f"{place}{kind.what} {fault}", hint=f"end the name in {' or '.join(kind.is_ours)}"
         )
 
 

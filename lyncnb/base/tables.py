@@ -11,9 +11,9 @@ import html
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 from urllib.parse import quote
 
 from ..errors import LyncnbError
@@ -91,20 +91,43 @@ _MARKDOWN = str.maketrans(
 )
 
 
+class Column(NamedTuple):
+    """A column of a table: its heading, and what returns its value of an item."""
+
+    heading: str
+    value: Callable[[Any], Any]
+
+
+def headings_of(columns: Iterable[Column]) -> list[str]:
+    """Return the headings of columns."""
+    return [column.heading for column in columns]
+
+
+def rows_of(columns: Iterable[Column], items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for each item: a value for each column."""
+    values = [column.value for column in columns]
+    return (tuple([value(item) for value in values]) for item in items)
+
+
 class Table(ABC):
     """A noun that shows itself: as a DataFrame, as a table in a notebook, as a line in a terminal.
 
-    A subclass says its headings, its rows and one line about them. A dataclass among them is made
-    with ``repr=False``, else it would write its own.
+    A subclass has columns and items, or returns its headings and rows itself, and one line about
+    them. A dataclass among them is made with ``repr=False``, else it would write its own.
     """
 
     __slots__ = ()
 
-    @abstractmethod
-    def _headings(self) -> Sequence[str]: ...
+    _columns: ClassVar[Sequence[Column]] = ()
 
-    @abstractmethod
-    def _rows(self) -> Iterable[Sequence[Any]]: ...
+    def _items(self) -> Iterable[Any]:
+        return ()
+
+    def _headings(self) -> Sequence[str]:
+        return headings_of(self._columns)
+
+    def _rows(self) -> Iterable[Sequence[Any]]:
+        return rows_of(self._columns, self._items())
 
     @abstractmethod
     def _summary(self) -> str: ...

@@ -13,22 +13,18 @@ import signal
 import sys
 import textwrap
 import threading
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..base.tables import cell_text
+from ..base.text_table import printable, table_lines, wrap
 from ..errors import StandardOutputError
 
 if TYPE_CHECKING:
     from ..base.outputs import OutputKind
-
-_GAP = "  "
-
-# Without a terminal a longer cell runs over its column, lest every line be as long as the longest.
-_WIDEST = 64
+    from ..base.report import Report
 
 
 def prepare_streams() -> None:
@@ -101,6 +97,36 @@ def write_file(
     note(f"written: {path}")
 
 
+def show_report(
+    report: Report,
+    output: str | None,
+    *,
+    as_json: bool,
+    force: bool = False,
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+) -> None:
+    """Write a report to the file that a planner named, and show it: as JSON, or in short.
+
+    Raises
+    ------
+    OutputError
+        As ``base.outputs.write_output``, whose arguments these are.
+    """
+    from ..base.report import report_lines, write_report
+
+    if output is not None:
+        data = write_report(report, Path(output).suffix.lower())
+        write_file(output, data, report.kind, force=force, inputs=inputs)
+    if as_json:
+        write_bytes_out(write_report(report, ".json"))
+    elif output is None:
+        # A line as wide as the terminal would be wrapped by write_lines, which keeps a margin.
+        width = terminal_width(sys.stdout)
+        write_lines(report_lines(report, width=width and width - 2))
+    else:
+        write_lines([report.summary])
+
+
 def finish_output() -> None:
     """Bring everything out: a full disk or a closed pipe shows itself only here.
 
@@ -150,24 +176,6 @@ def write_json(document: Any) -> None:
     write_bytes_out(text.encode("utf-8", "replace") + b"\n")
 
 
-def printable(text: str) -> str:
-    r"""Replace what a terminal would obey: escape sequences, other controls, text direction.
-
-    Returns
-    -------
-    str
-        The text with such characters as ``\x1b`` or ``\u202e``; line breaks and tabs stay.
-    """
-    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
-        return text
-    return "".join(
-        character
-        if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
-
-
 def terminal_width(stream: TextIO) -> int | None:
     """Return the columns of the terminal behind a stream, None if there is no terminal."""
     if stream is None or not stream.isatty():
@@ -179,151 +187,6 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table: fitted to a terminal, or one wide line per row into a pipe or file."""
     for line in table_lines(columns, list(rows), width=terminal_width(sys.stdout)):
         write(line)
-
-
-def table_lines(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None
-) -> list[str]:
-    """Lay out a table as lines of text.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        m headings.
-    rows : sequence of sequences
-        n rows of m values.
-    width : int or None
-        Characters to fit in; None for no limit, one line per row.
-
-    Returns
-    -------
-    list of str
-        Lines without trailing blanks. If the columns cannot be so narrow without breaking a
-        word, each row is a block of one line per value instead: host names must stay whole to
-        be read and copied.
-    """
-    cells = [[printable(cell_text(value)).replace("\n", " ") for value in row] for row in rows]
-    by_column = list(zip(columns, *cells, strict=True))
-    widths = [max(map(display_width, column)) for column in by_column]
-    if width is not None:
-        fitted = _fitted(
-            widths,
-            [_longest_word(column) for column in by_column],
-            width - len(_GAP) * (len(columns) - 1),
-        )
-        if fitted is None:
-            return _blocks(columns, cells, width)
-        widths = fitted
-    else:
-        widths = [min(column, _WIDEST) for column in widths]
-    whole = width is None
-    lines = _row_lines(columns, widths, whole=whole)
-    lines.append(_GAP.join("-" * column for column in widths))
-    for row in cells:
-        lines.extend(_row_lines(row, widths, whole=whole))
-    return lines
-
-
-def _longest_word(texts: Iterable[str]) -> int:
-    return max((display_width(word) for text in texts for word in text.split(" ")), default=0)
-
-
-def _fitted(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int] | None:
-    """Share the room among the columns; None if not even every longest word fits."""
-    widths = list(least)
-    spare = room - sum(widths)
-    if spare < 0:
-        return None
-    # Columns that need little get it all; the rest goes in equal parts to the wide ones.
-    needs = sorted(range(len(widths)), key=lambda place: wanted[place] - least[place])
-    for left, place in zip(range(len(needs), 0, -1), needs, strict=True):
-        more = min(wanted[place] - least[place], spare // left)
-        widths[place] += more
-        spare -= more
-    return widths
-
-
-def display_width(text: str) -> int:
-    """Count the columns that a text takes on a terminal; East Asian wide characters take two."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0
-        if unicodedata.combining(character)
-        else 2
-        if unicodedata.east_asian_width(character) in "WF"
-        else 1
-        for character in text
-    )
-
-
-def _row_lines(row: Sequence[str], widths: Sequence[int], *, whole: bool) -> list[str]:
-    wrapped = [[cell] if whole else wrap(cell, width) for cell, width in zip(row, widths)]
-    height = max(map(len, wrapped))
-    lines = []
-    for number in range(height):
-        parts = [
-            (cell[number] if number < len(cell) else "", width)
-            for cell, width in zip(wrapped, widths, strict=True)
-        ]
-        padded = (text + " " * (width - display_width(text)) for text, width in parts)
-        lines.append(_GAP.join(padded).rstrip())
-    return lines
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """Break a text into lines of at most so many columns, at blanks where it can.
-
-    Returns
-    -------
-    list of str
-        At least one line.
-    """
-    if display_width(text) <= width:
-        return [text]
-    lines, line = [], ""
-    for word in text.split(" "):
-        candidate = f"{line} {word}" if line else word
-        if display_width(candidate) <= width:
-            line = candidate
-            continue
-        if line:
-            lines.append(line)
-        *whole, line = _chopped(word, width)
-        lines.extend(whole)
-    lines.append(line)
-    return lines
-
-
-def _chopped(word: str, width: int) -> list[str]:
-    parts, part, used = [], "", 0
-    for character in word:
-        columns = display_width(character)
-        if part and used + columns > width:
-            parts.append(part)
-            part, used = "", 0
-        part, used = part + character, used + columns
-    return [*parts, part]
-
-
-def _blocks(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[str]:
-    label = max(map(display_width, columns)) + len(_GAP)
-    # Where a name fits only below its heading, all values go there.
-    below = _longest_word(cell for row in cells for cell in row) > width - label
-    indent = " " * (len(_GAP) if below else label)
-    lines: list[str] = []
-    for row in cells:
-        for heading, cell in zip(columns, row, strict=True):
-            if not cell:
-                continue
-            first, *rest = wrap(cell, max(width - len(indent), 20))
-            if below:
-                lines += [heading, indent + first]
-            else:
-                lines.append(heading + " " * (label - display_width(heading)) + first)
-            lines.extend(indent + line for line in rest)
-        lines.append("")
-    return lines[:-1]
 
 
 def indented(text: str, prefix: str = "  ") -> str:

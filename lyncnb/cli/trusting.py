@@ -9,7 +9,7 @@ import click
 
 from .comparing import plan_of
 from .inputs import force_option, json_option, plan_arguments, read_from
-from .output import write, write_bytes_out, write_file, write_lines
+from .output import show_report
 
 if TYPE_CHECKING:
     from ..plan.trust_tables import TrustPlan
@@ -44,23 +44,13 @@ def trust_command(
     Exit status: 0; 2 if it cannot be read; 3 if a folder needs attention.
     """
     from ..base.outputs import check_output
-    from ..plan.trust_report import TRUST_FILE, trust_json, trust_lines, write_trust
+    from ..plan.trust_report import TRUST_FILE, trust_report
 
     inputs = read_from(topology, options_file)
     if output is not None:
         check_output(output, TRUST_FILE, force=force, inputs=inputs)
     planned = _trust_of(topology, product, options_file, folder)
-    if output is not None:
-        data = write_trust(planned, Path(output).suffix.lower())
-        write_file(output, data, TRUST_FILE, force=force, inputs=inputs)
-    if as_json:
-        write_bytes_out(trust_json(planned))
-    elif output is None:
-        write_lines(trust_lines(planned))
-        write()
-        write_lines([repr(planned)])
-    else:
-        write_lines([repr(planned)])
+    show_report(trust_report(planned), output, as_json=as_json, force=force, inputs=inputs)
     return 0
 
 

@@ -1,173 +1,104 @@
-"""A trust plan as files and as lines: table, workbook, Markdown, page and JSON. Pure."""
+"""A trust plan as a report: what to install, who shows which certificate to whom, who says so."""
 
 from __future__ import annotations
 
-import codecs
-import json
 from collections.abc import Iterator
+from itertools import groupby
 
-from ..base.html_page import to_page
-from ..base.outputs import OutputKind, first_line, is_page, mentions, packs
-from ..base.spreadsheets import Sheet, to_csv, to_xlsx
-from ..base.tables import Chip, first_of, paragraph, rows_to_html, to_markdown
+from ..base.records import plain_record
+from ..base.report import Part, Report, ReportTable, Sentence, report_kind
+from ..base.tables import Chip, Column, first_of
 from .trust_tables import (
-    PRESENTATION_COLUMNS,
-    ROOT_COLUMNS,
+    INSTALL,
+    SHOWN,
     CaCertificate,
     Presentation,
+    RequiredCa,
     TrustPlan,
-    is_inferred,
+    basis_of,
 )
-
-TITLE = "Trust plan"
 
 #: What a trust plan is written as under a name of the planner's own.
-TRUST_FILE = OutputKind(
-    what="a trust plan",
-    is_ours={
-        ".csv": first_line(codecs.BOM_UTF8 + b'"Server","Role","Pool","Install","Store",'),
-        ".xlsx": packs("docProps/core.xml", mentions(f"<dc:title>{TITLE}".encode())),
-        ".html": is_page(f"<title>{TITLE}".encode()),
-        ".md": first_line(f"# {TITLE}".encode()),
-        ".json": mentions(b'"format": "lyncnb-trust/'),
-    },
+TRUST_FILE = report_kind(
+    "a trust plan",
+    title="Trust plan",
+    form="lyncnb-trust/2",
+    columns=INSTALL,
+    suffixes=(".csv", ".xlsx", ".html", ".md", ".json"),
 )
 
-_STATEMENT_COLUMNS = ("Statement", "What is said", "Basis", "Source")
 _SERVERS_SHOWN = 20
 
-
-def write_trust(trust: TrustPlan, suffix: str) -> bytes:
-    """Write a trust plan in one format.
-
-    Parameters
-    ----------
-    trust : TrustPlan
-        Of a plan.
-    suffix : str
-        An ending of ``TRUST_FILE``.
-
-    Returns
-    -------
-    bytes
-        The file; CSV holds what to install, a row for each server, all others both tables.
-    """
-    if suffix == ".csv":
-        return to_csv(ROOT_COLUMNS, trust._rows())
-    if suffix == ".json":
-        return trust_json(trust)
-    if suffix == ".xlsx":
-        shown = trust.shown()
-        sheets = [
-            Sheet(title="Install", columns=ROOT_COLUMNS, rows=lambda: list(trust._rows())),
-            Sheet(title="Shown", columns=PRESENTATION_COLUMNS, rows=lambda: list(shown._rows())),
-        ]
-        return to_xlsx(sheets, title=TITLE)
-    if suffix == ".md":
-        return _markdown(trust).encode("utf-8", "replace")
-    return _page(trust).encode("utf-8", "replace")
-
-
-def trust_json(trust: TrustPlan) -> bytes:
-    """Write :meth:`TrustPlan.to_document` as JSON; the same plan gives the same bytes."""
-    return f"{json.dumps(trust.to_document(), ensure_ascii=False, indent=1)}\n".encode()
-
-
-def trust_lines(trust: TrustPlan) -> Iterator[str]:
-    """Say what to install where in lines of text: a paragraph for each pool or party."""
-    told = ""
-    for one in trust.required:
-        who = f"{one.title} {one.pool}".rstrip()
-        if who != told:
-            yield from (("",) if told else ())
-            yield f"{who}: {first_of(one.servers, _SERVERS_SHOWN)}" if one.servers else who
-            told = who
-        mark = " [inferred]" if one.is_inferred else ""
-        yield f"  {one.ca} -> {one.store}{mark}"
-        for reason in one.reasons:
-            yield f"    {reason}"
-    asked = [
-        shown
-        for shown in trust.presentations
-        if shown.client_auth_ends or (shown.certificates and "clientAuth" in shown.asked)
-    ]
-    if asked:
-        yield ""
-        yield "Client authentication, where a server's certificate is shown to whom it calls:"
-    for shown in asked:
-        mark = " [inferred]" if shown.is_inferred else ""
-        condition = f", {shown.when}" if shown.when else ""
-        yield (
-            f"  {shown.presenter} ({shown.subject}) to {shown.verifier}{condition}: "
-            f"{shown.client_authentication}{mark}"
-        )
-
-
-def _statements(trust: TrustPlan) -> list[tuple[str, str, str, str]]:
-    """Give what is said, once each, with its basis and source."""
-    return [
-        (one.id, one.why, "inferred" if is_inferred(one.source) else "documented", one.source)
-        for one in trust.statements
-    ]
-
-
-def _page(trust: TrustPlan) -> str:
-    statements = _statements(trust)
-    chips = {
-        name: Chip(name if basis == "documented" else f"{name} ({basis})", target=name, title=why)
-        for name, why, basis, _ in statements
-    }
-    install = [
-        (
-            f"{one.title}\n{one.pool}".rstrip(),
-            one.servers,
-            _named(one.ca),
-            ("Root" if one.ca.is_root else "CA") if one.pool else "its own",
-            "\n".join(one.reasons),
-            tuple(chips[name] for name in one.statements),
-        )
-        for one in trust.required
-    ]
-    shown = [
-        (
-            str(one.presenter),
-            "\n".join(filter(None, (one.subject, f"as a {one.shown_as}"))),
-            one.names,
-            str(one.verifier),
-            f"{one.protocol} {one.port}" + (f", {one.when}" if one.when else ""),
-            f"{_named(one.root)}{_authentication(one)}",
-            (chips[one.statement],),
-        )
-        for one in trust.presentations
-    ]
-    parts = [
-        paragraph(trust._summary()),
-        paragraph(_STORES_SAID),
-        rows_to_html(_INSTALL, install, caption="Install these"),
-        rows_to_html(_SHOWN, shown, caption="Who shows which certificate to whom"),
-        *_known(trust),
-        rows_to_html(
-            _STATEMENT_COLUMNS,
-            statements,
-            caption="What is said, and who says it",
-            ids=[name for name, *_ in statements],
-        ),
-    ]
-    return to_page(f"{TITLE}: {trust.source}", parts)
-
-
-_STORES_SAID = (
+_STORES = (
     "Root: the computer's store Trusted Root Certification Authorities, for self-signed ones only. "
     "CA: its store Intermediate Certification Authorities."
 )
-_INSTALL = ("Who", "Servers", "Install", "Store", "Needed for", "Statement")
-_SHOWN = (
-    *("Who shows", "Certificate", "Known by", "To whom", "Connection"),
-    *("Root needed, client authentication", "Statement"),
-)
 
 
-_KNOWN = ("CA certificate", "Above certificates of", "Store", "Thumbprint (SHA-1)")
+def trust_report(trust: TrustPlan) -> Report:
+    """Return a trust plan as a report; CSV holds what to install, all other formats both tables."""
+    parts: list[Part] = [
+        Sentence(repr(trust)),
+        Sentence(_STORES, (".html",)),
+        ReportTable(
+            columns=INSTALL,
+            items=trust._items,
+            formats={".csv": "", ".xlsx": "Install", ".md": "Install these"},
+        ),
+        ReportTable(
+            columns=SHOWN,
+            items=lambda: trust.presentations,
+            formats={".xlsx": "Shown", ".md": "Who shows which certificate to whom"},
+        ),
+        *_page_tables(trust),
+    ]
+    return Report(
+        kind=TRUST_FILE,
+        about=trust.source,
+        summary=repr(trust),
+        parts=parts,
+        document=lambda: _document(trust),
+        text=lambda: _text(trust),
+    )
+
+
+# A page has fewer columns: several facts share a cell, and what is said leads to who says it.
+
+
+def _page_tables(trust: TrustPlan) -> Iterator[ReportTable]:
+    chips = {
+        one.id: Chip(
+            one.id if basis == "documented" else f"{one.id} ({basis})", target=one.id, title=one.why
+        )
+        for one in trust.statements
+        for basis in [basis_of(one.source)]
+    }
+    yield ReportTable(
+        columns=(
+            *_INSTALL_ON_PAGE,
+            Column("Statement", lambda one: tuple(chips[name] for name in one.statements)),
+        ),
+        items=lambda: trust.required,
+        formats={".html": "Install these"},
+    )
+    yield ReportTable(
+        columns=(*_SHOWN_ON_PAGE, Column("Statement", lambda one: (chips[one.statement],))),
+        items=lambda: trust.presentations,
+        formats={".html": "Who shows which certificate to whom"},
+    )
+    known = dict.fromkeys(one.ca for one in trust.required if one.ca.thumbprint)
+    if known:
+        yield ReportTable(
+            columns=_KNOWN,
+            items=lambda: known,
+            formats={".html": "CA certificates that came back"},
+        )
+    yield ReportTable(
+        columns=_STATEMENTS,
+        items=lambda: trust.statements,
+        formats={".html": "What is said, and who says it"},
+        anchor=lambda one: one.id,
+    )
 
 
 def _named(ca: CaCertificate) -> str:
@@ -175,29 +106,100 @@ def _named(ca: CaCertificate) -> str:
     return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
 
 
-def _known(trust: TrustPlan) -> Iterator[str]:
-    """Yield the table of the CA certificates that are known."""
-    known = dict.fromkeys(one.ca for one in trust.required if one.ca.thumbprint)
-    if known:
-        rows = [
-            (ca.title, f"{ca.issuer} CA {ca.ca}".rstrip(), ca.store, ca.thumbprint) for ca in known
-        ]
-        yield rows_to_html(_KNOWN, rows, caption="CA certificates that came back")
+def _store(one: RequiredCa) -> str:
+    if not one.pool:
+        return "its own"
+    return "Root" if one.ca.is_root else "CA"
 
 
-def _authentication(shown: Presentation) -> str:
+def _root(shown: Presentation) -> str:
     told = shown.client_authentication
-    return f"\nclient authentication: {told}" if told else ""
+    return _named(shown.root) + (f"\nclient authentication: {told}" if told else "")
 
 
-def _markdown(trust: TrustPlan) -> str:
-    return "\n".join(
-        (
-            f"# {TITLE}\n",
-            f"{trust._summary()}\n",
-            "## Install these\n",
-            to_markdown(ROOT_COLUMNS, trust._rows()),
-            "## Who shows which certificate to whom\n",
-            to_markdown(PRESENTATION_COLUMNS, trust.shown()._rows()),
-        )
+_INSTALL_ON_PAGE = (
+    Column("Who", lambda one: f"{one.title}\n{one.pool}".rstrip()),
+    Column("Servers", lambda one: one.servers),
+    Column("Install", lambda one: _named(one.ca)),
+    Column("Store", _store),
+    Column("Needed for", lambda one: "\n".join(one.reasons)),
+)
+_SHOWN_ON_PAGE = (
+    Column("Who shows", lambda one: str(one.presenter)),
+    Column(
+        "Certificate", lambda one: "\n".join(filter(None, (one.subject, f"as a {one.shown_as}")))
+    ),
+    Column("Known by", lambda one: one.names),
+    Column("To whom", lambda one: str(one.verifier)),
+    Column("Connection", lambda one: one.transport),
+    Column("Root needed, client authentication", _root),
+)
+_KNOWN = (
+    Column("CA certificate", lambda ca: ca.title),
+    Column("Above certificates of", lambda ca: f"{ca.issuer} CA {ca.ca}".rstrip()),
+    Column("Store", lambda ca: ca.store),
+    Column("Thumbprint (SHA-1)", lambda ca: ca.thumbprint),
+)
+_STATEMENTS = (
+    Column("Statement", lambda one: one.id),
+    Column("What is said", lambda one: one.why),
+    Column("Basis", lambda one: basis_of(one.source)),
+    Column("Source", lambda one: one.source),
+)
+
+
+def _document(trust: TrustPlan) -> dict[str, object]:
+    """Return the values of the JSON document.
+
+    All servers of a role show the same certificates to each of many pools. Their ids are listed
+    once, in ``certificate_groups``; a presentation has the index of its group.
+    """
+    # By identity: to hash the ids of each presentation again would be as slow as to list them.
+    groups = {id(one.certificates): one.certificates for one in trust.presentations}
+    index = {key: number for number, key in enumerate(groups)}
+    return {
+        "product": trust.product,
+        "source": trust.source,
+        "plan_sha256": trust.plan_sha256,
+        "certificate_groups": list(groups.values()),
+        "presentations": [
+            {**plain_record(one), "certificates": index[id(one.certificates)]}
+            for one in trust.presentations
+        ],
+        "required": trust.required,
+    }
+
+
+def _text(trust: TrustPlan) -> Iterator[list[str]]:
+    """Yield a paragraph for each pool or party, then one of client authentication."""
+    for who, group in groupby(trust.required, key=_who):
+        lines = [who]
+        for one in group:
+            mark = " [inferred]" if one.is_inferred else ""
+            lines += [f"  {one.ca} -> {one.store}{mark}", *(f"    {why}" for why in one.reasons)]
+        yield lines
+    clients = [
+        one
+        for one in trust.presentations
+        if one.client_auth_ends or (one.certificates and "clientAuth" in one.asked)
+    ]
+    if clients:
+        yield [
+            "Client authentication, where a server's certificate is shown to whom it calls:",
+            *map(_client_line, clients),
+        ]
+    yield [repr(trust)]
+
+
+def _who(one: RequiredCa) -> str:
+    who = f"{one.title} {one.pool}".rstrip()
+    return f"{who}: {first_of(one.servers, _SERVERS_SHOWN)}" if one.servers else who
+
+
+def _client_line(shown: Presentation) -> str:
+    mark = " [inferred]" if shown.is_inferred else ""
+    condition = f", {shown.when}" if shown.when else ""
+    return (
+        f"  {shown.presenter} ({shown.subject}) to {shown.verifier}{condition}: "
+        f"{shown.client_authentication}{mark}"
     )

@@ -5,14 +5,14 @@ Values and their tables alone; ``trust_plan.py`` works them out, ``trust_report.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
+from typing import ClassVar, NamedTuple
 
-from ..base.tables import ROWS_SHOWN, Table, count_of, rows_to_html
+from ..base.tables import ROWS_SHOWN, Column, Table, count_of, rows_to_html
 from ..rules.model import TrustRule
-
-FORMAT = "lyncnb-trust/2"
 
 #: Where a CA certificate goes, as Windows calls the computer's store and as certutil does.
 STORES = {
@@ -20,12 +20,6 @@ STORES = {
     False: "Intermediate Certification Authorities (CA)",
 }
 _OWN_STORE = "its own store of trusted roots"
-
-ROOT_COLUMNS = ("Server", "Role", "Pool", "Install", "Store", "Needed for", "Basis", "Source")
-PRESENTATION_COLUMNS = (
-    *("Who shows", "Certificate", "Shown as", "To whom", "Connection", "Names", "Root needed"),
-    *("Client authentication", "Why", "Basis", "Source"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +30,10 @@ class CaCertificate:
     planned. ``title`` is the subject of a known one; then ``thumbprint`` is SHA-1 as Windows shows
     it and ``sha256`` over the DER bytes, else both are blank.
     """
+
+    written: ClassVar[tuple[str, ...]] = (
+        *("title", "issuer", "ca", "is_root", "store", "thumbprint", "sha256"),
+    )
 
     issuer: str
     title: str
@@ -52,22 +50,16 @@ class CaCertificate:
     def __str__(self) -> str:
         return f"{self.title}, thumbprint {self.thumbprint}" if self.thumbprint else self.title
 
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {
-            "title": self.title,
-            "issuer": self.issuer,
-            "ca": self.ca,
-            "is_root": self.is_root,
-            "store": self.store,
-            "thumbprint": self.thumbprint,
-            "sha256": self.sha256,
-        }
 
-
+@cache  # thousands of rows have few sources
 def is_inferred(source: str) -> bool:
     """Say whether no document says it: every part of the source is inferred."""
     return all(part.startswith("Inferred") for part in source.split("; "))
+
+
+def basis_of(source: str) -> str:
+    """Say in a word whether a document says it."""
+    return "inferred" if is_inferred(source) else "documented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +70,8 @@ class TrustSide:
     of the role at ``site``, or at every site (None). ``words`` say it.
     """
 
+    written: ClassVar[tuple[str, ...]] = ("role", "pool", "site", "words")
+
     role: str
     words: str
     pool: str = ""
@@ -85,10 +79,6 @@ class TrustSide:
 
     def __str__(self) -> str:
         return self.words
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {"role": self.role, "pool": self.pool, "site": self.site, "words": self.words}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +92,13 @@ class Presentation:
     its CA no longer issues client authentication, by the finding ``ending``; ``ending_disputed``
     says who says otherwise. ``statement`` is the id of the rule that says it, ``why`` its words.
     """
+
+    written: ClassVar[tuple[str, ...]] = (
+        *("connection", "presenter", "verifier", "shown_as", "protocol", "port", "when"),
+        *("certificates", "subject", "usages", "names", "root", "asked", "planned", "is_served"),
+        *("client_authentication", "client_auth_ends", "ending", "ending_source"),
+        *("ending_disputed", "statement", "why", "inferred=is_inferred", "source"),
+    )
 
     connection: str
     presenter: TrustSide
@@ -132,6 +129,11 @@ class Presentation:
         return is_inferred(self.source)
 
     @property
+    def transport(self) -> str:
+        """The protocol, the port, and under which condition, if only under one."""
+        return f"{self.protocol} {self.port}" + (f", {self.when}" if self.when else "")
+
+    @property
     def is_served(self) -> bool:
         """Whether the certificate is planned with all that is asked of it; a party's own is."""
         return not self.certificates or set(self.asked) <= set(self.planned)
@@ -159,35 +161,6 @@ class Presentation:
         disputed = ", or sooner: sources disagree" if self.ending_disputed else ""
         return f"; its CA issues none from {self.client_auth_ends} on{disputed} [{self.ending}]"
 
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {
-            "connection": self.connection,
-            "presenter": self.presenter.to_document(),
-            "verifier": self.verifier.to_document(),
-            "shown_as": self.shown_as,
-            "protocol": self.protocol,
-            "port": self.port,
-            "when": self.when,
-            "certificates": list(self.certificates),
-            "subject": self.subject,
-            "usages": list(self.usages),
-            "names": list(self.names),
-            "root": self.root.to_document(),
-            "asked": list(self.asked),
-            "planned": list(self.planned),
-            "is_served": self.is_served,
-            "client_authentication": self.client_authentication,
-            "client_auth_ends": self.client_auth_ends and self.client_auth_ends.isoformat(),
-            "ending": self.ending,
-            "ending_source": self.ending_source,
-            "ending_disputed": self.ending_disputed,
-            "statement": self.statement,
-            "why": self.why,
-            "inferred": self.is_inferred,
-            "source": self.source,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequiredCa:
@@ -197,6 +170,11 @@ class RequiredCa:
     ``reasons`` say what it is needed for, ``when`` under which condition, if only under one, and
     ``statements`` are the ids of the rules that say so.
     """
+
+    written: ClassVar[tuple[str, ...]] = (
+        *("role", "pool", "servers", "ca", "store", "needed_for=reasons", "statements", "when"),
+        *("inferred=is_inferred", "source"),
+    )
 
     ca: CaCertificate
     role: str
@@ -218,47 +196,51 @@ class RequiredCa:
         """Where it goes."""
         return self.ca.store if self.pool else _OWN_STORE
 
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {
-            "role": self.role,
-            "pool": self.pool,
-            "servers": list(self.servers),
-            "ca": self.ca.to_document(),
-            "store": self.store,
-            "needed_for": list(self.reasons),
-            "statements": list(self.statements),
-            "when": self.when,
-            "inferred": self.is_inferred,
-            "source": self.source,
-        }
+
+class Installation(NamedTuple):
+    """One server that needs a CA certificate; ``server`` is blank of a party."""
+
+    required: RequiredCa
+    server: str
+
+
+#: What to install, a row for each server.
+INSTALL = (
+    Column("Server", lambda one: one.server),
+    Column("Role", lambda one: one.required.title),
+    Column("Pool", lambda one: one.required.pool),
+    Column("Install", lambda one: str(one.required.ca)),
+    Column("Store", lambda one: one.required.store),
+    Column("Needed for", lambda one: one.required.reasons),
+    Column("Basis", lambda one: basis_of(one.required.source)),
+    Column("Source", lambda one: one.required.source),
+)
+#: Who shows which certificate to whom.
+SHOWN = (
+    Column("Who shows", lambda one: str(one.presenter)),
+    Column("Certificate", lambda one: one.subject),
+    Column("Shown as", lambda one: one.shown_as),
+    Column("To whom", lambda one: str(one.verifier)),
+    Column("Connection", lambda one: one.transport),
+    Column("Names", lambda one: one.names),
+    Column("Root needed", lambda one: str(one.root)),
+    Column("Client authentication", lambda one: one.client_authentication),
+    Column("Why", lambda one: one.why),
+    Column("Basis", lambda one: basis_of(one.source)),
+    Column("Source", lambda one: one.source),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Presentations(Table):
     """Who shows which certificate to whom, as a table."""
 
+    _columns = SHOWN
+
     rows: tuple[Presentation, ...]
 
-    def _headings(self) -> Sequence[str]:
-        return PRESENTATION_COLUMNS
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for one in self.rows:
-            condition = f", {one.when}" if one.when else ""
-            yield (
-                str(one.presenter),
-                one.subject,
-                one.shown_as,
-                str(one.verifier),
-                f"{one.protocol} {one.port}{condition}",
-                one.names,
-                str(one.root),
-                one.client_authentication,
-                one.why,
-                "inferred" if one.is_inferred else "documented",
-                one.source,
-            )
+    def _items(self) -> tuple[Presentation, ...]:
+        return self.rows
 
     def _summary(self) -> str:
         return f"{count_of(len(self.rows), 'certificate')} shown"
@@ -272,6 +254,8 @@ class TrustPlan(Table):
     ``source`` names the table that was planned, ``statements`` are the rules that were applied.
     """
 
+    _columns = INSTALL
+
     product: str
     title: str
     source: str
@@ -284,17 +268,10 @@ class TrustPlan(Table):
         """Give who shows which certificate to whom, as a table."""
         return Presentations(rows=self.presentations)
 
-    def _headings(self) -> Sequence[str]:
-        return ROOT_COLUMNS
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
+    def _items(self) -> Iterator[Installation]:
         for one in self.required:
-            basis = "inferred" if one.is_inferred else "documented"
-            rest = (str(one.ca), one.store, one.reasons, basis, one.source)
-            for server in one.servers:
-                yield (server, one.title, one.pool, *rest)
-            if not one.pool:
-                yield ("", one.title, "", *rest)
+            for server in one.servers if one.pool else (*one.servers, ""):
+                yield Installation(one, server)
 
     def _summary(self) -> str:
         servers = {server for one in self.required for server in one.servers}
@@ -309,28 +286,3 @@ class TrustPlan(Table):
             self._headings(), [*self._rows()], caption=self._summary(), limit=ROWS_SHOWN
         )
         return f"{roots}\n{self.shown()._repr_html_()}"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb trust --json`` prints.
-
-        All servers of a role show the same certificates to each of many pools. Their ids are
-        listed once, in ``certificate_groups``; a presentation has the index of its group.
-        """
-        # By identity: to hash the ids of each presentation again would be as slow as to list them.
-        groups = {id(one.certificates): one.certificates for one in self.presentations}
-        index = {key: number for number, key in enumerate(groups)}
-        return {
-            "format": FORMAT,
-            "product": self.product,
-            "source": self.source,
-            "plan_sha256": self.plan_sha256,
-            "certificate_groups": [list(ids) for ids in groups.values()],
-            "presentations": [
-                {
-                    **replace(one, certificates=()).to_document(),
-                    "certificates": index[id(one.certificates)],
-                }
-                for one in self.presentations
-            ],
-            "required": [one.to_document() for one in self.required],
-        }

@@ -13,10 +13,11 @@ from standing_certificates import MIDNIGHT
 from topologies import STANDARD_EDITION, TWO_SITES
 
 import lyncnb as ln
+from lyncnb.base.report import write_report
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.pki.certificates import name_text
-from lyncnb.plan.trust_report import write_trust
+from lyncnb.plan.trust_report import trust_report
 from lyncnb.rules.rule_files import load_rules
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -58,7 +59,7 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
         assert ca.is_root == known.is_self_issued
         assert str(ca) == f"{ca.title}, thumbprint {ca.thumbprint}"
     assert root.sha256 in {ca.sha256 for ca in own}
-    page = write_trust(found, ".html").decode()
+    page = write_report(trust_report(found), ".html").decode()
     assert all(f"<td>{ca.thumbprint}</td>" in page for ca in own)
 
 

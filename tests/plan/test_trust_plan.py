@@ -14,8 +14,9 @@ from places import DATA
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
+from lyncnb.base.report import write_report
 from lyncnb.plan.trust_plan import trust
-from lyncnb.plan.trust_report import write_trust
+from lyncnb.plan.trust_report import trust_report
 from lyncnb.plan.trust_tables import RequiredCa, TrustSide, is_inferred
 from lyncnb.rules.rule_files import products
 
@@ -288,22 +289,29 @@ def test_it_is_a_table_a_document_and_five_files(tmp_path):
     assert set(frame["Basis"]) <= {"documented", "inferred"}
     assert (frame["Source"] != "").all()
     assert (found.shown().to_frame()["Source"] != "").all()
-    document = json.loads(write_trust(found, ".json"))
+    document = json.loads(write_report(trust_report(found), ".json"))
     assert document["format"] == "lyncnb-trust/2"
     groups = document["certificate_groups"]
     assert [groups[one["certificates"]] for one in document["presentations"]] == [
         list(one.certificates) for one in found.presentations
     ]
+    # Groups of ids do not alter what is said of each certificate.
+    for one, told in zip(found.presentations, document["presentations"], strict=True):
+        assert told["client_authentication"] == one.client_authentication
+        assert told["is_served"] == one.is_served
+    assert any(one["is_served"] is False for one in document["presentations"])
     assert "Who shows which certificate" in found._repr_html_() or "shown" in found._repr_html_()
     for suffix in (".csv", ".md", ".html", ".xlsx"):
-        assert write_trust(found, suffix) == write_trust(found, suffix)
+        assert write_report(trust_report(found), suffix) == write_report(
+            trust_report(found), suffix
+        )
 
 
 def test_names_of_others_stay_whole_on_the_page():
     """The page has every server, name and source, escaped."""
     found = trust(plan(front_end(), edge()))
     evil = replace(found, source="<script>x</script>")
-    page = write_trust(evil, ".html").decode()
+    page = write_report(trust_report(evil), ".html").decode()
     assert "<script>" not in page
     for one in found.presentations:
         for name in one.names:

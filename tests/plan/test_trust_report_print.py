@@ -11,8 +11,9 @@ from places import DATA
 from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text
 
 import lyncnb as ln
+from lyncnb.base.report import write_report
 from lyncnb.plan.trust_plan import trust
-from lyncnb.plan.trust_report import write_trust
+from lyncnb.plan.trust_report import trust_report
 from lyncnb.plan.trust_tables import CaCertificate
 
 pytestmark = [
@@ -48,7 +49,7 @@ def planned():
 def page_file(planned, tmp_path_factory):
     """Its page."""
     path = tmp_path_factory.mktemp("page") / "t.html"
-    path.write_bytes(write_trust(planned, ".html"))
+    path.write_bytes(write_report(trust_report(planned), ".html"))
     return path
 
 

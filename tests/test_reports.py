@@ -1,0 +1,148 @@
+"""Every report in every format that a command offers: written, read again and recognised."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from functools import cache
+
+import icalendar
+import openpyxl
+import pytest
+from places import REPOSITORY
+
+import lyncnb as ln
+from lyncnb.base.outputs import check_output
+from lyncnb.base.report import FORMATS, Report, ReportTable, report_kind, report_lines, write_report
+from lyncnb.errors import OutputError
+from lyncnb.plan.trust_report import TRUST_FILE, trust_report
+
+SAMPLE = REPOSITORY / "data" / "contoso.csv"
+
+
+@cache
+def plan() -> ln.CertificatePlan:
+    """Plan the sample."""
+    return ln.plan_certificates(ln.read_topology(SAMPLE), ln.load_rules())
+
+
+#: What makes each report of the sample.
+REPORTS: dict[str, Callable[[], Report]] = {
+    "trust": lambda: trust_report(ln.trust(plan())),
+}
+
+
+@cache
+def report(name: str) -> Report:
+    """Make a report once for all its formats."""
+    return REPORTS[name]()
+
+
+KINDS = {"trust": TRUST_FILE}
+CASES = [(name, suffix) for name, kind in KINDS.items() for suffix in kind.is_ours]
+
+
+def headings(name: str, suffix: str) -> list[list[str]]:
+    """Return the headings of each table that a report has in a format."""
+    tables = (part for part in report(name).parts if isinstance(part, ReportTable))
+    return [table.headings() for table in tables if suffix in table.formats]
+
+
+# Readers of each format: they return the headings of the tables, or fail on another format.
+
+
+def read_csv(data: bytes) -> list[list[str]]:
+    return [next(csv.reader(io.StringIO(data.decode("utf-8-sig")), strict=True))]
+
+
+def read_xlsx(data: bytes) -> list[list[str]]:
+    book = openpyxl.load_workbook(io.BytesIO(data))
+    return [[str(cell.value) for cell in sheet[1]] for sheet in book.worksheets]
+
+
+def read_markdown(data: bytes) -> list[list[str]]:
+    lines = data.decode().splitlines()
+    assert lines[0].startswith("# ")
+    above = (lines[n - 1] for n, line in enumerate(lines) if re.fullmatch(r"\|( --- \|)+", line))
+    return [line.strip("| ").split(" | ") for line in above]
+
+
+def read_page(data: bytes) -> list[list[str]]:
+    text = data.decode().replace("<wbr>", "")
+    assert text.startswith("<!DOCTYPE html>")
+    # What is folded of a long table has the headings again.
+    heads = (re.sub("<details.*?</details>", "", text, flags=re.DOTALL)).split("<thead>")[1:]
+    return [re.findall(r'<th scope="col">(.*?)</th>', head.partition("\n")[0]) for head in heads]
+
+
+def read_json(data: bytes) -> list[list[str]]:
+    assert next(iter(json.loads(data))) == "format"
+    return []
+
+
+def read_picture(data: bytes) -> list[list[str]]:
+    assert ET.fromstring(data).tag.endswith("}svg")
+    return []
+
+
+def read_calendar(data: bytes) -> list[list[str]]:
+    assert icalendar.Calendar.from_ical(data).walk("VEVENT")
+    return []
+
+
+READERS = {
+    ".csv": read_csv,
+    ".xlsx": read_xlsx,
+    ".md": read_markdown,
+    ".html": read_page,
+    ".json": read_json,
+    ".svg": read_picture,
+    ".ics": read_calendar,
+}
+
+
+@pytest.mark.parametrize(("name", "suffix"), CASES)
+def test_a_file_is_of_the_format_that_its_ending_says(name, suffix, tmp_path):
+    """A reader of the format finds the tables, and a later run may replace that file alone."""
+    data = write_report(report(name), suffix)
+    assert READERS[suffix](data) == headings(name, suffix)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(data)
+    check_output(path, KINDS[name])
+    for other, kind in KINDS.items():
+        # Pictures look alike; all others say what they are.
+        if other != name and suffix in kind.is_ours and suffix != ".svg":
+            with pytest.raises(OutputError, match="already there"):
+                check_output(path, kind)
+
+
+def test_no_format_is_without_a_reader():
+    """A format that nobody opens here would not be tested."""
+    assert FORMATS.keys() == READERS.keys()
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_an_unknown_ending_writes_nothing(name):
+    """The message has the endings that there are."""
+    for suffix in (".tsv", "", ".HTML"):
+        with pytest.raises(OutputError) as refused:
+            write_report(report(name), suffix)
+        assert refused.value.hint == f"end the name in {' or '.join(KINDS[name].is_ours)}"
+
+
+def test_an_ending_without_a_format_cannot_be_offered():
+    """``.tsv`` in the list of a kind fails at once, when the module is imported."""
+    with pytest.raises(KeyError, match=r"\.tsv"):
+        report_kind("a list", title="List", form="list/1", columns=(), suffixes=(".csv", ".tsv"))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_short_form_is_lines(name):
+    """No line of the short form has a line break, and the summary is in one of them."""
+    lines = list(report_lines(report(name)))
+    assert all(line.splitlines() == [line] for line in lines if line)
+    assert any(report(name).summary in line for line in lines)
