@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from ..base.planned_entry import PlannedEntry
+from ..base.times import time_text
 from ..errors import ReturnedFileError
 from ..pki.certificates import Certificate, moment_of, name_text
 from ..pki.chain import Issuers, Path, is_signed_by
@@ -24,7 +25,7 @@ from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
 from .cas_on_record import OTHER_ROOT, fingerprint
 from .cross_findings import with_other_cas
 from .demonstration import is_fictional
-from .issued import serial_text, time_text
+from .issued import serial_text
 from .judging import Evidence, entry_sha256, judge
 from .returned_files import Password, ReturnedFile, read_returned
 from .server_export import Placement, ServerExport

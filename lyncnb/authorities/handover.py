@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import ClassVar
 
 from ..base.files import read
 from ..base.outputs import OutputKind, check_output, is_page, packs, write_output
+from ..base.records import Told
 from ..base.spreadsheets import to_csv
 from ..base.tables import Table, count_of
 from ..base.zip_file import to_zip
@@ -55,8 +57,13 @@ _KEY_WORDS = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Handover(Table):
+class Handover(Table, Told):
     """A package that was written: where, and what it holds for which CA."""
+
+    told: ClassVar = (
+        "file=path",
+        "parts",
+    )
 
     path: Path
     parts: tuple[Part, ...]
@@ -91,21 +98,6 @@ class Handover(Table):
         if self.missing:
             lines.append(f"the CA's people have to ask you for {self.missing}")
         return "\n".join(lines) + "\n"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {
-            "file": str(self.path),
-            "parts": [
-                {
-                    "issuer": part.issuer,
-                    "ca": part.ca,
-                    "folder": part.folder,
-                    "requests": [record.id for record in part.requests],
-                }
-                for part in self.parts
-            ],
-        }
 
 
 def _each(parts: Iterable[Part]) -> Iterator[tuple[Part, RequestRecord]]:

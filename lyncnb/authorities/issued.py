@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
+from typing import ClassVar
 
+from ..base.records import Told
 from ..base.tables import Table, count_of
 from ..pki.certificates import Certificate, name_text
 from ..request_folder.bundle import RequestBundle
@@ -16,7 +18,7 @@ from .returned_files import ReturnedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedCertificate:
+class IssuedCertificate(Told):
     """One returned certificate, the request it answers, and its certification path.
 
     ``path`` begins with the issuer and ends with the root, as far as they are known;
@@ -24,6 +26,24 @@ class IssuedCertificate:
     certificate whose place it takes, if there was one; ``rejected`` are CA certificates of the
     issuer's name that did not sign it; ``accepted`` has the reason of each error that was accepted.
     """
+
+    told: ClassVar = (
+        "id=request_id",
+        "generation",
+        "file=source_file",
+        "subject",
+        "san=names",
+        "issuer=issuer_name",
+        "serial=serial_hex",
+        "thumbprint_sha1=thumbprint",
+        "sha256",
+        "not_before",
+        "not_after",
+        "chain=chain_names",
+        "chain_complete",
+        "findings=findings.code",
+        "taken=is_taken",
+    )
 
     request_id: str
     generation: int
@@ -67,6 +87,11 @@ class IssuedCertificate:
         return self.certificate.serial
 
     @property
+    def serial_hex(self) -> str:
+        """The serial number as Windows shows it."""
+        return serial_text(self.serial)
+
+    @property
     def thumbprint(self) -> str:
         """SHA-1 of the certificate in capitals, as ``Set-CsCertificate -Thumbprint`` takes it."""
         return self.certificate.thumbprint
@@ -87,9 +112,19 @@ class IssuedCertificate:
         return self.certificate.not_after
 
     @property
+    def chain_names(self) -> list[str]:
+        """Subjects of the CAs above it, the issuing one first."""
+        return [name_text(issuer.subject) for issuer in self.path]
+
+    @property
     def has_errors(self) -> bool:
         """Whether a finding says that it must not go on a server."""
         return any(found.severity == "error" for found in self.findings)
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it may go on a server."""
+        return not self.has_errors
 
 
 def told_apart(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
@@ -105,37 +140,10 @@ def told_apart(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
                 yield found
 
 
-def to_document(one: IssuedCertificate) -> dict[str, object]:
-    """Return one certificate as plain JSON values; times are UTC, ISO 8601."""
-    return {
-        "id": one.request_id,
-        "generation": one.generation,
-        "file": one.source_file,
-        "subject": one.subject,
-        "san": list(one.names),
-        "issuer": one.issuer_name,
-        "serial": serial_text(one.serial),
-        "thumbprint_sha1": one.thumbprint,
-        "sha256": one.sha256,
-        "not_before": time_text(one.not_before),
-        "not_after": time_text(one.not_after),
-        "chain": [name_text(issuer.subject) for issuer in one.path],
-        "chain_complete": one.chain_complete,
-        "findings": [found.code for found in one.findings],
-        "taken": not one.has_errors,
-    }
-
-
 def serial_text(serial: int) -> str:
     """Write a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
     digits = f"{abs(serial):x}"
     return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
-
-
-def time_text(time: datetime) -> str:
-    """Write a time as the manifest does: UTC, ISO 8601 to the second."""
-    # strftime leaves the zeros off a year before 1000, which some certificates begin in.
-    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 #: Events of the log about certificates that had to make room; their SHA-256 stands in brackets.
@@ -153,7 +161,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class IssuedCertificates(Table):
+class IssuedCertificates(Table, Told):
     """Returned certificates of a request folder, compared with the plan.
 
     Parameters
@@ -182,6 +190,19 @@ class IssuedCertificates(Table):
         What is wrong with files of the folder, by path relative to it: those that were received
         and packages that were made, where they are not the files on record or cannot be read.
     """
+
+    format: ClassVar = "lyncnb-received/1"
+    told: ClassVar = (
+        "format",
+        "folder=bundle.folder",
+        "certificates",
+        "superseded",
+        "refused",
+        "accepted",
+        "waiting",
+        "findings",
+        "files=files.name",
+    )
 
     bundle: RequestBundle
     today: date
@@ -328,17 +349,3 @@ class IssuedCertificates(Table):
             lines.append(f"accepted: {code}: {reason}")
         lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
         return "\n".join(lines) + "\n"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb receive --json`` prints."""
-        return {
-            "format": "lyncnb-received/1",
-            "folder": str(self.bundle.folder),
-            "certificates": [to_document(one) for one in self.certificates],
-            "superseded": [to_document(one) for one in self.superseded],
-            "refused": [to_document(one) for one in self.refused],
-            "accepted": dict(self.accepted),
-            "waiting": list(self.waiting),
-            "findings": [found.to_document() for found in self.findings],
-            "files": [file.name for file in self.files],
-        }

@@ -7,7 +7,9 @@ give the plan's own digest, and no certificate that came back for them was refus
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from ..base.records import Told
 from ..base.tables import count_of
 from ..errors import Problem
 from ..request_folder.manifest import NAME, Manifest
@@ -22,13 +24,26 @@ _HINT = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStanding:
+class PlanStanding(Told):
     """The saved plan that was last requested into a folder, and what the folder is beside it.
 
     ``follows`` says whether the folder's requests are those of the plan; ``certificates`` counts
     what came back for them, ``refused`` how many requests have one that may not be used,
     ``covered`` how many planned ones are not requested because a certificate stands.
     """
+
+    told: ClassVar = (
+        "sha256=plan.sha256",
+        "judged_on=plan.judged_on",
+        "requested_at=plan.requested_at",
+        "approvals=plan.approvals.signer,key,verified_at",
+        "agrees",
+        "folder_follows=follows",
+        "requests",
+        "certificates",
+        "refused",
+        "covered",
+    )
 
     plan: PlanOnRecord
     follows: bool
@@ -63,24 +78,6 @@ class PlanStanding:
     def problem(self) -> Problem | None:
         """What needs attention, if the folder is not what the plan asks for."""
         return None if self.follows else Problem(message=self.words, file=NAME, hint=_HINT)
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: ``saved_plan`` in ``lyncnb status --json``."""
-        return {
-            "sha256": self.plan.sha256,
-            "judged_on": self.plan.judged_on,
-            "requested_at": self.plan.requested_at,
-            "approvals": [
-                {"signer": one.signer, "key": one.key, "verified_at": one.verified_at}
-                for one in self.plan.approvals
-            ],
-            "agrees": self.agrees,
-            "folder_follows": self.follows,
-            "requests": self.requests,
-            "certificates": self.certificates,
-            "refused": self.refused,
-            "covered": self.covered,
-        }
 
 
 def plan_standing(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path, PureWindowsPath
+from typing import ClassVar
 
 from ..base import files
 from ..base.folder_lock import lock
 from ..base.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
+from ..base.records import Told
 from ..base.tables import Table, count_of
 from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import COMPUTER_NAME, CertificationRequest, parse_request
@@ -40,12 +42,20 @@ _COLUMNS = ("File", "Request", "Done", "Key on", "Findings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedRequest:
+class ReceivedRequest(Told):
     """One request that came: ``action`` is ``taken``, ``kept`` (it was there) or ``refused``.
 
     ``request_id`` is blank where nothing tells which certificate it asks for; ``key_holder`` is
     the computer that has its key.
     """
+
+    told: ClassVar = (
+        "file",
+        "id=request_id",
+        "action",
+        "key_holder",
+        "findings=findings.code",
+    )
 
     file: str
     request_id: str
@@ -55,11 +65,20 @@ class ReceivedRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ReceivedRequests(Table):
+class ReceivedRequests(Table, Told):
     """What became of the requests of one run, and the folder as it is afterwards.
 
     ``of_files`` is what else there was to tell of the files.
     """
+
+    format: ClassVar = "lyncnb-received-requests/1"
+    told: ClassVar = (
+        "format",
+        "folder=bundle.folder",
+        "requests",
+        "accepted",
+        "findings",
+    )
 
     bundle: RequestBundle
     requests: tuple[ReceivedRequest, ...]
@@ -110,25 +129,6 @@ class ReceivedRequests(Table):
             lines.append(f"accepted: {code}: {reason}")
         lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
         return "\n".join(lines) + "\n"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb receive --request --json`` prints."""
-        return {
-            "format": "lyncnb-received-requests/1",
-            "folder": str(self.bundle.folder),
-            "requests": [
-                {
-                    "file": one.file,
-                    "id": one.request_id,
-                    "action": one.action,
-                    "key_holder": one.key_holder,
-                    "findings": [found.code for found in one.findings],
-                }
-                for one in self.requests
-            ],
-            "accepted": dict(self.accepted),
-            "findings": [found.to_document() for found in self.findings],
-        }
 
 
 def unverified_keys(key_holders: Iterable[str]) -> list[str]:

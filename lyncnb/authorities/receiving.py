@@ -16,6 +16,7 @@ from pathlib import Path
 from ..base.files import FileBatch, make_folder, move_no_clobber, read, remove
 from ..base.folder_lock import confirm, lock
 from ..base.planned_entry import PlannedEntry
+from ..base.times import time_text
 from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath
@@ -30,7 +31,7 @@ from ..request_folder.request_record import (
 )
 from .certificates_on_record import FOLDER, ISSUERS, known_certificates
 from .decoding import decode
-from .issued import DISPLACED, IssuedCertificate, IssuedCertificates, serial_text, time_text
+from .issued import DISPLACED, IssuedCertificate, IssuedCertificates, serial_text
 from .judging import to_record
 from .match_certificates import match_certificates
 from .returned_files import MAX_FILE_BYTES, Password

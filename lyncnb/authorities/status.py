@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from ..base import files
 from ..base.arguments import require
 from ..base.folder_lock import OWNER_NAME, owner
 from ..base.planned_entry import PlannedEntry
+from ..base.records import Told
 from ..base.tables import Table, count_of
 from ..errors import Problem
 from ..pki.certificates import moment_of
@@ -62,7 +64,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestStatus:
+class RequestStatus(Told):
     """One generation of a request.
 
     ``since`` is when it came into what is on record (UTC, ISO 8601); ``not_after`` is empty and
@@ -73,6 +75,23 @@ class RequestStatus:
     the thumbprint of the certificate that stands for it, so that it is not requested; then
     ``not_after`` and ``days_left`` are that one's.
     """
+
+    told: ClassVar = (
+        "id",
+        "generation",
+        "state",
+        "role",
+        "servers",
+        "usages",
+        "subject",
+        "since",
+        "not_after",
+        "days_left",
+        "deployed_at",
+        "refused",
+        "key_holder",
+        "covered_by",
+    )
 
     id: str
     generation: int
@@ -91,13 +110,23 @@ class RequestStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderStatus(Table):
+class FolderStatus(Table, Told):
     """Every request of a folder and its state on one day; superseded generations last.
 
     ``problems`` are files that are missing, changed, or open to others, and requests that are not
     those of the saved plan; ``notes`` is what else was seen. ``saved_plan`` says whether folder,
     saved plan and returned certificates agree; None where no saved plan was requested.
     """
+
+    told: ClassVar = (
+        "folder",
+        "today",
+        "counts",
+        "requests",
+        "problems=problems.file,message,hint",
+        "notes",
+        "saved_plan",
+    )
 
     folder: Path
     today: date
@@ -184,40 +213,6 @@ class FolderStatus(Table):
             f"; needs attention: {count_of(len(self.problems), 'file')}" if self.problems else ""
         )
         return f"{self.folder} on {self.today}: {counted or 'no requests'}{wrong}"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb status --json`` prints."""
-        return {
-            "folder": str(self.folder),
-            "today": self.today.isoformat(),
-            "counts": self.counts(),
-            "requests": [_document(item) for item in self.requests],
-            "problems": [
-                {"file": item.file, "message": item.message, "hint": item.hint}
-                for item in self.problems
-            ],
-            "notes": list(self.notes),
-            **({"saved_plan": self.saved_plan.to_document()} if self.saved_plan else {}),
-        }
-
-
-def _document(item: RequestStatus) -> dict[str, object]:
-    return {
-        "id": item.id,
-        "generation": item.generation,
-        "state": item.state,
-        "role": item.role,
-        "servers": list(item.servers),
-        "usages": list(item.usages),
-        "subject": item.subject,
-        "since": item.since,
-        "not_after": item.not_after,
-        "days_left": item.days_left,
-        "deployed_at": item.deployed_at,
-        "refused": item.refused,
-        "key_holder": item.key_holder,
-        "covered_by": item.covered_by,
-    }
 
 
 def folder_status(

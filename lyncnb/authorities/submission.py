@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files as package_files
+from typing import ClassVar
 
 from ..base.html_page import render
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
-from ..base.records import RecordReader
+from ..base.records import RecordReader, Told
 from ..base.tables import count_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
@@ -30,13 +31,20 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Told):
     r"""What goes to one CA under one template.
 
     ``issuer`` is internal or public, ``ca`` the CA's name where one was given, ``folder`` the
     part's place inside the package. ``template`` and ``config`` (``host\CA name``) are those of
     an AD CS CA; ``config`` is empty where ``submit.cmd`` asks for it.
     """
+
+    told: ClassVar = (
+        "issuer",
+        "ca",
+        "folder",
+        "requests=requests.id",
+    )
 
     folder: str
     issuer: str

@@ -21,16 +21,17 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, KeysView, Mapping
+from collections.abc import Callable, Collection, Iterable, KeysView, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, reduce
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 from ..errors import Problem
 from .pasted_text import shown
+from .times import time_text
 
 _Record = TypeVar("_Record")
 
@@ -271,6 +272,57 @@ def plain_record(record: Any) -> dict[str, object]:
             plain[key] = value
     plain.update(getattr(record, "others", {}))
     return plain
+
+
+class Told:
+    """A noun that is printed as JSON: its fields, or what ``told`` names.
+
+    ``told`` lists the keys of the document in their order, as ``key`` or ``key=attribute``.
+    ``items.id`` is that attribute, of each item where there are several; ``items.id,why`` both of
+    them. A method is called.
+    """
+
+    __slots__ = ()
+    told: ClassVar[tuple[str, ...]] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """Return plain JSON values: days and times in ISO 8601, paths as text."""
+        kind: Any = type(self)
+        return {key: json_value(reduce(_attribute, path, self)) for key, path in _told_by(kind)}
+
+
+def json_value(value: object) -> Any:
+    """Return what JSON has for a value: of a noun its document, of a record its fields."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Told):
+        return value.to_document()
+    if isinstance(value, Mapping):
+        return {str(key): json_value(one) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [json_value(one) for one in value]
+    if is_dataclass(value):
+        return {item.name: json_value(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, datetime):
+        return time_text(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _attribute(value: Any, name: str) -> Any:
+    if isinstance(value, tuple):
+        return [_attribute(one, name) for one in value]
+    if "," in name:
+        return {part: getattr(value, part) for part in name.split(",")}
+    found = getattr(value, name)
+    return found() if isinstance(found, types.MethodType) else found
+
+
+@cache
+def _told_by(kind: Any) -> tuple[tuple[str, list[str]], ...]:
+    named = kind.told or tuple(item.name for item in fields(kind))
+    return tuple(
+        (key, (path or key).split(".")) for key, _, path in (n.partition("=") for n in named)
+    )
 
 
 # One reads a value that may contain records and keeps its problems; the other, one without records.

@@ -33,3 +33,9 @@ def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
         return moment.astimezone(zone)
     except (OverflowError, ValueError):
         return moment.astimezone(UTC)
+
+
+def time_text(time: datetime) -> str:
+    """Write a time as the manifest does: UTC, ISO 8601 to the second."""
+    # strftime leaves the zeros off a year before 1000, which some certificates begin in.
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

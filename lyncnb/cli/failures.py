@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from ..errors import LyncnbError, Problem, StandardOutputError, UsageProblem
+from ..errors import LyncnbError, StandardOutputError, UsageProblem
 from .output import abandon, finish_output, note, write_json
 
 #: Exit status after Ctrl-C, as shells count it (128 + SIGINT).
@@ -96,20 +96,10 @@ def error_document(error: LyncnbError, *, code: str) -> dict[str, Any]:
     """Give an error as JSON values: code, message, hint, and problems where there are several."""
     document: dict[str, Any] = {"code": code, "message": error.message, "hint": error.hint}
     if error.problems:
-        document["problems"] = [_problem_document(problem) for problem in error.problems]
+        from ..base.records import json_value
+
+        document["problems"] = json_value(error.problems)
     return document
-
-
-def _problem_document(problem: Problem) -> dict[str, Any]:
-    return {
-        "file": problem.file,
-        "row": problem.row,
-        "column": problem.column,
-        "value": problem.value,
-        "message": problem.message,
-        "hint": problem.hint,
-        **({"sheet": problem.sheet, "cell": problem.cell} if problem.sheet else {}),
-    }
 
 
 def _understood(error: BaseException, system_status: int) -> tuple[LyncnbError, int]:

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -48,6 +48,7 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
     from ..errors import UsageProblem
     from ..guide.answers import GuideAnswers
     from ..guide.first_plan import check_folder_for, guided_plan, write_first_plan
+    from ..plan.plan_json import plan_document
 
     place = folder or "."
     if answers_file is not None:
@@ -63,7 +64,14 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
     first = guided_plan(answers)
     written = write_first_plan(first, place, force=force, answers_file=answers_file)
     if as_json:
-        write_json(_document(first, written))
+        write_json(
+            {
+                "format": "lyncnb-guide/1",
+                "written": [path.as_posix() for path in written],
+                "plan": plan_document(first.plan, first.findings),
+                **first.to_document(),
+            }
+        )
     else:
         _show(first, written, Path(place))
     return 1 if first.findings.has_errors else 0
@@ -196,26 +204,6 @@ def _next_commands(place: Path) -> tuple[str, str]:
         f"lyncnb plan {table} --options {options}",
         f"lyncnb request {table} {requests} --options {options}",
     )
-
-
-def _document(first: FirstPlan, written: tuple[Path, ...]) -> dict[str, Any]:
-    from ..plan.plan_json import plan_document
-
-    return {
-        "format": "lyncnb-guide/1",
-        "written": [path.as_posix() for path in written],
-        "answers": first.answers.to_document(),
-        "columns": list(first.topology.columns),
-        "servers": [list(row) for row in first.topology.cells],
-        "remarks": list(first.remarks),
-        "names": first.names,
-        "python": first.python,
-        "plan": plan_document(first.plan, first.findings),
-        "left_out": [
-            {"what": one.what, "instead": one.instead, "source": one.source}
-            for one in first.left_out
-        ],
-    }
 
 
 COMMANDS = (guide_command,)

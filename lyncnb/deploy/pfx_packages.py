@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..base import workers
+from ..base.records import Told
 from ..base.tables import Table
 from ..base.workers import WorkerProcesses, cores
 from ..pki.keys import read_pkcs8
@@ -41,8 +43,14 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Packages(Table):
+class Packages(Table, Told):
     """What packaging a request folder came to."""
+
+    format: ClassVar = "lyncnb-packages/1"
+    told: ClassVar = (
+        "format",
+        "packages",
+    )
 
     bundle: RequestBundle
     packages: tuple[Package, ...]
@@ -89,18 +97,6 @@ class Packages(Table):
             else:
                 lines.append(f"{p.action}: {p.file} ({p.encryption}, for {p.target_os}; {p.why})")
         return "\n".join(lines)
-
-    def to_document(self) -> dict[str, object]:
-        """Return the packages as plain JSON values."""
-        names = ("request_id", "file", "target_os", "encryption", "friendly_name", "action", "why")
-        return {
-            "format": "lyncnb-packages/1",
-            "packages": [
-                {name: getattr(p, name) for name in names}
-                | {"servers": list(p.servers), "usages": list(p.usages)}
-                for p in self.packages
-            ],
-        }
 
 
 # Which encryption a package needs, as the product's rules say; many packages at once.

@@ -15,10 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from ..base import files
 from ..base.folder_lock import confirm, lock
 from ..base.outputs import OWN_FOLDERS
+from ..base.records import Told
 from ..base.tables import Table, count_of, first_of
 from ..errors import BundleError
 from ..pki.passphrase import Secret, as_passphrase
@@ -56,7 +58,7 @@ class PurgeItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PurgeList(Table):
+class PurgeList(Table, Told):
     """What a purge would remove, or did; ``token`` stands for exactly this list.
 
     ``kept`` counts the superseded generations that stay because nothing has replaced them yet,
@@ -64,6 +66,17 @@ class PurgeList(Table):
     ``passwords`` are the packages, by SHA-256, whose passwords go because nobody needs
     the packages. ``unopened`` are files that may hold a key and stay, since they did not open.
     """
+
+    told: ClassVar = (
+        "folder",
+        "done=is_done",
+        "token",
+        "kept",
+        "unanswered",
+        "items",
+        "passwords=password_count",
+        "unopened",
+    )
 
     folder: Path
     items: tuple[PurgeItem, ...]
@@ -77,6 +90,11 @@ class PurgeList(Table):
     def is_empty(self) -> bool:
         """Whether nothing can be removed."""
         return not self.items and not self.passwords
+
+    @property
+    def password_count(self) -> int:
+        """How many passwords of packages are taken off their list."""
+        return len(self.passwords)
 
     @property
     def token(self) -> str:
@@ -119,28 +137,6 @@ class PurgeList(Table):
         if self.unanswered:
             what += f"; {self.unanswered:,} of the deployed stay: no certificate came back for them"
         return f"{self.folder}: {what}"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb purge --json`` prints."""
-        return {
-            "folder": str(self.folder),
-            "done": self.is_done,
-            "token": self.token,
-            "kept": self.kept,
-            "unanswered": self.unanswered,
-            "items": [
-                {
-                    "id": item.id,
-                    "generation": item.generation,
-                    "what": item.what,
-                    "why": item.why,
-                    "files": list(item.files),
-                }
-                for item in self.items
-            ],
-            "passwords": len(self.passwords),
-            "unopened": list(self.unopened),
-        }
 
 
 _DEPLOYED = "deployed"

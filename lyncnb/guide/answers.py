@@ -17,7 +17,7 @@ from typing import Any
 
 from ..base.files import read_named
 from ..base.pasted_text import BadName, shown
-from ..base.records import RecordReader, value_words
+from ..base.records import RecordReader, Told, value_words
 from ..base.tables import Table
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import AnswersError, LyncnbError, Problem
@@ -76,7 +76,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class GuideAnswers(Table):
+class GuideAnswers(Table, Told):
     """What is known of a deployment that is to be laid out; make it by a classmethod.
 
     Parameters

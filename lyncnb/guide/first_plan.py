@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from ..base import files
 from ..base.garbage_collection import no_collection
@@ -23,6 +23,7 @@ from ..base.outputs import (
     refuse_own_place,
     write_output,
 )
+from ..base.records import Told
 from ..base.tables import Table
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, FileOccupied, OutputError
@@ -46,7 +47,7 @@ _COLUMNS_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FirstPlan(Table):
+class FirstPlan(Table, Told):
     """A first plan of a deployment, to be tuned.
 
     Parameters
@@ -62,6 +63,16 @@ class FirstPlan(Table):
     remarks : tuple of str
         What was decided where nobody was asked, in sentences.
     """
+
+    told: ClassVar = (
+        "answers",
+        "columns=topology.columns",
+        "servers=topology.cells",
+        "remarks",
+        "names",
+        "python",
+        "left_out",
+    )
 
     answers: GuideAnswers
     topology: Topology

@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ..base.arguments import require
+from ..base.records import Told
 from ..base.tables import Table, count_of
 from .manifest import Manifest, read_manifest
 from .request_record import RequestRecord
@@ -35,7 +37,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class RequestBundle(Table):
+class RequestBundle(Table, Told):
     """A request folder as it is on disk, and what the run that returned it did.
 
     Parameters
@@ -53,6 +55,16 @@ class RequestBundle(Table):
     dry_run : bool
         Whether nothing was touched: then ``manifest`` and ``changes`` say what would be.
     """
+
+    told: ClassVar = (
+        "folder",
+        "dry_run",
+        "cancelled",
+        "plan_sha256=manifest.plan_sha256",
+        "accepted=manifest.accepted.code,reason",
+        "changes",
+        "notes",
+    )
 
     folder: Path
     manifest: Manifest
@@ -97,28 +109,6 @@ class RequestBundle(Table):
         words += f": {counted}" if counted else ""
         words += " (dry run: nothing was touched)" if self.dry_run else ""
         return words + (" (cancelled: run again to complete)" if self.cancelled else "")
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb request --json`` prints."""
-        return {
-            "folder": str(self.folder),
-            "dry_run": self.dry_run,
-            "cancelled": self.cancelled,
-            "plan_sha256": self.manifest.plan_sha256,
-            "accepted": [
-                {"code": item.code, "reason": item.reason} for item in self.manifest.accepted
-            ],
-            "changes": [
-                {
-                    "action": change.action,
-                    "id": change.id,
-                    "generation": change.generation,
-                    "reasons": list(change.reasons),
-                }
-                for change in self.changes
-            ],
-            "notes": list(self.notes),
-        }
 
 
 def open_requests(folder: str | os.PathLike[str]) -> RequestBundle:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..base import files, system_calls
 from ..base.folder_lock import confirm, lock
+from ..base.records import Told
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
@@ -32,7 +33,7 @@ _THREADS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rekeyed:
+class Rekeyed(Told):
     """How many files were encrypted anew, and which were left alone.
 
     ``already`` counts those that an interrupted change had done; ``left_alone`` are files of
@@ -68,17 +69,6 @@ class Rekeyed:
                 "then name the key again: lyncnb rekey FOLDER --recovery FILE.pub"
             )
         return words
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb rekey --json`` prints."""
-        return {
-            "folder": str(self.folder),
-            "changed": self.changed,
-            "already": self.already,
-            "left_alone": list(self.left_alone),
-            "not_opened": list(self.not_opened),
-            "not_sealed": list(self.not_sealed),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

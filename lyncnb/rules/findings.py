@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import overload
+from typing import ClassVar, overload
 
+from ..base.records import Told
 from ..base.tables import ROWS_SHOWN, Table, count_of, first_of, rows_to_html
 from .ca_rules import ca_rules
 from .model import SEVERITIES, CheckRule
@@ -46,13 +47,22 @@ Edit = CellEdit | OptionEdit | HeadingEdit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Told):
     """What a check has to say about one certificate, server or the file.
 
     ``title`` says what is found wherever its check finds something, ``message`` where and with
     which value. ``accepted`` is the reason for which an error is no obstacle; such a finding is a
     notice. ``edits`` mend it, where there is one answer and it is safe; none anywhere else.
     """
+
+    told: ClassVar = (
+        "code",
+        "severity",
+        "about",
+        "message",
+        "hint",
+        "source",
+    )
 
     code: str
     severity: str  # error | warning | notice
@@ -83,17 +93,6 @@ class Finding:
     def to_text(self) -> str:
         """Write it in two lines, for a terminal: what there is, and what to do."""
         return f"{self.severity}: {self.about}: {self.message} [{self.code}]\n  hint: {self.hint}"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: an entry of ``findings`` in every JSON of a command."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "about": self.about,
-            "message": self.message,
-            "hint": self.hint,
-            "source": self.source,
-        }
 
 
 def accepted_words(reason: str) -> str:

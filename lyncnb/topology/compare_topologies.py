@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..base.dns_name import DnsName
+from ..base.records import Told
 from ..base.tables import Table, count_of
 from .columns import Column, column, topology_columns, topology_roles
 from .model import Computer, Pool, Site
@@ -38,11 +40,20 @@ class CellDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class TopologyDifference(Table):
+class TopologyDifference(Table, Told):
     """Everything in which two topologies disagree: deployment, sites, pools, servers.
 
     ``not_compared`` are columns and roles of which one of them says nothing at all.
     """
+
+    format: ClassVar = "lyncnb-topology-difference/1"
+    told: ClassVar = (
+        "format",
+        "before",
+        "after",
+        "differences",
+        "not_compared",
+    )
 
     before: str
     after: str
@@ -69,19 +80,6 @@ class TopologyDifference(Table):
         found = count_of(len(self.differences), "difference")
         rest = f"; only one says: {', '.join(self.not_compared)}" if self.not_compared else ""
         return f"{self.before} and {self.after}: {found}{rest}"
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb compare-topology --json`` prints."""
-        return {
-            "format": "lyncnb-topology-difference/1",
-            "before": self.before,
-            "after": self.after,
-            "differences": [
-                {name: getattr(one, name) for name in ("about", "column", "before", "after")}
-                for one in self.differences
-            ],
-            "not_compared": list(self.not_compared),
-        }
 
 
 def compare_sides(old: Side, new: Side) -> TopologyDifference:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from lyncnb.base.records import RecordReader, named
+from lyncnb.base.records import RecordReader, Told, named
 from lyncnb.base.toml_text import NotToml, parse_toml
 
 
@@ -119,3 +121,40 @@ def test_a_number_without_end_is_refused(number):
     with pytest.raises(NotToml, match="a number too long"):
         parse_toml(f"days = {number}\n")
     assert parse_toml("days = 0xffff_ffff_ffff_ffff\n") == {"days": 2**64 - 1}
+
+
+def test_a_noun_is_told_by_its_keys():
+    """Keys take attributes, those of each item, several of them, and what methods return."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Item:
+        id: str
+        why: str
+        day: date = date(2026, 11, 28)
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Whole(Told):
+        format: ClassVar = "whole/1"
+        told: ClassVar = ("format", "place=folder", "ids=items.id", "items=items.id,why", "counts")
+        folder: Path
+        items: tuple[Item, ...]
+
+        def counts(self) -> dict[str, int]:
+            return {"items": len(self.items)}
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class All(Told):
+        whole: Whole
+        item: Item
+        until: datetime
+
+    whole = Whole(folder=Path("a") / "b", items=(Item(id="x", why="y"),))
+    told = {"format": "whole/1", "place": str(Path("a") / "b"), "ids": ["x"]}
+    told |= {"items": [{"id": "x", "why": "y"}], "counts": {"items": 1}}
+    assert whole.to_document() == told
+    at = datetime(2026, 11, 28, 1, 2, 3, tzinfo=UTC)
+    assert All(whole=whole, item=whole.items[0], until=at).to_document() == {
+        "whole": told,
+        "item": {"id": "x", "why": "y", "day": "2026-11-28"},
+        "until": "2026-11-28T01:02:03Z",
+    }
