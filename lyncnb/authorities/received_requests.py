@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path, PureWindowsPath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..base import files
 from ..base.folder_lock import lock
 from ..base.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.records import Told
-from ..base.tables import Table, count_of
+from ..base.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import COMPUTER_NAME, CertificationRequest, parse_request
 from ..pki.keys import oddity
@@ -38,7 +38,6 @@ from .summary_files import refresh_summary_files
 
 # Told of a file that holds no request, beside others in a folder.
 _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
-_COLUMNS = ("File", "Request", "Done", "Key on", "Findings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +79,14 @@ class ReceivedRequests(Table, Told):
         "findings",
     )
 
+    _columns: ClassVar = columns(
+        ("File", "file"),
+        ("Request", "request_id"),
+        ("Done", "action"),
+        ("Key on", "key_holder"),
+        ("Findings", lambda one: tuple(found.code for found in one.findings)),
+    )
+
     bundle: RequestBundle
     requests: tuple[ReceivedRequest, ...]
     accepted: Mapping[str, str]
@@ -96,13 +103,8 @@ class ReceivedRequests(Table, Told):
         """0 if every request is as planned (a notice is no difference), else 1."""
         return int(any(found.severity != "notice" for found in self.findings))
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for one in self.requests:
-            codes = tuple(found.code for found in one.findings)
-            yield one.file, one.request_id, one.action, one.key_holder, codes
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
+    def _items(self) -> Iterable[Any]:
+        return self.requests
 
     def _summary(self) -> str:
         return self.summary()

@@ -7,18 +7,18 @@ the hash of their bytes; that a key opens and belongs to its CSR is what ``rebui
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..base import files
 from ..base.arguments import require
 from ..base.folder_lock import OWNER_NAME, owner
 from ..base.planned_entry import PlannedEntry
 from ..base.records import Told
-from ..base.tables import Table, count_of
+from ..base.tables import Table, columns, count_of
 from ..errors import Problem
 from ..pki.certificates import moment_of
 from ..plan.timeline_figure import DatedFact
@@ -56,11 +56,6 @@ _COVERS_TOLD = 20
 # States of a request for which no certificate is good; a newer faulty one hinders nothing.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 _EXPIRED = "certificate-expired"
-
-_COLUMNS = (
-    *("Request", "Generation", "State", "Role", "Servers", "Type", "Subject name"),
-    *("Since", "Valid until", "Days left", "Deployed", "Certificate refused"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +123,21 @@ class FolderStatus(Table, Told):
         "saved_plan",
     )
 
+    _columns: ClassVar = columns(
+        ("Request", "id"),
+        ("Generation", "generation"),
+        ("State", "state"),
+        ("Role", "role"),
+        ("Servers", "servers"),
+        ("Type", "usages"),
+        ("Subject name", "subject"),
+        ("Since", "since"),
+        ("Valid until", "not_after"),
+        ("Days left", lambda one: "" if one.days_left is None else one.days_left),
+        ("Deployed", lambda one: one.deployed_at[:10]),
+        ("Certificate refused", "refused"),
+    )
+
     folder: Path
     today: date
     requests: tuple[RequestStatus, ...]
@@ -190,18 +200,8 @@ class FolderStatus(Table, Told):
                     )
         return tuple(facts)
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for item in self.requests:
-            yield (
-                *(item.id, item.generation, item.state, item.role, item.servers, item.usages),
-                *(item.subject, item.since, item.not_after),
-                "" if item.days_left is None else item.days_left,
-                item.deployed_at[:10],
-                item.refused,
-            )
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
+    def _items(self) -> Iterable[Any]:
+        return self.requests
 
     def __repr__(self) -> str:
         refused = [f"{item.id}: {item.refused}" for item in self.requests if item.refused]

@@ -13,6 +13,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 from urllib.parse import quote
 
@@ -96,6 +97,14 @@ class Column(NamedTuple):
 
     heading: str
     value: Callable[[Any], Any]
+
+
+def columns(*described: tuple[str, str | Callable[[Any], Any]]) -> tuple[Column, ...]:
+    """Make columns of headings, each with an attribute (``subject.common_name``) or a function."""
+    return tuple(
+        Column(heading, attrgetter(value) if isinstance(value, str) else value)
+        for heading, value in described
+    )
 
 
 def headings_of(columns: Iterable[Column]) -> list[str]:

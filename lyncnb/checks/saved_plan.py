@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..base.garbage_collection import no_collection
 from ..base.outputs import check_output, write_output
-from ..base.tables import Table, count_of
+from ..base.tables import Table, columns, count_of
 from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
 from ..plan.acceptances import reason_for
 from ..plan.model import CertificatePlan
@@ -38,7 +38,6 @@ from ..rules.findings import Finding, Findings
 from ..rules.rule_files import rules_on_record
 from .check_plan import check_plan, judging_day
 
-_COLUMNS = ("Certificate", "Subject name", "Names", "Issuer", "Key")
 _HINT_WORDS = (
     "only words differ: a later lyncnb says the same otherwise, or somebody altered them. Save it "
     "anew; as it is it is requested only if it is approved (--approved-by)"
@@ -70,6 +69,14 @@ class SavedPlan(Table):
         What the file words otherwise than lyncnb does now, each with both texts; only words, and
         only of a plan that was read so: it is not requested unless it is approved as it is.
     """
+
+    _columns: ClassVar = columns(
+        ("Certificate", "id"),
+        ("Subject name", "subject.common_name"),
+        ("Names", "names"),
+        ("Issuer", "issuer"),
+        ("Key", lambda one: str(one.key)),
+    )
 
     path: Path
     plan: CertificatePlan
@@ -107,12 +114,8 @@ class SavedPlan(Table):
         path = str(self.path)  # what begins with a hyphen would be taken for an option
         return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for one in self.plan.certificates:
-            yield (one.id, one.subject.common_name, one.names, one.issuer, str(one.key))
+    def _items(self) -> Iterable[Any]:
+        return self.plan.certificates
 
     @property
     def identity(self) -> str:

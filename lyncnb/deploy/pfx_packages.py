@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..base import workers
 from ..base.records import Told
-from ..base.tables import Table
+from ..base.tables import Table, columns
 from ..base.workers import WorkerProcesses, cores
 from ..pki.keys import read_pkcs8
 from ..pki.passphrase import VARIABLE, Secret
 from ..pki.pkcs12 import PfxContent, build_pfx
 from ..request_folder.bundle import RequestBundle
 from .package_passwords import LIST
-
-_COLUMNS = (
-    *("Package", "Servers", "Type", "For Windows Server", "Encryption", "Friendly name"),
-    *("Done", "Why"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +47,17 @@ class Packages(Table, Told):
         "packages",
     )
 
+    _columns: ClassVar = columns(
+        ("Package", lambda one: one.file or one.request_id),
+        ("Servers", "servers"),
+        ("Type", "usages"),
+        ("For Windows Server", "target_os"),
+        ("Encryption", "encryption"),
+        ("Friendly name", "friendly_name"),
+        ("Done", "action"),
+        ("Why", "why"),
+    )
+
     bundle: RequestBundle
     packages: tuple[Package, ...]
 
@@ -67,15 +73,8 @@ class Packages(Table, Told):
         shown = ("written", "kept", "refused", *rare)
         return {action: actions.count(action) for action in shown}
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for p in self.packages:
-            yield (
-                *(p.file or p.request_id, p.servers, p.usages, p.target_os, p.encryption),
-                *(p.friendly_name, p.action, p.why),
-            )
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
+    def _items(self) -> Iterable[Any]:
+        return self.packages
 
     def _summary(self) -> str:
         return self.summary()

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..base import files
 from ..base.folder_lock import confirm, lock
 from ..base.outputs import OWN_FOLDERS
 from ..base.records import Told
-from ..base.tables import Table, count_of, first_of
+from ..base.tables import Table, columns, count_of, first_of
 from ..errors import BundleError
 from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
@@ -39,7 +39,6 @@ from .secret_copies import PACKAGE, Opener, SecretCopy, secret_copies
 # ``PurgeList``: what a purge would remove, or did, as a table, a text and a document.
 
 KEY_AND_CSR, CSR = "key and CSR", "CSR"
-_COLUMNS = ("Request", "Generation", "What", "Why", "Files")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +77,14 @@ class PurgeList(Table, Told):
         "unopened",
     )
 
+    _columns: ClassVar = columns(
+        ("Request", "id"),
+        ("Generation", "generation"),
+        ("What", "what"),
+        ("Why", "why"),
+        ("Files", "files"),
+    )
+
     folder: Path
     items: tuple[PurgeItem, ...]
     is_done: bool = False
@@ -102,11 +109,8 @@ class PurgeList(Table, Told):
         lines = [f"{item.id} {item.generation} {' '.join(item.files)}" for item in self.items]
         return hashlib.sha256("\n".join((*lines, *self.passwords)).encode()).hexdigest()[:8]
 
-    def _rows(self) -> list[tuple[object, ...]]:
-        return [(item.id, item.generation, item.what, item.why, item.files) for item in self.items]
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
+    def _items(self) -> Iterable[Any]:
+        return self.items
 
     def __repr__(self) -> str:
         lines = [

@@ -10,15 +10,15 @@ import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..base.files import read_named
 from ..base.pasted_text import BadName, shown
 from ..base.records import RecordReader, Told, value_words
-from ..base.tables import Table
+from ..base.tables import Table, columns
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import AnswersError, LyncnbError, Problem
 from ..plan.options import PlanOptions
@@ -84,6 +84,12 @@ class GuideAnswers(Table, Told):
     asked : tuple of Asked
         Every question that was asked, in order, each with its value.
     """
+
+    _columns: ClassVar = columns(
+        ("Site", "site"),
+        ("Question", "question.words"),
+        ("Answer", lambda one: "" if one.value is None else answer_text(one.value)),
+    )
 
     asked: tuple[Asked, ...] = field(compare=False)
     _values: Mapping[tuple[str, str], Value] = field(init=False, hash=False)
@@ -206,12 +212,8 @@ class GuideAnswers(Table, Told):
         """The options that ``plan.toml`` gets."""
         return PlanOptions(product=self.rules.product)
 
-    def _headings(self) -> Sequence[str]:
-        return ("Site", "Question", "Answer")
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for one in self.asked:
-            yield one.site, one.question.words, "" if one.value is None else answer_text(one.value)
+    def _items(self) -> Iterable[Any]:
+        return self.asked
 
     def _summary(self) -> str:
         return (

@@ -9,14 +9,14 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.languages import translator
 from ..base.planned_entry import PlannedEntry, PlannedKey
-from ..base.tables import ROWS_SHOWN, Chip, Table, count_of, folded, rows_to_html
+from ..base.tables import ROWS_SHOWN, Chip, Table, columns, count_of, folded, rows_to_html
 from ..errors import PlanError
 from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
@@ -128,20 +128,6 @@ def _told(item: ExplainedName | NameRule) -> tuple[str, ...]:
     facts = (Fact(says=item.why, source=item.source), item.clients, item.without)
     return tuple(map(fact_words, facts))
 
-
-COLUMNS = (
-    "Role",
-    "Site",
-    "Pool",
-    "Server",
-    "Type",
-    "Subject name",
-    "Subject alternative names",
-    "EKU",
-    "Issuer",
-    "Key",
-    "Shared by",
-)
 
 # What a notebook shows of them, in as many columns as a screen of 1280 pixels is wide.
 _SHOWN_COLUMNS = (
@@ -318,6 +304,20 @@ class CertificatePlan(Table):
     the deployment, so that a changed topology can keep what did not change (``planner.replan``).
     """
 
+    _columns: ClassVar = columns(
+        ("Role", "role"),
+        ("Site", "site"),
+        ("Pool", "pool"),
+        ("Server", "servers"),
+        ("Type", "usages"),
+        ("Subject name", "subject.common_name"),
+        ("Subject alternative names", "names"),
+        ("EKU", "extended_key_usage"),
+        ("Issuer", "issuer"),
+        ("Key", lambda one: f"{one.key.algorithm} {one.key.bits}"),
+        ("Shared by", "shared_by"),
+    )
+
     topology: Topology
     rules: Rules
     options: PlanOptions
@@ -411,26 +411,8 @@ class CertificatePlan(Table):
         close = _closest(wanted, servers)
         return f"did you mean {', '.join(close)}?" if close else "the topology has no servers"
 
-    def _headings(self) -> tuple[str, ...]:
-        return COLUMNS
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        return (
-            (
-                certificate.role,
-                certificate.site,
-                certificate.pool,
-                certificate.servers,
-                certificate.usages,
-                certificate.subject.common_name,
-                certificate.names,
-                certificate.extended_key_usage,
-                certificate.issuer,
-                f"{certificate.key.algorithm} {certificate.key.bits}",
-                certificate.shared_by,
-            )
-            for certificate in self.certificates
-        )
+    def _items(self) -> Iterable[Any]:
+        return self.certificates
 
     def _repr_html_(self) -> str:
         """Show the plan with each name leading to the reason for it, below the table."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import ClassVar, overload
+from typing import Any, ClassVar, overload
 
 from ..base.records import Told
-from ..base.tables import ROWS_SHOWN, Table, count_of, first_of, rows_to_html
+from ..base.tables import ROWS_SHOWN, Table, columns, count_of, first_of, rows_to_html
 from .ca_rules import ca_rules
 from .model import SEVERITIES, CheckRule
 
@@ -225,12 +225,20 @@ def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[Fi
 
 
 _SHOWN = 60  # findings that repr lists; a notebook's cell is no place for thousands
-_HEADINGS = ("Severity", "Code", "About", "Finding", "What to do", "Source")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Findings(Table, Sequence[Finding]):
     """Findings of a plan, errors first; a sequence that shows itself as a table."""
+
+    _columns: ClassVar = columns(
+        ("Severity", "severity"),
+        ("Code", "code"),
+        ("About", "about"),
+        ("Finding", "words"),
+        ("What to do", "hint"),
+        ("Source", "source"),
+    )
 
     items: tuple[Finding, ...] = ()
     #: The day by whose rules a plan was judged; None where no day counts.
@@ -265,11 +273,8 @@ class Findings(Table, Sequence[Finding]):
         """Give the findings of one severity."""
         return Findings(tuple(f for f in self.items if f.severity == severity), self.judged_on)
 
-    def _headings(self) -> tuple[str, ...]:
-        return _HEADINGS
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [(f.severity, f.code, f.about, f.words, f.hint, f.source) for f in self.items]
+    def _items(self) -> Iterable[Any]:
+        return self.items
 
     def __repr__(self) -> str:
         groups = grouped(self.items)
@@ -284,7 +289,7 @@ class Findings(Table, Sequence[Finding]):
             (g.severity, ", ".join(g.codes), g.places, g.paragraph, g.hint, g.source)
             for g in grouped(self.items)
         ]
-        return rows_to_html(_HEADINGS, rows, caption=self._summary(), limit=ROWS_SHOWN)
+        return rows_to_html(self._headings(), rows, caption=self._summary(), limit=ROWS_SHOWN)
 
     def _summary(self) -> str:
         words = (count_of(number, severity) for severity, number in self.counts().items())
