@@ -36,8 +36,12 @@ from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
 from lyncnb.deploy.step_files import write_steps
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
-from lyncnb.forecasts.compare_forecasts import compare_forecasts, write_forecasts
-from lyncnb.forecasts.forecast_files import write_forecast
+from lyncnb.forecasts.compare_forecasts import (
+    FORECASTS_FILE,
+    compare_forecasts,
+    forecasts_report,
+)
+from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
 from lyncnb.jupyter.shared_page import notebook_page
 from lyncnb.plan.comparison_report import Comparison, write_comparison
 from lyncnb.plan.figures import KINDS
@@ -210,6 +214,11 @@ def scenario_files(w: Deployment) -> Prepared:
     return lambda: kept.keep(ln.Scenario(name="a", topology=w.topology))
 
 
+def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
+    """Compare two forecasts and write what comes out."""
+    return write_report(forecasts_report(compare_forecasts(first, second)), suffix)
+
+
 #: What writes a plan, or something made of one. The first call prepares, the second is measured.
 OF_PLANS: dict[str, Writer] = {
     **each(
@@ -233,16 +242,14 @@ OF_PLANS: dict[str, Writer] = {
         lambda w, suffix: lambda plan=w.trust: write_report(trust_report(plan), suffix),
     ),
     **each(
-        "forecasts.forecast_files.write_forecast",
-        (".csv", ".html", ".ics", ".json", ".md", ".svg", ".xlsx"),
-        lambda w, suffix: partial(write_forecast, w.forecast, suffix),
+        "forecasts.forecast_files.forecast_report",
+        FORECAST_FILE.is_ours,
+        lambda w, suffix: lambda made=w.forecast: write_report(forecast_report(made), suffix),
     ),
     **each(
-        "forecasts.compare_forecasts.write_forecasts",
-        (".csv", ".html", ".json", ".md"),
-        lambda w, suffix: partial(
-            write_forecasts, compare_forecasts(w.forecast, ln.forecast(w.other)), suffix
-        ),
+        "forecasts.compare_forecasts.forecasts_report",
+        FORECASTS_FILE.is_ours,
+        lambda w, suffix: partial(write_pair, w.forecast, ln.forecast(w.other), suffix),
     ),
     "checks.compare_scenarios.ScenarioComparison": lambda w: (
         lambda pair=w.scenarios: ln.compare_scenarios(*pair)._repr_html_()
@@ -303,8 +310,8 @@ PARTS = {
     *("authorities.submission.submit_script", "deploy.pfx_packages.make_packages"),
     *("deploy.powershell.script", "deploy.server_script.import_script"),
     *("deploy.step_files.server_scripts", "export.write.write_summary"),
-    *("forecasts.calendar_file.to_calendar", "forecasts.compare_forecasts.comparison_json"),
-    *("forecasts.forecast_files.forecast_json", "plan.comparison_report.comparison_json"),
+    *("forecasts.calendar_file.to_calendar",),
+    *("plan.comparison_report.comparison_json",),
     *("plan.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
     *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.saved_plan_bytes"),
     *("plan.scenarios.Scenarios.files", "plan.summary.write_summary"),

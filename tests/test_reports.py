@@ -8,6 +8,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from datetime import date
 from functools import cache
 
 import icalendar
@@ -19,6 +20,8 @@ import lyncnb as ln
 from lyncnb.base.outputs import check_output
 from lyncnb.base.report import FORMATS, Report, ReportTable, report_kind, report_lines, write_report
 from lyncnb.errors import OutputError
+from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
+from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
 from lyncnb.plan.trust_report import TRUST_FILE, trust_report
 
 SAMPLE = REPOSITORY / "data" / "contoso.csv"
@@ -30,9 +33,19 @@ def plan() -> ln.CertificatePlan:
     return ln.plan_certificates(ln.read_topology(SAMPLE), ln.load_rules())
 
 
+@cache
+def forecast(last: str = "2029-07-30") -> ln.Forecast:
+    """Look ahead to a freeze; with that of two months it cannot work."""
+    freezes = {"merger": f"2029-06-01 to {last}"}
+    options = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), freezes=freezes)
+    return ln.forecast(plan(), until=date(2029, 12, 31), options=options)
+
+
 #: What makes each report of the sample.
 REPORTS: dict[str, Callable[[], Report]] = {
     "trust": lambda: trust_report(ln.trust(plan())),
+    "forecast": lambda: forecast_report(forecast()),
+    "forecasts": lambda: forecasts_report(ln.compare_forecasts(forecast(), forecast("2029-06-05"))),
 }
 
 
@@ -42,7 +55,7 @@ def report(name: str) -> Report:
     return REPORTS[name]()
 
 
-KINDS = {"trust": TRUST_FILE}
+KINDS = {"trust": TRUST_FILE, "forecast": FORECAST_FILE, "forecasts": FORECASTS_FILE}
 CASES = [(name, suffix) for name, kind in KINDS.items() for suffix in kind.is_ours]
 
 

@@ -8,6 +8,7 @@ This module knows no certificate.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,6 +24,10 @@ from .tables import to_markdown as table_to_markdown
 from .text_table import table_lines
 
 _PROSE = (".md", ".html")
+_WHOLE_DAYS = (
+    "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
+)
+_HEAD_BYTES = 256  # of a JSON document
 _HEADINGS_IN_MARK = 4  # of a CSV file: later versions may add columns after these
 
 
@@ -74,9 +79,11 @@ class ReportTable:
         Returns the items. It is called when the table is written, for XLSX twice.
     formats : mapping of str to str
         The title that the table has in each format, by ending: a sheet's name, a heading or a
-        caption. The table is in no other format.
+        caption; the short form for a terminal has no ending. The table is in no other format.
     limit : int, optional
-        Rows that a page shows at most.
+        Rows that a page or the short form shows at most.
+    keeps_days : bool, optional
+        Whether no day breaks after a hyphen on a page; then only the last column wraps.
     anchor : callable, optional
         Returns the id that the row of an item has on a page.
     """
@@ -85,6 +92,7 @@ class ReportTable:
     items: Callable[[], Iterable[Any]]
     formats: Mapping[str, str]
     limit: int | None = None
+    keeps_days: bool = False
     anchor: Callable[[Any], str] | None = None
 
     def headings(self) -> list[str]:
@@ -154,6 +162,11 @@ def report_kind(
     return kind
 
 
+def report_document(report: Report) -> dict[str, object]:
+    """Return the JSON document of a report; records and days in it are written as JSON has them."""
+    return {"format": report.kind.form, **report.document()}
+
+
 def write_report(report: Report, suffix: str) -> bytes:
     """Write a report in the format with an ending; the same report gives the same bytes.
 
@@ -179,10 +192,20 @@ def report_lines(report: Report, *, width: int | None = None) -> Iterator[str]:
     for number, block in enumerate(report.text()):
         if number:
             yield ""
-        if isinstance(block, ReportTable):
-            yield from table_lines(block.headings(), [*block.rows()], width=width, is_ruled=False)
-        else:
+        if not isinstance(block, ReportTable):
             yield from block
+            continue
+        if title := block.formats[""]:
+            yield title
+        rows = [*block.rows()]
+        shown = rows[: block.limit]
+        yield from table_lines(block.headings(), shown, width=width, is_ruled=False)
+        yield from lines_left(len(rows) - len(shown))
+
+
+def lines_left(number: int) -> list[str]:
+    """Return the line that says how much more there is, if there is more."""
+    return [f"… and {number:,} more; with --json or -o FILE all are listed"] if number > 0 else []
 
 
 def parts_html(parts: Iterable[Part]) -> Iterator[str]:
@@ -196,12 +219,15 @@ def parts_html(parts: Iterable[Part]) -> Iterator[str]:
             yield part.draw().to_html()
         else:
             items = [*part.items()]
-            yield rows_to_html(
+            table = rows_to_html(
                 part.headings(),
                 [*rows_of(part.columns, items)],
                 caption=part.formats[".html"],
                 limit=part.limit,
                 ids=[*map(part.anchor, items)] if part.anchor else (),
+            )
+            yield (
+                f'{_WHOLE_DAYS}<div class="lyncnb-days">{table}</div>' if part.keeps_days else table
             )
 
 
@@ -267,6 +293,12 @@ def _has_headings(kind: ReportKind) -> Test:
     return first_line(line.rstrip() + b",")
 
 
+def _has_format(kind: ReportKind) -> Test:
+    # Of any version. Further down it may stand in a report of another kind, which holds this one.
+    start = re.compile(rf'\{{\s*"format": "{kind.form.partition("/")[0]}/'.encode())
+    return lambda file: start.match(file.read(_HEAD_BYTES)) is not None
+
+
 class Format(NamedTuple):
     """How a report is written in one format, and how a file of a kind of reports is recognised."""
 
@@ -283,10 +315,7 @@ FORMATS: Mapping[str, Format] = {
     ),
     ".html": Format(_page, lambda kind: is_page(f"<title>{kind.title}".encode())),
     ".md": Format(_markdown, lambda kind: first_line(f"# {kind.title}".encode())),
-    # Files of other versions are lyncnb's, too.
-    ".json": Format(
-        _json, lambda kind: mentions(f'"format": "{kind.form.partition("/")[0]}/'.encode())
-    ),
+    ".json": Format(_json, _has_format),
     ".svg": Format(_svg, lambda kind: mentions(*Figure.MARKS)),
     ".ics": Format(
         lambda report: report.calendar(),

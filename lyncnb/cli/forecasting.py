@@ -10,12 +10,10 @@ import click
 
 from .comparing import plan_of
 from .inputs import day_of, force_option, json_option, plan_arguments, read_from
-from .output import write, write_bytes_out, write_file
+from .output import show_report
 
 if TYPE_CHECKING:
     from ..forecasts.model import Forecast
-
-_SHOWN = 40
 
 
 @click.command("forecast")
@@ -55,19 +53,8 @@ def forecast_command(
     read.
     """
     from ..base.outputs import check_output
-    from ..forecasts.compare_forecasts import (
-        FORECASTS_FILE,
-        compare_forecasts,
-        comparison_json,
-        comparison_lines,
-        write_forecasts,
-    )
-    from ..forecasts.forecast_files import (
-        FORECAST_FILE,
-        forecast_json,
-        forecast_lines,
-        write_forecast,
-    )
+    from ..forecasts.compare_forecasts import FORECASTS_FILE, compare_forecasts, forecasts_report
+    from ..forecasts.forecast_files import FORECAST_FILE, forecast_report
 
     inputs = read_from(topology, other, options_file, other_options)
     is_pair = bool(other or other_options)
@@ -75,27 +62,14 @@ def forecast_command(
     if output is not None:
         check_output(output, kind, force=force, inputs=inputs)
     made = _forecast(topology, product, options_file, until, on)
-    suffix = Path(output).suffix.lower() if output else ""
+    works, report = made.works, forecast_report(made)
     if is_pair:
         second = _forecast(other or topology, product, other_options or options_file, until, on)
         if other is None or other == topology:  # then only their options tell them apart
             made = _named(made, options_file, topology)
             second = _named(second, other_options, topology)
-        pair = compare_forecasts(made, second)
-        data = write_forecasts(pair, suffix) if output else b""
-        document, lines = comparison_json(pair), list(comparison_lines(pair))
-        works = made.works and second.works
-    else:
-        data = write_forecast(made, suffix) if output else b""
-        document, lines = forecast_json(made), list(forecast_lines(made, limit=_SHOWN))
-        works = made.works
-    if output is not None:
-        write_file(output, data, kind, force=force, inputs=inputs)
-    if as_json:
-        write_bytes_out(document)
-    else:
-        for line in lines if output is None else lines[:1]:
-            write(line)
+        works, report = works and second.works, forecasts_report(compare_forecasts(made, second))
+    show_report(report, output, as_json=as_json, force=force, inputs=inputs)
     return 0 if works else 1
 
 

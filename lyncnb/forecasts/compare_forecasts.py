@@ -2,78 +2,94 @@
 
 from __future__ import annotations
 
-import codecs
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 
-from ..base.html_page import to_page
-from ..base.outputs import OutputKind, first_line, is_page, mentions
-from ..base.spreadsheets import to_csv
-from ..base.tables import ROWS_SHOWN, Table, paragraph, rows_to_html, to_markdown
+from ..base.report import (
+    Part,
+    Picture,
+    Report,
+    ReportTable,
+    Sentence,
+    parts_html,
+    report_document,
+    report_kind,
+)
+from ..base.tables import ROWS_SHOWN, Column, Table
 from ..plan.figures import figure
-from .forecast_files import aligned
-from .model import MONTH_COLUMNS, YEAR_COLUMNS, Forecast, ForecastProblem
+from .forecast_files import forecast_report
+from .model import BROKEN, CANNOT_WORK, MONTHS, YEARS, Forecast, ForecastProblem
 
-FORMAT = "lyncnb-forecasts/1"
-TITLE = "Two forecasts beside each other"
-
-COLUMNS = ("When", "Work", "First", "Second", "Difference")
-
-#: What two forecasts are written as under a name of the planner's own.
-FORECASTS_FILE = OutputKind(
-    what="a comparison of forecasts",
-    is_ours={
-        ".csv": first_line(codecs.BOM_UTF8 + b'"When","Work","First","Second",'),
-        ".html": is_page(f"<title>{TITLE}".encode()),
-        ".md": first_line(f"# {TITLE}".encode()),
-        ".json": mentions(f'"format": "{FORMAT}"'.encode()),
-    },
+COLUMNS = (
+    Column("When", itemgetter(0)),
+    Column("Work", itemgetter(1)),
+    Column("First", itemgetter(2)),
+    Column("Second", itemgetter(3)),
+    Column("Difference", lambda row: row[3] - row[2]),
 )
 
-_PROBLEMS = ("Of", "Certificates", "What", "Rule", "Says", "Source")
+#: What two forecasts are written as under a name of the planner's own.
+FORECASTS_FILE = report_kind(
+    "a comparison of forecasts",
+    title="Two forecasts beside each other",
+    form="lyncnb-forecasts/1",
+    columns=COLUMNS,
+    suffixes=(".csv", ".html", ".md", ".json"),
+)
+
+_NONE = (0,) * len(MONTHS[1:])
+_YEARS = tuple(Column(column.heading, itemgetter(n)) for n, column in enumerate(YEARS))
+_PROBLEMS = (
+    Column("Of", itemgetter(2)),
+    Column(BROKEN[0].heading, lambda row: row[0].certificates),
+    Column(BROKEN[1].heading, lambda row: row[0].what),
+    *BROKEN[2:],
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ForecastComparison(Table):
     """Two forecasts, each whole; as a table the work of each year, then of all years."""
 
+    _columns = COLUMNS
+
     first: Forecast
     second: Forecast
 
-    def _headings(self) -> Sequence[str]:
-        return COLUMNS
+    def _items(self) -> Iterator[tuple[str, str, int, int]]:
+        return self.work(by="year")
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        return self.rows(by="year")
-
-    def rows(self, *, by: str) -> Iterator[tuple[str, str, int, int, int]]:
-        """Yield the work of both, under ``COLUMNS``.
+    def work(self, *, by: str) -> Iterator[tuple[str, str, int, int]]:
+        """Yield when there is what work, and how much in each of both.
 
         Parameters
         ----------
         by : str
             ``year`` or ``month``; all of it comes last.
         """
-        sides = []
+        sides: list[dict[str, tuple[int, ...]]] = []
         for one in (self.first, self.second):
-            rows = one.year_rows() if by == "year" else one.months
-            sides.append({str(row[0]): [int(str(number)) for number in row[1:]] for row in rows})
+            works = one.years() if by == "year" else one.months
+            sides.append({work.month: work[1:] for work in works})
         for side in sides:
-            side["all"] = [sum(column) for column in zip(*side.values(), strict=True)] or [0] * 4
-        whens = [*sorted({*sides[0], *sides[1]} - {"all"}), "all"]
-        for when in whens:
-            pairs = zip(*(side.get(when, [0] * 4) for side in sides), strict=True)
-            for work, (before, after) in zip(MONTH_COLUMNS[1:], pairs, strict=True):
-                yield (when, work, before, after, after - before)
+            side["all"] = tuple(map(sum, zip(*side.values(), strict=True))) or _NONE
+        for when in [*sorted({*sides[0], *sides[1]} - {"all"}), "all"]:
+            pairs = zip(*(side.get(when, _NONE) for side in sides), strict=True)
+            for column, (before, after) in zip(MONTHS[1:], pairs, strict=True):
+                yield (when, column.heading, before, after)
 
-    def year_rows(self) -> Iterator[tuple[str, ...]]:
-        """Yield a row for each year, and for all, under ``YEAR_COLUMNS``: ``4 -> 6 (+2)``."""
-        found: dict[str, list[str]] = {}
-        for when, _, before, after, more in self.rows(by="year"):
-            told = f"{before:,}" if before == after else f"{before:,} -> {after:,} ({more:+,})"
-            found.setdefault(str(when), []).append(told)
-        for when, cells in found.items():
+    def years(self) -> Iterator[tuple[str, ...]]:
+        """Yield a row for each year, and for all: ``4 -> 6 (+2)``."""
+        for when, rows in groupby(self.work(by="year"), key=itemgetter(0)):
+            cells = (
+                f"{before:,}"
+                if before == after
+                else f"{before:,} -> {after:,} ({after - before:+,})"
+                for _, _, before, after in rows
+            )
             yield (when, *cells)
 
     def _summary(self) -> str:
@@ -86,14 +102,32 @@ class ForecastComparison(Table):
         )
 
     def _repr_html_(self) -> str:
-        said = [*comparison_lines(self)][:2]
-        table = rows_to_html(YEAR_COLUMNS, [*self.year_rows()], caption="Work by year")
-        return "".join(map(paragraph, said)) + table + self.problems_html()
+        return "".join(parts_html(self.parts()))
 
-    def problems_html(self) -> str:
-        """Write what cannot work in one of them as a table; nothing where all works."""
-        rows, caption = [*_problem_rows(self)], "What cannot work, by which rules"
-        return rows_to_html(_PROBLEMS, rows, caption=caption, limit=ROWS_SHOWN) if rows else ""
+    def lines(self) -> list[str]:
+        """Return a line about each forecast."""
+        sides = (("first", self.first), ("second", self.second))
+        return [f"{name}: {one.source}: {one.summary()}" for name, one in sides]
+
+    def parts(self) -> list[Part]:
+        """Return what is said of both: in a line each, year by year, and what cannot work."""
+        parts: list[Part] = [
+            *map(Sentence, self.lines()),
+            ReportTable(
+                columns=_YEARS, items=self.years, formats={".md": "", ".html": "Work by year"}
+            ),
+        ]
+        if any(self.problems()):
+            table = ReportTable(
+                columns=_PROBLEMS,
+                items=lambda: (
+                    (problem, rule, of) for of, problem in self.problems() for rule in problem.rules
+                ),
+                formats={".md": CANNOT_WORK, ".html": f"{CANNOT_WORK}, by which rules"},
+                limit=ROWS_SHOWN,
+            )
+            parts.append(table)
+        return parts
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
         """Yield what cannot work: ``both``, ``first`` or ``second``, and the problem."""
@@ -102,18 +136,6 @@ class ForecastComparison(Table):
         for one in self.second.problems:
             if one not in self.first.problems:
                 yield "second", one
-
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb forecast A B --json`` prints."""
-        return {
-            "format": FORMAT,
-            "first": self.first.to_document(),
-            "second": self.second.to_document(),
-            "work": [
-                {"when": when, "work": work, "first": first, "second": second}
-                for when, work, first, second, _ in self.rows(by="month")
-            ],
-        }
 
 
 def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
@@ -132,56 +154,33 @@ def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
     return ForecastComparison(first=first, second=second)
 
 
-def comparison_json(pair: ForecastComparison) -> bytes:
-    """Write two forecasts as JSON; the same ones give the same bytes."""
-    return f"{json.dumps(pair.to_document(), ensure_ascii=False, indent=1)}\n".encode(
-        "utf-8", "replace"
+def forecasts_report(pair: ForecastComparison) -> Report:
+    """Return two forecasts as a report; CSV and JSON are by month, all else by year."""
+    parts = pair.parts()
+    for name, one in (("First", pair.first), ("Second", pair.second)):
+        parts.append(Sentence(f"{name}: {one.source}", (".html",)))
+        parts.append(Picture(partial(figure, one), (".html",)))
+    by_month = partial(pair.work, by="month")
+    parts.append(ReportTable(columns=COLUMNS, items=by_month, formats={".csv": ""}))
+    return Report(
+        kind=FORECASTS_FILE,
+        about=f"{pair.first.source}, {pair.second.source}",
+        summary=pair.lines()[0],
+        parts=parts,
+        document=lambda: {
+            "first": report_document(forecast_report(pair.first)),
+            "second": report_document(forecast_report(pair.second)),
+            "work": [
+                {"when": when, "work": work, "first": first, "second": second}
+                for when, work, first, second in by_month()
+            ],
+        },
+        text=lambda: _text(pair),
     )
 
 
-def comparison_lines(pair: ForecastComparison) -> Iterator[str]:
-    """Say two forecasts in lines of text."""
-    yield f"first: {pair.first.source}: {pair.first.summary()}"
-    yield f"second: {pair.second.source}: {pair.second.summary()}"
-    yield ""
-    yield from aligned([YEAR_COLUMNS, *pair.year_rows()])
+def _text(pair: ForecastComparison) -> Iterator[list[str] | ReportTable]:
+    yield pair.lines()
+    yield ReportTable(columns=_YEARS, items=pair.years, formats={"": ""})
     for of, problem in pair.problems():
-        yield ""
-        yield f"in {of}:"
-        yield from problem.lines()
-
-
-def write_forecasts(pair: ForecastComparison, suffix: str) -> bytes:
-    """Write two forecasts in one format.
-
-    Parameters
-    ----------
-    pair : ForecastComparison
-        Two forecasts.
-    suffix : str
-        An ending of ``FORECASTS_FILE``; CSV and JSON are by month.
-    """
-    if suffix == ".csv":
-        return to_csv(COLUMNS, pair.rows(by="month"))
-    if suffix == ".json":
-        return comparison_json(pair)
-    if suffix == ".md":
-        parts = [f"# {TITLE}\n", *(f"{line}\n" for line in [*comparison_lines(pair)][:2])]
-        parts.append(to_markdown(YEAR_COLUMNS, pair.year_rows()))
-        if rows := [*_problem_rows(pair)]:
-            parts += ["## What cannot work\n", to_markdown(_PROBLEMS, rows)]
-        return "\n".join(parts).encode("utf-8", "replace")
-    return _page(pair).encode("utf-8", "replace")
-
-
-def _problem_rows(pair: ForecastComparison) -> Iterator[tuple[object, ...]]:
-    for of, problem in pair.problems():
-        for rule in problem.rules:
-            yield (of, problem.certificates, problem.what, rule.rule, rule.says, rule.source)
-
-
-def _page(pair: ForecastComparison) -> str:
-    parts = [pair._repr_html_()]
-    for name, one in (("First", pair.first), ("Second", pair.second)):
-        parts += [paragraph(f"{name}: {one.source}"), figure(one).to_html()]
-    return to_page(f"{TITLE}: {pair.first.source}, {pair.second.source}", parts)
+        yield [f"in {of}:", *problem.lines()]

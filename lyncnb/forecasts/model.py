@@ -6,44 +6,24 @@ Values alone; ``make_forecast.py`` finds them, ``forecast_files.py`` writes them
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
-from ..base.tables import ROWS_SHOWN, Table, count_of, first_of, paragraph, rows_to_html
+from ..base.report import ReportTable, Sentence, parts_html
+from ..base.tables import ROWS_SHOWN, Column, Table, count_of, first_of
 from ..plan.timeline_figure import DatedFact
 from ..plan.work_days import Period
 
-FORMAT = "lyncnb-forecast/1"
-TITLE = "Certificates in the years ahead"
+CANNOT_WORK = "What cannot work"
 CHANGES = "Server changes by month"
 
-COLUMNS = (
-    *("Certificate", "Servers", "Type", "Issuer", "No.", "Order", "Order by", "Validate"),
-    *("Domains", "Issued", "On servers", "On servers by", "Takes effect", "Valid until"),
-    *("Renew from", "Late from"),
-)
-MONTH_COLUMNS = ("Month", "Orders", "Validations", "Server changes", "Restarts")
-YEAR_COLUMNS = ("Year", *MONTH_COLUMNS[1:])
-CHANGES_COLUMNS = (
-    "Year",
-    *["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
-)
-PROBLEM_COLUMNS = ("Certificates", "No.", "From", "To", "What", "Rule", "Says", "Begins", "Ends",
-                   "Source")  # fmt: skip
-
-BROKEN_COLUMNS = ("Certificates", "What", "Rule", "Says", "Source")
-
-# As many columns as a page is wide; those of files have all, a row for each certificate.
-_WORK_COLUMNS = ("Order, by", "Validate", "On servers, by", "Takes effect", "Valid until", "For")
 _OWNERS = 4  # named in a row
 _BARS = "▁▂▃▄▅▆▇█"
-# A day that breaks after its hyphens is hard to read; only the last column has the room to wrap.
-_WHOLE_DAYS = (
-    "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
-)
 
 
 class ForecastEntry(NamedTuple):
@@ -162,6 +142,92 @@ class DayWork(NamedTuple):
     entries: tuple[ForecastEntry, ...]
 
 
+def _validated(ones: list[ForecastEntry]) -> str:
+    domains = dict.fromkeys(domain for one in ones for domain in one.domains)
+    day = next((one.validate_on for one in ones if one.domains), None)
+    return "\n".join((f"{day}", *domains)) if day else ""
+
+
+def _changed(ones: list[ForecastEntry]) -> str:
+    one = ones[0]
+    change = _with_last(one.change_on or "never", None if one.late_from else one.change_by)
+    return f"{change}\nlate from {one.late_from}" if one.late_from else change
+
+
+def _owners(ones: list[ForecastEntry]) -> Iterator[str]:
+    for one in ones[:_OWNERS]:
+        yield f"{one.owner}: {first_of(one.usages or (one.role,), 1)}"
+    if len(ones) > _OWNERS:
+        yield f"and {len(ones) - _OWNERS:,} more"
+
+
+def _with_last(day: object, last: object) -> str:
+    return f"{day or ''}\nby {last}" if last else str(day or "")
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+#: A row for each certificate.
+COLUMNS = (
+    Column("Certificate", attrgetter("id")),
+    Column("Servers", attrgetter("servers")),
+    Column("Type", attrgetter("usages")),
+    Column("Issuer", attrgetter("issuer")),
+    Column("No.", attrgetter("number")),
+    Column("Order", attrgetter("order_on")),
+    Column("Order by", attrgetter("order_by")),
+    Column("Validate", attrgetter("validate_on")),
+    Column("Domains", attrgetter("domains")),
+    Column("Issued", attrgetter("issued_on")),
+    Column("On servers", attrgetter("change_on")),
+    Column("On servers by", attrgetter("change_by")),
+    Column(
+        "Takes effect",
+        lambda one: tuple(f"{usage} {_moment(moment)}" for usage, moment in one.takes_effect),
+    ),
+    Column("Valid until", attrgetter("valid_until")),
+    Column("Renew from", attrgetter("renew_from")),
+    Column("Late from", attrgetter("late_from")),
+)
+_SUMS = (
+    Column("Orders", attrgetter("orders")),
+    Column("Validations", attrgetter("validations")),
+    Column("Server changes", attrgetter("changes")),
+    Column("Restarts", attrgetter("restarts")),
+)
+MONTHS = (Column("Month", attrgetter("month")), *_SUMS)
+YEARS = (Column("Year", attrgetter("month")), *_SUMS)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+CHANGES_BY_MONTH = (
+    Column("Year", itemgetter(0)),
+    *(Column(month, itemgetter(number)) for number, month in enumerate(_MONTHS, 1)),
+)
+#: What cannot work, a row for each rule: of the problem, the rule, and the rule's place.
+BROKEN = (
+    Column("Certificates", lambda row: row[0].certificates if row[2] == 0 else ""),
+    Column("What", lambda row: row[0].what if row[2] == 0 else ""),
+    Column("Rule", lambda row: row[1].rule),
+    Column("Says", lambda row: row[1].says),
+    Column("Source", lambda row: row[1].source),
+)
+# As many columns as a page is wide; those of files have all, a row for each certificate.
+_WORK = (
+    Column("Order, by", lambda ones: _with_last(ones[0].order_on, ones[0].order_by)),
+    Column("Validate", _validated),
+    Column("On servers, by", _changed),
+    Column(
+        "Takes effect",
+        lambda ones: "\n".join(
+            dict.fromkeys(_moment(moment) for _, moment in ones[0].takes_effect)
+        ),
+    ),
+    Column("Valid until", lambda ones: ones[0].valid_until),
+    Column("For", lambda ones: "\n".join(_owners(ones))),
+)
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Forecast(Table):
     """Every certificate until a day, its work by month, and what cannot work.
@@ -183,6 +249,8 @@ class Forecast(Table):
     notes : tuple of str
         What was taken for granted.
     """
+
+    _columns = COLUMNS
 
     source: str
     product: str
@@ -274,57 +342,51 @@ class Forecast(Table):
             ]  # fmt: skip
         return tuple(facts)
 
-    def _headings(self) -> Sequence[str]:
-        return COLUMNS
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        return self.certificate_rows()
-
-    def certificate_rows(self) -> Iterator[tuple[object, ...]]:
-        """Yield a row for each certificate, under ``COLUMNS``."""
-        for one in self.entries:
-            effect = tuple(f"{usage} {moment:%Y-%m-%d %H:%M} UTC" for usage, moment in
-                           one.takes_effect)  # fmt: skip
-            yield (
-                *(one.id, one.servers, one.usages, one.issuer, one.number, one.order_on),
-                *(one.order_by, one.validate_on, one.domains, one.issued_on, one.change_on),
-                *(one.change_by, effect, one.valid_until, one.renew_from, one.late_from),
-            )
-
-    def work_html(self, caption: str) -> str:
-        """Write what is to be done as a table, in the order of time; what falls together as one."""
-        rows = [*_turns(self.entries)]
-        table = rows_to_html(_WORK_COLUMNS, rows, caption=caption, limit=ROWS_SHOWN)
-        return f'{_WHOLE_DAYS}<div class="lyncnb-days">{table}</div>'
-
-    def broken_rows(self) -> Iterator[tuple[object, ...]]:
-        """Yield what cannot work and by which rules, under ``BROKEN_COLUMNS``."""
-        for one in self.problems:
-            for place, rule in enumerate(one.rules):
-                said = (one.certificates, one.what) if place == 0 else ("", "")
-                yield (*said, rule.rule, rule.says, rule.source)
-
-    def problems_html(self) -> str:
-        """Write what cannot work as a table; nothing where all works."""
-        rows = [*self.broken_rows()]
-        caption = "What cannot work, by which rules"
-        return rows_to_html(BROKEN_COLUMNS, rows, caption=caption, limit=ROWS_SHOWN) if rows else ""
+    def _items(self) -> tuple[ForecastEntry, ...]:
+        return self.entries
 
     def _repr_html_(self) -> str:
-        notes = (paragraph(f"Note: {note}.") for note in self.notes)
-        parts = self.problems_html(), self.changes_html(), self.work_html(self.summary())
-        return "".join((*parts, *notes))
+        notes = (Sentence(f"Note: {note}.") for note in self.notes)
+        work = self.work_table(self.summary())
+        return "".join(parts_html((*self.problem_tables(), self.changes_table(), work, *notes)))
 
-    def year_rows(self) -> Iterator[tuple[object, ...]]:
-        """Yield the work of each year, as the rows of months."""
-        years: dict[str, list[MonthWork]] = {}
-        for month in self.months:
-            years.setdefault(month.month[:4], []).append(month)
-        for year, months in years.items():
-            yield (year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
+    def problem_tables(self) -> Iterator[ReportTable]:
+        """Yield the table of what cannot work and by which rules; none where all works."""
+        if self.problems:
+            yield ReportTable(
+                columns=BROKEN,
+                items=lambda: (
+                    (one, rule, place)
+                    for one in self.problems
+                    for place, rule in enumerate(one.rules)
+                ),
+                formats={".md": CANNOT_WORK, ".html": f"{CANNOT_WORK}, by which rules"},
+                limit=ROWS_SHOWN,
+            )
 
-    def change_rows(self, *, bars: bool = True) -> Iterator[tuple[str, ...]]:
-        """Yield the server changes of a year as a row of months, under ``CHANGES_COLUMNS``.
+    def changes_table(self) -> ReportTable:
+        """Return the server changes of each month as a table in which the heavy ones are seen."""
+        return ReportTable(
+            columns=CHANGES_BY_MONTH, items=self.changes, formats={".md": CHANGES, ".html": CHANGES}
+        )
+
+    def work_table(self, caption: str) -> ReportTable:
+        """Return what is to be done, in the order of time; what falls together as one row."""
+        return ReportTable(
+            columns=_WORK,
+            items=lambda: _turns(self.entries),
+            formats={".html": caption},
+            limit=ROWS_SHOWN,
+            keeps_days=True,
+        )
+
+    def years(self) -> Iterator[MonthWork]:
+        """Yield the work of each year, as that of months."""
+        for year, months in groupby(self.months, key=lambda one: one.month[:4]):
+            yield MonthWork(year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
+
+    def changes(self, *, bars: bool = True) -> Iterator[tuple[str, ...]]:
+        """Yield the year and its server changes month by month.
 
         Parameters
         ----------
@@ -332,27 +394,13 @@ class Forecast(Table):
             Whether each number has a bar, as high as the month is heavy; a month without is blank.
         """
         most = max((one.changes for one in self.months), default=0)
-        years: dict[str, list[str]] = {}
-        for one in self.months:
-            cells = years.setdefault(one.month[:4], [""] * 12)
-            if one.changes:
-                bar = f" {_BARS[-(-one.changes * len(_BARS) // most) - 1]}" if bars else ""
-                cells[int(one.month[5:]) - 1] = f"{one.changes:,}{bar}"
-        for year, cells in years.items():
+        for year, months in groupby(self.months, key=lambda one: one.month[:4]):
+            cells = [""] * 12
+            for one in months:
+                if one.changes:
+                    bar = f" {_BARS[-(-one.changes * len(_BARS) // most) - 1]}" if bars else ""
+                    cells[int(one.month[5:]) - 1] = f"{one.changes:,}{bar}"
             yield (year, *cells)
-
-    def changes_html(self) -> str:
-        """Write the server changes of each month as a table in which the heavy ones are seen."""
-        return rows_to_html(CHANGES_COLUMNS, [*self.change_rows()], caption=CHANGES)
-
-    def problem_rows(self) -> Iterator[tuple[object, ...]]:
-        """Yield what cannot work, a row for each rule, under ``PROBLEM_COLUMNS``."""
-        for one in self.problems:
-            for rule in one.rules:
-                yield (
-                    *(one.certificates, one.number, one.begins, one.ends, one.what),
-                    *(rule.rule, rule.says, rule.begins, rule.ends, rule.source),
-                )
 
     def summary(self) -> str:
         """Say in a sentence what there is to do."""
@@ -368,58 +416,16 @@ class Forecast(Table):
     def _summary(self) -> str:
         return self.summary()
 
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb forecast --json`` prints."""
-        return {
-            "format": FORMAT,
-            "source": self.source,
-            "product": self.product,
-            "start": self.start.isoformat(),
-            "until": self.until.isoformat(),
-            "works": self.works,
-            "summary": self.summary(),
-            "notes": list(self.notes),
-            "problems": [_problem(one) for one in self.problems],
-            "months": [one._asdict() for one in self.months],
-            "certificates": [_entry(one) for one in self.entries],
-        }
 
-
-def _turns(entries: Iterable[ForecastEntry]) -> Iterator[tuple[object, ...]]:
-    """Yield what is done on the same days as one row, with all that it is done for."""
+def _turns(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
+    """Yield what is done on the same days together."""
     found: dict[tuple[str, ...], list[ForecastEntry]] = {}
     for one in entries:
         if one.order_on is not None:
             days = (one.order_on, one.change_on, one.order_by, one.change_by, one.valid_until)
             moments = (moment for _, moment in one.takes_effect)
             found.setdefault((*map(str, days), *map(str, moments)), []).append(one)
-    for key in sorted(found):
-        ones = found[key]
-        one = ones[0]
-        domains = dict.fromkeys(domain for each in ones for domain in each.domains)
-        day = next((each.validate_on for each in ones if each.domains), None)
-        last = None if one.late_from else one.change_by
-        change = _with_last(one.change_on or "never", last)
-        moments = (moment for _, moment in one.takes_effect)
-        yield (
-            _with_last(one.order_on, one.order_by),
-            "\n".join((f"{day}", *domains)) if day else "",
-            f"{change}\nlate from {one.late_from}" if one.late_from else change,
-            "\n".join(dict.fromkeys(f"{moment:%Y-%m-%d %H:%M} UTC" for moment in moments)),
-            one.valid_until,
-            "\n".join(_owners(ones)),
-        )
-
-
-def _owners(ones: list[ForecastEntry]) -> Iterator[str]:
-    for one in ones[:_OWNERS]:
-        yield f"{one.owner}: {first_of(one.usages or (one.role,), 1)}"
-    if len(ones) > _OWNERS:
-        yield f"and {len(ones) - _OWNERS:,} more"
-
-
-def _with_last(day: object, last: object) -> str:
-    return f"{day or ''}\nby {last}" if last else str(day or "")
+    return (found[key] for key in sorted(found))
 
 
 def _a(word: str) -> str:
@@ -438,32 +444,3 @@ def _months(counts: dict[str, Counter[str]]) -> Iterator[str]:
     )
     for number in range(first_year * 12 + first - 1, last_year * 12 + last):
         yield f"{number // 12:04}-{number % 12 + 1:02}"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, date):
-        return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _entry(one: ForecastEntry) -> dict[str, object]:
-    told = {name: _plain(value) for name, value in one._asdict().items()}
-    told["takes_effect"] = {usage: _plain(moment) for usage, moment in one.takes_effect}
-    return told
-
-
-def _problem(one: ForecastProblem) -> dict[str, object]:
-    return {
-        "certificates": list(one.certificates),
-        "number": one.number,
-        "begins": one.begins.isoformat(),
-        "ends": one.ends.isoformat(),
-        "what": one.what,
-        "rules": [
-            {name: _plain(getattr(rule, name))
-             for name in ("rule", "says", "begins", "ends", "source")}
-            for rule in one.rules
-        ],
-    }  # fmt: skip

@@ -20,7 +20,8 @@ from big_topology import big_table
 from certificates_on_record import bundle_of
 
 import lyncnb as ln
-from lyncnb.forecasts.forecast_files import write_forecast
+from lyncnb.base.report import write_report
+from lyncnb.forecasts.forecast_files import forecast_report
 
 ISSUE = date(2026, 11, 25)
 CALENDAR = {"freezes": {"year end": "12-18 to 01-08"}, "windows": {"w": "saturday, sunday"}}
@@ -62,7 +63,7 @@ def main() -> None:
         print(f"{name}: {statistics.median(rounds):.2f} s, {made.summary()}")
     for ending in (".json", ".xlsx", ".ics", ".html"):
         start = time.process_time()
-        size = len(write_forecast(made, ending))
+        size = len(write_report(forecast_report(made), ending))
         print(f"{ending}: {time.process_time() - start:.2f} s, {size:,} bytes")
 
 

@@ -15,9 +15,10 @@ from topologies import TWO_SITES, front_end, topology
 
 import lyncnb as ln
 from lyncnb.base.outputs import OutputKind
+from lyncnb.base.report import report_lines, write_report
 from lyncnb.errors import PlanError
-from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, write_forecasts
-from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_lines, write_forecast
+from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
+from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
 
 RULES = ln.load_rules("lync2013")
 
@@ -39,7 +40,7 @@ def made() -> ln.Forecast:
 
 
 def events(made: ln.Forecast) -> list[icalendar.Event]:
-    calendar = icalendar.Calendar.from_ical(write_forecast(made, ".ics"))
+    calendar = icalendar.Calendar.from_ical(write_report(forecast_report(made), ".ics"))
     return calendar.walk("VEVENT")
 
 
@@ -78,7 +79,9 @@ def test_calendar_says_all_that_is_to_be_done(made):
 def test_the_same_bytes(made):
     """The same forecast gives the same files, workbooks too."""
     for ending in FORECAST_FILE.is_ours:
-        assert write_forecast(made, ending) == write_forecast(made, ending), ending
+        assert write_report(forecast_report(made), ending) == write_report(
+            forecast_report(made), ending
+        ), ending
 
 
 @pytest.mark.parametrize("kind", [FORECAST_FILE, FORECASTS_FILE])
@@ -86,24 +89,26 @@ def test_files_are_known_again(made, kind: OutputKind):
     """Each file is known as lyncnb's by the test that lets it be replaced."""
     for ending, is_ours in kind.is_ours.items():
         if kind is FORECAST_FILE:
-            data = write_forecast(made, ending)
+            data = write_report(forecast_report(made), ending)
         else:
-            data = write_forecasts(ln.compare_forecasts(made, made), ending)
+            data = write_report(forecasts_report(ln.compare_forecasts(made, made)), ending)
         assert is_ours(io.BytesIO(data)), ending
 
 
 def test_tables_agree(made):
     """CSV, workbook, DataFrame and JSON hold the same certificates."""
     frame = made.to_frame()
-    rows = list(csv.reader(io.StringIO(write_forecast(made, ".csv").decode("utf-8-sig"))))
+    rows = list(
+        csv.reader(io.StringIO(write_report(forecast_report(made), ".csv").decode("utf-8-sig")))
+    )
     assert rows[0] == list(frame.columns)
     assert len(rows) - 1 == len(frame) == len(made.entries)
-    book = openpyxl.load_workbook(io.BytesIO(write_forecast(made, ".xlsx")))
+    book = openpyxl.load_workbook(io.BytesIO(write_report(forecast_report(made), ".xlsx")))
     assert book.sheetnames == ["Certificates", "Work by month", "Problems"]
     assert [book[name].max_row - 1 for name in book.sheetnames] == [
         *(len(made.entries), len(made.months), sum(len(one.rules) for one in made.problems)),
     ]
-    document = json.loads(write_forecast(made, ".json"))
+    document = json.loads(write_report(forecast_report(made), ".json"))
     assert document["works"] is made.works is False
     assert [one["issued_on"] for one in document["certificates"]] == list(frame["Issued"])
     assert document["problems"][0]["rules"][-1]["rule"] == "freeze"
@@ -113,9 +118,9 @@ def test_page_and_text_escape(made):
     """What a planner called a freeze is text on every page, and no formula in a table."""
     bad = forecast(freezes={"<b>|=1": "2029-06-01 to 2029-08-05"})
     for ending in (".html", ".svg"):
-        assert b"<b>|" not in write_forecast(bad, ending), ending
-    assert "\\|" in write_forecast(bad, ".md").decode()
-    page = write_forecast(made, ".html").decode()
+        assert b"<b>|" not in write_report(forecast_report(bad), ending), ending
+    assert "\\|" in write_report(forecast_report(bad), ".md").decode()
+    page = write_report(forecast_report(made), ".html").decode()
     assert all(f"<caption>{name}" in page for name in ("What cannot work", "Work by", "What to do"))
 
 
@@ -140,7 +145,7 @@ def test_nothing_to_do():
     assert empty.months == ()
     assert "0 certificates" in repr(empty)
     for ending in FORECAST_FILE.is_ours:
-        assert write_forecast(empty, ending)
+        assert write_report(forecast_report(empty), ending)
 
 
 def test_many_in_short():
@@ -149,8 +154,8 @@ def test_many_in_short():
     plan = ln.plan_certificates(topology(*servers), RULES)
     made = ln.forecast(plan, start=date(2026, 11, 25), until=date(2027, 12, 31))
     assert "and 11 more" in str(events(made)[0]["description"])  # 60 and OAuth's, 50 told
-    lines = list(forecast_lines(made, limit=5))
-    assert lines[-1] == "… and 56 more; with --json or -o FILE all are told"
+    lines = list(report_lines(forecast_report(made, shown=5)))
+    assert lines[-1] == "… and 56 more; with --json or -o FILE all are listed"
     assert "and 56 more" in made._repr_html_()
 
 
