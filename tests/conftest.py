@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--refresh",
         action="store_true",
-        help="make notebooks/*.ipynb anew from notebooks/*.py instead of comparing",
+        help="write golden files and notebooks again instead of comparing them: read the difference",
     )
 
 

@@ -288,7 +288,7 @@ def test_interrupt_keeps_what_is_finished(shell, passphrase):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, out + err
     assert "stopping when the keys under way are written" in err
     assert "cancelled: run again to complete" in out
     assert "Traceback" not in err
@@ -319,7 +319,7 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
     child.sendline(PASSPHRASE)
     rest = child.read()
     child.close()
-    assert child.exitstatus == 0
+    assert child.exitstatus == 0, rest
     assert "3 created" in rest
     assert PASSPHRASE not in rest
 
@@ -475,7 +475,7 @@ def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
     child.sendline("")
     rest = child.read()
     child.close()
-    assert child.exitstatus == 0
+    assert child.exitstatus == 0, rest
     assert "\x1b[2A\x1b[J" in rest
     package = next((shell.folder / "requests" / "pfx").glob("FrontEnd-fe01*.pfx"))
     assert pkcs12.load_pkcs12(package.read_bytes(), password.encode()).key is not None
@@ -542,9 +542,9 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
     child.expect("superseded, and the new certificate is there")
     child.expect("Type yes")
     child.sendline(answer)
-    child.read()
+    rest = child.read()
     child.close()
-    assert child.exitstatus == 0
+    assert child.exitstatus == 0, rest
     assert len(list(superseded.glob("*.key"))) == keys
 
 
