@@ -11,6 +11,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from places import REPOSITORY
@@ -112,8 +113,17 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
-NODES = {name: tuple(ast.walk(tree)) for name, tree in TREES.items()}
+
+
+# Parsed when a test asks: each process of a parallel run collects this file.
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+
+@cache
+def nodes() -> dict[str, tuple[ast.AST, ...]]:
+    return {name: tuple(ast.walk(tree)) for name, tree in trees().items()}
 
 
 def package_of(module: str) -> str:
@@ -128,7 +138,7 @@ def is_allowed(module: str, allowed: set[str]) -> bool:
 def relative_imports(module: str) -> Iterator[str]:
     """Yield each module of the package that a module imports, at any depth of its code."""
     folder = module.split(".")[:-1]
-    for node in NODES[module]:
+    for node in nodes()[module]:
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         base = folder[: len(folder) - node.level + 1]
@@ -141,30 +151,40 @@ def relative_imports(module: str) -> Iterator[str]:
 
 def foreign_imports(module: str) -> Iterator[str]:
     """Yield the dotted name of each absolute import of a module."""
-    for node in NODES[module]:
+    for node in nodes()[module]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-RELATIVE = {name: tuple(relative_imports(name)) for name in MODULES}
-FOREIGN = {name: tuple(foreign_imports(name)) for name in MODULES}
-CALLED = {
-    name: {
-        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        for node in NODES[name]
-        if isinstance(node, ast.Call)
+@cache
+def relative() -> dict[str, tuple[str, ...]]:
+    return {name: tuple(relative_imports(name)) for name in MODULES}
+
+
+@cache
+def foreign() -> dict[str, tuple[str, ...]]:
+    return {name: tuple(foreign_imports(name)) for name in MODULES}
+
+
+@cache
+def called() -> dict[str, set[str]]:
+    return {
+        name: {
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            for node in nodes()[name]
+            if isinstance(node, ast.Call)
+        }
+        for name in MODULES
     }
-    for name in MODULES
-}
 
 
 def users_of(thing: str) -> set[str]:
     """Name the modules that import a library or what is below it."""
     return {
         module
-        for module, names in FOREIGN.items()
+        for module, names in foreign().items()
         if any(f"{name}.".startswith(f"{thing}.") for name in names)
     }
 
@@ -178,7 +198,7 @@ def test_imports_point_down():
     """No file imports from its own row or a higher one, not even inside a function."""
     wrong = [
         f"{module} imports {target}"
-        for module, targets in RELATIVE.items()
+        for module, targets in relative().items()
         for target in targets
         if package_of(target) != package_of(module)
         and ROWS.get(package_of(target), 99) >= ROWS[package_of(module)]
@@ -195,7 +215,7 @@ def test_papers_tell_the_layers_as_they_are(paper):
     told = {name: number for number, row in enumerate(rows) for name in row}
     wrong = [
         f"{module} imports {target}"
-        for module, targets in RELATIVE.items()
+        for module, targets in relative().items()
         for target in targets
         if told.get(package_of(target), -1) > told.get(package_of(module), 99)
     ]
@@ -205,7 +225,7 @@ def test_papers_tell_the_layers_as_they_are(paper):
 
 def test_the_package_imports_itself_relatively():
     """No file writes import lyncnb or from lyncnb, which would hide its layer."""
-    own = {m: [n for n in names if n.split(".")[0] == "lyncnb"] for m, names in FOREIGN.items()}
+    own = {m: [n for n in names if n.split(".")[0] == "lyncnb"] for m, names in foreign().items()}
     assert {module: names for module, names in own.items() if names} == {}
 
 
@@ -213,7 +233,7 @@ def test_the_package_imports_itself_relatively():
 def test_a_package_has_no_cycle(package):
     """Files of one package import one another in one direction."""
     inside = {
-        name: {other for other in RELATIVE[name] if package_of(other) == package} - {name}
+        name: {other for other in relative()[name] if package_of(other) == package} - {name}
         for name in MODULES
         if package_of(name) == package
     }
@@ -237,12 +257,12 @@ def test_no_name_comes_by_a_detour():
                 else []
             )
         }
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
     }
     detours = [
         f"{module}: {alias.name} from {target}"
         for module in MODULES
-        for node in NODES[module]
+        for node in nodes()[module]
         if isinstance(node, ast.ImportFrom) and node.level
         for alias, target in zip(node.names, _targets(module, node), strict=True)
         if target in MODULES and not target.endswith(alias.name)
@@ -278,7 +298,7 @@ def test_every_import_is_declared():
         for requirement in [*project["dependencies"], *extras["cluster"], *extras["dash"]]
     } | {"ipython", "traitlets"}  # both come with ipywidgets, which is made of them
     declared |= {"docx"} if any("python-docx" in name for name in extras["docx"]) else set()
-    names = {name.split(".")[0] for names in FOREIGN.values() for name in names}
+    names = {name.split(".")[0] for names in foreign().values() for name in names}
     assert {n for n in names - sys.stdlib_module_names if n.lower() not in declared} == set()
 
 
@@ -287,7 +307,7 @@ def test_a_file_calls_only_what_is_its_to_call():
     wrong = {
         name: outside
         for name, allowed in CALLS.items()
-        if (outside := {m for m in MODULES if name in CALLED[m] and not is_allowed(m, allowed)})
+        if (outside := {m for m in MODULES if name in called()[m] and not is_allowed(m, allowed)})
     }
     assert wrong == {}
 
@@ -297,7 +317,7 @@ def test_no_permission_is_left_over():
     idle = []
     for table, find in (
         (TOUCHES, users_of),
-        (CALLS, lambda name: {m for m in MODULES if name in CALLED[m]}),
+        (CALLS, lambda name: {m for m in MODULES if name in called()[m]}),
     ):
         for thing, allowed in table.items():
             users = find(thing)
@@ -314,7 +334,7 @@ def test_errors_stand_in_one_file():
     outside = [
         f"{module}.{node.name}"
         for module in MODULES.keys() - {"errors"}
-        for node in NODES[module]
+        for node in nodes()[module]
         if isinstance(node, ast.ClassDef)
         and {getattr(base, "id", getattr(base, "attr", "")) for base in node.bases} & known
     ]
@@ -328,7 +348,7 @@ def test_every_error_has_a_hint():
     bare = [
         f"{module}:{node.lineno}"
         for module in MODULES
-        for node in NODES[module]
+        for node in nodes()[module]
         if isinstance(node, ast.Raise)
         and isinstance(node.exc, ast.Call)
         and getattr(node.exc.func, "id", "") in vars(lyncnb.errors)
@@ -343,7 +363,7 @@ def test_no_role_is_named_in_python():
     named = [
         f"{module}:{node.lineno} {node.value}"
         for module in MODULES
-        for node in NODES[module]
+        for node in nodes()[module]
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in roles
     ]
     assert named == []
@@ -354,7 +374,7 @@ def test_no_function_is_long():
     long = {
         f"{module}.{node.name}": lines
         for module in MODULES
-        for node in NODES[module]
+        for node in nodes()[module]
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (lines := node.end_lineno - node.lineno + 1 - _docstring_lines(node)) > 60
     }
@@ -370,7 +390,7 @@ def test_an_init_file_holds_nothing():
     """The package's own and the command line's aside, an __init__ is a docstring at most."""
     full = [
         module
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
         if module.endswith(".__init__") and module != "cli.__init__"
         if [node for node in tree.body if not isinstance(node, ast.Expr)]
     ]

@@ -333,6 +333,6 @@ def test_twice_the_bytes_take_at_most_thrice_the_time(tmp_path, reader):
         def work(size: int, make: Callable[[int], bytes] = make) -> Callable[[], object]:
             return partial(reading, make(size))
 
-        if (grown := faster_than_linear(work, size=1 << 14, most=_MOST, step=4)) is not None:
+        if (grown := faster_than_linear(work, size=1 << 14, most=_MOST)) is not None:
             slow[what] = grown
     assert slow == {}
