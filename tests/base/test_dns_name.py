@@ -181,6 +181,7 @@ def test_a_name_read_is_a_name(text):
     assert [note for note in notes if "mixes" not in note] == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
 def test_the_fast_scan_finds_every_odd_text(texts):
     """A text that the scan passes is a name as it stands; the order of the others is kept."""

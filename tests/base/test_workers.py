@@ -17,6 +17,8 @@ from lyncnb.pki import keys, passphrase
 from lyncnb.pki.csr import parse_request
 from lyncnb.pki.pkcs8 import FolderCipher
 
+pytestmark = pytest.mark.slow
+
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
 ONE = content_of(planned("sip.contoso.com", algorithm="ECDSA"))
 

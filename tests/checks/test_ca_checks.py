@@ -165,6 +165,7 @@ def test_the_planned_issue_date_is_the_day():
     assert (before.judged_on, since.judged_on) == (date(2027, 3, 14), date(2027, 3, 15))
 
 
+@pytest.mark.slow
 def test_a_finding_holds_no_day_of_judgement():
     """A plan without a planned issue date says the same tomorrow, so its summary stays as it is."""
     plans = [plan_of_case(check.fires) for check in OF_PLANS]

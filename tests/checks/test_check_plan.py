@@ -598,6 +598,7 @@ def test_what_is_shared_among_certificates_alters_nothing(seed):
     assert {replace(finding, edits=()) for finding in found} == told
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(["*.", "", "a.", "a.b.", "com."]),
@@ -674,6 +675,7 @@ def test_hostile_text_is_escaped_in_the_table():
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.from_regex(r"[a-z]{1,60}(\.[a-z]{1,60}){1,3}", fullmatch=True), min_size=1))
 def test_counted_size_is_the_encoded_size(names):

@@ -185,6 +185,7 @@ def judged(case, place: Path) -> tuple[set[str], set[str]]:
     return {finding.code for finding in check_plan(plan, on=case.on)}, theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", sorted(SAME))
 def test_plan_and_certificate_are_judged_alike(code, tmp_path):
     """Where we speak of the plan, the linters speak of the certificate; in the nearest case none."""

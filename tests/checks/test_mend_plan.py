@@ -203,6 +203,7 @@ def files_or_none(choose):
     return data, "\n".join(options).encode(), plan_certificates(topology, RULES, options=chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_random_topologies_are_mended(part):
     """What carries a fix is gone or stays for a reason, nothing is new, and the files say it."""
@@ -220,6 +221,7 @@ def test_random_topologies_are_mended(part):
         assert check_plan(again, on=DAY) == mended.findings, seed
 
 
+@pytest.mark.slow
 def test_random_topologies_need_every_fix():
     """Among the topologies above each fix is made at least once."""
     missing = set(WITH_FIX)

@@ -67,6 +67,7 @@ def test_what_was_saved_is_planned_again(tmp_path, sample):
     assert (again.sha256, again.data) == (first.sha256, first.path.read_bytes())
 
 
+@pytest.mark.slow
 def test_any_plan_comes_back(tmp_path):
     """Whatever servers, domains, columns and options there are."""
     chance = random.Random(5)
@@ -296,6 +297,7 @@ def test_what_is_no_saved_plan(tmp_path, alter, words):
     refused(first.path, alter(first.data), words)
 
 
+@pytest.mark.slow
 def test_no_tampered_plan_is_taken(tmp_path):
     """Any byte altered, or any value, is refused; with a digest made anew none passes for the plan."""
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)

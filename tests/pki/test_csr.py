@@ -157,6 +157,7 @@ plans = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans)
 def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
@@ -170,6 +171,7 @@ def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
         assert again.signature_verifies() is True
 
 
+@pytest.mark.slow
 @given(plans)
 def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
     """PKCS #1 v1.5 has no randomness: made twice, a request is the same."""

@@ -315,6 +315,7 @@ def test_a_terminal_shows_nothing_of_what_is_typed(repository):
     assert b"horse" not in seen.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.kernel
 def test_a_notebook_cell_asks_by_a_password_field(repository):
     """In a kernel the request for input says password, and outputs show nothing of it."""

@@ -163,6 +163,7 @@ def test_nss_imports_it(packages, tmp_path, encryption):
     assert "Contoso Issuing" in run("certutil", "-L", "-d", f"sql:{tmp_path}", "-n", NAME)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
     """Java sees one private key entry with a chain of three."""

@@ -41,6 +41,7 @@ def twice(plan):
     return [use for use, count in uses.items() if count > 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", products())
 def test_no_server_gets_two_certificates_for_one_usage(product):
     """All pairs and triples of roles on one server, with and without a pool name of their own."""

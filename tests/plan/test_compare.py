@@ -21,6 +21,7 @@ from lyncnb.plan.planner import replan
 RULES = ln.load_rules("lync2013")
 
 
+@pytest.mark.slow
 def test_changes_make_the_new_plan_of_the_old_one():
     """Of any two plans: every change acts, and all of them give exactly the new plan."""
     chance = random.Random(20)
@@ -172,6 +173,7 @@ def test_another_product_is_told():
     assert "Lync Server 2013 -> Another Server" in repr(compare_plans(one, other))
 
 
+@pytest.mark.slow
 def test_the_time_of_a_comparison_grows_with_the_servers():
     """A SIP domain more changes most certificates; twice the servers take about twice the time."""
 

@@ -47,6 +47,7 @@ def compared():
     return comparison(old, new)
 
 
+@pytest.mark.slow
 def test_the_document_makes_the_new_plan_of_the_old_one():
     """Each certificate put in place of the old one gives the certificates of the new plan."""
     chance = random.Random(3)

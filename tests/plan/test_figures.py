@@ -66,6 +66,7 @@ def test_a_picture_runs_and_loads_nothing(kind, sample):
     assert float(root.get("width")) == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_plan_gives_the_same_bytes(kind):
     """Rows in another order, and a process of its own, draw the same picture."""

@@ -39,6 +39,7 @@ def planned(topology: ln.Topology = CONTOSO, **options: object) -> ln.Certificat
     return ln.plan_certificates(topology, RULES, options=ln.PlanOptions(**options))
 
 
+@pytest.mark.slow
 def test_every_change_has_a_cause_and_is_else_the_same():
     """Of any two plans: nothing is blank, nothing but the cause is added."""
     chance = random.Random(5)

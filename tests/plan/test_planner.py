@@ -276,6 +276,7 @@ def rows_of(chosen):
     return [DEPLOYMENT | r for name in sorted(chosen) for r in POOLS[name]]
 
 
+@pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, data=st.data())
 def test_row_order_changes_nothing(chosen, options, data):
     """Shuffled rows give the same plan: certificates, order, ids and hash."""
@@ -286,6 +287,7 @@ def test_row_order_changes_nothing(chosen, options, data):
     assert one.sha256 == two.sha256
 
 
+@pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS)
 def test_unrelated_rows_change_nothing(chosen, options):
     """The certificates of a pool are the same whatever other pools the table has."""
@@ -296,6 +298,7 @@ def test_unrelated_rows_change_nothing(chosen, options):
             assert everything[certificate.id] == certificate
 
 
+@pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, data=st.data())
 def test_letter_case_changes_nothing(chosen, options, data):
     """Names in capitals give the same plan."""
@@ -331,6 +334,7 @@ def test_what_holds_for_every_plan(chosen, options):
             assert certificate.usages == ("Internal",)
 
 
+@pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, profile=st.sampled_from(["default", "doc_example"]))
 def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
     """Other names, issuers, keys or subject fields leave every id as it is."""

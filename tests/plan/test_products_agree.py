@@ -20,6 +20,7 @@ def said(certificate) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", ["sfb2015", "sfb2019", "sfbse"])
 def test_the_tables_repeated_row_by_row_give_the_same_certificates(product):
     """300 random deployments: subject, names and usages are those of Lync Server 2013."""

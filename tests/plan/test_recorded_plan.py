@@ -50,6 +50,7 @@ def without(state, titles):
     }
 
 
+@pytest.mark.slow
 def test_changes_make_the_new_plan_of_a_recorded_one():
     """Compared with a document, every change acts, and all of them give exactly the new plan."""
     assert set(TITLES) == NOT_RECORDED

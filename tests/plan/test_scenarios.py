@@ -62,6 +62,7 @@ def test_any_plan_is_kept_over_any_other(kept):
     assert sorted(os.listdir(kept.folder)) == ["one"]
 
 
+@pytest.mark.slow
 def test_whatever_happens_to_the_files_is_told(kept):
     """Bytes changed, cut or put in anywhere: it opens, or every problem has its words."""
     chance = random.Random(20)

@@ -365,6 +365,7 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
     return done
 
 
+@pytest.mark.slow
 def test_handshakes_succeed_and_fail_as_planned(tmp_path):
     """Random pairs connect with the planned roots and usages, and not with one of them missing."""
     chance = random.Random(21)

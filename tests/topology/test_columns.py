@@ -168,6 +168,7 @@ def test_headings_find_their_columns(headings, names):
     assert name_headings(headings) == names
 
 
+@pytest.mark.slow
 @given(st.sampled_from([c.name for c in topology_columns()]), st.randoms(use_true_random=False))
 def test_a_heading_may_be_spelled_any_way(name, random):
     """Letter case and separators make no other heading."""

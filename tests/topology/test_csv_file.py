@@ -322,6 +322,7 @@ def test_a_frame_is_checked_like_a_file(frame, message):
         read_rows(frame)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

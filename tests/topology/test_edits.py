@@ -285,6 +285,7 @@ fe03.contoso.net,FrontEnd,p2.contoso.net,,,
 """
 
 
+@pytest.mark.slow
 @given(edits)
 def test_edits_are_as_good_as_reading_again(steps):
     """After any edits the topology is the one that its table gives, or both are refused."""

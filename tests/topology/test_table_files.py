@@ -53,6 +53,7 @@ def tables(draw) -> tuple[list[str], list[list[str]]]:
     return ["server_fqdn", "role", "pool_fqdn", "site", "sip_domains", *more], rows
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(tables())
 def test_what_is_converted_reads_back(table):

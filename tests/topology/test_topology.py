@@ -281,6 +281,7 @@ def as_csv(names, rows, **settings) -> bytes:
     return out.getvalue().encode()
 
 
+@pytest.mark.slow
 @given(clean_tables())
 def test_a_clean_table_comes_back_as_it_was(table):
     """CSV to topology to CSV is the identity on a clean table."""
@@ -290,6 +291,7 @@ def test_a_clean_table_comes_back_as_it_was(table):
     assert read_topology(read.to_frame()) == read_topology(read.to_csv()) == read
 
 
+@pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
 def test_row_order_changes_nothing(table, shuffle):
     """Whatever the order of rows and columns, the topology is the same."""
@@ -304,6 +306,7 @@ def test_row_order_changes_nothing(table, shuffle):
     assert [repr(p.fqdn) for p in other.pools] == [repr(p.fqdn) for p in read.pools]
 
 
+@pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
 def test_letter_case_of_names_changes_nothing(table, mix):
     """Names and headings in any letter case, and headings spelled loosely, are the same table."""
@@ -344,6 +347,7 @@ def test_any_table_is_read_or_refused_in_words(text):
     assert read_topology(topology.to_csv()) == topology
 
 
+@pytest.mark.slow
 def test_the_fast_way_gives_the_same_topology(data):
     """A table large enough for the fast way is the same topology as through a DataFrame."""
     rows = ["server_fqdn,role,pool_fqdn,sip_domains,owner"]

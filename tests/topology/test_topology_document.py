@@ -278,6 +278,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_topology_document(name, tmp_path):
     """One clear message within seconds, and nothing is read from elsewhere."""
@@ -330,6 +331,7 @@ COMPONENTS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

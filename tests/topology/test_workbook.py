@@ -620,6 +620,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_workbook(name, tmp_path):
     """One clear message within seconds that says what to do; nothing is read from elsewhere."""
@@ -642,6 +643,7 @@ def test_a_table_of_text_with_the_name_of_a_workbook(tmp_path):
     assert read_topology(path) == read_topology(TWO_FRONT_ENDS.encode())
 
 
+@pytest.mark.slow
 def test_cells_in_every_corner_cost_no_more_than_themselves():
     """One cell in the last row and column is told with its place, in no time and memory."""
     rows = [["Server", "Role"], ONE[:2]]
@@ -656,6 +658,7 @@ def test_cells_in_every_corner_cost_no_more_than_themselves():
     assert 'table sheet "Servers" cell B1048576, column role: role is blank' in found
 
 
+@pytest.mark.slow
 def test_a_bomb_of_cells_is_refused_in_time():
     """Cells that hold nothing are not counted to the end, nor are those of styles or of links."""
     row = f"<row>{'<c/>' * 7_000}</row>"
@@ -682,6 +685,7 @@ def test_a_workbook_that_is_cut_or_changed_anywhere():
             assert read_topology(bytes(changed)) == expected
 
 
+@pytest.mark.slow
 def test_five_thousand_servers_are_read():
     """All columns of the template filled in, by xlsxwriter and as a spreadsheet."""
     heading = ["server_fqdn", "role", "pool_fqdn", "sip_domains", *(f"note {n}" for n in range(9))]
@@ -702,6 +706,7 @@ TEXT = st.text(
 ).map(str.strip)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
 def test_any_text_is_read_as_openpyxl_reads_it(rows):
@@ -754,6 +759,7 @@ def office(tmp_path_factory):
     return place / "out"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["xlsx", "ods"])
 def test_what_libreoffice_saved(office, kind):
     """A table is the same; traps are read and told as of xlsxwriter's own."""
