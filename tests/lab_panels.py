@@ -141,7 +141,7 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
 
 def answer_late(lab: LabBrowser, view: str, seconds: float = 1.5) -> None:
     """Let a panel answer nothing for a while, as one does that has much to count."""
-    held = f"[{view}.turn.acquire(), time.sleep({seconds}), {view}.turn.release()]"
+    held = f"[{view}.channel.turn.acquire(), time.sleep({seconds}), {view}.channel.turn.release()]"
     names = '{"time": __import__("time"), **globals()}'
     kernel(
         lab,

@@ -15,7 +15,7 @@ class Talk:
     def __init__(self, panel: Panel):
         self.panel = panel
         self.heard: list[tuple[dict, list[bytes]]] = []
-        panel.send = lambda message, buffers=(): self.heard.append((message, list(buffers)))
+        panel.channel.send = lambda message, buffers=(): self.heard.append((message, list(buffers)))
 
     def say(self, kind: str, **more: object) -> dict[str, dict]:
         """Send a message and give the last answer of each type."""

@@ -1,7 +1,7 @@
 """Planning runs where only Python, idna and the Public Suffix List are: e.g. inside a web page.
 
-Pictures, pages and widgets need more, requests need cryptography; a plan, its findings and its
-document need neither, and pandas only when somebody hands one of its tables over.
+Pages and widgets need more, requests need cryptography; a plan, its findings, its document and the
+edits of its editor need neither, and pandas only when somebody hands one of its tables over.
 """
 
 from __future__ import annotations
@@ -82,11 +82,61 @@ print(json.dumps(document))
     assert document["judged_on"]
 
 
+def test_a_plan_is_edited_by_messages_anywhere():
+    """The page's messages change a draft without a notebook, a kernel or a widget."""
+    code = """
+import json
+import lyncnb as ln
+from lyncnb.editing.editor_channel import EditorChannel
+from lyncnb.editing.plan_editing import PlanEditing
+from lyncnb.editing.scenarios import EditorScenarios
+from pathlib import Path
+
+editor = PlanEditing(ln.read_topology(sys.argv[1]), ln.load_rules())
+channel, told = EditorChannel(editor, EditorScenarios(editor, Path("scenarios"))), []
+channel.send = lambda message, buffers=(): told.append((message, list(map(bytes, buffers))))
+for message in json.loads(sys.argv[2]):
+    channel.receive(message)
+messages = [message for message, _ in told]
+rows = next(buffers for message, buffers in told if message["type"] == "rows")
+first = rows[1].decode().split("\\0")[0]
+print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": first}))
+"""
+    asked = [
+        {"type": "ready"},
+        {"type": "edit", "ids": [0], "column": "target_os", "value": "2016"},
+        {"type": "edit", "ids": [0], "column": "role", "value": "Butler", "cell": [0, "role"]},
+        {"type": "undo"},
+        {"type": "option", "name": "wildcard", "value": "true"},
+        {"type": "edit", "ids": "all", "column": "target_os", "value": "2016"},
+        *({"type": view} for view in ("findings", "certificates", "changes", "code")),
+        {"type": "names", "search": ""},
+        {"type": "picture", "shows": "", "site": ""},
+    ]
+    told = json.loads(run(code, str(DATA / "contoso.csv"), json.dumps(asked)))
+    topology = ln.read_topology(DATA / "contoso.csv")
+    assert (told["servers"], told["first"]) == (len(topology.cells), topology.cells[0][0])
+    states = [message for message in told["messages"] if message["type"] == "state"]
+    assert [state["changes"] for state in states] == [0, 1, 0, 1]
+    assert [state["said"] for state in states[2:]] == [f"Taken back: {states[1]['undo']}", ""]
+    refused = [message for message in told["messages"] if message["type"] == "refused"]
+    assert refused[0]["cell"] == [0, "role"]
+    assert "Butler" in refused[0]["lines"][0]
+    assert refused[1]["lines"] == [
+        "Not done: 'edit.ids' must be a list, not \"all\" (message of the page)",
+        "What to do: reload the page, then run the cell again",
+    ]
+    last = {message["type"]: message for message in told["messages"]}
+    assert last["code"]["code"].count("wildcard") == 1
+    assert last["picture"]["svg"].startswith("<svg")
+    assert all(last[view] for view in ("findings", "certificates", "changes", "names"))
+
+
 def test_every_file_of_the_core_can_be_imported():
-    """No file of the five packages imports a library at its head that the core may not use."""
+    """No file of the six packages imports a library at its head that the core may not use."""
     files = [
         path
-        for package in ("base", "topology", "rules", "plan", "checks")
+        for package in ("base", "topology", "rules", "plan", "checks", "editing")
         for path in sorted((REPOSITORY / "lyncnb" / package).glob("*.py"))
         if path.name != "folder_lock.py"  # of a request folder, on a disk
     ]

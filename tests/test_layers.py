@@ -29,7 +29,7 @@ LAYERS = (
     {"rules"},
     {"plan", "request_folder", "jupyter"},
     {"checks", "authorities"},
-    {"export", "deploy", "forecasts", "guide"},
+    {"export", "deploy", "forecasts", "guide", "editing"},
     {"widgets", "cli"},
     {"__init__", "__main__"},
 )

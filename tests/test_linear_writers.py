@@ -324,7 +324,7 @@ PARTS = {
     # They write what notebook_page and read_notebook take.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
     # The panels have these written by the functions above.
-    *("widgets.request_run.RequestRun.write_scripts", "widgets.saved_choices.save_plan"),
+    *("widgets.request_run.RequestRun.write_scripts", "editing.choices.save_plan"),
     *(
         "widgets.request_run.RequestRun.write_unattended",
         "widgets.status_panel.FolderWork.write_steps",
@@ -337,7 +337,7 @@ NO_WRITERS = {
     *("jupyter.workspace.open_page", "plan.model.digest_part", "plan.recorded_plan.read_plan_file"),
     *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
     *("rules.finding_page.finding_page", "topology.csv_file.load", "topology.table_files.template"),
-    *("widgets.editor_table.encode_rows", "widgets.scenarios.EditorScenarios.remove"),
+    *("editing.sheet.encode_rows", "editing.scenarios.EditorScenarios.remove"),
     # guide/test_guide.py times the guide; the edits of a plan.toml are as many as its options.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "plan.plan_toml_edit.edit_plan_toml"),

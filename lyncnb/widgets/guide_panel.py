@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base import tables
+from ..base.records import Text
+from ..editing.channel import Answers, Channel
 from ..errors import AnswersError, LyncnbError
 from ..guide.answer_values import choices_of
 from ..guide.answers import Asked, GuideAnswers, Texts, walk
@@ -18,38 +20,40 @@ from ..guide.lay_out import lay_out
 from ..guide.questions import interview
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..topology.topology import Topology
-from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
+from .panel import SHARED_SCRIPTS, Panel, read_scripts
 
 
-class GuideView(Panel):
-    """The widget: every answer is a message, and so is what comes of all of them."""
-
-    _esm = read_scripts(*SHARED_SCRIPTS, "guide.js")
+class GuideChannel(Channel):
+    """Answers the page of a guide: every answer is a message, and so is the plan they make."""
 
     def __init__(self, guide: GuidePanel):
         self.guide = guide
-        answers = {"ready": self._start, "answer": self._answer, "write": self._write}
+        answers: Answers = {
+            "ready": self._start,
+            "answer": self._answer,
+            "write": self._write,
+        }
         super().__init__(answers, "Questions for a first plan:")
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel; the live panel hides it."""
         return self.guide._repr_html_(), repr(self.guide), False
 
-    def _start(self, _: Message) -> None:
+    def _start(self) -> None:
         left_out = [[one.what, one.instead, one.source] for one in interview().left_out]
         self.send({"type": "start", "folder": str(self.guide.folder), "left_out": left_out})
         self._tell()
 
-    def _answer(self, message: Message) -> None:
-        self.guide.answer(str(message["key"]), str(message["text"]), site=str(message["site"]))
+    def _answer(self, *, site: Text, key: str, text: Text) -> None:
+        self.guide.answer(key, text, site=site)
         self._tell()
         self.update_static()
 
-    def _write(self, message: Message) -> None:
-        folder = str(message["folder"]).strip()
+    def _write(self, *, folder: Text, force: bool) -> None:
+        folder = folder.strip()
         if not folder:
             raise LyncnbError("the folder has no name", hint="write one, or . for this one")
-        written = self.guide.write(folder, force=bool(message["force"]))
+        written = self.guide.write(folder, force=force)
         words = f"Written: {', '.join(path.as_posix() for path in written)}."
         # The planning page has no cells, and shows the plan itself.
         is_shown = self.guide.on_written is not None
@@ -147,6 +151,12 @@ def _field(asked: Asked) -> dict[str, Any]:
         "problem": "" if is_missing else asked.problem,
         "hint": "" if is_missing else asked.hint,
     }
+
+
+class GuideView(Panel):
+    """The widget of a guide."""
+
+    _esm = read_scripts(*SHARED_SCRIPTS, "guide.js")
 
 
 class GuidePanel:
@@ -264,7 +274,7 @@ class GuidePanel:
     @cached_property
     def view(self) -> GuideView:
         """The widget; there is one, however often it is shown."""
-        return GuideView(self)
+        return GuideView(GuideChannel(self))
 
     def to_frame(self) -> tables.DataFrame:
         """Give the questions with their answers, a row each."""

@@ -1,4 +1,4 @@
-"""Which cells of a notebook show the plan of an editor, and how it was when they ran.
+"""Which cells of a notebook show an editor or its plan, and how it was when they ran.
 
 A cell depends on an editor if it names it, or a name that such a cell has bound. That is told by
 the text of the cells, as the kernel keeps it; nothing is run.
@@ -9,11 +9,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import PurePath
 from typing import NamedTuple
 
 from IPython.core.getipython import get_ipython
 
-from .undo_history import State
+from ..base.tables import count_of
+from ..editing.choices import change_rows
+from ..editing.draft import State
+from ..editing.plan_editing import PlanEditing
+from ..errors import LyncnbError
 
 
 class StatementNames(NamedTuple):
@@ -119,3 +124,46 @@ class PlansShown:
 def _same_plan(one: State, other: State) -> bool:
     # Undo gives the very topology of before; comparing 100,000 rows would take its time.
     return one.topology is other.topology and one.options == other.options
+
+
+# The edits of a cell's editor outlive the cell: "Run All" makes a new editor from the file, and
+# without this it would lose what was not saved. An editor is found again by the cell that shows it
+# and the name of its source. Nothing is kept beyond the kernel's life.
+
+_shown: dict[tuple[str, str], PlanEditing] = {}
+
+
+def restore(editor: PlanEditing) -> list[str]:
+    """Make the edits of the editor that this cell showed before, and remember this one.
+
+    Parameters
+    ----------
+    editor : PlanEditing
+        Shown for the first time; one that the cell has changed itself stays as it is.
+
+    Returns
+    -------
+    list of str
+        What was restored, or why not; empty if there was nothing.
+    """
+    cell = cell_id()
+    if not cell:
+        return []
+    place = cell, editor.topology.source
+    earlier, _shown[place] = _shown.get(place), editor
+    if earlier is None or earlier is editor or not earlier.has_changes or editor.has_changes:
+        return []
+    count = count_of(len(change_rows(earlier.draft.loaded, earlier.draft.state)), "change")
+    source = PurePath(editor.topology.source).name
+    try:
+        is_same_file = editor.take_over(earlier)
+    except LyncnbError as error:
+        editor.earlier = earlier
+        return [
+            f"{source} is another table now, and {count} of before cannot be made on it.",
+            f"Why: {error.message}",
+            "To see them: editor.earlier.changes(). As Python: print(editor.earlier.code())",
+        ]
+    if is_same_file:
+        return [f"Restored from before this cell was run again: {count} against {source}."]
+    return [f"{source} or the options in the cell are new; {count} of before, made again on them."]

@@ -1,15 +1,9 @@
-"""What every panel is: one anywidget with plain JavaScript, and errors shown where one looks.
-
-Guards the notebook: values travel as messages and never as traits, so that a saved notebook holds
-none of them, with or without widget state.
-"""
+"""A panel in a notebook: one anywidget with plain JavaScript, and a static form below it."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +11,12 @@ import anywidget
 from IPython.display import DisplayHandle, display
 
 from ..base import tables
-from ..errors import LyncnbError, Problem
-
-#: What the browser says: its ``type``, and what belongs to it.
-Message = dict[str, Any]
+from ..editing.channel import Channel
+from ..pki.passphrase import Secret
 
 _HERE = Path(__file__).parent
 _REST = 0.6  # seconds
-
+_SECRETS = ("passphrase", "again")
 
 #: What every panel's script needs before it; what the table of rows needs after those.
 SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
@@ -45,32 +37,25 @@ def read_scripts(*names: str) -> str:
 
 
 class Panel(anywidget.AnyWidget):
-    """A widget that answers messages and tells every error in the panel.
-
-    Parameters
-    ----------
-    answers : mapping of str to callable
-        By ``type`` of a message, what answers it; called with the message.
-    text : str
-        Stands for the panel where no widget can be shown.
-    """
+    """Shows a channel: carries its messages to the page and back, and keeps its static form."""
 
     _css = _HERE / "panel.css"
-    #: Seconds. Work keeps the interpreter from the thread that sends: a page waited 40 ms for 1 kB.
-    until_sent = 0.02
 
-    def __init__(self, answers: Mapping[str, Callable[[Message], object]], text: str):
+    def __init__(self, channel: Channel):
         super().__init__()
-        self._answers = dict(answers)
-        self._text = text
+        self.channel = channel
+        channel.send, channel.update_static = self.send, self.update_static
         self._static = StaticForm()
         self._later: asyncio.TimerHandle | None = None
-        self._once_sent: asyncio.TimerHandle | None = None
-        #: JupyterLab has messages answered beside the main thread, whose loop does what waited.
-        self.turn = threading.RLock()
         self.on_msg(self._receive)
 
-    # -- showing
+    def _receive(self, _: object, message: Any, __: object) -> None:
+        if isinstance(message, dict):
+            # Nothing but these objects holds the text, and they end with the work.
+            secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
+            message = {**message, **secrets}
+        self.channel.receive(message)
+
     def show(self) -> None:
         """Display the panel, and beneath it its static form.
 
@@ -78,30 +63,17 @@ class Panel(anywidget.AnyWidget):
         else of that output; the page hides the second one while the panel is alive.
         """
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
-        words = {"text/plain": self._text, "text/html": tables.paragraph(self._text)}
+        text = self.channel.text
+        words = {"text/plain": text, "text/html": tables.paragraph(text)}
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        self._static.show(self.first_form)
-        self.work_ahead()
-
-    def work_ahead(self) -> None:
-        """Do what the page will ask for first, while it still loads the panel. Here nothing."""
-
-    def first_form(self) -> tuple[str, str, bool]:
-        """Give what the static form shows until it is brought up to date for the first time."""
-        return self.static_form()
+        self._static.show(self.channel.first_form)
+        self.channel.work_ahead()
 
     def whole_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Give the panel and its static form as one MIME bundle."""
+        """Return the panel and its static form as one MIME bundle."""
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
-        page, text, _ = self.static_form()
+        page, text, _ = self.channel.static_form()
         return {**bundle, "text/plain": text, "text/html": page}, metadata
-
-    def static_form(self) -> tuple[str, str, bool]:
-        """Give HTML and text for whoever has no kernel, and whether to show it beside the panel.
-
-        Here the sentence that stands for the panel; each panel gives what it holds.
-        """
-        return tables.paragraph(self._text), self._text, True
 
     def update_static(self) -> None:
         """Bring the static form up to date, once the planner rests for a moment."""
@@ -111,89 +83,10 @@ class Panel(anywidget.AnyWidget):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a thread, or no kernel
-            self._static.update(self.static_form)
+            self._static.update(self.channel.static_form)
         else:
-            update = lambda: self._static.update(self.static_form)  # noqa: E731
-            self._later = loop.call_later(_REST, self._in_turn, "later", update)
-
-    def once_sent(self, work: Callable[[], object]) -> None:
-        """Do something when the messages before it are on their way; what waited is dropped."""
-        if self._once_sent is not None:
-            self._once_sent.cancel()
-            self._once_sent = None
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # a thread, or no kernel
-            work()
-        else:
-            self._once_sent = loop.call_later(self.until_sent, self._in_turn, "later", work)
-
-    # -- answering
-    def _receive(self, _: object, message: Any, __: object) -> None:
-        kind = message.get("type") if isinstance(message, dict) else None
-        if kind in self._answers:
-            cell = message.get("cell")
-            self._in_turn(kind, lambda: self._answers[kind](message), cell=cell)
-
-    def _in_turn(self, about: str, work: Callable[[], object], *, cell: object = None) -> None:
-        with self.turn:
-            self.guarded(about, work, cell=cell)
-
-    def guarded(self, about: str, work: Callable[[], object], *, cell: object = None) -> bool:
-        """Do something; what goes wrong is told in the panel and nowhere else.
-
-        `cell` is the cell of a table that asked, given back so that the page finds it.
-
-        Returns
-        -------
-        bool
-            Whether it went well.
-        """
-        try:
-            work()
-        except LyncnbError as error:
-            occupied = getattr(error, "occupied", False)
-            self.refuse(about, error_lines(error), occupied=occupied, cell=cell)
-            return False
-        except Exception as error:  # an invisible error would look like a panel that is dead
-            self.refuse(about, unexpected_lines(error), cell=cell)
-            return False
-        return True
-
-    def refuse(self, about: str, lines: list[str], **more: object) -> None:
-        """Tell why something was not done."""
-        self.send({"type": "refused", "about": about, "lines": lines, **more})
-
-
-def error_lines(error: LyncnbError) -> list[str]:
-    """Write an error as the planner reads it: what, where, and what to do. Four lines at most."""
-    problems = error.problems
-    if len(problems) == 1:
-        lines = [f"Not done: {_sentence(problems[0])}"]
-    else:
-        shown = problems if len(problems) == 2 else problems[:1]
-        lines = [f"Not done: {error.message}", *map(_sentence, shown)]
-        if len(shown) < len(problems):
-            lines.append(f"… and {len(problems) - len(shown):,} more")
-    hints = [error.hint, *(problem.hint for problem in problems)]
-    lines += [f"What to do: {hint}" for hint in dict.fromkeys(hints) if hint]
-    return lines[:4]
-
-
-def _sentence(problem: Problem) -> str:
-    return f"{problem.message} ({problem.where})" if problem.where else problem.message
-
-
-def unexpected_lines(error: Exception) -> list[str]:
-    """Say that lyncnb is at fault: the place in it, but no value, which could be a secret."""
-    frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
-    place = f" at {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
-    return [
-        "Not done: an error in lyncnb itself. Nothing was changed.",
-        f"It is {type(error).__name__}{place}.",
-        "What to do: save your work; then do it another way, or report these lines.",
-    ]
+            update = lambda: self._static.update(self.channel.static_form)  # noqa: E731
+            self._later = loop.call_later(_REST, self.channel.in_turn, "later", update)
 
 
 class StaticForm:

@@ -12,13 +12,15 @@ from typing import Any
 import ipywidgets
 from IPython.display import display
 
+from ..base.records import Text
+from ..editing.channel import Answers, Channel
 from ..errors import TopologyError
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, is_scenario, open_scenario
 from ..rules.rule_files import load_rules, products
 from ..topology.topology import read_topology
 from .editor import PlanEditor
 from .guide_panel import GuidePanel
-from .panel import SHARED_SCRIPTS, Message, Panel, read_scripts
+from .panel import SHARED_SCRIPTS, Panel, read_scripts
 from .request_panel import RequestPanel
 
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
@@ -27,17 +29,15 @@ _NOT_SHOWN = ("~$", ".")
 _LISTED = 200
 
 
-class TablePanel(Panel):
+class TableChannel(Channel):
     """Asks which table to plan: a file of the workspace, or rows pasted from a spreadsheet."""
-
-    _esm = read_scripts(*SHARED_SCRIPTS, "table_source.js")
 
     def __init__(self, page: PlanningPage):
         self._page = page
-        answers = {"ready": self._start, "open": self._open, "ask": self._ask}
+        answers: Answers = {"ready": self._start, "open": self._open, "ask": self._ask}
         super().__init__(answers, "Open a table to plan it.")
 
-    def _start(self, _: Message) -> None:
+    def _start(self) -> None:
         tables = (
             path
             for path in Path().rglob("*")
@@ -48,19 +48,19 @@ class TablePanel(Panel):
         found = sorted({_with_its_options(path).as_posix() for path in tables})
         self.send({"type": "start", "files": found[:_LISTED], "folder": "requests"})
 
-    def _open(self, message: Message) -> None:
-        path, pasted = str(message["path"]).strip(), str(message["pasted"])
+    def _open(self, *, path: Text, pasted: Text, folder: Text) -> None:
+        path = path.strip()
         if not path and not pasted.strip():
             raise TopologyError(
                 "there is no table yet", hint="choose a file, or paste rows with their headings"
             )
-        self._page.open(pasted.encode() if pasted.strip() else path, str(message["folder"]).strip())
+        self._page.open(pasted.encode() if pasted.strip() else path, folder.strip())
         remarks = self._page.editor.topology.remarks if self._page.editor else ()
         words = [f"Opened: {path or 'the pasted table'}.", *(f"Note: {one}." for one in remarks)]
         self.send({"type": "opened", "words": " ".join(words)})
 
-    def _ask(self, message: Message) -> None:
-        self._page.ask(str(message["folder"]).strip())
+    def _ask(self, *, folder: Text) -> None:
+        self._page.ask(folder.strip())
         self.send({"type": "opened", "words": "The questions are below."})
 
 
@@ -76,6 +76,12 @@ def _is_of_a_folder(path: Path) -> bool:
     return any((folder / "manifest.json").exists() for folder in path.parents)
 
 
+class TablePanel(Panel):
+    """The widget that asks for a table."""
+
+    _esm = read_scripts(*SHARED_SCRIPTS, "table_source.js")
+
+
 class PlanningPage:
     """A page that takes a table and shows everything of its plan.
 
@@ -86,7 +92,7 @@ class PlanningPage:
     """
 
     def __init__(self) -> None:
-        self._table = TablePanel(self)
+        self._table = TablePanel(TableChannel(self))
         self.box = ipywidgets.VBox([self._table])
         self.editor: PlanEditor | None = None
         self.request: RequestPanel | None = None

@@ -8,8 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from ..base import tables
+from ..base.records import Text
 from ..base.tables import count_of
 from ..checks.check_plan import judging_day
+from ..editing.channel import Answers, Channel
+from ..editing.explanations import finding_groups
+from ..editing.name_reasons import of_name, of_request
+from ..editing.plan_editing import PlanEditing
 from ..errors import LyncnbError, PassphraseError
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret
@@ -18,33 +23,26 @@ from ..plan.model import CertificatePlan
 from ..plan.summary_from_plan import totals
 from ..request_folder.bundle import RequestBundle
 from .background_job import CANCELLED, FAILED, FINISHED, JobState, progress_words
-from .editing import PlanEditing
-from .explanations import finding_groups
-from .name_reasons import of_name, of_request
 from .panel import SHARED_SCRIPTS, Panel, read_scripts
 from .request_run import RequestRun
 
 _ROWS_LISTED = 200
 
 
-class RequestView(Panel):
-    """The widget; the passphrase comes as a message, is handed on, and is gone."""
-
-    _esm = read_scripts(
-        *SHARED_SCRIPTS, "findings_list.js", "passphrase_field.js", "request_panel.js"
-    )
+class RequestChannel(Channel):
+    """Answers the page of a request panel; a passphrase is handed on and not kept."""
 
     def __init__(self, panel: RequestRun):
         self.panel = panel
-        answers = {
+        answers: Answers = {
             "ready": self._start,
-            "look": lambda _: self._look(),
+            "look": self._look,
             "option": self._accept,
             "write": self._write,
             "scripts": self._write_scripts,
             "recovery": self._name_recovery_key,
-            "why": lambda asked: self._tell_why(str(asked["name"])),
-            "cancel": lambda _: panel.cancel(),
+            "why": self._tell_why,
+            "cancel": panel.cancel,
         }
         self._looked_at: CertificatePlan | None = None
         self._seen_new = False  # as the page was told, which asks for the passphrase accordingly
@@ -59,7 +57,7 @@ class RequestView(Panel):
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
     # -- telling
-    def _start(self, _: dict[str, Any]) -> None:
+    def _start(self) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder)})
         self._look()
         self._send_recovery()
@@ -134,33 +132,29 @@ class RequestView(Panel):
     def _send_recovery(self) -> None:
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
 
-    # -- wishes
-    def _tell_why(self, name: str) -> None:
+    # -- answering
+    def _tell_why(self, *, name: str) -> None:
         """Tell of a name that a finding speaks of, or of all names of a request, by its id."""
         of_it = of_name if "." in name else of_request
         self.send(of_it(self.panel.plan, name))
 
-    def _name_recovery_key(self, message: dict[str, Any]) -> None:
-        file = str(message["file"]).strip()
-        if not file:
+    def _name_recovery_key(self, *, file: Text) -> None:
+        if not file.strip():
             raise LyncnbError(
                 "no file was named", hint="write the name of the .pub file that you were given"
             )
-        self.panel.name_recovery_key(file)
+        self.panel.name_recovery_key(file.strip())
         self.send({"type": "done"})
         self._send_recovery()
 
-    def _accept(self, message: dict[str, Any]) -> None:
-        self.panel.accept(str(message["key"]), str(message["value"]))
+    def _accept(self, *, name: str, key: str, value: Text) -> None:
+        self.panel.accept(key, value)
         self.send({"type": "done"})
         self._look()
 
-    def _write(self, message: dict[str, Any]) -> None:
-        # Nothing but these two objects holds the text, and they end with the run.
-        first = Secret(str(message.pop("passphrase", "")))
-        again = Secret(str(message.pop("again", "")))
+    def _write(self, *, passphrase: Secret, again: Secret) -> None:
         is_new = self.panel.is_new
-        if not first.reveal():
+        if not passphrase.reveal():
             raise PassphraseError("no passphrase was typed", hint="type it into the field")
         if self._looked_at is not self.panel.plan:
             self._look()
@@ -174,15 +168,13 @@ class RequestView(Panel):
                 "the folder has changed since you looked, so nothing was written",
                 hint="see above what a run would do now, then type the passphrase and write",
             )
-        self.panel.start(first, again if is_new else None)
+        self.panel.start(passphrase, again if is_new else None)
 
-    def _write_scripts(self, message: dict[str, Any]) -> None:
+    def _write_scripts(self, *, computer: Text, template: Text) -> None:
         panel = self.panel
         if panel.job.state.is_busy:
             raise LyncnbError("a run is going on", hint="wait for its end, or cancel it")
-        steps = panel.write_scripts(
-            computer=str(message["computer"]).strip(), template=str(message["template"]).strip()
-        )
+        steps = panel.write_scripts(computer=computer.strip(), template=template.strip())
         self.send({"type": "done"})
         self.send(
             {
@@ -227,6 +219,14 @@ def _left_out(total: int) -> list[str]:
     return [tables.left_out(_ROWS_LISTED, total)] if total > _ROWS_LISTED else []
 
 
+class RequestView(Panel):
+    """The widget of a request panel."""
+
+    _esm = read_scripts(
+        *SHARED_SCRIPTS, "findings_list.js", "passphrase_field.js", "request_panel.js"
+    )
+
+
 class RequestPanel(RequestRun):
     """Write the requests of a plan, with a look before and a Cancel meanwhile.
 
@@ -266,7 +266,7 @@ class RequestPanel(RequestRun):
     @cached_property
     def view(self) -> RequestView:
         """The widget; there is one, however often it is shown."""
-        return RequestView(self)
+        return RequestView(RequestChannel(self))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.view.whole_bundle()

@@ -18,6 +18,7 @@ from ..base.tables import count_of
 from ..checks.check_plan import check_plan, judging_day
 from ..deploy.request_scripts import request_scripts, write_request_scripts
 from ..deploy.server_steps import DeploymentSteps
+from ..editing.plan_editing import PlanEditing
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from ..export.executors import Progress
 from ..export.requests_elsewhere import request_elsewhere
@@ -31,7 +32,6 @@ from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..request_folder.recovery_key import read_recovery_key
 from ..rules.findings import Findings
 from .background_job import Job, JobState
-from .editing import PlanEditing
 from .summary_table import SummaryTable
 
 

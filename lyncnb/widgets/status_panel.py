@@ -17,12 +17,17 @@ from ..authorities.issued import IssuedCertificates
 from ..authorities.receiving import receive
 from ..authorities.status import FolderStatus, folder_status
 from ..base import tables
+from ..base.records import Text
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
 from ..deploy.server_steps import DeploymentSteps
 from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
 from ..deploy.write_pfx import write_pfx
+from ..editing.channel import Answers, Channel
+from ..editing.name_reasons import of_record
+from ..editing.plan_editing import PlanEditing
+from ..editing.sheet import encode_rows
 from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Progress
 from ..pki.passphrase import Secret, as_passphrase
@@ -33,9 +38,6 @@ from ..rules.findings import grouped
 from ..rules.rule_files import rules_on_record
 from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
-from .editing import PlanEditing
-from .editor_table import encode_rows
-from .name_reasons import of_record
 from .panel import GRID_SCRIPTS, SHARED_SCRIPTS, Panel, read_scripts
 from .request_run import RequestRun, folder_path
 
@@ -208,16 +210,14 @@ _COLUMNS = {
 }
 
 
-class StatusView(Panel):
-    """The widget; every step is begun by a message and told by messages."""
-
-    _esm = read_scripts(*SHARED_SCRIPTS, *GRID_SCRIPTS, "passphrase_field.js", "status_panel.js")
+class StatusChannel(Channel):
+    """Answers the page of a status panel: a message begins each step, and messages tell of it."""
 
     def __init__(self, work: FolderWork):
         self.work = work
-        answers = {
+        answers: Answers = {
             "ready": self._start,
-            "look": lambda _: self._send_status(),
+            "look": self._send_status,
             "handover": self._hand_over,
             "receive": self._receive_files,
             "package": self._package,
@@ -235,7 +235,7 @@ class StatusView(Panel):
         return self.work._repr_html_(), repr(self.work), False
 
     # -- telling
-    def _start(self, _: dict[str, Any]) -> None:
+    def _start(self) -> None:
         folder = self.work.folder
         self.send(
             {
@@ -290,49 +290,46 @@ class StatusView(Panel):
             self._send_status()
             self.update_static()
 
-    # -- wishes
-    def _tell_names(self, message: dict[str, Any]) -> None:
+    # -- answering
+    def _tell_names(self, *, name: str) -> None:
         manifest = read_manifest(self.work.folder)
-        request_id = str(message["name"]).partition(" ")[0]  # a generation stands behind it
+        request_id = name.partition(" ")[0]  # a generation stands behind it
         record = manifest.by_id.get(request_id)
         others = record.plan.san if record and record.plan else ()
         summary = from_text(manifest.summary.get("kept", ""))
         names = rules_on_record(manifest.product).names if summary else {}
         self.send(of_record(summary, names, request_id, others))
 
-    def _hand_over(self, message: dict[str, Any]) -> None:
-        out = message["out"].strip()
+    def _hand_over(self, *, out: Text, issuer: Text, requests: tuple[str, ...]) -> None:
+        out = out.strip()
         if not out:
             raise LyncnbError("the package has no name", hint="write one that ends in .zip")
-        wave = [str(request) for request in message["requests"]] or None
-        self.work.hand_over(out, issuer=message["issuer"].strip(), requests=wave)
+        self.work.hand_over(out, issuer=issuer.strip(), requests=requests or None)
 
-    def _receive_files(self, message: dict[str, Any]) -> None:
-        paths = [line.strip() for line in message["paths"].splitlines() if line.strip()]
+    def _receive_files(self, *, paths: Text) -> None:
+        lines = [line.strip() for line in paths.splitlines() if line.strip()]
         own = [str(self.work.folder / "returned")]
         # The folder's own place is the default of receive, which need not exist yet.
-        self.work.receive(*map(Path, [] if paths == own else paths))
+        self.work.receive(*map(Path, [] if lines == own else lines))
 
-    def _package(self, message: dict[str, Any]) -> None:
-        secret = Secret(str(message.pop("passphrase", "")))
-        self.work.package(secret, target_os=str(message["target_os"]))
+    def _package(self, *, passphrase: Secret, target_os: Text) -> None:
+        self.work.package(passphrase, target_os=target_os)
 
-    def _password(self, message: dict[str, Any]) -> None:
-        secret = Secret(str(message.pop("passphrase", "")))
+    def _password(self, *, id: Text, passphrase: Secret) -> None:
         shown: list[str] = []
-        file = self.work.password(str(message["id"]), secret, show=shown.append)
+        file = self.work.password(id, passphrase, show=shown.append)
         # A server that logs its messages writes their content and never their buffers.
         self.send({"type": "password", "file": file}, [shown.pop().encode()])
 
-    def _steps(self, message: dict[str, Any]) -> None:
-        text = str(message["effective"]).strip()
+    def _steps(self, *, effective: Text) -> None:
+        text = effective.strip()
         try:
-            effective = datetime.fromisoformat(text) if text else None
+            moment = datetime.fromisoformat(text) if text else None
         except ValueError:
             raise LyncnbError(
                 f'"{text}" is no date and time', hint="write it as 2026-12-01T08:00"
             ) from None
-        self.work.write_steps(effective=effective)
+        self.work.write_steps(effective=moment)
 
 
 def _texts(status: FolderStatus) -> dict[str, list[str]]:
@@ -392,6 +389,12 @@ def _told(result: Any) -> dict[str, Any]:
     return {"words": words, "headings": list(headings), "rows": shown}
 
 
+class StatusView(Panel):
+    """The widget of a status panel."""
+
+    _esm = read_scripts(*SHARED_SCRIPTS, *GRID_SCRIPTS, "passphrase_field.js", "status_panel.js")
+
+
 class StatusPanel(FolderWork):
     """Show the requests of a folder by state; hand over, receive, package, write the steps.
 
@@ -418,7 +421,7 @@ class StatusPanel(FolderWork):
     @cached_property
     def view(self) -> StatusView:
         """The widget; there is one, however often it is shown."""
-        return StatusView(self)
+        return StatusView(StatusChannel(self))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.view.whole_bundle()

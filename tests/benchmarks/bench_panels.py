@@ -46,7 +46,7 @@ def show(name: str, seconds: list[float]) -> None:
 
 def show_overview(editor, change, rounds: int) -> None:
     """Print what `overview` costs after a change, as a share of the change in the same round."""
-    from lyncnb.widgets import plan_views
+    from lyncnb.editing import plan_views
 
     shares = []
     for n in range(4 * rounds):
@@ -70,7 +70,7 @@ def kernel(rows: int, rounds: int) -> None:
     editor = ln.PlanEditor(topology, rules)
     view = editor.view
     show("kernel editor made", [time.perf_counter() - begin])
-    view.send = lambda *_: None
+    view.channel.send = lambda *_: None
 
     def say(kind: str, **more: object) -> float:
         begin = time.perf_counter()
@@ -97,7 +97,10 @@ def kernel(rows: int, rounds: int) -> None:
             say("edit", ids=everything, column=column, value=values[n % 2]) for n in range(rounds)
         ]
         show(f"kernel bulk {column}", times)
-    show("kernel option", [say("option", name="wildcard", value=n % 2 == 0) for n in range(rounds)])
+    show(
+        "kernel option",
+        [say("option", name="wildcard", value=str(n % 2 == 0).lower()) for n in range(rounds)],
+    )
 
 
 EDITOR = """import time

@@ -17,6 +17,7 @@ from topologies import edge, front_end, plan, row
 import lyncnb as ln
 from lyncnb.base.languages import LANGUAGES, translated
 from lyncnb.checks.check_plan import check_plan
+from lyncnb.editing.forms import column_facts
 from lyncnb.errors import OptionsError
 from lyncnb.plan import spellings, summary, summary_workbook
 from lyncnb.plan.options import PlanOptions
@@ -25,7 +26,6 @@ from lyncnb.plan.saved_plan_json import saved_document
 from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.columns import topology_columns, topology_roles
 from lyncnb.widgets.editor import PlanEditor
-from lyncnb.widgets.forms import column_facts
 
 SERVERS = (front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
 

@@ -453,8 +453,8 @@ def test_add_and_remove_a_server(lab, folder):
 
 def test_an_error_in_a_callback_is_told_in_the_panel(lab, folder):
     """A fault of lyncnb itself is shown in plain lines, without a stack and without a value."""
-    broken = "def broken(_): raise ZeroDivisionError('a secret value')\n"
-    broken += "editor.view._answers['explain'] = broken"
+    broken = "def broken(**_): raise ZeroDivisionError('a secret value')\n"
+    broken += "editor.view.channel.answers['explain'] = broken"
     open_editor(lab, folder, broken)
     lab.page.get_by_label("Select fe02.contoso.com").check()
     alert = lab.page.get_by_role("alert")

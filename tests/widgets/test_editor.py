@@ -15,6 +15,7 @@ from panel_kit import INHERITED, Talk
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.editing.edits import set_cells
 from lyncnb.errors import (
     FileOccupied,
     LyncnbError,
@@ -144,7 +145,7 @@ def test_options_refuse_what_cannot_be(editor, values, words):
 def test_undo_and_redo_walk_the_same_states(editor):
     """Back and forth gives the very values of before; a new change ends what could be redone."""
     states = [(editor.topology, editor.options)]
-    editor.set_cells([2], "site", "A")
+    editor.apply(set_cells, ids=[2], column="site", value="A")
     states.append((editor.topology, editor.options))
     editor.change_options(layout="separate")
     states.append((editor.topology, editor.options))
@@ -156,13 +157,13 @@ def test_undo_and_redo_walk_the_same_states(editor):
     assert editor.undo() == ""
     assert editor.redo() == "Site of dir01.contoso.com: A"
     assert editor.topology is states[1][0]
-    editor.set_cells([2], "site", "B")
+    editor.apply(set_cells, ids=[2], column="site", value="B")
     assert editor.redo() == ""
 
 
 def test_reset_goes_to_the_file_and_can_be_undone(editor):
     """The loaded table comes back as one more step."""
-    editor.set_cells([2], "site", "A")
+    editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.reset()
     assert len(editor.changes()) == 0
     editor.undo()
@@ -202,7 +203,7 @@ def test_code_of_ten_thousand_changes_is_one_call(rules):
     rows = "".join(f"s{n}.contoso.com,Mediation,contoso.com\n" for n in range(10_000))
     topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
     editor = PlanEditor(topology, rules)
-    editor.set_cells(range(10_000), "target_os", "2016")
+    editor.apply(set_cells, ids=range(10000), column="target_os", value="2016")
     assert editor.code().count("target_os") == 1
 
 
@@ -227,7 +228,7 @@ def test_changes_tell_cells_rows_and_options(editor):
 
 def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
     """Both files read back give the same plan; a column of the planner's own is still there."""
-    editor.set_cells([2], "site", "Kaohsiung")
+    editor.apply(set_cells, ids=[2], column="site", value="Kaohsiung")
     editor.change_options(layout="separate", country="TW")
     assert not editor.is_saved
     table, choices = editor.save(tmp_path / "new" / "plan")
@@ -242,7 +243,7 @@ def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
 def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
     """What neither was loaded nor saved here is refused, until it is asked for."""
     editor.save(tmp_path)
-    editor.set_cells([2], "site", "A")
+    editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.save(tmp_path)  # its own
     other = PlanEditor(topology, rules)
     with pytest.raises(LyncnbError, match=r"topology.csv is already there and was left alone"):
@@ -377,7 +378,7 @@ def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
     answers = talk.say(
         "add", values={"server_fqdn": "med03.contoso.com", "role": "Mediation", "site": ""}
     )
-    assert answers["added"]["ids"] == [5]
+    assert answers["done"]["added"] == [5]
     assert talk.rows()[5]["server_fqdn"] == "med03.contoso.com"
     talk.say("remove", ids=[0, 3])
     assert sorted(talk.rows()) == [1, 2, 4, 5]
@@ -399,7 +400,7 @@ def test_a_list_stands_one_a_line_however_the_file_parts_it(rules):
     assert editor.topology.sip_domains == ("contoso.com", "litwareinc.com")
     undo = talk.say("option", name="layout", value="separate")["state"]["undo"]
     assert undo == "Default and web certificates: separate"
-    undo = talk.say("option", name="wildcard", value=True)["state"]["undo"]
+    undo = talk.say("option", name="wildcard", value="true")["state"]["undo"]
     assert undo == "Wildcards for simple URLs: on"
 
 
@@ -523,7 +524,8 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
     """
     editor = PlanEditor(ln.read_topology(CSV.encode()), ln.load_rules("lync2013"))
     view = editor.view
-    view.at_once, view.first, view.until_sent = at_once, 2, 0
+    channel = view.channel
+    channel.at_once, channel.first, channel.until_sent = at_once, 2, 0
     shown, state = asyncio.run(_edited(Talk(view), edits))
     again = PlanEditor(editor.topology, editor.rules, options=editor.options)
     fresh = Talk(again.view)
@@ -658,7 +660,12 @@ def test_what_has_one_safe_answer_is_mended(talk, editor):
     """A code is mended alone, in one step that is undone like any other; options count as well."""
     before = editor.draft.state
     server = next(p for p in editor.topology.pools if p.role == "Mediation").computers[0].row
-    editor.set_cells([editor.draft.state.ids[server]], "web_external_fqdn", "w.contoso.com")
+    editor.apply(
+        set_cells,
+        ids=[editor.draft.state.ids[server]],
+        column="web_external_fqdn",
+        value="w.contoso.com",
+    )
     editor.change_options(xmpp_host_names=True)
     groups = {g["code"]: g["mendable"] for g in talk.say("findings")["findings"]["groups"]}
     assert (groups["value-not-heeded"], groups["option-changes-nothing"]) == (1, 1)
@@ -727,7 +734,7 @@ def test_messages_of_other_kinds_are_ignored(talk):
 
 def test_the_static_form_is_the_table_as_it_stands(editor):
     """Without a kernel a reader sees servers and changes, every text escaped."""
-    editor.set_cells([2], "site", "<b>x</b>")
+    editor.apply(set_cells, ids=[2], column="site", value="<b>x</b>")
     data, _ = editor._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert data["text/plain"].startswith("PlanEditor(")
@@ -741,11 +748,11 @@ def test_a_check_box_leaves_a_request_to_the_set_up(talk, editor):
     """One box for certificates that are alike; the option holds their ids, and undo takes it back."""
     groups = talk.say("certificates")["certificates"]["groups"]
     group = next(one for one in groups if one["count"] > 1)
-    talk.say("set_up", id=group["id"], value=True)
+    talk.say("set_up", id=group["id"], is_chosen=True)
     assert len(editor.options.at_set_up) == group["count"]
     assert {c.id for c in editor.plan.certificates if c.at_set_up} == set(editor.options.at_set_up)
     again = talk.say("certificates")["certificates"]["groups"]
     assert [one["at_set_up"] for one in again if one["id"] == group["id"]] == [True]
     assert "at_set_up" in editor.code()
-    talk.say("set_up", id=group["id"], value=False)
+    talk.say("set_up", id=group["id"], is_chosen=False)
     assert editor.options.at_set_up == ()

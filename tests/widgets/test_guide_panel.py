@@ -29,7 +29,7 @@ def test_it_begins_with_what_must_be_answered(talk):
     assert (told["asked"]["python"], told["asked"]["problems"]) == ("", [])
     assert not [one for one in told["asked"]["fields"] if one["problem"]]
     with pytest.raises(AnswersError, match="sip_domains: there is no answer"):
-        _ = talk.panel.guide.topology
+        _ = talk.panel.channel.guide.topology
 
 
 def test_answers_lay_out_a_plan(talk):
@@ -46,7 +46,7 @@ def test_answers_lay_out_a_plan(talk):
     assert again["asked"] == first["asked"]
     made = {}
     exec(again["asked"]["python"], made)
-    assert made["topology"] == talk.panel.guide.topology
+    assert made["topology"] == talk.panel.channel.guide.topology
 
 
 def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
@@ -86,7 +86,7 @@ def test_it_writes_when_asked(talk, tmp_path):
     assert told["words"] == "Written: mine/topology.csv, mine/plan.toml, mine/guide.toml."
     made = {"ln": ln}
     exec(told["python"].rpartition("\n")[0], made)
-    assert made["topology"] == talk.panel.guide.topology
+    assert made["topology"] == talk.panel.channel.guide.topology
     quoted = talk.say("write", folder='a "new" one', force=False)["written"]["python"]
     exec(quoted.rpartition("\n")[0], made)
     (tmp_path / "mine" / "plan.toml").write_text("mine")

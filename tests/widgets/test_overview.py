@@ -10,6 +10,7 @@ import traitlets
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
+from lyncnb.editing.edits import remove_servers, set_cells
 
 GLOBAL = Path(__file__).parents[2] / "data" / "litwareinc-global.csv"
 
@@ -48,8 +49,8 @@ def test_the_digest_follows_every_kind_of_change():
     editor.view.observe(lambda change: seen.append(change.new["digest"]), "overview")
     ids = editor.draft.state.ids
     for change in (
-        lambda: editor.set_cells(ids[:1], "issuer", "public"),
-        lambda: editor.remove_rows(ids[1:2]),
+        lambda: editor.apply(set_cells, ids=ids[:1], column="issuer", value="public"),
+        lambda: editor.apply(remove_servers, ids=ids[1:2]),
         lambda: editor.change_options(separate_av_certificate=True),
         editor.undo,
         editor.undo,
@@ -67,7 +68,7 @@ def test_a_link_begins_with_the_plan_as_it_is(editor):
     ipywidgets.dlink((editor.view, "overview"), (label, "value"), words)
     count = len(editor.plan.certificates)
     assert label.value.startswith(f"{count} certificates, ")
-    editor.remove_rows(editor.draft.state.ids[-1:])
+    editor.apply(remove_servers, ids=editor.draft.state.ids[-1:])
     assert label.value.startswith(f"{len(editor.plan.certificates)} certificates, ")
     assert len(editor.plan.certificates) < count
 

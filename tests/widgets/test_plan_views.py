@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from topologies import FIVE_SERVERS
 
+from lyncnb.editing.plan_views import by_name, certificates, folded_names
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
-from lyncnb.widgets.plan_views import by_name, certificates, folded_names
 
 
 @pytest.fixture
@@ -19,17 +19,17 @@ def editor() -> PlanEditor:
 def test_every_name_has_its_certificates(editor):
     """All names of the plan are counted, found by a part, each use with owner, reason and row."""
     names = {str(name) for c in editor.plan.certificates for name in c.names}
-    answer = by_name(editor, "")
+    answer = by_name(editor, search="")
     assert answer["total"] >= len(names)
     assert answer["found"] == answer["total"]
-    found = by_name(editor, "FE01")["names"]
+    found = by_name(editor, search="FE01")["names"]
     assert [entry["name"] for entry in found] == ["fe01.contoso.com"]
     (use,) = found[0]["uses"]
     assert use["owner"] == "fe01.contoso.com"
     assert use["why"]
     assert use["source"]
     assert use["rows"] == [0]
-    assert by_name(editor, "nowhere")["names"] == []
+    assert by_name(editor, search="nowhere")["names"] == []
 
 
 def test_a_name_of_many_certificates_lists_the_first(editor):
@@ -40,7 +40,7 @@ def test_a_name_of_many_certificates_lists_the_first(editor):
             for n in range(2, 20)
         ]
     )
-    (entry,) = by_name(editor, "meet.contoso.com")["names"]
+    (entry,) = by_name(editor, search="meet.contoso.com")["names"]
     assert len(entry["uses"]) == 12
     # The Front End Servers of a pool are one of the twelve.
     assert "fe01–fe02.contoso.com" in [use["owner"] for use in entry["uses"]]

@@ -136,7 +136,7 @@ def test_without_a_table_questions_lead_to_the_same_panels(folder):
     page = PlanningPage()
     told = Talk(page._table).say("ask", folder="requests")
     assert told["opened"]["words"] == "The questions are below."
-    guide = page.box.children[1].guide
+    guide = page.box.children[1].channel.guide
     guide.answer("product", "sfbse")
     guide.answer("sip_domains", "contoso.com")
     assert page.editor is None

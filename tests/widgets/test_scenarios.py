@@ -9,8 +9,9 @@ from panel_kit import Talk
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
+from lyncnb.editing.draft import State
+from lyncnb.editing.edits import add_server, remove_servers, set_cells
 from lyncnb.errors import ScenarioError
-from lyncnb.widgets.undo_history import State
 
 
 def contents(state: State) -> tuple[object, ...]:
@@ -51,7 +52,7 @@ def test_nothing_is_lost_by_a_switch(editor):
     kept.keep("first")
     editor.change_options(wildcard=True)
     kept.keep("second")
-    editor.set_cells([2], "site", "Kaohsiung")
+    editor.apply(set_cells, ids=[2], column="site", value="Kaohsiung")
     unsaved = contents(editor.draft.state)
     kept.open("first")
     assert kept.current == "first"
@@ -68,8 +69,11 @@ def test_nothing_is_lost_by_a_switch(editor):
 def test_rows_of_a_server_stay_its_rows(editor):
     """Changes are told by server, whatever the order of rows or who came and went."""
     kept = editor.scenarios
-    editor.remove_rows([2])
-    editor.add_server({"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Hsinchu"})
+    editor.apply(remove_servers, ids=[2])
+    editor.apply(
+        add_server,
+        values={"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Hsinchu"},
+    )
     kept.keep("other")
     path = kept.folder / "other" / "topology.csv"
     head, *rows = path.read_text("utf-8-sig").splitlines()
@@ -80,7 +84,7 @@ def test_rows_of_a_server_stay_its_rows(editor):
     assert len(set(ids)) == len(ids) == 5
     told = editor.changes()
     assert sorted(told.Server) == ["dir01.contoso.com", "med09.contoso.com"]
-    editor.set_cells([ids[0]], "site", "Tainan")
+    editor.apply(set_cells, ids=[ids[0]], column="site", value="Tainan")
     assert editor.topology.cells[0][3] == "Tainan"
 
 
@@ -185,7 +189,7 @@ def test_by_messages(editor):
     assert answer["scenario_done"]["said"].startswith("Kept as “As planned”")
     assert answer["state"]["saved_words"] == "scenario As planned, as it is kept; as loaded"
     assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
-    answer = talk.say("option", name="wildcard", value=True)
+    answer = talk.say("option", name="wildcard", value="true")
     words = "scenario As planned, changed since it was kept; 1 change, not saved"
     assert answer["state"]["saved_words"] == words
     answer = talk.say("keep_scenario", name="Wildcards?", note="")["refused"]

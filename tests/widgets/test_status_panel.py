@@ -80,7 +80,7 @@ def test_packages_passwords_and_steps(talk, folder):
     assert len(password) >= 22
     assert password.isalnum()
     state = json.dumps(talk.panel.get_state(), default=str)
-    assert password not in state + talk.panel.work._repr_html_() + json.dumps(answer)
+    assert password not in state + talk.panel.channel.work._repr_html_() + json.dumps(answer)
 
     refused = talk.say("password", **ask | {"passphrase": "another horse battery"})["refused"]
     assert "passphrase" in " ".join(refused["lines"])

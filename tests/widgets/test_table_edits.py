@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from topologies import FIVE_SERVERS
 
+from lyncnb.editing.cell_blocks import CellText, copied_rows, next_name, pool_moves, take_block
+from lyncnb.editing.edits import duplicate, leave_pool, new_pool, set_cells
 from lyncnb.errors import LyncnbError, TopologyError
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import Topology, read_topology
 from lyncnb.widgets.editor import PlanEditor
-from lyncnb.widgets.table_edits import CellText, copied_rows, next_name, pool_moves, take_block
 
 
 @pytest.fixture
@@ -116,8 +117,8 @@ def test_a_server_joins_another_pool_without_contradiction(topology):
 def test_out_of_the_pool_and_changed_is_one_step(editor):
     """Role and pool change together, and one undo takes both back."""
     with pytest.raises(TopologyError):
-        editor.set_cells([1], "role", "Mediation")
-    editor.leave_pool([1], "role", "Mediation")
+        editor.apply(set_cells, ids=[1], column="role", value="Mediation")
+    editor.apply(leave_pool, ids=[1], column="role", value="Mediation")
     assert editor.topology.cells[1][1:3] == ("Mediation", "")
     editor.undo()
     assert not editor.has_changes
@@ -131,9 +132,9 @@ def test_a_new_pool_wants_a_free_name(editor):
         ("bad name", "bad name"),
     ]:
         with pytest.raises(LyncnbError, match=words):
-            editor.new_pool([0], name)
+            editor.apply(new_pool, ids=[0], pool=name)
         assert not editor.has_changes
-    editor.new_pool([1], "Pool02.contoso.com")
+    editor.apply(new_pool, ids=[1], pool="Pool02.contoso.com")
     assert column(editor.topology, "pool_fqdn")[1] == "pool02.contoso.com"
 
 
@@ -143,7 +144,7 @@ def test_copies_take_the_next_free_number(topology, editor):
     assert [row["server_fqdn"] for row in rows] == ["fe03.contoso.com", "fe04.contoso.com"]
     assert rows[0]["pool_fqdn"] == "pool.contoso.com"
     assert "web_external_fqdn" not in rows[0]
-    ids = editor.duplicate([0, 3])
+    ids = editor.apply(duplicate, ids=[0, 3])
     assert ids == (5, 6)
     assert column(editor.topology, "server_fqdn")[5:] == ["fe03.contoso.com", "med03.contoso.com"]
     editor.undo()

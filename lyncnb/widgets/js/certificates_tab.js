@@ -15,7 +15,7 @@ function makeCertificatesTab({ send, goTo, reasons }) {
   /** @param {PlannedGroup} group */
   function setUp(group) {
     const box = h("input", { type: "checkbox", checked: group.at_set_up });
-    box.onchange = () => send({ type: "set_up", id: group.id, value: box.checked });
+    box.onchange = () => send({ type: "set_up", id: group.id, is_chosen: box.checked });
     return h("label", { class: "lc-facts" }, box, " Request at set-up, not in advance");
   }
 

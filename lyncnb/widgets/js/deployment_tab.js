@@ -11,11 +11,11 @@ function makeForm(send) {
 
   /** @param {FieldFacts} facts */
   function field(facts) {
-    /** @param {string | boolean} value */
+    /** @param {string} value */
     const change = (value) => send({ type: "option", name: facts.name, value });
     if (facts.kind === "flag") {
       const control = h("input", { type: "checkbox", id: unique("field") });
-      control.onchange = () => change(control.checked);
+      control.onchange = () => change(String(control.checked));
       controls.set(facts.name, (value) => { control.checked = Boolean(value); });
       const help = facts.help && h("div", { class: "lc-help", id: unique("help") }, facts.help);
       if (help) control.setAttribute("aria-describedby", help.id);

@@ -507,7 +507,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     }
     stop(false);
     grid.focus({ preventScroll: true });
-    give({ cells: chosenCells().map(({ id, column }) => [id, column.name, text]), add: [],
+    give({ cells: chosenCells().map(({ id, column }) => ({ row: id, column: column.name, text })), add: [],
       said: `${text || "blank"} in ${plural((bottom - top + 1) * (right - first + 1), "cell")}` });
   }
 
@@ -545,7 +545,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
 
   /** @param {Block} block */
   function give(block) {
-    const cells = block.cells.filter(([id, name, text]) => {
+    const cells = block.cells.filter(({ row: id, column: name, text }) => {
       refused.forgive(id, name);
       const at = store.at(id);
       if (at === undefined) return false;
@@ -558,7 +558,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       draw();
       return;
     }
-    for (const [id, name, text] of cells.slice(0, 2000)) pending.set(`${id} ${name}`, text);
+    for (const { row, column, text } of cells.slice(0, 2000)) pending.set(`${row} ${column}`, text);
     draw();
     wishes.block?.({ ...block, cells });
   }
@@ -568,7 +568,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       && store.text(at, column.name) !== "");
     if (!cells.length) wishes.say?.("Nothing to clear: grey italics are lent by the pool, site or deployment.");
     else {
-      give({ cells: cells.map(({ id, column }) => [id, column.name, ""]), add: [],
+      give({ cells: cells.map(({ id, column }) => ({ row: id, column: column.name, text: "" })), add: [],
         said: `cleared ${plural(cells.length, "cell")}` });
     }
   }
@@ -583,7 +583,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     for (let n = from + 1; n <= bottom; n++) {
       for (let k = first; k <= right; k++) {
         const { name, editable } = columns[k];
-        if (editable) cells.push([store.id(view[n]), name, store.text(view[from], name)]);
+        if (editable) cells.push({ row: store.id(view[n]), column: name, text: store.text(view[from], name) });
       }
     }
     give({ cells, add: [], said: `filled ${plural(cells.length, "cell")} down` });
@@ -621,9 +621,10 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
         const cell = rows[r % height][c % width];
         if (cell !== undefined && column?.editable) values[column.name] = cell;
       }
-      if (at === undefined) block.add.push(values);
+      if (at === undefined) block.add.push({ values });
       else {
-        for (const [name, cell] of Object.entries(values)) block.cells.push([store.id(at), name, cell]);
+        const id = store.id(at);
+        for (const [column, text] of Object.entries(values)) block.cells.push({ row: id, column, text });
       }
     }
     end = within(top + tall - 1, hasHeadings ? right : first + wide - 1);

@@ -219,8 +219,8 @@ interface FilterTerm {
 
 /** What is pasted, cleared or filled: texts for cells that are there, and rows to add. */
 interface Block {
-  cells: [id: number, column: string, text: string][];
-  add: Record<string, string>[];
+  cells: { row: number; column: string; text: string }[];
+  add: { values: Record<string, string> }[];
   said: string;
 }
 

@@ -193,8 +193,6 @@ export default {
       picture_of_scenario: (message) => scenarios.picture(message),
       /** @param {{code: string}} message */
       code: (message) => keep.show(message),
-      /** @param {{ids: number[]}} message */
-      added: (message) => servers.added(message.ids),
       /** @param {{text: string, again: string}} message */
       saved: (message) => keep.saved(message),
       /** @param {{lines: string[]}} message */
@@ -211,7 +209,9 @@ export default {
         if (!servers.refused(message)) speaker.refuse(message.lines, message.offer, instead);
         keep.refused(message);
       },
-      done() {
+      /** @param {{added: number[]}} message */
+      done({ added }) {
+        if (added.length) servers.added(added);
         if (isSince) speaker.clear();
         servers.done(isSince);
       },

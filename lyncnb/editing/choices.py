@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,18 +12,19 @@ from ..base.system_calls import trouble
 from ..errors import FileOccupied, LyncnbError
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..topology.topology import Topology, read_topology
+from .draft import State, title
 from .forms import LABELS
-from .undo_history import State, title
 
 TOPOLOGY_FILE = "topology.csv"
 OPTIONS_FILE = "plan.toml"
+CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
 _LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
 Server = str | tuple[str, str]  # the role as well, where a server has several rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edits:
+class ServerEdits:
     """What leads from one table to another: rows by name, so that the order of rows is free."""
 
     change: tuple[tuple[tuple[Server, ...], dict[str, str]], ...] = ()
@@ -46,7 +47,9 @@ def server_keys(topology: Topology) -> list[Server]:
     ]
 
 
-def same_rows(topology: Topology, states: Iterable[State], new: Iterable[int]) -> tuple[int, ...]:
+def same_rows(
+    topology: Topology, states: Iterable[State], new_ids: Callable[[int], Sequence[int]]
+) -> tuple[int, ...]:
     """Give each row the id that its server has in a state, the first of them before the others."""
     keys = server_keys(topology)
     ids: dict[Server, int] = {}
@@ -54,11 +57,11 @@ def same_rows(topology: Topology, states: Iterable[State], new: Iterable[int]) -
         used, wanted = {*ids.values()}, {*keys}.difference(ids)
         pairs = zip(server_keys(state.topology), state.ids)
         ids |= {key: row_id for key, row_id in pairs if key in wanted and row_id not in used}
-    fresh = iter(new)
+    fresh = iter(new_ids(sum(key not in ids for key in keys)))
     return tuple(ids[key] if key in ids else next(fresh) for key in keys)
 
 
-def edits_between(loaded: State, now: State) -> Edits:
+def edits_between(loaded: State, now: State) -> ServerEdits:
     """Find what leads from the loaded table to the one in force."""
     columns = now.topology.columns
     at = {name: place for place, name in enumerate(loaded.topology.columns)}
@@ -77,7 +80,7 @@ def edits_between(loaded: State, now: State) -> Edits:
             values = tuple((name, str(text)) for name, text, old in pairs if text != old)
             groups.setdefault(values, []).append(keys[row_id])
     left = set(now.ids)
-    return Edits(
+    return ServerEdits(
         change=tuple((tuple(servers), dict(values)) for values, servers in groups.items()),
         add=tuple(added),
         remove=tuple(keys[row_id] for row_id in loaded.ids if row_id not in left),
@@ -170,7 +173,7 @@ def to_code(loaded: State, now: State) -> str:
     edits = edits_between(loaded, now)
     arguments = [
         f"{item.name}={_literal(value, 4)}"
-        for item in fields(Edits)
+        for item in fields(ServerEdits)
         if (value := getattr(edits, item.name))
     ]
     if arguments:

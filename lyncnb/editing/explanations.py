@@ -19,9 +19,10 @@ from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding
 from ..rules.returned_rules import every_check
 from ..topology.columns import topology_columns
-from .editing import CHANGE_COLUMNS, PlanEditing
-from .saved_choices import change_rows
-from .undo_history import title
+from .choices import CHANGE_COLUMNS, change_rows
+from .draft import title
+from .edits import RowId
+from .plan_editing import PlanEditing
 
 # Findings as the browser shows them: by code, each with what it means and its first places.
 
@@ -164,21 +165,21 @@ _ROWS_LISTED = 500
 Message = dict[str, object]
 
 
-def explain(editing: PlanEditing, ids: Iterable[int], *, total: int) -> Message:
+def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Message:
     """Tell what some rows' servers get: each certificate, each name on it and why.
 
     Parameters
     ----------
     editing : PlanEditing
         The plan.
-    ids : iterable of int
+    ids : tuple of int
         Rows to explain; those that are gone are left out.
     total : int
         How many were chosen, where `ids` are only the first of them.
     """
     draft = editing.draft
     places = draft.places(ids)
-    names = draft.server_names()
+    names = draft.texts("server_fqdn")
     servers = list(dict.fromkeys(str(names[place]) for place in places))
     found = editing.live.of_servers(servers)
     title = f"What {servers[0]} gets" if len(servers) == 1 else f"What {total:,} servers get"
@@ -261,7 +262,8 @@ def _places(editing: PlanEditing) -> dict[str, Place]:
     at = state.topology.columns.index("role")
     rows: dict[tuple[str, str], Place] = {}
     places: dict[str, Place] = {}
-    for row_id, row, name in zip(state.ids, state.topology.cells, editing.draft.server_names()):
+    names = editing.draft.texts("server_fqdn")
+    for row_id, row, name in zip(state.ids, state.topology.cells, names):
         place = Place(row_id, row[at])
         rows.setdefault((str(name), row[at]), place)
         places.setdefault(str(name), place)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 from ..base import tables
 from ..base.file_names import folder_name
+from ..base.records import Text
 from ..checks.compare_scenarios import MARK, ScenarioComparison, ScenarioFact
 from ..errors import PROBLEMS_SHOWN, LyncnbError, PlanError
 from ..plan.figures import figure
 from . import explanations
-from .panel import Message, Panel, error_lines
+from .channel import Answers, Channel, error_lines
 from .scenarios import NOW, EditorScenarios
 
 _MOST = 3  # beside each other: more do not fit on a page
@@ -22,20 +24,20 @@ class ScenariosTab:
 
     Parameters
     ----------
-    panel : Panel
+    channel : Channel
         Sends what is to be told.
     scenarios : EditorScenarios
         Of the editor.
     """
 
-    def __init__(self, panel: Panel, scenarios: EditorScenarios):
-        self._panel, self._scenarios = panel, scenarios
+    def __init__(self, channel: Channel, scenarios: EditorScenarios):
+        self._channel, self._scenarios = channel, scenarios
         self._removed: tuple[str, dict[str, bytes]] | None = None
         self._compared: ScenarioComparison | None = None
 
-    def wishes(self) -> Mapping[str, Callable[[Message], object]]:
-        """Give what answers each message of the tab."""
-        doings = {
+    def answers(self) -> Answers:
+        """Return what answers each message of the tab."""
+        doings: dict[str, Callable[..., str]] = {
             "keep_scenario": self._keep,
             "open_scenario": self._open,
             "copy_scenario": self._copy,
@@ -44,12 +46,10 @@ class ScenariosTab:
             "put_scenario_back": self._put_back,
         }
         return {
-            "scenarios": lambda _: self._list(),
-            "compare_scenarios": lambda asked: self._in_full(
-                "compare_scenarios", self._compare, asked
-            ),
+            "scenarios": self._list,
+            "compare_scenarios": self._in_full("compare_scenarios", self._compare),
             "picture_scenario": self._picture,
-            **{name: self._doing(name, work) for name, work in doings.items()},
+            **{name: self._in_full(name, self._doing(name, work)) for name, work in doings.items()},
         }
 
     @property
@@ -73,7 +73,7 @@ class ScenariosTab:
     # -- what is told
     def _list(self) -> None:
         kept = self._scenarios
-        self._panel.send(
+        self._channel.send(
             {
                 "type": "scenarios",
                 "folder": str(kept.folder),
@@ -87,57 +87,58 @@ class ScenariosTab:
             }
         )
 
-    def _doing(self, about: str, work: Callable[[Message], str]) -> Callable[[Message], None]:
-        """Do something to the scenarios, then list them anew and say what was done."""
+    def _doing(self, about: str, work: Callable[..., str]) -> Callable[..., None]:
+        """Do something to the scenarios, then list them again and say what was done."""
 
-        def do(message: Message) -> None:
-            def and_tell(asked: Message) -> None:
-                said = work(asked)
-                self._panel.send({"type": "done"})
-                self._list()
-                self._panel.send({"type": "scenario_done", "about": about, "said": said})
-
-            self._in_full(about, and_tell, message)
+        @wraps(work)
+        def do(**parts: Any) -> None:
+            said = work(**parts)
+            self._channel.send({"type": "done", "added": []})
+            self._list()
+            self._channel.send({"type": "scenario_done", "about": about, "said": said})
 
         return do
 
-    def _in_full(self, about: str, work: Callable[[Message], object], message: Message) -> None:
+    def _in_full(self, about: str, work: Callable[..., object]) -> Callable[..., None]:
         """Do something; of a scenario that is refused every problem is told."""
-        try:
-            work(message)
-        except LyncnbError as error:
-            lines = [*_every_line(error)] if len(error.problems) > 1 else error_lines(error)
-            occupied = getattr(error, "occupied", False)
-            self._panel.refuse(about, lines, occupied=occupied, **_instead(about, message))
+
+        @wraps(work)
+        def do(**parts: Any) -> None:
+            try:
+                work(**parts)
+            except LyncnbError as error:
+                lines = [*_every_line(error)] if len(error.problems) > 1 else error_lines(error)
+                offer = _instead(parts["name"].strip()) if about == "keep_scenario" else {}
+                occupied = getattr(error, "occupied", False)
+                self._channel.refuse(about, lines, occupied=occupied, **offer)
+
+        return do
 
     # -- what is done
-    def _keep(self, message: Message) -> str:
-        name = str(message["name"]).strip()
-        note = str(message["note"]).strip() if "note" in message else None
-        kept = self._scenarios.keep(name, note, replace=message.get("replace") is True)
+    def _keep(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
+        why = None if note is None else note.strip()
+        kept = self._scenarios.keep(name.strip(), why, replace=replace)
         return f"Kept as “{kept.name}” in the folder {self._scenarios.folder}."
 
-    def _open(self, message: Message) -> str:
-        opened = self._scenarios.open(str(message["name"]))
-        return f"“{opened.name}” is in the editor. Undo brings back what was there before."
+    def _open(self, *, name: str) -> str:
+        self._scenarios.open(name)
+        return f"“{name}” is in the editor. Undo brings back what was there before."
 
-    def _copy(self, message: Message) -> str:
-        new = self._scenarios.duplicate(str(message["name"]))
-        return f"Copied to “{new}”."
+    def _copy(self, *, name: str) -> str:
+        return f"Copied to “{self._scenarios.duplicate(name)}”."
 
-    def _change(self, message: Message) -> str:
-        name, new = str(message["name"]), str(message["new"]).strip()
+    def _change(self, *, name: str, new: Text, note: Text) -> str:
+        new = new.strip()
         if new != name:
             self._scenarios.rename(name, new)
-        self._scenarios.set_note(new, str(message["note"]).strip())
+        self._scenarios.set_note(new, note.strip())
         return f"“{new}” is changed." if new == name else f"“{name}” is called “{new}” now."
 
-    def _remove(self, message: Message) -> str:
-        name = str(message["name"])
+    def _remove(self, *, name: str) -> str:
         self._removed = name, self._scenarios.remove(name)
         return f"“{name}” is removed."
 
-    def _put_back(self, _: Message) -> str:
+    def _put_back(self) -> str:
         if self._removed is None:
             return ""
         name, held = self._removed
@@ -145,12 +146,12 @@ class ScenariosTab:
         self._removed = None
         return f"“{name}” is back."
 
-    def _compare(self, message: Message) -> None:
-        found = self._scenarios.compare(*map(str, message["names"]))
+    def _compare(self, *, names: tuple[str, ...]) -> None:
+        found = self._scenarios.compare(*names)
         self._compared = found
         first = found.names[0]
-        self._panel.send({"type": "done"})
-        self._panel.send(
+        self._channel.send({"type": "done", "added": []})
+        self._channel.send(
             {
                 "type": "compared",
                 "title": f"{MARK.strip()} stands before what is other than “{first}”",
@@ -167,13 +168,13 @@ class ScenariosTab:
             }
         )
 
-    def _picture(self, message: Message) -> None:
+    def _picture(self, *, place: int) -> None:
         """Draw what one of those compared last has otherwise than the first."""
-        found, place = self._compared, int(message["place"])
+        found = self._compared
         if found is None or not 0 <= place < len(found.differences):
             raise PlanError("nothing is compared", hint="compare two scenarios first")
         drawn = figure(found.differences[place])
-        self._panel.send(
+        self._channel.send(
             {
                 "type": "picture_of_scenario",
                 "place": place,
@@ -184,13 +185,10 @@ class ScenariosTab:
         )
 
 
-def _instead(about: str, message: Message) -> dict[str, str]:
+def _instead(name: str) -> dict[str, str]:
     """Offer a name that a folder can have in place of one that it cannot."""
-    name = str(message.get("name", "")).strip()
     fit = folder_name(name)
-    if about != "keep_scenario" or not fit or fit == name:
-        return {}
-    return {"instead": fit, "offer": f"Keep as “{fit}”"}
+    return {"instead": fit, "offer": f"Keep as “{fit}”"} if fit and fit != name else {}
 
 
 def _cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[Any]]:

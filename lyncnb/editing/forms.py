@@ -17,7 +17,7 @@ from ..rules.model import ISSUERS, Rules
 from ..rules.rule_files import product_titles
 from ..topology.columns import Column, topology_columns, topology_roles
 from ..topology.topology import Topology
-from .editor_table import FINDINGS, column_names
+from .sheet import FINDINGS, column_names
 
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
@@ -276,6 +276,8 @@ def option_value(name: str, value: object) -> object:
         return _number(name, value)
     if kind.startswith("tuple"):
         return _texts(value)
+    if kind == "bool" and value in ("true", "false"):
+        return value == "true"
     if isinstance(value, Mapping):
         return {key: text for key, text in value.items() if text}
     return value.strip() if isinstance(value, str) else value

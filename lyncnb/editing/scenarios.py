@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from ..checks.compare_scenarios import ScenarioComparison, compare_scenarios
 from ..errors import FileOccupied, ScenarioError
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, Scenario, Scenarios, is_scenario
 from ..rules.findings import Findings
-from .editing import PlanEditing
+from .choices import same_rows
+from .draft import State
+from .edits import take_state
+from .plan_editing import PlanEditing
 
 #: What the editor holds is called so beside scenarios that are kept.
 NOW = "in the editor now"
@@ -144,7 +148,16 @@ class EditorScenarios(Table):
             If no plan can be made of them; likewise.
         """
         scenario = self.read(name)
-        self._editing.switch(scenario.topology, scenario.options, scenario=name)
+        draft = self._editing.draft
+        topology, said = scenario.topology, f"opened scenario {name}"
+        state = State(
+            topology=dataclasses.replace(topology, source=draft.topology.source),
+            ids=same_rows(topology, (draft.state, draft.loaded), draft.new_ids),
+            options=scenario.options,
+            said=said,
+            scenario=name,
+        )
+        self._editing.apply(take_state, state=state)
         return scenario
 
     def read(self, name: str) -> Scenario:

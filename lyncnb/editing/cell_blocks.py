@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ..errors import LyncnbError, Problem, TopologyError
 from ..topology.columns import topology_columns
 from ..topology.topology import Topology
-from .editor_table import group_names, pool_names
+from .sheet import group_names, pool_names
 
 _NAMED_BY = ("server_fqdn", "role")  # without these there is no row
 _NUMBER = re.compile(r"(\d+)(\D*)$")

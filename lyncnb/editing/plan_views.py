@@ -1,14 +1,17 @@
-"""The plan beside the table: certificates with their names, names with their certificates."""
+"""The plan beside the table: certificates, names and pictures, as the page shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..base import tables
 from ..base.dns_name import DnsName
+from ..base.records import Text
 from ..base.tables import first_of
+from ..plan.figures import DEFAULT, KINDS, figure
 from ..plan.model import PlannedCertificate
 from ..rules.model import Rules
-from .editing import PlanEditing
+from .plan_editing import PlanEditing
 
 _NAMES_LISTED = 100
 _USES_LISTED = 12
@@ -40,7 +43,7 @@ def overview(editing: PlanEditing) -> dict[str, int | str]:
     }
 
 
-def by_name(editing: PlanEditing, search: str) -> Message:
+def by_name(editing: PlanEditing, *, search: Text) -> Message:
     """Turn the table round: names, the certificates they stand on, for whom, and why.
 
     Parameters
@@ -211,7 +214,7 @@ def title_of(certificate: PlannedCertificate) -> str:
 def _rows_of_servers(editing: PlanEditing) -> dict[str, int]:
     state = editing.draft.state
     found: dict[str, int] = {}
-    for row_id, name in zip(state.ids, editing.draft.server_names()):
+    for row_id, name in zip(state.ids, editing.draft.texts("server_fqdn")):
         found.setdefault(str(name), row_id)
     return found
 
@@ -240,3 +243,62 @@ def _follows(one: str, other: str) -> bool:
     if domain != next_domain or not next_label.startswith(stem) or not number.isdigit():
         return False
     return next_number.isdigit() and int(next_number) == int(number) + 1
+
+
+# The plan as a picture, drawn when somebody looks; a pool in it leads to its rows.
+
+_TITLES = {
+    "topology": "Who speaks to whom",
+    "coverage": "Which name on whose certificate",
+    "timeline": "Days that matter",
+}
+_ROWS_LISTED = 200
+
+
+def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Message:
+    """Draw the plan; who speaks to whom with marks where it differs from the loaded file's.
+
+    Parameters
+    ----------
+    editing : PlanEditing
+        The plan.
+    shows : str
+        One of ``KINDS``; any other is the first.
+    site : str
+        The site to show; one that the topology has not is none.
+
+    Returns
+    -------
+    dict
+        The picture, its words and the same data as a table of 200 rows at most.
+    """
+    kind = shows if shows in KINDS else DEFAULT
+    sites = sorted({pool.site for pool in editing.plan.topology.pools} - {""})
+    site = site if site in sites and kind != "timeline" else ""
+    is_compared = kind == DEFAULT and editing.has_changes
+    drawn = figure(editing.effects() if is_compared else editing.plan, kind, site=site)
+    frame = [list(map(tables.cell_text, row)) for row in drawn.rows[:_ROWS_LISTED]]
+    return {
+        "type": "picture",
+        "kind": kind,
+        "site": site,
+        "kinds": [[name, _TITLES[name]] for name in KINDS],
+        "sites": sites if len(sites) > 1 and kind != "timeline" else [],
+        "title": drawn.title,
+        "words": drawn.description,
+        "svg": drawn.svg,
+        "headings": list(drawn.columns),
+        "rows": frame,
+        "total": len(drawn.rows),
+    }
+
+
+def pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
+    """List the ids of the rows of some pools, named as the picture does: role and name."""
+    wanted, ids = set(pools), editing.draft.state.ids
+    return [
+        ids[computer.row]
+        for pool in editing.topology.pools
+        if f"{pool.role}/{pool.fqdn}" in wanted
+        for computer in pool.computers
+    ]
