@@ -9,22 +9,33 @@ from __future__ import annotations
 import asyncio
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields, make_dataclass
 from functools import cache
 from inspect import signature
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Generic, Protocol, TypeVar, get_type_hints
 
 from ..base import tables
 from ..base.records import RecordReader
 from ..errors import LyncnbError, Problem
+from .messages import CellName, Refused
 
+#: The messages that a panel's page is told.
+Told = TypeVar("Told")
+Told_contra = TypeVar("Told_contra", contravariant=True)
 #: By ``type`` of a message, what answers it.
 Answers = Mapping[str, Callable[..., object]]
 
 
-class Channel:
+class Send(Protocol[Told_contra]):
+    """Carries a message and its buffers to the page."""
+
+    def __call__(self, message: Told_contra, buffers: Sequence[bytes] = (), /) -> object:
+        """Send it."""
+
+
+class Channel(Generic[Told]):
     """Answers messages, and tells every error to the page that asked.
 
     Parameters
@@ -46,11 +57,11 @@ class Channel:
         self.asked = {**self.answers, **(asked or {})}
         self.text = text
         #: Called with a message and a list of its buffers.
-        self.send: Callable[..., object] = lambda message, buffers=(): None
+        self.send: Send[Told | Refused] = lambda message, buffers=(): None
         #: Called when the static form is no longer true.
         self.update_static: Callable[[], object] = lambda: None
         self._once_sent: asyncio.TimerHandle | None = None
-        self._cell: object = None
+        self._cell: CellName | None = None
         #: JupyterLab has messages answered beside the main thread, whose loop does what waited.
         self.turn = threading.RLock()
 
@@ -100,7 +111,9 @@ class Channel:
         else:
             self._once_sent = loop.call_later(self.until_sent, self.in_turn, "later", work)
 
-    def in_turn(self, about: str, work: Callable[[], object], *, cell: object = None) -> None:
+    def in_turn(
+        self, about: str, work: Callable[[], object], *, cell: CellName | None = None
+    ) -> None:
         """Do something when no other message is being answered; an error is told to the page.
 
         `cell` is the cell of a table that asked, given back so that the page finds it.
@@ -115,10 +128,27 @@ class Channel:
                 self.refuse(about, unexpected_lines(error))
             self._cell = None
 
-    def refuse(self, about: str, lines: list[str], **more: object) -> None:
-        """Tell why something was not done."""
-        told = {"type": "refused", "about": about, "lines": lines, "cell": self._cell}
-        self.send({**told, **more})
+    def refuse(
+        self,
+        about: str,
+        lines: Sequence[str],
+        *,
+        occupied: bool = False,
+        offer: str = "",
+        instead: str = "",
+    ) -> None:
+        """Tell why something was not done, and what can be done instead by one press."""
+        self.send(
+            {
+                "type": "refused",
+                "about": about,
+                "lines": lines,
+                "cell": self._cell,
+                "occupied": occupied,
+                "offer": offer,
+                "instead": instead,
+            }
+        )
 
 
 @cache

@@ -22,13 +22,14 @@ from .choices import loading_code, option_changes, plain, saved_files
 from .draft import State, title
 from .edits import EDITS, add_server, change_option, change_options, set_block, set_cells
 from .forms import LABELS, column_facts, deployment_values, option_groups, usage_issuers
+from .messages import ColumnFacts, EditorTold, RefusedCell, TableRows
 from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
 from .sheet import FINDINGS, Sheet, encode_rows, pool_names
 
 #: By ``type`` of the page's message, what it asks to see of the plan.
-VIEWS: Answers = MappingProxyType(
+VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
     {
         "explain": explanations.explain,
         "findings": explanations.findings,
@@ -42,7 +43,7 @@ _REFUSED_TOLD = 500  # cells of a block, each with its reason
 _ROWS_TOLD = 5
 
 
-class EditorChannel(Channel):
+class EditorChannel(Channel[EditorTold]):
     """Answers the page of an editor; rows, options and results travel as messages.
 
     ``at_once`` is how many rows are sent, or certificates checked (a third of those in a whole
@@ -57,7 +58,7 @@ class EditorChannel(Channel):
         self._scenarios = ScenariosTab(self, scenarios)
         self._sheet = Sheet(editor.draft.loaded.topology)
         self._is_told = False  # nobody has asked for rows yet
-        self._ahead: tuple[dict[str, object], list[bytes]] | None = None  # all rows, to be sent
+        self._ahead: tuple[TableRows, list[bytes]] | None = None  # all rows, to be sent
         self._is_all_new = False  # rows were made anew, and none says yet what was found
         self._before = editor.draft.state  # the last that was told, and what its plan counts
         is_loaded = editor.draft.state is editor.draft.loaded  # then it may wait to be planned
@@ -138,12 +139,12 @@ class EditorChannel(Channel):
         self.update_static()  # not before the rows are seen
         self.once_sent(self._send_all_in_turn)
 
-    def _column_facts(self) -> list[Mapping[str, object]]:
+    def _column_facts(self) -> list[ColumnFacts]:
         editor = self.editor
         self._lang = editor.options.lang
         return column_facts(editor.topology, editor.rules, self._lang)
 
-    def _encode_first(self) -> tuple[dict[str, object], list[bytes]]:
+    def _encode_first(self) -> tuple[TableRows, list[bytes]]:
         state = self.editor.draft.state
         columns = self._sheet.first(state.topology, state.ids, self.first)
         message, buffers = encode_rows(state.ids[: self.first], columns, whole=True)
@@ -283,7 +284,7 @@ class EditorChannel(Channel):
         return f"{said or state.said}: {effect}" if effect else said or state.said
 
     # -- answering
-    def _show(self, view: Callable[..., object], **parts: object) -> None:
+    def _show(self, view: Callable[..., EditorTold], **parts: object) -> None:
         self.send(view(self.editor, **parts))
 
     def _apply(self, edit: Callable[..., object], **parts: Any) -> None:
@@ -310,9 +311,9 @@ class EditorChannel(Channel):
         taken = self.editor.apply(set_block, **parts)
         self.send({"type": "done", "added": []})
         ids = self.editor.draft.state.ids
-        wrong = [
+        wrong: list[RefusedCell] = [
             {
-                "cell": [ids[one.place], one.column],
+                "cell": (ids[one.place], one.column),
                 "text": one.text,
                 "lines": error_lines(LyncnbError(one.problem.message, hint=one.problem.hint)),
             }

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from ..base import tables
 from ..checks.check_plan import judging_day
@@ -22,6 +21,17 @@ from ..topology.columns import topology_columns
 from .choices import CHANGE_COLUMNS, change_rows
 from .draft import title
 from .edits import RowId
+from .messages import (
+    Changes,
+    EditorFindings,
+    Effects,
+    Explanation,
+    FindingGroup,
+    FindingItem,
+    ServerCertificate,
+    ServerFinding,
+    ServerName,
+)
 from .plan_editing import PlanEditing
 
 # Findings as the browser shows them: by code, each with what it means and its first places.
@@ -47,7 +57,7 @@ def finding_groups(
     over: Container[str],
     is_open: Callable[[Finding], bool],
     places: Mapping[str, Place] | None = None,
-) -> list[dict[str, object]]:
+) -> list[FindingGroup]:
     """Put findings of one code together.
 
     Parameters
@@ -72,7 +82,7 @@ def finding_groups(
     list of dict
         One for each code, with the number of findings and the first 25 of them.
     """
-    groups: dict[str, dict[str, Any]] = {}
+    groups: dict[str, FindingGroup] = {}
     subjects = ca_rules().subjects
     for finding in findings:
         if finding.code not in groups:
@@ -104,6 +114,7 @@ def finding_groups(
                 {
                     "about": finding.about or "the deployment",
                     "message": in_headings(finding.message),
+                    "names": [],
                     "row": place.row if place else None,
                     "column": column,
                     "heading": title(column) if column else "",
@@ -113,7 +124,7 @@ def finding_groups(
     return list(groups.values())
 
 
-def _tell_names(items: Sequence[dict[str, Any]], plan: CertificatePlan) -> None:
+def _tell_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
     """Say of each message which names of certificates stand in it: they lead to their reasons."""
     spoken = [set(_NAME.findall(item["message"])) for item in items]
     asked = set().union(*spoken)
@@ -162,10 +173,9 @@ def _any_of(words: Iterable[str]) -> re.Pattern[str]:
 
 
 _ROWS_LISTED = 500
-Message = dict[str, object]
 
 
-def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Message:
+def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Explanation:
     """Tell what some rows' servers get: each certificate, each name on it and why.
 
     Parameters
@@ -198,11 +208,11 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Mess
     }
 
 
-def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[Message]]:
+def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[ServerName]]:
     """Explain the names on these servers' certificates, by certificate."""
-    reasons: dict[str, list[Message]] = {}
+    reasons: dict[str, list[ServerName]] = {}
     for server in servers:
-        explained: dict[str, list[Message]] = {}
+        explained: dict[str, list[ServerName]] = {}
         for item in editing.plan.explain(server).names:
             explained.setdefault(item.certificate, []).append(
                 {"name": item.name, "place": item.place, "why": item.why, "source": item.source}
@@ -211,7 +221,7 @@ def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[Mes
     return reasons
 
 
-def _certificate(certificate: PlannedCertificate, names: Sequence[Message]) -> Message:
+def _certificate(certificate: PlannedCertificate, names: Sequence[ServerName]) -> ServerCertificate:
     shared = {"pool": "one for the whole pool", "deployment": "one for the deployment"}
     ca = f" ({certificate.ca})" if certificate.ca else ""
     return {
@@ -228,7 +238,7 @@ def _certificate(certificate: PlannedCertificate, names: Sequence[Message]) -> M
 
 def _findings_of(
     editing: PlanEditing, servers: Iterable[str], certificates: Iterable[PlannedCertificate]
-) -> list[Message]:
+) -> list[ServerFinding]:
     about = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
     return [
         {
@@ -241,7 +251,7 @@ def _findings_of(
     ]
 
 
-def findings(editing: PlanEditing) -> Message:
+def findings(editing: PlanEditing) -> EditorFindings:
     """Tell every finding by code, each with a server to go to where it has one."""
     options, day = editing.options, judging_day(editing.plan)
     groups = finding_groups(
@@ -280,7 +290,7 @@ _MOST_WITH_CAUSES = 20_000
 _EFFECTS = ("Change", "Of", "Type", "Before", "After", "Why")
 
 
-def changes(editing: PlanEditing) -> Message:
+def changes(editing: PlanEditing) -> Changes:
     """Tell what changed against the loaded file: in certificates and names, then cell by cell.
 
     At most 200 kinds of effects and 500 cells; which cell or option an effect comes from, where
@@ -301,7 +311,7 @@ def changes(editing: PlanEditing) -> Message:
     }
 
 
-def effects(difference: PlanDifference) -> Message:
+def effects(difference: PlanDifference) -> Effects:
     """Tell certificates and names added, removed and to be requested anew, each with the reason.
 
     Where somebody looked for it, also which cell, row or option it comes from.

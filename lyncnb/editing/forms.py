@@ -17,6 +17,7 @@ from ..rules.model import ISSUERS, Rules
 from ..rules.rule_files import product_titles
 from ..topology.columns import Column, topology_columns, topology_roles
 from ..topology.topology import Topology
+from .messages import ColumnFacts, FieldFacts, FieldGroup, UsageRow
 from .sheet import FINDINGS, column_names
 
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
@@ -42,7 +43,9 @@ _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_na
           "client_authentication", "shared_certificate", "profile", "key")  # fmt: skip
 LABELS = {name: option.label for name, option in OPTIONS.items() if option.label}
 
-_OWN_COLUMN: Mapping[str, object] = {
+_OWN_COLUMN: ColumnFacts = {
+    "name": "",
+    "title": "",
     "scope": "server",
     "editable": True,
     "search": True,
@@ -50,7 +53,7 @@ _OWN_COLUMN: Mapping[str, object] = {
     "share": 1,
     "help": "a column of your own; it is kept and plans nothing",
 }
-_FINDINGS_COLUMN: Mapping[str, object] = {
+_FINDINGS_COLUMN: ColumnFacts = {
     "name": FINDINGS,
     "title": "Findings",
     "scope": "server",
@@ -61,13 +64,11 @@ _FINDINGS_COLUMN: Mapping[str, object] = {
 }
 
 
-def column_facts(
-    topology: Topology, rules: Rules, language: str = "en"
-) -> list[Mapping[str, object]]:
+def column_facts(topology: Topology, rules: Rules, language: str = "en") -> list[ColumnFacts]:
     """Describe every column of the table, the findings of a row last; titles in a language."""
     say = translator(language)
     known = {column.name: column for column in topology_columns()}
-    facts: list[Mapping[str, object]] = []
+    facts: list[ColumnFacts] = []
     for name in column_names(topology):
         if name in known:
             facts.append(_known(known[name], rules, say))
@@ -82,7 +83,7 @@ def _title_width(title: str) -> int:
     return round(_CHARACTER * sum(1 if letter.isascii() else 2 for letter in title)) + _AROUND
 
 
-def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> dict[str, object]:
+def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> ColumnFacts:
     wide = column.kind in _WIDE
     choices = [[choice, choice] for choice in column.choices]
     if column.kind == "bool":
@@ -117,10 +118,10 @@ def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> dict[str,
     }
 
 
-def option_groups(rules: Rules) -> list[dict[str, object]]:
+def option_groups(rules: Rules) -> list[FieldGroup]:
     """Describe the fields of the deployment panel, group by group."""
     known = {column.name: column for column in topology_columns()}
-    fields: list[dict[str, object]] = [
+    fields: list[FieldFacts] = [
         {
             "name": f"column:{name}",
             "label": known[name].title,
@@ -130,7 +131,7 @@ def option_groups(rules: Rules) -> list[dict[str, object]]:
         }
         for name, kind in DEPLOYMENT.items()
     ]
-    groups: list[dict[str, object]] = [{"title": "Deployment", "fields": fields}]
+    groups: list[FieldGroup] = [{"title": "Deployment", "fields": fields}]
     asked = sorted(OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
     for heading in _GROUPS:
         of_group = [_field(name, rules) for name in asked if OPTIONS[name].group == heading]
@@ -146,7 +147,7 @@ def _help(meaning: str) -> str:
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
-def _field(name: str, rules: Rules) -> dict[str, object]:
+def _field(name: str, rules: Rules) -> FieldFacts:
     """Describe the field of one option."""
     option = OPTIONS[name]
     choices = [[choice, choice or "as each row says"] for choice in option.choices]
@@ -165,8 +166,8 @@ def _field(name: str, rules: Rules) -> dict[str, object]:
     }
 
 
-def _issuers(rules: Rules) -> dict[str, object]:
-    rows: list[dict[str, object]] = [{"key": "", "label": "Every certificate"}]
+def _issuers(rules: Rules) -> FieldGroup:
+    rows: list[UsageRow] = [{"key": "", "label": "Every certificate"}]
     rows += [
         {"key": issuer, "label": f"{issuer.capitalize()} certificates", "without": ["issuer"]}
         for issuer in ISSUERS

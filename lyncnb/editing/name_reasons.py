@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from ..plan.model import EXPLANATION_COLUMNS, CertificatePlan, PlannedCertificate
 from ..plan.summary_content import Summary
 from ..rules.model import NOT_DOCUMENTED, Fact, NameRule
+from .messages import Reasons, RuleReason
 from .plan_views import few, folded_names, title_of
 
 _SERVERS_NAMED = 12
 _PLACES_LISTED = 12
-Message = dict[str, object]
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class _Found:
         self.servers.update(dict.fromkeys(map(str, certificate.servers)))
 
 
-def of_name(plan: CertificatePlan, name: str) -> Message:
+def of_name(plan: CertificatePlan, name: str) -> Reasons:
     """Tell of a name by which rules it is there, why, on whose certificates, and what for.
 
     Parameters
@@ -54,7 +54,7 @@ def of_name(plan: CertificatePlan, name: str) -> Message:
     return _message(name, note, found, plan.rules.names)
 
 
-def of_request(plan: CertificatePlan, request_id: str) -> Message:
+def of_request(plan: CertificatePlan, request_id: str) -> Reasons:
     """Tell of every name of one certificate the same, names of one rule together."""
     found: dict[str, _Found] = {}
     for certificate in plan.certificates:
@@ -69,7 +69,7 @@ def of_request(plan: CertificatePlan, request_id: str) -> Message:
 
 def of_record(
     summary: Summary | None, names: Mapping[str, NameRule], request_id: str, others: Iterable[str]
-) -> Message:
+) -> Reasons:
     """Tell of every name of one request of a folder the same, as its summary has it on record.
 
     Parameters
@@ -113,7 +113,7 @@ def _rules_of(plan: CertificatePlan, certificate: PlannedCertificate, name: str)
 
 def _message(
     title: str, note: str, found: Mapping[str, _Found], names: Mapping[str, NameRule]
-) -> Message:
+) -> Reasons:
     reasons = [_reason(names[rule], one) for rule, one in found.items() if rule in names]
     gone = [rule for rule in found if rule not in names]
     if gone:  # the folder was written by rules that are others now
@@ -121,7 +121,7 @@ def _message(
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 
 
-def _reason(rule: NameRule, found: _Found) -> Message:
+def _reason(rule: NameRule, found: _Found) -> RuleReason:
     facts = (Fact(says=rule.why, source=rule.source), rule.clients, rule.without)
     places = [
         f"{few(folded_names(dict.fromkeys(owners)))} ({use}, {issuer} CA)"

@@ -11,6 +11,7 @@ from ..base.tables import first_of
 from ..plan.figures import DEFAULT, KINDS, figure
 from ..plan.model import PlannedCertificate
 from ..rules.model import Rules
+from .messages import Certificates, NameEntry, Names, NameUse, Picture, PlannedGroup
 from .plan_editing import PlanEditing
 
 _NAMES_LISTED = 100
@@ -18,7 +19,6 @@ _USES_LISTED = 12
 _USES_LOOKED_AT = 200  # certificates of one name; a name of them all would take seconds
 _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
-Message = dict[str, object]
 
 
 def overview(editing: PlanEditing) -> dict[str, int | str]:
@@ -43,7 +43,7 @@ def overview(editing: PlanEditing) -> dict[str, int | str]:
     }
 
 
-def by_name(editing: PlanEditing, *, search: Text) -> Message:
+def by_name(editing: PlanEditing, *, search: Text) -> Names:
     """Turn the table round: names, the certificates they stand on, for whom, and why.
 
     Parameters
@@ -67,7 +67,7 @@ def by_name(editing: PlanEditing, *, search: Text) -> Message:
                 uses.setdefault(str(name), []).append(certificate)
     found = sorted((name for name in uses if wanted in name), key=_by_domain)
     rows = _rows_of_servers(editing)
-    listed = [
+    listed: list[NameEntry] = [
         {
             "name": name,
             "uses": listed_uses,
@@ -91,9 +91,9 @@ def _by_domain(name: str) -> list[str]:
 
 def _uses(
     name: str, certificates: list[PlannedCertificate], rules: Rules, rows: Mapping[str, int]
-) -> tuple[list[Message], int]:
+) -> tuple[list[NameUse], int]:
     """Tell the certificates of a name, those of a pool that have it alike as one; count them."""
-    told: dict[tuple[object, ...], Message] = {}
+    told: dict[tuple[object, ...], NameUse] = {}
     owners: dict[tuple[object, ...], list[str]] = {}
     for one in certificates[:_USES_LOOKED_AT]:
         use = _use(name, one, rules, rows)
@@ -102,7 +102,7 @@ def _uses(
         told.setdefault(key, use)
         owners.setdefault(key, []).append(one.owner)
     listed = list(told)[:_USES_LISTED]
-    uses = [{**told[key], "owner": few(folded_names(owners[key]))} for key in listed]
+    uses: list[NameUse] = [{**told[key], "owner": few(folded_names(owners[key]))} for key in listed]
     return uses, sum(len(owners[key]) for key in listed)
 
 
@@ -113,7 +113,7 @@ def few(words: list[str], most: int = _OWNERS_NAMED) -> str:
 
 def _use(
     name: str, certificate: PlannedCertificate, rules: Rules, rows: Mapping[str, int]
-) -> Message:
+) -> NameUse:
     reasons = [
         rules.names[rule]
         for entry in certificate.subject_alt_name
@@ -137,7 +137,7 @@ def _use(
     }
 
 
-def certificates(editing: PlanEditing) -> Message:
+def certificates(editing: PlanEditing) -> Certificates:
     """List the plan's certificates with their names, 150 groups of them at most.
 
     Certificates of one pool that differ in the server's own name only are one group: the first is
@@ -186,7 +186,7 @@ def _alike(certificate: PlannedCertificate) -> tuple[object, ...]:
     )
 
 
-def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Message:
+def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> PlannedGroup:
     first = members[0]
     ca = f" ({first.ca})" if first.ca else ""
     is_folded = len(members) > 1
@@ -255,7 +255,7 @@ _TITLES = {
 _ROWS_LISTED = 200
 
 
-def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Message:
+def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
     """Draw the plan; who speaks to whom with marks where it differs from the loaded file's.
 
     Parameters

@@ -14,6 +14,7 @@ from ..errors import PROBLEMS_SHOWN, LyncnbError, PlanError
 from ..plan.figures import figure
 from . import explanations
 from .channel import Answers, Channel, error_lines
+from .messages import EditorTold
 from .scenarios import NOW, EditorScenarios
 
 _MOST = 3  # beside each other: more do not fit on a page
@@ -30,7 +31,7 @@ class ScenariosTab:
         Of the editor.
     """
 
-    def __init__(self, channel: Channel, scenarios: EditorScenarios):
+    def __init__(self, channel: Channel[EditorTold], scenarios: EditorScenarios):
         self._channel, self._scenarios = channel, scenarios
         self._removed: tuple[str, dict[str, bytes]] | None = None
         self._compared: ScenarioComparison | None = None
@@ -191,7 +192,7 @@ def _instead(name: str) -> dict[str, str]:
     return {"instead": fit, "offer": f"Keep as “{fit}”"} if fit and fit != name else {}
 
 
-def _cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[Any]]:
+def _cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:
     for fact in facts:
         yield [fact.of, fact.what, *map(tables.cell_text, fact.marked())]
 

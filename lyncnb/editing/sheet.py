@@ -9,6 +9,7 @@ from operator import is_not
 
 from ..topology.columns import Column, topology_columns
 from ..topology.topology import Topology
+from .messages import RowsColumn, TableRows
 
 # Rows on their way to the browser: columns of codes into lists of distinct texts, as bytes.
 #
@@ -20,7 +21,7 @@ INHERITED = "\x01"  # stands before a text that a blank cell has from its pool, 
 
 def encode_rows(
     ids: Sequence[int], columns: Mapping[str, Sequence[str]], *, whole: bool
-) -> tuple[dict[str, object], list[bytes]]:
+) -> tuple[TableRows, list[bytes]]:
     """Write rows as a message and its buffers.
 
     Parameters
@@ -41,7 +42,7 @@ def encode_rows(
         codes.
     """
     buffers = [_numbers(ids, 4)]
-    facts = []
+    facts: list[RowsColumn] = []
     for name, texts in columns.items():
         distinct = {text: code for code, text in enumerate(dict.fromkeys(texts))}
         width = 1 if len(distinct) <= 256 else 2 if len(distinct) <= 65536 else 4

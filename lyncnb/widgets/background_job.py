@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from ..editing.channel import error_lines, unexpected_lines
 from ..errors import LyncnbError
 from ..export.executors import Progress
+from .messages import JobProgress
 
 Result = TypeVar("Result")
 Work = Callable[[Callable[[Progress], None], threading.Event], Result]
@@ -123,6 +124,19 @@ class Job(Generic[Result]):
         with self._lock:
             self.state = replace(self.state, **changes)
             self._tell(self.state)
+
+
+def progress_message(state: JobState) -> JobProgress:
+    """Return what a page is told of a job while it runs and at its end."""
+    done, total, *_ = state.progress
+    return {
+        "type": "job",
+        "state": state.name,
+        "busy": state.is_busy,
+        "done": done,
+        "total": total,
+        "words": progress_words(state),
+    }
 
 
 def progress_words(state: JobState) -> str:

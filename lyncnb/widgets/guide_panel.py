@@ -20,10 +20,11 @@ from ..guide.lay_out import lay_out
 from ..guide.questions import interview
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..topology.topology import Topology
+from .messages import GuideField, GuideTold
 from .panel import SHARED_SCRIPTS, Panel, read_scripts
 
 
-class GuideChannel(Channel):
+class GuideChannel(Channel[GuideTold]):
     """Answers the page of a guide: every answer is a message, and so is the plan they make."""
 
     def __init__(self, guide: GuidePanel):
@@ -78,8 +79,8 @@ class GuideChannel(Channel):
             layout = lay_out(GuideAnswers(asked=asked))
             for one in layout.problems:
                 facts = next(f for f in fields if (f["site"], f["key"]) == (one.site, one.key))
-                facts.update(problem=one.message, hint=one.hint)
-                problems.append(_problem(str(facts["label"]), one.site, one.message))
+                facts.update({"problem": one.message, "hint": one.hint})
+                problems.append(_problem(facts["label"], one.site, one.message))
             first = None if problems else guide.first
         if first is not None:
             headings, rows = first.overview()
@@ -131,7 +132,7 @@ def _problem(words: str, site: str, problem: str) -> str:
     return f"{words}{f' (site {site})' if site else ''}: {problem}."
 
 
-def _field(asked: Asked) -> dict[str, Any]:
+def _field(asked: Asked) -> GuideField:
     question = asked.question
     choices = [[key, words] for key, words in choices_of(question).items()]
     if choices and asked.text and asked.text not in dict(choices):

@@ -41,9 +41,9 @@ class Panel(anywidget.AnyWidget):
 
     _css = _HERE / "panel.css"
 
-    def __init__(self, channel: Channel):
+    def __init__(self, channel: Channel[Any]):
         super().__init__()
-        self.channel = channel
+        self.channel: Channel[Any] = channel
         channel.send, channel.update_static = self.send, self.update_static
         self._static = StaticForm()
         self._later: asyncio.TimerHandle | None = None

@@ -20,6 +20,7 @@ from ..rules.rule_files import load_rules, products
 from ..topology.topology import read_topology
 from .editor import PlanEditor
 from .guide_panel import GuidePanel
+from .messages import TableTold
 from .panel import SHARED_SCRIPTS, Panel, read_scripts
 from .request_panel import RequestPanel
 
@@ -29,7 +30,7 @@ _NOT_SHOWN = ("~$", ".")
 _LISTED = 200
 
 
-class TableChannel(Channel):
+class TableChannel(Channel[TableTold]):
     """Asks which table to plan: a file of the workspace, or rows pasted from a spreadsheet."""
 
     def __init__(self, page: PlanningPage):

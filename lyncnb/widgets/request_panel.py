@@ -22,14 +22,15 @@ from ..plan.acceptances import is_over
 from ..plan.model import CertificatePlan
 from ..plan.summary_from_plan import totals
 from ..request_folder.bundle import RequestBundle
-from .background_job import CANCELLED, FAILED, FINISHED, JobState, progress_words
+from .background_job import CANCELLED, FAILED, FINISHED, JobState, progress_message
+from .messages import Look, RequestResult, RequestTold
 from .panel import SHARED_SCRIPTS, Panel, read_scripts
 from .request_run import RequestRun
 
 _ROWS_LISTED = 200
 
 
-class RequestChannel(Channel):
+class RequestChannel(Channel[RequestTold]):
     """Answers the page of a request panel; a passphrase is handed on and not kept."""
 
     def __init__(self, panel: RequestRun):
@@ -87,7 +88,7 @@ class RequestChannel(Channel):
         panel = self.panel
         self._looked_at, self._seen_new = panel.plan, panel.is_new
         self._send_findings()
-        message: dict[str, object] = {
+        message: Look = {
             "type": "look",
             "is_new": self._seen_new,
             "rows": [],
@@ -95,32 +96,21 @@ class RequestChannel(Channel):
             "ready": False,
             "plan": totals(panel.plan, panel.findings),
             "count": len(panel.plan.certificates),
+            "words": "A run is going on.",
         }
         if panel.unaccepted:
             codes = ", ".join(panel.unaccepted)
             message["words"] = f"Errors stand in the way: {codes}. Correct or accept them first."
-        elif panel.job.state.is_busy:
-            message["words"] = "A run is going on."
-        else:
+        elif not panel.job.state.is_busy:
             try:
-                message |= _foreseen(panel.look())
+                _foresee(message, panel.look())
             except LyncnbError as error:
                 message["words"] = str(error)
         self.send(message)
 
     def job_changed(self, state: JobState) -> None:
         """Tell how far the run is; at its end, what it did."""
-        done, total, *_ = state.progress
-        self.send(
-            {
-                "type": "job",
-                "state": state.name,
-                "busy": state.is_busy,
-                "done": done,
-                "total": total,
-                "words": progress_words(state),
-            }
-        )
+        self.send(progress_message(state))
         if state.name == FAILED:
             self.refuse("write", list(state.lines))
         if state.name in (CANCELLED, FINISHED) and self.panel.job.result is not None:
@@ -144,12 +134,12 @@ class RequestChannel(Channel):
                 "no file was named", hint="write the name of the .pub file that you were given"
             )
         self.panel.name_recovery_key(file.strip())
-        self.send({"type": "done"})
+        self.send({"type": "done", "added": []})
         self._send_recovery()
 
     def _accept(self, *, name: str, key: str, value: Text) -> None:
         self.panel.accept(key, value)
-        self.send({"type": "done"})
+        self.send({"type": "done", "added": []})
         self._look()
 
     def _write(self, *, passphrase: Secret, again: Secret) -> None:
@@ -175,7 +165,7 @@ class RequestChannel(Channel):
         if panel.job.state.is_busy:
             raise LyncnbError("a run is going on", hint="wait for its end, or cancel it")
         steps = panel.write_scripts(computer=computer.strip(), template=template.strip())
-        self.send({"type": "done"})
+        self.send({"type": "done", "added": []})
         self.send(
             {
                 "type": "scripts",
@@ -189,23 +179,24 @@ class RequestChannel(Channel):
         self.update_static()
 
 
-def _foreseen(bundle: RequestBundle) -> dict[str, Any]:
-    """Give what a dry run says, requests that stay as they are left out of the list."""
+def _foresee(message: Look, bundle: RequestBundle) -> None:
+    """Put in what a dry run says, without the requests that stay as they are."""
     changes = [change for change in bundle.changes if change.action != "kept"]
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     planned = count_of(len(bundle.requests), "request")
-    return {
-        "ready": True,
-        "words": f"{planned} after the run: {counts or 'none'}."
+    message["ready"] = True
+    message["words"] = (
+        f"{planned} after the run: {counts or 'none'}."
         if changes
-        else f"The folder is as planned: {planned}, nothing to do.",
-        "rows": [[c.action, c.id, "; ".join(c.reasons)] for c in changes[:_ROWS_LISTED]],
-        "notes": [*bundle.notes, *_left_out(len(changes))],
-        "quiet": not changes,
-    }
+        else f"The folder is as planned: {planned}, nothing to do."
+    )
+    message["rows"] = [[c.action, c.id, "; ".join(c.reasons)] for c in changes[:_ROWS_LISTED]]
+    message["notes"] = [*bundle.notes]
+    if len(changes) > _ROWS_LISTED:
+        message["notes"].append(tables.left_out(_ROWS_LISTED, len(changes)))
 
 
-def _result(bundle: RequestBundle) -> dict[str, Any]:
+def _result(bundle: RequestBundle) -> RequestResult:
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     return {
         "type": "result",
@@ -213,10 +204,6 @@ def _result(bundle: RequestBundle) -> dict[str, Any]:
         "notes": list(bundle.notes),
         "cancelled": bundle.cancelled,
     }
-
-
-def _left_out(total: int) -> list[str]:
-    return [tables.left_out(_ROWS_LISTED, total)] if total > _ROWS_LISTED else []
 
 
 class RequestView(Panel):

@@ -37,7 +37,8 @@ from ..request_folder.manifest import read_manifest
 from ..rules.findings import grouped
 from ..rules.rule_files import rules_on_record
 from ..topology.columns import column
-from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_words
+from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_message
+from .messages import StatusTold, StepResult
 from .panel import GRID_SCRIPTS, SHARED_SCRIPTS, Panel, read_scripts
 from .request_run import RequestRun, folder_path
 
@@ -210,7 +211,7 @@ _COLUMNS = {
 }
 
 
-class StatusChannel(Channel):
+class StatusChannel(Channel[StatusTold]):
     """Answers the page of a status panel: a message begins each step, and messages tell of it."""
 
     def __init__(self, work: FolderWork):
@@ -228,7 +229,7 @@ class StatusChannel(Channel):
         super().__init__(answers, f"Request folder {work.folder}, as it stands:")
         work.on_change = self.job_changed
         if work.editor is not None:
-            work.editor.follow(lambda _: self.send({"type": "changed"}))
+            work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
 
     def static_form(self) -> tuple[str, str, bool]:
         """Give HTML and text for whoever has no kernel; the live panel hides it."""
@@ -272,20 +273,11 @@ class StatusChannel(Channel):
 
     def job_changed(self, state: JobState) -> None:
         """Tell how far the step is; at its end, what it came to."""
-        done, total, *_ = state.progress
-        self.send(
-            {
-                "type": "job",
-                "busy": state.is_busy,
-                "done": done,
-                "total": total,
-                "words": progress_words(state),
-            }
-        )
+        self.send(progress_message(state))
         if state.name == FAILED:
             self.refuse("step", list(state.lines))
         if state.name in (CANCELLED, FINISHED):
-            self.send({"type": "result", **_told(self.work.result)})
+            self.send(_told(self.work.result))
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._send_status()
             self.update_static()
@@ -368,7 +360,7 @@ def _next(status: FolderStatus) -> str:
     return "There is nothing to do."
 
 
-def _told(result: Any) -> dict[str, Any]:
+def _told(result: Any) -> StepResult:
     """Give what a step came to: a sentence, and a table of what is odd."""
     rows: Iterable[tuple[str, ...]] = ()
     headings: tuple[str, ...] = ()
@@ -386,7 +378,7 @@ def _told(result: Any) -> dict[str, Any]:
         rows = [(one.request, one.why) for one in result.missing]
     shown = [list(map(tables.cell_text, row)) for row in list(rows)[:_ROWS_LISTED]]
     words = result.summary() if hasattr(result, "summary") else str(result)
-    return {"words": words, "headings": list(headings), "rows": shown}
+    return {"type": "result", "words": words, "headings": list(headings), "rows": shown}
 
 
 class StatusView(Panel):

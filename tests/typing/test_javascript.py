@@ -11,6 +11,7 @@ from places import REPOSITORY
 
 from lyncnb.widgets.editor import EditorView
 from lyncnb.widgets.guide_panel import GuideView
+from lyncnb.widgets.planning_page import TablePanel
 from lyncnb.widgets.request_panel import RequestView
 from lyncnb.widgets.status_panel import StatusView
 
@@ -20,7 +21,7 @@ CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
 
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("tsc"), reason="no tsc: npm install --global typescript")
-@pytest.mark.parametrize("view", [EditorView, GuideView, RequestView, StatusView])
+@pytest.mark.parametrize("view", [EditorView, GuideView, RequestView, StatusView, TablePanel])
 def test_tsc_is_content(view, tmp_path):
     """Missing values are asked for, calls have what they need, nothing is of another panel."""
     (tmp_path / "panel.js").write_text(str(view._esm), "utf-8")

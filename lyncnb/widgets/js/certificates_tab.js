@@ -2,13 +2,7 @@
 // The plan beside the table: each certificate with its names; those that differ in the server's own
 // name only are folded into one line.
 
-/** @typedef {{title: string, owner: string, issuer: string, key: string, subject: string,
- *    names: string[], own: string[], servers: string[], rows: number[], count: number, id: string,
- *    at_set_up: boolean}} PlannedGroup
- *    `own` are the names that differ from one server of the group to the next, `count` its
- *    certificates, `id` that of the first */
-
-/** @param {{send: Send, goTo: (row: number) => void, reasons: NameReasons}} wishes */
+/** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} wishes */
 function makeCertificatesTab({ send, goTo, reasons }) {
   const body = h("div", {});
 
@@ -39,7 +33,7 @@ function makeCertificatesTab({ send, goTo, reasons }) {
   return {
     panel: h("div", { class: "lc-panel" }, body),
     ask: () => send({ type: "certificates" }),
-    /** @param {{groups: PlannedGroup[], total: number, shown: number}} message */
+    /** @param {Certificates} message */
     show(message) {
       refill(body, ...message.groups.map(block));
       if (!message.total) body.append(h("p", { class: "lc-hint" }, "No certificate is planned."));

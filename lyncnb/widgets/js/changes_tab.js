@@ -2,7 +2,7 @@
 // What the plan is against the loaded file: first what it does to certificates and names, then the
 // cells that were changed.
 
-/** @param {Send} send @param {NameReasons} reasons */
+/** @param {Send<EditorAsked>} send @param {NameReasons} reasons */
 function makeChanges(send, reasons) {
   const effects = h("div", { class: "lc-tall lc-stacks lc-stacks-early" });
   const cells = h("div", { class: "lc-stacks" });
@@ -12,7 +12,7 @@ function makeChanges(send, reasons) {
       h("span", { class: "lc-hint" }, "This can be undone like every other change.")));
   return {
     panel,
-    /** @param {ListMessage & {effects: ListMessage & {words: string}}} message */
+    /** @param {Changes} message */
     show(message) {
       back.disabled = !message.rows.length;
       refill(cells, message.rows.length

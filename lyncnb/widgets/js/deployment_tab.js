@@ -1,7 +1,7 @@
 // @ts-check
 // The second tab: choices for the whole deployment. Every field is described by the kernel.
 
-/** @param {Send} send */
+/** @param {Send<EditorAsked>} send */
 function makeForm(send) {
   const panel = h("div", { class: "lc-panel lc-form" });
   /** @type {Map<string, (value: any, more?: string) => void>} name -> what puts a value in */

@@ -1,8 +1,11 @@
 // @ts-check
 // Findings by code, each with what it means and its places; errors are accepted here.
 
-/** @param {{send: Send, reasons: NameReasons, goTo?: (row: number, column: string) => void}} wishes */
-function makeFindings({ send, reasons, goTo }) {
+/**
+ * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (code: string) => void,
+ *    goTo?: (row: number, column: string) => void}} wishes
+ */
+function makeFindings({ send, reasons, mend, goTo }) {
   const body = h("div", { class: "lc-stacks" });
   const panel = h("div", { class: "lc-panel" }, body);
 
@@ -44,8 +47,7 @@ function makeFindings({ send, reasons, goTo }) {
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,
         h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
       h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
-      goTo && group.mendable ? h("p", {}, button("Mend", () => send({ type: "mend",
-        code: group.code }), { "aria-label": `Mend ${group.code}` }),
+      mend && group.mendable ? h("p", {}, button("Mend", () => mend(group.code), { "aria-label": `Mend ${group.code}` }),
       ` There is one safe answer; it can be undone like every other change.`) : null,
       acceptance(group),
       table(`Where it was found: ${group.title}`, ["About", "Finding"], rows),
@@ -74,7 +76,7 @@ function makeFindings({ send, reasons, goTo }) {
 
   return {
     panel,
-    /** @param {{groups: FindingGroup[]}} message */
+    /** @param {EditorFindings | RequestFindings} message */
     show(message) {
       refill(body, ...(message.groups.length ? blocks(message.groups)
         : [h("p", { class: "lc-hint" }, "Nothing found: no error, no warning, no notice.")]));

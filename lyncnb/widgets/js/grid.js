@@ -8,7 +8,7 @@
 
 const ROW_HEIGHT = 28;
 /** @type {ColumnFacts} */
-const SELECT_COLUMN = { name: "", title: "Select", width: 36 };
+const SELECT_COLUMN = { name: "", title: "Select", least: 36, share: 1 };
 
 /** @typedef {{row: number, column: number}} Corner */
 /** @typedef {{id: number, k: number, row: number, column: ColumnFacts, control: Control,
@@ -90,13 +90,13 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   }
 
   /** @param {ColumnFacts} column */
-  const widthOf = (column) => column.width || widths[column.name];
+  const widthOf = (column) => (column === SELECT_COLUMN ? column.least : widths[column.name]);
 
   function measure() {
     const tracks = columns.map((column) => (widthOf(column) ? `${widthOf(column)}px`
-      : `minmax(${column.least ?? 100}px,${column.share ?? 1}fr)`));
+      : `minmax(${column.least}px,${column.share}fr)`));
     grid.style.setProperty("--lc-columns", tracks.join(" "));
-    const least = columns.reduce((sum, column) => sum + (widthOf(column) || (column.least ?? 100)), 0);
+    const least = columns.reduce((sum, column) => sum + (widthOf(column) || column.least), 0);
     grid.style.setProperty("--lc-least", `${least}px`);
     placeOverlay();
   }

@@ -57,9 +57,8 @@ export default {
   /** @param {Host} host */
   render({ model, el }) {
     const speaker = makeSpeaker();
-    /** @type {Answers} */
-    const answers = {};
-    const kernel = connect(model, answers);
+    /** @type {Connection<GuideAsked, GuideTold>} */
+    const kernel = connect(model);
 
     /** @type {Map<string, ReturnType<typeof makeQuestion>>} by site, key and kind */
     const questions = new Map();
@@ -140,15 +139,13 @@ export default {
       if (!same) parent.replaceChildren(...kids);
     }
 
-    Object.assign(answers, {
-      /** @param {{folder: string, left_out: string[][]}} message */
+    kernel.listen({
       start(message) {
         folder.value ||= message.folder;
         leftOut.replaceChildren(
           h("summary", {}, "What Microsoft's Planning Tool asked or gave, and this does not"),
           table("Microsoft's Planning Tool", ["Planning Tool", "Here", "Source"], message.left_out));
       },
-      /** @param {GuideMessage} message */
       asked(message) {
         ask(message.fields);
         words.textContent = message.words;
@@ -164,14 +161,12 @@ export default {
         write.disabled = !message.python;
         speaker.clear();
       },
-      /** @param {{words: string, python: string}} message */
       written(message) {
         speaker.say(message.words);
         goOn.replaceChildren(...(message.python ? [h("p", {}, "To tune it, in the next cell:"),
           h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "Python to go on with" }, message.python)]
           : []));
       },
-      /** @param {Refused} message */
       refused(message) {
         if (message.occupied && folder.value === asked) {
           speaker.refuse(message.lines, "Replace the files", () => send(true));

@@ -7,11 +7,13 @@ const alertLines = (lines) => lines.map((line, n) =>
 
 /**
  * Speaks with the kernel. It answers between cells: whoever waits longer is told why.
- * @param {Model} model @param {Answers} answers
+ * @param {Model} model @returns {Connection<any, any>}
  */
-function connect(model, answers) {
+function connect(model) {
   const line = h("div", { role: "status", class: "lc-busy" });
   let timer = 0;
+  /** @type {Answers<any>} */
+  let answers = {};
   /** @param {{type: string}} message @param {DataView[]} buffers */
   const listen = (message, buffers) => {
     clearTimeout(timer);
@@ -21,7 +23,7 @@ function connect(model, answers) {
   model.on("msg:custom", listen);
   return {
     line,
-    /** @type {Send} */
+    listen(all) { answers = all; },
     send(message) {
       clearTimeout(timer);
       try {

@@ -2,17 +2,11 @@
 // Why a name is there and what for: a click on a name, in whatever tab or panel, opens it above the
 // page, and the kernel says what stands in it.
 
-/** @typedef {{heading: string, says: string, source: string}} ReasonFact `source` is "" where
- *    nothing is documented */
-/** @typedef {{rule: string, names: string[], facts: ReasonFact[], places: string[],
- *    servers: string}} RuleReason `places` are certificates that carry the names */
-/** @typedef {{title: string, note: string, reasons: RuleReason[]}} ReasonsMessage */
-
 // A long name breaks behind a dot, where it is still read as one; that of an option behind "_".
 /** @param {string} text */
 const atDots = (text) => text.split(/(?<=[._])/).flatMap((part) => [part, h("wbr")]);
 
-/** @param {Send} send */
+/** @param {Send<Why>} send */
 function makeNameReasons(send) {
   const title = h("h3", { class: "lc-title", id: unique("why") });
   const body = h("div", { class: "lc-reasons" });
@@ -61,7 +55,7 @@ function makeNameReasons(send) {
      */
     within: (text, names) => text.split(/([\w*-]+(?:\.[\w-]+)+)/).map((part) =>
       (names.includes(part) ? link(part) : part)),
-    /** @param {ReasonsMessage} message */
+    /** @param {Reasons} message */
     show(message) {
       title.textContent = message.title;
       const withNames = message.reasons.some(({ names }) => names.join() !== message.title);

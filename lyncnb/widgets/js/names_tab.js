@@ -1,12 +1,7 @@
 // @ts-check
 // The table turned round: every name, on which certificates, for whom, and why.
 
-/** @typedef {{certificate: string, owner: string, issuer: string, place: string, why: string,
- *    source: string, rows: number[]}} NameUse */
-/** @typedef {{search: string, total: number, found: number, names: {name: string, uses: NameUse[],
- *    more: number}[]}} NamesMessage */
-
-/** @param {{send: Send, goTo: (row: number) => void, reasons: NameReasons}} wishes */
+/** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} wishes */
 function makeNamesTab({ send, goTo, reasons }) {
   let timer = 0;
   const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
@@ -36,7 +31,7 @@ function makeNamesTab({ send, goTo, reasons }) {
   return {
     panel: h("div", { class: "lc-panel" }, h("div", { class: "lc-bar" }, find, count), body),
     ask,
-    /** @param {NamesMessage} message */
+    /** @param {Names} message */
     show(message) {
       if (message.search !== find.value.trim()) return; // an answer to what was typed before
       count.textContent = message.search

@@ -1,9 +1,9 @@
-// What the panels' scripts hand to each other and what the kernel says. Read by editors and by tsc,
-// never by a browser.
+// What the panels' scripts hand to each other; messages.d.ts has what they ask the kernel and are told.
+// Read by editors and by tsc, never by a browser.
 
 type Kid = Node | string | number | null | undefined | false;
 type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
-type Send = (message: { type: string; [part: string]: unknown }) => void;
+type Send<Asked> = (message: Asked) => void;
 type Choice = string | string[];
 
 interface Props {
@@ -19,14 +19,29 @@ interface Tab {
   name: string;
   title: string;
   panel: HTMLElement;
+  /** asks the kernel for what it shows */
+  ask?: () => void;
   head?: HTMLElement;
   words?: HTMLElement;
 }
 
 // -- from the kernel
 
-/** A message of the kernel; whoever answers it names its parts. */
-type Answers = Record<string, (message: any, buffers: DataView[]) => unknown>;
+/** What takes each type of message that a page is told. */
+type Answers<Told extends { type: string }> = {
+  [Type in Told["type"]]: (message: Extract<Told, { type: Type }>, buffers: DataView[]) => unknown;
+};
+
+interface Connection<Asked, Told extends { type: string }> {
+  line: HTMLElement;
+  send: Send<Asked>;
+  listen(answers: Answers<Told>): void;
+  end(): void;
+}
+
+type CellName = [id: number, column: string];
+type Why = { type: "why"; name: string };
+type Acceptance = { type: "option"; name: "accepted"; key: string; value: string };
 
 interface Model {
   on(event: string, listen: (message: any, buffers: DataView[]) => void): void;
@@ -37,169 +52,6 @@ interface Model {
 interface Host {
   model: Model;
   el: HTMLElement;
-}
-
-interface ColumnFacts {
-  name: string;
-  title: string;
-  width?: number;
-  least?: number;
-  share?: number;
-  help?: string;
-  scope?: string;
-  editable?: boolean;
-  strict?: boolean;
-  list?: boolean;
-  required?: boolean;
-  choices?: string[][];
-  fallback?: string;
-  shown?: boolean;
-  always?: boolean;
-  add?: boolean;
-  search?: boolean;
-}
-
-interface RowsMessage {
-  all: boolean;
-  /** of all rows, where these are only the first of them */
-  total?: number;
-  columns: { name: string; width: number }[];
-}
-
-type CellName = [id: number, column: string];
-
-interface Refused {
-  about: string;
-  lines: string[];
-  cell?: CellName | null;
-  occupied?: boolean;
-  offer?: string;
-  /** a name in place of the one that was refused */
-  instead?: string;
-}
-
-interface FindingItem {
-  about: string;
-  message: string;
-  /** of certificates, that stand in the message */
-  names: string[];
-  row: number | null;
-  column: string;
-  heading: string;
-}
-
-interface FindingGroup {
-  code: string;
-  severity: string;
-  title: string;
-  /** under which several codes are one entry; "" for none */
-  subject: string;
-  meaning: string;
-  hint: string;
-  source: string;
-  accepted: string;
-  limits: string;
-  /** whether its last day has passed */
-  over: boolean;
-  count: number;
-  /** of them those that nobody accepts */
-  open: number;
-  mendable: number;
-  items: FindingItem[];
-}
-
-interface NameReason {
-  name: string;
-  place: string;
-  why: string;
-  source: string;
-}
-
-interface ServerCertificate {
-  id: string;
-  title: string;
-  owner: string;
-  subject: string;
-  key: string;
-  issuer: string;
-  shared: string;
-  names: NameReason[];
-}
-
-interface Explanation {
-  title: string;
-  note: string;
-  certificates: ServerCertificate[];
-  findings: { severity: string; message: string; hint: string }[];
-}
-
-interface FieldFacts {
-  name: string;
-  label: string;
-  kind: string;
-  help: string;
-  choices: Choice[];
-}
-
-interface UsageTable {
-  caption: string;
-  rows: { key: string; label: string; note?: string; without?: string[] }[];
-  options: { name: string; label: string; choices?: Choice[] }[];
-}
-
-interface FieldGroup {
-  title: string;
-  help?: string;
-  fields?: FieldFacts[];
-  by_usage?: UsageTable;
-}
-
-type Counts = Record<string, number>;
-
-interface StateMessage {
-  counts: Counts;
-  before: Counts;
-  /** what was taken back or made again */
-  said: string;
-  /** what was done, and what it did to the plan */
-  done: string;
-  undo: string;
-  redo: string;
-  changes: number;
-  saved_words: string;
-}
-
-interface ListMessage {
-  title: string;
-  headings: string[];
-  rows: string[][];
-  note: string;
-}
-
-interface GuideField {
-  site: string;
-  key: string;
-  group: string;
-  label: string;
-  help: string;
-  kind: string;
-  choices: string[][];
-  default: string;
-  text: string;
-  least: number;
-  problem: string;
-  hint: string;
-}
-
-interface GuideMessage {
-  fields: GuideField[];
-  problems: string[];
-  words: string;
-  lines: string[];
-  headings: string[];
-  rows: string[][];
-  count: number;
-  python: string;
 }
 
 // -- between the scripts
@@ -219,8 +71,8 @@ interface FilterTerm {
 
 /** What is pasted, cleared or filled: texts for cells that are there, and rows to add. */
 interface Block {
-  cells: { row: number; column: string; text: string }[];
-  add: { values: Record<string, string> }[];
+  cells: BlockText[];
+  add: BlockRow[];
   said: string;
 }
 

@@ -2,12 +2,9 @@
 // The plan as a picture: drawn by the kernel when it is looked at; a pool in it leads to its rows, a
 // name to its reasons.
 
-/** @typedef {{kind: string, site: string, kinds: string[][], sites: string[], title: string,
- *    words: string, svg: string, headings: string[], rows: string[][], total: number}} PictureMessage */
-
 const NAME_COLUMNS = new Set(["Name", "By name"]); // of the table of the same data
 
-/** @param {{send: Send, reasons: NameReasons}} wishes */
+/** @param {{send: Send<EditorAsked>, reasons: NameReasons}} wishes */
 function makePictureTab({ send, reasons }) {
   const kinds = choose([], "", { class: "lc-control", "aria-label": "Which picture", onchange: ask });
   const sites = choose([], "", { class: "lc-control", "aria-label": "Which site", onchange: ask });
@@ -81,7 +78,7 @@ function makePictureTab({ send, reasons }) {
 
   return {
     panel, ask,
-    /** @param {PictureMessage} message */
+    /** @param {Picture} message */
     show(message) {
       fill(kinds, message.kinds, message.kind);
       fill(sites, [["", "All sites"], ...message.sites.map((site) => [site, site])], message.site);

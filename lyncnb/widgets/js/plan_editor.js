@@ -10,11 +10,10 @@ export default {
   /** @param {Host} host */
   render({ model, el }) {
     const speaker = makeSpeaker();
-    /** @type {Answers} */
-    const answers = {};
-    const kernel = connect(model, answers);
+    /** @type {Connection<EditorAsked, EditorTold>} */
+    const kernel = connect(model);
     let isSince = true; // whether anything was wished after the last refusal
-    /** @type {Send} */
+    /** @type {Send<EditorAsked>} */
     const send = (message) => {
       if (!LOOKS.has(message.type)) isSince = true;
       kernel.send(message);
@@ -38,7 +37,7 @@ export default {
     const reasons = makeNameReasons(send);
     const servers = makeServers({ send, reasons, say: (text) => { said.textContent = text; } });
     const form = makeForm(send);
-    const findings = makeFindings({ send, reasons, goTo: (id, column) => {
+    const findings = makeFindings({ send, reasons, mend: (code) => send({ type: "mend", code }), goTo: (id, column) => {
       tabs.show("servers");
       servers.go([id], column);
     } });
@@ -57,22 +56,14 @@ export default {
     const tabs = makeTabs("Parts of the plan editor", [
       { name: "servers", title: "Servers", panel: servers.panel },
       { name: "options", title: "Deployment", panel: form.panel },
-      { name: "certificates", title: "Certificates", panel: certificates.panel },
-      { name: "names", title: "By name", panel: names.panel },
-      { name: "picture", title: "Picture", panel: picture.panel },
-      { name: "findings", title: "Findings", panel: findings.panel },
-      { name: "changes", title: "Changes", panel: changes.panel },
-      { name: "scenarios", title: "Scenarios", panel: scenarios.panel },
-      { name: "code", title: "Save", panel: keep.panel },
-    ], look);
-
-    // What a tab shows is asked for when it is shown, and again when the plan has changed.
-    /** @param {string} tab */
-    function look(tab) {
-      if (tab === "names") names.ask();
-      else if (tab === "picture") picture.ask();
-      else if (!["servers", "options"].includes(tab)) send({ type: tab });
-    }
+      { name: "certificates", title: "Certificates", panel: certificates.panel, ask: certificates.ask },
+      { name: "names", title: "By name", panel: names.panel, ask: names.ask },
+      { name: "picture", title: "Picture", panel: picture.panel, ask: picture.ask },
+      { name: "findings", title: "Findings", panel: findings.panel, ask: () => send({ type: "findings" }) },
+      { name: "changes", title: "Changes", panel: changes.panel, ask: () => send({ type: "changes" }) },
+      { name: "scenarios", title: "Scenarios", panel: scenarios.panel, ask: scenarios.ask },
+      { name: "code", title: "Save", panel: keep.panel, ask: () => send({ type: "code" }) },
+    ]);
 
     const root = h("div", { class: "lyncnb lc-editor lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, undo, redo),
@@ -100,9 +91,9 @@ export default {
       return h("span", { class: "lc-chip" }, kind && n ? severityTag(kind, words) : words);
     }
 
-    /** @type {Counts} */
+    /** @type {Record<string, number>} */
     let before = {};
-    /** @param {Counts} c as they are now; without errors while these are not known yet */
+    /** @param {Record<string, number>} c as they are now; without errors while these are not known yet */
     function showCounts(c) {
       const checked = c.error === undefined
         ? [h("span", { class: "lc-chip" }, "checking …")]
@@ -114,10 +105,10 @@ export default {
         chip(c[what], what, "", before[what])), ...checked);
       if (c.error === undefined) return;
       tabs.retitle("findings", `Findings (${c.error + c.warning + c.notice})`);
-      look(tabs.current);
+      tabs.ask(); // the plan has changed
     }
 
-    /** @param {StateMessage} message */
+    /** @param {EditorState} message */
     function showState(message) {
       if (message.done && isSince) speaker.clear(); // something was done since
       before = message.before;
@@ -140,8 +131,7 @@ export default {
     }
 
     const notebook = watchNotebook(root);
-    Object.assign(answers, {
-      /** @param {{source: string, columns: ColumnFacts[], groups: FieldGroup[], folder: string}} message */
+    kernel.listen({
       start(message) {
         root.setAttribute("aria-label", `Plan editor for ${message.source}`);
         root.classList.remove("lc-unasked");
@@ -151,65 +141,41 @@ export default {
         keep.start(message);
         notebook.mark([]); // an editor that stood here before may have left marks
       },
-      /** @param {{columns: ColumnFacts[]}} message */
       columns: (message) => servers.start(message.columns),
-      /** @param {{groups: FieldGroup[]}} message */
       form: (message) => form.start(message.groups),
-      /** @param {RowsMessage} message @param {DataView[]} buffers */
       rows: (message, buffers) => servers.rows(message, buffers),
       state: showState,
-      /** @param {{counts: Counts}} message */
       checked: (message) => showCounts(message.counts),
-      /** @param {{values: Record<string, unknown>, odd: Record<string, string>}} message */
       options: (message) => form.values(message.values, message.odd),
-      /** @param {Explanation} message */
       explain: (message) => servers.detail.show(message),
-      /** @param {{groups: FindingGroup[]}} message */
       findings: (message) => findings.show(message),
-      /** @param {ListMessage & {effects: ListMessage & {words: string}}} message */
       changes: (message) => changes.show(message),
-      /** @param {NamesMessage} message */
       names: (message) => names.show(message),
-      /** @param {{groups: PlannedGroup[], total: number, shown: number}} message */
       certificates: (message) => certificates.show(message),
-      /** @param {ReasonsMessage} message */
       reasons: (message) => reasons.show(message),
-      /** @param {PictureMessage} message */
       picture: (message) => picture.show(message),
-      /** @param {{ids: number[]}} message */
       chosen(message) {
         tabs.show("servers");
         servers.go(message.ids, "");
       },
-      /** @param {{cells: {cell: CellName, text: string, lines: string[]}[], lines: string[]}} message */
       refused_cells: (message) => servers.refusedCells(message),
-      /** @param {ScenarioList} message */
       scenarios: (message) => scenarios.list(message),
-      /** @param {{about: string, said: string}} message */
       scenario_done: (message) => scenarios.done(message),
-      /** @param {ComparedScenarios} message */
       compared: (message) => scenarios.compared(message),
-      /** @param {{place: number, title: string, words: string, svg: string}} message */
       picture_of_scenario: (message) => scenarios.picture(message),
-      /** @param {{code: string}} message */
       code: (message) => keep.show(message),
-      /** @param {{text: string, again: string}} message */
       saved: (message) => keep.saved(message),
-      /** @param {{lines: string[]}} message */
       restored(message) {
         restoredWords.replaceChildren(...alertLines(message.lines));
         restored.hidden = !message.lines.length;
       },
-      /** @param {{cells: number[]}} message */
       older: (message) => notebook.mark(message.cells),
-      /** @param {Refused} message */
       refused(message) {
         isSince = false; // what was wished before this could be read does not take it away
         const instead = scenarios.refused(message);
         if (!servers.refused(message)) speaker.refuse(message.lines, message.offer, instead);
         keep.refused(message);
       },
-      /** @param {{added: number[]}} message */
       done({ added }) {
         if (added.length) servers.added(added);
         if (isSince) speaker.clear();

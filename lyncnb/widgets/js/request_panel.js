@@ -21,9 +21,8 @@ function makePassphrase(onEnter) {
 export default {
   /** @param {Host} host */
   render({ model, el }) {
-    /** @type {Answers} */
-    const answers = {};
-    const kernel = connect(model, answers);
+    /** @type {Connection<RequestAsked, RequestTold>} */
+    const kernel = connect(model);
     const { send } = kernel;
     const speaker = makeSpeaker();
     const reasons = makeNameReasons(send);
@@ -113,15 +112,13 @@ export default {
       passphrase.disable(busy || asked || blocked);
     }
 
-    Object.assign(answers, {
-      /** @param {{folder: string}} message */
+    kernel.listen({
       start(message) {
         root.classList.remove("lc-unasked");
         root.setAttribute("aria-label", `Request panel for ${message.folder}`);
         name.textContent = `Write requests into “${message.folder}”`;
       },
       // The editor has another plan. Until that is looked at, nothing can be written.
-      /** @param {{words: string}} message */
       changed(message) {
         changed.textContent = `${message.words} Looking again …`;
         ready = false;
@@ -129,7 +126,6 @@ export default {
         clearTimeout(lookTimer);
         lookTimer = setTimeout(() => send({ type: "look" }), 500);
       },
-      /** @param {{groups: FindingGroup[], open: string[]}} message */
       findings(message) {
         findings.show(message);
         const total = message.groups.reduce((sum, group) => sum + group.count, 0);
@@ -158,9 +154,7 @@ export default {
         passphrase.ask(message.is_new);
         refresh();
       },
-      /** @param {ReasonsMessage} message */
       reasons: (message) => reasons.show(message),
-      /** @param {{fingerprints: string[]}} message */
       recovery({ fingerprints }) {
         const words = fingerprints.length
           ? `The next run lets it open the folder: ${fingerprints.join(", ")}.` : "";
@@ -169,7 +163,6 @@ export default {
         if (keyFile.value.trim() === keyAsked) keyFile.value = "";
         keyAsked = "";
       },
-      /** @param {{busy: boolean, words: string, state: string, done: number, total: number}} message */
       job(message) {
         const ended = busy && !message.busy;
         busy = message.busy;
@@ -190,7 +183,6 @@ export default {
         if (root.contains(document.activeElement) || (cancelHadFocus && isFree)) start.focus();
         cancelHadFocus = false;
       },
-      /** @param {{words: string, notes: string[], cancelled: boolean}} message */
       result(message) {
         result.hidden = false;
         changed.textContent = "";
@@ -199,12 +191,10 @@ export default {
           h("p", {}, message.cancelled ? "Write again to make the rest."
             : "Next: open the summary below, then hand the requests to the CA."));
       },
-      /** @param {{words: string, notes: string[]}} message */
       scripts(message) {
         scripted.replaceChildren(h("p", {}, message.words),
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
       },
-      /** @param {Refused} message */
       refused(message) {
         if (places[message.about]) places[message.about].append(speaker.box); // beside what was pressed
         else changed.after(speaker.box);

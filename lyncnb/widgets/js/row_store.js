@@ -46,7 +46,7 @@ function makeStore() {
     return code;
   }
 
-  /** @param {RowsMessage} message @param {DataView[]} buffers */
+  /** @param {TableRows} message @param {DataView[]} buffers */
   function read(message, buffers) {
     several.clear();
     const numbers = decodeNumbers(buffers[0], 4);

@@ -1,7 +1,7 @@
 // @ts-check
 // What to keep: two files, or Python that repeats every choice.
 
-/** @param {Send} send */
+/** @param {Send<EditorAsked>} send */
 function makeSaveTab(send) {
   const folder = h("input", { type: "text", class: "lc-control", autocomplete: "off" });
   const result = h("div", { class: "lc-result", role: "status" });
@@ -38,11 +38,11 @@ function makeSaveTab(send) {
     code, h("div", { class: "lc-bar" }, copy, copied));
   return {
     panel,
-    /** @param {{code: string}} message */
+    /** @param {Code} message */
     show(message) { code.textContent = message.code; copied.textContent = ""; },
-    /** @param {{folder: string}} message */
+    /** @param {EditorStart} message */
     start(message) { folder.value ||= message.folder; },
-    /** @param {{text: string, again: string}} message */
+    /** @param {Saved} message */
     saved(message) {
       result.replaceChildren(h("div", {}, h("strong", {}, message.text)),
         h("div", {}, "To load it again, put this in place of the cell that makes the editor:"),

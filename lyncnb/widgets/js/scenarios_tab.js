@@ -1,17 +1,10 @@
 // @ts-check
 // Scenarios: what the editor holds under a name, switched, and two or three beside each other.
 
-/** @typedef {{name: string, note: string}} KeptScenario */
-/** @typedef {{folder: string, now: string, current: string, changed: boolean, rows: KeptScenario[],
- *    removed: string, most: number, old: boolean}} ScenarioList */
-/** @typedef {ListMessage & {words: string, heading: string}} ScenarioDifference */
-/** @typedef {{title: string, headings: string[], differing: string[][], alike: string[][],
- *    differences: ScenarioDifference[]}} ComparedScenarios */
-
 const NEVER_KEPT = "Nothing is kept yet. Give what the editor holds a name; change something and "
   + "keep that, too; then compare them here.";
 
-/** @param {{send: Send, retitle: (words: string) => void}} wishes */
+/** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} wishes */
 function makeScenariosTab({ send, retitle }) {
   /** @type {string[]} ticked, the first first; "" is what the editor holds */
   let ticked = [];
@@ -57,11 +50,10 @@ function makeScenariosTab({ send, retitle }) {
   /** @param {string} as @param {string} [why] left out, the note that is there stays */
   function keepAs(as, why) {
     asked = as;
-    const message = { type: "keep_scenario", name: as, replace: over.checked && as === occupied };
-    send(why === undefined ? message : { ...message, note: why });
+    send({ type: "keep_scenario", name: as, note: why, replace: over.checked && as === occupied });
   }
 
-  /** @type {Send} */
+  /** @type {Send<EditorAsked>} */
   const once = (message) => {
     if (waiting) return;
     waiting = true;
@@ -209,7 +201,7 @@ function makeScenariosTab({ send, retitle }) {
       retitle(message.rows.length ? `Scenarios (${message.rows.length})` : "Scenarios");
       draw();
     },
-    /** @param {{about: string, said: string}} message */
+    /** @param {ScenarioDone} message */
     done(message) {
       waiting = false;
       said.textContent = message.said;
@@ -230,7 +222,7 @@ function makeScenariosTab({ send, retitle }) {
       // Whoever has saved by Enter stood in a field that is gone now.
       if (saved && document.activeElement === rows) focusOn(`Change ${saved.value}`);
     },
-    /** @param {ComparedScenarios} message */
+    /** @param {Compared} message */
     compared(message) {
       const { title, headings, differing, alike } = message;
       old.textContent = "";
@@ -242,7 +234,7 @@ function makeScenariosTab({ send, retitle }) {
         ...message.differences.map(difference));
       compared.scrollIntoView({ block: "nearest" });
     },
-    /** @param {{place: number, title: string, words: string, svg: string}} message */
+    /** @param {ScenarioPicture} message */
     picture(message) {
       const frame = compared.querySelectorAll(".lc-picture")[message.place];
       if (!(frame instanceof HTMLElement) || !frame.shadowRoot) return;

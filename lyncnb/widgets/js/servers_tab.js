@@ -1,7 +1,7 @@
 // @ts-check
 // The first tab: find servers, select them, change one or many, see what each one gets and why.
 
-/** @param {{send: Send, say: (words: string) => void, reasons: NameReasons}} parts */
+/** @param {{send: Send<EditorAsked>, say: (words: string) => void, reasons: NameReasons}} parts */
 function makeServers({ send, say, reasons }) {
   const store = makeStore();
   /** @type {Set<number>} */
@@ -46,7 +46,7 @@ function makeServers({ send, say, reasons }) {
 
   // -- changing many
   let waiting = false; // a second press of a button would do the same again
-  /** @type {Send} */
+  /** @type {Send<EditorAsked>} */
   const once = (message) => {
     if (waiting) return;
     waiting = true;
@@ -110,7 +110,7 @@ function makeServers({ send, say, reasons }) {
 
   function leavePoolInBulk() {
     asker = bulkApply;
-    send({ type: "leave_pool", ...bulkAsked });
+    if (bulkAsked) send({ type: "leave_pool", ...bulkAsked });
   }
 
   // -- adding one
@@ -302,7 +302,7 @@ function makeServers({ send, say, reasons }) {
         .map((column) => h("option", { value: column.name }, column.title)));
       if (chosen) bulkColumn.value = chosen;
     },
-    /** @param {RowsMessage} message @param {DataView[]} buffers */
+    /** @param {TableRows} message @param {DataView[]} buffers */
     rows(message, buffers) {
       const isRest = message.all && total > store.size && !message.total; // of what is shown already
       store.read(message, buffers);
@@ -354,7 +354,7 @@ function makeServers({ send, say, reasons }) {
     },
     /**
      * Cells of a block that were not taken, while the others were.
-     * @param {{cells: {cell: CellName, text: string, lines: string[]}[], lines: string[]}} message
+     * @param {RefusedCells} message
      */
     refusedCells(message) {
       grid.settled();

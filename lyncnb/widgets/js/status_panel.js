@@ -5,9 +5,8 @@
 export default {
   /** @param {Host} host */
   render({ model, el }) {
-    /** @type {Answers} */
-    const answers = {};
-    const kernel = connect(model, answers);
+    /** @type {Connection<StatusAsked, StatusTold>} */
+    const kernel = connect(model);
     const { send } = kernel;
     const speaker = makeSpeaker();
     const store = makeStore();
@@ -155,7 +154,7 @@ export default {
       step("4", "Import and assign", fields(effective.field), line(steps)), reasons.dialog);
     guardKeys(root);
 
-    Object.assign(answers, {
+    kernel.listen({
       /** @param {{folder: string, columns: ColumnFacts[], systems: string[], returned: string,
        *    out: string}} message */
       start(message) {
@@ -168,7 +167,6 @@ export default {
         paths.value ||= message.returned;
         out.control.value ||= message.out;
       },
-      /** @param {RowsMessage} message @param {DataView[]} buffers */
       rows(message, buffers) {
         // Numbers of rows are others now; what was ticked is known by its request.
         const ticked = new Set([...selected].map(requestOf));
@@ -181,8 +179,6 @@ export default {
         grid.setColumns(columns);
         refresh();
       },
-      /** @param {{counts: Counts, next: string, behind: string, problems: string[], notes: string[],
-       *    packaged: string[]}} message */
       status(message) {
         const found = Object.entries(message.counts);
         counts.replaceChildren(...found.map(([state, n]) =>
@@ -203,7 +199,6 @@ export default {
         clearTimeout(lookTimer);
         lookTimer = setTimeout(() => send({ type: "look" }), 500);
       },
-      /** @param {{busy: boolean, words: string, done: number, total: number}} message */
       job(message) {
         busy = message.busy;
         words.textContent = message.words;
@@ -214,14 +209,11 @@ export default {
         reveal.disabled = busy || !which.options.length;
         if (busy) result.replaceChildren();
       },
-      /** @param {{words: string, headings: string[], rows: string[][]}} message */
       result(message) {
         result.replaceChildren(h("strong", {}, message.words),
           message.rows.length ? table("What to look at", message.headings, message.rows) : "");
       },
-      /** @param {ReasonsMessage} message */
       reasons: (message) => reasons.show(message),
-      /** @param {{file: string}} message @param {DataView[]} buffers */
       password(message, buffers) {
         if (!isAsked) return;
         shown.textContent = new TextDecoder().decode(buffers[0]);
@@ -232,7 +224,6 @@ export default {
         timer = setTimeout(forget, 60000);
         hide.focus();
       },
-      /** @param {Refused} message */
       refused(message) {
         isAsked = false; // what another view asks for next is not shown here
         speaker.refuse(message.lines);

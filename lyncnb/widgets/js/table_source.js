@@ -5,9 +5,8 @@ export default {
   /** @param {Host} host */
   render({ model, el }) {
     const speaker = makeSpeaker();
-    /** @type {Answers} */
-    const answers = {};
-    const kernel = connect(model, answers);
+    /** @type {Connection<TableAsked, TableTold>} */
+    const kernel = connect(model);
 
     const files = h("datalist", { id: unique("files") });
     const path = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
@@ -34,16 +33,13 @@ export default {
       h("div", { class: "lc-bar" }, open, ask, speaker.status), files);
     guardKeys(root);
 
-    Object.assign(answers, {
-      /** @param {{files: string[], folder: string}} message */
+    kernel.listen({
       start(message) {
         files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
         path.value ||= message.files.find((name) => name.endsWith("contoso.csv")) ?? "";
         folder.value ||= message.folder;
       },
-      /** @param {{words: string}} message */
       opened: (message) => speaker.say(message.words),
-      /** @param {Refused} message */
       refused: (message) => speaker.refuse(message.lines),
     });
     el.append(root);

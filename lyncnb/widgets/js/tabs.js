@@ -1,8 +1,8 @@
 // @ts-check
 // Tabs as WAI-ARIA has them: one stop for Tab, arrows between them.
 
-/** @param {string} label @param {Tab[]} tabs @param {(name: string) => void} onShow */
-function makeTabs(label, tabs, onShow) {
+/** @param {string} label @param {Tab[]} tabs */
+function makeTabs(label, tabs) {
   const list = h("div", { role: "tablist", "aria-label": label, class: "lc-tabs" });
   /** @param {string} name */
   const find = (name) => tabs.find((tab) => tab.name === name);
@@ -26,7 +26,7 @@ function makeTabs(label, tabs, onShow) {
       tab.panel.hidden = !here;
       if (here && focus) tab.head?.focus();
     }
-    onShow(name);
+    find(name)?.ask?.();
   }
   list.addEventListener("keydown", (event) => {
     const at = tabs.findIndex((tab) => tab.name === current);
@@ -37,7 +37,8 @@ function makeTabs(label, tabs, onShow) {
   });
   return {
     list, show,
-    get current() { return current; },
+    /** Ask again for what the tab in sight shows. */
+    ask: () => find(current)?.ask?.(),
     /** @param {string} name @param {string} words */
     retitle(name, words) {
       const head = find(name)?.words;

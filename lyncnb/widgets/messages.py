@@ -1,0 +1,160 @@
+"""What the pages of the other panels are told: the parts of every message, by its ``type``."""
+# ruff: noqa: UP013  a table, as in editing/messages.py
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from ..editing.messages import (
+    Choices,
+    ColumnFacts,
+    Counts,
+    Done,
+    FindingGroup,
+    Reasons,
+    Refused,
+    Rows,
+    TableRows,
+)
+
+Changed = TypedDict("Changed", {"type": Literal["changed"], "words": str})
+JobProgress = TypedDict(
+    "JobProgress",
+    {
+        "type": Literal["job"],
+        "state": str,
+        "busy": bool,
+        "done": int,
+        "total": int,
+        "words": str,
+    },
+)
+
+# -- the request panel
+
+RequestStart = TypedDict("RequestStart", {"type": Literal["start"], "folder": str})
+RequestFindings = TypedDict(
+    "RequestFindings",
+    {
+        "type": Literal["findings"],
+        "groups": list[FindingGroup],
+        "open": list[str],  # codes of errors that nobody accepts
+    },
+)
+Look = TypedDict(
+    "Look",
+    {
+        "type": Literal["look"],
+        "is_new": bool,
+        "ready": bool,  # to write: nothing is in the way
+        "plan": str,
+        "count": int,
+        "words": str,
+        "rows": Rows,
+        "notes": list[str],
+    },
+)
+RequestResult = TypedDict(
+    "RequestResult",
+    {"type": Literal["result"], "words": str, "notes": list[str], "cancelled": bool},
+)
+Recovery = TypedDict("Recovery", {"type": Literal["recovery"], "fingerprints": list[str]})
+Scripts = TypedDict("Scripts", {"type": Literal["scripts"], "words": str, "notes": list[str]})
+RequestTold = (
+    RequestStart
+    | RequestFindings
+    | Look
+    | JobProgress
+    | RequestResult
+    | Recovery
+    | Scripts
+    | Changed
+    | Reasons
+    | Refused
+    | Done
+)
+
+# -- the status panel
+
+StatusStart = TypedDict(
+    "StatusStart",
+    {
+        "type": Literal["start"],
+        "folder": str,
+        "columns": list[ColumnFacts],
+        "systems": list[str],
+        "returned": str,
+        "out": str,
+    },
+)
+Status = TypedDict(
+    "Status",
+    {
+        "type": Literal["status"],
+        "counts": Counts,
+        "problems": list[str],
+        "notes": list[str],
+        "behind": str,
+        "packaged": list[str],
+        "next": str,
+    },
+)
+StepResult = TypedDict(
+    "StepResult",
+    {"type": Literal["result"], "words": str, "headings": list[str], "rows": Rows},
+)
+Password = TypedDict("Password", {"type": Literal["password"], "file": str})
+StatusTold = (
+    StatusStart
+    | TableRows
+    | Status
+    | JobProgress
+    | StepResult
+    | Password
+    | Changed
+    | Reasons
+    | Refused
+)
+
+# -- the guide
+
+GuideField = TypedDict(
+    "GuideField",
+    {
+        "site": str,
+        "key": str,
+        "group": str,
+        "label": str,
+        "help": str,
+        "kind": str,
+        "choices": Choices,
+        "default": str,
+        "text": str,
+        "least": int,
+        "problem": str,
+        "hint": str,
+    },
+)
+GuideStart = TypedDict("GuideStart", {"type": Literal["start"], "folder": str, "left_out": Rows})
+Asked = TypedDict(
+    "Asked",
+    {
+        "type": Literal["asked"],
+        "fields": list[GuideField],
+        "problems": list[str],
+        "words": str,
+        "lines": list[str],
+        "headings": list[str],
+        "rows": Rows,
+        "count": int,
+        "python": str,
+    },
+)
+Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
+GuideTold = GuideStart | Asked | Written | Refused
+
+# -- the beginning of the planning page
+
+TableStart = TypedDict("TableStart", {"type": Literal["start"], "files": list[str], "folder": str})
+Opened = TypedDict("Opened", {"type": Literal["opened"], "words": str})
+TableTold = TableStart | Opened | Refused
