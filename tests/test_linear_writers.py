@@ -43,7 +43,7 @@ from lyncnb.forecasts.compare_forecasts import (
 )
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
 from lyncnb.jupyter.shared_page import notebook_page
-from lyncnb.plan.comparison_report import Comparison, write_comparison
+from lyncnb.plan.comparison_report import COMPARISON_FILE, Comparison, comparison_report
 from lyncnb.plan.figures import KINDS
 from lyncnb.plan.find_causes import find_causes
 from lyncnb.plan.options import PlanOptions
@@ -232,9 +232,9 @@ OF_PLANS: dict[str, Writer] = {
         lambda w, suffix: lambda plan=w.plan: ln.figure(plan, suffix).to_svg(),
     ),
     **each(
-        "plan.comparison_report.write_comparison",
-        (".csv", ".html", ".json", ".md", ".svg"),
-        lambda w, suffix: partial(write_comparison, w.comparison, suffix),
+        "plan.comparison_report.comparison_report",
+        COMPARISON_FILE.is_ours,
+        lambda w, suffix: lambda pair=w.comparison: write_report(comparison_report(pair), suffix),
     ),
     **each(
         "plan.trust_report.trust_report",
@@ -310,8 +310,7 @@ PARTS = {
     *("authorities.submission.submit_script", "deploy.pfx_packages.make_packages"),
     *("deploy.powershell.script", "deploy.server_script.import_script"),
     *("deploy.step_files.server_scripts", "export.write.write_summary"),
-    *("forecasts.calendar_file.to_calendar",),
-    *("plan.comparison_report.comparison_json",),
+    "forecasts.calendar_file.to_calendar",
     *("plan.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
     *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.saved_plan_bytes"),
     *("plan.scenarios.Scenarios.files", "plan.summary.write_summary"),

@@ -17,11 +17,14 @@ import pytest
 from places import REPOSITORY
 
 import lyncnb as ln
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.outputs import check_output
 from lyncnb.base.report import FORMATS, Report, ReportTable, report_kind, report_lines, write_report
 from lyncnb.errors import OutputError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
+from lyncnb.plan.compare import compare_plans
+from lyncnb.plan.comparison_report import COMPARISON_FILE, Comparison, comparison_report
 from lyncnb.plan.trust_report import TRUST_FILE, trust_report
 
 SAMPLE = REPOSITORY / "data" / "contoso.csv"
@@ -41,11 +44,22 @@ def forecast(last: str = "2029-07-30") -> ln.Forecast:
     return ln.forecast(plan(), until=date(2029, 12, 31), options=options)
 
 
+def comparison() -> Comparison:
+    """Compare the plan with one of larger keys, of which the checks find other things."""
+    options = ln.PlanOptions(key=KeyParameters(bits=4096))
+    other = ln.plan_certificates(plan().topology, plan().rules, options=options)
+    findings = [ln.check_plan(one, on=date(2026, 11, 25)) for one in (plan(), other)]
+    assert findings[0]
+    difference = compare_plans(plan(), other)
+    return Comparison(difference=difference, old_findings=findings[0], new_findings=findings[1])
+
+
 #: What makes each report of the sample.
 REPORTS: dict[str, Callable[[], Report]] = {
     "trust": lambda: trust_report(ln.trust(plan())),
     "forecast": lambda: forecast_report(forecast()),
     "forecasts": lambda: forecasts_report(ln.compare_forecasts(forecast(), forecast("2029-06-05"))),
+    "comparison": lambda: comparison_report(comparison()),
 }
 
 
@@ -55,7 +69,12 @@ def report(name: str) -> Report:
     return REPORTS[name]()
 
 
-KINDS = {"trust": TRUST_FILE, "forecast": FORECAST_FILE, "forecasts": FORECASTS_FILE}
+KINDS = {
+    "trust": TRUST_FILE,
+    "forecast": FORECAST_FILE,
+    "forecasts": FORECASTS_FILE,
+    "comparison": COMPARISON_FILE,
+}
 CASES = [(name, suffix) for name, kind in KINDS.items() for suffix in kind.is_ours]
 
 

@@ -12,8 +12,6 @@ reports all problems of a file together. This module knows no certificate.
 - Keys that no field has are refused, unless the record has a field ``others``: then a later version
   wrote them, and they are kept and written back. A class that says ``keeps_others = False`` refuses
   them in any case.
-- A class that no file is read into may list what is written of it, fields and properties, in the
-  order of the file: ``written = ("id", "needed_for=reasons")``, the key first where it differs.
 """
 
 from __future__ import annotations
@@ -264,7 +262,7 @@ def plain_record(record: Any) -> dict[str, object]:
         return dict(record)
     plain: dict[str, object] = {}
     kind: Any = type(record)
-    for name, key, only_if_set, blank_is_none in _written(kind):
+    for name, key, only_if_set, blank_is_none in _shape(kind).written:
         value = getattr(record, name)
         if value is None and blank_is_none:
             value = {}
@@ -382,15 +380,6 @@ def _shape(kind: Any) -> _Shape:
         keeps_others=len(read) < len(own) and getattr(kind, "keeps_others", True),
         named_by=_taker(hints["id"]) if typing.get_origin(hints.get("id")) is Annotated else None,
     )
-
-
-@cache
-def _written(kind: Any) -> tuple[_WrittenItem, ...]:
-    listed = getattr(kind, "written", None)
-    if listed is None:
-        return _shape(kind).written
-    pairs = (name.partition("=") for name in listed)
-    return tuple(_WrittenItem(name or key, key, False, False) for key, _, name in pairs)
 
 
 def _fits(take: _Take, value: object) -> bool:

@@ -11,13 +11,12 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from .figure import Figure
 from .html_page import to_page
 from .outputs import OutputKind, Test, check_suffix, first_line, is_page, mentions, packs
-from .records import plain_record
+from .records import json_value
 from .spreadsheets import Sheet, to_csv, to_xlsx
 from .tables import Column, escape_markdown, headings_of, paragraph, rows_of, rows_to_html
 from .tables import to_markdown as table_to_markdown
@@ -219,9 +218,10 @@ def parts_html(parts: Iterable[Part]) -> Iterator[str]:
             yield part.draw().to_html()
         else:
             items = [*part.items()]
+            rows = [*rows_of(part.columns, items[: part.limit])]
             table = rows_to_html(
                 part.headings(),
-                [*rows_of(part.columns, items)],
+                [*rows, *[()] * (len(items) - len(rows))],  # counted, not shown
                 caption=part.formats[".html"],
                 limit=part.limit,
                 ids=[*map(part.anchor, items)] if part.anchor else (),
@@ -270,13 +270,7 @@ def _page(report: Report) -> bytes:
 
 def _json(report: Report) -> bytes:
     document = {"format": report.kind.form, **report.document()}
-    return _encoded(f"{json.dumps(document, ensure_ascii=False, indent=1, default=_plain)}\n")
-
-
-def _plain(value: Any) -> object:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
-    return value.isoformat() if isinstance(value, date) else plain_record(value)
+    return _encoded(f"{json.dumps(document, ensure_ascii=False, indent=1, default=json_value)}\n")
 
 
 def _svg(report: Report) -> bytes:

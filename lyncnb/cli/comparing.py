@@ -18,14 +18,13 @@ from .inputs import (
     plan_arguments,
     read_from,
 )
-from .output import indented, note, write, write_bytes_out, write_file, write_json, write_lines
+from .output import indented, note, show_report, write, write_file, write_json, write_lines
 
 if TYPE_CHECKING:
     from ..authorities.as_is import AsIs
     from ..plan.model import CertificatePlan
     from ..rules.findings import Findings
 
-_CHANGES_SHOWN = 60
 _DIFFERENCES_SHOWN = 200
 _CERTIFICATES_SHOWN = 200
 
@@ -68,13 +67,7 @@ def compare_command(
     from ..base.outputs import check_output
     from ..errors import UsageProblem
     from ..plan.compare import compare_plans
-    from ..plan.comparison_report import (
-        COMPARISON_FILE,
-        Comparison,
-        comparison_json,
-        comparison_lines,
-        write_comparison,
-    )
+    from ..plan.comparison_report import COMPARISON_FILE, Comparison, comparison_report
     from ..plan.find_causes import find_causes
     from ..plan.scenarios import is_scenario
 
@@ -96,15 +89,8 @@ def compare_command(
         old_findings=old_findings,
         new_findings=new_findings,
     )
-    if output is not None:
-        data = write_comparison(compared, Path(output).suffix.lower())
-        write_file(output, data, COMPARISON_FILE, force=force, inputs=inputs)
-    if as_json:
-        write_bytes_out(comparison_json(compared))
-    elif output is None:
-        write_lines(comparison_lines(compared, limit=_CHANGES_SHOWN))
-    else:
-        write_lines([compared.summary])
+    report = comparison_report(compared)
+    show_report(report, output, as_json=as_json, force=force, inputs=inputs)
     return 0 if compared.difference.is_empty else 1
 
 

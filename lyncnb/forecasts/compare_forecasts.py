@@ -18,17 +18,17 @@ from ..base.report import (
     report_document,
     report_kind,
 )
-from ..base.tables import ROWS_SHOWN, Column, Table
+from ..base.tables import ROWS_SHOWN, Table, columns
 from ..plan.figures import figure
 from .forecast_files import forecast_report
 from .model import BROKEN, CANNOT_WORK, MONTHS, YEARS, Forecast, ForecastProblem
 
-COLUMNS = (
-    Column("When", itemgetter(0)),
-    Column("Work", itemgetter(1)),
-    Column("First", itemgetter(2)),
-    Column("Second", itemgetter(3)),
-    Column("Difference", lambda row: row[3] - row[2]),
+COLUMNS = columns(
+    ("When", itemgetter(0)),
+    ("Work", itemgetter(1)),
+    ("First", itemgetter(2)),
+    ("Second", itemgetter(3)),
+    ("Difference", lambda row: row[3] - row[2]),
 )
 
 #: What two forecasts are written as under a name of the planner's own.
@@ -41,11 +41,11 @@ FORECASTS_FILE = report_kind(
 )
 
 _NONE = (0,) * len(MONTHS[1:])
-_YEARS = tuple(Column(column.heading, itemgetter(n)) for n, column in enumerate(YEARS))
-_PROBLEMS = (
-    Column("Of", itemgetter(2)),
-    Column(BROKEN[0].heading, lambda row: row[0].certificates),
-    Column(BROKEN[1].heading, lambda row: row[0].what),
+_YEARS = columns(*((column.heading, itemgetter(n)) for n, column in enumerate(YEARS)))
+_PROBLEMS = columns(
+    ("Of", itemgetter(2)),
+    (BROKEN[0].heading, lambda row: row[0].certificates),
+    (BROKEN[1].heading, lambda row: row[0].what),
     *BROKEN[2:],
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import attrgetter
 
 from ..base.report import (
     Part,
@@ -14,7 +13,7 @@ from ..base.report import (
     lines_left,
     report_kind,
 )
-from ..base.tables import Column
+from ..base.tables import columns
 from ..plan.figures import figure
 from .calendar_file import PRODUCT, to_calendar
 from .model import (
@@ -100,15 +99,15 @@ def _certificates(forecast: Forecast, *suffixes: str) -> ReportTable:
     )
 
 
-_PROBLEMS = (
-    Column(BROKEN[0].heading, lambda row: row[0].certificates),
-    Column("No.", lambda row: row[0].number),
-    Column("From", lambda row: row[0].begins),
-    Column("To", lambda row: row[0].ends),
-    Column(BROKEN[1].heading, lambda row: row[0].what),
+_PROBLEMS = columns(
+    (BROKEN[0].heading, lambda row: row[0].certificates),
+    ("No.", lambda row: row[0].number),
+    ("From", lambda row: row[0].begins),
+    ("To", lambda row: row[0].ends),
+    (BROKEN[1].heading, lambda row: row[0].what),
     *BROKEN[2:4],
-    Column("Begins", lambda row: row[1].begins),
-    Column("Ends", lambda row: row[1].ends),
+    ("Begins", lambda row: row[1].begins),
+    ("Ends", lambda row: row[1].ends),
     BROKEN[4],
 )
 
@@ -162,10 +161,10 @@ def _change(one: ForecastEntry) -> str:
     return f"{one.change_on or 'never'}{by}"
 
 
-_NEXT = (
-    Column("Next", attrgetter("owner")),
-    Column("Order", attrgetter("order_on")),
-    Column("On servers, by", _change),
-    Column("Until", attrgetter("valid_until")),
-    Column("Type", lambda one: ", ".join(one.usages) or one.role),
+_NEXT = columns(
+    ("Next", "owner"),
+    ("Order", "order_on"),
+    ("On servers, by", _change),
+    ("Until", "valid_until"),
+    ("Type", lambda one: ", ".join(one.usages) or one.role),
 )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import NamedTuple
 
 from ..base.report import ReportTable, Sentence, parts_html
-from ..base.tables import ROWS_SHOWN, Column, Table, count_of, first_of
+from ..base.tables import ROWS_SHOWN, Table, columns, count_of, first_of
 from ..plan.timeline_figure import DatedFact
 from ..plan.work_days import Period
 
@@ -170,61 +170,61 @@ def _moment(moment: datetime) -> str:
 
 
 #: A row for each certificate.
-COLUMNS = (
-    Column("Certificate", attrgetter("id")),
-    Column("Servers", attrgetter("servers")),
-    Column("Type", attrgetter("usages")),
-    Column("Issuer", attrgetter("issuer")),
-    Column("No.", attrgetter("number")),
-    Column("Order", attrgetter("order_on")),
-    Column("Order by", attrgetter("order_by")),
-    Column("Validate", attrgetter("validate_on")),
-    Column("Domains", attrgetter("domains")),
-    Column("Issued", attrgetter("issued_on")),
-    Column("On servers", attrgetter("change_on")),
-    Column("On servers by", attrgetter("change_by")),
-    Column(
+COLUMNS = columns(
+    ("Certificate", "id"),
+    ("Servers", "servers"),
+    ("Type", "usages"),
+    ("Issuer", "issuer"),
+    ("No.", "number"),
+    ("Order", "order_on"),
+    ("Order by", "order_by"),
+    ("Validate", "validate_on"),
+    ("Domains", "domains"),
+    ("Issued", "issued_on"),
+    ("On servers", "change_on"),
+    ("On servers by", "change_by"),
+    (
         "Takes effect",
         lambda one: tuple(f"{usage} {_moment(moment)}" for usage, moment in one.takes_effect),
     ),
-    Column("Valid until", attrgetter("valid_until")),
-    Column("Renew from", attrgetter("renew_from")),
-    Column("Late from", attrgetter("late_from")),
+    ("Valid until", "valid_until"),
+    ("Renew from", "renew_from"),
+    ("Late from", "late_from"),
 )
-_SUMS = (
-    Column("Orders", attrgetter("orders")),
-    Column("Validations", attrgetter("validations")),
-    Column("Server changes", attrgetter("changes")),
-    Column("Restarts", attrgetter("restarts")),
+_SUMS = columns(
+    ("Orders", "orders"),
+    ("Validations", "validations"),
+    ("Server changes", "changes"),
+    ("Restarts", "restarts"),
 )
-MONTHS = (Column("Month", attrgetter("month")), *_SUMS)
-YEARS = (Column("Year", attrgetter("month")), *_SUMS)
+MONTHS = columns(("Month", "month"), *_SUMS)
+YEARS = columns(("Year", "month"), *_SUMS)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-CHANGES_BY_MONTH = (
-    Column("Year", itemgetter(0)),
-    *(Column(month, itemgetter(number)) for number, month in enumerate(_MONTHS, 1)),
+CHANGES_BY_MONTH = columns(
+    ("Year", itemgetter(0)),
+    *((month, itemgetter(number)) for number, month in enumerate(_MONTHS, 1)),
 )
 #: What cannot work, a row for each rule: of the problem, the rule, and the rule's place.
-BROKEN = (
-    Column("Certificates", lambda row: row[0].certificates if row[2] == 0 else ""),
-    Column("What", lambda row: row[0].what if row[2] == 0 else ""),
-    Column("Rule", lambda row: row[1].rule),
-    Column("Says", lambda row: row[1].says),
-    Column("Source", lambda row: row[1].source),
+BROKEN = columns(
+    ("Certificates", lambda row: row[0].certificates if row[2] == 0 else ""),
+    ("What", lambda row: row[0].what if row[2] == 0 else ""),
+    ("Rule", lambda row: row[1].rule),
+    ("Says", lambda row: row[1].says),
+    ("Source", lambda row: row[1].source),
 )
 # As many columns as a page is wide; those of files have all, a row for each certificate.
-_WORK = (
-    Column("Order, by", lambda ones: _with_last(ones[0].order_on, ones[0].order_by)),
-    Column("Validate", _validated),
-    Column("On servers, by", _changed),
-    Column(
+_WORK = columns(
+    ("Order, by", lambda ones: _with_last(ones[0].order_on, ones[0].order_by)),
+    ("Validate", _validated),
+    ("On servers, by", _changed),
+    (
         "Takes effect",
         lambda ones: "\n".join(
             dict.fromkeys(_moment(moment) for _, moment in ones[0].takes_effect)
         ),
     ),
-    Column("Valid until", lambda ones: ones[0].valid_until),
-    Column("For", lambda ones: "\n".join(_owners(ones))),
+    ("Valid until", lambda ones: ones[0].valid_until),
+    ("For", lambda ones: "\n".join(_owners(ones))),
 )
 
 

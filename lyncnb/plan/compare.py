@@ -9,22 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ..base.arguments import require
 from ..base.certificate_fields import SanEntry
-from ..base.tables import ROWS_SHOWN, Table, cell_text, count_of, rows_to_html
+from ..base.report import ReportTable, parts_html
+from ..base.tables import ROWS_SHOWN, Table, cell_text, columns, count_of
 from ..rules.model import Rules
 from .model import CertificatePlan, PlannedCertificate
 from .recorded_plan import NOT_RECORDED, RecordedPlan
-
-COLUMNS = (
-    *("Change", "Certificate", "Of", "Type", "What", "Before", "After", "Why", "Source"),
-    "Cause",
-)
-
-_SHOWN_COLUMNS = ("Change", "Of", "Type", "Before", "After", "Cause", "Why", "Source")
-_CAUSE = _SHOWN_COLUMNS.index("Cause")
 
 #: What may happen to a certificate, and in words.
 CHANGES: Mapping[str, str] = {
@@ -124,6 +117,26 @@ class ChangeGroup:
     ids: tuple[str, ...]
     names: tuple[str, ...]
 
+    @property
+    def title(self) -> str:
+        """What changed, in a few words: ``name added``, ``Key changed``."""
+        return f"{self.what} {_CHANGED}" if self.change == _CHANGED else self.change
+
+
+#: A row for each change.
+CHANGE_COLUMNS = columns(
+    ("Change", "change"),
+    ("Certificate", "certificate"),
+    ("Of", "owner"),
+    ("Type", "usages"),
+    ("What", "what"),
+    ("Before", "before"),
+    ("After", "after"),
+    ("Why", "why"),
+    ("Source", "source"),
+    ("Cause", "cause"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlanDifference(Table):
@@ -131,6 +144,8 @@ class PlanDifference(Table):
 
     ``certificates`` are those that differ: first as the new plan lists them, then what it lacks.
     """
+
+    _columns: ClassVar = CHANGE_COLUMNS
 
     old: CertificatePlan = field(compare=False)
     new: CertificatePlan = field(compare=False)
@@ -171,33 +186,19 @@ class PlanDifference(Table):
         order = sorted(found, key=lambda key: _ORDER_OF_KINDS.index(key[0].change))
         return tuple(found[key].group(key[0]) for key in order)
 
-    def _headings(self) -> tuple[str, ...]:
-        return COLUMNS
-
-    def _rows(self) -> Iterator[PlanChange]:
+    def _items(self) -> Iterator[PlanChange]:
         return self.changes
 
     def _repr_html_(self) -> str:
         groups = self.groups()
-        rows: list[tuple[object, ...]] = [
-            (
-                group.change if group.change != _CHANGED else f"{group.what} {_CHANGED}",
-                group.owners,
-                group.usages,
-                group.names if group.change == _CERTIFICATE_REMOVED else group.before,
-                group.names if group.change == _CERTIFICATE_ADDED else group.after,
-                group.cause,
-                group.why,
-                group.source,
-            )
-            for group in groups[:ROWS_SHOWN]
-        ]
-        headings: tuple[str, ...] = _SHOWN_COLUMNS
-        if not any(group.cause for group in groups):  # nobody looked for them
-            headings = headings[:_CAUSE] + headings[_CAUSE + 1 :]
-            rows = [row[:_CAUSE] + row[_CAUSE + 1 :] for row in rows]
-        rows += [()] * (len(groups) - len(rows))  # counted, not shown
-        return rows_to_html(headings, rows, caption=self._summary(), limit=ROWS_SHOWN)
+        has_causes = any(group.cause for group in groups)  # else nobody looked for them
+        table = ReportTable(
+            columns=[one for one in _GROUPS if has_causes or one.heading != "Cause"],
+            items=lambda: groups,
+            formats={".html": self._summary()},
+            limit=ROWS_SHOWN,
+        )
+        return "".join(parts_html([table]))
 
     def _summary(self) -> str:
         told = [
@@ -212,6 +213,18 @@ class PlanDifference(Table):
 _CERTIFICATE_ADDED, _CERTIFICATE_REMOVED = "certificate added", "certificate removed"
 _NAME_ADDED, _NAME_REMOVED, _CHANGED = "name added", "name removed", "changed"
 _ORDER_OF_KINDS = (_CERTIFICATE_ADDED, _CERTIFICATE_REMOVED, _NAME_ADDED, _NAME_REMOVED, _CHANGED)
+
+
+_GROUPS = columns(
+    ("Change", "title"),
+    ("Of", "owners"),
+    ("Type", "usages"),
+    ("Before", lambda one: one.names if one.change == _CERTIFICATE_REMOVED else one.before),
+    ("After", lambda one: one.names if one.change == _CERTIFICATE_ADDED else one.after),
+    ("Cause", "cause"),
+    ("Why", "why"),
+    ("Source", "source"),
+)
 
 
 @dataclass(slots=True)

@@ -5,48 +5,31 @@ Pure. ``compare.py`` says what differs; here it is counted, and written for peop
 
 from __future__ import annotations
 
-import codecs
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
-from ..base.html_page import to_page
-from ..base.outputs import OutputKind, first_line, is_page, mentions
-from ..base.spreadsheets import to_csv
-from ..base.tables import (
-    ROWS_SHOWN,
-    count_of,
-    first_of,
-    left_out,
-    paragraph,
-    rows_to_html,
-    to_markdown,
-)
+from ..base.report import Part, Picture, Report, ReportTable, Sentence, lines_left, report_kind
+from ..base.tables import ROWS_SHOWN, columns, count_of, first_of
 from ..rules.ca_rules import ca_rules
 from ..rules.findings import Finding, Findings, grouped
 from ..rules.model import SEVERITIES
-from .compare import COLUMNS, ChangeGroup, CountChange, PlanDifference
-from .figures import FIGURE_FILE, figure
+from .compare import CHANGE_COLUMNS, ChangedCertificate, ChangeGroup, CountChange, PlanDifference
+from .figures import figure
 from .model import CertificatePlan, PlannedCertificate, certificate_document
 from .recorded_plan import RecordedPlan
 
-FORMAT = "lyncnb-comparison/1"
-TITLE = "Two plans compared"
-
 #: What a comparison is written as under a name of the planner's own.
-COMPARISON_FILE = OutputKind(
-    what="a comparison",
-    is_ours={
-        ".csv": first_line(codecs.BOM_UTF8 + b'"Change","Certificate","Of","Type",'),
-        ".html": is_page(f"<title>{TITLE}".encode()),
-        ".md": first_line(f"# {TITLE}".encode()),
-        ".json": mentions(f'"format": "{FORMAT}"'.encode()),
-        **FIGURE_FILE.is_ours,
-    },
+COMPARISON_FILE = report_kind(
+    "a comparison",
+    title="Two plans compared",
+    form="lyncnb-comparison/1",
+    columns=CHANGE_COLUMNS,
+    suffixes=(".csv", ".html", ".md", ".json", ".svg"),
 )
 
+_SHOWN = 60  # changes, and findings, in the short form
 _DAYS_OF_A_YEAR = 365
 _OWNERS_SHOWN = 3
 
@@ -174,76 +157,86 @@ def _renewals(plan: CertificatePlan) -> int:
     )
 
 
-def write_comparison(comparison: Comparison, suffix: str) -> bytes:
-    """Write a comparison in one format.
+def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
+    """Return a comparison as a report.
 
     Parameters
     ----------
     comparison : Comparison
         Of two plans.
-    suffix : str
-        An ending of ``COMPARISON_FILE``.
+    shown : int, optional
+        Changes in the short form at most.
 
     Returns
     -------
-    bytes
-        The file; CSV and JSON hold every change, pages put the same change of several
-        certificates together, and the picture shows the new plan with what changed marked.
-
-    Raises
-    ------
-    PlanError
-        If there is no picture, because the new plan is on record alone.
+    Report
+        CSV, Markdown and JSON hold every change, a page puts the same change of several
+        certificates together, and the picture shows the new plan with what changed marked. There
+        is none, and ``.svg`` raises a PlanError, where the new plan is on record alone.
     """
     difference = comparison.difference
-    if suffix == ".csv":
-        return to_csv(COLUMNS, difference.changes)
-    if suffix == ".json":
-        return comparison_json(comparison)
-    if suffix == ".svg":
-        return figure(difference).to_svg()
-    if suffix == ".md":
-        return _markdown(comparison).encode("utf-8", "replace")
-    return _page(comparison).encode("utf-8", "replace")
+    is_drawn = not isinstance(difference.new, RecordedPlan)
+    parts: list[Part] = [
+        Sentence(comparison.summary, (".html",)),
+        ReportTable(
+            columns=columns(("Old", "old.topology.source"), ("New", "new.topology.source")),
+            items=lambda: [difference],
+            formats={".md": ""},
+        ),
+        ReportTable(
+            columns=_COUNTS,
+            items=lambda: comparison.counts,
+            formats={".md": "", ".html": "Counts"},
+        ),
+        *(Sentence(note, (".html",)) for note in comparison.notes),
+        ReportTable(
+            columns=CHANGE_COLUMNS,
+            items=lambda: difference.changes,
+            formats={".csv": "", ".md": ""},
+        ),
+        ReportTable(
+            columns=_GROUPS, items=difference.groups, formats={".html": "Changes"}, limit=ROWS_SHOWN
+        ),
+        *(
+            ReportTable(
+                columns=_FINDINGS,
+                items=partial(grouped, findings),
+                formats={".md": caption, ".html": caption},
+            )
+            for caption, findings in (
+                ("Findings that are gone", comparison.findings_gone),
+                ("New findings", comparison.findings_new),
+            )
+            if findings
+        ),
+        Picture(lambda: figure(difference), (".html", ".svg") if is_drawn else (".svg",)),
+    ]
+    return Report(
+        kind=COMPARISON_FILE,
+        about=comparison.title,
+        summary=comparison.summary,
+        parts=parts,
+        document=lambda: _document(comparison),
+        text=lambda: _text(comparison, shown),
+    )
 
 
-def comparison_document(comparison: Comparison) -> dict[str, object]:
-    """Write a comparison as plain JSON values.
+def _document(comparison: Comparison) -> dict[str, object]:
+    """Return the values of the JSON document.
 
-    Returns
-    -------
-    dict
-        ``format``; ``old`` and ``new`` (source, product, digest of the plan); ``summary``;
-        ``counts``; ``notes``; ``certificates``: those that differ, each whole as it was and as it
-        is (null if there is none), with its differences; ``findings`` that are gone and new.
-        Putting each ``new`` in place of its ``old`` makes the new plan of the old one.
+    ``certificates`` are those that differ, each whole as it was and as it is (null if there is
+    none), with its differences. Putting each ``new`` in place of its ``old`` makes the new plan of
+    the old one.
     """
-    difference = comparison.difference
     return {
-        "format": FORMAT,
-        "old": _side(difference.old),
-        "new": _side(difference.new),
+        "old": _side(comparison.difference.old),
+        "new": _side(comparison.difference.new),
         "summary": comparison.summary,
-        "counts": [
-            {"what": count.what, "before": count.before, "after": count.after}
-            for count in comparison.counts
-        ],
-        "notes": list(comparison.notes),
-        "certificates": [
-            {
-                "id": item.id,
-                "change": item.change,
-                "old": _certificate(item.old),
-                "new": _certificate(item.new),
-                "differences": [
-                    {name: value for name, value in change._asdict().items() if name not in _OF_ALL}
-                    for change in item.differences
-                ],
-            }
-            for item in difference.certificates
-        ],
-        "findings_gone": [finding.to_document() for finding in comparison.findings_gone],
-        "findings_new": [finding.to_document() for finding in comparison.findings_new],
+        "counts": comparison.counts,
+        "notes": comparison.notes,
+        "certificates": [*map(_changed, comparison.difference.certificates)],
+        "findings_gone": comparison.findings_gone,
+        "findings_new": comparison.findings_new,
     }
 
 
@@ -258,57 +251,45 @@ def _side(plan: CertificatePlan) -> dict[str, object]:
     }
 
 
+def _changed(item: ChangedCertificate) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "change": item.change,
+        "old": _certificate(item.old),
+        "new": _certificate(item.new),
+        "differences": [
+            {name: value for name, value in change._asdict().items() if name not in _OF_ALL}
+            for change in item.differences
+        ],
+    }
+
+
 def _certificate(certificate: PlannedCertificate | None) -> dict[str, object] | None:
     return certificate and certificate_document(certificate)
 
 
-def comparison_json(comparison: Comparison) -> bytes:
-    """Write :func:`comparison_document` as JSON; the same plans give the same bytes."""
-    text = json.dumps(comparison_document(comparison), ensure_ascii=False, indent=1)
-    return f"{text}\n".encode("utf-8", "replace")
-
-
-def comparison_lines(comparison: Comparison, *, limit: int) -> Iterator[str]:
-    """Say a comparison in lines of text: a summary, counts, then each change once.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        Of two plans.
-    limit : int
-        Changes shown at most.
-    """
-    yield comparison.title
-    yield comparison.summary
-    for count in comparison.counts[3:]:  # the summary has said the first
-        yield f"  {count}"
-    for note in comparison.notes:
-        yield f"  note: {note}"
+def _text(comparison: Comparison, shown: int) -> Iterator[list[str]]:
+    """Yield a summary with counts, then each change once, then the findings."""
+    counts = [f"  {count}" for count in comparison.counts[3:]]  # the summary has said the first
+    notes = [f"  note: {note}" for note in comparison.notes]
+    yield [comparison.title, comparison.summary, *counts, *notes]
     groups = comparison.difference.groups()
-    for group in groups[:limit]:
-        yield ""
-        yield from _group_lines(group)
-    if len(groups) > limit:
-        yield ""
-        yield f"… and {len(groups) - limit:,} more; with --json or -o FILE all are listed"
-    for what, findings in (
-        ("gone", comparison.findings_gone),
-        ("new", comparison.findings_new),
-    ):
+    yield from ([*_group_lines(group)] for group in groups[:shown])
+    if len(groups) > shown:
+        yield lines_left(len(groups) - shown)
+    for what, findings in (("gone", comparison.findings_gone), ("new", comparison.findings_new)):
         entries = grouped(findings)
-        for entry in entries[:limit]:
-            yield ""
-            yield f"finding {what}: {entry.severity}: {entry.places}: {entry.words}"
-        if len(entries) > limit:
-            yield f"… and {len(entries) - limit:,} more; with --json or -o FILE all are listed"
+        told = [[f"finding {what}: {one.severity}: {one.places}: {one.words}"] for one in entries]
+        if len(told) > shown:
+            told[shown - 1] += lines_left(len(told) - shown)
+        yield from told[:shown]
 
 
 def _group_lines(group: ChangeGroup) -> Iterator[str]:
-    what = group.change if group.change != "changed" else f"{group.what} changed"
     told = group.before or group.after
     if group.before and group.after:
         told = f"{group.before} -> {group.after}"
-    yield f"{what}: {told or _listed(group.names)}"
+    yield f"{group.title}: {told or _listed(group.names)}"
     usages = f" ({', '.join(group.usages)})" if group.usages else ""
     of = "of" if group.change.startswith("certificate") or group.what != "Name" else "on"
     yield f"  {of} {_listed(group.owners)}{usages}"
@@ -323,75 +304,24 @@ def _listed(names: Sequence[str]) -> str:
     return first_of(names, _OWNERS_SHOWN)
 
 
-_COUNT_HEADINGS = ("What", "Before", "After")
+def _before_and_after(group: ChangeGroup) -> object:
+    if group.before and group.after:
+        return f"{group.before} -> {group.after}"
+    return group.names or group.before or group.after
 
 
-def _count_rows(counts: Iterable[CountChange]) -> list[tuple[str, int, int]]:
-    return [(count_of(2, count.what)[2:], count.before, count.after) for count in counts]
-
-
-def _page(comparison: Comparison) -> str:
-    difference = comparison.difference
-    groups = difference.groups()
-    parts = [
-        paragraph(comparison.summary),
-        rows_to_html(_COUNT_HEADINGS, _count_rows(comparison.counts), caption="Counts"),
-        *map(paragraph, comparison.notes),
-        rows_to_html(_CHANGE_HEADINGS, [*_change_rows(groups[:ROWS_SHOWN])], caption="Changes"),
-    ]
-    if len(groups) > ROWS_SHOWN:
-        parts.append(
-            paragraph(f"{left_out(ROWS_SHOWN, len(groups))} As .csv or .json all are there.")
-        )
-    for caption, findings in _finding_tables(comparison):
-        parts.append(rows_to_html(_FINDING_HEADINGS, findings, caption=caption))
-    if not isinstance(difference.new, RecordedPlan):
-        parts.append(figure(difference).to_html())
-    return to_page(f"{TITLE}: {comparison.title}", parts)
-
-
+_COUNTS = columns(
+    ("What", lambda count: count_of(2, count.what)[2:]), ("Before", "before"), ("After", "after")
+)
 # As few columns as there can be: reasons are sentences, and need the room.
-_CHANGE_HEADINGS = ("Change", "What", "Of", "Cause", "Why", "Source")
-
-
-def _change_rows(groups: Iterable[ChangeGroup]) -> Iterator[tuple[object, ...]]:
-    for group in groups:
-        told: object = f"{group.before} -> {group.after}"
-        if not (group.before and group.after):
-            told = group.names or group.before or group.after
-        yield (
-            group.change if group.change != "changed" else f"{group.what} changed",
-            told,
-            f"{_listed(group.owners)}\n{', '.join(group.usages)}",
-            group.cause,
-            group.why,
-            group.source,
-        )
-
-
-_FINDING_HEADINGS = ("Severity", "About", "Finding", "Source")
-
-
-def _finding_tables(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    for caption, findings in (
-        ("Findings that are gone", comparison.findings_gone),
-        ("New findings", comparison.findings_new),
-    ):
-        if findings:
-            entries = grouped(findings)
-            yield (
-                caption,
-                [(one.severity, one.places, one.paragraph, one.source) for one in entries],
-            )
-
-
-def _markdown(comparison: Comparison) -> str:
-    parts = [
-        f"# {TITLE}\n",
-        to_markdown(("Old", "New"), [tuple(comparison.title.split(" -> ", 1))]),
-        to_markdown(_COUNT_HEADINGS, _count_rows(comparison.counts)),
-        to_markdown(COLUMNS, comparison.difference.changes),
-    ]
-    for caption, findings in _finding_tables(comparison):
-        parts += [f"## {caption}\n", to_markdown(_FINDING_HEADINGS, findings)]
-    return "\n".join(parts)
+_GROUPS = columns(
+    ("Change", "title"),
+    ("What", _before_and_after),
+    ("Of", lambda group: f"{_listed(group.owners)}\n{', '.join(group.usages)}"),
+    ("Cause", "cause"),
+    ("Why", "why"),
+    ("Source", "source"),
+)
+_FINDINGS = columns(
+    ("Severity", "severity"), ("About", "places"), ("Finding", "paragraph"), ("Source", "source")
+)

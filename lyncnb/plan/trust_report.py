@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from ..base.records import plain_record
 from ..base.report import Part, Report, ReportTable, Sentence, report_kind
-from ..base.tables import Chip, Column, first_of
+from ..base.tables import Chip, columns, first_of
 from .trust_tables import (
     INSTALL,
     SHOWN,
@@ -74,15 +73,15 @@ def _page_tables(trust: TrustPlan) -> Iterator[ReportTable]:
         for basis in [basis_of(one.source)]
     }
     yield ReportTable(
-        columns=(
+        columns=columns(
             *_INSTALL_ON_PAGE,
-            Column("Statement", lambda one: tuple(chips[name] for name in one.statements)),
+            ("Statement", lambda one: tuple(chips[name] for name in one.statements)),
         ),
         items=lambda: trust.required,
         formats={".html": "Install these"},
     )
     yield ReportTable(
-        columns=(*_SHOWN_ON_PAGE, Column("Statement", lambda one: (chips[one.statement],))),
+        columns=columns(*_SHOWN_ON_PAGE, ("Statement", lambda one: (chips[one.statement],))),
         items=lambda: trust.presentations,
         formats={".html": "Who shows which certificate to whom"},
     )
@@ -117,34 +116,32 @@ def _root(shown: Presentation) -> str:
     return _named(shown.root) + (f"\nclient authentication: {told}" if told else "")
 
 
-_INSTALL_ON_PAGE = (
-    Column("Who", lambda one: f"{one.title}\n{one.pool}".rstrip()),
-    Column("Servers", lambda one: one.servers),
-    Column("Install", lambda one: _named(one.ca)),
-    Column("Store", _store),
-    Column("Needed for", lambda one: "\n".join(one.reasons)),
+_INSTALL_ON_PAGE = columns(
+    ("Who", lambda one: f"{one.title}\n{one.pool}".rstrip()),
+    ("Servers", "servers"),
+    ("Install", lambda one: _named(one.ca)),
+    ("Store", _store),
+    ("Needed for", lambda one: "\n".join(one.reasons)),
 )
-_SHOWN_ON_PAGE = (
-    Column("Who shows", lambda one: str(one.presenter)),
-    Column(
-        "Certificate", lambda one: "\n".join(filter(None, (one.subject, f"as a {one.shown_as}")))
-    ),
-    Column("Known by", lambda one: one.names),
-    Column("To whom", lambda one: str(one.verifier)),
-    Column("Connection", lambda one: one.transport),
-    Column("Root needed, client authentication", _root),
+_SHOWN_ON_PAGE = columns(
+    ("Who shows", lambda one: str(one.presenter)),
+    ("Certificate", lambda one: "\n".join(filter(None, (one.subject, f"as a {one.shown_as}")))),
+    ("Known by", "names"),
+    ("To whom", lambda one: str(one.verifier)),
+    ("Connection", "transport"),
+    ("Root needed, client authentication", _root),
 )
-_KNOWN = (
-    Column("CA certificate", lambda ca: ca.title),
-    Column("Above certificates of", lambda ca: f"{ca.issuer} CA {ca.ca}".rstrip()),
-    Column("Store", lambda ca: ca.store),
-    Column("Thumbprint (SHA-1)", lambda ca: ca.thumbprint),
+_KNOWN = columns(
+    ("CA certificate", "title"),
+    ("Above certificates of", lambda ca: f"{ca.issuer} CA {ca.ca}".rstrip()),
+    ("Store", "store"),
+    ("Thumbprint (SHA-1)", "thumbprint"),
 )
-_STATEMENTS = (
-    Column("Statement", lambda one: one.id),
-    Column("What is said", lambda one: one.why),
-    Column("Basis", lambda one: basis_of(one.source)),
-    Column("Source", lambda one: one.source),
+_STATEMENTS = columns(
+    ("Statement", "id"),
+    ("What is said", "why"),
+    ("Basis", lambda one: basis_of(one.source)),
+    ("Source", "source"),
 )
 
 
@@ -163,7 +160,7 @@ def _document(trust: TrustPlan) -> dict[str, object]:
         "plan_sha256": trust.plan_sha256,
         "certificate_groups": list(groups.values()),
         "presentations": [
-            {**plain_record(one), "certificates": index[id(one.certificates)]}
+            {**one.to_document(), "certificates": index[id(one.certificates)]}
             for one in trust.presentations
         ],
         "required": trust.required,

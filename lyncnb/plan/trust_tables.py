@@ -11,7 +11,8 @@ from datetime import date
 from functools import cache
 from typing import ClassVar, NamedTuple
 
-from ..base.tables import ROWS_SHOWN, Column, Table, count_of, rows_to_html
+from ..base.records import Told
+from ..base.tables import ROWS_SHOWN, Table, columns, count_of, rows_to_html
 from ..rules.model import TrustRule
 
 #: Where a CA certificate goes, as Windows calls the computer's store and as certutil does.
@@ -23,7 +24,7 @@ _OWN_STORE = "its own store of trusted roots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaCertificate:
+class CaCertificate(Told):
     """A CA certificate that somebody needs: a real one, or what it is in words.
 
     ``issuer`` is ``internal``, ``public`` or ``party``, ``ca`` the name of the CA where one was
@@ -31,9 +32,7 @@ class CaCertificate:
     it and ``sha256`` over the DER bytes, else both are blank.
     """
 
-    written: ClassVar[tuple[str, ...]] = (
-        *("title", "issuer", "ca", "is_root", "store", "thumbprint", "sha256"),
-    )
+    told: ClassVar = ("title", "issuer", "ca", "is_root", "store", "thumbprint", "sha256")
 
     issuer: str
     title: str
@@ -63,14 +62,14 @@ def basis_of(source: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrustSide:
+class TrustSide(Told):
     """Who shows a certificate or is shown one: servers of a role, or a party.
 
     ``role`` is the id of either. Of servers, ``pool`` names the one pool; left blank, they are all
     of the role at ``site``, or at every site (None). ``words`` say it.
     """
 
-    written: ClassVar[tuple[str, ...]] = ("role", "pool", "site", "words")
+    told: ClassVar = ("role", "pool", "site", "words")
 
     role: str
     words: str
@@ -82,7 +81,7 @@ class TrustSide:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Presentation:
+class Presentation(Told):
     """A certificate that one side of a connection shows to the other.
 
     ``shown_as`` is ``server`` or ``client``: the side that is called, or that calls and is asked
@@ -93,9 +92,9 @@ class Presentation:
     says who says otherwise. ``statement`` is the id of the rule that says it, ``why`` its words.
     """
 
-    written: ClassVar[tuple[str, ...]] = (
+    told: ClassVar = (
         *("connection", "presenter", "verifier", "shown_as", "protocol", "port", "when"),
-        *("certificates", "subject", "usages", "names", "root", "asked", "planned", "is_served"),
+        *("subject", "usages", "names", "root", "asked", "planned", "is_served"),
         *("client_authentication", "client_auth_ends", "ending", "ending_source"),
         *("ending_disputed", "statement", "why", "inferred=is_inferred", "source"),
     )
@@ -163,7 +162,7 @@ class Presentation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequiredCa:
+class RequiredCa(Told):
     """A CA certificate that the servers of a pool need, or somebody who is none of them.
 
     ``role`` is the id of the role or party, ``pool`` and ``servers`` are blank of a party.
@@ -171,7 +170,7 @@ class RequiredCa:
     ``statements`` are the ids of the rules that say so.
     """
 
-    written: ClassVar[tuple[str, ...]] = (
+    told: ClassVar = (
         *("role", "pool", "servers", "ca", "store", "needed_for=reasons", "statements", "when"),
         *("inferred=is_inferred", "source"),
     )
@@ -205,29 +204,29 @@ class Installation(NamedTuple):
 
 
 #: What to install, a row for each server.
-INSTALL = (
-    Column("Server", lambda one: one.server),
-    Column("Role", lambda one: one.required.title),
-    Column("Pool", lambda one: one.required.pool),
-    Column("Install", lambda one: str(one.required.ca)),
-    Column("Store", lambda one: one.required.store),
-    Column("Needed for", lambda one: one.required.reasons),
-    Column("Basis", lambda one: basis_of(one.required.source)),
-    Column("Source", lambda one: one.required.source),
+INSTALL = columns(
+    ("Server", "server"),
+    ("Role", "required.title"),
+    ("Pool", "required.pool"),
+    ("Install", lambda one: str(one.required.ca)),
+    ("Store", "required.store"),
+    ("Needed for", "required.reasons"),
+    ("Basis", lambda one: basis_of(one.required.source)),
+    ("Source", "required.source"),
 )
 #: Who shows which certificate to whom.
-SHOWN = (
-    Column("Who shows", lambda one: str(one.presenter)),
-    Column("Certificate", lambda one: one.subject),
-    Column("Shown as", lambda one: one.shown_as),
-    Column("To whom", lambda one: str(one.verifier)),
-    Column("Connection", lambda one: one.transport),
-    Column("Names", lambda one: one.names),
-    Column("Root needed", lambda one: str(one.root)),
-    Column("Client authentication", lambda one: one.client_authentication),
-    Column("Why", lambda one: one.why),
-    Column("Basis", lambda one: basis_of(one.source)),
-    Column("Source", lambda one: one.source),
+SHOWN = columns(
+    ("Who shows", lambda one: str(one.presenter)),
+    ("Certificate", "subject"),
+    ("Shown as", "shown_as"),
+    ("To whom", lambda one: str(one.verifier)),
+    ("Connection", "transport"),
+    ("Names", "names"),
+    ("Root needed", lambda one: str(one.root)),
+    ("Client authentication", "client_authentication"),
+    ("Why", "why"),
+    ("Basis", lambda one: basis_of(one.source)),
+    ("Source", "source"),
 )
 
 

@@ -10,9 +10,10 @@ from places import DATA
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
+from lyncnb.base.report import write_report
 from lyncnb.checks.compare_scenarios import ScenarioComparison
 from lyncnb.errors import ScenarioError
-from lyncnb.plan.comparison_report import write_comparison
+from lyncnb.plan.comparison_report import comparison_report
 
 FIRST = ln.Scenario(name="as planned", topology=ln.read_topology(DATA / "contoso.csv"))
 WILD = replace(FIRST, name="wildcards", options=ln.PlanOptions(wildcard=True))
@@ -77,7 +78,7 @@ def test_differences_are_those_of_compare_plans():
     told = found.comparisons[1]
     assert told.title == "as planned -> a domain more"
     assert all("sip_domains" in c.cause for c in told.difference.changes)
-    page = write_comparison(told, ".html").decode()
+    page = write_report(comparison_report(told), ".html").decode()
     assert "as planned -&gt; a domain more" in page
     changed = len(found.differences[0].certificates)
     assert f"wildcards: {changed} certificates otherwise" in repr(found)

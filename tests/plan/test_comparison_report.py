@@ -16,15 +16,9 @@ from topologies import edge, front_end, plan
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.outputs import check_output
+from lyncnb.base.report import report_document, report_lines, write_report
 from lyncnb.plan.compare import compare_plans
-from lyncnb.plan.comparison_report import (
-    COMPARISON_FILE,
-    FORMAT,
-    Comparison,
-    comparison_document,
-    comparison_lines,
-    write_comparison,
-)
+from lyncnb.plan.comparison_report import COMPARISON_FILE, Comparison, comparison_report
 from lyncnb.plan.model import certificate_document
 
 
@@ -54,8 +48,8 @@ def test_the_document_makes_the_new_plan_of_the_old_one():
     old = random_plan(chance)
     for _ in range(PAIRS // 10):
         new = random_plan(chance)
-        told = comparison_document(comparison(old, new))
-        assert told["format"] == FORMAT
+        told = report_document(comparison_report(comparison(old, new)))
+        assert told["format"] == COMPARISON_FILE.form
         state = {c.id: certificate_document(c) for c in old.certificates}
         for item in told["certificates"]:
             assert state.pop(item["id"], None) == item["old"]
@@ -119,16 +113,16 @@ def test_a_finding_of_many_servers_is_one_entry():
     code = "internal-ca-recommended"
     several = [f for f in told.findings_new if f.code == code]
     assert len(several) == 10
-    texts = ["\n".join(comparison_lines(told, limit=100))]
-    texts += [write_comparison(told, suffix).decode() for suffix in (".html", ".md")]
+    texts = ["\n".join(report_lines(comparison_report(told)))]
+    texts += [write_report(comparison_report(told), suffix).decode() for suffix in (".html", ".md")]
     assert [text.count(several[0].title) for text in texts] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("suffix", COMPARISON_FILE.is_ours)
 def test_each_file_says_what_differs(compared, suffix, tmp_path):
     """Every format has the added name, the same bytes again, and is known as lyncnb's."""
-    data = write_comparison(compared, suffix)
-    assert data == write_comparison(compared, suffix)
+    data = write_report(comparison_report(compared), suffix)
+    assert data == write_report(comparison_report(compared), suffix)
     path = tmp_path / f"c{suffix}"
     path.write_bytes(data)
     check_output(path, COMPARISON_FILE)
@@ -142,14 +136,16 @@ def test_each_file_says_what_differs(compared, suffix, tmp_path):
         rows = list(csv.reader(io.StringIO(text)))
         assert len(rows) == 1 + len([*compared.difference.changes])
     if suffix == ".json":
-        assert json.loads(text) == comparison_document(compared)
+        assert json.loads(text)["summary"] == compared.summary
 
 
 def test_lines_for_a_terminal(compared):
     """A line of summary, counts, then each change with its reason and source; the rest counted."""
-    lines = list(comparison_lines(compared, limit=100))
+    lines = list(report_lines(comparison_report(compared)))
     assert lines[1] == repr(compared.difference)
     assert "name added: lyncdiscover.fabrikam.com" in lines
     assert "Key changed: RSA 2048 -> RSA 4096" in lines
     assert sum(line.startswith("  why: ") for line in lines) == len(compared.difference.groups())
-    assert any(line.startswith("… and ") for line in comparison_lines(compared, limit=1))
+    assert any(
+        line.startswith("… and ") for line in report_lines(comparison_report(compared, shown=1))
+    )

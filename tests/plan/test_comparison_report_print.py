@@ -12,9 +12,10 @@ from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text, words
 
 import lyncnb as ln
 from lyncnb.base.html_page import to_page
+from lyncnb.base.report import write_report
 from lyncnb.base.tables import rows_to_html
 from lyncnb.plan.compare import compare_plans
-from lyncnb.plan.comparison_report import Comparison, write_comparison
+from lyncnb.plan.comparison_report import Comparison, comparison_report
 from lyncnb.plan.find_causes import find_causes
 
 pytestmark = [
@@ -39,7 +40,7 @@ def page_file(tmp_path_factory):
         new_findings=ln.check_plan(new, on=day),
     )
     path = tmp_path_factory.mktemp("page") / "c.html"
-    path.write_bytes(write_comparison(compared, ".html"))
+    path.write_bytes(write_report(comparison_report(compared), ".html"))
     return path
 
 
