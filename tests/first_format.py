@@ -85,7 +85,10 @@ def write_first_folder(folder: Path, returned: Path) -> None:
     receive(folder, returned, today=TODAY)
     write_pfx(match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
     path = folder / "manifest.json"
-    path.write_bytes(first_manifest(json.loads(path.read_bytes())))
+    document = json.loads(path.read_bytes())
+    document["summary"]["of"] = document["summary"].pop("made_of")
+    path.write_bytes(first_manifest(document))
+    (folder / "plan.json").unlink()
 
 
 def digest(folder: Path) -> dict[str, str]:

@@ -41,6 +41,7 @@ from lyncnb.plan.model import CertificatePlan, PlannedCertificate
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
+from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -400,6 +401,8 @@ def assert_complete(
         assert (folder / "keys" / f"{item.id}.key").exists()
     requests = public_keys_of_requests(folder)
     assert (requests | set(seen)) <= public_keys_of_keys(folder, passphrase)
+    kept = hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()
+    assert read_manifest(folder).plan_json_sha256 == kept
     assert not [name for name in os.listdir(folder) if name.startswith(".tmp")]
     assert_private(folder)
 

@@ -2,7 +2,8 @@
 
 ``earlier/`` has what that commit wrote: manifests of format ``lyncnb-requests/2`` after each
 command, a saved plan with its signature, a plan's JSON, the answer of ``asis``, a scenario and the
-answers of the guide. No key is committed: a folder is made by the package as it is, with the same
+answers of the guide. ``manifest-third.json`` is the first of format ``lyncnb-requests/3``, with its
+``plan.json``. No key is committed: a folder is made by the package as it is, with the same
 commands, and gets the manifest of that commit with the hashes of its own files.
 """
 
@@ -21,17 +22,19 @@ from ssh_keys import needs_ssh_keygen
 from topologies import TWO_SITES
 
 import lyncnb as ln
+from lyncnb.authorities.summary_files import refresh_summary_files, stale_note
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.recovery_key import new_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
-STAGES = ("requested", "answered", "packaged", "renewed")
+STAGES = ("requested", "answered", "packaged", "third", "renewed")
 # What a manifest says of the files beside it: keys and certificates differ with every folder.
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
     *("thumbprint_sha1", "serial", "certificate", "chain", "friendly_name", "fingerprint"),
+    *("binding", "binding_key"),
     *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),
 }
 _RETURNED = "returned/"
@@ -74,6 +77,9 @@ def stages(tmp_path_factory):
 
     def keep(stage: str) -> None:
         shutil.copytree(folder, place / stage)
+        (place / stage / "plan.json").unlink()
+        if stage == "third":
+            shutil.copy(EARLIER / "plan-third.json", place / stage / "plan.json")
         path = place / stage / "manifest.json"
         kept = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
         grafted = _graft(_by_id(kept), _by_id(json.loads(path.read_bytes())))
@@ -88,6 +94,7 @@ def stages(tmp_path_factory):
     keep("answered")
     _package(folder)
     keep("packaged")
+    keep("third")
     elsewhere = next(one.id for one in plan.certificates if one.role == "Deployment")
     request_elsewhere(
         plan, folder, computer="tools01.contoso.com", renew=[elsewhere], reason="x", findings=()
@@ -124,6 +131,59 @@ def test_a_folder_goes_on_from_every_stage(stages, stage, tmp_path):
         assert ln.receive(folder, stages / "all.pem", today=TODAY).exit_status == 0
     assert {one.action for one in _package(folder).packages} <= {"written", "kept", "refused"}
     ln.rekey(folder, PASSPHRASE, "another long phrase", today=TODAY)
+    assert ln.folder_status(folder, today=TODAY).problems == ()
+
+
+def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
+    """Until its plan is given again it stays of format 2, and its summary files as they are."""
+    folder = tmp_path / "requests"
+    shutil.copytree(stages / "requested", folder)
+    certify(folder, *read_manifest(folder).by_id)
+    summaries = {path: path.read_bytes() for path in folder.glob("summary.*")}
+    earlier = (folder / "manifest.json").read_bytes()
+    assert b'"lyncnb-requests/2"' in earlier
+    (note,) = [one for one in ln.folder_status(folder, today=TODAY).notes if "summary" in one]
+    assert note.endswith("To write them again: lyncnb request TOPOLOGY FOLDER")
+    assert {path: path.read_bytes() for path in summaries} == {**summaries}
+
+    ahead = make_folder(folder, make_plan(), dry_run=True)
+    assert "this folder will then need lyncnb 0.2 or later" in ahead.notes[0]
+    assert (folder / "manifest.json").read_bytes() == earlier
+    bundle = make_folder(folder, make_plan())
+    assert set(bundle.counts()) == {"kept"}
+    assert "this folder now needs lyncnb 0.2 or later" in bundle.notes[0]
+    assert (folder / "manifest.v2.json").read_bytes() == earlier
+    assert b'"lyncnb-requests/3"' in (folder / "manifest.json").read_bytes()
+    assert b'"kept"' not in (folder / "manifest.json").read_bytes()
+    status = ln.folder_status(folder, today=TODAY)
+    assert (status.problems, [one for one in status.notes if "summary" in one]) == ((), [])
+
+    before = digest(folder)
+    assert make_folder(folder, make_plan()).notes == ()
+    assert digest(folder) == before
+    make_folder(folder, make_plan(), renew=[make_plan().certificates[0].id], reason="again")
+    assert (folder / "manifest.v2.json").read_bytes() == earlier
+
+
+def test_the_first_plan_that_a_folder_kept_is_read(stages, tmp_path):
+    """The summary files are written again from it and the records."""
+    folder = tmp_path / "requests"
+    shutil.copytree(stages / "third", folder)
+    manifest = read_manifest(folder)
+    assert stale_note(folder, manifest) == ""
+    assert refresh_summary_files(folder, manifest).summary != manifest.summary
+
+
+def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
+    """A manifest that changed since the first try goes to the archive; the first stays."""
+    folder = tmp_path / "requests"
+    shutil.copytree(stages / "requested", folder)
+    (folder / "manifest.v2.json").write_bytes(b"of the first try")
+    earlier = (folder / "manifest.json").read_bytes()
+    make_folder(folder, make_plan())
+    assert (folder / "manifest.v2.json").read_bytes() == b"of the first try"
+    (kept,) = (folder / "archive").glob("manifest-*.json")
+    assert kept.read_bytes() == earlier
     assert ln.folder_status(folder, today=TODAY).problems == ()
 
 

@@ -7,6 +7,7 @@ has tests of its own beside (``authorities/test_linear_reading.py``).
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import warnings
@@ -45,6 +46,7 @@ from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_document
 from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
 from lyncnb.request_folder.lost_records import salvaged
 from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.plan_file import read_entries
 from lyncnb.topology import csv_file
 from lyncnb.topology.topology import read_topology
 from lyncnb.topology.workbook import is_workbook, read_workbook
@@ -70,6 +72,13 @@ def by_folder(data: bytes, place: Path) -> object:
     (place / "manifest.json").write_bytes(data)
     (place / "manifest.json").chmod(0o600)
     return read_manifest(place)
+
+
+def with_digest(data: bytes, _: Path) -> object:
+    """Read the certificates of a saved plan, whose last line is the digest of the others."""
+    body = data.removesuffix(b"}") + b",\n"
+    digest = hashlib.sha256(body).hexdigest().encode()
+    return read_entries(body + b'"sha256": "' + digest + b'"\n}\n')
 
 
 READERS: dict[str, Callable[[bytes, Path], object]] = {
@@ -112,6 +121,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "request_folder.files_on_disk.key_sha256": lambda data, _: key_sha256(data),
     "request_folder.lost_records.salvaged": lambda data, _: salvaged(data),
     "request_folder.manifest.read_manifest": by_folder,
+    "request_folder.plan_file.read_entries": with_digest,
     "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
     "topology.csv_file.read_rows": lambda data, _: csv_file.read_rows(data),
     "topology.topology.read_topology": lambda data, _: read_topology(data),
@@ -131,6 +141,7 @@ NO_READERS = {
     *("base.outputs.write_output", "base.zip_file.to_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.digest_of_parts"),
+    *("request_folder.plan_file.keep_copy", "request_folder.plan_file.write_plan_file"),
     # They hand SVG of our own to a browser.
     *("base.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),

@@ -319,6 +319,9 @@ PARTS = {
     *("plan.summary_workbook.summary_workbook", "plan.timeline_figure.draw_timeline"),
     *("plan.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
+    *("export.changes.Order.plan_file", "plan.saved_plan_json.saved_plan"),
+    *("request_folder.plan_file.present_plan", "request_folder.plan_file.read_plan_bytes"),
+    "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
     # They write what notebook_page and read_notebook take.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),

@@ -2,20 +2,21 @@
 
 An entry decides to which CA a request goes and with what a certificate is compared. Its public key
 and names are compared with its CSR. A CSR does not say who is to issue: that is compared with the
-summary that the manifest keeps, and with the digest of the plan.
+plan that the folder keeps, and with the digest of the plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..base import files
 from ..errors import BundleError, Problem
 from ..pki.csr import CertificationRequest, parse_request
-from ..plan.summary_on_record import from_text
 from ..request_folder.files_on_disk import csr_sha256
 from ..request_folder.manifest import NAME, Manifest
+from ..request_folder.plan_file import PLAN_NAME, read_entries, read_plan_bytes
 from ..request_folder.request_record import RequestRecord
 from .compare_request import compare_request
 from .read_plan import digest_of_manifest
@@ -38,7 +39,7 @@ def altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         request = _request_of(folder, record)
         if request is not None:
             yield from _compared(record, request)
-    yield from _issuers(manifest)
+    yield from _issuers(folder, manifest)
 
 
 def _request_of(folder: Path, record: RequestRecord) -> CertificationRequest | None:
@@ -64,16 +65,17 @@ def _compared(record: RequestRecord, request: CertificationRequest) -> Iterator[
             yield Problem(message=message, file=NAME, hint=_HINT)
 
 
-def _issuers(manifest: Manifest) -> Iterator[Problem]:
-    summary = from_text(manifest.summary.get("kept", ""))
-    blocks = summary.blocks if summary is not None else ()
-    kept = {member.id: block.issuer for block in blocks for member in block.members}
+def _issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    kept: dict[str, str] = {}
+    with suppress(BundleError):  # a plan that is not the one on record is a problem by itself
+        entries = read_entries(read_plan_bytes(folder, manifest)).certificates
+        kept = {entry.id: entry.issuer for entry in entries}
     is_named = False
     for record in manifest.requests:
         before, now = kept.get(record.id, ""), record.plan.issuer
         if record.state != "retired" and before and now and before != now:
             is_named = True
-            message = f"{record.id}: its issuer is {now}; the summary on record says {before}"
+            message = f"{record.id}: its issuer is {now}; {PLAN_NAME} says {before}"
             yield Problem(message=message, file=NAME, hint=_HINT)
     digest = digest_of_manifest(manifest) if manifest.plan_sha256 else ""
     if digest and digest != manifest.plan_sha256 and not is_named:

@@ -186,7 +186,7 @@ def hand_over(
     refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
     _refuse_one_for_several(chosen, template, client_template, config)
     parts = tuple(_parts(chosen, template, client_template, config))
-    needed_by = needed_by or planned_day(bundle.manifest)
+    needed_by = needed_by or planned_day(bundle.folder, bundle.manifest)
     cover = _cover(sender, needed_by, bundle.manifest.product)
     _write(Path(out), _package(bundle.folder, parts, cover), force)
     asked = {

@@ -21,7 +21,14 @@ from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath
 from ..request_folder.bundle import RequestBundle, open_requests
-from ..request_folder.manifest import FORMAT, Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.manifest import (
+    FIRST_FORMAT,
+    FORMAT,
+    Manifest,
+    read_manifest,
+    save_manifest,
+    timestamp,
+)
 from ..request_folder.request_record import (
     ArchivedGeneration,
     IssuedRecord,
@@ -146,8 +153,8 @@ def store_returned(
             *(_placement(one, manifest, is_current=True) for one in current),
             *(_placement(one, manifest, is_current=False) for one in issued.superseded),
         ]
-        if manifest.format != FORMAT:
-            wanted = _news(folder, manifest, placements, manifest.format)
+        if manifest.format == FIRST_FORMAT:
+            wanted = _news(folder, manifest, placements, FIRST_FORMAT)
             if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
                 return replace(bundle, manifest=manifest)
         # What is written anyway gets the evidence that the first format had no room for.
@@ -306,7 +313,7 @@ def _has_changed(recorded: IssuedRecord, now: Judgement, form: str) -> bool:
     # that did not sign.
     codes = set(recorded.findings) - set(_TOLD_ONCE)
     found = {finding.code for finding in now.findings}
-    return form == FORMAT or bool(now.rejected or now.accepted) or found != codes
+    return form != FIRST_FORMAT or bool(now.rejected or now.accepted) or found != codes
 
 
 def _judgement(one: _Placement, part: RequestRecord | ArchivedGeneration, at: str) -> Judgement:

@@ -34,6 +34,7 @@ from ..request_folder.files_on_disk import (
 from ..request_folder.folder_location import open_disk_note
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
+from ..request_folder.plan_file import PLAN_NAME, plan_problems
 from ..request_folder.recovery_key import LIST, recovery_problems
 from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, RequestRecord
@@ -44,6 +45,7 @@ from .certificates_on_record import load_issued
 from .issued import IssuedCertificate, IssuedCertificates
 from .kept_approval import look_at_approval
 from .plan_standing import PlanStanding, plan_standing
+from .summary_files import stale_note
 
 #: Every state that a request can be in, in the order of its life.
 STATES = (
@@ -280,7 +282,12 @@ def folder_status(
 def _problems(
     survey: Survey, manifest: Manifest, issued: IssuedCertificates
 ) -> tuple[Problem, ...]:
-    found = [*survey.problems, *_exchanged(manifest, issued), *shared_keys(manifest)]
+    found = [
+        *survey.problems,
+        *plan_problems(survey.folder, manifest),
+        *_exchanged(manifest, issued),
+        *shared_keys(manifest),
+    ]
     found += unrecorded_problems(survey, manifest)
     found += altered_entries(survey.folder, manifest)
     found += recovery_problems(survey, manifest)
@@ -348,6 +355,9 @@ def _notes(
             f"not verified: {count_of(count, 'key')}, whether it belongs to its request; the next "
             "command with the passphrase checks that and records it"
         )
+    is_told = any(one.file == PLAN_NAME for one in problems)
+    if not is_told and (note := stale_note(survey.folder, manifest)):
+        yield note
     if survey.keeps_no_modes:
         yield open_disk_note(survey.folder)
     if manifest.team:

@@ -1,8 +1,8 @@
-"""The summary files of a request folder: written with the requests, told anew when one comes back.
+"""The summary files of a request folder: written with the requests, and again when one is issued.
 
-``manifest.summary`` says what they were made of: ``shows`` is over all that the plan has to tell,
-``requests`` over what is on record of the requests, ``kept`` the summary itself, so that a command
-that has the folder and no plan can write them again; the rest are the SHA-256 of the files.
+``plan.json`` says what was planned, the records of the manifest what became of it: so a command
+that has the folder and no table can write the files again. ``manifest.summary`` has the SHA-256 of
+each file and, under ``made_of``, a digest of everything that the files show.
 """
 
 from __future__ import annotations
@@ -14,18 +14,32 @@ from datetime import date
 from pathlib import Path
 
 from ..base import files
+from ..errors import LyncnbError
+from ..plan.model import CertificatePlan, PlannedCertificate
+from ..plan.saved_plan_json import read_saved_document
+from ..plan.spellings import Spelling
 from ..plan.summary import write_summary
 from ..plan.summary_content import Summary
-from ..plan.summary_on_record import MOST_KEPT, from_text, to_text
+from ..plan.summary_from_plan import summarise
 from ..plan.summary_progress import progress_digest, with_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..request_folder.manifest import Manifest
+from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
+from ..request_folder.request_record import TableOnRecord
+from ..rules.findings import Finding, Findings
+from ..rules.model import Rules
+from ..rules.returned_rules import every_check
+from ..rules.rule_files import rules_on_record
 from .judging import accepted_on_record
 
+_MADE_OF = "made_of"
 
-def write_summary_files(
-    folder: Path, manifest: Manifest, summary: Summary, *, shows: str
-) -> Manifest:
+#: Requests of a folder whose summary is written again with every change: of a larger one it would
+#: cost more than the change itself.
+_MOST = 10_000
+
+
+def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> Manifest:
     """Write the summary of a folder in its four forms; the caller holds the lock.
 
     Parameters
@@ -36,8 +50,6 @@ def write_summary_files(
         With the n requests that the summary tells of.
     summary : Summary
         Of the plan, with its pictures.
-    shows : str
-        Digest of what the plan has to tell.
 
     Returns
     -------
@@ -45,9 +57,7 @@ def write_summary_files(
         With what was written, to be saved. Interrupted before that, the hashes on record do not
         fit, and the next run writes the files again.
     """
-    told = {"shows": shows, "requests": summary_progress(manifest)}
-    if sum(len(block.members) for block in summary.blocks) <= MOST_KEPT:
-        told["kept"] = to_text(summary)
+    told = {_MADE_OF: _made_of(manifest)}
     whole = _with_record(summary, manifest)
     for name in SUMMARY_NAMES:  # one file in memory at a time
         data = write_summary(whole, "." + name.rpartition(".")[2])
@@ -56,36 +66,106 @@ def write_summary_files(
     return replace(manifest, summary=told)
 
 
+def is_current(manifest: Manifest) -> bool:
+    """Return whether the summary files show what the manifest has on record."""
+    return manifest.summary.get(_MADE_OF) == _made_of(manifest)
+
+
 def _with_record(summary: Summary, manifest: Manifest) -> Summary:
     summary = replace(summary, approval=tuple(_approval(manifest)))
     return with_requests(summary, manifest.requests, accepted_on_record(manifest.requests))
 
 
-def folder_summary(manifest: Manifest) -> Summary | None:
+def _made_of(manifest: Manifest) -> str:
+    """Return a digest of all that the summary files show."""
+    told = (
+        manifest.plan_json_sha256,
+        manifest.table,
+        [(one.code, one.reason) for one in manifest.accepted],
+        list(_approval(manifest)),
+        progress_digest(manifest.requests, accepted_on_record(manifest.requests)),
+    )
+    return hashlib.sha256(repr(told).encode("utf-8", "replace")).hexdigest()
+
+
+def planned_summary(folder: Path, manifest: Manifest) -> Summary:
+    """Return the summary of the plan that a folder keeps, before its requests.
+
+    Parameters
+    ----------
+    folder : Path
+        The request folder.
+    manifest : Manifest
+        Its manifest.
+
+    Raises
+    ------
+    LyncnbError
+        If it keeps none, the plan is not the one on record, or the rules of its product are not
+        here.
+    """
+    data = read_plan_bytes(folder, manifest)
+    rules = rules_on_record(manifest.product, sha256=manifest.product_sha256)
+    plan, findings = read_saved_document(data, source=PLAN_NAME, rules=rules).plan(rules)
+    table = manifest.table or TableOnRecord(name=PLAN_NAME)
+    plan = replace(
+        plan,
+        topology=replace(plan.topology, source=table.name),
+        options=replace(plan.options, lang=table.lang),
+        certificates=tuple(_ruled(plan, manifest)),
+    )
+    summary = summarise(plan, tuple(_told(findings, manifest, rules)), pictures=True)
+    spellings = (
+        Spelling(place=one.place, written=one.written, requested=one.requested, what=one.what)
+        for one in table.notes
+    )
+    return replace(summary, spellings=tuple(spellings))
+
+
+def _ruled(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
+    """Give each certificate the rule on record: two profiles may have one for the same use."""
+    for certificate in plan.certificates:
+        record = manifest.by_id.get(certificate.id)
+        yield certificate._replace(rule=record.rule) if record and record.rule else certificate
+
+
+def _told(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
+    """Give each finding its title, and an error the reason for which the run accepted it."""
+    titles = {code: rule.title for code, rule in every_check(rules).items()}
+    of_run = {one.code: one.reason for one in manifest.accepted}
+    of_plan = {(one.code, one.accepted) for one in findings}
+    for one in findings:
+        reason = of_run.get(one.code, "")
+        if one.accepted and (one.code, reason) in of_plan:
+            reason = one.accepted
+        one = replace(one, accepted="", title=titles.get(one.code, ""))
+        yield one.accepted_because(reason) if reason and one.severity == "error" else one
+
+
+def folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
     """Return the summary of a folder as its files show it.
 
     Returns
     -------
     Summary or None
-        None where no summary was kept: of more than 10,000 certificates, or by an earlier lyncnb.
+        None of more than 10,000 requests, and where :func:`planned_summary` raises.
     """
-    summary = from_text(manifest.summary.get("kept", ""))
-    return None if summary is None else _with_record(summary, manifest)
+    if len(manifest.requests) > _MOST:
+        return None
+    try:
+        return _with_record(planned_summary(folder, manifest), manifest)
+    except LyncnbError:
+        return None
 
 
-def planned_day(manifest: Manifest) -> date | None:
-    """Give the day on which the CA is to issue, as far as the folder's summary has one."""
-    summary = from_text(manifest.summary.get("kept", ""))
-    return None if summary is None else summary.planned_issue_date
-
-
-def summary_progress(manifest: Manifest) -> str:
-    """Give a digest of what the summary files tell of the requests on record."""
-    told = progress_digest(manifest.requests, accepted_on_record(manifest.requests))
-    approval = tuple(_approval(manifest))
-    if not approval:
-        return told
-    return hashlib.sha256(f"{told} {approval}".encode("utf-8", "replace")).hexdigest()
+def planned_day(folder: Path, manifest: Manifest) -> date | None:
+    """Return the day on which the CA is to issue, as far as the folder's plan has one."""
+    try:
+        data = read_plan_bytes(folder, manifest)
+        said = read_saved_document(data, source=PLAN_NAME, whole=False)
+    except LyncnbError:
+        return None
+    return said.options.planned_issue_date
 
 
 _IDS_NAMED = 10
@@ -113,18 +193,37 @@ def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the summary anew if what is on record of the requests changed since.
+    """Write the summary files again if what is on record of the requests changed since.
 
     Returns
     -------
     Manifest
-        To be saved; the same where there is nothing new, or where no summary was kept: of more
-        than 10,000 certificates, or by an earlier lyncnb. There the next ``request`` writes it.
+        To be saved; the same where there is nothing new, and where :func:`stale_note` says why
+        the files stay as they are.
     """
-    recorded = manifest.summary
-    if recorded.get("requests") == summary_progress(manifest):
+    if is_current(manifest) or len(manifest.requests) > _MOST:
         return manifest
-    summary = from_text(recorded.get("kept", ""))
-    if summary is None:
+    try:
+        summary = planned_summary(folder, manifest)
+    except LyncnbError:
         return manifest
-    return write_summary_files(folder, manifest, summary, shows=recorded["shows"])
+    return write_summary_files(folder, manifest, summary)
+
+
+def stale_note(folder: Path, manifest: Manifest) -> str:
+    """Say why the summary files do not show what is on record, and what to do; "" if they do."""
+    if is_current(manifest):
+        return ""
+    why = f"it has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""
+    if not manifest.plan_json_sha256:
+        why = f"this folder keeps no {PLAN_NAME}"
+    try:
+        if not why:
+            planned_summary(folder, manifest)
+            return ""
+    except LyncnbError as error:
+        why = error.message
+    return (
+        f"the summary files stay as the last request wrote them: {why}. To write them again: "
+        "lyncnb request TOPOLOGY FOLDER"
+    )

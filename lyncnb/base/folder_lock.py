@@ -24,10 +24,14 @@ from ..errors import BundleError
 from . import files, folder_access, system_calls
 
 LOCK_NAME = "lyncnb.lock"
-#: Earlier versions take this one alone. OneDrive and SharePoint take no file of that name.
+#: The earliest versions take this one alone, so it is taken as well in a folder that they can
+#: write. OneDrive and SharePoint take no file of that name.
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
+# No earlier version writes a folder with such a manifest.
+_PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0-9]+)"')
+_MANIFEST = "manifest.json"
 _LOOK_EVERY = 0.2  # seconds
 
 # What this process holds: the real path of each folder, and the token in its note.
@@ -57,7 +61,7 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
     """
     folder = Path(folder)
     files.check_folder(folder)
-    note, paths = folder / OWNER_NAME, [folder / LOCK_NAME, folder / OLD_LOCK_NAME]
+    note, paths = folder / OWNER_NAME, [folder / name for name in _lock_names(folder)]
     for path in (*paths, note):
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link", hint="remove the link")
@@ -78,6 +82,15 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
             files.discard(note)
         for guard in guards:
             guard.release()
+
+
+def _lock_names(folder: Path) -> tuple[str, ...]:
+    try:
+        with files.open_plain(folder / _MANIFEST, follow=False) as file:
+            is_present = bool(_PRESENT_FORMAT.match(file.read(80)))
+    except (OSError, BundleError):
+        is_present = not os.path.lexists(folder / OLD_LOCK_NAME)
+    return (LOCK_NAME,) if is_present else (LOCK_NAME, OLD_LOCK_NAME)
 
 
 def confirm(folder: Path) -> None:
@@ -109,8 +122,8 @@ def _take(folder: Path, guards: list[filelock.FileLock], token: str, deadline: f
         for guard in guards:
             left = deadline - time.monotonic()
             guard.acquire(timeout=-1 if left == float("inf") else max(left, 0.0))
-        for name in (LOCK_NAME, OLD_LOCK_NAME):
-            folder_access.hand_over_path(folder / name)
+        for guard in guards:
+            folder_access.hand_over_path(Path(guard.lock_file))
     except filelock.Timeout:
         _refuse(folder, "wait until that is done, then run the same again")
     except OSError as error:

@@ -7,7 +7,7 @@ wherever it was kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar
 
 from .dns_name import is_host_name
@@ -65,3 +65,20 @@ class PlannedEntry:
     def common_name(self) -> str:
         """The subject's common name, "" if there is none."""
         return self.subject.get("CN", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedEntry(PlannedEntry):
+    """A certificate's entry of a saved plan: ``reasons`` are the rules of its names, by name."""
+
+    keeps_others: ClassVar = False
+
+    ca: Text = ""
+    target_os: Text = ""
+    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def planned(self) -> PlannedEntry:
+        """Its part that a request folder has on record, too."""
+        names = (item.name for item in fields(PlannedEntry))
+        return PlannedEntry(**{name: getattr(self, name) for name in names})

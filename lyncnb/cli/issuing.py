@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..deploy.server_steps import DeploymentSteps
+    from ..request_folder.bundle import RequestBundle
 
 _LINES_SHOWN = 200
 
@@ -134,6 +135,7 @@ def receive_command(
         write_json(issued.to_document())
     else:
         write(issued.to_text().rstrip("\n"))
+    _note_stale_summary(issued.bundle)
     return issued.exit_status
 
 
@@ -152,7 +154,15 @@ def _receive_requests(
         write_json(received.to_document())
     else:
         write(received.to_text().rstrip("\n"))
+    _note_stale_summary(received.bundle)
     return received.exit_status
+
+
+def _note_stale_summary(bundle: RequestBundle) -> None:
+    from ..authorities.summary_files import stale_note
+
+    if text := stale_note(bundle.folder, bundle.manifest):
+        note(text)
 
 
 @click.command("pfx")
@@ -216,6 +226,7 @@ def pfx_command(
         write_json(packages.to_document())
     else:
         write(packages.to_text())
+    _note_stale_summary(packages.bundle)
     return packages.exit_status
 
 
@@ -325,6 +336,7 @@ def steps_command(
     steps = deployment_steps(issued, effective=_times(effective))
     written = write_steps(steps, folder, output=output, force=force)
     _tell_steps(steps, written, as_json, "not packaged")
+    _note_stale_summary(bundle)
     return steps.exit_status
 
 
@@ -358,6 +370,8 @@ def _request_on_server(
     steps = request_scripts(plan, bundle, template=template)
     written = write_request_scripts(steps, output)
     _tell_steps(steps, written, as_json, "not by this route")
+    for text in bundle.notes:
+        note(text)
     return 0
 
 

@@ -30,7 +30,7 @@ from ..request_folder.files_on_disk import refuse, take_survey
 from ..request_folder.key_bindings import bind, binding_problems
 from ..request_folder.leftovers import prove_passphrase
 from ..request_folder.manifest import (
-    FORMAT,
+    FIRST_FORMAT,
     Manifest,
     read_manifest,
     save_manifest,
@@ -134,7 +134,7 @@ def write_pfx(
         passwords = PasswordList(base, cipher)
         _refuse_unknown(manifest, base, without_chain)
         ready, packages = _sort_out(manifest, issued, place, target_os, passwords, without_chain)
-        if ready or manifest.format == FORMAT:
+        if ready or manifest.format != FIRST_FORMAT:
             manifest = _bound(base, manifest, cipher)
         parts = place.split("/")
         for length in range(1, len(parts) + 1):  # the list of passwords stands in the first

@@ -6,9 +6,11 @@ written here, so that a dry run says exactly what a run would do.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ..base.planned_entry import PlannedEntry
@@ -17,6 +19,7 @@ from ..errors import ApprovalError, BundleError, OptionsError, PlanError, PlanRe
 from ..pki.certificates import moment_of
 from ..plan.acceptances import accepted_codes, reason_for
 from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
+from ..plan.saved_plan_json import saved_plan
 from ..plan.spellings import Spelling, spellings_of
 from ..request_folder.bundle import Change
 from ..request_folder.manifest import Manifest
@@ -34,6 +37,7 @@ from .covers import NO_COVERS, Covers
 from .entry_differences import ABOUT, CONTENT, entry_differences
 from .resolve_ids import resolve_ids
 
+_JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.MULTILINE)
 _INTERRUPTED = "key and CSR of an interrupted run"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
@@ -326,14 +330,38 @@ class Order:
     told_findings: tuple[Finding, ...]
     #: The day on which a certificate that covers a request must be in force.
     covered_on: date
+    #: The day by whose rules the findings are.
+    judged_on: date
     notes: tuple[str, ...] = ()
 
-    #: The saved plan that is requested, if it is one.
+    #: The saved plan that is requested, if it is one, and its file.
     saved: PlanOnRecord | None = None
+    saved_file: bytes = field(default=b"", repr=False)
     #: Why this plan is requested although another one was approved for the folder.
     unapproved: str = ""
     #: The group whose members share the folder.
     team: str = ""
+
+    def plan_file(self, present: bytes) -> bytes:
+        """Return what ``plan.json`` is to be.
+
+        A plan that says the same as the present file keeps the day by whose rules that was judged.
+        """
+        if self.saved_file:
+            return self.saved_file
+        data = b""
+        for day in dict.fromkeys((*_days_of(present), self.judged_on)):
+            data = saved_plan(self.plan, self.findings, judged_on=day)
+            if data == present:
+                break
+        return data
+
+
+def _days_of(saved: bytes) -> Iterator[date]:
+    """Give the day that the file of a saved plan names, if it is one."""
+    with suppress(ValueError):
+        if found := _JUDGED_ON.search(saved):
+            yield date.fromisoformat(found[1].decode())
 
 
 def make_order(
@@ -365,7 +393,8 @@ def make_order(
     """
     _check_reasons({**plan.options.accepted, **(accept or {})})
     errors = [finding for finding in findings if finding.severity == "error"]
-    day = judging_day(plan, getattr(findings, "judged_on", None))
+    on_record = plan.options.planned_issue_date or (date.fromisoformat(now[:10]) if now else None)
+    day = judging_day(plan, getattr(findings, "judged_on", None) or on_record)
     why_each = {
         finding: (accept or {}).get(finding.code) or reason_for(finding, plan.options, on=day)
         for finding in errors
@@ -375,20 +404,7 @@ def make_order(
     counting = {**accepted_codes((), plan.options, on=day), **(accept or {})}
     used = {code: why for code, why in counting.items() if code in returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
-    days = plan.options.validity_days or 0
-    told = spellings_of(plan.certificates, plan.topology)
-    holders = key_holders or {}
-    wanted = tuple(
-        Wanted(
-            id=item.id,
-            certificate=item,
-            validity_days=days,
-            name_notes=tuple(map(_name_note, told.get(item.id, ()))),
-            key_holder=min(item.servers) if item.at_set_up else holders.get(item.id, ""),
-            covered=covers.by_id.get(item.id),
-        )
-        for item in plan.certificates
-    )
+    wanted = tuple(_wanted(plan, key_holders or {}, covers))
     _refuse_twins(wanted)
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
@@ -410,8 +426,24 @@ def make_order(
         reason=reason.strip(),
         now=now,
         covered_on=covering_day(plan, now),
+        judged_on=day,
         notes=covers.notes,
     )
+
+
+def _wanted(
+    plan: CertificatePlan, key_holders: Mapping[str, str], covers: Covers
+) -> Iterator[Wanted]:
+    told = spellings_of(plan.certificates, plan.topology)
+    for item in plan.certificates:
+        yield Wanted(
+            id=item.id,
+            certificate=item,
+            validity_days=plan.options.validity_days or 0,
+            name_notes=tuple(map(_name_note, told.get(item.id, ()))),
+            key_holder=min(item.servers) if item.at_set_up else key_holders.get(item.id, ""),
+            covered=covers.by_id.get(item.id),
+        )
 
 
 def with_saved_plan(

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..authorities.compare_request import compare_request
-from ..authorities.summary_files import summary_progress
+from ..authorities.summary_files import is_current
 from ..base import files
 from ..base.folder_access import TEAM_MODE, is_the_team, team_of
 from ..errors import BundleError, Problem
@@ -21,10 +20,7 @@ from ..pki import csr
 from ..pki.csr import content_differences
 from ..pki.pkcs8 import FolderCipher
 from ..plan.model import PlannedCertificate, planned_entry
-from ..plan.summary_content import Summary
-from ..plan.summary_csv import summary_csv
-from ..plan.summary_from_plan import summarise
-from ..plan.summary_on_record import summary_digest
+from ..plan.spellings import spellings
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
 from ..request_folder.key_bindings import (
@@ -34,8 +30,9 @@ from ..request_folder.key_bindings import (
     without_shared,
 )
 from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
-from ..request_folder.manifest import FORMAT, Manifest, read_manifest
-from ..request_folder.request_record import RequestRecord
+from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.plan_file import present_plan
+from ..request_folder.request_record import RequestRecord, TableNote, TableOnRecord
 from .changes import Compare, Order, Wanted, plan_changes, refuse_rollback, with_saved_plan
 from .key_and_csr import content_of
 
@@ -47,6 +44,7 @@ class Preview:
     """What a run will do: files to move, requests to make, the manifest to announce.
 
     ``is_proven`` tells that the passphrase opened a key; a folder without keys proves nothing.
+    ``plan_file`` is what ``plan.json`` is to be, ``has_its_plan`` whether it is that already.
     """
 
     survey: Survey
@@ -57,52 +55,23 @@ class Preview:
     to_write: tuple[Wanted, ...]
     is_proven: bool
     order: Order
-
-    @cached_property
-    def summary_of(self) -> str:
-        """Digest of everything that the plan has to tell in the summary files."""
-        return summary_digest(self.summary)
-
-    @cached_property
-    def summary(self) -> Summary:
-        """What the summary files tell of the plan, without its pictures."""
-        return summarise(self.order.plan, self.order.told_findings)
+    plan_file: bytes = field(repr=False)
+    has_its_plan: bool
 
     @property
     def has_stale_summary(self) -> bool:
-        """Whether a summary file is missing, was edited, or tells what is so no more."""
-        recorded = self.manifest.summary
-        if "shows" in recorded:
-            requests = summary_progress(self.manifest)
-            if (recorded["shows"], recorded.get("requests")) != (self.summary_of, requests):
-                return True
-        elif recorded.get("of") != self._first_summary_of:
-            return True
-        return any(
+        """Whether a summary file is missing, was edited, or shows what is so no more."""
+        return not is_current(self.manifest) or any(
             not (path := self.survey.folder / name).is_file()
-            or hashlib.sha256(files.read(path, limit=_LARGEST)).hexdigest() != recorded.get(name)
+            or hashlib.sha256(files.read(path, limit=_LARGEST)).hexdigest()
+            != self.manifest.summary.get(name)
             for name in SUMMARY_NAMES
         )
 
     @property
-    def _first_summary_of(self) -> str:
-        """Digest by which lyncnb first told whether the files of a folder are those of the plan.
-
-        A folder of that time stays as it is as long as they are.
-        """
-        told = self.summary
-        digest = hashlib.sha256(summary_csv(told))
-        for one in told.findings:
-            row = (one.severity, one.code, one.about, one.message, one.hint, one.source)
-            digest.update("\0".join(row).encode("utf-8", "replace"))
-        if told.planned_issue_date:
-            digest.update(told.planned_issue_date.isoformat().encode())
-        return digest.hexdigest()
-
-    @property
     def is_quiet(self) -> bool:
         """Whether the folder is already exactly as asked, so that nothing needs to be written."""
-        busy = self.moves or self.to_write or self.survey.stale
+        busy = self.moves or self.to_write or self.survey.stale or not self.has_its_plan
         return not busy and self.manifest == self.before and not self.has_stale_summary
 
 
@@ -152,6 +121,8 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     else:
         collisions += binding_problems(survey, before, cipher, given_up=order.renew)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
+    present = present_plan(folder)
+    plan_file = order.plan_file(present)
     after = replace(
         _logged(after, settled.changes, order.now),
         product=order.plan.rules.product,
@@ -160,11 +131,14 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         accepted=order.accepted,
         plans=with_saved_plan(after.plans, order.saved),
         team=order.team or after.team,
+        plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
+        table=_table(order, before.table if plan_file == present else None),
+        # What an earlier format kept of the summary is in its own manifest, which stays.
+        summary=after.summary if before.plan_json_sha256 else {},
     )
     if order.unapproved and before.plan_sha256 != order.plan.sha256:
         after = after.with_event("unapproved-plan", order.unapproved, at=order.now)
-    # A folder of the first format stays as it is until something else of it changes.
-    if cipher is not None and (before.format == FORMAT or after != before):
+    if cipher is not None:
         after = bind(after, cipher)
     planned = {record.id for record in after.requests if record.is_to_write}
     return Preview(
@@ -176,6 +150,22 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         to_write=tuple(request for request in order.wanted if request.id in planned),
         is_proven=proven,
         order=order,
+        plan_file=plan_file,
+        has_its_plan=plan_file == present,
+    )
+
+
+def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
+    """Say what the saved plan does not; a table that only has another name is the same."""
+    notes = (
+        TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
+        for one in spellings(order.plan)
+    )
+    return TableOnRecord(
+        name=before.name if before else order.plan.topology.source,
+        lang=order.plan.options.lang,
+        notes=tuple(notes),
+        others=before.others if before else {},
     )
 
 

@@ -1,8 +1,9 @@
 """Carry out what was foreseen for a request folder, so that no key is ever lost.
 
-Order of a run: lock; look at everything; prove the passphrase; announce in the manifest what
-will be written; move what is superseded; per request the key, then the CSR, each durable; record
-in the manifest that it is written; summary. Interrupted anywhere, the next run completes.
+Order of a run: lock; look at everything; prove the passphrase; keep the plan; announce in the
+manifest what will be written; move what is superseded; per request the key, then the CSR, each
+durable; record in the manifest that it is written; summary. Interrupted anywhere, the next run
+completes.
 """
 
 from __future__ import annotations
@@ -41,13 +42,21 @@ from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
 from ..plan.model import CertificatePlan
-from ..plan.summary_from_plan import with_pictures
+from ..plan.summary_from_plan import summarise
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import archive_problems, take_survey
 from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME, location_notes, open_disk_note
 from ..request_folder.key_bindings import bind
 from ..request_folder.leftovers import carry_out
-from ..request_folder.manifest import NAME, Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.manifest import (
+    FORMAT,
+    NAME,
+    Manifest,
+    read_manifest,
+    save_manifest,
+    timestamp,
+)
+from ..request_folder.plan_file import earlier_manifest, write_plan_file
 from ..request_folder.recovery_key import (
     add_recipients,
     arm,
@@ -192,20 +201,22 @@ def _carry_out(
 
 
 def announce(preview: Preview) -> None:
-    """Say in the manifest what will be there, and move what is superseded out of its way."""
+    """Keep the plan, say in the manifest what will be there, and move what is superseded away."""
     folder = preview.survey.folder
     for place in ("csr", "keys", *(["archive"] if preview.moves else [])):
         files.make_folder(folder / place, OWN_FOLDERS[place])
     if not os.path.lexists(folder / IGNORE_NAME):
         files.write_new(folder / IGNORE_NAME, IGNORE_ALL, 0o644)
+    write_plan_file(folder, preview.plan_file, preview.before)
     save_manifest(folder, preview.manifest)
     carry_out(preview.survey, preview.moves)
 
 
 def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
     """Write the summary of the plan in every form, and record what it was made of."""
-    folder, told = preview.survey.folder, with_pictures(preview.summary, preview.order.plan)
-    manifest = write_summary_files(folder, manifest, told, shows=preview.summary_of)
+    folder, order = preview.survey.folder, preview.order
+    summary = summarise(order.plan, order.told_findings, pictures=True)
+    manifest = write_summary_files(folder, manifest, summary)
     save_manifest(folder, manifest)
     return manifest
 
@@ -248,15 +259,16 @@ def _public_keys(manifest: Manifest) -> Iterator[str]:
 
 def _plan_and_findings(
     plan: CertificatePlan | SavedPlan, findings: Sequence[Finding] | None
-) -> tuple[CertificatePlan, Sequence[Finding]]:
+) -> tuple[CertificatePlan, Sequence[Finding], bytes]:
+    """Return the plan with its findings, and the file of a saved plan."""
     if not isinstance(plan, SavedPlan):
-        return plan, check_plan(plan) if findings is None else findings
+        return plan, check_plan(plan) if findings is None else findings, b""
     if findings is not None:
         raise ArgumentError(
             "write_requests: findings are given beside a saved plan, which has its own",
             hint="leave findings out, or give saved.plan",
         )
-    return plan.plan, plan.findings
+    return plan.plan, plan.findings, plan.data
 
 
 def write_requests(
@@ -363,7 +375,7 @@ def write_requests(
         plan, path, approved_by, accept or {}, unapproved=unapproved, why=why, now=now
     )
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
-    plan, findings = _plan_and_findings(plan, findings)
+    plan, findings, saved_file = _plan_and_findings(plan, findings)
     order = make_order(
         plan,
         findings=findings,
@@ -373,7 +385,9 @@ def write_requests(
         now=now,
         covers=find_covers(plan, only_missing, reuse, on=covering_day(plan, now), now=now),
     )
-    order = replace(order, saved=saved, unapproved=unapproved.strip(), team=team)
+    order = replace(
+        order, saved=saved, saved_file=saved_file, unapproved=unapproved.strip(), team=team
+    )
     secret = None if passphrase is None else as_passphrase(passphrase)
     if dry_run:
         return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
@@ -456,7 +470,7 @@ def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
 
 
 def _dry_run(preview: Preview) -> RequestBundle:
-    bundle = replace(bundle_of(preview, preview.manifest), dry_run=True)
+    bundle = bundle_of(preview, preview.manifest, dry_run=True)
     if not preview.to_write:
         return bundle
     seconds = executors.estimate(request.certificate for request in preview.to_write)
@@ -464,8 +478,10 @@ def _dry_run(preview: Preview) -> RequestBundle:
     return replace(bundle, notes=(*bundle.notes, note))
 
 
-def bundle_of(preview: Preview, manifest: Manifest, *, cancelled: bool = False) -> RequestBundle:
-    """Give the folder as it is after a run, with what the run did."""
+def bundle_of(
+    preview: Preview, manifest: Manifest, *, cancelled: bool = False, dry_run: bool = False
+) -> RequestBundle:
+    """Give the folder as it is after a run, with what the run did, or would do."""
     changes = preview.changes
     if cancelled:
         waiting = {
@@ -478,9 +494,21 @@ def bundle_of(preview: Preview, manifest: Manifest, *, cancelled: bool = False) 
         folder=preview.survey.folder,
         manifest=manifest,
         changes=changes,
-        notes=_notes(preview, manifest),
+        notes=(*_format_notes(preview, dry_run), *_notes(preview, manifest)),
         cancelled=cancelled,
+        dry_run=dry_run,
     )
+
+
+def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
+    form = preview.before.format
+    if form != FORMAT:
+        kept = earlier_manifest(form)
+        yield (
+            f"this folder will then need lyncnb 0.2 or later; {kept} will keep its manifest"
+            if dry_run
+            else f"this folder now needs lyncnb 0.2 or later; {kept} keeps its manifest as it was"
+        )
 
 
 _NAMED = 5  # requests of a note

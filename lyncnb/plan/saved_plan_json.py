@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any
 
 from ..base.json_text import NotJson, parse_json
 from ..base.outputs import OutputKind, mentions
-from ..base.planned_entry import PlannedEntry
-from ..base.records import RecordReader, Text
+from ..base.planned_entry import SavedEntry
+from ..base.records import RecordReader
 from ..base.tables import count_of
 from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
 from ..rules.ca_rules import ca_rules_deciding
@@ -85,7 +85,29 @@ def saved_document(
     dict
         In the order of the file.
     """
-    findings = tuple(findings)
+    document = _saved_values(plan, tuple(findings), judged_on)
+    return {**document, "certificates": list(document["certificates"])}
+
+
+def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date) -> bytes:
+    """Write a plan as the file of a saved plan, one certificate at a time in memory.
+
+    Parameters
+    ----------
+    plan, findings, judged_on
+        As for :func:`saved_document`.
+
+    Raises
+    ------
+    PlanError
+        As :func:`saved_plan_bytes` does.
+    """
+    return saved_plan_bytes(_saved_values(plan, tuple(findings), judged_on))
+
+
+def _saved_values(
+    plan: CertificatePlan, findings: tuple[Finding, ...], judged_on: date
+) -> dict[str, Any]:
     entries = [_finding(one, plan.options, judged_on) for one in findings]
     used = dict.fromkeys(
         rule
@@ -106,10 +128,11 @@ def saved_document(
             "columns": list(plan.topology.columns),
             "rows": list(map(list, plan.topology.cells)),
         },
-        "certificates": list(_certificates(plan)),
+        "certificates": _certificates(plan),
         "reasons": [
             {"rule": rule.id, "why": rule.why, "source": rule.source}
-            for rule in map(plan.rules.names.__getitem__, used)
+            for rule in map(plan.rules.names.get, used)
+            if rule
         ],
         "findings": entries,
     }
@@ -207,15 +230,6 @@ def _lines(entries: Iterable[str]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Certificate(PlannedEntry):
-    keeps_others: ClassVar = False
-
-    ca: Text = ""
-    target_os: Text = ""
-    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Reason:
     rule: str
     why: str = ""
@@ -236,7 +250,7 @@ class _Document:
     rules: Mapping[str, str]
     judged_on: str
     plan_sha256: str
-    certificates: tuple[_Certificate, ...]
+    certificates: tuple[SavedEntry, ...]
     reasons: tuple[_Reason, ...]
     findings: tuple[_Finding, ...]
     sha256: str
@@ -259,38 +273,55 @@ class SavedDocument:
     _said: _Document | None = field(repr=False)
 
     def recorded(self) -> RecordedPlan:
-        """Give the plan as it stands in the file, without planning again.
+        """Return the plan as it stands in the file, without planning again.
 
         Raises
         ------
         PlanAltered
             If the file was altered, or an entry is none that a plan can have.
         """
+        plan, findings = self.plan()
+        return recorded_plan(plan.certificates, plan.rules, source=self.source, findings=findings)
+
+    def plan(self, rules: Rules | None = None) -> tuple[CertificatePlan, Findings]:
+        """Return plan and findings as they stand in the file, with its table and options.
+
+        Parameters
+        ----------
+        rules : Rules, optional
+            Of its product; those of the product that it names if left out.
+
+        Raises
+        ------
+        PlanAltered
+            As :meth:`recorded` does.
+        """
         if self._said is None:
             raise ValueError("only part of the file was read")
         if not self.is_whole:
             raise PlanAltered(f"{self.source}: {ALTERED}", hint=_WAS_ALTERED)
-        rules = rules_on_record(self._said.product)
+        rules = rules or rules_on_record(self._said.product)
         problems: list[Problem] = []
-        reasons = {one.id: one.reasons for one in self._said.certificates}
-        certificates = recorded_certificates(
-            self._said.certificates, rules, problems, reasons=reasons
-        )
+        entries = self._said.certificates
+        reasons = {one.id: one.reasons for one in entries}
+        certificates = recorded_certificates(entries, rules, problems, reasons=reasons)
         if problems:
             raise PlanAltered(
                 f"{self.source}: was altered or damaged",
                 problems=tuple(problems),
                 hint=_WAS_ALTERED,
             )
-        return recorded_plan(
-            certificates,
-            rules,
-            source=self.source,
-            findings=Findings(
-                tuple(one.finding(accepted=one.accepted) for one in self._said.findings),
-                self.judged_on,
+        plan = CertificatePlan(
+            topology=self.topology,
+            rules=rules,
+            options=self.options,
+            certificates=tuple(
+                certificate._replace(ca=entry.ca, target_os=entry.target_os)
+                for certificate, entry in zip(certificates, entries, strict=True)
             ),
         )
+        findings = tuple(one.finding(accepted=one.accepted) for one in self._said.findings)
+        return plan, Findings(findings, self.judged_on)
 
 
 ALTERED = "was altered after it was saved: its digest is that of another text"
@@ -301,7 +332,9 @@ def is_saved_plan(data: bytes) -> bool:
     return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and FORMAT.encode() in data[:200]
 
 
-def read_saved_document(data: bytes, *, source: str, whole: bool = True) -> SavedDocument:
+def read_saved_document(
+    data: bytes, *, source: str, whole: bool = True, rules: Rules | None = None
+) -> SavedDocument:
     """Read the file of a saved plan, and check that each value is what it must be.
 
     Parameters
@@ -313,6 +346,8 @@ def read_saved_document(data: bytes, *, source: str, whole: bool = True) -> Save
     whole : bool, optional
         Whether certificates and findings are checked, too. Who plans them again, and finds the same
         bytes, knows that they are what they must be.
+    rules : Rules, optional
+        Of its product; those of the product that it names if left out.
 
     Returns
     -------
@@ -339,13 +374,13 @@ def read_saved_document(data: bytes, *, source: str, whole: bool = True) -> Save
     day = _day(rest.get("judged_on"), reader)
     problems: list[Problem] = []
     chosen = _options(options, reader)
-    if chosen is not None:
+    if chosen is not None and rules is None:
         rules_on_record(chosen.product)  # which may bring columns of its own
     topology = _tried(problems, lambda: _topology(table, source, reader))
     problems = [*reader.problems, *problems]
     if day is None or topology is None or chosen is None or problems or (whole and said is None):
         if not whole:  # then every problem of the file at once
-            return read_saved_document(data, source=source)
+            return read_saved_document(data, source=source, rules=rules)
         raise PlanAltered(
             f"{source}: was altered or damaged", problems=tuple(problems), hint=_WAS_ALTERED
         )

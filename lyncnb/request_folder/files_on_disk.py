@@ -23,6 +23,7 @@ from .request_record import ArchivedGeneration, RequestRecord
 
 #: Written beside the manifest; what is in them is ``summary.py``'s.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
+_EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
 #: The mode of a file that is listed and that the system cannot look at.
 UNREACHABLE = 0
@@ -156,7 +157,8 @@ def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
         raise system_calls.trouble(error, folder, "list the folder") from None
     for name in names:
         folded = name.casefold()
-        if folded.startswith(stem) and folded.endswith(f".{ending}") and folded != NAME:
+        is_own = folded == NAME or _EARLIER_MANIFEST.fullmatch(name)
+        if folded.startswith(stem) and folded.endswith(f".{ending}") and not is_own:
             yield Problem(
                 message="is a copy of the manifest that another program made; two computers may "
                 "have written the folder",

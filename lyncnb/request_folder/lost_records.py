@@ -1,12 +1,14 @@
 """What a manifest alone knew, when it is damaged or missing: what of it can be had again, and not.
 
-Keys and CSRs do not say which saved plan was requested, who approved it, or which requests were
-left out because a certificate stands. A damaged manifest may still hold that, line by line; the
-summary files say it for people, who then know what to give again.
+Keys and CSRs do not say for which servers they are; ``plan.json`` does. Neither says which saved
+plan was requested, who approved it, or which requests were left out because a certificate stands.
+A damaged manifest may still hold that, line by line; the summary files say it for people, who then
+know what to give again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,10 +16,12 @@ from pathlib import Path
 
 from ..base import files
 from ..base.json_text import NotJson, parse_json
+from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader
-from ..base.tables import first_of
-from ..errors import LyncnbError
+from ..base.tables import count_of, first_of
+from ..errors import BundleError, LyncnbError
 from .manifest import FORMAT, NAME, Manifest, read_document
+from .plan_file import PLAN_NAME, present_plan, read_entries
 from .request_record import RequestRecord
 
 _LARGEST = 1 << 26  # bytes of a summary file that is looked at
@@ -69,6 +73,56 @@ def _read(part: dict[str, object]) -> Manifest | None:
     """Read one part of a manifest as strictly as a whole one."""
     document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **part}
     return read_document(document, RecordReader(NAME, is_json=True))
+
+
+def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tuple[str, ...]]:
+    """Fill in what the folder's plan says of requests of which only the CSR is known.
+
+    Returns
+    -------
+    tuple
+        The manifest, and what there is to say. A plan of other requests fills in nothing.
+    """
+    data = present_plan(folder)
+    if not data:
+        return manifest, ()
+    try:
+        plan = read_entries(data)
+    except BundleError as error:
+        return manifest, (f"{error.message}; it was not used", *map(str, error.problems[:1]))
+    entries = {entry.id: entry for entry in plan.certificates}
+    filled = {
+        record.id: replace(record, plan=entry.planned, ca=entry.ca, target_os=entry.target_os)
+        for record in manifest.requests
+        if (entry := entries.get(record.id)) and _is_of(record.plan, entry)
+    }
+    if not filled:
+        return manifest, (f"{PLAN_NAME} is a plan of other requests; it was not used",)
+    left = [
+        replace(record, state="retired", retired_at=record.retired_at or now)
+        for record in manifest.requests
+        if record.id not in entries
+    ]
+    known = [filled.get(name) or manifest.by_id[name] for name in entries if name in manifest.by_id]
+    manifest = replace(
+        manifest,
+        requests=(*known, *left),
+        product=plan.product,
+        plan_sha256=plan.plan_sha256 if filled.keys() == entries.keys() else "",
+        plan_json_sha256=hashlib.sha256(data).hexdigest(),
+    )
+    said = f"{PLAN_NAME} gives servers, site and issuer of {count_of(len(filled), 'request')}"
+    return manifest, (said,)
+
+
+def _is_of(known: PlannedEntry, planned: PlannedEntry) -> bool:
+    """Whether an entry that was made of a CSR alone is that of a planned certificate."""
+    if known.issuer:
+        return False
+    return all(
+        getattr(known, name) == getattr(planned, name)
+        for name in ("subject", "san", "eku", "key", "hash")
+    )
 
 
 def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:

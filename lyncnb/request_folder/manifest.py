@@ -32,13 +32,16 @@ from .request_record import (
     PlanOnRecord,
     RecoveryKey,
     RequestRecord,
+    TableOnRecord,
     archived_files,
     present_files,
 )
 
-#: What is written. ``/1`` is read for ever, and stays where a run changes nothing else.
-FORMAT = "lyncnb-requests/2"
-_FORMATS = ("lyncnb-requests/1", FORMAT)
+#: What is written of a folder that keeps its plan. Earlier formats are read for ever: ``/1`` stays
+#: where a run changes nothing else, ``/2`` until a command is given the plan again.
+FORMAT = "lyncnb-requests/3"
+FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
+_FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)
 NAME = "manifest.json"
 
 # 100,000 requests with three generations each are some 500 MB; more is no manifest of ours.
@@ -52,8 +55,9 @@ class Manifest:
 
     ``accepted`` lists the error findings that were accepted. ``encrypted`` lists files other than
     keys that are encrypted under the folder's passphrase, relative to the folder. ``summary`` holds
-    what the summary files were made of and their SHA-256. ``rekeying`` is the time at which a
-    change of passphrase began, while it is not finished. ``log`` lists what was removed or moved
+    the SHA-256 of the summary files and of what they were made of, ``plan_json_sha256`` that of the
+    plan beside the manifest; ``table`` is what that does not say. ``rekeying`` is the time at which
+    a change of passphrase began, while it is not finished. ``log`` lists what was removed or moved
     outside an ordinary run. ``recovery`` names the keys that open the folder beside its passphrase:
     for people to see; what is sealed to is never taken from here. ``issuers`` are certificates of
     CAs that were kept for the whole folder. ``plans`` are the saved plans that were requested into
@@ -79,6 +83,8 @@ class Manifest:
     binding_key: BindingKey | None = field(default=None, metadata=SINCE_2)
     team: Line = field(default="", metadata=SINCE_2)
     product_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
+    plan_json_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
+    table: TableOnRecord | None = field(default=None, metadata=SINCE_2)
     requests: tuple[RequestRecord, ...] = ()
     others: Mapping[str, object] = others_field()
     format: Line = field(default=FORMAT, compare=False)
@@ -87,6 +93,11 @@ class Manifest:
     def by_id(self) -> Mapping[str, RequestRecord]:
         """The records by request id."""
         return {record.id: record for record in self.requests}
+
+    @property
+    def form(self) -> str:
+        """The format in which it is written: the present one with its plan, else the second."""
+        return FORMAT if self.plan_json_sha256 else _SECOND_FORMAT
 
     @property
     def left_out_of_approved(self) -> tuple[str, ...]:
@@ -130,16 +141,16 @@ def _lines(manifest: Manifest, form: str) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def manifest_bytes(manifest: Manifest, *, form: str = FORMAT) -> bytes:
+def manifest_bytes(manifest: Manifest, *, form: str = "") -> bytes:
     """Return the document as UTF-8 JSON, one request a line; the same manifest, the same bytes."""
-    return b"".join(line.encode() for line in _lines(manifest, form))
+    return b"".join(line.encode() for line in _lines(manifest, form or manifest.form))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> bool:
     """Write the manifest of a folder in one step; leave it alone if nothing would change.
 
-    The caller holds the folder's lock. A manifest of the first format becomes one of the present
-    format with the first change that is written, and not before.
+    The caller holds the folder's lock. A manifest of the first format becomes one of the second
+    with the first change that is written, and not before; one of the third when it names its plan.
 
     Parameters
     ----------
@@ -174,7 +185,9 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
         present = path.read_bytes()
         if present == data:
             return False
-        if manifest.format != FORMAT and present == manifest_bytes(manifest, form=manifest.format):
+        if manifest.format == FIRST_FORMAT and present == manifest_bytes(
+            manifest, form=FIRST_FORMAT
+        ):
             return False
     files.replace(path, data, 0o600)
     return True

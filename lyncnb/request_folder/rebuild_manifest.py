@@ -7,7 +7,6 @@ its public key's hash, so that a certificate that comes back still finds it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -29,8 +28,9 @@ from .bundle import Change, RequestBundle
 from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
 from .key_bindings import altered_records, bind, shared_keys
 from .leftovers import Move, carry_out, prove_passphrase
-from .lost_records import loss_notes, salvaged
-from .manifest import FORMAT, NAME, Manifest, read_manifest, save_manifest, timestamp
+from .lost_records import loss_notes, salvaged, with_plan
+from .manifest import FIRST_FORMAT, NAME, Manifest, read_manifest, save_manifest, timestamp
+from .plan_file import keep_copy
 from .recovery_key import LIST, recipients_of, renew_lists
 from .request_record import (
     ArchivedGeneration,
@@ -223,6 +223,9 @@ def rebuild_manifest(
                 refuse(path, altered)
         inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuilt(kept, inventory, now)
+        if before is None:
+            manifest, of_plan = with_plan(path, manifest, now)
+            inventory.notes += of_plan
         if cipher is not None:
             moved = {move.source for move in moves}
             manifest, more, notes = adopt_unrecorded(survey, manifest, cipher, now=now)
@@ -230,14 +233,14 @@ def rebuild_manifest(
             inventory.notes += notes
         refuse(path, tuple(shared_keys(manifest)))
         manifest = replace(_with_lists(path, manifest, cipher), team=kept.team or team_of(path))
-        if cipher is not None and (manifest != kept or kept.format == FORMAT):
+        if cipher is not None and (manifest != kept or kept.format != FIRST_FORMAT):
             renew_lists(path, cipher, manifest)
             manifest = bind(manifest, cipher)
-        if moves or damaged:
+        if moves:
             files.make_folder(path / "archive", OWN_FOLDERS["archive"])
         if damaged:
             # Whatever it can still tell, somebody may want to read it.
-            _keep(path / "archive", damaged)
+            keep_copy(path, NAME, damaged)
         carry_out(survey, moves)
         if manifest != before:
             manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", at=now)
@@ -276,12 +279,6 @@ def _present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
         raise
     except BundleError:
         return None, files.read(folder / NAME, limit=1 << 32)
-
-
-def _keep(archive: Path, damaged: bytes) -> None:
-    target = archive / f"manifest-{hashlib.sha256(damaged).hexdigest()[:8]}.json"
-    if not target.exists():
-        files.write_new(target, damaged)
 
 
 def _has_returned(folder: Path) -> bool:

@@ -210,6 +210,34 @@ class NameNote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableNote:
+    """A text of the table that reads otherwise than what is requested for it.
+
+    ``place`` is row and column, ``written`` what the table had, ``what`` what was made of it.
+    """
+
+    place: Line
+    written: Text
+    requested: Text
+    what: Text
+    others: Mapping[str, object] = others_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOnRecord:
+    """What a saved plan does not say of its table, and the summary shows.
+
+    ``name`` of its file, ``lang`` for the language of titles, ``notes`` on what reads otherwise in
+    it than it is requested.
+    """
+
+    name: Text
+    lang: Line = "en"
+    notes: tuple[TableNote, ...] = ()
+    others: Mapping[str, object] = others_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedGeneration:
     """A superseded request, whole in ``archive/``: a certificate may still come back for it.
 

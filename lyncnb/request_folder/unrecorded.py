@@ -28,7 +28,7 @@ from .request_record import ArchivedGeneration, RequestRecord, archived_files
 
 _ENDINGS = (".csr", ".key")
 _PLACES = ("csr", "keys", "archive")
-_OWN_COPY = re.compile(r"archive/manifest-[0-9a-f]{8}\.json")
+_OWN_COPY = re.compile(r"archive/(?:manifest|plan)-[0-9a-f]{8}\.json")
 _NUMBER = re.compile(r"-g([1-9][0-9]{0,5})\.(?:csr|key)$")
 _SECRET = re.compile(rf"\.(?:key|pfx|p12)\b|(?:^|/){re.escape(files.TEMP_PREFIX)}", re.IGNORECASE)
 _REBUILD = "lyncnb status FOLDER --rebuild takes it in with its key, as a superseded generation"

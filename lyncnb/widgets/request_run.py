@@ -186,7 +186,9 @@ class RequestRun:
         )
 
     def _summary_of(self, bundle: RequestBundle) -> SummaryTable:
-        summary = folder_summary(bundle.manifest) or summarise(self.plan, self.findings)
+        summary = folder_summary(bundle.folder, bundle.manifest) or summarise(
+            self.plan, self.findings
+        )
         return SummaryTable(summary, repr(bundle), self.links())
 
     @property

@@ -16,6 +16,7 @@ from ..authorities.handover import hand_over
 from ..authorities.issued import IssuedCertificates
 from ..authorities.receiving import receive
 from ..authorities.status import FolderStatus, folder_status
+from ..authorities.summary_files import folder_summary
 from ..base import tables
 from ..base.records import Text
 from ..deploy.package_passwords import show_password
@@ -31,7 +32,6 @@ from ..editing.sheet import encode_rows
 from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Progress
 from ..pki.passphrase import Secret, as_passphrase
-from ..plan.summary_on_record import from_text
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import read_manifest
 from ..rules.findings import grouped
@@ -288,7 +288,7 @@ class StatusChannel(Channel[StatusTold]):
         request_id = name.partition(" ")[0]  # a generation stands behind it
         record = manifest.by_id.get(request_id)
         others = record.plan.san if record and record.plan else ()
-        summary = from_text(manifest.summary.get("kept", ""))
+        summary = folder_summary(self.work.folder, manifest)
         names = rules_on_record(manifest.product).names if summary else {}
         self.send(of_record(summary, names, request_id, others))
 

@@ -29,9 +29,9 @@ def _issuer(record, document):
     record["plan"]["issuer"] = "public"
 
 
-def _issuer_without_summary(record, document):
+def _issuer_without_plan(record, document):
     record["plan"]["issuer"] = "public"
-    document["summary"] = {}
+    document["plan_json_sha256"] = ""
 
 
 def _issuer_and_digest(record, document):
@@ -49,8 +49,8 @@ def _public_key(record, document):
 
 
 ALTERED = {
-    "issuer": (_issuer, "its issuer is public; the summary on record says internal"),
-    "issuer, and no summary": (_issuer_without_summary, "its entries give the plan"),
+    "issuer": (_issuer, "its issuer is public; plan.json says internal"),
+    "issuer, and no plan": (_issuer_without_plan, "its entries give the plan"),
     "issuer, and no digest": (_issuer_and_digest, "its issuer is public"),
     "names": (_names, "evil.fabrikam.com"),
     "public key": (_public_key, "its public key is not that of csr/"),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from datetime import date
 
 import openpyxl
 import pytest
 from cas.python_ca import PythonCa, pem
 from folders import TODAY, answer_all, find_id, make_folder, make_plan, snapshot
+from places import REPOSITORY
+from topologies import TWO_SITES
 
 from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.summary_files import refresh_summary_files
+from lyncnb.checks.check_plan import check_plan
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest
 
@@ -59,10 +63,44 @@ def test_the_same_again_changes_no_byte(returned):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_without_a_summary_that_was_kept_nothing_is_written(returned):
+def test_without_a_plan_that_is_on_record_nothing_is_written(returned):
     """The folder of an earlier lyncnb keeps its summary until its plan is written again."""
     _, folder, _, _ = returned
     before, manifest = snapshot(folder), read_manifest(folder)
-    for kept in ({}, {"kept": "garbage", "shows": "x"}):
-        assert refresh_summary_files(folder, replace(manifest, summary=kept)).summary == kept
+    for digest in ("", "0" * 64):
+        other = replace(manifest, summary={}, plan_json_sha256=digest)
+        assert refresh_summary_files(folder, other).summary == {}
     assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("sample", "options"),
+    [
+        ("contoso", {"planned_issue_date": date(2027, 3, 15), "lang": "zh-TW"}),
+        ("contoso-zh-TW", {"layout": "separate", "validity_days": 199}),
+        ("litwareinc-global", {"profile": "doc_example"}),
+        ("single-server", {"wildcard": True}),
+    ],
+)
+def test_the_kept_plan_gives_the_same_files(tmp_path, sample, options):
+    """What the request command wrote from the table, another command writes from plan.json."""
+    plan = make_plan(REPOSITORY / "data" / f"{sample}.csv", **options)
+    findings = check_plan(plan, on=TODAY)
+    codes = {one.code for one in findings if one.severity == "error"}
+    accept = dict.fromkeys(codes, "agreed")
+    folder = make_folder(tmp_path / "requests", plan, findings=findings, accept=accept).folder
+    before = {name: (folder / name).read_bytes() for name in SUMMARY_NAMES}
+    manifest = read_manifest(folder)
+    written = refresh_summary_files(folder, replace(manifest, summary={}))
+    assert {name: (folder / name).read_bytes() for name in SUMMARY_NAMES} == before
+    assert written == manifest
+
+
+def test_a_name_that_reads_otherwise_stays_on_the_page(tmp_path):
+    """The cleaned table of a saved plan no longer has the invisible character; the manifest does."""
+    table = TWO_SITES.replace("med01.contoso.com", "med01\u200b.contoso.com")
+    folder = make_folder(tmp_path / "requests", make_plan(table.encode())).folder
+    before = (folder / "summary.md").read_bytes()
+    assert b"U+200B" in before
+    refresh_summary_files(folder, replace(read_manifest(folder), summary={}))
+    assert (folder / "summary.md").read_bytes() == before

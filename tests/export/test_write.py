@@ -67,7 +67,7 @@ def test_a_new_folder_holds_what_the_contract_says(folder):
     bundle = write(plan, folder)
     assert bundle.counts() == {"created": 3}
     assert sorted(os.listdir(folder)) == [
-        ".gitignore", ".lock", "csr", "keys", "lyncnb.lock", "manifest.json",
+        ".gitignore", "csr", "keys", "lyncnb.lock", "manifest.json", "plan.json",
         "summary.csv", "summary.html", "summary.md", "summary.xlsx",
     ]  # fmt: skip
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -545,7 +545,7 @@ def test_keys_that_others_can_read_are_refused(folder):
     assert "chmod 600" in refused(folder, plan, "can be read by others")
 
 
-@pytest.mark.parametrize("place", ["keys", "csr", ".lock", "manifest.json"])
+@pytest.mark.parametrize("place", ["keys", "csr", "lyncnb.lock", "manifest.json", "plan.json"])
 def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, place):
     """Nothing is read or written through a link."""
     plan = numbered(1)

@@ -29,7 +29,6 @@ from lyncnb.plan.planner import plan_certificates
 from lyncnb.plan.summary_content import shortened
 from lyncnb.plan.summary_csv import COLUMNS, summary_rows
 from lyncnb.plan.summary_from_plan import summarise, totals
-from lyncnb.plan.summary_on_record import from_text, to_text
 from lyncnb.plan.summary_page import request_lists
 from lyncnb.plan.summary_progress import with_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
@@ -708,17 +707,6 @@ def test_a_day_is_not_divided(plan, findings):
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
     page = summary.write_plan_table(replace(plan, options=options), findings, ".html").decode()
     assert 'by <span style="white-space:nowrap">2026-04-01</span>' in page
-
-
-def test_a_summary_goes_to_text_and_back(plan, findings, hostile):
-    """What a folder keeps of a summary is all of it; what is no summary is none."""
-    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 4, 1)))
-    for whole in (
-        summarise(dated, findings, pictures=True),
-        summarise(*hostile, pictures=True),
-    ):
-        assert from_text(to_text(whole)) == whole
-    assert [from_text(text) for text in ("", "AAAA", to_text(whole)[:-8], "é")] == [None] * 4
 
 
 def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):

@@ -69,9 +69,10 @@ def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
         )
         assert {one.action for one in packages.packages} == {"kept", "refused"}
         changed = {name for name, text in digest(folder).items() if before.get(name) != text}
-        # Bindings of keys, evidence of the CA, commands of the steps: once.
-        assert changed == (set() if number else {"manifest.json", *SUMMARY_NAMES})
-    assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/2"
+        # The plan, bindings of keys, evidence of the CA, commands of the steps: once.
+        news = {"manifest.json", "manifest.v1.json", "plan.json", *SUMMARY_NAMES}
+        assert changed == (set() if number else news)
+    assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/3"
 
 
 def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
@@ -93,8 +94,7 @@ def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
         assert record.issued.chain_sha256
     assert len(manifest.issuers) == 4  # root and issuing CA of both
     written = digest(folder)
-    changed = {name for name in before if before[name] != written[name]}
-    assert changed == {"manifest.json", *SUMMARY_NAMES}
+    assert {name for name in before if before[name] != written[name]} == {"manifest.json"}
     assert receive(folder, *came, today=TODAY).exit_status == 0
     assert digest(folder) == written
 
@@ -200,7 +200,7 @@ def to_present_format(place: Path) -> None:
     answered["refused"] = [answered["issued"]]
     answered["name_notes"] = [{"name": "a.contoso.com", "written": "a<U+200B>", "note": "removed"}]
     path.write_bytes(json.dumps(document).encode())
-    assert read_manifest(place / "requests").format == "lyncnb-requests/2"
+    assert read_manifest(place / "requests").format == "lyncnb-requests/3"
 
 
 @pytest.mark.parametrize("form", ["first", "present"])

@@ -22,6 +22,8 @@ from lyncnb.request_folder.request_record import (
     PlannedEntry,
     RecoveryKey,
     RequestRecord,
+    TableNote,
+    TableOnRecord,
     archived_files,
     present_files,
 )
@@ -64,7 +66,13 @@ FULL = Manifest(
     product="lync2013",
     plan_sha256="0" * 64,
     accepted=(Acceptance(code="subject-name-too-long", reason="renamed next week, 下週"),),
-    summary={"of": "1" * 64},
+    summary={"made_of": "1" * 64},
+    plan_json_sha256="2" * 64,
+    table=TableOnRecord(
+        name="contoso.csv",
+        lang="zh-TW",
+        notes=(TableNote(place="row 2, site", written="a<U+200B>", requested="a", what="removed"),),
+    ),
     encrypted=("pfx/passwords.pem",),
     log=(LogEntry(at=AT, event="purged", about=OTHER),),
     requests=(record(generation=2, archived=(archived(),), reasons=("x",)), record(OTHER)),
@@ -91,7 +99,7 @@ def test_the_document_is_plain_json_with_one_request_a_line():
     """Another program can read it, and a diff names the requests concerned."""
     text = manifest_bytes(FULL).decode()
     document = json.loads(text)
-    assert document["format"] == "lyncnb-requests/2"
+    assert document["format"] == "lyncnb-requests/3"
     assert [entry["id"] for entry in document["requests"]] == [ID, OTHER]
     assert document["requests"][0]["archived"][0]["files"]["key"] == f"archive/{ID}-g1.key"
     assert document["accepted"] == [
@@ -145,7 +153,7 @@ def set_id(document):
         (b"\xff\xfe{", "not readable as JSON"),
         (b"[" * 100_000, "not readable as JSON"),
         (b"[]", "it names no format, and so is none of lyncnb-requests/1"),
-        (b'{"format": "lyncnb-requests/3"}', "is newer than this lyncnb"),
+        (b'{"format": "lyncnb-requests/4"}', "is newer than this lyncnb"),
         (b'{"format": "lyncnb-requests/0"}', 'format "lyncnb-requests/0" is none of'),
         (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is none of'),
         (b'{"format": 7}', "it names no format"),
@@ -227,10 +235,11 @@ def test_what_a_later_lyncnb_wrote_is_kept(tmp_path):
 def test_the_first_format_stays_until_something_is_written(tmp_path):
     """A folder of /1 is read, left alone where nothing changes, and moves on with a change."""
     path = tmp_path / "manifest.json"
-    first = manifest_bytes(FULL, form="lyncnb-requests/1")
+    earlier = replace(FULL, plan_json_sha256="", table=None)
+    first = manifest_bytes(earlier, form="lyncnb-requests/1")
     path.write_bytes(first)
     manifest = read_manifest(tmp_path)
-    assert manifest == FULL
+    assert manifest == earlier
     assert save_manifest(tmp_path, manifest) is False
     assert path.read_bytes() == first
     assert save_manifest(tmp_path, manifest.with_event("purged", "x", at=AT)) is True

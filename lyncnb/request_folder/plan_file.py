@@ -1,0 +1,144 @@
+"""``plan.json``: the saved plan that the requests of a folder were made from, beside its manifest.
+
+Somebody else may have written it. Nobody reads it before its SHA-256 is that of the manifest, and
+what it says of a certificate is validated as strictly as an entry of the manifest is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base import files
+from ..base.folder_lock import confirm
+from ..base.json_text import NotJson, parse_json
+from ..base.outputs import OWN_FOLDERS
+from ..base.planned_entry import SavedEntry
+from ..base.records import Line, RecordReader, others_field
+from ..errors import BundleError, Problem
+from .field_forms import Sha256
+from .manifest import FORMAT, NAME, Manifest
+
+PLAN_NAME = "plan.json"
+
+# 100,000 certificates with the rules of their names are some 100 MB.
+_LARGEST = 1 << 30
+_END = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
+_AGAIN = "request the plan again: lyncnb request TOPOLOGY FOLDER"
+_RESTORE = f"restore it from a backup, or {_AGAIN}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOnDisk:
+    """What the saved plan of a folder says of its certificates."""
+
+    product: Line
+    plan_sha256: Sha256
+    certificates: tuple[SavedEntry, ...]
+    others: Mapping[str, object] = others_field()
+
+
+def present_plan(folder: Path) -> bytes:
+    """Return the bytes of ``plan.json``, nothing if there is no such file."""
+    path = folder / PLAN_NAME
+    return files.read(path, limit=_LARGEST) if os.path.lexists(path) else b""
+
+
+def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
+    """Return the bytes of the plan that the manifest names.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or it is not the one on record.
+    """
+    expected = manifest.plan_json_sha256
+    if not expected:
+        raise BundleError(f"{folder} keeps no {PLAN_NAME}", hint=_AGAIN)
+    data = present_plan(folder)
+    if not data:
+        raise BundleError(f"{PLAN_NAME} is missing", hint=_RESTORE)
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise BundleError(
+            f"{PLAN_NAME} is not the plan that {NAME} names: its SHA-256 is {found[:12]}…, not "
+            f"{expected[:12]}…",
+            hint=_RESTORE,
+        )
+    return data
+
+
+def plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """Report a plan that is missing, or is not the one on record."""
+    if not manifest.plan_json_sha256:
+        return
+    try:
+        read_plan_bytes(folder, manifest)
+    except BundleError as error:
+        message = error.message.removeprefix(f"{PLAN_NAME} ")
+        yield Problem(message=message, file=PLAN_NAME, hint=error.hint)
+
+
+def read_entries(data: bytes) -> PlanOnDisk:
+    """Read the certificates of a saved plan; nothing is planned again.
+
+    Raises
+    ------
+    BundleError
+        If it is not a saved plan, or was altered; every value that is wrong is named.
+    """
+    mark = data.rfind(b'\n"sha256": "')
+    end = _END.fullmatch(data, mark) if mark >= 0 else None
+    if end is None or hashlib.sha256(data[: mark + 1]).hexdigest().encode() != end[1]:
+        raise BundleError(f"{PLAN_NAME} is not a whole saved plan", hint=_RESTORE)
+    try:
+        document = parse_json(data)
+    except NotJson as error:
+        raise BundleError(f"{PLAN_NAME}: {error}", hint=_RESTORE) from None
+    reader = RecordReader(PLAN_NAME, is_json=True)
+    found = reader.record(PlanOnDisk, document)
+    if found is None:
+        raise BundleError(
+            f"{PLAN_NAME} was altered or damaged", problems=tuple(reader.problems), hint=_RESTORE
+        )
+    return found
+
+
+def write_plan_file(folder: Path, data: bytes, before: Manifest) -> None:
+    """Write the plan before the manifest names it; the caller holds the folder's lock.
+
+    Another ``plan.json`` that the manifest does not name is somebody's: it goes to ``archive/``. A
+    manifest of an earlier format stays beside the new one as it was.
+    """
+    confirm(folder)
+    present = present_plan(folder)
+    if present != data:
+        if present and hashlib.sha256(present).hexdigest() != before.plan_json_sha256:
+            keep_copy(folder, PLAN_NAME, present)
+        files.replace(folder / PLAN_NAME, data)
+    if before.format == FORMAT or not os.path.lexists(folder / NAME):
+        return
+    manifest = files.read(folder / NAME, limit=1 << 32)
+    target = folder / earlier_manifest(before.format)
+    if not os.path.lexists(target):
+        files.write_new(target, manifest)
+    elif files.read(target, limit=1 << 32) != manifest:
+        keep_copy(folder, NAME, manifest)
+
+
+def earlier_manifest(form: str) -> str:
+    """Return the name under which a manifest of an earlier format is kept."""
+    return f"manifest.v{form.rpartition('/')[2]}.json"
+
+
+def keep_copy(folder: Path, name: str, data: bytes) -> None:
+    """Keep a file that is about to be replaced in ``archive/``, under the hash of its bytes."""
+    files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
+    stem, ending = name.split(".")
+    target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{ending}"
+    if not os.path.lexists(target):
+        files.write_new(target, data)

@@ -1,0 +1,266 @@
+"""``plan.json`` of a request folder: written with the requests, compared, and read as untrusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from failing import failing
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    assert_complete,
+    certify,
+    make_folder,
+    make_plan,
+    numbered,
+    snapshot,
+    with_extra,
+    write,
+)
+from tampering import tampered
+
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.status import folder_status
+from lyncnb.authorities.summary_files import stale_note
+from lyncnb.base.folder_lock import LOCK_NAME, OLD_LOCK_NAME
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.checks.saved_plan import read_saved_plan, save_plan
+from lyncnb.errors import BundleError
+from lyncnb.plan.saved_plan_json import saved_plan_bytes
+from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give the folder of two sites, as the request command writes it."""
+    plan = make_plan()
+    return make_folder(tmp_path / "requests", plan, findings=None, accept=OAUTH).folder
+
+
+OAUTH = {"oauth-key-too-small": "only a test"}
+
+
+def put(folder, data):
+    """Put another plan.json into a folder, and its digest into the manifest."""
+    (folder / "plan.json").write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    save_manifest(folder, replace(read_manifest(folder), plan_json_sha256=digest, summary={}))
+
+
+def altered(folder, change):
+    """Put a whole saved plan there that somebody altered on purpose."""
+    document = json.loads((folder / "plan.json").read_bytes())
+    del document["sha256"]
+    change(document)
+    put(folder, saved_plan_bytes(document))
+
+
+def summaries(folder):
+    """Give the bytes of the summary files."""
+    return {name: (folder / name).read_bytes() for name in SUMMARY_NAMES}
+
+
+def test_it_is_the_saved_plan_of_the_same_table(folder, tmp_path):
+    """The command that requests a saved plan reads it, and finds nothing to do."""
+    saved = read_saved_plan(folder / "plan.json")
+    assert saved.plan.sha256 == read_manifest(folder).plan_sha256
+    shutil.copy(folder / "plan.json", tmp_path / "copy.json")
+    again = read_saved_plan(tmp_path / "copy.json")
+    assert set(write(again, folder, findings=None, accept=OAUTH).counts()) == {"kept"}
+    assert (folder / "plan.json").read_bytes() == again.data
+
+
+def test_a_saved_plan_is_kept_as_it_is(tmp_path):
+    """Byte for byte: its digest, and a signature over it, stay good."""
+    plan = make_plan()
+    saved = save_plan(plan, tmp_path / "p.json", findings=check_plan(plan, on=TODAY))
+    folder = write(saved, tmp_path / "requests", findings=None, accept=OAUTH).folder
+    assert (folder / "plan.json").read_bytes() == saved.data
+    assert read_manifest(folder).plans[-1].sha256 == saved.sha256
+
+
+def test_the_same_plan_on_another_day_changes_no_byte(folder, tmp_path):
+    """The day by whose rules it was judged stays, whatever the day and the table's name are."""
+    before = snapshot(folder)
+    table = tmp_path / "other name.csv"
+    table.write_bytes(make_plan().topology.to_csv())
+    plan = make_plan(table)
+    later = TODAY + timedelta(days=2)
+    for day in (TODAY, later):
+        findings = check_plan(plan, on=day)
+        make_folder(folder, plan, findings=findings, accept=OAUTH, today=later)
+    assert snapshot(folder) == before
+
+
+def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
+    """It may be a plan that was signed; nothing is written over."""
+    folder = tmp_path / "requests"
+    folder.mkdir(0o700)
+    (folder / "plan.json").write_bytes(b"somebody's")
+    make_folder(folder)
+    (kept,) = (folder / "archive").iterdir()
+    assert (kept.name[:5], kept.read_bytes()) == ("plan-", b"somebody's")
+    assert folder_status(folder, today=TODAY).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "plan.json is missing"),
+        (b"{}", "plan.json is not the plan that manifest.json names: its SHA-256 is 44136fa355b3"),
+    ],
+)
+def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data, message):
+    """What does not need it goes on; the summary stays, and a request puts it right."""
+    before = summaries(folder)
+    if data is None:
+        (folder / "plan.json").unlink()
+    else:
+        (folder / "plan.json").write_bytes(data)
+    certify(folder, *read_manifest(folder).by_id)
+    assert summaries(folder) == before
+    status = folder_status(folder, today=TODAY)
+    (problem,) = status.problems
+    assert f"{problem.file} {problem.message}".startswith(message)
+    assert problem.hint.endswith("lyncnb request TOPOLOGY FOLDER")
+    note = stale_note(folder, read_manifest(folder))
+    assert note.startswith(f"the summary files stay as the last request wrote them: {message}")
+    make_folder(folder, findings=None, accept=OAUTH)
+    assert folder_status(folder, today=TODAY).problems == ()
+    assert summaries(folder) != before
+
+
+def test_a_handover_does_not_need_it(folder, tmp_path):
+    """Without the plan the date that it has is missing, and said to be."""
+    (folder / "plan.json").unlink()
+    assert "the date (--needed-by)" in hand_over(folder, tmp_path / "out.zip").missing
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["certificates"][0].update(servers=["../../outside/evil"]),
+        lambda d: d["certificates"][0].update(issuer="../evil"),
+        lambda d: d["certificates"][0].update(id="../../x"),
+        lambda d: d["certificates"][0].update(san=["<script>alert(1)</script>"]),
+        lambda d: d.update(product="../../evil"),
+        lambda d: d["table"]["rows"][0].reverse(),
+        lambda d: d["options"].update(planned_issue_date="soon"),
+        lambda d: d.update(certificates=[5]),
+    ],
+)
+def test_what_no_plan_can_have_is_not_shown(folder, change):
+    """Whoever alters the plan and its digests gets no page: the summary stays as it was."""
+    before = summaries(folder)
+    altered(folder, change)
+    manifest = replace(read_manifest(folder), product=json.loads(
+        (folder / "plan.json").read_bytes())["product"])  # fmt: skip
+    save_manifest(folder, manifest)
+    certify(folder, *(one.id for one in manifest.requests if not one.plan.at_set_up))
+    assert summaries(folder) == before
+    (note,) = [one for one in folder_status(folder, today=TODAY).notes if "summary" in one]
+    assert "the summary files stay as the last request wrote them: " in note
+
+
+def test_texts_of_an_altered_plan_are_no_markup(folder):
+    """What a finding or a site may say is text on the page."""
+
+    def change(document):
+        document["findings"][0]["message"] = "<script>alert(1)</script>"
+        for one in document["certificates"]:
+            one["site"] = "<script>alert(2)</script>"
+
+    altered(folder, change)
+    certify(folder, *read_manifest(folder).by_id)
+    page = (folder / "summary.html").read_bytes()
+    assert b"&lt;script&gt;alert(1)" in page
+    assert b"<script>alert" not in page
+
+
+def test_no_altered_plan_ends_a_command_in_a_fault(folder):
+    """One value altered on purpose, in any place; LYNCNB_EDITS of them."""
+    chance, data = random.Random(3), (folder / "plan.json").read_bytes()
+    for _ in range(int(os.environ.get("LYNCNB_EDITS", "40"))):
+        put(folder, tampered(chance, data)[1])
+        folder_status(folder, today=TODAY)
+        certify(folder, *read_manifest(folder).by_id)
+
+
+def test_a_lost_manifest_is_filled_in_from_the_plan(folder):
+    """Servers, sites and issuers come back at once, and requests in the order of the plan."""
+    before = read_manifest(folder)
+    (folder / "manifest.json").unlink()
+    bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
+    assert "plan.json gives servers, site and issuer of 6 requests" in bundle.notes
+    assert [one.plan for one in bundle.requests] == [one.plan for one in before.requests]
+    assert [one.ca for one in bundle.requests] == [one.ca for one in before.requests]
+    for name in ("product", "plan_sha256", "plan_json_sha256"):
+        assert getattr(bundle.manifest, name) == getattr(before, name)
+    assert folder_status(folder, today=TODAY).problems == ()
+    assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
+
+
+def test_a_lost_manifest_is_not_filled_in_from_another_plan(folder):
+    """A plan that was altered, or is of other requests, says nothing of them."""
+    data = (folder / "plan.json").read_bytes()
+    others = [data.replace(b"Taipei", b"Tainan"), b"{}"]
+    other = write(numbered(2), folder.parent / "other").folder
+    others.append((other / "plan.json").read_bytes())
+    for text in others:
+        (folder / "manifest.json").unlink()
+        (folder / "plan.json").write_bytes(text)
+        bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
+        assert bundle.manifest.plan_json_sha256 == ""
+        assert [one for one in bundle.notes if "it was not used" in one]
+    assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
+
+
+def test_one_file_is_the_lock(tmp_path):
+    """Only a folder that an earlier version can write has its lock as well."""
+    folder = write(numbered(1), tmp_path / "requests").folder
+    assert LOCK_NAME in os.listdir(folder)
+    assert OLD_LOCK_NAME not in os.listdir(folder)
+    save_manifest(folder, replace(read_manifest(folder), plan_json_sha256=""))
+    certify(folder, *read_manifest(folder).by_id)
+    assert OLD_LOCK_NAME in os.listdir(folder)
+
+
+@pytest.mark.fault
+def test_interrupted_at_any_call_the_next_run_completes(tmp_path):
+    """A changed plan into a folder of format 2: plan, both manifests and summary end whole."""
+    start, plan = tmp_path / "start", numbered(1)
+    changed = with_extra(plan, 0, "sip.contoso.com")
+    write(plan, start)
+    (start / "plan.json").unlink()
+    earlier = replace(read_manifest(start), plan_json_sha256="", table=None)
+    save_manifest(start, earlier)
+    second = (start / "manifest.json").read_bytes()
+    with failing(None, OSError) as counted:
+        write(changed, shutil.copytree(start, tmp_path / "counted"))
+    for number in range(counted.count):
+        folder = shutil.copytree(start, tmp_path / "requests")
+        with failing(number, lambda name: KeyboardInterrupt(name)) as calls:
+            try:
+                write(changed, folder)
+            except (BundleError, KeyboardInterrupt):
+                pass
+        folder_status(folder, today=TODAY)
+        write(changed, folder)
+        assert_complete(folder, changed)
+        assert (folder / "manifest.v2.json").read_bytes() == second, calls.failed
+        assert folder_status(folder, today=TODAY).problems == (), calls.failed
+        before = snapshot(folder)
+        write(changed, folder)
+        assert snapshot(folder) == before, calls.failed
+        shutil.rmtree(folder)
