@@ -25,7 +25,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from standing_certificates import Stored, authority, export_of, stand_for
 
 import lyncnb as ln
-from lyncnb.authorities.as_is import AsIs
+from lyncnb.authorities.as_is import AS_IS_TABLE, AsIs, as_is_report
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
@@ -297,9 +297,9 @@ OF_FOLDERS: dict[str, Writer] = {
         write_pfx, w.issued, passphrase=PASSPHRASE, today=TODAY, workers=1
     ),
     **each(
-        "authorities.as_is.AsIs.to_file",
-        (".csv", ".md", ".xlsx"),
-        lambda w, suffix: partial(w.as_is.to_file, suffix),
+        "authorities.as_is.as_is_report",
+        AS_IS_TABLE.is_ours,
+        lambda w, suffix: lambda found=w.as_is: write_report(as_is_report(found), suffix),
     ),
     "authorities.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }

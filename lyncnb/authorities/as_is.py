@@ -5,20 +5,27 @@ Values alone; ``compare_as_is.py`` finds them.
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import date
+from typing import ClassVar
 
-from ..base.outputs import OutputKind, first_line, mentions, packs
-from ..base.spreadsheets import Sheet, to_csv, to_xlsx
-from ..base.tables import Table, count_of, to_markdown
+from ..base.records import Told, json_value
+from ..base.report import (
+    Report,
+    ReportKind,
+    ReportTable,
+    Sentence,
+    lines_left,
+    report_kind,
+    write_report,
+)
+from ..base.tables import Table, columns, count_of
 from ..rules.findings import Finding
 
 FORMAT = "lyncnb-asis/1"
-TITLE = "Certificates that stand today"
 
 #: What can be said of a planned certificate, in the order of how near it is, and in words.
 STATES: Mapping[str, str] = {
@@ -36,29 +43,11 @@ STATES: Mapping[str, str] = {
 #: States of what stands as planned, wherever it is.
 GOOD = ("covered", "elsewhere")
 
-_COLUMNS = (
-    *("Certificate", "Of", "Type", "Subject name", "State", "Thumbprint", "Valid until"),
-    *("Found in", "On", "What there is to say"),
-)
 _UNPLANNED = "unplanned"
-
-#: What an answer is written as under a name of the planner's own.
-AS_IS_TABLE = OutputKind(
-    what="a table of the certificates that stand",
-    is_ours={
-        ".csv": first_line(codecs.BOM_UTF8 + b'"Certificate","Of","Type","Subject name","State",'),
-        ".xlsx": packs("docProps/core.xml", mentions(f"<dc:title>{TITLE}".encode())),
-        ".md": first_line(f"# {TITLE}".encode()),
-    },
-)
-#: … and as what ``request --only-missing`` takes.
-AS_IS_FILE = OutputKind(
-    what="an answer of asis", is_ours={".json": mentions(f'"format": "{FORMAT}"'.encode())}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandingCertificate:
+class StandingCertificate(Told):
     """A server's certificate that stands today.
 
     ``thumbprint`` is SHA-1 as Windows shows it, ``sha256`` over the DER bytes; times are UTC,
@@ -76,23 +65,9 @@ class StandingCertificate:
     files: tuple[str, ...]
     servers: tuple[str, ...] = ()
 
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {
-            "thumbprint": self.thumbprint,
-            "sha256": self.sha256,
-            "serial": self.serial,
-            "subject": self.subject,
-            "issuer": self.issuer,
-            "not_before": self.not_before,
-            "not_after": self.not_after,
-            "files": list(self.files),
-            "servers": list(self.servers),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedAsIs:
+class PlannedAsIs(Told):
     """One planned certificate, and what stands for it.
 
     ``state`` is one of ``STATES``. ``certificate`` is the one that covers it, else the nearest
@@ -100,6 +75,11 @@ class PlannedAsIs:
     ``remarks`` what servers say of where it is and what it is used for. ``entry_sha256`` is over
     what was planned.
     """
+
+    told: ClassVar = (
+        *("id", "owner", "usages", "subject", "entry_sha256", "state", "certificate"),
+        *("findings=findings.code,severity,message", "remarks"),
+    )
 
     id: str
     owner: str
@@ -110,6 +90,11 @@ class PlannedAsIs:
     certificate: StandingCertificate | None = None
     findings: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def state_words(self) -> str:
+        """Its state in words."""
+        return STATES[self.state]
 
     @property
     def is_covered(self) -> bool:
@@ -125,13 +110,13 @@ class PlannedAsIs:
         what = f"{self.id} ({self.owner}{': ' if self.usages else ''}{', '.join(self.usages)})"
         one = self.certificate
         if one is None:
-            return f"{STATES[self.state]}: {what}"
+            return f"{self.state_words}: {what}"
         until = f"by {one.thumbprint} until {one.not_after[:10]}"
         if self.is_covered:
             return f"covered {until}: {what}"
-        return f"{STATES[self.state]}: {what}; {one.thumbprint} until {one.not_after[:10]}"
+        return f"{self.state_words}: {what}; {one.thumbprint} until {one.not_after[:10]}"
 
-    def told(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """Yield what there is to say of its certificate, a line each, errors first."""
         for severity in ("error", "warning", "notice"):
             for found in self.findings:
@@ -139,38 +124,67 @@ class PlannedAsIs:
                     yield f"{severity}: {found.message} [{found.code}]"
         yield from self.remarks
 
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {
-            "id": self.id,
-            "owner": self.owner,
-            "usages": list(self.usages),
-            "subject": self.subject,
-            "entry_sha256": self.entry_sha256,
-            "state": self.state,
-            "certificate": self.certificate.to_document() if self.certificate else None,
-            "findings": [
-                {"code": one.code, "severity": one.severity, "message": one.message}
-                for one in self.findings
-            ],
-            "remarks": list(self.remarks),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnplannedCertificate:
+class UnplannedCertificate(Told):
     """A certificate that no planned one needs, and why."""
+
+    told: ClassVar = (
+        *(f"{item.name}=certificate.{item.name}" for item in fields(StandingCertificate)),
+        "why",
+    )
 
     certificate: StandingCertificate
     why: str
+
+    id = owner = usages = ""
+    state_words = _UNPLANNED
+
+    @property
+    def subject(self) -> str:
+        """The subject of the certificate."""
+        return self.certificate.subject
+
+    def lines(self) -> Iterator[str]:
+        """Yield why no planned certificate needs it."""
+        yield self.why
 
     def __str__(self) -> str:
         one = self.certificate
         return f"{_UNPLANNED}: {one.thumbprint} ({one.subject}) until {one.not_after[:10]}"
 
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values."""
-        return {**self.certificate.to_document(), "why": self.why}
+
+_COLUMNS = columns(
+    ("Certificate", "id"),
+    ("Of", "owner"),
+    ("Type", "usages"),
+    ("Subject name", "subject"),
+    ("State", "state_words"),
+    ("Thumbprint", lambda one: one.certificate and one.certificate.thumbprint),
+    ("Valid until", lambda one: one.certificate and one.certificate.not_after[:10]),
+    ("Found in", lambda one: one.certificate and one.certificate.files),
+    ("On", lambda one: one.certificate and one.certificate.servers),
+    ("What there is to say", lambda one: tuple(one.lines())),
+)
+
+#: What an answer is written as under a name of the planner's own.
+AS_IS_TABLE = report_kind(
+    "a table of the certificates that stand",
+    title="Certificates that stand today",
+    form=FORMAT,
+    columns=_COLUMNS,
+    suffixes=(".csv", ".xlsx", ".md"),
+)
+#: … and as what ``request --only-missing`` takes.
+AS_IS_FILE = report_kind(
+    "an answer of asis",
+    title=AS_IS_TABLE.title,
+    form=FORMAT,
+    columns=_COLUMNS,
+    suffixes=(".json",),
+)
+
+_SHOWN = 200  # certificates in the short form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -180,6 +194,8 @@ class AsIs(Table):
     ``planned`` are in the order of the plan. ``files`` are findings about what was read, ``notes``
     what servers say that concerns no certificate here. ``made_at`` is UTC, ISO 8601.
     """
+
+    _columns: ClassVar = _COLUMNS
 
     product: str
     plan_sha256: str
@@ -202,21 +218,8 @@ class AsIs(Table):
         found = [one.state for one in self.planned]
         return {state: found.count(state) for state in STATES if state in found}
 
-    def _headings(self) -> Sequence[str]:
-        return _COLUMNS
-
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for one in self.planned:
-            standing = one.certificate
-            found = (standing.thumbprint, standing.not_after[:10]) if standing else ("", "")
-            where = (standing.files, standing.servers) if standing else ("", "")
-            what = (one.id, one.owner, one.usages, one.subject, STATES[one.state])
-            yield (*what, *found, *where, tuple(one.told()))
-        for other in self.unplanned:
-            standing = other.certificate
-            found = (standing.thumbprint, standing.not_after[:10])
-            where = (standing.files, standing.servers)
-            yield ("", "", "", standing.subject, _UNPLANNED, *found, *where, other.why)
+    def _items(self) -> tuple[PlannedAsIs | UnplannedCertificate, ...]:
+        return (*self.planned, *self.unplanned)
 
     def _summary(self) -> str:
         return self.summary()
@@ -228,45 +231,54 @@ class AsIs(Table):
         planned = count_of(len(self.planned), "planned certificate")
         return f"{planned}, judged on {self.judged_on}: {', '.join(counted) or 'nothing'}"
 
-    def to_document(self) -> dict[str, object]:
-        """Return plain JSON values: what ``lyncnb asis --json`` prints and ``--save`` keeps.
+    def to_json(self) -> bytes:
+        """Write what ``request --only-missing`` takes: the answer as UTF-8 JSON.
 
         ``sha256`` is over everything before it, so that an edited answer is noticed.
         """
-        document = {
-            "format": FORMAT,
-            "product": self.product,
-            "plan_sha256": self.plan_sha256,
-            "made_at": self.made_at,
-            "judged_on": self.judged_on.isoformat(),
-            "planned": [one.to_document() for one in self.planned],
-            "unplanned": [one.to_document() for one in self.unplanned],
-            "files": [
-                {"file": one.about, "code": one.code, "severity": one.severity,
-                 "message": one.message}
-                for one in self.files
-            ],
-            "notes": list(self.notes),
-        }  # fmt: skip
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-        return {**document, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
+        return write_report(as_is_report(self, AS_IS_FILE), ".json")
 
-    def to_json(self) -> bytes:
-        """Write the document as UTF-8 JSON."""
-        return json.dumps(self.to_document(), ensure_ascii=False, indent=2).encode() + b"\n"
 
-    def to_file(self, suffix: str) -> bytes:
-        """Write the table as a file.
+def as_is_report(found: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
+    """Return what stands today as a report: a table, or the answer that is kept."""
+    return Report(
+        kind=kind,
+        about=found.product,
+        summary=found.summary(),
+        parts=[
+            Sentence(found.summary()),
+            ReportTable(
+                columns=_COLUMNS,
+                items=found._items,
+                formats={".csv": "", ".md": "", ".xlsx": AS_IS_TABLE.title},
+            ),
+        ],
+        document=lambda: _document(found),
+        text=lambda: [[*_lines(found)]],
+    )
 
-        Parameters
-        ----------
-        suffix : str
-            An ending of ``AS_IS_TABLE``.
-        """
-        if suffix == ".csv":
-            return to_csv(_COLUMNS, self._rows())
-        if suffix == ".xlsx":
-            sheet = Sheet(title=TITLE, columns=_COLUMNS, rows=lambda: list(self._rows()))
-            return to_xlsx([sheet], title=TITLE)
-        table = to_markdown(_COLUMNS, self._rows())
-        return f"# {TITLE}\n\n{self.summary()}\n\n{table}".encode()
+
+def _document(found: AsIs) -> dict[str, object]:
+    document = {
+        "product": found.product,
+        "plan_sha256": found.plan_sha256,
+        "made_at": found.made_at,
+        "judged_on": found.judged_on.isoformat(),
+        "planned": json_value(found.planned),
+        "unplanned": json_value(found.unplanned),
+        "files": [
+            {"file": one.about, "code": one.code, "severity": one.severity, "message": one.message}
+            for one in found.files
+        ],
+        "notes": list(found.notes),
+    }
+    text = json.dumps({"format": FORMAT, **document}, sort_keys=True, separators=(",", ":"))
+    return {**document, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
+
+
+def _lines(found: AsIs) -> Iterator[str]:
+    items = found._items()
+    for one in items[:_SHOWN]:
+        yield str(one)
+        yield from (f"  {line}" for line in one.lines())
+    yield from lines_left(len(items) - _SHOWN)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..base import files
 from ..base.json_text import NotJson, parse_json
 from ..base.records import RecordReader
+from ..base.report import report_document
 from ..errors import ReturnedFileError
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES
@@ -24,6 +25,7 @@ from .as_is import (
     PlannedAsIs,
     StandingCertificate,
     UnplannedCertificate,
+    as_is_report,
 )
 
 # 10,000 planned certificates with what there is to say of each are some 20 MB.
@@ -152,7 +154,9 @@ def _of_document(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_finding(one, one.file) for one in said.files),
         notes=said.notes,
     )
-    if found.to_document()["sha256"] != said.sha256:  # by this answer requests are left out
+    if (
+        report_document(as_is_report(found))["sha256"] != said.sha256
+    ):  # by this answer requests are left out
         raise ReturnedFileError(
             f"{name}: was altered after it was saved: its digest is that of another text",
             hint=_AGAIN,

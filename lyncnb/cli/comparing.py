@@ -18,15 +18,22 @@ from .inputs import (
     plan_arguments,
     read_from,
 )
-from .output import indented, note, show_report, write, write_file, write_json, write_lines
+from .output import (
+    note,
+    show_report,
+    write,
+    write_bytes_out,
+    write_file,
+    write_json,
+    write_lines,
+)
 
 if TYPE_CHECKING:
-    from ..authorities.as_is import AsIs
     from ..plan.model import CertificatePlan
     from ..rules.findings import Findings
 
 _DIFFERENCES_SHOWN = 200
-_CERTIFICATES_SHOWN = 200
+_FILES_SHOWN = 200
 
 
 @click.command("compare")
@@ -195,9 +202,10 @@ def asis_command(
 
     Exit status: 0 if everything planned is covered; 1 if not; 2 if something cannot be read.
     """
-    from ..authorities.as_is import AS_IS_FILE, AS_IS_TABLE
+    from ..authorities.as_is import AS_IS_FILE, AS_IS_TABLE, as_is_report
     from ..authorities.compare_as_is import compare_as_is
     from ..base.outputs import check_output
+    from ..base.report import report_lines, write_report
 
     given = expanded(paths)
     inputs = read_from(topology, options_file, *given)
@@ -209,32 +217,18 @@ def asis_command(
     found = compare_as_is(plan, *given, on=day_of(on), password=pfx_password)
     for name, kind in outputs:
         if name is not None:
-            data = (
-                found.to_json() if kind is AS_IS_FILE else found.to_file(Path(name).suffix.lower())
-            )
+            data = write_report(as_is_report(found, kind), Path(name).suffix.lower())
             write_file(name, data, kind, force=force, inputs=inputs)
     if as_json:
-        write_json(found.to_document())
-    else:
-        _show_as_is(found, in_full=output is None)
-    return found.exit_status
-
-
-def _show_as_is(found: AsIs, *, in_full: bool) -> None:
-    for one in found.planned[:_CERTIFICATES_SHOWN] if in_full else ():
-        write_lines([str(one)])
-        for line in one.told():
-            write(indented(line))
-    for other in found.unplanned[:_CERTIFICATES_SHOWN] if in_full else ():
-        write_lines([str(other)])
-        write(indented(other.why))
-    left = len(found.planned[_CERTIFICATES_SHOWN:]) + len(found.unplanned[_CERTIFICATES_SHOWN:])
-    if in_full and left:
-        write(f"… and {left:,} more; with --json or -o all are listed")
+        write_bytes_out(found.to_json())
+        return found.exit_status
+    if output is None:
+        write_lines(report_lines(as_is_report(found)))
     write_lines(found.notes)
-    for told in found.files[:_CERTIFICATES_SHOWN]:
+    for told in found.files[:_FILES_SHOWN]:
         note(f"{told.severity}: {told.about}: {told.message} [{told.code}]")
     write_lines([found.summary()])
+    return found.exit_status
 
 
 COMMANDS = (compare_command, compare_topology_command, asis_command)

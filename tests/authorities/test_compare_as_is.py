@@ -57,7 +57,7 @@ def test_every_fault_is_named_and_none_invented(tmp_path, number):
         fault = estate.faults[one.id]
         codes = {f.code for f in one.findings if f.severity != "notice"}
         assert codes - _TOLERATED.get(fault, set()) == FAULTS[fault][1], (one, fault)
-        told = list(one.told())
+        told = list(one.lines())
         assert any(estate.named.get(one.id, "") in line for line in told) or not told
         has_remark = fault in ("moved", "unused", "keyless")
         assert bool(one.remarks) == has_remark, (one.remarks, fault)
