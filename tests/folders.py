@@ -33,6 +33,7 @@ from lyncnb.authorities.match_certificates import match_certificates
 from lyncnb.authorities.receiving import receive
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
+from lyncnb.export.executors import Making
 from lyncnb.export.key_and_csr import content_of
 from lyncnb.export.write import write_requests
 from lyncnb.pki import csr, keys
@@ -195,10 +196,14 @@ def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
 # Folders.
 
 
+_MAKING = {"workers", "executor", "progress", "cancel"}
+
+
 def write(plan: CertificatePlan, folder: Path, **arguments: object) -> RequestBundle:
     """Write a folder as a planner would, on a fixed day and without findings."""
+    making = {name: arguments.pop(name) for name in _MAKING & arguments.keys()}
     arguments = {"passphrase": PASSPHRASE, "findings": (), "today": TODAY, **arguments}
-    return write_requests(plan, folder, **arguments)
+    return write_requests(plan, folder, making=Making(**making), **arguments)
 
 
 def make_folder(path: Path, plan: CertificatePlan | None = None, **arguments) -> RequestBundle:

@@ -28,7 +28,7 @@ from lyncnb.authorities.handover import refuse_keys
 from lyncnb.authorities.mail_messages import is_mail, mail_parts
 from lyncnb.authorities.returned_files import read_returned
 from lyncnb.base import tar_file
-from lyncnb.base.json_text import may_hold_surrogates, parse_json
+from lyncnb.base.json_text import has_its_digest, may_hold_surrogates, parse_json
 from lyncnb.base.toml_text import parse_toml
 from lyncnb.base.zip_file import contents_trouble, from_zip
 from lyncnb.errors import LyncnbError
@@ -87,6 +87,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "authorities.mail_messages.is_mail": lambda data, _: is_mail(data),
     "authorities.mail_messages.mail_parts": lambda data, _: list(mail_parts(data)),
     "authorities.returned_files.read_returned": by_file(lambda path: read_returned([path])),
+    "base.json_text.has_its_digest": lambda data, _: has_its_digest(data),
     "base.json_text.may_hold_surrogates": lambda data, _: may_hold_surrogates(data),
     "base.json_text.parse_json": lambda data, _: parse_json(data),
     "base.tar_file.gunzip": lambda data, _: tar_file.gunzip(data, limit=1 << 22),

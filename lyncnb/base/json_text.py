@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
+# The last line of a saved plan.
+_DIGEST = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
+
+
 class NotJson(ValueError):
     """Bytes that are no JSON, or of which two readers would make different values."""
 
@@ -18,6 +23,14 @@ class NotJson(ValueError):
 def may_hold_surrogates(data: bytes) -> bool:
     """Tell whether a document may have an unpaired surrogate, so that it must be looked at."""
     return bool(_HALF.search(data))
+
+
+def has_its_digest(data: bytes) -> bool:
+    """Return whether the last line of a document has the SHA-256 of all lines before it."""
+    start = max(data.rfind(b'\n"sha256": "'), 0)
+    found = _DIGEST.fullmatch(data, start)
+    expected = hashlib.sha256(data[: start + 1]).hexdigest().encode()
+    return found is not None and found[1] == expected
 
 
 def parse_json(data: bytes) -> Any:

@@ -139,6 +139,7 @@ def request_command(
     or its passphrase needs attention.
     """
     from ..base.outputs import refuse_own_place
+    from ..export.executors import Making
     from ..export.write import write_requests
     from ..request_folder.rebuild_manifest import has_secrets
 
@@ -174,9 +175,11 @@ def request_command(
     with stop_on_interrupt() as cancel, _executor(choices) as executor:
         try:
             bundle = write_requests(
-                asked, folder, passphrase=secret, workers=choices["workers"],
-                recovery=choices["recovery"], executor=executor, progress=progress,
-                cancel=cancel, **given, **order,
+                asked, folder, passphrase=secret, recovery=choices["recovery"],
+                making=Making(
+                    workers=choices["workers"], executor=executor, progress=progress, cancel=cancel
+                ),
+                **given, **order,
             )  # fmt: skip
         finally:
             finish()

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -70,7 +68,7 @@ from . import executors
 from .approve_plan import check_approval, signature_of
 from .changes import Order, covering_day, make_order
 from .covers import find_covers
-from .executors import Making, Progress
+from .executors import Making
 from .key_and_csr import PairStore
 from .run_preview import Preview, foresee
 
@@ -277,10 +275,7 @@ def write_requests(
     *,
     passphrase: Secret | str | None,
     accept: Mapping[str, str] | None = None,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    cancel: threading.Event | None = None,
+    making: Making | None = None,
     renew: Sequence[str] = (),
     reason: str = "",
     dry_run: bool = False,
@@ -311,8 +306,8 @@ def write_requests(
         None only for a dry run.
     accept : mapping of str to str, optional
         Codes of error findings to accept, with the reason for each; recorded in the manifest.
-    workers, executor, progress, cancel
-        As for :class:`executors.Making`.
+    making : Making, optional
+        By whom keys are made, who is told how far that is, and what ends it.
     renew : sequence of str, optional
         Ids, or their beginnings, of requests to make anew although nothing changed.
     reason : str, optional
@@ -393,12 +388,9 @@ def write_requests(
         return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
     if secret is None:
         raise PassphraseError("no passphrase was given", hint="keys are never written without one")
-    making = Making(
-        workers=workers, executor=executor, progress=progress, cancel=cancel or threading.Event()
-    )
     outcome = write(
-        path, order, secret, making=making, confirm_new=confirm_new, recovery=recovery_keys,
-        lock_seconds=lock_seconds,
+        path, order, secret, making=making or Making(), confirm_new=confirm_new,
+        recovery=recovery_keys, lock_seconds=lock_seconds,
     )  # fmt: skip
     if approved is not None and saved is not None:
         _keep_approval(path, approved, saved, lock_seconds)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from ..base.json_text import NotJson, parse_json
+from ..base.json_text import NotJson, has_its_digest, parse_json
 from ..base.outputs import OutputKind, mentions
 from ..base.planned_entry import SavedEntry
 from ..base.records import RecordReader
@@ -55,8 +55,6 @@ _WHAT_IT_PROVES = (
     "what differs. That proves that nothing was altered, not who approved it."
 )
 
-_MARK = b'\n"sha256": "'
-_END = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 _SAVE_ANEW = "save it anew: lyncnb plan TOPOLOGY --save FILE"
 _WAS_ALTERED = "ask who saved it for the file as it was, or save it anew and have it approved anew"
 
@@ -384,16 +382,13 @@ def read_saved_document(
         raise PlanAltered(
             f"{source}: was altered or damaged", problems=tuple(problems), hint=_WAS_ALTERED
         )
-    mark = data.rfind(_MARK)
-    ends = _END.fullmatch(data, mark) if mark >= 0 else None
-    is_whole = ends is not None and hashlib.sha256(data[: mark + 1]).hexdigest().encode() == ends[1]
     return SavedDocument(
         source=source,
         values={key: value for key, value in plain.items() if key != "sha256"},
         judged_on=day,
         topology=topology,
         options=chosen,
-        is_whole=is_whole,
+        is_whole=has_its_digest(data),
         _said=said,
     )
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..base import files
 from ..base.folder_lock import confirm
-from ..base.json_text import NotJson, parse_json
+from ..base.json_text import NotJson, has_its_digest, parse_json
 from ..base.outputs import OWN_FOLDERS
 from ..base.planned_entry import SavedEntry
 from ..base.records import Line, RecordReader, others_field
@@ -27,7 +26,6 @@ PLAN_NAME = "plan.json"
 
 # 100,000 certificates with the rules of their names are some 100 MB.
 _LARGEST = 1 << 30
-_END = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 _AGAIN = "request the plan again: lyncnb request TOPOLOGY FOLDER"
 _RESTORE = f"restore it from a backup, or {_AGAIN}"
 
@@ -91,9 +89,7 @@ def read_entries(data: bytes) -> PlanOnDisk:
     BundleError
         If it is not a saved plan, or was altered; every value that is wrong is named.
     """
-    mark = data.rfind(b'\n"sha256": "')
-    end = _END.fullmatch(data, mark) if mark >= 0 else None
-    if end is None or hashlib.sha256(data[: mark + 1]).hexdigest().encode() != end[1]:
+    if not has_its_digest(data):
         raise BundleError(f"{PLAN_NAME} is not a whole saved plan", hint=_RESTORE)
     try:
         document = parse_json(data)

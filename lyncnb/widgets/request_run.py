@@ -20,7 +20,7 @@ from ..deploy.request_scripts import request_scripts, write_request_scripts
 from ..deploy.server_steps import DeploymentSteps
 from ..editing.plan_editing import PlanEditing
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
-from ..export.executors import Progress
+from ..export.executors import Making, Progress
 from ..export.requests_elsewhere import request_elsewhere
 from ..export.write import write_requests
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
@@ -273,10 +273,8 @@ class RequestRun:
                 passphrase=secret,
                 accept=accepted,
                 findings=findings,
-                workers=self.workers,
                 recovery=recovery,
-                progress=progress,
-                cancel=stop,
+                making=Making(workers=self.workers, progress=progress, cancel=stop),
             )
             self._nothing.becomes(written)
             for handle in self._summaries:
@@ -334,7 +332,7 @@ class RequestRun:
             passphrase=secret,
             accept=self.accepted,
             findings=self.findings,
-            workers=self.workers,
+            making=Making(workers=self.workers),
             recovery=tuple(self._recovery.values()),
         )
 

@@ -29,6 +29,7 @@ from lyncnb.deploy.step_files import write_steps
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, ReturnedFileError
+from lyncnb.export.executors import Making
 from lyncnb.export.key_and_csr import content_of
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.export.write import write_requests
@@ -273,7 +274,7 @@ def test_nothing_takes_the_place_of_what_may_be_with_a_ca(waiting):
         "request-superseding"
     }
     here = folder.parent / "here"
-    write_requests(plan, here, passphrase=PASSPHRASE, findings=(), workers=1)
+    write_requests(plan, here, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
     received = receive_requests(here, *again)
     assert {one.action for one in received.requests} == {"refused"}
 
@@ -351,7 +352,9 @@ def test_a_changed_plan_asks_there_again(waiting):
     receive_requests(folder, *made)
     changed = planned(organization="Contoso")
     with pytest.raises(BundleError, match="needs attention") as refused:
-        write_requests(changed, folder, passphrase=PASSPHRASE, findings=(), workers=1)
+        write_requests(
+            changed, folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1)
+        )
     assert TOOLS in refused.value.problems[0].message
     assert "--request-on-server" in refused.value.problems[0].hint
     bundle = scripts_of(changed, folder, computer=TOOLS)
@@ -382,12 +385,14 @@ def test_both_routes_in_one_folder(tmp_path):
     """Certificates without a usage get their keys here, the others theirs elsewhere."""
     plan, folder = planned("contoso.csv"), tmp_path / "folder"
     scripts_of(plan, folder)
-    bundle = write_requests(plan, folder, passphrase=PASSPHRASE, findings=(), workers=1)
+    bundle = write_requests(
+        plan, folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1)
+    )
     without = {item.id for item in plan.certificates if not item.usages}
     assert bundle.counts() == {"kept": len(plan.certificates) - len(without), "created": 2}
     assert {path.stem for path in (folder / "keys").iterdir()} == without
     before = snapshot(folder, but_lock=True)
-    write_requests(plan, folder, passphrase=PASSPHRASE, findings=(), workers=1)
+    write_requests(plan, folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
     request_elsewhere(plan, folder, findings=())
     assert snapshot(folder, but_lock=True) == before
     assert rekey(folder, PASSPHRASE, "another good passphrase").changed == 2
@@ -399,7 +404,13 @@ def test_renewing_by_name_takes_the_route_of_the_command(waiting):
     receive_requests(folder, *made)
     name = made[0].stem
     bundle = write_requests(
-        plan, folder, passphrase=PASSPHRASE, findings=(), workers=1, renew=[name], reason="moved"
+        plan,
+        folder,
+        passphrase=PASSPHRASE,
+        findings=(),
+        making=Making(workers=1),
+        renew=[name],
+        reason="moved",
     )
     record = bundle.manifest.by_id[name]
     assert (record.generation, record.key_holder, record.has_key) == (2, "", True)

@@ -31,6 +31,7 @@ from lyncnb.authorities.receiving import receive, store_returned
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.folder_lock import lock
 from lyncnb.errors import BundleError
+from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.bundle import open_requests
@@ -151,7 +152,7 @@ def test_renewed_request(folder, tmp_path):
     first = CA.issue_for(request_of(open_requests(folder), request_id), days=150)
     receive(folder, write(tmp_path / "1.p7b", p7b(first, *CA.chain)), today=TODAY)
     bundle = write_requests(
-        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, workers=1,
+        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
         renew=[request_id], reason="expires",
     )  # fmt: skip
     assert receive(folder, tmp_path / "1.p7b", today=TODAY).exit_status == 0  # known
@@ -171,7 +172,7 @@ def test_superseded(folder, tmp_path):
     request_id = find_id(open_requests(folder), "med01")
     old_csr = request_of(open_requests(folder), request_id)
     write_requests(
-        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, workers=1,
+        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
         renew=[request_id], reason="key lost",
     )  # fmt: skip
     late = CA.issue_for(old_csr, days=199)
@@ -285,7 +286,7 @@ def test_changed_meanwhile(folder, tmp_path):
     path = write(tmp_path / "a.cer", pem(answer_all(bundle, CA)[request_id]))
     issued = match_certificates(bundle, path, today=TODAY)
     write_requests(
-        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, workers=1,
+        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
         renew=[request_id], reason="test",
     )  # fmt: skip
     with pytest.raises(BundleError, match="the request changed while"):

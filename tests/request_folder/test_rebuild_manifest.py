@@ -29,6 +29,7 @@ from lyncnb.authorities.receiving import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.export.executors import Making
 from lyncnb.pki import csr
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
@@ -289,7 +290,7 @@ def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
     plan = ln.plan_certificates(ln.read_topology(STANDARD_EDITION.encode()), ln.load_rules())
     place = tmp_path / "requests"
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
-    ln.write_requests(saved, place, passphrase=PASSPHRASE, today=TODAY, workers=1)
+    ln.write_requests(saved, place, passphrase=PASSPHRASE, today=TODAY, making=Making(workers=1))
     (place / "manifest.json").unlink()
     (note,) = [text for text in rebuild(place).notes if text.startswith("lost: the record")]
     assert f"SHA-256 {saved.sha256}" in note

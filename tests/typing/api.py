@@ -42,6 +42,7 @@ from lyncnb.errors import (
     ScenarioError,
 )
 from lyncnb.export.approve_plan import Approval
+from lyncnb.export.executors import Making
 from lyncnb.forecasts.compare_forecasts import ForecastComparison
 from lyncnb.forecasts.model import BrokenRule, ForecastEntry, ForecastProblem, MonthWork
 from lyncnb.guide.first_plan import FirstPlan
@@ -255,7 +256,8 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     """From a plan to a request folder, and what may be done with one."""
     planned, findings = plan()
     bundle = ln.write_requests(
-        planned, folder, passphrase=passphrase, findings=findings, cancel=threading.Event(),
+        planned, folder, passphrase=passphrase, findings=findings,
+        making=Making(cancel=threading.Event()),
         accept={"no-web-external-fqdn": "no remote users"}, today=DAY,
     )  # fmt: skip
     assert_type(bundle, ln.RequestBundle)
