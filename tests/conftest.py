@@ -56,7 +56,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 #: Files with these take longest.
-SLOW = ("browser", "fault", "tools", "ca", "kernel")
+SLOW = ("browser", "fault", "tools", "ca", "kernel", "slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

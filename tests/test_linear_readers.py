@@ -330,6 +330,7 @@ def test_every_reader_is_known():
     assert not set(READERS) & NO_READERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_twice_the_bytes_take_at_most_thrice_the_time(tmp_path, reader):
     """Each reader reads each input in time that grows as its size does."""

@@ -377,6 +377,7 @@ def test_every_writer_is_known():
     assert not (PARTS | NO_WRITERS) & timed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", OF_PLANS)
 def test_twice_the_servers_take_at_most_thrice_the_time(writer):
     """Each writer of what comes of a plan."""

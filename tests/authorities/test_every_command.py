@@ -27,6 +27,8 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 shell = pytest.fixture(make_shell)
 
 

@@ -210,6 +210,7 @@ def armoured(body: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + body + b"\n-----END CERTIFICATE-----\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", INPUTS.values(), ids=INPUTS)
 def test_twice_the_bytes_take_at_most_thrice_the_time(make):
     """Each input is read in time that grows as its size does."""
@@ -273,6 +274,7 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
     return first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("serials", [1, 1 << 30])
 def test_many_of_one_name_take_no_square(serials):
     """Thousands of answers below thousands of CAs of one name: twice as many, at most thrice as long."""

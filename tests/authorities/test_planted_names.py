@@ -29,6 +29,8 @@ from lyncnb.plan.saved_plan_json import saved_plan_bytes
 from lyncnb.rules import rule_files
 from lyncnb.topology import columns
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 shell = pytest.fixture(make_shell)
 
 #: Out of the folder, to a file of the folder itself, and out of it on Windows.

@@ -32,6 +32,8 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 shell = pytest.fixture(make_shell)
 
 _HOUR = timedelta(hours=1)
@@ -669,6 +671,7 @@ def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 def test_what_comes_back(shell, template, row):
     """Each command says what the table says, by name, and ends as it says."""

@@ -24,6 +24,8 @@ from topologies import TWO_FRONT_ENDS
 from lyncnb.authorities.status import STATES
 from lyncnb.cli.folder import status_command
 
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
 shell = pytest.fixture(make_shell)
 
 

@@ -14,6 +14,7 @@ from topologies import TWO_FRONT_ENDS, TWO_SITES
 
 from lyncnb.plan.saved_plan_json import saved_plan_bytes
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.rules import rule_files
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -309,41 +310,47 @@ def test_the_last_days_there_are(planner, day):
     assert ended.status in (0, 1), ended.err
 
 
+def another_day(planner, *arguments):
+    """Run a command that knows no product of one's own from the command before."""
+    rule_files._own.clear()
+    return planner(*arguments)
+
+
 def test_a_folder_of_ones_own_product_is_finished(planner):
     """The folder knows the digest of the product's file; packages and steps refuse another."""
     text = 'extends = "lync2013"\nproduct = "mine_finished"\ntitle = "Mine"\n'
     planner.write("mine.toml", text)
     planner.write("other.toml", text.replace("mine_finished", "mine_other"))
     ours = ("--product", "mine.toml")
-    assert planner.process("request", "t.csv", "requests", *ours, *PASS).status == 0
+    assert another_day(planner, "request", "t.csv", "requests", *ours, *PASS).status == 0
     on_record = json.loads((planner.folder / "requests/manifest.json").read_bytes())
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert (on_record["product"], on_record["product_sha256"]) == ("mine_finished", digest)
     bundle = open_requests(planner.folder / "requests")
     ca = PythonCa()
     planner.write("all.pem", pem(*answer_all(bundle, ca).values(), *ca.chain))
-    assert planner.process("receive", "requests", "all.pem").status == 0
+    assert another_day(planner, "receive", "requests", "all.pem").status == 0
     for command in (("pfx", "requests", *PASS), ("steps", "requests")):
         planner.write("mine.toml", text)
-        ended = planner.process(*command)
+        ended = another_day(planner, *command)
         assert (ended.status, ended.out) == (2, "")
         assert 'no rules for a product "mine_finished"' in ended.err
-        ended = planner.process(*command, "--product", "other.toml")
+        ended = another_day(planner, *command, "--product", "other.toml")
         assert (ended.status, ended.out) == (2, "")
         assert 'requests is for the product "mine_finished"' in ended.err
         # The plan is the same; what the servers would run might not be.
         planner.write("mine.toml", text + "# another file\n")
-        ended = planner.process(*command, *ours)
+        ended = another_day(planner, *command, *ours)
         assert (ended.status, ended.out) == (2, "")
         assert f"the folder was made with SHA-256 {digest}" in ended.err
         planner.write("mine.toml", text)
-        ended = planner.process(*command, *ours)
+        ended = another_day(planner, *command, *ours)
         assert ended.status == 0, ended.err
     planner.write("mine.toml", text + "# another file\n")
     keys = contents_of(planner.folder / "requests/keys")
-    assert planner.process("request", "t.csv", "requests", *ours, *PASS).status == 0
+    assert another_day(planner, "request", "t.csv", "requests", *ours, *PASS).status == 0
     assert contents_of(planner.folder / "requests/keys") == keys
-    assert planner.process("steps", "requests", *ours).status == 0
+    assert another_day(planner, "steps", "requests", *ours).status == 0
 
 
 def contents_of(folder):

@@ -19,7 +19,10 @@ from topologies import TWO_FRONT_ENDS
 from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full and fork")
+pytestmark = [
+    pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full and fork"),
+    pytest.mark.usefixtures("quick_cipher"),
+]
 
 shell = pytest.fixture(make_shell)
 
@@ -131,6 +134,7 @@ def test_every_command_is_in_the_table():
     assert set(CALLS) | SERVES_UNTIL_STOPPED == {command.name for command in COMMANDS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_that_cannot_say_what_it_did(place, command):
     """What was done stays done; the line says what standard output did."""

@@ -60,6 +60,7 @@ def down(walk, steps, *servers):
 # ---- trust before assignment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [POOL, (edge(1), edge(2)), (MEDIATION,)], ids=["FE", "Edge", "MS"])
 def test_while_services_run_nothing_is_assigned_before_trust_is_confirmed(walk, rows):
     """Without -TrustInstalled a live server imports and trusts, and assigns or stops nothing."""

@@ -102,6 +102,7 @@ def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
     assert "New-OfficeWebAppsMachine -MachineToJoin 'FIRST'" in unfolded(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("router", ["", "TCP", "TLS"], ids=["no router", "router", "router TLS"])
 @pytest.mark.parametrize("mode", ["TCP", "TLS", "Dual"])
 def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):

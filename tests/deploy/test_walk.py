@@ -72,6 +72,7 @@ def page_of(steps: DeploymentSteps, server: str):
 # ---- where it leads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_use", [False, True], ids=["new", "in use"])
 @pytest.mark.parametrize("name", [*SAMPLES, "others"])
 def test_every_server_ends_with_the_planned_certificates(walk, name, in_use):

@@ -157,6 +157,7 @@ def hostile_scheduler(bomb):
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
     """Certificates come from Dask's own configuration; without them lyncnb says so."""
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)

@@ -37,6 +37,7 @@ def planned():
     return replace(plan, certificates=tuple(found.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_as_a_search_over_every_day_says(planned, part):
     """It works where a search finds a way; else it gets as far; and each day chosen is the one."""
@@ -55,6 +56,7 @@ def test_as_a_search_over_every_day_says(planned, part):
     assert min(tried.values()) > COUNT / PARTS / 4, tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
 def test_what_is_on_record_as_a_search_says(planned, part):
     """A certificate on record ends at any second; what follows it is what a search finds."""

@@ -203,6 +203,7 @@ def to_present_format(place: Path) -> None:
     assert read_manifest(place / "requests").format == "lyncnb-requests/3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["first", "present"])
 def test_every_odd_value_is_told_by_every_command(original, shell, tmp_path, form):
     """No field of the manifest ends a command in a fault; the repair does not depend on it.
