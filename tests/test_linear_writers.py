@@ -314,7 +314,7 @@ PARTS = {
     *("plan.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
     *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.saved_plan_bytes"),
     *("plan.scenarios.Scenarios.files", "plan.summary.write_summary"),
-    *("plan.summary_csv.summary_csv", "plan.summary_markdown.summary_markdown"),
+    "plan.summary_markdown.summary_markdown",
     *("plan.summary_page.summary_page", "plan.summary_word.summary_word"),
     *("plan.summary_workbook.summary_workbook", "plan.timeline_figure.draw_timeline"),
     *("plan.topology_figure.draw_topology",),

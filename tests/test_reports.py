@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date
 from functools import cache
 
+import docx
 import icalendar
 import openpyxl
 import pytest
@@ -29,11 +30,14 @@ from lyncnb.authorities.as_is import (
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.outputs import check_output
 from lyncnb.base.report import FORMATS, Report, ReportTable, report_kind, report_lines, write_report
+from lyncnb.base.tables import headings_of
 from lyncnb.errors import OutputError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
 from lyncnb.plan.compare import compare_plans
 from lyncnb.plan.comparison_report import COMPARISON_FILE, Comparison, comparison_report
+from lyncnb.plan.summary import PLAN_FILE, write_plan_table
+from lyncnb.plan.summary_columns import CSV, columns_of
 from lyncnb.plan.trust_report import TRUST_FILE, trust_report
 
 SAMPLE = REPOSITORY / "data" / "contoso.csv"
@@ -164,6 +168,11 @@ def read_calendar(data: bytes) -> list[list[str]]:
     return []
 
 
+def read_word(data: bytes) -> list[list[str]]:
+    tables = docx.Document(io.BytesIO(data)).tables
+    return [[cell.text for cell in table.rows[0].cells] for table in tables]
+
+
 READERS = {
     ".csv": read_csv,
     ".xlsx": read_xlsx,
@@ -172,6 +181,7 @@ READERS = {
     ".json": read_json,
     ".svg": read_picture,
     ".ics": read_calendar,
+    ".docx": read_word,
 }
 
 
@@ -186,6 +196,26 @@ def test_a_file_is_of_the_format_that_its_ending_says(name, suffix, tmp_path):
     for other, kind in KINDS.items():
         # Pictures look alike; all others say what they are.
         if other != name and suffix in kind.is_ours and suffix != ".svg":
+            with pytest.raises(OutputError, match="already there"):
+                check_output(path, kind)
+
+
+@pytest.mark.parametrize("suffix", PLAN_FILE.is_ours)
+def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
+    """The summary of a plan has writers of its own, and is recognised as every report."""
+    data = (
+        ln.figure(plan()).to_svg()
+        if suffix == ".svg"
+        else write_plan_table(plan(), ln.check_plan(plan()), suffix)
+    )
+    read = READERS[suffix](data)
+    if suffix == ".csv":
+        assert read == [headings_of(columns_of(CSV))]
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(data)
+    check_output(path, PLAN_FILE)
+    for kind in KINDS.values():
+        if suffix in kind.is_ours and suffix != ".svg":
             with pytest.raises(OutputError, match="already there"):
                 check_output(path, kind)
 

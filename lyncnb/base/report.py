@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .figure import Figure
@@ -124,8 +124,8 @@ class Report:
         Returns the values of the JSON document, without its ``format``.
     text : callable
         Returns the paragraphs of the short form for a terminal: lines, or a table.
-    calendar : callable, optional
-        Returns the calendar, where the kind has one.
+    own : mapping of str to callable, optional
+        By ending, what writes a format that is not made of the parts: a calendar, a document.
     """
 
     kind: ReportKind
@@ -134,7 +134,7 @@ class Report:
     parts: Sequence[Part]
     document: Callable[[], Mapping[str, object]]
     text: Callable[[], Iterable[Iterable[str] | ReportTable]]
-    calendar: Callable[[], bytes] = bytes
+    own: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
 
 
 def report_kind(
@@ -287,6 +287,10 @@ def _has_headings(kind: ReportKind) -> Test:
     return first_line(line.rstrip() + b",")
 
 
+def _is_titled(kind: ReportKind) -> Test:
+    return packs("docProps/core.xml", mentions(f"<dc:title>{kind.title}".encode()))
+
+
 def _has_format(kind: ReportKind) -> Test:
     # Of any version. Further down it may stand in a report of another kind, which holds this one.
     start = re.compile(rf'\{{\s*"format": "{kind.form.partition("/")[0]}/'.encode())
@@ -303,16 +307,14 @@ class Format(NamedTuple):
 #: Every format of reports, by ending.
 FORMATS: Mapping[str, Format] = {
     ".csv": Format(_csv, _has_headings),
-    ".xlsx": Format(
-        _xlsx,
-        lambda kind: packs("docProps/core.xml", mentions(f"<dc:title>{kind.title}".encode())),
-    ),
+    ".xlsx": Format(_xlsx, _is_titled),
     ".html": Format(_page, lambda kind: is_page(f"<title>{kind.title}".encode())),
     ".md": Format(_markdown, lambda kind: first_line(f"# {kind.title}".encode())),
     ".json": Format(_json, _has_format),
     ".svg": Format(_svg, lambda kind: mentions(*Figure.MARKS)),
+    ".docx": Format(lambda report: report.own[".docx"](), _is_titled),
     ".ics": Format(
-        lambda report: report.calendar(),
+        lambda report: report.own[".ics"](),
         lambda kind: mentions(b"BEGIN:VCALENDAR", kind.calendar.encode()),
     ),
 }

@@ -13,7 +13,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 from urllib.parse import quote
 
@@ -99,12 +99,18 @@ class Column(NamedTuple):
     value: Callable[[Any], Any]
 
 
-def columns(*described: tuple[str, str | Callable[[Any], Any]]) -> tuple[Column, ...]:
-    """Make columns of headings, each with an attribute (``subject.common_name``) or a function."""
-    return tuple(
-        Column(heading, attrgetter(value) if isinstance(value, str) else value)
-        for heading, value in described
-    )
+def columns(*described: tuple[str, str | int | Callable[[Any], Any]]) -> tuple[Column, ...]:
+    """Make columns of headings and values.
+
+    A value is an attribute (``subject.common_name``), a place in a tuple, or a function.
+    """
+    return tuple(Column(heading, _getter(value)) for heading, value in described)
+
+
+def _getter(value: str | int | Callable[[Any], Any]) -> Callable[[Any], Any]:
+    if isinstance(value, str):
+        return attrgetter(value)
+    return itemgetter(value) if isinstance(value, int) else value
 
 
 def headings_of(columns: Iterable[Column]) -> list[str]:

@@ -24,10 +24,10 @@ from .forecast_files import forecast_report
 from .model import BROKEN, CANNOT_WORK, MONTHS, YEARS, Forecast, ForecastProblem
 
 COLUMNS = columns(
-    ("When", itemgetter(0)),
-    ("Work", itemgetter(1)),
-    ("First", itemgetter(2)),
-    ("Second", itemgetter(3)),
+    ("When", 0),
+    ("Work", 1),
+    ("First", 2),
+    ("Second", 3),
     ("Difference", lambda row: row[3] - row[2]),
 )
 
@@ -41,9 +41,9 @@ FORECASTS_FILE = report_kind(
 )
 
 _NONE = (0,) * len(MONTHS[1:])
-_YEARS = columns(*((column.heading, itemgetter(n)) for n, column in enumerate(YEARS)))
+_YEARS = columns(*((column.heading, n) for n, column in enumerate(YEARS)))
 _PROBLEMS = columns(
-    ("Of", itemgetter(2)),
+    ("Of", 2),
     (BROKEN[0].heading, lambda row: row[0].certificates),
     (BROKEN[1].heading, lambda row: row[0].what),
     *BROKEN[2:],

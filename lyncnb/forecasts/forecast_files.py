@@ -87,7 +87,7 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
         parts=parts,
         document=lambda: _document(forecast),
         text=lambda: _text(forecast, shown),
-        calendar=lambda: to_calendar(forecast),
+        own={".ics": lambda: to_calendar(forecast)},
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from itertools import groupby
-from operator import itemgetter
 from typing import NamedTuple
 
 from ..base.report import ReportTable, Sentence, parts_html
@@ -201,8 +200,8 @@ MONTHS = columns(("Month", "month"), *_SUMS)
 YEARS = columns(("Year", "month"), *_SUMS)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 CHANGES_BY_MONTH = columns(
-    ("Year", itemgetter(0)),
-    *((month, itemgetter(number)) for number, month in enumerate(_MONTHS, 1)),
+    ("Year", 0),
+    *((month, number) for number, month in enumerate(_MONTHS, 1)),
 )
 #: What cannot work, a row for each rule: of the problem, the rule, and the rule's place.
 BROKEN = columns(

@@ -6,27 +6,25 @@ out for their readers. The same arguments give the same bytes, always.
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
-from ..base.outputs import OutputKind, first_line, is_page, mentions, packs
+from ..base.report import report_kind
+from ..base.spreadsheets import to_csv
+from ..base.tables import headings_of, rows_of
 from ..errors import PlanError
 from ..rules.findings import Finding, Findings
-from .figures import FIGURE_FILE
 from .model import CertificatePlan
-from .plan_json import plan_json
+from .plan_json import FORMAT, plan_json
+from .summary_columns import CSV, columns_of
 from .summary_content import TITLE, Request, Summary, shortened
-from .summary_csv import summary_csv
 from .summary_from_plan import summarise
 from .summary_markdown import summary_markdown
 from .summary_page import summary_page
 from .summary_progress import with_requests
 from .summary_word import summary_word
 from .summary_workbook import summary_workbook
-
-#: What ``write_plan_table`` can write.
-PLAN_SUFFIXES = (".csv", ".xlsx", ".html", ".md", ".docx", ".json")
 
 #: Certificates on a page, in Markdown or in a document at most: a browser takes minutes over more.
 PAGE_ROWS = 5_000
@@ -84,18 +82,37 @@ def write_summary(summary: Summary, suffix: str) -> bytes:
     PlanError
         If the table does not fit into the format.
     """
-    if suffix == ".csv":
-        return summary_csv(summary)
-    if suffix == ".xlsx":
-        try:
-            return summary_workbook(summary)
-        except ValueError as error:
-            raise PlanError(f"summary.xlsx: {error}", hint="write the table as .csv") from None
-    page = shortened(summary, PAGE_ROWS)
-    if suffix == ".docx":
-        return summary_word(page, rows_shown=PAGE_ROWS)
-    lay_out = summary_page if suffix == ".html" else summary_markdown
-    return lay_out(page, rows_shown=PAGE_ROWS).encode("utf-8", "replace")
+    return _WRITERS[suffix](summary)
+
+
+def _csv(summary: Summary) -> bytes:
+    made = columns_of(CSV)
+    return to_csv(headings_of(made), rows_of(made, summary.lines()))
+
+
+def _xlsx(summary: Summary) -> bytes:
+    try:
+        return summary_workbook(summary)
+    except ValueError as error:
+        raise PlanError(f"summary.xlsx: {error}", hint="write the table as .csv") from None
+
+
+def _in_short(lay_out: Callable[..., str | bytes], summary: Summary) -> bytes:
+    made = lay_out(shortened(summary, PAGE_ROWS), rows_shown=PAGE_ROWS)
+    return made if isinstance(made, bytes) else made.encode("utf-8", "replace")
+
+
+# The formats of the summary; a plan's JSON is no summary.
+_WRITERS: Mapping[str, Callable[[Summary], bytes]] = {
+    ".csv": _csv,
+    ".xlsx": _xlsx,
+    ".html": partial(_in_short, summary_page),
+    ".md": partial(_in_short, summary_markdown),
+    ".docx": partial(_in_short, summary_word),
+}
+
+#: What ``write_plan_table`` can write.
+PLAN_SUFFIXES = (*_WRITERS, ".json")
 
 
 def check_format(suffix: str) -> None:
@@ -114,15 +131,10 @@ def check_format(suffix: str) -> None:
 
 
 #: What a plan is written as under a name of the planner's own.
-PLAN_FILE = OutputKind(
-    what="a plan",
-    is_ours={
-        ".csv": first_line(codecs.BOM_UTF8 + b'"ID","Role","Servers","Pool","Site","Type",'),
-        ".xlsx": packs("docProps/core.xml", mentions(f"<dc:title>{TITLE}".encode())),
-        ".html": is_page(f"<title>{TITLE}".encode()),
-        ".md": first_line(f"# {TITLE}".encode()),
-        ".docx": packs("docProps/core.xml", mentions(f"<dc:title>{TITLE}".encode())),
-        ".json": mentions(b'"format": "lyncnb-plan/'),
-        **FIGURE_FILE.is_ours,
-    },
+PLAN_FILE = report_kind(
+    "a plan",
+    title=TITLE,
+    form=FORMAT,
+    columns=columns_of(CSV),
+    suffixes=(*PLAN_SUFFIXES, ".svg"),
 )

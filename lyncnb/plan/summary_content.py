@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain, groupby
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..base.documents import named_documents
 from ..base.tables import count_of
@@ -321,6 +321,18 @@ class Block:
         return any(member.csr_sha256 for member in self.members)
 
 
+class Line(NamedTuple):
+    """One certificate with its block: a row of a table."""
+
+    block: Block
+    member: Member
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its alternative names, in their order."""
+        return self.block.names_of(self.member)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """Who does what by when, and the part of the page that gives the details."""
@@ -405,9 +417,14 @@ class Summary:
         return say(f"{TITLE}{{}}").format(self.product)
 
     @property
-    def members(self) -> Iterator[tuple[Block, Member]]:
-        """Yield every certificate with its block, in the order of the plan."""
-        return ((block, member) for block in self.blocks for member in block.members)
+    def members(self) -> Iterator[Line]:
+        """Yield every certificate with its block, in the order of the blocks."""
+        return (Line(block, member) for block in self.blocks for member in block.members)
+
+    def lines(self) -> list[Line]:
+        """Return every certificate with its block, in the order of the plan."""
+        # A block gathers what is alike: of separate certificates, those of one usage.
+        return sorted(self.members, key=lambda line: line.member.place)
 
     @property
     def sources_of_names(self) -> tuple[str, ...]:

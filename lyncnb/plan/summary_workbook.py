@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from ..base import spreadsheets
 from ..base.languages import translated, translator
 from ..base.spreadsheets import Sheet, to_xlsx
+from ..base.tables import columns, headings_of, rows_of
 from ..rules.findings import grouped
 from . import spellings
-from .summary_content import Summary, cover_facts
-
-COVER = ("About", "What", "By when")
-CERTIFICATES = (
-    "No.", "For", "Role", "Servers", "Type", "Subject name", "Subject alternative names",
-    "Issuer", "Key", "Exportable", "CSR file", "Findings",
-)  # fmt: skip
-NAMES = ("No.", "For", "Name", "Where", "Who needs it", "Rule", "Source")
-SERVERS = ("Server", "Role", "Pool", "Site", "Windows", "Certificates")
-FINDINGS = ("Severity", "Finding", "About", "Message", "What to do", "Source")
-RENEWALS = (
-    *("Renew from", "Valid until", "Valid from", "No.", "For", "Servers", "Subject name"),
-    *("Issuer", "ID"),
-)
-APPROVAL = ("What", "On record")
-DOCUMENTS = ("Document", "Address")
-FILES = (
-    "No.", "ID", "CSR file", "SHA-256 of the CSR", "Key file", "SHA-256 of the public key",
-    "Import", "Assign", "Rule",
-)  # fmt: skip
+from .summary_columns import CERTIFICATES, FILES, RENEWALS, columns_of, described
+from .summary_content import Line, ServerLine, Summary, cover_facts
 
 Row = tuple[object, ...]
 
@@ -58,81 +42,88 @@ def summary_workbook(summary: Summary) -> bytes:
     say = translator(summary.lang)
     told = [
         replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
-        for sheet in _sheets(summary)
+        for sheet in sheets_of(summary)
         if next(iter(sheet.rows()), None) is not None
     ]
     return to_xlsx(told, title=summary.title)
 
 
-def _sheets(summary: Summary) -> tuple[Sheet, ...]:
-    """Give every sheet, titles in English, those with nothing to say too."""
+def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
+    """Return every sheet, with titles in English, also those that have nothing to say."""
     return (
-        Sheet(
-            title="Cover",
-            columns=COVER,
-            rows=lambda: _cover(summary),
-            widths=(26, 110, 34),
+        _sheet(
+            "Cover",
+            lambda: _cover(summary),
+            ("About", 0, 26),
+            ("What", 1, 110),
+            ("By when", 2, 34),
         ),
-        Sheet(
-            title="Certificates",
-            columns=CERTIFICATES,
-            rows=lambda: _certificates(summary),
-            widths=(6, 22, 18, 22, 23, 24, 34, 13, 10, 13, 25, 15),
+        _sheet("Certificates", lambda: summary.members, *described(CERTIFICATES)),
+        _sheet(
+            "Names",
+            lambda: _names(summary),
+            ("No.", 0, 6),
+            ("For", 1, 24),
+            ("Name", 2, 34),
+            ("Where", 3, 16),
+            ("Who needs it", 4, 56),
+            ("Rule", 5, 22),
+            ("Source", 6, 44),
         ),
-        Sheet(
-            title="Names",
-            columns=NAMES,
-            rows=lambda: _names(summary),
-            widths=(6, 24, 34, 16, 56, 22, 44),
+        _sheet(
+            "Servers",
+            lambda: summary.servers,
+            ("Server", "server", 32),
+            ("Role", "title", 30),
+            ("Pool", "pool", 28),
+            ("Site", "site", 16),
+            ("Windows", "target_os", 10),
+            ("Certificates", _needs, 52),
         ),
-        Sheet(
-            title="Servers",
-            columns=SERVERS,
-            rows=lambda: _servers(summary),
-            widths=(32, 30, 28, 16, 10, 52),
+        _sheet(
+            "Findings",
+            # A row for each code, to filter by.
+            lambda: grouped(summary.findings, by_subject=False),
+            ("Severity", "severity", 10),
+            ("Finding", lambda one: one.codes[0], 26),
+            ("About", "about", 32),
+            ("Message", "words", 52),
+            ("What to do", "hint", 46),
+            ("Source", "source", 36),
         ),
-        Sheet(
-            title="Findings",
-            columns=FINDINGS,
-            rows=lambda: _findings(summary),
-            widths=(10, 26, 32, 52, 46, 36),
+        _sheet(
+            "Spellings",
+            lambda: [one.row for one in summary.spellings],
+            *zip(spellings.COLUMNS, range(4), (24, 44, 44, 56), strict=True),
         ),
-        Sheet(
-            title="Spellings",
-            columns=spellings.COLUMNS,
-            rows=lambda: [one.row for one in summary.spellings],
-            widths=(24, 44, 44, 56),
+        _sheet("Renewals", lambda: _renewals(summary), *described(RENEWALS)),
+        _sheet("Approval", lambda: summary.approval, ("What", 0, 20), ("On record", 1, 120)),
+        _sheet(
+            "Documents",
+            lambda: summary.documents,
+            ("Document", 0, 90),
+            ("Address", 1, 110),
+            # The cell of a source may name several documents, and a cell can be one link only.
+            links=tuple(address for _, address in summary.documents),
         ),
-        Sheet(
-            title="Renewals",
-            columns=RENEWALS,
-            rows=lambda: _renewals(summary),
-            widths=(12, 12, 12, 6, 26, 28, 32, 24, 44),
-        ),
-        Sheet(
-            title="Approval",
-            columns=APPROVAL,
-            rows=lambda: iter(summary.approval),
-            widths=(20, 120),
-        ),
-        _documents(summary),
-        Sheet(
-            title="Files",
-            columns=FILES,
-            rows=lambda: _files(summary),
-            widths=(6, 30, 30, 34, 30, 34, 40, 30, 18),
-        ),
+        _sheet("Files", lambda: summary.members, *described(FILES)),
     )
 
 
-def _documents(summary: Summary) -> Sheet:
-    # The cell of a source may name several documents, and a cell can be one link only.
+def _sheet(
+    title: str,
+    items: Callable[[], Iterable[Any]],
+    *described: tuple[str, str | int | Callable[[Any], Any], int],
+    links: tuple[str, ...] = (),
+) -> Sheet:
+    """Return a sheet with a row for each item; a column has a heading, a value and a width."""
+    made = columns(*((heading, value) for heading, value, _ in described))
     return Sheet(
-        title="Documents",
-        columns=DOCUMENTS,
-        rows=lambda: iter(summary.documents),
-        widths=(90, 110),
-        links=tuple(address for _, address in summary.documents),
+        title=title,
+        columns=tuple(headings_of(made)),
+        rows=lambda: rows_of(made, items()),
+        widths=tuple(width for *_, width in described),
+        links=links,
     )
 
 
@@ -143,17 +134,6 @@ def _cover(summary: Summary) -> Iterator[Row]:
         yield (translated(name, summary.lang), text, "")
     for ask in summary.asks:
         yield (f"Asked: {ask.who}", ask.what, ask.when)
-
-
-def _certificates(summary: Summary) -> Iterator[Row]:
-    for block, member in summary.members:
-        # Notices of the whole deployment would fill the row of the first that they are about.
-        concerns = tuple(code for code in member.warnings if not code.startswith("notice: "))
-        yield (
-            member.number, block.whom, block.title, member.servers, block.usages,
-            block.subject_words, block.names_of(member), block.authority, block.key,
-            member.exportable, member.csr_file, concerns,
-        )  # fmt: skip
 
 
 def _names(summary: Summary) -> Iterator[Row]:
@@ -176,32 +156,13 @@ def _all_names(summary: Summary) -> Iterator[Row]:
                 yield (str(block.number), block.whom, name, where or "names", *because)
 
 
-def _servers(summary: Summary) -> Iterator[Row]:
-    for line in summary.servers:
-        pairs = zip(line.certificates, line.usages, strict=True)
-        needs = tuple(f"{number} {usage}" for number, usage in pairs) or (line.why_none,)
-        yield (line.server, line.title, line.pool, line.site, line.target_os, needs)
+def _needs(line: ServerLine) -> tuple[str, ...]:
+    pairs = zip(line.certificates, line.usages, strict=True)
+    return tuple(f"{number} {usage}" for number, usage in pairs) or (line.why_none,)
 
 
-def _findings(summary: Summary) -> Iterator[Row]:
-    for one in grouped(summary.findings, by_subject=False):  # a row for each code, to filter by
-        yield (one.severity, one.codes[0], one.about, one.words, one.hint, one.source)
-
-
-def _renewals(summary: Summary) -> list[Row]:
-    return sorted(
-        (
-            member.renew_from, member.valid_until, member.valid_from, member.number, block.whom,
-            member.servers, block.subject_words, block.authority, member.id,
-        )
-        for block, member in summary.members
-        if member.valid_until
-    )  # fmt: skip
-
-
-def _files(summary: Summary) -> Iterator[Row]:
-    for block, member in summary.members:
-        yield (
-            member.number, member.id, member.csr_file, member.csr_sha256, member.key_file,
-            member.spki_sha256, *member.install_cells, block.rule,
-        )  # fmt: skip
+def _renewals(summary: Summary) -> list[Line]:
+    """Return the certificates that are back, in the order of the sheet's columns."""
+    values = [column.value for column in columns_of(RENEWALS)]
+    back = (line for line in summary.members if line.member.valid_until)
+    return sorted(back, key=lambda line: [value(line) for value in values])

@@ -5,24 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 from IPython.display import DisplayHandle, display
 
 from ..base import tables
-from ..plan.summary_content import Summary
-from ..plan.summary_csv import COLUMNS, summary_rows
+from ..plan.summary_columns import CSV, NOTEBOOK, columns_of
+from ..plan.summary_content import Line, Summary
 
 #: What a notebook shows of it: who needs which certificate, for which names, and who issues it.
-SHOWN = (
-    "Servers",
-    "Type",
-    "Subject name",
-    "Subject alternative names",
-    "Issuer",
-    "Exportable",
-    "CSR file",
-)
+SHOWN = tables.headings_of(columns_of(NOTEBOOK))
 
 
 class SummaryTable(tables.Table):
@@ -40,6 +32,8 @@ class SummaryTable(tables.Table):
         Called with the output when the table is shown, so that it can be brought up to date.
     """
 
+    _columns = columns_of(CSV)
+
     def __init__(
         self,
         summary: Summary,
@@ -49,11 +43,8 @@ class SummaryTable(tables.Table):
     ):
         self._content, self._words, self._links, self._shown = summary, words, links, shown
 
-    def _headings(self) -> Sequence[str]:
-        return COLUMNS
-
-    def _rows(self) -> Iterable[Sequence[object]]:
-        return summary_rows(self._content)
+    def _items(self) -> list[Line]:
+        return self._content.lines()
 
     def _summary(self) -> str:
         return self._words
@@ -61,7 +52,7 @@ class SummaryTable(tables.Table):
     def bundle(self) -> dict[str, str]:
         """Give the table as a notebook shows it, by MIME type."""
         page = self._links + self.only(*SHOWN)._repr_html_()
-        note = f"{len(COLUMNS)} columns in all; to_frame() gives them as a DataFrame."
+        note = f"{len(self._columns)} columns in all; to_frame() gives them as a DataFrame."
         return {"text/html": page + tables.paragraph(note), "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:

@@ -23,6 +23,7 @@ from lyncnb.plan import spellings, summary, summary_workbook
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.plan.saved_plan_json import saved_document
+from lyncnb.plan.summary_from_plan import summarise
 from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.columns import topology_columns, topology_roles
 from lyncnb.widgets.editor import PlanEditor
@@ -66,18 +67,9 @@ def titles():
         yield from (role.title for role in load_rules(product).roles.values())
     yield from (role.title for role in topology_roles())
     yield from (column.title for column in topology_columns())
-    for name in (
-        "COVER",
-        "CERTIFICATES",
-        "NAMES",
-        "SERVERS",
-        "FINDINGS",
-        "RENEWALS",
-        "DOCUMENTS",
-        "FILES",
-    ):
-        yield from getattr(summary_workbook, name)
-    yield from (spellings.HEADING, *spellings.COLUMNS)
+    for sheet in summary_workbook.sheets_of(summarise(planned("en"), ())):
+        yield from (sheet.title, *sheet.columns)
+    yield spellings.HEADING
     page = Path(summary.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
     yield from ("this page", "Notices")  # where an ask is told whole

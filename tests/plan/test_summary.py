@@ -20,14 +20,15 @@ import openpyxl
 import pytest
 
 from lyncnb.base.dns_name import DnsName
+from lyncnb.base.tables import headings_of, rows_of
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import PlanError
 from lyncnb.plan import spellings, summary
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_document, plan_json
 from lyncnb.plan.planner import plan_certificates
+from lyncnb.plan.summary_columns import CSV, columns_of
 from lyncnb.plan.summary_content import shortened
-from lyncnb.plan.summary_csv import COLUMNS, summary_rows
 from lyncnb.plan.summary_from_plan import summarise, totals
 from lyncnb.plan.summary_page import request_lists
 from lyncnb.plan.summary_progress import with_requests
@@ -71,8 +72,9 @@ def hostile():
 
 
 def _rows(plan, findings, requests=None):
-    rows = summary_rows(with_requests(summarise(plan, findings), requests))
-    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    made = columns_of(CSV)
+    rows = rows_of(made, with_requests(summarise(plan, findings), requests).lines())
+    return [dict(zip(headings_of(made), row, strict=True)) for row in rows]
 
 
 def test_one_row_per_certificate_with_every_column(plan):
