@@ -410,13 +410,15 @@ def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
     rebuilt = ln.rebuild_manifest(folder, PASSPHRASE)
     if damage is None:
         assert FIRST not in rebuilt.manifest.by_id
-        (note,) = rebuilt.notes
+        note, of_plan = rebuilt.notes
+        assert of_plan == "plan.json gives servers, site and issuer of 2 requests"
         assert note.startswith(f"lost: by which certificate {FIRST} is covered. ")
         assert "--only-missing FILE.json and --reuse ID again" in note
         return
     assert rebuilt.manifest.by_id[FIRST].covered == before[FIRST].covered
     assert rebuilt.notes == (
         f"kept of the damaged manifest: no request for {FIRST}, since a certificate stands",
+        "plan.json gives servers, site and issuer of 2 requests",
     )
     assert write(PLAN, folder).counts() == {"kept": 3}
     assert requested(folder) == {SECOND, THIRD}
