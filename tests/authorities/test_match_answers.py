@@ -86,6 +86,14 @@ def test_newest_is_taken():
     assert "2026-11-15 to 2027-11-14" in answer.findings[0].message
 
 
+def test_of_two_of_the_same_days_the_one_with_fewer_warnings_is_taken():
+    """A name that nobody asked for is a warning; the order in the file decides nothing."""
+    good, wider = made("a"), made("a", san=(*SAN["a"], "more.contoso.com"))
+    for certificates in ((good, wider), (wider, good)):
+        (answer,) = match([asked("a")], file(*certificates, *CHAIN)).answers
+        assert answer.certificate == good
+
+
 def test_different_in_pool():
     """Two certificates for what a pool shares are an error."""
     shared = asked("a", entry={"shared_by": "pool", "servers": ("e1", "e2")})

@@ -315,6 +315,15 @@ def test_what_is_no_request_is_refused(data):
         parse_request(data)
 
 
+def test_a_request_has_at_most_a_mebibyte(rsa_key):
+    """Text before the PEM block counts; the limit itself is read, one byte more is refused."""
+    pem = build_request(content_of(planned("sip.contoso.com")), rsa_key).pem
+    room = (1 << 20) - len(pem) - 1
+    assert parse_request(b"#" * room + b"\n" + pem).signature_verifies() is True
+    with pytest.raises(BundleError, match="longer than 1048576 bytes"):
+        parse_request(b"#" * (room + 1) + b"\n" + pem)
+
+
 def test_bytes_after_the_request_are_refused(rsa_key):
     """Trailing bytes could hide something from one reader or another."""
     der = build_request(content_of(planned("a.contoso.com")), rsa_key).der
