@@ -18,6 +18,7 @@ from lyncnb.base.documents import document_addresses
 from lyncnb.base.folder_lock import lock
 from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
 from lyncnb.deploy.package_passwords import PasswordList
+from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.server_script import import_script
 from lyncnb.deploy.server_steps import MissingPackage
 from lyncnb.deploy.step_files import server_scripts, write_steps
@@ -29,6 +30,7 @@ from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -92,6 +94,23 @@ def test_oauth_is_imported_on_one_server_only(steps):
     assert holders == ["fe01.contoso.net"]
     script = server_scripts(steps)["fe01.contoso.net.ps1"].decode("utf-8-sig")
     assert "Set-CsCertificate -Identity global -Type 'OAuthTokenIssuer'" in script
+
+
+def test_a_server_whose_own_certificate_is_deployed_stays_what_it_is(tmp_path):
+    """Where only the deployment's certificate is left, its server keeps its role and its pool."""
+    issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path)
+    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    folder = issued.matched().bundle.folder
+    manifest = read_manifest(folder)
+    own = [one.id for one in manifest.requests if one.plan.shared_by != "deployment"]
+    listed = purge(folder, deployed=own, today=TODAY)
+    purge(folder, deployed=own, confirmed=listed, today=TODAY)
+    (server,) = deployment_steps(issued.matched(), today=TODAY).servers
+    assert (server.server, server.role, server.pool) == (
+        "fe01.contoso.net",
+        "FrontEnd",
+        "pool.contoso.net",
+    )
 
 
 def test_edge_servers_share_their_packages(steps):
