@@ -112,9 +112,9 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
         plan,
         topology=replace(plan.topology, source=table.name),
         options=replace(plan.options, lang=table.lang),
-        certificates=tuple(_ruled(plan, manifest)),
+        certificates=tuple(_with_rules(plan, manifest)),
     )
-    summary = summarise(plan, tuple(_told(findings, manifest, rules)), pictures=True)
+    summary = summarise(plan, tuple(_as_accepted(findings, manifest, rules)), pictures=True)
     spellings = (
         Spelling(place=one.place, written=one.written, requested=one.requested, what=one.what)
         for one in table.notes
@@ -122,14 +122,14 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
     return replace(summary, spellings=tuple(spellings))
 
 
-def _ruled(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
+def _with_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
     """Give each certificate the rule on record: two profiles may have one for the same use."""
     for certificate in plan.certificates:
         record = manifest.by_id.get(certificate.id)
         yield certificate._replace(rule=record.rule) if record and record.rule else certificate
 
 
-def _told(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
+def _as_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
     """Give each finding its title, and an error the reason for which the run accepted it."""
     titles = {code: rule.title for code, rule in every_check(rules).items()}
     of_run = {one.code: one.reason for one in manifest.accepted}

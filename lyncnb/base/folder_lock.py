@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,7 +66,7 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link", hint="remove the link")
     mode = folder_access.TEAM_FILE if folder_access.team_of(folder) else 0o600
-    guards = [filelock.FileLock(path, mode=mode, thread_local=False) for path in paths]
+    guards = {path: filelock.FileLock(path, mode=mode, thread_local=False) for path in paths}
     token, key = files.temp_name().removeprefix(files.TEMP_PREFIX), os.path.realpath(folder)
     deadline = float("inf") if wait < 0 else time.monotonic() + wait
     try:
@@ -80,7 +80,7 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
         _held.pop(key, None) if _held.get(key) == token else None
         if _token(note) == token:
             files.discard(note)
-        for guard in guards:
+        for guard in guards.values():
             guard.release()
 
 
@@ -115,15 +115,17 @@ def owner(folder: Path) -> str:
     return (_read(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
-def _take(folder: Path, guards: list[filelock.FileLock], token: str, deadline: float) -> bool:
+def _take(
+    folder: Path, guards: Mapping[Path, filelock.FileLock], token: str, deadline: float
+) -> bool:
     """Take the kernel's locks and leave the note; False to try again."""
     note = folder / OWNER_NAME
     try:
-        for guard in guards:
+        for guard in guards.values():
             left = deadline - time.monotonic()
             guard.acquire(timeout=-1 if left == float("inf") else max(left, 0.0))
-        for guard in guards:
-            folder_access.hand_over_path(Path(guard.lock_file))
+        for path in guards:
+            folder_access.hand_over_path(path)
     except filelock.Timeout:
         _refuse(folder, "wait until that is done, then run the same again")
     except OSError as error:
@@ -138,7 +140,7 @@ def _take(folder: Path, guards: list[filelock.FileLock], token: str, deadline: f
             "wait until that is done, then run the same again. If that run has ended, which cannot "
             f"be seen from here, remove {OWNER_NAME} from the folder",
         )
-    for guard in guards:
+    for guard in guards.values():
         guard.release()
     return False
 
