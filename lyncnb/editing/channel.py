@@ -14,13 +14,23 @@ from dataclasses import field, fields, make_dataclass
 from functools import cache
 from inspect import signature
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, get_type_hints
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
 from ..base import tables
 from ..base.records import RecordReader
 from ..errors import LyncnbError, Problem
 from .messages import CellName, Refused
 
+#: The JavaScript files of a page with a table of rows.
+GRID_SCRIPTS = (
+    "row_store.js",
+    "filter_words.js",
+    "clipboard_block.js",
+    "cell_editor.js",
+    "refused_cells.js",
+    "grid_header.js",
+    "grid.js",
+)
 #: The messages that a panel's page is told.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
@@ -49,6 +59,8 @@ class Channel(Generic[Told]):
         those of what answers it.
     """
 
+    #: The JavaScript files of the page, in order, after those that every page has.
+    scripts: ClassVar[tuple[str, ...]] = ()
     #: Seconds. Work keeps the interpreter from the thread that sends: a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
@@ -60,7 +72,7 @@ class Channel(Generic[Told]):
         self.send: Send[Told | Refused] = lambda message, buffers=(): None
         #: Called when the static form is no longer true.
         self.update_static: Callable[[], object] = lambda: None
-        self._once_sent: asyncio.TimerHandle | None = None
+        self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
         #: JupyterLab has messages answered beside the main thread, whose loop does what waited.
         self.turn = threading.RLock()
@@ -100,16 +112,19 @@ class Channel(Generic[Told]):
         return {item.name: getattr(record, item.name) for item in fields(record)}
 
     def once_sent(self, work: Callable[[], object]) -> None:
-        """Do something when the messages before it are on their way; what waited is dropped."""
-        if self._once_sent is not None:
-            self._once_sent.cancel()
-            self._once_sent = None
+        """Do something when the messages before it are on their way."""
+        self.later("sent", self.until_sent, work)
+
+    def later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        """Do something after a pause, at once where nothing can wait; drop what has this name."""
+        if name in self._waiting:
+            self._waiting.pop(name).cancel()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a thread, or no kernel
             work()
         else:
-            self._once_sent = loop.call_later(self.until_sent, self.in_turn, "later", work)
+            self._waiting[name] = loop.call_later(seconds, self.in_turn, "later", work)
 
     def in_turn(
         self, about: str, work: Callable[[], object], *, cell: CellName | None = None

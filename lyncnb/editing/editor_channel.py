@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,15 +14,14 @@ from ..base.tables import ROWS_SHOWN, count_of
 from ..errors import LyncnbError, Problem, TopologyError
 from ..plan.compare import CountChange, plan_sizes
 from ..plan.figures import figure
-from ..plan.model import CertificatePlan
 from . import explanations, name_reasons, plan_views
 from .cell_blocks import TakenBlock
-from .channel import Answers, Channel, error_lines
+from .channel import GRID_SCRIPTS, Answers, Channel, error_lines
 from .choices import loading_code, option_changes, plain, saved_files
 from .draft import State, title
 from .edits import EDITS, add_server, change_option, change_options, set_block, set_cells
 from .forms import LABELS, column_facts, deployment_values, option_groups, usage_issuers
-from .messages import ColumnFacts, EditorTold, RefusedCell, TableRows
+from .messages import ColumnFacts, EditorTold, FieldGroup, RefusedCell, TableRows
 from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
@@ -50,6 +49,24 @@ class EditorChannel(Channel[EditorTold]):
     plan's own checks), before anything else is told: some 20 ms. Of more rows ``first`` come first.
     """
 
+    scripts = (
+        *GRID_SCRIPTS,
+        "tabs.js",
+        "table_layout.js",
+        "shortcut_list.js",
+        "server_certificates.js",
+        "servers_tab.js",
+        "deployment_tab.js",
+        "certificates_tab.js",
+        "names_tab.js",
+        "picture_tab.js",
+        "findings_list.js",
+        "changes_tab.js",
+        "scenarios_tab.js",
+        "save_tab.js",
+        "older_outputs.js",
+        "plan_editor.js",
+    )
     at_once = 1000
     first = 200
 
@@ -63,10 +80,8 @@ class EditorChannel(Channel[EditorTold]):
         self._before = editor.draft.state  # the last that was told, and what its plan counts
         is_loaded = editor.draft.state is editor.draft.loaded  # then it may wait to be planned
         self._sizes = None if is_loaded else editor.live.sizes()
-        self._loaded: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
         self._step = ""
-        self._rules, self._groups = editor.rules, option_groups(editor.rules)  # as told
-        self._lang = editor.options.lang  # likewise
+        self._columns, self._groups = self._facts()  # as the page was told
         #: Names the cells of a notebook whose output shows the plan as it was before.
         self.older_cells: Callable[[], list[int]] = list
         self._older: list[int] = []  # as the page was told
@@ -114,12 +129,12 @@ class EditorChannel(Channel[EditorTold]):
     # -- telling
     def _start(self) -> None:
         editor = self.editor
-        self._rules, self._groups = editor.rules, option_groups(editor.rules)
+        self._columns, self._groups = self._facts()
         self.send(
             {
                 "type": "start",
                 "source": editor.topology.source,
-                "columns": self._column_facts(),
+                "columns": self._columns,
                 "groups": self._groups,
                 "folder": "plan",
             }
@@ -139,10 +154,11 @@ class EditorChannel(Channel[EditorTold]):
         self.update_static()  # not before the rows are seen
         self.once_sent(self._send_all_in_turn)
 
-    def _column_facts(self) -> list[ColumnFacts]:
+    def _facts(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
+        """Return what the page is told of the table's columns and of the form."""
         editor = self.editor
-        self._lang = editor.options.lang
-        return column_facts(editor.topology, editor.rules, self._lang)
+        columns = column_facts(editor.topology, editor.rules, editor.options.lang)
+        return columns, option_groups(editor.rules)
 
     def _encode_first(self) -> tuple[TableRows, list[bytes]]:
         state = self.editor.draft.state
@@ -173,12 +189,13 @@ class EditorChannel(Channel[EditorTold]):
         if not self._is_told:
             self._ahead = None
             return
-        self._send_other_groups()
-        is_other = state.topology.columns != sheet.topology.columns
-        is_other |= editor.rules is not self._rules or editor.options.lang != self._lang
+        columns, groups = self._facts()
+        if groups != self._groups:  # another product has other types to name an issuer for
+            self.send({"type": "form", "groups": groups})
+        is_other = columns != self._columns or state.topology.columns != sheet.topology.columns
+        self._columns, self._groups = columns, groups
         if state.ids != sheet.ids or is_other:
-            self._rules = editor.rules
-            self.send({"type": "columns", "columns": self._column_facts()})
+            self.send({"type": "columns", "columns": columns})
             self._send_all()
         elif state.topology is not sheet.topology:
             self._send_rows(*sheet.update(state.topology))
@@ -222,13 +239,6 @@ class EditorChannel(Channel[EditorTold]):
         texts = sheet.columns[FINDINGS]
         self._send_rows(found, {FINDINGS: [texts[place] for place in found]})
 
-    def _send_other_groups(self) -> None:
-        """Send the form again where another product has other types to name an issuer for."""
-        groups = option_groups(self.editor.rules)
-        if groups != self._groups:
-            self._groups = groups
-            self.send({"type": "form", "groups": groups})
-
     def _send_options(self) -> None:
         editor = self.editor
         values: dict[str, Any] = {}
@@ -257,7 +267,7 @@ class EditorChannel(Channel[EditorTold]):
             {
                 "type": "state",
                 "counts": counts,
-                "before": self._sizes_of_loaded(),
+                "before": self._sizes_of_loaded,
                 "said": said,
                 "done": self._step,
                 "undo": draft.state.said if draft.past else "",
@@ -267,17 +277,15 @@ class EditorChannel(Channel[EditorTold]):
             }
         )
 
+    @cached_property
     def _sizes_of_loaded(self) -> dict[str, int]:
-        plan = self.editor.loaded_plan
-        if plan is not self._loaded[0]:
-            self._loaded = (plan, plan_sizes(plan.certificates))
-        return self._loaded[1]
+        return plan_sizes(self.editor.loaded_plan.certificates)
 
     def _step_words(self, state: State, said: str) -> str:
         """Say what the last step was and what it did to the plan; "" if there was none."""
         if state is self._before:  # saved, or told once more
             return ""
-        old, new = self._sizes or self._sizes_of_loaded(), self.editor.live.sizes()
+        old, new = self._sizes or self._sizes_of_loaded, self.editor.live.sizes()
         self._before, self._sizes = state, new
         counts = [CountChange(what=what, before=old[what], after=new[what]) for what in new]
         effect = ", ".join(str(count) for count in counts if count.before != count.after)

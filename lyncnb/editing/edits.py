@@ -20,7 +20,7 @@ from ..topology.columns import topology_columns
 from ..topology.topology import Topology, read_topology
 from .cell_blocks import CellText, TakenBlock, copied_rows, pool_moves, take_block
 from .choices import Server, ServerEdits, server_keys
-from .draft import Draft, State, title
+from .draft import Draft, title
 from .forms import DEPLOYMENT, entries, option_value, option_words
 from .sheet import group_names
 
@@ -202,16 +202,6 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
 
 
 # -- whole states, and the way back
-
-
-def take_state(draft: Draft, *, state: State) -> None:
-    """Take over a state that was made elsewhere, as one step."""
-    draft.enter(state)
-
-
-def adopt(draft: Draft, *, other: Draft) -> None:
-    """Take over the state of a draft of the same table, with its way back."""
-    draft.adopt(other)
 
 
 def make_again(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:

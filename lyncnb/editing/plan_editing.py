@@ -212,7 +212,7 @@ class PlanEditing:
             said = f"Mended: {', '.join(dict.fromkeys(one.code for one in mended.fixed))}"
             plan = mended.plan
             fixed = replace(state, topology=plan.topology, options=plan.options, said=said)
-            self.apply(edits.take_state, state=fixed)
+            self.apply(Draft.enter, fixed)
         return Findings(mended.fixed, mended.findings.judged_on)
 
     def undo(self) -> str:
@@ -293,7 +293,7 @@ class PlanEditing:
         """
         before, after = earlier.draft.loaded, earlier.draft.state
         if before.is_same(self.draft.loaded):
-            self.apply(edits.adopt, other=earlier.draft)
+            self.apply(Draft.adopt, earlier.draft)
             self._saved = earlier._saved
             return True
         options = {

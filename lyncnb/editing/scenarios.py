@@ -15,8 +15,7 @@ from ..errors import FileOccupied, ScenarioError
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, Scenario, Scenarios, is_scenario
 from ..rules.findings import Findings
 from .choices import same_rows
-from .draft import State
-from .edits import take_state
+from .draft import Draft, State
 from .plan_editing import PlanEditing
 
 #: What the editor holds is called so beside scenarios that are kept.
@@ -157,7 +156,7 @@ class EditorScenarios(Table):
             said=said,
             scenario=name,
         )
-        self._editing.apply(take_state, state=state)
+        self._editing.apply(Draft.enter, state)
         return scenario
 
     def read(self, name: str) -> Scenario:

@@ -75,7 +75,7 @@ class Sheet:
     def __init__(self, loaded: Topology):
         self._loaded = loaded
         self._known = {column.name: column for column in topology_columns()}
-        self._baseline: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        self._rearranged: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         self.topology = loaded
         self._grouped: Topology | None = None  # what the names below are of
         self._names: dict[str, list[str]] = {}
@@ -155,31 +155,24 @@ class Sheet:
         return changed.count(" ") + 1 if changed else 0
 
     def changed_columns(self, place: int) -> list[str]:
-        """Name the columns in which a row differs from the loaded file."""
-        row = self.topology.cells[place]
-        before = self.baseline(self.ids[place])
-        return [name for name, a, b in zip(self.topology.columns, row, before) if a != b]
+        """Name the columns in which a row differs from the loaded file; an added row was blank."""
+        columns, row_id = self.topology.columns, self.ids[place]
+        loaded = self._loaded_rows()
+        before = loaded[row_id] if row_id < len(loaded) else ("",) * len(columns)
+        return [name for name, a, b in zip(columns, self.topology.cells[place], before) if a != b]
 
-    def baseline(self, row_id: int) -> tuple[str, ...]:
-        """Give the loaded texts of a row under today's columns; blanks for an added row."""
+    def _loaded_rows(self) -> Sequence[tuple[str, ...]]:
+        """Return the loaded rows under the columns of now."""
         columns = self.topology.columns
-        if columns == self._loaded.columns and row_id < len(self._loaded.cells):
-            return self._loaded.cells[row_id]
-        return (
-            self._rearranged(columns)[row_id]
-            if row_id < len(self._loaded.cells)
-            else (("",) * len(columns))
-        )
-
-    def _rearranged(self, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
-        if columns not in self._baseline:
+        if columns == self._loaded.columns:
+            return self._loaded.cells
+        if columns not in self._rearranged:
             at = {name: place for place, name in enumerate(self._loaded.columns)}
-            places = [at.get(name) for name in columns]
-            self._baseline[columns] = [
-                tuple("" if place is None else row[place] for place in places)
+            self._rearranged[columns] = [
+                tuple(row[at[name]] if name in at else "" for name in columns)
                 for row in self._loaded.cells
             ]
-        return self._baseline[columns]
+        return self._rearranged[columns]
 
     def _touched(self, before: Topology, edited: Sequence[int], names: Set[str]) -> list[int]:
         """Find the rows that may look different: edited ones and all of their pools."""
@@ -214,17 +207,13 @@ class Sheet:
                 continue
             texts = [row[at] for row in rows]
             shown[name] = texts if column is None else self._lent(column, texts, roles, places)
-        if topology.cells is self._loaded.cells and topology.columns == self._loaded.columns:
-            changed = [""] * len(places)
-        else:
-            ids, before = self.ids, self._loaded.cells
-            before = before if topology.columns == self._loaded.columns else ()
-            changed = [
-                ""
-                if ids[place] < len(before) and row is before[ids[place]]
-                else " ".join(self.changed_columns(place))
-                for place, row in zip(places, rows)
-            ]
+        loaded, ids = self._loaded_rows(), self.ids
+        changed = [
+            ""
+            if ids[place] < len(loaded) and row is loaded[ids[place]]
+            else " ".join(self.changed_columns(place))
+            for place, row in zip(places, rows)
+        ]
         return {**shown, CHANGED: changed}
 
     def _lent(

@@ -21,7 +21,7 @@ from ..plan.scenarios import DEFAULT_FOLDER
 from ..rules.model import Rules
 from ..topology.topology import Topology
 from .notebook_cells import PlansShown, restore
-from .panel import GRID_SCRIPTS, SHARED_SCRIPTS, Panel, read_scripts
+from .panel import Panel, ShownAsPanel
 
 
 class EditorView(Panel):
@@ -30,26 +30,6 @@ class EditorView(Panel):
     #: Counts of the plan and its digest, for controls that follow it by ``observe`` or ``dlink``.
     #: It holds no name, and it is not synchronized with the browser, so no notebook stores it.
     overview = traitlets.Dict(read_only=True)
-
-    _esm = read_scripts(
-        *SHARED_SCRIPTS,
-        *GRID_SCRIPTS,
-        "tabs.js",
-        "table_layout.js",
-        "shortcut_list.js",
-        "server_certificates.js",
-        "servers_tab.js",
-        "deployment_tab.js",
-        "certificates_tab.js",
-        "names_tab.js",
-        "picture_tab.js",
-        "findings_list.js",
-        "changes_tab.js",
-        "scenarios_tab.js",
-        "save_tab.js",
-        "older_outputs.js",
-        "plan_editor.js",
-    )
 
     channel: EditorChannel
 
@@ -80,7 +60,7 @@ class EditorView(Panel):
                 self.set_trait("overview", overview(self.editor))
 
 
-class PlanEditor(PlanEditing):
+class PlanEditor(ShownAsPanel, PlanEditing):
     """Edit a topology and the options of a plan, in a notebook cell or by calls.
 
     Parameters
@@ -121,11 +101,8 @@ class PlanEditor(PlanEditing):
         """The panel of this editor; there is one, however often it is shown."""
         return EditorView(self, self.scenarios)
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.view.whole_bundle()
-
     def _ipython_display_(self) -> None:
         if "view" not in vars(self):  # it is shown for the first time
             restored = restore(self)
             self.view.channel.restored = restored
-        self.view.show()
+        super()._ipython_display_()

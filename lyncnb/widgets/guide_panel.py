@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ..base import tables
 from ..base.records import Text
@@ -21,11 +19,13 @@ from ..guide.questions import interview
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..topology.topology import Topology
 from .messages import GuideField, GuideTold
-from .panel import SHARED_SCRIPTS, Panel, read_scripts
+from .panel import ShownAsPanel
 
 
 class GuideChannel(Channel[GuideTold]):
     """Answers the page of a guide: every answer is a message, and so is the plan they make."""
+
+    scripts = ("guide.js",)
 
     def __init__(self, guide: GuidePanel):
         self.guide = guide
@@ -154,13 +154,7 @@ def _field(asked: Asked) -> GuideField:
     }
 
 
-class GuideView(Panel):
-    """The widget of a guide."""
-
-    _esm = read_scripts(*SHARED_SCRIPTS, "guide.js")
-
-
-class GuidePanel:
+class GuidePanel(ShownAsPanel):
     """Ask what a planner knows, and lay out a first plan while it is answered.
 
     Parameters
@@ -175,6 +169,8 @@ class GuidePanel:
     Show it as the last line of a cell. ``topology``, ``first`` and ``answers`` give what comes of
     the answers so far; nothing is written until the button is pressed, or ``write`` is called.
     """
+
+    channel_of = GuideChannel
 
     def __init__(
         self, folder: str | os.PathLike[str] = ".", *, answers: GuideAnswers | None = None
@@ -272,11 +268,6 @@ class GuidePanel:
             self.on_written(place)
         return written
 
-    @cached_property
-    def view(self) -> GuideView:
-        """The widget; there is one, however often it is shown."""
-        return GuideView(GuideChannel(self))
-
     def to_frame(self) -> tables.DataFrame:
         """Give the questions with their answers, a row each."""
         return GuideAnswers(asked=self.asked).to_frame()
@@ -287,9 +278,3 @@ class GuidePanel:
     def __repr__(self) -> str:
         left = len(self.wrong)
         return "GuidePanel: " + (f"{left} answers are missing or wrong" if left else "answered")
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.view.whole_bundle()
-
-    def _ipython_display_(self) -> None:
-        self.view.show()

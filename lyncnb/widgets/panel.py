@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 from IPython.display import DisplayHandle, display
@@ -18,22 +18,15 @@ _HERE = Path(__file__).parent
 _REST = 0.6  # seconds
 _SECRETS = ("passphrase", "again")
 
-#: What every panel's script needs before it; what the table of rows needs after those.
-SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
-GRID_SCRIPTS = (
-    "row_store.js",
-    "filter_words.js",
-    "clipboard_block.js",
-    "cell_editor.js",
-    "refused_cells.js",
-    "grid_header.js",
-    "grid.js",
-)
+# What every panel's scripts need before them.
+_SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
 
 
+@cache
 def read_scripts(*names: str) -> str:
-    """Join JavaScript files of ``js`` into one module; no bundler and no network."""
-    return "\n".join((_HERE / "js" / name).read_text(encoding="utf-8") for name in names)
+    """Join a panel's JavaScript files of ``js`` into one module; no bundler and no network."""
+    scripts = (_HERE / "js" / name for name in (*_SHARED_SCRIPTS, *names))
+    return "\n".join(script.read_text(encoding="utf-8") for script in scripts)
 
 
 class Panel(anywidget.AnyWidget):
@@ -42,11 +35,11 @@ class Panel(anywidget.AnyWidget):
     _css = _HERE / "panel.css"
 
     def __init__(self, channel: Channel[Any]):
+        self._esm = read_scripts(*channel.scripts)
         super().__init__()
         self.channel: Channel[Any] = channel
         channel.send, channel.update_static = self.send, self.update_static
         self._static = StaticForm()
-        self._later: asyncio.TimerHandle | None = None
         self.on_msg(self._receive)
 
     def _receive(self, _: object, message: Any, __: object) -> None:
@@ -77,16 +70,26 @@ class Panel(anywidget.AnyWidget):
 
     def update_static(self) -> None:
         """Bring the static form up to date, once the planner rests for a moment."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # a thread, or no kernel
-            self._static.update(self.channel.static_form)
-        else:
-            update = lambda: self._static.update(self.channel.static_form)  # noqa: E731
-            self._later = loop.call_later(_REST, self.channel.in_turn, "later", update)
+        update = lambda: self._static.update(self.channel.static_form)  # noqa: E731
+        self.channel.later("static", _REST, update)
+
+
+class ShownAsPanel:
+    """What a notebook shows as a panel, where it is the last line of a cell."""
+
+    #: The class of what answers the panel's page, made with this value.
+    channel_of: ClassVar[Any]
+
+    @cached_property
+    def view(self) -> Panel:
+        """The widget; there is one, however often it is shown."""
+        return Panel(self.channel_of(self))
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.view.whole_bundle()
+
+    def _ipython_display_(self) -> None:
+        self.view.show()
 
 
 class StaticForm:

@@ -21,7 +21,7 @@ from ..topology.topology import read_topology
 from .editor import PlanEditor
 from .guide_panel import GuidePanel
 from .messages import TableTold
-from .panel import SHARED_SCRIPTS, Panel, read_scripts
+from .panel import Panel
 from .request_panel import RequestPanel
 
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
@@ -32,6 +32,8 @@ _LISTED = 200
 
 class TableChannel(Channel[TableTold]):
     """Asks which table to plan: a file of the workspace, or rows pasted from a spreadsheet."""
+
+    scripts = ("table_source.js",)
 
     def __init__(self, page: PlanningPage):
         self._page = page
@@ -77,12 +79,6 @@ def _is_of_a_folder(path: Path) -> bool:
     return any((folder / "manifest.json").exists() for folder in path.parents)
 
 
-class TablePanel(Panel):
-    """The widget that asks for a table."""
-
-    _esm = read_scripts(*SHARED_SCRIPTS, "table_source.js")
-
-
 class PlanningPage:
     """A page that takes a table and shows everything of its plan.
 
@@ -93,7 +89,7 @@ class PlanningPage:
     """
 
     def __init__(self) -> None:
-        self._table = TablePanel(TableChannel(self))
+        self._table = Panel(TableChannel(self))
         self.box = ipywidgets.VBox([self._table])
         self.editor: PlanEditor | None = None
         self.request: RequestPanel | None = None
@@ -124,9 +120,7 @@ class PlanningPage:
             known = topology.product in products()
             rules = load_rules(topology.product) if known else load_rules()
             editor = PlanEditor(topology, rules)
-        request = RequestPanel(editor, folder)
-        self.editor, self.request = editor, request
-        self.box.children = (self._table, editor.view, request.view)
+        self._show(editor, folder)
 
     def ask(self, folder: str) -> None:
         """Show the questions for a first plan; when its files are written, its panels as well.
@@ -141,12 +135,15 @@ class PlanningPage:
         def planned(_: Path) -> None:
             first = guide.first
             editor = PlanEditor(first.topology, first.plan.rules, options=first.plan.options)
-            request = RequestPanel(editor, folder or "requests")
-            self.editor, self.request = editor, request
-            self.box.children = (self._table, guide.view, editor.view, request.view)
+            self._show(editor, folder or "requests", guide.view)
 
         guide.on_written = planned
         self.box.children = (self._table, guide.view)
+
+    def _show(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
+        request = RequestPanel(editor, folder)
+        self.editor, self.request = editor, request
+        self.box.children = (self._table, *above, editor.view, request.view)
 
     def _ipython_display_(self) -> None:
         show: Any = display  # IPython says nothing about its type

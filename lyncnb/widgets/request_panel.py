@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
 
 from ..base import tables
 from ..base.records import Text
@@ -24,7 +22,7 @@ from ..plan.summary_from_plan import totals
 from ..request_folder.bundle import RequestBundle
 from .background_job import CANCELLED, FAILED, FINISHED, JobState, progress_message
 from .messages import Look, RequestResult, RequestTold
-from .panel import SHARED_SCRIPTS, Panel, read_scripts
+from .panel import ShownAsPanel
 from .request_run import RequestRun
 
 _ROWS_LISTED = 200
@@ -32,6 +30,8 @@ _ROWS_LISTED = 200
 
 class RequestChannel(Channel[RequestTold]):
     """Answers the page of a request panel; a passphrase is handed on and not kept."""
+
+    scripts = ("findings_list.js", "passphrase_field.js", "request_panel.js")
 
     def __init__(self, panel: RequestRun):
         self.panel = panel
@@ -206,15 +206,7 @@ def _result(bundle: RequestBundle) -> RequestResult:
     }
 
 
-class RequestView(Panel):
-    """The widget of a request panel."""
-
-    _esm = read_scripts(
-        *SHARED_SCRIPTS, "findings_list.js", "passphrase_field.js", "request_panel.js"
-    )
-
-
-class RequestPanel(RequestRun):
+class RequestPanel(ShownAsPanel, RequestRun):
     """Write the requests of a plan, with a look before and a Cancel meanwhile.
 
     Parameters
@@ -237,6 +229,8 @@ class RequestPanel(RequestRun):
     a button: then it writes when it is made.
     """
 
+    channel_of = RequestChannel
+
     def __init__(
         self,
         source: PlanEditing | CertificatePlan,
@@ -249,14 +243,3 @@ class RequestPanel(RequestRun):
         super().__init__(source, folder, accept=accept, workers=workers, recovery=recovery)
         if is_unattended():
             self.write_unattended()
-
-    @cached_property
-    def view(self) -> RequestView:
-        """The widget; there is one, however often it is shown."""
-        return RequestView(RequestChannel(self))
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.view.whole_bundle()
-
-    def _ipython_display_(self) -> None:
-        self.view.show()

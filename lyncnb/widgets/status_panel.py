@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..authorities.certificates_on_record import load_issued
 from ..authorities.handover import hand_over
 from ..authorities.issued import IssuedCertificates
 from ..authorities.receiving import receive
-from ..authorities.status import FolderStatus, folder_status
+from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
 from ..base import tables
 from ..base.records import Text
@@ -25,7 +24,7 @@ from ..deploy.server_steps import DeploymentSteps
 from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
 from ..deploy.write_pfx import write_pfx
-from ..editing.channel import Answers, Channel
+from ..editing.channel import GRID_SCRIPTS, Answers, Channel
 from ..editing.name_reasons import of_record
 from ..editing.plan_editing import PlanEditing
 from ..editing.sheet import encode_rows
@@ -39,7 +38,7 @@ from ..rules.rule_files import rules_on_record
 from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_message
 from .messages import StatusTold, StepResult
-from .panel import GRID_SCRIPTS, SHARED_SCRIPTS, Panel, read_scripts
+from .panel import ShownAsPanel
 from .request_run import RequestRun, folder_path
 
 # A request folder from the CA's answer to the server, in the background; without a browser.
@@ -199,20 +198,28 @@ def _counting(report: Report) -> Callable[[int, int], None]:
 # The widget of a status panel: asks, shows, and keeps neither passphrase nor password.
 
 _ROWS_LISTED = 200
-_COLUMNS = {
-    "id": ("Request", 230, 3),
-    "state": ("State", 90, 1),
-    "servers": ("Servers", 160, 2),
-    "usages": ("Type", 150, 2),
-    "subject": ("Subject name", 160, 2),
-    "not_after": ("Valid until", 100, 1),
-    "days_left": ("Days left", 80, 1),
-    "refused": ("Certificate refused", 180, 2),
+# Of each column of the table: heading, least pixels, share of the rest, and its text for a request.
+_COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus], str]]] = {
+    "id": ("Request", 230, 3, lambda one: _generation(one)),
+    "state": ("State", 90, 1, lambda one: one.state),
+    "servers": ("Servers", 160, 2, lambda one: "; ".join(one.servers)),
+    "usages": ("Type", 150, 2, lambda one: "; ".join(one.usages) or one.role),
+    "subject": ("Subject name", 160, 2, lambda one: one.subject),
+    "not_after": ("Valid until", 100, 1, lambda one: one.not_after[:10]),
+    "days_left": ("Days left", 80, 1, lambda one: tables.cell_text(one.days_left)),
+    "refused": ("Certificate refused", 180, 2, lambda one: one.refused),
 }
+
+
+def _generation(one: RequestStatus) -> str:
+    is_over = one.generation and one.state in ("superseded", "retired")
+    return f"{one.id} ({one.generation})" if is_over else one.id
 
 
 class StatusChannel(Channel[StatusTold]):
     """Answers the page of a status panel: a message begins each step, and messages tell of it."""
+
+    scripts = (*GRID_SCRIPTS, "passphrase_field.js", "status_panel.js")
 
     def __init__(self, work: FolderWork):
         self.work = work
@@ -244,7 +251,7 @@ class StatusChannel(Channel[StatusTold]):
                 "folder": str(folder),
                 "columns": [
                     {"name": name, "title": heading, "least": least, "share": share}
-                    for name, (heading, least, share) in _COLUMNS.items()
+                    for name, (heading, least, share, _) in _COLUMNS.items()
                 ],
                 "systems": ["", *column("target_os").choices],
                 "returned": str(folder / "returned"),
@@ -257,7 +264,8 @@ class StatusChannel(Channel[StatusTold]):
     def _send_status(self) -> None:
         status = self.work.status
         ids = range(len(status.requests))
-        self.send(*encode_rows(ids, _texts(status), whole=True))
+        texts = {name: [*map(tell, status.requests)] for name, (*_, tell) in _COLUMNS.items()}
+        self.send(*encode_rows(ids, texts, whole=True))
         packaged = [one.id for one in status.requests if one.state == "packaged"]
         self.send(
             {
@@ -324,21 +332,6 @@ class StatusChannel(Channel[StatusTold]):
         self.work.write_steps(effective=moment)
 
 
-def _texts(status: FolderStatus) -> dict[str, list[str]]:
-    columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
-    for one in status.requests:
-        current = one.generation if one.state in ("superseded", "retired") else 0
-        columns["id"].append(f"{one.id} ({current})" if current else one.id)
-        columns["state"].append(one.state)
-        columns["servers"].append("; ".join(one.servers))
-        columns["usages"].append("; ".join(one.usages) or one.role)
-        columns["subject"].append(one.subject)
-        columns["not_after"].append(one.not_after[:10])
-        columns["days_left"].append("" if one.days_left is None else str(one.days_left))
-        columns["refused"].append(one.refused)
-    return columns
-
-
 def _next(status: FolderStatus) -> str:
     """Say what there is to do, in the order of the procedure."""
     counts = status.counts()
@@ -381,13 +374,7 @@ def _told(result: Any) -> StepResult:
     return {"type": "result", "words": words, "headings": list(headings), "rows": shown}
 
 
-class StatusView(Panel):
-    """The widget of a status panel."""
-
-    _esm = read_scripts(*SHARED_SCRIPTS, *GRID_SCRIPTS, "passphrase_field.js", "status_panel.js")
-
-
-class StatusPanel(FolderWork):
+class StatusPanel(ShownAsPanel, FolderWork):
     """Show the requests of a folder by state; hand over, receive, package, write the steps.
 
     Parameters
@@ -410,13 +397,4 @@ class StatusPanel(FolderWork):
     and ``write_steps`` begin, ``wait`` gives what they came to.
     """
 
-    @cached_property
-    def view(self) -> StatusView:
-        """The widget; there is one, however often it is shown."""
-        return StatusView(StatusChannel(self))
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.view.whole_bundle()
-
-    def _ipython_display_(self) -> None:
-        self.view.show()
+    channel_of = StatusChannel

@@ -9,11 +9,12 @@ import subprocess
 import pytest
 from places import REPOSITORY
 
-from lyncnb.widgets.editor import EditorView
-from lyncnb.widgets.guide_panel import GuideView
-from lyncnb.widgets.planning_page import TablePanel
-from lyncnb.widgets.request_panel import RequestView
-from lyncnb.widgets.status_panel import StatusView
+from lyncnb.editing.editor_channel import EditorChannel
+from lyncnb.widgets.guide_panel import GuideChannel
+from lyncnb.widgets.panel import read_scripts
+from lyncnb.widgets.planning_page import TableChannel
+from lyncnb.widgets.request_panel import RequestChannel
+from lyncnb.widgets.status_panel import StatusChannel
 
 SCRIPTS = sorted((REPOSITORY / "lyncnb" / "widgets" / "js").glob("*.js"))
 CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
@@ -21,10 +22,12 @@ CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
 
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("tsc"), reason="no tsc: npm install --global typescript")
-@pytest.mark.parametrize("view", [EditorView, GuideView, RequestView, StatusView, TablePanel])
-def test_tsc_is_content(view, tmp_path):
+@pytest.mark.parametrize(
+    "channel", [EditorChannel, GuideChannel, RequestChannel, StatusChannel, TableChannel]
+)
+def test_tsc_is_content(channel, tmp_path):
     """Missing values are asked for, calls have what they need, nothing is of another panel."""
-    (tmp_path / "panel.js").write_text(str(view._esm), "utf-8")
+    (tmp_path / "panel.js").write_text(read_scripts(*channel.scripts), "utf-8")
     include = [str(tmp_path / "panel.js"), str(SCRIPTS[0].parent / "*.d.ts")]
     configuration = {"extends": str(CONFIGURATION), "include": include}
     (tmp_path / "tsconfig.json").write_text(json.dumps(configuration))
