@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import IO
 
 from ..base.certificate_fields import KeyParameters
 from ..base.outputs import OutputKind, check_output, refuse_own_place, write_output
 from ..base.system_calls import trouble
 from ..errors import FileOccupied, LyncnbError
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
+from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..topology.topology import Topology, read_topology
 from .draft import State, title
 from .forms import LABELS
 
-TOPOLOGY_FILE = "topology.csv"
-OPTIONS_FILE = "plan.toml"
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
 _LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
@@ -259,16 +259,17 @@ def save_plan(folder: Path, now: State, *, known: Sequence[State], overwrite: bo
     LyncnbError
         If a name is refused, or cannot be written.
     """
-    states = (*known, now)
+    tables = [(state.topology.columns, state.topology.cells) for state in (*known, now)]
+    options = [state.options for state in (*known, now)]
     contents = (now.topology.to_csv(), now.options.to_toml().encode())
     kinds = (
         OutputKind(
             what="the table that was loaded, or one that was saved here",
-            is_ours={".csv": lambda file: _is_table(file.read(_LARGEST), states)},
+            is_ours={".csv": lambda file: _holds(file, _read_table, tables)},
         ),
         OutputKind(
             what="the choices that were loaded, or some that were saved here",
-            is_ours={".toml": lambda file: _are_choices(file.read(_LARGEST), states)},
+            is_ours={".toml": lambda file: _holds(file, PlanOptions.from_toml, options)},
         ),
     )
     paths = saved_files(folder)
@@ -289,20 +290,15 @@ def save_plan(folder: Path, now: State, *, known: Sequence[State], overwrite: bo
         write_output(path, data, kind, force=overwrite)
 
 
-def _is_table(data: bytes, known: Sequence[State]) -> bool:
-    try:
-        there = read_topology(data)
-    except LyncnbError:
-        return False
-    return any(
-        (there.columns, there.cells) == (state.topology.columns, state.topology.cells)
-        for state in known
-    )
+def _read_table(data: bytes) -> object:
+    topology = read_topology(data)
+    return topology.columns, topology.cells
 
 
-def _are_choices(data: bytes, known: Sequence[State]) -> bool:
+def _holds(file: IO[bytes], read: Callable[[bytes], object], known: Sequence[object]) -> bool:
+    """Return whether a file reads as one of the known tables or options."""
     try:
-        there = PlanOptions.from_toml(data)
+        there = read(file.read(_LARGEST))
     except LyncnbError:
         return False
-    return there in [state.options for state in known]
+    return there in known

@@ -44,7 +44,10 @@ class State:
 
 
 class Draft:
-    """The state in force with its plan, the states before it, and those that were undone."""
+    """The state in force with its plan, the states before it, and those that were undone.
+
+    ``told`` is what an edit has its followers told, where that is not the name of a step.
+    """
 
     def __init__(self, topology: Topology, rules: Rules, options: PlanOptions):
         options = settled_options(topology, rules, options)
@@ -54,6 +57,8 @@ class Draft:
         self.state = self.loaded
         self.past: list[State] = []
         self.future: list[State] = []
+        self.told = ""
+        self._followers: list[Callable[[str], object]] = []
         self._next_id = len(topology.cells)
         self._places: tuple[tuple[int, ...], dict[int, int]] = ((), {})
 
@@ -99,21 +104,49 @@ class Draft:
         *args: Parts.args,
         **parts: Parts.kwargs,
     ) -> Answer:
-        """Make an edit and plan again; go back if no plan can be made of it.
+        """Make an edit, plan again, and tell who follows.
+
+        Parameters
+        ----------
+        edit : callable
+            One of ``lyncnb.editing.edits``, e.g. ``set_cells``.
+        **parts
+            Its keyword arguments, e.g. ``ids=(0,), column="role", value="Edge"``.
+
+        Returns
+        -------
+        object
+            What this edit returns, e.g. the ids of new rows.
 
         Raises
         ------
         LyncnbError
-            If the edit is refused; then nothing is changed.
+            If the edit is refused, or no plan can be made of it; then nothing is changed.
         """
         before = self.state, list(self.past), list(self.future)
+        self.told = ""
         try:
             answer = edit(self, *args, **parts)
             self.live.update(self.topology, self.options)
         except LyncnbError:
             self.state, self.past, self.future = before
             raise
+        self._tell(self.told)
         return answer
+
+    def follow(self, tell: Callable[[str], object]) -> None:
+        """Have `tell` called after each change.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with what was taken back or made again, if that was it, else with "".
+        """
+        self._followers.append(tell)
+
+    def _tell(self, said: str) -> None:
+        for tell in self._followers:
+            tell(said)
 
     def enter(self, state: State) -> None:
         """Take over a state as one step; the same table, options and scenario are no step."""

@@ -73,12 +73,12 @@ class EditorChannel(Channel[EditorTold]):
     def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
         self.editor = editor
         self._scenarios = ScenariosTab(self, scenarios)
-        self._sheet = Sheet(editor.draft.loaded.topology)
+        self._sheet = Sheet(editor.loaded.topology)
         self._is_told = False  # nobody has asked for rows yet
         self._ahead: tuple[TableRows, list[bytes]] | None = None  # all rows, to be sent
         self._is_all_new = False  # rows were made anew, and none says yet what was found
-        self._before = editor.draft.state  # the last that was told, and what its plan counts
-        is_loaded = editor.draft.state is editor.draft.loaded  # then it may wait to be planned
+        self._before = editor.state  # the last that was told, and what its plan counts
+        is_loaded = editor.state is editor.loaded  # then it may wait to be planned
         self._sizes = None if is_loaded else editor.live.sizes()
         self._step = ""
         self._columns, self._groups = self._facts()  # as the page was told
@@ -144,7 +144,7 @@ class EditorChannel(Channel[EditorTold]):
             self.send({"type": "restored", "lines": self.restored})
         self._older = []
         self._send_older()
-        if len(editor.draft.state.ids) <= self.at_once:
+        if len(editor.state.ids) <= self.at_once:
             self._send_all()
             self._send_rest("")
             return
@@ -161,7 +161,7 @@ class EditorChannel(Channel[EditorTold]):
         return columns, option_groups(editor.rules)
 
     def _encode_first(self) -> tuple[TableRows, list[bytes]]:
-        state = self.editor.draft.state
+        state = self.editor.state
         columns = self._sheet.first(state.topology, state.ids, self.first)
         message, buffers = encode_rows(state.ids[: self.first], columns, whole=True)
         return {**message, "total": len(state.ids)}, buffers
@@ -171,7 +171,7 @@ class EditorChannel(Channel[EditorTold]):
         self.once_sent(lambda: self._send_rest(""))
 
     def _send_all(self) -> None:
-        state, sheet = self.editor.draft.state, self._sheet
+        state, sheet = self.editor.state, self._sheet
         sheet.rebuild(state.topology, state.ids)
         self._is_told = self._is_all_new = True
         self.send(*encode_rows(sheet.ids, sheet.columns, whole=True))
@@ -183,7 +183,7 @@ class EditorChannel(Channel[EditorTold]):
 
     def _tell(self, said: str) -> None:
         editor, sheet = self.editor, self._sheet
-        state = editor.draft.state
+        state = editor.state
         self._step = self._step_words(state, said)
         self.update_static()
         if not self._is_told:
@@ -258,8 +258,8 @@ class EditorChannel(Channel[EditorTold]):
         self.send({"type": "options", "values": values, "odd": odd})
 
     def _send_state(self, said: str, counts: Mapping[str, int]) -> None:
-        editor, draft = self.editor, self.editor.draft
-        changes = self._sheet.changes + len(option_changes(draft.loaded.options, draft.options))
+        editor = self.editor
+        changes = self._sheet.changes + len(option_changes(editor.loaded.options, editor.options))
         words = "as loaded" if not changes else count_of(changes, "change")
         scenario = self._scenarios.words()
         words += "" if editor.is_saved or self._scenarios.is_kept else ", not saved"
@@ -270,8 +270,8 @@ class EditorChannel(Channel[EditorTold]):
                 "before": self._sizes_of_loaded,
                 "said": said,
                 "done": self._step,
-                "undo": draft.state.said if draft.past else "",
-                "redo": draft.future[-1].said if draft.future else "",
+                "undo": editor.state.said if editor.past else "",
+                "redo": editor.future[-1].said if editor.future else "",
                 "changes": changes,
                 "saved_words": f"{scenario}; {words}" if scenario else words,
             }
@@ -303,7 +303,7 @@ class EditorChannel(Channel[EditorTold]):
         try:
             self._apply(set_cells, ids=ids, column=column, value=value)
         except TopologyError as error:
-            places = self.editor.draft.places(ids)
+            places = self.editor.places(ids)
             rows = {place + 2 for place in places}
             problems = tuple(_beside_the_grid(p, column, rows) for p in error.problems)
             pools = pool_names(self.editor.topology)
@@ -318,7 +318,7 @@ class EditorChannel(Channel[EditorTold]):
     def _set_block(self, **parts: Any) -> None:
         taken = self.editor.apply(set_block, **parts)
         self.send({"type": "done", "added": []})
-        ids = self.editor.draft.state.ids
+        ids = self.editor.state.ids
         wrong: list[RefusedCell] = [
             {
                 "cell": (ids[one.place], one.column),

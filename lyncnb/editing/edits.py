@@ -223,7 +223,7 @@ def undo(draft: Draft) -> str:
         return ""
     said = draft.state.said
     draft.future.append(draft.state)
-    draft.state = draft.past.pop()
+    draft.state, draft.told = draft.past.pop(), f"Taken back: {said}"
     return said
 
 
@@ -233,6 +233,7 @@ def redo(draft: Draft) -> str:
         return ""
     draft.past.append(draft.state)
     draft.state = draft.future.pop()
+    draft.told = f"Made again: {draft.state.said}"
     return draft.state.said
 
 

@@ -187,9 +187,8 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Expl
     total : int
         How many were chosen, where `ids` are only the first of them.
     """
-    draft = editing.draft
-    places = draft.places(ids)
-    names = draft.texts("server_fqdn")
+    places = editing.places(ids)
+    names = editing.texts("server_fqdn")
     servers = list(dict.fromkeys(str(names[place]) for place in places))
     found = editing.live.of_servers(servers)
     title = f"What {servers[0]} gets" if len(servers) == 1 else f"What {total:,} servers get"
@@ -268,11 +267,11 @@ def findings(editing: PlanEditing) -> EditorFindings:
 
 def _places(editing: PlanEditing) -> dict[str, Place]:
     """Find the row for each server, and for each certificate the row of its server and role."""
-    state = editing.draft.state
+    state = editing.state
     at = state.topology.columns.index("role")
     rows: dict[tuple[str, str], Place] = {}
     places: dict[str, Place] = {}
-    names = editing.draft.texts("server_fqdn")
+    names = editing.texts("server_fqdn")
     for row_id, row, name in zip(state.ids, state.topology.cells, names):
         place = Place(row_id, row[at])
         rows.setdefault((str(name), row[at]), place)
@@ -296,10 +295,10 @@ def changes(editing: PlanEditing) -> Changes:
     At most 200 kinds of effects and 500 cells; which cell or option an effect comes from, where
     the plan has 20,000 certificates at most.
     """
-    draft, difference = editing.draft, editing.effects()
+    difference = editing.effects()
     if len(editing.plan.certificates) <= _MOST_WITH_CAUSES:  # 0.05 s for 1,000 and an option
         difference = find_causes(difference)
-    rows = change_rows(draft.loaded, draft.state)
+    rows = change_rows(editing.loaded, editing.state)
     shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
     return {
         "type": "changes",

@@ -46,23 +46,20 @@ def of_name(plan: CertificatePlan, name: str) -> Reasons:
     dict
         One reason for each rule that gives the name; none, and a note, where no certificate has it.
     """
-    found: dict[str, _Found] = {}
-    for certificate in plan.certificates:
-        for rule in _rules_of(plan, certificate, name):
-            found.setdefault(rule, _Found()).add(name, certificate)
+    found = _find(plan, ((certificate, name) for certificate in plan.certificates))
     note = "" if found else "It stands on no certificate of the plan."
     return _message(name, note, found, plan.rules.names)
 
 
 def of_request(plan: CertificatePlan, request_id: str) -> Reasons:
     """Tell of every name of one certificate the same, names of one rule together."""
-    found: dict[str, _Found] = {}
-    for certificate in plan.certificates:
-        if certificate.id != request_id:
-            continue
-        for name in dict.fromkeys((certificate.subject.common_name, *certificate.names)):
-            for rule in _rules_of(plan, certificate, str(name)):
-                found.setdefault(rule, _Found()).add(str(name), certificate)
+    named = (
+        (certificate, str(name))
+        for certificate in plan.certificates
+        if certificate.id == request_id
+        for name in dict.fromkeys((certificate.subject.common_name, *certificate.names))
+    )
+    found = _find(plan, named)
     note = "" if found else "It is not in the plan any more."
     return _message(f"Names of {request_id}", note, found, plan.rules.names)
 
@@ -97,6 +94,16 @@ def of_record(
     said = few([*others], _SERVERS_NAMED) or "none"
     note = f"The folder keeps no reasons for the names of this request: {said}."
     return _message(title, note, {}, names)
+
+
+def _find(
+    plan: CertificatePlan, named: Iterable[tuple[PlannedCertificate, str]]
+) -> dict[str, _Found]:
+    found: dict[str, _Found] = {}
+    for certificate, name in named:
+        for rule in _rules_of(plan, certificate, name):
+            found.setdefault(rule, _Found()).add(name, certificate)
+    return found
 
 
 def _rules_of(plan: CertificatePlan, certificate: PlannedCertificate, name: str) -> Iterator[str]:

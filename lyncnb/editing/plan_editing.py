@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Concatenate
 
 from ..base import tables
 from ..base.tables import count_of
@@ -29,37 +28,22 @@ from .choices import (
     saved_files,
     to_code,
 )
-from .draft import Answer, Draft, Parts
+from .draft import Draft
 from .forms import SHOWN
 
-# What the followers are told before the name of the step that was found.
-_STEPS: Mapping[object, str] = {edits.undo: "Taken back: ", edits.redo: "Made again: "}
 
-
-class PlanEditing:
+class PlanEditing(Draft):
     """A topology and options under change, with the plan that follows them.
 
     ``earlier`` is the editor whose edits could not be made again when the cell was run again.
     """
 
     def __init__(self, topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS):
-        self.draft = Draft(topology, rules, options)
-        self.live = self.draft.live
-        self._saved = self.draft.state
-        self._followers: list[Callable[[str], object]] = []
+        super().__init__(topology, rules, options)
+        self._saved = self.state
         self.earlier: PlanEditing | None = None
 
     # -- what there is
-    @property
-    def topology(self) -> Topology:
-        """The topology with every change made so far."""
-        return self.draft.topology
-
-    @property
-    def options(self) -> PlanOptions:
-        """The options with every change made so far."""
-        return self.draft.options
-
     @property
     def rules(self) -> Rules:
         """The rules of the product that the options name."""
@@ -82,7 +66,7 @@ class PlanEditing:
 
     def changes(self) -> tables.DataFrame:
         """Give what changed against the loaded file, one row per cell or option, 4 columns."""
-        return tables.to_frame(CHANGE_COLUMNS, change_rows(self.draft.loaded, self.draft.state))
+        return tables.to_frame(CHANGE_COLUMNS, change_rows(self.loaded, self.state))
 
     def effects(self) -> PlanDifference:
         """Compare the plan of the loaded file with the one in force: certificates and names."""
@@ -90,54 +74,9 @@ class PlanEditing:
 
     def code(self) -> str:
         """Give the Python that repeats every choice, for the cell that makes the editor."""
-        return to_code(self.draft.loaded, self.draft.state)
-
-    # -- following
-    def follow(self, tell: Callable[[str], object]) -> None:
-        """Have `tell` called after each change.
-
-        Parameters
-        ----------
-        tell : callable
-            Called with what was taken back or made again, if that was it, else with "".
-        """
-        self._followers.append(tell)
-
-    def _tell(self, said: str) -> None:
-        for tell in self._followers:
-            tell(said)
+        return to_code(self.loaded, self.state)
 
     # -- changing
-    def apply(
-        self,
-        edit: Callable[Concatenate[Draft, Parts], Answer],
-        *args: Parts.args,
-        **parts: Parts.kwargs,
-    ) -> Answer:
-        """Make an edit, plan again, and tell who follows.
-
-        Parameters
-        ----------
-        edit : callable
-            One of ``lyncnb.editing.edits``, e.g. ``set_cells``.
-        **parts
-            Its keyword arguments, e.g. ``ids=(0,), column="role", value="Edge"``.
-
-        Returns
-        -------
-        object
-            What this edit returns, e.g. the ids of new rows.
-
-        Raises
-        ------
-        LyncnbError
-            If the edit is refused, or no plan can be made of it; then nothing is changed.
-        """
-        answer = self.draft.apply(edit, *args, **parts)
-        verb = _STEPS.get(edit, "")
-        self._tell(f"{verb}{answer}" if verb and answer else "")
-        return answer
-
     def edit(
         self,
         *,
@@ -207,7 +146,7 @@ class PlanEditing:
         Findings
             What is mended; nothing else changed.
         """
-        mended, state = mend_plan(self.plan, codes=codes), self.draft.state
+        mended, state = mend_plan(self.plan, codes=codes), self.state
         if mended.fixed:
             said = f"Mended: {', '.join(dict.fromkeys(one.code for one in mended.fixed))}"
             plan = mended.plan
@@ -229,12 +168,12 @@ class PlanEditing:
 
     def name_scenario(self, name: str) -> None:
         """Note as which scenario the state is kept."""
-        self.draft.name_scenario(name)
+        super().name_scenario(name)
         self._tell(f"Kept as scenario {name}")
 
     def rename_scenario(self, name: str, new: str) -> None:
         """Note that a scenario is called otherwise; "" if it is no more."""
-        self.draft.rename_scenario(name, new)
+        super().rename_scenario(name, new)
         self._tell(f"Scenario {name} is called {new}" if new else f"Scenario {name} is removed")
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> tuple[Path, Path]:
@@ -257,21 +196,21 @@ class PlanEditing:
         LyncnbError
             If other files are there, or the folder cannot be written; nothing is lost then.
         """
-        known = (self.draft.loaded, self._saved)
-        save_plan(Path(folder), self.draft.state, known=known, overwrite=overwrite)
-        self._saved = self.draft.state
+        known = (self.loaded, self._saved)
+        save_plan(Path(folder), self.state, known=known, overwrite=overwrite)
+        self._saved = self.state
         self._tell("")
         return saved_files(Path(folder))
 
     @property
     def has_changes(self) -> bool:
         """Whether anything differs from what was loaded."""
-        return not self.draft.loaded.is_same(self.draft.state)
+        return not self.loaded.is_same(self.state)
 
     @property
     def is_saved(self) -> bool:
         """Whether nothing changed since loading or saving."""
-        return self._saved.is_same(self.draft.state)
+        return self._saved.is_same(self.state)
 
     def take_over(self, earlier: PlanEditing) -> bool:
         """Make the changes of an earlier editor of the same source.
@@ -291,9 +230,9 @@ class PlanEditing:
         LyncnbError
             If a change does not fit what was loaded now; then nothing is changed.
         """
-        before, after = earlier.draft.loaded, earlier.draft.state
-        if before.is_same(self.draft.loaded):
-            self.apply(Draft.adopt, earlier.draft)
+        before, after = earlier.loaded, earlier.state
+        if before.is_same(self.loaded):
+            self.apply(Draft.adopt, earlier)
             self._saved = earlier._saved
             return True
         options = {
@@ -328,7 +267,7 @@ class PlanEditing:
         ]
         if len(first) < len(table.cells):
             parts.append(tables.paragraph(tables.left_out(len(first), len(table.cells))))
-        changed = change_rows(self.draft.loaded, self.draft.state)
+        changed = change_rows(self.loaded, self.state)
         if changed:
             caption = f"{count_of(len(changed), 'change')} against {source}"
             parts.append(

@@ -212,9 +212,9 @@ def title_of(certificate: PlannedCertificate) -> str:
 
 
 def _rows_of_servers(editing: PlanEditing) -> dict[str, int]:
-    state = editing.draft.state
+    state = editing.state
     found: dict[str, int] = {}
-    for row_id, name in zip(state.ids, editing.draft.texts("server_fqdn")):
+    for row_id, name in zip(state.ids, editing.texts("server_fqdn")):
         found.setdefault(str(name), row_id)
     return found
 
@@ -295,7 +295,7 @@ def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
 
 def pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
     """List the ids of the rows of some pools, named as the picture does: role and name."""
-    wanted, ids = set(pools), editing.draft.state.ids
+    wanted, ids = set(pools), editing.state.ids
     return [
         ids[computer.row]
         for pool in editing.topology.pools

@@ -61,7 +61,7 @@ class EditorScenarios(Table):
     @property
     def current(self) -> str:
         """The scenario that was opened or kept last, "" if none was or it is there no more."""
-        name = self._editing.draft.state.scenario
+        name = self._editing.state.scenario
         return name if name and is_scenario(self.folder / name) else ""
 
     @property
@@ -147,16 +147,16 @@ class EditorScenarios(Table):
             If no plan can be made of them; likewise.
         """
         scenario = self.read(name)
-        draft = self._editing.draft
+        editing = self._editing
         topology, said = scenario.topology, f"opened scenario {name}"
         state = State(
-            topology=dataclasses.replace(topology, source=draft.topology.source),
-            ids=same_rows(topology, (draft.state, draft.loaded), draft.new_ids),
+            topology=dataclasses.replace(topology, source=editing.topology.source),
+            ids=same_rows(topology, (editing.state, editing.loaded), editing.new_ids),
             options=scenario.options,
             said=said,
             scenario=name,
         )
-        self._editing.apply(Draft.enter, state)
+        editing.apply(Draft.enter, state)
         return scenario
 
     def read(self, name: str) -> Scenario:

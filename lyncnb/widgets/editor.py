@@ -36,8 +36,8 @@ class EditorView(Panel):
     def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
         self.editor = editor
         self._is_followed = False  # the digest of a large plan takes a while
-        shown = PlansShown(editor.draft.state)
-        editor.follow(lambda _: shown.changed(editor.draft.state))
+        shown = PlansShown(editor.state)
+        editor.follow(lambda _: shown.changed(editor.state))
         channel = EditorChannel(editor, scenarios)
         channel.older_cells = lambda: shown.older(editor)
         super().__init__(channel)

@@ -153,7 +153,7 @@ def restore(editor: PlanEditing) -> list[str]:
     earlier, _shown[place] = _shown.get(place), editor
     if earlier is None or earlier is editor or not earlier.has_changes or editor.has_changes:
         return []
-    count = count_of(len(change_rows(earlier.draft.loaded, earlier.draft.state)), "change")
+    count = count_of(len(change_rows(earlier.loaded, earlier.state)), "change")
     source = PurePath(editor.topology.source).name
     try:
         is_same_file = editor.take_over(earlier)

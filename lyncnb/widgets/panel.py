@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,7 +38,8 @@ class Panel(anywidget.AnyWidget):
         super().__init__()
         self.channel: Channel[Any] = channel
         channel.send, channel.update_static = self.send, self.update_static
-        self._static = StaticForm()
+        self._handle: DisplayHandle | None = None  # of the static form
+        self._shown = ""
         self.on_msg(self._receive)
 
     def _receive(self, _: object, message: Any, __: object) -> None:
@@ -53,13 +53,16 @@ class Panel(anywidget.AnyWidget):
         """Display the panel, and beneath it its static form.
 
         Two outputs, because JupyterLab without a kernel shows an error for a widget and nothing
-        else of that output; the page hides the second one while the panel is alive.
+        else of that output. The page hides the second one while the panel is alive (``panel.css``);
+        it follows the panel, so a notebook saved at any moment shows what was there.
         """
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
         text = self.channel.text
         words = {"text/plain": text, "text/html": tables.paragraph(text)}
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        self._static.show(self.channel.first_form)
+        form = _bundle(*self.channel.first_form())
+        self._shown = form["text/html"]
+        self._handle = display(form, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self.channel.work_ahead()
 
     def whole_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -70,8 +73,15 @@ class Panel(anywidget.AnyWidget):
 
     def update_static(self) -> None:
         """Bring the static form up to date, once the planner rests for a moment."""
-        update = lambda: self._static.update(self.channel.static_form)  # noqa: E731
-        self.channel.later("static", _REST, update)
+        self.channel.later("static", _REST, self._update_static)
+
+    def _update_static(self) -> None:
+        if self._handle is None:
+            return
+        form = _bundle(*self.channel.static_form())
+        if form["text/html"] != self._shown:
+            self._shown = form["text/html"]
+            self._handle.update(form, raw=True)  # type: ignore[no-untyped-call]
 
 
 class ShownAsPanel:
@@ -90,33 +100,6 @@ class ShownAsPanel:
 
     def _ipython_display_(self) -> None:
         self.view.show()
-
-
-class StaticForm:
-    """The table below a live panel, for whoever opens the notebook without a kernel.
-
-    The page hides it while the panel is alive (``panel.css``); it is brought up to date with the
-    panel, so a notebook saved at any moment shows what was there.
-    """
-
-    def __init__(self) -> None:
-        self._handle: DisplayHandle | None = None
-        self._shown = ""
-
-    def show(self, form: Callable[[], tuple[str, str, bool]]) -> None:
-        """Display the form once, beneath what the cell has shown."""
-        bundle = _bundle(*form())
-        self._shown = bundle["text/html"]
-        self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-
-    def update(self, form: Callable[[], tuple[str, str, bool]]) -> None:
-        """Bring it up to date, if it was displayed."""
-        if self._handle is None:
-            return
-        bundle = _bundle(*form())
-        if bundle["text/html"] != self._shown:
-            self._shown = bundle["text/html"]
-            self._handle.update(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _bundle(page: str, text: str, visible: bool) -> dict[str, str]:

@@ -113,7 +113,7 @@ class PlanningPage:
             scenario = open_scenario(source)
             editor = PlanEditor(scenario.topology, scenario.rules, options=scenario.options)
             if Path(source).parent == editor.scenarios.folder:
-                editor.draft.name_scenario(scenario.name)
+                editor.name_scenario(scenario.name)
         else:
             topology = read_topology(source)
             # A topology document says of which product it is.

@@ -88,7 +88,7 @@ def test_edit_changes_adds_and_removes_in_one_step(editor):
     assert sites["dir01.contoso.com"] == "Kaohsiung"
     assert editor.plan == ln.plan_certificates(editor.topology, editor.rules)
     assert editor.undo() == "servers changed by a call"
-    assert editor.topology == editor.draft.loaded.topology
+    assert editor.topology == editor.loaded.topology
 
 
 def test_edit_refuses_a_server_that_is_not_there(editor):
@@ -482,7 +482,7 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
         fresh = Talk(PlanEditor(editor.topology, editor.rules, options=editor.options).view)
         fresh.say("ready")
         expected = [row["_findings"] for row in fresh.rows().values()]
-        assert [shown[row_id]["_findings"] for row_id in editor.draft.state.ids] == expected
+        assert [shown[row_id]["_findings"] for row_id in editor.state.ids] == expected
 
 
 _NAMES = ("a.contoso.com", "b.contoso.com", "pool.contoso.com", "web.contoso.local")
@@ -533,7 +533,7 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
     assert state["counts"] == expected
     assert editor.plan == again.plan
     assert list(editor.findings) == list(again.findings)
-    told = [dict(shown[row_id]) for row_id in editor.draft.state.ids]
+    told = [dict(shown[row_id]) for row_id in editor.state.ids]
     wanted = list(fresh.rows().values())
     for row in (*told, *wanted):
         row.pop("_changed")  # against the loaded file, which differs
@@ -658,11 +658,11 @@ def test_an_acceptance_is_shown_with_its_limits(
 
 def test_what_has_one_safe_answer_is_mended(talk, editor):
     """A code is mended alone, in one step that is undone like any other; options count as well."""
-    before = editor.draft.state
+    before = editor.state
     server = next(p for p in editor.topology.pools if p.role == "Mediation").computers[0].row
     editor.apply(
         set_cells,
-        ids=[editor.draft.state.ids[server]],
+        ids=[editor.state.ids[server]],
         column="web_external_fqdn",
         value="w.contoso.com",
     )

@@ -47,7 +47,7 @@ def test_the_digest_follows_every_kind_of_change():
     editor = ln.PlanEditor(ln.read_topology(GLOBAL), ln.load_rules("lync2013"))
     seen = []
     editor.view.observe(lambda change: seen.append(change.new["digest"]), "overview")
-    ids = editor.draft.state.ids
+    ids = editor.state.ids
     for change in (
         lambda: editor.apply(set_cells, ids=ids[:1], column="issuer", value="public"),
         lambda: editor.apply(remove_servers, ids=ids[1:2]),
@@ -68,7 +68,7 @@ def test_a_link_begins_with_the_plan_as_it_is(editor):
     ipywidgets.dlink((editor.view, "overview"), (label, "value"), words)
     count = len(editor.plan.certificates)
     assert label.value.startswith(f"{count} certificates, ")
-    editor.apply(remove_servers, ids=editor.draft.state.ids[-1:])
+    editor.apply(remove_servers, ids=editor.state.ids[-1:])
     assert label.value.startswith(f"{len(editor.plan.certificates)} certificates, ")
     assert len(editor.plan.certificates) < count
 

@@ -59,7 +59,7 @@ def test_each_box_leads_to_the_rows_of_its_pools(sample):
     found = []
     for pools in re.findall(r'data-pools="([^"]+)"', svg):
         found += talk.say("pools", pools=pools.split())["chosen"]["ids"]
-    assert sorted(found) == sorted(editor.draft.state.ids)
+    assert sorted(found) == sorted(editor.state.ids)
     assert talk.say("pools", pools=["Edge/nowhere.contoso.com"]) == {}
 
 

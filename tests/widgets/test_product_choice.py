@@ -91,7 +91,7 @@ def test_the_product_is_saved_and_found_again(tmp_path):
     assert ln.PlanOptions.from_toml(choices).product == "sfbse"
     other = editor_of(CSV)
     other.change_options(product="sfb2019")
-    names = {"topology": other.draft.loaded.topology, "rules": ln.load_rules("lync2013")}
+    names = {"topology": other.loaded.topology, "rules": ln.load_rules("lync2013")}
     exec(other.code(), names)
     assert names["editor"].plan == other.plan
 

@@ -53,15 +53,15 @@ def test_nothing_is_lost_by_a_switch(editor):
     editor.change_options(wildcard=True)
     kept.keep("second")
     editor.apply(set_cells, ids=[2], column="site", value="Kaohsiung")
-    unsaved = contents(editor.draft.state)
+    unsaved = contents(editor.state)
     kept.open("first")
     assert kept.current == "first"
     assert editor.undo() == "opened scenario first"
-    assert contents(editor.draft.state) == unsaved
+    assert contents(editor.state) == unsaved
     assert (kept.current, kept.has_changes) == ("second", True)
     editor.redo()
     assert (kept.current, kept.has_changes) == ("first", False)
-    assert contents(editor.draft.state) == contents(editor.draft.loaded)
+    assert contents(editor.state) == contents(editor.loaded)
     editor.reset()
     editor.undo()
 
@@ -80,7 +80,7 @@ def test_rows_of_a_server_stay_its_rows(editor):
     path.write_text("\n".join([head, *reversed(rows)]) + "\n")
     editor.reset()
     kept.open("other")
-    ids = editor.draft.state.ids
+    ids = editor.state.ids
     assert len(set(ids)) == len(ids) == 5
     told = editor.changes()
     assert sorted(told.Server) == ["dir01.contoso.com", "med09.contoso.com"]
@@ -96,7 +96,7 @@ def test_two_rows_never_get_one_id(editor):
     table = path.read_text("utf-8-sig") + '"med03.contoso.com","Mediation"' + "," * 8 + "\n"
     path.write_text(table)
     editor.scenarios.open("both")
-    assert len(set(editor.draft.state.ids)) == 6
+    assert len(set(editor.state.ids)) == 6
 
 
 def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
@@ -104,7 +104,7 @@ def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
     kept = editor.scenarios
     kept.keep("first")
     editor.change_options(wildcard=True)
-    before = editor.draft.state
+    before = editor.state
     (kept.folder / "first" / "topology.csv").write_text("server_fqdn,role\na b,FE\n")
     (kept.folder / "first" / "plan.toml").write_text("wildcrad = true\n")
     talk = Talk(editor.view)
@@ -113,7 +113,7 @@ def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
     told = "\n".join(refused["lines"])
     for words in ("3 problems", "did you mean wildcard", "white space inside", "SIP domains"):
         assert words in told
-    assert editor.draft.state is before
+    assert editor.state is before
     assert kept.current == "first"
     with pytest.raises(ScenarioError):
         kept.compare("first")
@@ -158,9 +158,7 @@ def test_the_cell_run_again_knows_its_scenario(editor):
     editor.scenarios.keep("first")
     editor.change_options(wildcard=True)
     editor.scenarios.keep("second")
-    again = ln.PlanEditor(
-        editor.draft.loaded.topology, ln.load_rules(), folder=editor.scenarios.folder
-    )
+    again = ln.PlanEditor(editor.loaded.topology, ln.load_rules(), folder=editor.scenarios.folder)
     again.take_over(editor)
     assert (again.scenarios.current, again.scenarios.has_changes) == ("second", False)
     again.change_options(country="TW")

@@ -169,7 +169,7 @@ def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
     again = kernel(lab, "[str(text) for row in editor.topology.cells for text in row][-10:]")
     assert "med07.contoso.com" in again
     assert "Hsinchu" not in kernel(lab, SITES)
-    assert kernel(lab, "len(editor.draft.past)") == "1"
+    assert kernel(lab, "len(editor.past)") == "1"
 
 
 def test_fill_down_fill_a_range_and_cut(lab, folder):
@@ -380,4 +380,4 @@ def test_a_thousand_rows_are_pasted(lab, folder):
     press(lab, "Control+End", "Home")
     press(lab, "Control+v")
     lab.page.get_by_text("1,001 of 1,001 servers shown").wait_for()
-    assert kernel(lab, "len(editor.draft.past)") == "1"
+    assert kernel(lab, "len(editor.past)") == "1"
