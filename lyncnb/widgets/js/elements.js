@@ -64,6 +64,12 @@ function labelled(text, control, help = "") {
   return h("div", { class: "lc-field" }, ...parts);
 }
 
+/** @param {string} number @param {string} title @param {...Kid} parts */
+function step(number, title, ...parts) {
+  return h("section", { class: "lc-step" },
+    h("h3", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
+}
+
 /** @param {Choice[]} choices @param {string} [value] @param {Props} [props] */
 function choose(choices, value, props = {}) {
   const options = choices.map((choice) => {

@@ -78,11 +78,6 @@ export default {
     const words = h("div", { role: "status", "aria-live": "polite", class: "lc-job" });
     const result = h("div", { class: "lc-result", hidden: true });
 
-    /** @param {string} number @param {string} title @param {...Kid} parts */
-    function step(number, title, ...parts) {
-      return h("section", { class: "lc-step" },
-        h("h3", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
-    }
     const root = h("div", { class: "lyncnb lc-request lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name), kernel.line, plan, changed, speaker.box,
       step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),

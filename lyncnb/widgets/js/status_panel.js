@@ -128,11 +128,6 @@ export default {
     const result = h("div", { class: "lc-result" });
     const working = h("div", {}, h("div", { class: "lc-bar" }, bar, words), speaker.box, result);
 
-    /** @param {string} number @param {string} title @param {...Kid} parts */
-    function step(number, title, ...parts) {
-      return h("section", { class: "lc-step" },
-        h("h3", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
-    }
     /** @param {...Kid} parts */
     const fields = (...parts) => h("div", { class: "lc-fields" }, ...parts);
     /** @param {...Kid} parts */
