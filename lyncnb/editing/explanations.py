@@ -66,10 +66,8 @@ def finding_groups(
         In the order to show them.
     plan : CertificatePlan
         Its rules say what a code means, its certificates which names a message speaks of.
-    accepted : mapping of str to str
-        By code, why it is accepted.
-    limits : mapping of str to str
-        By code, until when and for what it is accepted, in words; "" for no limit.
+    accepted, limits : mapping of str to str
+        By code, why it is accepted; until when and for what, in words, "" for no limit.
     over : container of str
         Codes whose last day has passed.
     is_open : callable
@@ -83,7 +81,6 @@ def finding_groups(
         One for each code, with the number of findings and the first 25 of them.
     """
     groups: dict[str, FindingGroup] = {}
-    subjects = ca_rules().subjects
     for finding in findings:
         if finding.code not in groups:
             rule = every_check(plan.rules)[finding.code]
@@ -91,7 +88,7 @@ def finding_groups(
                 "code": finding.code,
                 "severity": finding.severity,
                 "title": rule.title,
-                "subject": subjects.get(finding.code, ""),
+                "subject": ca_rules().subjects.get(finding.code, ""),
                 "meaning": in_headings(rule.meaning),
                 "hint": in_headings(finding.hint),
                 "source": finding.source,
@@ -108,20 +105,21 @@ def finding_groups(
         group["open"] += is_open(finding)
         group["mendable"] += bool(finding.edits)
         if len(group["items"]) < ITEMS_LISTED:
-            place = (places or {}).get(finding.about)
-            column = column_of(finding, place.role) if place else ""
-            group["items"].append(
-                {
-                    "about": finding.about or "the deployment",
-                    "message": in_headings(finding.message),
-                    "names": [],
-                    "row": place.row if place else None,
-                    "column": column,
-                    "heading": title(column) if column else "",
-                }
-            )
+            group["items"].append(_item(finding, (places or {}).get(finding.about)))
     _tell_names([item for group in groups.values() for item in group["items"]], plan)
     return list(groups.values())
+
+
+def _item(finding: Finding, place: Place | None) -> FindingItem:
+    column = column_of(finding, place.role) if place else ""
+    return {
+        "about": finding.about or "the deployment",
+        "message": in_headings(finding.message),
+        "names": [],
+        "row": place.row if place else None,
+        "column": column,
+        "heading": title(column) if column else "",
+    }
 
 
 def _tell_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
