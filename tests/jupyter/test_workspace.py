@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,6 +146,7 @@ def test_the_page_serves_this_machine_with_a_token_only(serve):
 
 @pytest.mark.kernel
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux' /proc")
+@pytest.mark.skipif(not shutil.which("sh"), reason="needs sh, which a terminal of JupyterLab runs")
 def test_lab_never_passes_the_passphrase_on(serve):
     """A terminal that JupyterLab starts has no passphrase, and nbconvert's settings of lyncnb."""
     port, token, process = serve("open_lab")

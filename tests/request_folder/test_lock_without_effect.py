@@ -38,7 +38,7 @@ from lyncnb.base import folder_lock
 from lyncnb.errors import LyncnbError
 
 class Nobody:
-    def __init__(self, *arguments, **keywords): pass
+    def __init__(self, path, *arguments, **keywords): self.lock_file = path
     def acquire(self, timeout=-1): pass
     def release(self): pass
 
