@@ -46,7 +46,6 @@ from lyncnb.export.executors import Making
 from lyncnb.forecasts.compare_forecasts import ForecastComparison
 from lyncnb.forecasts.model import BrokenRule, ForecastEntry, ForecastProblem, MonthWork
 from lyncnb.guide.first_plan import FirstPlan
-from lyncnb.guide.lay_out import guided_topology
 from lyncnb.pki.certificates import Certificate
 from lyncnb.pki.recovery_pair import RecoveryPair, RecoveryPublicKey
 from lyncnb.plan.compare import ChangedCertificate, ChangeGroup, CountChange, PlanChange
@@ -350,7 +349,7 @@ def guide() -> ln.Topology:
     assert_type(first.remarks, tuple[str, ...])
     assert_type(first.python, str)
     assert_type(ln.write_first_plan(first, "folder"), tuple[Path, ...])
-    return guided_topology(answers)
+    return ln.guided_topology(answers)
 
 
 def panels() -> None:
