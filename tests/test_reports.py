@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -246,3 +247,22 @@ def test_the_short_form_is_lines(name):
     lines = list(report_lines(report(name)))
     assert lines
     assert all(line.splitlines() == [line] for line in lines if line)
+
+
+def test_the_headings_of_a_table_stand_in_one_place():
+    """Each with its value, so that no list of headings is matched with rows by position."""
+    tables = {tuple(row[:3]) for name, suffix in CASES for row in headings(name, suffix)}
+    tables |= {tuple(headings_of(columns_of(table))[:3]) for table in range(5)}
+    joined = {",".join(f'"{heading}"' for heading in first) for first in tables if len(first) > 2}
+    again = []
+    for path in sorted((REPOSITORY / "lyncnb").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, (ast.Tuple, ast.List)):
+                texts = tuple(getattr(one, "value", None) for one in node.elts[:3])
+                is_same = len(texts) == 3 and texts in tables
+            else:
+                is_same = isinstance(node, ast.Constant) and any(
+                    text in str(node.value) for text in joined
+                )
+            again += [f"{path.name}:{node.lineno}"] if is_same else []
+    assert again == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from ..base.report import (
     Part,
@@ -123,10 +124,16 @@ def _document(forecast: Forecast) -> dict[str, object]:
         "notes": forecast.notes,
         "problems": forecast.problems,
         "months": [one._asdict() for one in forecast.months],
-        "certificates": [
-            {**one._asdict(), "takes_effect": dict(one.takes_effect)} for one in forecast.entries
-        ],
+        "certificates": [*map(_entry, forecast.entries)],
     }
+
+
+def _entry(one: ForecastEntry) -> dict[str, object]:
+    plain = {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in one._asdict().items()
+    }
+    return {**plain, "takes_effect": dict(one.takes_effect)}
 
 
 def _text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:

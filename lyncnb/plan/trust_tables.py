@@ -128,6 +128,11 @@ class Presentation(Told):
         return is_inferred(self.source)
 
     @property
+    def basis(self) -> str:
+        """Whether a document says it, in a word."""
+        return basis_of(self.source)
+
+    @property
     def transport(self) -> str:
         """The protocol, the port, and under which condition, if only under one."""
         return f"{self.protocol} {self.port}" + (f", {self.when}" if self.when else "")
@@ -191,6 +196,11 @@ class RequiredCa(Told):
         return is_inferred(self.source)
 
     @property
+    def basis(self) -> str:
+        """Whether a document says it, in a word."""
+        return basis_of(self.source)
+
+    @property
     def store(self) -> str:
         """Where it goes."""
         return self.ca.store if self.pool else _OWN_STORE
@@ -208,24 +218,24 @@ INSTALL = columns(
     ("Server", "server"),
     ("Role", "required.title"),
     ("Pool", "required.pool"),
-    ("Install", lambda one: str(one.required.ca)),
+    ("Install", "required.ca"),
     ("Store", "required.store"),
     ("Needed for", "required.reasons"),
-    ("Basis", lambda one: basis_of(one.required.source)),
+    ("Basis", "required.basis"),
     ("Source", "required.source"),
 )
 #: Who shows which certificate to whom.
 SHOWN = columns(
-    ("Who shows", lambda one: str(one.presenter)),
+    ("Who shows", "presenter"),
     ("Certificate", "subject"),
     ("Shown as", "shown_as"),
-    ("To whom", lambda one: str(one.verifier)),
+    ("To whom", "verifier"),
     ("Connection", "transport"),
     ("Names", "names"),
-    ("Root needed", lambda one: str(one.root)),
+    ("Root needed", "root"),
     ("Client authentication", "client_authentication"),
     ("Why", "why"),
-    ("Basis", lambda one: basis_of(one.source)),
+    ("Basis", "basis"),
     ("Source", "source"),
 )
 
