@@ -1,16 +1,18 @@
 """The public names, each from its module: for type checkers, and for ``__init__.py``."""
 
-from .authorities.compare_as_is import compare_as_is as compare_as_is
 from .authorities.demonstration import demo as demo
 from .authorities.handover import hand_over as hand_over
-from .authorities.issued import IssuedCertificates as IssuedCertificates
-from .authorities.match_certificates import match_certificates as match_certificates
-from .authorities.read_as_is import read_as_is as read_as_is
+from .authorities.import_certificates import receive as receive
+from .authorities.import_requests import receive_requests as receive_requests
 from .authorities.read_plan import read_plan as read_plan
-from .authorities.received_requests import receive_requests as receive_requests
-from .authorities.receiving import receive as receive
+from .authorities.returned.issued import IssuedCertificates as IssuedCertificates
+from .authorities.returned.match_certificates import match_certificates as match_certificates
 from .authorities.status import FolderStatus as FolderStatus
 from .authorities.status import folder_status as folder_status
+from .authorities.survey.compare_as_is import compare_as_is as compare_as_is
+from .authorities.survey.read_as_is import read_as_is as read_as_is
+from .authorities.trust.trust_plan import trust as trust
+from .authorities.trust.trust_tables import TrustPlan as TrustPlan
 from .checks.check_plan import check_plan as check_plan
 from .checks.compare_scenarios import compare_scenarios as compare_scenarios
 from .checks.saved_plan import read_saved_plan as read_saved_plan
@@ -45,10 +47,6 @@ from .guide.first_plan import write_first_plan as write_first_plan
 from .guide.lay_out import guided_topology as guided_topology
 from .pki.passphrase import Secret as Secret
 from .pki.passphrase import ask_passphrase as ask_passphrase
-from .plan.compare import PlanDifference as PlanDifference
-from .plan.compare import compare_plans as compare_plans
-from .plan.figures import figure as figure
-from .plan.find_causes import find_causes as find_causes
 from .plan.model import CertificatePlan as CertificatePlan
 from .plan.model import PlannedCertificate as PlannedCertificate
 from .plan.options import PlanOptions as PlanOptions
@@ -56,8 +54,10 @@ from .plan.plan_json import plan_document as plan_document
 from .plan.planner import plan_certificates as plan_certificates
 from .plan.scenarios import Scenario as Scenario
 from .plan.scenarios import open_scenario as open_scenario
-from .plan.trust_plan import trust as trust
-from .plan.trust_tables import TrustPlan as TrustPlan
+from .reports.compare import PlanDifference as PlanDifference
+from .reports.compare import compare_plans as compare_plans
+from .reports.figures import figure as figure
+from .reports.find_causes import find_causes as find_causes
 from .request_folder.bundle import RequestBundle as RequestBundle
 from .request_folder.bundle import open_requests as open_requests
 from .request_folder.change_passphrase import rekey as rekey

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lyncnb.base import system_calls
+from lyncnb.base.disk import system_calls
 
 #: Kinds of calls that change the disk. ``close`` may report what ``write`` could not.
 KINDS = (

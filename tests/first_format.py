@@ -13,8 +13,8 @@ from pathlib import Path
 from cas.python_ca import PythonCa, pem
 from folders import PASSPHRASE, TODAY, answer_all, make_folder, make_plan
 
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.request_folder.bundle import open_requests
 

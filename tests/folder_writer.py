@@ -21,8 +21,8 @@ import folders as kit
 from cas.python_ca import PythonCa, pem
 from failing import failing
 
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.write_pfx import write_pfx

@@ -28,9 +28,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from topologies import TWO_SITES
 
-from lyncnb.authorities.issued import IssuedCertificates
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.issued import IssuedCertificates
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
 from lyncnb.export.executors import Making

@@ -10,7 +10,7 @@ from topologies import plan, row
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.plan.compare import PlanChange
+from lyncnb.reports.compare import PlanChange
 
 # CI compares a tenth of what one by hand may.
 PAIRS = int(os.environ.get("LYNCNB_COMPARE_PAIRS", "1000"))

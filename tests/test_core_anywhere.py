@@ -87,9 +87,9 @@ def test_a_plan_is_edited_by_messages_anywhere():
     code = """
 import json
 import lyncnb as ln
-from lyncnb.editing.editor_channel import EditorChannel
-from lyncnb.editing.plan_editing import PlanEditing
-from lyncnb.editing.scenarios import EditorScenarios
+from lyncnb.widgets.editing.editor_channel import EditorChannel
+from lyncnb.widgets.editing.plan_editing import PlanEditing
+from lyncnb.widgets.editing.scenarios import EditorScenarios
 from pathlib import Path
 
 editor = PlanEditing(ln.read_topology(sys.argv[1]), ln.load_rules())

@@ -23,14 +23,14 @@ from hostile import tarred
 from topologies import STANDARD_EDITION
 from workbooks import packed, sheet_xml, spreadsheet, workbook
 
-from lyncnb.authorities.decoding import decode
 from lyncnb.authorities.handover import refuse_keys
-from lyncnb.authorities.mail_messages import is_mail, mail_parts
-from lyncnb.authorities.returned_files import read_returned
-from lyncnb.base import tar_file
+from lyncnb.authorities.returned.decoding import decode
+from lyncnb.authorities.returned.mail_messages import is_mail, mail_parts
+from lyncnb.authorities.returned.returned_files import read_returned
+from lyncnb.base.disk import tar_file
+from lyncnb.base.disk.zip_file import contents_trouble, from_zip
 from lyncnb.base.json_text import has_its_digest, may_hold_surrogates, parse_json
 from lyncnb.base.toml_text import parse_toml
-from lyncnb.base.zip_file import contents_trouble, from_zip
 from lyncnb.errors import LyncnbError
 from lyncnb.jupyter.notebook_files import clean_notebook, read_notebook
 from lyncnb.pki import asn1, der_structures
@@ -82,20 +82,22 @@ def with_digest(data: bytes, _: Path) -> object:
 
 
 READERS: dict[str, Callable[[bytes, Path], object]] = {
-    "authorities.decoding.decode": lambda data, _: decode(data),
+    "authorities.returned.decoding.decode": lambda data, _: decode(data),
     "authorities.handover.refuse_keys": lambda data, _: refuse_keys("a", data),
-    "authorities.mail_messages.is_mail": lambda data, _: is_mail(data),
-    "authorities.mail_messages.mail_parts": lambda data, _: list(mail_parts(data)),
-    "authorities.returned_files.read_returned": by_file(lambda path: read_returned([path])),
+    "authorities.returned.mail_messages.is_mail": lambda data, _: is_mail(data),
+    "authorities.returned.mail_messages.mail_parts": lambda data, _: list(mail_parts(data)),
+    "authorities.returned.returned_files.read_returned": by_file(
+        lambda path: read_returned([path])
+    ),
     "base.json_text.has_its_digest": lambda data, _: has_its_digest(data),
     "base.json_text.may_hold_surrogates": lambda data, _: may_hold_surrogates(data),
     "base.json_text.parse_json": lambda data, _: parse_json(data),
-    "base.tar_file.gunzip": lambda data, _: tar_file.gunzip(data, limit=1 << 22),
-    "base.tar_file.is_tar": lambda data, _: tar_file.is_tar(data),
-    "base.tar_file.tar_entries": lambda data, _: list(tar_file.tar_entries(data)),
+    "base.disk.tar_file.gunzip": lambda data, _: tar_file.gunzip(data, limit=1 << 22),
+    "base.disk.tar_file.is_tar": lambda data, _: tar_file.is_tar(data),
+    "base.disk.tar_file.tar_entries": lambda data, _: list(tar_file.tar_entries(data)),
     "base.toml_text.parse_toml": lambda data, _: parse_toml(data),
-    "base.zip_file.contents_trouble": lambda data, _: contents_trouble(data, 1000),
-    "base.zip_file.from_zip": lambda data, _: from_zip(data),
+    "base.disk.zip_file.contents_trouble": lambda data, _: contents_trouble(data, 1000),
+    "base.disk.zip_file.from_zip": lambda data, _: from_zip(data),
     "jupyter.notebook_files.clean_notebook": by_file(clean_notebook),
     "jupyter.notebook_files.read_notebook": by_file(read_notebook),
     "pki.asn1.certificates_in": lambda data, _: asn1.certificates_in(data),
@@ -136,21 +138,21 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 
 #: They write bytes, compare bytes of our own, or are given what another reader has opened.
 NO_READERS = {
-    *("base.files.write_temp", "base.files.write_new", "base.files.replace"),
-    "base.small_folder.write_folder",
-    *("base.outputs.first_line", "base.outputs.mentions", "base.outputs.is_page"),
-    *("base.outputs.write_output", "base.zip_file.to_zip"),
+    *("base.disk.files.write_temp", "base.disk.files.write_new", "base.disk.files.replace"),
+    "base.disk.small_folder.write_folder",
+    *("base.disk.outputs.first_line", "base.disk.outputs.mentions", "base.disk.outputs.is_page"),
+    *("base.disk.outputs.write_output", "base.disk.zip_file.to_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.digest_of_parts"),
     *("request_folder.plan_file.keep_copy", "request_folder.plan_file.write_plan_file"),
     # They hand SVG of our own to a browser.
-    *("base.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
+    *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
     *("pki.hpke.seal", "pki.hpke.unseal"),
     # OpenSSH reads what these are given, in a process of its own and at most a minute.
     *("pki.ssh_signatures.sign", "pki.ssh_signatures.signing_key", "pki.ssh_signatures.verify"),
     # The editor writes into a file that a reader took before.
-    *("plan.plan_toml_edit.edit_plan_toml", "topology.csv_edit.edit_csv"),
+    *("checks.plan_toml_edit.edit_plan_toml", "topology.csv_edit.edit_csv"),
     "topology.table_files.table_file",
 }
 

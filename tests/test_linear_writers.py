@@ -25,12 +25,13 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from standing_certificates import Stored, authority, export_of, stand_for
 
 import lyncnb as ln
-from lyncnb.authorities.as_is import AS_IS_TABLE, AsIs, as_is_report
 from lyncnb.authorities.handover import hand_over
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.report import write_report
+from lyncnb.authorities.survey.as_is import AS_IS_TABLE, AsIs, as_is_report
+from lyncnb.authorities.trust.trust_report import TRUST_FILE, trust_report
+from lyncnb.base.shown.report import write_report
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
 from lyncnb.deploy.step_files import write_steps
@@ -43,13 +44,12 @@ from lyncnb.forecasts.compare_forecasts import (
 )
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
 from lyncnb.jupyter.shared_page import notebook_page
-from lyncnb.plan.comparison_report import COMPARISON_FILE, Comparison, comparison_report
-from lyncnb.plan.figures import KINDS
-from lyncnb.plan.find_causes import find_causes
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.scenarios import Scenarios
-from lyncnb.plan.summary import PLAN_SUFFIXES, write_plan_table
-from lyncnb.plan.trust_report import TRUST_FILE, trust_report
+from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
+from lyncnb.reports.figures import KINDS
+from lyncnb.reports.find_causes import find_causes
+from lyncnb.reports.summary.formats import PLAN_SUFFIXES, write_plan_table
 from lyncnb.request_folder.manifest import manifest_bytes
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.topology.csv_edit import edit_csv
@@ -222,22 +222,22 @@ def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
 #: What writes a plan, or something made of one. The first call prepares, the second is measured.
 OF_PLANS: dict[str, Writer] = {
     **each(
-        "plan.summary.write_plan_table",
+        "reports.summary.formats.write_plan_table",
         PLAN_SUFFIXES,
         lambda w, suffix: partial(write_plan_table, w.plan, w.findings, suffix),
     ),
     **each(
-        "base.figure.Figure.to_svg",
+        "base.shown.figure.Figure.to_svg",
         KINDS,
         lambda w, suffix: lambda plan=w.plan: ln.figure(plan, suffix).to_svg(),
     ),
     **each(
-        "plan.comparison_report.comparison_report",
+        "reports.comparison_report.comparison_report",
         COMPARISON_FILE.is_ours,
         lambda w, suffix: lambda pair=w.comparison: write_report(comparison_report(pair), suffix),
     ),
     **each(
-        "plan.trust_report.trust_report",
+        "authorities.trust.trust_report.trust_report",
         TRUST_FILE.is_ours,
         lambda w, suffix: lambda plan=w.trust: write_report(trust_report(plan), suffix),
     ),
@@ -297,11 +297,11 @@ OF_FOLDERS: dict[str, Writer] = {
         write_pfx, w.issued, passphrase=PASSPHRASE, today=TODAY, workers=1
     ),
     **each(
-        "authorities.as_is.as_is_report",
+        "authorities.survey.as_is.as_is_report",
         AS_IS_TABLE.is_ours,
         lambda w, suffix: lambda found=w.as_is: write_report(as_is_report(found), suffix),
     ),
-    "authorities.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
+    "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
 
 #: Parts of the writers above, by which they are timed.
@@ -311,13 +311,13 @@ PARTS = {
     *("deploy.powershell.script", "deploy.server_script.import_script"),
     *("deploy.step_files.server_scripts", "export.write.write_summary"),
     "forecasts.calendar_file.to_calendar",
-    *("plan.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
+    *("reports.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
     *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.saved_plan_bytes"),
-    *("plan.scenarios.Scenarios.files", "plan.summary.write_summary"),
-    "plan.summary_markdown.summary_markdown",
-    *("plan.summary_page.summary_page", "plan.summary_word.summary_word"),
-    *("plan.summary_workbook.summary_workbook", "plan.timeline_figure.draw_timeline"),
-    *("plan.topology_figure.draw_topology",),
+    *("plan.scenarios.Scenarios.files", "reports.summary.formats.write_summary"),
+    "reports.summary.markdown.summary_markdown",
+    *("reports.summary.page.summary_page", "reports.summary.word.summary_word"),
+    *("reports.summary.workbook.summary_workbook", "reports.timeline_figure.draw_timeline"),
+    *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
     *("export.changes.Order.plan_file", "plan.saved_plan_json.saved_plan"),
     *("request_folder.plan_file.present_plan", "request_folder.plan_file.read_plan_bytes"),
@@ -326,7 +326,7 @@ PARTS = {
     # They write what notebook_page and read_notebook take.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
     # The panels have these written by the functions above.
-    *("widgets.request_run.RequestRun.write_scripts", "editing.choices.save_plan"),
+    *("widgets.request_run.RequestRun.write_scripts", "widgets.editing.choices.save_plan"),
     *(
         "widgets.request_run.RequestRun.write_unattended",
         "widgets.status_panel.FolderWork.write_steps",
@@ -335,14 +335,14 @@ PARTS = {
 
 #: They read, encrypt, answer for one server, or write what does not grow with a plan.
 NO_WRITERS = {
-    *("authorities.mail_messages.mail_parts", "export.key_and_csr.make_sealed"),
+    *("authorities.returned.mail_messages.mail_parts", "export.key_and_csr.make_sealed"),
     *("jupyter.workspace.open_page", "plan.model.digest_part", "plan.recorded_plan.read_plan_file"),
     *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
     *("rules.finding_page.finding_page", "topology.csv_file.load", "topology.table_files.template"),
-    *("editing.sheet.encode_rows", "editing.scenarios.EditorScenarios.remove"),
+    *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
     # guide/test_guide.py times the guide; the edits of a plan.toml are as many as its options.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
-    *("guide.first_plan.write_first_plan", "plan.plan_toml_edit.edit_plan_toml"),
+    *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
 }
 
 

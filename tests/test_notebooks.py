@@ -25,7 +25,7 @@ from places import REPOSITORY
 from saved_outputs import leads_somewhere, without_dead_links
 
 import lyncnb as ln
-from lyncnb.base.browser_print import draw_picture
+from lyncnb.base.shown.browser_print import draw_picture
 from lyncnb.jupyter.leak_scan import scan_notebook
 from lyncnb.jupyter.notebook_files import read_notebook, strip_widgets
 from lyncnb.jupyter.png_pictures import split_pictures

@@ -13,7 +13,7 @@ import click
 import pytest
 from places import REPOSITORY
 
-from lyncnb.base.tables import to_markdown
+from lyncnb.base.shown.tables import to_markdown
 from lyncnb.cli.app import COMMANDS
 from lyncnb.guide.questions import interview
 from lyncnb.jupyter.notebook_files import read_notebook

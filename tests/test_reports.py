@@ -19,7 +19,7 @@ import pytest
 from places import REPOSITORY
 
 import lyncnb as ln
-from lyncnb.authorities.as_is import (
+from lyncnb.authorities.survey.as_is import (
     AS_IS_FILE,
     AS_IS_TABLE,
     AsIs,
@@ -28,18 +28,25 @@ from lyncnb.authorities.as_is import (
     UnplannedCertificate,
     as_is_report,
 )
+from lyncnb.authorities.trust.trust_report import TRUST_FILE, trust_report
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.base.outputs import check_output
-from lyncnb.base.report import FORMATS, Report, ReportTable, report_kind, report_lines, write_report
-from lyncnb.base.tables import headings_of
+from lyncnb.base.disk.outputs import check_output
+from lyncnb.base.shown.report import (
+    FORMATS,
+    Report,
+    ReportTable,
+    report_kind,
+    report_lines,
+    write_report,
+)
+from lyncnb.base.shown.tables import headings_of
 from lyncnb.errors import OutputError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
-from lyncnb.plan.compare import compare_plans
-from lyncnb.plan.comparison_report import COMPARISON_FILE, Comparison, comparison_report
-from lyncnb.plan.summary import PLAN_FILE, write_plan_table
-from lyncnb.plan.summary_columns import CSV, columns_of
-from lyncnb.plan.trust_report import TRUST_FILE, trust_report
+from lyncnb.reports.compare import compare_plans
+from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
+from lyncnb.reports.summary.columns import CSV, columns_of
+from lyncnb.reports.summary.formats import PLAN_FILE, write_plan_table
 
 SAMPLE = REPOSITORY / "data" / "contoso.csv"
 

@@ -13,7 +13,7 @@ import pytest
 from places import REPOSITORY
 
 import lyncnb as ln
-from lyncnb.base.tables import to_markdown
+from lyncnb.base.shown.tables import to_markdown
 
 # Split, so that this file does not hold what it looks for.
 UNDONE = re.compile(

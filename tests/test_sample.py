@@ -14,8 +14,8 @@ from folders import PASSPHRASE
 from places import DATA, REPOSITORY
 
 import lyncnb as ln
-from lyncnb.plan.summary import write_summary
-from lyncnb.plan.summary_from_plan import summarise
+from lyncnb.reports.summary.formats import write_summary
+from lyncnb.reports.summary.from_plan import summarise
 
 SAMPLE = REPOSITORY / "docs" / "sample"
 OPTIONS = ln.PlanOptions(

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ..base import files
+from ..base.disk import files
 from ..errors import BundleError, Problem
 from ..pki.csr import CertificationRequest, parse_request
 from ..request_folder.files_on_disk import csr_sha256
 from ..request_folder.manifest import NAME, Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_entries, read_plan_bytes
 from ..request_folder.request_record import RequestRecord
-from .compare_request import compare_request
+from .evaluation.compare_request import compare_request
 from .read_plan import digest_of_manifest
 
 _HINT = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ..base.files import is_missing, read
+from ..base.disk.files import is_missing, read
 from ..errors import BundleError
 from ..pki.certificates import Certificate, moment_of
 from ..pki.chain import Issuers
@@ -16,15 +16,15 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import finding, returned_rules
-from .answers import Match, Outstanding, by_public_key, earlier_certificates
 from .cas_on_record import PlannedCa
-from .cross_findings import with_cross_findings
-from .decoding import decode
 from .demonstration import is_fictional
-from .issued import DISPLACED, IssuedCertificate, IssuedCertificates, told_apart
-from .judging import noted
-from .match_answers import judge_on_record
-from .returned_files import MAX_FILE_BYTES
+from .evaluation.cross_findings import with_cross_findings
+from .evaluation.evaluation import noted
+from .returned.candidates import Match, Outstanding, by_public_key, earlier_certificates
+from .returned.decoding import decode
+from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates, told_apart
+from .returned.matching import judge_on_record
+from .returned.returned_files import MAX_FILE_BYTES
 
 FOLDER = "returned"
 #: Certificates of CAs, kept for the whole folder.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ..base import files
+from ..base.disk import files
 from ..base.planned_entry import PlannedEntry
-from ..base.tables import count_of, paragraph
+from ..base.shown.tables import count_of, paragraph
 from ..errors import BundleError
 from ..pki.csr import parse_request
 from ..pki.demonstration_ca import DEMONSTRATION_NAME, DemonstrationCa

@@ -14,12 +14,12 @@ from datetime import date
 from pathlib import Path
 from typing import ClassVar
 
-from ..base.files import read
-from ..base.outputs import OutputKind, check_output, is_page, packs, write_output
+from ..base.disk.files import read
+from ..base.disk.outputs import OutputKind, check_output, is_page, packs, write_output
+from ..base.disk.zip_file import to_zip
 from ..base.records import Told
-from ..base.spreadsheets import to_csv
-from ..base.tables import Table, count_of
-from ..base.zip_file import to_zip
+from ..base.shown.spreadsheets import to_csv
+from ..base.shown.tables import Table, count_of
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
@@ -28,7 +28,7 @@ from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import rules_on_record
 from .altered_entries import altered_entries
-from .received_requests import unverified_keys
+from .import_requests import unverified_keys
 from .submission import (
     COLUMNS,
     Cover,

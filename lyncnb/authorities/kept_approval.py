@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base import files
-from ..base.folder_lock import lock
+from ..base.disk import files
+from ..base.disk.folder_lock import lock
 from ..errors import ApprovalError, BundleError, Problem
 from ..pki import ssh_signatures
 from ..plan.saved_plan_json import NAMESPACE

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..base.records import Told
-from ..base.tables import count_of
+from ..base.shown.tables import count_of
 from ..errors import Problem
 from ..request_folder.manifest import NAME, Manifest
 from ..request_folder.request_record import PlanOnRecord
-from .issued import IssuedCertificates
 from .read_plan import digest_of_manifest
+from .returned.issued import IssuedCertificates
 
 _HINT = (
     "lyncnb compare PLAN FOLDER names what differs; request the saved plan again (lyncnb request "

@@ -13,15 +13,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base import files
 from ..base.arguments import require
-from ..base.folder_lock import OWNER_NAME, owner
+from ..base.disk import files
+from ..base.disk.folder_lock import OWNER_NAME, owner
 from ..base.planned_entry import PlannedEntry
 from ..base.records import Told
-from ..base.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, count_of
 from ..errors import Problem
 from ..pki.certificates import moment_of
-from ..plan.timeline_figure import DatedFact
+from ..reports.timeline_figure import DatedFact
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import (
     CHANGED,
@@ -42,9 +42,9 @@ from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecor
 from ..rules.returned_rules import returned_checks
 from .altered_entries import altered_entries
 from .certificates_on_record import load_issued
-from .issued import IssuedCertificate, IssuedCertificates
 from .kept_approval import look_at_approval
 from .plan_standing import PlanStanding, plan_standing
+from .returned.issued import IssuedCertificate, IssuedCertificates
 from .summary_files import stale_note
 
 #: Every state that a request can be in, in the order of its life.

@@ -14,11 +14,11 @@ from functools import cache
 from importlib.resources import files as package_files
 from typing import ClassVar
 
-from ..base.html_page import render
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader, Told
-from ..base.tables import count_of
+from ..base.shown.html_page import render
+from ..base.shown.tables import count_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
 from ..request_folder.request_record import RequestRecord

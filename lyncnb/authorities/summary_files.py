@@ -13,15 +13,15 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from ..base import files
+from ..base.disk import files
 from ..errors import LyncnbError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.saved_plan_json import read_saved_document
 from ..plan.spellings import Spelling
-from ..plan.summary import write_summary
-from ..plan.summary_content import Summary
-from ..plan.summary_from_plan import summarise
-from ..plan.summary_progress import progress_digest, with_requests
+from ..reports.summary.content import Summary
+from ..reports.summary.formats import write_summary
+from ..reports.summary.from_plan import summarise
+from ..reports.summary.progress import progress_digest, with_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..request_folder.manifest import Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
@@ -30,7 +30,7 @@ from ..rules.findings import Finding, Findings
 from ..rules.model import Rules
 from ..rules.returned_rules import every_check
 from ..rules.rule_files import rules_on_record
-from .judging import accepted_on_record
+from .evaluation.evaluation import accepted_on_record
 
 _MADE_OF = "made_of"
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ..base.certificate_fields import COMMON_NAME_CHARACTERS
 from ..base.dns_name import DnsName
-from ..base.tables import first_of
+from ..base.shown.tables import first_of
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
 from .plan_lookups import PlanView

@@ -12,14 +12,14 @@ from datetime import date
 
 from ..base.arguments import require
 from ..base.garbage_collection import no_collection
-from ..base.tables import Table, cell_text, count_of, folded, rows_to_html
+from ..base.shown.tables import Table, cell_text, count_of, folded, rows_to_html
 from ..errors import ScenarioError
 from ..plan.acceptances import reason_for
-from ..plan.compare import PlanDifference, compare_plans
-from ..plan.comparison_report import Comparison, plan_counts
-from ..plan.find_causes import find_causes
 from ..plan.options import OPTIONS, shown
 from ..plan.scenarios import Scenario
+from ..reports.compare import PlanDifference, compare_plans
+from ..reports.comparison_report import Comparison, plan_counts
+from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
 from .check_plan import check_plan, judging_day
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from ..base.pasted_text import shown
-from ..base.tables import first_of
+from ..base.shown.tables import first_of
 from ..plan.certificate_names import BACKUP_POOL
 from ..plan.collocation import hosted_pools, unsupported_roles
 from ..plan.model import PlannedCertificate

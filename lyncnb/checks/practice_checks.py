@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..base.dns_name import DnsName
-from ..base.tables import first_of
+from ..base.shown.tables import first_of
 from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs, in_words

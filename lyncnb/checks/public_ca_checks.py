@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from ..base.tables import count_of, first_of
+from ..base.shown.tables import count_of, first_of
 from ..rules.ca_rules import ca_rules
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs

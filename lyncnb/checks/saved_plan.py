@@ -16,9 +16,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..base.disk.outputs import check_output, write_output
 from ..base.garbage_collection import no_collection
-from ..base.outputs import check_output, write_output
-from ..base.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, count_of
 from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
 from ..plan.acceptances import reason_for
 from ..plan.model import CertificatePlan

@@ -20,7 +20,6 @@ from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
 from .output import finish_output, prepare_streams, write
 from .planning import COMMANDS as PLANNING_COMMANDS
 from .recovery import COMMANDS as RECOVERY_COMMANDS
-from .snippets import COMMANDS as SNIPPET_COMMANDS
 from .tables import COMMANDS as TABLE_COMMANDS
 from .trusting import COMMANDS as TRUSTING_COMMANDS
 
@@ -88,7 +87,6 @@ COMMANDS = (
     *FORECASTING_COMMANDS,
     *TABLE_COMMANDS,
     *APPROVING_COMMANDS,
-    *SNIPPET_COMMANDS,
     *_ABOUT_FOLDERS,
     *RECOVERY_COMMANDS,
 )

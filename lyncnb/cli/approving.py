@@ -48,10 +48,10 @@ def approve_command(
     Exit status: 0; 1 if FILE is outdated or not what is confirmed, or the key does not sign;
     2 if FILE was altered or cannot be read.
     """
-    from ..base.tables import count_of
+    from ..base.shown.tables import count_of
     from ..checks.saved_plan import read_saved_plan
     from ..export.approve_plan import approve_plan
-    from ..plan.summary_from_plan import totals
+    from ..plan.totals import totals
     from ..rules.rule_files import load_rules
 
     if product is not None:

@@ -71,12 +71,12 @@ def compare_command(
     Exit status: 0 if both ask for the same certificates; 1 if not; 2 if one cannot be read; 3 if
     it is a folder that needs attention.
     """
-    from ..base.outputs import check_output
+    from ..base.disk.outputs import check_output
     from ..errors import UsageProblem
-    from ..plan.compare import compare_plans
-    from ..plan.comparison_report import COMPARISON_FILE, Comparison, comparison_report
-    from ..plan.find_causes import find_causes
     from ..plan.scenarios import is_scenario
+    from ..reports.compare import compare_plans
+    from ..reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
+    from ..reports.find_causes import find_causes
 
     sides = ((old, old_options), (new, new_options))
     inputs = read_from(old, new, options_file, old_options, new_options)
@@ -202,10 +202,10 @@ def asis_command(
 
     Exit status: 0 if everything planned is covered; 1 if not; 2 if something cannot be read.
     """
-    from ..authorities.as_is import AS_IS_FILE, AS_IS_TABLE, as_is_report
-    from ..authorities.compare_as_is import compare_as_is
-    from ..base.outputs import check_output
-    from ..base.report import report_lines, write_report
+    from ..authorities.survey.as_is import AS_IS_FILE, AS_IS_TABLE, as_is_report
+    from ..authorities.survey.compare_as_is import compare_as_is
+    from ..base.disk.outputs import check_output
+    from ..base.shown.report import report_lines, write_report
 
     given = expanded(paths)
     inputs = read_from(topology, options_file, *given)

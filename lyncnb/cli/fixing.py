@@ -94,7 +94,7 @@ def _cells_in_words(plan: CertificatePlan, mended: Mended) -> Iterator[str]:
 def _of_options(mended: Mended, options_file: str) -> Change:
     import difflib
 
-    from ..plan.plan_toml_edit import edit_plan_toml
+    from ..checks.plan_toml_edit import edit_plan_toml
 
     path, data = Path(options_file), _read(options_file)
     after = edit_plan_toml(data, mended.options, expected=mended.plan.options)
@@ -109,7 +109,7 @@ def _of_options(mended: Mended, options_file: str) -> Change:
 
 
 def _read(path: str) -> bytes:
-    from ..base import files
+    from ..base.disk import files
     from ..errors import OutputError
     from ..topology.csv_file import MAX_BYTES
 
@@ -163,8 +163,8 @@ def write_changes(changes: Changes) -> None:
     OutputError
         If a file changed meanwhile, lies in a request folder's own place, or the system refuses.
     """
-    from ..base import files
-    from ..base.outputs import refuse_own_place
+    from ..base.disk import files
+    from ..base.disk.outputs import refuse_own_place
     from ..errors import BundleError, OutputError
 
     for change in changes.files:
@@ -190,7 +190,7 @@ def write_changes(changes: Changes) -> None:
 
 def _backup(change: Change, mode: int) -> Path:
     """Keep the old file beside the new one, over no other file."""
-    from ..base import files
+    from ..base.disk import files
     from ..errors import OutputError
 
     for number in range(1, _MOST_BACKUPS + 1):

@@ -138,7 +138,7 @@ def request_command(
     approved; 2 if a saved plan was altered, or something cannot be read; 3 if the folder
     or its passphrase needs attention.
     """
-    from ..base.outputs import refuse_own_place
+    from ..base.disk.outputs import refuse_own_place
     from ..export.executors import Making
     from ..export.write import write_requests
     from ..request_folder.rebuild_manifest import has_secrets
@@ -369,7 +369,7 @@ def status_command(
     Exit status: 0; 1 if a request has only refused certificates; 3 if the folder needs attention.
     """
     from ..authorities.status import folder_status
-    from ..base.outputs import check_output
+    from ..base.disk.outputs import check_output
     from ..request_folder.rebuild_manifest import has_secrets, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 

@@ -52,7 +52,7 @@ def forecast_command(
     Exit status: 0 if it can work; 1 if not, with each rule that it breaks; 2 if something cannot be
     read.
     """
-    from ..base.outputs import check_output
+    from ..base.disk.outputs import check_output
     from ..forecasts.compare_forecasts import FORECASTS_FILE, compare_forecasts, forecasts_report
     from ..forecasts.forecast_files import FORECAST_FILE, forecast_report
 

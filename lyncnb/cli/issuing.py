@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.tables import first_of
+from ..base.shown.tables import first_of
 from .inputs import (
     expanded,
     force_option,
@@ -128,7 +128,7 @@ def receive_command(
         return _receive_requests(folder, requests, computer, accept, as_json)
     if computer:
         raise click.UsageError("--computer goes with --request")
-    from ..authorities.receiving import receive
+    from ..authorities.import_certificates import receive
 
     issued = receive(folder, *expanded(files), password=pfx_password, accept=accept)
     if as_json:
@@ -147,7 +147,7 @@ def _receive_requests(
     as_json: bool,
 ) -> int:
     """Take the requests of ``receive FOLDER --request FILE.req``."""
-    from ..authorities.received_requests import receive_requests
+    from ..authorities.import_requests import receive_requests
 
     received = receive_requests(folder, *expanded(requests), computer=computer, accept=accept)
     if as_json:
@@ -322,7 +322,7 @@ def steps_command(
         names = ", ".join(f"--{name.removesuffix('_file')}" for name in choices if choices[name])
         raise click.UsageError(f"{names}: only with --request-on-server")
     from ..authorities.certificates_on_record import load_issued
-    from ..base.outputs import check_output
+    from ..base.disk.outputs import check_output
     from ..deploy.checklist import CHECKLIST
     from ..deploy.step_files import write_steps
     from ..deploy.steps import deployment_steps
@@ -353,7 +353,7 @@ def _request_on_server(
     reason: str,
 ) -> int:
     """Write the folder and the scripts of ``steps TOPOLOGY --request-on-server -o FOLDER``."""
-    from ..base.outputs import refuse_own_place
+    from ..base.disk.outputs import refuse_own_place
     from ..deploy.request_scripts import request_scripts, write_request_scripts
     from ..export.requests_elsewhere import request_elsewhere
 

@@ -19,12 +19,12 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..base.text_table import printable, table_lines, wrap
+from ..base.shown.text_table import printable, table_lines, wrap
 from ..errors import StandardOutputError
 
 if TYPE_CHECKING:
-    from ..base.outputs import OutputKind
-    from ..base.report import Report
+    from ..base.disk.outputs import OutputKind
+    from ..base.shown.report import Report
 
 
 def prepare_streams() -> None:
@@ -91,7 +91,7 @@ def write_file(
     OutputError
         As ``base.outputs.write_output``, whose arguments these are.
     """
-    from ..base.outputs import write_output
+    from ..base.disk.outputs import write_output
 
     write_output(path, data, kind, force=force, inputs=inputs)
     note(f"written: {path}")
@@ -112,7 +112,7 @@ def show_report(
     OutputError
         As ``base.outputs.write_output``, whose arguments these are.
     """
-    from ..base.report import report_lines, write_report
+    from ..base.shown.report import report_lines, write_report
 
     if output is not None:
         data = write_report(report, Path(output).suffix.lower())

@@ -68,14 +68,14 @@ def plan_command(
 
     Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
     """
-    from ..base.outputs import check_output
+    from ..base.disk.outputs import check_output
     from ..checks.saved_plan import save_plan
     from ..errors import UsageProblem
-    from ..plan.figures import DEFAULT, FIGURE_FILE, check_kind, figure
     from ..plan.plan_json import plan_json
     from ..plan.saved_plan_json import SAVED_PLAN_FILE
-    from ..plan.summary import PLAN_FILE, write_plan_table
-    from ..plan.summary_from_plan import totals
+    from ..plan.totals import totals
+    from ..reports.figures import DEFAULT, FIGURE_FILE, check_kind, figure
+    from ..reports.summary.formats import PLAN_FILE, write_plan_table
 
     inputs = read_from(topology, options_file)
     suffix = Path(output or "").suffix.lower()
@@ -149,7 +149,7 @@ def check_command(
     from ..errors import UsageProblem
     from ..plan.plan_json import plan_json
     from ..plan.scenarios import is_scenario
-    from ..plan.summary_from_plan import totals
+    from ..plan.totals import totals
 
     if yes and not wants_fix:
         raise UsageProblem("--yes goes with --fix", hint="leave it out, or add --fix")
@@ -181,7 +181,7 @@ def _fix(
     """Mend what can be mended, and list what is left."""
     from ..checks.mend_plan import mend_plan
     from ..plan.plan_json import plan_json
-    from ..plan.summary_from_plan import totals
+    from ..plan.totals import totals
     from .fixing import changes_of, is_agreed, show, write_changes
 
     mended = mend_plan(plan, on=findings.judged_on)
@@ -264,7 +264,7 @@ def finding_command(
 
 
 def _write_finding_page(output: str, product: str, *, force: bool) -> int:
-    from ..base.outputs import check_output
+    from ..base.disk.outputs import check_output
     from ..rules.finding_page import FINDING_PAGE, finding_page
     from ..rules.rule_files import load_rules
 

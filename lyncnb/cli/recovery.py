@@ -26,7 +26,7 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
 
     Exit status: 0; 2 if a file of that name is there; 3 if the passphrase will not do.
     """
-    from ..base.outputs import refuse_own_place
+    from ..base.disk.outputs import refuse_own_place
     from ..request_folder.recovery_key import new_recovery_key
 
     refuse_own_place(file)

@@ -1,4 +1,4 @@
-"""The commands that write a table of servers: convert, template."""
+"""The commands that a table of servers begins with: convert, template, snippet."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
 
     Exit status: 0; 2 if IN cannot be read or OUT cannot be written.
     """
-    from ..base.outputs import check_output, write_output
+    from ..base.disk.outputs import check_output, write_output
     from ..base.pasted_text import shown
-    from ..base.spreadsheets import formula_cells
-    from ..base.tables import count_of
+    from ..base.shown.spreadsheets import formula_cells
+    from ..base.shown.tables import count_of
     from ..topology.table_files import table_file
     from ..topology.topology import read_topology
 
@@ -74,7 +74,7 @@ def template_command(output: str, product: str | None, force: bool) -> int:
 
     Exit status: 0; 2 if OUT cannot be written.
     """
-    from ..base.outputs import check_output, write_output
+    from ..base.disk.outputs import check_output, write_output
     from ..topology.table_files import table_file, template
 
     _know(product)
@@ -85,4 +85,27 @@ def template_command(output: str, product: str | None, force: bool) -> int:
     return 0
 
 
-COMMANDS = (convert_command, template_command)
+@click.command("snippet")
+@click.argument("what", type=click.Choice(["topology", "certificates"]))
+def snippet_command(what: str) -> int:
+    """Print PowerShell that exports what stands on a Lync server, for lyncnb to read.
+
+    topology: the published topology and the simple URLs, as topology.xml, which every command
+    takes in place of a table. certificates: those in a server's own store and what Lync Server
+    uses each for, public halves only, as certificates-SERVER.pem, which asis takes. They read and
+    change nothing. No script was tried on Windows; read it before you run it.
+
+    Exit status: 0.
+    """
+    from ..authorities.returned import server_export
+    from ..topology import xml_tree
+
+    scripts = {
+        "topology": xml_tree.EXPORT_SCRIPT,
+        "certificates": server_export.EXPORT_SCRIPT,
+    }
+    write(scripts[what].read_text(encoding="utf-8").rstrip("\n"))
+    return 0
+
+
+COMMANDS = (convert_command, template_command, snippet_command)

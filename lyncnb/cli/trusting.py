@@ -12,7 +12,7 @@ from .inputs import force_option, json_option, plan_arguments, read_from
 from .output import show_report
 
 if TYPE_CHECKING:
-    from ..plan.trust_tables import TrustPlan
+    from ..authorities.trust.trust_tables import TrustPlan
 
 
 @click.command("trust")
@@ -43,8 +43,8 @@ def trust_command(
 
     Exit status: 0; 2 if it cannot be read; 3 if a folder needs attention.
     """
-    from ..base.outputs import check_output
-    from ..plan.trust_report import TRUST_FILE, trust_report
+    from ..authorities.trust.trust_report import TRUST_FILE, trust_report
+    from ..base.disk.outputs import check_output
 
     inputs = read_from(topology, options_file)
     if output is not None:
@@ -59,8 +59,8 @@ def _trust_of(
 ) -> TrustPlan:
     from ..authorities.certificates_on_record import load_issued
     from ..authorities.read_plan import is_record
+    from ..authorities.trust.trust_plan import trust
     from ..errors import UsageProblem
-    from ..plan.trust_plan import trust
     from ..request_folder.bundle import open_requests
 
     if is_record(topology) and options_file:

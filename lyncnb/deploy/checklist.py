@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..base import outputs
-from ..base.file_names import file_name
-from ..base.html_page import render
-from ..base.tables import escape_markdown, linked_markdown
+from ..base.disk import outputs
+from ..base.disk.file_names import file_name
+from ..base.shown.html_page import render
+from ..base.shown.tables import escape_markdown, linked_markdown
 from ..rules.procedure import Cmdlet
 from .powershell import quote
 from .server_script import import_script

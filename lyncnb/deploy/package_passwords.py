@@ -13,7 +13,7 @@ import string
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..base import files
+from ..base.disk import files
 from ..base.json_text import parse_json
 from ..errors import BundleError, PassphraseError
 from ..pki.passphrase import Secret

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..base import workers
 from ..base.records import Told
-from ..base.tables import Table, columns
+from ..base.shown.tables import Table, columns
 from ..base.workers import WorkerProcesses, cores
 from ..pki.keys import read_pkcs8
 from ..pki.passphrase import VARIABLE, Secret

@@ -17,11 +17,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base import files
-from ..base.folder_lock import confirm, lock
-from ..base.outputs import OWN_FOLDERS
+from ..base.disk import files
+from ..base.disk.folder_lock import confirm, lock
+from ..base.disk.outputs import OWN_FOLDERS
 from ..base.records import Told
-from ..base.tables import Table, columns, count_of, first_of
+from ..base.shown.tables import Table, columns, count_of, first_of
 from ..errors import BundleError
 from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..authorities.summary_files import refresh_summary_files
-from ..base.folder_lock import lock
+from ..base.disk.folder_lock import lock
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest
 from ..rules.procedure import COLUMNS
 from .server_steps import DeploymentSteps, ServerStep

@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 
 from ..authorities.submission import check_template
-from ..base import files, outputs
 from ..base.arguments import require
-from ..base.folder_access import sharing
+from ..base.disk import files, outputs
+from ..base.disk.folder_access import sharing
 from ..errors import BundleError, OptionsError, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..request_folder.bundle import RequestBundle

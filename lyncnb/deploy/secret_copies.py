@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from ..base import files
+from ..base.disk import files
 from ..errors import BundleError
 from ..pki import keys
 from ..pki.pkcs8 import FolderCipher

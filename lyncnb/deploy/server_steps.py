@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..base import tables
-from ..base.tables import Table, count_of
+from ..base.shown import tables
+from ..base.shown.tables import Table, count_of
 from ..pki.certificates import Certificate
 from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
 

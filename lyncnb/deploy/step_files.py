@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 from typing import IO
 
-from ..base import files, outputs
 from ..base.arguments import require
-from ..base.file_names import file_name
-from ..base.folder_lock import lock
+from ..base.disk import files, outputs
+from ..base.disk.file_names import file_name
+from ..base.disk.folder_lock import lock
 from ..errors import BundleError
 from ..request_folder.manifest import NAME as MANIFEST
 from .checklist import CHECKLIST, of_server, script_of, to_html, to_markdown

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
-from ..authorities.issued import IssuedCertificate, IssuedCertificates, serial_text
+from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates, serial_text
 from ..base.arguments import require
 from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import name_text

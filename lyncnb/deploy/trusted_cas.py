@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
+from ..authorities.trust.trust_plan import trust
+from ..authorities.trust.trust_tables import RequiredCa, TrustPlan
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..pki.certificates import Certificate
 from ..plan.model import PlannedCertificate
 from ..plan.recorded_plan import recorded_plan
-from ..plan.trust_plan import trust
-from ..plan.trust_tables import RequiredCa, TrustPlan
 from ..rules.model import Rules
 from .server_steps import ServerPackage
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ..authorities.issued import IssuedCertificate, IssuedCertificates
-from ..authorities.receiving import store_returned
-from ..base import files
+from ..authorities.import_certificates import store_returned
+from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import require
-from ..base.folder_lock import confirm, lock
+from ..base.disk import files
+from ..base.disk.folder_lock import confirm, lock
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
 from ..pki.certificates import moment_of, read_certificate

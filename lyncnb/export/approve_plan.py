@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.outputs import OutputKind, check_output, first_line, write_output
+from ..base.disk.outputs import OutputKind, check_output, first_line, write_output
 from ..checks.saved_plan import SavedPlan, read_saved_plan
 from ..errors import ApprovalError, FileOccupied
 from ..pki import ssh_signatures

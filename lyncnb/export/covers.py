@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
 
-from ..authorities.as_is import STATES, AsIs, PlannedAsIs
-from ..authorities.judging import entry_sha256
-from ..authorities.read_as_is import read_as_is
-from ..base.tables import first_of
+from ..authorities.evaluation.evaluation import entry_sha256
+from ..authorities.survey.as_is import STATES, AsIs, PlannedAsIs
+from ..authorities.survey.read_as_is import read_as_is
+from ..base.shown.tables import first_of
 from ..errors import OptionsError, ReturnedFileError
 from ..pki.certificates import moment_of
 from ..plan.model import CertificatePlan, planned_entry

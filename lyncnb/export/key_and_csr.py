@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..base import workers
-from ..base.files import FileBatch
-from ..base.folder_lock import confirm
+from ..base.disk.files import FileBatch
+from ..base.disk.folder_lock import confirm
 from ..base.workers import WorkerProcesses
 from ..errors import BundleError
 from ..pki import keys

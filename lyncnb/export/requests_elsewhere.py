@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from ..authorities.received_requests import check_computer
+from ..authorities.import_requests import check_computer
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, Problem
 from ..plan.model import CertificatePlan

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..authorities.compare_request import compare_request
+from ..authorities.evaluation.compare_request import compare_request
 from ..authorities.summary_files import is_current
-from ..base import files
-from ..base.folder_access import TEAM_MODE, is_the_team, team_of
+from ..base.disk import files
+from ..base.disk.folder_access import TEAM_MODE, is_the_team, team_of
 from ..errors import BundleError, Problem
 from ..pki import csr
 from ..pki.csr import content_differences

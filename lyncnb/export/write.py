@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ..authorities.as_is import AsIs
 from ..authorities.kept_approval import keep_approval
 from ..authorities.summary_files import write_summary_files
-from ..base import files, system_calls
+from ..authorities.survey.as_is import AsIs
 from ..base.arguments import require
-from ..base.folder_access import give_to_team, group_number
-from ..base.folder_lock import OWNER_NAME, lock
-from ..base.outputs import OWN_FOLDERS
-from ..base.tables import first_of
+from ..base.disk import files, system_calls
+from ..base.disk.folder_access import give_to_team, group_number
+from ..base.disk.folder_lock import OWNER_NAME, lock
+from ..base.disk.outputs import OWN_FOLDERS
+from ..base.shown.tables import first_of
 from ..checks.check_plan import check_plan
 from ..checks.saved_plan import SavedPlan
 from ..errors import (
@@ -40,7 +40,7 @@ from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
 from ..plan.model import CertificatePlan
-from ..plan.summary_from_plan import summarise
+from ..reports.summary.from_plan import summarise
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import archive_problems, take_survey
 from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME, location_notes, open_disk_note

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
-from ..base.tables import count_of
+from ..base.shown.tables import count_of
 from ..plan.work_days import Period
 from .model import BrokenRule
 from .timetable import Days, Hold, Step, Terms, Timetable, step_on

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
-from ..base.calendars import DayEntry, write_calendar
-from ..base.tables import count_of
+from ..base.shown.calendars import DayEntry, write_calendar
+from ..base.shown.tables import count_of
 from .model import DayWork, Forecast, ForecastEntry
 
 PRODUCT = "-//lyncnb//certificate forecast//EN"

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
-from ..base.report import (
+from ..base.shown.report import (
     Part,
     Picture,
     Report,
@@ -18,8 +18,8 @@ from ..base.report import (
     report_document,
     report_kind,
 )
-from ..base.tables import ROWS_SHOWN, Table, columns
-from ..plan.figures import figure
+from ..base.shown.tables import ROWS_SHOWN, Table, columns
+from ..reports.figures import figure
 from .forecast_files import forecast_report
 from .model import BROKEN, CANNOT_WORK, MONTHS, YEARS, Forecast, ForecastProblem
 

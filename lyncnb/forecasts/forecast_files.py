@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from ..base.report import (
+from ..base.shown.report import (
     Part,
     Picture,
     Report,
@@ -14,8 +14,8 @@ from ..base.report import (
     lines_left,
     report_kind,
 )
-from ..base.tables import columns
-from ..plan.figures import figure
+from ..base.shown.tables import columns
+from ..reports.figures import figure
 from .calendar_file import PRODUCT, to_calendar
 from .model import (
     BROKEN,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..authorities.read_plan import plan_of_manifest, read_plan
 from ..base.arguments import require
-from ..base.tables import count_of
+from ..base.shown.tables import count_of
 from ..base.times import day_of, later
 from ..checks.saved_plan import read_saved_plan
 from ..errors import PlanError
@@ -22,8 +22,8 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
 from ..plan.recorded_plan import read_plan_file
 from ..plan.saved_plan_json import is_saved_plan
-from ..plan.timeline_figure import limit_facts
 from ..plan.work_days import read_work_days
+from ..reports.timeline_figure import limit_facts
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import CoveringCertificate, IssuedRecord, RequestRecord

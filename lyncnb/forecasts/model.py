@@ -13,10 +13,10 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
-from ..base.report import ReportTable, Sentence, parts_html
-from ..base.tables import ROWS_SHOWN, Table, columns, count_of, first_of
-from ..plan.timeline_figure import DatedFact
+from ..base.shown.report import ReportTable, Sentence, parts_html
+from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, first_of
 from ..plan.work_days import Period
+from ..reports.timeline_figure import DatedFact
 
 CANNOT_WORK = "What cannot work"
 CHANGES = "Server changes by month"

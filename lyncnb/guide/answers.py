@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base.files import read_named
+from ..base.disk.files import read_named
 from ..base.pasted_text import BadName, shown
 from ..base.records import RecordReader, Told, value_words
-from ..base.tables import Table, columns
+from ..base.shown.tables import Table, columns
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import AnswersError, LyncnbError, Problem
 from ..plan.options import PlanOptions

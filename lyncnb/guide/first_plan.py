@@ -14,23 +14,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, ClassVar
 
-from ..base import files
-from ..base.garbage_collection import no_collection
-from ..base.outputs import (
+from ..base.disk import files
+from ..base.disk.outputs import (
     OutputKind,
     check_output,
     is_request_folder,
     refuse_own_place,
     write_output,
 )
+from ..base.garbage_collection import no_collection
 from ..base.records import Told
-from ..base.tables import Table
+from ..base.shown.tables import Table
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, FileOccupied, OutputError
 from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
-from ..plan.summary_from_plan import totals
+from ..plan.totals import totals
 from ..rules.findings import Findings, grouped
 from ..topology.columns import column
 from ..topology.topology import Topology

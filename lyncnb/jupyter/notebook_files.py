@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..base import files, outputs
-from ..base.browser_print import draw_picture
+from ..base.disk import files, outputs
+from ..base.shown.browser_print import draw_picture
 from ..errors import UnreadableNotebook
 from .leak_scan import refuse, scan_notebook, without_paths
 from .png_pictures import split_pictures

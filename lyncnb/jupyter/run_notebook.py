@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
-from ..base.outputs import OutputKind, check_output, is_request_folder
+from ..base.disk.outputs import OutputKind, check_output, is_request_folder
 from ..errors import KernelPortTaken, LyncnbError, NotebookError
 from ..pki.passphrase import PROMPTS
 from .notebook_files import Notebook, read_notebook, write_notebook

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..base import outputs
-from ..base.browser_print import print_page
-from ..base.figure import FIGURE_STYLE
-from ..base.html_page import to_page
-from ..base.tables import TABLE_STYLE
+from ..base.disk import outputs
+from ..base.shown.browser_print import print_page
+from ..base.shown.figure import FIGURE_STYLE
+from ..base.shown.html_page import to_page
+from ..base.shown.tables import TABLE_STYLE
 from .leak_scan import refuse, scan_notebook, without_paths
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
 

@@ -9,8 +9,8 @@ import os
 import warnings
 from pathlib import Path
 
-from ..base.files import write_new
-from ..base.outputs import refuse_own_place
+from ..base.disk.files import write_new
+from ..base.disk.outputs import refuse_own_place
 from ..errors import NotebookError
 from .run_notebook import UNATTENDED_VARIABLE
 

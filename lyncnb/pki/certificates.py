@@ -1,7 +1,7 @@
 """One X.509 certificate as checked facts.
 
 The only reader of returned certificates: what it refuses, nothing else ever sees. It judges
-nothing; ``authorities/compare_certificate.py`` and ``chain.py`` do.
+nothing; ``authorities/evaluation/compare_certificate.py`` and ``chain.py`` do.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import sys
 import unicodedata
 import warnings
 
-from ..base import files
+from ..base.disk import files
 from ..errors import BundleError, PassphraseError
 
 VARIABLE = "LYNCNB_PASSPHRASE"

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base import files
+from ..base.disk import files
+from ..base.disk.system_calls import find_program
 from ..base.pasted_text import shown, visible
-from ..base.system_calls import find_program
 from ..errors import ApprovalError, BundleError, SignersUnreadable
 from .passphrase import VARIABLE
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
-from ..base.languages import translator
 from ..base.planned_entry import PlannedEntry, PlannedKey
-from ..base.tables import ROWS_SHOWN, Chip, Table, columns, count_of, folded, rows_to_html
+from ..base.shown.languages import translator
+from ..base.shown.tables import ROWS_SHOWN, Chip, Table, columns, count_of, folded, rows_to_html
 from ..errors import PlanError
 from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters
+from ..base.disk import files
 from ..base.dns_name import DnsName
-from ..base.languages import LANGUAGES
 from ..base.pasted_text import BadName
 from ..base.records import RecordReader, value_words
-from ..base.tables import Table
+from ..base.shown.languages import LANGUAGES
+from ..base.shown.tables import Table
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
 from ..topology.columns import column

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-from ..base import files
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from ..base.disk import files
 from ..base.dns_name import DnsName
 from ..base.json_text import NotJson, parse_json
 from ..base.planned_entry import PlannedEntry

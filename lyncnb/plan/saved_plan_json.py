@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from ..base.disk.outputs import OutputKind, mentions
 from ..base.json_text import NotJson, has_its_digest, parse_json
-from ..base.outputs import OutputKind, mentions
 from ..base.planned_entry import SavedEntry
 from ..base.records import RecordReader
-from ..base.tables import count_of
+from ..base.shown.tables import count_of
 from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
 from ..rules.ca_rules import ca_rules_deciding
 from ..rules.findings import Finding, Findings
@@ -37,7 +37,7 @@ from .recorded_plan import (
     recorded_certificates,
     recorded_plan,
 )
-from .summary_from_plan import totals
+from .totals import totals
 
 FORMAT = "lyncnb-saved-plan/1"
 #: What an SSH signature over the file is for (``ssh-keygen -Y sign -n``).

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
-from ..base import files, small_folder
-from ..base.file_names import folder_name, same_name
-from ..base.outputs import refuse_own_place
+from ..base.disk import files, small_folder
+from ..base.disk.file_names import folder_name, same_name
+from ..base.disk.outputs import refuse_own_place
+from ..base.disk.system_calls import trouble
 from ..base.pasted_text import shown
-from ..base.system_calls import trouble
-from ..base.tables import Table, count_of
+from ..base.shown.tables import Table, count_of
 from ..errors import BundleError, FileOccupied, LyncnbError, Problem, ScenarioError
 from ..rules.model import Rules
 from ..rules.rule_files import load_rules, rules_on_record

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ..base.arguments import require
 from ..base.records import Told
-from ..base.tables import Table, count_of
+from ..base.shown.tables import Table, count_of
 from .manifest import Manifest, read_manifest
 from .request_record import RequestRecord
 

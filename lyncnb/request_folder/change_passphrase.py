@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from ..base import files, system_calls
-from ..base.folder_lock import confirm, lock
+from ..base.disk import files, system_calls
+from ..base.disk.folder_lock import confirm, lock
 from ..base.records import Told
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Annotated
 
-from ..base.outputs import OWN_FOLDERS
+from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import ID_PATTERN
 from ..base.records import Check, is_line, matching, number_in
 from ..pki.csr import COMPUTER_NAME

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base import files, folder_access, system_calls
-from ..base.outputs import OWN_FOLDERS
+from ..base.disk import files, folder_access, system_calls
+from ..base.disk.outputs import OWN_FOLDERS
 from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-#: Written beside the manifest; what is in them is ``summary.py``'s.
+#: Written beside the manifest; what is in them is ``formats.py``'s.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 _EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")

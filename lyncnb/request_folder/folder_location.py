@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..base import folder_access, system_calls
+from ..base.disk import folder_access, system_calls
 
 #: Keeps git from taking what is in the folder; written into each new one.
 IGNORE_NAME, IGNORE_ALL = ".gitignore", b"*\n"

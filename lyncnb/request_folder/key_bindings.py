@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..base import files
+from ..base.disk import files
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import Derivation, FolderCipher

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from ..base import files
-from ..base.folder_lock import confirm
+from ..base.disk import files
+from ..base.disk.folder_lock import confirm
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher

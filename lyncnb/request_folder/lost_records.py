@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..base import files
+from ..base.disk import files
 from ..base.json_text import NotJson, parse_json
 from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader
-from ..base.tables import count_of, first_of
+from ..base.shown.tables import count_of, first_of
 from ..errors import BundleError, LyncnbError
 from .manifest import FORMAT, NAME, Manifest, read_document
 from .plan_file import PLAN_NAME, present_plan, read_entries

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base import files, folder_access
-from ..base.folder_lock import confirm
+from ..base.disk import files, folder_access
+from ..base.disk.folder_lock import confirm
 from ..base.garbage_collection import no_collection
 from ..base.json_text import may_hold_surrogates
 from ..base.pasted_text import shown

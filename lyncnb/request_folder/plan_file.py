@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base import files
-from ..base.folder_lock import confirm
+from ..base.disk import files
+from ..base.disk.folder_lock import confirm
+from ..base.disk.outputs import OWN_FOLDERS
 from ..base.json_text import NotJson, has_its_digest, parse_json
-from ..base.outputs import OWN_FOLDERS
 from ..base.planned_entry import SavedEntry
 from ..base.records import Line, RecordReader, others_field
 from ..errors import BundleError, Problem

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from ..base import files
-from ..base.folder_access import team_of
-from ..base.folder_lock import lock
-from ..base.outputs import OWN_FOLDERS
+from ..base.disk import files
+from ..base.disk.folder_access import team_of
+from ..base.disk.folder_lock import lock
+from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
 from ..pki import csr, keys

@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ..base import files
-from ..base.folder_lock import lock
+from ..base.disk import files
+from ..base.disk.folder_lock import lock
+from ..base.disk.outputs import OWN_FOLDERS, refuse_own_place
 from ..base.json_text import parse_json
-from ..base.outputs import OWN_FOLDERS, refuse_own_place
 from ..errors import BundleError, OutputError, PassphraseError, Problem
 from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, salt_of

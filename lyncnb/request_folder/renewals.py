@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import overload
 
-from ..base.calendars import DayEntry, write_calendar
-from ..base.outputs import OutputKind, check_output, mentions, write_output
-from ..base.tables import Table
+from ..base.disk.outputs import OutputKind, check_output, mentions, write_output
+from ..base.shown.calendars import DayEntry, write_calendar
+from ..base.shown.tables import Table
 from ..errors import ArgumentError
 from .bundle import RequestBundle, open_requests
 from .request_record import (

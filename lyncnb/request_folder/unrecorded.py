@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from ..base import files
-from ..base.outputs import OWN_PLACES
-from ..base.tables import count_of, first_of
+from ..base.disk import files
+from ..base.disk.outputs import OWN_PLACES
+from ..base.shown.tables import count_of, first_of
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher

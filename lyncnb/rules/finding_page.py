@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..base.html_page import render
-from ..base.outputs import OutputKind, is_page
+from ..base.disk.outputs import OutputKind, is_page
+from ..base.shown.html_page import render
 from .ca_rules import CaLimit, RootRule, ca_rules
 from .model import SEVERITIES, Case, CheckRule, Rules
 from .returned_rules import may_be_accepted, returned_checks

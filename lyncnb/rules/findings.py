@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, ClassVar, overload
 
 from ..base.records import Told
-from ..base.tables import ROWS_SHOWN, Table, columns, count_of, first_of, rows_to_html
+from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, first_of, rows_to_html
 from .ca_rules import ca_rules
 from .model import SEVERITIES, CheckRule
 

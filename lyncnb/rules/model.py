@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
 
-from ..base.tables import Table
+from ..base.shown.tables import Table
 from ..topology.columns import flag_columns, pool_name_columns
 
 # What may stand in braces in a template beside the columns of a pool, and what it becomes.

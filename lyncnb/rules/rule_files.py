@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeGuard
 
-from ..base.files import read_named
+from ..base.disk.files import read_named
 from ..base.records import Placed, RecordReader, inside, named, place_of, value_words
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError

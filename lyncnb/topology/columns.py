@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base.languages import LANGUAGES, translated
 from ..base.records import RecordReader, named, value_words
+from ..base.shown.languages import LANGUAGES, translated
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 

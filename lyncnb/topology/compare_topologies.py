@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..base.dns_name import DnsName
 from ..base.records import Told
-from ..base.tables import Table, count_of
+from ..base.shown.tables import Table, count_of
 from .columns import Column, column, topology_columns, topology_roles
 from .model import Computer, Pool, Site
 

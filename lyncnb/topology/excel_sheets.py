@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..base.zip_file import Archive
+from ..base.disk.zip_file import Archive
 from ..errors import TopologyError
 from .sheet import (
     DATE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
-from ..base.zip_file import Archive
+from ..base.disk.zip_file import Archive
 from ..errors import TopologyError
 from .sheet import (
     DATE,

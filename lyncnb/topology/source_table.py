@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..base.dns_name import INTERNATIONAL
 from ..base.pasted_text import INVISIBLE, shown
-from ..base.tables import count_of
+from ..base.shown.tables import count_of
 from ..errors import Problem, TopologyError
 from .columns import example_server, name_headings, topology_columns
 

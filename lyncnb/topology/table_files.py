@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from ..base.outputs import OutputKind
-from ..base.spreadsheets import CELL_LENGTH, SHEET_ROWS, Form, Sheet, to_xlsx
+from ..base.disk.outputs import OutputKind
+from ..base.shown.spreadsheets import CELL_LENGTH, SHEET_ROWS, Form, Sheet, to_xlsx
 from ..errors import TopologyError
 from .columns import Column, example_server, topology_columns, topology_roles
 from .csv_file import write_csv

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..base.pasted_text import shown
-from ..base.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html
+from ..base.shown.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..base.pasted_text import shown
 from ..base.records import RecordReader, named
-from ..base.tables import first_of
+from ..base.shown.tables import first_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError, TopologyError
 from .columns import column

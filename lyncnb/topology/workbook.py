@@ -11,10 +11,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..base.disk.zip_file import Archive, BadArchive
 from ..base.pasted_text import shown, visible
-from ..base.spreadsheets import column_letters
-from ..base.tables import first_of
-from ..base.zip_file import Archive, BadArchive
+from ..base.shown.spreadsheets import column_letters
+from ..base.shown.tables import first_of
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 from .excel_sheets import excel_sheets

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from ..editing.channel import error_lines, unexpected_lines
 from ..errors import LyncnbError
 from ..export.executors import Progress
+from .editing.channel import error_lines, unexpected_lines
 from .messages import JobProgress
 
 Result = TypeVar("Result")

@@ -12,14 +12,14 @@ from typing import Any
 
 import traitlets
 
-from ..editing.editor_channel import EditorChannel
-from ..editing.plan_editing import PlanEditing
-from ..editing.plan_views import overview
-from ..editing.scenarios import EditorScenarios
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.scenarios import DEFAULT_FOLDER
 from ..rules.model import Rules
 from ..topology.topology import Topology
+from .editing.editor_channel import EditorChannel
+from .editing.plan_editing import PlanEditing
+from .editing.plan_views import overview
+from .editing.scenarios import EditorScenarios
 from .notebook_cells import PlansShown, restore
 from .panel import Panel, ShownAsPanel
 

@@ -7,9 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ..base import tables
 from ..base.records import Text
-from ..editing.channel import Answers, Channel
+from ..base.shown import tables
 from ..errors import AnswersError, LyncnbError
 from ..guide.answer_values import choices_of
 from ..guide.answers import Asked, GuideAnswers, Texts, walk
@@ -18,6 +17,7 @@ from ..guide.lay_out import lay_out
 from ..guide.questions import interview
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..topology.topology import Topology
+from .editing.channel import Answers, Channel
 from .messages import GuideField, GuideTold
 from .panel import ShownAsPanel
 

@@ -1,11 +1,11 @@
 """What the pages of the other panels are told: the parts of every message, by its ``type``."""
-# ruff: noqa: UP013  a table, as in editing/messages.py
+# ruff: noqa: UP013  a table, as in widgets/editing/messages.py
 
 from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from ..editing.messages import (
+from .editing.messages import (
     Choices,
     ColumnFacts,
     Counts,

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from IPython.core.getipython import get_ipython
 
-from ..base.tables import count_of
-from ..editing.choices import change_rows
-from ..editing.draft import State
-from ..editing.plan_editing import PlanEditing
+from ..base.shown.tables import count_of
 from ..errors import LyncnbError
+from .editing.choices import change_rows
+from .editing.draft import State
+from .editing.plan_editing import PlanEditing
 
 
 class StatementNames(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import anywidget
 from IPython.display import DisplayHandle, display
 
-from ..base import tables
-from ..editing.channel import Channel
+from ..base.shown import tables
 from ..pki.passphrase import Secret
+from .editing.channel import Channel
 
 _HERE = Path(__file__).parent
 _REST = 0.6  # seconds

@@ -13,11 +13,11 @@ import ipywidgets
 from IPython.display import display
 
 from ..base.records import Text
-from ..editing.channel import Answers, Channel
 from ..errors import TopologyError
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, is_scenario, open_scenario
 from ..rules.rule_files import load_rules, products
 from ..topology.topology import read_topology
+from .editing.channel import Answers, Channel
 from .editor import PlanEditor
 from .guide_panel import GuidePanel
 from .messages import TableTold

@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from ..base import tables
 from ..base.records import Text
-from ..base.tables import count_of
+from ..base.shown import tables
+from ..base.shown.tables import count_of
 from ..checks.check_plan import judging_day
-from ..editing.channel import Answers, Channel
-from ..editing.explanations import finding_groups
-from ..editing.name_reasons import of_name, of_request
-from ..editing.plan_editing import PlanEditing
 from ..errors import LyncnbError, PassphraseError
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret
 from ..plan.acceptances import is_over
 from ..plan.model import CertificatePlan
-from ..plan.summary_from_plan import totals
+from ..plan.totals import totals
 from ..request_folder.bundle import RequestBundle
 from .background_job import CANCELLED, FAILED, FINISHED, JobState, progress_message
+from .editing.channel import Answers, Channel
+from .editing.explanations import finding_groups
+from .editing.name_reasons import of_name, of_request
+from .editing.plan_editing import PlanEditing
 from .messages import Look, RequestResult, RequestTold
 from .panel import ShownAsPanel
 from .request_run import RequestRun

@@ -13,12 +13,11 @@ from pathlib import Path
 from IPython.display import DisplayHandle, display
 
 from ..authorities.summary_files import folder_summary
-from ..base import tables
-from ..base.tables import count_of
+from ..base.shown import tables
+from ..base.shown.tables import count_of
 from ..checks.check_plan import check_plan, judging_day
 from ..deploy.request_scripts import request_scripts, write_request_scripts
 from ..deploy.server_steps import DeploymentSteps
-from ..editing.plan_editing import PlanEditing
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from ..export.executors import Making, Progress
 from ..export.requests_elsewhere import request_elsewhere
@@ -26,12 +25,14 @@ from ..export.write import write_requests
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
 from ..plan.acceptances import accepted_codes, limits_of
 from ..plan.model import CertificatePlan
-from ..plan.summary_from_plan import summarise, totals
+from ..plan.totals import totals
+from ..reports.summary.from_plan import summarise
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..request_folder.recovery_key import read_recovery_key
 from ..rules.findings import Findings
 from .background_job import Job, JobState
+from .editing.plan_editing import PlanEditing
 from .summary_table import SummaryTable
 
 

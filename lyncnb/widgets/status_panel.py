@@ -12,22 +12,18 @@ from typing import Any
 
 from ..authorities.certificates_on_record import load_issued
 from ..authorities.handover import hand_over
-from ..authorities.issued import IssuedCertificates
-from ..authorities.receiving import receive
+from ..authorities.import_certificates import receive
+from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
-from ..base import tables
 from ..base.records import Text
+from ..base.shown import tables
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
 from ..deploy.server_steps import DeploymentSteps
 from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
 from ..deploy.write_pfx import write_pfx
-from ..editing.channel import GRID_SCRIPTS, Answers, Channel
-from ..editing.name_reasons import of_record
-from ..editing.plan_editing import PlanEditing
-from ..editing.sheet import encode_rows
 from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Progress
 from ..pki.passphrase import Secret, as_passphrase
@@ -37,6 +33,10 @@ from ..rules.findings import grouped
 from ..rules.rule_files import rules_on_record
 from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_message
+from .editing.channel import GRID_SCRIPTS, Answers, Channel
+from .editing.name_reasons import of_record
+from .editing.plan_editing import PlanEditing
+from .editing.sheet import encode_rows
 from .messages import StatusTold, StepResult
 from .panel import ShownAsPanel
 from .request_run import RequestRun, folder_path

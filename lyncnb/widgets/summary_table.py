@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from IPython.display import DisplayHandle, display
 
-from ..base import tables
-from ..plan.summary_columns import CSV, NOTEBOOK, columns_of
-from ..plan.summary_content import Line, Summary
+from ..base.shown import tables
+from ..reports.summary.columns import CSV, NOTEBOOK, columns_of
+from ..reports.summary.content import Line, Summary
 
 #: What a notebook shows of it: who needs which certificate, for which names, and who issues it.
 SHOWN = tables.headings_of(columns_of(NOTEBOOK))

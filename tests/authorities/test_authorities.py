@@ -33,10 +33,10 @@ from cryptography.x509.oid import NameOID
 from folders import P256, make_folder, make_plan, snapshot
 from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 
-from lyncnb.authorities.compare_certificate import compare_certificate
+from lyncnb.authorities.evaluation.compare_certificate import compare_certificate
 from lyncnb.authorities.handover import hand_over
-from lyncnb.authorities.issued import IssuedCertificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.issued import IssuedCertificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.pki.certificates import read_certificate

@@ -28,8 +28,8 @@ from hostile import archive
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import exchanged_packages, load_issued
-from lyncnb.authorities.received_requests import receive_requests
-from lyncnb.authorities.returned_files import read_returned
+from lyncnb.authorities.import_requests import receive_requests
+from lyncnb.authorities.returned.returned_files import read_returned
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.export.key_and_csr import content_of
 from lyncnb.export.requests_elsewhere import request_elsewhere

@@ -28,7 +28,7 @@ from standing_certificates import (
 from topologies import TWO_FRONT_ENDS, plan, row
 
 import lyncnb as ln
-from lyncnb.authorities.as_is import STATES
+from lyncnb.authorities.survey.as_is import STATES
 
 DAY = date(2026, 11, 24)
 COUNT = int(os.environ.get("LYNCNB_ESTATES", "20"))

@@ -8,7 +8,7 @@ import pytest
 from cas.python_ca import TODAY, PythonCa, der, issue
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lyncnb.authorities.compare_predecessor import Succession, succession
+from lyncnb.authorities.evaluation.compare_predecessor import Succession, succession
 from lyncnb.pki.certificates import read_certificate
 
 CA = PythonCa()

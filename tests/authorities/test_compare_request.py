@@ -8,7 +8,7 @@ from math import prod
 import pytest
 from planned_entry import ENTRY, NAMES, SUBJECT
 
-from lyncnb.authorities.compare_request import compare_request
+from lyncnb.authorities.evaluation.compare_request import compare_request
 from lyncnb.pki.csr import RequestContent
 
 AS_PLANNED = RequestContent(

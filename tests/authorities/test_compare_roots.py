@@ -10,7 +10,7 @@ from cas.python_ca import PythonCa, der, issue, name
 from cryptography.hazmat.primitives.asymmetric import rsa
 from planned_entry import ENTRY, NAMES, SUBJECT
 
-from lyncnb.authorities.judging import Evidence, judge
+from lyncnb.authorities.evaluation.evaluation import Evidence, judge
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers
 from lyncnb.rules.ca_rules import ca_rules

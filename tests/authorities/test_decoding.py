@@ -21,7 +21,7 @@ from hostile import armoured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.authorities.decoding import decode
+from lyncnb.authorities.returned.decoding import decode
 from lyncnb.pki.keys import spki_sha256
 
 KEY = ec.generate_private_key(ec.SECP256R1())

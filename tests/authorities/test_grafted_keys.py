@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from folders import TODAY, find_id, make_folder, request_of
 
 from lyncnb.authorities.certificates_on_record import load_issued
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.pki.asn1 import BadStructure, children, read_element
 from lyncnb.pki.certificates import BadCertificate, read_certificate
 from lyncnb.request_folder.bundle import open_requests

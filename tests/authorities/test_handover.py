@@ -14,7 +14,7 @@ from cryptography import x509
 from folders import PASSPHRASE, TODAY, answer_all, find_id, make_folder, make_plan
 
 from lyncnb.authorities.handover import hand_over
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.errors import BundleError, OptionsError, OutputError
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates

@@ -23,7 +23,7 @@ from openssl_authority import Authority, make_root, openssl, without
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import load_issued
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates

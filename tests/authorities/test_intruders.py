@@ -22,7 +22,7 @@ from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import load_issued
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests

@@ -8,7 +8,7 @@ import pytest
 from cas.python_ca import PythonCa, p7b, pem
 from folders import TODAY, answer_all, edge_external, find_id, issued_record, make_folder
 
-from lyncnb.authorities.match_certificates import match_certificates
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.errors import BundleError, ReturnedFileError
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from growth import faster_than_linear, seconds
 
-from lyncnb.authorities.answers import Outstanding
-from lyncnb.authorities.decoding import decode
-from lyncnb.authorities.match_answers import match_answers
-from lyncnb.authorities.returned_files import MAX_FILE_BYTES, ReturnedFile, read_returned
+from lyncnb.authorities.returned.candidates import Outstanding
+from lyncnb.authorities.returned.decoding import decode
+from lyncnb.authorities.returned.matching import match_answers
+from lyncnb.authorities.returned.returned_files import MAX_FILE_BYTES, ReturnedFile, read_returned
 from lyncnb.base.planned_entry import PlannedEntry
 from lyncnb.pki.certificates import Certificate, read_certificate
 from lyncnb.pki.chain import MAX_CANDIDATES, objections_to

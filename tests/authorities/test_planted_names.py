@@ -22,7 +22,7 @@ from shell_kit import make_shell
 from standing_certificates import write_all
 from topologies import STANDARD_EDITION
 
-from lyncnb.base.file_names import file_name
+from lyncnb.base.disk.file_names import file_name
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.plan.saved_plan_json import saved_plan_bytes

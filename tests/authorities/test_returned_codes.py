@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from places import REPOSITORY
 from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 
-from lyncnb.authorities.compare_certificate import compare_certificate
+from lyncnb.authorities.evaluation.compare_certificate import compare_certificate
 from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers, build_path, objections_to

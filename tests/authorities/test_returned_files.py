@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from hostile import archive, hostile_files, lay_out, tarred
 
-from lyncnb.authorities import returned_files
-from lyncnb.authorities.returned_files import read_returned
+from lyncnb.authorities.returned import returned_files
+from lyncnb.authorities.returned.returned_files import read_returned
 from lyncnb.errors import ReturnedFileError
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.passphrase import Secret

@@ -16,8 +16,8 @@ from folders import issued_record, numbered, package_record, plan_of, snapshot, 
 
 import lyncnb as ln
 from lyncnb.authorities.status import FolderStatus, RequestStatus, folder_status
-from lyncnb.base import system_calls
-from lyncnb.base.folder_lock import lock
+from lyncnb.base.disk import system_calls
+from lyncnb.base.disk.folder_lock import lock
 from lyncnb.errors import BundleError
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder import files_on_disk

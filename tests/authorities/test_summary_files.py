@@ -13,7 +13,7 @@ from folders import TODAY, answer_all, find_id, make_folder, make_plan, snapshot
 from places import REPOSITORY
 from topologies import TWO_SITES
 
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.summary_files import refresh_summary_files
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES

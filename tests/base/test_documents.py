@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import lyncnb
-from lyncnb.base.documents import document_addresses, linked_parts, parse_documents
+from lyncnb.base.shown.documents import document_addresses, linked_parts, parse_documents
 from lyncnb.errors import RulesError
 
 # Who publishes the documents.

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lyncnb.base.file_names import file_name
+from lyncnb.base.disk.file_names import file_name
 from lyncnb.rules.rule_files import load_rules
 
 DEVICES = load_rules("lync2013").checks["device-name-as-server"].labels

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.base import files, system_calls
-from lyncnb.base.files import FileBatch
+from lyncnb.base.disk import files, system_calls
+from lyncnb.base.disk.files import FileBatch
 from lyncnb.errors import BundleError
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes and links are POSIX's")

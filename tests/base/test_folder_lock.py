@@ -12,13 +12,13 @@ import threading
 import filelock
 import pytest
 
-from lyncnb.base import system_calls
-from lyncnb.base.folder_lock import LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME, confirm, lock
+from lyncnb.base.disk import system_calls
+from lyncnb.base.disk.folder_lock import LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME, confirm, lock
 from lyncnb.errors import BundleError
 
 HOLDER = """
     import sys, time
-    from lyncnb.base.folder_lock import lock
+    from lyncnb.base.disk.folder_lock import lock
     with lock(sys.argv[1]):
         print("held", flush=True)
         time.sleep(60)

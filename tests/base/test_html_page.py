@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from jinja2 import UndefinedError
 
-from lyncnb.base import tables
-from lyncnb.base.html_page import breakable, render, to_page
+from lyncnb.base.shown import tables
+from lyncnb.base.shown.html_page import breakable, render, to_page
 
 HOSTILE = "</title><script>alert('1')</script>\x00\"'&"
 
@@ -47,7 +47,7 @@ def test_page_stands_alone():
 def test_template_that_misses_a_value_is_a_mistake():
     """A value that nobody gave stops the page instead of leaving a gap in it."""
     with pytest.raises(UndefinedError, match="'title' is undefined"):
-        render("base/parts.html.j2", parts=[])
+        render("base/shown/parts.html.j2", parts=[])
 
 
 def test_long_names_may_wrap_and_stay_text():
@@ -61,7 +61,7 @@ def test_long_names_may_wrap_and_stay_text():
 def test_planning_imports_no_jinja2():
     """The modules that plan and tabulate do not need the library of pages."""
     code = (
-        "import sys; sys.modules['jinja2'] = None; import lyncnb.plan.summary, "
-        "lyncnb.plan.planner, lyncnb.checks.check_plan, lyncnb.base.html_page"
+        "import sys; sys.modules['jinja2'] = None; import lyncnb.reports.summary.formats, "
+        "lyncnb.plan.planner, lyncnb.checks.check_plan, lyncnb.base.shown.html_page"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 from failing import KINDS, failing
 
-from lyncnb.base import outputs
-from lyncnb.base.outputs import OutputKind, check_output, write_output
+from lyncnb.base.disk import outputs
+from lyncnb.base.disk.outputs import OutputKind, check_output, write_output
 from lyncnb.errors import OutputError
 
 NOTE = OutputKind(what="a note", is_ours={".txt": outputs.first_line(b"note of ", b"!")})

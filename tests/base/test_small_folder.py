@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from failing import failing
 
-from lyncnb.base import files, small_folder
+from lyncnb.base.disk import files, small_folder
 from lyncnb.errors import BundleError
 
 OLD = {"one": b"old 1", "two": b"old 2", "three": b"old 3"}

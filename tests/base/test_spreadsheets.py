@@ -1,4 +1,4 @@
-"""Tests of lyncnb.base.spreadsheets."""
+"""Tests of lyncnb.base.shown.spreadsheets."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.base import spreadsheets
-from lyncnb.base.spreadsheets import Form, Sheet, fitting, neutralise, to_csv, to_xlsx
+from lyncnb.base.shown import spreadsheets
+from lyncnb.base.shown.spreadsheets import Form, Sheet, fitting, neutralise, to_csv, to_xlsx
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 

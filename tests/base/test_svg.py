@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from lyncnb.base.svg import Drawing, fit, text_width
+from lyncnb.base.shown.svg import Drawing, fit, text_width
 
 
 @pytest.mark.parametrize("text", ["", "a", "fe01.contoso.net", "邊緣伺服器", "W" * 80, "i" * 300])

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from lyncnb.base.browser_print import find_chromium
-from lyncnb.base.system_calls import find_program
+from lyncnb.base.disk.system_calls import find_program
+from lyncnb.base.shown.browser_print import find_chromium
 from lyncnb.errors import ApprovalError, NotebookError
 from lyncnb.pki.ssh_signatures import find_ssh_keygen
 

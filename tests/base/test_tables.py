@@ -1,4 +1,4 @@
-"""Tests of lyncnb.base.tables."""
+"""Tests of lyncnb.base.shown.tables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.base import tables
 from lyncnb.base.dns_name import DnsName
+from lyncnb.base.shown import tables
 from lyncnb.errors import LyncnbError
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' & |"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.base.text_table import table_lines, wrap
+from lyncnb.base.shown.text_table import table_lines, wrap
 
 
 @pytest.mark.parametrize(

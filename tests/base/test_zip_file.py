@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.base.zip_file import Archive, BadArchive, from_zip, to_zip
+from lyncnb.base.disk.zip_file import Archive, BadArchive, from_zip, to_zip
 
 NAMES = st.text("abc/._-", min_size=1, max_size=8)
 

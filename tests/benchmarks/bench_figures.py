@@ -15,7 +15,7 @@ import time
 from big_topology import big_table
 
 import lyncnb as ln
-from lyncnb.plan.figures import KINDS
+from lyncnb.reports.figures import KINDS
 
 
 def main() -> None:

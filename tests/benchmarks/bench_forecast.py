@@ -20,7 +20,7 @@ from big_topology import big_table
 from certificates_on_record import bundle_of
 
 import lyncnb as ln
-from lyncnb.base.report import write_report
+from lyncnb.base.shown.report import write_report
 from lyncnb.forecasts.forecast_files import forecast_report
 
 ISSUE = date(2026, 11, 25)

@@ -46,7 +46,7 @@ def show(name: str, seconds: list[float]) -> None:
 
 def show_overview(editor, change, rounds: int) -> None:
     """Print what `overview` costs after a change, as a share of the change in the same round."""
-    from lyncnb.editing import plan_views
+    from lyncnb.widgets.editing import plan_views
 
     shares = []
     for n in range(4 * rounds):

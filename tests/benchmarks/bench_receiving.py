@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cas.python_ca import PythonCa, issue, p7b
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.pki.keys import spki_sha256
 from lyncnb.request_folder.bundle import open_requests

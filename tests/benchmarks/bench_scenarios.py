@@ -23,8 +23,8 @@ from big_topology import big_table
 
 import lyncnb as ln
 from lyncnb.checks.compare_scenarios import compare_scenarios
-from lyncnb.editing import explanations
 from lyncnb.plan.scenarios import Scenarios
+from lyncnb.widgets.editing import explanations
 
 
 def timed(what: str, rounds: int, call: Callable[[], object]) -> None:

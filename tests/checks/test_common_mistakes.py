@@ -13,7 +13,7 @@ import pytest
 from places import REPOSITORY
 from topologies import edge, front_end, plan, row
 
-from lyncnb.plan.compare import compare_plans
+from lyncnb.reports.compare import compare_plans
 from lyncnb.rules.procedure import load_procedure
 from lyncnb.rules.returned_rules import every_check
 from lyncnb.rules.rule_files import load_rules

@@ -10,10 +10,10 @@ from places import DATA
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
-from lyncnb.base.report import write_report
+from lyncnb.base.shown.report import write_report
 from lyncnb.checks.compare_scenarios import ScenarioComparison
 from lyncnb.errors import ScenarioError
-from lyncnb.plan.comparison_report import comparison_report
+from lyncnb.reports.comparison_report import comparison_report
 
 FIRST = ln.Scenario(name="as planned", topology=ln.read_topology(DATA / "contoso.csv"))
 WILD = replace(FIRST, name="wildcards", options=ln.PlanOptions(wildcard=True))

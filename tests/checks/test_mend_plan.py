@@ -26,11 +26,11 @@ from good_deployment import (
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.fixes import FIXES
 from lyncnb.checks.mend_plan import mend_plan, with_edits
+from lyncnb.checks.plan_toml_edit import edit_plan_toml
 from lyncnb.errors import LyncnbError
 from lyncnb.plan.options import PlanOptions
-from lyncnb.plan.plan_toml_edit import edit_plan_toml
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.plan.summary_from_plan import summarise
+from lyncnb.reports.summary.from_plan import summarise
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.findings import CellEdit, OptionEdit
 from lyncnb.topology.csv_edit import edit_csv

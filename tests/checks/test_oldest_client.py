@@ -6,10 +6,10 @@ import pytest
 from topologies import edge, front_end, plan
 
 from lyncnb.checks.check_plan import check_plan
-from lyncnb.editing.forms import option_groups
 from lyncnb.errors import OptionsError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.rules.rule_files import load_rules
+from lyncnb.widgets.editing.forms import option_groups
 
 LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2008 R2",
           "Lync Phone Edition")  # fmt: skip

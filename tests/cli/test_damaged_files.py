@@ -36,8 +36,8 @@ from topology_documents import front_end, topology_builder
 from workbooks import rows_of, spreadsheet
 
 import lyncnb as ln
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.request_folder.bundle import open_requests

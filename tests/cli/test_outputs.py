@@ -16,8 +16,8 @@ from shell_kit import make_shell
 from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
-from lyncnb.base.folder_lock import lock
-from lyncnb.base.outputs import OWN_PLACES
+from lyncnb.base.disk.folder_lock import lock
+from lyncnb.base.disk.outputs import OWN_PLACES
 from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
 

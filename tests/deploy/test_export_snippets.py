@@ -13,8 +13,8 @@ from topologies import front_end, plan
 from topology_documents import URLS, exported, published
 from topology_documents import front_end as standard_edition
 
-from lyncnb.authorities.decoding import decode
-from lyncnb.authorities.server_export import EXPORT_SCRIPT, parse_export
+from lyncnb.authorities.returned.decoding import decode
+from lyncnb.authorities.returned.server_export import EXPORT_SCRIPT, parse_export
 from lyncnb.topology import xml_tree
 from lyncnb.topology.topology import read_topology
 

@@ -12,7 +12,7 @@ from places import REPOSITORY
 from powershell_kit import HOSTILE, parse, parse_all
 from topologies import edge, front_end, row, topology
 
-from lyncnb.authorities.server_export import EXPORT_SCRIPT
+from lyncnb.authorities.returned.server_export import EXPORT_SCRIPT
 from lyncnb.deploy.checklist import to_markdown
 from lyncnb.deploy.powershell import ScriptBlock, literal, quote, script
 from lyncnb.deploy.request_scripts import request_scripts

@@ -26,7 +26,7 @@ from folders import (
     write,
 )
 
-from lyncnb.authorities.match_certificates import match_certificates
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.purge_keys import purge

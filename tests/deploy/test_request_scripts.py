@@ -11,7 +11,7 @@ from powershell_kit import HOSTILE, commands, parse
 from topologies import edge, front_end, plan, row
 
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.base.documents import document_addresses
+from lyncnb.base.shown.documents import document_addresses
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
 from lyncnb.deploy.server_script import import_script

@@ -12,10 +12,10 @@ from places import DATA
 from powershell_kit import HOSTILE, SCRIPT_FUNCTIONS, commands, parse
 from topologies import STANDARD_EDITION, TWO_FRONT_ENDS
 
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
-from lyncnb.base.documents import document_addresses
-from lyncnb.base.folder_lock import lock
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.match_certificates import match_certificates
+from lyncnb.base.disk.folder_lock import lock
+from lyncnb.base.shown.documents import document_addresses
 from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.purge_keys import purge

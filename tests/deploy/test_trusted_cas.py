@@ -13,11 +13,11 @@ from standing_certificates import MIDNIGHT
 from topologies import STANDARD_EDITION, TWO_SITES
 
 import lyncnb as ln
-from lyncnb.base.report import write_report
+from lyncnb.authorities.trust.trust_report import trust_report
+from lyncnb.base.shown.report import write_report
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.pki.certificates import name_text
-from lyncnb.plan.trust_report import trust_report
 from lyncnb.rules.rule_files import load_rules
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -24,9 +24,9 @@ from folders import (
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import load_issued
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
-from lyncnb.base import system_calls
+from lyncnb.base.disk import system_calls
 from lyncnb.deploy.package_passwords import LIST, PasswordList, new_password
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.steps import deployment_steps

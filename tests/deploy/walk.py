@@ -17,7 +17,7 @@ from typing import Any
 from cas.python_ca import PythonCa, der
 from powershell_kit import Json, powershell
 
-from lyncnb.authorities.decoding import decode
+from lyncnb.authorities.returned.decoding import decode
 from lyncnb.deploy.fill_steps import store_of
 from lyncnb.deploy.server_script import import_script
 from lyncnb.deploy.server_steps import DeploymentSteps, ServerPackage, ServerSteps

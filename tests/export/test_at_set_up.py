@@ -22,10 +22,10 @@ from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, OptionsError
 from lyncnb.export.write import write_requests
-from lyncnb.plan.compare import compare_plans
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.plan.recorded_plan import read_plan_document
+from lyncnb.reports.compare import compare_plans
 from lyncnb.request_folder.bundle import open_requests
 
 __all__ = ["quick_cipher"]

@@ -28,9 +28,9 @@ from folders import (
     write,
 )
 
-from lyncnb.base import files
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.base.folder_lock import lock
+from lyncnb.base.disk import files
+from lyncnb.base.disk.folder_lock import lock
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
 from lyncnb.export import run_preview
 from lyncnb.pki.passphrase import Secret
@@ -116,7 +116,7 @@ def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypa
     plan = numbered(2)
     write(plan, folder)
     for name in ("write", "mkdir", "link", "rename", "replace", "unlink", "chmod", "fsync"):
-        monkeypatch.setattr(f"lyncnb.base.system_calls.{name}", None)
+        monkeypatch.setattr(f"lyncnb.base.disk.system_calls.{name}", None)
     assert write(plan, folder).counts() == {"kept": 2}
 
 
@@ -733,7 +733,9 @@ def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
 
 def test_windows_is_told_what_is_not_protected(folder, monkeypatch):
     """Where a mode protects nothing, a run that writes keys says so."""
-    monkeypatch.setattr("lyncnb.base.system_calls.protection_note", lambda: "not protected here")
+    monkeypatch.setattr(
+        "lyncnb.base.disk.system_calls.protection_note", lambda: "not protected here"
+    )
     assert write(numbered(1), folder).notes == ("not protected here",)
     assert write(numbered(1), folder).notes == ()
 
@@ -747,7 +749,7 @@ def test_a_failing_disk_is_told_in_plain_words(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lyncnb.base.system_calls.write", full)
+        patch.setattr("lyncnb.base.disk.system_calls.write", full)
         with pytest.raises(BundleError, match="No space left on device") as caught:
             write(plan, folder)
     assert "free some space" in caught.value.hint

@@ -14,8 +14,8 @@ import pytest
 from topologies import TWO_SITES, front_end, topology
 
 import lyncnb as ln
-from lyncnb.base.outputs import OutputKind
-from lyncnb.base.report import report_lines, write_report
+from lyncnb.base.disk.outputs import OutputKind
+from lyncnb.base.shown.report import report_lines, write_report
 from lyncnb.errors import PlanError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report

@@ -12,7 +12,7 @@ from places import REPOSITORY
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 
 import lyncnb as ln
-from lyncnb.base.report import report_document
+from lyncnb.base.shown.report import report_document
 from lyncnb.errors import PlanError
 from lyncnb.forecasts.compare_forecasts import forecasts_report
 from lyncnb.forecasts.model import ForecastEntry

@@ -27,8 +27,8 @@ from shell_kit import make_shell
 from topologies import edge, front_end, plan
 
 import lyncnb as ln
-from lyncnb.base.browser_print import find_chromium
-from lyncnb.base.tables import count_of
+from lyncnb.base.shown.browser_print import find_chromium
+from lyncnb.base.shown.tables import count_of
 from lyncnb.errors import NotebookError, OutputError
 from lyncnb.jupyter import shared_page
 from lyncnb.jupyter.notebook_files import read_notebook, write_notebook

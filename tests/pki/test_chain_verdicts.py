@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from lyncnb.authorities.judging import Evidence, judge
+from lyncnb.authorities.evaluation.evaluation import Evidence, judge
 from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.pki.certificates import BadCertificate, read_certificate
 from lyncnb.pki.chain import Issuers

@@ -15,17 +15,18 @@ from panel_kit import Talk
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
-from lyncnb.base.languages import LANGUAGES, translated
+from lyncnb.base.shown.languages import LANGUAGES, translated
 from lyncnb.checks.check_plan import check_plan
-from lyncnb.editing.forms import column_facts
 from lyncnb.errors import OptionsError
-from lyncnb.plan import spellings, summary, summary_workbook
+from lyncnb.plan import spellings
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.plan.saved_plan_json import saved_document
-from lyncnb.plan.summary_from_plan import summarise
+from lyncnb.reports.summary import formats, workbook
+from lyncnb.reports.summary.from_plan import summarise
 from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.columns import topology_columns, topology_roles
+from lyncnb.widgets.editing.forms import column_facts
 from lyncnb.widgets.editor import PlanEditor
 
 SERVERS = (front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
@@ -62,15 +63,15 @@ def planned(lang):
 
 
 def titles():
-    """Give every title of grid and summary, in English."""
+    """Give every title of grid and formats, in English."""
     for product in products():
         yield from (role.title for role in load_rules(product).roles.values())
     yield from (role.title for role in topology_roles())
     yield from (column.title for column in topology_columns())
-    for sheet in summary_workbook.sheets_of(summarise(planned("en"), ())):
+    for sheet in workbook.sheets_of(summarise(planned("en"), ())):
         yield from (sheet.title, *sheet.columns)
     yield spellings.HEADING
-    page = Path(summary.__file__).with_name("summary.html.j2").read_text("utf-8")
+    page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
     yield from ("this page", "Notices")  # where an ask is told whole
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
@@ -78,7 +79,7 @@ def titles():
 
 def test_every_heading_of_the_page_is_chinese():
     """Headings of parts and tables; a certificate's own begins with its number, then its name."""
-    page = summary.write_plan_table(planned("zh-TW"), check_plan(planned("zh-TW")), ".html")
+    page = formats.write_plan_table(planned("zh-TW"), check_plan(planned("zh-TW")), ".html")
     headings = re.findall(r"<(h[1-3]|th|figcaption)\b[^>]*>(.*?)</\1>", page.decode(), re.DOTALL)
     shown = [
         html.unescape(re.sub("<[^>]+>", "", text))
@@ -105,7 +106,7 @@ def test_a_column_is_as_wide_as_its_title_in_the_language():
 def test_every_party_with_a_task_is_named_in_chinese():
     """The planner, who approves, the CAs, the owners of domains and the server team."""
     made = planned("zh-TW")
-    text = summary.write_plan_table(made, check_plan(made), ".md").decode()
+    text = formats.write_plan_table(made, check_plan(made), ".md").decode()
     for name in ("規劃人員", "核准者", "網域擁有者", "內部 CA", "公用 CA", "伺服器小組"):
         assert f"| {name} |" in text
 
@@ -131,7 +132,7 @@ def test_digest_json_and_csv_stay():
     assert plan_json(one, found) == plan_json(other, found)
     day = found.judged_on
     assert saved_document(one, found, judged_on=day) == saved_document(other, found, judged_on=day)
-    written = {summary.write_plan_table(p, found, ".csv").splitlines()[0] for p in (one, other)}
+    written = {formats.write_plan_table(p, found, ".csv").splitlines()[0] for p in (one, other)}
     assert len(written) == 1
     assert {f.code for f in check_plan(other)} == {f.code for f in found}
 
@@ -141,14 +142,14 @@ def test_the_page_and_the_tables_have_chinese_titles():
     made = planned("zh-TW")
     found = check_plan(made)
     for suffix in (".html", ".md"):
-        text = summary.write_plan_table(made, found, suffix).decode()
+        text = formats.write_plan_table(made, found, suffix).decode()
         assert "Enterprise Edition 集區的前端伺服器" in text
         assert "主體名稱" in text
         assert "憑證要求" in text
-    page = summary.write_plan_table(made, found, ".html").decode()
+    page = formats.write_plan_table(made, found, ".html").decode()
     assert '<html lang="zh-Hant-TW">' in page
-    assert '<html lang="en">' in summary.write_plan_table(planned("en"), found, ".html").decode()
-    book = openpyxl.load_workbook(io.BytesIO(summary.write_plan_table(made, found, ".xlsx")))
+    assert '<html lang="en">' in formats.write_plan_table(planned("en"), found, ".html").decode()
+    book = openpyxl.load_workbook(io.BytesIO(formats.write_plan_table(made, found, ".xlsx")))
     assert "憑證" in book.sheetnames
     assert "主體別名" in [cell.value for cell in book["憑證"][1]]
 
@@ -156,7 +157,7 @@ def test_the_page_and_the_tables_have_chinese_titles():
 def test_an_ask_names_the_heading_that_the_document_has():
     """The last column of "who does what" leads to a heading in the reader's language."""
     made = planned("zh-TW")
-    document = docx.Document(io.BytesIO(summary.write_plan_table(made, check_plan(made), ".docx")))
+    document = docx.Document(io.BytesIO(formats.write_plan_table(made, check_plan(made), ".docx")))
     headings = {p.text for p in document.paragraphs if p.style.name == "Heading 1"}
     seen = {row.cells[3].text for row in document.tables[1].rows[1:]} - {"本頁"}
     assert {"核准", "發現事項", "伺服器"} <= seen
@@ -174,7 +175,7 @@ def test_the_picture_names_roles_in_chinese():
 def test_word_has_an_east_asian_font():
     """Without one Word takes whatever it has, for Chinese often a Japanese one."""
     made = planned("zh-TW")
-    data = summary.write_plan_table(made, check_plan(made), ".docx")
+    data = formats.write_plan_table(made, check_plan(made), ".docx")
     document = docx.Document(io.BytesIO(data))
     fonts = document.styles["Normal"].element.rPr.rFonts
     assert fonts.get(qn("w:eastAsia")) == "Microsoft JhengHei"

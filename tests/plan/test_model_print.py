@@ -9,7 +9,7 @@ from lab_driver import CHROMIUM
 from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text
 
 import lyncnb as ln
-from lyncnb.base.html_page import to_page
+from lyncnb.base.shown.html_page import to_page
 
 pytestmark = [
     pytest.mark.browser,

@@ -12,9 +12,9 @@ from random_plans import PAIRS, all_written, applied, random_plan, unordered
 
 import lyncnb as ln
 from lyncnb.errors import LyncnbError, PlanError
-from lyncnb.plan.compare import compare_plans
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.plan.recorded_plan import NOT_RECORDED, RecordedPlan, read_plan_document
+from lyncnb.reports.compare import compare_plans
 
 RULES = ln.load_rules("lync2013")
 # What neither document nor folder keeps, by the title that a change has.

@@ -15,7 +15,7 @@ from random_plans import random_plan
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
-from lyncnb.base.file_names import folder_name
+from lyncnb.base.disk.file_names import folder_name
 from lyncnb.errors import ScenarioError
 from lyncnb.plan.scenarios import Scenarios
 

@@ -19,7 +19,7 @@ from folders import (
 )
 
 from lyncnb.authorities.status import folder_status
-from lyncnb.base import system_calls
+from lyncnb.base.disk import system_calls
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.change_passphrase import rekey

@@ -7,7 +7,7 @@ import os
 import pytest
 from folders import numbered, snapshot, write
 
-from lyncnb.base import system_calls
+from lyncnb.base.disk import system_calls
 from lyncnb.errors import BundleError
 from lyncnb.pki import csr
 from lyncnb.request_folder.files_on_disk import (
@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refused)
-    monkeypatch.setattr("lyncnb.base.files.stale_temps", lambda folder: ())
+    monkeypatch.setattr("lyncnb.base.disk.files.stale_temps", lambda folder: ())
     with pytest.raises(BundleError, match="cannot list the folder: Permission denied"):
         take_survey(tmp_path / "r")
 

@@ -17,8 +17,8 @@ from folders import PASSPHRASE, ROUNDS, TODAY, answer_all, make_folder, make_pla
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.write_pfx import write_pfx

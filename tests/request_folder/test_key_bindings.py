@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE, TODAY, certify, numbered, public_keys_of_keys, write
 
-from lyncnb.authorities.match_certificates import match_certificates
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError

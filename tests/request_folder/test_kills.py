@@ -31,8 +31,8 @@ from folders import (
     write,
 )
 
-from lyncnb.authorities.match_certificates import match_certificates
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.write_pfx import write_pfx

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE, certify, numbered, write
 
-from lyncnb.authorities.match_certificates import match_certificates
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
-from lyncnb.base import system_calls
-from lyncnb.base.folder_lock import OWNER_NAME
+from lyncnb.base.disk import system_calls
+from lyncnb.base.disk.folder_lock import OWNER_NAME
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError

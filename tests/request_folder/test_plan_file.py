@@ -29,7 +29,7 @@ from tampering import tampered
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.status import folder_status
 from lyncnb.authorities.summary_files import stale_note
-from lyncnb.base.folder_lock import LOCK_NAME, OLD_LOCK_NAME
+from lyncnb.base.disk.folder_lock import LOCK_NAME, OLD_LOCK_NAME
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.errors import BundleError

@@ -25,7 +25,7 @@ from folders import (
 from topologies import STANDARD_EDITION
 
 import lyncnb as ln
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError, PassphraseError

@@ -9,7 +9,7 @@ from cas.python_ca import PythonCa, p7b
 from folders import TODAY, answer_all, find_id, make_folder
 from icalendar import Calendar
 
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.renewals import list_renewals, write_renewals

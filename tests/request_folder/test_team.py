@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE, certify, numbered, write
 
-from lyncnb.authorities.match_certificates import match_certificates
+from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.folder_access import team_of
+from lyncnb.base.disk.folder_access import team_of
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.step_files import write_steps
 from lyncnb.deploy.steps import deployment_steps

@@ -9,7 +9,7 @@ from cas.python_ca import PythonCa, pem
 from cryptography import x509
 from folders import PASSPHRASE, TODAY, numbered, public_keys_of_keys, write
 
-from lyncnb.authorities.receiving import receive
+from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.manifest import read_manifest

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyncnb.base.languages import translated
+from lyncnb.base.shown.languages import translated
 from lyncnb.errors import RulesError
 from lyncnb.topology.columns import (
     column,

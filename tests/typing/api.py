@@ -14,17 +14,23 @@ from typing import assert_type
 
 import lyncnb as ln
 from lyncnb import PlanOptions, read_topology
-from lyncnb.authorities.as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
 from lyncnb.authorities.demonstration import DemonstrationAnswers
 from lyncnb.authorities.handover import Handover
-from lyncnb.authorities.issued import IssuedCertificate
+from lyncnb.authorities.import_requests import ReceivedRequest, ReceivedRequests
 from lyncnb.authorities.plan_standing import PlanStanding
-from lyncnb.authorities.received_requests import ReceivedRequest, ReceivedRequests
+from lyncnb.authorities.returned.issued import IssuedCertificate
 from lyncnb.authorities.status import RequestStatus
+from lyncnb.authorities.survey.as_is import (
+    AsIs,
+    PlannedAsIs,
+    StandingCertificate,
+    UnplannedCertificate,
+)
+from lyncnb.authorities.trust.trust_tables import CaCertificate, Presentation, RequiredCa, TrustSide
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.dns_name import DnsName
-from lyncnb.base.figure import Figure
 from lyncnb.base.planned_entry import PlannedEntry
+from lyncnb.base.shown.figure import Figure
 from lyncnb.checks.compare_scenarios import ScenarioComparison, ScenarioFact
 from lyncnb.checks.saved_plan import SavedPlan
 from lyncnb.deploy.pfx_packages import Package
@@ -48,12 +54,11 @@ from lyncnb.forecasts.model import BrokenRule, ForecastEntry, ForecastProblem, M
 from lyncnb.guide.first_plan import FirstPlan
 from lyncnb.pki.certificates import Certificate
 from lyncnb.pki.recovery_pair import RecoveryPair, RecoveryPublicKey
-from lyncnb.plan.compare import ChangedCertificate, ChangeGroup, CountChange, PlanChange
 from lyncnb.plan.model import ExplainedName, Explanation
 from lyncnb.plan.recorded_plan import RecordedPlan
 from lyncnb.plan.scenarios import Scenarios
-from lyncnb.plan.timeline_figure import DatedFact
-from lyncnb.plan.trust_tables import CaCertificate, Presentation, RequiredCa, TrustSide
+from lyncnb.reports.compare import ChangedCertificate, ChangeGroup, CountChange, PlanChange
+from lyncnb.reports.timeline_figure import DatedFact
 from lyncnb.request_folder.bundle import Change
 from lyncnb.request_folder.change_passphrase import Rekeyed
 from lyncnb.request_folder.manifest import Manifest

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from places import REPOSITORY
 
-from lyncnb.editing.editor_channel import EditorChannel
+from lyncnb.widgets.editing.editor_channel import EditorChannel
 from lyncnb.widgets.guide_panel import GuideChannel
 from lyncnb.widgets.panel import read_scripts
 from lyncnb.widgets.planning_page import TableChannel

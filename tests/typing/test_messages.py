@@ -17,10 +17,10 @@ from places import REPOSITORY
 from topologies import TWO_SITES
 
 import lyncnb as ln
-from lyncnb.editing import messages
-from lyncnb.editing.channel import Channel, parts_of
 from lyncnb.pki.passphrase import Secret
 from lyncnb.widgets import messages as of_panels
+from lyncnb.widgets.editing import messages
+from lyncnb.widgets.editing.channel import Channel, parts_of
 from lyncnb.widgets.planning_page import PlanningPage
 from lyncnb.widgets.status_panel import StatusChannel
 
@@ -34,7 +34,7 @@ PLAIN = {
     Secret: "string",
 }
 _BEGINNING = """// What the panels' pages ask and are told. Written by
-// `pytest tests/typing/test_messages.py --refresh` from lyncnb/editing/messages.py,
+// `pytest tests/typing/test_messages.py --refresh` from lyncnb/widgets/editing/messages.py,
 // lyncnb/widgets/messages.py and the arguments of what answers each message.
 """
 

@@ -15,7 +15,6 @@ from panel_kit import INHERITED, Talk
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.editing.edits import set_cells
 from lyncnb.errors import (
     FileOccupied,
     LyncnbError,
@@ -23,6 +22,7 @@ from lyncnb.errors import (
     OutputError,
     TopologyError,
 )
+from lyncnb.widgets.editing.edits import set_cells
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
 

@@ -9,11 +9,11 @@ from folders import PASSPHRASE
 from panel_kit import Talk
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
-from lyncnb.editing.explanations import findings
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
+from lyncnb.widgets.editing.explanations import findings
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
 from lyncnb.widgets.status_panel import StatusPanel

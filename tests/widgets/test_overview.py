@@ -10,7 +10,7 @@ import traitlets
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
-from lyncnb.editing.edits import remove_servers, set_cells
+from lyncnb.widgets.editing.edits import remove_servers, set_cells
 
 GLOBAL = Path(__file__).parents[2] / "data" / "litwareinc-global.csv"
 

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from printing import axe_violations
 
 import lyncnb as ln
-from lyncnb.plan.figures import KINDS
+from lyncnb.reports.figures import KINDS
 
 
 def editor_of(sample: str = "contoso") -> ln.PlanEditor:

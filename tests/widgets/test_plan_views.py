@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from topologies import FIVE_SERVERS
 
-from lyncnb.editing.plan_views import by_name, certificates, folded_names
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
+from lyncnb.widgets.editing.plan_views import by_name, certificates, folded_names
 from lyncnb.widgets.editor import PlanEditor
 
 

@@ -9,9 +9,9 @@ from panel_kit import Talk
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
-from lyncnb.editing.draft import State
-from lyncnb.editing.edits import add_server, remove_servers, set_cells
 from lyncnb.errors import ScenarioError
+from lyncnb.widgets.editing.draft import State
+from lyncnb.widgets.editing.edits import add_server, remove_servers, set_cells
 
 
 def contents(state: State) -> tuple[object, ...]:

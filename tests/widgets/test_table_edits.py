@@ -5,11 +5,17 @@ from __future__ import annotations
 import pytest
 from topologies import FIVE_SERVERS
 
-from lyncnb.editing.cell_blocks import CellText, copied_rows, next_name, pool_moves, take_block
-from lyncnb.editing.edits import duplicate, leave_pool, new_pool, set_cells
 from lyncnb.errors import LyncnbError, TopologyError
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import Topology, read_topology
+from lyncnb.widgets.editing.cell_blocks import (
+    CellText,
+    copied_rows,
+    next_name,
+    pool_moves,
+    take_block,
+)
+from lyncnb.widgets.editing.edits import duplicate, leave_pool, new_pool, set_cells
 from lyncnb.widgets.editor import PlanEditor
 
 

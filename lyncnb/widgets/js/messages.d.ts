@@ -1,5 +1,5 @@
 // What the panels' pages ask and are told. Written by
-// `pytest tests/typing/test_messages.py --refresh` from lyncnb/editing/messages.py,
+// `pytest tests/typing/test_messages.py --refresh` from lyncnb/widgets/editing/messages.py,
 // lyncnb/widgets/messages.py and the arguments of what answers each message.
 
 type EditorTold =

@@ -1,0 +1,62 @@
+"""A certificate against the one whose place it takes: what changed, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ...base.pasted_text import visible
+from ...pki.certificates import Certificate, name_text
+
+
+class Succession(NamedTuple):
+    """One field that differs between an earlier certificate and its successor."""
+
+    what: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.before or 'none'} -> {self.after or 'none'}"
+
+
+def succession(before: Certificate, after: Certificate) -> tuple[Succession, ...]:
+    """List what changed from one certificate to its successor.
+
+    Parameters
+    ----------
+    before, after : Certificate
+        The earlier one and the one that takes its place.
+
+    Returns
+    -------
+    tuple of Succession
+        Serial number and key hash are left out, they differ by nature; validity comes first.
+        Names that both have are left out as well.
+    """
+    return tuple(change for change in _compared(before, after) if change.before != change.after)
+
+
+def _compared(before: Certificate, after: Certificate) -> Iterator[Succession]:
+    yield Succession("valid from", f"{before.not_before:%Y-%m-%d}", f"{after.not_before:%Y-%m-%d}")
+    yield Succession("valid until", f"{before.not_after:%Y-%m-%d}", f"{after.not_after:%Y-%m-%d}")
+    yield Succession("subject", name_text(before.subject), name_text(after.subject))
+    old, new = ({name.casefold() for name in one.dns_names} for one in (before, after))
+    gone, come = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
+    yield Succession("names", gone, come)
+    yield Succession("issuer", name_text(before.issuer), name_text(after.issuer))
+    yield Succession("key", _key(before), _key(after))
+    yield Succession("signature", _signature(before), _signature(after))
+    yield Succession("usage", _usage(before), _usage(after))
+
+
+def _key(certificate: Certificate) -> str:
+    return f"{certificate.key_algorithm} {certificate.key_bits}"
+
+
+def _signature(certificate: Certificate) -> str:
+    return f"{certificate.signature_scheme} {certificate.signature_hash}".strip()
+
+
+def _usage(certificate: Certificate) -> str:
+    return ", ".join(sorted(certificate.extended_key_usage or ()))

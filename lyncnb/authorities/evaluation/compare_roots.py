@@ -1,0 +1,54 @@
+"""The root of a returned certificate against what clients do with certificates of that root.
+
+The roots, the clients and the days are data (``cas/roots.toml``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...pki.certificates import Certificate
+from ...pki.chain import Path
+from ...rules.ca_rules import RootRule, ca_rules
+from ...rules.returned_rules import Difference
+
+_NAMES = ("CN", "OU")
+
+
+def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
+    """Yield what clients do with a certificate because of the root above it.
+
+    Parameters
+    ----------
+    certificate : Certificate
+        The end-entity certificate.
+    path : Path
+        Its path. If the root is missing there, the last issuer's name counts as the root's.
+
+    Yields
+    ------
+    tuple of str
+        Code and message, one for each line of the table that concerns the root.
+    """
+    last = (certificate, *path.issuers)[-1]
+    fields = last.subject if path.is_complete else last.issuer
+    names = {value.casefold() for name, value in fields if name in _NAMES}
+    for rule in ca_rules().roots:
+        for root in rule.roots:
+            message = _message(certificate, rule) if root.casefold() in names else ""
+            if message:
+                yield rule.code, f'its chain ends in "{root}", {message} ({rule.source})'
+
+
+def _message(certificate: Certificate, rule: RootRule) -> str:
+    """Say what happens to a certificate of the root; "" if it is not concerned."""
+    begins, ends = certificate.not_before.date(), certificate.not_after.date()
+    if rule.effective is None:
+        return f"in no trust store as of {rule.source.date}"
+    if rule.code == "root-not-trusted" and begins >= rule.effective:
+        since = f"if issued on {rule.effective} or later"
+        return f"not trusted by {rule.clients} {since}; the certificate begins on {begins}"
+    if rule.code == "root-leaves-store" and ends >= rule.effective:
+        removed = f"removed by {rule.clients} about {rule.effective}"
+        return f"{removed}; the certificate is valid until {ends}"
+    return ""

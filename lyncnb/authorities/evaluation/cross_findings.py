@@ -1,0 +1,209 @@
+"""What no certificate gives away by itself: what shows when all that came is looked at together.
+
+A serial number twice, one certificate where several were planned, a pool with two, a root that is
+to be compared, a key of somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from ...base.pasted_text import shown
+from ...base.planned_entry import PlannedEntry
+from ...pki.certificates import Certificate, NameKey, name_text
+from ...pki.chain import Issuers
+from ...rules.findings import Finding
+from ...rules.returned_rules import Difference, finding, findings
+from ..cas_on_record import (
+    CaOnRecord,
+    CasOnRecord,
+    PlannedCa,
+    fingerprint,
+    is_same_issuer,
+    other_ca,
+)
+from ..returned.candidates import Batch, Match, Outstanding, is_issuer, with_findings
+from ..returned.returned_files import ReturnedFile
+
+
+def _planned_names(entry: PlannedEntry) -> set[str]:
+    return {entry.common_name.casefold(), *(name.casefold() for name in entry.san)}
+
+
+def with_cross_findings(
+    answers: Sequence[Match],
+    asked: Sequence[Outstanding],
+    by_key: Mapping[str, tuple[Outstanding, ...]],
+) -> list[Match]:
+    """Add to each answer what shows beside other requests: one certificate for several."""
+    answered = {answer.asked.request_id for answer in answers}
+    waiting: dict[object, list[Outstanding]] = {}
+    for one in asked:
+        if one.is_current and not one.held_sha256 and one.request_id not in answered:
+            waiting.setdefault(one.entry.pool, []).append(one)
+    result = []
+    for answer in answers:
+        beside = waiting.get(answer.asked.entry.pool, [])
+        more = findings(answer.asked.entry, _one_for_several(answer, beside, by_key))
+        result.append(with_findings(answer, more))
+    return result
+
+
+def _one_for_several(
+    answer: Match, beside: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
+) -> Iterator[Difference]:
+    own, code = answer.asked, "one-certificate-for-several-requests"
+    for one in by_key.get(own.spki_sha256, ()):
+        if one.is_current and one.request_id != own.request_id:
+            yield code, f"{one.request_id} has the same public key"
+    planned = _planned_names(own.entry)
+    beyond = {name.casefold() for name in answer.certificate.dns_names} - planned
+    for one in beside if beyond else ():
+        wanted = _planned_names(one.entry)
+        if wanted & beyond and wanted <= beyond | planned:
+            yield code, f"it carries every name of {one.request_id}, which is unanswered"
+
+
+def with_other_cas(
+    answers: Sequence[Match], cas: CasOnRecord, held: Iterable[str], issuers: Issuers
+) -> list[Match]:
+    """Compare the answers of one run with each other where none of their CA is on record.
+
+    Parameters
+    ----------
+    answers : sequence of Match
+        n answers.
+    cas : mapping
+        What was on record before.
+    held : iterable of str
+        SHA-256 of what is on record: it was compared when it came.
+    issuers : Issuers
+        Who signed what.
+
+    Returns
+    -------
+    list of Match
+        If they come from several CAs, each says so: which one was asked is not known.
+    """
+    before = frozenset(held)
+    here: dict[PlannedCa, CaOnRecord] = {}
+    for one in answers:
+        if not one.has_errors and one.asked.planned_ca not in cas:
+            ca = here.setdefault(one.asked.planned_ca, CaOnRecord())
+            chain = (one.certificate, *one.path.issuers)
+            ca.add(one.asked.request_id, chain, is_complete=one.path.is_complete)
+    several = {key: ca for key, ca in here.items() if len(ca.roots) + len(ca.tops) > 1}
+    return [
+        with_findings(one, findings(one.asked.entry, _beside(one, several, issuers)))
+        if several and one.certificate.sha256 not in before and not one.has_errors
+        else one
+        for one in answers
+    ]
+
+
+def _beside(one: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
+    whole = several.get(one.asked.planned_ca)
+    if whole is None:
+        return
+    top = (one.certificate, *one.path.issuers)[-1]
+    # One root, and certificates whose root is not here: those are what is not known.
+    if one.path.is_complete and set(whole.roots) == {top.spki_sha256}:
+        return
+    others = CaOnRecord(
+        roots={key: ca for key, ca in whole.roots.items() if key != top.spki_sha256}
+        if one.path.is_complete
+        else whole.roots,
+        tops={
+            key: ca
+            for key, ca in whole.tops.items()
+            if not is_same_issuer(ca[0], top, one.path, issuers)
+        },
+    )
+    if not others.roots and not others.tops:
+        return
+    found = other_ca(one.asked.planned_ca, one.certificate, one.path, others, issuers)
+    if found is not None:
+        yield found
+
+
+def of_files(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
+    """Yield what there is to say about the files themselves."""
+    for file in files:
+        for code, message in file.remarks:
+            yield finding(code, file.name, message)
+        for key in file.key_spki_sha256:
+            if key not in batch.by_key:
+                yield finding(
+                    "pfx-key-not-ours", file.name, "its private key is not of this folder"
+                )
+
+
+def of_the_rest(
+    answers: Sequence[Match], asked: Sequence[Outstanding], batch: Batch
+) -> Iterator[Finding]:
+    """Judge the certificates that answer nothing, and serial numbers that occur twice."""
+    used = {certificate for answer in answers for certificate in answer.path.issuers}
+    shared = {
+        one.entry.common_name.casefold(): one.request_id
+        for one in asked
+        if one.is_current and one.entry.shared_by != "server"
+    }
+    only_issuers = all(is_issuer(certificate) for certificate in batch.sources)
+    here = (*batch.sources, *batch.known.values())
+    roots = {c.spki_sha256 for c in here if c.is_self_issued and is_issuer(c)}
+    first = {
+        answer.path.issuers[-1]
+        for answer in answers
+        if answer.path.is_complete
+        and not batch.cas.get(answer.asked.planned_ca, CaOnRecord()).roots
+    }
+    for certificate, source in batch.sources.items():
+        if certificate.spki_sha256 in batch.by_key:
+            continue
+        if is_issuer(certificate):
+            if certificate.sha256 not in batch.known:
+                if certificate not in used:
+                    who = shown(name_text(certificate.subject))
+                    message = f"{who}, issued by {shown(certificate.issuer_name)}"
+                    yield finding("chain-certificate-unused", source, message)
+                is_asked = certificate in first or only_issuers or len(roots) > 1
+                if certificate.is_self_issued and is_asked:
+                    yield finding("root-to-compare", source, fingerprint(certificate))
+            continue
+        names = certificate.common_names or certificate.dns_names or ("no name",)
+        message = f"{shown(names[0])}, issued by {shown(certificate.issuer_name)}"
+        yield finding("unknown-key", source, message)
+        other = shared.get(names[0].casefold())
+        if other is not None:
+            message = f"{source}: another certificate for {shown(names[0])}, with another key"
+            yield finding("different-certificates-in-pool", other, message)
+    yield from _duplicate_serials(batch, {answer.certificate for answer in answers})
+
+
+def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:
+    """Find serial numbers that a CA gave twice; what it did not sign says nothing of it.
+
+    Nor does what nobody here can have signed: it is asked again when its CA's certificate comes.
+    """
+    numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
+    known = [c for c in batch.known.values() if c not in batch.sources]
+    for certificate in (*batch.sources, *known):
+        numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
+    for alike in numbered.values():
+        # Only of those that are alike is it asked who signed them.
+        twins = [one for one in alike if _is_signed(one, batch.issuers)] if alike[1:] else []
+        # The same content with a second signature is one certificate.
+        for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
+            if certificate in batch.sources or certificate in here:
+                message = f"serial {certificate.serial:x} of {shown(certificate.issuer_name)}"
+                yield finding("duplicate-serial", _about(certificate, batch), message)
+
+
+def _is_signed(certificate: Certificate, issuers: Issuers) -> bool:
+    """Whether a certificate of its issuer is here that signed it."""
+    return any(signed for _, signed in issuers.looked_at(certificate))
+
+
+def _about(certificate: Certificate, batch: Batch) -> str:
+    owners = batch.by_key.get(certificate.spki_sha256, ())
+    return owners[0].request_id if owners else batch.sources[certificate]

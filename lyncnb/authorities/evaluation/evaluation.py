@@ -1,0 +1,225 @@
+"""The one judgement of a returned certificate: from what is on record to what there is to say.
+
+Pure: certificate, plan entry, the CAs' certificates, what was accepted and the moment in; findings
+out. ``receive``, ``pfx``, ``steps``, ``status`` and the panel all ask here, so that none of them
+knows better than another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ...base.planned_entry import PlannedEntry
+from ...pki.certificates import Certificate, name_text
+from ...pki.chain import Issuers, Path, build_path, follow, web_pki_objection
+from ...pki.demonstration_ca import DEMONSTRATION_NAME
+from ...request_folder.request_record import Acceptance, JudgedFinding, Judgement, RequestRecord
+from ...rules.findings import Finding, accepted_words
+from ...rules.returned_rules import (
+    Difference,
+    finding,
+    findings,
+    may_be_accepted,
+    returned_checks,
+    returned_rules,
+    rules_identity,
+)
+from .compare_certificate import compare_certificate
+from .compare_roots import compare_root
+
+#: What shows only beside other certificates, which are not all kept: these findings are believed
+#: as they were recorded, all others are found again.
+NOTED = (
+    *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
+    *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a judgement is based on.
+
+    ``accepted`` holds the reason by code; ``noted`` what showed when it came, beside others.
+    ``settled`` is its certification path as it is on record: another one takes its place only where
+    an error is found in it, so that no CA certificate that comes later can lead to another root.
+    ``is_fictional``: only such a folder may hold certificates of the demonstration CA.
+    ``target_os`` is the Windows of its servers.
+    """
+
+    certificate: Certificate
+    entry: PlannedEntry
+    issuers: Issuers
+    validity_days: int = 0
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    noted: tuple[Difference, ...] = ()
+    settled: tuple[Certificate, ...] = ()
+    is_fictional: bool = False
+    target_os: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The certification path and every finding, those that were accepted as notices."""
+
+    path: Path
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many findings say that it must not go on a server."""
+        return sum(found.severity == "error" for found in self.findings)
+
+
+def judge(evidence: Evidence, *, at: datetime) -> Verdict:
+    """Judge one certificate.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The certificate and what it is held against.
+    at : datetime
+        The moment of judgement, UTC: a certificate that ended an hour ago has ended.
+
+    Returns
+    -------
+    Verdict
+        The same evidence and the same moment give the same verdict.
+    """
+    certificate, entry = evidence.certificate, evidence.entry
+    path = _path(evidence, at)
+    differences = [*evidence.noted, *_of_path(path, evidence)]
+    differences += _other_roots(path)
+    if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
+        signed = f"it was signed by the {DEMONSTRATION_NAME}"
+        differences.append(("demonstration-certificate", signed))
+    if entry.issuer == "public":
+        differences += compare_root(certificate, path)
+    if entry.issuer == "public" and path.is_complete and not path.objections:
+        objection = web_pki_objection(certificate, path.issuers, today=at)
+        differences += [("web-pki-objection", objection)] if objection else []
+    compared = compare_certificate(
+        certificate, entry, today=at, validity_days=evidence.validity_days
+    )
+    found = (*compared, *findings(entry, differences))
+    return Verdict(path=path, findings=with_acceptances(found, evidence.accepted))
+
+
+def _path(evidence: Evidence, at: datetime) -> Path:
+    certificate, settled = evidence.certificate, evidence.settled
+    found = build_path(certificate, evidence.issuers, today=at)
+    if not settled or found.issuers == settled:
+        return found
+    followed = follow(certificate, settled, evidence.issuers, today=at)
+    checks = returned_checks()
+    if followed is None or any(
+        checks[wrong.code].severity == "error" for wrong in followed.objections
+    ):
+        return found
+    roots = (found.issuers[-1], *found.other_roots) if found.is_complete else ()
+    return replace(followed, rejected=found.rejected, other_roots=roots)
+
+
+def _of_path(path: Path, evidence: Evidence) -> Iterator[Difference]:
+    """Give the objections to a path, as the servers and the kind of CA see them."""
+    can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
+    for wrong in path.objections:
+        if wrong.code == "chain-curve-unsupported" and can_be_enabled:
+            yield "chain-curve-to-enable", f"{wrong.detail}, for Windows {evidence.target_os}"
+        elif (
+            wrong.code == "chain-incomplete" and evidence.entry.issuer == "public" and path.issuers
+        ):
+            yield "chain-without-root", wrong.detail
+        else:
+            yield wrong.code, wrong.detail
+
+
+def _other_roots(path: Path) -> Iterator[Difference]:
+    """Tell of further roots above a certificate: anybody can put one above a CA's key."""
+    root = path.issuers[-1] if path.is_complete else None
+    others = {
+        one.sha256: f'"{name_text(one.subject)}", SHA-256 {one.sha256}'
+        for one in path.other_roots
+        if root is not None and one.spki_sha256 != root.spki_sha256
+    }
+    if root is not None and others:
+        also = " and ".join(others[one] for one in sorted(others))
+        taken = f'"{name_text(root.subject)}", SHA-256 {root.sha256}'
+        yield "chain-several-roots", f"its chain ends in {taken}; it could also end in {also}"
+
+
+def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Make notices of the errors that were accepted and may be, each with its reason."""
+    return tuple(
+        one.accepted_because(accepted[one.code])
+        if one.severity == "error" and one.code in accepted and may_be_accepted(one.code)
+        else one
+        for one in found
+    )
+
+
+def to_record(
+    certificate: Certificate,
+    path: Path,
+    found: Iterable[Finding],
+    entry: PlannedEntry,
+    accepted: Mapping[str, str],
+    *,
+    at: str,
+) -> Judgement:
+    """Write a judgement with its evidence, as the manifest keeps it."""
+    told = tuple(found)
+    codes = {one.code for one in told}
+    return Judgement(
+        certificate=certificate.sha256,
+        chain=tuple(issuer.sha256 for issuer in path.issuers),
+        chain_complete=path.is_complete,
+        rejected=tuple(issuer.sha256 for issuer in path.rejected),
+        entry_sha256=entry_sha256(entry),
+        rules=rules_identity(),
+        judged_at=at,
+        findings=tuple(
+            JudgedFinding(code=one.code, severity=one.severity, message=one.message) for one in told
+        ),
+        accepted=tuple(
+            Acceptance(code=code, reason=reason)
+            for code, reason in accepted.items()
+            if code in codes and may_be_accepted(code)
+        ),
+    )
+
+
+def entry_sha256(entry: PlannedEntry) -> str:
+    """Hash what was planned, as far as a certificate is compared with it."""
+    key = (entry.key.algorithm, entry.key.bits) if entry.key else None
+    values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
+    text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
+    """Yield what was accepted of the certificates on record, each with its reason."""
+    for record in records:
+        judgement = record.issued.judgement if record.issued is not None else None
+        reasons = {one.code: one.reason for one in judgement.accepted} if judgement else {}
+        for one in judgement.findings if judgement and reasons else ():
+            if one.code in reasons and one.code in returned_checks():
+                told = finding(one.code, record.id, one.message)
+                # The message on record has its reason already.
+                yield replace(told.accepted_because(reasons[one.code]), message=one.message)
+
+
+def noted(judgement: Judgement | None) -> tuple[Difference, ...]:
+    """Give back what only showed when the certificate came."""
+    if judgement is None:
+        return ()
+    reasons = {one.code: one.reason for one in judgement.accepted}
+    return tuple(
+        # The reason for which it was accepted is added anew.
+        (one.code, one.message.removesuffix(accepted_words(reasons.get(one.code, ""))))
+        for one in judgement.findings
+        if one.code in NOTED
+    )

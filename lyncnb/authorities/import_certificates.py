@@ -1,0 +1,444 @@
+"""Returned certificates into the request folder: ``returned/``, ``archive/`` and the manifest.
+
+What was there before is never overwritten and never removed: it moves to ``archive/``. The
+manifest is written last, so an interruption leaves files that the next run finds in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from ..base.disk.files import FileBatch, make_folder, move_no_clobber, read, remove
+from ..base.disk.folder_lock import confirm, lock
+from ..base.planned_entry import PlannedEntry
+from ..base.times import time_text
+from ..errors import BundleError
+from ..pki.certificates import Certificate, to_pem
+from ..pki.chain import Path as ChainPath
+from ..request_folder.bundle import RequestBundle, open_requests
+from ..request_folder.manifest import (
+    FIRST_FORMAT,
+    FORMAT,
+    Manifest,
+    read_manifest,
+    save_manifest,
+    timestamp,
+)
+from ..request_folder.request_record import (
+    ArchivedGeneration,
+    IssuedRecord,
+    Judgement,
+    KeptFile,
+    RequestRecord,
+)
+from .certificates_on_record import FOLDER, ISSUERS, known_certificates
+from .evaluation.evaluation import to_record
+from .returned.decoding import decode
+from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates, serial_text
+from .returned.match_certificates import match_certificates
+from .returned.returned_files import MAX_FILE_BYTES, Password
+from .summary_files import refresh_summary_files
+
+#: Certificates that were not taken.
+REFUSED = f"{FOLDER}/refused"
+
+# Told when a certificate comes, of the run and not of the certificate.
+_TOLD_ONCE = (
+    *("replaces-earlier-certificate", "renews-earlier-certificate", "several-answers"),
+    *("chain-completed", "answers-retired-request"),
+)
+
+# Files are made durable together; a thousand at a time keeps the time between two syncs short.
+_FILES_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Placement:
+    """Where one certificate goes, and what the manifest will say of it."""
+
+    issued: IssuedCertificate
+    is_current: bool
+    is_refused: bool
+    leaf_name: str  # relative to the folder
+    chain_name: str
+    leaf: bytes
+    chain: bytes
+
+
+def receive(
+    folder: str | os.PathLike[str],
+    *paths: str | os.PathLike[str],
+    password: Password = None,
+    today: date | None = None,
+    accept: Mapping[str, str] | None = None,
+    lock_seconds: float = 10.0,
+) -> IssuedCertificates:
+    """Match returned files, compare them with the plan, and keep the certificates.
+
+    Parameters
+    ----------
+    folder : path
+        The request folder.
+    *paths : path
+        Files, folders and zip archives; left out: the folder's own ``returned``.
+    password, today, accept
+        As for :func:`match_certificates`.
+    lock_seconds : float, optional
+        How long to wait for another writer of the folder, in seconds.
+
+    Returns
+    -------
+    IssuedCertificates
+        With the bundle as it is afterwards. A certificate with an error takes nobody's place: it
+        is kept in ``returned/refused/`` and named, until it is accepted or another one comes.
+
+    Raises
+    ------
+    ReturnedFileError
+        If a path does not exist.
+    BundleError
+        If the folder needs attention.
+    """
+    bundle = open_requests(folder)
+    issued = match_certificates(bundle, *paths, password=password, today=today, accept=accept)
+    stored = store_returned(bundle, issued, today=today, lock_seconds=lock_seconds)
+    return replace(issued, bundle=stored)
+
+
+def store_returned(
+    bundle: RequestBundle,
+    issued: IssuedCertificates,
+    *,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> RequestBundle:
+    """Write matched certificates into the request folder.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        The folder that they were matched to.
+    issued : IssuedCertificates
+        n certificates.
+    today : date, optional
+        Recorded instead of the present time, for results that can be repeated.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    RequestBundle
+        With the manifest as it is afterwards. The same certificates again change no byte, and
+        none of a folder of the first format if what is found of them is what is on record.
+
+    Raises
+    ------
+    BundleError
+        If the requests changed since they were matched, or the folder cannot be written.
+    """
+    folder = bundle.folder
+    everyone = (*issued.certificates, *issued.superseded, *issued.refused)
+    if not everyone and not issued.issuers:
+        return bundle
+    now = timestamp(today)
+    with lock(folder, wait=lock_seconds):
+        before = manifest = read_manifest(folder)
+        current = (*issued.certificates, *issued.refused)
+        placements = [
+            *(_placement(one, manifest, is_current=True) for one in current),
+            *(_placement(one, manifest, is_current=False) for one in issued.superseded),
+        ]
+        if manifest.format == FIRST_FORMAT:
+            wanted = _news(folder, manifest, placements, FIRST_FORMAT)
+            if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
+                return replace(bundle, manifest=manifest)
+        # What is written anyway gets the evidence that the first format had no room for.
+        wanted = _news(folder, manifest, placements, FORMAT)
+        manifest = _keep_issuers(folder, manifest, _issuers_of(everyone, issued.issuers), now)
+        if wanted:
+            for place, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
+                if place != REFUSED or any(one.is_refused for one in wanted):
+                    make_folder(folder / place, mode)
+        manifest = _store(folder, manifest, wanted, now)
+        manifest = _with_passed_over(manifest, issued, now)
+        save_manifest(folder, manifest)
+        _clear_refused(folder, before, manifest)
+        # Last: whatever may be wrong with a table, the certificates are kept.
+        manifest = refresh_summary_files(folder, manifest)
+        save_manifest(folder, manifest)
+    return replace(bundle, manifest=manifest)
+
+
+def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
+    """Tell whether a CA certificate came that none of the folder's chains has."""
+    known = {one.sha256 for one in known_certificates(bundle)[0]}
+    return any(one.sha256 not in known for one in issued.issuers)
+
+
+def _issuers_of(
+    everyone: Iterable[IssuedCertificate], others: Iterable[Certificate]
+) -> dict[str, Certificate]:
+    """Give every CA certificate that a judgement needs again, by SHA-256; rejected ones too."""
+    found = {one.sha256: one for one in others}
+    for issued in everyone:
+        found |= {one.sha256: one for one in (*issued.path, *issued.rejected)}
+    return found
+
+
+def _keep_issuers(
+    folder: Path, manifest: Manifest, issuers: Mapping[str, Certificate], now: str
+) -> Manifest:
+    """Write the CA certificates that the folder has not, whatever they are good for."""
+    known = {kept.file for kept in manifest.issuers}
+    missing = {
+        name: to_pem([one.der])
+        for one in issuers.values()
+        if (name := f"{ISSUERS}/{one.sha256[:32]}.cer") not in known or not (folder / name).exists()
+    }
+    if not missing:
+        return manifest
+    for place in (FOLDER, ISSUERS):
+        make_folder(folder / place, 0o755)
+    with FileBatch() as batch:
+        for name, data in missing.items():
+            if _existing(folder, name) != data:
+                batch.add(folder / name, data, 0o644)
+        batch.commit()
+    added = tuple(
+        KeptFile(file=name, sha256=hashlib.sha256(data).hexdigest(), received_at=now)
+        for name, data in missing.items()
+        if name not in known
+    )
+    return replace(manifest, issuers=(*manifest.issuers, *added))
+
+
+def _with_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) -> Manifest:
+    """Note which certificates lost to one of the same dates: again they are no news."""
+    noted = {entry.about for entry in manifest.log}
+    for request_id, certificate in issued.passed_over:
+        about = _about(request_id, serial_text(certificate.serial), certificate.sha256)
+        if about not in noted:
+            manifest = manifest.with_event(DISPLACED[1], about, at=now)
+    return manifest
+
+
+def _clear_refused(folder: Path, before: Manifest, after: Manifest) -> None:
+    """Remove from ``refused/`` what passed since and stands in ``returned/`` now."""
+    names = [
+        {old.file for record in manifest.requests for part in record.generations
+         for old in part.refused}
+        for manifest in (before, after)
+    ]  # fmt: skip
+    for name in sorted(names[0] - names[1]):
+        if name.startswith(f"{REFUSED}/") and (folder / name).exists():
+            remove(folder / name)
+
+
+def _about(request_id: str, serial: str, sha256: str) -> str:
+    return f"{request_id}: serial {serial} ({sha256})"
+
+
+def _placement(issued: IssuedCertificate, manifest: Manifest, *, is_current: bool) -> _Placement:
+    record = manifest.by_id.get(issued.request_id)
+    held = record.issued if record is not None else None
+    is_held = held is not None and held.sha256 == issued.sha256
+    # A certificate on record stays where it is, whatever is found of it later.
+    is_refused = is_current and issued.has_errors and not is_held
+    stem = f"{FOLDER}/{issued.request_id}"
+    if is_refused:
+        stem = f"{REFUSED}/{issued.request_id}-{issued.sha256[:8]}"
+    elif not is_current:
+        stem = f"archive/{issued.request_id}-g{issued.generation}"
+    has_chain = bool(issued.path) and not is_refused
+    return _Placement(
+        issued=issued,
+        is_current=is_current,
+        is_refused=is_refused,
+        leaf_name=f"{stem}.cer",
+        chain_name=f"{stem}.chain.pem" if has_chain else "",
+        leaf=to_pem([issued.der]),
+        chain=to_pem(issued.chain) if has_chain else b"",
+    )
+
+
+def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGeneration:
+    """Find the generation that a certificate answers, as the folder is now."""
+    record = manifest.by_id.get(one.issued.request_id)
+    for part in record.generations if record is not None else ():
+        same_place = part.generation == one.issued.generation and (part is record) == one.is_current
+        if same_place and part.spki_sha256 == one.issued.certificate.spki_sha256:
+            return part
+    raise BundleError(
+        f"{one.issued.request_id}: the request changed while its certificate was matched",
+        hint="run the same again",
+    )
+
+
+def _news(
+    folder: Path, manifest: Manifest, placements: list[_Placement], form: str
+) -> list[_Placement]:
+    return [one for one in placements if _is_news(folder, manifest, one, form)]
+
+
+def _is_news(folder: Path, manifest: Manifest, one: _Placement, form: str) -> bool:
+    """Tell whether a folder of that format lacks anything of it, or judged it otherwise."""
+    part = _part(manifest, one)
+    recorded = part.issued
+    if one.is_refused:
+        recorded = next((old for old in part.refused if old.sha256 == one.issued.sha256), None)
+    if recorded is None or recorded.sha256 != one.issued.sha256:
+        return True
+    if not _is_intact(folder, recorded.file, recorded.file_sha256):
+        return True
+    if one.is_current and _has_changed(recorded, _judgement(one, part, ""), form):
+        return True
+    return not one.is_refused and _is_better(one, _existing(folder, recorded.chain))
+
+
+def _is_intact(folder: Path, name: str, digest: str) -> bool:
+    data = _existing(folder, name)
+    return bool(data) and (not digest or hashlib.sha256(data).hexdigest() == digest)
+
+
+def _has_changed(recorded: IssuedRecord, now: Judgement, form: str) -> bool:
+    before = recorded.judgement
+    if before is not None:
+        return replace(before, judged_at="", others=now.others) != now
+    # The first format has the codes alone. All else is found again in its files, but not an issuer
+    # that did not sign.
+    codes = set(recorded.findings) - set(_TOLD_ONCE)
+    found = {finding.code for finding in now.findings}
+    return form != FIRST_FORMAT or bool(now.rejected or now.accepted) or found != codes
+
+
+def _judgement(one: _Placement, part: RequestRecord | ArchivedGeneration, at: str) -> Judgement:
+    issued = one.issued
+    path = ChainPath(
+        issuers=issued.path,
+        is_complete=issued.chain_complete,
+        objections=(),
+        rejected=issued.rejected,
+    )
+    # What was told once, beside other files, is no part of what the certificate is.
+    told = tuple(found for found in issued.findings if found.code not in _TOLD_ONCE)
+    entry = part.plan or PlannedEntry(id=issued.request_id)
+    accepted = issued.accepted
+    return to_record(issued.certificate, path, told, entry, accepted, at=at)
+
+
+def _existing(folder: Path, name: str) -> bytes:
+    path = folder / name
+    return read(path, limit=MAX_FILE_BYTES) if name and path.exists() else b""
+
+
+def _is_better(one: _Placement, chain: bytes) -> bool:
+    """Tell whether this run knows more of the chain than the file that is there."""
+    if chain == one.chain or not one.chain:
+        return False
+    before = decode(chain).certificates if chain else ()
+    was_complete = bool(before) and before[-1].is_self_issued
+    return (one.issued.chain_complete, len(one.issued.path)) > (was_complete, len(before))
+
+
+def _store(folder: Path, manifest: Manifest, wanted: list[_Placement], now: str) -> Manifest:
+    moved = _write(folder, wanted)
+    records = {one.issued.request_id: manifest.by_id[one.issued.request_id] for one in wanted}
+    for one in wanted:
+        record = records[one.issued.request_id]
+        before = record.issued if one.is_current and not one.is_refused else None
+        if before is not None and before.sha256 != one.issued.sha256:
+            about = _about(record.id, before.serial, before.sha256)
+            manifest = manifest.with_event(DISPLACED[0], about, at=now)
+        records[record.id] = _recorded(record, one, moved, now)
+    return manifest.with_records(records.values())
+
+
+def _write(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
+    """Write the files; return which names went where, for what had to make room."""
+    moved: dict[str, str] = {}
+    with FileBatch() as batch:
+        for one in wanted:
+            chain_name = one.chain_name or f"{one.leaf_name.removesuffix('.cer')}.chain.pem"
+            for name, data in ((one.leaf_name, one.leaf), (chain_name, one.chain)):
+                there = _existing(folder, name)
+                if there == data:
+                    continue
+                if there:
+                    moved[name] = _make_room(folder, name, there, one.issued.request_id)
+                if data:
+                    batch.add(folder / name, data, 0o644)
+            if len(batch) >= _FILES_AT_ONCE:
+                confirm(folder)
+                batch.commit()
+        confirm(folder)
+        batch.commit()
+    return moved
+
+
+def _make_room(folder: Path, name: str, content: bytes, request_id: str) -> str:
+    """Move a file to ``archive/`` under a name made of its content; return that name."""
+    suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
+    target = f"archive/{request_id}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
+    if _existing(folder, target) == content:
+        remove(folder / name)  # it was copied before a run was interrupted
+    else:
+        move_no_clobber(folder / name, folder / target)
+    return target
+
+
+def _recorded(
+    record: RequestRecord, one: _Placement, moved: Mapping[str, str], now: str
+) -> RequestRecord:
+    """Return the record with the certificate, and with older ones where they are now."""
+    issued = one.issued
+    part: RequestRecord | ArchivedGeneration = record
+    if not one.is_current:
+        part = next(old for old in record.archived if old.generation == issued.generation)
+    held = next(
+        (old for old in (part.issued, *part.refused) if old and old.sha256 == issued.sha256), None
+    )
+    received = IssuedRecord(
+        file=one.leaf_name,
+        chain=one.chain_name,
+        serial=serial_text(issued.serial),
+        thumbprint_sha1=issued.thumbprint,
+        sha256=issued.sha256,
+        not_before=time_text(issued.not_before),
+        not_after=time_text(issued.not_after),
+        received_at=held.received_at if held else now,
+        findings=tuple(sorted({found.code for found in issued.findings})),
+        file_sha256=hashlib.sha256(one.leaf).hexdigest(),
+        chain_sha256=hashlib.sha256(one.chain).hexdigest() if one.chain else "",
+        judgement=_judgement(one, part, now) if one.is_current else None,
+    )
+    archived = tuple(
+        old if old.issued is None else replace(old, issued=_followed(old.issued, moved))
+        for old in record.archived
+    )
+    record = replace(record, archived=archived)
+    if one.is_refused:
+        others = [old for old in record.refused if old.sha256 != issued.sha256]
+        return replace(record, refused=(*others, received))
+    if one.is_current:
+        kept = tuple(old for old in record.refused if old.sha256 != issued.sha256)
+        record = replace(record, refused=kept)
+        if record.issued is not None and record.issued.sha256 == issued.sha256:
+            # Judged anew, or with more of its chain: the package of it stays what it is.
+            same_chain = record.issued.chain_sha256 in ("", received.chain_sha256)
+            if same_chain:
+                return replace(record, issued=received)
+    return record.with_issued(received, at=now, generation=issued.generation)
+
+
+def _followed(issued: IssuedRecord, moved: Mapping[str, str]) -> IssuedRecord:
+    """Point a record to where its files were moved."""
+    return replace(
+        issued,
+        file=moved.get(issued.file, issued.file),
+        chain=moved.get(issued.chain, issued.chain),
+    )

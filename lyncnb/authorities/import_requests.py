@@ -1,0 +1,389 @@
+"""Requests that were made where their key is: compared with the plan and kept in ``csr/``.
+
+The CSR is written before the manifest names it, so an interruption leaves a file that the next run
+finds in place. No key is read, asked for or made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path, PureWindowsPath
+from typing import Any, ClassVar
+
+from ..base.disk import files
+from ..base.disk.folder_lock import lock
+from ..base.disk.outputs import OWN_FOLDERS
+from ..base.pasted_text import shown
+from ..base.records import Told
+from ..base.shown.tables import Table, columns, count_of
+from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
+from ..pki.csr import COMPUTER_NAME, CertificationRequest, parse_request
+from ..pki.keys import oddity
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.files_on_disk import Survey, csr_sha256, refuse, take_survey
+from ..request_folder.leftovers import Move, carry_out, pending_moves
+from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.request_record import RequestRecord
+from ..rules.findings import Finding, Findings, grouped, sort_findings
+from ..rules.returned_rules import finding
+from .evaluation.compare_request import compare_request
+from .evaluation.evaluation import with_acceptances
+from .returned.match_certificates import checked_acceptances
+from .returned.returned_files import ReturnedFile, read_returned
+from .summary_files import refresh_summary_files
+
+# Told of a file that holds no request, beside others in a folder.
+_WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedRequest(Told):
+    """One request that came: ``action`` is ``taken``, ``kept`` (it was there) or ``refused``.
+
+    ``request_id`` is blank where nothing tells which certificate it asks for; ``key_holder`` is
+    the computer that has its key.
+    """
+
+    told: ClassVar = (
+        "file",
+        "id=request_id",
+        "action",
+        "key_holder",
+        "findings=findings.code",
+    )
+
+    file: str
+    request_id: str
+    action: str
+    key_holder: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReceivedRequests(Table, Told):
+    """What became of the requests of one run, and the folder as it is afterwards.
+
+    ``of_files`` is what else there was to tell of the files.
+    """
+
+    format: ClassVar = "lyncnb-received-requests/1"
+    told: ClassVar = (
+        "format",
+        "folder=bundle.folder",
+        "requests",
+        "accepted",
+        "findings",
+    )
+
+    _columns: ClassVar = columns(
+        ("File", "file"),
+        ("Request", "request_id"),
+        ("Done", "action"),
+        ("Key on", "key_holder"),
+        ("Findings", lambda one: tuple(found.code for found in one.findings)),
+    )
+
+    bundle: RequestBundle
+    requests: tuple[ReceivedRequest, ...]
+    accepted: Mapping[str, str]
+    of_files: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> Findings:
+        """Everything that was found, the worst first."""
+        of_requests = (found for one in self.requests for found in one.findings)
+        return sort_findings((*of_requests, *self.of_files))
+
+    @property
+    def exit_status(self) -> int:
+        """0 if every request is as planned (a notice is no difference), else 1."""
+        return int(any(found.severity != "notice" for found in self.findings))
+
+    def _items(self) -> Iterable[Any]:
+        return self.requests
+
+    def _summary(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Say in a sentence what came."""
+        actions = [one.action for one in self.requests]
+        told = ", ".join(f"{actions.count(what)} {what}" for what in dict.fromkeys(actions))
+        left = sum(
+            record.state == "planned" and bool(record.key_holder) for record in self.bundle.requests
+        )
+        rest = f"; {count_of(left, 'request')} still to be made elsewhere" if left else ""
+        return f"{count_of(len(self.requests), 'request')}: {told}{rest}"
+
+    def to_text(self) -> str:
+        """Write everything as plain lines, for a terminal."""
+        lines = [self.summary()]
+        taken = [one.key_holder for one in self.requests if one.action != "refused"]
+        lines += unverified_keys(taken)
+        for one in self.requests:
+            where = f", its key is on {one.key_holder}" if one.key_holder else ""
+            lines.append(f"{one.action}: {one.file}: {one.request_id or 'unknown'}{where}")
+        for code, reason in self.accepted.items():
+            lines.append(f"accepted: {code}: {reason}")
+        lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
+        return "\n".join(lines) + "\n"
+
+
+def unverified_keys(key_holders: Iterable[str]) -> list[str]:
+    """Say on which computers somebody has to look whether keys can be exported, one line each."""
+    return [
+        f"not verified: whether {count_of(number, 'key')} on {holder} can be exported; the scripts "
+        "of the requests check it there. Look at what they said before the requests go to the CA."
+        for holder, number in Counter(filter(None, key_holders)).items()
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Came:
+    """A request as it came, with the name of its file."""
+
+    file: str
+    request: CertificationRequest
+
+
+def receive_requests(
+    folder: str | os.PathLike[str],
+    *paths: str | os.PathLike[str],
+    computer: str = "",
+    accept: Mapping[str, str] | None = None,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> ReceivedRequests:
+    """Compare requests that were made on another computer with the plan, and keep them.
+
+    Parameters
+    ----------
+    folder : path
+        A request folder that waits for them, from ``request_elsewhere``.
+    *paths : path
+        Files, folders and zip archives with certification requests, in any form.
+    computer : str, optional
+        Which computer has the keys. Left out, it is what Microsoft's tools write into the
+        request, then what was planned.
+    accept : mapping, optional
+        Why a difference is no obstacle, by the code of its finding.
+    today : date, optional
+        Recorded instead of the present time, for results that can be repeated.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    ReceivedRequests
+        A request with an error is not kept, unless it was accepted. The same request again
+        changes no byte.
+
+    Raises
+    ------
+    ReturnedFileError
+        If a path does not exist or holds no request; nothing was changed then.
+    BundleError
+        If the folder needs attention, or a code cannot be accepted.
+
+    Notes
+    -----
+    Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
+    """
+    path, now = Path(folder), timestamp(today)
+    check_computer(computer)
+    accepted = checked_acceptances(accept or {})
+    came, told_of_files = _requests_in(paths)
+    read_manifest(path)  # what is no request folder gets no lock's file
+    with lock(path, wait=lock_seconds):
+        survey, manifest = take_survey(path), read_manifest(path)
+        refuse(path, survey.problems)
+        told: list[ReceivedRequest] = []
+        for one in came:
+            judged = _judge(one, manifest, computer, accepted)
+            told.append(judged)
+            if judged.action != "refused":
+                _keep(survey, manifest.by_id[judged.request_id], one.request)
+            if judged.action == "taken":
+                manifest = _recorded(manifest, judged, one.request, now)
+        # Recorded before the summary: whatever may be wrong with a table, the requests are here.
+        save_manifest(path, manifest)
+        manifest = refresh_summary_files(path, manifest)
+        save_manifest(path, manifest)
+    return ReceivedRequests(
+        bundle=RequestBundle(folder=path, manifest=manifest),
+        requests=tuple(told),
+        accepted=accepted,
+        of_files=told_of_files,
+    )
+
+
+def check_computer(name: str) -> None:
+    """Refuse what cannot be the name of a computer; blank is nobody's.
+
+    Raises
+    ------
+    OptionsError
+        With the name.
+    """
+    if name and not COMPUTER_NAME.fullmatch(name):
+        raise OptionsError(
+            f'"{shown(name)}" is no name of a computer', hint="write it as tools01.contoso.com"
+        )
+
+
+def _requests_in(
+    paths: Sequence[str | os.PathLike[str]],
+) -> tuple[list[_Came], tuple[Finding, ...]]:
+    """Read every request; tell every file that was named and holds none.
+
+    In a folder other things may lie, and a private key among them is told.
+    """
+    named = {Path(path).name for path in paths if not os.path.isdir(path)}
+    came: list[_Came] = []
+    problems: list[Problem] = []
+    told: list[Finding] = []
+    for file in read_returned(paths):
+        for der in file.requests:
+            try:
+                came.append(_Came(file=file.name, request=parse_request(der, name=file.name)))
+            except BundleError as error:
+                problems.append(Problem(message=error.message, file=file.name, hint=error.hint))
+        told += [finding(*_about(file, one)) for one in file.remarks if one[0] in _WORTH_TELLING]
+        if not file.requests and file.name in named:
+            problems.append(Problem(message=_why_none(file), file=file.name))
+    if problems or not came:
+        raise ReturnedFileError(
+            "there is no certification request; nothing was changed"
+            if not came
+            else "not every file holds a certification request; nothing was changed",
+            problems=tuple(problems[:20]),
+            hint="give the .req files as Request-CsCertificate wrote them",
+        )
+    return came, tuple(dict.fromkeys(told))
+
+
+def _about(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, str, str]:
+    return remark[0], file.name, remark[1]
+
+
+def _why_none(file: ReturnedFile) -> str:
+    if file.certificates:
+        return "it holds a certificate: give it without --request"
+    return "; ".join(text for _, text in file.remarks) or "it holds no request"
+
+
+def _judge(
+    one: _Came, manifest: Manifest, computer: str, accepted: Mapping[str, str]
+) -> ReceivedRequest:
+    """Find the certificate that a request asks for, and say whether it can be kept."""
+    record = _record_of(one, manifest)
+    if record is None:
+        waiting = [r.id for r in manifest.requests if r.key_holder and not r.is_written]
+        message = (
+            f"it fits none of the {len(waiting):,} that are to be made elsewhere"
+            if waiting
+            else "none is to be made elsewhere any more"
+        )
+        told = finding("request-unknown", one.file, message)
+        return ReceivedRequest(
+            file=one.file, request_id="", action="refused", key_holder="", findings=(told,)
+        )
+    holder = computer or one.request.computer or record.key_holder
+    is_there = record.csr_sha256 == one.request.csr_sha256
+    found = list(with_acceptances(compare_request(one.request.content, record.plan), accepted))
+    if one.request.signature_verifies() is False:
+        found.insert(
+            0, finding("request-signature-wrong", record.id, f"{one.file}: it was changed")
+        )
+    if not is_there:
+        found += _obstacles(one, record, manifest)
+    wrong = any(told.severity == "error" for told in found)
+    action = "kept" if is_there else "refused" if wrong else "taken"
+    return ReceivedRequest(
+        file=one.file,
+        request_id=record.id,
+        action=action,
+        key_holder=record.key_holder if action != "taken" else holder,
+        findings=tuple(found),
+    )
+
+
+def _obstacles(one: _Came, record: RequestRecord, manifest: Manifest) -> Iterator[Finding]:
+    key = one.request.spki_sha256
+    if odd := oddity(one.request.public_key):
+        yield finding("request-key-differs", record.id, f"{one.file}: {odd}")
+    owners = [
+        other.id
+        for other in manifest.requests
+        if any(part.spki_sha256 == key for part in other.generations)
+    ]
+    if owners:
+        yield finding("request-key-known", record.id, f"{one.file}: it is that of {owners[0]}")
+    elif record.is_written or not record.key_holder:
+        where = f"its key is on {record.key_holder}" if record.key_holder else "its key is here"
+        where = str(record.covered or where)
+        yield finding("request-superseding", record.id, f"{one.file}: {where}")
+
+
+def _record_of(one: _Came, manifest: Manifest) -> RequestRecord | None:
+    """Find the request by its bytes, by the name that its script gives, or by what it asks for."""
+    for record in manifest.requests:
+        if record.csr_sha256 == one.request.csr_sha256:
+            return record
+    # ``archive.zip: folder/ID-g2.req`` as well; Windows' separators too.
+    stem = PureWindowsPath(one.file.rpartition(": ")[2]).stem
+    for name in (stem, stem.rpartition("-g")[0]):
+        if name in manifest.by_id:
+            return manifest.by_id[name]
+    fitting = [
+        record
+        for record in manifest.requests
+        if record.key_holder and not record.is_written and _fits(one.request, record)
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _fits(request: CertificationRequest, record: RequestRecord) -> bool:
+    found = compare_request(request.content, record.plan)
+    return not any(told.severity == "error" for told in found)
+
+
+def _keep(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
+    """Write the CSR; what stands under its name already goes to ``archive/``."""
+    target = survey.folder / record.files.csr
+    moves = pending_moves(survey, record)
+    if survey.has(record.files.csr) and record.files.csr not in {move.source for move in moves}:
+        there = csr_sha256(files.read(target))
+        if there == request.csr_sha256:
+            return
+        stem = f"archive/{record.id}-orphan-{there[:8] or 'unread'}"
+        moves.append(Move(source=record.files.csr, target=f"{stem}.csr"))
+    for place in ("csr", *(["archive"] if moves else [])):
+        files.make_folder(survey.folder / place, OWN_FOLDERS[place])
+    carry_out(survey, moves)
+    files.replace(target, request.pem, 0o644)
+
+
+def _recorded(
+    manifest: Manifest, judged: ReceivedRequest, request: CertificationRequest, now: str
+) -> Manifest:
+    record = manifest.by_id[judged.request_id]
+    new = replace(
+        record,
+        state="retired" if record.state == "retired" else "waiting",
+        csr_sha256=request.csr_sha256,
+        spki_sha256=request.spki_sha256,
+        written_at=now,
+        key_holder=judged.key_holder,
+    )
+    about = f"{record.id} generation {record.generation}: {judged.file}, {_differences(judged)}"
+    return manifest.with_records([new]).with_event("request-received", about, at=now)
+
+
+def _differences(judged: ReceivedRequest) -> str:
+    told: Iterable[str] = (f"{found.code}: {found.message}" for found in judged.findings)
+    return "; ".join(told) or "as planned"

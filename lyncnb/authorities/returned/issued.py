@@ -1,0 +1,351 @@
+"""``IssuedCertificates``: what came back, matched and compared, as values, tables and text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from functools import cached_property
+from typing import ClassVar
+
+from ...base.records import Told
+from ...base.shown.tables import Table, count_of
+from ...pki.certificates import Certificate, name_text
+from ...request_folder.bundle import RequestBundle
+from ...rules.findings import Finding, Findings, grouped
+from .returned_files import ReturnedFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCertificate(Told):
+    """One returned certificate, the request it answers, and its certification path.
+
+    ``path`` begins with the issuer and ends with the root, as far as they are known;
+    ``chain_complete`` tells whether it ends in a self-signed certificate. ``earlier`` is the
+    certificate whose place it takes, if there was one; ``rejected`` are CA certificates of the
+    issuer's name that did not sign it; ``accepted`` has the reason of each error that was accepted.
+    """
+
+    told: ClassVar = (
+        "id=request_id",
+        "generation",
+        "file=source_file",
+        "subject",
+        "san=names",
+        "issuer=issuer_name",
+        "serial=serial_hex",
+        "thumbprint_sha1=thumbprint",
+        "sha256",
+        "not_before",
+        "not_after",
+        "chain=chain_names",
+        "chain_complete",
+        "findings=findings.code",
+        "taken=is_taken",
+    )
+
+    request_id: str
+    generation: int
+    certificate: Certificate
+    path: tuple[Certificate, ...]
+    chain_complete: bool
+    source_file: str
+    findings: tuple[Finding, ...]
+    earlier: Certificate | None = None
+    rejected: tuple[Certificate, ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def der(self) -> bytes:
+        """The certificate itself, DER."""
+        return self.certificate.der
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificates above it, DER, issuer first."""
+        return tuple(issuer.der for issuer in self.path)
+
+    @property
+    def subject(self) -> str:
+        """The subject on one line, to be read and not parsed."""
+        return name_text(self.certificate.subject)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The DNS names of the subjectAltName, in the certificate's order."""
+        return self.certificate.dns_names
+
+    @property
+    def issuer_name(self) -> str:
+        """Common name of the issuing CA."""
+        return self.certificate.issuer_name
+
+    @property
+    def serial(self) -> int:
+        """The serial number."""
+        return self.certificate.serial
+
+    @property
+    def serial_hex(self) -> str:
+        """The serial number as Windows shows it."""
+        return serial_text(self.serial)
+
+    @property
+    def thumbprint(self) -> str:
+        """SHA-1 of the certificate in capitals, as ``Set-CsCertificate -Thumbprint`` takes it."""
+        return self.certificate.thumbprint
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the certificate, hexadecimal."""
+        return self.certificate.sha256
+
+    @property
+    def not_before(self) -> datetime:
+        """First moment of its validity, UTC."""
+        return self.certificate.not_before
+
+    @property
+    def not_after(self) -> datetime:
+        """Last moment of its validity, UTC."""
+        return self.certificate.not_after
+
+    @property
+    def chain_names(self) -> list[str]:
+        """Subjects of the CAs above it, the issuing one first."""
+        return [name_text(issuer.subject) for issuer in self.path]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a finding says that it must not go on a server."""
+        return any(found.severity == "error" for found in self.findings)
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it may go on a server."""
+        return not self.has_errors
+
+
+def told_apart(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
+    """Yield findings of certificates; of several for one request each says which it is about."""
+    given = tuple(certificates)
+    several = Counter(one.request_id for one in given)
+    for one in given:
+        for found in one.findings:
+            if several[one.request_id] > 1 and found.about == one.request_id:
+                which = f"{one.source_file}, serial {serial_text(one.serial)}"
+                yield replace(found, message=f"{which}: {found.message}")
+            else:
+                yield found
+
+
+def serial_text(serial: int) -> str:
+    """Write a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
+    digits = f"{abs(serial):x}"
+    return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
+
+
+#: Events of the log about certificates that had to make room; their SHA-256 stands in brackets.
+DISPLACED = ("certificate-replaced", "certificate-passed-over")
+
+
+# A file that could not be read is told by another exit status than one that differs.
+_UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
+
+
+_COLUMNS = (
+    *("Request", "Role", "Servers", "Type", "Subject name", "Subject alternative names"),
+    *("Issued by", "Valid from", "Valid until", "Chain", "Findings", "Thumbprint", "File"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class IssuedCertificates(Table, Told):
+    """Returned certificates of a request folder, compared with the plan.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        The request folder.
+    today : date
+        The day of judgement.
+    certificates : tuple of IssuedCertificate
+        At most one per current request, in the order of the plan.
+    superseded : tuple of IssuedCertificate
+        Answers to archived generations; not to be used.
+    refused : tuple of IssuedCertificate
+        Certificates with errors that stand behind another one, or that were refused earlier.
+    issuers : tuple of Certificate
+        CA certificates, kept for the whole folder.
+    passed_over : tuple of (str, Certificate)
+        Request ids, and certificates with the same dates as the one that was taken.
+    accepted : Mapping
+        The reason of each error that was accepted now, by code.
+    findings : Findings
+        All findings, those of the certificates and those about files and requests.
+    files : tuple of ReturnedFile
+        Every file that was looked at.
+    exchanged : Mapping
+        What is wrong with files of the folder, by path relative to it: those that were received
+        and packages that were made, where they are not the files on record or cannot be read.
+    """
+
+    format: ClassVar = "lyncnb-received/1"
+    told: ClassVar = (
+        "format",
+        "folder=bundle.folder",
+        "certificates",
+        "superseded",
+        "refused",
+        "accepted",
+        "waiting",
+        "findings",
+        "files=files.name",
+    )
+
+    bundle: RequestBundle
+    today: date
+    certificates: tuple[IssuedCertificate, ...]
+    superseded: tuple[IssuedCertificate, ...]
+    findings: Findings
+    files: tuple[ReturnedFile, ...]
+    refused: tuple[IssuedCertificate, ...] = ()
+    issuers: tuple[Certificate, ...] = ()
+    passed_over: tuple[tuple[str, Certificate], ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    exchanged: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def by_id(self) -> dict[str, IssuedCertificate]:
+        """The certificates by request id."""
+        return {issued.request_id: issued for issued in self.certificates}
+
+    @property
+    def chains(self) -> Mapping[str, tuple[Certificate, ...]]:
+        """The certificates above each, the issuer first, by request id; as ``trust`` takes them."""
+        return {one.request_id: one.path for one in self.certificates if not one.has_errors}
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Ids of the requests that no certificate, now or earlier, answers."""
+        return tuple(
+            record.id
+            for record in self.bundle.requests
+            if record.state in ("planned", "waiting")
+            and not record.covered
+            and (record.id not in self.by_id or self.by_id[record.id].has_errors)
+        )
+
+    def why_refused(self, request_id: str) -> str:
+        """Say which certificate for a request was refused, and why; "" if none was.
+
+        Every command that goes without a certificate says it in these words.
+        """
+        return self.refusals.get(request_id, "")
+
+    @cached_property
+    def refusals(self) -> Mapping[str, str]:
+        """Which certificates were refused and why, by request id.
+
+        One that began before the good one needs nothing any more.
+        """
+        found: dict[str, list[str]] = {}
+        for one in (*self.certificates, *self.refused):
+            good = self.by_id.get(one.request_id, one)
+            if good is not one and not good.has_errors and one.not_before < good.not_before:
+                continue
+            which = f"{one.source_file} (serial {serial_text(one.serial)}) was refused"
+            for error in one.findings:
+                if error.severity == "error":
+                    words = f"{which}: {error.code}: {error.message}"
+                    found.setdefault(one.request_id, []).append(words)
+            if one.request_id not in self.by_id and not one.has_errors:
+                # Its CA was not in force yet, or the rules have changed.
+                words = f"{which}, and nothing is wrong with it any more: receive FOLDER takes it"
+                found.setdefault(one.request_id, []).append(words)
+        return {request_id: "; ".join(words) for request_id, words in found.items()}
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a finding is an error."""
+        return self.findings.has_errors
+
+    @property
+    def has_differences(self) -> bool:
+        """Whether anything is not as planned; a notice is no difference."""
+        return any(found.severity != "notice" for found in self.findings)
+
+    @property
+    def exit_status(self) -> int:
+        """0 all as planned, 1 differences, 2 a file could not be read."""
+        if any(found.code in _UNREADABLE for found in self.findings):
+            return 2
+        return 1 if self.has_differences else 0
+
+    def why_missing(self, request_id: str) -> str:
+        """Say why a request has no certificate that can be used; "" if none came back yet."""
+        lost = [
+            found.message
+            for found in self.findings
+            if found.about == request_id and found.code in ("file-exchanged", "file-unreadable")
+        ]
+        refused = self.why_refused(request_id)
+        return "; ".join([*lost, *([refused] if refused else [])])
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        records = self.bundle.manifest.by_id
+        for one in self.certificates:
+            entry = records[one.request_id].plan
+            yield (
+                *(one.request_id, entry.role, entry.servers, entry.usages),
+                *(one.subject, one.names, one.issuer_name),
+                *(f"{one.not_before:%Y-%m-%d}", f"{one.not_after:%Y-%m-%d}"),
+                "complete" if one.chain_complete else "incomplete",
+                tuple(sorted({found.code for found in one.findings})),
+                *(one.thumbprint, one.source_file),
+            )
+
+    def _headings(self) -> tuple[str, ...]:
+        return _COLUMNS
+
+    def _summary(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + (self.findings._repr_html_() if self.findings else "")
+
+    def summary(self) -> str:
+        """Say in a sentence what came back."""
+        told = ", ".join(
+            count_of(number, severity)
+            for severity, number in self.findings.counts().items()
+            if number
+        )
+        refused = sum(one.has_errors for one in self.certificates)
+        return (
+            f"{count_of(len(self.certificates), 'certificate')} matched in "
+            f"{count_of(len(self.files), 'file')}"
+            f"{f', {refused:,} of them refused' if refused else ''}, "
+            f"{count_of(len(self.waiting), 'request')} "
+            f"waiting; {told or 'as planned'}"
+        )
+
+    def to_text(self) -> str:
+        """Write everything as plain lines, for a terminal."""
+        lines = [self.summary()]
+        for one in self.certificates:
+            what = "refused, kept in returned/refused/: " if one.has_errors else ""
+            lines.append(
+                f"{one.request_id}: {what}{one.source_file}, issued by {one.issuer_name}, "
+                f"{one.not_before:%Y-%m-%d} to {one.not_after:%Y-%m-%d}"
+            )
+        for one in self.refused:
+            lines.append(
+                f"{one.request_id}: refused, kept in returned/refused/: {one.source_file}, serial "
+                f"{serial_text(one.serial)}"
+            )
+        for code, reason in self.accepted.items():
+            lines.append(f"accepted: {code}: {reason}")
+        lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,177 @@
+"""``match_certificates``: returned files against the requests of a folder; nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from ...base.arguments import require
+from ...errors import BundleError
+from ...pki.certificates import Certificate, moment_of
+from ...request_folder.bundle import RequestBundle
+from ...request_folder.files_on_disk import take_survey
+from ...request_folder.unrecorded import unrecorded_requests
+from ...rules.findings import Finding, sort_findings
+from ...rules.returned_rules import may_be_accepted, returned_checks
+from ..certificates_on_record import (
+    FOLDER,
+    ISSUERS,
+    as_issued,
+    exchanged_packages,
+    known_certificates,
+    outstanding_requests,
+)
+from .issued import IssuedCertificates, told_apart
+from .matching import match_answers
+from .returned_files import Password, ReturnedFile, read_returned
+
+
+def match_certificates(
+    bundle: RequestBundle,
+    *paths: str | os.PathLike[str],
+    password: Password = None,
+    today: date | None = None,
+    accept: Mapping[str, str] | None = None,
+) -> IssuedCertificates:
+    """Match returned files to the requests of a folder, and compare them with the plan.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        The request folder, from ``write_requests`` or ``open_requests``.
+    *paths : path
+        Files, folders and zip archives. Left out: the folder's own ``returned``.
+    password : Secret, str or callable, optional
+        For a PFX; a callable gets the file's name and returns the password.
+    today : date or datetime, optional
+        The moment of judgement (of a day its noon, UTC); the present one if left out.
+    accept : mapping, optional
+        Why an error is no obstacle, by its code, beside what the folder has on record.
+
+    Returns
+    -------
+    IssuedCertificates
+        Nothing is written; ``store_returned`` does that.
+
+    Raises
+    ------
+    ReturnedFileError
+        If a path does not exist.
+    BundleError
+        If a code to accept is unknown, or no reason excuses it.
+    """
+    require("match_certificates: bundle", bundle, RequestBundle)
+    at = moment_of(today) if today is not None else datetime.now(UTC)
+    accepted = checked_acceptances(accept or {})
+    own = bundle.folder / FOLDER
+    files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
+    known, missing, exchanged = known_certificates(bundle)
+    packages = exchanged_packages(bundle)
+    if paths:
+        files += _refused_again(bundle, files, known, accepted)
+    asked = list(outstanding_requests(bundle, accepted))
+    matched = match_answers(asked, files, known=known, today=at)
+    answers = (*matched.answers, *matched.superseded, *matched.refused)
+    everyone = tuple(map(as_issued, answers))
+    here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
+    everything = [
+        *_with_unrecorded(bundle, files, matched.findings),
+        # What was lost and has come again, in this form or another, is written once more.
+        *(found for part, found in missing if part not in here and not _is_rebuilt(found, files)),
+        *packages.values(),
+        *told_apart(everyone),
+    ]
+    return IssuedCertificates(
+        bundle=bundle,
+        today=at.date(),
+        certificates=tuple(map(as_issued, matched.answers)),
+        superseded=tuple(map(as_issued, matched.superseded)),
+        findings=sort_findings(dict.fromkeys(everything)),
+        files=files,
+        refused=tuple(map(as_issued, matched.refused)),
+        issuers=matched.issuers,
+        passed_over=matched.passed_over,
+        accepted=accepted,
+        exchanged=exchanged | {path: found.message for path, found in packages.items()},
+    )
+
+
+def _is_rebuilt(found: Finding, files: Iterable[ReturnedFile]) -> bool:
+    """Whether a kept CA certificate that is gone came again: this run writes it once more."""
+    if found.code != "file-unreadable" or not found.about.startswith(f"{ISSUERS}/"):
+        return False
+    stem = found.about.rpartition("/")[2].removesuffix(".cer")
+    return any(one.sha256.startswith(stem) for file in files for one in file.certificates)
+
+
+def _with_unrecorded(
+    bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
+) -> Iterator[Finding]:
+    """Name the CSR of a certificate whose key is in the folder and in no record."""
+    found = tuple(findings)
+    here: dict[str, str] = {}
+    if any(one.code == "unknown-key" for one in found):
+        requests = unrecorded_requests(take_survey(bundle.folder, reading=True), bundle.manifest)
+        for file in files:
+            for certificate in file.certificates:
+                if (path := requests.get(certificate.spki_sha256)) is not None:
+                    here[file.name] = path
+    for one in found:
+        path = here.get(one.about) if one.code == "unknown-key" else None
+        yield (
+            one
+            if path is None
+            else replace(
+                one,
+                message=f"{one.message}; its request is {path}, which the manifest does not know",
+                hint="run: lyncnb status FOLDER --rebuild. Then receive this file again",
+            )
+        )
+
+
+def _refused_again(
+    bundle: RequestBundle,
+    files: Iterable[ReturnedFile],
+    known: Iterable[Certificate],
+    accepted: Mapping[str, str],
+) -> tuple[ReturnedFile, ...]:
+    """Give what was refused earlier, if a CA certificate or a reason came that may excuse it."""
+    by_sha256 = {certificate.sha256: certificate for certificate in known}
+    came = (one for file in files for one in file.certificates)
+    if not accepted and not any(one.is_ca and one.sha256 not in by_sha256 for one in came):
+        return ()
+    return tuple(
+        ReturnedFile(name=old.file, certificates=(by_sha256[old.sha256],))
+        for record in bundle.requests
+        for old in record.refused
+        if old.sha256 in by_sha256
+    )
+
+
+def checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
+    """Give what is to be accepted, by code.
+
+    Raises
+    ------
+    BundleError
+        If a code is unknown, if no reason excuses it, or if none was given.
+    """
+    for code, reason in accept.items():
+        if code not in returned_checks():
+            raise BundleError(
+                f"{code} is no finding about a returned certificate",
+                hint="write the code as receive told it, in brackets at the end of the line",
+            )
+        if returned_checks()[code].severity == "error" and not may_be_accepted(code):
+            raise BundleError(
+                f"{code} cannot be accepted: {returned_checks()[code].title[0].lower()}"
+                f"{returned_checks()[code].title[1:]}",
+                hint=returned_checks()[code].hint,
+            )
+        if not reason.strip():
+            raise BundleError(
+                f"{code} was accepted without a reason", hint="write it as CODE=REASON"
+            )
+    return dict(accept)

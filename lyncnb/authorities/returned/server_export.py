@@ -1,0 +1,199 @@
+"""What a server's own export says beside its certificates: where each one is, and what it is for.
+
+``export_certificates.ps1`` writes the file: PEM with lines between the blocks, which RFC 7468
+section 2 lets stand there, so that any tool reads the certificates. Only what the script writes is
+taken; one line more or less, and the file is refused as an export.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...base.dns_name import DnsName
+from ...base.pasted_text import BadName, shown
+
+#: The PowerShell that writes it.
+EXPORT_SCRIPT = Path(__file__).with_name("export_certificates.ps1")
+
+_MARK = "lyncnb certificate export "
+_VERSION = "1"
+# A server has a dozen certificates, a store that nobody tidied a few hundred.
+_MOST_LINES = 1_000_000
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_TYPE = re.compile(r"[A-Za-z0-9]{1,64}")
+_ABSENT = re.compile(r"([A-Za-z0-9]{1,64}) ([0-9A-Fa-f]{40})")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_YES = {"yes": True, "no": False}
+
+
+class BadExport(ValueError):
+    """A file begins as an export and goes on as none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """One certificate in a computer's own store.
+
+    ``sha256`` is over its DER bytes, ``types`` what Lync Server uses it for there, as
+    ``Get-CsCertificate`` calls it. ``has_key``: Windows has a private key for it.
+    """
+
+    sha256: str
+    types: tuple[str, ...] = ()
+    has_key: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerExport:
+    """What ``export_certificates.ps1`` wrote on one computer.
+
+    ``exported_at`` is UTC, ISO 8601. ``has_lync``: whether Lync Server could be asked for types.
+    ``absent`` are types whose certificate is not in the store, with its thumbprint.
+    """
+
+    computer: str
+    exported_at: str
+    has_lync: bool
+    placements: tuple[Placement, ...] = ()
+    absent: tuple[tuple[str, str], ...] = ()
+
+
+def is_export(text: str) -> bool:
+    """Tell whether a text begins as an export, of whatever version."""
+    return text.startswith(_MARK)
+
+
+def parse_export(text: str) -> ServerExport:
+    """Read where certificates are from an export; the certificates are read by ``decoding``.
+
+    Parameters
+    ----------
+    text : str
+        The whole file, decoded; line ends of any kind.
+
+    Returns
+    -------
+    ServerExport
+        CA certificates are left out: they are no server's.
+
+    Raises
+    ------
+    BadExport
+        If it is of another version, was cut off or edited; the message has the line.
+    """
+    lines = _Lines(text)
+    version = lines.next().removeprefix(_MARK)
+    if version != _VERSION:
+        raise BadExport(f"version {shown(version)} of the export is not known here")
+    computer = _computer(lines.value("Computer"))
+    time = lines.value("Time")
+    if not _TIME.fullmatch(time):
+        raise BadExport(f"{shown(time)} is no time such as 2026-11-24T08:00:00Z")
+    has_lync = _yes(lines.value("Lync"))
+    absent = []
+    while (told := lines.optional("Not in the store")) is not None:
+        found = _ABSENT.fullmatch(told)
+        if found is None:
+            raise BadExport(f"{shown(told)} is no type with a thumbprint")
+        absent.append((found[1], found[2].upper()))
+    return ServerExport(
+        computer=computer,
+        exported_at=time,
+        has_lync=has_lync,
+        placements=tuple(_placements(lines)),
+        absent=tuple(absent),
+    )
+
+
+class _Lines:
+    """The lines of an export, taken one by one; blank ones are passed over."""
+
+    def __init__(self, text: str) -> None:
+        lines = text.splitlines()
+        if len(lines) > _MOST_LINES:
+            raise BadExport(f"it has more than {_MOST_LINES:,} lines")
+        self._lines = [line.strip() for line in lines]
+        self._place = 0
+
+    def _look(self) -> str | None:
+        while self._place < len(self._lines) and not self._lines[self._place]:
+            self._place += 1
+        return self._lines[self._place] if self._place < len(self._lines) else None
+
+    @property
+    def has_more(self) -> bool:
+        return self._look() is not None
+
+    def next(self) -> str:
+        line = self._look()
+        if line is None:
+            raise BadExport("it is cut off")
+        self._place += 1
+        return line
+
+    def optional(self, name: str) -> str | None:
+        line = self._look()
+        if line is None or not line.startswith(f"{name}: "):
+            return None
+        self._place += 1
+        return line.removeprefix(f"{name}: ")
+
+    def value(self, name: str) -> str:
+        found = self.optional(name)
+        if found is None:
+            raise BadExport(self.unlike(f'"{name}: …"'))
+        return found
+
+    def unlike(self, expected: str) -> str:
+        line = self._look()
+        if line is None:
+            return f"it is cut off before {expected}"
+        return f"line {self._place + 1:,} is {shown(line)}, where {expected} belongs"
+
+
+def _placements(lines: _Lines) -> Iterator[Placement]:
+    while lines.has_more:
+        store = lines.value("Store")
+        if store not in ("My", "CA"):
+            raise BadExport(f"{shown(store)} is neither My nor CA")
+        has_key, types = False, []
+        if store == "My":
+            has_key = _yes(lines.value("Key"))
+            while (kind := lines.optional("Type")) is not None:
+                kind = kind.removeprefix("urn:certref:")  # one of the two forms of Use
+                if not _TYPE.fullmatch(kind):
+                    raise BadExport(f"{shown(kind)} is no type of certificate")
+                types.append(kind)
+        sha256 = _sha256(lines)
+        if store == "My":
+            yield Placement(sha256=sha256, types=tuple(dict.fromkeys(types)), has_key=has_key)
+
+
+def _sha256(lines: _Lines) -> str:
+    if lines.next() != _BEGIN:
+        raise BadExport("a certificate does not follow what is said of it")
+    body = []
+    while (line := lines.next()) != _END:
+        body.append(line)
+    try:
+        return hashlib.sha256(binascii.a2b_base64("".join(body), strict_mode=True)).hexdigest()
+    except ValueError:
+        raise BadExport("a certificate in it is no base64") from None
+
+
+def _computer(text: str) -> str:
+    try:
+        return str(DnsName.parse(text, allow_single_label=True))
+    except BadName as error:
+        raise BadExport(f"its computer is no name: {error.message}") from None
+
+
+def _yes(text: str) -> bool:
+    if text not in _YES:
+        raise BadExport(f"{shown(text)} is neither yes nor no")
+    return _YES[text]

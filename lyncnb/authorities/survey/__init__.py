@@ -1,0 +1,1 @@
+"""Certificates that stand on servers, compared with the plan."""

@@ -1,0 +1,284 @@
+"""``AsIs``: what the certificates that stand today do for a plan, as a table and as a document.
+
+Values alone; ``compare_as_is.py`` finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import ClassVar
+
+from ...base.records import Told, json_value
+from ...base.shown.report import (
+    Report,
+    ReportKind,
+    ReportTable,
+    Sentence,
+    lines_left,
+    report_kind,
+    write_report,
+)
+from ...base.shown.tables import Table, columns, count_of
+from ...rules.findings import Finding
+
+FORMAT = "lyncnb-asis/1"
+
+#: What can be said of a planned certificate, in the order of how near it is, and in words.
+STATES: Mapping[str, str] = {
+    "covered": "covered",
+    "elsewhere": "on the wrong server",
+    "names-missing": "names missing",
+    "other-key": "of an old key",
+    "not-in-force": "not in force",
+    "other-ca": "from another CA than the others",
+    "unproven": "without the CA certificates that prove it",
+    "differs": "not as planned",
+    "none": "nothing stands for it",
+}
+
+#: States of what stands as planned, wherever it is.
+GOOD = ("covered", "elsewhere")
+
+_UNPLANNED = "unplanned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingCertificate(Told):
+    """A server's certificate that stands today.
+
+    ``thumbprint`` is SHA-1 as Windows shows it, ``sha256`` over the DER bytes; times are UTC,
+    ISO 8601. ``files`` are where it was read, ``servers`` whose store has it, as far as exports of
+    servers were given.
+    """
+
+    thumbprint: str
+    sha256: str
+    serial: str
+    subject: str
+    issuer: str
+    not_before: str
+    not_after: str
+    files: tuple[str, ...]
+    servers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedAsIs(Told):
+    """One planned certificate, and what stands for it.
+
+    ``state`` is one of ``STATES``. ``certificate`` is the one that covers it, else the nearest
+    that there is; None if there is none. ``findings`` are what ``receive`` would say of it,
+    ``remarks`` what servers say of where it is and what it is used for. ``entry_sha256`` is over
+    what was planned.
+    """
+
+    told: ClassVar = (
+        *("id", "owner", "usages", "subject", "entry_sha256", "state", "certificate"),
+        *("findings=findings.code,severity,message", "remarks"),
+    )
+
+    id: str
+    owner: str
+    usages: tuple[str, ...]
+    subject: str
+    entry_sha256: str
+    state: str
+    certificate: StandingCertificate | None = None
+    findings: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def state_words(self) -> str:
+        """Its state in words."""
+        return STATES[self.state]
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether its certificate stands and is where it is to be."""
+        return self.state == "covered"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a certificate stands that is as planned, wherever it is."""
+        return self.state in GOOD
+
+    def __str__(self) -> str:
+        what = f"{self.id} ({self.owner}{': ' if self.usages else ''}{', '.join(self.usages)})"
+        one = self.certificate
+        if one is None:
+            return f"{self.state_words}: {what}"
+        until = f"by {one.thumbprint} until {one.not_after[:10]}"
+        if self.is_covered:
+            return f"covered {until}: {what}"
+        return f"{self.state_words}: {what}; {one.thumbprint} until {one.not_after[:10]}"
+
+    def lines(self) -> Iterator[str]:
+        """Yield what there is to say of its certificate, a line each, errors first."""
+        for severity in ("error", "warning", "notice"):
+            for found in self.findings:
+                if found.severity == severity:
+                    yield f"{severity}: {found.message} [{found.code}]"
+        yield from self.remarks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnplannedCertificate(Told):
+    """A certificate that no planned one needs, and why."""
+
+    told: ClassVar = (
+        *(f"{item.name}=certificate.{item.name}" for item in fields(StandingCertificate)),
+        "why",
+    )
+
+    certificate: StandingCertificate
+    why: str
+
+    id = owner = usages = ""
+    state_words = _UNPLANNED
+
+    @property
+    def subject(self) -> str:
+        """The subject of the certificate."""
+        return self.certificate.subject
+
+    def lines(self) -> Iterator[str]:
+        """Yield why no planned certificate needs it."""
+        yield self.why
+
+    def __str__(self) -> str:
+        one = self.certificate
+        return f"{_UNPLANNED}: {one.thumbprint} ({one.subject}) until {one.not_after[:10]}"
+
+
+_COLUMNS = columns(
+    ("Certificate", "id"),
+    ("Of", "owner"),
+    ("Type", "usages"),
+    ("Subject name", "subject"),
+    ("State", "state_words"),
+    ("Thumbprint", lambda one: one.certificate and one.certificate.thumbprint),
+    ("Valid until", lambda one: one.certificate and one.certificate.not_after[:10]),
+    ("Found in", lambda one: one.certificate and one.certificate.files),
+    ("On", lambda one: one.certificate and one.certificate.servers),
+    ("What there is to say", lambda one: tuple(one.lines())),
+)
+
+#: What an answer is written as under a name of the planner's own.
+AS_IS_TABLE = report_kind(
+    "a table of the certificates that stand",
+    title="Certificates that stand today",
+    form=FORMAT,
+    columns=_COLUMNS,
+    suffixes=(".csv", ".xlsx", ".md"),
+)
+#: … and as what ``request --only-missing`` takes.
+AS_IS_FILE = report_kind(
+    "an answer of asis",
+    title=AS_IS_TABLE.title,
+    form=FORMAT,
+    columns=_COLUMNS,
+    suffixes=(".json",),
+)
+
+_SHOWN = 200  # certificates in the short form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AsIs(Table):
+    """What the certificates that stand today do for a plan, on one day.
+
+    ``planned`` are in the order of the plan. ``files`` are findings about what was read, ``notes``
+    what servers say that concerns no certificate here. ``made_at`` is UTC, ISO 8601.
+    """
+
+    _columns: ClassVar = _COLUMNS
+
+    product: str
+    plan_sha256: str
+    made_at: str
+    judged_on: date
+    planned: tuple[PlannedAsIs, ...]
+    unplanned: tuple[UnplannedCertificate, ...]
+    files: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """0 if everything planned is covered, 1 if not, 2 if a file could not be read."""
+        if any(found.severity == "error" for found in self.files):
+            return 2
+        return 0 if all(one.is_covered for one in self.planned) else 1
+
+    def counts(self) -> dict[str, int]:
+        """Count the planned certificates of each state, e.g. ``{"covered": 12, "none": 1}``."""
+        found = [one.state for one in self.planned]
+        return {state: found.count(state) for state in STATES if state in found}
+
+    def _items(self) -> tuple[PlannedAsIs | UnplannedCertificate, ...]:
+        return (*self.planned, *self.unplanned)
+
+    def _summary(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Say in a sentence what is covered."""
+        counted = [f"{number:,} {STATES[state]}" for state, number in self.counts().items()]
+        counted += [f"{len(self.unplanned):,} {_UNPLANNED}"] if self.unplanned else []
+        planned = count_of(len(self.planned), "planned certificate")
+        return f"{planned}, judged on {self.judged_on}: {', '.join(counted) or 'nothing'}"
+
+    def to_json(self) -> bytes:
+        """Write what ``request --only-missing`` takes: the answer as UTF-8 JSON.
+
+        ``sha256`` is over everything before it, so that an edited answer is noticed.
+        """
+        return write_report(as_is_report(self, AS_IS_FILE), ".json")
+
+
+def as_is_report(found: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
+    """Return what stands today as a report: a table, or the answer that is kept."""
+    return Report(
+        kind=kind,
+        about=found.product,
+        summary=found.summary(),
+        parts=[
+            Sentence(found.summary()),
+            ReportTable(
+                columns=_COLUMNS,
+                items=found._items,
+                formats={".csv": "", ".md": "", ".xlsx": AS_IS_TABLE.title},
+            ),
+        ],
+        document=lambda: _document(found),
+        text=lambda: [[*_lines(found)]],
+    )
+
+
+def _document(found: AsIs) -> dict[str, object]:
+    document = {
+        "product": found.product,
+        "plan_sha256": found.plan_sha256,
+        "made_at": found.made_at,
+        "judged_on": found.judged_on.isoformat(),
+        "planned": json_value(found.planned),
+        "unplanned": json_value(found.unplanned),
+        "files": [
+            {"file": one.about, "code": one.code, "severity": one.severity, "message": one.message}
+            for one in found.files
+        ],
+        "notes": list(found.notes),
+    }
+    text = json.dumps({"format": FORMAT, **document}, sort_keys=True, separators=(",", ":"))
+    return {**document, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
+
+
+def _lines(found: AsIs) -> Iterator[str]:
+    items = found._items()
+    for one in items[:_SHOWN]:
+        yield str(one)
+        yield from (f"  {line}" for line in one.lines())
+    yield from lines_left(len(items) - _SHOWN)

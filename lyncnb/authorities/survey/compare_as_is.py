@@ -1,0 +1,501 @@
+"""``compare_as_is``: which planned certificates stand already, and what those that stand lack.
+
+A certificate that stands is judged as one that comes back from a CA is (``evaluation.py``), but for
+its key, which nobody here has seen. Whether that key is at hand only the planner can say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+from ...base.planned_entry import PlannedEntry
+from ...base.times import time_text
+from ...errors import ReturnedFileError
+from ...pki.certificates import Certificate, moment_of, name_text
+from ...pki.chain import Issuers, Path, is_signed_by
+from ...plan.acceptances import accepted_codes
+from ...plan.model import CertificatePlan, planned_entry
+from ...rules.findings import Finding
+from ...rules.returned_rules import finding, findings
+from ..cas_on_record import OTHER_ROOT, fingerprint
+from ..demonstration import is_fictional
+from ..evaluation.cross_findings import with_other_cas
+from ..evaluation.evaluation import Evidence, entry_sha256, judge
+from ..returned.candidates import Match, Outstanding
+from ..returned.issued import serial_text
+from ..returned.returned_files import Password, ReturnedFile, read_returned
+from ..returned.server_export import Placement, ServerExport
+from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
+
+# Which state an error makes, the first that fits: names are missed before a key is looked at.
+_STATES: Mapping[str, frozenset[str]] = {
+    "names-missing": frozenset(("names-missing", "names-replaced-by-wildcard")),
+    "other-key": frozenset(
+        (
+            *("key-differs-from-plan", "signature-hash-sha1-public", "signature-hash-weak"),
+            *("signature-pss", "signature-scheme-unsupported"),
+        )
+    ),
+    "not-in-force": frozenset(("certificate-expired", "not-yet-valid")),
+    "other-ca": frozenset((OTHER_ROOT,)),
+}
+
+
+def compare_as_is(
+    plan: CertificatePlan,
+    *paths: str | os.PathLike[str],
+    on: date | None = None,
+    password: Password = None,
+) -> AsIs:
+    """Hold the certificates that stand today against a plan.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n planned certificates.
+    paths : path
+        Certificates in any form, folders and zip archives, and what ``lyncnb snippet
+        certificates`` exports on servers, which alone says where a certificate is.
+    on : date, optional
+        The day on which they must be in force; left out, the planned issue date or today,
+        whichever is later.
+    password : Secret, str, callable or None, optional
+        For PFX files, as :func:`lyncnb.receive` takes it. Keys in them are not copied.
+
+    Returns
+    -------
+    AsIs
+        One answer for each planned certificate, and what no planned one needs. Nothing is
+        written, and no request is left out by it.
+
+    Raises
+    ------
+    ReturnedFileError
+        If a path does not exist, or nothing in all of them could be read.
+    """
+    if not paths:
+        raise ReturnedFileError("no certificates were given", hint="give files or folders")
+    files = read_returned(paths, password=password)
+    told = tuple(
+        finding(code, file.name, message) for file in files for code, message in file.remarks
+    )
+    if not any(file.certificates for file in files) and not any(file.export for file in files):
+        raise ReturnedFileError(
+            "there is no certificate in what was given"
+            + "".join(f"; {one.about}: {one.message}" for one in told[:3]),
+            hint="give certificates, folders or zip archives of them, or what the PowerShell of"
+            " lyncnb snippet certificates writes",
+        )
+    now = datetime.now(UTC)
+    day = on or max(plan.options.planned_issue_date or now.date(), now.date())
+    estate = _estate(files)
+    entries = [planned_entry(certificate) for certificate in plan.certificates]
+    judged = _Judged(
+        estate=estate,
+        entries=entries,
+        # What was issued an hour ago is in force.
+        at=now if on is None and day == now.date() else moment_of(day),
+        accepted=accepted_codes((), plan.options, on=day),
+    )
+    planned = _planned(plan, judged)
+    roots = judged.roots(
+        one.certificate.sha256 for one in planned if one.certificate and one.is_good
+    )
+    return AsIs(
+        product=plan.rules.product,
+        plan_sha256=plan.sha256,
+        made_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        judged_on=day,
+        planned=planned,
+        unplanned=tuple(_unplanned(planned, judged)),
+        files=(*told, *roots),
+        notes=tuple(_notes(estate.exports, entries)),
+    )
+
+
+# What was given: servers' certificates, those of CAs, and where each is.
+
+
+@dataclass(frozen=True, slots=True)
+class _Estate:
+    leaves: tuple[Certificate, ...]
+    issuers: Issuers
+    files: Mapping[str, tuple[str, ...]]  # by SHA-256 of the certificate
+    exports: Mapping[str, ServerExport]  # by computer
+    places: Mapping[str, Mapping[str, Placement]]  # by SHA-256, then by computer
+
+    def standing(self, certificate: Certificate) -> StandingCertificate:
+        return StandingCertificate(
+            thumbprint=certificate.thumbprint,
+            sha256=certificate.sha256,
+            serial=serial_text(certificate.serial),
+            subject=name_text(certificate.subject) or ", ".join(certificate.dns_names[:1]),
+            issuer=name_text(certificate.issuer),
+            not_before=time_text(certificate.not_before),
+            not_after=time_text(certificate.not_after),
+            files=self.files[certificate.sha256],
+            servers=tuple(sorted(self.places.get(certificate.sha256, ()))),
+        )
+
+
+def _estate(files: Iterable[ReturnedFile]) -> _Estate:
+    found: dict[Certificate, dict[str, None]] = {}
+    exports: dict[str, ServerExport] = {}
+    for file in files:
+        for certificate in file.certificates:
+            found.setdefault(certificate, {})[file.name] = None
+        export = file.export
+        if export is not None:
+            before = exports.get(export.computer)
+            # Of two exports of one computer the later one is how it stands.
+            if before is None or before.exported_at < export.exported_at:
+                exports[export.computer] = export
+    places: dict[str, dict[str, Placement]] = {}
+    for computer, export in exports.items():
+        for placement in export.placements:
+            places.setdefault(placement.sha256, {})[computer] = placement
+    leaves = tuple(one for one in found if _is_leaf(one))
+    return _Estate(
+        leaves=leaves,
+        issuers=Issuers([one for one in found if not _is_leaf(one)]),
+        files={one.sha256: tuple(names) for one, names in found.items()},
+        exports=exports,
+        places=places,
+    )
+
+
+def _is_leaf(certificate: Certificate) -> bool:
+    # A root of 1999 says nowhere that it is a CA's.
+    may_sign = certificate.is_version_1 or "keyCertSign" in (certificate.key_usage or ())
+    return not certificate.is_ca and not (certificate.is_self_issued and may_sign)
+
+
+# Which certificate is which planned one's: by names, then by judgement.
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A certificate held against a planned one."""
+
+    certificate: Certificate
+    path: Path
+    findings: tuple[Finding, ...]
+    is_in_force: bool
+    is_proven: bool
+
+    @property
+    def errors(self) -> frozenset[str]:
+        return frozenset(one.code for one in self.findings if one.severity == "error")
+
+    @property
+    def is_good(self) -> bool:
+        return self.is_in_force and self.is_proven and not self.errors
+
+    @property
+    def state(self) -> str:
+        """What is chiefly wrong with it."""
+        codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
+        fitting = (state for state, ones in _STATES.items() if codes & ones)
+        return next(fitting, "differs" if self.errors else "unproven")
+
+
+#: A certificate, and how many names only it or the planned one has.
+_Near = tuple[int, Certificate]
+
+# Of one planned certificate: what is foreign must not choose how long it takes.
+_MOST_JUDGED, _MOST_NEAR = 500, 5
+
+
+@dataclass
+class _Judged:
+    """Which certificates are as planned, by id; and, of those that are nobody's, whose they were.
+
+    ``uses`` has by SHA-256 all that a certificate is good for.
+    """
+
+    estate: _Estate
+    entries: list[PlannedEntry]
+    at: datetime
+    accepted: Mapping[str, str]
+    good: dict[str, list[_Pair]] = field(default_factory=dict)  # by id of the planned one
+    near: dict[str, list[_Near]] = field(default_factory=dict)
+    uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)
+    fictional: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fictional = is_fictional(self.entries)
+        names = {one.sha256: _names(one) for one in self.estate.leaves}
+        wild = {name for name, found in names.items() if any(n.startswith("*.") for n in found)}
+        candidates = _candidates(self.entries, self.estate.leaves, names)
+        rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
+        for entry in self.entries:
+            wanted = frozenset(name.casefold() for name in (*entry.san, entry.common_name) if name)
+            whole: list[_Near] = []
+            for certificate in candidates[entry.id]:
+                present = names[certificate.sha256]
+                apart = len(wanted ^ present)
+                if wanted <= present or certificate.sha256 in wild:
+                    whole.append((apart, certificate))
+                rest.setdefault(certificate, []).append((apart, entry))
+            self._find_good(entry, whole)
+        for certificate, found in rest.items():
+            # What is good for one is no half-good one of another.
+            if certificate.sha256 not in self.uses:
+                for apart, entry in self._homes(certificate, found):
+                    self.near.setdefault(entry.id, []).append((apart, certificate))
+
+    def _find_good(self, entry: PlannedEntry, whole: list[_Near]) -> None:
+        whole.sort(key=lambda one: (one[0], -one[1].not_after.timestamp()))
+        for _, certificate in whole[:_MOST_JUDGED]:
+            pair = self.pair(certificate, entry)
+            if pair.is_good:
+                self.good.setdefault(entry.id, []).append(pair)
+                self.uses.setdefault(certificate.sha256, []).append(entry)
+
+    def nearest(self, entry: PlannedEntry) -> _Pair | None:
+        """Choose what stands for a planned certificate that nothing covers: in use, in force."""
+
+        def distance(one: _Near) -> tuple[object, ...]:
+            apart, certificate = one
+            in_use = _in_use(certificate, entry, self.estate)
+            return -in_use, not certificate.is_valid_at(self.at), apart
+
+        near = sorted(
+            self.near.get(entry.id, ()),
+            key=lambda one: (distance(one), -one[1].not_after.timestamp()),
+        )
+        judged = [(distance(one), self.pair(one[1], entry)) for one in near[:_MOST_NEAR]]
+        best = min(judged, key=lambda one: (one[0], len(one[1].errors)), default=None)
+        return best[1] if best else None
+
+    def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
+        """Judge a certificate as one that came back for a planned one."""
+        verdict = judge(
+            Evidence(
+                certificate=certificate,
+                entry=entry,
+                issuers=self.estate.issuers,
+                accepted=self.accepted,
+                is_fictional=self.fictional,
+            ),
+            at=self.at,
+        )
+        told = verdict.findings
+        if certificate.is_self_issued and is_signed_by(certificate, certificate):
+            told = (*findings(entry, [("self-signed", f"serial {certificate.serial:x}")]), *told)
+        # Without the certificates above it, nothing shows that a CA made its signature. The root of
+        # a public CA is in the operating system's store, and seldom among the files.
+        is_proven = verdict.path.is_complete or (
+            entry.issuer == "public" and bool(verdict.path.issuers)
+        )
+        return _Pair(certificate, verdict.path, told, certificate.is_valid_at(self.at), is_proven)
+
+    def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
+        """Show the roots of what is good, by SHA-256: nothing here proves whose they are."""
+        paths = {
+            pair.certificate.sha256: pair.path for pairs in self.good.values() for pair in pairs
+        }
+        found = {paths[one].issuers[-1]: None for one in sha256 if paths[one].is_complete}
+        for root in found:
+            name = self.estate.files[root.sha256][0]
+            yield finding("root-to-compare", name, fingerprint(root))
+
+    def _homes(
+        self, certificate: Certificate, found: list[tuple[int, PlannedEntry]]
+    ) -> list[tuple[int, PlannedEntry]]:
+        """Choose whose a certificate is that is nobody's as it stands, by its names."""
+        computers = self.estate.places.get(certificate.sha256, {})
+        common = {name.casefold() for name in certificate.common_names}
+
+        def distance(apart: int, entry: PlannedEntry) -> tuple[object, ...]:
+            is_there = not computers or any(server in computers for server in entry.servers)
+            return apart, not is_there, entry.common_name.casefold() not in common
+
+        least = min(distance(*one) for one in found)
+        return [one for one in found if distance(*one) == least]
+
+
+def _names(certificate: Certificate) -> frozenset[str]:
+    found = (*certificate.dns_names, *certificate.common_names)
+    return frozenset(name.casefold() for name in found)
+
+
+def _candidates(
+    entries: Iterable[PlannedEntry],
+    leaves: Iterable[Certificate],
+    names: Mapping[str, frozenset[str]],
+) -> dict[str, list[Certificate]]:
+    """Give, by id, the certificates that carry its common name or the name of its one server."""
+    by_name: dict[str, list[Certificate]] = {}
+    for certificate in leaves:
+        for name in names[certificate.sha256]:
+            by_name.setdefault(name, []).append(certificate)
+    found = {}
+    for entry in entries:
+        common = entry.common_name.casefold()
+        own = entry.servers if entry.shared_by == "server" else ()
+        wanted = (common, "*." + common.partition(".")[2], *own)
+        found[entry.id] = [*dict.fromkeys(one for name in wanted for one in by_name.get(name, ()))]
+    return found
+
+
+# The answers.
+
+
+def _planned(plan: CertificatePlan, judged: _Judged) -> tuple[PlannedAsIs, ...]:
+    answers = []
+    chosen = [_chosen(entry, judged) for entry in judged.entries]
+    told = _with_other_cas(plan, chosen, judged)
+    for certificate, entry, one in zip(plan.certificates, judged.entries, told, strict=True):
+        state, pair, remarks = one
+        answers.append(
+            PlannedAsIs(
+                id=entry.id,
+                owner=certificate.owner,
+                usages=entry.usages,
+                subject=entry.common_name,
+                entry_sha256=entry_sha256(entry),
+                state=state,
+                certificate=judged.estate.standing(pair.certificate) if pair else None,
+                findings=pair.findings if pair else (),
+                remarks=remarks,
+            )
+        )
+    return tuple(answers)
+
+
+#: The state of a planned certificate, what stands for it, and remarks.
+_Chosen = tuple[str, _Pair | None, tuple[str, ...]]
+
+
+def _with_other_cas(
+    plan: CertificatePlan, chosen: list[_Chosen], judged: _Judged
+) -> Iterator[_Chosen]:
+    """Compare the CAs of what is good with each other, as those of one delivery are."""
+    matches = {}
+    for certificate, entry, (_, pair, _) in zip(
+        plan.certificates, judged.entries, chosen, strict=True
+    ):
+        if pair is not None and pair.is_good:
+            asked = Outstanding(
+                request_id=entry.id,
+                generation=1,
+                spki_sha256=pair.certificate.spki_sha256,
+                entry=entry,
+                accepted=judged.accepted,
+                ca=certificate.ca,
+            )
+            matches[entry.id] = Match(
+                asked=asked,
+                certificate=pair.certificate,
+                path=pair.path,
+                source_file="",
+                findings=pair.findings,
+            )
+    compared = with_other_cas([*matches.values()], {}, (), judged.estate.issuers)
+    told = {one.asked.request_id: one.findings for one in compared}
+    for entry, (state, pair, remarks) in zip(judged.entries, chosen, strict=True):
+        if pair is not None and entry.id in told:
+            pair = replace(pair, findings=told[entry.id])
+            state = state if pair.is_good else pair.state
+        yield state, pair, remarks
+
+
+def _chosen(entry: PlannedEntry, judged: _Judged) -> _Chosen:
+    good = judged.good.get(entry.id, [])
+    if good:
+        best = max(good, key=lambda one: _worth(one, entry, judged.estate))
+        is_placed = _is_placed(best.certificate, entry, judged.estate)
+        uses = judged.uses[best.certificate.sha256]
+        remarks = tuple(_remarks(best.certificate, entry, uses, judged.estate))
+        return "covered" if is_placed else "elsewhere", best, remarks
+    near = judged.nearest(entry)
+    if near is None:
+        return "none", None, ()
+    return near.state, near, tuple(_remarks(near.certificate, entry, [entry], judged.estate))
+
+
+def _worth(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, ...]:
+    """Rank what covers a planned certificate: in use first, then what was made for it alone."""
+    in_use = _in_use(pair.certificate, entry, estate)
+    warnings = sum(one.severity == "warning" for one in pair.findings)
+    is_placed = _is_placed(pair.certificate, entry, estate)
+    return is_placed, in_use, -warnings, pair.certificate.not_after
+
+
+def _in_use(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> int:
+    """Count the planned types for which servers of a planned certificate use one."""
+    computers = estate.places.get(certificate.sha256, {})
+    return sum(
+        len({*entry.usages} & {*computers[server].types})
+        for server in entry.servers
+        if server in computers
+    )
+
+
+def _is_placed(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> bool:
+    """Whether nothing shows that it is not where it is to be; a file alone says nothing."""
+    computers = estate.places.get(certificate.sha256, {})
+    lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
+    return not lacking and (not computers or any(s in computers for s in entry.servers))
+
+
+def _remarks(
+    certificate: Certificate, entry: PlannedEntry, uses: list[PlannedEntry], estate: _Estate
+) -> Iterator[str]:
+    """Say what servers tell of where a certificate is and what it is used for."""
+    computers = estate.places.get(certificate.sha256, {})
+    needed = {server for one in uses for server in one.servers}
+    lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
+    if lacking:
+        yield f"it is not on {', '.join(lacking)}"
+    foreign = sorted(computers.keys() - needed)
+    if foreign:
+        yield f"it is on {', '.join(foreign)}, where no planned certificate needs it"
+    planned_apart = {usage for one in uses for usage in one.usages}
+    for server in entry.servers:
+        placement = computers.get(server)
+        if placement is None:
+            continue
+        if not placement.has_key:
+            yield f"{server} has no private key for it"
+        left = [usage for usage in entry.usages if usage not in placement.types]
+        if left and estate.exports[server].has_lync:
+            yield f"{server} does not use it for {', '.join(left)}"
+        more = [kind for kind in placement.types if kind not in planned_apart]
+        if more:
+            yield f"{server} also uses it for {', '.join(more)}"
+
+
+def _unplanned(planned: Iterable[PlannedAsIs], judged: _Judged) -> Iterator[UnplannedCertificate]:
+    taken = {one.certificate.sha256: one for one in planned if one.certificate is not None}
+    by_id = {one.id: one for one in planned}
+    fitting: dict[str, str] = {}
+    for identity, pairs in judged.good.items():
+        for pair in pairs:
+            fitting.setdefault(pair.certificate.sha256, identity)
+    for identity, near in judged.near.items():
+        for _, one in near:
+            fitting.setdefault(one.sha256, identity)
+    for certificate in judged.estate.leaves:
+        if certificate.sha256 in taken:
+            continue
+        why = "no planned certificate has its names"
+        identity = fitting.get(certificate.sha256, "")
+        if identity:
+            other = by_id[identity].certificate
+            assert other is not None
+            why = f"for {identity} there is {other.thumbprint}, which is nearer to the plan"
+        yield UnplannedCertificate(certificate=judged.estate.standing(certificate), why=why)
+
+
+def _notes(exports: Mapping[str, ServerExport], entries: Iterable[PlannedEntry]) -> Iterator[str]:
+    known = {server for entry in entries for server in entry.servers}
+    for computer, export in sorted(exports.items()):
+        if computer not in known:
+            yield f"{computer} was exported and has no certificate in the plan"
+        for kind, thumbprint in export.absent:
+            yield f"{computer} uses {thumbprint} for {kind}, and it is not in its store"

@@ -1,0 +1,253 @@
+"""``read_as_is``: the answer that ``lyncnb asis --save`` kept, checked field by field."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+
+from ...base.disk import files
+from ...base.json_text import NotJson, parse_json
+from ...base.records import RecordReader
+from ...base.shown.report import report_document
+from ...errors import ReturnedFileError
+from ...rules.findings import Finding
+from ...rules.model import SEVERITIES
+from ...rules.returned_rules import finding, returned_checks
+from .as_is import (
+    FORMAT,
+    GOOD,
+    STATES,
+    AsIs,
+    PlannedAsIs,
+    StandingCertificate,
+    UnplannedCertificate,
+    as_is_report,
+)
+
+# 10,000 planned certificates with what there is to say of each are some 20 MB.
+_LARGEST = 1 << 28
+_AGAIN = "write it anew: lyncnb asis PATH… TOPOLOGY --save FILE.json"
+_FORMS = {
+    "thumbprint": re.compile(r"[0-9A-F]{40}"),
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+    "serial": re.compile(r"-?(?:[0-9a-f]{2})+"),
+}
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finding:
+    code: str
+    severity: str
+    message: str
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    thumbprint: str
+    sha256: str
+    serial: str
+    issuer: str
+    not_before: str
+    not_after: str
+    files: tuple[str, ...]
+    servers: tuple[str, ...]
+    subject: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    id: str
+    owner: str
+    usages: tuple[str, ...]
+    entry_sha256: str
+    state: str
+    findings: tuple[_Finding, ...]
+    remarks: tuple[str, ...]
+    subject: str = ""
+    certificate: _Standing | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    format: str
+    product: str
+    plan_sha256: str
+    made_at: str
+    judged_on: str
+    planned: tuple[_Planned, ...]
+    unplanned: tuple[_Standing, ...]
+    files: tuple[_Finding, ...]
+    notes: tuple[str, ...]
+    sha256: str
+
+
+def read_as_is(path: str | os.PathLike[str]) -> AsIs:
+    """Read what ``lyncnb asis --save`` kept.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    AsIs
+        As it was found then.
+
+    Raises
+    ------
+    ReturnedFileError
+        If it cannot be read, is something else, or was edited: every field that is not what it
+        must be is named.
+    """
+    name = Path(path).name
+    data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
+    return _of_document(_document(data, name), name)
+
+
+def _document(data: bytes, name: str) -> dict[str, object]:
+    try:
+        document = parse_json(data)
+    except NotJson as error:
+        raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ReturnedFileError(f"{name} is no answer that asis kept ({FORMAT})", hint=_AGAIN)
+    if "planned" in document and "sha256" not in document:
+        raise ReturnedFileError(
+            f"{name}: an older lyncnb saved this without a digest and counted certificates as "
+            "covered that a CA may not have signed",
+            hint=_AGAIN,
+        )
+    planned = document.get("planned")
+    for one in planned if isinstance(planned, list) else ():
+        if isinstance(one, dict) and one.get("certificate", "") is None:
+            del one["certificate"]
+    return document
+
+
+def _of_document(document: dict[str, object], name: str) -> AsIs:
+    reader = RecordReader(name)
+    said = reader.record(_Document, document)
+    if said is not None:
+        for where, message in _wrong(said):
+            reader.problem(f"'{where}' {message}")
+    if said is None or reader.problems:
+        raise ReturnedFileError(
+            f"{name}: was edited or damaged", problems=tuple(reader.problems), hint=_AGAIN
+        )
+    found = AsIs(
+        product=said.product,
+        plan_sha256=said.plan_sha256,
+        made_at=said.made_at,
+        judged_on=date.fromisoformat(said.judged_on),
+        planned=tuple(map(_planned, said.planned)),
+        unplanned=tuple(
+            UnplannedCertificate(certificate=_standing(one), why=one.why) for one in said.unplanned
+        ),
+        files=tuple(_finding(one, one.file) for one in said.files),
+        notes=said.notes,
+    )
+    if (
+        report_document(as_is_report(found))["sha256"] != said.sha256
+    ):  # by this answer requests are left out
+        raise ReturnedFileError(
+            f"{name}: was altered after it was saved: its digest is that of another text",
+            hint=_AGAIN,
+        )
+    return found
+
+
+def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
+    """Yield the place of each text that is not of its form, and what it is not."""
+    if not _FORMS["sha256"].fullmatch(said.plan_sha256):
+        yield "plan_sha256", "is no SHA-256"
+    if not _is_time(said.made_at):
+        yield "made_at", "is no time such as 2026-11-24T08:00:00Z"
+    try:
+        date.fromisoformat(said.judged_on)
+    except ValueError:
+        yield "judged_on", "is no day"
+    seen = set()
+    for number, one in enumerate(said.planned):
+        where = f"planned[{number}]"
+        if one.id in seen:
+            yield f"{where}.id", "stands twice"
+        seen.add(one.id)
+        if one.state not in STATES:
+            yield f"{where}.state", f"is none of {', '.join(STATES)}"
+        elif (one.certificate is None) != (one.state == "none"):
+            yield f"{where}.certificate", f'does not go with the state "{one.state}"'
+        elif one.state in GOOD and any(told.severity == "error" for told in one.findings):
+            yield f"{where}.state", f'is "{one.state}", and a finding of it is an error'
+        if not _FORMS["sha256"].fullmatch(one.entry_sha256):
+            yield f"{where}.entry_sha256", "is no SHA-256"
+        if one.certificate is not None:
+            yield from _wrong_standing(one.certificate, f"{where}.certificate")
+        yield from _wrong_findings(one.findings, f"{where}.findings")
+    for number, other in enumerate(said.unplanned):
+        yield from _wrong_standing(other, f"unplanned[{number}]")
+    yield from _wrong_findings(said.files, "files")
+
+
+def _wrong_standing(one: _Standing, where: str) -> Iterator[tuple[str, str]]:
+    for name, form in _FORMS.items():
+        if not form.fullmatch(getattr(one, name)):
+            yield f"{where}.{name}", "is not what it must be"
+    for name in ("not_before", "not_after"):
+        if not _is_time(getattr(one, name)):
+            yield f"{where}.{name}", "is no time such as 2026-11-24T08:00:00Z"
+    for text in (one.subject, one.issuer, *one.servers):
+        if not text.isprintable():
+            yield where, "holds what cannot be printed"
+
+
+def _wrong_findings(found: tuple[_Finding, ...], where: str) -> Iterator[tuple[str, str]]:
+    for number, one in enumerate(found):
+        if one.severity not in SEVERITIES or one.code not in returned_checks():
+            yield f"{where}[{number}]", f'is no finding: "{one.severity}", "{one.code}"'
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return bool(_TIME.fullmatch(text)) and bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _finding(said: _Finding, about: str) -> Finding:
+    return replace(finding(said.code, about, said.message), severity=said.severity)
+
+
+def _standing(said: _Standing) -> StandingCertificate:
+    return StandingCertificate(
+        thumbprint=said.thumbprint,
+        sha256=said.sha256,
+        serial=said.serial,
+        subject=said.subject,
+        issuer=said.issuer,
+        not_before=said.not_before,
+        not_after=said.not_after,
+        files=said.files,
+        servers=said.servers,
+    )
+
+
+def _planned(said: _Planned) -> PlannedAsIs:
+    return PlannedAsIs(
+        id=said.id,
+        owner=said.owner,
+        usages=said.usages,
+        subject=said.subject,
+        entry_sha256=said.entry_sha256,
+        state=said.state,
+        certificate=_standing(said.certificate) if said.certificate is not None else None,
+        findings=tuple(_finding(one, said.id) for one in said.findings),
+        remarks=said.remarks,
+    )

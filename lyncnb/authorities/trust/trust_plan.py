@@ -1,0 +1,483 @@
+"""``trust``: who shows which certificate to whom, and which roots each server needs. Pure.
+
+Who speaks to whom, and what is said of the trust between them, are data of the product
+(``[[connection]]``, ``[[trust]]``); whose CA issues a certificate is the plan's. Where the chains
+above returned certificates are known, roots are named by their subjects and thumbprints, else by
+what they are: "root of your internal CA".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from ...base.arguments import require
+from ...base.dns_name import DnsName
+from ...plan.connections import Connection, certificates_by_pool, list_connections
+from ...plan.model import CertificatePlan, PlannedCertificate
+from ...rules.ca_rules import ca_rules, is_named
+from ...rules.model import CheckRule, ConnectionRule, TrustRule
+from ...topology.model import Computer, Pool
+from .trust_tables import (
+    CaCertificate,
+    Presentation,
+    RequiredCa,
+    TrustPlan,
+    TrustSide,
+)
+
+if TYPE_CHECKING:
+    from ...pki.certificates import Certificate
+
+#: Chains above returned certificates by the id of what was planned: the issuer first.
+Chains: TypeAlias = "Mapping[str, Sequence[Certificate]]"
+
+_SERVER_AUTH = "serverAuth"
+_POOLS_TOLD = 6  # of one role, one by one
+_TEST = "client_authentication"  # of the checks that say when CAs stop issuing it
+
+
+def trust(
+    plan: CertificatePlan, *, chains: Mapping[str, Sequence[Certificate]] | None = None
+) -> TrustPlan:
+    """Plan the trust of a deployment: certificates shown, and roots to install on each server.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        Of a table; of one on record it is not known which connections were switched off, so all
+        are taken.
+    chains : mapping of str to sequence of Certificate, optional
+        The certificates above what came back for a planned certificate, by its id, the issuer
+        first: ``issued.chains``.
+
+    Returns
+    -------
+    TrustPlan
+        Presentations by connection; required CA certificates by pool, then by party.
+
+    Notes
+    -----
+    Source: each line carries its own, or is marked as inferred.
+    """
+    require("trust: plan", plan, CertificatePlan)
+    plan = _with_pools(plan)
+    return _Planner(plan, chains or {}).plan_trust()
+
+
+def _with_pools(plan: CertificatePlan) -> CertificatePlan:
+    """Give a plan on record the pools that its certificates are for."""
+    if plan.topology.pools:
+        return plan
+    asked = frozenset(flag for rule in plan.rules.connections for flag in rule.if_all)
+    by_rule = {rule.id: rule for rule in plan.rules.certificates}
+    pools = []
+    for (name, role), certificates in certificates_by_pool(plan).items():
+        if not name or role not in plan.rules.roles:
+            continue
+        # What a flag adds to a certificate tells whether it was set.
+        unset = {
+            flag
+            for one in certificates
+            if one.rule in by_rule
+            for flag, more in by_rule[one.rule].extended_key_usage_if.items()
+            if not set(more) <= set(one.extended_key_usage)
+        }
+        servers = dict.fromkeys(server for one in certificates for server in one.servers)
+        pools.append(
+            Pool(
+                fqdn=DnsName(name),
+                role=role,
+                site=certificates[0].site,
+                computers=tuple(Computer(fqdn=DnsName(server), row=0) for server in servers),
+                flags=asked - unset,
+            )
+        )
+    pools.sort(key=lambda pool: (pool.site, pool.role, pool.fqdn))
+    return replace(plan, topology=replace(plan.topology, pools=tuple(pools)))
+
+
+#: Role or party, then site (None: of all sites) or pool.
+_Who = tuple[str, str | None, str | None]
+_SOME = "some"  # in the place of a pool: not all have it from the same CA
+_OWN: tuple[_Who, str] = (("", None, None), "its own certificate")
+
+
+@dataclass(slots=True)
+class _Need:
+    """Why somebody needs a CA certificate."""
+
+    ca: CaCertificate
+    # Whose certificate, also in words, and in which connections.
+    reasons: dict[tuple[_Who, str], dict[str, None]] = field(default_factory=dict)
+    said: dict[str, TrustRule] = field(default_factory=dict)
+    whens: set[str] = field(default_factory=set)
+
+    def add(
+        self, reason: tuple[_Who, str], said: TrustRule, *, by: str = "", when: str = ""
+    ) -> None:
+        self.reasons.setdefault(reason, {})[by] = None
+        self.said[said.id] = said
+        self.whens.add(when)
+
+    def pack(self) -> None:
+        """Put many pools of one role into one line."""
+        kinds = Counter(kind for (kind, _, pool), _ in self.reasons if pool and pool != _SOME)
+        for kind, number in kinds.items():
+            if number > _POOLS_TOLD:
+                several = [
+                    key
+                    for key in self.reasons
+                    if key[0][0] == kind and key[0][2] not in (None, _SOME)
+                ]
+                by = dict.fromkeys(name for key in several for name in self.reasons.pop(key))
+                words = f"{kind}, {number:,} pools"
+                self.reasons[(kind, None, words), words] = by
+
+    def told(self) -> Iterator[str]:
+        """Say what it is needed for; of a pool nothing that is said of all pools already."""
+        of_all = {who[:2]: by.keys() for (who, _), by in self.reasons.items() if not who[2]}
+        for reason, by in self.reasons.items():
+            kind, site, pool = reason[0]
+            if pool and any(by.keys() <= of_all.get((kind, one), set()) for one in (site, None)):
+                continue
+            words = reason[1] if reason == _OWN else f"verify {reason[1]}"
+            yield f"{words} ({', '.join(by)})"
+
+    def join(self, other: _Need) -> None:
+        for reason, by in other.reasons.items():
+            self.reasons.setdefault(reason, {}).update(by)
+        self.said |= other.said
+        self.whens |= other.whens
+
+
+#: Certificates that somebody shows: for each root one of them, and the ids of all.
+_Shown = tuple[tuple[CaCertificate, PlannedCertificate, tuple[str, ...]], ...]
+_Needs = dict[_Who, dict[CaCertificate, _Need]]
+
+
+class _Planner:
+    """Works out presentations, and what whoever sees them needs."""
+
+    def __init__(self, plan: CertificatePlan, chains: Chains):
+        self.plan = plan
+        self.rules = plan.rules
+        self.chains = chains
+        self.by_pool = certificates_by_pool(plan)
+        self.pools: dict[tuple[str, str | None], list[Pool]] = {}
+        for pool in plan.topology.pools:
+            self.pools.setdefault((pool.role, pool.site), []).append(pool)
+            self.pools.setdefault((pool.role, None), []).append(pool)
+        self.needs: _Needs = {}
+        self.endings: dict[str, CheckRule | None] = {}
+        self.said: dict[str, TrustRule] = {}
+        self.shown: dict[tuple[str, str | None, str | None, str], _Shown] = {}
+
+    def plan_trust(self) -> TrustPlan:
+        trusts: dict[str, list[TrustRule]] = {}
+        for rule in self.rules.trusts:
+            for connection in rule.connections:
+                trusts.setdefault(connection, []).append(rule)
+        shown = [
+            one
+            for connection in list_connections(self.plan)
+            for one in self._shown(connection, trusts.get(connection.rule.id, []))
+        ]
+        for needs in self.needs.values():
+            for need in needs.values():
+                need.pack()
+        required = (*self._of_pools(), *self._of_parties())
+        return TrustPlan(
+            product=self.rules.product,
+            title=self.rules.title,
+            source=self.plan.topology.source,
+            plan_sha256=self.plan.sha256,
+            presentations=tuple(shown),
+            required=required,
+            statements=tuple(self.said.values()),
+        )
+
+    # --- Who shows what to whom.
+
+    def _shown(self, connection: Connection, said: Sequence[TrustRule]) -> Iterator[Presentation]:
+        rule, listener = connection.rule, connection.listener
+        speaker = (connection.speaker, connection.site, None)
+        listening = (listener.role, listener.site, str(listener.fqdn))
+        first = said[0] if said else _unsaid(rule)
+        own = self._of_pool(listener, rule.usage)
+        asked: tuple[str, ...] = (_SERVER_AUTH,)
+        yield from self._presented(connection, first, own, listening, speaker, asked, "server")
+        for trusted in said:
+            if trusted.speaker_eku:
+                theirs = self._of_speaker(connection)
+                asked = trusted.speaker_eku
+                yield from self._presented(connection, trusted, theirs, speaker, listening, asked)
+            if trusted.listener_eku:
+                asked = trusted.listener_eku
+                yield from self._presented(connection, trusted, own, listening, speaker, asked)
+
+    def _of_pool(self, pool: Pool, usage: str) -> _Shown:
+        return self._by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
+
+    def _of_speaker(self, connection: Connection) -> _Shown | None:
+        """Give the certificates that the speakers may show; None of a party, who has its own."""
+        role, site, usage = connection.speaker, connection.site, connection.rule.speaker_usage
+        if role in self.rules.parties:
+            return None
+        return self._by_root(self.pools.get((role, site), ()), usage, (role, site, None, usage))
+
+    def _held(self, pool: Pool) -> tuple[PlannedCertificate, ...]:
+        """Give the certificates of a pool; a role that another one hosts uses that one's."""
+        hosts = self.rules.roles[pool.role].hosted_by
+        places = ((pool.fqdn, role) for role in (pool.role, *hosts))
+        return next((self.by_pool[place] for place in places if place in self.by_pool), ())
+
+    def _by_root(
+        self, pools: Sequence[Pool], usage: str, key: tuple[str, str | None, str | None, str]
+    ) -> _Shown:
+        """Gather the certificates for a usage by their roots and key usages; once for each who."""
+        if key not in self.shown:
+            found: dict[tuple[CaCertificate, tuple[str, ...]], list[PlannedCertificate]] = {}
+            for pool in pools:
+                for one in self._held(pool):
+                    if usage in one.usages or not (usage or one.usages):
+                        key_of = (self._root(one), one.extended_key_usage)
+                        found.setdefault(key_of, []).append(one)
+            self.shown[key] = tuple(
+                (root, group[0], tuple(one.id for one in group))
+                for (root, _), group in found.items()
+            )
+        return self.shown[key]
+
+    def _presented(
+        self,
+        connection: Connection,
+        said: TrustRule,
+        certificates: _Shown | None,
+        by: _Who,
+        to: _Who,
+        asked: tuple[str, ...],
+        shown_as: str = "client",
+    ) -> Iterator[Presentation]:
+        """Yield what one side shows to the other, once for each root."""
+        rule = connection.rule
+        presentation = partial(
+            Presentation,
+            connection=rule.id,
+            presenter=self._side(by),
+            verifier=self._side(to),
+            shown_as=shown_as,
+            asked=asked,
+            protocol=rule.protocol,
+            port=rule.port,
+            when=rule.when,
+            statement=said.id,
+            why=said.why,
+            source=said.source,
+        )
+        if certificates is None:
+            root = CaCertificate(issuer="party", title=self.rules.parties[by[0]].root)
+            self._need(to, root, by, said, rule)
+            yield presentation(root=root)
+            return
+        for root, one, ids in certificates:
+            if said.only_if_planned and not set(asked) <= set(one.extended_key_usage):
+                continue
+            self._need(to, root, by, said, rule, is_all=len(certificates) == 1)
+            ending = self._ending(one) if shown_as == "client" else None
+            yield presentation(
+                root=root,
+                certificates=ids,
+                subject=one.subject.common_name,
+                usages=one.usages,
+                names=connection.names if shown_as == "server" else (),
+                planned=one.extended_key_usage,
+                issuer=one.issuer,
+                client_auth_ends=ending.effective if ending else None,
+                ending=ending.code if ending else "",
+                ending_source=ending.source if ending else "",
+                ending_disputed=ending.disagreement if ending and ending.cas else "",
+            )
+
+    def _side(self, who: _Who) -> TrustSide:
+        role, site, pool = who
+        return TrustSide(role=role, site=site, pool=pool or "", words=self._words(who))
+
+    def _words(self, who: _Who) -> str:
+        kind, site, pool = who
+        if kind in self.rules.parties:
+            return self.rules.parties[kind].title
+        if pool:
+            return f"{kind} {pool}"
+        pools = self.pools.get((kind, site), [])
+        if len(pools) == 1:
+            return f"{kind} {pools[0].fqdn}"
+        return f"{kind}, {len(pools):,} pools" + (f" of site {site}" if site else "")
+
+    def _ending(self, certificate: PlannedCertificate) -> CheckRule | None:
+        """Find the first rule by which the CA no longer issues client authentication."""
+        if certificate.issuer != "public":
+            return None
+        if certificate.ca not in self.endings:
+            dated = [
+                rule
+                for rule in ca_rules().checks_by_code().values()
+                if rule.test == _TEST
+                and rule.severity == "error"
+                and rule.effective
+                and certificate.issuer in rule.issuers
+                and (not rule.cas or is_named(certificate.ca, rule.cas))
+            ]
+            dated.sort(key=lambda rule: rule.effective or date.max)
+            self.endings[certificate.ca] = dated[0] if dated else None
+        return self.endings[certificate.ca]
+
+    # --- What whoever is shown it needs.
+
+    def _need(
+        self,
+        who: _Who,
+        ca: CaCertificate,
+        shown_by: _Who,
+        said: TrustRule,
+        rule: ConnectionRule,
+        *,
+        is_all: bool = True,
+    ) -> None:
+        """Note why somebody needs it; ``is_all``: all who show one have theirs from it."""
+        self.said[said.id] = said
+        need = self.needs.setdefault(who, {}).setdefault(ca, _Need(ca))
+        by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
+        kind, site, pool = shown_by
+        pools = [] if pool else self.pools.get((kind, site), [])
+        words = self._words(shown_by)
+        if len(pools) == 1:
+            shown_by = (kind, pools[0].site, str(pools[0].fqdn))
+        elif pools and not is_all:
+            shown_by, words = (kind, site, _SOME), f"some of {words}"
+        need.add((shown_by, words), said, by=by, when=rule.when)
+
+    def _root(self, certificate: PlannedCertificate) -> CaCertificate:
+        path = self.chains.get(certificate.id, ()) if self.chains else ()
+        if path and path[-1].is_self_issued:
+            return known_ca(path[-1], certificate.issuer, certificate.ca)
+        return CaCertificate(
+            issuer=certificate.issuer,
+            ca=certificate.ca,
+            title=_title(certificate.issuer, certificate.ca),
+        )
+
+    def _own_chain(self, certificate: PlannedCertificate) -> Iterator[CaCertificate]:
+        """Yield what is above a certificate, the root first."""
+        path = self.chains.get(certificate.id, ()) if self.chains else ()
+        root = self._root(certificate)
+        yield root
+        if not path:
+            yield replace(
+                root,
+                title=f"intermediates below the {root.title}, if it has any",
+                is_root=False,
+            )
+        for one in reversed(path):
+            if not one.is_self_issued:
+                yield known_ca(one, certificate.issuer, certificate.ca)
+
+    def _of_pools(self) -> Iterator[RequiredCa]:
+        own = {role: rule for rule in self.rules.trusts for role in rule.roles}
+        shared = self._shared_by_roles()
+        for pool in self.plan.topology.pools:
+            found: dict[CaCertificate, _Need] = {}
+            certificates = (*self._held(pool), *shared(pool.role))
+            if not certificates:
+                continue  # its servers take no part in TLS here
+            said = own.get(pool.role) or _unsaid_chain(pool.role)
+            self.said[said.id] = said
+            for certificate in certificates:
+                for ca in self._own_chain(certificate):
+                    what = ", ".join(certificate.usages) or certificate.subject.common_name
+                    need = found.setdefault(ca, _Need(ca))
+                    need.add(_OWN, said, by=what)
+            for who in (
+                (pool.role, pool.site, str(pool.fqdn)),
+                (pool.role, pool.site, None),
+                (pool.role, None, None),
+            ):
+                for ca, other in self.needs.get(who, {}).items():
+                    found.setdefault(ca, _Need(ca)).join(other)
+            role = self.rules.roles[pool.role]
+            servers = tuple(str(computer.fqdn) for computer in pool.computers)
+            # Roots first: an intermediate is of no use without its root.
+            for need in sorted(found.values(), key=lambda one: not one.ca.is_root):
+                yield _required(need, role.id, role.title, str(pool.fqdn), servers)
+
+    def _shared_by_roles(self) -> Callable[[str], list[PlannedCertificate]]:
+        """Give, by role, the deployment's certificates that servers of the role hold."""
+        by_rule = {rule.id: rule for rule in self.rules.certificates}
+        shared = [c for c in self.plan.certificates if not c.pool and c.rule in by_rule]
+
+        def of_role(role: str) -> list[PlannedCertificate]:
+            return [c for c in shared if role in by_rule[c.rule].needed_by]
+
+        return of_role
+
+    def _of_parties(self) -> Iterator[RequiredCa]:
+        for party in self.rules.parties.values():
+            for need in self.needs.get((party.id, None, None), {}).values():
+                yield _required(need, party.id, party.title, "", ())
+
+
+def known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
+    """Name a CA certificate that is known by its subject and thumbprints."""
+    return CaCertificate(
+        issuer=issuer,
+        ca=ca,
+        title=certificate.subject_text,
+        thumbprint=certificate.thumbprint,
+        sha256=certificate.sha256,
+        is_root=certificate.is_self_issued,
+    )
+
+
+def _title(issuer: str, ca: str) -> str:
+    what = "root of the public CA" if issuer == "public" else "root of your internal CA"
+    return f"{what} ({ca})" if ca else what
+
+
+def _required(
+    need: _Need, role: str, title: str, pool: str, servers: tuple[str, ...]
+) -> RequiredCa:
+    documents = [part for said in need.said.values() for part in said.source.split("; ")]
+    return RequiredCa(
+        ca=need.ca,
+        role=role,
+        title=title,
+        pool=pool,
+        servers=servers,
+        reasons=tuple(need.told()),
+        statements=tuple(need.said),
+        source="; ".join(dict.fromkeys(documents)),
+        when="" if "" in need.whens else "; ".join(sorted(need.whens)),
+    )
+
+
+def _unsaid(rule: ConnectionRule) -> TrustRule:
+    """Say what holds of a connection of which no page says anything: that of every TLS client."""
+    return TrustRule(
+        id=rule.id,
+        why="Whoever connects by TLS needs the root above the certificate that it is shown.",
+        source=f"Inferred: RFC 5280 section 6, and {rule.source.replace('; ', ', ')}",
+        connections=(rule.id,),
+    )
+
+
+def _unsaid_chain(role: str) -> TrustRule:
+    return TrustRule(
+        id=role,
+        why="A server sends the chain of its certificate to whoever connects.",
+        source="Inferred: RFC 8446 section 4.4.2",
+        roles=(role,),
+    )

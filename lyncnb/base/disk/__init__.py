@@ -1,0 +1,1 @@
+"""Files and folders, written whole and kept from others; archives; locks."""

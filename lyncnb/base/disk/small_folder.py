@@ -1,0 +1,129 @@
+"""A folder of a few text files. Knows no certificates.
+
+A new folder gets its name when all its files are on the disk; ``files.replace`` then changes each
+by itself. The visible files are what counts: hidden ones, such as those of a stopped program, are
+never read. No lock: what travels in version control should hold nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from ...errors import BundleError
+from ..pasted_text import shown
+from . import files, system_calls
+
+#: Everybody may read the files, as in version control.
+FILE_MODE = 0o644
+_FOLDER_MODE = 0o755
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write a new folder with these files, all or none.
+
+    Parameters
+    ----------
+    folder : Path
+        Nothing may have its name. lyncnb creates its parent if necessary.
+    contents : mapping of str to bytes
+        By name, the whole content.
+
+    Raises
+    ------
+    BundleError
+        If the name is taken, or the system refuses.
+    """
+    staged = folder.with_name(files.temp_name())
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        system_calls.mkdir(staged, _FOLDER_MODE)
+        for name, data in contents.items():
+            files.write_new(staged / name, data, FILE_MODE)
+        if os.path.lexists(folder):  # rename() would replace an empty folder
+            raise BundleError(
+                f"{folder} is already there and was left alone", hint="take another name"
+            )
+        system_calls.rename(staged, folder)
+    except BaseException as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise system_calls.trouble(error, folder, "make the folder") from None
+        raise
+    files.sync_folder(folder.parent)
+
+
+def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str, bytes]:
+    """Read files of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Not through a symbolic link.
+    names : collection of str
+        What to read; what is not there is left out.
+    limit : int
+        Bytes that each may have.
+
+    Raises
+    ------
+    BundleError
+        If `folder` is not a folder, or a file is not an ordinary one, too large, or cannot be read.
+    """
+    try:
+        mode = system_calls.lstat(folder).st_mode
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "look at the folder") from None
+    except ValueError:  # a character that no name can hold
+        raise BundleError(
+            f"{shown(str(folder))} is the name of no folder", hint="type it again"
+        ) from None
+    if not stat.S_ISDIR(mode):
+        raise BundleError(f"{folder} is no folder", hint="give the path of a folder, not of a link")
+    present = [name for name in names if os.path.lexists(folder / name)]
+    return {name: files.read(folder / name, limit=limit) for name in present}
+
+
+def rename_folder(folder: Path, target: Path) -> None:
+    """Give a folder another name beside it, never that of another one.
+
+    Raises
+    ------
+    BundleError
+        If the name is taken, or the system refuses.
+    """
+    try:
+        # A name in other letters of the same folder is not another folder.
+        if os.path.lexists(target) and not os.path.samefile(folder, target):
+            raise BundleError(f"{target} is already there", hint="take another name")
+        system_calls.rename(folder, target)
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "rename the folder") from None
+    files.sync_folder(folder.parent)
+
+
+def remove_folder(folder: Path, names: Collection[str]) -> None:
+    """Remove a folder that holds nothing but these files and hidden ones of lyncnb.
+
+    Raises
+    ------
+    BundleError
+        If it holds something else, or the system refuses; then nothing is removed.
+    """
+    gone = folder.with_name(files.temp_name())
+    try:
+        others = sorted({*os.listdir(folder)} - {*names})
+        others = [name for name in others if not name.startswith(files.TEMP_PREFIX)]
+        if others:
+            raise BundleError(
+                f"{folder} holds other files, too: {', '.join(others[:5])}",
+                hint="move them away first; nothing was removed",
+            )
+        system_calls.rename(folder, gone)  # half a scenario is never in the list
+    except OSError as error:
+        raise system_calls.trouble(error, folder, "remove the folder") from None
+    shutil.rmtree(gone, ignore_errors=True)
+    files.sync_folder(folder.parent)

@@ -1,0 +1,111 @@
+"""Every call to the operating system that writes, by a name of its own, and its errors in words.
+
+The modules above call ``system.fsync`` and so on, never ``os.fsync``, so that a test can make
+each one of ``CALLS`` fail in turn and a trace of system calls can be read against them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from ...errors import BundleError
+
+CALLS = (
+    *("open", "write", "fsync", "close", "link", "rename", "replace"),
+    *("unlink", "mkdir", "rmdir", "chmod", "fchmod", "fchown", "lstat"),
+)
+open, write, close = os.open, os.write, os.close  # noqa: A001
+rename, replace, unlink = os.rename, os.replace, os.unlink
+mkdir, rmdir, chmod, lstat = os.mkdir, os.rmdir, os.chmod, os.lstat
+link = getattr(os, "link", None)
+if os.name != "nt":
+    fchmod, fchown = os.fchmod, os.fchown
+
+# On macOS fsync() leaves data in the disk's own cache; this command of fcntl() does not.
+full_sync: int | None = None
+with suppress(ImportError):  # Windows has no such module
+    import fcntl
+
+    full_sync = getattr(fcntl, "F_FULLFSYNC", None)
+
+
+def fsync(descriptor: int) -> None:
+    """Make a file durable, past the disk's own cache where the system can do that."""
+    if full_sync is not None:
+        # Network shares and some file systems do not know the command.
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, full_sync)
+            return
+    os.fsync(descriptor)
+
+
+WINDOWS = os.name == "nt"
+_COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
+# A named pipe in the folder must not make the reader wait for a writer.
+READ = os.O_RDONLY | _COMMON | getattr(os, "O_NONBLOCK", 0)
+# What link() answers where the file system has no hard links (FAT, some network shares).
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+# What fsync() answers for a folder where a folder cannot be synced.
+NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+def find_program(name: str) -> str | None:
+    """Find a program by its whole path, or in the folders of PATH that are named in full.
+
+    ``shutil.which`` looks into the present folder, too, on Windows always: a program that somebody
+    has put beside a plan would be run.
+    """
+    endings = ("", ".exe") if WINDOWS else ("",)
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    places = [folder for folder in folders if os.path.isabs(folder)]
+    if os.path.isabs(name):
+        places = [os.path.dirname(name)]
+    elif os.path.dirname(name):
+        return None
+    for place in places:
+        for ending in endings:
+            path = os.path.join(place, os.path.basename(name) + ending)
+            if os.path.isfile(path) and os.access(path, os.X_OK):
+                return path
+    return None
+
+
+HINTS = {
+    errno.ENOSPC: "the disk is full: free some space, then run the same again; nothing is lost",
+    errno.EDQUOT: "your quota is used up: free some space, then run the same again",
+    errno.EROFS: "this disk can only be read: take a folder on another one",
+    errno.EACCES: "you may not do that there: ask who owns the folder, or take another one",
+    errno.EPERM: "you may not do that there: ask who owns the folder, or take another one",
+    errno.EIO: "the disk reports a fault: copy the folder to a sound disk and go on there",
+    errno.ELOOP: "a symbolic link is in the way: look where it points, then remove it",
+    errno.ENOENT: "something on the way to it is missing: was the folder moved?",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: take another path",
+    errno.EISDIR: "a folder has this name: move it away",
+    errno.ENAMETOOLONG: "take a folder with a shorter path",
+    errno.EMFILE: "too many files are open: close other programs, then run the same again",
+}
+
+
+def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: str) -> BundleError:
+    """Say in plain words what the operating system refused, and what to do."""
+    if isinstance(error, ValueError):  # of a zero, or of half a character
+        shown = ascii(os.fspath(path))[1:-1]
+        return BundleError(
+            f"{shown}: cannot {doing}: this is the name of no file", hint="type it anew"
+        )
+    hint = HINTS.get(error.errno or 0, "see to the folder, then run the same again")
+    return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)
+
+
+def protection_note() -> str:
+    """Tell what is not protected on this system; empty where everything is."""
+    if not WINDOWS:
+        return ""
+    return (
+        "On Windows a file mode only says read-only: keys are as safe as the folder they are in. "
+        'Run: icacls FOLDER /inheritance:r /grant:r "%USERNAME%:(OI)(CI)F". A folder cannot be '
+        "synced there either, so after a power cut the last files may be missing as a whole."
+    )

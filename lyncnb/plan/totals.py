@@ -1,0 +1,60 @@
+"""How much a plan holds and how much was found, in a sentence or two."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ..base.dns_name import DnsName
+from ..base.shown.tables import count_of, first_of
+from ..rules.findings import Finding
+from ..rules.model import SEVERITIES, Rules
+from .model import CertificatePlan
+
+
+def why_none(rules: Rules, role: str) -> str:
+    """Say why a server of this role has no certificate."""
+    asked = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
+    if asked:
+        return "none: what would make its certificate necessary is not in the table"
+    return f"none: {rules.title} asks for no certificate on this role"
+
+
+def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
+    """List the servers that no certificate is for, each with the role of its row."""
+    served = {server for certificate in plan.certificates for server in certificate.servers}
+    left = {
+        computer.fqdn: pool.role
+        for pool, computer in plan.topology.computers
+        if computer.fqdn not in served
+    }
+    return tuple(left.items())
+
+
+_NAMED = 10  # servers that a sentence names at most
+
+
+def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
+    """Say in words how much a plan holds, how much was found, and which servers need nothing.
+
+    Returns
+    -------
+    str
+        One sentence; two where servers of the table have no certificate.
+    """
+    servers = {server for certificate in plan.certificates for server in certificate.servers}
+    counts = Counter(finding.severity for finding in findings)
+    found = ", ".join(count_of(counts[severity], severity) for severity in SEVERITIES)
+    text = (
+        f"{count_of(len(plan.certificates), 'certificate')} for "
+        f"{count_of(len(servers), 'server')}; findings: {found}."
+    )
+    without = servers_without(plan)
+    if not without:
+        return text
+    roles = Counter(why_none(plan.rules, role) for _, role in without)
+    named = first_of([f"{server} ({role})" for server, role in without], _NAMED)
+    why = "; ".join(reason.removeprefix("none: ") for reason in roles)
+    need = "needs" if len(without) == 1 else "need"
+    why = why.replace("this role", "its role" if len(without) == 1 else "their roles")
+    return f"{text} {count_of(len(without), 'further server')} {need} none: {named}: {why}."

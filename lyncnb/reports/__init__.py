@@ -1,0 +1,1 @@
+"""What people read of a plan: summary, comparison, pictures. Pure; it writes no file."""

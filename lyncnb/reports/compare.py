@@ -1,0 +1,533 @@
+"""Two plans side by side: which certificates and names the second has otherwise, and why.
+
+Pure. Complete: the old plan with these changes made is the new one. Minimal: what is alike is in
+no change. As in ``CertificatePlan.sha256``, another reason for the same name is no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+
+from ..base.arguments import require
+from ..base.certificate_fields import SanEntry
+from ..base.shown.report import ReportTable, parts_html
+from ..base.shown.tables import ROWS_SHOWN, Table, cell_text, columns, count_of
+from ..plan.model import CertificatePlan, PlannedCertificate
+from ..plan.recorded_plan import NOT_RECORDED, RecordedPlan
+from ..rules.model import Rules
+
+#: What may happen to a certificate, and in words.
+CHANGES: Mapping[str, str] = {
+    "added": "added",
+    "removed": "removed",
+    "renewed": "to be requested anew",
+    "kept": "changed, but not in the request",
+}
+
+
+class PlanChange(NamedTuple):
+    """One difference: a row of the table. Make it with keywords.
+
+    ``change`` is ``certificate added``, ``certificate removed``, ``name added``, ``name removed``
+    or ``changed``; then ``what`` names what is otherwise, e.g. ``Key``. ``cause`` is blank until
+    ``find_causes`` looked for it.
+
+    Notes
+    -----
+    A tuple, not a dataclass, as ``PlannedCertificate``: one more SIP domain makes 10,000.
+    """
+
+    change: str
+    certificate: str  # id
+    owner: str  # server, pool or "the deployment"
+    usages: tuple[str, ...]
+    what: str
+    before: str
+    after: str
+    why: str
+    source: str
+    cause: str = ""  # the cell, row, option or rules that differ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedCertificate:
+    """A certificate that two plans do not have alike; ``old`` or ``new`` may be missing.
+
+    ``change`` is one of ``CHANGES``; ``differences`` say all that is otherwise, one by one.
+    """
+
+    id: str
+    change: str
+    old: PlannedCertificate | None
+    new: PlannedCertificate | None
+    differences: tuple[PlanChange, ...]
+
+    @property
+    def planned(self) -> PlannedCertificate:
+        """The certificate as it is planned now; if it is removed, as it was."""
+        planned = self.new or self.old
+        assert planned is not None
+        return planned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountChange:
+    """How many of something there are before and after; as text e.g. ``74 -> 64 names (−10)``."""
+
+    what: str  # in the singular
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        if self.before == self.after:
+            return count_of(self.after, self.what)
+        step = self.after - self.before
+        sign = "+" if step > 0 else "−"
+        return f"{self.before:,} -> {count_of(self.after, self.what)} ({sign}{abs(step):,})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeGroup:
+    """The same change of one or more certificates, as people read it.
+
+    Parameters
+    ----------
+    change, what, before, after, why, source, cause : str
+        As in :class:`PlanChange`.
+    usages : tuple of str
+        The types of all of them.
+    owners, ids : tuple of str
+        The n certificates: whose they are, each once, and their ids.
+    names : tuple of str
+        What the certificates carry that are added or removed; else empty.
+    """
+
+    change: str
+    usages: tuple[str, ...]
+    what: str
+    before: str
+    after: str
+    why: str
+    source: str
+    cause: str
+    owners: tuple[str, ...]
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What changed, in a few words: ``name added``, ``Key changed``."""
+        return f"{self.what} {_CHANGED}" if self.change == _CHANGED else self.change
+
+
+#: A row for each change.
+CHANGE_COLUMNS = columns(
+    ("Change", "change"),
+    ("Certificate", "certificate"),
+    ("Of", "owner"),
+    ("Type", "usages"),
+    ("What", "what"),
+    ("Before", "before"),
+    ("After", "after"),
+    ("Why", "why"),
+    ("Source", "source"),
+    ("Cause", "cause"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PlanDifference(Table):
+    """What one plan has otherwise than another.
+
+    ``certificates`` are those that differ: first as the new plan lists them, then what it lacks.
+    """
+
+    _columns: ClassVar = CHANGE_COLUMNS
+
+    old: CertificatePlan = field(compare=False)
+    new: CertificatePlan = field(compare=False)
+    certificates: tuple[ChangedCertificate, ...]
+    counts: tuple[CountChange, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether both plans ask for the same certificates."""
+        return not self.certificates
+
+    @property
+    def changes(self) -> Iterator[PlanChange]:
+        """Go through every difference of every certificate."""
+        return (change for item in self.certificates for change in item.differences)
+
+    def of(self, change: str) -> tuple[ChangedCertificate, ...]:
+        """List the certificates to which one of ``CHANGES`` happened."""
+        return tuple(item for item in self.certificates if item.change == change)
+
+    def groups(self) -> tuple[ChangeGroup, ...]:
+        """Put the same change of several certificates together.
+
+        Returns
+        -------
+        tuple of ChangeGroup
+            Certificates added, removed, with their names; then names and the rest of those that
+            stay. Within each kind in the order of the first certificate.
+        """
+        found: dict[tuple[PlanChange, str], _Gathering] = {}
+        for item in self.certificates:
+            is_whole = item.old is None or item.new is None
+            # A pool's new servers stand together, those of two pools do not.
+            place = item.planned.pool if is_whole else ""
+            for change in item.differences[:1] if is_whole else item.differences:
+                key = change._replace(certificate="", owner="", usages=()), place
+                found.setdefault(key, _Gathering()).add(item, is_whole=is_whole)
+        order = sorted(found, key=lambda key: _ORDER_OF_KINDS.index(key[0].change))
+        return tuple(found[key].group(key[0]) for key in order)
+
+    def _items(self) -> Iterator[PlanChange]:
+        return self.changes
+
+    def _repr_html_(self) -> str:
+        groups = self.groups()
+        has_causes = any(group.cause for group in groups)  # else nobody looked for them
+        table = ReportTable(
+            columns=[one for one in _GROUPS if has_causes or one.heading != "Cause"],
+            items=lambda: groups,
+            formats={".html": self._summary()},
+            limit=ROWS_SHOWN,
+        )
+        return "".join(parts_html([table]))
+
+    def _summary(self) -> str:
+        told = [
+            f"{len(self.of(kind)):,} {words}" for kind, words in CHANGES.items() if self.of(kind)
+        ]
+        what = f"Certificates: {', '.join(told)}" if told else "The same certificates"
+        titles = self.old.rules.title, self.new.rules.title
+        product = f" {titles[0]} -> {titles[1]}." if titles[0] != titles[1] else ""
+        return f"{what}.{product} {', '.join(map(str, self.counts))}"
+
+
+_CERTIFICATE_ADDED, _CERTIFICATE_REMOVED = "certificate added", "certificate removed"
+_NAME_ADDED, _NAME_REMOVED, _CHANGED = "name added", "name removed", "changed"
+_ORDER_OF_KINDS = (_CERTIFICATE_ADDED, _CERTIFICATE_REMOVED, _NAME_ADDED, _NAME_REMOVED, _CHANGED)
+
+
+_GROUPS = columns(
+    ("Change", "title"),
+    ("Of", "owners"),
+    ("Type", "usages"),
+    ("Before", lambda one: one.names if one.change == _CERTIFICATE_REMOVED else one.before),
+    ("After", lambda one: one.names if one.change == _CERTIFICATE_ADDED else one.after),
+    ("Cause", "cause"),
+    ("Why", "why"),
+    ("Source", "source"),
+)
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """What is gathered for one group; dictionaries, so that each stands once and in order."""
+
+    owners: dict[str, None] = field(default_factory=dict)
+    ids: dict[str, None] = field(default_factory=dict)
+    usages: dict[str, None] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
+
+    def add(self, item: ChangedCertificate, *, is_whole: bool) -> None:
+        planned = item.planned
+        self.owners[planned.owner] = None
+        self.ids[item.id] = None
+        self.usages.update(dict.fromkeys(planned.usages or (planned.role,)))
+        if is_whole:
+            self.names.update(dict.fromkeys(planned.names or (planned.subject.common_name,)))
+
+    def group(self, change: PlanChange) -> ChangeGroup:
+        return ChangeGroup(
+            change=change.change,
+            usages=tuple(self.usages),
+            what=change.what,
+            before=change.before,
+            after=change.after,
+            why=change.why,
+            source=change.source,
+            cause=change.cause,
+            owners=tuple(self.owners),
+            ids=tuple(self.ids),
+            names=tuple(self.names),
+        )
+
+
+def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
+    """Say what one plan has otherwise than another: certificates and names, each with its reason.
+
+    Parameters
+    ----------
+    old, new : CertificatePlan
+        Of any two topologies, options or products. Certificates are the same if their ids are:
+        one that gets another name is changed, that of a server in another pool is another one.
+
+    Returns
+    -------
+    PlanDifference
+        Empty if both ask for the same certificates. A table with a row for each certificate and
+        name that comes or goes, and each field that is otherwise.
+
+    Notes
+    -----
+    What one plan kept of the other (``replan``) is not looked at, so that after an edit the cost
+    is that of the pools concerned.
+    """
+    require("compare_plans: old", old, CertificatePlan)
+    require("compare_plans: new", new, CertificatePlan)
+    before, after = _by_id(old, new), _by_id(new, old)
+    kinds = _Comparison(old, new)
+    found = []
+    for key, certificate in after.items():
+        known = before.get(key)
+        if known is None:
+            found.append(kinds.added(key, certificate))
+        elif known != certificate:
+            changed = kinds.changed(key, known, certificate)
+            found += [changed] if changed.differences else []
+    found += [kinds.removed(key, before[key]) for key in before if key not in after]
+    return PlanDifference(
+        old=old, new=new, certificates=tuple(found), counts=count_changes(old, new)
+    )
+
+
+def count_changes(old: CertificatePlan, new: CertificatePlan) -> tuple[CountChange, ...]:
+    """Count what two plans ask for: certificates, those of public CAs, and names on them."""
+    before, after = plan_sizes(old.certificates), plan_sizes(new.certificates)
+    return tuple(CountChange(what=what, before=before[what], after=after[what]) for what in before)
+
+
+def plan_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
+    """Count certificates, those of public CAs, and the names on all of them."""
+    counted = tuple(certificates)
+    return {
+        "certificate": len(counted),
+        "public certificate": sum(c.issuer == "public" for c in counted),
+        "name": sum(len(c.subject_alt_name) for c in counted),
+    }
+
+
+def _by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, PlannedCertificate]:
+    """Give a plan's certificates by id, but for those of pools that both plans have alike."""
+    shared = {id(part) for part in other.by_pool}
+    parts = [part for part in plan.by_pool if id(part) not in shared]
+    certificates = (c for part in parts for c in part) if plan.by_pool else plan.certificates
+    return {certificate.id: certificate for certificate in certificates}
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of a certificate: its title, why another value matters, and for whom."""
+
+    title: str
+    why: str
+    is_requested: bool = False  # it stands in the request
+
+
+# What two certificates of one id may differ in beside their names.
+_FIELDS: Mapping[str, _Field] = {
+    "subject": _Field("Subject name", "the request names its subject", is_requested=True),
+    "extended_key_usage": _Field("EKU", "the request asks for these uses", is_requested=True),
+    "key": _Field("Key", "the request is made of this key", is_requested=True),
+    "hash": _Field("Hash", "the request is signed with it", is_requested=True),
+    "issuer": _Field("Issuer", "the request goes to another kind of CA"),
+    "ca": _Field("CA", "the request goes to another CA"),
+    "servers": _Field("Servers", "the certificate is for these servers"),
+    "site": _Field("Site", "the servers stand there"),
+    "target_os": _Field("Target OS", "the package is to open on it"),
+    "at_set_up": _Field("At set-up", "where true, nothing is requested in advance"),
+}
+_NAME_ORDER = _Field("Order of names", "the request lists its names in this order", True)
+
+
+class _Comparison:
+    """Two plans and what is looked up in them for the reasons."""
+
+    def __init__(self, old: CertificatePlan, new: CertificatePlan):
+        self.old, self.new = old, new
+        # By a name's rules, and whether it is added: then those of the new plan.
+        self._told: dict[tuple[tuple[str, ...], bool], tuple[str, str]] = {}
+        is_known = not any(isinstance(plan, RecordedPlan) for plan in (old, new))
+        self._fields_known = {
+            name: facts for name, facts in _FIELDS.items() if is_known or name not in NOT_RECORDED
+        }
+
+    def added(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
+        """Say that a certificate is new, with every name on it."""
+        why = _why_only(certificate, self._places_before, "new in the table")
+        return self._whole(key, certificate, self.new.rules, why, is_added=True)
+
+    def removed(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
+        """Say that a certificate is gone, with every name on it."""
+        why = _why_only(certificate, self._places_after, "no longer in the table")
+        return self._whole(key, certificate, self.old.rules, why, is_added=False)
+
+    def changed(
+        self, key: str, old: PlannedCertificate, new: PlannedCertificate
+    ) -> ChangedCertificate:
+        """Say what is otherwise on a certificate that both plans have, if anything is."""
+        differences = [*self._names(key, old, new), *self._fields(key, old, new)]
+        requested = {item.title for item in (*_FIELDS.values(), _NAME_ORDER) if item.is_requested}
+        is_renewed = any(
+            change.change != _CHANGED or change.what in requested for change in differences
+        )
+        return ChangedCertificate(
+            id=key,
+            change="renewed" if is_renewed else "kept",
+            old=old,
+            new=new,
+            differences=tuple(differences),
+        )
+
+    def _whole(
+        self, key: str, certificate: PlannedCertificate, rules: Rules, why: str, *, is_added: bool
+    ) -> ChangedCertificate:
+        change = PlanChange(
+            change=_CERTIFICATE_ADDED if is_added else _CERTIFICATE_REMOVED,
+            certificate=key,
+            owner=certificate.owner,
+            usages=certificate.usages,
+            what="Certificate",
+            before="",
+            after="",
+            why=why,
+            source=_rule_source(rules, certificate),
+        )
+        names = [
+            self._of_name(change, entry, rules, is_added) for entry in certificate.subject_alt_name
+        ]
+        return ChangedCertificate(
+            id=key,
+            change="added" if is_added else "removed",
+            old=None if is_added else certificate,
+            new=certificate if is_added else None,
+            differences=(change, *names),
+        )
+
+    def _names(
+        self, key: str, old: PlannedCertificate, new: PlannedCertificate
+    ) -> Iterator[PlanChange]:
+        if old.subject_alt_name == new.subject_alt_name:
+            return
+        blank = _blank(key, new)
+        before, after = frozenset(old.names), frozenset(new.names)
+        for entry in new.subject_alt_name:
+            if entry.name not in before:
+                yield self._of_name(blank, entry, self.new.rules, True)
+        for entry in old.subject_alt_name:
+            if entry.name not in after:
+                yield self._of_name(blank, entry, self.old.rules, False)
+        stayed = [name for name in old.names if name in after]
+        if stayed != [name for name in new.names if name in before]:
+            names = cell_text(old.names), cell_text(new.names)
+            yield self._of_field(blank, _NAME_ORDER, *names, new)
+
+    def _fields(
+        self, key: str, old: PlannedCertificate, new: PlannedCertificate
+    ) -> Iterator[PlanChange]:
+        blank = _blank(key, new)
+        for name, facts in self._fields_known.items():
+            before, after = getattr(old, name), getattr(new, name)
+            if before != after:
+                yield self._of_field(blank, facts, cell_text(before), cell_text(after), new)
+
+    def _of_field(
+        self, blank: PlanChange, facts: _Field, before: str, after: str, new: PlannedCertificate
+    ) -> PlanChange:
+        return blank._replace(
+            what=facts.title,
+            before=before,
+            after=after,
+            why=facts.why,
+            source=_rule_source(self.new.rules, new),
+        )
+
+    def _of_name(
+        self, blank: PlanChange, entry: SanEntry, rules: Rules, is_added: bool
+    ) -> PlanChange:
+        why, source = self._why(entry.reasons, rules, is_added)
+        return blank._replace(
+            change=_NAME_ADDED if is_added else _NAME_REMOVED,
+            what="Name",
+            before="" if is_added else str(entry.name),
+            after=str(entry.name) if is_added else "",
+            why=why,
+            source=source,
+        )
+
+    def _why(self, reasons: tuple[str, ...], rules: Rules, is_added: bool) -> tuple[str, str]:
+        """Say why a name is on a certificate; 10,000 servers have few kinds of names."""
+        found = self._told.get((reasons, is_added))
+        if found is None:
+            known = [rules.names[rule] for rule in reasons if rule in rules.names]
+            found = (
+                "; ".join(dict.fromkeys(rule.why for rule in known)) or _NO_REASON,
+                "; ".join(dict.fromkeys(rule.source for rule in known)),
+            )
+            self._told[reasons, is_added] = found
+        return found
+
+    @cached_property
+    def _places_before(self) -> Mapping[str, set[tuple[str, str]]]:
+        return _places(self.old)
+
+    @cached_property
+    def _places_after(self) -> Mapping[str, set[tuple[str, str]]]:
+        return _places(self.new)
+
+
+def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
+    """Give role and pool of every server, by its name."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for pool in plan.topology.pools:
+        for computer in pool.computers:
+            found.setdefault(computer.fqdn, set()).add((pool.role, pool.fqdn))
+    if isinstance(plan, RecordedPlan):  # then its certificates alone tell
+        for certificate in plan.certificates:
+            for server in certificate.servers:
+                found.setdefault(server, set()).add((certificate.role, certificate.pool))
+    return found
+
+
+def _why_only(
+    certificate: PlannedCertificate, others: Mapping[str, set[tuple[str, str]]], absent: str
+) -> str:
+    """Say why only one of the plans has a certificate, by where the other has its servers."""
+    places = [others.get(server, set()) for server in certificate.servers]
+    if not any(places):
+        return f"{'its server is' if len(places) == 1 else 'its servers are'} {absent}"
+    known = set().union(*places)
+    if certificate.role not in {role for role, _ in known} and certificate.pool:
+        return "a server has another role"
+    if certificate.pool and certificate.pool not in {pool for _, pool in known}:
+        return "a server is in another pool"
+    return "options or rules ask for other certificates"
+
+
+def _blank(key: str, certificate: PlannedCertificate) -> PlanChange:
+    """Begin what is to be said of a certificate that both plans have."""
+    return PlanChange(
+        change=_CHANGED,
+        certificate=key,
+        owner=certificate.owner,
+        usages=certificate.usages,
+        what="",
+        before="",
+        after="",
+        why="",
+        source="",
+    )
+
+
+_NO_REASON = "why the name is on it is not on record"
+
+
+def _rule_source(rules: Rules, certificate: PlannedCertificate) -> str:
+    return next((r.source for r in rules.certificates if r.id == certificate.rule), "")

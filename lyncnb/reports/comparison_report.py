@@ -1,0 +1,335 @@
+"""``Comparison``: two plans side by side with all that is counted, and as text, JSON, page, table.
+
+Pure. ``compare.py`` says what differs; here it is counted, and written for people and programs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from ..base.shown.report import (
+    Part,
+    Picture,
+    Report,
+    ReportTable,
+    Sentence,
+    lines_left,
+    report_kind,
+)
+from ..base.shown.tables import ROWS_SHOWN, columns, count_of, first_of
+from ..plan.model import CertificatePlan, PlannedCertificate, certificate_document
+from ..plan.recorded_plan import RecordedPlan
+from ..rules.ca_rules import ca_rules
+from ..rules.findings import Finding, Findings, grouped
+from ..rules.model import SEVERITIES
+from .compare import CHANGE_COLUMNS, ChangedCertificate, ChangeGroup, CountChange, PlanDifference
+from .figures import figure
+
+#: What a comparison is written as under a name of the planner's own.
+COMPARISON_FILE = report_kind(
+    "a comparison",
+    title="Two plans compared",
+    form="lyncnb-comparison/1",
+    columns=CHANGE_COLUMNS,
+    suffixes=(".csv", ".html", ".md", ".json", ".svg"),
+)
+
+_SHOWN = 60  # changes, and findings, in the short form
+_DAYS_OF_A_YEAR = 365
+_OWNERS_SHOWN = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What one plan has otherwise than another, with what the checks found of each.
+
+    ``old_findings`` and ``new_findings`` are None where they are not known.
+    """
+
+    difference: PlanDifference
+    old_findings: Findings | None = None
+    new_findings: Findings | None = None
+
+    @property
+    def title(self) -> str:
+        """What is compared: ``old.csv -> new.csv``."""
+        old, new = self.difference.old, self.difference.new
+        return f"{old.topology.source} -> {new.topology.source}"
+
+    @property
+    def summary(self) -> str:
+        """All that differs, in one line."""
+        return repr(self.difference)
+
+    @cached_property
+    def counts(self) -> tuple[CountChange, ...]:
+        """What there is of each plan, before and after; what is not known of both is left out."""
+        before, after = (
+            plan_counts(plan, findings)
+            for plan, findings in (
+                (self.difference.old, self.old_findings),
+                (self.difference.new, self.new_findings),
+            )
+        )
+        told = [
+            what
+            for what in dict.fromkeys((*before, *after))
+            if what not in _MAY_BE_UNKNOWN or (what in before and what in after)
+        ]
+        return tuple(
+            CountChange(what=what, before=before.get(what, 0), after=after.get(what, 0))
+            for what in told
+        )
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What cannot be told of these two, and why."""
+        return tuple(dict.fromkeys(self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        plans = self.difference.old, self.difference.new
+        for plan, findings in zip(plans, (self.old_findings, self.new_findings), strict=True):
+            source = plan.topology.source
+            if isinstance(plan, RecordedPlan):
+                yield f"{source} keeps certificates, not the table and the options they came from"
+            elif plan.options.validity_days is None:
+                yield f"yearly renewals are not counted: {source} is planned without validity_days"
+            if findings is None:
+                yield f"findings are not counted: {source} keeps none"
+
+    @cached_property
+    def findings_gone(self) -> tuple[Finding, ...]:
+        """Findings of the old plan that the new one has not."""
+        return _only_first(self.old_findings, self.new_findings)
+
+    @cached_property
+    def findings_new(self) -> tuple[Finding, ...]:
+        """Findings of the new plan that the old one has not."""
+        return _only_first(self.new_findings, self.old_findings)
+
+
+def _only_first(ours: Findings | None, others: Findings | None) -> tuple[Finding, ...]:
+    if ours is None or others is None:
+        return ()
+    left = Counter((one.code, one.severity, one.about, one.message) for one in others)
+    found = []
+    for one in ours:
+        key = (one.code, one.severity, one.about, one.message)
+        left[key] -= 1
+        if left[key] < 0:
+            found.append(one)
+    return tuple(found)
+
+
+_RENEWAL = "yearly renewal"
+_MAY_BE_UNKNOWN = (_RENEWAL, *SEVERITIES)
+
+
+def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
+    """Count what there is of a plan, by what it is in the singular; what is unknown is left out."""
+    certificates = plan.certificates
+    names = Counter(dict.fromkeys(("internal", "public"), 0))
+    for certificate in certificates:
+        names[certificate.issuer] += len(certificate.subject_alt_name)
+    found = {
+        "certificate": len(certificates),
+        "public certificate": sum(c.issuer == "public" for c in certificates),
+        "name": names.total(),
+        **{f"{issuer} name": number for issuer, number in names.items()},
+        # A key pair is made for each certificate, whoever shares it.
+        **Counter(f"{certificate.key} key" for certificate in certificates),
+    }
+    if renewals := _renewals(plan):
+        found[_RENEWAL] = renewals
+    if findings is not None:
+        severities = Counter(finding.severity for finding in findings)
+        found |= {severity: severities[severity] for severity in SEVERITIES}
+    return found
+
+
+def _renewals(plan: CertificatePlan) -> int:
+    """Count the certificates that end in a year, by the days asked for or what is allowed."""
+    issued, asked = plan.options.planned_issue_date, plan.options.validity_days
+    if isinstance(plan, RecordedPlan) or not asked:
+        return 0
+    limits = ca_rules().limits("validity-days") if issued else ()
+    most = next((one.value for one in limits if issued and one.holds_on(issued)), asked)
+    return round(
+        sum(
+            _DAYS_OF_A_YEAR / (min(asked, most) if certificate.issuer == "public" else asked)
+            for certificate in plan.certificates
+        )
+    )
+
+
+def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
+    """Return a comparison as a report.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of two plans.
+    shown : int, optional
+        Changes in the short form at most.
+
+    Returns
+    -------
+    Report
+        CSV, Markdown and JSON hold every change, a page puts the same change of several
+        certificates together, and the picture shows the new plan with what changed marked. There
+        is none, and ``.svg`` raises a PlanError, where the new plan is on record alone.
+    """
+    difference = comparison.difference
+    is_drawn = not isinstance(difference.new, RecordedPlan)
+    parts: list[Part] = [
+        Sentence(comparison.summary, (".html",)),
+        ReportTable(
+            columns=columns(("Old", "old.topology.source"), ("New", "new.topology.source")),
+            items=lambda: [difference],
+            formats={".md": ""},
+        ),
+        ReportTable(
+            columns=_COUNTS,
+            items=lambda: comparison.counts,
+            formats={".md": "", ".html": "Counts"},
+        ),
+        *(Sentence(note, (".html",)) for note in comparison.notes),
+        ReportTable(
+            columns=CHANGE_COLUMNS,
+            items=lambda: difference.changes,
+            formats={".csv": "", ".md": ""},
+        ),
+        ReportTable(
+            columns=_GROUPS, items=difference.groups, formats={".html": "Changes"}, limit=ROWS_SHOWN
+        ),
+        *(
+            ReportTable(
+                columns=_FINDINGS,
+                items=partial(grouped, findings),
+                formats={".md": caption, ".html": caption},
+            )
+            for caption, findings in (
+                ("Findings that are gone", comparison.findings_gone),
+                ("New findings", comparison.findings_new),
+            )
+            if findings
+        ),
+        Picture(lambda: figure(difference), (".html", ".svg") if is_drawn else (".svg",)),
+    ]
+    return Report(
+        kind=COMPARISON_FILE,
+        about=comparison.title,
+        summary=comparison.summary,
+        parts=parts,
+        document=lambda: _document(comparison),
+        text=lambda: _text(comparison, shown),
+    )
+
+
+def _document(comparison: Comparison) -> dict[str, object]:
+    """Return the values of the JSON document.
+
+    ``certificates`` are those that differ, each whole as it was and as it is (null if there is
+    none), with its differences. Putting each ``new`` in place of its ``old`` makes the new plan of
+    the old one.
+    """
+    return {
+        "old": _side(comparison.difference.old),
+        "new": _side(comparison.difference.new),
+        "summary": comparison.summary,
+        "counts": comparison.counts,
+        "notes": comparison.notes,
+        "certificates": [*map(_changed, comparison.difference.certificates)],
+        "findings_gone": comparison.findings_gone,
+        "findings_new": comparison.findings_new,
+    }
+
+
+_OF_ALL = ("certificate", "owner", "usages")  # said once, of the certificate
+
+
+def _side(plan: CertificatePlan) -> dict[str, object]:
+    return {
+        "source": plan.topology.source,
+        "product": plan.rules.product,
+        "plan_sha256": plan.sha256,
+    }
+
+
+def _changed(item: ChangedCertificate) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "change": item.change,
+        "old": _certificate(item.old),
+        "new": _certificate(item.new),
+        "differences": [
+            {name: value for name, value in change._asdict().items() if name not in _OF_ALL}
+            for change in item.differences
+        ],
+    }
+
+
+def _certificate(certificate: PlannedCertificate | None) -> dict[str, object] | None:
+    return certificate and certificate_document(certificate)
+
+
+def _text(comparison: Comparison, shown: int) -> Iterator[list[str]]:
+    """Yield a summary with counts, then each change once, then the findings."""
+    counts = [f"  {count}" for count in comparison.counts[3:]]  # the summary has said the first
+    notes = [f"  note: {note}" for note in comparison.notes]
+    yield [comparison.title, comparison.summary, *counts, *notes]
+    groups = comparison.difference.groups()
+    yield from ([*_group_lines(group)] for group in groups[:shown])
+    if len(groups) > shown:
+        yield lines_left(len(groups) - shown)
+    for what, findings in (("gone", comparison.findings_gone), ("new", comparison.findings_new)):
+        entries = grouped(findings)
+        told = [[f"finding {what}: {one.severity}: {one.places}: {one.words}"] for one in entries]
+        if len(told) > shown:
+            told[shown - 1] += lines_left(len(told) - shown)
+        yield from told[:shown]
+
+
+def _group_lines(group: ChangeGroup) -> Iterator[str]:
+    told = group.before or group.after
+    if group.before and group.after:
+        told = f"{group.before} -> {group.after}"
+    yield f"{group.title}: {told or _listed(group.names)}"
+    usages = f" ({', '.join(group.usages)})" if group.usages else ""
+    of = "of" if group.change.startswith("certificate") or group.what != "Name" else "on"
+    yield f"  {of} {_listed(group.owners)}{usages}"
+    if group.cause:
+        yield f"  cause: {group.cause}"
+    yield f"  why: {group.why}"
+    if group.source:
+        yield f"  source: {group.source}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return first_of(names, _OWNERS_SHOWN)
+
+
+def _before_and_after(group: ChangeGroup) -> object:
+    if group.before and group.after:
+        return f"{group.before} -> {group.after}"
+    return group.names or group.before or group.after
+
+
+_COUNTS = columns(
+    ("What", lambda count: count_of(2, count.what)[2:]), ("Before", "before"), ("After", "after")
+)
+# As few columns as there can be: reasons are sentences, and need the room.
+_GROUPS = columns(
+    ("Change", "title"),
+    ("What", _before_and_after),
+    ("Of", lambda group: f"{_listed(group.owners)}\n{', '.join(group.usages)}"),
+    ("Cause", "cause"),
+    ("Why", "why"),
+    ("Source", "source"),
+)
+_FINDINGS = columns(
+    ("Severity", "severity"), ("About", "places"), ("Finding", "paragraph"), ("Source", "source")
+)

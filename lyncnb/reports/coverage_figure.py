@@ -1,0 +1,240 @@
+"""The picture of which name stands on whose certificate: names down, pools across.
+
+A mark's form says how much: a full disc, all certificates of the pool carry the name; half a
+disc, some; a ring, only as the subject. Too many names become the rules they came from, too many
+pools their roles; a fraction then says how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..base.shown.svg import Drawing, fit, text_width
+from ..base.shown.tables import count_of, first_of
+from ..plan.model import CertificatePlan, PlannedCertificate
+
+COLUMNS = (
+    *("Name", "Rule", "Site", "Role", "Pool", "Type", "Certificates with it"),
+    *("As subject only", "Certificates of the type"),
+)
+
+#: Names and pools that one picture shows each by itself.
+NAMES_SHOWN, POOLS_SHOWN = 70, 20
+
+_WIDTH, _MARGIN, _ROW, _NAMES_WIDTH = 1000, 12, 19, 290
+_HEAD = 150  # pixels for the slanted headings, and two thirds of it to the right
+
+
+_Place = tuple[str, str, str, tuple[str, ...]]  # site, role, pool, usages
+
+
+@dataclass(slots=True, kw_only=True)
+class _Mark:
+    """How many of how many certificates carry a name."""
+
+    carrying: int = 0
+    subject_only: int = 0
+    of: int = 0
+
+
+class CoverageRow(NamedTuple):
+    """One name of the certificates of one pool that are for the same types; see ``COLUMNS``."""
+
+    name: str
+    rules: tuple[str, ...]  # ids of the name rules that gave it
+    site: str
+    role: str
+    pool: str  # "" for the whole deployment's
+    usages: tuple[str, ...]
+    carrying: int  # certificates that list it
+    subject_only: int
+    of: int
+
+
+def coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[CoverageRow]:
+    """Yield what the picture is drawn from.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    site : str, optional
+        Only the pools of this site.
+
+    Yields
+    ------
+    CoverageRow
+        One for each name, pool and set of types.
+    """
+    groups: dict[tuple[str, str, str, tuple[str, ...]], list[PlannedCertificate]] = {}
+    for certificate in plan.certificates:
+        if not site or certificate.site == site:
+            place = (certificate.site, certificate.role, certificate.pool, certificate.usages)
+            groups.setdefault(place, []).append(certificate)
+    subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
+    for place, certificates in groups.items():
+        marks: dict[str, _Mark] = {}
+        rules: dict[str, dict[str, None]] = {}
+        for certificate in certificates:
+            for entry in certificate.subject_alt_name:
+                marks.setdefault(str(entry.name), _Mark()).carrying += 1
+                rules.setdefault(str(entry.name), {}).update(dict.fromkeys(entry.reasons))
+            subject = certificate.subject.common_name
+            if subject and subject not in certificate.names:
+                marks.setdefault(subject, _Mark()).subject_only += 1
+                rules.setdefault(subject, {})[subjects[certificate.rule]] = None
+        for name, mark in marks.items():
+            yield CoverageRow(
+                *(name, tuple(rules[name]), *place),
+                *(mark.carrying, mark.subject_only, len(certificates)),
+            )
+
+
+def draw_coverage(
+    plan: CertificatePlan, rows: Sequence[CoverageRow], *, title: str, description: str
+) -> str:
+    """Draw the rows of :func:`coverage_rows`; an SVG document, 1,000 pixels wide."""
+    order = {role: place for place, role in enumerate(plan.rules.roles)}
+    places = sorted(
+        {row[2:6] for row in rows},
+        key=lambda p: (not p[2], p[0], order.get(p[1], len(order)), p[2], p[3]),
+    )
+    by_role = len(places) > POOLS_SHOWN
+    by_rule = len({row.name for row in rows}) > NAMES_SHOWN
+    if by_role:  # whatever their sites are
+        places = sorted(places, key=lambda p: (not p[2], order.get(p[1], len(order)), p[3]))
+    heads = _headings(places, by_role=by_role)
+    marks = _marks(plan, heads, by_rule=by_rule)
+    down, across = list(dict.fromkeys(n for n, _ in marks)), list(dict.fromkeys(heads.values()))
+    drawing = Drawing(_WIDTH)
+    words = _rule_words(rows, down) if by_rule else down
+    height = _draw_frame(drawing, title, words, across, by_rule=by_rule)
+    for (name, head), mark in marks.items():
+        x = _MARGIN + _NAMES_WIDTH + across.index(head) * _step(across) + 14
+        y = _top() + down.index(name) * _ROW + 10
+        _draw_mark(drawing, x, y, mark, room=_step(across) - 17)
+    return drawing.to_svg(height, title=title, description=description)
+
+
+_Heading = tuple[str, str]  # pool or role, and types
+
+
+def _headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
+    """Name the columns: pool or role, and the first of its types where it has several kinds."""
+    kinds: dict[str, set[tuple[str, ...]]] = {}
+    for _, role, pool, usages in places:
+        kinds.setdefault(role if by_role else pool or role, set()).add(usages)
+    found = {}
+    for place in places:
+        _, role, pool, usages = place
+        name = role if by_role else pool or role
+        more = f", +{len(usages) - 1}" if len(usages) > 1 else ""
+        several = len(kinds[name]) > 1 and usages
+        found[place] = (name, f"{usages[0]}{more}" if several else "")
+    return found
+
+
+def _marks(
+    plan: CertificatePlan, heads: Mapping[_Place, _Heading], *, by_rule: bool
+) -> Mapping[tuple[str, _Heading], _Mark]:
+    """Count the certificates of each column that carry a name, or one of a rule's names."""
+    subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
+    totals: dict[_Heading, int] = {}
+    cells: dict[tuple[str, _Heading], _Mark] = {}
+    for certificate in plan.certificates:
+        head = heads.get((certificate.site, certificate.role, certificate.pool, certificate.usages))
+        if head is None:  # of another site
+            continue
+        totals[head] = totals.get(head, 0) + 1
+        listed: dict[str, None] = {}
+        for entry in certificate.subject_alt_name:
+            listed.update(dict.fromkeys(entry.reasons if by_rule else (str(entry.name),)))
+        for name in listed:
+            cells.setdefault((name, head), _Mark()).carrying += 1
+        subject = certificate.subject.common_name
+        if subject and subject not in certificate.names:
+            name = subjects[certificate.rule] if by_rule else subject
+            cells.setdefault((name, head), _Mark()).subject_only += 1
+    for (_, head), mark in cells.items():
+        mark.of = totals[head]
+    if not by_rule:
+        return cells
+    order = {rule: place for place, rule in enumerate(plan.rules.names)}
+    return {key: cells[key] for key in sorted(cells, key=lambda cell: order[cell[0]])}
+
+
+def _rule_words(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
+    """Name rules with the names that they gave: the first and the number, as far as they fit."""
+    names: dict[str, dict[str, None]] = {rule: {} for rule in rules}
+    for row in rows:
+        for rule in row.rules:
+            names[rule][row.name] = None
+    words = []
+    for rule, given in names.items():
+        text = f"{rule}: {first_of([*given], 1)}"
+        is_short = text_width(text, 12) <= _NAMES_WIDTH - 12
+        words.append(text if is_short else f"{rule}: {count_of(len(given), 'name')}")
+    return words
+
+
+def _top() -> int:
+    return 76 + _HEAD
+
+
+def _step(across: Sequence[_Heading]) -> float:
+    return min(74.0, (_WIDTH - 2 * _MARGIN - _NAMES_WIDTH - 110) / max(1, len(across)))
+
+
+def _draw_frame(
+    drawing: Drawing, title: str, down: Sequence[str], across: Sequence[_Heading], *, by_rule: bool
+) -> float:
+    drawing.text(_MARGIN, 26, fit(title, _WIDTH - 2 * _MARGIN, 17), "title")
+    _draw_legend(drawing)
+    heading = "Names, by the rule that gives them" if by_rule else "Names"
+    drawing.text(_MARGIN, _top() - 8, heading, "head")
+    for place, name in enumerate(down):
+        y = _top() + place * _ROW
+        if place % 2 == 0:
+            drawing.rect(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
+        shown = fit(name, _NAMES_WIDTH - 12, 12)
+        drawing.text(_MARGIN + 6, y + 14, shown, name="" if by_rule else name)
+    step = _step(across)
+    for place, (name, types) in enumerate(across):
+        x = _MARGIN + _NAMES_WIDTH + place * step + 14
+        drawing.slanted(x, _top() - 8, fit(name, _HEAD * 1.15, 12))
+        if types:  # half a column to the right, below the first line
+            drawing.slanted(x + 17, _top() - 8, fit(types, _HEAD * 1.15, 11), "small quiet")
+        drawing.path([(x, _top() - 4), (x, _top() + len(down) * _ROW)], "rule faint")
+    return _top() + len(down) * _ROW + _MARGIN
+
+
+def _draw_legend(drawing: Drawing) -> None:
+    x = float(_MARGIN + 6)
+    for mark, words in (
+        (_Mark(carrying=1, of=1), "on all certificates"),
+        (_Mark(carrying=1, of=2), "on some of them"),
+        (_Mark(subject_only=1, of=1), "as subject only"),
+    ):
+        _draw_mark(drawing, x, 44, mark, room=0)
+        drawing.text(x + 12, 48, words, "small")
+        x += 34 + text_width(words, 11)
+    drawing.text(x, 48, "2/3: on 2 of 3 certificates, each counted once", "small quiet")
+
+
+def _draw_mark(drawing: Drawing, x: float, y: float, mark: _Mark, *, room: float) -> None:
+    """Draw a mark and, if there is room, its fraction: the share in percent where that is long."""
+    number = mark.carrying or mark.subject_only
+    if mark.carrying >= mark.of:
+        drawing.disc(x, y, 5.5, "mark")
+    elif mark.carrying:
+        drawing.half_disc(x, y, 5.5)
+    else:
+        drawing.disc(x, y, 5.5, "open")
+    if room and number < mark.of:
+        words = f"{number}/{mark.of}"
+        if text_width(words, 9) > room:
+            words = f"{max(1, number * 100 // mark.of)}%"
+        size = "small" if text_width(words, 11) <= room else "tiny"
+        drawing.text(x + 9, y + 4, words, f"{size} quiet")

@@ -1,0 +1,215 @@
+"""Pictures of a plan: the one verb, ``figure``, and what each picture is called and says.
+
+How each is drawn stands in ``topology_figure``, ``coverage_figure`` and ``timeline_figure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, runtime_checkable
+
+from ..base.arguments import require
+from ..base.disk.outputs import OutputKind, mentions
+from ..base.shown.figure import Figure
+from ..base.shown.tables import count_of
+from ..errors import PlanError
+from ..plan.connections import list_connections
+from ..plan.model import CertificatePlan
+from ..plan.recorded_plan import RecordedPlan
+from . import coverage_figure, timeline_figure, topology_figure
+from .compare import PlanDifference
+from .timeline_figure import DatedFact
+from .topology_boxes import Changes, site_words
+
+DEFAULT = "topology"
+
+#: What ``lyncnb plan -o FILE.svg`` writes.
+FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": mentions(*Figure.MARKS)})
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """What has dated facts to tell: the status of a request folder, a forecast.
+
+    ``figure_title`` is what stands above them.
+    """
+
+    @property
+    def figure_title(self) -> str:
+        """What the picture shows."""
+        ...
+
+    def dated_facts(self) -> tuple[DatedFact, ...]:
+        """Give its facts, in the order in which they are drawn."""
+        ...
+
+
+def figure(
+    of: CertificatePlan | PlanDifference | Dated,
+    kind: str = "",
+    *,
+    site: str = "",
+    facts: Iterable[DatedFact] = (),
+) -> Figure:
+    """Draw a picture.
+
+    Parameters
+    ----------
+    of : CertificatePlan, PlanDifference, FolderStatus or Forecast
+        What is shown. Of a difference there is the new plan's topology alone, in which is marked
+        what changed; of a folder and of a forecast there is a timeline alone.
+    kind : str, optional
+        ``topology`` (default of a plan): who stands outside, in the perimeter, inside, and who
+        speaks to whom by which name. ``coverage``: which name stands on whose certificate.
+        ``timeline``: when certificates are issued and end, and which limits hold.
+    site : str, optional
+        For ``topology``, the site shown pool by pool; for ``coverage``, the only one shown.
+    facts : iterable of DatedFact, optional
+        For ``timeline``, what else is to stand in it.
+
+    Returns
+    -------
+    Figure
+        The picture, its description, and the same data as a table. The same arguments give the
+        same bytes.
+
+    Raises
+    ------
+    PlanError
+        If there is no such picture or site.
+    """
+    if isinstance(of, PlanDifference):
+        return _difference(of, kind, site)
+    if not isinstance(of, Dated):
+        require("figure: of", of, CertificatePlan)
+    if not isinstance(of, CertificatePlan):
+        if kind not in ("", "timeline"):
+            raise PlanError(
+                f'of this there is no picture "{kind}"',
+                hint="ask for timeline, or draw the plan itself",
+            )
+        return _timeline((*of.dated_facts(), *facts), of.figure_title)
+    kind = kind or DEFAULT
+    check_kind(kind)
+    _check_site(of, site)
+    if kind == "timeline":
+        told = timeline_figure.plan_facts(of)
+        return _timeline((*told, *facts), f"Days that matter: {of.topology.source}", plan=of)
+    return KINDS[kind](of, site)
+
+
+def _check_site(plan: CertificatePlan, site: str) -> None:
+    sites = sorted({pool.site for pool in plan.topology.pools} - {""})
+    if site and site not in sites:
+        raise PlanError(
+            f'the topology has no site "{site}"',
+            hint=f"its sites are {', '.join(sites[:10])}" if sites else "it names no site",
+        )
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a picture that a plan has not.
+
+    Raises
+    ------
+    PlanError
+        With the pictures that there are.
+    """
+    if kind not in KINDS:
+        raise PlanError(
+            f'there is no picture "{kind}"', hint=f"the pictures are {', '.join(KINDS)}"
+        )
+
+
+def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | None = None) -> Figure:
+    if isinstance(plan, RecordedPlan):
+        raise PlanError(
+            f"{plan.topology.source} keeps no table: who speaks to whom is not known",
+            hint="plan the table that it came from",
+        )
+    pools, certificates = len(plan.topology.pools), len(plan.certificates)
+    connections = [one for one in list_connections(plan) if one.rule.drawn]
+    title = f"{plan.rules.title}, {plan.topology.source}: who speaks to whom"
+    description = (
+        f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, from outside "
+        "through the perimeter to the inside. Below each certificate the picture shows who "
+        "connects to it, with the protocol and the names. Only connections for which the plan "
+        "has a name are shown. Which pools use each other follows from their sites, because the "
+        "topology does not say it."
+    )
+    if site:
+        description += (
+            f" {site_words(site)} is shown pool by pool; of the other sites what speaks with it."
+        )
+    columns: tuple[str, ...] = topology_figure.COLUMNS
+    changes = None
+    rows = topology_figure.topology_rows(plan, connections)
+    if difference is not None:
+        title = f"{title}, and what changed"
+        description = f"{difference!r}. Marked with ± is what changed. {description}"
+        columns, changes = (*columns, topology_figure.CHANGED), Changes(difference)
+        rows = topology_figure.changed_rows(plan, connections, changes)
+    svg = topology_figure.draw_topology(
+        plan, connections, title=title, description=description, site=site, changes=changes
+    )
+    return Figure(
+        kind="topology", title=title, description=description,
+        columns=columns, rows=tuple(rows), svg=svg,
+    )  # fmt: skip
+
+
+def _difference(difference: PlanDifference, kind: str, site: str) -> Figure:
+    if kind not in ("", DEFAULT):
+        raise PlanError(
+            f'of two plans compared there is no picture "{kind}"',
+            hint=f"ask for {DEFAULT}, or draw one of the plans",
+        )
+    _check_site(difference.new, site)
+    return _topology(difference.new, site, difference)
+
+
+def _coverage(plan: CertificatePlan, site: str) -> Figure:
+    rows = tuple(coverage_figure.coverage_rows(plan, site=site))
+    where = f", {site_words(site)}" if site else ""
+    title = f"{plan.rules.title}, {plan.topology.source}{where}: names on certificates"
+    names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
+    whole = " and the whole deployment" if any(not row.pool for row in rows) else ""
+    description = (
+        f"{count_of(names, 'name')} down, {count_of(pools, 'pool')}{whole} across. A full disc: "
+        "all certificates of the column carry the name; half a disc: some of them; a ring: only as "
+        "the subject. Where there are too many, names stand together by the rule that gives them, "
+        "pools by their role."
+    )
+    svg = coverage_figure.draw_coverage(plan, rows, title=title, description=description)
+    return Figure(
+        kind="coverage", title=title, description=description,
+        columns=coverage_figure.COLUMNS, rows=rows, svg=svg,
+    )  # fmt: skip
+
+
+def _timeline(
+    facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
+) -> Figure:
+    description = (
+        f"{count_of(len(facts), 'fact')}, kind by kind, each from its first to its last day."
+    )
+    if any(fact.needs_a_look for fact in facts):
+        description += " What needs a look has an exclamation mark."
+    if plan is not None and plan.options.planned_issue_date is None:
+        description += (
+            " No planned day of issue is set (planned_issue_date in the plan's options), so no day "
+            "of issue or end is shown."
+        )
+    svg = timeline_figure.draw_timeline(facts, title=title, description=description)
+    return Figure(
+        kind="timeline", title=title, description=description,
+        columns=timeline_figure.COLUMNS, rows=tuple(timeline_figure.fact_rows(facts)), svg=svg,
+    )  # fmt: skip
+
+
+#: Every picture of a plan, the default first.
+KINDS: Mapping[str, Callable[[CertificatePlan, str], Figure]] = {
+    "topology": _topology,
+    "coverage": _coverage,
+    "timeline": lambda plan, site: figure(plan, "timeline"),
+}

@@ -1,0 +1,251 @@
+"""``find_causes``: which cell, row, option or rules each difference of two plans comes from.
+
+Pure. What a planner changed is tried, one at a time: what differs between the old plan and one
+with this option alone set as in the new one, comes from this option. What differs with the new
+table alone comes from the table; which cell of it, is found by the values in it, and by whose the
+certificate is. What none of them makes alone comes from those together without which it is not
+there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import compress
+
+from ..base.shown.tables import cell_text, first_of
+from ..errors import LyncnbError
+from ..plan.model import CertificatePlan, PlannedCertificate
+from ..plan.options import OPTIONS, PlanOptions, shown
+from ..plan.planner import plan_certificates
+from ..plan.recorded_plan import RecordedPlan
+from ..rules.model import Rules
+from ..topology.topology import Topology
+from .compare import ChangedCertificate, PlanChange, PlanDifference, compare_plans
+from .table_changes import TableChange, table_changes
+
+# They change no certificate: a day to judge by, and findings that are accepted.
+_NO_CAUSE = frozenset(
+    (
+        "product",
+        "planned_issue_date",
+        "validity_days",
+        "accepted",
+        "accepted_until",
+        "accepted_for",
+    )
+)
+_CELLS_TOLD = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inputs:
+    """What a plan is made of."""
+
+    topology: Topology
+    rules: Rules
+    options: PlanOptions
+
+    def plan(self) -> CertificatePlan:
+        return plan_certificates(self.topology, self.rules, options=self.options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Factor:
+    """Something that was changed; ``apply`` puts it from one side's inputs into others."""
+
+    words: str  # "" for the table, which says more
+    apply: Callable[[_Inputs, _Inputs], _Inputs]
+
+
+def find_causes(difference: PlanDifference) -> PlanDifference:
+    """Say of each change which cell, row, option or rules it comes from.
+
+    Parameters
+    ----------
+    difference : PlanDifference
+        Of two plans; where several of table, options and rules differ, a plan is made for each
+        alone, and of three or more for all but each.
+
+    Returns
+    -------
+    PlanDifference
+        The same, with ``cause`` filled in. It stays blank where a side is on record alone, since
+        then nobody knows its table and options.
+    """
+    old, new = difference.old, difference.new
+    if difference.is_empty or isinstance(old, RecordedPlan) or isinstance(new, RecordedPlan):
+        return difference
+    search = _Search(difference)
+    return replace(
+        difference,
+        certificates=tuple(
+            replace(
+                item,
+                differences=tuple(
+                    change._replace(cause=search.cause(item, change)) for change in item.differences
+                ),
+            )
+            for item in difference.certificates
+        ),
+    )
+
+
+class _Search:
+    """Two plans, what differs of their inputs, and what each of that does alone."""
+
+    def __init__(self, difference: PlanDifference):
+        self._old_plan = difference.old
+        self._old, self._new = _inputs(difference.old), _inputs(difference.new)
+        self._factors = tuple(_factors(self._old, self._new))
+
+    def cause(self, item: ChangedCertificate, change: PlanChange) -> str:
+        """Give the cause of one change, in words."""
+        factors, link = self._responsible(change)
+        return link.join(factor.words or self._cells.words(item, change) for factor in factors)
+
+    def _responsible(self, change: PlanChange) -> tuple[tuple[_Factor, ...], str]:
+        """Give what a change comes from, and whether each suffices or all are needed."""
+        if len(self._factors) < 2:
+            return self._factors, ""
+        key = _key(change)
+        alone = self._those(key in keys for keys in self._alone)
+        if alone:
+            return alone, " or "
+        if len(self._factors) == 2:  # the one without the other was tried already
+            return self._factors, " and "
+        return self._those(key not in keys for keys in self._without) or self._factors, " and "
+
+    def _those(self, chosen: Iterable[bool]) -> tuple[_Factor, ...]:
+        return tuple(compress(self._factors, chosen))
+
+    @cached_property
+    def _alone(self) -> tuple[frozenset[object], ...]:
+        """By factor: the changes that it makes of the old plan by itself."""
+        return tuple(self._changes(factor.apply(self._old, self._new)) for factor in self._factors)
+
+    @cached_property
+    def _without(self) -> tuple[frozenset[object], ...]:
+        """By factor: the changes that all the others make of the old plan."""
+        return tuple(self._changes(factor.apply(self._new, self._old)) for factor in self._factors)
+
+    def _changes(self, inputs: _Inputs) -> frozenset[object]:
+        try:
+            plan = inputs.plan()
+        except LyncnbError:  # e.g. an option about a role that the other rules do not have
+            return frozenset()
+        return frozenset(map(_key, compare_plans(self._old_plan, plan).changes))
+
+    @cached_property
+    def _cells(self) -> _TableCauses:
+        return _TableCauses(table_changes(self._old.topology, self._new.topology))
+
+
+def _inputs(plan: CertificatePlan) -> _Inputs:
+    return _Inputs(topology=plan.topology, rules=plan.rules, options=plan.options)
+
+
+def _key(change: PlanChange) -> tuple[object, ...]:
+    """Give what a change is, without the words for it."""
+    return change.change, change.certificate, change.what, change.before, change.after
+
+
+def _factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
+    if old.topology != new.topology:
+        yield _Factor(words="", apply=lambda to, of: replace(to, topology=of.topology))
+    if old.rules is not new.rules and old.rules != new.rules:
+        # Options name their product, so they go with its rules.
+        yield _Factor(
+            words=f"rules: {old.rules.title} -> {new.rules.title}",
+            apply=lambda to, of: replace(
+                to, rules=of.rules, options=replace(to.options, product=of.options.product)
+            ),
+        )
+    for name, place in OPTIONS.items():
+        before, after = getattr(old.options, name), getattr(new.options, name)
+        if before != after and name not in _NO_CAUSE:
+            label = ".".join(part for part in (place.section, place.key) if part)
+            yield _Factor(
+                words=f"option {label}: {_option_text(before)} -> {_option_text(after)}",
+                apply=_of_option(name),
+            )
+
+
+def _of_option(name: str) -> Callable[[_Inputs, _Inputs], _Inputs]:
+    def apply(to: _Inputs, of: _Inputs) -> _Inputs:
+        return replace(to, options=replace(to.options, **{name: getattr(of.options, name)}))
+
+    return apply
+
+
+def _option_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as the file has it
+    return cell_text(shown(value)) or "blank"
+
+
+class _TableCauses:
+    """What differs of two tables, found by the values in it and by whose it is."""
+
+    def __init__(self, changes: Iterable[TableChange]):
+        self._all = tuple(changes)
+        self._by_owner: dict[tuple[str, str], list[TableChange]] = {}
+        self._came: dict[str, list[TableChange]] = {}
+        self._gone: dict[str, list[TableChange]] = {}
+        for one in self._all:
+            self._by_owner.setdefault((one.scope, one.owner), []).append(one)
+            for value in one.after - one.before:
+                self._came.setdefault(_host(value), []).append(one)
+            for value in one.before - one.after:
+                self._gone.setdefault(_host(value), []).append(one)
+
+    def words(self, item: ChangedCertificate, change: PlanChange) -> str:
+        """Say which cells or rows a change comes from: at most three, and how many more."""
+        found = [*dict.fromkeys(one.words for one in self._of(item, change))]
+        if not found:
+            return "the table"
+        return first_of(found, _CELLS_TOLD, separator="; ")
+
+    def _of(self, item: ChangedCertificate, change: PlanChange) -> list[TableChange]:
+        planned = item.planned
+        if change.change == "name added":
+            found = _with_value(change.after, self._came)
+        elif change.change == "name removed":
+            found = _with_value(change.before, self._gone)
+        elif change.what == "Servers" and item.old and item.new:
+            moved = sorted({*item.old.servers} ^ {*item.new.servers})
+            return [one for name in moved for one in self._by_owner.get(("server", name), ())]
+        else:
+            found = []
+        near = self._near(planned)
+        # A value may stand in cells of several pools: those of the certificate's own come first.
+        return [one for one in found if one in near] or found or near or [*self._all]
+
+    def _near(self, planned: PlannedCertificate) -> list[TableChange]:
+        """List what differs of its servers, else of its pool, its site, the deployment."""
+        places: tuple[list[tuple[str, str]], ...] = (
+            [("server", server) for server in planned.servers],
+            [("pool", planned.pool)],
+            [("site", planned.site)],
+            [("deployment", "")],
+        )
+        for keys in places:
+            if near := [one for key in keys for one in self._by_owner.get(key, ())]:
+                return near
+        return []
+
+
+def _with_value(name: str, changes: Mapping[str, list[TableChange]]) -> list[TableChange]:
+    """Find the changes of values that are this name, or a domain that it is in."""
+    labels = name.split(".")
+    for start in range(len(labels)):
+        if found := changes.get(".".join(labels[start:])):
+            return found
+    return []
+
+
+def _host(value: str) -> str:
+    """Give the host name in a cell's value: ``USAGE=name``, ``https://name/path`` or ``name``."""
+    return re.sub(r"^(?:[A-Za-z]+=|https?://)", "", value).partition("/")[0].lower()

@@ -1,0 +1,82 @@
+"""Each column of the summary that is about a certificate, and in which of its tables it stands.
+
+A table has its columns in the order of this list. One that has the same heading in two tables and
+another value in each is described side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ...base.shown.tables import Column, columns
+from .content import Line
+
+# The tables: ``summary.csv``, what a notebook shows of it, and three sheets of the workbook.
+CSV, NOTEBOOK, CERTIFICATES, RENEWALS, FILES = range(5)
+
+
+class _Described(NamedTuple):
+    """A column: heading, value of a :class:`Line`, and tables, with widths in characters."""
+
+    heading: str
+    value: str | Callable[[Any], Any]
+    widths: Mapping[int, int]
+
+
+def _concerns(line: Line) -> tuple[str, ...]:
+    # Notices of the whole deployment would fill the row of the first that they are about.
+    return tuple(code for code in line.member.warnings if not code.startswith("notice: "))
+
+
+_TABLE, _SHOWN = {CSV: 0}, {CSV: 0, NOTEBOOK: 0}
+
+_COLUMNS = (
+    _Described("Renew from", "member.renew_from", {RENEWALS: 12}),
+    _Described("Valid until", "member.valid_until", {RENEWALS: 12}),
+    _Described("Valid from", "member.valid_from", {RENEWALS: 12}),
+    _Described("No.", "member.number", {CERTIFICATES: 6, RENEWALS: 6, FILES: 6}),
+    _Described("ID", "member.id", {CSV: 0, FILES: 30}),
+    _Described("For", "block.whom", {CERTIFICATES: 22, RENEWALS: 26}),
+    _Described("Role", "block.role", _TABLE),
+    _Described("Role", "block.title", {CERTIFICATES: 18}),
+    _Described("Servers", "member.servers", {**_SHOWN, CERTIFICATES: 22, RENEWALS: 28}),
+    _Described("Pool", "block.pool", _TABLE),
+    _Described("Site", "block.site", _TABLE),
+    _Described("Type", "block.usages", {**_SHOWN, CERTIFICATES: 23}),
+    _Described("Subject name", "block.subject", _SHOWN),
+    _Described("Subject name", "block.subject_words", {CERTIFICATES: 24, RENEWALS: 32}),
+    _Described("Subject alternative names", "names", {**_SHOWN, CERTIFICATES: 34}),
+    _Described("SAN count", lambda line: len(line.names), _TABLE),
+    _Described("EKU", "block.extended_key_usage", _TABLE),
+    _Described("Issuer", "block.issuer", _SHOWN),
+    _Described("Issuer", "block.authority", {CERTIFICATES: 13, RENEWALS: 24}),
+    _Described("ID", "member.id", {RENEWALS: 44}),
+    _Described("CA", "block.ca", _TABLE),
+    _Described("Key", "block.key", {CSV: 0, CERTIFICATES: 10}),
+    _Described("Hash", "block.hash", _TABLE),
+    _Described("Exportable", "member.exportable", {**_SHOWN, CERTIFICATES: 13}),
+    _Described("Shared by", "block.shared_by", _TABLE),
+    _Described("CSR file", "member.csr_file", {**_SHOWN, CERTIFICATES: 25, FILES: 30}),
+    _Described("SHA-256 of the CSR", "member.csr_sha256", {FILES: 34}),
+    _Described("Key file", "member.key_file", {CSV: 0, FILES: 30}),
+    _Described("SHA-256 of the public key", "member.spki_sha256", {FILES: 34}),
+    _Described("Import", lambda line: line.member.install_cells[0], {CSV: 0, FILES: 40}),
+    _Described("Assign", lambda line: line.member.install_cells[1], {CSV: 0, FILES: 30}),
+    _Described("Findings", _concerns, {CERTIFICATES: 15}),
+    _Described("Warnings", "member.warnings", _TABLE),
+    _Described("Rule", "block.rule", {CSV: 0, FILES: 18}),
+    _Described("Source", "block.source", _TABLE),
+)
+
+
+def described(table: int) -> tuple[tuple[str, str | Callable[[Any], Any], int], ...]:
+    """Return heading, value and width of each column of one table."""
+    return tuple(
+        (one.heading, one.value, one.widths[table]) for one in _COLUMNS if table in one.widths
+    )
+
+
+def columns_of(table: int) -> tuple[Column, ...]:
+    """Return the columns of one table, of which each row is a :class:`Line`."""
+    return columns(*(one[:2] for one in described(table)))

@@ -1,0 +1,290 @@
+"""``CertificatePlan`` and findings to ``Summary``: blocks of certificates, servers, totals."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from ...base.garbage_collection import no_collection
+from ...base.shown.languages import translator
+from ...plan.model import CertificatePlan, PlannedCertificate
+from ...plan.spellings import spellings
+from ...plan.totals import totals, why_none
+from ...rules.findings import Finding
+from ...rules.model import NameRule, Rules
+from ..figures import figure
+from ..timeline_figure import plan_facts
+from .content import TITLE, Block, Member, NeededNames, Picture, ServerLine, Summary, code_of
+
+# More servers or certificates make a picture that nobody can read, on a page that nobody prints.
+_MOST_IN_A_PICTURE = 5_000
+
+
+@no_collection()
+def summarise(
+    plan: CertificatePlan,
+    findings: Sequence[Finding],
+    *,
+    pictures: bool = False,
+    table_only: bool = False,
+) -> Summary:
+    """Put together what a summary tells of a plan, before its requests are written.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        n certificates.
+    findings : sequence of Finding
+        What the checks found.
+    pictures : bool, optional
+        Whether the picture of the plan and its days are wanted.
+    table_only : bool, optional
+        Whether all that is wanted is what a table of the certificates shows.
+
+    Returns
+    -------
+    Summary
+        At most n blocks; the same arguments give the same. Files are named as they will be.
+    """
+    blocks = _blocks(plan, findings)
+    domains = tuple(map(str, plan.topology.sip_domains))
+    summary = Summary(
+        title=f"{TITLE}{plan.rules.title}",
+        product=plan.rules.title,
+        deployment=domains[0] if domains else "",
+        sip_domains=domains,
+        lang=plan.options.lang,
+        sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
+        roles=tuple(_roles(plan)),
+        planned_issue_date=plan.options.planned_issue_date,
+        validity_days=plan.options.validity_days or 0,
+        totals="" if table_only else totals(plan, findings),
+        # What mends a finding is for the planner's files, and nothing that people read.
+        findings=tuple(replace(one, edits=()) if one.edits else one for one in findings),
+        blocks=blocks,
+        servers=() if table_only else tuple(_server_lines(plan, blocks)),
+        plan_sha256="" if table_only else plan.sha256,
+        spellings=() if table_only else spellings(plan),
+        reasons=() if table_only else tuple(_reasons(plan.rules, blocks)),
+    )
+    return with_pictures(summary, plan) if pictures else summary
+
+
+def with_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
+    """Return the summary of a plan with the picture of the plan and its days, unless too large."""
+    if len(plan.certificates) > _MOST_IN_A_PICTURE:
+        return summary
+    picture = _picture(plan) if plan.certificates else None
+    return replace(summary, picture=picture, facts=plan_facts(plan))
+
+
+def _reasons(rules: Rules, blocks: Iterable[Block]) -> Iterator[NameRule]:
+    used = dict.fromkeys(rule for one in blocks for names in one.names for rule in names.rules)
+    return (rules.names[rule] for rule in used if rule in rules.names)
+
+
+def _roles(plan: CertificatePlan) -> Iterator[str]:
+    titles = _titles(plan)
+    counted: Counter[str] = Counter()
+    for pool in plan.topology.pools:
+        counted[pool.role] += len(pool.computers)
+    for role, number in counted.items():
+        yield f"{number:,} × {titles.get(role, role)}"
+
+
+def _picture(plan: CertificatePlan) -> Picture:
+    drawn = figure(plan)
+    return Picture(title=drawn.title, description=drawn.description, svg=drawn.svg)
+
+
+# --- Blocks.
+
+
+def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, ...]:
+    groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
+    for place, certificate in enumerate(plan.certificates):
+        groups.setdefault(_likeness(certificate), []).append((place, certificate))
+    # What one CA is to issue stands together, and is numbered so.
+    authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
+    for group in groups.values():
+        authorities.setdefault((group[0][1].issuer, group[0][1].ca), []).append(group)
+    maker = _BlockMaker(plan, findings)
+    shared = Counter(group[0][1].pool for group in groups.values())
+    return tuple(
+        maker.block(number, group, has_sibling=shared[group[0][1].pool] > 1)
+        for number, group in enumerate(chain.from_iterable(authorities.values()), start=1)
+    )
+
+
+def _own_name(certificate: PlannedCertificate) -> str:
+    """Give the server's own name, where each server has a certificate of its own."""
+    return certificate.servers[0] if certificate.shared_by == "server" else ""
+
+
+def _likeness(certificate: PlannedCertificate) -> tuple[object, ...]:
+    """Give all that certificates of one block have in common."""
+    own = _own_name(certificate)
+    return (
+        certificate.role, certificate.site, certificate.pool, certificate.usages,
+        certificate.subject, certificate.extended_key_usage, certificate.key, certificate.hash,
+        certificate.shared_by, certificate.rule, certificate.issuer, certificate.ca,
+        certificate.at_set_up,
+        tuple(entry.reasons if entry.name == own else entry for entry in
+              certificate.subject_alt_name),
+    )  # fmt: skip
+
+
+class _BlockMaker:
+    """Makes blocks of certificates that are alike; what all of a plan share is looked up once."""
+
+    def __init__(self, plan: CertificatePlan, findings: Iterable[Finding]) -> None:
+        self._rules = plan.rules
+        self._titles = _titles(plan)
+        self._by_id = {rule.id: rule for rule in plan.rules.certificates}
+        self._codes = _codes_by_subject(findings)
+        self._reasons: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        # Findings speak of a pool under the name of its first server.
+        self._first = {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in plan.topology.pools}
+
+    def block(
+        self,
+        number: int,
+        group: Sequence[tuple[int, PlannedCertificate]],
+        *,
+        has_sibling: bool,
+    ) -> Block:
+        one, is_folded = group[0][1], len(group) > 1
+        own = _own_name(one) if is_folded else ""
+        rule = self._by_id.get(one.rule)
+        return Block(
+            number=number,
+            role=one.role,
+            title=self._titles.get(one.role, one.role),
+            pool=one.pool,
+            site=one.site,
+            usages=one.usages,
+            subject=one.subject.to_rfc4514(),
+            names=tuple(self._needed_names(one, own)),
+            alternative_names=tuple("" if name == own else str(name) for name in one.names),
+            extended_key_usage=one.extended_key_usage,
+            key=str(one.key),
+            hash=one.hash,
+            issuer=one.issuer,
+            ca=one.ca,
+            shared_by=one.shared_by,
+            rule=one.rule,
+            source=rule.source if rule else "",
+            members=tuple(
+                self._member(f"{number}.{count}" if is_folded else str(number), place, certificate)
+                for count, (place, certificate) in enumerate(group, start=1)
+            ),
+            has_sibling=has_sibling,
+        )
+
+    def _member(self, number: str, place: int, certificate: PlannedCertificate) -> Member:
+        request_id = certificate.id
+        warnings: tuple[str, ...] = ()
+        if self._codes:
+            about = (request_id, self._first.get(certificate.pool, ""), *certificate.servers)
+            codes = (code for subject in about for code in self._codes.get(subject, ()))
+            warnings = tuple(dict.fromkeys(codes))
+        if certificate.at_set_up:
+            first = min(certificate.servers)
+            return Member(
+                number=number,
+                place=place,
+                id=request_id,
+                servers=certificate.servers,
+                csr_file=f"no request: made on {first} when it is set up",
+                key_file="",
+                warnings=warnings,
+                key_holder=first,
+                is_at_set_up=True,
+            )
+        return Member(
+            number=number,
+            place=place,
+            id=request_id,
+            servers=certificate.servers,
+            csr_file=f"csr/{request_id}.csr",
+            key_file=f"keys/{request_id}.key",
+            warnings=warnings,
+        )
+
+    def _needed_names(self, certificate: PlannedCertificate, own: str) -> Iterator[NeededNames]:
+        subject = certificate.subject.common_name
+        alternative = frozenset(certificate.names)
+        groups: dict[tuple[bool, bool, tuple[str, ...]], list[str]] = {}
+        if subject and subject not in alternative:
+            rule = self._by_id.get(certificate.rule)
+            groups[True, False, (rule.subject_name,) if rule else ()] = [subject]
+        for entry in certificate.subject_alt_name:
+            key = (entry.name == subject, entry.name == own, tuple(entry.reasons))
+            groups.setdefault(key, []).append(str(entry.name))
+        for (is_subject, is_own, rule_ids), names in groups.items():
+            why, sources = self._because(rule_ids)
+            yield NeededNames(
+                names=() if is_own else tuple(names),
+                why=why,
+                rules=rule_ids,
+                sources=sources,
+                is_subject=is_subject,
+                is_own=is_own,
+                is_alternative=names[0] in alternative,
+            )
+
+    def _because(self, rule_ids: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return why rules give a name, and their sources; made once for all certificates."""
+        if rule_ids not in self._reasons:
+            # A plan saved under an older rule file may name a rule that is gone.
+            names = self._rules.names
+            because = [names[rule_id] for rule_id in rule_ids if rule_id in names]
+            sources = tuple(dict.fromkeys(rule.source for rule in because))
+            self._reasons[rule_ids] = tuple(rule.why for rule in because), sources
+        return self._reasons[rule_ids]
+
+
+def _titles(plan: CertificatePlan) -> Mapping[str, str]:
+    say = translator(plan.options.lang)
+    titles = {role.id: role.title for role in plan.rules.roles.values()}
+    titles["Deployment"] = "Deployment"
+    return {role: say(title) for role, title in titles.items()}
+
+
+def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """List what is told of each certificate, server or pool."""
+    codes: dict[str, list[str]] = {}
+    for finding in findings:
+        codes.setdefault(finding.about, []).append(code_of(finding))
+    return codes
+
+
+# --- Servers, and those that need nothing.
+
+
+def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:
+    titles = _titles(plan)
+    needed: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for block in blocks:
+        what = ", ".join(block.usages) or block.role
+        for member in block.members:
+            for server in member.servers:
+                needed[server].append((member.number, what))
+    reasons: dict[str, str] = {}
+    for pool, computer in plan.topology.computers:
+        server = str(computer.fqdn)
+        has = needed.get(server, ())
+        if not has and pool.role not in reasons:
+            reasons[pool.role] = why_none(plan.rules, pool.role)
+        yield ServerLine(
+            server=server,
+            title=titles.get(pool.role, pool.role),
+            pool=str(pool.fqdn),
+            site=pool.site,
+            target_os=computer.target_os,
+            certificates=tuple(number for number, _ in has),
+            usages=tuple(what for _, what in has),
+            why_none="" if has else reasons[pool.role],
+        )

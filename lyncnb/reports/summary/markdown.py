@@ -1,0 +1,109 @@
+"""The summary as Markdown that a wiki renders: headings, short lists, narrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ...base.shown.languages import translator
+from ...base.shown.tables import escape_markdown, left_out, to_markdown
+from ...plan import spellings
+from ...rules.findings import grouped
+from .content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
+from .page import request_lists, what_is_left_out
+
+
+def summary_markdown(summary: Summary, *, rows_shown: int) -> str:
+    """Write the summary as Markdown.
+
+    Parameters
+    ----------
+    summary, rows_shown
+        As for :func:`lyncnb.reports.summary.page.summary_page`.
+
+    Returns
+    -------
+    str
+        CommonMark with pipe tables; nothing of a name is taken for markup.
+    """
+    return "\n".join(part for part in _parts(summary, rows_shown) if part)
+
+
+def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
+    say = translator(summary.lang)
+    domain = f": {summary.deployment}" if summary.deployment else ""
+    yield f"# {escape_markdown(summary.title + domain)}\n"
+    yield f"{LEAD}\n"
+    facts = cover_facts(summary)
+    yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
+    if summary.asks:
+        yield _heading("Who does what", say)
+        rows = [ask.row(say) for ask in summary.asks]
+        yield to_markdown(_said(say, "Who", "What", "By when", "See"), rows)
+    groups = grouped(summary.findings)
+    found = groups[:rows_shown]
+    if found:
+        yield _heading("Findings", say)
+        lines = [(one.severity, one.places, one.paragraph, one.hint) for one in found]
+        yield to_markdown(_said(say, "Severity", "About", "What was found", "What to do"), lines)
+    if len(groups) > len(found):
+        yield left_out(len(found), len(groups)) + "\n"
+    if summary.spellings:
+        yield _heading(spellings.HEADING, say)
+        yield to_markdown(_said(say, *spellings.COLUMNS), [one.row for one in summary.spellings])
+    servers = summary.servers[:rows_shown]
+    if servers:
+        yield _heading("Servers", say)
+        yield to_markdown(_said(say, "Server", "Role", "Certificates, no."), map(_server, servers))
+    if len(summary.servers) > rows_shown:
+        yield left_out(rows_shown, len(summary.servers)) + "\n"
+    for one in request_lists(summary):
+        yield f"## {escape_markdown(one.heading(say))}\n"
+        for block in one.blocks:
+            yield from _block(block, say)
+    yield what_is_left_out(summary) + "\n" if summary.left_out else ""
+    yield _heading("What happens with a request", say)
+    yield f"{STORY}\n"
+    yield f"{say('SHA-256 of the plan')}: `{summary.plan_sha256}`\n"
+
+
+def _heading(text: str, say: Callable[[str], str]) -> str:
+    return f"## {say(text)}\n"
+
+
+def _said(say: Callable[[str], str], *titles: str) -> tuple[str, ...]:
+    return tuple(map(say, titles))
+
+
+def _server(line: ServerLine) -> tuple[str, str, str]:
+    return line.server, line.title, ", ".join(line.certificates) or line.why_none
+
+
+def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
+    yield f"### {escape_markdown(block.heading)}\n"
+    site = f", site {block.site}" if block.site else ""
+    facts = [
+        ("For", f"{block.title}{site}: {block.sharing}"),
+        ("In use as", block.in_use_as),
+        ("Subject name", block.subject_words),
+        ("Issuer", block.authority),
+        ("Key", f"{block.key}, {block.hash}"),
+        ("Exportable", block.exportable),
+        ("EKU", ", ".join(block.extended_key_usage)),
+        ("Valid", "; ".join(block.validity)),
+        ("Findings", ", ".join(block.concerns)),
+    ]
+    yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
+    own = say("each server’s own name")
+    rows = [
+        (own if group.is_own else ", ".join(group.names), " ".join(group.why))
+        for group in block.names
+    ]
+    if rows:
+        yield to_markdown(_said(say, "Name", "Who needs it"), rows)
+    with_hash = block.has_fingerprints
+    columns = ("No.", "Servers", "Request", *(("SHA-256 of the request",) if with_hash else ()))
+    members = [
+        (m.number, m.servers, m.csr_file, *((m.csr_sha256,) if with_hash else ()))
+        for m in block.members
+    ]
+    yield to_markdown(_said(say, *columns), members)

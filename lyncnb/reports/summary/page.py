@@ -1,0 +1,166 @@
+"""The summary as one HTML page, to be read at a screen, sent, and printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from ...base.shown.figure import picture_html
+from ...base.shown.html_page import references, render
+from ...base.shown.languages import page_language, translator
+from ...base.shown.tables import left_out
+from ...plan import spellings
+from ...rules.findings import grouped
+from ...rules.model import NOT_DOCUMENTED
+from ..timeline_figure import draw_timeline
+from .content import LEAD, STORY, Block, Picture, ServerLine, Summary, by_authority, cover_facts
+
+_DAYS = "Days that matter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestList:
+    """The requests of one CA, as a part of a page."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def size(self) -> int:
+        """How many requests there are; what is requested at set-up is none of them."""
+        return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
+
+    def heading(self, say: Callable[[str], str]) -> str:
+        """Name the CA and say how many requests it gets, in the language of `say`."""
+        at_set_up = sum(len(block.members) for block in self.blocks) - self.size
+        later = say(", {} at set-up").format(f"{at_set_up:,}") if at_set_up else ""
+        counted = say("{}: {} request" if self.size == 1 else "{}: {} requests")
+        return counted.format(say(self.title), f"{self.size:,}") + later
+
+    @property
+    def common(self) -> tuple[tuple[str, str], ...]:
+        """Tell what holds for all of several blocks: on paper it is not said again in each."""
+        first, *others = map(facts_of_all, self.blocks)
+        return tuple(fact for fact in first if others and all(fact in other for other in others))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerGroup:
+    """Servers of one role, or those that need no certificate for the same reason."""
+
+    title: str
+    lines: tuple[ServerLine, ...]
+
+
+def facts_of_all(block: Block) -> tuple[tuple[str, str], ...]:
+    """Tell what is mostly the same for all requests of a CA: a heading and a text each."""
+    told = (
+        ("Issuer", block.authority),
+        ("Key", f"{block.key}, {block.hash}"),
+        ("Exportable", block.exportable),
+        ("EKU", ", ".join(block.extended_key_usage)),
+        ("Valid", "; ".join(block.validity)),
+    )
+    return tuple((name, text) for name, text in told if text)
+
+
+def request_lists(summary: Summary) -> tuple[RequestList, ...]:
+    """Gather the requests by CA, in the order of the asks."""
+    return tuple(
+        RequestList(anchor=f"ca{number}", title=name, blocks=tuple(blocks))
+        for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1)
+    )
+
+
+def server_groups(lines: Iterable[ServerLine]) -> tuple[ServerGroup, ...]:
+    """Gather servers by role, those without a certificate last."""
+    ordered = sorted(lines, key=lambda line: (line.why_none, line.title))
+    groups = groupby(ordered, key=_heading)
+    return tuple(ServerGroup(title=title, lines=tuple(group)) for title, group in groups)
+
+
+def _heading(line: ServerLine) -> str:
+    return f"No certificate{line.why_none.removeprefix('none')}" if line.why_none else line.title
+
+
+def days_picture(summary: Summary) -> Picture | None:
+    """Draw when certificates are issued and end; None where nothing of it is known."""
+    if summary.planned_issue_date is None and not any(m.valid_until for _, m in summary.members):
+        return None
+    description = "When certificates are to be issued, when they end, and which limits hold."
+    svg = draw_timeline(summary.facts, title=_DAYS, description=description)
+    return Picture(title=_DAYS, description=description, svg=svg)
+
+
+def summary_page(summary: Summary, *, rows_shown: int) -> str:
+    """Lay the summary out as a page.
+
+    Parameters
+    ----------
+    summary : Summary
+        n blocks of certificates.
+    rows_shown : int
+        Findings and servers listed at most; a sentence says so.
+
+    Returns
+    -------
+    str
+        An HTML document that stands alone.
+    """
+    sources = summary.sources_of_names
+    # Those of what is only told on a screen come last, so that paper leaves none out between.
+    told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
+    numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])
+    members = [member for _, member in summary.members]
+    groups = grouped(summary.findings)
+    told = groups[:rows_shown]
+    say = translator(summary.lang)
+    days = days_picture(summary) if summary.picture else None
+    return render(
+        "reports/summary/summary.html.j2",
+        say=say,
+        page_language=page_language(summary.lang),
+        title=summary.title,
+        s=summary,
+        lead=LEAD,
+        facts=list(cover_facts(summary)),
+        story=STORY,
+        facts_of_all=facts_of_all,
+        spellings=spellings,
+        certificate_numbers={member.id: member.number for member in members},
+        findings=[one for one in told if one.severity != "notice"],
+        has_more_findings=len(groups) > len(told),
+        notices=[one for one in told if one.severity == "notice"],
+        findings_note=left_out(rows_shown, len(groups)),
+        note=what_is_left_out(summary),
+        number={source: place for place, source in enumerate(numbered, start=1)},
+        refs=references(numbered),
+        on_paper=len(sources),
+        undocumented=NOT_DOCUMENTED,
+        anchors={rule.id for rule in summary.reasons},
+        lists=request_lists(summary),
+        groups=server_groups(summary.servers[:rows_shown]),
+        servers_note=left_out(rows_shown, len(summary.servers)),
+        has_more_servers=len(summary.servers) > rows_shown,
+        has_records=any(member.spki_sha256 for member in members),
+        has_issued=any(member.certificate_sha256 for member in members),
+        picture=_html(summary.picture),
+        days=_html(days),
+    )
+
+
+def _html(picture: Picture | None) -> str:
+    return picture_html(picture.title, picture.description, picture.svg) if picture else ""
+
+
+def what_is_left_out(summary: Summary) -> str:
+    """Say in two sentences that not every certificate is on the page; blank if all are."""
+    if not summary.left_out:
+        return ""
+    shown = sum(len(block.members) for block in summary.blocks)
+    return (
+        f"The first {shown:,} of {shown + summary.left_out:,} certificates. "
+        "The CSV and XLSX tables hold all."
+    )

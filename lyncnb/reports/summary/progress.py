@@ -1,0 +1,360 @@
+"""Where the requests of a folder stand, added to a summary: files, what came back, what to do next.
+
+Needs no plan: a command that changes what is on record of a request can tell it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+
+from ...base.shown.tables import count_of
+from ...rules.findings import Finding
+from ..timeline_figure import DatedFact
+from .content import (
+    Ask,
+    Block,
+    CoverFacts,
+    Member,
+    Request,
+    Summary,
+    by_authority,
+    code_of,
+    in_words,
+    number_runs,
+)
+
+_SHORT = 18  # letters of numbers that a line of the picture has room for
+_NUMBERS = 60  # of certificates that an ask names at most
+
+
+def with_requests(
+    summary: Summary,
+    requests: Iterable[Request] | None = None,
+    accepted: Iterable[Finding] = (),
+) -> Summary:
+    """Add what is on record of the requests, and who does what.
+
+    Parameters
+    ----------
+    summary : Summary
+        From :func:`lyncnb.reports.summary.from_plan.summarise`.
+    requests : iterable of Request, optional
+        Requests of the folder; without them nothing is written yet.
+    accepted : iterable of Finding, optional
+        What was accepted of certificates that came back, each about its request.
+
+    Returns
+    -------
+    Summary
+        With files, hashes, dates and asks; the same arguments give the same.
+    """
+    records = {request.id: request for request in requests or ()}
+    findings = (*summary.findings, *accepted)
+    codes: dict[str, list[str]] = defaultdict(list)
+    for one in findings[len(summary.findings) :]:
+        codes[one.about].append(code_of(one))
+    blocks = summary.blocks
+    if records:
+        blocks = tuple(
+            replace(
+                block,
+                members=tuple(
+                    _on_record(one, records.get(one.id), codes.get(one.id, ()))
+                    for one in block.members
+                ),
+            )
+            for block in blocks
+        )
+    changed = _last_change(records.values())
+    told = replace(summary, blocks=blocks, findings=findings, folder_changed=changed)
+    facts = tuple(_facts(told)) if summary.picture else summary.facts
+    return replace(told, asks=tuple(_asks(told)), facts=facts)
+
+
+def progress_digest(requests: Iterable[Request], accepted: Iterable[Finding] = ()) -> str:
+    """Give a digest of everything that :func:`with_requests` adds."""
+    digest = hashlib.sha256()
+    for one in accepted:
+        digest.update(repr((one.about, one.code, one.message)).encode("utf-8", "replace"))
+    for request in requests:
+        files, issued = request.files, request.issued
+        told: tuple[str, ...] = (request.id, files.csr, files.key)
+        told = (*told, request.csr_sha256, request.spki_sha256)
+        back: tuple[str, ...] = ()
+        if issued is not None:
+            back = (issued.sha256, issued.not_before, issued.not_after)
+        elif request.covered is not None:
+            back = ("covered", request.covered.thumbprint_sha1, request.covered.not_after)
+        told = (*told, *_times(request), *back, *(("refused",) if request.refused else ()))
+        if request.key_holder:
+            told = (*told, "key on", request.key_holder)
+        told = (*told, *request.import_commands, *request.assign_commands)
+        digest.update(repr(told).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def _times(record: Request) -> tuple[str, ...]:
+    return record.planned_at, record.written_at, record.issued_at, record.retired_at
+
+
+def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> Member:
+    if record is None:
+        return member
+    issued = record.issued
+    if member.is_at_set_up and not record.csr_sha256:
+        return replace(member, warnings=(*member.warnings, *codes))
+    if record.covered is not None:
+        return _covered(replace(member, warnings=(*member.warnings, *codes)), record.covered)
+    told = replace(
+        member,
+        csr_file=record.files.csr,
+        key_file=record.files.key,
+        csr_sha256=record.csr_sha256,
+        spki_sha256=record.spki_sha256,
+        warnings=(*member.warnings, *codes),
+        key_holder=record.key_holder,
+        import_commands=record.import_commands,
+        assign_commands=record.assign_commands,
+        is_at_set_up=False,
+    )
+    if issued is None:
+        return replace(told, is_refused=bool(record.refused))
+    return replace(
+        told,
+        certificate_sha256=issued.sha256,
+        valid_from=issued.not_before[:10],
+        valid_until=issued.not_after[:10],
+        renew_from=f"{issued.renew_from:%Y-%m-%d}",
+    )
+
+
+def _covered(member: Member, cover: CoverFacts) -> Member:
+    until = cover.not_after[:10]
+    return replace(
+        member,
+        csr_file=f"no request: covered by {cover.thumbprint_sha1} until {until}",
+        key_file="",
+        covered_by=cover.thumbprint_sha1,
+        certificate_sha256=cover.sha256,
+        valid_from=cover.not_before[:10],
+        valid_until=until,
+        renew_from=f"{cover.renew_from:%Y-%m-%d}",
+    )
+
+
+def _last_change(records: Iterable[Request]) -> str:
+    times = (time for one in records for time in _times(one))
+    last = max(times, default="")
+    return f"{last[:10]} {last[11:16]} UTC" if last else ""
+
+
+def _facts(summary: Summary) -> Iterator[DatedFact]:
+    """Tell, for the picture of days, what is still planned and when what is there ends."""
+    every = [member for _, member in summary.members]
+    there = [member for member in every if member.valid_until]
+    known = {member.id for member in there}
+    yield from (fact for fact in summary.facts if fact.about not in known)
+    changed = _changed_on(summary)
+    if there and changed:
+        day = date.fromisoformat(changed)
+        yield DatedFact(
+            kind=_kind(there[0]),
+            about="",
+            what="as of the last change of the requests",
+            begins=day,
+            ends=day,
+            is_present=True,
+            source="the request folder",
+        )
+    for (begins, ends, renew), members in _alike(there).items():
+        numbers = ", ".join(number_runs(every, {member.id for member in members}))
+        ended = ends < changed
+        words = "ended" if ended else f"renew from {renew}"
+        if len(numbers) <= _SHORT:
+            words += f": no. {numbers}"
+        for member in members:
+            how = "as it stands" if member.covered_by else "as received"
+            yield DatedFact(
+                kind=_kind(member),
+                about=member.id,
+                what=words,
+                begins=date.fromisoformat(begins),
+                ends=date.fromisoformat(ends),
+                needs_a_look=renew <= changed,
+                source=f"the certificate {how}",
+            )
+
+
+def _kind(member: Member) -> str:
+    return f"Certificates that {'stand' if member.covered_by else 'are back'}"
+
+
+def _alike(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
+    """Gather certificates with the same days, those that are renewed first before the others."""
+    found: dict[tuple[str, str, str], list[Member]] = {}
+    for member in sorted(members, key=lambda one: (one.renew_from, one.place)):
+        days = (member.valid_from, member.valid_until, member.renew_from)
+        found.setdefault(days, []).append(member)
+    return found
+
+
+def _changed_on(summary: Summary) -> str:
+    return summary.folder_changed[:10]
+
+
+# --- Who is asked for what.
+
+
+def _asks(summary: Summary) -> Iterator[Ask]:
+    at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
+    waiting = {member.id for _, member in summary.members if not member.certificate_sha256}
+    waiting -= at_set_up
+    there = [member for _, member in summary.members if member.certificate_sha256]
+    back = [member for member in there if not member.covered_by]
+    if waiting:
+        yield from _of_planner(summary, is_under_way=bool(back))
+    day = summary.planned_issue_date
+    if waiting and not back:
+        yield Ask(
+            who="Approver",
+            what="Agree to this plan: sign the page that the planner sends with it.",
+            when=f"before the requests are sent{f', in time for {day}' if day else ''}",
+            where="this page",
+            is_approval=True,
+        )
+    yield from _of_domain_owners(summary, waiting)
+    for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):
+        yield from _of_authority(summary, name, blocks, f"ca{number}")
+    served = {server for _, member in summary.members for server in member.servers}
+    if served:
+        each = f"each of {len(served):,} servers" if len(served) > 1 else "the server"
+        when = "now: all certificates are back"
+        if waiting:
+            when = "when the certificates are back"
+        if waiting and back:
+            when = f"as they come back: {len(back):,} of {len(back) + len(waiting):,} are"
+        yield Ask(
+            who="Server team",
+            what=f"Install what {each} needs, by the checklists that come with the packages.",
+            when=when,
+            where="Servers",
+            anchor="servers",
+        )
+    if at_set_up:
+        which = in_words(number_runs([m for _, m in summary.members], at_set_up), _NUMBERS)
+        yield Ask(
+            who="Server team",
+            what=f"Request {which} when the servers are set up, with their own wizard.",
+            when="at set-up",
+            where="Servers",
+            anchor="servers",
+        )
+    yield from _of_renewals(summary, there)
+
+
+def _of_domain_owners(summary: Summary, waiting: Collection[str]) -> Iterator[Ask]:
+    """Ask for what a public CA looks at before it issues: it is found in notices."""
+    ordered = {
+        member.id
+        for block, member in summary.members
+        if block.issuer == "public" and member.id in waiting
+    }
+    told = {
+        one.code for one in summary.findings if one.severity == "notice" and one.about in ordered
+    }
+    if told:
+        yield Ask(
+            who="Domain owners",
+            what="Prepare your DNS zones for the public CA and for its domain control validation: "
+            f"{count_of(len(told), 'notice')}.",
+            when="before a public CA is asked",
+            where="Notices",
+            anchor="notices",
+        )
+
+
+def _of_renewals(summary: Summary, there: Iterable[Member]) -> Iterator[Ask]:
+    """Ask for what is due by the last change of the requests, and for what comes first then."""
+    changed = _changed_on(summary)
+    every = [member for _, member in summary.members]
+    for (_, ends, renew), members in _alike(m for m in there if m.valid_until).items():
+        which = in_words(number_runs(every, {member.id for member in members}), _NUMBERS)
+        is_due = renew <= changed
+        yield Ask(
+            who="Planner",
+            what=f"Renew {which}, {'ended on' if ends < changed else 'valid until'} {ends}: "
+            "request anew, and send that to the CA.",
+            when="now" if is_due else f"from {renew} on",
+            where="this page",
+            anchor="days" if summary.picture else "",
+        )
+        if not is_due:
+            return
+
+
+def _of_planner(summary: Summary, *, is_under_way: bool) -> Iterator[Ask]:
+    counts = Counter(finding.severity for finding in summary.findings)
+    day = summary.planned_issue_date
+    sent = "before anything more is sent" if is_under_way else "before the requests are sent"
+    if counts["error"]:
+        yield Ask(
+            who="Planner",
+            what=f"Settle {count_of(counts['error'], 'error')}. Until then no request is "
+            "written, unless an error is accepted with a reason.",
+            when="before the requests are written",
+            where="Findings",
+            anchor="findings",
+        )
+    if counts["warning"]:
+        yield Ask(
+            who="Planner",
+            what=f"Look at {count_of(counts['warning'], 'warning')}.",
+            when=sent,
+            where="Findings",
+            anchor="findings",
+        )
+    if day is None:
+        yield Ask(
+            who="Planner",
+            what="Set the day of issue; until then nobody below has a date.",
+            when=sent,
+            where="this page",
+        )
+
+
+def _of_authority(
+    summary: Summary, name: str, blocks: Sequence[Block], anchor: str
+) -> Iterator[Ask]:
+    day = summary.planned_issue_date
+    of_blocks = (member for block in blocks for member in block.members)
+    members = [member for member in of_blocks if not member.is_at_set_up]
+    missing = {member.id for member in members if not member.certificate_sha256}
+    if not missing:
+        return
+    every = [member for _, member in summary.members]
+    runs = number_runs(every, missing)
+    in_all = f", {len(missing):,} in all," if len(runs) < len(missing) else ""
+    covered = sum(bool(member.covered_by) for member in members)
+    back = len(members) - len(missing) - covered
+    when = f"by {day}" if day else "the planner sets the day"
+    if day and back and str(day) < _changed_on(summary):
+        when = f"now: due by {day}"
+    what = f"Issue {in_words(runs, _NUMBERS)}{in_all} as requested, with every name."
+    if back:
+        what += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} back."
+    if covered:
+        what += f" {covered:,} more are covered by certificates that stand."
+    if refused := number_runs(every, {member.id for member in members if member.is_refused}):
+        which = in_words(refused, _NUMBERS)
+        what += f" What came for {which} was refused: issue again; the planner tells why."
+    yield Ask(
+        who=name,
+        what=what,
+        when=when,
+        where=name,
+        anchor=anchor,
+    )

@@ -1,0 +1,273 @@
+"""The summary as a Word document that ends with a page to sign. Needs the extra ``docx``."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ...base.disk.zip_file import from_zip, to_zip
+from ...base.shown.languages import page_language, translated, translator
+from ...base.shown.tables import cell_text, left_out
+from ...errors import PlanError
+from ...plan import spellings
+from ...rules.findings import grouped
+from .content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
+from .page import facts_of_all, request_lists, server_groups, what_is_left_out
+
+if TYPE_CHECKING:
+    from docx.document import Document
+    from docx.section import Section
+    from docx.text.paragraph import Paragraph
+
+# The document's own date, so that the same plan gives the same bytes.
+_CREATED = datetime(2000, 1, 1)
+
+_APPROVAL, _SIGN = "Approval", "Agree to this plan: sign the last page."
+_SIGNATURES = ("Planned by", "Checked by", "Approved by")
+
+
+def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
+    """Write the summary as DOCX.
+
+    Parameters
+    ----------
+    summary, rows_shown
+        As for :func:`lyncnb.reports.summary.page.summary_page`.
+
+    Returns
+    -------
+    bytes
+        A4; the same summary gives the same bytes.
+
+    Raises
+    ------
+    PlanError
+        If python-docx is not installed.
+    """
+    try:
+        import docx
+    except ImportError:
+        raise PlanError(
+            "a .docx file needs python-docx, which is not installed",
+            hint='run: pip install "lyncnb[docx]"; or take .html and print it',
+        ) from None
+    document = docx.Document()
+    _set_page(document, summary.title, summary.lang)
+    say = translator(summary.lang)
+    domain = f": {summary.deployment}" if summary.deployment else ""
+    document.add_heading(summary.title_in(say) + domain, level=0)
+    document.add_paragraph(LEAD)
+    facts = [(say(name), text) for name, text in cover_facts(summary) if text]
+    _table(document, (), facts, widths=(32, 148))
+    if summary.asks:
+        document.add_heading(say("Who does what"), level=1)
+        asks = [
+            (say(ask.who), _SIGN, ask.when, say(_APPROVAL)) if ask.is_approval else ask.row(say)
+            for ask in summary.asks
+        ]
+        columns = ("Who", "What", "By when", "See")
+        _table(document, tuple(map(say, columns)), asks, widths=(24, 88, 44, 24))
+    _findings(document, summary, rows_shown)
+    if summary.spellings:
+        document.add_heading(say(spellings.HEADING), level=1)
+        told = [one.row for one in summary.spellings]
+        _table(document, tuple(map(say, spellings.COLUMNS)), told, widths=(28, 50, 50, 52))
+    _servers(document, summary, rows_shown)
+    for one in request_lists(summary):
+        document.add_heading(one.heading(say), level=1)
+        common = one.common
+        if common:
+            document.add_paragraph(f"{say('For each')}: {_facts(common, say)}")
+        for block in one.blocks:
+            _block(document, block, common, say)
+    document.add_heading(say("What happens with a request"), level=1)
+    document.add_paragraph(STORY)
+    if summary.left_out:
+        document.add_paragraph(what_is_left_out(summary))
+    _documents(document, summary)
+    _signatures(document, summary)
+    buffer = io.BytesIO()
+    document.save(buffer)
+    return to_zip(from_zip(buffer.getvalue()))  # python-docx dates every part with today
+
+
+def _set_page(document: Document, title: str, language: str) -> None:
+    from docx.oxml.ns import qn
+    from docx.shared import Mm, Pt
+
+    if language == "zh-TW":  # else a program may take the letters of another region's fonts
+        defaults = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
+        defaults.set(qn("w:eastAsia"), language)
+    section = document.sections[0]
+    section.page_width, section.page_height = Mm(210), Mm(297)
+    section.left_margin = section.right_margin = Mm(15)
+    section.top_margin = section.bottom_margin = Mm(15)
+    for name in ("Normal", "Title", "Heading 1", "Heading 2"):
+        style = document.styles[name]
+        style.font.name = "Arial"
+        fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
+        for kind in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
+            fonts.attrib.pop(qn(f"w:{kind}"), None)  # a theme's font would win
+        if language == "zh-TW":
+            fonts.set(qn("w:eastAsia"), "Microsoft JhengHei")
+            document.core_properties.language = page_language(language)
+    document.styles["Title"].font.size = Pt(18)
+    normal = document.styles["Normal"]
+    normal.font.size = Pt(9)
+    normal.paragraph_format.space_after = Pt(3)
+    _number_pages(section)
+    properties = document.core_properties
+    properties.title, properties.author, properties.comments = title, "", ""
+    properties.created = properties.modified = _CREATED
+
+
+def _number_pages(section: Section) -> None:
+    from docx.oxml.ns import qn
+    from docx.oxml.parser import OxmlElement
+
+    paragraph = section.footer.paragraphs[0]
+    paragraph.alignment = 2  # right
+    for text, field in (("Page ", "PAGE"), (" of ", "NUMPAGES")):
+        paragraph.add_run(text)
+        number = OxmlElement("w:fldSimple")
+        number.set(qn("w:instr"), field)
+        paragraph._p.append(number)
+
+
+def _findings(document: Document, summary: Summary, shown: int) -> None:
+    if not summary.findings:
+        return
+    say = translator(summary.lang)
+    document.add_heading(say("Findings"), level=1)
+    groups = grouped(summary.findings)
+    rows = [(one.severity, one.paragraph, one.hint) for one in groups[:shown]]
+    columns = tuple(map(say, ("Severity", "What was found", "What to do")))
+    _table(document, columns, rows, widths=(16, 114, 50))
+    if len(groups) > shown:
+        document.add_paragraph(left_out(shown, len(groups)))
+
+
+def _servers(document: Document, summary: Summary, shown: int) -> None:
+    groups, say = server_groups(summary.servers[:shown]), translator(summary.lang)
+    if groups:
+        document.add_heading(say("Servers"), level=1)
+        rows = [(group.title, ", ".join(map(_server, group.lines))) for group in groups]
+        columns = ("Role", "Servers, and the numbers of their certificates")
+        _table(document, tuple(map(say, columns)), rows, widths=(50, 130))
+    if len(summary.servers) > shown:
+        document.add_paragraph(left_out(shown, len(summary.servers)))
+
+
+def _server(line: ServerLine) -> str:
+    return f"{line.server} ({', '.join(line.certificates) or line.title})"
+
+
+def _facts(facts: Iterable[tuple[str, str]], say: Callable[[str], str]) -> str:
+    return " ".join(f"{say(name)}: {text}." for name, text in facts)
+
+
+def _block(
+    document: Document, block: Block, common: Sequence[tuple[str, str]], say: Callable[[str], str]
+) -> None:
+    document.add_heading(block.heading, level=2)
+    site = f", site {block.site}" if block.site else ""
+    own = (fact for fact in facts_of_all(block) if fact not in common)
+    text = (
+        f"{block.title}{site}: {block.sharing}. {say('In use as')}: {block.in_use_as}. "
+        f"{say('Subject name')}: {block.subject_words}. {_facts(own, say)}"
+    ).rstrip()
+    if block.concerns:
+        text += f" {say('Findings')}: {', '.join(block.concerns)}."
+    document.add_paragraph(text).paragraph_format.keep_with_next = True
+    names = [
+        (say("each server’s own name") if group.is_own else group.names, " ".join(group.why))
+        for group in block.names
+    ]
+    if names:
+        _table(document, (say("Name"), say("Who needs it")), names, widths=(70, 110))
+    members = [
+        (m.number, m.servers, m.csr_file + (f"\nSHA-256 {m.csr_sha256}" if m.csr_sha256 else ""))
+        for m in block.members
+    ]
+    _table(document, tuple(map(say, ("No.", "Servers", "Request"))), members, widths=(12, 46, 122))
+
+
+def _documents(document: Document, summary: Summary) -> None:
+    """Add links to the documents that names and findings follow."""
+    if not summary.documents:
+        return
+    document.add_heading(translated("Documents", summary.lang), level=1)
+    paragraph = document.add_paragraph()
+    for place, (title, address) in enumerate(summary.documents):
+        if place:
+            paragraph.add_run("; ")
+        _add_link(paragraph, title, address)
+
+
+def _add_link(paragraph: Paragraph, text: str, address: str) -> None:
+    from docx.opc.constants import RELATIONSHIP_TYPE
+    from docx.oxml.ns import qn
+    from docx.oxml.parser import OxmlElement
+    from docx.shared import RGBColor
+
+    link = OxmlElement("w:hyperlink")
+    to = paragraph.part.relate_to(address, RELATIONSHIP_TYPE.HYPERLINK, is_external=True)
+    link.set(qn("r:id"), to)
+    run = paragraph.add_run(_text(text))
+    run.font.color.rgb = RGBColor(0x0B, 0x57, 0xD0)
+    link.append(run._r)
+    paragraph._p.append(link)
+
+
+def _signatures(document: Document, summary: Summary) -> None:
+    heading = document.add_heading(translated(_APPROVAL, summary.lang), level=1)
+    heading.paragraph_format.page_break_before = True
+    document.add_paragraph(
+        "The certificates of this document are to be requested as planned. The plan is identified "
+        f"by its SHA-256: {summary.plan_sha256}"
+    )
+    document.add_paragraph(summary.totals)
+    rows = [(who, "\n\n", "", "") for who in _SIGNATURES]
+    _table(document, ("", "Name", "Date", "Signature"), rows, widths=(30, 55, 30, 65))
+
+
+def _table(
+    document: Document,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    widths: Sequence[int],
+) -> None:
+    """Add a table; its heading is repeated on every page, widths are millimetres."""
+    from docx.oxml.ns import qn
+    from docx.oxml.parser import OxmlElement
+    from docx.shared import Mm, Pt
+
+    lines = [tuple(map(_text, row)) for row in ([columns] if columns else []) + list(rows)]
+    table = document.add_table(rows=0, cols=len(widths), style="Table Grid")
+    table.autofit = False
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = Mm(width)
+    for place, line in enumerate(lines):
+        row = table.add_row()
+        keep = OxmlElement("w:cantSplit")
+        row._tr.get_or_add_trPr().append(keep)
+        for cell, text, width in zip(row.cells, line, widths, strict=True):
+            cell.width = Mm(width)
+            run = cell.paragraphs[0].add_run(text)
+            run.font.size = Pt(7.5)
+            run.bold = bool(columns) and place == 0
+            cell.paragraphs[0].paragraph_format.space_after = Pt(0)
+    if columns:
+        repeated = OxmlElement("w:tblHeader")
+        repeated.set(qn("w:val"), "true")
+        table.rows[0]._tr.get_or_add_trPr().append(repeated)
+    document.add_paragraph().paragraph_format.space_after = Pt(0)
+
+
+def _text(value: object) -> str:
+    text = "\n".join(value) if isinstance(value, tuple) else cell_text(value)
+    # XML 1.0 knows no other control characters; a table of servers can hold none of them.
+    return "".join(c for c in text if c >= " " or c in "\t\n")

@@ -1,0 +1,168 @@
+"""The summary as a workbook: one sheet for each question that somebody comes with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from ...base.shown import spreadsheets
+from ...base.shown.languages import translated, translator
+from ...base.shown.spreadsheets import Sheet, to_xlsx
+from ...base.shown.tables import columns, headings_of, rows_of
+from ...plan import spellings
+from ...rules.findings import grouped
+from .columns import CERTIFICATES, FILES, RENEWALS, columns_of, described
+from .content import Line, ServerLine, Summary, cover_facts
+
+Row = tuple[object, ...]
+
+
+def summary_workbook(summary: Summary) -> bytes:
+    """Write the summary as XLSX.
+
+    Parameters
+    ----------
+    summary : Summary
+        All n certificates.
+
+    Returns
+    -------
+    bytes
+        Sheets Cover, Certificates, Names, Servers, Findings, Spellings, Renewals, Approval,
+        Documents, Files; those with nothing to say are left out. Names ends with a sentence where
+        there are more than a sheet holds.
+
+    Raises
+    ------
+    ValueError
+        If there are more certificates than a sheet holds.
+    """
+    say = translator(summary.lang)
+    told = [
+        replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
+        for sheet in sheets_of(summary)
+        if next(iter(sheet.rows()), None) is not None
+    ]
+    return to_xlsx(told, title=summary.title)
+
+
+def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
+    """Return every sheet, with titles in English, also those that have nothing to say."""
+    return (
+        _sheet(
+            "Cover",
+            lambda: _cover(summary),
+            ("About", 0, 26),
+            ("What", 1, 110),
+            ("By when", 2, 34),
+        ),
+        _sheet("Certificates", lambda: summary.members, *described(CERTIFICATES)),
+        _sheet(
+            "Names",
+            lambda: _names(summary),
+            ("No.", 0, 6),
+            ("For", 1, 24),
+            ("Name", 2, 34),
+            ("Where", 3, 16),
+            ("Who needs it", 4, 56),
+            ("Rule", 5, 22),
+            ("Source", 6, 44),
+        ),
+        _sheet(
+            "Servers",
+            lambda: summary.servers,
+            ("Server", "server", 32),
+            ("Role", "title", 30),
+            ("Pool", "pool", 28),
+            ("Site", "site", 16),
+            ("Windows", "target_os", 10),
+            ("Certificates", _needs, 52),
+        ),
+        _sheet(
+            "Findings",
+            # A row for each code, to filter by.
+            lambda: grouped(summary.findings, by_subject=False),
+            ("Severity", "severity", 10),
+            ("Finding", lambda one: one.codes[0], 26),
+            ("About", "about", 32),
+            ("Message", "words", 52),
+            ("What to do", "hint", 46),
+            ("Source", "source", 36),
+        ),
+        _sheet(
+            "Spellings",
+            lambda: [one.row for one in summary.spellings],
+            *zip(spellings.COLUMNS, range(4), (24, 44, 44, 56), strict=True),
+        ),
+        _sheet("Renewals", lambda: _renewals(summary), *described(RENEWALS)),
+        _sheet("Approval", lambda: summary.approval, ("What", 0, 20), ("On record", 1, 120)),
+        _sheet(
+            "Documents",
+            lambda: summary.documents,
+            ("Document", 0, 90),
+            ("Address", 1, 110),
+            # The cell of a source may name several documents, and a cell can be one link only.
+            links=tuple(address for _, address in summary.documents),
+        ),
+        _sheet("Files", lambda: summary.members, *described(FILES)),
+    )
+
+
+def _sheet(
+    title: str,
+    items: Callable[[], Iterable[Any]],
+    *described: tuple[str, str | int | Callable[[Any], Any], int],
+    links: tuple[str, ...] = (),
+) -> Sheet:
+    """Return a sheet with a row for each item; a column has a heading, a value and a width."""
+    made = columns(*((heading, value) for heading, value, _ in described))
+    return Sheet(
+        title=title,
+        columns=tuple(headings_of(made)),
+        rows=lambda: rows_of(made, items()),
+        widths=tuple(width for *_, width in described),
+        links=links,
+    )
+
+
+def _cover(summary: Summary) -> Iterator[Row]:
+    """Tell what is planned, then who is asked for what."""
+    yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
+    for name, text in cover_facts(summary):
+        yield (translated(name, summary.lang), text, "")
+    for ask in summary.asks:
+        yield (f"Asked: {ask.who}", ask.what, ask.when)
+
+
+def _names(summary: Summary) -> Iterator[Row]:
+    most = spreadsheets.SHEET_ROWS - 2
+    rows = _all_names(summary)
+    yield from islice(rows, most - 1)
+    if next(rows, None) is not None:
+        yield ("", "", "… and more than a sheet holds", "", "the JSON document has all", "", "")
+
+
+def _all_names(summary: Summary) -> Iterator[Row]:
+    for block in summary.blocks:
+        for group in block.names:
+            where = ("subject and names" if group.is_alternative else "subject") * group.is_subject
+            because = (" ".join(group.why), group.rules, "; ".join(group.sources))
+            if group.is_own:
+                for member in block.members:
+                    yield (member.number, block.whom, member.servers[0], "names", *because)
+            for name in group.names:
+                yield (str(block.number), block.whom, name, where or "names", *because)
+
+
+def _needs(line: ServerLine) -> tuple[str, ...]:
+    pairs = zip(line.certificates, line.usages, strict=True)
+    return tuple(f"{number} {usage}" for number, usage in pairs) or (line.why_none,)
+
+
+def _renewals(summary: Summary) -> list[Line]:
+    """Return the certificates that are back, in the order of the sheet's columns."""
+    values = [column.value for column in columns_of(RENEWALS)]
+    back = (line for line in summary.members if line.member.valid_until)
+    return sorted(back, key=lambda line: [value(line) for value in values])

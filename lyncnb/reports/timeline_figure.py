@@ -1,0 +1,293 @@
+"""The picture of days: when certificates are to be issued, when they end, which limits hold.
+
+It draws rows of dated facts and knows nothing else: a later kind of fact is one more row, from
+wherever it comes, and needs no new drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from ..base.shown.svg import Drawing, fit, text_width
+from ..plan.model import CertificatePlan
+from ..rules.ca_rules import ca_rules
+
+COLUMNS = ("Kind", "About", "What", "Begins", "Ends", "Needs a look", "Source")
+
+_WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 20, 310
+_KIND, _GAP = 20, 6  # pixels of a kind's heading, and below its last row
+_GATHERED = 48  # pixels of a row of marks with numbers below them
+_AXIS, _TOP = 50, 56  # where the axis begins, below its days, and the first kind
+_LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
+_BOLD = 1.12  # how much wider bold letters are
+_BIN = 38  # pixels; what ends within them is one mark
+_ROWS_OF_A_KIND = 14  # more are drawn as one row of marks, each with a number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedFact:
+    """Something that holds from one day to another, or happens on one.
+
+    Attributes
+    ----------
+    kind : str
+        Facts of one kind stand together, e.g. ``Limits of public CAs``.
+    about : str
+        Id of a request, name of a CA, "" for all.
+    what : str
+        In words; facts of one kind with the same words and days are drawn once, with a number.
+    begins, ends : date or None
+        The last day on which it holds; None: not known, or without end. One is given.
+    needs_a_look : bool
+        Whether it is marked.
+    source : str
+        Where it is from.
+    is_present : bool
+        Whether it is the day from which all others are seen: a line through the whole picture.
+    """
+
+    kind: str
+    about: str
+    what: str
+    begins: date | None = None
+    ends: date | None = None
+    needs_a_look: bool = False
+    source: str = ""
+    is_present: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Line:
+    fact: DatedFact
+    count: int = 1
+
+
+def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
+    """List what a plan says about days.
+
+    Returns
+    -------
+    tuple of DatedFact
+        Where a certificate is public, the limits on the validity of such that are on record, from
+        the planned day of issue on; for each certificate its planned issue and the end by the
+        validity asked for, if the plan options give them. Nothing is guessed where they do not.
+    """
+    issued, days = plan.options.planned_issue_date, plan.options.validity_days
+    is_public = any(certificate.issuer == "public" for certificate in plan.certificates)
+    limits = ca_rules().limits("validity-days") if is_public else ()
+    facts = [*limit_facts(issued)] if is_public else []
+    if issued is None:
+        return tuple(facts)
+    limit = next((one for one in limits if one.holds_on(issued)), None)
+    for certificate in plan.certificates:
+        public = certificate.issuer == "public"
+        over = bool(days and public and limit and days > limit.value)
+        words = f"{days:,} days asked" if days else "issue; the CA says how long"
+        if over and limit:
+            words += f", {limit.value:,} allowed"
+        facts.append(
+            DatedFact(
+                kind=f"Planned, {certificate.issuer} CA",
+                about=certificate.id,
+                what=words,
+                begins=issued,
+                # RFC 5280 4.1.2.5: the last second counts; n days end on the n-th day's eve.
+                ends=_days_later(issued, days - 1) if days else issued,
+                needs_a_look=over,
+                source="plan options: planned_issue_date, validity_days",
+            )
+        )
+    return tuple(facts)
+
+
+def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
+    """List the limits on the validity of public certificates that hold on a day or later.
+
+    Those that bind all public CAs, and those of the one that is named.
+    """
+    return tuple(
+        DatedFact(
+            kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
+            about="" if limit.applies == "public" else ca,
+            what=f"at most {limit.value:,} days for what begins then",
+            begins=limit.effective or since,  # a CA's present limit has no first day on record
+            ends=limit.until and limit.until - timedelta(days=1),
+            source=str(limit.source),
+        )
+        for limit in ca_rules().limits("validity-days", ca=ca)
+        if limit.until is None or since is None or limit.until > since
+    )
+
+
+def _days_later(day: date, days: int) -> date:
+    """Give the day so many days later, or the last that there is."""
+    return day + timedelta(days=min(days, (date.max - day).days))
+
+
+def fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
+    """Yield the facts as rows of a table, under ``COLUMNS``."""
+    for fact in facts:
+        begins, ends = (day.isoformat() if day else "" for day in (fact.begins, fact.ends))
+        yield fact.kind, fact.about, fact.what, begins, ends, fact.needs_a_look, fact.source
+
+
+def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -> str:
+    """Draw dated facts, kind by kind in the order given; an SVG document, 1,000 pixels wide."""
+    drawing = Drawing(_WIDTH)
+    legend = _draw_legend(drawing, needs_a_look=any(fact.needs_a_look for fact in facts))
+    drawing.text(_MARGIN, 22, fit(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
+    days = [day for fact in facts for day in (fact.begins, fact.ends) if day]
+    if not days:
+        drawing.text(_MARGIN, _TOP, "No dates are known.", "head")
+        return drawing.to_svg(80, title=title, description=description)
+    first, last = min(days), max(days)
+    room = max(30, (last - first).days // 20)
+    # A certificate without an end has the last day that there is (RFC 5280 section 4.1.2.5).
+    begin = max(first.toordinal() - room, date.min.toordinal())
+    end = min(last.toordinal() + room, date.max.toordinal())
+    scale = _Scale(date.fromordinal(begin), date.fromordinal(end))
+    kinds: dict[str, dict[tuple[object, ...], _Line]] = {}
+    for fact in facts:
+        key = (fact.what, fact.begins, fact.ends, fact.needs_a_look)
+        lines = kinds.setdefault(fact.kind, {})
+        if key in lines:
+            lines[key].count += 1
+        else:
+            lines[key] = _Line(fact=fact)
+    heights = {kind: _KIND + _rows_height(len(lines)) + _GAP for kind, lines in kinds.items()}
+    bottom = float(_TOP + sum(heights.values()))
+    _draw_axis(drawing, scale, bottom)
+    for day in {fact.begins for fact in facts if fact.is_present and fact.begins}:
+        drawing.path([(scale.x(day), _AXIS), (scale.x(day), bottom)], "now")
+    y = float(_TOP)
+    for kind, lines in kinds.items():
+        drawing.text(_MARGIN, y + 14, fit(kind, (_WORDS - 8) / _BOLD, 13), "head")
+        _draw_kind(drawing, scale, y + _KIND, list(lines.values()))
+        y += heights[kind]
+    return drawing.to_svg(bottom + _MARGIN, title=title, description=description)
+
+
+class _Scale:
+    """Days to pixels."""
+
+    def __init__(self, first: date, last: date) -> None:
+        self.first, self.last = first, last
+
+    def x(self, day: date) -> float:
+        share = (day - self.first).days / max(1, (self.last - self.first).days)
+        return _LEFT + share * (_RIGHT - _LEFT)
+
+
+def _rows_height(lines: int) -> float:
+    return lines * _ROW if lines <= _ROWS_OF_A_KIND else _GATHERED
+
+
+def _draw_legend(drawing: Drawing, *, needs_a_look: bool) -> float:
+    """Draw what the marks mean, at the right of the title; where it begins."""
+    begin = x = _WIDTH - (500 if needs_a_look else 360)
+    drawing.rect(x, 14, 30, 8, "mark")
+    drawing.text(x + 38, 22, "from the first to the last day", "small")
+    drawing.disc(x + 226, 18, 5, "mark")
+    drawing.text(x + 238, 22, "one day", "small")
+    if needs_a_look:
+        drawing.rect(x + 310, 14, 30, 8, "late")
+        drawing.text(x + 348, 22, "! needs a look", "small")
+    return float(begin)
+
+
+def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
+    for day in _ticks(scale.first, scale.last):
+        x = scale.x(day)
+        drawing.path([(x, _AXIS), (x, bottom)], "rule faint")
+        words = f"{day.year}" if day.month == 1 else f"{day:%Y-%m}"
+        drawing.text(x, _AXIS - 6, words, "small", anchor="middle")
+
+
+def _ticks(first: date, last: date) -> list[date]:
+    """Give first days of years, or of months where there are few years; 14 at most."""
+    months = [
+        date(year, month, 1)
+        for year in range(first.year, last.year + 1)
+        for month in range(1, 13)
+        if first <= date(year, month, 1) <= last
+    ]
+    for step in (1, 2, 3, 6, 12, 24, 60, 120):
+        ticks = [day for day in months if (day.year * 12 + day.month - 1) % step == 0]
+        if len(ticks) <= 11:
+            return ticks
+    return months[:1]
+
+
+def _draw_kind(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
+    if len(lines) > _ROWS_OF_A_KIND:
+        _draw_gathered(drawing, scale, y, lines)
+        return
+    for line in sorted(lines, key=lambda one: one.fact.begins or one.fact.ends or date.min):
+        fact = line.fact
+        many = f"{line.count:,} × " if line.count > 1 else ""
+        look = "! " if fact.needs_a_look else ""
+        room = (_WORDS - 16) / (_BOLD if fact.needs_a_look else 1)
+        words = fit(f"{look}{many}{fact.what}", room, 12)
+        drawing.text(_MARGIN + 6, y + 13, words, "warn" if fact.needs_a_look else "")
+        _draw_span(drawing, scale, y + 9, fact)
+        y += _ROW
+
+
+def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> None:
+    kind = "late" if fact.needs_a_look else "mark"
+    begins, ends = fact.begins, fact.ends
+    if begins is not None and begins != ends:
+        left, right = scale.x(begins), scale.x(ends or scale.last)
+        drawing.rect(left, y - 4, max(2.0, right - left), 8, kind)
+        if ends is None:
+            drawing.text(right + 3, y + 4, "→")
+            label = f"{begins} on"
+        else:
+            label = f"{begins} to {ends}"
+        width = text_width(label, 11)
+        if right + width + 4 <= _RIGHT + 20:
+            drawing.text(right + 4, y + 4, label, "small quiet over")
+        elif left - width - 4 >= _LEFT:
+            drawing.text(left - 4, y + 4, label, "small quiet over", anchor="end")
+        else:
+            drawing.text(right - 6, y - 6, label, "tiny quiet", anchor="end")
+        return
+    day = ends or begins
+    if day is not None:
+        x = scale.x(day)
+        drawing.disc(x, y, 5, kind)
+        left_of = x > (_LEFT + _RIGHT) / 2
+        drawing.text(
+            x - 9 if left_of else x + 9, y + 4, f"{day}", "small quiet over",
+            anchor="end" if left_of else "start",
+        )  # fmt: skip
+
+
+def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
+    """Draw many facts as a row of marks by their ends, or only days, and how many there are."""
+    total = sum(line.count for line in lines)
+    days = max(1, round(_BIN * (scale.last - scale.first).days / (_RIGHT - _LEFT)))
+    each = f"each mark: {days:,} days" if days > 1 else "each mark: a day"
+    by = "day" if all(line.fact.begins == line.fact.ends for line in lines) else "end"
+    drawing.text(
+        _MARGIN + 6, y + 15, fit(f"{total:,} in all, by their {by}; {each}", _WORDS - 8, 12)
+    )
+    places = sorted(
+        (scale.x(line.fact.ends or line.fact.begins or scale.last), line.count,
+         line.count * line.fact.needs_a_look) for line in lines
+    )  # fmt: skip
+    while places:
+        begin = places[0][0]
+        gathered = [one for one in places if one[0] < begin + _BIN]
+        places = places[len(gathered) :]
+        # In the middle of what it stands for, so that a mark of one day stands on that day.
+        x = (begin + gathered[-1][0]) / 2
+        number, looks = (sum(one[field] for one in gathered) for field in (1, 2))
+        drawing.disc(x, y + 11, 5, "late" if looks else "mark")
+        if looks < number:
+            drawing.text(x, y + 29, f"{number:,}", "small", anchor="middle")
+        if looks:
+            below = 43 if looks < number else 29
+            drawing.text(x, y + below, f"! {looks:,}", "small warn", anchor="middle")

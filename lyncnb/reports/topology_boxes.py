@@ -1,0 +1,491 @@
+"""What stands in the topology picture: boxes for pools in bands for sites, and how high they are.
+
+Drawn as finely as one sheet can be read: pool by pool, else the roles of each site, else the roles.
+``topology_figure`` draws them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..base.shown.languages import translated
+from ..base.shown.svg import fit, text_width
+from ..base.shown.tables import count_of
+from ..plan.connections import Connection, certificates_by_pool
+from ..plan.model import NO_TYPE, CertificatePlan, PlannedCertificate
+from ..rules.model import ZONES, PartyRule, Rules
+from ..topology.model import Pool
+from .compare import CHANGES, PlanDifference
+
+SHEET = 1235  # pixels of height that a sheet of A4 has for a picture below its heading
+PAD, LINE = 8, 15  # pixels inside a box
+WIDTHS = {"outside": 138.0, "perimeter": 284.0, "inside": 388.0}
+BOLD = 1.12  # how much wider bold letters are
+MARGIN = 12
+_WHOLE = "Whole deployment"
+BAND_TITLE = 350  # of a band's title, as widths are estimated: right of it run lines
+_ALMOST = 1.12  # of a sheet's height: printed a little smaller
+_TOP = 96.0  # below heading, legend and the titles of the zones
+_CONTINUED = 30.0  # likewise on a further sheet
+_GAP = 10  # below a box
+_LOWEST = 53  # pixels that a box takes at least, with the gap below it
+_POOLS_OF_A_SITE = 40  # of the one site that is shown pool by pool
+_NAMES_TRIED = 8  # never do more of them fit into a line
+
+_Cell = tuple[str, ...]
+_Place = tuple[str, str]  # pool and role, "" and role for the whole deployment
+
+
+class Changes:
+    """What changed since another plan, by pool: words to mark boxes with.
+
+    Parameters
+    ----------
+    difference : PlanDifference, optional
+        Without one nothing is marked.
+    """
+
+    def __init__(self, difference: PlanDifference | None = None) -> None:
+        self._counts: dict[_Place, Counter[str]] = {}
+        self._zones: dict[_Place, str] = {}
+        if difference is None:
+            return
+        new = difference.new
+        there: set[_Place] = {(pool.fqdn, pool.role) for pool in new.topology.pools}
+        there |= {("", c.role) for c in new.certificates if not c.pool}
+        roles = difference.old.rules.roles
+        for item in difference.certificates:
+            place = str(item.planned.pool), item.planned.role
+            self._counts.setdefault(place, Counter())[item.change] += 1
+            if place not in there:
+                self._zones[place] = roles[place[1]].zone if place[1] in roles else "inside"
+
+    def words(self, places: Iterable[_Place]) -> list[str]:
+        """Say what happened to the certificates of some pools, a line each kind of change."""
+        total: Counter[str] = Counter()
+        for place in places:
+            total.update(self._counts.get(place, ()))
+        return [f"{total[kind]:,} {words}" for kind, words in CHANGES.items() if total[kind]]
+
+    def gone(self, zone: str) -> Iterator[tuple[_Place, str]]:
+        """Go through the pools of a zone that are no longer there, and say what went with them."""
+        for place, where in self._zones.items():
+            if where == zone:
+                yield place, count_of(self._counts[place].total(), "certificate")
+
+
+@dataclass(slots=True, kw_only=True)
+class Arrival:
+    """One line of a box: who speaks to it, by which protocol and names."""
+
+    protocol: str
+    port: int
+    names: dict[str, None] = field(default_factory=dict)
+    speakers: dict[tuple[str, str | None], None] = field(default_factory=dict)
+    said: tuple[str, ...] = ()  # the speakers in words
+    y: float = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class CertificateKind:
+    """The certificates of a pool or box for the same types, from the same kind of CA."""
+
+    usages: tuple[str, ...]
+    issuer: str
+    count: int
+    names: set[str]
+    lines: dict[tuple[object, ...], Arrival] = field(default_factory=dict)
+
+    @property
+    def arrivals(self) -> Iterable[Arrival]:
+        """The lines, in the order of the rules."""
+        return self.lines.values()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Box:
+    """A pool, the pools of a role, or a party; ``speaks``: the (role or party, site) it is.
+
+    ``pools`` are role and name of each pool, as ``Edge/edgepool.contoso.com``; ``marks`` say what
+    changed of their certificates.
+    """
+
+    zone: str
+    title: str
+    lines: list[str]
+    speaks: set[tuple[str, str | None]]
+    shown: list[CertificateKind]
+    pools: tuple[str, ...] = ()
+    marks: list[str] = field(default_factory=list)
+    y: float = 0
+
+    @property
+    def height(self) -> float:
+        """Pixels that it takes, without the gap below it."""
+        inner = len(self.lines) + len(self.marks) + 1
+        for shown in self.shown:
+            inner += len(wrapped(shown.usages, WIDTHS[self.zone] - 34)) + 1
+            inner += 2 * len(shown.lines)
+        return inner * LINE + PAD + 5
+
+
+@dataclass(slots=True, kw_only=True)
+class Band:
+    """A site, or several."""
+
+    title: str
+    boxes: list[Box]
+    is_far: bool = False  # several sites together
+    y: float = 0
+    height: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Bands and boxes in their places; ``breaks`` are where a further sheet may begin."""
+
+    bands: list[Band]
+    height: float
+    breaks: tuple[float, ...]
+
+
+def kinds_of(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind]:
+    """Put certificates together that are for the same types and from the same kind of CA."""
+    found: dict[tuple[tuple[str, ...], str], CertificateKind] = {}
+    for certificate in certificates:
+        key = (certificate.usages, certificate.issuer)
+        if key not in found:
+            found[key] = CertificateKind(usages=key[0], issuer=key[1], count=0, names=set())
+        shown = found[key]
+        shown.count += 1
+        shown.names.update(map(str, certificate.names))
+        if certificate.subject.common_name:
+            shown.names.add(certificate.subject.common_name)
+    return list(found.values())
+
+
+def is_for(item: Connection, shown: CertificateKind, kinds: Sequence[CertificateKind]) -> bool:
+    """Whether a connection meets these certificates; those of one type from two CAs: the first."""
+    usage = item.rule.usage
+    fitting = [k for k in kinds if usage in k.usages or not (usage or k.usages)]
+    return bool(fitting) and fitting[0] is shown
+
+
+def lay_out(
+    plan: CertificatePlan,
+    connections: Sequence[Connection],
+    *,
+    site: str = "",
+    changes: Changes | None = None,
+) -> Layout:
+    """Put what is shown into boxes, and the boxes into their places.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        Certificates of p pools.
+    connections : sequence of Connection
+        As ``list_connections`` gives them.
+    site : str, optional
+        A site to show pool by pool, whatever the others are.
+    changes : Changes, optional
+        What changed, to be marked.
+    """
+    changes = changes or Changes()
+    groupings: list[Callable[[Pool], _Cell]] = [
+        lambda pool: (pool.site, pool.role, pool.fqdn),
+        lambda pool: (pool.site, pool.role),
+        lambda pool: ("*", pool.role),
+    ]
+    roles = plan.rules.roles
+    if site:
+        own = sum(pool.site == site for pool in plan.topology.pools)
+        fine = groupings[0] if own <= _POOLS_OF_A_SITE else groupings[1]
+        groupings = [lambda pool: fine(pool) if pool.site == site else ("*", pool.role)]
+    inside = [pool for pool in plan.topology.pools if roles[pool.role].zone == "inside"]
+    for grouping in groupings:
+        if len(set(map(grouping, inside))) * _LOWEST > SHEET and grouping is not groupings[-1]:
+            continue  # not worth the trouble
+        bands = _bands(plan, connections, grouping, site, changes)
+        if _place(bands) <= _ALMOST * SHEET:
+            break
+    if site:
+        bands = _near(bands, site)
+    height = _place(bands)
+    if height <= _ALMOST * SHEET:
+        return Layout(bands=bands, height=height, breaks=())
+    height = _place(bands, sheet=SHEET)
+    breaks = tuple(float(y) for y in range(SHEET, int(height), SHEET))
+    return Layout(bands=bands, height=height, breaks=breaks)
+
+
+def _bands(
+    plan: CertificatePlan,
+    connections: Sequence[Connection],
+    grouping: Callable[[Pool], _Cell],
+    site: str,
+    changes: Changes,
+) -> list[Band]:
+    by_pool = certificates_by_pool(plan)
+    groups: dict[_Cell, list[Pool]] = {}
+    cell_of: dict[tuple[str, str], _Cell] = {}
+    order = list(plan.rules.roles)
+    for pool in sorted(plan.topology.pools, key=lambda p: (p.site, order.index(p.role), p.fqdn)):
+        cell = cell_of[pool.fqdn, pool.role] = grouping(pool)
+        groups.setdefault(cell, []).append(pool)
+    boxes = {cell: _pool_box(plan, pools, by_pool, changes) for cell, pools in groups.items()}
+    for item in connections:
+        _add_arrival(boxes[cell_of[item.listener.fqdn, item.listener.role]], item)
+    for box in boxes.values():
+        _put_in_words(box, plan.rules)
+    bands: dict[str, Band] = {}
+    for cell in sorted(groups, key=lambda c: (c[0] == "*", c[0] == "", c[0])):
+        if cell[0] not in bands:
+            title = translated(_band_title(cell[0], groups, site), plan.options.lang)
+            bands[cell[0]] = Band(title=title, boxes=[], is_far=cell[0] == "*")
+        band = bands[cell[0]]
+        band.boxes.append(boxes[cell])
+    for band in bands.values():
+        _gather_bare(band)
+    whole = [
+        _deployment_box(role, certificates, changes)
+        for (name, role), certificates in by_pool.items()
+        if not name
+    ]
+    parties = [
+        _party_box(party)
+        for party in plan.rules.parties.values()
+        if any(item.speaker == party.id for item in connections)
+    ]
+    return [
+        Band(title="", boxes=parties),
+        *bands.values(),
+        *([Band(title=translated(_WHOLE, plan.options.lang), boxes=whole)] if whole else []),
+        *_gone(changes),
+    ]
+
+
+def _near(bands: Sequence[Band], site: str) -> list[Band]:
+    """Leave out what is in other sites and speaks to nobody of this one, nor hears from it.
+
+    Of what is kept no line is left whose speakers are all left out: it would have no arrow.
+    """
+    own = [box for band in bands for box in band.boxes if (site in {s for _, s in box.speaks})]
+    spoken = {
+        key for box in own for shown in box.shown for a in shown.arrivals for key in a.speakers
+    }
+    speaking = {key for box in own for key in box.speaks}
+    kept = []
+    for band in bands:
+        boxes = [
+            box
+            for box in band.boxes
+            if not band.is_far
+            or not spoken.isdisjoint(box.speaks)
+            or any(not speaking.isdisjoint(a.speakers) for s in box.shown for a in s.arrivals)
+        ]
+        if boxes:
+            kept.append(Band(title=band.title, boxes=boxes, is_far=band.is_far))
+    there = {key for band in kept for box in band.boxes for key in box.speaks}
+    for shown in (s for band in kept for box in band.boxes if band.is_far for s in box.shown):
+        shown.lines = {k: a for k, a in shown.lines.items() if not there.isdisjoint(a.speakers)}
+    return kept
+
+
+def site_words(name: str) -> str:
+    """Name a site; one that is called ``Site 01`` is not called so twice."""
+    return name if name.lower().startswith("site") else f"Site {name}"
+
+
+def _band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) -> str:
+    if name != "*":
+        return site_words(name) if name else "No site named"
+    sites = sorted(
+        {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools}
+    )
+    kind = "other sites" if site else "sites"
+    names = [name or "(none named)" for name in sites]
+    words = f"{len(sites):,} {kind}: "
+    room = BAND_TITLE - text_width(words, 12 * BOLD)
+    return words + listed(names, room, 12 * BOLD)
+
+
+def _pool_box(
+    plan: CertificatePlan,
+    pools: Sequence[Pool],
+    by_pool: Mapping[tuple[str, str], tuple[PlannedCertificate, ...]],
+    changes: Changes,
+) -> Box:
+    role = plan.rules.roles[pools[0].role]
+    servers = [str(computer.fqdn) for pool in pools for computer in pool.computers]
+    count = count_of(len(servers), "server")
+    if len(pools) == 1:
+        lines = [str(pools[0].fqdn)]
+        if servers != lines:
+            names = listed(servers, WIDTHS[role.zone] - 2 * PAD - text_width(count, 12) - 12, 12)
+            lines.append(count if "…" in names else f"{count}: {names}")
+    else:
+        sites = len({pool.site for pool in pools})
+        where = f" in {count_of(sites, 'site')}" if sites > 1 else ""
+        lines = [f"{count_of(len(pools), 'pool')}{where}, {count}"]
+    certificates = [c for pool in pools for c in by_pool.get((pool.fqdn, pool.role), ())]
+    return Box(
+        zone=role.zone,
+        title=translated(role.title, plan.options.lang),
+        lines=lines,
+        speaks={(role.id, pool.site) for pool in pools} | {(role.id, None)},
+        shown=kinds_of(certificates),
+        pools=tuple(f"{pool.role}/{pool.fqdn}" for pool in pools),
+        marks=changes.words((pool.fqdn, pool.role) for pool in pools),
+    )
+
+
+def _party_box(party: PartyRule) -> Box:
+    title, _, rest = party.title.partition(" ")  # outside there is room for one word
+    narrow = text_width(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
+    return Box(
+        zone=party.zone,
+        title=title if narrow else party.title,
+        lines=[rest] if narrow and rest else [],
+        speaks={(party.id, None)},
+        shown=[],
+    )
+
+
+def _deployment_box(role: str, certificates: Sequence[PlannedCertificate], changes: Changes) -> Box:
+    servers = len({server for c in certificates for server in c.servers})
+    return Box(
+        zone="inside",
+        title=role,
+        lines=[f"one for {count_of(servers, 'server')}"],
+        speaks=set(),
+        shown=kinds_of(certificates),
+        marks=changes.words([("", role)]),
+    )
+
+
+def _gone(changes: Changes) -> list[Band]:
+    """Tell of pools that are no longer there, in a band of their own."""
+    boxes = []
+    for zone in ZONES:
+        lines = [
+            f"{name or role}: {words}"
+            for place, words in changes.gone(zone)
+            for name, role in [place]
+        ]
+        if lines:
+            boxes.append(
+                Box(zone=zone, title="Removed", lines=[], speaks=set(), shown=[], marks=lines)
+            )
+    return [Band(title="No longer in the plan", boxes=boxes)] if boxes else []
+
+
+def _gather_bare(band: Band) -> None:
+    """Put what needs no certificate and speaks to nobody into one box for each zone."""
+    for zone in ZONES:
+        bare = [b for b in band.boxes if b.zone == zone and not b.shown and not b.marks]
+        if bare:
+            band.boxes = [box for box in band.boxes if box not in bare]
+            lines = [f"{box.title}: {box.lines[-1]}" for box in bare]
+            pools = tuple(pool for box in bare for pool in box.pools)
+            title = "No certificate"
+            band.boxes.append(
+                Box(zone=zone, title=title, lines=lines, speaks=set(), shown=[], pools=pools)
+            )
+
+
+def _add_arrival(box: Box, item: Connection) -> None:
+    """Add a speaker to the line of a box that it belongs to.
+
+    One pool has a line for each set of names; of several pools the names stand together. Servers
+    and people never share a line.
+    """
+    shown = next(s for s in box.shown if is_for(item, s, box.shown))
+    rule = item.rule
+    key = (rule.protocol, rule.port, not item.pools, item.names if len(box.pools) == 1 else ())
+    line = shown.lines.setdefault(key, Arrival(protocol=rule.protocol, port=rule.port))
+    line.names.update(dict.fromkeys(item.names))
+    line.speakers[item.speaker, item.site] = None
+
+
+def _put_in_words(box: Box, rules: Rules) -> None:
+    parties = rules.parties
+    for shown in box.shown:
+        for line in shown.arrivals:
+            kinds = dict.fromkeys(speaker for speaker, _ in line.speakers)
+            said = (parties[kind].title if kind in parties else kind for kind in kinds)
+            line.said = tuple(said)
+
+
+def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
+    """Give every box and line its place, none across the end of a sheet; the picture's height.
+
+    Who is outside stands beside the bands of the sites, not above them.
+    """
+    y, lowest = _TOP, dict.fromkeys(ZONES, _TOP)
+    for band in bands:
+        title = 22 if band.title else 0
+        if title:
+            y = max(y, *(lowest[box.zone] for box in band.boxes))
+            y = _with_a_box(y, title, band, sheet)
+        band.y = y
+        ends = dict.fromkeys(ZONES, y + title)
+        for box in band.boxes:
+            box.y = _on_one_sheet(ends[box.zone], box.height, sheet)
+            ends[box.zone] = lowest[box.zone] = box.y + box.height + _GAP
+            _place_arrivals(box)
+        if title:
+            band.height = max(ends.values()) - y
+            y += band.height + 6
+        else:
+            y = max(ends[zone] for zone in ZONES if zone != "outside") + 6
+    return max(y, *lowest.values()) + MARGIN
+
+
+def _with_a_box(y: float, title: float, band: Band, sheet: float) -> float:
+    """Give the place for a band: where its title and the whole of a box are on one sheet."""
+    first: dict[str, Box] = {}
+    for box in band.boxes:
+        first.setdefault(box.zone, box)
+    return _on_one_sheet(y, title + min(box.height for box in first.values()), sheet)
+
+
+def _on_one_sheet(y: float, height: float, sheet: float) -> float:
+    """Give the place for what begins at ``y``: there, or below the head of the next sheet."""
+    if not sheet or y // sheet == (y + height) // sheet:
+        return y
+    return (y // sheet + 1) * sheet + _CONTINUED
+
+
+def _place_arrivals(box: Box) -> None:
+    y = box.y + PAD + (len(box.lines) + len(box.marks) + 1) * LINE
+    for shown in box.shown:
+        y += (len(wrapped(shown.usages, WIDTHS[box.zone] - 34)) + 1) * LINE
+        for arrival in shown.arrivals:
+            arrival.y = y + 7
+            y += 2 * LINE
+
+
+def listed(names: Sequence[str], width: float, size: float) -> str:
+    """List as many names as fit, whole, and count the others."""
+    for shown in range(min(len(names), _NAMES_TRIED), 0, -1):
+        more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
+        text = ", ".join(names[:shown]) + more
+        if text_width(text, size) <= width:
+            return text
+    return fit(names[0], width - text_width(more, size), size) + more
+
+
+def wrapped(usages: Sequence[str], width: float) -> list[str]:
+    """Break a list of types into lines."""
+    lines = [""]
+    for usage in usages or (NO_TYPE,):
+        longer = f"{lines[-1]}, {usage}" if lines[-1] else usage
+        if text_width(longer, 12) * BOLD > width and lines[-1]:
+            lines[-1] += ","
+            lines.append(usage)
+        else:
+            lines[-1] = longer
+    return lines

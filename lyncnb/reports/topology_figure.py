@@ -1,0 +1,304 @@
+"""The picture of who stands where, outside to inside, and who speaks to whom by which name.
+
+Each connection ends at a line of the listener's box that says it in words as well. What stands in
+it, and where, is ``topology_boxes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from ..base.shown.languages import translator
+from ..base.shown.svg import Drawing, fit, text_width
+from ..base.shown.tables import count_of
+from ..plan.connections import Connection, certificates_by_pool
+from ..plan.model import CertificatePlan
+from ..rules.model import ZONES, Rules
+from .topology_boxes import (
+    BAND_TITLE,
+    BOLD,
+    LINE,
+    MARGIN,
+    PAD,
+    WIDTHS,
+    Band,
+    Box,
+    Changes,
+    Layout,
+    is_for,
+    kinds_of,
+    lay_out,
+    listed,
+    wrapped,
+)
+
+COLUMNS = (
+    *("Zone", "Site", "Role", "Pool", "Servers", "Type", "Issuer", "Certificates", "Names"),
+    *(
+        "Spoken to by",
+        "Of site",
+        "Pools that speak",
+        "By name",
+        "Protocol",
+        "Port",
+        "Why",
+        "Source",
+    ),
+)
+
+#: Where something is compared: a further column.
+CHANGED = "Changed"
+
+WIDTH = 1000
+_LEFT = {"outside": 12.0, "perimeter": 198.0, "inside": 538.0}
+# Where lines run: right of the zone of this name, from, to.
+_GUTTERS = {"outside": (150.0, 198.0), "perimeter": (482.0, 538.0), "inside": (926.0, 998.0)}
+_ZONE_TITLES = {"outside": "Outside", "perimeter": "Perimeter", "inside": "Inside"}
+
+_Trunk = tuple[int, str, str, str]  # place of the speaking box, gutter, zone it leads to, style
+
+
+def topology_rows(
+    plan: CertificatePlan, connections: Iterable[Connection]
+) -> Iterator[tuple[object, ...]]:
+    """Yield what the picture is drawn from, under ``COLUMNS``.
+
+    Yields
+    ------
+    tuple
+        For each kind of certificate of each pool one row a connection to it, or one row without.
+    """
+    by_pool = certificates_by_pool(plan)
+    heard: dict[tuple[str, str], list[Connection]] = {}
+    for item in connections:
+        heard.setdefault((item.listener.fqdn, item.listener.role), []).append(item)
+    for pool in plan.topology.pools:
+        key = (pool.fqdn, pool.role)
+        zone = plan.rules.roles[pool.role].zone
+        first = (zone, pool.site, pool.role, pool.fqdn, len(pool.computers))
+        kinds = kinds_of(by_pool.get(key, ()))
+        if not kinds:
+            yield (*first, (), "", 0, 0, *_no_connection())
+        for shown in kinds:
+            middle = (shown.usages, shown.issuer, shown.count, len(shown.names))
+            ours = [c for c in heard.get(key, ()) if is_for(c, shown, kinds)]
+            for item in ours:
+                yield (*first, *middle, *_connection(item, plan.rules))
+            if not ours:
+                yield (*first, *middle, *_no_connection())
+    for (name, role), certificates in by_pool.items():
+        if not name:  # the whole deployment's
+            for shown in kinds_of(certificates):
+                servers = len({s for c in certificates for s in c.servers})
+                middle = (shown.usages, shown.issuer, shown.count, len(shown.names))
+                yield ("inside", "", role, "", servers, *middle, *_no_connection())
+
+
+def changed_rows(
+    plan: CertificatePlan, connections: Iterable[Connection], changes: Changes
+) -> Iterator[tuple[object, ...]]:
+    """Yield the same rows with what changed of the pool, and a row for each pool that is gone."""
+    for row in topology_rows(plan, connections):
+        yield (*row, changes.words([(str(row[3]), str(row[2]))]))
+    for zone in ZONES:
+        for (pool, role), words in changes.gone(zone):
+            yield (zone, "", role, pool, 0, (), "", 0, 0, *_no_connection(), f"{words} removed")
+
+
+def _connection(item: Connection, rules: Rules) -> tuple[object, ...]:
+    site = "" if item.site is None else item.site
+    rule = item.rule
+    return (
+        *(_speaker_title(item.speaker, rules), site, item.pools, item.names, rule.protocol),
+        *(rule.port, rule.why, rule.source),
+    )
+
+
+def _no_connection() -> tuple[object, ...]:
+    return ("", "", 0, (), "", "", "", "")
+
+
+def _speaker_title(speaker: str, rules: Rules) -> str:
+    party = rules.parties.get(speaker)
+    return party.title if party else rules.roles[speaker].title
+
+
+def draw_topology(
+    plan: CertificatePlan,
+    connections: Sequence[Connection],
+    *,
+    title: str,
+    description: str,
+    site: str = "",
+    changes: Changes | None = None,
+) -> str:
+    """Draw the picture.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        Certificates of p pools.
+    connections : sequence of Connection
+        As :func:`list_connections` gives them.
+    title, description : str
+        For the picture's head and for those who do not see it.
+    site : str, optional
+        A site to show pool by pool, whatever the others are.
+    changes : Changes, optional
+        What changed since another plan, to be marked.
+
+    Returns
+    -------
+    str
+        An SVG document, 1,000 pixels wide; higher than a sheet, it is cut between boxes.
+    """
+    layout = lay_out(plan, connections, site=site, changes=changes)
+    drawing = Drawing(WIDTH)
+    say = translator(plan.options.lang)
+    _draw_zones(drawing, layout, title, say, is_compared=changes is not None)
+    _draw_lines(drawing, [box for band in layout.bands for box in band.boxes])
+    for band in layout.bands:
+        _draw_band(drawing, band)
+    return drawing.to_svg(layout.height, title=title, description=description, breaks=layout.breaks)
+
+
+def _draw_zones(
+    drawing: Drawing, layout: Layout, title: str, say: Callable[[str], str], *, is_compared: bool
+) -> None:
+    drawing.text(MARGIN, 26, fit(title, (WIDTH - 2 * MARGIN) / BOLD, 17), "title")
+    x = float(MARGIN)
+    for kind, words in (("solid", "SIP"), ("dashed", "HTTPS"), ("dotted", "other")):
+        drawing.path([(x, 44), (x + 34, 44)], kind)
+        drawing.tip(x + 40, 44, 1, kind)
+        drawing.text(x + 46, 48, words, "small")
+        x += 60 + text_width(words, 11)
+    for kind, words in (("open", "certificate, internal CA"), ("mark", "certificate, public CA")):
+        drawing.disc(x + 6, 44, 5, kind)
+        drawing.text(x + 16, 48, words, "small")
+        x += 30 + text_width(words, 11)
+    if is_compared:
+        drawing.text(x, 48, "± changed", "small warn")
+        x += 18 + text_width("± changed", 11) * BOLD
+    words = "an arrow ends at the listener's name"
+    drawing.text(x, 48, fit(words, WIDTH - MARGIN - x, 11), "small quiet")
+    for zone in ZONES:
+        left, width = _LEFT[zone] - 6, WIDTHS[zone] + 12
+        drawing.rect(left, 62, width, layout.height - 62 - MARGIN, "zone")
+        zone_title = say(_ZONE_TITLES[zone])
+        drawing.text(left + 8, 82, zone_title, "head")
+        for top in layout.breaks:
+            drawing.text(left + 8, top + 20, say("{}, continued").format(zone_title), "head")
+
+
+def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
+    """Draw the connections: from each speaker one trunk in a gutter, a branch to each line."""
+    speaking: dict[tuple[str, str | None], list[Box]] = {}
+    for box in boxes:
+        for key in box.speaks:
+            speaking.setdefault(key, []).append(box)
+    places = {id(box): place for place, box in enumerate(boxes)}
+    trunks: dict[_Trunk, list[tuple[Box, float]]] = {}
+    for target in boxes:
+        for shown in target.shown:
+            for arrival in shown.arrivals:
+                sources = {
+                    id(box): box for key in arrival.speakers for box in speaking.get(key, ())
+                }
+                for box in sources.values():
+                    if box is not target:
+                        gutter = _gutter(box.zone, target.zone)
+                        style = _style(arrival.protocol)
+                        trunk = (places[id(box)], gutter, target.zone, style)
+                        trunks.setdefault(trunk, []).append((target, arrival.y))
+    for gutter, (left, right) in _GUTTERS.items():
+        ours = {key: ends for key, ends in trunks.items() if key[1] == gutter}
+        tracks = _tracks({k: [boxes[k[0]].y + 14, *(y for _, y in e)] for k, e in ours.items()})
+        step = min(7.0, (right - left - 26) / max(1, max(tracks.values(), default=0)))
+        for trunk, ends in ours.items():
+            x = left + 14 + tracks[trunk] * step
+            _draw_trunk(drawing, boxes[trunk[0]], trunk[3], ends, x)
+
+
+def _gutter(source: str, target: str) -> str:
+    """Name the gutter, by the zone left of it, that lines from one zone to another run in."""
+    if source == target:
+        return source
+    left, right = sorted((source, target), key=ZONES.index)
+    return left if left == source else ZONES[ZONES.index(right) - 1]
+
+
+def _tracks(
+    spans: Mapping[_Trunk, Sequence[float]],
+) -> dict[_Trunk, int]:
+    """Give lines that run beside one another different places, those that do not the same."""
+    ends: list[float] = []
+    found = {}
+    for key in sorted(spans, key=lambda k: (min(spans[k]), k)):
+        low, high = min(spans[key]), max(spans[key])
+        place = next((n for n, end in enumerate(ends) if end + 4 < low), len(ends))
+        ends[place : place + 1] = [high]
+        found[key] = place
+    return found
+
+
+def _draw_trunk(
+    drawing: Drawing, source: Box, style: str, ends: Sequence[tuple[Box, float]], x: float
+) -> None:
+    left, right = _LEFT[source.zone], _LEFT[source.zone] + WIDTHS[source.zone]
+    # Lines that leave to the left begin lower than those that leave to the right, each kind at
+    # a height of its own, lest two of them be taken for one.
+    below = 4 * ("solid", "dashed", "dotted").index(style) + (7 if x > right else 21)
+    start = source.y + below
+    drawing.path([(right if x > right else left, start), (x, start)], style)
+    levels = sorted({start, *(y for _, y in ends)})
+    drawing.path([(x, levels[0]), (x, levels[-1])], style)
+    for target, y in ends:
+        left, far = _LEFT[target.zone], _LEFT[target.zone] + WIDTHS[target.zone]
+        edge, direction = (left, 1) if x < left else (far, -1)
+        drawing.path([(x, y), (edge - 5 * direction, y)], style)
+        drawing.tip(edge, y, direction, style)
+
+
+def _style(protocol: str) -> str:
+    return {"SIP": "solid", "HTTPS": "dashed"}.get(protocol, "dotted")
+
+
+def _draw_band(drawing: Drawing, band: Band) -> None:
+    if band.title:
+        left = _LEFT["perimeter"] - 10
+        width = _LEFT["inside"] + WIDTHS["inside"] + 10 - left
+        drawing.rect(left, band.y, width, band.height, "band")
+        drawing.text(left + 8, band.y + 15, fit(band.title, BAND_TITLE / BOLD, 12), "strong")
+    for box in band.boxes:
+        with drawing.group(pools=box.pools, label=box.title):
+            _draw_box(drawing, box)
+
+
+def _draw_box(drawing: Drawing, box: Box) -> None:
+    left, width = _LEFT[box.zone], WIDTHS[box.zone]
+    drawing.rect(left, box.y, width, box.height, "box changed" if box.marks else "box")
+    y = box.y + 18
+    drawing.text(left + PAD, y, fit(box.title, (width - 2 * PAD) / BOLD, 13), "head")
+    for line in box.lines:
+        y += LINE
+        drawing.text(left + PAD, y, fit(line, width - 2 * PAD, 12))
+    for mark in box.marks:
+        y += LINE
+        drawing.text(left + PAD, y, fit(f"± {mark}", (width - 2 * PAD) / BOLD, 12), "warn")
+    for shown in box.shown:
+        drawing.disc(left + 14, y + 11, 5, "mark" if shown.issuer == "public" else "open")
+        for line in wrapped(shown.usages, width - 34):
+            y += LINE
+            drawing.text(left + 26, y, line, "strong")
+        y += LINE
+        words = f"{count_of(shown.count, 'certificate')}, {shown.issuer} CA"
+        drawing.text(left + 26, y, f"{words}, {count_of(len(shown.names), 'name')}", "small quiet")
+        for arrival in shown.arrivals:
+            x, inner = left + 26, width - 34
+            words = f"{arrival.protocol} {arrival.port} from "
+            said = listed(arrival.said, inner - text_width(words, 12), 12)
+            words += said if "…" not in said else count_of(len(arrival.said), "role")
+            drawing.text(x, arrival.y + 4, words)
+            names = listed(tuple(arrival.names), inner, 11)
+            drawing.text(x, arrival.y + 4 + LINE, names, "small quiet")
+            y += 2 * LINE

@@ -1,0 +1,213 @@
+"""What every panel answers to the messages of its page, and how it tells an error.
+
+It needs no notebook and no kernel: whoever shows a panel sets ``send``. Values travel as messages
+and never as traits of a widget, so that a saved notebook holds none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, fields, make_dataclass
+from functools import cache
+from inspect import signature
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
+
+from ...base.records import RecordReader
+from ...base.shown import tables
+from ...errors import LyncnbError, Problem
+from .messages import CellName, Refused
+
+#: The JavaScript files of a page with a table of rows.
+GRID_SCRIPTS = (
+    "row_store.js",
+    "filter_words.js",
+    "clipboard_block.js",
+    "cell_editor.js",
+    "refused_cells.js",
+    "grid_header.js",
+    "grid.js",
+)
+#: The messages that a panel's page is told.
+Told = TypeVar("Told")
+Told_contra = TypeVar("Told_contra", contravariant=True)
+#: By ``type`` of a message, what answers it.
+Answers = Mapping[str, Callable[..., object]]
+
+
+class Send(Protocol[Told_contra]):
+    """Carries a message and its buffers to the page."""
+
+    def __call__(self, message: Told_contra, buffers: Sequence[bytes] = (), /) -> object:
+        """Send it."""
+
+
+class Channel(Generic[Told]):
+    """Answers messages, and tells every error to the page that asked.
+
+    Parameters
+    ----------
+    answers : mapping of str to callable
+        By ``type`` of a message, what answers it; the parts are its keyword arguments.
+    text : str
+        Stands for the panel where it cannot be shown.
+    asked : mapping of str to callable, optional
+        By ``type``, a function whose keyword arguments a message has as parts, where these are not
+        those of what answers it.
+    """
+
+    #: The JavaScript files of the page, in order, after those that every page has.
+    scripts: ClassVar[tuple[str, ...]] = ()
+    #: Seconds. Work keeps the interpreter from the thread that sends: a page waited 40 ms for 1 kB.
+    until_sent = 0.02
+
+    def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
+        self.answers = dict(answers)
+        self.asked = {**self.answers, **(asked or {})}
+        self.text = text
+        #: Called with a message and a list of its buffers.
+        self.send: Send[Told | Refused] = lambda message, buffers=(): None
+        #: Called when the static form is no longer true.
+        self.update_static: Callable[[], object] = lambda: None
+        self._waiting: dict[str, asyncio.TimerHandle] = {}
+        self._cell: CellName | None = None
+        #: JupyterLab has messages answered beside the main thread, whose loop does what waited.
+        self.turn = threading.RLock()
+
+    # -- showing
+    def work_ahead(self) -> None:
+        """Do what the page will ask for first, while it still loads the panel. Here nothing."""
+
+    def first_form(self) -> tuple[str, str, bool]:
+        """Return what the static form shows until it is brought up to date for the first time."""
+        return self.static_form()
+
+    def static_form(self) -> tuple[str, str, bool]:
+        """Return HTML and text for readers without a kernel, and whether to show it with the panel.
+
+        Here the sentence that stands for the panel; each panel returns what it holds.
+        """
+        return tables.paragraph(self.text), self.text, True
+
+    # -- answering
+    def receive(self, message: object) -> None:
+        """Answer a message of the page; a message of an unknown type is ignored."""
+        parts = dict(message) if isinstance(message, dict) else {}
+        kind, cell = str(parts.pop("type", "")), parts.pop("cell", None)
+        if kind in self.asked:
+            self.in_turn(kind, lambda: self.answers[kind](**self._read(kind, parts)), cell=cell)
+
+    def _read(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
+        reader = RecordReader("message of the page", is_json=True)
+        record = reader.record(parts_of(self.asked[kind]), parts, kind)
+        if record is None:
+            raise LyncnbError(
+                "the page sent a message that this version of lyncnb cannot read",
+                hint="reload the page, then run the cell again",
+                problems=tuple(reader.problems),
+            )
+        return {item.name: getattr(record, item.name) for item in fields(record)}
+
+    def once_sent(self, work: Callable[[], object]) -> None:
+        """Do something when the messages before it are on their way."""
+        self.later("sent", self.until_sent, work)
+
+    def later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        """Do something after a pause, at once where nothing can wait; drop what has this name."""
+        if name in self._waiting:
+            self._waiting.pop(name).cancel()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a thread, or no kernel
+            work()
+        else:
+            self._waiting[name] = loop.call_later(seconds, self.in_turn, "later", work)
+
+    def in_turn(
+        self, about: str, work: Callable[[], object], *, cell: CellName | None = None
+    ) -> None:
+        """Do something when no other message is being answered; an error is told to the page.
+
+        `cell` is the cell of a table that asked, given back so that the page finds it.
+        """
+        with self.turn:
+            self._cell = cell
+            try:
+                work()
+            except LyncnbError as error:
+                self.refuse(about, error_lines(error), occupied=getattr(error, "occupied", False))
+            except Exception as error:  # an invisible error would look like a panel that is dead
+                self.refuse(about, unexpected_lines(error))
+            self._cell = None
+
+    def refuse(
+        self,
+        about: str,
+        lines: Sequence[str],
+        *,
+        occupied: bool = False,
+        offer: str = "",
+        instead: str = "",
+    ) -> None:
+        """Tell why something was not done, and what can be done instead by one press."""
+        self.send(
+            {
+                "type": "refused",
+                "about": about,
+                "lines": lines,
+                "cell": self._cell,
+                "occupied": occupied,
+                "offer": offer,
+                "instead": instead,
+            }
+        )
+
+
+@cache
+def parts_of(function: Callable[..., object]) -> type:
+    """Return the keyword arguments of a function as a record, which a message is read by."""
+    hints = get_type_hints(function, include_extras=True)
+    return make_dataclass(
+        function.__name__,
+        [
+            (item.name, hints[item.name], field(default=item.default))
+            if item.default is not item.empty
+            else (item.name, hints[item.name])
+            for item in signature(function).parameters.values()
+            if item.kind is item.KEYWORD_ONLY
+        ],
+    )
+
+
+def error_lines(error: LyncnbError) -> list[str]:
+    """Write an error as the planner reads it: what, where, and what to do. Four lines at most."""
+    problems = error.problems
+    if len(problems) == 1:
+        lines = [f"Not done: {_sentence(problems[0])}"]
+    else:
+        shown = problems if len(problems) == 2 else problems[:1]
+        lines = [f"Not done: {error.message}", *map(_sentence, shown)]
+        if len(shown) < len(problems):
+            lines.append(f"… and {len(problems) - len(shown):,} more")
+    hints = [error.hint, *(problem.hint for problem in problems)]
+    lines += [f"What to do: {hint}" for hint in dict.fromkeys(hints) if hint]
+    return lines[:4]
+
+
+def _sentence(problem: Problem) -> str:
+    return f"{problem.message} ({problem.where})" if problem.where else problem.message
+
+
+def unexpected_lines(error: Exception) -> list[str]:
+    """Say that lyncnb is at fault: the place in it, but no value, which could be a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
+    place = f" at {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
+    return [
+        "Not done: an error in lyncnb itself. Nothing was changed.",
+        f"It is {type(error).__name__}{place}.",
+        "What to do: save your work; then do it another way, or report these lines.",
+    ]

@@ -1,0 +1,304 @@
+"""Every choice of a plan editor as Python that repeats it, and as two files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import IO
+
+from ...base.certificate_fields import KeyParameters
+from ...base.disk.outputs import OutputKind, check_output, refuse_own_place, write_output
+from ...base.disk.system_calls import trouble
+from ...errors import FileOccupied, LyncnbError
+from ...plan.options import DEFAULT_OPTIONS, PlanOptions
+from ...plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
+from ...topology.topology import Topology, read_topology
+from .draft import State, title
+from .forms import LABELS
+
+CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
+_WIDTH = 96
+_LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
+Server = str | tuple[str, str]  # the role as well, where a server has several rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerEdits:
+    """What leads from one table to another: rows by name, so that the order of rows is free."""
+
+    change: tuple[tuple[tuple[Server, ...], dict[str, str]], ...] = ()
+    add: tuple[dict[str, str], ...] = ()
+    remove: tuple[Server, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.change or self.add or self.remove)
+
+
+def server_keys(topology: Topology) -> list[Server]:
+    """Name each row: by its server, and by its role too where the server has several rows."""
+    server, role = (topology.columns.index(name) for name in ("server_fqdn", "role"))
+    seen: dict[str, int] = {}
+    for row in topology.cells:
+        seen[row[server]] = seen.get(row[server], 0) + 1
+    return [
+        str(row[server]) if seen[row[server]] == 1 else (str(row[server]), row[role])
+        for row in topology.cells
+    ]
+
+
+def same_rows(
+    topology: Topology, states: Iterable[State], new_ids: Callable[[int], Sequence[int]]
+) -> tuple[int, ...]:
+    """Give each row the id that its server has in a state, the first of them before the others."""
+    keys = server_keys(topology)
+    ids: dict[Server, int] = {}
+    for state in states:
+        used, wanted = {*ids.values()}, {*keys}.difference(ids)
+        pairs = zip(server_keys(state.topology), state.ids)
+        ids |= {key: row_id for key, row_id in pairs if key in wanted and row_id not in used}
+    fresh = iter(new_ids(sum(key not in ids for key in keys)))
+    return tuple(ids[key] if key in ids else next(fresh) for key in keys)
+
+
+def edits_between(loaded: State, now: State) -> ServerEdits:
+    """Find what leads from the loaded table to the one in force."""
+    columns = now.topology.columns
+    at = {name: place for place, name in enumerate(loaded.topology.columns)}
+    before = {
+        row_id: tuple(row[at[name]] if name in at else "" for name in columns)
+        for row_id, row in zip(loaded.ids, loaded.topology.cells)
+    }
+    keys = dict(zip(loaded.ids, server_keys(loaded.topology)))
+    groups: dict[tuple[tuple[str, str], ...], list[Server]] = {}
+    added = []
+    for row_id, row in zip(now.ids, now.topology.cells):
+        if row_id not in before:
+            added.append({name: str(text) for name, text in zip(columns, row) if text})
+        elif row != before[row_id]:
+            pairs = zip(columns, row, before[row_id])
+            values = tuple((name, str(text)) for name, text, old in pairs if text != old)
+            groups.setdefault(values, []).append(keys[row_id])
+    left = set(now.ids)
+    return ServerEdits(
+        change=tuple((tuple(servers), dict(values)) for values, servers in groups.items()),
+        add=tuple(added),
+        remove=tuple(keys[row_id] for row_id in loaded.ids if row_id not in left),
+    )
+
+
+def option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
+    """Give the options that differ, as plain Python values."""
+    changed = {}
+    for item in fields(PlanOptions):
+        value = getattr(now, item.name)
+        if value != getattr(loaded, item.name):
+            changed[item.name] = plain(value)
+    return changed
+
+
+def plain(value: object) -> object:
+    """Write an option's value with nothing but texts, numbers, tuples and dicts."""
+    if isinstance(value, KeyParameters):
+        return f"{value.algorithm} {value.bits}"
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple):
+        return tuple(str(item) for item in value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return str(value)  # a date
+
+
+def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
+    """List what differs: server or options, column, before, after."""
+    if now is loaded:
+        return []
+    rows = []
+    columns = now.topology.columns
+    at = {name: place for place, name in enumerate(loaded.topology.columns)}
+    before = dict(zip(loaded.ids, loaded.topology.cells))
+    was_named = dict(zip(loaded.ids, map(_named, server_keys(loaded.topology))))
+    here = columns.index("server_fqdn")
+    titles = [title(name) for name in columns]
+    for row_id, row in zip(now.ids, now.topology.cells):
+        old = before.get(row_id)
+        if old is None:
+            texts = "; ".join(str(text) for text in row[here + 1 :] if text)
+            rows.append((str(row[here]), "(whole row)", "", f"added: {texts}"))
+            continue
+        if old is row:
+            continue
+        for name, heading, text in zip(columns, titles, row):
+            was = old[at[name]] if name in at else ""
+            if text != was:
+                rows.append((was_named[row_id], heading, str(was), str(text)))
+    left = set(now.ids)
+    rows += [
+        (was_named[row_id], "(whole row)", "there", "removed")
+        for row_id in before
+        if row_id not in left
+    ]
+    for name, chosen in option_changes(loaded.options, now.options).items():
+        before_it = plain(getattr(loaded.options, name))
+        rows.append(("(options)", LABELS.get(name, name), _text(before_it), _text(chosen)))
+    return rows
+
+
+def _named(key: Server) -> str:
+    return key if isinstance(key, str) else ", ".join(key)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key or 'all'} = {text}" for key, text in value.items())
+    if isinstance(value, tuple):
+        return "; ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def to_code(loaded: State, now: State) -> str:
+    """Write the Python that makes an editor with every choice made so far.
+
+    It stands in place of the cell that makes the editor, after those that make ``topology`` and
+    ``rules``.
+    """
+    lines = ["import lyncnb as ln", "", "editor = ln.PlanEditor(topology, rules)"]
+    options = option_changes(DEFAULT_OPTIONS, now.options)
+    if options:
+        arguments = [f"{name}={_literal(value, 4)}" for name, value in options.items()]
+        lines += _call("editor.change_options", arguments)
+    edits = edits_between(loaded, now)
+    arguments = [
+        f"{item.name}={_literal(value, 4)}"
+        for item in fields(ServerEdits)
+        if (value := getattr(edits, item.name))
+    ]
+    if arguments:
+        lines += _call("editor.edit", arguments)
+    return "\n".join([*lines, "editor"]) + "\n"
+
+
+def loading_code(table: Path, choices: Path) -> str:
+    """Write the Python that makes an editor of what :func:`save_plan` has written."""
+    return (
+        "import lyncnb as ln\n\n"
+        f"topology = ln.read_topology({_quoted(table.as_posix())})\n"
+        f"options = ln.PlanOptions.from_toml({_quoted(choices.as_posix())})\n"
+        "editor = ln.PlanEditor(topology, rules, options=options)\n"
+        "editor\n"
+    )
+
+
+def saved_files(folder: Path) -> tuple[Path, Path]:
+    """Give where :func:`save_plan` writes in a folder: the table, and the choices."""
+    return folder / TOPOLOGY_FILE, folder / OPTIONS_FILE
+
+
+def _call(name: str, arguments: Sequence[str]) -> list[str]:
+    return [f"{name}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def _literal(value: object, depth: int) -> str:
+    """Write a value as Python, broken into lines where it is long."""
+    flat = _flat(value)
+    if (
+        len(flat) + depth <= _WIDTH
+        or isinstance(value, str)
+        or not isinstance(value, (tuple, dict))
+    ):
+        return flat
+    inner = " " * (depth + 4)
+    if isinstance(value, dict):
+        items = [f"{_quoted(key)}: {_literal(item, depth + 4)}" for key, item in value.items()]
+        opening, closing = "{", "}"
+    else:
+        items = [_literal(item, depth + 4) for item in value]
+        opening, closing = "(", ")"
+    return "\n".join([opening, *(f"{inner}{item}," for item in items), " " * depth + closing])
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, tuple):
+        inner = ", ".join(map(_flat, value))
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_quoted(k)}: {_flat(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+def _quoted(text: str) -> str:
+    plain_text = str(text)
+    if plain_text.isprintable() and '"' not in plain_text and "\\" not in plain_text:
+        return f'"{plain_text}"'
+    return repr(plain_text)
+
+
+def save_plan(folder: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
+    """Write ``topology.csv`` and ``plan.toml``, both or neither of the names refused.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there; never a place that a request folder keeps for itself.
+    now : State
+        What to write.
+    known : sequence of State
+        What was loaded, and what was saved before: such files are replaced.
+    overwrite : bool
+        Whether files with another table or other choices are replaced.
+
+    Raises
+    ------
+    FileOccupied
+        If there are such files, and `overwrite` was not asked for.
+    LyncnbError
+        If a name is refused, or cannot be written.
+    """
+    tables = [(state.topology.columns, state.topology.cells) for state in (*known, now)]
+    options = [state.options for state in (*known, now)]
+    contents = (now.topology.to_csv(), now.options.to_toml().encode())
+    kinds = (
+        OutputKind(
+            what="the table that was loaded, or one that was saved here",
+            is_ours={".csv": lambda file: _holds(file, _read_table, tables)},
+        ),
+        OutputKind(
+            what="the choices that were loaded, or some that were saved here",
+            is_ours={".toml": lambda file: _holds(file, PlanOptions.from_toml, options)},
+        ),
+    )
+    paths = saved_files(folder)
+    for path in paths:
+        refuse_own_place(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise trouble(error, folder, "make the folder") from None
+    try:
+        for path, kind in zip(paths, kinds, strict=True):
+            check_output(path, kind, force=overwrite)
+    except FileOccupied as error:
+        raise FileOccupied(
+            error.message, hint="take another folder, or look at it and then replace it"
+        ) from None
+    for path, data, kind in zip(paths, contents, kinds, strict=True):
+        write_output(path, data, kind, force=overwrite)
+
+
+def _read_table(data: bytes) -> object:
+    topology = read_topology(data)
+    return topology.columns, topology.cells
+
+
+def _holds(file: IO[bytes], read: Callable[[bytes], object], known: Sequence[object]) -> bool:
+    """Return whether a file reads as one of the known tables or options."""
+    try:
+        there = read(file.read(_LARGEST))
+    except LyncnbError:
+        return False
+    return there in known

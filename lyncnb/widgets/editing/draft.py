@@ -1,0 +1,182 @@
+"""A topology and its options under change, the plan that follows them, and the way back.
+
+Every change passes here. What ``Topology``, ``PlanOptions`` or the planner refuse changes nothing.
+Each state is a pair of frozen values, so undo goes back to the pair before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Concatenate, ParamSpec, TypeVar
+
+from ...errors import LyncnbError
+from ...plan.options import PlanOptions
+from ...plan.planner import settled_options
+from ...rules.model import Rules
+from ...topology.columns import topology_columns
+from ...topology.topology import Topology
+from .live_plan import LivePlan
+
+STEPS_KEPT = 200
+Answer = TypeVar("Answer")
+Parts = ParamSpec("Parts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the planner has at one moment; ``said`` names the step that led there.
+
+    ``scenario`` names the one that was opened or kept last, on the way there.
+    """
+
+    topology: Topology
+    ids: tuple[int, ...]  # names of the rows for good: 0 … n-1 are those of the loaded file
+    options: PlanOptions
+    said: str = ""
+    scenario: str = ""
+
+    def is_same(self, other: State) -> bool:
+        """Return whether two states hold the same table and options."""
+        mine, others = self.topology, other.topology
+        is_table = mine is others or (mine.columns, mine.cells) == (others.columns, others.cells)
+        return is_table and self.options == other.options
+
+
+class Draft:
+    """The state in force with its plan, the states before it, and those that were undone.
+
+    ``told`` is what an edit has its followers told, where that is not the name of a step.
+    """
+
+    def __init__(self, topology: Topology, rules: Rules, options: PlanOptions):
+        options = settled_options(topology, rules, options)
+        ids = tuple(range(len(topology.cells)))
+        self.loaded = State(topology=topology, ids=ids, options=options)
+        self.live = LivePlan(rules, topology, options)
+        self.state = self.loaded
+        self.past: list[State] = []
+        self.future: list[State] = []
+        self.told = ""
+        self._followers: list[Callable[[str], object]] = []
+        self._next_id = len(topology.cells)
+        self._places: tuple[tuple[int, ...], dict[int, int]] = ((), {})
+
+    @property
+    def topology(self) -> Topology:
+        """The topology in force."""
+        return self.state.topology
+
+    @property
+    def options(self) -> PlanOptions:
+        """The options in force."""
+        return self.state.options
+
+    # -- rows
+    def texts(self, name: str) -> list[str]:
+        """Return the text of each row in a column; blanks where the table lacks the column."""
+        if name not in self.topology.columns:
+            return [""] * len(self.topology.cells)
+        at = self.topology.columns.index(name)
+        return [row[at] for row in self.topology.cells]
+
+    def place_of(self) -> dict[int, int]:
+        """Return the row of each id; most changes leave the ids, so they are looked up once."""
+        ids = self.state.ids
+        if self._places[0] is not ids:
+            self._places = ids, dict(zip(ids, range(len(ids))))
+        return self._places[1]
+
+    def places(self, ids: Iterable[int]) -> list[int]:
+        """Return the rows of some ids in order, without rows that are gone."""
+        place = self.place_of()
+        return sorted(place[row_id] for row_id in set(ids) if row_id in place)
+
+    def new_ids(self, count: int) -> tuple[int, ...]:
+        """Return ids that no row ever had."""
+        self._next_id += count
+        return tuple(range(self._next_id - count, self._next_id))
+
+    # -- changing
+    def apply(
+        self,
+        edit: Callable[Concatenate[Draft, Parts], Answer],
+        *args: Parts.args,
+        **parts: Parts.kwargs,
+    ) -> Answer:
+        """Make an edit, plan again, and tell who follows.
+
+        Parameters
+        ----------
+        edit : callable
+            One of ``lyncnb.widgets.editing.edits``, e.g. ``set_cells``.
+        **parts
+            Its keyword arguments, e.g. ``ids=(0,), column="role", value="Edge"``.
+
+        Returns
+        -------
+        object
+            What this edit returns, e.g. the ids of new rows.
+
+        Raises
+        ------
+        LyncnbError
+            If the edit is refused, or no plan can be made of it; then nothing is changed.
+        """
+        before = self.state, list(self.past), list(self.future)
+        self.told = ""
+        try:
+            answer = edit(self, *args, **parts)
+            self.live.update(self.topology, self.options)
+        except LyncnbError:
+            self.state, self.past, self.future = before
+            raise
+        self._tell(self.told)
+        return answer
+
+    def follow(self, tell: Callable[[str], object]) -> None:
+        """Have `tell` called after each change.
+
+        Parameters
+        ----------
+        tell : callable
+            Called with what was taken back or made again, if that was it, else with "".
+        """
+        self._followers.append(tell)
+
+    def _tell(self, said: str) -> None:
+        for tell in self._followers:
+            tell(said)
+
+    def enter(self, state: State) -> None:
+        """Take over a state as one step; the same table, options and scenario are no step."""
+        if state.is_same(self.state) and state.scenario == self.state.scenario:
+            return
+        self.past.append(self.state)
+        del self.past[:-STEPS_KEPT]
+        self.future.clear()
+        self.state = state
+
+    def name_scenario(self, name: str) -> None:
+        """Note under which name the state is kept; that is no step."""
+        self.state = replace(self.state, scenario=name)
+
+    def rename_scenario(self, name: str, new: str) -> None:
+        """Rename a scenario in every state of the way back and forth."""
+
+        def renamed(state: State) -> State:
+            return replace(state, scenario=new) if state.scenario == name else state
+
+        self.state = renamed(self.state)
+        self.past, self.future = [*map(renamed, self.past)], [*map(renamed, self.future)]
+
+    def adopt(self, other: Draft) -> None:
+        """Take over the state of another draft of the same table, with its way back."""
+        self.state, self.past, self.future = other.state, list(other.past), list(other.future)
+        self._next_id = other._next_id
+
+
+def title(name: str) -> str:
+    """Return the heading of a column that planners see."""
+    known = {facts.name: facts.title for facts in topology_columns()}
+    return known.get(name, name)

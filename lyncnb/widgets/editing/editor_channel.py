@@ -1,0 +1,396 @@
+"""What the page of a plan editor asks and is told. It decides nothing, and knows no notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ...base.records import Text
+from ...base.shown.tables import ROWS_SHOWN, count_of
+from ...errors import LyncnbError, Problem, TopologyError
+from ...reports.compare import CountChange, plan_sizes
+from ...reports.figures import figure
+from . import explanations, name_reasons, plan_views
+from .cell_blocks import TakenBlock
+from .channel import GRID_SCRIPTS, Answers, Channel, error_lines
+from .choices import loading_code, option_changes, plain, saved_files
+from .draft import State, title
+from .edits import EDITS, add_server, change_option, change_options, set_block, set_cells
+from .forms import LABELS, column_facts, deployment_values, option_groups, usage_issuers
+from .messages import ColumnFacts, EditorTold, FieldGroup, RefusedCell, TableRows
+from .plan_editing import PlanEditing
+from .scenarios import EditorScenarios
+from .scenarios_tab import ScenariosTab
+from .sheet import FINDINGS, Sheet, encode_rows, pool_names
+
+#: By ``type`` of the page's message, what it asks to see of the plan.
+VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
+    {
+        "explain": explanations.explain,
+        "findings": explanations.findings,
+        "names": plan_views.by_name,
+        "certificates": plan_views.certificates,
+        "picture": plan_views.picture,
+        "changes": explanations.changes,
+    }
+)
+_REFUSED_TOLD = 500  # cells of a block, each with its reason
+_ROWS_TOLD = 5
+
+
+class EditorChannel(Channel[EditorTold]):
+    """Answers the page of an editor; rows, options and results travel as messages.
+
+    ``at_once`` is how many rows are sent, or certificates checked (a third of those in a whole
+    plan's own checks), before anything else is told: some 20 ms. Of more rows ``first`` come first.
+    """
+
+    scripts = (
+        *GRID_SCRIPTS,
+        "tabs.js",
+        "table_layout.js",
+        "shortcut_list.js",
+        "server_certificates.js",
+        "servers_tab.js",
+        "deployment_tab.js",
+        "certificates_tab.js",
+        "names_tab.js",
+        "picture_tab.js",
+        "findings_list.js",
+        "changes_tab.js",
+        "scenarios_tab.js",
+        "save_tab.js",
+        "older_outputs.js",
+        "plan_editor.js",
+    )
+    at_once = 1000
+    first = 200
+
+    def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
+        self.editor = editor
+        self._scenarios = ScenariosTab(self, scenarios)
+        self._sheet = Sheet(editor.loaded.topology)
+        self._is_told = False  # nobody has asked for rows yet
+        self._ahead: tuple[TableRows, list[bytes]] | None = None  # all rows, to be sent
+        self._is_all_new = False  # rows were made anew, and none says yet what was found
+        self._before = editor.state  # the last that was told, and what its plan counts
+        is_loaded = editor.state is editor.loaded  # then it may wait to be planned
+        self._sizes = None if is_loaded else editor.live.sizes()
+        self._step = ""
+        self._columns, self._groups = self._facts()  # as the page was told
+        #: Names the cells of a notebook whose output shows the plan as it was before.
+        self.older_cells: Callable[[], list[int]] = list
+        self._older: list[int] = []  # as the page was told
+        self.restored: list[str] = []
+        answers: Answers = {
+            **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
+            **{kind: partial(self._apply, edit) for kind, edit in EDITS.items()},
+            "ready": self._start,
+            "edit": self._set_cells,
+            "block": self._set_block,
+            "add": self._add,
+            "option": self._change_option,
+            "set_up": self._set_up,
+            "mend": self._mend,
+            "why": self._tell_why,
+            "pools": self._choose_pools,
+            "code": self._send_code,
+            "save": self._save,
+            **self._scenarios.answers(),
+        }
+        text = f"Plan editor of {editor.topology.source}, as it stands:"
+        super().__init__(answers, text, asked={**VIEWS, **EDITS})
+        editor.follow(self.changed)
+
+    def static_form(self) -> tuple[str, str, bool]:
+        """Return HTML and text for readers without a kernel; the live panel hides it."""
+        editor, page = self.editor, self.editor._repr_html_()
+        if len(editor.topology.cells) <= ROWS_SHOWN:  # of more, it would show part of the servers
+            page += figure(editor.plan).to_html()
+        return page, repr(editor), False
+
+    def first_form(self) -> tuple[str, str, bool]:
+        """Return the same; without plan and findings while these would keep many rows waiting."""
+        editor = self.editor
+        if len(editor.topology.cells) <= self.at_once:
+            return self.static_form()
+        self.update_static()
+        words = f"{count_of(len(editor.topology.cells), 'row')}; the plan is on its way."
+        return editor.page(words), words, False
+
+    def work_ahead(self) -> None:
+        """Have the rows in sight ready to send."""
+        self._ahead = self._encode_first()
+
+    # -- telling
+    def _start(self) -> None:
+        editor = self.editor
+        self._columns, self._groups = self._facts()
+        self.send(
+            {
+                "type": "start",
+                "source": editor.topology.source,
+                "columns": self._columns,
+                "groups": self._groups,
+                "folder": "plan",
+            }
+        )
+        self._step = ""
+        if self.restored:
+            self.send({"type": "restored", "lines": self.restored})
+        self._older = []
+        self._send_older()
+        if len(editor.state.ids) <= self.at_once:
+            self._send_all()
+            self._send_rest("")
+            return
+        self._is_told = False
+        self.send(*(self._ahead or self._encode_first()))
+        self._ahead = None
+        self.update_static()  # not before the rows are seen
+        self.once_sent(self._send_all_in_turn)
+
+    def _facts(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
+        """Return what the page is told of the table's columns and of the form."""
+        editor = self.editor
+        columns = column_facts(editor.topology, editor.rules, editor.options.lang)
+        return columns, option_groups(editor.rules)
+
+    def _encode_first(self) -> tuple[TableRows, list[bytes]]:
+        state = self.editor.state
+        columns = self._sheet.first(state.topology, state.ids, self.first)
+        message, buffers = encode_rows(state.ids[: self.first], columns, whole=True)
+        return {**message, "total": len(state.ids)}, buffers
+
+    def _send_all_in_turn(self) -> None:
+        self._send_all()
+        self.once_sent(lambda: self._send_rest(""))
+
+    def _send_all(self) -> None:
+        state, sheet = self.editor.state, self._sheet
+        sheet.rebuild(state.topology, state.ids)
+        self._is_told = self._is_all_new = True
+        self.send(*encode_rows(sheet.ids, sheet.columns, whole=True))
+
+    def changed(self, said: str) -> None:
+        """Tell the browser what a change changed: rows first, then what the checks say."""
+        with self.turn:
+            self._tell(said)
+
+    def _tell(self, said: str) -> None:
+        editor, sheet = self.editor, self._sheet
+        state = editor.state
+        self._step = self._step_words(state, said)
+        self.update_static()
+        if not self._is_told:
+            self._ahead = None
+            return
+        columns, groups = self._facts()
+        if groups != self._groups:  # another product has other types to name an issuer for
+            self.send({"type": "form", "groups": groups})
+        is_other = columns != self._columns or state.topology.columns != sheet.topology.columns
+        self._columns, self._groups = columns, groups
+        if state.ids != sheet.ids or is_other:
+            self.send({"type": "columns", "columns": columns})
+            self._send_all()
+        elif state.topology is not sheet.topology:
+            self._send_rows(*sheet.update(state.topology))
+        self._send_rest(said)
+        self._send_older()
+
+    def _send_older(self) -> None:
+        """Name the cells whose output shows the plan as it was before."""
+        older = self.older_cells()
+        if older != self._older:
+            self._older = older
+            self.send({"type": "older", "cells": older})
+
+    def _send_rows(self, places: Sequence[int], columns: Mapping[str, list[str]]) -> None:
+        if places and columns:
+            ids = [self._sheet.ids[place] for place in places]
+            self.send(*encode_rows(ids, columns, whole=False))
+
+    def _send_rest(self, said: str) -> None:
+        """Tell what follows from the rows; where that takes a while, findings when it is seen."""
+        live, plan = self.editor.live, self.editor.plan
+        if max(live.unchecked(), len(plan.certificates) // 3) > self.at_once:
+            self._send_state(said, live.sizes())
+            self.once_sent(self._send_checked)
+            return
+        self._send_options()
+        self._send_findings()
+        self._send_state(said, live.counts())
+
+    def _send_checked(self) -> None:
+        self._send_options()
+        self._send_findings()
+        self.send({"type": "checked", "counts": self.editor.live.counts()})
+
+    def _send_findings(self) -> None:
+        sheet = self._sheet
+        touched = self.editor.live.take_touched()
+        if self._is_all_new:
+            self._is_all_new, touched = False, None
+        found = sheet.set_findings(self.editor.live.words_by_server(), touched)
+        texts = sheet.columns[FINDINGS]
+        self._send_rows(found, {FINDINGS: [texts[place] for place in found]})
+
+    def _send_options(self) -> None:
+        editor = self.editor
+        values: dict[str, Any] = {}
+        odd: dict[str, str] = {}
+        for name in LABELS:
+            value = plain(getattr(editor.options, name))
+            if isinstance(value, tuple):
+                value = "\n".join(value)
+            values[name] = "" if value is None else value
+        keys = ("", "internal", "public", *usage_issuers(editor.rules))
+        for name in ("issuer", "ca"):
+            chosen = values.pop(name)
+            values.update((f"{name} {key}", chosen.get(key, "")) for key in keys)
+        for name, text, label in deployment_values(editor.topology):
+            values[f"column:{name}"] = text
+            odd[f"column:{name}"] = label
+        self.send({"type": "options", "values": values, "odd": odd})
+
+    def _send_state(self, said: str, counts: Mapping[str, int]) -> None:
+        editor = self.editor
+        changes = self._sheet.changes + len(option_changes(editor.loaded.options, editor.options))
+        words = "as loaded" if not changes else count_of(changes, "change")
+        scenario = self._scenarios.words()
+        words += "" if editor.is_saved or self._scenarios.is_kept else ", not saved"
+        self.send(
+            {
+                "type": "state",
+                "counts": counts,
+                "before": self._sizes_of_loaded,
+                "said": said,
+                "done": self._step,
+                "undo": editor.state.said if editor.past else "",
+                "redo": editor.future[-1].said if editor.future else "",
+                "changes": changes,
+                "saved_words": f"{scenario}; {words}" if scenario else words,
+            }
+        )
+
+    @cached_property
+    def _sizes_of_loaded(self) -> dict[str, int]:
+        return plan_sizes(self.editor.loaded_plan.certificates)
+
+    def _step_words(self, state: State, said: str) -> str:
+        """Say what the last step was and what it did to the plan; "" if there was none."""
+        if state is self._before:  # saved, or told once more
+            return ""
+        old, new = self._sizes or self._sizes_of_loaded, self.editor.live.sizes()
+        self._before, self._sizes = state, new
+        counts = [CountChange(what=what, before=old[what], after=new[what]) for what in new]
+        effect = ", ".join(str(count) for count in counts if count.before != count.after)
+        return f"{said or state.said}: {effect}" if effect else said or state.said
+
+    # -- answering
+    def _show(self, view: Callable[..., EditorTold], **parts: object) -> None:
+        self.send(view(self.editor, **parts))
+
+    def _apply(self, edit: Callable[..., object], **parts: Any) -> None:
+        answer = self.editor.apply(edit, **parts)
+        self.send({"type": "done", "added": list(answer) if isinstance(answer, tuple) else []})
+
+    def _set_cells(self, ids: Sequence[int], column: str, value: str) -> None:
+        try:
+            self._apply(set_cells, ids=ids, column=column, value=value)
+        except TopologyError as error:
+            places = self.editor.places(ids)
+            rows = {place + 2 for place in places}
+            problems = tuple(_beside_the_grid(p, column, rows) for p in error.problems)
+            pools = pool_names(self.editor.topology)
+            is_shared = places and all(pools.count(pools[place]) > 1 for place in places)
+            if column != "role" or not is_shared:
+                raise TopologyError(error.message, hint=error.hint, problems=problems) from None
+            hint = "press the button to do both, or set the pool first"
+            problems = tuple(replace(problem, hint="") for problem in problems)
+            told = TopologyError(error.message, hint=hint, problems=problems)
+            self.refuse("edit", error_lines(told), offer="Take out of the pool and change")
+
+    def _set_block(self, **parts: Any) -> None:
+        taken = self.editor.apply(set_block, **parts)
+        self.send({"type": "done", "added": []})
+        ids = self.editor.state.ids
+        wrong: list[RefusedCell] = [
+            {
+                "cell": (ids[one.place], one.column),
+                "text": one.text,
+                "lines": error_lines(LyncnbError(one.problem.message, hint=one.problem.hint)),
+            }
+            for one in taken.refused[:_REFUSED_TOLD]
+        ]
+        self.send({"type": "refused_cells", "cells": wrong, "lines": _block_words(taken)})
+
+    def _choose_pools(self, *, pools: tuple[str, ...]) -> None:
+        if ids := plan_views.pool_rows(self.editor, pools):
+            self.send({"type": "chosen", "ids": ids})
+
+    def _tell_why(self, *, name: str) -> None:
+        self.send(name_reasons.of_name(self.editor.plan, name))
+
+    def _send_code(self) -> None:
+        self.send({"type": "code", "code": self.editor.code()})
+
+    def _add(self, **parts: Any) -> None:
+        try:
+            self._apply(add_server, **parts)
+        except TopologyError as error:
+            new = {len(self.editor.topology.cells) + 2}
+            problems = tuple(_beside_the_grid(problem, "", new) for problem in error.problems)
+            words = f"the server cannot be added: {count_of(len(problems), 'problem')}"
+            raise TopologyError(words, hint=error.hint, problems=problems) from None
+
+    def _change_option(self, **parts: Any) -> None:
+        try:
+            self._apply(change_option, **parts)
+        except LyncnbError:
+            self._send_options()  # the form goes back to what is so
+            raise
+
+    def _set_up(self, *, id: str, is_chosen: bool) -> None:
+        ids = plan_views.at_set_up(self.editor, id, is_chosen=is_chosen)
+        self._apply(change_options, values={"at_set_up": ids})
+
+    def _mend(self, *, code: str) -> None:
+        if not self.editor.mend(code):
+            self.refuse("mend", ["Each fix contradicts something else: change it by hand."])
+
+    def _save(self, *, folder: Text, overwrite: bool) -> None:
+        place = Path(folder.strip() or ".")
+        replaced = [path.name for path in saved_files(place) if path.exists()]
+        paths = self.editor.save(place, overwrite=overwrite)
+        what = f"replaced {' and '.join(replaced)} there" if replaced else "nothing was replaced"
+        text = f"Saved: {' and '.join(map(str, paths))}; {what}."
+        self.send({"type": "done", "added": []})
+        self.send({"type": "saved", "text": text, "again": loading_code(*paths)})
+
+
+def _beside_the_grid(problem: Problem, column: str, rows: set[int]) -> Problem:
+    """Leave out of a problem's place what one sees: `column` of `rows`, numbered as in a file."""
+    if problem.row in rows:
+        seen = "" if problem.column == column else title(problem.column)
+        return replace(problem, file="", row=0, column=seen)
+    return replace(problem, column=title(problem.column))
+
+
+def _block_words(taken: TakenBlock) -> list[str]:
+    """Say how much of a block was not taken; nothing if all of it was."""
+    lines = []
+    if taken.refused:
+        lines.append(
+            f"{count_of(len(taken.refused), 'cell')} could not be taken; they stand in red "
+            "with the reason, and the rest is taken."
+        )
+    for number, problem in taken.refused_rows[:_ROWS_TOLD]:
+        lines.append(f"New row {number} is not added: {problem.message}. {problem.hint}")
+    if len(taken.refused_rows) > _ROWS_TOLD:
+        lines.append(f"… and {len(taken.refused_rows) - _ROWS_TOLD:,} more rows are not added")
+    return lines

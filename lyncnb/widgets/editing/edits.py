@@ -1,0 +1,339 @@
+"""Every edit of a draft: a function of the draft, its parts as keyword arguments.
+
+The page's message for an edit has these parts, read by their annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from ...base.records import Text, number_in
+from ...base.shown import tables
+from ...checks.check_plan import judging_day
+from ...errors import LyncnbError, TopologyError
+from ...plan.acceptances import is_over
+from ...topology.columns import column as column_named
+from ...topology.columns import topology_columns
+from ...topology.topology import Topology, read_topology
+from .cell_blocks import CellText, TakenBlock, copied_rows, pool_moves, take_block
+from .choices import Server, ServerEdits, server_keys
+from .draft import Draft, title
+from .forms import DEPLOYMENT, entries, option_value, option_words
+from .sheet import group_names
+
+RowId = Annotated[int, number_in(0, 2**31)]
+RowIds = tuple[RowId, ...]
+
+
+# -- cells and rows
+
+
+def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
+    """Set a column of some rows; of their pools, where the column is the pool's."""
+    places = _chosen(draft, ids)
+    said = f"{title(column)} of {_servers(places, draft)}: {_shown(value)}"
+    if column == "pool_fqdn":
+        _move(draft, places, value, said)
+    else:
+        _set(draft, column, _targets(draft, column, places), value, said)
+
+
+def set_everywhere(draft: Draft, *, name: str, value: str) -> None:
+    """Set a column for the whole deployment: in each row that fills it, else in the first.
+
+    A yes or no of pools is set for every pool that heeds it.
+    """
+    facts = column_named(name)
+    if facts.scope == "pool":
+        places = [n for n, role in enumerate(draft.texts("role")) if facts.heeded_by(role)]
+        targets = _targets(draft, name, places)
+    else:
+        texts = enumerate(draft.texts(name))
+        targets = [n for n, text in texts if text or not value] or [0]
+    _set(draft, name, targets, value, f"{facts.title}: {_shown(value)}")
+
+
+def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
+    """Take servers out of their pool and set a column of theirs, e.g. the role, as one step.
+
+    What belongs to the old pool stays with it.
+    """
+    places = _chosen(draft, ids)
+    said = f"{_servers(places, draft)} out of the pool, {title(column)} {_shown(value)}"
+    _move(draft, places, "", said, **{column: value})
+
+
+def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
+    """Make a pool of some servers, if its name is free."""
+    places, name = _chosen(draft, ids), pool.strip().lower()
+    if not name:
+        raise LyncnbError("the new pool has no name", hint="type its FQDN, e.g. pool02.contoso.com")
+    if name in set(group_names(draft.topology, "pool")):
+        raise LyncnbError(
+            f"there is a pool {name} already", hint="set the column Pool to put servers into it"
+        )
+    _move(draft, places, name, f"new pool {name} of {_servers(places, draft)}")
+
+
+def add_server(draft: Draft, *, values: Mapping[str, str]) -> tuple[int, ...]:
+    """Add a server at the end of the table, by its texts, and return the id of its row."""
+    row = {name: text for name, text in values.items() if text}
+    return _add(draft, [row], f"added {row.get('server_fqdn', '')}")
+
+
+def duplicate(draft: Draft, *, ids: RowIds) -> tuple[int, ...]:
+    """Copy servers, each under its name with the next free number, and return the new ids."""
+    rows = copied_rows(draft.topology, _chosen(draft, ids))
+    names = rows[0]["server_fqdn"] if len(rows) == 1 else f"{len(rows):,} servers"
+    return _add(draft, rows, f"added {names}")
+
+
+def remove_servers(draft: Draft, *, ids: RowIds) -> None:
+    """Take rows out; a table without rows is refused."""
+    places = _chosen(draft, ids)
+    gone = set(places)
+    kept = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in gone)
+    topology, said = draft.topology.with_rows(remove=places), f"removed {_servers(places, draft)}"
+    draft.enter(replace(draft.state, topology=topology, ids=kept, said=said))
+
+
+@dataclass(frozen=True, slots=True)
+class BlockText:
+    """A text for a cell of a row that is there."""
+
+    row: RowId
+    column: str
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """A row to add, by its texts."""
+
+    values: Mapping[str, str]
+
+
+def set_block(
+    draft: Draft,
+    *,
+    cells: tuple[BlockText, ...],
+    add: tuple[BlockRow, ...] = (),
+    said: str = "a block of cells",
+) -> TakenBlock:
+    """Put texts into cells, and rows at the end of the table, as one step.
+
+    What can be taken is taken; the rest is returned, each cell with the reason.
+    """
+    place, known = draft.place_of(), {*draft.topology.columns, *_scopes()}
+    texts = [CellText(place[c.row], c.column, c.text) for c in cells if c.row in place]
+    rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
+    taken = take_block(draft.topology, texts, rows)
+    ids = (*draft.state.ids, *draft.new_ids(taken.added))
+    draft.enter(replace(draft.state, topology=taken.topology, ids=ids, said=said))
+    return taken
+
+
+def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
+    """Change, add and remove servers that are known by their names, as one step."""
+    state = draft.state
+    rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
+    place_of = {key: place for place, key in enumerate(server_keys(state.topology))}
+    for servers, values in edits.change:
+        for server in servers:
+            rows[_place(place_of, server)].update(values)
+    gone = {_place(place_of, server) for server in edits.remove}
+    new = [dict(values) for values in edits.add]
+    ids = [row_id for place, row_id in enumerate(state.ids) if place not in gone]
+    rows = [row for place, row in enumerate(rows) if place not in gone] + new
+    topology, ids = _topology_of(rows, state.topology), [*ids, *draft.new_ids(len(new))]
+    draft.enter(replace(state, topology=topology, ids=tuple(ids), said=said))
+
+
+# -- options
+
+
+def change_options(draft: Draft, *, values: Mapping[str, object], said: str = "") -> None:
+    """Change options: fields of ``PlanOptions``, as values or as texts."""
+    wanted: dict[str, Any] = {name: option_value(name, value) for name, value in values.items()}
+    said = said or "; ".join(option_words(name, value) for name, value in wanted.items())
+    draft.enter(replace(draft.state, options=replace(draft.options, **wanted), said=said))
+
+
+def accept(draft: Draft, *, code: str, reason: str) -> None:
+    """Accept the findings of a code, or no longer if the reason is blank.
+
+    A reason for what was accepted until a day that has passed counts without an end.
+    """
+    options, reason = draft.options, reason.strip()
+    until, only = dict(options.accepted_until), dict(options.accepted_for)
+    if not reason or is_over(code, options, on=judging_day(draft.live.plan)):
+        until.pop(code, None)
+    if not reason:
+        only.pop(code, None)
+    values: dict[str, Mapping[str, object]] = {
+        "accepted": {**options.accepted, code: reason},
+        "accepted_until": until,
+        "accepted_for": only,
+    }
+    changed = {k: v for k, v in values.items() if k == "accepted" or v != getattr(options, k)}
+    change_options(draft, values=changed)
+
+
+def change_option(draft: Draft, *, name: str, value: Text, key: str | None = None) -> None:
+    """Change what a field of the page stands for.
+
+    ``name`` is an option, or ``column:`` and a column of the whole deployment. ``key`` is the usage
+    or code that the text is for, where an option has a text for each.
+    """
+    kind, _, of_deployment = name.partition(":")
+    if kind == "column" and of_deployment in DEPLOYMENT:
+        is_list = DEPLOYMENT[of_deployment] == "list"
+        text = ";".join(entries(value)) if is_list else value.strip()
+        set_everywhere(draft, name=of_deployment, value=text)
+    elif key is None:
+        change_options(draft, values={name: value})
+    elif name == "accepted":
+        accept(draft, code=key, reason=value)
+    else:
+        change_options(draft, values={name: {**getattr(draft.options, name), key: value}})
+
+
+# -- whole states, and the way back
+
+
+def make_again(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
+    """Make the edits of a table and of options that another draft has, as two steps."""
+    if edits:
+        edit_table(draft, edits=edits, said="changes of before")
+    change_options(draft, values=options, said="options of before")
+
+
+def reset(draft: Draft) -> None:
+    """Go back to the loaded file, as a step that can be undone."""
+    if not draft.state.is_same(draft.loaded):
+        draft.enter(replace(draft.loaded, said="back to the file as loaded"))
+
+
+def undo(draft: Draft) -> str:
+    """Go back one step and return its name, or "" at the beginning."""
+    if not draft.past:
+        return ""
+    said = draft.state.said
+    draft.future.append(draft.state)
+    draft.state, draft.told = draft.past.pop(), f"Taken back: {said}"
+    return said
+
+
+def redo(draft: Draft) -> str:
+    """Go forward one step and return its name, or "" at the end."""
+    if not draft.future:
+        return ""
+    draft.past.append(draft.state)
+    draft.state = draft.future.pop()
+    draft.told = f"Made again: {draft.state.said}"
+    return draft.state.said
+
+
+#: By ``type`` of the page's message, the edit that it asks for. Its parts are keyword arguments.
+EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
+    {
+        "edit": set_cells,
+        "block": set_block,
+        "leave_pool": leave_pool,
+        "new_pool": new_pool,
+        "duplicate": duplicate,
+        "add": add_server,
+        "remove": remove_servers,
+        "option": change_option,
+        "undo": undo,
+        "redo": redo,
+        "reset": reset,
+    }
+)
+
+
+# -- what the edits have in common
+
+
+def _scopes() -> dict[str, str]:
+    return {facts.name: facts.scope for facts in topology_columns()}
+
+
+def _shown(value: str) -> str:
+    return " ".join(value.split()) or "blank"
+
+
+def _chosen(draft: Draft, ids: Iterable[int]) -> list[int]:
+    places = draft.places(ids)
+    if not places:
+        raise LyncnbError("no server is selected", hint="tick the servers first")
+    return places
+
+
+def _servers(places: Sequence[int], draft: Draft) -> str:
+    """Name a row, by its role too where its server has several; count more of them."""
+    if len(places) > 1:
+        return f"{len(places):,} servers"
+    names, place = draft.texts("server_fqdn"), places[0]
+    if names.count(names[place]) == 1:
+        return names[place]
+    return f"{names[place]}, {draft.texts('role')[place]}"
+
+
+def _targets(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
+    """Find the rows to write in so that the groups of these rows get one value."""
+    scope = _scopes().get(name, "server")
+    if scope == "server":
+        return list(places)
+    groups = group_names(draft.topology, scope)
+    first: dict[str, int] = {}
+    for place in places:
+        first.setdefault(groups[place], place)
+    filled = [n for n, text in enumerate(draft.texts(name)) if text and groups[n] in first]
+    missing = set(first) - {groups[place] for place in filled}
+    return sorted({*filled, *(first[group] for group in missing)})
+
+
+def _set(draft: Draft, name: str, places: Sequence[int], value: str, said: str) -> None:
+    texts = draft.texts(name)
+    if any(texts[place] != value for place in places):
+        topology = draft.topology.with_cells({place: {name: value} for place in places})
+        draft.enter(replace(draft.state, topology=topology, said=said))
+
+
+def _move(draft: Draft, places: Sequence[int], pool: str, said: str, **values: str) -> None:
+    """Put servers into another pool; what belongs to their old one stays with it."""
+    changes = pool_moves(draft.topology, dict.fromkeys(places, pool))
+    for place in places:
+        changes[place] |= values
+    draft.enter(replace(draft.state, topology=draft.topology.with_cells(changes), said=said))
+
+
+def _add(draft: Draft, rows: Sequence[Mapping[str, str]], said: str) -> tuple[int, ...]:
+    topology, new = draft.topology.with_rows(add=rows), draft.new_ids(len(rows))
+    ids = (*draft.state.ids, *new)
+    draft.enter(replace(draft.state, topology=topology, ids=ids, said=said))
+    return new
+
+
+def _place(place_of: Mapping[Server, int], server: Server) -> int:
+    key = server.strip().lower() if isinstance(server, str) else (server[0], server[1])
+    if key in place_of:
+        return place_of[key]
+    several = [f"{other!r}" for other in place_of if isinstance(other, tuple) and other[0] == key]
+    hint = (
+        f"it has several rows; name one as {' or '.join(several)}"
+        if several
+        else "write the name as in the column server_fqdn"
+    )
+    raise TopologyError(f"there is no row for the server {server!r}", hint=hint)
+
+
+def _topology_of(rows: list[dict[str, str]], loaded: Topology) -> Topology:
+    names = dict.fromkeys((*loaded.columns, *(name for row in rows for name in row)))
+    cells = [tuple(row.get(name, "") for name in names) for row in rows]
+    made = read_topology(tables.to_frame(tuple(names), cells))
+    return replace(made, source=loaded.source, notes=loaded.notes)

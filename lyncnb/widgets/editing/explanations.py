@@ -1,0 +1,340 @@
+"""What the browser asks about a plan under change: the why of names, findings, changes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from ...base.shown import tables
+from ...checks.check_plan import judging_day
+from ...plan.acceptances import is_over, limits_of
+from ...plan.model import CertificatePlan, PlannedCertificate
+from ...reports.compare import CHANGES, PlanDifference
+from ...reports.find_causes import find_causes
+from ...rules.ca_rules import ca_rules
+from ...rules.findings import Finding
+from ...rules.returned_rules import every_check
+from ...topology.columns import topology_columns
+from .choices import CHANGE_COLUMNS, change_rows
+from .draft import title
+from .edits import RowId
+from .messages import (
+    Changes,
+    EditorFindings,
+    Effects,
+    Explanation,
+    FindingGroup,
+    FindingItem,
+    ServerCertificate,
+    ServerFinding,
+    ServerName,
+)
+from .plan_editing import PlanEditing
+
+# Findings as the browser shows them: by code, each with what it means and its first places.
+
+ITEMS_LISTED = 25
+_NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row of the grid that a finding is about, by its id, and the role of that row."""
+
+    row: int
+    role: str
+
+
+def finding_groups(
+    findings: Iterable[Finding],
+    plan: CertificatePlan,
+    *,
+    accepted: Mapping[str, str],
+    limits: Mapping[str, str],
+    over: Container[str],
+    is_open: Callable[[Finding], bool],
+    places: Mapping[str, Place] | None = None,
+) -> list[FindingGroup]:
+    """Put findings of one code together.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        In the order to show them.
+    plan : CertificatePlan
+        Its rules say what a code means, its certificates which names a message speaks of.
+    accepted, limits : mapping of str to str
+        By code, why it is accepted; until when and for what, in words, "" for no limit.
+    over : container of str
+        Codes whose last day has passed.
+    is_open : callable
+        Says of a finding whether it counts: nobody accepts it.
+    places : mapping of str to Place, optional
+        By what a finding is about, the row to go to.
+
+    Returns
+    -------
+    list of dict
+        One for each code, with the number of findings and the first 25 of them.
+    """
+    groups: dict[str, FindingGroup] = {}
+    for finding in findings:
+        if finding.code not in groups:
+            rule = every_check(plan.rules)[finding.code]
+            groups[finding.code] = {
+                "code": finding.code,
+                "severity": finding.severity,
+                "title": rule.title,
+                "subject": ca_rules().subjects.get(finding.code, ""),
+                "meaning": in_headings(rule.meaning),
+                "hint": in_headings(finding.hint),
+                "source": finding.source,
+                "accepted": accepted.get(finding.code, ""),
+                "limits": limits.get(finding.code, ""),
+                "over": finding.code in over,
+                "count": 0,
+                "open": 0,
+                "mendable": 0,
+                "items": [],
+            }
+        group = groups[finding.code]
+        group["count"] += 1
+        group["open"] += is_open(finding)
+        group["mendable"] += bool(finding.edits)
+        if len(group["items"]) < ITEMS_LISTED:
+            group["items"].append(_item(finding, (places or {}).get(finding.about)))
+    _tell_names([item for group in groups.values() for item in group["items"]], plan)
+    return list(groups.values())
+
+
+def _item(finding: Finding, place: Place | None) -> FindingItem:
+    column = column_of(finding, place.role) if place else ""
+    return {
+        "about": finding.about or "the deployment",
+        "message": in_headings(finding.message),
+        "names": [],
+        "row": place.row if place else None,
+        "column": column,
+        "heading": title(column) if column else "",
+    }
+
+
+def _tell_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
+    """Say of each message which names of certificates stand in it: they lead to their reasons."""
+    spoken = [set(_NAME.findall(item["message"])) for item in items]
+    asked = set().union(*spoken)
+    planned = {
+        str(name)
+        for certificate in plan.certificates
+        for name in (certificate.subject.common_name, *certificate.names)
+        if name in asked
+    }
+    for item, names in zip(items, spoken, strict=True):
+        item["names"] = sorted(names & planned)
+
+
+def in_headings(text: str) -> str:
+    """Say the names of columns as the grid's headings do."""
+    return _column_names().sub(lambda found: f"“{title(found[0])}”", text)
+
+
+def column_of(finding: Finding, role: str) -> str:
+    """Give the column to change for a finding: the first it speaks of that the role heeds."""
+    known = {column.name: column for column in topology_columns()}
+    named = {column.title.lower(): column.name for column in topology_columns()}
+    spoken = _column_words().findall(f"{finding.message} {finding.hint}")
+    columns = (named.get(words.lower(), words) for words in spoken)
+    return next((name for name in columns if known[name].heeded_by(role)), "")
+
+
+# "role" and "site" are words of every sentence; only names and headings that are none count.
+
+
+@cache
+def _column_names() -> re.Pattern[str]:
+    return _any_of(column.name for column in topology_columns() if "_" in column.name)
+
+
+@cache
+def _column_words() -> re.Pattern[str]:
+    columns = topology_columns()
+    headings = (column.title for column in columns if " " in column.title)
+    return _any_of(itertools.chain((c.name for c in columns if "_" in c.name), headings))
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
+
+
+_ROWS_LISTED = 500
+
+
+def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Explanation:
+    """Tell what some rows' servers get: each certificate, each name on it and why.
+
+    Parameters
+    ----------
+    editing : PlanEditing
+        The plan.
+    ids : tuple of int
+        Rows to explain; those that are gone are left out.
+    total : int
+        How many were chosen, where `ids` are only the first of them.
+    """
+    places = editing.places(ids)
+    names = editing.texts("server_fqdn")
+    servers = list(dict.fromkeys(str(names[place]) for place in places))
+    found = editing.live.of_servers(servers)
+    title = f"What {servers[0]} gets" if len(servers) == 1 else f"What {total:,} servers get"
+    note = "" if total <= len(places) else f"The first {len(places)} of {total:,} servers."
+    if not servers:
+        title = "Choose a server to see what it gets"
+    elif not found:
+        note = "It needs no certificate." if len(servers) == 1 else "They need no certificate."
+    why = _reasons(editing, servers)
+    return {
+        "type": "explain",
+        "title": title,
+        "note": note,
+        "certificates": [_certificate(one, why.get(one.id, [])) for one in found],
+        "findings": _findings_of(editing, servers, found),
+    }
+
+
+def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[ServerName]]:
+    """Explain the names on these servers' certificates, by certificate."""
+    reasons: dict[str, list[ServerName]] = {}
+    for server in servers:
+        explained: dict[str, list[ServerName]] = {}
+        for item in editing.plan.explain(server).names:
+            explained.setdefault(item.certificate, []).append(
+                {"name": item.name, "place": item.place, "why": item.why, "source": item.source}
+            )
+        reasons |= explained
+    return reasons
+
+
+def _certificate(certificate: PlannedCertificate, names: Sequence[ServerName]) -> ServerCertificate:
+    shared = {"pool": "one for the whole pool", "deployment": "one for the deployment"}
+    ca = f" ({certificate.ca})" if certificate.ca else ""
+    return {
+        "id": certificate.id,
+        "title": ", ".join(certificate.usages) or certificate.role,
+        "owner": certificate.owner,
+        "subject": certificate.subject.to_rfc4514(),
+        "key": f"{certificate.key}, {certificate.hash}",
+        "issuer": f"{certificate.issuer}{ca}",
+        "shared": shared.get(certificate.shared_by, ""),
+        "names": names,
+    }
+
+
+def _findings_of(
+    editing: PlanEditing, servers: Iterable[str], certificates: Iterable[PlannedCertificate]
+) -> list[ServerFinding]:
+    about = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
+    return [
+        {
+            "severity": f.severity,
+            "message": in_headings(f.words) + ("" if editing.live.is_open(f) else " (accepted)"),
+            "hint": in_headings(f.hint),
+        }
+        for f in editing.findings
+        if f.about in about
+    ]
+
+
+def findings(editing: PlanEditing) -> EditorFindings:
+    """Tell every finding by code, each with a server to go to where it has one."""
+    options, day = editing.options, judging_day(editing.plan)
+    groups = finding_groups(
+        editing.findings,
+        editing.plan,
+        accepted=options.accepted,
+        limits={code: limits_of(code, options) for code in options.accepted},
+        over={code for code in options.accepted if is_over(code, options, on=day)},
+        is_open=editing.live.is_open,
+        places=_places(editing),
+    )
+    return {"type": "findings", "groups": groups}
+
+
+def _places(editing: PlanEditing) -> dict[str, Place]:
+    """Find the row for each server, and for each certificate the row of its server and role."""
+    state = editing.state
+    at = state.topology.columns.index("role")
+    rows: dict[tuple[str, str], Place] = {}
+    places: dict[str, Place] = {}
+    names = editing.texts("server_fqdn")
+    for row_id, row, name in zip(state.ids, state.topology.cells, names):
+        place = Place(row_id, row[at])
+        rows.setdefault((str(name), row[at]), place)
+        places.setdefault(str(name), place)
+    for certificate in editing.plan.certificates:
+        if certificate.servers:
+            server = certificate.servers[0]
+            found = rows.get((server, certificate.role)) or places.get(server)
+            if found is not None:
+                places[certificate.id] = found
+    return places
+
+
+_MOST_WITH_CAUSES = 20_000
+_EFFECTS = ("Change", "Of", "Type", "Before", "After", "Why")
+
+
+def changes(editing: PlanEditing) -> Changes:
+    """Tell what changed against the loaded file: in certificates and names, then cell by cell.
+
+    At most 200 kinds of effects and 500 cells; which cell or option an effect comes from, where
+    the plan has 20,000 certificates at most.
+    """
+    difference = editing.effects()
+    if len(editing.plan.certificates) <= _MOST_WITH_CAUSES:  # 0.05 s for 1,000 and an option
+        difference = find_causes(difference)
+    rows = change_rows(editing.loaded, editing.state)
+    shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
+    return {
+        "type": "changes",
+        "title": f"Changed against {editing.topology.source}",
+        "headings": list(CHANGE_COLUMNS),
+        "rows": shown,
+        "note": "" if len(rows) <= _ROWS_LISTED else tables.left_out(len(shown), len(rows)),
+        "effects": effects(difference),
+    }
+
+
+def effects(difference: PlanDifference) -> Effects:
+    """Tell certificates and names added, removed and to be requested anew, each with the reason.
+
+    Where somebody looked for it, also which cell, row or option it comes from.
+    """
+    groups = difference.groups()
+    has_causes = any(group.cause for group in groups)
+    rows = [
+        (
+            group.change if group.change != "changed" else f"{group.what} changed",
+            group.owners,
+            group.usages,
+            group.names if group.change == "certificate removed" else group.before,
+            group.names if group.change == "certificate added" else group.after,
+            *((group.cause,) if has_causes else ()),
+            group.why,
+        )
+        for group in groups[: tables.ROWS_SHOWN]
+    ]
+    told = [f"{len(difference.of(kind)):,} {words}" for kind, words in CHANGES.items()
+            if difference.of(kind)]  # fmt: skip
+    counts = ", ".join(map(str, difference.counts))
+    words = f"Certificates: {', '.join(told)}. {counts}." if told else "No certificate changes."
+    return {
+        "words": words,
+        "title": "What that does to certificates and names",
+        "headings": [*_EFFECTS[:-1], *(("Cause",) if has_causes else ()), _EFFECTS[-1]],
+        "rows": [[tables.cell_text(cell) for cell in row] for row in rows],
+        "note": "" if len(groups) == len(rows) else tables.left_out(len(rows), len(groups)),
+    }

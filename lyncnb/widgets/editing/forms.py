@@ -1,0 +1,329 @@
+"""What the browser is told of columns and options: labels, choices, help. No values."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import date
+from operator import itemgetter
+
+from ...base.certificate_fields import KeyParameters
+from ...base.shown.languages import translator
+from ...errors import OptionsError
+from ...plan.options import OPTIONS, PlanOptions
+from ...rules.model import ISSUERS, Rules
+from ...rules.rule_files import product_titles
+from ...topology.columns import Column, topology_columns, topology_roles
+from ...topology.topology import Topology
+from .messages import ColumnFacts, FieldFacts, FieldGroup, UsageRow
+from .sheet import FINDINGS, column_names
+
+SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "target_os")
+ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
+_WIDE = ("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list")
+_LEAST = {"server_fqdn": 210, "role": 136}  # pixels
+_CHARACTER, _AROUND = 8.4, 22  # of a heading, which is never cut
+
+#: Columns of the table that belong to the whole deployment's panel, by how they are asked for.
+DEPLOYMENT = {
+    "sip_domains": "list",
+    "meet_urls": "list",
+    "dialin_url": "text",
+    "admin_url": "text",
+    "autodiscover": "choice",
+    "strict_dns": "choice",
+}
+# The order of groups, and of fields that a form asks for otherwise than the file has them.
+_GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows")
+_FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
+          "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
+          "autodiscover_internal_extra_domains", "internal_only_sip_domains",
+          "client_authentication", "shared_certificate", "profile", "key")  # fmt: skip
+LABELS = {name: option.label for name, option in OPTIONS.items() if option.label}
+
+_OWN_COLUMN: ColumnFacts = {
+    "name": "",
+    "title": "",
+    "scope": "server",
+    "editable": True,
+    "search": True,
+    "least": 110,
+    "share": 1,
+    "help": "a column of your own; it is kept and plans nothing",
+}
+_FINDINGS_COLUMN: ColumnFacts = {
+    "name": FINDINGS,
+    "title": "Findings",
+    "scope": "server",
+    "shown": True,
+    "least": 176,
+    "share": 1,
+    "help": "what the checks say of this server",
+}
+
+
+def column_facts(topology: Topology, rules: Rules, language: str = "en") -> list[ColumnFacts]:
+    """Describe every column of the table, the findings of a row last; titles in a language."""
+    say = translator(language)
+    known = {column.name: column for column in topology_columns()}
+    facts: list[ColumnFacts] = []
+    for name in column_names(topology):
+        if name in known:
+            facts.append(_known(known[name], rules, say))
+        else:
+            facts.append({**_OWN_COLUMN, "name": name, "title": name})
+    facts.append({**_FINDINGS_COLUMN, "title": say("Findings")})
+    return facts
+
+
+def _title_width(title: str) -> int:
+    """Give the pixels that a heading needs, which is never cut; a Chinese character takes two."""
+    return round(_CHARACTER * sum(1 if letter.isascii() else 2 for letter in title)) + _AROUND
+
+
+def _known(column: Column, rules: Rules, say: Callable[[str], str]) -> ColumnFacts:
+    wide = column.kind in _WIDE
+    choices = [[choice, choice] for choice in column.choices]
+    if column.kind == "bool":
+        choices = [["true", "true"], ["false", "false"]]
+    if column.kind == "role":
+        choices = [
+            [role.id, f"{role.id} – {say(role.title)}"]
+            for role in topology_roles()
+            if role.id in rules.roles
+        ]
+    whose = f" (of the {column.scope})" if column.scope != "server" else ""
+    return {
+        "name": column.name,
+        "title": say(column.title),
+        "scope": column.scope,
+        "help": column.help + whose,
+        "choices": choices,
+        "list": column.is_list,
+        "strict": column.kind in ("bool", "role", "choice"),
+        "required": column.required,
+        "fallback": column.default,
+        "editable": True,
+        "shown": column.name in SHOWN,
+        "always": column.name == "server_fqdn",
+        "add": column.name in ADDED,
+        "search": wide,
+        "least": max(
+            _LEAST.get(column.name, 160 if wide else 100),
+            _title_width(say(column.title)),
+        ),
+        "share": 3 if column.name == "server_fqdn" else 2 if wide else 1,
+    }
+
+
+def option_groups(rules: Rules) -> list[FieldGroup]:
+    """Describe the fields of the deployment panel, group by group."""
+    known = {column.name: column for column in topology_columns()}
+    fields: list[FieldFacts] = [
+        {
+            "name": f"column:{name}",
+            "label": known[name].title,
+            "kind": kind,
+            "help": known[name].help + ("; one a line" if kind == "list" else ""),
+            "choices": [["true", "yes, for every pool"], ["false", "no, for no pool"]],
+        }
+        for name, kind in DEPLOYMENT.items()
+    ]
+    groups: list[FieldGroup] = [{"title": "Deployment", "fields": fields}]
+    asked = sorted(OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    for heading in _GROUPS:
+        of_group = [_field(name, rules) for name in asked if OPTIONS[name].group == heading]
+        groups.append({"title": heading, "fields": of_group})
+    groups.insert(-1, _issuers(rules))
+    return groups
+
+
+def _help(meaning: str) -> str:
+    """Turn the comment of plan.toml into the help of a field: a box is on or off."""
+    if len(meaning) < 4:
+        return ""  # "O", "OU": the label says it
+    return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
+
+
+def _field(name: str, rules: Rules) -> FieldFacts:
+    """Describe the field of one option."""
+    option = OPTIONS[name]
+    choices = [[choice, choice or "as each row says"] for choice in option.choices]
+    if name == "product":
+        choices = [[product, title] for product, title in product_titles().items()]
+    kind = option.form
+    if name == "oldest_client":
+        listed = [one.id for one in rules.clients]
+        kind, choices = "choice", [["", " or ".join(listed[:1])], *([one, one] for one in listed)]
+    return {
+        "name": name,
+        "label": option.label,
+        "kind": kind,
+        "help": _help(option.comment),
+        "choices": choices,
+    }
+
+
+def _issuers(rules: Rules) -> FieldGroup:
+    rows: list[UsageRow] = [{"key": "", "label": "Every certificate"}]
+    rows += [
+        {"key": issuer, "label": f"{issuer.capitalize()} certificates", "without": ["issuer"]}
+        for issuer in ISSUERS
+    ]
+    rows += [
+        {"key": key, "label": key, "note": issuer} for key, issuer in usage_issuers(rules).items()
+    ]
+    issuers = [["", "by the rules"], *([issuer, issuer] for issuer in ISSUERS)]
+    return {
+        "title": "Issuer and target CA",
+        "help": "A choice for one type beats the choice for every certificate; both beat the "
+        "Issuer column of the table, and that beats the rules.",
+        "by_usage": {
+            "caption": "Issuer and CA by type of certificate",
+            "rows": rows,
+            "options": [
+                {"name": "issuer", "label": "Issuer", "choices": issuers},
+                {"name": "ca", "label": "Target CA"},
+            ],
+        },
+    }
+
+
+def usage_issuers(rules: Rules) -> dict[str, str]:
+    """Give each usage, and each role without one, the issuer of the rules."""
+    found: dict[str, dict[str, None]] = {}
+    for rule in rules.certificates:
+        for key in rule.usages or (rule.role,):
+            found.setdefault(key, {})[rule.issuer] = None
+    return {key: " or ".join(issuers) for key, issuers in found.items()}
+
+
+def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
+    """Give name, text and odd label of each deployment column as it stands."""
+    roles_at = topology.columns.index("role")
+    for facts in topology_columns():
+        if facts.name not in DEPLOYMENT:
+            continue
+        kind = DEPLOYMENT[facts.name]
+        if kind == "choice":
+            heeding = [pool for pool in topology.pools if facts.heeded_by(pool.role)]
+            on = {facts.name in pool.flags for pool in heeding} or {facts.default == "true"}
+            text = "mixed" if len(on) > 1 else "true" if on.pop() else "false"
+            yield facts.name, text, "different by pool"
+            continue
+        texts = {}
+        if facts.name in topology.columns:
+            at = topology.columns.index(facts.name)
+            cells = dict.fromkeys(map(itemgetter(at, roles_at), topology.cells))  # few of 10,000
+            texts = dict.fromkeys(text for text, role in cells if text and role)
+        separator = "\n" if kind == "list" else " "
+        if len(texts) > 1:
+            yield facts.name, separator.join(texts), "different by site"
+        else:
+            text = next(iter(texts), "")
+            yield facts.name, "\n".join(entries(text)) if kind == "list" else text, ""
+
+
+# Text from a form or a call to the value of an option.
+
+
+def entries(text: str) -> tuple[str, ...]:
+    """Split a list as planners write it: at blanks, lines, ``;``, ``,`` and ``|``."""
+    return tuple(entry for entry in re.split(r"[\s;,|]+", text) if entry)
+
+
+def option_words(name: str, value: object) -> str:
+    """Say what an option was set to, as the form calls it."""
+    label = LABELS.get(name, name)
+    if isinstance(value, Mapping):
+        return label
+    if isinstance(value, bool):
+        return f"{label}: {'on' if value else 'off'}"
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value or "")
+    return f"{label}: {text or 'none'}"
+
+
+def option_value(name: str, value: object) -> object:
+    """Turn what a planner wrote into the value of an option.
+
+    Parameters
+    ----------
+    name : str
+        A field of ``PlanOptions``.
+    value : object
+        Its value already, or text: a list separates its entries by blanks, lines, ``;`` or
+        ``,``; a key is ``RSA 3072``; a date ``2026-01-31``; "" is none.
+
+    Raises
+    ------
+    OptionsError
+        If there is no such option, or the text cannot be read.
+    """
+    kinds = {item.name: item.type for item in fields(PlanOptions)}
+    if name not in kinds:
+        close = difflib.get_close_matches(name, kinds, n=1)
+        raise OptionsError(
+            f'there is no option "{name}"',
+            hint=f"did you mean {close[0]}?" if close else f"there are {', '.join(kinds)}",
+        )
+    kind = kinds[name]
+    if kind == "KeyParameters":
+        return _key(value)
+    if kind == "date | None":
+        return _date(name, value)
+    if kind == "int | None":
+        return _number(name, value)
+    if kind.startswith("tuple"):
+        return _texts(value)
+    if kind == "bool" and value in ("true", "false"):
+        return value == "true"
+    if isinstance(value, Mapping):
+        return {key: text for key, text in value.items() if text}
+    return value.strip() if isinstance(value, str) else value
+
+
+def _key(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
+    if not found:
+        raise OptionsError(f'option key is "{value}"', hint="write it as RSA 3072 or ECDSA 256")
+    try:
+        return KeyParameters(algorithm=found[1].upper(), bits=int(found[2]))
+    except ValueError as error:
+        raise OptionsError(
+            f'option key is "{value}": {error}', hint="write it as RSA 3072 or ECDSA 256"
+        ) from None
+
+
+def _date(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    try:
+        return date.fromisoformat(value.strip())
+    except ValueError:
+        raise OptionsError(
+            f'option {name} is "{value}", which is no date', hint="write it as 2026-01-31"
+        ) from None
+
+
+def _number(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    if not re.fullmatch(r"\s*\d{1,6}\s*", value):
+        raise OptionsError(
+            f'option {name} is "{value}", which is no whole number', hint="write digits only"
+        )
+    return int(value)
+
+
+def _texts(value: object) -> object:
+    if isinstance(value, str):
+        return entries(value)
+    return tuple(value) if isinstance(value, Iterable) else value

@@ -1,0 +1,240 @@
+"""The plan and the findings of a draft, derived again only where something changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ...base.shown.tables import count_of
+from ...checks.check_plan import (
+    check_acceptances,
+    check_certificates,
+    check_deployment,
+    judging_day,
+)
+from ...plan.acceptances import reason_for
+from ...plan.model import CertificatePlan, PlannedCertificate, digest_of_parts, digest_part
+from ...plan.options import PlanOptions
+from ...plan.planner import plan_certificates, replan, settled_options
+from ...reports.compare import plan_sizes
+from ...rules.findings import Finding, Findings, sort_findings
+from ...rules.model import Rules
+from ...rules.rule_files import load_rules
+from ...topology.topology import Topology
+
+_SEVERITIES = ("error", "warning", "notice")
+_ACCEPTED = "accepted"
+Part = tuple[PlannedCertificate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """A pool's certificates and what the checks say of each of them."""
+
+    part: Part
+    findings: tuple[Finding, ...]
+
+
+class LivePlan:
+    """A plan that follows a topology and options from one edit to the next.
+
+    Raises
+    ------
+    PlanError, OptionsError
+        If no plan can be made of them. A name that comes out too long is told later, when the plan
+        is asked for: 100,000 servers are seen before they are planned.
+    """
+
+    def __init__(self, rules: Rules, topology: Topology, options: PlanOptions):
+        self.rules = rules  # of the plan as it is now
+        self._begin = topology, rules, settled_options(topology, rules, options)
+        self._options = options  # as asked for last
+        self._first: CertificatePlan | None = None  # made when somebody asks
+        self._later: CertificatePlan | None = None
+        self._checked: CertificatePlan | None = None  # the plan that what follows is about
+        self._examined: dict[int, _Examined] = {}
+        self._whole: tuple[Finding, ...] = ()
+        self._sized: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
+        self._touched: set[str] | None = None
+        self._digested: dict[int, tuple[Part, bytes]] = {}
+
+    @property
+    def first(self) -> CertificatePlan:
+        """The plan of the topology and options that it began with."""
+        if self._first is None:
+            topology, rules, options = self._begin
+            self._first = plan_certificates(topology, rules, options=options)
+        return self._first
+
+    @property
+    def plan(self) -> CertificatePlan:
+        """The plan as it is now."""
+        return self._later or self.first
+
+    def sha256(self) -> str:
+        """Digest the plan as `CertificatePlan.sha256` does; only pools that changed are written."""
+        plan, before = self.plan, self._digested
+        self._digested = {
+            # A part that is kept has its id for itself.
+            id(part): before[id(part)] if id(part) in before else (part, digest_part(part))
+            for part in plan.by_pool
+        }
+        return digest_of_parts(plan.rules.product, (text for _, text in self._digested.values()))
+
+    def update(self, topology: Topology, options: PlanOptions) -> None:
+        """Plan again; checks wait until somebody asks, so that rows are seen before.
+
+        Another product among the options is planned by its own rules.
+
+        Raises
+        ------
+        PlanError, OptionsError, RulesError
+            If no plan can be made, or there is no such product; then the one before stays.
+        """
+        if options != self._options:
+            is_another = options.product != self._options.product
+            rules = load_rules(options.product) if is_another else self.rules
+            self._later = plan_certificates(topology, rules, options=options)
+            self.rules, self._options = rules, options
+        else:
+            self._later = replan(self.plan, topology)
+
+    def unchecked(self) -> int:
+        """Count the certificates that are to be checked before findings can be told."""
+        plan = self.plan
+        if plan is self._checked:
+            return 0
+        return sum(len(part) for part in plan.by_pool if id(part) not in self._examined)
+
+    def take_touched(self) -> set[str] | None:
+        """Give the servers whose words may have changed since this was asked; None for any."""
+        self._check()
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def _check(self) -> None:
+        """Check what is new in the plan since it was checked last."""
+        plan, before = self.plan, self._checked
+        if plan is before:
+            return
+        same = before is not None and before.options == plan.options
+        if not same:
+            self._examined = {}
+        examined, fresh = self._examine(plan)
+        whole = self._of_whole(plan, examined)
+        gone = [found for key, found in self._examined.items() if key not in examined]
+        touched = {
+            server
+            for found in (*gone, *fresh)
+            for certificate in found.part
+            if certificate.shared_by != "deployment"
+            for server in certificate.servers
+        }
+        touched.update(finding.about for finding in {*self._whole} ^ {*whole})
+        self._checked, self._examined, self._whole = plan, examined, whole
+        self._touched = self._touched | touched if same and self._touched is not None else None
+
+    def _of_whole(
+        self, plan: CertificatePlan, examined: Mapping[int, _Examined]
+    ) -> tuple[Finding, ...]:
+        """Check what concerns all, and at last which reasons of the options count for nothing."""
+        day = judging_day(plan)
+        found = check_deployment(plan, on=day)
+        if not plan.options.accepted:
+            return found
+        return found + check_acceptances(plan, (*_of_parts(examined), *found), on=day)
+
+    def _examine(self, plan: CertificatePlan) -> tuple[dict[int, _Examined], list[_Examined]]:
+        kept: dict[int, _Examined] = {}
+        new: dict[int, Part] = {}
+        for part in plan.by_pool:
+            old = self._examined.get(id(part))
+            if old is not None and old.part is part:
+                kept[id(part)] = old
+            else:
+                new[id(part)] = part
+        found: dict[str, list[Finding]] = {}
+        for finding in check_certificates(
+            plan, [c for part in new.values() for c in part], on=judging_day(plan)
+        ):
+            found.setdefault(finding.about, []).append(finding)
+        fresh = []
+        for part in new.values():
+            findings = [f for c in part for f in found.get(c.id, ())] if found else []
+            fresh.append(_Examined(part, tuple(findings)))
+        kept.update((id(examined.part), examined) for examined in fresh)
+        return kept, fresh
+
+    @property
+    def findings(self) -> Findings:
+        """Every finding, errors first: the same as ``check_plan`` gives."""
+        self._check()
+        return sort_findings(
+            (*_of_parts(self._examined), *self._whole), judged_on=judging_day(self.plan)
+        )
+
+    def is_open(self, finding: Finding) -> bool:
+        """Say whether a finding counts: the options give no reason why it does not."""
+        plan = self.plan
+        return not (
+            plan.options.accepted and reason_for(finding, plan.options, on=judging_day(plan))
+        )
+
+    def sizes(self) -> dict[str, int]:
+        """Count certificates, those of public CAs, and names; this needs no check."""
+        plan, (before, known) = self.plan, self._sized
+        if before is None:
+            self._sized = plan, plan_sizes(plan.certificates)
+        elif plan is not before:
+            gone, new = (plan_sizes(_beyond(*pair)) for pair in ((before, plan), (plan, before)))
+            self._sized = plan, {what: known[what] - gone[what] + new[what] for what in known}
+        return self._sized[1]
+
+    def counts(self) -> dict[str, int]:
+        """Count the same, and findings by severity; those that are accepted apart."""
+        self._check()
+        totals = Counter(dict.fromkeys((*_SEVERITIES, _ACCEPTED), 0))
+        totals.update(self._kind(found) for found in {*_of_parts(self._examined), *self._whole})
+        return {**self.sizes(), **totals}
+
+    def _kind(self, finding: Finding) -> str:
+        return finding.severity if self.is_open(finding) else _ACCEPTED
+
+    def words_by_server(self) -> Mapping[str, str]:
+        """Say how many findings each server has, e.g. ``1 error, 2 warnings, 1 accepted``.
+
+        A finding about a certificate counts for its servers, the deployment's for none of them.
+        """
+        self._check()
+        counts: dict[str, Counter[str]] = {}
+        for part in self._examined.values():
+            if not part.findings:
+                continue
+            servers = {c.id: c.servers for c in part.part if c.shared_by != "deployment"}
+            for finding in part.findings:
+                for server in servers.get(finding.about, ()):
+                    counts.setdefault(server, Counter())[self._kind(finding)] += 1
+        for finding in self._whole:
+            counts.setdefault(finding.about, Counter())[self._kind(finding)] += 1
+        return {server: _words(found) for server, found in counts.items()}
+
+    def of_servers(self, servers: Iterable[str]) -> list[PlannedCertificate]:
+        """List the certificates of some servers, in the order of the plan."""
+        wanted = set(servers)
+        return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
+
+
+def _of_parts(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
+    return (finding for part in examined.values() for finding in part.findings)
+
+
+def _beyond(plan: CertificatePlan, other: CertificatePlan) -> Iterator[PlannedCertificate]:
+    """Give a plan's certificates but for those of pools that both plans have alike."""
+    shared = set(map(id, other.by_pool))
+    return (c for part in plan.by_pool if id(part) not in shared for c in part)
+
+
+def _words(counts: Counter[str]) -> str:
+    words = [count_of(counts[severity], severity) for severity in _SEVERITIES if counts[severity]]
+    return ", ".join([*words, *([f"{counts[_ACCEPTED]:,} accepted"] if counts[_ACCEPTED] else [])])

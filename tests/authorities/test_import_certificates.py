@@ -1,0 +1,412 @@
+"""Returned certificates into the folder: nothing lost, nothing twice, nothing outside."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cas import python_ca
+from cas.python_ca import PythonCa, der, p7b, pem
+from cryptography.hazmat.primitives.asymmetric import ec
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    answer_all,
+    edge_external,
+    find_id,
+    make_folder,
+    make_plan,
+    request_of,
+    snapshot,
+)
+from hostile import hostile_files, lay_out
+
+from lyncnb.authorities.evaluation.evaluation import entry_sha256
+from lyncnb.authorities.import_certificates import receive, store_returned
+from lyncnb.authorities.returned.match_certificates import match_certificates
+from lyncnb.authorities.status import folder_status
+from lyncnb.base.disk.folder_lock import lock
+from lyncnb.errors import BundleError
+from lyncnb.export.executors import Making
+from lyncnb.export.write import write_requests
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.request_record import IssuedRecord, Judgement
+from lyncnb.rules.returned_rules import rules_identity
+
+CA = PythonCa()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """Give a folder with requests, to be copied."""
+    folder = tmp_path_factory.mktemp("template") / "requests"
+    make_folder(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(template, tmp_path):
+    return shutil.copytree(template, tmp_path / "requests")
+
+
+def write(path, data: bytes):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_received(folder, tmp_path):
+    """Each certificate stands in returned with its chain, and the manifest says so."""
+    bundle = open_requests(folder)
+    answers = answer_all(bundle, CA)
+    path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
+    issued = receive(folder, path, today=TODAY)
+    assert issued.exit_status == 0
+    for record in open_requests(folder).requests:
+        certificate = answers[record.id]
+        facts = read_certificate(der(certificate))
+        assert (folder / "returned" / f"{record.id}.cer").read_bytes() == pem(certificate)
+        assert (folder / "returned" / f"{record.id}.chain.pem").read_bytes() == pem(*CA.chain)
+        assert record.state == "issued"
+        assert record.issued == IssuedRecord(
+            file=f"returned/{record.id}.cer",
+            chain=f"returned/{record.id}.chain.pem",
+            serial=record.issued.serial,
+            thumbprint_sha1=facts.thumbprint,
+            sha256=facts.sha256,
+            not_before="2026-11-23T00:00:00Z",
+            not_after="2027-06-09T23:59:59Z",
+            received_at="2026-11-24T00:00:00Z",
+            file_sha256=hashlib.sha256(pem(certificate)).hexdigest(),
+            chain_sha256=hashlib.sha256(pem(*CA.chain)).hexdigest(),
+            judgement=record.issued.judgement,
+        )
+        assert record.issued.judgement == Judgement(
+            certificate=facts.sha256,
+            chain=tuple(read_certificate(der(one)).sha256 for one in CA.chain),
+            chain_complete=True,
+            entry_sha256=entry_sha256(record.plan),
+            rules=rules_identity(),
+            judged_at="2026-11-24T00:00:00Z",
+        )
+        assert int(record.issued.serial, 16) == certificate.serial_number
+    assert folder_status(folder, today=TODAY).counts()["issued"] == len(answers)
+
+
+def test_again(folder, tmp_path):
+    """The same files again change no byte and no time, on whatever day."""
+    answers = answer_all(open_requests(folder), CA)
+    path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
+    receive(folder, path, today=TODAY)
+    before = snapshot(folder, but_lock=True)
+    receive(folder, path, today=TODAY + timedelta(days=30))
+    receive(folder, today=TODAY)  # what is in returned already
+    assert snapshot(folder, but_lock=True) == before
+
+
+def test_one_after_the_other(folder, tmp_path):
+    """Answers may come one by one; the chain of one completes the others."""
+    bundle = open_requests(folder)
+    answers = answer_all(bundle, CA)
+    *most, last = answers.items()
+    for request_id, certificate in most:
+        issued = receive(folder, write(tmp_path / "one.cer", der(certificate)), today=TODAY)
+        assert [found.code for found in issued.findings] == ["chain-incomplete"]
+        assert not (folder / "returned" / f"{request_id}.chain.pem").exists()
+    path = write(tmp_path / "last.p7b", p7b(last[1], *CA.chain))
+    assert receive(folder, path, today=TODAY).exit_status == 0
+    issued = receive(folder, today=TODAY)
+    assert issued.exit_status == 0
+    assert len(issued.certificates) == len(answers)
+    for request_id in answers:
+        assert (folder / "returned" / f"{request_id}.chain.pem").read_bytes() == pem(*CA.chain)
+
+
+def test_newer_answer(folder, tmp_path):
+    """Another certificate for a request moves the earlier one, whole, to archive."""
+    request_id = find_id(open_requests(folder), "med01")
+    csr = request_of(open_requests(folder), request_id)
+    first = CA.issue_for(csr, begins=python_ca.TODAY - timedelta(9), days=199)
+    second = CA.issue_for(csr, days=199)
+    receive(folder, write(tmp_path / "1.p7b", p7b(first, *CA.chain)), today=TODAY)
+    issued = receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
+    assert [found.code for found in issued.findings] == ["replaces-earlier-certificate"]
+    assert (folder / "returned" / f"{request_id}.cer").read_bytes() == pem(second)
+    (kept,) = (folder / "archive").glob("*.cer")
+    assert kept.read_bytes() == pem(first)
+    manifest = open_requests(folder).manifest
+    assert [event.event for event in manifest.log] == ["certificate-replaced"]
+    issued = receive(folder, tmp_path / "1.p7b", today=TODAY)
+    assert [found.code for found in issued.findings] == ["older-answer"]
+    assert (folder / "returned" / f"{request_id}.cer").read_bytes() == pem(second)
+
+
+def test_renewed_request(folder, tmp_path):
+    """A renewed request's certificate takes the place; the old one stays known, in archive."""
+    request_id = find_id(open_requests(folder), "med01")
+    first = CA.issue_for(request_of(open_requests(folder), request_id), days=150)
+    receive(folder, write(tmp_path / "1.p7b", p7b(first, *CA.chain)), today=TODAY)
+    bundle = write_requests(
+        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
+        renew=[request_id], reason="expires",
+    )  # fmt: skip
+    assert receive(folder, tmp_path / "1.p7b", today=TODAY).exit_status == 0  # known
+    second = CA.issue_for(request_of(bundle, request_id), days=199)
+    issued = receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
+    assert [found.code for found in issued.findings] == ["renews-earlier-certificate"]
+    record = open_requests(folder).manifest.by_id[request_id]
+    (old,) = record.archived
+    assert (folder / old.issued.file).read_bytes() == pem(first)
+    assert old.issued.file.startswith("archive/")
+    assert (folder / record.issued.file).read_bytes() == pem(second)
+    assert receive(folder, today=TODAY).exit_status == 0
+
+
+def test_superseded(folder, tmp_path):
+    """An answer to a superseded request is told and kept beside its key, not used."""
+    request_id = find_id(open_requests(folder), "med01")
+    old_csr = request_of(open_requests(folder), request_id)
+    write_requests(
+        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
+        renew=[request_id], reason="key lost",
+    )  # fmt: skip
+    late = CA.issue_for(old_csr, days=199)
+    path = write(tmp_path / "late.p7b", p7b(late, *CA.chain))
+    issued = receive(folder, path, today=TODAY)
+    assert [found.code for found in issued.findings] == [
+        "answers-superseded-request",
+        "root-to-compare",
+    ]
+    assert (folder / "archive" / f"{request_id}-g1.cer").read_bytes() == pem(late)
+    record = open_requests(folder).manifest.by_id[request_id]
+    assert (record.state, record.issued) == ("waiting", None)
+    assert record.archived[0].issued.file == f"archive/{request_id}-g1.cer"
+    before = snapshot(folder, but_lock=True)
+    assert receive(folder, path, today=TODAY).exit_status == 0  # known by now
+    assert snapshot(folder, but_lock=True) == before
+
+
+def test_what_was_dropped_in(folder):
+    """Files that the planner puts into returned himself are read, and none is lost."""
+    bundle = open_requests(folder)
+    request_id, other = find_id(bundle, "med01"), edge_external(bundle)
+    answers = answer_all(bundle, CA)
+    own = write(folder / "returned" / f"{request_id}.cer", der(answers[request_id]))  # our name
+    write(folder / "returned" / "download(1).p7b", p7b(answers[other], *CA.chain))
+    issued = receive(folder, today=TODAY)
+    assert {one.request_id for one in issued.certificates} == {request_id, other}
+    assert own.read_bytes() == pem(answers[request_id])
+    (moved,) = (folder / "archive").glob("*.cer")
+    assert moved.read_bytes() == der(answers[request_id])
+    assert (folder / "returned" / "download(1).p7b").exists()
+
+
+def test_hostile(folder, tmp_path):
+    """Sixty damaged, hostile or unrelated files: each told, none accepted, nothing else touched."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    foreign = python_ca.issue(
+        key.public_key(), CA.issuing.subject, CA.key, subject=[("CN", "sip.contoso.com")]
+    )
+    files = hostile_files(CA, foreign, key)
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    lay_out(answers, files)
+    inside, outside = snapshot(folder, but_lock=True), snapshot(answers, but_lock=True)
+    issued = receive(folder, answers, today=TODAY)
+    told = {(found.about, found.code) for found in issued.findings}
+    assert {(name, code) for name, (_, code) in files.items()} <= told
+    assert issued.certificates == ()
+    assert issued.exit_status == 2
+    # CA certificates are kept, whatever they came with; nothing else is.
+    after = snapshot(folder, but_lock=True)
+    new = {Path(name) for name in after if after[name] != inside.get(name)}
+    new = {path.relative_to(folder).as_posix() for path in new}
+    rest = {name for name in new if not name.startswith("returned/issuers/")}
+    assert rest == {"returned", "returned/issuers", "manifest.json"}
+    assert snapshot(answers, but_lock=True) == outside
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "requests"]
+
+
+def test_hostile_forms_of_a_good_answer(folder, tmp_path):
+    """An answer that would be good is not taken out of a file that is not."""
+    bundle = open_requests(folder)
+    request_id = find_id(bundle, "med01")
+    leaf = CA.issue_for(request_of(bundle, request_id), days=199)
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    forms = {
+        "cut.der": der(leaf)[:-1],
+        "trailing.der": der(leaf) + b"\x05\x00",
+        "cut.pem": pem(leaf)[:-40],
+        "cut.p7b": p7b(leaf, *CA.chain)[:-1],
+    }
+    for name, data in forms.items():
+        write(answers / name, data)
+    inside = snapshot(folder, but_lock=True)
+    issued = receive(folder, answers, today=TODAY)
+    assert {found.code for found in issued.findings} == {"file-malformed"}
+    assert issued.certificates == ()
+    assert snapshot(folder, but_lock=True) == inside
+
+
+def test_forged(folder, tmp_path):
+    """A certificate for our key under the CA's name with another signature is an error."""
+    bundle = open_requests(folder)
+    request_id = find_id(bundle, "med01")
+    forger = PythonCa()
+    forged = forger.issue_for(request_of(bundle, request_id), days=199)
+    path = write(tmp_path / "forged.p7b", p7b(forged, *CA.chain))
+    issued = receive(folder, path, today=TODAY)
+    assert [found.code for found in issued.findings] == [
+        "chain-signature-wrong",
+        "chain-certificate-unused",
+        "chain-certificate-unused",
+    ]
+    assert issued.by_id[request_id].has_errors
+
+
+def test_locked(folder, tmp_path):
+    """While another writer has the folder, nothing is stored and the message says who."""
+    answers = answer_all(open_requests(folder), CA)
+    path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
+    with lock(folder), pytest.raises(BundleError, match="is being written by"):
+        receive(folder, path, today=TODAY, lock_seconds=0)
+    assert not (folder / "returned").exists()
+
+
+def test_changed_meanwhile(folder, tmp_path):
+    """A request that changed between matching and storing is not given the wrong certificate."""
+    bundle = open_requests(folder)
+    request_id = find_id(bundle, "med01")
+    path = write(tmp_path / "a.cer", pem(answer_all(bundle, CA)[request_id]))
+    issued = match_certificates(bundle, path, today=TODAY)
+    write_requests(
+        make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
+        renew=[request_id], reason="test",
+    )  # fmt: skip
+    with pytest.raises(BundleError, match="the request changed while"):
+        store_returned(bundle, issued, today=TODAY)
+
+
+def test_lost_file(folder, tmp_path):
+    """A file that is on record and gone is told, and written again when it comes back."""
+    bundle = open_requests(folder)
+    request_id = find_id(bundle, "med01")
+    answer = write(tmp_path / "a.p7b", p7b(answer_all(bundle, CA)[request_id], *CA.chain))
+    receive(folder, answer, today=TODAY)
+    path = folder / "returned" / f"{request_id}.cer"
+    kept = path.read_bytes()
+    path.unlink()
+    issued = match_certificates(open_requests(folder), today=TODAY)
+    assert ("file-unreadable", request_id) in {(f.code, f.about) for f in issued.findings}
+    again = receive(folder, answer, today=TODAY)
+    assert path.read_bytes() == kept
+    assert {f.code for f in again.findings} == {f.code for f in issued.findings} - {
+        "file-unreadable"
+    }
+
+
+def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
+    """What came is received again, and nothing is told of what is being rebuilt."""
+    answers = answer_all(open_requests(folder), CA)
+    answer = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
+    receive(folder, answer, today=TODAY)
+    before = snapshot(folder / "returned", but_lock=True)
+    shutil.rmtree(folder / "returned")
+    problems = folder_status(folder, today=TODAY).problems
+    assert any("lyncnb receive" in problem.hint for problem in problems)
+    again = receive(folder, answer, today=TODAY)
+    assert [finding for finding in again.findings if finding.severity != "notice"] == []
+    assert again.exit_status == 0
+    after = snapshot(folder / "returned", but_lock=True)
+    kinds = [{name: (facts[0], facts[3]) for name, facts in x.items()} for x in (before, after)]
+    assert kinds[0] == kinds[1]
+    assert folder_status(folder, today=TODAY).problems == ()
+    # Of what does not come again it is still told.
+    shutil.rmtree(folder / "returned")
+    one = write(tmp_path / "one.p7b", p7b(next(iter(answers.values()))))
+    codes = {finding.code for finding in receive(folder, one, today=TODAY).findings}
+    assert "file-unreadable" in codes
+
+
+def test_public_files(folder, tmp_path):
+    """Certificates are no secret and may be read; the folder of old keys stays closed."""
+    answers = answer_all(open_requests(folder), CA)
+    receive(folder, write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain)), today=TODAY)
+    modes = {path.stat().st_mode & 0o777 for path in (folder / "returned").rglob("*.*")}
+    assert modes == {0o644}
+    assert (folder / "archive").stat().st_mode & 0o777 == 0o700
+
+
+def test_no_key_ever(folder, tmp_path):
+    """A key that came beside a certificate is in no file of the folder afterwards."""
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    answers = answer_all(open_requests(folder), CA)
+    path = write(tmp_path / "all.pem", text + pem(*answers.values(), *CA.chain))
+    issued = receive(folder, path, today=TODAY)
+    assert {found.code for found in issued.findings} == {"private-key-in-file", "root-to-compare"}
+    assert len(issued.certificates) == len(answers)
+    secret = text.splitlines()[1]
+    assert not any(secret in found.read_bytes() for found in folder.rglob("*") if found.is_file())
+
+
+def test_many_files(folder, tmp_path, monkeypatch):
+    """Files are made durable in groups; the result is the same."""
+    from lyncnb.authorities import import_certificates
+
+    monkeypatch.setattr(import_certificates, "_FILES_AT_ONCE", 3)
+    answers = answer_all(open_requests(folder), CA)
+    path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
+    receive(folder, path, today=TODAY)
+    assert len(receive(folder, today=TODAY).certificates) == len(answers)
+
+
+def test_interrupted_while_making_room(folder, tmp_path):
+    """A run that stopped after an old certificate was linked to archive is completed."""
+    request_id = find_id(open_requests(folder), "med01")
+    csr = request_of(open_requests(folder), request_id)
+    first = CA.issue_for(csr, begins=python_ca.TODAY - timedelta(9), days=199)
+    second = CA.issue_for(csr, days=199)
+    receive(folder, write(tmp_path / "1.p7b", p7b(first, *CA.chain)), today=TODAY)
+    leaf = folder / "returned" / f"{request_id}.cer"
+    digest = hashlib.sha256(leaf.read_bytes()).hexdigest()[:8]
+    moved = folder / "archive" / f"{request_id}-{digest}.cer"
+    moved.hardlink_to(leaf)  # the new name is on the disk, the old one still there
+    receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
+    assert leaf.read_bytes() == pem(second)
+    assert moved.read_bytes() == pem(first)
+
+
+def test_text_from_outside_steers_no_terminal(folder, tmp_path):
+    """Names of files and CAs with control characters are shown by number, everywhere."""
+    escape = "\x1b[2J"
+    ca = PythonCa(f"Contoso{escape}")
+    request_id = find_id(open_requests(folder), "med01")
+    odd = ca.issue_for(
+        request_of(open_requests(folder), request_id),
+        subject=[("CN", f"med01.contoso.com{escape}")],
+        san=[f"med01{escape}.contoso.com"],
+    )
+    answers = tmp_path / "answers"
+    write(answers / f"a{escape}\n.cer", pem(odd))
+    write(answers / f"b{escape}.txt", b"hello")
+    with zipfile.ZipFile(answers / "c.zip", "w") as archive:
+        archive.writestr(f"d{escape}.cer", b"hello")
+    issued = receive(folder, answers, today=TODAY)
+    assert len(issued.certificates) == 1
+    assert "\x1b" not in issued.to_text()
+    assert "<U+001B>" in issued.to_text()
+    assert all(line.isprintable() for line in issued.to_text().splitlines())
+    assert "\x1b" not in str(issued.to_document()["findings"])

@@ -1,0 +1,545 @@
+"""Requests that were made where their key is: the whole way, every difference, any interruption."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from administrative_tools import finish_there, request_there, say_computer
+from cryptography.hazmat.primitives.asymmetric import rsa
+from failing import ESSENTIAL, failing
+from folders import PASSPHRASE, TODAY, make_folder, make_plan, snapshot
+from openssl_authority import make_root
+from places import DATA
+from shell_kit import make_shell
+
+from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.handover import hand_over
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.import_requests import receive_requests
+from lyncnb.authorities.status import folder_status
+from lyncnb.deploy.purge_keys import purge
+from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
+from lyncnb.deploy.step_files import write_steps
+from lyncnb.deploy.steps import deployment_steps
+from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.errors import BundleError, OptionsError, PassphraseError, ReturnedFileError
+from lyncnb.export.executors import Making
+from lyncnb.export.key_and_csr import content_of
+from lyncnb.export.requests_elsewhere import request_elsewhere
+from lyncnb.export.write import write_requests
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.csr import build_request
+from lyncnb.pki.pkcs12 import open_pfx
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.change_passphrase import rekey
+from lyncnb.request_folder.field_forms import SOME_COMPUTER
+from lyncnb.request_folder.rebuild_manifest import has_secrets, rebuild_manifest
+from lyncnb.request_folder.renewals import list_renewals
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+TOOLS = "tools01.contoso.com"
+# What the promise hangs on; the lock of a process that died is free.
+_CALLS = (*ESSENTIAL, "mkdir", "chmod")
+
+shell = pytest.fixture(make_shell)
+
+
+def planned(name="single-server.csv", **options):
+    """Plan a sample."""
+    return plan_certificates(
+        read_topology(DATA / name), load_rules(), options=PlanOptions(**options)
+    )
+
+
+def scripts_of(plan, folder: Path, **arguments):
+    """Write the folder and its scripts, as ``steps --request-on-server`` does."""
+    bundle = request_elsewhere(plan, folder, findings=(), today=TODAY, **arguments)
+    write_request_scripts(request_scripts(plan, bundle), folder)
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """Give a folder that waits, its plan and the requests that were made for it elsewhere."""
+    place, plan = tmp_path_factory.mktemp("asked"), planned()
+    scripts_of(plan, place / "folder", computer=TOOLS)
+    return place / "folder", plan, request_there(place / "folder", place / "tools01")
+
+
+@pytest.fixture
+def waiting(asked, tmp_path):
+    """Give copies of them, which a test may spoil."""
+    folder, plan, made = asked
+    shutil.copytree(folder, tmp_path / "folder")
+    shutil.copytree(made[0].parent, tmp_path / "tools01")
+    return tmp_path / "folder", plan, [tmp_path / "tools01" / path.name for path in made]
+
+
+@pytest.fixture(scope="module")
+def issued(asked, tmp_path_factory):
+    """Give a folder whose requests were made elsewhere and answered, with the CA's files."""
+    place = tmp_path_factory.mktemp("issued")
+    folder, _, made = asked
+    shutil.copytree(folder, place / "folder")
+    receive_requests(place / "folder", *made, today=TODAY)
+    root = make_root(place / "ca")
+    for path in sorted((place / "folder" / "csr").glob("*.csr")):
+        root.sign(path, place / "back" / f"{path.stem}.pem")
+    (place / "back" / "root.pem").write_bytes(root.pem)
+    assert receive(place / "folder", place / "back").exit_status == 0
+    return place / "folder", place / "back"
+
+
+def test_nothing_secret_is_made(asked):
+    """The folder that waits has no key, no CSR and no list: nothing asks for a passphrase."""
+    folder, plan, _ = asked
+    assert not has_secrets(folder)
+    assert list((folder / "csr").iterdir()) == list((folder / "keys").iterdir()) == []
+    records = open_requests(folder).requests
+    assert {record.id for record in records} == {item.id for item in plan.certificates}
+    assert {(r.state, r.key_holder, r.has_key) for r in records} == {("planned", TOOLS, False)}
+    assert (folder / "summary.html").is_file()
+
+
+def test_the_same_plan_again_changes_no_byte(waiting):
+    """Neither the folder that waits nor its scripts, nor the one that has its requests, change."""
+    folder, plan, made = waiting
+    before = snapshot(folder, but_lock=True)
+    bundle = request_elsewhere(plan, folder, findings=(), computer=TOOLS)
+    assert bundle.counts() == {"kept": len(plan.certificates)}
+    assert snapshot(folder, but_lock=True) == before
+    receive_requests(folder, *made)
+    request_elsewhere(plan, folder, findings=())  # its summary names the requests now
+    before = snapshot(folder, but_lock=True)
+    assert [one.action for one in receive_requests(folder, *made).requests] == ["kept", "kept"]
+    request_elsewhere(plan, folder, findings=())
+    assert snapshot(folder, but_lock=True) == before
+
+
+def test_the_whole_way(issued, asked, tmp_path):
+    """Scripts, requests, the CA's answers, the export elsewhere and the steps fit together."""
+    folder, _ = issued
+    _, _, made = asked
+    shutil.copytree(folder, tmp_path / "folder")
+    folder = tmp_path / "folder"
+    received = load_issued(open_requests(folder))
+    packages = write_pfx(received, passphrase=None)
+    assert packages.exit_status == 0
+    assert packages.counts() == {"written": 0, "kept": 0, "refused": 0, "elsewhere": 2}
+    assert all(TOOLS in package.why for package in packages.packages)
+    steps = deployment_steps(received)
+    assert steps.exit_status == 0
+    assert [page.server for page in steps.key_holders] == [r.id for r in open_requests(folder)
+                                                          .requests]  # fmt: skip
+    written = {path.name for path in write_steps(steps, folder)}
+    for page in steps.key_holders:
+        (package,) = page.packages
+        assert {f"{page.server}-finish.ps1", f"{page.server}-finish.html"} <= written
+        typed = [line for step in page.steps for line in step.commands]
+        assert any(package.thumbprint in line and "-exportPFX" in line for line in typed)
+        # OpenSSL does there what the page says: the answer of the folder, the chain, the key.
+        request = next(path for path in made if path.stem == page.server)
+        answer = folder / "returned" / f"{page.server}.cer"
+        chain = sorted((folder / "steps" / "chain").glob("*.cer"))
+        pem = tmp_path / "issuers.pem"
+        pem.write_bytes(b"".join(_pem(path) for path in chain))
+        finish_there(request, answer, [pem], tmp_path / package.file)
+        content = open_pfx((tmp_path / package.file).read_bytes(), "export")
+        leaf = read_certificate(content.certificates[0])
+        assert leaf.thumbprint == package.thumbprint
+    for server in steps.servers:
+        imports = [s for s in server.steps if s.step.id == "import"]
+        assert {s.package for s in imports} <= {p.file for p in server.packages}
+        assert [s.package for s in server.steps if s.step.id == "hand-over-exported"]
+
+
+def _pem(path: Path) -> bytes:
+    from lyncnb.pki.certificates import to_pem
+
+    return to_pem([path.read_bytes()])
+
+
+def test_other_commands_treat_it_like_any_other(issued, tmp_path):
+    """Status, renewals and purge know where the key is, and none of them misses it."""
+    shutil.copytree(issued[0], tmp_path / "folder")
+    folder = tmp_path / "folder"
+    status = folder_status(folder)
+    assert not status.needs_attention
+    assert {item.key_holder for item in status.requests} == {TOOLS}
+    assert f"2 requests with the key on {TOOLS}; it is never here" in status.notes
+    assert b"--request-on-server" in list_renewals(folder).to_ical()
+    name = status.requests[0].id
+    listed = purge(folder, deployed=[name])
+    assert [(item.what, item.files) for item in listed.items] == [("nothing", ())]
+    purge(folder, deployed=[name], confirmed=listed)
+    record = open_requests(folder).manifest.by_id[name]
+    assert (record.deployed_at[:2], record.key_holder) == ("20", TOOLS)
+    assert (folder / record.files.csr).exists()
+    assert not purge(folder, deployed=[name]).items
+    assert not folder_status(folder).needs_attention
+    assert len(deployment_steps(load_issued(open_requests(folder))).key_holders) == 1
+
+
+def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
+    """Before a request is there the hint says how it comes; then it goes to its CA."""
+    folder, _, made = waiting
+    with pytest.raises(BundleError) as refused:
+        hand_over(folder, tmp_path / "out.zip")
+    assert "receive FOLDER --request" in refused.value.hint
+    received = receive_requests(folder, *made)
+    told = f"not verified: whether 2 keys on {TOOLS} can be exported"
+    assert told in received.to_text()
+    packed = hand_over(folder, tmp_path / "out.zip")
+    assert len(packed.requests) == 2
+    assert told in packed.to_text()
+    with (folder / "summary.csv").open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["Exportable"] for row in rows} == {f"not verified: the key is on {TOOLS}"}
+
+
+# What is not as planned.
+
+
+def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
+    """A request without names of the plan is not kept; a reason takes it all the same."""
+    folder, _, _ = waiting
+    made = request_there(folder, folder.parent / "other", names=False)
+    before = snapshot(folder, but_lock=True)
+    received = receive_requests(folder, *made)
+    assert received.exit_status == 1
+    assert {one.action for one in received.requests} == {"refused"}
+    assert {f.code for f in received.findings if f.severity == "error"} == {"request-names-missing"}
+    assert snapshot(folder, but_lock=True) == before
+    why = {"request-names-missing": "the CA adds them"}
+    received = receive_requests(folder, *made, accept=why)
+    assert received.exit_status == 0
+    assert {one.action for one in received.requests} == {"taken"}
+    log = open_requests(folder).manifest.log
+    assert "the CA adds them" in log[-1].about
+
+
+def test_a_key_of_another_size_is_never_taken(waiting):
+    """Its certificate would be refused when it comes back, so no reason helps."""
+    folder, _, _ = waiting
+    made = request_there(folder, folder.parent / "other", bits="3072")
+    received = receive_requests(folder, made[0])
+    assert "request-key-differs" in {found.code for found in received.findings}
+    assert received.requests[0].action == "refused"
+    with pytest.raises(BundleError, match="cannot be accepted"):
+        receive_requests(folder, made[0], accept={"request-key-differs": "why not"})
+
+
+def test_one_key_for_two_requests_is_refused(waiting):
+    """A key that another certificate's request has is an error, in the second of them alone."""
+    folder, plan, _ = waiting
+    key = rsa.generate_private_key(65537, 2048)
+    actions, codes = [], []
+    for planned_one in plan.certificates:
+        content = content_of(planned_one)
+        path = folder.parent / f"{planned_one.id}.req"
+        path.write_bytes(build_request(content, key).pem)
+        received = receive_requests(folder, path)
+        actions.append(received.requests[0].action)
+        codes.append({found.code for found in received.findings})
+    assert actions == ["taken", "refused"]
+    assert ["request-key-known" in found for found in codes] == [False, True]
+
+
+def test_a_request_that_was_changed_is_refused(waiting):
+    """A signature that is not its key's is an error."""
+    folder, _, made = waiting
+    lines = made[0].read_text().splitlines()
+    lines[-2] = "AAAA" + lines[-2][4:]
+    made[0].write_text("\n".join(lines))
+    received = receive_requests(folder, made[0])
+    assert "request-signature-wrong" in {found.code for found in received.findings}
+
+
+def test_nothing_takes_the_place_of_what_may_be_with_a_ca(waiting):
+    """A second request is refused, and so is one for a certificate whose key is here."""
+    folder, plan, made = waiting
+    receive_requests(folder, *made)
+    again = request_there(folder, folder.parent / "again")
+    received = receive_requests(folder, *again)
+    assert {found.code for found in received.findings if found.severity == "error"} == {
+        "request-superseding"
+    }
+    here = folder.parent / "here"
+    write_requests(plan, here, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
+    received = receive_requests(here, *again)
+    assert {one.action for one in received.requests} == {"refused"}
+
+
+def test_two_certificates_of_one_key_are_refused(waiting):
+    """A key that has a request already cannot have a second one."""
+    folder, _, made = waiting
+    receive_requests(folder, made[0])
+    copied = made[1].with_name(made[0].name)
+    content = made[0].read_bytes()
+    made[1].write_bytes(content)
+    assert receive_requests(folder, made[1]).requests[0].action == "kept"  # the same request
+    assert copied.exists()
+
+
+@pytest.mark.parametrize("name", ["renamed.req", "x-g7.req"])
+def test_a_file_of_another_name_is_known_by_what_it_asks_for(waiting, name):
+    """A request whose file was renamed is matched by its content, if only one fits."""
+    folder, _, made = waiting
+    shutil.copy(made[0], made[0].with_name(name))
+    (one,) = receive_requests(folder, made[0].with_name(name)).requests
+    assert (one.request_id, one.action) == (made[0].stem, "taken")
+
+
+def test_what_nobody_waits_for_is_unknown(waiting):
+    """A request that fits no certificate is told and not kept."""
+    folder, _, made = waiting
+    receive_requests(folder, *made)
+    other = request_there(folder, folder.parent / "other", names=False)[0]
+    (one,) = receive_requests(folder, other.rename(other.with_name("other.req"))).requests
+    assert (one.request_id, one.action) == ("", "refused")
+    assert [found.code for found in one.findings] == ["request-unknown"]
+
+
+def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
+    """Microsoft's tools name their computer; an argument beats it, and the plan comes last."""
+    folder, plan, made = waiting
+    say_computer(made[0], "TOOLS02")
+    say_computer(made[1], "no name\nat all")
+    received = receive_requests(folder, *made)
+    assert [one.key_holder for one in received.requests] == ["TOOLS02", TOOLS]
+    scripts_of(plan, tmp_path / "second")
+    holders = {record.key_holder for record in open_requests(tmp_path / "second").requests}
+    assert holders == {SOME_COMPUTER}
+    received = receive_requests(tmp_path / "second", made[0], computer="tools03.contoso.com")
+    assert received.requests[0].key_holder == "tools03.contoso.com"
+    with pytest.raises(OptionsError, match="no name of a computer"):
+        receive_requests(tmp_path / "second", made[1], computer="two words")
+
+
+def test_what_is_no_request_changes_nothing(waiting):
+    """Files that hold no request are told all together, and a key in a folder is told."""
+    folder, _, made = waiting
+    before = snapshot(folder, but_lock=True)
+    (made[0].with_name("empty.req")).write_bytes(b"")
+    (made[0].with_name("words.req")).write_text("nothing\n")
+    with pytest.raises(ReturnedFileError) as refused:
+        receive_requests(folder, made[0], *sorted(made[0].parent.glob("[ew]*.req")))
+    assert [problem.file for problem in refused.value.problems] == ["empty.req", "words.req"]
+    assert "nor a request was found" in refused.value.problems[1].message
+    assert snapshot(folder, but_lock=True) == before
+    received = receive_requests(folder, made[0].parent)
+    assert {one.action for one in received.requests} == {"taken"}
+    assert "private-key-in-file" in {found.code for found in received.findings}
+    with pytest.raises(ReturnedFileError, match="no such file"):
+        receive_requests(folder, folder / "nowhere")
+
+
+# Plans that change, and the other route.
+
+
+def test_a_changed_plan_asks_there_again(waiting):
+    """What changed gets a new generation elsewhere, whose script and names differ."""
+    folder, _, made = waiting
+    receive_requests(folder, *made)
+    changed = planned(organization="Contoso")
+    with pytest.raises(BundleError, match="needs attention") as refused:
+        write_requests(
+            changed, folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1)
+        )
+    assert TOOLS in refused.value.problems[0].message
+    assert "--request-on-server" in refused.value.problems[0].hint
+    bundle = scripts_of(changed, folder, computer=TOOLS)
+    assert bundle.counts() == {"renewed": 2}
+    assert sorted(path.name for path in (folder / "archive").iterdir()) == sorted(
+        f"{path.stem}-g1.csr" for path in made
+    )
+    again = request_there(folder, folder.parent / "again")
+    assert [path.stem for path in again] == [f"{path.stem}-g2" for path in made]
+    assert {one.action for one in receive_requests(folder, *again).requests} == {"taken"}
+    assert not folder_status(folder).needs_attention
+    # The old request comes once more: its key is known, and it is not taken.
+    received = receive_requests(folder, made[0])
+    assert received.requests[0].action == "refused"
+
+
+def test_a_plan_that_changed_before_anything_was_made_needs_new_scripts(waiting):
+    """The scripts that are there ask for the old plan, so another command does not go on."""
+    folder, _, _ = waiting
+    with pytest.raises(BundleError, match="needs attention"):
+        write_requests(planned(organization="Contoso"), folder, passphrase=PASSPHRASE, findings=())
+    scripts_of(planned(organization="Contoso"), folder)
+    record = open_requests(folder).requests[0]
+    assert (record.generation, record.plan.subject["O"]) == (1, "Contoso")
+
+
+def test_both_routes_in_one_folder(tmp_path):
+    """Certificates without a usage get their keys here, the others theirs elsewhere."""
+    plan, folder = planned("contoso.csv"), tmp_path / "folder"
+    scripts_of(plan, folder)
+    bundle = write_requests(
+        plan, folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1)
+    )
+    without = {item.id for item in plan.certificates if not item.usages}
+    assert bundle.counts() == {"kept": len(plan.certificates) - len(without), "created": 2}
+    assert {path.stem for path in (folder / "keys").iterdir()} == without
+    before = snapshot(folder, but_lock=True)
+    write_requests(plan, folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
+    request_elsewhere(plan, folder, findings=())
+    assert snapshot(folder, but_lock=True) == before
+    assert rekey(folder, PASSPHRASE, "another good passphrase").changed == 2
+
+
+def test_renewing_by_name_takes_the_route_of_the_command(waiting):
+    """A named request is made anew where the command makes requests."""
+    folder, plan, made = waiting
+    receive_requests(folder, *made)
+    name = made[0].stem
+    bundle = write_requests(
+        plan,
+        folder,
+        passphrase=PASSPHRASE,
+        findings=(),
+        making=Making(workers=1),
+        renew=[name],
+        reason="moved",
+    )
+    record = bundle.manifest.by_id[name]
+    assert (record.generation, record.key_holder, record.has_key) == (2, "", True)
+    request_elsewhere(plan, folder, findings=(), renew=[name], reason="back", computer=TOOLS)
+    record = open_requests(folder).manifest.by_id[name]
+    assert (record.generation, record.key_holder, record.is_written) == (3, TOOLS, False)
+    assert len(list((folder / "archive").glob("*.key"))) == 1  # the key that was made here
+
+
+def test_a_folder_with_keys_keeps_them(tmp_path):
+    """Scripts are written for none of the certificates whose key is here; a changed plan stops."""
+    plan = make_plan()
+    folder = make_folder(tmp_path / "folder", plan).folder
+    before = snapshot(folder, but_lock=True)
+    bundle = request_elsewhere(plan, folder, findings=(), today=TODAY)
+    assert set(bundle.counts()) == {"kept"}
+    assert snapshot(folder, but_lock=True) == before
+    steps = request_scripts(plan, bundle)
+    assert steps.servers == ()
+    assert {one.why for one in steps.missing} == {"its key is in the request folder already"}
+    with pytest.raises(BundleError, match="needs attention") as refused:
+        request_elsewhere(make_plan(organization="Fabrikam"), folder, findings=())
+    assert "lyncnb request TOPOLOGY FOLDER" in refused.value.problems[0].hint
+
+
+def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path):
+    """Whether a key and a CSR belong together shows only with the passphrase."""
+    plan = make_plan()
+    folder = make_folder(tmp_path / "folder", plan).folder
+    document = json.loads((folder / "manifest.json").read_text())
+    document["requests"][0] |= {"csr_sha256": "", "spki_sha256": "", "key_sha256": ""}
+    (folder / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(BundleError, match="interrupted"):
+        request_elsewhere(plan, folder, findings=())
+
+
+# What gets lost.
+
+
+def test_a_lost_csr_comes_again(waiting):
+    """Status says what to do when the CSR is gone, and giving the request again mends it."""
+    folder, _, made = waiting
+    receive_requests(folder, *made)
+    (folder / "csr" / f"{made[0].stem}.csr").unlink()
+    (problem,) = folder_status(folder).problems
+    assert "receive FOLDER --request" in problem.hint
+    assert receive_requests(folder, made[0]).requests[0].action == "kept"
+    assert not folder_status(folder).needs_attention
+
+
+def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
+    """Without a manifest a CSR without a key is known if it says who made it; else it is told."""
+    folder, plan, made = waiting
+    say_computer(made[0], "TOOLS02")
+    receive_requests(folder, *made)
+    assert rebuild_manifest(folder, None).notes == ()  # nothing is missed beside its manifest
+    (folder / "manifest.json").unlink()
+    bundle = rebuild_manifest(folder, None)
+    (record,) = bundle.requests
+    assert (record.id, record.key_holder, record.state) == (made[0].stem, "TOOLS02", "waiting")
+    assert any(made[1].stem in note and "--request" in note for note in bundle.notes)
+    (folder / "csr" / f"{made[1].stem}.csr").rename(folder.parent / made[1].name)
+    request_elsewhere(plan, folder, findings=(), computer=TOOLS)
+    receive_requests(folder, folder.parent / made[1].name)
+    records = open_requests(folder).requests
+    assert {(r.state, r.generation) for r in records} == {("waiting", 1)}
+    make_folder(folder.parent / "keys here")
+    with pytest.raises(PassphraseError):
+        rebuild_manifest(folder.parent / "keys here", None)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_a_kill_anywhere_loses_nothing(waiting, tmp_path, error):
+    """Whatever call fails, or ends the process, the same call again takes what was left."""
+    folder, _, made = waiting
+    with failing(None, lambda _: error, _CALLS) as counted:
+        shutil.copytree(folder, tmp_path / "whole")
+        receive_requests(tmp_path / "whole", *made, today=TODAY)
+    wanted = open_requests(tmp_path / "whole").requests
+    for number in range(counted.count):
+        place = tmp_path / f"killed{number}"
+        shutil.copytree(folder, place)
+        with (
+            failing(number, lambda _: error, _CALLS) as calls,
+            suppress(BundleError, KeyboardInterrupt),
+        ):
+            receive_requests(place, *made, today=TODAY)
+        told = receive_requests(place, *made, today=TODAY)
+        assert {one.action for one in told.requests} <= {"taken", "kept"}, calls.failed
+        assert open_requests(place).requests == wanted, calls.failed
+        assert not folder_status(place).needs_attention, calls.failed
+        assert list(place.rglob("*.req")) == []
+
+
+def test_another_command_adopts_what_was_left(waiting):
+    """A CSR that was written before the run broke off is on record after the next run."""
+    folder, plan, made = waiting
+    shutil.copytree(folder, folder.parent / "whole")
+    receive_requests(folder.parent / "whole", *made)
+    csr = f"csr/{made[0].stem}.csr"
+    shutil.copy(folder.parent / "whole" / csr, folder / csr)
+    bundle = request_elsewhere(plan, folder, findings=(), computer=TOOLS)
+    assert bundle.counts() == {"adopted": 1, "kept": 1}
+    record = bundle.manifest.by_id[made[0].stem]
+    assert (record.state, record.key_holder) == ("waiting", TOOLS)
+    assert receive_requests(folder, *made).requests[0].action == "kept"
+
+
+# The command line.
+
+
+def test_the_command_line_goes_the_same_way(shell):
+    """Each command of the route ends with the status that its page says, and asks nothing."""
+    table = DATA / "single-server.csv"
+    ready = ("steps", table, "--request-on-server", "-o", "folder")
+    assert shell(*ready, "--computer", TOOLS, "--template", "LyncWeb").status == 0
+    folder = shell.folder / "folder"
+    text = "".join(path.read_text("utf-8-sig") for path in (folder / "steps").glob("*.ps1"))
+    assert "-Template 'LyncWeb'" in text
+    made = request_there(folder, shell.folder / "tools01")
+    options = [word for path in made for word in ("--request", path)]
+    result = shell("receive", "folder", *options, "--json")
+    assert (result.status, json.loads(result.out)["format"]) == (0, "lyncnb-received-requests/1")
+    assert shell("receive", "folder", "one.cer", "--request", made[0]).status == 2
+    assert shell("receive", "folder", "--computer", TOOLS).status == 2
+    assert shell("steps", "folder", "--template", "LyncWeb").status == 2
+    assert shell("pfx", "folder").status == 1  # nothing came back yet
+    assert shell("status", "folder").status == 0
+    assert shell("status", "folder", "--rebuild").status == 0
+    assert shell(*ready, "--template", "a'b").status == 2
+    assert shell(*ready, "--computer", "two words").status == 2
+    assert shell(*ready, "--reason", "why").status == 2

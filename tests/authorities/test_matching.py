@@ -1,0 +1,294 @@
+"""Which certificate answers which request: by public key, the newest, and never a forged one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+from planned_entry import DAY, ENTRY
+
+from lyncnb.authorities.returned.candidates import Outstanding
+from lyncnb.authorities.returned.matching import match_answers
+from lyncnb.authorities.returned.returned_files import ReturnedFile
+from lyncnb.base.planned_entry import PlannedKey
+from lyncnb.pki.certificates import read_certificate
+from lyncnb.pki.keys import spki_sha256
+
+CA = PythonCa()
+CHAIN = [read_certificate(der(one)) for one in CA.chain]
+KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("a", "b", "old", "foreign")}
+SAN = {"a": ("pool.contoso.com", "a.contoso.com"), "b": ("pool.contoso.com", "b.contoso.com")}
+
+
+def asked(name: str, **changes) -> Outstanding:
+    entry = replace(
+        ENTRY,
+        **{
+            "id": name,
+            "pool": "pool.contoso.com",
+            "subject": {"CN": "pool.contoso.com"},
+            "san": SAN.get(name, SAN["a"]),
+            "key": PlannedKey(algorithm="ECDSA", bits=256),
+            **changes.pop("entry", {}),
+        },
+    )
+    values = {"request_id": name, "generation": 1, "spki_sha256": spki_sha256(KEYS[name])}
+    return Outstanding(**(values | {"entry": entry} | changes))
+
+
+def made(name: str, **changes):
+    values = {
+        "subject": [("CN", "pool.contoso.com")],
+        "san": SAN.get(name, SAN["a"]),
+        "usage": ("digital_signature",),
+        **changes,
+    }
+    key = KEYS[name]
+    return read_certificate(der(issue(key.public_key(), CA.issuing.subject, CA.key, **values)))
+
+
+def file(*certificates, name: str = "answer.cer", **values) -> ReturnedFile:
+    return ReturnedFile(name=name, certificates=certificates, **values)
+
+
+def match(requests, *files, known=()):
+    return match_answers(requests, files, known=known, today=DAY)
+
+
+def codes(findings) -> list[tuple[str, str]]:
+    return [(found.code, found.about) for found in findings]
+
+
+def test_by_public_key():
+    """The key decides; names, file and order do not."""
+    first, second = made("a"), made("b")
+    matched = match([asked("a"), asked("b")], file(second, name="a.cer"), file(*CHAIN, first))
+    assert [(one.asked.request_id, one.certificate) for one in matched.answers] == [
+        ("a", first),
+        ("b", second),
+    ]
+    assert [one.findings for one in matched.answers] == [(), ()]
+    assert codes(matched.findings) == [("root-to-compare", "answer.cer")]
+    assert [list(one.path.issuers) for one in matched.answers] == [CHAIN, CHAIN]
+
+
+def test_newest_is_taken():
+    """Of several answers the one that begins last is taken, and the others are named."""
+    old, new = made("a", begins=TODAY - timedelta(9)), made("a")
+    (answer,) = match([asked("a")], file(new, old, *CHAIN)).answers
+    assert answer.certificate == new
+    assert codes(answer.findings) == [("several-answers", "a")]
+    assert "2026-11-15 to 2027-11-14" in answer.findings[0].message
+
+
+def test_of_two_of_the_same_days_the_one_with_fewer_warnings_is_taken():
+    """A name that nobody asked for is a warning; the order in the file decides nothing."""
+    good, wider = made("a"), made("a", san=(*SAN["a"], "more.contoso.com"))
+    for certificates in ((good, wider), (wider, good)):
+        (answer,) = match([asked("a")], file(*certificates, *CHAIN)).answers
+        assert answer.certificate == good
+
+
+def test_different_in_pool():
+    """Two certificates for what a pool shares are an error."""
+    shared = asked("a", entry={"shared_by": "pool", "servers": ("e1", "e2")})
+    (answer,) = match([shared], file(made("a"), made("a", serial=7), *CHAIN)).answers
+    assert ("different-certificates-in-pool", "a") in codes(answer.findings)
+    assert [f.message for f in answer.findings if f.code.startswith("diff")] == [
+        "2 certificates for e1, e2"
+    ]
+
+
+def test_different_key_for_pool():
+    """A certificate for the pool's name with another key is told about the pool's request."""
+    shared = asked("a", entry={"shared_by": "pool"})
+    matched = match([shared], file(made("a"), *CHAIN), file(made("foreign"), name="x.cer"))
+    assert ("unknown-key", "x.cer") in codes(matched.findings)
+    # The error is the certificate's own, so that it is not taken and the finding not forgotten.
+    assert codes(matched.answers[0].findings) == [("different-certificates-in-pool", "a")]
+
+
+def test_older_than_held():
+    """An answer older than the one on record is left where it is."""
+    held, older = made("a"), made("a", begins=TODAY - timedelta(9))
+    matched = match([asked("a", held_sha256=held.sha256)], file(older), known=[held, *CHAIN])
+    assert matched.answers == ()
+    assert codes(matched.findings) == [("older-answer", "a")]
+
+
+def test_held_again():
+    """The certificate on record, received again, is no news."""
+    held = made("a")
+    (answer,) = match(
+        [asked("a", held_sha256=held.sha256)], file(held), known=[held, *CHAIN]
+    ).answers
+    assert (answer.certificate, answer.findings, answer.earlier) == (held, (), None)
+
+
+def test_replaces():
+    """A newer answer takes the place of the one on record, and what changed is said."""
+    held, newer = (
+        made("a", begins=TODAY - timedelta(9)),
+        made("a", san=(*SAN["a"], "x.contoso.com")),
+    )
+    one = asked("a", held_sha256=held.sha256, entry={"san": (*SAN["a"], "x.contoso.com")})
+    (answer,) = match([one], file(newer), known=[held, *CHAIN]).answers
+    assert codes(answer.findings) == [("replaces-earlier-certificate", "a")]
+    assert "names: none -> x.contoso.com" in answer.findings[0].message
+    assert answer.earlier == held
+
+
+def test_renews():
+    """A new generation's answer is compared with the certificate of the one before."""
+    before = made("old", begins=TODAY - timedelta(300))
+    requests = [
+        asked("a", generation=2),
+        asked("old", request_id="a", is_current=False, held_sha256=before.sha256),
+    ]
+    (answer,) = match(requests, file(made("a")), known=[before, *CHAIN]).answers
+    assert codes(answer.findings) == [("renews-earlier-certificate", "a")]
+    assert answer.earlier == before
+
+
+def test_superseded():
+    """An answer to an archived generation is told and kept apart."""
+    requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False)]
+    matched = match(requests, file(made("old"), *CHAIN))
+    assert matched.answers == ()
+    (answer,) = matched.superseded
+    assert codes(answer.findings) == [("answers-superseded-request", "old")]
+    assert answer.findings[0].message.endswith("generation 1")
+
+
+def test_retired():
+    """An answer to a request that left the plan is kept with a notice."""
+    (answer,) = match([asked("a", is_retired=True)], file(made("a"), *CHAIN)).answers
+    assert codes(answer.findings) == [("answers-retired-request", "a")]
+
+
+def test_self_signed():
+    """A certificate that somebody signed with the request's own key is no answer."""
+    name = [("CN", "pool.contoso.com")]
+    from cas.python_ca import name as make_name
+
+    own = issue(KEYS["a"].public_key(), make_name(name), KEYS["a"], subject=name, san=SAN["a"])
+    matched = match([asked("a")], file(read_certificate(der(own))))
+    assert matched.answers == ()
+    assert codes(matched.findings) == [("self-signed", "a")]
+
+
+def test_ca_certificate():
+    """A CA certificate for a server's key is no answer, and no issuer either."""
+    one = made("a", ca=True, usage=CA_USAGE, eku=None)
+    matched = match([asked("a")], file(one, *CHAIN))
+    assert matched.answers == ()
+    assert codes(matched.findings)[0] == ("ca-certificate", "a")
+
+
+def test_unknown_key():
+    """A certificate for a key of somebody else is told about its file."""
+    matched = match([asked("a")], file(made("foreign"), name="foreign.cer"))
+    assert codes(matched.findings) == [("unknown-key", "foreign.cer")]
+    assert matched.findings[0].message == ('"pool.contoso.com", issued by "Contoso Issuing CA 1"')
+
+
+def test_unused_chain():
+    """A CA certificate in nobody's path is a notice; of several roots each is to be compared."""
+    other = [read_certificate(der(one)) for one in PythonCa("Fabrikam").chain]
+    matched = match([asked("a")], file(made("a"), *CHAIN), file(*other, name="other.p7b"))
+    unused = [one for one in codes(matched.findings) if one[0] == "chain-certificate-unused"]
+    assert unused == [("chain-certificate-unused", "other.p7b")] * 2
+    roots = set(codes(matched.findings)) - set(unused)
+    assert roots == {("root-to-compare", "answer.cer"), ("root-to-compare", "other.p7b")}
+
+
+def test_duplicate_serial():
+    """Two certificates with one number of one CA are told, once each."""
+    matched = match(
+        [asked("a"), asked("b")], file(made("a", serial=7), made("b", serial=7), *CHAIN)
+    )
+    assert codes(matched.findings) == [("root-to-compare", "answer.cer")]
+    assert [codes(answer.findings) for answer in matched.answers] == [
+        [("duplicate-serial", "a")],
+        [("duplicate-serial", "b")],
+    ]
+    held = made("b", serial=7)
+    matched = match(
+        [asked("a"), asked("b", held_sha256=held.sha256)],
+        file(made("a", serial=7)),
+        known=[held, *CHAIN],
+    )
+    assert [codes(answer.findings) for answer in matched.answers] == [[("duplicate-serial", "a")]]
+
+
+def test_one_certificate_for_two_requests():
+    """A certificate that carries the names of an unanswered request beside is told."""
+    both = (*SAN["a"], "b.contoso.com")
+    (answer,) = match([asked("a"), asked("b")], file(made("a", san=both), *CHAIN)).answers
+    assert codes(answer.findings) == [
+        ("names-added", "a"),
+        ("one-certificate-for-several-requests", "a"),
+    ]
+    assert answer.findings[1].message == "it carries every name of b, which is unanswered"
+    answers = match([asked("a"), asked("b")], file(made("a", san=both), made("b"), *CHAIN)).answers
+    assert codes(answers[0].findings) == [("names-added", "a")]  # the other one is answered
+
+
+def test_one_key_for_two_requests():
+    """Two requests with one public key get one certificate, and that is told for both."""
+    twin = asked("b", spki_sha256=spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
+    answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
+    assert [codes(one.findings) for one in answers] == [
+        [("one-certificate-for-several-requests", "a")],
+        [("one-certificate-for-several-requests", "b")],
+    ]
+
+
+def test_chain_of_earlier_files():
+    """A chain that came earlier completes a certificate that comes alone."""
+    (answer,) = match([asked("a")], file(made("a")), known=CHAIN).answers
+    assert answer.path.is_complete
+    (answer,) = match([asked("a")], file(made("a"))).answers
+    assert codes(answer.findings) == [("chain-incomplete", "a")]
+
+
+def test_web_pki_is_heard_for_public_only():
+    """The strict verifier's objection is a notice, and only about a public certificate."""
+    odd = made("a", days=100, issuer_key_id=False)
+    public = asked("a", entry={"issuer": "public"})
+    (answer,) = match([public], file(odd, *CHAIN)).answers
+    assert codes(answer.findings) == [("web-pki-objection", "a")]
+    (answer,) = match([asked("a")], file(odd, *CHAIN)).answers
+    assert answer.findings == ()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_pfx_key(known):
+    """A PFX whose key is not of this folder is told; one whose key is, is not."""
+    key = spki_sha256(KEYS["a" if known else "foreign"])
+    remark = ("private-key-in-file", "it is a PFX with a private key")
+    matched = match([asked("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,)))
+    expected = [("private-key-in-file", "p.pfx")]
+    assert codes(matched.findings) == expected + ([] if known else [("pfx-key-not-ours", "p.pfx")])
+
+
+@given(st.permutations(range(5)), st.integers(1, 4))
+def test_order_does_not_matter(order, cut):
+    """However the files are cut and ordered, the same answers and findings come out."""
+    everything = [_ONE, _TWO, *CHAIN, _OTHER]
+    shuffled = [everything[place] for place in order]
+    requests = [asked("a"), asked("b")]
+    matched = match(requests, file(*shuffled[:cut]), file(*shuffled[cut:]))
+    plain = match(requests, file(*everything))
+    assert [a.certificate for a in matched.answers] == [a.certificate for a in plain.answers]
+    assert [a.path for a in matched.answers] == [a.path for a in plain.answers]
+    assert set(matched.findings) == set(plain.findings)
+
+
+_ONE, _TWO = made("a"), made("b")
+_OTHER = made("foreign")

@@ -1,0 +1,386 @@
+"""The trust plan against real TLS: what it says works does, and fails where it says so.
+
+OpenSSL's ``s_server`` on the loopback and Python's client, with certificates of the planned names
+and usages from CAs that the test makes, and trust stores of exactly what the plan has installed.
+``LYNCNB_HANDSHAKES`` says how many random pairs are tried; CI tries a tenth of what is tried by
+hand.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+import ssl
+import subprocess
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from topologies import plan, row
+
+import lyncnb as ln
+from lyncnb.authorities.trust.trust_tables import CaCertificate, Presentation
+
+pytestmark = pytest.mark.tools
+
+PAIRS = int(os.environ.get("LYNCNB_HANDSHAKES", "200"))
+SERVER, CLIENT = "serverAuth", "clientAuth"
+USAGES = {
+    SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
+    CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
+}
+# What OpenSSL is told to check of a caller's certificate: Lync Server asks for server
+# authentication, others for what a client's certificate has by the standard.
+PURPOSES = {SERVER: "sslserver", CLIENT: "sslclient"}
+NOW = datetime.now(UTC).replace(microsecond=0)
+PARTNER = "sip.litwareinc.com"
+
+
+# --- Authorities.
+
+
+def _signed(subject, key, issuer, issuer_key, *extensions):
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(hours=1))
+        .not_valid_after(NOW + timedelta(days=1))
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _name(text):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
+
+
+def _pem(*certificates):
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+
+
+class Authority:
+    """A root and an intermediate below it, which issues."""
+
+    def __init__(self, title: str):
+        ca = (x509.BasicConstraints(ca=True, path_length=None), True)
+        root_key, self.key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        name = _name(f"Root {title}")
+        self.name = _name(f"Issuing {title}")
+        self.root = _signed(name, root_key, name, root_key, ca)
+        self.intermediate = _signed(self.name, self.key, name, root_key, ca)
+
+
+@dataclass
+class Lab:
+    """Authorities by what is said of their roots, and certificates by what they are for."""
+
+    folder: Path
+    authorities: dict[str, Authority] = field(default_factory=dict)
+    count: int = 0
+
+    def authority(self, ca: CaCertificate) -> Authority:
+        """Give the one behind a root; made when first asked for."""
+        if ca.title not in self.authorities:
+            self.authorities[ca.title] = Authority(ca.title)
+        return self.authorities[ca.title]
+
+    def write(self, *parts: bytes) -> Path:
+        """Write a file of its own."""
+        self.count += 1
+        path = self.folder / f"{self.count}.pem"
+        path.write_bytes(b"".join(parts))
+        return path
+
+    def issue(self, root, subject, names, usages, *, with_chain=True) -> Path:
+        """Write key, certificate and, if it is sent, the intermediate."""
+        authority = self.authority(root)
+        key = ec.generate_private_key(ec.SECP256R1())
+        extensions = [
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (x509.ExtendedKeyUsage([USAGES[usage] for usage in usages]), False),
+        ]
+        if names:
+            san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+            extensions.append((san, False))
+        made = _signed(_name(subject), key, authority.name, authority.key, *extensions)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self.write(pem, _pem(made, *([authority.intermediate] if with_chain else [])))
+
+    def store(self, cas) -> Path | None:
+        """Write a store of trusted roots; None of one with nothing in it."""
+        roots = [self.authority(ca).root for ca in cas if ca.is_root]
+        return self.write(_pem(*roots)) if roots else None
+
+
+# --- Handshakes.
+
+
+def shake(server, client, host, *, client_store, server_store, purpose) -> str:
+    """Open one mutual or plain TLS connection; "" if both sides accept, else what is said."""
+    command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2"]
+    command += ["-cert", server, "-cert_chain", server, "-key", server]
+    command += ["-CAfile", server_store] if server_store else ["-no-CAfile"]
+    command += ["-no-CApath", "-no-CAstore"]
+    if purpose:
+        command += ["-Verify", "5", "-verify_return_error", "-purpose", purpose]
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        for line in process.stdout:
+            if found := re.match(rb"ACCEPT .*:(\d+)", line):
+                break
+        else:
+            raise AssertionError("s_server did not start")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        if client_store:
+            context.load_verify_locations(client_store)
+        if client:
+            context.load_cert_chain(client)
+        with socket.create_connection(("127.0.0.1", int(found[1])), timeout=10) as plain:
+            try:
+                with context.wrap_socket(plain, server_hostname=host):
+                    return ""
+            except ssl.SSLError as error:
+                return str(error)
+    finally:
+        process.kill()
+        with suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
+        process.wait()
+
+
+# --- What is tried.
+
+
+@dataclass
+class Pair:
+    """Two sides of a connection of a plan: what the one shows as a server, the other as a client."""
+
+    planned: ln.CertificatePlan
+    trust: ln.TrustPlan
+    server: Presentation  # of whom the certificate is that the server shows
+    client: Presentation | None
+
+
+def pairs_of(planned, trust):
+    """List every pair of one plan; those whom a party or application calls back as well."""
+    found = []
+    for one in trust.presentations:
+        others = [
+            other
+            for other in trust.presentations
+            if other.connection == one.connection
+            and (other.presenter, other.verifier) == (one.verifier, one.presenter)
+            and other.shown_as == "client"
+        ]
+        if one.shown_as == "server" or others:
+            found += [Pair(planned, trust, one, other) for other in others or [None]]
+    return found
+
+
+ROWS = {
+    "fe1": row("fe1.contoso.net", "FrontEnd", "pool1.contoso.net", web_external_fqdn="w1.contoso.com"),
+    "fe2": row("fe2.contoso.net", "FrontEnd", "pool1.contoso.net"),
+    "other": row("se1.contoso.net", "StandardEdition", web_external_fqdn="w2.contoso.com"),
+    "dir": row("dir1.contoso.net", "Director", web_external_fqdn="w3.contoso.com"),
+    "med": row("med1.contoso.net", "Mediation"),
+    "sba": row("sba1.contoso.net", "SBA"),
+    "sbs": row("sbs1.contoso.net", "SBS"),
+    "chat": row("chat1.contoso.net", "PersistentChat"),
+    "app": row("app1.contoso.net", "TrustedApplication", "apps.contoso.net"),
+    "um": row("um1.contoso.net", "ExchangeUM"),
+    "owa": row("owa1.contoso.net", "ExchangeOWA"),
+    "farm": row("owas1.contoso.net", "OfficeWebApps"),
+    "proxy": row("rp1.contoso.net", "ReverseProxy"),
+    "edge": row(
+        "edge1.contoso.net", "Edge", "edges.contoso.net",
+        access_edge_fqdn="access.contoso.com", webconf_edge_fqdn="wc.contoso.com",
+        xmpp_domains="contoso.com",
+    ),
+}  # fmt: skip
+
+
+def random_plan(chance: random.Random) -> ln.CertificatePlan:
+    """Any servers at any sites, of CAs as anybody may choose them, with and without AOL."""
+    names = {"fe1", "edge", *chance.sample([*ROWS], chance.randint(3, 9))}
+    rows = []
+    for name, cells in ROWS.items():
+        if name in names:
+            more = {"site": "Taipei" if cells["pool_fqdn"] else chance.choice(["Taipei", "Osaka"])}
+            if chance.random() < 0.3 and name not in ("fe2",):
+                more["issuer"] = chance.choice(["internal", "public"])
+            if name == "edge":
+                more["aol_pic"] = chance.choice(["true", "false"])
+                more["federation"] = chance.choice(["true", "true", "false"])
+            rows.append(cells | more)
+    options = ln.PlanOptions(
+        layout=chance.choice(["combined", "separate"]),
+        wildcard=chance.random() < 0.3,
+        reverse_proxy_client_eku=chance.random() < 0.5,
+        # Of many CAs, so that each root is there for one reason alone.
+        ca={cells["role"]: f"CA {chance.randint(1, 5)}" for cells in rows if chance.random() < 0.8},
+    )
+    return plan(*rows, options=options)
+
+
+class Tried:
+    """Tries one pair, as planned and with one thing wrong at a time."""
+
+    def __init__(self, lab: Lab, chance: random.Random, pair: Pair):
+        self.lab, self.pair = lab, pair
+        self.by_id = {one.id: one for one in pair.planned.certificates}
+        server, client = pair.server, pair.client
+        self.server, self.host = self.certificate(chance, server)
+        # Who verifies is any of those that are meant; each has the store that the plan gives it.
+        self.client_cas = self.store_of(chance, server.verifier)
+        self.server_cas = self.store_of(chance, server.presenter)
+        self.shown = None if client is None else self.certificate(chance, client)[0]
+        self.purpose = None if client is None else PURPOSES[client.asked[0]]
+
+    def certificate(self, chance, shown, usages=None, *, with_chain=None):
+        """Issue what is shown, with its planned names and usages; give a name that it answers."""
+        if not shown.certificates:  # somebody else's: with all that anybody could ask for
+            path = self.lab.issue(shown.root, PARTNER, [PARTNER], (SERVER, CLIENT))
+            return path, PARTNER
+        one = self.by_id[chance.choice(shown.certificates)]
+        names = [str(name) for name in one.names]
+        known = [name for name in shown.names if name in names] or names
+        host = chance.choice(known or [one.subject.common_name]).replace("*", "any")
+        if with_chain is None:
+            with_chain = self.has_chain(one, shown.root)
+        path = self.lab.issue(
+            shown.root,
+            one.subject.common_name or one.pool,  # blank where the table lacks the name
+            names,
+            usages or one.extended_key_usage,
+            with_chain=with_chain,
+        )
+        return path, host
+
+    def has_chain(self, one, root):
+        """Whether the plan has intermediates installed where the certificate is."""
+        for pool in self.pair.planned.topology.pools:
+            if (pool.fqdn, pool.role) != (one.pool, one.role):
+                continue
+            return all(
+                any(
+                    not need.ca.is_root and f"below the {root.title}," in need.ca.title
+                    for need in self.pair.trust.required
+                    if server.fqdn in need.servers
+                )
+                for server in pool.computers
+            )
+        return False
+
+    def store_of(self, chance, who):
+        """Give what one of those who verify has to trust by the plan."""
+        pools = [
+            need.pool
+            for need in self.pair.trust.required
+            if need.role == who.role and who.pool in ("", need.pool)
+        ]
+        sites = {pool.fqdn: pool.site for pool in self.pair.planned.topology.pools}
+        if not who.pool and who.site is not None:
+            pools = [pool for pool in pools if sites[pool] == who.site]
+        pool = chance.choice(pools)
+        return {
+            need.ca
+            for need in self.pair.trust.required
+            if (need.role, need.pool) == (who.role, pool)
+        }
+
+    def shake(self, *, server=None, client=None, lacks=None, at="", purpose=None) -> str:
+        """Try it; ``lacks`` is left out of the store of the one ``at`` that end."""
+        cas = {"client": self.client_cas, "server": self.server_cas}
+        stores = {
+            end: self.lab.store(ca for ca in held if not (at == end and ca == lacks))
+            for end, held in cas.items()
+        }
+        return shake(
+            server or self.server,
+            client or self.shown,
+            self.host,
+            client_store=stores["client"],
+            server_store=stores["server"],
+            purpose=purpose or self.purpose,
+        )
+
+
+def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
+    """Try one pair; name what was tried of it."""
+    tried, server, client = Tried(lab, chance, pair), pair.server, pair.client
+    what = f"{server.connection}: {server.presenter} for {server.verifier}, {client}"
+    done = {"plain" if client is None else "mutual"}
+    said = tried.shake()
+    if client is None or client.is_served:
+        assert said == "", what
+    else:
+        # Asked for client authentication and planned without it: refused, as the plan says.
+        assert "not planned" in client.client_authentication, what
+        assert "unsupported certificate" in said.lower().replace("_", " "), (what, said)
+        usages = (*client.planned, *client.asked)
+        tried.shown, _ = tried.certificate(chance, client, usages)
+        assert tried.shake() == "", what
+        done.add("not planned")
+    assert "CERTIFICATE_VERIFY_FAILED" in tried.shake(lacks=server.root, at="client"), what
+    done.add("without the server's root")
+    if server.certificates:
+        bare, _ = tried.certificate(chance, server, with_chain=False)
+        assert "CERTIFICATE_VERIFY_FAILED" in tried.shake(server=bare), what
+        done.add("without the chain")
+    if client is None:
+        return done
+    assert "UNKNOWN_CA" in tried.shake(lacks=client.root, at="server"), what
+    done.add("without the client's root")
+    if client.certificates and CLIENT in client.asked:
+        plain, _ = tried.certificate(chance, client, (SERVER,))
+        said = tried.shake(client=plain)
+        assert "unsupported certificate" in said.lower().replace("_", " "), what
+        done.add("without client authentication")
+    elif client.certificates and CLIENT not in client.planned:
+        # Lync Server takes a caller's server certificate; who asks for more does not.
+        said = tried.shake(purpose=PURPOSES[CLIENT])
+        assert "unsupported certificate" in said.lower().replace("_", " "), what
+        done.add("asked for more")
+    return done
+
+
+@pytest.mark.slow
+def test_handshakes_succeed_and_fail_as_planned(tmp_path):
+    """Random pairs connect with the planned roots and usages, and not with one of them missing."""
+    chance = random.Random(21)
+    done, connections = Counter(), Counter()
+    lab = Lab(tmp_path)
+    for _ in range(PAIRS if "LYNCNB_HANDSHAKES" in os.environ else PAIRS // 8):
+        planned = random_plan(chance)
+        pairs = pairs_of(planned, ln.trust(planned))
+        # As often of each connection as of any other, however many pools it has; and rather those
+        # in which a caller shows a certificate of another CA.
+        chance.shuffle(pairs)
+        pairs.sort(key=lambda pair: pair.client is None or pair.client.root == pair.server.root)
+        pair = min(pairs, key=lambda pair: connections[pair.server.connection])
+        connections[pair.server.connection] += 1
+        done.update(try_pair(lab, chance, pair))
+    print(f"{done.total()} tried of {len(connections)} connections: {sorted(done.items())}")
+    assert {"plain", "mutual", "without the server's root", "without the client's root"} <= {*done}
+    assert {"without the chain", "without client authentication", "asked for more"} <= {*done}

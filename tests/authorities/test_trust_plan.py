@@ -1,0 +1,344 @@
+"""Who shows which certificate to whom: what Microsoft's pages say, and that nothing is left open."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from functools import partial
+
+import pytest
+from big_topology import big_table
+from growth import faster_than_linear
+from places import DATA
+from topologies import edge, front_end, plan, row
+
+import lyncnb as ln
+from lyncnb.authorities.trust.trust_plan import trust
+from lyncnb.authorities.trust.trust_report import trust_report
+from lyncnb.authorities.trust.trust_tables import RequiredCa, TrustSide, is_inferred
+from lyncnb.base.shown.report import write_report
+from lyncnb.rules.rule_files import products
+
+INTERNAL, PUBLIC = "root of your internal CA", "root of the public CA"
+ROOT = "Trusted Root Certification Authorities (Root)"
+WEB = {"web_external_fqdn": "web.contoso.com"}
+PROXY = row("rp01.contoso.net", "ReverseProxy")
+
+
+def on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
+    """List the CA certificates that one server needs."""
+    return [one for one in planned.required if server in one.servers]
+
+
+def roots(planned: ln.TrustPlan, who: str) -> set[str]:
+    """Give the roots that a server, or somebody who is none, has to have."""
+    return {
+        one.ca.title
+        for one in planned.required
+        if one.ca.is_root and (who in one.servers or who == one.title)
+    }
+
+
+def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, str]]:
+    """Give who shows a certificate to whom in a connection, as what, and the root needed."""
+    return [
+        (one.presenter.role, one.shown_as, one.verifier.role, one.root.title)
+        for one in planned.presentations
+        if one.connection == connection
+    ]
+
+
+def verifiers(planned: ln.CertificatePlan, who: TrustSide) -> list[str]:
+    """Name the pools that are meant; "" of a party."""
+    if who.role in planned.rules.parties:
+        return [""]
+    return [
+        pool.fqdn
+        for pool in planned.topology.pools
+        if pool.role == who.role
+        and (who.pool in ("", pool.fqdn))
+        and (who.pool or who.site in (None, pool.site))
+    ]
+
+
+# What each page says, and where it is found in the plan of a table.
+
+
+def test_reverse_proxy_needs_both_chains():
+    """Its own chain, and the root of the CA behind the servers inside.
+
+    Request and configure a certificate for your reverse HTTP proxy: "install the root
+    certification authority (CA) certificate … for the CA infrastructure that issued the server
+    certificates to the internal servers".
+    """
+    planned = trust(plan(front_end(**WEB), PROXY))
+    assert roots(planned, "rp01.contoso.net") == {INTERNAL, PUBLIC}
+    (inside,) = [one for one in on_server(planned, "rp01.contoso.net") if one.ca.title == INTERNAL]
+    assert inside.store == ROOT
+    assert not inside.is_inferred
+    assert "Request and configure a certificate for your reverse HTTP proxy" in inside.source
+
+
+def test_edge_has_both_chains_and_the_partners_root():
+    """Internal and public chain, and a partner's root.
+
+    Set up certificates for the internal and for the external edge interface; TLS and MTLS: "the
+    Edge Servers having the partner's root CA certificate in their trusted root CAs".
+    """
+    planned = trust(plan(front_end(), edge(), edge(2)))
+    partner = "root of each partner's CA that Windows does not trust"
+    for server in ("edge01.contoso.net", "edge02.contoso.net"):
+        assert roots(planned, server) == {INTERNAL, PUBLIC, partner}
+    assert roots(planned, "Federation partners") == {PUBLIC}
+
+
+def test_without_federation_no_partner_is_trusted():
+    """Where the table switches federation off, nobody's root is asked for."""
+    planned = trust(plan(front_end(), edge(federation="false")))
+    assert roots(planned, "edge01.contoso.net") == {INTERNAL, PUBLIC}
+    assert shown(planned, "federation") == []
+
+
+def test_servers_trust_one_another():
+    """Encryption: all traffic between servers is mutual TLS, so both sides show and verify."""
+    planned = trust(plan(front_end(), edge(), row("med.contoso.net", "Mediation")))
+    assert shown(planned, "edge-to-inside") == [
+        ("FrontEnd", "server", "Edge", INTERNAL),
+        ("Edge", "client", "FrontEnd", INTERNAL),
+    ]
+    assert shown(planned, "mediation-to-pool") == [
+        ("FrontEnd", "server", "Mediation", INTERNAL),
+        ("Mediation", "client", "FrontEnd", INTERNAL),
+    ]
+    for one in planned.presentations:
+        if one.statement == "between-servers":
+            assert one.asked == ("serverAuth",)  # "The Client Authentication EKU is … no longer"
+            assert one.is_served
+            assert not one.is_inferred
+
+
+def test_exchange_and_lync_trust_both_ways():
+    """Voice mail: "must have trusted root authority certificates that are mutually trusted"."""
+    exchange = row("um01.contoso.com", "ExchangeUM", issuer="public")
+    planned = trust(plan(front_end(), exchange))
+    assert roots(planned, "ee01.contoso.com") == {
+        INTERNAL,
+        PUBLIC,
+        "root of the CA of the gateway, SBC or provider",
+    }
+    assert roots(planned, "um01.contoso.com") == {PUBLIC, INTERNAL}
+    assert {who for who, *_ in shown(planned, "pool-to-voice-mail")} == {"ExchangeUM", "FrontEnd"}
+
+
+def test_outlook_web_app_and_office_web_apps():
+    """The servers trust Outlook Web App's certificate and the farm's, whosever CA it is."""
+    planned = trust(
+        plan(
+            front_end(),
+            row("owa01.contoso.com", "ExchangeOWA"),
+            row("owas01.contoso.com", "OfficeWebApps", issuer="public"),
+        )
+    )
+    assert PUBLIC in roots(planned, "ee01.contoso.com")
+    assert roots(planned, "owas01.contoso.com") == {PUBLIC, INTERNAL}
+    assert ("ExchangeOWA", "client", "FrontEnd", INTERNAL) in shown(
+        planned, "outlook-web-app-to-pool"
+    )
+
+
+def test_gateways_over_tls_are_mutual():
+    """Encryption: "If TLS is configured on this link, MTLS is required"; else nothing is needed."""
+    planned = trust(plan(front_end(), row("med.contoso.net", "Mediation")))
+    gateway = [o for o in on_server(planned, "med.contoso.net") if o.ca.issuer == "party"]
+    assert [one.when for one in gateway] == ["if a trunk of a Mediation Server there runs over TLS"]
+    called = [
+        one
+        for one in planned.presentations
+        if one.statement == "gateways-called" and one.presenter.role == "Mediation"
+    ]
+    (one,) = called
+    assert (one.is_served, one.is_inferred) == (False, True)
+    assert one.client_authentication == "asked for, and not planned"
+
+
+@pytest.mark.parametrize(
+    ("ca", "ends", "code"),
+    [
+        ("", date(2027, 3, 15), "client-authentication-ended"),
+        ("DigiCert", date(2027, 3, 1), "client-authentication-ended-at-digicert"),
+        ("Let's Encrypt", date(2026, 7, 8), "client-authentication-ended-at-lets-encrypt"),
+        ("Sectigo", date(2027, 2, 10), "client-authentication-ended-at-sectigo"),
+        ("Another CA", date(2027, 3, 15), "client-authentication-ended"),
+    ],
+)
+def test_client_authentication_ends_with_its_ca(ca, ends, code):
+    """AOL asks the Edge Server for client authentication; the CA's own date counts."""
+    options = ln.PlanOptions(ca={"public": ca} if ca else {})
+    planned = trust(plan(front_end(), edge(aol_pic="true"), options=options))
+    (one,) = [
+        one
+        for one in planned.presentations
+        if one.connection == "aol" and "clientAuth" in one.asked
+    ]
+    assert one.is_served
+    assert (one.client_auth_ends, one.ending) == (ends, code)
+    sooner = ", or sooner: sources disagree" if ca == "Sectigo" else ""
+    assert one.client_authentication == (
+        f"planned; its CA issues none from {ends} on{sooner} [{code}]"
+    )
+    assert one.root.title == (f"{PUBLIC} ({ca})" if ca else PUBLIC)
+
+
+def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
+    """Its certificate is shown to the web servers where client authentication is planned on it."""
+    rows = front_end(**WEB), PROXY
+    assert [who for who, *_ in shown(trust(plan(*rows)), "published-web")] == ["FrontEnd"]
+    options = ln.PlanOptions(reverse_proxy_client_eku=True)
+    planned = trust(plan(*rows, options=options))
+    assert ("ReverseProxy", "client", "FrontEnd", PUBLIC) in shown(planned, "published-web")
+    assert PUBLIC in roots(planned, "ee01.contoso.com")
+
+
+@pytest.mark.parametrize("product", products())
+def test_hybrid_trusts_microsoft_365_where_a_tenant_is_named(product):
+    """With an online tenant, Microsoft 365 and the Edge pool verify each other."""
+    rules = ln.load_rules(product)
+    tenant = edge(tenant_sip_domains="fabrikam.com")
+    for rows, expected in (((edge(),), False), ((tenant,), True)):
+        table = plan(front_end(), *rows).topology
+        planned = trust(ln.plan_certificates(table, rules))
+        assert bool(shown(planned, "hybrid")) is expected
+        assert ("Microsoft 365" in {one.title for one in planned.required}) is expected
+        assert not shown(planned, "aol")
+
+
+@pytest.mark.parametrize("product", products())
+def test_every_connection_of_a_product_has_its_statement(product):
+    """No connection of a shipped product goes without a word and a source on its trust."""
+    rules = ln.load_rules(product)
+    said = {connection for rule in rules.trusts for connection in rule.connections}
+    assert said == {rule.id for rule in rules.connections}
+    holders = {rule.role for rule in rules.certificates} & rules.roles.keys()
+    assert holders == {role for rule in rules.trusts for role in rule.roles}
+    assert {p.id for p in rules.parties.values() if p.root} == {
+        speaker
+        for rule in rules.connections
+        for speaker in rule.speakers
+        for trusted in rules.trusts
+        if rule.id in trusted.connections and trusted.speaker_eku and speaker in rules.parties
+    }
+
+
+def test_what_no_page_says_is_marked():
+    """Of Lync Server these statements are inferred; each other names a page of Microsoft's."""
+    trusts = ln.load_rules("lync2013").trusts
+    assert {rule.id for rule in trusts if is_inferred(rule.source)} == {
+        *("own-chain-other", "xmpp", "gateways-called", "reverse-proxy-farm"),
+        *("partner-applications", "hybrid"),
+        *("reverse-proxy-client", "office-web-apps-fetching"),
+    }
+    for rule in trusts:
+        if not is_inferred(rule.source):
+            assert rule.source.startswith("Microsoft, ")
+
+
+@pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global"])
+def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
+    """Whoever is shown a certificate has its root, and every server the chain of its own."""
+    planned = ln.plan_certificates(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules())
+    found = trust(planned)
+    for one in found.presentations:
+        who = one.verifier
+        has = [
+            {need.ca for need in found.required if (need.role, need.pool) == (who.role, pool)}
+            for pool in verifiers(planned, who)
+        ]
+        assert has
+        assert all(one.root in cas for cas in has), one
+    by_id = {one.id: one for one in planned.certificates}
+    for one in found.presentations:
+        assert {by_id[name].issuer for name in one.certificates} <= {one.issuer}
+    for certificate in planned.certificates:
+        title = PUBLIC if certificate.issuer == "public" else INTERNAL
+        assert title in roots(found, certificate.servers[0])
+
+
+def test_its_time_grows_with_the_servers():
+    """Each pool speaks to each other one, and twice the servers take about twice the time."""
+
+    def planned_of(servers: int):
+        return ln.plan_certificates(ln.read_topology(big_table(servers)), ln.load_rules())
+
+    def work(servers: int):
+        return partial(trust, planned_of(servers))
+
+    assert faster_than_linear(work, size=500, most=4_000) is None
+    planned = planned_of(1_000)
+    found = trust(planned)
+    assert {s for one in found.required for s in one.servers} == {
+        s for c in planned.certificates for s in c.servers
+    }
+
+
+def test_it_is_a_table_a_document_and_five_files(tmp_path):
+    """A row for each server and CA certificate; JSON holds all; each file is known as lyncnb's."""
+    found = trust(plan(front_end(1), front_end(2), edge()))
+    frame = found.to_frame()
+    assert list(frame["Server"])[:2] == ["ee01.contoso.com", "ee02.contoso.com"]
+    assert set(frame["Basis"]) <= {"documented", "inferred"}
+    assert (frame["Source"] != "").all()
+    assert (found.shown().to_frame()["Source"] != "").all()
+    document = json.loads(write_report(trust_report(found), ".json"))
+    assert document["format"] == "lyncnb-trust/2"
+    groups = document["certificate_groups"]
+    assert [groups[one["certificates"]] for one in document["presentations"]] == [
+        list(one.certificates) for one in found.presentations
+    ]
+    # Groups of ids do not alter what is said of each certificate.
+    for one, told in zip(found.presentations, document["presentations"], strict=True):
+        assert told["client_authentication"] == one.client_authentication
+        assert told["is_served"] == one.is_served
+    assert any(one["is_served"] is False for one in document["presentations"])
+    assert "Who shows which certificate" in found._repr_html_() or "shown" in found._repr_html_()
+    for suffix in (".csv", ".md", ".html", ".xlsx"):
+        assert write_report(trust_report(found), suffix) == write_report(
+            trust_report(found), suffix
+        )
+
+
+def test_names_of_others_stay_whole_on_the_page():
+    """The page has every server, name and source, escaped."""
+    found = trust(plan(front_end(), edge()))
+    evil = replace(found, source="<script>x</script>")
+    page = write_report(trust_report(evil), ".html").decode()
+    assert "<script>" not in page
+    for one in found.presentations:
+        for name in one.names:
+            assert name.replace(".", ".<wbr>") in page or name in page
+
+
+@pytest.mark.parametrize("issuer", ["", "public"])
+def test_what_all_pools_need_is_told_once(issuer):
+    """Two pools that speak to one another: both in one line, or each where their CAs differ."""
+    web = {"web_external_fqdn": "web1.contoso.com"}, {"web_external_fqdn": "web2.contoso.com"}
+    found = ln.trust(
+        plan(
+            row("fe1.contoso.com", "FrontEnd", "pool1.contoso.com", **web[0]),
+            row("fe2.contoso.com", "FrontEnd", "pool2.contoso.com", **web[1], issuer=issuer),
+        )
+    )
+    told = {
+        one.ca.issuer: [text for text in one.reasons if text.startswith("verify FrontEnd")]
+        + [text for text in one.reasons if text.startswith("verify some")]
+        for one in on_server(found, "fe1.contoso.com")
+        if one.ca.is_root and one.ca.issuer != "party"
+    }
+    if not issuer:
+        assert told == {"internal": ["verify FrontEnd, 2 pools (SIP 5061)"]}
+    else:
+        some = "verify some of FrontEnd, 2 pools (SIP 5061)"
+        assert told == {
+            "internal": ["verify FrontEnd pool1.contoso.com (SIP 5061)", some],
+            "public": ["verify FrontEnd pool2.contoso.com (SIP 5061)", some],
+        }

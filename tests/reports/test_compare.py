@@ -1,0 +1,187 @@
+"""Two plans compared: nothing is missing, nothing is too much, and each change has its reason."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from big_topology import big_table
+from growth import faster_than_linear
+from places import DATA
+from random_plans import PAIRS, all_written, applied, random_plan, unordered
+from topologies import edge, front_end, plan, row
+
+import lyncnb as ln
+from lyncnb.plan.planner import replan
+from lyncnb.reports.compare import CHANGES, CountChange, compare_plans
+
+RULES = ln.load_rules("lync2013")
+
+
+@pytest.mark.slow
+def test_changes_make_the_new_plan_of_the_old_one():
+    """Of any two plans: every change acts, and all of them give exactly the new plan."""
+    chance = random.Random(20)
+    old = random_plan(chance)
+    met: Counter[str] = Counter()
+    for _ in range(PAIRS):
+        new = random_plan(chance)
+        difference = compare_plans(old, new)
+        assert unordered(applied(difference)) == unordered(all_written(new))
+        met.update(item.change for item in difference.certificates)
+        old = new
+    assert set(met) == {*CHANGES}  # all kinds came up
+
+
+def test_no_change_is_superfluous():
+    """There are as many changes as single differences, counted another way."""
+    chance = random.Random(16)
+    old = random_plan(chance)
+    for _ in range(PAIRS // 10):
+        new = random_plan(chance)
+        before, after = all_written(old), all_written(new)
+        expected = sum(
+            1 + len(one["names"])
+            for key, one in (before | after).items()
+            if (key in before) != (key in after)
+        )
+        for key in before.keys() & after.keys():
+            one, other = before[key], after[key]
+            expected += len(set(one["names"]) ^ set(other["names"]))
+            stayed = [n for n in one["names"] if n in other["names"]]
+            expected += stayed != [n for n in other["names"] if n in stayed]
+            expected += sum(one[title] != other[title] for title in one.keys() - {"names"})
+        assert len([*compare_plans(old, new).changes]) == expected
+        old = new
+
+
+def test_a_plan_differs_not_from_itself():
+    """Equal plans, made together or apart, differ in nothing, and say so."""
+    one, other = (plan(front_end(1), edge(1)) for _ in range(2))
+    for difference in (compare_plans(one, one), compare_plans(one, other)):
+        assert difference.is_empty
+        assert repr(difference).startswith(
+            "The same certificates. 4 certificates, 1 public certificate, "
+        )
+        assert len(difference.to_frame()) == 0
+
+
+def test_what_a_plan_kept_of_the_other_changes_no_answer():
+    """An edited plan that shares its parts compares as one that was made from scratch."""
+    before = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
+    edited = before.topology.with_cells({0: {"extra_san": "old.contoso.com"}})
+    after = replan(before, edited)
+    again = ln.plan_certificates(edited, RULES)
+    assert compare_plans(before, after) == compare_plans(before, again)
+    assert not compare_plans(before, after).is_empty
+
+
+# -- what one reads
+
+
+def test_one_more_sip_domain():
+    """A domain more adds names, each with its rule's reason; no certificate comes or goes."""
+    rows = front_end(1), front_end(2)
+    difference = compare_plans(
+        plan(*rows, sip_domains="contoso.com"),
+        plan(*rows, sip_domains="contoso.com;fabrikam.com"),
+    )
+    assert {item.change for item in difference.certificates} == {"renewed"}
+    added = [(g.after, g.owners) for g in difference.groups() if g.change == "name added"]
+    both = ("ee01.contoso.com", "ee02.contoso.com")
+    assert ("lyncdiscover.fabrikam.com", both) in added
+    assert ("fabrikam.com", ("the deployment",)) in added
+    (why,) = {g.why for g in difference.groups() if g.after == "lyncdiscover.fabrikam.com"}
+    assert why in {rule.why for rule in RULES.names.values()}
+    assert [str(count) for count in difference.counts][:2] == [
+        "3 certificates",
+        "0 public certificates",
+    ]
+
+
+def test_counts_say_the_step():
+    """Counts read 74 -> 64 names (−10), and a number alone where it stays."""
+    count = CountChange(what="name", before=1074, after=64)
+    assert str(count) == "1,074 -> 64 names (−1,010)"
+    assert str(CountChange(what="name", before=3, after=5)) == "3 -> 5 names (+2)"
+    assert str(CountChange(what="name", before=5, after=5)) == "5 names"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ([front_end(1)], [front_end(1), front_end(2)], "its server is new in the table"),
+        ([front_end(1), front_end(2)], [front_end(1)], "its server is no longer in the table"),
+        (
+            [front_end(1), front_end(2), row("x.contoso.com", "FrontEnd", "b.contoso.com")],
+            [front_end(1), front_end(2, pool_fqdn="b.contoso.com", web_external_fqdn="")],
+            "a server is in another pool",
+        ),
+        ([front_end(1), edge(1)], [front_end(1), row("edge01.contoso.net", "SBA")],
+         "a server has another role"),
+    ],
+)  # fmt: skip
+def test_why_a_certificate_comes_or_goes(old, new, why):
+    """It is said what became of the server that a certificate is for."""
+    difference = compare_plans(plan(*old), plan(*new))
+    whys = {change.why for change in difference.changes if change.change.startswith("certificate")}
+    assert why in whys
+
+
+def test_another_layout():
+    """Where neither server nor pool changed, options or rules ask for other certificates."""
+    one = plan(front_end(1))
+    other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
+    difference = compare_plans(one, other)
+    assert [item.change for item in difference.certificates] == ["added"] * 3 + ["removed"]
+    assert {c.why for c in difference.changes if c.what == "Certificate"} == {
+        "options or rules ask for other certificates"
+    }
+
+
+def test_what_needs_no_other_request():
+    """Another CA or server list is told, and is no reason to ask for the certificate anew."""
+    one = plan(edge(1), options=ln.PlanOptions(ca={"": "CA 1"}))
+    other = plan(edge(1), edge(2), options=ln.PlanOptions(ca={"": "CA 2"}))
+    difference = compare_plans(one, other)
+    assert {item.change for item in difference.certificates} == {"kept"}
+    assert {change.what for change in difference.changes} == {"CA", "Servers"}
+    assert "2 changed, but not in the request" in repr(difference)
+
+
+def test_the_table_and_the_page():
+    """The frame has a row for each change; the page has the same names, once for many servers."""
+    one = plan(*(front_end(n) for n in (1, 2, 3)), sip_domains="contoso.com")
+    other = plan(*(front_end(n) for n in (1, 2)), sip_domains="contoso.com;litwareinc.com")
+    difference = compare_plans(one, other)
+    frame = difference.to_frame()
+    assert len(frame) == len([*difference.changes])
+    page = difference._repr_html_().replace("<wbr>", "")
+    assert page.count("lyncdiscover.litwareinc.com") == 1
+    assert "ee03.contoso.com" in page
+    assert "certificate removed" in page
+    assert repr(difference) in page.replace("&gt;", ">")
+
+
+def test_another_product_is_told():
+    """Two plans of different products say so, even where they ask for the same."""
+    one = plan(front_end(1))
+    other = replace(one, rules=replace(one.rules, title="Another Server"))
+    assert "Lync Server 2013 -> Another Server" in repr(compare_plans(one, other))
+
+
+@pytest.mark.slow
+def test_the_time_of_a_comparison_grows_with_the_servers():
+    """A SIP domain more changes most certificates; twice the servers take about twice the time."""
+
+    def work(servers: int):
+        big = ln.read_topology(big_table(servers))
+        more = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
+        plans = [ln.plan_certificates(topology, RULES) for topology in (big, more)]
+        return partial(compare_plans, *plans)
+
+    assert len(work(1_000)().certificates) > 500
+    assert faster_than_linear(work, size=500, most=4_000) is None

@@ -1,0 +1,151 @@
+"""Two plans side by side: counted, and written so that nothing is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import xml.etree.ElementTree as ET
+from datetime import date
+
+import pytest
+from random_plans import PAIRS, random_plan
+from topologies import edge, front_end, plan
+
+import lyncnb as ln
+from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.base.disk.outputs import check_output
+from lyncnb.base.shown.report import report_document, report_lines, write_report
+from lyncnb.plan.model import certificate_document
+from lyncnb.reports.compare import compare_plans
+from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
+
+
+def comparison(old: ln.CertificatePlan, new: ln.CertificatePlan) -> Comparison:
+    return Comparison(
+        difference=compare_plans(old, new),
+        old_findings=ln.check_plan(old, on=date(2026, 11, 25)),
+        new_findings=ln.check_plan(new, on=date(2026, 11, 25)),
+    )
+
+
+@pytest.fixture(scope="module")
+def compared():
+    """A SIP domain more, a server less, another key."""
+    old = plan(front_end(1), front_end(2), edge(1), sip_domains="contoso.com")
+    new = plan(
+        front_end(1), edge(1), sip_domains="contoso.com;fabrikam.com",
+        options=ln.PlanOptions(key=KeyParameters(bits=4096)),
+    )  # fmt: skip
+    return comparison(old, new)
+
+
+@pytest.mark.slow
+def test_the_document_makes_the_new_plan_of_the_old_one():
+    """Each certificate put in place of the old one gives the certificates of the new plan."""
+    chance = random.Random(3)
+    old = random_plan(chance)
+    for _ in range(PAIRS // 10):
+        new = random_plan(chance)
+        told = report_document(comparison_report(comparison(old, new)))
+        assert told["format"] == COMPARISON_FILE.form
+        state = {c.id: certificate_document(c) for c in old.certificates}
+        for item in told["certificates"]:
+            assert state.pop(item["id"], None) == item["old"]
+            assert item["old"] != item["new"] or item["change"] == "kept"
+            assert item["differences"]
+            if item["new"] is not None:
+                state[item["id"]] = item["new"]
+        assert state == {c.id: certificate_document(c) for c in new.certificates}
+        assert told["new"]["plan_sha256"] == new.sha256
+        old = new
+
+
+def test_everything_is_counted(compared):
+    """Names by issuer, keys by kind, findings by severity: as many as the plans have."""
+    counts = {count.what: (count.before, count.after) for count in compared.counts}
+    old, new = compared.difference.old, compared.difference.new
+    for issuer in ("internal", "public"):
+        assert counts[f"{issuer} name"] == tuple(
+            sum(len(c.names) for c in one.certificates if c.issuer == issuer) for one in (old, new)
+        )
+    assert counts["RSA 2048 key"] == (len(old.certificates), 0)
+    assert counts["RSA 4096 key"] == (0, len(new.certificates))
+    assert counts["warning"] == tuple(
+        sum(f.severity == "warning" for f in found)
+        for found in (compared.old_findings, compared.new_findings)
+    )
+    assert "yearly renewal" not in counts
+    assert any("without validity_days" in note for note in compared.notes)
+
+
+def test_renewals_a_year():
+    """By the days asked for; a public certificate by what is allowed on the day of issue."""
+    rows = front_end(1), edge(1)  # one public certificate of four
+    asked = ln.PlanOptions(validity_days=365, planned_issue_date=date(2026, 12, 1))
+    long = ln.PlanOptions(validity_days=730, planned_issue_date=date(2026, 12, 1))
+    counted = comparison(plan(*rows, options=long), plan(*rows, options=asked))
+    (renewals,) = [count for count in counted.counts if count.what == "yearly renewal"]
+    assert (renewals.before, renewals.after) == (round(3 / 2 + 365 / 200), round(3 + 365 / 200))
+
+
+def test_findings_that_come_and_go(compared):
+    """What only one side has is listed, and nothing else."""
+    old, new = set(compared.old_findings), set(compared.new_findings)
+    assert set(compared.findings_gone) | set(compared.findings_new)
+    assert {f.message for f in compared.findings_gone} == {f.message for f in old - new} - {
+        f.message for f in old & new
+    }
+    back = Comparison(
+        difference=compared.difference,
+        old_findings=compared.new_findings,
+        new_findings=compared.old_findings,
+    )
+    assert back.findings_new == compared.findings_gone
+
+
+def test_a_finding_of_many_servers_is_one_entry():
+    """A notice about each of ten servers is one entry in each list of the comparison."""
+    servers = range(10, 20)
+    old = plan(*map(front_end, servers))
+    told = comparison(old, plan(*(front_end(n, issuer="public") for n in servers)))
+    code = "internal-ca-recommended"
+    several = [f for f in told.findings_new if f.code == code]
+    assert len(several) == 10
+    texts = ["\n".join(report_lines(comparison_report(told)))]
+    texts += [write_report(comparison_report(told), suffix).decode() for suffix in (".html", ".md")]
+    assert [text.count(several[0].title) for text in texts] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("suffix", COMPARISON_FILE.is_ours)
+def test_each_file_says_what_differs(compared, suffix, tmp_path):
+    """Every format has the added name, the same bytes again, and is known as lyncnb's."""
+    data = write_report(comparison_report(compared), suffix)
+    assert data == write_report(comparison_report(compared), suffix)
+    path = tmp_path / f"c{suffix}"
+    path.write_bytes(data)
+    check_output(path, COMPARISON_FILE)
+    text = data.decode("utf-8-sig").replace("<wbr>", "")
+    if suffix == ".svg":
+        assert ET.fromstring(text).tag.endswith("svg")
+        assert "± " in text
+    else:
+        assert "lyncdiscover.fabrikam.com" in text.replace("\\.", ".")
+    if suffix == ".csv":
+        rows = list(csv.reader(io.StringIO(text)))
+        assert len(rows) == 1 + len([*compared.difference.changes])
+    if suffix == ".json":
+        assert json.loads(text)["summary"] == compared.summary
+
+
+def test_lines_for_a_terminal(compared):
+    """A line of summary, counts, then each change with its reason and source; the rest counted."""
+    lines = list(report_lines(comparison_report(compared)))
+    assert lines[1] == repr(compared.difference)
+    assert "name added: lyncdiscover.fabrikam.com" in lines
+    assert "Key changed: RSA 2048 -> RSA 4096" in lines
+    assert sum(line.startswith("  why: ") for line in lines) == len(compared.difference.groups())
+    assert any(
+        line.startswith("… and ") for line in report_lines(comparison_report(compared, shown=1))
+    )

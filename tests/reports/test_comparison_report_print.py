@@ -1,0 +1,83 @@
+"""The page of two plans compared, as its readers get it: in Chromium, light, dark, on paper."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from lab_driver import CHROMIUM
+from places import DATA
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text, words_in
+
+import lyncnb as ln
+from lyncnb.base.shown.html_page import to_page
+from lyncnb.base.shown.report import write_report
+from lyncnb.base.shown.tables import rows_to_html
+from lyncnb.reports.compare import compare_plans
+from lyncnb.reports.comparison_report import Comparison, comparison_report
+from lyncnb.reports.find_causes import find_causes
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+    pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
+]
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    """A domain, a row and a choice more in the sample."""
+    table, rules = ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013")
+    more = table.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
+    more = more.with_rows(remove=[len(more.cells) - 1])
+    old = ln.plan_certificates(table, rules)
+    new = ln.plan_certificates(more, rules, options=ln.PlanOptions(wildcard=True))
+    day = date(2026, 11, 25)
+    compared = Comparison(
+        difference=find_causes(compare_plans(old, new)),
+        old_findings=ln.check_plan(old, on=day),
+        new_findings=ln.check_plan(new, on=day),
+    )
+    path = tmp_path_factory.mktemp("page") / "c.html"
+    path.write_bytes(write_report(comparison_report(compared), ".html"))
+    return path
+
+
+def test_no_heading_of_a_table_stands_alone_at_the_end_of_a_sheet(chromium, tmp_path):
+    """Wherever sheets end, caption and headings are on the same one as the first row."""
+    path, pdf = tmp_path / "t.html", tmp_path / "t.pdf"
+    tables = [
+        rows_to_html(("Heading",), [("row\n" * (n * 7 % 9 + 1),), ("row",)], caption="Caption")
+        for n in range(80)
+    ]
+    path.write_text(to_page("Tables", tables), encoding="utf-8")
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), prefer_css_page_size=True)
+    words = [word.text for word in words_in(pdf)]
+    ends = [words[place - 1] for place, word in enumerate(words) if word == "Page"]
+    assert len(ends) > 3
+    assert set(ends) == {"row"}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_page_is_accessible_and_whole(page_file, chromium, dark):
+    """Axe has nothing to say, and nothing reaches beyond the page or its cell."""
+    with opened(chromium, page_file, dark=dark, scripts=True) as page:
+        assert axe_violations(page) == []
+        assert cut_off(page) == []
+
+
+def test_on_paper_every_column_is_there(page_file, chromium, tmp_path):
+    """Printed, cause and source of a change are there to read, and the picture is."""
+    pdf = tmp_path / "c.pdf"
+    with opened(chromium, page_file) as page:
+        page.pdf(path=str(pdf), prefer_css_page_size=True)
+    text = pdf_text(pdf)
+    for words in (
+        "sip_domains:litwareinc.comadded",
+        "optionwildcard:false->true",
+        "Managingserver-to-serverauthentication",
+        "Markedwith±iswhatchanged",
+    ):
+        assert words in text

@@ -1,0 +1,570 @@
+"""Pictures of a plan: they say what the plan says, in the picture and in the table."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections import Counter
+from datetime import date
+from functools import partial
+
+import pytest
+from big_topology import big_table
+from growth import faster_than_linear
+from places import DATA, REPOSITORY
+from topologies import edge, front_end, plan, row
+
+import lyncnb as ln
+from lyncnb.base.shown.svg import text_width
+from lyncnb.errors import PlanError
+from lyncnb.plan.connections import list_connections
+from lyncnb.reports import coverage_figure
+from lyncnb.reports.compare import CHANGES
+from lyncnb.reports.figures import KINDS
+from lyncnb.reports.timeline_figure import DatedFact, draw_timeline
+
+SVG = "{http://www.w3.org/2000/svg}"
+# CI draws a tenth of what one by hand may.
+SERVERS = int(os.environ.get("LYNCNB_FIGURE_SERVERS", "1000"))
+
+
+def planned(sample, **options):
+    source = DATA / f"{sample}.csv" if isinstance(sample, str) else sample
+    return ln.plan_certificates(
+        ln.read_topology(source), ln.load_rules("lync2013"), options=ln.PlanOptions(**options)
+    )
+
+
+def texts(figure):
+    """Every line of text in a picture, from top to bottom."""
+    root = ET.fromstring(figure.svg)
+    return [node.text or "" for node in root.iter(f"{SVG}text")]
+
+
+@pytest.fixture(scope="module", params=["single-server", "contoso", "litwareinc-global", "big"])
+def sample(request):
+    """A plan of 1, 12, 59 and many servers."""
+    return planned(big_table(SERVERS) if request.param == "big" else request.param)
+
+
+# -- what all of them are
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_runs_and_loads_nothing(kind, sample):
+    """A picture is well-formed, has title and description, no script and no address."""
+    figure = ln.figure(sample, kind)
+    root = ET.fromstring(figure.svg)
+    assert root.find(f"{SVG}title").text == figure.title
+    assert root.find(f"{SVG}desc").text == figure.description
+    assert not re.search(r"<script|<image|<use|href|url\(|@import|\son\w+=|javascript:", figure.svg)
+    assert figure.svg.count("http") == 1  # the name space
+    assert float(root.get("width")) == 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_plan_gives_the_same_bytes(kind):
+    """Rows in another order, and a process of its own, draw the same picture."""
+    lines = (DATA / "litwareinc-global.csv").read_bytes().splitlines(keepends=True)
+    one = ln.figure(planned("litwareinc-global"), kind).to_svg()
+    # what is the deployment's stands in the first row
+    other = ln.figure(planned(b"".join([*lines[:2], *reversed(lines[2:])])), kind).to_svg()
+    assert one == other.replace(b"table", b"litwareinc-global.csv")
+    code = (
+        "import sys, lyncnb as ln; p = ln.plan_certificates(ln.read_topology(sys.argv[1]),"
+        "ln.load_rules('lync2013')); sys.stdout.buffer.write(ln.figure(p, sys.argv[2]).to_svg())"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code, str(DATA / "litwareinc-global.csv"), kind],
+        capture_output=True,
+        check=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert again.stdout == one
+
+
+def test_pictures_need_neither_pandas_nor_cryptography():
+    """Drawing imports nothing but what planning does."""
+    code = (
+        "import sys, lyncnb as ln; p = ln.plan_certificates(ln.read_topology(sys.argv[1]),"
+        "ln.load_rules('lync2013')); [ln.figure(p, k)._repr_html_() for k in sys.argv[2:]];"
+        "sys.exit(' '.join({'pandas', 'cryptography', 'IPython', 'jinja2'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(DATA / "contoso.csv"), *KINDS],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_a_planner_wrote_is_text_and_no_markup():
+    """A site that is named like a tag stands in picture and page as it was written."""
+    name = "<script>alert(1)</script>&"
+    for kind in KINDS:
+        figure = ln.figure(plan(front_end(site=name), edge(site=name)), kind)
+        assert "<script" not in figure.svg + figure._repr_html_()
+    assert any(name in text for text in texts(ln.figure(plan(front_end(site=name)))))
+
+
+def test_a_picture_is_an_image_with_words_and_a_table():
+    """As HTML it is an image named by its title, described below it, and then the table."""
+    figure = ln.figure(planned("contoso"))
+    page = figure._repr_html_()
+    assert f'alt="{figure.title}"' in page
+    assert f"<figcaption>{figure.description}</figcaption>" in page
+    assert page.count("<tr>") - page.count("<thead>") == len(figure.rows)
+    assert list(figure.to_frame().columns) == list(figure.columns)
+    assert len(figure.to_frame()) == len(figure.rows)
+
+
+def test_what_does_not_exist_is_told_with_what_does():
+    """An unknown picture or site is refused with those that there are."""
+    with pytest.raises(PlanError, match="topology, coverage, timeline"):
+        ln.figure(planned("contoso"), "map")
+    with pytest.raises(PlanError, match="its sites are London, Redmond"):
+        ln.figure(planned("litwareinc-global"), site="Paris")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_time_grows_with_the_servers(kind):
+    """A picture of twice the servers takes about twice the time."""
+
+    def work(servers: int):
+        return partial(ln.figure, planned(big_table(servers)), kind)
+
+    assert faster_than_linear(work, size=125, most=1_000) is None
+
+
+# -- topology
+
+
+def test_the_table_holds_each_pool_certificate_and_connection(sample):
+    """Each connection is a row; each pool, and each certificate in one of its kinds, is counted."""
+    frame = ln.figure(sample).to_frame()
+    speaking = frame[frame["Spoken to by"] != ""]
+    rules = sample.rules
+
+    def title(speaker):
+        party = rules.parties.get(speaker)
+        return party.title if party else rules.roles[speaker].title
+
+    assert Counter(
+        (item.listener.fqdn, title(item.speaker), item.site or "", str(item.rule.port), item.names)
+        for item in list_connections(sample)
+        if item.rule.drawn
+    ) == Counter(
+        (pool, speaker, site, port, tuple(names.split("; ")))
+        for pool, speaker, site, port, names in speaking[
+            ["Pool", "Spoken to by", "Of site", "Port", "By name"]
+        ].itertuples(index=False)
+    )
+    assert {pool.fqdn for pool in sample.topology.pools} == set(frame["Pool"]) - {""}
+    kinds = frame.drop_duplicates(["Site", "Role", "Pool", "Type", "Issuer"])
+    assert kinds["Certificates"].astype(int).sum() == len(sample.certificates)
+
+
+def test_the_picture_holds_each_pool_and_each_name():
+    """Where pools are drawn one by one, each has its box, and names shown and left out add up."""
+    contoso = planned("contoso")
+    lines = texts(ln.figure(contoso))
+    for pool in contoso.topology.pools:
+        assert pool.fqdn in lines
+    drawn = {}
+    for place, line in enumerate(lines):
+        if match := re.match(r"(\w+ \d+) from (.*)", line):
+            names, _, more = lines[place + 1].partition(" and ")
+            number = len(names.split(", ")) + int(more.removesuffix(" more") or 0)
+            drawn.setdefault(match[1], []).append(number)
+    expected = {}
+    for item in filter(lambda one: one.rule.drawn, list_connections(contoso)):
+        key = (item.listener.fqdn, item.names, not item.pools)
+        expected.setdefault(f"{item.rule.protocol} {item.rule.port}", {})[key] = len(item.names)
+    assert {key: sorted(numbers) for key, numbers in drawn.items()} == {
+        key: sorted(numbers.values()) for key, numbers in expected.items()
+    }
+
+
+def test_boxes_of_several_pools_count_them(sample):
+    """However it is grouped, servers and certificates in the picture are those of the plan."""
+    lines = texts(ln.figure(sample))
+    certificates = [
+        int(m[1].replace(",", "")) for t in lines if (m := re.match(r"([\d,]+) certificates?,", t))
+    ]
+    assert sum(certificates) == len(sample.certificates)
+
+
+def test_arrows_end_at_lines_of_the_box_that_says_who():
+    """Each arrow's head is level with a line that names a protocol; each such line has one."""
+    figure = ln.figure(planned("contoso"))
+    root = ET.fromstring(figure.svg)
+    spoken = {
+        float(node.get("y")) - 4
+        for node in root.iter(f"{SVG}text")
+        if re.match(r"\w+ \d+ from ", node.text or "")
+    }
+    heads = {
+        float(re.match(r"M[\d.]+ ([\d.]+)", node.get("d"))[1])
+        for node in root.iter(f"{SVG}path")
+        if (node.get("class") or "").startswith("tip-")
+    } - {44.0}  # the legend
+    assert heads == spoken
+
+
+def test_a_picture_says_how_many_pools_it_shows():
+    """What is requested once for all servers is no pool; of other sites only part is shown."""
+    sample = planned("contoso")
+    pools = len(sample.topology.pools)
+    assert f" names down, {pools} pools and the whole deployment across" in (
+        ln.figure(sample, "coverage").description
+    )
+    shown = ln.figure(planned("litwareinc-global"), site="London").description
+    assert "Site London is shown pool by pool; of the other sites what speaks with it." in shown
+    big = planned(big_table(SERVERS))
+    assert "Site Site" not in "".join(texts(ln.figure(big, site="Site 01")))
+    assert "Site Site" not in ln.figure(big, "coverage", site="Site 01").title
+
+
+def test_one_site_is_shown_pool_by_pool():
+    """With a site named, each of its pools has a box and the others stand together."""
+    litware = planned("litwareinc-global")
+    lines = texts(ln.figure(litware, site="London"))
+    for pool in litware.topology.pools:
+        if litware.rules.roles[pool.role].title in lines:
+            assert (pool.fqdn in lines) >= (pool.site == "London"), pool.fqdn
+    assert "Site London" in lines
+    assert any(line.startswith("3 other sites: ") for line in lines)
+
+
+def test_what_is_higher_than_a_sheet_is_cut_between_boxes():
+    """59 servers need two sheets: no box lies across the end of one, and each has the zones."""
+    figure = ln.figure(planned("litwareinc-global"))
+    root = ET.fromstring(figure.svg)
+    cuts = [float(cut) for cut in root.get("data-breaks").split()]
+    assert len(cuts) == 1
+    boxes = [
+        (float(node.get("y")), float(node.get("height")))
+        for node in root.iter(f"{SVG}rect")
+        if (node.get("class") or "").startswith("box")
+    ]
+    for end in cuts:
+        assert [(y, height) for y, height in boxes if y < end < y + height] == []
+    assert "Inside, continued" in texts(figure)
+    pieces = [
+        base64.b64decode(data).decode() for data in re.findall(r"base64,([^\"]+)", figure.to_html())
+    ]
+    windows = [
+        [float(number) for number in re.search('viewBox="0 ([^"]+)"', piece)[1].split()]
+        for piece in pieces
+    ]
+    assert [top for top, _, _ in windows] == [0, *cuts]
+    assert sum(height for _, _, height in windows) == float(root.get("height"))
+    assert "part 2 of 2" in figure.to_html()
+
+
+@pytest.mark.parametrize("site", ["", "London", "Redmond", "Taipei"])
+def test_no_title_of_a_band_stands_alone_at_the_end_of_a_sheet(site):
+    """On the sheet on which a band begins, one of its boxes stands whole."""
+    root = ET.fromstring(ln.figure(planned("litwareinc-global"), site=site).svg)
+    cuts = [float(cut) for cut in root.get("data-breaks").split()]
+    rects = [
+        (node.get("class"), float(node.get("y")), float(node.get("height")))
+        for node in root.iter(f"{SVG}rect")
+        if node.get("y")
+    ]
+    boxes = [(y, y + height) for kind, y, height in rects if kind.startswith("box")]
+    for kind, top, height in rects:
+        if kind == "band":
+            end = min([cut for cut in cuts if cut > top], default=top + height)
+            assert any(top < y and bottom < end for y, bottom in boxes), (top, height)
+
+
+def test_of_other_sites_no_line_is_left_without_its_arrow():
+    """One site: who is left out speaks in no line of the boxes that are shown."""
+    figure = ln.figure(planned("litwareinc-global"), site="London")
+    root = ET.fromstring(figure.svg)
+    spoken = {
+        float(node.get("y")) - 4
+        for node in root.iter(f"{SVG}text")
+        if re.match(r"\w+ \d+ from ", node.text or "")
+    }
+    heads = {
+        float(re.match(r"M[\d.]+ ([\d.]+)", node.get("d"))[1])
+        for node in root.iter(f"{SVG}path")
+        if (node.get("class") or "").startswith("tip-")
+    }
+    assert spoken == heads - {44.0}
+
+
+# -- what changed
+
+
+def marked(figure):
+    """Pools of the boxes that are marked."""
+    root = ET.fromstring(figure.svg)
+    return {
+        pool
+        for group in root.iter(f"{SVG}g")
+        if any("changed" in (node.get("class") or "") for node in group.iter(f"{SVG}rect"))
+        for pool in (group.get("data-pools") or "").split()
+    }
+
+
+def test_what_changed_is_marked():
+    """Exactly the pools whose certificates are otherwise are marked, each with what happened."""
+    old = planned("contoso")
+    place = next(p.computers[0].row for p in old.topology.pools if p.role == "Mediation")
+    edited = old.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
+    figure = ln.figure(ln.compare_plans(old, ln.plan_certificates(edited, old.rules)))
+    assert marked(figure) == {"Mediation/medpool01.contoso.net"}
+    assert "± 2 to be requested anew" in texts(figure)
+    frame = figure.to_frame()
+    assert set(frame[frame["Changed"] != ""]["Pool"]) == {"medpool01.contoso.net"}
+
+
+def test_what_is_gone_is_told():
+    """A pool that the new plan lacks stands in a box of its own, and in the table."""
+    whole = plan(front_end(1), row("med01.contoso.com", "Mediation", "med.contoso.com"))
+    figure = ln.figure(ln.compare_plans(whole, plan(front_end(1))))
+    assert "± med.contoso.com: 1 certificate" in texts(figure)
+    assert "No longer in the plan" in texts(figure)
+    (row_,) = [row for row in figure.rows if row[-1] == "1 certificate removed"]
+    assert row_[:4] == ("inside", "", "Mediation", "med.contoso.com")
+
+
+@pytest.mark.parametrize("sample_name", ["contoso", "litwareinc-global"])
+def test_marks_count_each_changed_certificate(sample_name):
+    """However it is grouped, the numbers in the marks are those of the comparison."""
+    old = planned(sample_name)
+    difference = ln.compare_plans(old, planned(sample_name, layout="separate", wildcard=True))
+    found = Counter()
+    for text in texts(ln.figure(difference)):
+        if match := re.match(r"± ([\d,]+) (.*)", text):
+            found[match[2]] += int(match[1])
+    assert found == Counter(
+        {CHANGES[kind]: number for kind, number in
+         Counter(item.change for item in difference.certificates).items()}
+    )  # fmt: skip
+
+
+def test_of_a_comparison_there_is_one_picture():
+    """Other kinds are refused, as is a site that the new plan has not."""
+    difference = ln.compare_plans(planned("contoso"), planned("contoso"))
+    assert marked(ln.figure(difference)) == set()
+    with pytest.raises(PlanError, match="compared there is no picture"):
+        ln.figure(difference, "coverage")
+    with pytest.raises(PlanError, match="no site"):
+        ln.figure(difference, site="Paris")
+
+
+def test_each_pool_can_be_found_in_the_picture(sample):
+    """Every pool of the plan is named by exactly one group of shapes, for a click to find it."""
+    root = ET.fromstring(ln.figure(sample).svg)
+    named = Counter(
+        pool for g in root.iter(f"{SVG}g") for pool in (g.get("data-pools") or "").split()
+    )
+    assert named == Counter(f"{pool.role}/{pool.fqdn}" for pool in sample.topology.pools)
+
+
+def test_a_thousand_servers_fit_on_a_sheet():
+    """However many servers there are, the picture is as high as a sheet of A4 at that width."""
+    root = ET.fromstring(ln.figure(planned(big_table(SERVERS))).svg)
+    assert float(root.get("height")) <= 1414
+
+
+# -- coverage
+
+
+def test_each_name_of_each_certificate_is_in_the_table(sample):
+    """Names, and subjects that no alternative name repeats, are counted once a certificate."""
+    rows = ln.figure(sample, "coverage").rows
+    assert sum(row.carrying for row in rows) == sum(len(c.names) for c in sample.certificates)
+    alone = [
+        c
+        for c in sample.certificates
+        if c.subject.common_name and c.subject.common_name not in c.names
+    ]
+    assert sum(row.subject_only for row in rows) == len(alone)
+    assert {row.name for row in rows} == {
+        name for c in sample.certificates for name in (*c.names, c.subject.common_name) if name
+    }
+
+
+def test_each_mark_of_the_picture_is_a_cell_of_the_table():
+    """A small plan has one mark for each name of each column, full, half or a ring."""
+    figure = ln.figure(planned("contoso"), "coverage")
+    root = ET.fromstring(figure.svg)
+    marks = Counter(
+        node.get("class") for node in root.iter(f"{SVG}circle") if float(node.get("cy")) > 60
+    )
+    full = sum(row.carrying == row.of for row in figure.rows)
+    assert marks == {"mark": full, "open": len(figure.rows) - full}
+
+
+def test_grouped_marks_count_certificates(monkeypatch):
+    """By rule and role, a mark is full only if each certificate has a name of that rule."""
+    monkeypatch.setattr(coverage_figure, "NAMES_SHOWN", 1)
+    monkeypatch.setattr(coverage_figure, "POOLS_SHOWN", 1)
+    two = plan(
+        front_end(1, autologon="yes"),
+        row("west.contoso.com", "FrontEnd", "westpool.contoso.com"),
+    )
+    lines = texts(ln.figure(two, "coverage"))
+    assert "sip-autologon: sip.contoso.com and 1 more" in lines
+    assert "1/2" in lines
+
+
+def test_grouped_names_are_counted():
+    """A row of a large plan says how many names its rule gave, as the table has them."""
+    figure = ln.figure(planned(big_table(SERVERS)), "coverage")
+    drawn = {}
+    for text in texts(figure):
+        if match := re.match(r"([a-z-]+): ([\d,]+) names?$", text):
+            drawn[match[1]] = int(match[2].replace(",", ""))
+        elif match := re.match(r"([a-z-]+): \S+(?: and ([\d,]+) more)?$", text):
+            drawn[match[1]] = 1 + int((match[2] or "0").replace(",", ""))
+    given = {}
+    for row_ in figure.rows:
+        for rule in row_.rules:
+            given.setdefault(rule, set()).add(row_.name)
+    assert drawn == {rule: len(names) for rule, names in given.items()}
+
+
+@pytest.mark.parametrize(("name", "site"), [("contoso", ""), ("litwareinc-global", "London")])
+def test_headings_of_columns_are_whole(name, site):
+    """Pool and types each have a line of their own, and no word of them is cut."""
+    figure = ln.figure(planned(name), "coverage", site=site)
+    root = ET.fromstring(figure.svg)
+    slanted = [node.text for node in root.iter(f"{SVG}text") if node.get("transform")]
+    assert [text for text in slanted if "…" in text] == []
+    assert "AccessEdgeExternal, +2" in slanted
+    assert {row.pool or row.role for row in figure.rows} <= set(slanted)
+
+
+# -- timeline
+
+
+def test_the_planned_end_counts_the_first_day():
+    """398 days from the first of December end on the 397th day after it."""
+    told = planned("contoso", planned_issue_date=date(2026, 3, 1), validity_days=398)
+    figure = ln.figure(told, "timeline")
+    rows = [row for row in figure.rows if row[0].startswith("Planned")]
+    assert len(rows) == len(told.certificates)
+    assert {row[3:5] for row in rows} == {("2026-03-01", "2027-04-02")}
+    assert not any(row[5] for row in rows)  # 398 days are allowed until 2026-03-14
+
+
+def test_more_than_the_limit_is_marked():
+    """Public certificates that ask for more than the limit of that day have an exclamation mark."""
+    told = planned("contoso", planned_issue_date=date(2026, 12, 1), validity_days=365)
+    figure = ln.figure(told, "timeline")
+    marked = {row[1] for row in figure.rows if row[5]}
+    assert marked == {c.id for c in told.certificates if c.issuer == "public"}
+    assert f"! {len(marked)} × 365 days asked, 200 allowed" in texts(figure)
+
+
+def test_without_a_planned_day_nothing_is_guessed():
+    """A plan without day of issue shows the limits on record, and says what is missing."""
+    figure = ln.figure(planned("contoso"), "timeline")
+    assert {row[0] for row in figure.rows} == {"Limits of public CAs"}
+    assert "planned_issue_date" in figure.description
+
+
+def test_later_facts_are_rows():
+    """Facts of a kind that this file has never heard of are drawn and stand in the table."""
+    facts = [
+        DatedFact(
+            kind="Orders", about=str(number), what="ordered", begins=date(2026, 5, number + 1)
+        )
+        for number in range(20)
+    ]
+    figure = ln.figure(planned("contoso"), "timeline", facts=facts)
+    assert sum(row[0] == "Orders" for row in figure.rows) == 20
+    assert "Orders" in texts(figure)
+    (counted,) = [text for text in texts(figure) if text.startswith("20 in all, by their end; ")]
+    assert re.search(r"each mark: \d+ days$", counted)
+    after = texts(figure)[texts(figure).index(counted) + 1 :]
+    assert sum(int(text) for text in after if text.isdecimal()) == 20
+
+
+def test_a_mark_of_one_day_stands_on_it():
+    """Among many, what happens on one day alone is drawn as far right as a line of that day."""
+    days = [date(2027, 1, 1), *(date(2030, 1, day) for day in range(1, 21))]
+    facts = [DatedFact(kind="Many", about="", what=f"{day}", begins=day, ends=day)
+             for day in days]  # fmt: skip
+    facts.append(DatedFact(kind="One", about="", what="it", begins=days[0], ends=days[0]))
+    root = ET.fromstring(draw_timeline(facts, title="Days", description="of work"))
+    across = [float(node.get("cx")) for node in root.iter(f"{SVG}circle")][1:]  # after the legend
+    assert len(across) == 3
+    assert across[0] == across[2]
+
+
+@pytest.mark.parametrize("needs_a_look", [False, True])
+def test_words_end_where_the_days_begin(needs_a_look):
+    """However long, kind and words are cut before the first day, in bold letters too."""
+    fact = DatedFact(kind="Kind " * 20, about="", what="What " * 20, ends=date(2027, 5, 1),
+                        needs_a_look=needs_a_look)  # fmt: skip
+    root = ET.fromstring(draw_timeline([fact], title="Days", description="of one certificate"))
+    words = [
+        n for n in root.iter(f"{SVG}text") if (n.text or "").strip("! ")[:4] in ("Kind", "What")
+    ]
+    for node, size in zip(words, (13, 12), strict=True):
+        bold = 1.12 if node.get("class") in ("head", "warn") else 1
+        assert float(node.get("x")) + text_width(node.text, size) * bold <= 322
+
+
+@pytest.mark.parametrize("needs_a_look", [False, True])
+def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
+    """What needs a look is in the legend where something does."""
+    fact = DatedFact(kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look)
+    drawn = draw_timeline([fact], title="Days", description="of one certificate")
+    assert ("! needs a look" in drawn) == needs_a_look
+
+
+def test_of_many_that_need_a_look_each_is_counted_once():
+    """A mark all of whose facts need a look has one number, with an exclamation mark."""
+    facts = [
+        DatedFact(kind="Ends", about=str(n), what=str(n), ends=date(2027, 5, 1 + n // 2),
+                     needs_a_look=n % 2 == 0 or n < 20)
+        for n in range(40)
+    ]  # fmt: skip
+    root = ET.fromstring(draw_timeline(facts, title="Days", description="of certificates"))
+    told = [node.text for node in root.iter(f"{SVG}text") if float(node.get("y", 0)) > 60]
+    alone = [
+        text for before, text in zip(["", *told], told, strict=False)
+        if text.isdecimal() or (text.startswith("! ") and not before.isdecimal())
+    ]  # fmt: skip
+    assert sum(int(text.removeprefix("! ")) for text in alone) == 40
+    assert sum(int(text[2:]) for text in told if text.startswith("! ")) == 30
+
+
+def test_the_day_from_which_all_is_seen_is_a_line():
+    """The day of a status goes through the whole picture, level with its own mark."""
+    facts = [
+        DatedFact(kind="Looked at", about="", what="x", begins=date(2026, 5, 1),
+                     ends=date(2026, 5, 1), is_present=True),
+        DatedFact(kind="Ends", about="a", what="y", ends=date(2027, 5, 1)),
+    ]  # fmt: skip
+    root = ET.fromstring(draw_timeline(facts, title="Days", description="of one certificate"))
+    (line,) = (node for node in root.iter(f"{SVG}path") if node.get("class") == "now")
+    left, top, right, bottom = map(float, re.findall(r"[\d.]+", line.get("d")))
+    marks = [n for n in root.iter(f"{SVG}circle") if float(n.get("cy")) > 60]
+    assert left == right == float(marks[0].get("cx"))
+    assert all(top < float(node.get("cy")) < bottom for node in marks)
+
+
+@pytest.mark.parametrize("day", [date.min, date.max])
+def test_the_first_and_the_last_day_that_there_are(day):
+    """A certificate without an end has 9999-12-31; its picture is drawn as any other."""
+    fact = DatedFact(
+        kind="Certificates", about="a", what="ends", begins=date(2026, 12, 1), ends=day, source="x"
+    )
+    picture = draw_timeline([fact], title="Days", description="of one certificate")
+    assert ET.fromstring(picture).tag.endswith("svg")

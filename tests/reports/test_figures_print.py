@@ -1,0 +1,132 @@
+"""Pictures where they are looked at: in Chromium at 1280 px, light and dark, and on paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from big_topology import big_table
+from lab_driver import CHROMIUM
+from places import DATA
+from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text, words_in
+
+import lyncnb as ln
+from lyncnb.base.shown.html_page import to_page
+from lyncnb.base.shown.svg import sheets
+from lyncnb.reports.figures import KINDS
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+    pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
+]
+
+SOURCES = {
+    "12": DATA / "contoso.csv",
+    "59": DATA / "litwareinc-global.csv",
+    "1000": big_table(1000),
+}
+
+
+# Points that "Perimeter" takes if the small letters of a picture are of 5.5 points at least.
+LEGIBLE = 36
+
+# Titles that a connection runs through.
+CROSSED = """() => {
+    const lines = [...document.querySelectorAll('path.solid,path.dashed,path.dotted')]
+        .flatMap(e => {
+            const p = e.getAttribute('d').match(/[\\d.]+/g).map(Number);
+            return p.slice(0, -2).map((_, i) => i).filter(i => i % 2 == 0)
+                .map(i => [p[i], p[i + 1], p[i + 2], p[i + 3]]);
+        });
+    return [...document.querySelectorAll('text:not([transform])')].filter(e => {
+        const t = e.getBBox();
+        return lines.some(([a, b, c, d]) =>
+            Math.max(a, c) > t.x + 1 && Math.min(a, c) < t.x + t.width - 1
+            && Math.max(b, d) > t.y + 3 && Math.min(b, d) < t.y + t.height - 3);
+    }).map(e => e.textContent);
+}"""
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def plan(request):
+    """A plan of 12, 59 or 1,000 servers."""
+    return ln.plan_certificates(ln.read_topology(SOURCES[request.param]), ln.load_rules("lync2013"))
+
+
+def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
+    """In a real browser no text reaches beyond the picture or its box, and no line crosses one."""
+    figures = {kind: ln.figure(plan, kind) for kind in KINDS}
+    figures["site"] = ln.figure(plan, site=plan.topology.pools[0].site)
+    for kind, figure in figures.items():
+        path = tmp_path / f"{kind}.svg"
+        path.write_bytes(figure.to_svg())
+        with opened(chromium, path, scripts=True) as page:
+            wide = page.evaluate(
+                """() => {
+                    const boxes = [...document.querySelectorAll('rect.box')]
+                        .map(e => e.getBBox());
+                    return [...document.querySelectorAll('text')].filter(e => {
+                        if (e.hasAttribute('transform')) return false;
+                        const t = e.getBBox();
+                        const box = boxes.find(b => t.x >= b.x && t.x < b.x + b.width
+                            && t.y + t.height / 2 >= b.y && t.y + t.height / 2 < b.y + b.height);
+                        const right = box ? box.x + box.width : 1000;
+                        return t.x < 0 || t.x + t.width > right + 0.5
+                            || (box && t.y + t.height > box.y + box.height + 0.5);
+                    }).map(e => e.textContent);
+                }"""
+            )
+            assert wide == [], kind
+            assert page.evaluate(CROSSED) == [], kind
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path, dark):
+    """Pictures with their tables on a page of lyncnb's: axe has nothing to say, nothing is cut."""
+    path = tmp_path / "page.html"
+    figures = [ln.figure(plan, kind) for kind in KINDS]
+    parts = [figure._repr_html_() for figure in figures]
+    path.write_text(to_page("Pictures", parts), encoding="utf-8")
+    with opened(chromium, path, dark=dark, scripts=True) as page:
+        page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
+        images = sum(len(sheets(figure.svg)) for figure in figures)
+        assert page.evaluate("document.images.length") == images
+        assert axe_violations(page) == []
+        images = [entry for entry in cut_off(page) if entry.startswith(("IMG", "FIG"))]
+        assert images == []
+
+
+def changed(plan):
+    """The same plan with a name more on the certificates of its first pool."""
+    place = plan.topology.pools[0].computers[0].row
+    edited = plan.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
+    return ln.compare_plans(plan, ln.plan_certificates(edited, plan.rules))
+
+
+@pytest.mark.parametrize("of", ["plan", "comparison"])
+def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
+    """Printed, a picture begins below its heading, a sheet for each piece; its words are text."""
+    path = tmp_path / "page.html"
+    figure = ln.figure(plan if of == "plan" else changed(plan))
+    path.write_text(to_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
+    pdf = tmp_path / "page.pdf"
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), prefer_css_page_size=True)
+    assert page_count(pdf) == len(sheets(figure.svg))
+    assert "OAuthTokenIssuer" in pdf_text(pdf)
+
+
+def test_on_sheets_that_lie_on_their_side_a_high_picture_is_turned(plan, chromium, tmp_path):
+    """Printed across, the topology is turned and as large as upright; nothing of it is cut."""
+    path = tmp_path / "page.html"
+    figure = ln.figure(plan)
+    path.write_text(to_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
+    pdf = tmp_path / "page.pdf"
+    with opened(chromium, path) as page:
+        page.pdf(path=str(pdf), format="A4", landscape=True)
+    assert page_count(pdf) == 1 + len(sheets(figure.svg))
+    (title,) = words_in(pdf, "Perimeter")
+    assert title.height > title.width
+    assert title.height > LEGIBLE
+    assert {word.page for word in words_in(pdf, "OAuthTokenIssuer")} == {page_count(pdf)}

@@ -1,0 +1,211 @@
+"""Where differences of two plans come from: the very cell, row, option or rules, none other."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from big_topology import big_table
+from places import DATA
+from random_plans import PAIRS, random_plan
+from topologies import edge, front_end, plan, row
+
+import lyncnb as ln
+from lyncnb.base.certificate_fields import KeyParameters
+from lyncnb.plan.plan_json import plan_json
+from lyncnb.plan.recorded_plan import read_plan_document
+from lyncnb.reports.compare import PlanDifference, compare_plans
+from lyncnb.reports.find_causes import find_causes
+
+RULES = ln.load_rules("lync2013")
+CONTOSO = ln.read_topology(DATA / "contoso.csv")
+
+
+def causes(old: ln.CertificatePlan, new: ln.CertificatePlan) -> PlanDifference:
+    return find_causes(compare_plans(old, new))
+
+
+def told(difference: PlanDifference) -> dict[tuple[str, str], set[str]]:
+    """By kind of change and what it is about: the causes given."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for change in difference.changes:
+        key = change.change, change.after or change.before or change.owner
+        found.setdefault(key, set()).add(change.cause)
+    return found
+
+
+def planned(topology: ln.Topology = CONTOSO, **options: object) -> ln.CertificatePlan:
+    return ln.plan_certificates(topology, RULES, options=ln.PlanOptions(**options))
+
+
+@pytest.mark.slow
+def test_every_change_has_a_cause_and_is_else_the_same():
+    """Of any two plans: nothing is blank, nothing but the cause is added."""
+    chance = random.Random(5)
+    old = random_plan(chance)
+    for _ in range(PAIRS // 20):
+        new = random_plan(chance)
+        plain = compare_plans(old, new)
+        found = find_causes(plain)
+        assert [c._replace(cause="") for c in found.changes] == [*plain.changes]
+        assert all(change.cause for change in found.changes)
+        assert found.counts == plain.counts
+        old = new
+
+
+def test_what_an_option_alone_makes_is_its_own():
+    """Of any two plans: what is put down to one option is there with that option alone."""
+    chance = random.Random(8)
+    tried = 0
+    for _ in range(PAIRS // 50):
+        old, new = random_plan(chance), random_plan(chance)
+        found = causes(old, new)
+        alone = {c for c in found.changes if c.cause.startswith("option wildcard: ")}
+        alone = {c for c in alone if " and " not in c.cause and " or " not in c.cause}
+        options = replace(old.options, wildcard=new.options.wildcard)
+        there = {c._replace(why="", source="") for c in compare_plans(
+            old, ln.plan_certificates(old.topology, old.rules, options=options)
+        ).changes}  # fmt: skip
+        assert {c._replace(why="", source="", cause="") for c in alone} <= there
+        tried += len(alone)
+    assert tried
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        ({"wildcard": True}, "option wildcard: false -> true"),
+        ({"layout": "separate"}, "option layout: combined -> separate"),
+        ({"key": KeyParameters(bits=4096)}, "option key: RSA 2048 -> RSA 4096"),
+        ({"organization": "Contoso, Ltd"}, "option subject.organization: blank -> Contoso, Ltd"),
+        ({"ca": {"": "CA 1"}}, "option ca: blank -> all = CA 1"),
+    ],
+)
+def test_an_option(options, cause):
+    """If nothing else differs, everything comes from the one option, as plan.toml has it."""
+    difference = causes(planned(), planned(**options))
+    assert {change.cause for change in difference.changes} == {cause}
+
+
+def test_two_cells_are_told_apart():
+    """Each change comes from the cell of its own pool, or of the deployment."""
+    rows = {c.fqdn: c.row for _, c in CONTOSO.computers}
+    edited = CONTOSO.with_cells(
+        {
+            rows["med01.contoso.net"]: {"extra_san": "old.contoso.com"},
+            rows["edge01.contoso.net"]: {"webconf_edge_fqdn": "web.contoso.com"},
+            rows["fe01.contoso.net"]: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"},
+        }
+    )
+    found = told(causes(planned(), planned(edited)))
+    assert found["name added", "old.contoso.com"] == {
+        "extra_san of pool medpool01.contoso.net: old.contoso.com added"
+    }
+    moved = {
+        "webconf_edge_fqdn of pool edgepool01.contoso.net: webconf.contoso.com -> web.contoso.com"
+    }
+    assert found["name added", "web.contoso.com"] == moved
+    assert found["name removed", "webconf.contoso.com"] == moved
+    for name in ("lyncdiscover.litwareinc.com", "litwareinc.com"):
+        assert found["name added", name] == {"sip_domains: litwareinc.com added"}
+
+
+def test_a_name_that_another_pool_publishes():
+    """A web name on the reverse proxy comes from the cell of the Front End pool that has it."""
+    place = next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net")
+    edited = CONTOSO.with_cells({place: {"web_external_fqdn": "newweb.contoso.com"}})
+    difference = causes(planned(), planned(edited))
+    (on_proxy,) = [
+        c for c in difference.changes if c.owner == "rp01.contoso.net" and c.change == "name added"
+    ]
+    assert on_proxy.after == "newweb.contoso.com"
+    assert on_proxy.cause == (
+        "web_external_fqdn of pool eepool01.contoso.net: webext01.contoso.com -> newweb.contoso.com"
+    )
+
+
+def test_rows():
+    """Servers that come and go are named, for their certificates and for those shared by all."""
+    one = plan(front_end(1), front_end(2), edge(1))
+    other = plan(front_end(1), front_end(3), edge(1))
+    found = told(causes(one, other))
+    new, gone = (
+        f"the row of ee0{number}.contoso.com, FrontEnd, is {what}"
+        for number, what in ((3, "new"), (2, "gone"))
+    )
+    assert found["certificate added", "ee03.contoso.com"] == {new}
+    assert found["certificate removed", "ee02.contoso.com"] == {gone}
+    (servers,) = [c for c in causes(one, other).changes if c.what == "Servers"]
+    assert set(servers.cause.split("; ")) == {new, gone}
+
+
+def test_a_flag_of_a_pool():
+    """A yes that adds names in which it does not stand is found by whose it is."""
+    one = plan(front_end(1), row("dir1.contoso.com", "Director", "dir.contoso.com"))
+    other = plan(
+        front_end(1, autologon="true"), row("dir1.contoso.com", "Director", "dir.contoso.com")
+    )
+    difference = causes(one, other)
+    assert {change.cause for change in difference.changes} == {
+        "autologon of pool eepool.contoso.com: blank -> true"
+    }
+
+
+def test_table_and_option_together():
+    """What neither makes alone comes from both; what each makes alone, from either."""
+    edited = CONTOSO.with_cells(
+        {
+            next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net"): {
+                "sip_domains": "contoso.com;fabrikam.com;litwareinc.com"
+            }
+        }
+    )
+    found = told(causes(planned(), planned(edited, wildcard=True)))
+    assert found["name added", "*.litwareinc.com"] == {
+        "sip_domains: litwareinc.com added and option wildcard: false -> true"
+    }
+    assert found["name removed", "meet.contoso.com"] == {"option wildcard: false -> true"}
+    assert found["name added", "litwareinc.com"] == {"sip_domains: litwareinc.com added"}
+
+
+def test_two_subject_fields():
+    """A subject in which two options differ comes from both."""
+    new = planned(organization="Contoso", locality="Taipei")
+    (cause,) = {change.cause for change in causes(planned(), new).changes}
+    assert cause == (
+        "option subject.organization: blank -> Contoso and option subject.locality: blank -> Taipei"
+    )
+
+
+def test_other_rules():
+    """What other rules ask for is put down to them."""
+    names = dict(RULES.names)
+    names["lyncdiscover"] = replace(names["lyncdiscover"], template="discover.{sip_domain}")
+    rules = replace(RULES, title="Another Server", names=names)
+    new = ln.plan_certificates(CONTOSO, rules)
+    assert {change.cause for change in causes(planned(), new).changes} == {
+        "rules: Lync Server 2013 -> Another Server"
+    }
+
+
+def test_of_a_plan_on_record_nobody_knows():
+    """Where a side keeps no table, no cause is guessed."""
+    recorded = read_plan_document(plan_json(planned(), ()), source="p.json")
+    difference = causes(recorded, planned(wildcard=True))
+    assert {change.cause for change in difference.changes} == {""}
+    assert '<th scope="col">Cause</th>' not in difference._repr_html_()
+    assert "Cause</th>" in causes(planned(), planned(wildcard=True))._repr_html_()
+
+
+def test_many_servers():
+    """A domain and a choice more for 1,000 servers: every change has its cause, in seconds."""
+    big = ln.read_topology(big_table(1000))
+    more = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
+    difference = causes(planned(big), planned(more, wildcard=True))
+    assert len([*difference.changes]) > 4000
+    assert {change.cause for change in difference.changes} == {
+        "sip_domains: litwareinc.com added",
+        "option wildcard: false -> true",
+        "sip_domains: litwareinc.com added and option wildcard: false -> true",
+    }

@@ -1,0 +1,720 @@
+"""Tests of lyncnb.reports.summary.formats."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+import sys
+import zipfile
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import docx
+import openpyxl
+import pytest
+
+from lyncnb.base.dns_name import DnsName
+from lyncnb.base.shown.tables import headings_of, rows_of
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.errors import PlanError
+from lyncnb.plan import spellings
+from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.plan_json import plan_document, plan_json
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.plan.totals import totals
+from lyncnb.reports.summary import formats
+from lyncnb.reports.summary.columns import CSV, columns_of
+from lyncnb.reports.summary.content import shortened
+from lyncnb.reports.summary.from_plan import summarise
+from lyncnb.reports.summary.page import request_lists
+from lyncnb.reports.summary.progress import with_requests
+from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
+from lyncnb.rules.findings import Finding, Findings, grouped
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+TABLE = """\
+server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn,webconf_edge_fqdn,av_edge_fqdn
+fe01.contoso.net,FrontEnd,pool.contoso.net,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com,,,
+fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,,,,
+edge01.contoso.net,Edge,edge01.contoso.net,Taipei,,,,,access.contoso.com,conf.contoso.com,av.contoso.com
+rp01.contoso.net,ReverseProxy,,Taipei,,,,,,,
+"""
+
+HOSTILE_SITE = "=cmd|' /C calc'!A0 <script>alert(1)</script> | `x`"
+
+
+@pytest.fixture(scope="module")
+def plan():
+    """The plan of two Front End Servers, an Edge Server and a reverse proxy."""
+    return plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"))
+
+
+@pytest.fixture(scope="module")
+def findings(plan):
+    """What the checks find."""
+    return check_plan(plan)
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """The same plan at a site whose name is an attack on whoever shows it."""
+    text = TABLE.replace("Taipei", '"' + HOSTILE_SITE + '"')
+    plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
+    finding = Finding(
+        code="x", severity="warning", about="<b>", message=HOSTILE_SITE, hint="=1+1", source="@x"
+    )
+    return plan, Findings((finding,))
+
+
+def _rows(plan, findings, requests=None):
+    made = columns_of(CSV)
+    rows = rows_of(made, with_requests(summarise(plan, findings), requests).lines())
+    return [dict(zip(headings_of(made), row, strict=True)) for row in rows]
+
+
+def test_one_row_per_certificate_with_every_column(plan):
+    """The row of a Front End Server says what to request and what to do with it."""
+    row = _rows(plan, ())[0]
+    request_id = row["ID"]
+    assert request_id.startswith("FrontEnd-fe01-contoso-net-")
+    assert row == {
+        "ID": request_id,
+        "Role": "FrontEnd",
+        "Servers": ("fe01.contoso.net",),
+        "Pool": "pool.contoso.net",
+        "Site": "Taipei",
+        "Type": ("Default", "WebServicesInternal", "WebServicesExternal"),
+        "Subject name": "CN=pool.contoso.net",
+        "Subject alternative names": (
+            "pool.contoso.net",
+            "fe01.contoso.net",
+            "web.contoso.com",
+            "meet.contoso.com",
+            "dialin.contoso.com",
+            "lyncdiscoverinternal.contoso.com",
+            "lyncdiscover.contoso.com",
+        ),
+        "SAN count": 7,
+        "EKU": ("serverAuth",),
+        "Issuer": "internal",
+        "CA": "",
+        "Key": "RSA 2048",
+        "Hash": "sha256",
+        "Exportable": "yes",
+        "Shared by": "server",
+        "CSR file": f"csr/{request_id}.csr",
+        "Key file": f"keys/{request_id}.key",
+        "Import": "after packaging",
+        "Assign": "after packaging",
+        "Warnings": (),
+        "Rule": "FrontEnd/Default",
+        "Source": load_rules("lync2013").certificates[0].source,
+    } | {"Rule": row["Rule"], "Source": row["Source"]}
+    assert row["Source"].startswith("Microsoft, Certificate requirements for internal servers")
+
+
+def test_warnings_name_findings_about_certificate_pool_and_server(plan):
+    """A row lists the codes about its certificate, its pool and its servers, each once."""
+    first = plan.certificates[0]
+
+    def finding(code, about, severity="warning"):
+        return Finding(code=code, severity=severity, about=about, message="m", hint="h", source="s")
+
+    found = (
+        finding("a", first.id, "error"),
+        finding("b", plan.topology.pools[0].computers[0].fqdn),
+        finding("c", first.servers[0]),
+        finding("c", first.servers[0]),
+        finding("d", "elsewhere.contoso.net"),
+    )
+    rows = _rows(plan, found)
+    assert rows[0]["Warnings"] == ("error: a", "warning: b", "warning: c")
+    # A pool's first server stands for the pool, so each of its certificates has the warning.
+    assert {"warning: b" in r["Warnings"] for r in rows if r["Pool"] == first.pool} == {True}
+
+
+def test_files_of_the_folder_win(plan):
+    """With requests, the file names are those of the folder."""
+    first = plan.certificates[0]
+    (request,) = (one for one in _requests(plan) if one.id == first.id)
+    request.files = SimpleNamespace(csr="csr/x.csr", key="keys/x.key")
+    row = _rows(plan, (), [request])[0]
+    assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".docx"])
+def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffix):
+    """A key that is on another computer is not verified; every other one is exportable."""
+    requests = list(_requests(plan))
+    requests[1].key_holder = "tools01.contoso.com"
+    data = formats.write_plan_table(plan, findings, suffix, requests=requests)
+    text = _words(data, suffix)
+    assert "not verified: the key is on tools01.contoso.com" in text
+    assert "Exportable" in text
+    none = formats.write_plan_table(plan, findings, suffix, requests=list(_requests(plan)))
+    assert "not verified" not in _words(none, suffix)
+
+
+def _words(data, suffix):
+    """Give what a reader of a file sees, as one text."""
+    if suffix == ".docx":
+        return "\n".join(p.text for p in docx.Document(io.BytesIO(data)).paragraphs)
+    if suffix == ".xlsx":
+        sheets = openpyxl.load_workbook(io.BytesIO(data)).worksheets
+        return "\n".join(str(v) for s in sheets for row in s.values for v in row)
+    return re.sub(r"<[^>]+>|\\|[\u200b\u2060]", "", data.decode("utf-8-sig"))
+
+
+def _files(plan, findings):
+    """Write what a request folder gets, by file name."""
+    return {
+        name: formats.write_plan_table(plan, findings, Path(name).suffix) for name in SUMMARY_NAMES
+    }
+
+
+def test_files_are_the_four_of_the_folder_and_stay_the_same(plan, findings):
+    """The same plan gives the same four files, byte for byte."""
+    files = _files(plan, findings)
+    assert list(files) == ["summary.csv", "summary.xlsx", "summary.html", "summary.md"]
+    assert _files(plan, findings) == files
+
+
+def test_csv_has_every_certificate(plan, findings):
+    """The CSV opens in Excel as UTF-8 and quotes every field."""
+    data = formats.write_plan_table(plan, findings, ".csv")
+    assert data.startswith(b'\xef\xbb\xbf"ID","Role",')
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    assert [row["ID"] for row in rows] == [c.id for c in plan.certificates]
+    assert rows[0]["Subject alternative names"] == "; ".join(plan.certificates[0].names)
+
+
+def _workbook(plan, findings, requests=None):
+    data = formats.write_plan_table(plan, findings, ".xlsx", requests=requests)
+    return openpyxl.load_workbook(io.BytesIO(data))
+
+
+def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
+    """A sheet with nothing to say is left out; the certificates stand one a row."""
+    workbook = _workbook(plan, Findings())
+    assert workbook.sheetnames == [
+        *("Cover", "Certificates", "Names", "Servers", "Documents", "Files"),
+    ]
+    cover = {row[0]: row[1:] for row in workbook["Cover"].iter_rows(values_only=True)}
+    assert cover["Plan"][0].startswith("Certificates for Lync Server 2013: ")
+    assert cover["Asked: Server team"][1] == "when the certificates are back"
+    assert "Findings" in _workbook(plan, findings).sheetnames
+    assert workbook["Certificates"].max_row == len(plan.certificates) + 1
+    assert workbook["Servers"].max_row == 5
+    assert workbook.properties.title == "Certificates for Lync Server 2013"
+    assert "Findings" in _workbook(*hostile).sheetnames
+
+
+def test_workbook_and_word_link_the_documents_that_the_page_links(plan, findings):
+    """Each document behind a name or finding is a link, with the address that the page has."""
+    page = formats.write_plan_table(plan, findings, ".html").decode()
+    on_page = {
+        (html.unescape(title), html.unescape(address))
+        for address, title in re.findall(r'<a href="(https:[^"]+)"[^>]*>([^<]+)</a>', page)
+    }
+    sheet = _workbook(plan, findings)["Documents"]
+    rows = list(sheet.iter_rows(min_row=2))
+    in_book = [(title.value, address.hyperlink.target) for title, address in rows]
+    assert {title for title, _ in in_book} >= {
+        "Certificate requirements for internal servers in Lync Server 2013"
+    }
+    document = docx.Document(io.BytesIO(formats.write_plan_table(plan, findings, ".docx")))
+    links = (link for paragraph in document.paragraphs for link in paragraph.hyperlinks)
+    assert [(link.text, link.address) for link in links] == in_book
+    assert set(in_book) <= on_page
+
+
+def test_xlsx_lists_every_name_with_its_reason(plan, findings):
+    """Every name of every certificate stands on the sheet of names, with a source."""
+    rows = list(_workbook(plan, findings)["Names"].iter_rows(min_row=2, values_only=True))
+    wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
+    assert wanted == {row[2] for row in rows}
+    assert all(row[4] and row[5] and row[6] for row in rows)
+
+
+def test_xlsx_tells_findings_of_a_certificate_and_notices_once(plan):
+    """A notice stands on its own sheet; a warning stands in the row of its certificate, too."""
+    one = Finding(code="x", severity="warning", about="", message="m", hint="h", source="s")
+    about = plan.certificates[0].id
+    told = (replace(one, about=about), replace(one, about=about, code="y", severity="notice"))
+    workbook = _workbook(plan, Findings(told))
+    assert [row[-1] for row in workbook["Certificates"].iter_rows(values_only=True)][1] == (
+        "warning: x"
+    )
+    assert {row[1] for row in workbook["Findings"].iter_rows(min_row=2, values_only=True)} == {
+        *"xy"
+    }
+
+
+def test_a_subject_name_may_break_between_its_parts(hostile):
+    """People read a blank behind each comma between parts; one inside a value is as it was."""
+    organization = PlanOptions(organization="Contoso, Ltd.", country="TW")
+    plan = plan_certificates(hostile[0].topology, hostile[0].rules, options=organization)
+    block = summarise(plan, Findings()).blocks[0]
+    assert block.subject_words.endswith(", O=Contoso\\, Ltd., C=TW")
+    assert block.subject_words.replace(", ", ",") == block.subject.replace(", ", ",")
+
+
+def test_xlsx_prints_one_page_wide(plan, findings):
+    """Every sheet is one lying A4 page wide, with a heading that stays and a filter."""
+    for sheet in _workbook(plan, findings):
+        setup = sheet.page_setup
+        assert (setup.orientation, setup.paperSize) == ("landscape", 9)
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        assert (setup.fitToWidth or 1, setup.fitToHeight) == (1, 0)
+        assert sheet.freeze_panes == "B2"
+        assert sheet.auto_filter.ref.startswith("A1:")
+        assert sheet.print_title_rows == "$1:$1"
+        assert {cell.alignment.wrap_text for cell in sheet[2]} == {True}
+
+
+def _requests(plan):
+    """Requests of a folder, of which the first has its certificate."""
+    for number, certificate in enumerate(plan.certificates):
+        digest = f"{number:064x}"
+        issued = SimpleNamespace(
+            sha256=digest[::-1],
+            not_before="2026-03-20T00:00:00+00:00",
+            not_after="2026-10-05T23:59:59+00:00",
+            renew_from=datetime(2026, 7, 31, tzinfo=UTC),
+        )
+        yield SimpleNamespace(
+            id=certificate.id,
+            files=SimpleNamespace(
+                csr=f"csr/{certificate.id}.csr", key=f"keys/{certificate.id}.key"
+            ),
+            csr_sha256=digest,
+            spki_sha256=digest[::-1],
+            planned_at="2026-03-16T09:00:00+00:00",
+            written_at="2026-03-17T10:11:12+00:00",
+            issued_at="" if number else "2026-03-21T08:00:00+00:00",
+            retired_at="",
+            covered=None,
+            issued=None if number else issued,
+            refused=(),
+            key_holder="",
+            import_commands=(),
+            assign_commands=(),
+        )
+
+
+def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
+    """What came back stands on a sheet of its own, by the day on which it ends."""
+    workbook = _workbook(plan, findings, list(_requests(plan)))
+    rows = list(workbook["Renewals"].iter_rows(min_row=2, values_only=True))
+    assert [row[:3] for row in rows] == [("2026-07-31", "2026-10-05", "2026-03-20")]
+    assert rows[0][-1] == plan.certificates[0].id
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
+def test_cover_says_when_and_never_today(plan, findings, suffix):
+    """The date is the planned one, and the folder's last change; without either it says so."""
+    options = replace(plan.options, planned_issue_date=date(2026, 4, 1), validity_days=200)
+    dated = replace(plan, options=options)
+    without = _text_of(formats.write_plan_table(plan, findings, suffix), suffix)
+    text = _text_of(
+        formats.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
+    )
+    assert "no day is set yet" in without
+    # Sources have dates of this month; the day itself stands nowhere.
+    assert date.today().isoformat() not in without
+    assert "2026-04-01" in text
+    assert "200 days, as far as the CA allows" in text
+    assert "as far as the CA allows" not in without
+    assert "2026-03-21 08:00 UTC" in text
+
+
+def _text_of(data, suffix):
+    if suffix == ".docx":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            data = archive.read("word/document.xml")
+    page = _Page()
+    page.feed(data.decode().replace("\\", ""))
+    return page.text
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
+def test_every_name_and_fingerprint_is_told(plan, findings, suffix):
+    """Whoever reads finds each name, each request and its SHA-256."""
+    requests = list(_requests(plan))
+    data = formats.write_plan_table(plan, findings, suffix, requests=requests)
+    text = _text_of(data, suffix)
+    wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
+    wanted |= {request.files.csr for request in requests}
+    wanted |= {request.csr_sha256 for request in requests}
+    assert [name for name in sorted(wanted) if name not in text] == []
+
+
+def test_alike_certificates_are_one_block(plan, findings):
+    """Two Front End Servers with the same names but their own are one block of two."""
+    blocks = summarise(plan, findings).blocks
+    assert [len(block.members) for block in blocks if block.role == "FrontEnd"] == [2]
+    assert sum(len(block.members) for block in blocks) == len(plan.certificates)
+
+
+def test_a_different_name_makes_a_block_of_its_own(plan, findings):
+    """A certificate with one more name is not folded into its neighbours."""
+    first, *others = plan.certificates
+    entry = replace_name(first.subject_alt_name[-1], "more.contoso.com")
+    changed = first._replace(subject_alt_name=(*first.subject_alt_name, entry))
+    blocks = summarise(replace(plan, certificates=(changed, *others)), findings).blocks
+    assert [len(block.members) for block in blocks if block.role == "FrontEnd"] == [1, 1]
+
+
+def replace_name(entry, name):
+    return type(entry)(name=DnsName.parse(name), reasons=entry.reasons)
+
+
+def test_a_short_page_says_of_no_server_that_it_needs_nothing(plan, findings):
+    """A server whose certificate is not on the page is not said to have none."""
+    lines = shortened(summarise(plan, findings), 1).servers
+    assert [line.server for line in lines if line.why_none] == []
+    assert all(line.certificates for line in lines)
+
+
+def test_each_is_told_what_is_asked_of_them(hostile):
+    """The cover asks the planner, each CA and the server team; errors come first."""
+    plan, _ = hostile
+    error = Finding(code="x", severity="error", about="", message="", hint="", source="")
+    options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
+    asks = with_requests(summarise(replace(plan, options=options), (error,))).asks
+    wanted = ["Planner", "Approver", "Internal CA", "Public CA", "Server team"]
+    assert [ask.who for ask in asks] == wanted
+    assert asks[0].what.startswith("Settle 1 error")
+    assert asks[2].when == "by 2026-04-01"
+    assert "4 in all, as requested" in asks[2].what
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
+def test_a_finding_is_told_with_what_it_is(plan, findings, suffix):
+    """No summary has a message alone, such as "the key is RSA 1024": its title stands before it."""
+    titles = {finding.title for finding in findings}
+    text = _source(formats.write_plan_table(plan, findings, suffix)).replace("\\", "")
+    assert "" not in titles
+    assert [title for title in titles if f"{title}:" not in text.replace("&amp;", "&")] == []
+
+
+def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, findings):
+    """The CA's people find the day at the head of their list, and what holds for each request."""
+    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
+    page = _text_of(formats.write_plan_table(dated, findings, ".html"), ".html")
+    heads = re.findall(r"When:\s*by\s*2026-12-01\.\s*For each:\s*Issuer:", page)
+    assert len(heads) == sum(one.common != () for one in request_lists(summarise(dated, findings)))
+    assert heads
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
+def test_an_ask_names_a_heading_that_is_there(plan, findings, suffix):
+    """What is asked names its part of this very document: notices stand among findings or alone."""
+    about = next(c.id for c in plan.certificates if c.issuer == "public")
+    one = Finding(code="x", severity="notice", about=about, message="m", hint="h", source="s")
+    told = (*findings, one)
+    text = _text_of(formats.write_plan_table(plan, Findings(told), suffix), suffix)
+    assert "Domain owners" in text
+    assert text.count("Notices") == (2 if suffix == ".html" else 0)
+
+
+def test_word_document_ends_with_a_page_to_sign(plan, findings):
+    """The document names the plan that is approved and has lines for three signatures."""
+    text = _text_of(formats.write_plan_table(plan, findings, ".docx"), ".docx")
+    assert text.rindex("Approval") > text.index("the whole deployment")
+    assert plan.sha256 in text
+    assert "Approved by" in text
+
+
+def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
+    """Who decides is sent to the page at the end, and told in time for which day."""
+    dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
+    data = formats.write_plan_table(dated, findings, ".docx")
+    tables = docx.Document(io.BytesIO(data)).tables
+    asked = [[cell.text for cell in row.cells] for table in tables for row in table.rows]
+    (told,) = [row for row in asked if row[0] == "Approver"]
+    assert told[2:] == ["before the requests are sent, in time for 2026-12-01", "Approval"]
+    assert "last page" in told[1]
+
+
+def test_word_document_without_its_library(plan, findings, monkeypatch):
+    """Without python-docx the planner hears what to install, or to print the page."""
+    monkeypatch.setitem(sys.modules, "docx", None)
+    with pytest.raises(PlanError, match="needs python-docx") as caught:
+        formats.write_plan_table(plan, findings, ".docx")
+    assert 'pip install "lyncnb[docx]"' in caught.value.hint
+
+
+def test_markdown_is_rendered_as_headings_and_tables(plan, findings):
+    """A wiki makes headings and complete tables of it, and no name becomes markup."""
+    from markdown_it import MarkdownIt
+
+    text = formats.write_plan_table(plan, findings, ".md").decode()
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    opened = [token.tag for token in tokens if token.type.endswith("_open")]
+    assert opened.count("h3") == 5
+    assert opened.count("table") >= 2 * 5
+    assert "|" not in "".join(t.content for t in tokens if t.type == "paragraph")
+
+
+class _Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_hostile_names_stay_text_everywhere(hostile):
+    """A site named like a formula, a script and a table cell is shown, never run."""
+    files = _files(*hostile)
+    page = _Page()
+    page.feed(files["summary.html"].decode())
+    assert "script" not in page.tags
+    assert HOSTILE_SITE in page.text
+    with zipfile.ZipFile(io.BytesIO(files["summary.xlsx"])) as archive:
+        xml = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert "<f>" not in xml
+    for row in csv.reader(io.StringIO(files["summary.csv"].decode("utf-8-sig"), newline="")):
+        assert not any(cell.startswith(tuple("=+-@\t\r\n＝＋－＠")) for cell in row)
+    markdown = files["summary.md"].decode()
+    assert "<script>" not in markdown
+    line = next(line for line in markdown.splitlines() if line.startswith("| warning"))
+    assert line.replace("\\|", "").count("|") == 5
+
+
+def test_page_stands_alone(plan, findings):
+    """The HTML summary loads nothing and says how much there is."""
+    text = formats.write_plan_table(plan, findings, ".html").decode()
+    assert "<script" not in text
+    assert text.count("src=") == text.count('src="data:image/svg+xml;base64,') == 1
+    assert "6 certificates for 4 servers" in text
+
+
+def test_each_name_leads_to_what_it_is_for(plan, findings):
+    """A name's link ends at its rule: who needs it and what breaks, each with a source of the list."""
+    page = formats.write_summary(summarise(plan, findings), ".html").decode()
+    meet = plan.rules.names["meet"]
+    assert '<a class="name" href="#why-meet">' in page
+    row = page.partition('<tr id="why-meet">')[2].partition("</tr>")[0]
+    numbers = re.findall(r'href="#s(\d+)"', row)
+    told = [
+        (meet.why, meet.source),
+        *((one.says, one.source) for one in (meet.clients, meet.without)),
+    ]
+    for number, (says, source) in zip(numbers, told, strict=True):
+        assert html.escape(says, quote=True).replace("&#x27;", "&#39;") in row
+        entry = page.partition(f'<li id="s{number}"')[2].partition("</li>")[0]
+        assert re.sub(r"^[^>]*>|<[^>]+>", "", entry) == source
+    targets = set(re.findall(r'href="#(why-[^"]+)"', page))
+    assert targets == set(re.findall(r'id="(why-[^"]+)"', page))  # of two reasons both
+    assert ">not documented<" in page.partition('<tr id="why-oauth-sip-domain">')[2]
+
+
+def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
+    """HTML and Markdown stop at a number of rows and say so; CSV and XLSX hold all."""
+    monkeypatch.setattr(formats, "PAGE_ROWS", 2)
+    sentence = "The first 2 of 6 certificates. The CSV and XLSX tables hold all."
+    assert sentence in formats.write_plan_table(plan, findings, ".html").decode()
+    assert sentence in formats.write_plan_table(plan, findings, ".md").decode()
+    assert formats.write_plan_table(plan, findings, ".csv").count(b"\r\n") == 7
+
+
+def test_json_is_the_plan_document(plan, findings):
+    """The JSON format is the plan document; check leaves the certificates out."""
+    document = plan_document(plan, findings)
+    assert json.loads(formats.write_plan_table(plan, findings, ".json")) == document
+    short = json.loads(plan_json(plan, findings, certificates=False))
+    assert "certificates" not in short
+    assert short["findings"] == document["findings"]
+
+
+def test_unknown_format_is_refused(plan, findings):
+    """A format that there is none of is named, with those that there are."""
+    with pytest.raises(PlanError, match=r'"\.pdf" is not a format') as caught:
+        formats.write_plan_table(plan, findings, ".pdf")
+    assert caught.value.hint == "give the file one of the endings .csv .xlsx .html .md .docx .json"
+
+
+def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
+    """A plan that no sheet can hold is refused with what to do instead."""
+    from lyncnb.base.shown import spreadsheets
+
+    monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
+    with pytest.raises(PlanError, match="a sheet holds at most 2 rows"):
+        formats.write_plan_table(plan, findings, ".xlsx")
+
+
+def test_totals_count_in_words(plan):
+    """One is singular, all else plural."""
+    finding = Finding(code="a", severity="error", about="", message="", hint="", source="")
+    assert totals(plan, (finding,)) == (
+        "6 certificates for 4 servers; findings: 1 error, 0 warnings, 0 notices."
+    )
+
+
+def test_totals_say_which_servers_have_none():
+    """Servers without a certificate are named with their role, and why they need none."""
+    text = TABLE + "sql01.contoso.net,Database,,Taipei,,,,,,,\n"
+    plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
+    assert totals(plan, ()) == (
+        "6 certificates for 4 servers; findings: 0 errors, 0 warnings, 0 notices. "
+        "1 further server needs none: sql01.contoso.net (Database): Lync Server 2013 asks for no "
+        "certificate on its role."
+    )
+
+
+def test_subject_fields_and_ca_are_shown():
+    """Subject fields and the name of the CA come from the options."""
+    options = PlanOptions(organization="Contoso, Ltd.", ca={"": "pki\\Contoso Issuing"})
+    plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
+    row = _rows(plan, ())[0]
+    assert row["Subject name"] == "CN=pool.contoso.net,O=Contoso\\, Ltd."
+    assert row["CA"] == "pki\\Contoso Issuing"
+
+
+def _source(data: bytes) -> str:
+    if not data.startswith(b"PK"):
+        return data.decode()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = [archive.read(name) for name in archive.namelist() if name.endswith(".xml")]
+    return b" ".join(parts).decode()
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md", ".xlsx", ".docx"])
+def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffix):
+    """Invisible characters and international names stand in the formats, with what is requested."""
+    heading = "Spellings" if suffix == ".xlsx" else spellings.HEADING
+    table = TABLE.replace("web.contoso.com", "分公司.contoso.com").replace("conf.", "co\u200bnf.")
+    odd = plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
+    text = _source(formats.write_plan_table(odd, check_plan(odd), suffix))
+    text = text.replace("\\", "").replace("<wbr>", "").replace("&lt;", "<").replace("&gt;", ">")
+    for part in (heading, "分公司.contoso.com", "xn--55q8nz3c.contoso.com", "co<U+200B>nf.contoso"):
+        assert part in text
+    assert heading not in _source(formats.write_plan_table(plan, findings, suffix))
+
+
+def test_a_table_keeps_the_order_of_the_plan():
+    """Separate certificates are gathered by usage in blocks, and stand by computer in the CSV."""
+    options = PlanOptions(layout="separate")
+    plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
+    blocks = [member.id for _, member in summarise(plan, ()).members]
+    assert [row["ID"] for row in _rows(plan, ())] == [c.id for c in plan.certificates] != blocks
+    assert [row["Subject alternative names"] for row in _rows(plan, ())] == [
+        c.names for c in plan.certificates
+    ]
+
+
+def test_what_was_accepted_is_told(plan):
+    """Table, workbook, page and document name what was accepted of plan and certificate, and why."""
+    finding = Finding(code="x-y", severity="error", about="a", message="m", hint="h", source="s")
+    first = plan.certificates[0].id
+    back = replace(finding, code="no-crl", about=first).accepted_because("no such CRL here")
+    told = summarise(plan, (finding.accepted_because("as agreed"),))
+    told = with_requests(told, _requests(plan), [back])
+    for suffix in (".html", ".md", ".docx", ".xlsx"):
+        text = _source(formats.write_summary(told, suffix)).replace("\\", "")
+        for part in ("accepted: as agreed", "accepted: no-crl (no such CRL here)"):
+            assert part in text.replace("<wbr>", ""), (suffix, part)
+    data = formats.write_summary(told, ".csv").decode("utf-8-sig")
+    rows = csv.DictReader(io.StringIO(data, newline=""))
+    assert [row["ID"] for row in rows if "no such CRL here" in row["Warnings"]] == [first]
+
+
+def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
+    """Only what is missing is asked of a CA; when nothing is, the server team goes on."""
+    whole = summarise(plan, findings)
+    some = with_requests(whole, _requests(plan)).asks
+    assert [ask.what for ask in some if ask.who == "Internal CA"] == [
+        "Issue certificates 1.2 to 3, 3 in all, as requested, with every name. 1 of 4 is back."
+    ]
+    requests = list(_requests(plan))
+    for one in requests:
+        one.issued = requests[0].issued
+    every = with_requests(whole, requests).asks
+    assert [(ask.who, ask.when) for ask in every] == [
+        ("Server team", "now: all certificates are back"),
+        ("Planner", "from 2026-07-31 on"),
+    ]
+    assert every[1].what.startswith("Renew certificates 1.1 to 5, valid until 2026-10-05")
+
+
+def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
+    """Held against the folder's last change, never today: due renewals, missing certificates."""
+    options = replace(plan.options, planned_issue_date=date(2026, 3, 20))
+    requests = list(_requests(plan))
+    requests[1].planned_at = "2026-10-06T00:00:00+00:00"
+    requests[1].refused = (object(),)
+    told = with_requests(
+        summarise(replace(plan, options=options), findings, pictures=True), requests
+    )
+    asks = {ask.what: ask.when for ask in told.asks}
+    (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
+    assert ca.when == "now: due by 2026-03-20"
+    assert ca.what.endswith(
+        "What came for certificate 1.2 was refused: issue again; the planner tells why."
+    )
+    assert (
+        asks["Renew certificate 1.1, ended on 2026-10-05: request anew, and send that to the CA."]
+        == "now"
+    )
+    assert "Approver" not in {ask.who for ask in told.asks}
+    (ended,) = (fact for fact in told.facts if fact.ends == date(2026, 10, 5))
+    assert (ended.what, ended.needs_a_look) == ("ended: no. 1.1", True)
+    # Nothing is planned any more of what is back.
+    first = [fact.kind for fact in told.facts if fact.about == plan.certificates[0].id]
+    assert first == ["Certificates that are back"]
+
+
+def test_a_block_says_of_which_certificate_something_holds(plan, findings):
+    """Validity and findings of one of several certificates have its number before them."""
+    requests = list(_requests(plan))
+    requests[1].refused = (object(),)
+    block = with_requests(summarise(plan, findings), requests).blocks[0]
+    assert block.validity == (
+        "no. 1.1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",
+        "no. 1.2: what came back was refused",
+    )
+    block = replace(
+        block,
+        members=tuple(
+            replace(one, warnings=("warning: a",) + ("error: b",) * (one.number == "1.2"))
+            for one in block.members
+        ),
+    )
+    assert block.concerns == ("warning: a", "no. 1.2: error: b")
+
+
+def test_a_finding_about_several_is_told_once(plan):
+    """On the page a finding stands once, with all that it was found about."""
+    one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
+    other = replace(one, about="b")
+    (told,) = grouped((one, other))
+    assert (told.about, told.findings) == (("a", "b"), (one, other))
+    page = formats.write_plan_table(plan, (one, other), ".html").decode()
+    assert page.count('<span class="warning">2 × warning</span>') == 1
+
+
+def test_a_day_is_not_divided(plan, findings):
+    """Days on the cover do not break at their hyphens."""
+    options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
+    page = formats.write_plan_table(replace(plan, options=options), findings, ".html").decode()
+    assert 'by <span style="white-space:nowrap">2026-04-01</span>' in page
+
+
+def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
+    """An Edge pool's two certificates are told apart by what they are in use as."""
+    headings = [block.heading for block in summarise(plan, findings).blocks]
+    assert len(set(headings)) == len(headings)
+    assert "2 · edge01.contoso.net, Internal" in headings

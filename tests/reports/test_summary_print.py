@@ -1,0 +1,190 @@
+"""The summary where it is read: in Chromium without scripts, and on paper."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from lab_driver import CHROMIUM
+from printing import (
+    OFFICE,
+    PDF_TOOLS,
+    axe_violations,
+    cut_off,
+    office_pdf,
+    opened,
+    page_count,
+    words_in,
+)
+from printing import pdf_text as text_of
+
+import lyncnb as ln
+from lyncnb.reports.summary.formats import write_plan_table
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+    pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
+]
+
+LEGIBLE = 36  # points of "Perimeter" in the picture: its small letters have 5.5 then
+
+# Sample, pages of its summary at most. 14 and 49 certificates.
+SAMPLES = (("contoso", 5), ("litwareinc-global", 12))
+
+
+DAYS = {"planned_issue_date": date(2026, 12, 1), "validity_days": 200}
+
+
+@pytest.fixture(scope="module", params=SAMPLES, ids=[name for name, _ in SAMPLES])
+def sample(request, data):
+    """A sample's plan with its day of issue, as from a folder whose requests are written."""
+    name, pages = request.param
+    options = ln.PlanOptions(organization="Contoso", locality="Taipei", country="TW", **DAYS)
+    topology = ln.read_topology(data / f"{name}.csv")
+    plan = ln.plan_certificates(topology, ln.load_rules("lync2013"), options=options)
+    return SimpleNamespace(
+        name=name, pages=pages, plan=plan, findings=ln.check_plan(plan), requests=requests_of(plan)
+    )
+
+
+def requests_of(plan, *, is_back=lambda number: False):
+    """Give what a folder has on record of its requests, and of those whose certificate is back."""
+    issued = SimpleNamespace(
+        sha256="c" * 64,
+        not_before="2026-12-01T00:00:00+00:00",
+        not_after="2027-06-18T23:59:59+00:00",
+        renew_from=datetime(2027, 4, 18, tzinfo=UTC),
+    )
+    return [
+        SimpleNamespace(
+            id=certificate.id,
+            files=SimpleNamespace(
+                csr=f"csr/{certificate.id}.csr", key=f"keys/{certificate.id}.key"
+            ),
+            csr_sha256=f"{number:x}".rjust(64, "a"),
+            spki_sha256=f"{number:x}".rjust(64, "b"),
+            planned_at="2026-03-16T09:00:00+00:00",
+            written_at="2026-03-17T10:11:12+00:00",
+            issued_at="2026-12-02T09:00:00+00:00" if is_back(number) else "",
+            retired_at="",
+            covered=None,
+            issued=issued if is_back(number) else None,
+            refused=(),
+            key_holder="",
+            import_commands=(),
+            assign_commands=(),
+        )
+        for number, certificate in enumerate(plan.certificates)
+    ]
+
+
+#: What a folder holds that is printed.
+STAGES = {
+    "requests": lambda number: False,
+    "some back": lambda number: number % 2 == 0,
+    "all back": lambda number: True,
+}
+
+
+def written(sample, folder, suffix, requests=None):
+    path = folder / f"{sample.name}{suffix}"
+    requests = requests or sample.requests
+    path.write_bytes(write_plan_table(sample.plan, sample.findings, suffix, requests=requests))
+    return path
+
+
+def names_in(plan):
+    return {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
+
+
+@pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
+    """Printed from a browser the summary has few pages, and no name is lost on the way."""
+    pdf = tmp_path / "summary.pdf"
+    requests = requests_of(sample.plan, is_back=STAGES[stage])
+    with opened(chromium, written(sample, tmp_path, ".html", requests)) as page:
+        page.pdf(path=str(pdf), format="A4", landscape=landscape)
+    text = text_of(pdf)
+    assert page_count(pdf) <= sample.pages
+    assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
+    assert [r.csr_sha256 for r in requests if r.csr_sha256 not in text] == []
+    assert "Daysthatmatter" in text
+    # The picture is the last, alone or below what is left, turned where it must; and legible.
+    title = words_in(pdf, "Perimeter")[0]
+    assert (title.height > title.width) == landscape
+    assert max(title.height, title.width) > LEGIBLE
+
+
+def test_paper_cuts_no_border(sample, tmp_path, chromium):
+    """Laid out for paper, each table ends half a line before the edge of the page."""
+    with opened(chromium, written(sample, tmp_path, ".html"), scripts=True, width=703) as page:
+        page.emulate_media(media="print")
+        edge = """() => Math.max(...[...document.querySelectorAll('table')]
+            .map(e => e.getBoundingClientRect().right)) - document.documentElement.clientWidth"""
+        assert page.evaluate(edge) <= -0.5
+
+
+@pytest.mark.parametrize("width", [1280, 700])
+def test_page_cuts_nothing_off(sample, tmp_path, chromium, width):
+    """At 1280 pixels, and at twice the size on the same screen, nothing leaves the page."""
+    path = written(sample, tmp_path, ".html")
+    with opened(chromium, path, scripts=True, width=width) as page:
+        assert cut_off(page) == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_page_is_accessible(sample, tmp_path, chromium, dark):
+    """axe-core has no violation to report in either theme."""
+    with opened(chromium, written(sample, tmp_path, ".html"), dark=dark, scripts=True) as page:
+        assert axe_violations(page) == []
+
+
+@pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
+def test_workbook_on_paper(sample, tmp_path):
+    """Printed, the sheet of 14 certificates has two pages at most and loses no name."""
+    pdf = office_pdf(written(sample, tmp_path, ".xlsx"), tmp_path)
+    text = text_of(pdf)
+    assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
+    # The foot of each page says of which sheet it is.
+    pages = {title: len(text.split(f"{title}Page")) - 1 for title in ("Certificates", "Servers")}
+    assert pages["Certificates"] <= (2 if sample.name == "contoso" else 8)
+    assert pages["Servers"] <= 3
+    assert page_count(pdf) <= (9 if sample.name == "contoso" else 26)
+
+
+@pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
+def test_document_on_paper(sample, tmp_path):
+    """Printed, the document to sign is not longer than the page, but for the page to sign."""
+    pdf = office_pdf(written(sample, tmp_path, ".docx"), tmp_path)
+    text = text_of(pdf)
+    assert page_count(pdf) <= sample.pages + 1
+    assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
+    assert "Approvedby" in text
+
+
+def test_a_large_page_opens(tmp_path, chromium):
+    """1,000 servers (in CI a tenth) are a page below 3 MB that a browser opens."""
+    servers = int(os.environ.get("LYNCNB_SUMMARY_SERVERS", "100"))
+    rows = ["server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn"]
+    rows += [
+        f"fe{n:04}.contoso.com,FrontEnd,pool{n // 8:03}.contoso.com,Taipei,"
+        f"contoso.com;fabrikam.com,https://meet.contoso.com;https://meet.fabrikam.com,"
+        f"https://dialin.contoso.com,web{n // 8:03}.contoso.com"
+        for n in range(servers)
+    ]
+    plan = ln.plan_certificates(
+        ln.read_topology("\n".join(rows).encode()), ln.load_rules("lync2013")
+    )
+    large = SimpleNamespace(
+        name="large", plan=plan, findings=ln.check_plan(plan), requests=requests_of(plan)
+    )
+    path = written(large, tmp_path, ".html")
+    assert path.stat().st_size < 3_000_000 * servers / 1_000 + 100_000
+    with opened(chromium, path) as page:
+        page.wait_for_load_state()
+        assert page.title() == "Certificates for Lync Server 2013"

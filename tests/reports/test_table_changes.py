@@ -1,0 +1,51 @@
+"""What two tables have otherwise: cells where they belong, whatever row they stand in."""
+
+from __future__ import annotations
+
+from places import DATA
+from topologies import edge, front_end, topology
+
+import lyncnb as ln
+from lyncnb.reports.table_changes import table_changes
+
+
+def words(old: ln.Topology, new: ln.Topology) -> list[str]:
+    return [change.words for change in table_changes(old, new)]
+
+
+def test_a_table_differs_not_from_itself():
+    """Nothing is told of equal tables, nor of one whose rows stand in another order."""
+    table = ln.read_topology(DATA / "litwareinc-global.csv")
+    assert words(table, table) == []
+    assert words(topology(front_end(1), edge(1)), topology(edge(1), front_end(1))) == []
+
+
+def test_cells_of_each_kind():
+    """Of lists what is added and removed, of others before and after, with whose it is."""
+    old = topology(front_end(1, extra_san="a.contoso.com;b.contoso.com", target_os=""), edge(1))
+    new = topology(
+        front_end(1, extra_san="b.contoso.com;c.contoso.com", target_os="2008R2"), edge(1)
+    )
+    assert sorted(words(old, new)) == [
+        "extra_san of pool eepool.contoso.com: c.contoso.com added, a.contoso.com removed",
+        "target_os of ee01.contoso.com: blank -> 2008R2",
+    ]
+
+
+def test_the_order_of_a_list_counts():
+    """The first SIP domain is the default one: another order is a change."""
+    old = topology(front_end(1), sip_domains="contoso.com;fabrikam.com")
+    new = topology(front_end(1), sip_domains="fabrikam.com;contoso.com")
+    assert words(old, new) == [
+        "sip_domains: contoso.com; fabrikam.com -> fabrikam.com; contoso.com"
+    ]
+
+
+def test_rows_that_come_and_go():
+    """A row is told once, without its cells; a pool's value may move to another of its rows."""
+    old = topology(front_end(1, extra_san="a.contoso.com"), front_end(2))
+    new = topology(front_end(2, extra_san="a.contoso.com"), edge(1))
+    found = words(old, new)
+    assert found[0] == "the row of ee01.contoso.com, FrontEnd, is gone"
+    assert found[1].startswith("the row of edge01.")
+    assert len(found) == 2
