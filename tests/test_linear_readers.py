@@ -41,8 +41,8 @@ from lyncnb.pki.pkcs8 import salt_of
 from lyncnb.pki.pkcs12 import PfxNotOpened, open_pfx
 from lyncnb.pki.recovery_pair import read_pair, read_public
 from lyncnb.plan.options import PlanOptions
-from lyncnb.plan.recorded_plan import read_plan_document
-from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_document
+from lyncnb.plan.recorded_plan import read_plan_json
+from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_json
 from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
 from lyncnb.request_folder.lost_records import salvaged
 from lyncnb.request_folder.manifest import read_manifest
@@ -50,7 +50,7 @@ from lyncnb.request_folder.plan_file import read_entries
 from lyncnb.topology import csv_file
 from lyncnb.topology.topology import read_topology
 from lyncnb.topology.workbook import is_workbook, read_workbook
-from lyncnb.topology.xml_tree import is_document, scan_xml
+from lyncnb.topology.xml_tree import is_markup, scan_xml
 
 #: The largest input that is tried; larger ones are refused by most, or take no 0.2 s.
 _MOST = 1 << 18
@@ -115,11 +115,9 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "pki.recovery_pair.read_pair": lambda data, _: read_pair(data, "a", name="a"),
     "pki.recovery_pair.read_public": lambda data, _: read_public(data, name="a"),
     "plan.plan_toml.read_plan_toml": lambda data, _: PlanOptions.from_toml(data),
-    "plan.recorded_plan.read_plan_document": lambda data, _: read_plan_document(data, source="a"),
+    "plan.recorded_plan.read_plan_json": lambda data, _: read_plan_json(data, source="a"),
     "plan.saved_plan_json.is_saved_plan": lambda data, _: is_saved_plan(data),
-    "plan.saved_plan_json.read_saved_document": lambda data, _: read_saved_document(
-        data, source="a"
-    ),
+    "plan.saved_plan_json.read_saved_json": lambda data, _: read_saved_json(data, source="a"),
     "request_folder.files_on_disk.csr_sha256": lambda data, _: csr_sha256(data),
     "request_folder.files_on_disk.key_sha256": lambda data, _: key_sha256(data),
     "request_folder.lost_records.salvaged": lambda data, _: salvaged(data),
@@ -130,7 +128,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "topology.topology.read_topology": lambda data, _: read_topology(data),
     "topology.workbook.is_workbook": lambda data, _: is_workbook(data),
     "topology.workbook.read_workbook": lambda data, _: read_workbook("a.xlsx", data),
-    "topology.xml_tree.is_document": lambda data, _: is_document(data),
+    "topology.xml_tree.is_markup": lambda data, _: is_markup(data),
     "topology.xml_tree.scan_xml": lambda data, _: scan_xml(
         "a", [data], start=lambda *_: None, end=lambda *_: None, text=lambda *_: None
     ),

@@ -14,12 +14,12 @@ from ..errors import BundleError, Problem
 from ..plan.model import plan_digest
 from ..plan.recorded_plan import (
     RecordedPlan,
-    read_plan_document,
     read_plan_file,
+    read_plan_json,
     recorded_certificates,
     recorded_plan,
 )
-from ..plan.saved_plan_json import is_saved_plan, read_saved_document
+from ..plan.saved_plan_json import is_saved_plan, read_saved_json
 from ..plan.scenarios import is_scenario
 from ..request_folder.manifest import Manifest, read_manifest
 from ..rules.rule_files import rules_on_record
@@ -66,8 +66,8 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
         return plan_of_manifest(path, read_manifest(path))
     data = read_plan_file(path)
     if is_saved_plan(data):
-        return read_saved_document(data, source=path.name).recorded()
-    return read_plan_document(data, source=path.name)
+        return read_saved_json(data, source=path.name).recorded()
+    return read_plan_json(data, source=path.name)
 
 
 def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..base.disk import files
 from ..errors import LyncnbError
 from ..plan.model import CertificatePlan, PlannedCertificate
-from ..plan.saved_plan_json import read_saved_document
+from ..plan.saved_plan_json import read_saved_json
 from ..plan.spellings import Spelling
 from ..reports.summary.content import Summary
 from ..reports.summary.formats import write_summary
@@ -106,7 +106,7 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
     """
     data = read_plan_bytes(folder, manifest)
     rules = rules_on_record(manifest.product, sha256=manifest.product_sha256)
-    plan, findings = read_saved_document(data, source=PLAN_NAME, rules=rules).plan(rules)
+    plan, findings = read_saved_json(data, source=PLAN_NAME, rules=rules).plan(rules)
     table = manifest.table or TableOnRecord(name=PLAN_NAME)
     plan = replace(
         plan,
@@ -162,7 +162,7 @@ def planned_day(folder: Path, manifest: Manifest) -> date | None:
     """Return the day on which the CA is to issue, as far as the folder's plan has one."""
     try:
         data = read_plan_bytes(folder, manifest)
-        said = read_saved_document(data, source=PLAN_NAME, whole=False)
+        said = read_saved_json(data, source=PLAN_NAME, whole=False)
     except LyncnbError:
         return None
     return said.options.planned_issue_date

@@ -286,8 +286,13 @@ class Told:
 
     def to_document(self) -> dict[str, Any]:
         """Return plain JSON values: days and times in ISO 8601, paths as text."""
-        kind: Any = type(self)
-        return {key: json_value(read(self)) for key, read in _told_by(kind)}
+        return told_values(self, *self.told)
+
+
+def told_values(noun: Any, *told: str) -> dict[str, Any]:
+    """Return plain JSON values of a noun by their keys, as ``Told.told`` has them."""
+    kind: Any = type(noun)
+    return {key: json_value(read(noun)) for key, read in _told_by(kind, told)}
 
 
 def json_value(value: object) -> Any:
@@ -318,8 +323,8 @@ def _attribute(value: Any, name: str) -> Any:
 
 
 @cache
-def _told_by(kind: Any) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    named = kind.told or tuple(item.name for item in fields(kind))
+def _told_by(kind: Any, told: tuple[str, ...]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    named = told or tuple(item.name for item in fields(kind))
     pairs = (name.partition("=") for name in named)
     return tuple((key, _told_value(kind, path or key)) for key, _, path in pairs)
 

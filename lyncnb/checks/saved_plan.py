@@ -29,10 +29,10 @@ from ..plan.saved_plan_json import (
     SAVED_PLAN_FILE,
     SIGN_LINE,
     SavedDocument,
-    read_saved_document,
-    rules_document,
-    saved_document,
+    read_saved_json,
+    rule_digests,
     saved_plan_bytes,
+    saved_plan_values,
 )
 from ..rules.findings import Finding, Findings
 from ..rules.rule_files import rules_on_record
@@ -171,7 +171,7 @@ def save_plan(
     check_output(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
     found = check_plan(plan) if findings is None else findings
     day = judging_day(plan, found.judged_on)
-    data = saved_plan_bytes(saved_document(plan, found, judged_on=day))
+    data = saved_plan_bytes(saved_plan_values(plan, found, judged_on=day))
     write_output(path, data, SAVED_PLAN_FILE, force=force, inputs=inputs)
     return _saved(Path(path), plan, Findings(found.items, day), data)
 
@@ -219,13 +219,13 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     """
     path = Path(path)
     data = read_plan_file(path)
-    said = read_saved_document(data, source=path.name, whole=False)
+    said = read_saved_json(data, source=path.name, whole=False)
     rules = rules_on_record(said.options.product)
     try:
         plan = plan_certificates(said.topology, rules, options=said.options)
     except LyncnbError as error:
         told = error.problems or (Problem(message=error.message, hint=error.hint),)
-        if said.is_whole and said.values["rules"] != rules_document(rules):
+        if said.is_whole and said.values["rules"] != rule_digests(rules):
             raise PlanOutdated(
                 f"{path.name}: was saved by other rules than those here, which cannot plan it",
                 problems=told,
@@ -236,10 +236,10 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             f"{path.name}: cannot be planned again", problems=(*altered, *told), hint=_HINT
         ) from None
     findings = check_plan(plan, on=said.judged_on)
-    again = saved_document(plan, findings, judged_on=said.judged_on)
+    again = saved_plan_values(plan, findings, judged_on=said.judged_on)
     written = saved_plan_bytes(again)
     if written != data:
-        said = read_saved_document(data, source=path.name)  # told first: what can be no plan's
+        said = read_saved_json(data, source=path.name)  # told first: what can be no plan's
         is_only_words = (
             said.is_whole
             and saved_plan_bytes(said.values) == data

@@ -121,7 +121,7 @@ def plan_of(
     from ..checks.saved_plan import read_saved_plan
     from ..errors import PlanOutdated
     from ..plan.recorded_plan import read_plan_file
-    from ..plan.saved_plan_json import is_saved_plan, read_saved_document
+    from ..plan.saved_plan_json import is_saved_plan, read_saved_json
     from ..rules.rule_files import load_rules
 
     if _is_record(path):
@@ -132,7 +132,7 @@ def plan_of(
                 saved = read_saved_plan(path)
                 return saved.plan, saved.findings
             except PlanOutdated:
-                said = read_saved_document(read_plan_file(Path(path)), source=Path(path).name)
+                said = read_saved_json(read_plan_file(Path(path)), source=Path(path).name)
                 recorded = said.recorded()
                 note(
                     f"note: {path} names other rules than those here, so it cannot be planned again"

@@ -71,7 +71,7 @@ def _trouble_with_output(
         return known
     try:
         if as_json:
-            write_json({"error": error_document(known, code=code)})
+            write_json({"error": _error(known, code)})
         if as_json or sys.stdout is not None:
             finish_output()
     except StandardOutputError as trouble:
@@ -92,7 +92,7 @@ def message_lines(error: LyncnbError) -> list[str]:
     return lines
 
 
-def error_document(error: LyncnbError, *, code: str) -> dict[str, Any]:
+def _error(error: LyncnbError, code: str) -> dict[str, Any]:
     """Give an error as JSON values: code, message, hint, and problems where there are several."""
     document: dict[str, Any] = {"code": code, "message": error.message, "hint": error.hint}
     if error.problems:

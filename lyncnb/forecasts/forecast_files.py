@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from ..base.records import told_values
 from ..base.shown.report import (
     Part,
     Picture,
@@ -86,7 +87,7 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
         about=forecast.source,
         summary=forecast.summary(),
         parts=parts,
-        document=lambda: _document(forecast),
+        document=lambda: _values(forecast),
         text=lambda: _text(forecast, shown),
         own={".ics": lambda: to_calendar(forecast)},
     )
@@ -113,19 +114,11 @@ _PROBLEMS = columns(
 )
 
 
-def _document(forecast: Forecast) -> dict[str, object]:
-    return {
-        "source": forecast.source,
-        "product": forecast.product,
-        "start": forecast.start,
-        "until": forecast.until,
-        "works": forecast.works,
-        "summary": forecast.summary(),
-        "notes": forecast.notes,
-        "problems": forecast.problems,
-        "months": [one._asdict() for one in forecast.months],
-        "certificates": [*map(_entry, forecast.entries)],
-    }
+def _values(forecast: Forecast) -> dict[str, object]:
+    told = ("source", "product", "start", "until", "works", "summary", "notes", "problems")
+    months = [one._asdict() for one in forecast.months]
+    entries = [*map(_entry, forecast.entries)]
+    return {**told_values(forecast, *told), "months": months, "certificates": entries}
 
 
 def _entry(one: ForecastEntry) -> dict[str, object]:

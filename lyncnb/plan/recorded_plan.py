@@ -242,7 +242,7 @@ class _Document:
     judged_on: str = ""
 
 
-def read_plan_document(data: bytes, *, source: str) -> RecordedPlan:
+def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
     """Read what ``lyncnb plan --json`` or ``-o FILE.json`` wrote.
 
     Parameters

@@ -30,7 +30,7 @@ from ..topology.topology import Topology, topology_of_rows
 from .acceptances import reason_for
 from .model import CertificatePlan, certificate_document
 from .options import PlanOptions
-from .options_document import options_document, read_options_document
+from .options_values import options_values, read_options_values
 from .recorded_plan import (
     RecordedFinding,
     RecordedPlan,
@@ -59,12 +59,12 @@ _SAVE_ANEW = "save it anew: lyncnb plan TOPOLOGY --save FILE"
 _WAS_ALTERED = "ask who saved it for the file as it was, or save it anew and have it approved anew"
 
 
-def rules_document(rules: Rules) -> dict[str, str]:
+def rule_digests(rules: Rules) -> dict[str, str]:
     """Name the rules that a plan is made and judged by, each with its SHA-256."""
     return {f"products/{rules.product}.toml": rules.sha256, "cas/*.toml": ca_rules_deciding()}
 
 
-def saved_document(
+def saved_plan_values(
     plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date
 ) -> dict[str, Any]:
     """Write a plan as the JSON values of a saved plan, but for the digest.
@@ -93,7 +93,7 @@ def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on:
     Parameters
     ----------
     plan, findings, judged_on
-        As for :func:`saved_document`.
+        As for :func:`saved_plan_values`.
 
     Raises
     ------
@@ -118,10 +118,10 @@ def _saved_values(
         "title": f"{count_of(len(plan.certificates), 'certificate')} for {plan.rules.title}",
         "read_me": _read_me(plan, findings, entries, judged_on),
         "product": plan.rules.product,
-        "rules": rules_document(plan.rules),
+        "rules": rule_digests(plan.rules),
         "judged_on": judged_on.isoformat(),
         "plan_sha256": plan.sha256,
-        "options": options_document(plan.options),
+        "options": options_values(plan.options),
         "table": {
             "columns": list(plan.topology.columns),
             "rows": list(map(list, plan.topology.cells)),
@@ -172,7 +172,7 @@ def saved_plan_bytes(document: Mapping[str, Any]) -> bytes:
     Parameters
     ----------
     document : mapping
-        As :func:`saved_document` gives it.
+        As :func:`saved_plan_values` gives it.
 
     Returns
     -------
@@ -330,7 +330,7 @@ def is_saved_plan(data: bytes) -> bool:
     return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and FORMAT.encode() in data[:200]
 
 
-def read_saved_document(
+def read_saved_json(
     data: bytes, *, source: str, whole: bool = True, rules: Rules | None = None
 ) -> SavedDocument:
     """Read the file of a saved plan, and check that each value is what it must be.
@@ -378,7 +378,7 @@ def read_saved_document(
     problems = [*reader.problems, *problems]
     if day is None or topology is None or chosen is None or problems or (whole and said is None):
         if not whole:  # then every problem of the file at once
-            return read_saved_document(data, source=source, rules=rules)
+            return read_saved_json(data, source=source, rules=rules)
         raise PlanAltered(
             f"{source}: was altered or damaged", problems=tuple(problems), hint=_WAS_ALTERED
         )
@@ -459,7 +459,7 @@ def _options(options: object, reader: RecordReader) -> PlanOptions | None:
         reader.problem("'options' must be a table")
         return None
     try:
-        return read_options_document(options, reader)
+        return read_options_values(options, reader)
     except OptionsError as error:
         problems = error.problems or (Problem(message=error.message, hint=error.hint),)
         reader.problems.extend(problems)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from ..base.records import told_values
 from ..base.shown.report import (
     Part,
     Picture,
@@ -224,39 +225,27 @@ def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
         about=comparison.title,
         summary=comparison.summary,
         parts=parts,
-        document=lambda: _document(comparison),
+        document=lambda: _values(comparison),
         text=lambda: _text(comparison, shown),
     )
 
 
-def _document(comparison: Comparison) -> dict[str, object]:
-    """Return the values of the JSON document.
+def _values(comparison: Comparison) -> dict[str, object]:
+    """Return what the JSON tells: certificates that differ, each whole as it was and as it is.
 
-    ``certificates`` are those that differ, each whole as it was and as it is (null if there is
-    none), with its differences. Putting each ``new`` in place of its ``old`` makes the new plan of
-    the old one.
+    Putting each ``new`` in place of its ``old`` makes the new plan of the old one.
     """
+    side = ("source=topology.source", "product=rules.product", "plan_sha256=sha256")
     return {
-        "old": _side(comparison.difference.old),
-        "new": _side(comparison.difference.new),
-        "summary": comparison.summary,
-        "counts": comparison.counts,
-        "notes": comparison.notes,
+        "old": told_values(comparison.difference.old, *side),
+        "new": told_values(comparison.difference.new, *side),
+        **told_values(comparison, "summary", "counts", "notes"),
         "certificates": [*map(_changed, comparison.difference.certificates)],
-        "findings_gone": comparison.findings_gone,
-        "findings_new": comparison.findings_new,
+        **told_values(comparison, "findings_gone", "findings_new"),
     }
 
 
 _OF_ALL = ("certificate", "owner", "usages")  # said once, of the certificate
-
-
-def _side(plan: CertificatePlan) -> dict[str, object]:
-    return {
-        "source": plan.topology.source,
-        "product": plan.rules.product,
-        "plan_sha256": plan.sha256,
-    }
 
 
 def _changed(item: ChangedCertificate) -> dict[str, object]:

@@ -20,7 +20,7 @@ from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader
 from ..base.shown.tables import count_of, first_of
 from ..errors import BundleError, LyncnbError
-from .manifest import FORMAT, NAME, Manifest, read_document
+from .manifest import FORMAT, NAME, Manifest, manifest_of
 from .plan_file import PLAN_NAME, present_plan, read_entries
 from .request_record import RequestRecord
 
@@ -72,7 +72,7 @@ def _json(text: bytes) -> object:
 def _read(part: dict[str, object]) -> Manifest | None:
     """Read one part of a manifest as strictly as a whole one."""
     document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **part}
-    return read_document(document, RecordReader(NAME, is_json=True))
+    return manifest_of(document, RecordReader(NAME, is_json=True))
 
 
 def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tuple[str, ...]]:

@@ -228,7 +228,7 @@ def read_manifest(folder: Path) -> Manifest:
     reader = RecordReader(NAME, is_json=True)
     if may_hold_surrogates(data):
         _refuse_surrogates(document, reader)
-    manifest = read_document(document, reader)
+    manifest = manifest_of(document, reader)
     if manifest is None or reader.problems:
         raise BundleError(
             f"{path}: was edited or damaged; nothing was changed",
@@ -239,7 +239,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def read_document(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
+def manifest_of(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
     """Read a manifest's document, of a format that is known.
 
     Returns

@@ -123,9 +123,9 @@ class _Wording:
 
     def source(self, text: str) -> str:
         """Name the documents of this product, and mark what only the other one's say."""
-        return "; ".join(map(self._document, text.split("; ")))
+        return "; ".join(map(self._cited, text.split("; ")))
 
-    def _document(self, text: str) -> str:
+    def _cited(self, text: str) -> str:
         told, found = cited(text, self.sources, self.title)
         if found:
             self.used.add(found)

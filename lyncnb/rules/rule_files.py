@@ -201,7 +201,7 @@ def _source(product: str) -> str:
 
 
 @cache
-def _document(product: str) -> Mapping[str, object]:
+def _whole(product: str) -> Mapping[str, object]:
     """Give the whole document of a product of the package, with what it extends."""
     reader = RecordReader(_source(product))
     document = _extended(_put_together(product_texts(product), reader), reader)
@@ -347,7 +347,7 @@ def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, ob
             f"known: {', '.join(known)}",
         )
         return {key: value for key, value in document.items() if key in _TABLES}
-    return extend(_document(base), _source(base), document, reader)
+    return extend(_whole(base), _source(base), document, reader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

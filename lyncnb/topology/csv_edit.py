@@ -12,7 +12,7 @@ from ..errors import TopologyError
 from .columns import example_server, name_headings
 from .csv_file import count_lines, decode, find_delimiter
 from .workbook import is_workbook
-from .xml_tree import is_document
+from .xml_tree import is_markup
 
 _BY_HAND = "write it in the table by hand"
 
@@ -64,7 +64,7 @@ def edit_csv(
     TopologyError
         If the file cannot be written back as it is, or has no such row or column.
     """
-    if is_document(data) or is_workbook(data):
+    if is_markup(data) or is_workbook(data):
         raise TopologyError(f"{name} is no CSV file", hint=_BY_HAND)
     text, _ = decode(name, data)
     encoding, mark = _encoding(name, data, text)

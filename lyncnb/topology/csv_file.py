@@ -22,10 +22,10 @@ from ..base.shown.tables import DataFrame, is_frame
 from ..errors import Problem, TopologyError
 from .columns import name_headings, topology_columns
 from .source_table import Note, Table, Texts, TextsBuilder, make_table
-from .topology_document import read_document
+from .topology_document import read_topology_xml
 from .workbook import is_workbook, read_workbook
 from .xml_tree import MAX_BYTES as MAX_DOCUMENT_BYTES
-from .xml_tree import is_document
+from .xml_tree import is_markup
 
 if TYPE_CHECKING:
     import _csv
@@ -196,8 +196,8 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     name, data = load(source)
     if is_workbook(data):
         return read_workbook(name, data)
-    if is_document(data):
-        return read_document(name, _document_text(name, data))
+    if is_markup(data):
+        return read_topology_xml(name, _document_text(name, data))
     notes: tuple[Note, ...] = ()
     text, is_cp950 = decode(name, data)
     if text[:100].lstrip()[:1] == "{":

@@ -382,7 +382,7 @@ _HOW_TO_ANSWER = (
 )
 
 
-def read_document(source: str, text: str) -> Table:
+def read_topology_xml(source: str, text: str) -> Table:
     """Read a topology document.
 
     Parameters

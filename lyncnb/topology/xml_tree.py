@@ -115,7 +115,7 @@ class XmlTree:
         )
 
 
-def is_document(data: bytes) -> bool:
+def is_markup(data: bytes) -> bool:
     """Say whether a file is XML or HTML rather than a table, by how it begins."""
     return data[:256].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
 

@@ -24,7 +24,7 @@ from lyncnb.errors import BundleError, OptionsError
 from lyncnb.export.write import write_requests
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_json
-from lyncnb.plan.recorded_plan import read_plan_document
+from lyncnb.plan.recorded_plan import read_plan_json
 from lyncnb.reports.compare import compare_plans
 from lyncnb.request_folder.bundle import open_requests
 
@@ -65,7 +65,7 @@ def test_the_choice_is_part_of_the_plan(tmp_path):
     assert [c.id for c in after.certificates if c.at_set_up] == [EE02, OAUTH]
     assert b"at_set_up" not in plan_json(before, ())
     assert before.sha256 == plan(*SERVERS, options=PlanOptions(key=P256)).sha256 != after.sha256
-    assert read_plan_document(plan_json(after, ()), source="p.json").sha256 == after.sha256
+    assert read_plan_json(plan_json(after, ()), source="p.json").sha256 == after.sha256
     save_plan(after, tmp_path / "p.json", findings=check_plan(after, on=TODAY))
     assert read_saved_plan(tmp_path / "p.json").plan.sha256 == after.sha256
     changed = compare_plans(before, after).certificates

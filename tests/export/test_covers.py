@@ -27,7 +27,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
 from lyncnb.export.requests_elsewhere import request_elsewhere
-from lyncnb.request_folder.manifest import manifest_bytes, read_document
+from lyncnb.request_folder.manifest import manifest_bytes, manifest_of
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -328,7 +328,7 @@ def test_a_manifest_that_says_so_is_read_and_checked(folder):
         place = next(one for one in broken["requests"] if one["id"] == FIRST)
         place["covered"][name] = 5
         reader = RecordReader("manifest.json", is_json=True)
-        read_document(broken, reader)
+        manifest_of(broken, reader)
         places = [one.message.partition(" must be ")[0] for one in reader.problems]
         assert places == [f"'{FIRST}.covered.{name}'"]
     record["covered"]["colour"] = "blue"  # of a later lyncnb

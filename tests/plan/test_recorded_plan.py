@@ -13,7 +13,7 @@ from random_plans import PAIRS, all_written, applied, random_plan, unordered
 import lyncnb as ln
 from lyncnb.errors import LyncnbError, PlanError
 from lyncnb.plan.plan_json import plan_json
-from lyncnb.plan.recorded_plan import NOT_RECORDED, RecordedPlan, read_plan_document
+from lyncnb.plan.recorded_plan import NOT_RECORDED, RecordedPlan, read_plan_json
 from lyncnb.reports.compare import compare_plans
 
 RULES = ln.load_rules("lync2013")
@@ -22,7 +22,7 @@ TITLES = {"ca": "CA", "target_os": "Target OS"}
 
 
 def read_back(plan: ln.CertificatePlan) -> RecordedPlan:
-    return read_plan_document(plan_json(plan, ln.check_plan(plan)), source="plan.json")
+    return read_plan_json(plan_json(plan, ln.check_plan(plan)), source="plan.json")
 
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
@@ -100,7 +100,7 @@ def test_what_was_edited_is_refused(edit):
     document = json.loads(plan_json(plan, ()))
     EDITS[edit](document)
     with pytest.raises(PlanError, match=r"p\.json: was edited or damaged") as caught:
-        read_plan_document(json.dumps(document).encode(), source="p.json")
+        read_plan_json(json.dumps(document).encode(), source="p.json")
     assert caught.value.problems
     assert caught.value.hint
 
@@ -112,7 +112,7 @@ def test_what_was_edited_is_refused(edit):
 def test_what_is_no_plan_is_refused(data):
     """Anything else is told apart before its fields are looked at."""
     with pytest.raises(PlanError, match=r"p\.json: (not readable|is no plan)"):
-        read_plan_document(data, source="p.json")
+        read_plan_json(data, source="p.json")
 
 
 def test_an_unknown_product_is_told():
@@ -120,7 +120,7 @@ def test_an_unknown_product_is_told():
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     data = plan_json(plan, ()).replace(b'"lync2013"', b'"lync2099"', 1)
     with pytest.raises(LyncnbError, match="lync2099"):
-        read_plan_document(data, source="p.json")
+        read_plan_json(data, source="p.json")
 
 
 def test_of_a_recorded_plan_there_is_no_topology():

@@ -14,7 +14,7 @@ from topologies import edge, front_end, plan, row
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.plan.plan_json import plan_json
-from lyncnb.plan.recorded_plan import read_plan_document
+from lyncnb.plan.recorded_plan import read_plan_json
 from lyncnb.reports.compare import PlanDifference, compare_plans
 from lyncnb.reports.find_causes import find_causes
 
@@ -191,7 +191,7 @@ def test_other_rules():
 
 def test_of_a_plan_on_record_nobody_knows():
     """Where a side keeps no table, no cause is guessed."""
-    recorded = read_plan_document(plan_json(planned(), ()), source="p.json")
+    recorded = read_plan_json(plan_json(planned(), ()), source="p.json")
     difference = causes(recorded, planned(wildcard=True))
     assert {change.cause for change in difference.changes} == {""}
     assert '<th scope="col">Cause</th>' not in difference._repr_html_()

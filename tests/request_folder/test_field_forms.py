@@ -10,12 +10,12 @@ from request_folder.test_manifest import FULL, ID
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import Problem
 from lyncnb.request_folder.field_forms import is_inside
-from lyncnb.request_folder.manifest import manifest_bytes, read_document
+from lyncnb.request_folder.manifest import manifest_bytes, manifest_of
 
 
 def problems_of(document: dict) -> list[Problem]:
     reader = RecordReader("manifest.json", is_json=True)
-    assert (read_document(document, reader) is None) == bool(reader.problems)
+    assert (manifest_of(document, reader) is None) == bool(reader.problems)
     return reader.problems
 
 
@@ -115,7 +115,7 @@ def test_a_saved_plan_on_record(altered, message):
     """Who approved which plan, and when, is read whole or told; unknown fields are kept."""
     document = json.loads(manifest_bytes(FULL)) | {"plans": altered}
     reader = RecordReader("manifest.json", is_json=True)
-    manifest = read_document(document, reader)
+    manifest = manifest_of(document, reader)
     told = [one.message for one in reader.problems]
     assert bool(told) == bool(message)
     assert all(message in one or "Missing required value" in one for one in told)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import ClassVar
 
-from ...base.records import Told, json_value
+from ...base.records import Told, told_values
 from ...base.shown.report import (
     Report,
     ReportKind,
@@ -253,27 +253,22 @@ def as_is_report(found: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
                 formats={".csv": "", ".md": "", ".xlsx": AS_IS_TABLE.title},
             ),
         ],
-        document=lambda: _document(found),
+        document=lambda: _with_digest(found),
         text=lambda: [[*_lines(found)]],
     )
 
 
-def _document(found: AsIs) -> dict[str, object]:
-    document = {
-        "product": found.product,
-        "plan_sha256": found.plan_sha256,
-        "made_at": found.made_at,
-        "judged_on": found.judged_on.isoformat(),
-        "planned": json_value(found.planned),
-        "unplanned": json_value(found.unplanned),
-        "files": [
-            {"file": one.about, "code": one.code, "severity": one.severity, "message": one.message}
-            for one in found.files
-        ],
-        "notes": list(found.notes),
-    }
-    text = json.dumps({"format": FORMAT, **document}, sort_keys=True, separators=(",", ":"))
-    return {**document, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
+def _with_digest(found: AsIs) -> dict[str, object]:
+    told = told_values(
+        found, "product", "plan_sha256", "made_at", "judged_on", "planned", "unplanned"
+    )
+    told["files"] = [
+        {"file": one.about, "code": one.code, "severity": one.severity, "message": one.message}
+        for one in found.files
+    ]
+    told["notes"] = list(found.notes)
+    text = json.dumps({"format": FORMAT, **told}, sort_keys=True, separators=(",", ":"))
+    return {**told, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
 
 
 def _lines(found: AsIs) -> Iterator[str]:

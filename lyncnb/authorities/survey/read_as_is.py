@@ -109,10 +109,10 @@ def read_as_is(path: str | os.PathLike[str]) -> AsIs:
     """
     name = Path(path).name
     data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
-    return _of_document(_document(data, name), name)
+    return _as_is(_parsed(data, name), name)
 
 
-def _document(data: bytes, name: str) -> dict[str, object]:
+def _parsed(data: bytes, name: str) -> dict[str, object]:
     try:
         document = parse_json(data)
     except NotJson as error:
@@ -132,7 +132,7 @@ def _document(data: bytes, name: str) -> dict[str, object]:
     return document
 
 
-def _of_document(document: dict[str, object], name: str) -> AsIs:
+def _as_is(document: dict[str, object], name: str) -> AsIs:
     reader = RecordReader(name)
     said = reader.record(_Document, document)
     if said is not None:

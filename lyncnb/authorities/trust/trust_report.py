@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from ...base.records import told_values
 from ...base.shown.report import Part, Report, ReportTable, Sentence, report_kind
 from ...base.shown.tables import Chip, columns, first_of
 from .trust_tables import (
@@ -56,7 +57,7 @@ def trust_report(trust: TrustPlan) -> Report:
         about=trust.source,
         summary=repr(trust),
         parts=parts,
-        document=lambda: _document(trust),
+        document=lambda: _by_group(trust),
         text=lambda: _text(trust),
     )
 
@@ -145,19 +146,16 @@ _STATEMENTS = columns(
 )
 
 
-def _document(trust: TrustPlan) -> dict[str, object]:
-    """Return the values of the JSON document.
+def _by_group(trust: TrustPlan) -> dict[str, object]:
+    """Return what the JSON tells: each list of certificate ids once, and an index to it.
 
-    All servers of a role show the same certificates to each of many pools. Their ids are listed
-    once, in ``certificate_groups``; a presentation has the index of its group.
+    All servers of a role show the same certificates to each of many pools.
     """
     # By identity: to hash the ids of each presentation again would be as slow as to list them.
     groups = {id(one.certificates): one.certificates for one in trust.presentations}
     index = {key: number for number, key in enumerate(groups)}
     return {
-        "product": trust.product,
-        "source": trust.source,
-        "plan_sha256": trust.plan_sha256,
+        **told_values(trust, "product", "source", "plan_sha256"),
         "certificate_groups": list(groups.values()),
         "presentations": [
             {**one.to_document(), "certificates": index[id(one.certificates)]}

@@ -13,7 +13,7 @@ from .plan_toml import ALL
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def options_document(options: PlanOptions) -> dict[str, object]:
+def options_values(options: PlanOptions) -> dict[str, object]:
     """Write options as JSON values.
 
     Parameters
@@ -53,10 +53,8 @@ def _plain(value: object) -> object:
     return list(map(str, value)) if isinstance(value, tuple) else value
 
 
-def read_options_document(
-    document: Mapping[str, object], reader: RecordReader
-) -> PlanOptions | None:
-    """Read options that :func:`options_document` wrote.
+def read_options_values(document: Mapping[str, object], reader: RecordReader) -> PlanOptions | None:
+    """Read options that :func:`options_values` wrote.
 
     Parameters
     ----------
