@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from authorities.test_match_answers import CA, CHAIN, KEYS, SAN, asked, file, made, match
+from authorities.test_matching import CA, CHAIN, KEYS, SAN, asked, file, made, match
 from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa

@@ -240,6 +240,8 @@ def test_every_code_has_its_cases():
 
 def test_every_comparison_stands_above():
     """What the comparison of a certificate with its plan can tell has its two cases here."""
-    source = (REPOSITORY / "lyncnb" / "authorities" / "compare_certificate.py").read_text("utf-8")
+    source = (
+        REPOSITORY / "lyncnb" / "authorities" / "evaluation" / "compare_certificate.py"
+    ).read_text("utf-8")
     told = {*re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', source)} & returned_checks().keys()
     assert told == COMPARED.keys()

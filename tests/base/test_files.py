@@ -286,7 +286,7 @@ def test_windows_is_told_plainly_what_is_not_protected(monkeypatch):
 
 TRACED = """
     import sys
-    from lyncnb.base import files
+    from lyncnb.base.disk import files
     folder = sys.argv[1]
     files.write_new(folder + "/one", b"one")
     with files.FileBatch() as several:

@@ -214,7 +214,7 @@ def test_markdown_row_is_one_line(value):
 def test_pandas_waits_until_a_frame_is_asked_for():
     """Importing tables and writing HTML does not import pandas."""
     code = (
-        "import sys; from lyncnb.base import tables; tables.rows_to_html(('a',), [('b',)]);"
+        "import sys; from lyncnb.base.shown import tables; tables.rows_to_html(('a',), [('b',)]);"
         "assert not tables.is_frame(1); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

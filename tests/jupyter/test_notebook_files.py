@@ -111,7 +111,7 @@ def test_clean_takes_state_views_and_timings_out(tmp_path):
 def test_clean_makes_pictures_png_outputs(tmp_path):
     """With png, what an editor leaves in a notebook has its picture where HTML pictures are left out."""
     editor = ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
-    page, text, _ = editor.view.static_form()
+    page, text, _ = editor.view.channel.static_form()
     saved = new_output("display_data", data={"text/html": page, "text/plain": text})
     path = save(tmp_path / "a.ipynb", new_code_cell("editor", outputs=[saved]))
 

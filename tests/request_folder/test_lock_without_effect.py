@@ -34,7 +34,7 @@ WRITER = """
 import json, sys, time
 from pathlib import Path
 from folders import lower_rounds, numbered, write
-from lyncnb.base import folder_lock
+from lyncnb.base.disk import folder_lock
 from lyncnb.errors import LyncnbError
 
 class Nobody:
