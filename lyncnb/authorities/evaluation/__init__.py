@@ -1,1 +1,1 @@
-"""An issued certificate, judged: against its request, its predecessor, its CA and its roots."""
+"""An issued certificate, evaluated: against its request, its predecessor, its CA and its roots."""

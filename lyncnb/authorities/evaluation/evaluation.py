@@ -1,4 +1,4 @@
-"""The one judgement of a returned certificate: from what is on record to what there is to say.
+"""The one evaluation of a returned certificate: from what is on record to what there is to say.
 
 Pure: certificate, plan entry, the CAs' certificates, what was accepted and the moment in; findings
 out. ``receive``, ``pfx``, ``steps``, ``status`` and the panel all ask here, so that none of them

@@ -154,9 +154,8 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_finding(one, one.file) for one in said.files),
         notes=said.notes,
     )
-    if (
-        report_document(as_is_report(found))["sha256"] != said.sha256
-    ):  # by this answer requests are left out
+    # By this answer requests are left out.
+    if report_document(as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: was altered after it was saved: its digest is that of another text",
             hint=_AGAIN,
