@@ -32,11 +32,11 @@ from ..request_folder.files_on_disk import (
     take_survey,
 )
 from ..request_folder.folder_location import open_disk_note
+from ..request_folder.generations import state_by_date
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, plan_problems
 from ..request_folder.recovery_key import LIST, recovery_problems
-from ..request_folder.renewals import state_by_date
 from ..request_folder.request_record import ArchivedGeneration, RequestRecord
 from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecorded_problems
 from ..rules.returned_rules import returned_checks

@@ -27,11 +27,11 @@ from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..request_folder.field_forms import is_inside
 from ..request_folder.files_on_disk import Survey, refuse, take_survey
+from ..request_folder.generations import is_expired
 from ..request_folder.key_bindings import bind, binding_problems
 from ..request_folder.leftovers import Move, carry_out, pending_moves, prove_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.recovery_key import arm, renew_lists
-from ..request_folder.renewals import is_expired
 from ..request_folder.request_record import ArchivedGeneration, LogEntry, RequestRecord
 from .package_passwords import LIST, PasswordList
 from .secret_copies import PACKAGE, Opener, SecretCopy, secret_copies

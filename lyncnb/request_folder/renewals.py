@@ -34,22 +34,6 @@ CALENDAR = OutputKind(
 )
 
 
-def state_by_date(issued: IssuedRecord | None, today: date) -> str:
-    """Say how a certificate on record stands by its dates at a moment; a day is its beginning."""
-    if issued is None:
-        return ""
-    now = today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
-    # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
-    if now > issued.ends:
-        return "expired"
-    return "expiring" if now >= issued.renew_from else ""
-
-
-def is_expired(issued: IssuedRecord | None, today: date) -> bool:
-    """Whether a certificate on record ended before `today` began, UTC."""
-    return state_by_date(issued, today) == "expired"
-
-
 _COLUMNS = (
     *("Renew from", "Valid until", "Days left", "Request", "Servers", "Type", "Subject name"),
     "Issued by",

@@ -11,10 +11,10 @@ kept and written back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from ..base.planned_entry import Id, PlannedEntry
 from ..base.records import BLANK_IS_NONE, SINCE_2, Line, Text, others_field
@@ -238,13 +238,69 @@ class TableOnRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment(_ValidOnRecord):
+    """That one server has a certificate: which one, and from which day on.
+
+    A CA may issue a second certificate for the same request, so the generation alone does not say
+    which one a server has. ``certificate`` is the SHA-256 of its DER bytes. ``on`` is the day on
+    which it was put there, or seen there; ``seen_in`` names the report that showed it, blank where
+    somebody said so. ``recorded_at`` is when that was recorded; times are UTC, ISO 8601.
+    """
+
+    server: Line
+    on: Day
+    certificate: Sha256
+    serial: Serial
+    not_before: Time
+    not_after: Time
+    recorded_at: Time
+    seen_in: Line = ""
+    others: Mapping[str, object] = others_field()
+
+
+def deployments_of(
+    issued: IssuedRecord, servers: Iterable[str], *, on: str, at: str, seen_in: str = ""
+) -> tuple[Deployment, ...]:
+    """Say of each server that it has a certificate; `on` is a day, `at` a time, ISO 8601."""
+    return tuple(
+        Deployment(
+            server=server,
+            on=on,
+            certificate=issued.sha256,
+            serial=issued.serial,
+            not_before=issued.not_before,
+            not_after=issued.not_after,
+            recorded_at=at,
+            seen_in=seen_in,
+        )
+        for server in servers
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """That the CA is to revoke a certificate, and when it was recorded that it did.
+
+    ``reason`` is a CRL reason of RFC 5280 section 5.3.1, e.g. ``keyCompromise``; times are UTC,
+    ISO 8601 to the second, and ``revoked_at`` is blank until the revocation is recorded.
+    """
+
+    reason: Line
+    asked_at: Time
+    revoked_at: TimeOrBlank = ""
+    others: Mapping[str, object] = others_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedGeneration:
     """A superseded request, whole in ``archive/``: a certificate may still come back for it.
 
     Hashes are SHA-256 as 64 lower-case hex digits, of the CSR file's bytes, of the DER
     SubjectPublicKeyInfo and of the encrypted key file; times are UTC in ISO 8601 to the second.
     ``reasons`` says why it was superseded, ``plan`` is its entry of the plan document.
-    ``purged_at`` is when its files were removed, on request.
+    ``purged_at`` is when its files were removed, on request. ``deployments`` are the servers that
+    have or had its certificate, ``revocation`` what the CA is asked to do about it, and
+    ``approved_plan`` the approved plan that it was made from.
     """
 
     generation: Generation
@@ -259,7 +315,15 @@ class ArchivedGeneration:
     issued: IssuedRecord | None = None
     package: PackageRecord | None = None
     refused: tuple[IssuedRecord, ...] = field(default=(), metadata=SINCE_2)
+    deployments: tuple[Deployment, ...] = field(default=(), metadata=SINCE_2)
+    revocation: Revocation | None = field(default=None, metadata=SINCE_2)
+    approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = others_field()
+
+    @property
+    def every_deployment(self) -> tuple[Deployment, ...]:
+        """The servers that have or had its certificate."""
+        return self.deployments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +368,9 @@ class RequestRecord:
     computer that holds the key of a request that was made elsewhere. ``covered`` is the
     certificate that stands for it: then nothing of it is written until that one no longer does.
     ``import_commands`` and ``assign_commands`` are those of the steps as they were last written,
-    for the summary; empty until there is a package.
+    for the summary; empty until there is a package. ``deployments``, ``revocation`` and
+    ``approved_plan`` (the SHA-256 of one of the folder's saved plans) are as in
+    :class:`ArchivedGeneration`.
     """
 
     id: Id
@@ -336,6 +402,9 @@ class RequestRecord:
     import_commands: tuple[Line, ...] = field(default=(), metadata=SINCE_2)
     assign_commands: tuple[Line, ...] = field(default=(), metadata=SINCE_2)
     binding: Sha256OrBlank = field(default="", metadata=SINCE_2)
+    deployments: tuple[Deployment, ...] = field(default=(), metadata=SINCE_2)
+    revocation: Revocation | None = field(default=None, metadata=SINCE_2)
+    approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = others_field()
 
     @property
@@ -382,7 +451,21 @@ class RequestRecord:
             issued=self.issued,
             package=self.package,
             refused=self.refused,
+            deployments=self.every_deployment,
+            revocation=self.revocation,
+            approved_plan=self.approved_plan,
         )
+
+    @property
+    def every_deployment(self) -> tuple[Deployment, ...]:
+        """The servers that have its certificate, also where only its removed key says so."""
+        if not self.deployed_at or self.issued is None:
+            return self.deployments
+        known = {one.server for one in self.deployments}
+        new = deployments_of(
+            self.issued, self.plan.servers, on=self.deployed_at[:10], at=self.deployed_at
+        )
+        return self.deployments + tuple(one for one in new if one.server not in known)
 
     def superseded(
         self, *, at: str, reasons: tuple[str, ...], old: ArchivedGeneration | None = None
@@ -420,6 +503,9 @@ class RequestRecord:
             covered=None,
             import_commands=(),
             assign_commands=(),
+            deployments=(),
+            revocation=None,
+            approved_plan="",
         )
 
     def with_issued(
@@ -436,12 +522,8 @@ class RequestRecord:
         generation : int, optional
             The superseded generation it belongs to; the present one if left out.
         """
-        if generation not in (None, self.generation):
-            archived = tuple(
-                replace(old, issued=issued) if old.generation == generation else old
-                for old in self.archived
-            )
-            return replace(self, archived=archived)
+        if generation is not None and generation != self.generation:
+            return self.with_generation(generation, issued=issued)
         # A new certificate makes a package of the old one stale.
         changed = replace(
             self,
@@ -460,7 +542,18 @@ class RequestRecord:
         The CSR stays: by it a later run sees that nothing has to be requested anew.
         """
         changed = replace(self, deployed_at=at, key_sha256="", binding="")
+        changed = replace(changed, deployments=changed.every_deployment)
         return changed if self.state == "retired" else replace(changed, state=changed.active_state)
+
+    def with_generation(self, generation: int, **changes: Any) -> RequestRecord:
+        """Return the record with fields of one generation replaced, the present one or another."""
+        if generation == self.generation:
+            return replace(self, **changes)
+        archived = (
+            replace(old, **changes) if old.generation == generation else old
+            for old in self.archived
+        )
+        return replace(self, archived=tuple(archived))
 
     def with_package(self, package: PackageRecord, *, at: str) -> RequestRecord:
         """Return the record with its package."""

@@ -21,8 +21,8 @@ from lyncnb.base.disk.folder_lock import lock
 from lyncnb.errors import BundleError
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder import files_on_disk
+from lyncnb.request_folder.generations import is_expired
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.renewals import is_expired
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 

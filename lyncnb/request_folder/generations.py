@@ -1,0 +1,131 @@
+"""Which generation of a request its servers use, and which one is to follow it.
+
+A certificate is in use until its successor is on the servers. Nobody but the administrator knows
+when that is, so it counts from what was recorded (``lyncnb deployed``), never from what was
+received or packaged. Status, summary, calendar, forecast, steps, purge and panel all ask here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from .request_record import (
+    ArchivedGeneration,
+    CoveringCertificate,
+    Deployment,
+    IssuedRecord,
+    RequestRecord,
+)
+
+Generation = RequestRecord | ArchivedGeneration
+Held = IssuedRecord | Deployment | CoveringCertificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generations:
+    """The generations of one request, by what its servers have.
+
+    ``in_use`` is the one that its servers use, None before a certificate came back and where a
+    certificate that stands covers the request. ``held`` is the certificate that they have, as far
+    as it is known. ``under_way`` is the newest generation after the one in use, or that one itself
+    where another certificate came back for it; None if nothing is to follow. ``replaced`` are the
+    others that had a certificate and are used no more, the newest first.
+    """
+
+    record: RequestRecord
+    in_use: Generation | None
+    held: Held | None
+    under_way: Generation | None
+    replaced: tuple[Generation, ...]
+
+    @property
+    def deployed_on(self) -> str:
+        """From which day on all servers are recorded to have it (ISO 8601); blank if not all."""
+        if self.in_use is None or not self.is_recorded:
+            return ""
+        return max(one.on for one in self.in_use.every_deployment)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is recorded that the certificate in use is on all of its servers."""
+        return self.in_use is not None and has_its_servers(self.record, self.in_use)
+
+
+def generations_of(record: RequestRecord) -> Generations:
+    """Say which generation of a request is in use, and which is under way.
+
+    Parameters
+    ----------
+    record : RequestRecord
+        With n generations, the present one and those in ``archive/``.
+
+    Returns
+    -------
+    Generations
+        In use is the newest generation that was recorded as deployed on all of its servers. Where
+        none was, it is the oldest whose certificate came back: a later one may still lie in its
+        package.
+    """
+    newest_first = sorted(record.generations, key=lambda one: -one.generation)
+    issued = [one for one in newest_first if one.issued is not None]
+    deployed = [one for one in issued if has_its_servers(record, one)]
+    in_use = deployed[0] if deployed else issued[-1] if issued else None
+    begins = in_use.generation if in_use is not None else 0
+    later = [one for one in newest_first if one.generation > begins]
+    held = record.covered if in_use is None else _held(in_use)
+    if not later and isinstance(held, Deployment) and in_use is not None:
+        later = [in_use]
+    return Generations(
+        record=record,
+        in_use=in_use,
+        held=held,
+        under_way=later[0] if later else None,
+        replaced=tuple(one for one in issued if one.generation < begins),
+    )
+
+
+def _held(part: Generation) -> IssuedRecord | Deployment | None:
+    """Give the certificate that servers have of a generation: of several, what ends first."""
+    issued = part.issued
+    others = [one for one in part.every_deployment if issued and one.certificate != issued.sha256]
+    return min(others, key=lambda one: one.not_after) if others else issued
+
+
+def servers_of(record: RequestRecord, part: Generation) -> tuple[str, ...]:
+    """Give the servers that a generation's certificate is for."""
+    return (part.plan or record.plan).servers
+
+
+def has_its_servers(record: RequestRecord, part: Generation) -> bool:
+    """Whether it is recorded that every server of a generation has its certificate.
+
+    One that the whole deployment shares (OAuth) is assigned on one server, and replicates.
+    """
+    known = {one.server for one in part.every_deployment}
+    if (part.plan or record.plan).shared_by == "deployment":
+        return bool(known)
+    servers = servers_of(record, part)
+    return bool(servers) and known.issuperset(servers)
+
+
+def state_by_date(issued: Held | None, today: date) -> str:
+    """Say how a certificate stands by its dates at a moment; a day is its beginning.
+
+    Returns
+    -------
+    str
+        ``expiring`` from the moment on from which it is to be renewed, ``expired``, or blank.
+    """
+    if issued is None:
+        return ""
+    now = today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
+    # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
+    if now > issued.ends:
+        return "expired"
+    return "expiring" if now >= issued.renew_from else ""
+
+
+def is_expired(issued: Held | None, today: date) -> bool:
+    """Whether a certificate on record ended before `today` began, UTC."""
+    return state_by_date(issued, today) == "expired"

@@ -1,0 +1,87 @@
+"""Which generation is in use: what was recorded counts, not what came back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from folders import issued_record
+from request_folder.test_manifest import AT, record
+
+from lyncnb.request_folder.generations import generations_of
+from lyncnb.request_folder.request_record import deployments_of
+
+LATER = "2027-02-01T00:00:00Z"
+
+
+def waiting():
+    """Give a request of two servers that waits for its certificate."""
+    servers = ("fe01.contoso.com", "fe02.contoso.com")
+    return record(plan=replace(record().plan, servers=servers))
+
+
+def deployed(part, *servers, on="2026-12-02"):
+    """Record that servers have the certificate of the present generation."""
+    new = deployments_of(part.issued, servers or part.plan.servers, on=on, at=AT)
+    return replace(part, deployments=(*part.deployments, *new))
+
+
+def issued_once():
+    """Give a request whose first certificate came back."""
+    return waiting().with_issued(issued_record(), at=AT)
+
+
+def renewed(part):
+    """Give the next generation of a request, with its certificate."""
+    new = part.superseded(at=LATER, reasons=("renewed",))
+    return new.with_issued(issued_record(serial="02", sha256="b" * 64), at=LATER)
+
+
+def test_before_a_certificate_nothing_is_in_use():
+    """What waits is under way."""
+    found = generations_of(waiting())
+    assert (found.in_use, found.held, found.deployed_on) == (None, None, "")
+    assert found.under_way == waiting()
+
+
+def test_the_first_certificate_is_in_use_when_it_came_back():
+    """Where nothing was recorded, nobody may take it for unused."""
+    found = generations_of(issued_once())
+    assert (found.in_use, found.under_way) == (issued_once(), None)
+    assert found.held == issued_once().issued
+    assert not found.is_recorded
+
+
+def test_a_renewal_leaves_the_old_certificate_in_use():
+    """Received or packaged is not deployed."""
+    found = generations_of(renewed(issued_once()))
+    assert (found.in_use.generation, found.under_way.generation) == (1, 2)
+    assert found.held.serial == "01"
+
+
+def test_a_recorded_deployment_replaces_the_old_certificate():
+    """From then on the new one is what the servers use."""
+    found = generations_of(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
+    assert (found.in_use.generation, found.under_way) == (2, None)
+    assert (found.deployed_on, found.held.serial) == ("2027-02-03", "02")
+    assert [one.generation for one in found.replaced] == [1]
+
+
+def test_a_generation_that_only_some_servers_have_is_not_in_use():
+    """The old certificate is in use until the last server has the new one."""
+    new = deployed(renewed(deployed(issued_once())), "fe01.contoso.com")
+    assert generations_of(new).in_use.generation == 1
+
+
+def test_a_second_certificate_for_the_same_request_is_under_way():
+    """Servers have the one that was recorded, whatever came back for the same key later."""
+    first = deployed(issued_once())
+    again = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
+    found = generations_of(again)
+    assert (found.held.serial, found.under_way) == ("01", again)
+
+
+def test_a_removed_key_says_that_the_servers_have_the_certificate():
+    """Earlier versions recorded a deployment by the removal alone."""
+    old = replace(issued_once(), deployed_at=AT)
+    assert generations_of(old).deployed_on == AT[:10]
+    assert generations_of(renewed(old)).is_recorded
