@@ -67,6 +67,7 @@ TOUCHES = {
     "tqdm": {"cli"},
     "filelock": {"base.disk.folder_lock"},
     "idna": {"base.idn"},
+    "zxcvbn": {"pki.passphrase_strength"},
     "publicsuffixlist": {"base.dns_name"},
     "subprocess": {"base.workers", "base.shown.browser_print", "pki.ssh_signatures"},
     # The network: nobody, but a cluster's client when its address is given.

@@ -37,6 +37,7 @@ from .output import (
 if TYPE_CHECKING:
     from ..authorities.status import FolderStatus
     from ..checks.saved_plan import SavedPlan
+    from ..pki.passphrase import Secret
     from ..plan.model import CertificatePlan
     from ..request_folder.bundle import RequestBundle
     from ..request_folder.request_record import RecoveryKey
@@ -141,7 +142,6 @@ def request_command(
     from ..base.disk.outputs import refuse_own_place
     from ..export.executors import Making
     from ..export.write import write_requests
-    from ..request_folder.rebuild_manifest import has_secrets
 
     topology, folder = _table_and_folder(topology, folder, options_file, saved_plan)
     _check_usage(folder, saved_plan, approved_by, choices)
@@ -169,8 +169,8 @@ def request_command(
         return _show_changes(bundle, as_json=as_json)
     _look_ahead(plan, folder, findings, order)
     shown = _location_notes(folder)
-    # A folder that waits for requests of other computers has a manifest and no key yet.
-    secret = get_passphrase(passphrase_file, is_new=not has_secrets(folder))
+    _agree_to_other_deployment(plan, folder)
+    secret = _folder_passphrase(plan, folder, passphrase_file)
     progress, finish = progress_bar("requests")
     with stop_on_interrupt() as cancel, _executor(choices) as executor:
         try:
@@ -319,6 +319,31 @@ def _look_ahead(
         )
         if ahead.notes and ahead.counts().keys() - {"kept"}:
             note(ahead.notes[-1])
+
+
+def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
+    """Have a person agree where the folder belongs to another deployment; a script is told."""
+    from ..errors import BundleError
+    from ..export.other_deployment import other_deployment
+
+    other = other_deployment(plan, folder)
+    if other is None:
+        return
+    note(f"note: {other.words}")
+    is_asked = sys.stdin is not None and sys.stdin.isatty()
+    if is_asked and not click.confirm(f"{other.consent}?", err=True):
+        raise BundleError("nothing was written", hint="name another folder for this plan")
+
+
+def _folder_passphrase(plan: CertificatePlan, folder: str, passphrase_file: str | None) -> Secret:
+    """Get the passphrase; a person who chooses one for a new folder learns if it is weak."""
+    from ..plan.known_words import known_words
+    from ..request_folder.rebuild_manifest import has_secrets
+
+    # A folder that waits for requests of other computers has a manifest and no key yet.
+    if has_secrets(folder):
+        return get_passphrase(passphrase_file)
+    return get_passphrase(passphrase_file, is_new=True, known=known_words(plan))
 
 
 def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:

@@ -202,7 +202,9 @@ def tell_of_clean_ups(table: Topology) -> None:
         note(f"note: … and {len(table.notes) - _NOTES_SHOWN:,} more such clean-ups")
 
 
-def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secret:
+def get_passphrase(
+    passphrase_file: str | None, *, is_new: bool = False, known: Sequence[str] = ()
+) -> Secret:
     """Get the passphrase of a request folder.
 
     Parameters
@@ -211,6 +213,8 @@ def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secr
         Its first line is the passphrase.
     is_new : bool, optional
         Whether the folder is new, so that a person is asked twice.
+    known : sequence of str, optional
+        Words of the plan, which a new passphrase must not consist of.
 
     Returns
     -------
@@ -219,7 +223,7 @@ def get_passphrase(passphrase_file: str | None, *, is_new: bool = False) -> Secr
     """
     from ..pki.passphrase import ask_passphrase
 
-    return ask_passphrase(confirm=is_new, file=passphrase_file)
+    return ask_passphrase(confirm=is_new, file=passphrase_file, known=known)
 
 
 def reasons(

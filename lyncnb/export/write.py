@@ -39,6 +39,7 @@ from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
+from ..plan.known_words import known_words
 from ..plan.model import CertificatePlan
 from ..reports.summary.from_plan import summarise
 from ..request_folder.bundle import RequestBundle
@@ -100,7 +101,7 @@ def write(
         If the folder or the passphrase needs attention.
     """
     cipher = FolderCipher(secret)
-    confirm = _confirmation(secret, confirm_new)
+    confirm = _confirmation(secret, confirm_new, order.plan)
     # A run that has nothing to do leaves even the lock's file alone, and works on a disk that can
     # only be read. Anything else, trouble too, is looked at again under the lock.
     preview = _look(folder, order, cipher)
@@ -130,18 +131,16 @@ def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
 
 
 def _confirmation(
-    secret: Secret, ask: Callable[[], Secret | str] | None
+    secret: Secret, ask: Callable[[], Secret | str] | None, plan: CertificatePlan
 ) -> Callable[[Preview], None]:
     asked: list[bool] = []
 
     def confirm(preview: Preview) -> None:
-        if preview.is_proven or not preview.to_write:
+        if preview.is_proven or not preview.to_write or asked:
             return
-        as_new_passphrase(secret, source="the passphrase")
-        if ask is None or asked:
-            return
+        as_new_passphrase(secret, source="the passphrase", known=known_words(plan))
         asked.append(True)
-        if as_passphrase(ask()) != secret:
+        if ask is not None and as_passphrase(ask()) != secret:
             raise PassphraseError(
                 "the two passphrases differ, so nothing was written", hint="run it again"
             )

@@ -8,9 +8,11 @@ import os
 import sys
 import unicodedata
 import warnings
+from collections.abc import Sequence
 
 from ..base.disk import files
 from ..errors import BundleError, PassphraseError
+from .passphrase_strength import weakness
 
 VARIABLE = "LYNCNB_PASSPHRASE"
 MIN_CHARACTERS = 12
@@ -113,26 +115,44 @@ def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secr
     return secret
 
 
-def as_new_passphrase(text: Secret | str, *, source: str = "the new passphrase") -> Secret:
-    """Check a passphrase that is to protect something from now on; blanks alone will not do.
+def as_new_passphrase(
+    text: Secret | str, *, source: str = "the new passphrase", known: Sequence[str] = ()
+) -> Secret:
+    """Check a passphrase that is to protect something from now on: it must not be easy to guess.
 
-    What an earlier version took stays good for opening what it protects.
+    What an earlier version took stays good for opening what it protects. The estimate can take
+    seconds, so nothing calls this for each key that somebody presses.
+
+    Parameters
+    ----------
+    text : Secret or str
+        The passphrase.
+    source : str, optional
+        What a message calls it.
+    known : sequence of str, optional
+        Words that an attacker would try first, such as the names of the plan.
 
     Raises
     ------
     PassphraseError
-        As :func:`as_passphrase`, or if it is nothing but blanks.
+        As :func:`as_passphrase`, or if it is easy to guess.
     """
     secret = as_passphrase(text, source=source)
-    if not secret.reveal().strip():
+    why = weakness(secret.reveal(), known)
+    if why is not None:
         raise PassphraseError(
-            f"{source} is nothing but blanks", hint="take four or five random words"
+            f"{source} is too easy to guess. {why}".strip(),
+            hint="use four or five random words, none of them a name of the deployment",
         )
     return secret
 
 
 def ask_passphrase(
-    *, confirm: bool = False, file: str | os.PathLike[str] | None = None, environ: bool = True
+    *,
+    confirm: bool = False,
+    file: str | os.PathLike[str] | None = None,
+    environ: bool = True,
+    known: Sequence[str] = (),
 ) -> Secret:
     """Get the passphrase of a request folder from a file, the environment or the planner.
 
@@ -143,11 +163,13 @@ def ask_passphrase(
     Parameters
     ----------
     confirm : bool, optional
-        Ask twice, as for a new folder. Only for the prompt.
+        Ask twice for one that is not easy to guess, as for a new folder. Only for the prompt.
     file : path, optional
         UTF-8 text; byte order mark and line end are stripped.
     environ : bool, optional
         Whether to look at ``LYNCNB_PASSPHRASE``.
+    known : sequence of str, optional
+        Words that an attacker would try first. Only for the prompt, with `confirm`.
 
     Returns
     -------
@@ -168,7 +190,7 @@ def ask_passphrase(
             "no passphrase, and nobody to ask: standard input is no terminal",
             hint=f"give --passphrase-file, or set {VARIABLE}",
         )
-    return _from_prompt(confirm=confirm)
+    return _from_prompt(confirm=confirm, known=known)
 
 
 def _from_file(path: str | os.PathLike[str]) -> Secret:
@@ -214,14 +236,17 @@ def _in_kernel() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def _from_prompt(*, confirm: bool) -> Secret:
+def _from_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
     complaint = ""
     for _ in range(_ATTEMPTS):
         first = Secret(_prompt(f"{complaint}{PROMPTS[0]}"))
         try:
-            (as_new_passphrase if confirm else as_passphrase)(first, source="the passphrase")
+            if confirm:
+                as_new_passphrase(first, source="the passphrase", known=known)
+            else:
+                as_passphrase(first)
         except PassphraseError as error:
-            complaint = f"{error.message}. "
+            complaint = f"{error.message.rstrip('.')}. "
             continue
         if not confirm or first == Secret(_prompt(PROMPTS[1])):
             return first

@@ -115,7 +115,7 @@ def rekey(
         If a key opens with neither, or is not that of its record; nothing was changed then. With a
         recovery key, what was not sealed to it is left as it is and named.
     """
-    path, new, take_out = Path(folder), as_new_passphrase(new), _fingerprints(take_out)
+    path, new, take_out = Path(folder), _new_passphrase(folder, new), _fingerprints(take_out)
     ciphers = (_opener(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
@@ -165,6 +165,13 @@ def rekey(
         not_opened=tuple(looked.not_opened),
         not_sealed=not_sealed,
     )
+
+
+def _new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
+    """Check it; a change that an earlier version began is finished with what that one took."""
+    if read_manifest(Path(folder)).rekeying:
+        return as_passphrase(new)
+    return as_new_passphrase(new)
 
 
 def _finished_before(

@@ -46,6 +46,8 @@ Look = TypedDict(
     {
         "type": Literal["look"],
         "is_new": bool,
+        "other": str,  # the folder belongs to another deployment, in words; "" if it does not
+        "consent": str,  # what the planner must then agree to
         "ready": bool,  # to write: nothing is in the way
         "plan": str,
         "count": int,

@@ -91,6 +91,8 @@ class RequestChannel(Channel[RequestTold]):
         message: Look = {
             "type": "look",
             "is_new": self._seen_new,
+            "other": "",
+            "consent": "",
             "rows": [],
             "notes": [],
             "ready": False,
@@ -104,6 +106,8 @@ class RequestChannel(Channel[RequestTold]):
         elif not panel.job.state.is_busy:
             try:
                 _foresee(message, panel.look())
+                if (other := panel.other_deployment) is not None:
+                    message |= {"other": other.words, "consent": other.consent}
             except LyncnbError as error:
                 message["words"] = str(error)
         self.send(message)
@@ -142,7 +146,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send({"type": "done", "added": []})
         self._look()
 
-    def _write(self, *, passphrase: Secret, again: Secret) -> None:
+    def _write(self, *, passphrase: Secret, again: Secret, replaces: bool = False) -> None:
         is_new = self.panel.is_new
         if not passphrase.reveal():
             raise PassphraseError("no passphrase was typed", hint="type it into the field")
@@ -158,7 +162,7 @@ class RequestChannel(Channel[RequestTold]):
                 "the folder has changed since you looked, so nothing was written",
                 hint="see above what a run would do now, then type the passphrase and write",
             )
-        self.panel.start(passphrase, again if is_new else None)
+        self.panel.start(passphrase, again if is_new else None, replaces=replaces)
 
     def _write_scripts(self, *, computer: Text, template: Text) -> None:
         panel = self.panel

@@ -20,10 +20,12 @@ from ..deploy.request_scripts import request_scripts, write_request_scripts
 from ..deploy.server_steps import DeploymentSteps
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from ..export.executors import Making, Progress
+from ..export.other_deployment import OtherDeployment, other_deployment
 from ..export.requests_elsewhere import request_elsewhere
 from ..export.write import write_requests
 from ..pki.passphrase import Secret, as_passphrase, ask_passphrase
 from ..plan.acceptances import accepted_codes, limits_of
+from ..plan.known_words import known_words
 from ..plan.model import CertificatePlan
 from ..plan.totals import totals
 from ..reports.summary.from_plan import summarise
@@ -243,7 +245,25 @@ class RequestRun:
             dry_run=True,
         )
 
-    def start(self, passphrase: Secret | str, again: Secret | str | None = None) -> None:
+    @property
+    def other_deployment(self) -> OtherDeployment | None:
+        """The two deployments, if the folder has requests for other servers than the plan."""
+        return other_deployment(self.plan, self.folder)
+
+    def _refuse_other_deployment(self) -> None:
+        if (other := self.other_deployment) is not None:
+            raise BundleError(
+                f"nothing was written. {other.words}",
+                hint=f"name another folder than {self.folder} for this plan, or agree in the panel",
+            )
+
+    def start(
+        self,
+        passphrase: Secret | str,
+        again: Secret | str | None = None,
+        *,
+        replaces: bool = False,
+    ) -> None:
         """Begin to write in the background.
 
         Parameters
@@ -252,17 +272,24 @@ class RequestRun:
             Of the folder; at least 12 characters.
         again : Secret or str, optional
             The same again, if somebody typed it.
+        replaces : bool, optional
+            Whether the requests of another deployment in the folder may be retired.
 
         Raises
         ------
         PassphraseError
-            If the two differ or it will not do.
+            If the two differ or it will not do. Whether a new folder's is easy to guess, the run
+            itself says.
+        BundleError
+            If the folder belongs to another deployment, unless `replaces` is true.
         LyncnbError
             If a run is going on.
         """
         secret = as_passphrase(passphrase)
         if again is not None and as_passphrase(again) != secret:
             raise PassphraseError("the two passphrases differ", hint="type both again")
+        if not replaces:
+            self._refuse_other_deployment()
         # As they are now: the editor may go on changing while they are written.
         plan, findings, accepted = self.plan, self.findings, self.accepted
         recovery = tuple(self._recovery.values())
@@ -326,7 +353,8 @@ class RequestRun:
             As ``write_requests`` does; the cell fails.
         """
         self.look()  # what stands in the way is told before anybody is asked
-        secret = ask_passphrase(confirm=self.is_new)
+        self._refuse_other_deployment()
+        secret = ask_passphrase(confirm=self.is_new, known=known_words(self.plan))
         self.job.result = write_requests(
             self.plan,
             self.folder,

@@ -326,6 +326,45 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
     assert PASSPHRASE not in rest
 
 
+def test_a_new_folder_refuses_a_weak_passphrase(shell, topology, written):
+    """By a file, the command ends with 3 and makes no folder; the folder that is there opens."""
+    weak = shell.write("weak.txt", "fe01.contoso.net\n")
+    ended = shell("request", topology, "new", "--passphrase-file", weak)
+    assert ended.status == 3
+    assert "too easy to guess" in ended.err
+    assert "fe01" not in ended.err
+    assert not (shell.folder / "new").exists()
+
+
+def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology, written):
+    """A script reads both names on standard error; a person must agree, and no is the default."""
+    pexpect = pytest.importorskip("pexpect")
+    other = shell.write("other.csv", TWO_FRONT_ENDS.replace("contoso", "fabrikam"))
+    ended = shell.process("request", other, *written[2:], "--dry-run")
+    assert "another deployment" not in ended.err  # nothing is written
+    before = _snapshot(shell.folder / "requests")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lyncnb", "request", str(other), "requests"],
+        dimensions=(40, 200),
+        env=process_environment(),
+        cwd=str(shell.folder),
+        encoding="utf-8",
+        timeout=60,
+    )
+    child.expect("This folder holds the requests of another deployment: ")
+    child.expect("write those of .*fabrikam")
+    child.sendline("")
+    child.expect("nothing was written")
+    child.read()
+    child.close()
+    assert child.exitstatus == 3
+    assert _snapshot(shell.folder / "requests") == before
+    ended = shell.process("request", other, *written[2:])
+    assert "note: This folder holds the requests of another deployment: " in ended.err
+    assert ended.status == 0
+
+
 # -- handover, receive, pfx
 
 

@@ -33,7 +33,8 @@ from lyncnb.base.disk import files
 from lyncnb.base.disk.folder_lock import lock
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
 from lyncnb.export import run_preview
-from lyncnb.pki.passphrase import Secret
+from lyncnb.pki import passphrase
+from lyncnb.pki.passphrase import MIN_CHARACTERS, Secret
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
@@ -376,12 +377,29 @@ def test_a_wrong_passphrase_changes_nothing(folder):
     assert snapshot(folder) == before
 
 
-@pytest.mark.parametrize("passphrase", [None, "", "too short"])
+@pytest.mark.parametrize("passphrase", [None, "", "too short", "a" * 12, "PASSWORD1234"])
 def test_no_key_is_written_without_a_proper_passphrase(folder, passphrase):
-    """None, empty and short are refused, and no folder is made."""
+    """None, empty, short and easily guessed ones are refused, and no folder is made."""
     with pytest.raises(PassphraseError):
         write(numbered(1), folder, passphrase=passphrase)
     assert not folder.exists()
+
+
+def test_a_name_of_the_plan_is_no_passphrase_for_its_folder(folder):
+    """The subject of a request is the first thing that somebody tries."""
+    name = max(numbered(1).certificates[0].names, key=len)
+    assert len(name) >= MIN_CHARACTERS
+    with pytest.raises(PassphraseError, match="too easy to guess"):
+        write(numbered(1), folder, passphrase=name)
+    assert not folder.exists()
+
+
+def test_a_folder_with_a_weak_passphrase_still_opens(folder, monkeypatch):
+    """A version before this one took it; later runs write new requests under it."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(passphrase, "weakness", lambda text, known: None)
+        write(numbered(1), folder, passphrase="a" * 12)
+    assert write(numbered(2), folder, passphrase="a" * 12).counts() == {"kept": 1, "created": 1}
 
 
 def test_a_new_folder_asks_twice_and_an_old_one_once(folder):

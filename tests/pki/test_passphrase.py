@@ -220,11 +220,44 @@ def test_what_never_ends_is_not_read_without_end():
     os.close(descriptor)
 
 
-def test_blanks_alone_protect_nothing_new():
-    """Twenty blanks still open what they protect, and are refused for anything new."""
-    assert as_passphrase(" " * 20).reveal() == " " * 20
-    with pytest.raises(PassphraseError, match="nothing but blanks"):
-        as_new_passphrase(" " * 20)
+GUESSED = (
+    *("a" * 12, " " * 20, "password1234", "P@ssw0rd2026", "123456789012", "qwertyuiop12"),
+    *("abcdefghijkl", "盧" * 12, "x" * 900),
+)
+
+
+@pytest.mark.parametrize("text", GUESSED, ids=[text[:12] for text in GUESSED])
+def test_what_is_easy_to_guess_protects_nothing_new(text):
+    """It still opens what it protects; a refusal for anything new does not repeat it."""
+    assert as_passphrase(text).reveal() == text
+    with pytest.raises(PassphraseError, match="too easy to guess") as caught:
+        as_new_passphrase(text)
+    assert text not in str(caught.value) + caught.value.hint
+
+
+def test_names_of_the_plan_are_guessed_first():
+    """A name that the attacker can look up is no passphrase, however long it is."""
+    name = "lyncpool-taipei.contoso.com"
+    assert as_new_passphrase(name).reveal() == name
+    with pytest.raises(PassphraseError, match="too easy to guess"):
+        as_new_passphrase(name, known=("contoso.com", name))
+
+
+def test_random_words_are_taken_whatever_their_length():
+    """Between 12 characters and the longest, no passphrase of random words is refused."""
+    words = "lamp orbit canyon fiddle maple "
+    for count in (1, 3, 30):
+        assert as_new_passphrase(words * count) == Secret(words * count)
+
+
+def test_a_weak_passphrase_is_asked_for_again(typed):
+    """A person who types one for a new folder hears why; for an open folder it is taken."""
+    prompts = typed("a" * 12, "contoso.com.", WORDS, WORDS)
+    assert ask_passphrase(confirm=True, known=("contoso.com",)) == Secret(WORDS)
+    assert [prompt.count("too easy to guess") for prompt in prompts] == [0, 1, 1, 0]
+    assert ".." not in "".join(prompts)
+    typed("a" * 12)
+    assert ask_passphrase() == Secret("a" * 12)
 
 
 def test_the_variable_is_taken_out_of_the_environment(monkeypatch):

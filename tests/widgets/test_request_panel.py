@@ -13,7 +13,7 @@ from topologies import STANDARD_EDITION, edge, front_end, plan, row
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.errors import LyncnbError, PassphraseError, PlanRejected
+from lyncnb.errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.recovery_key import new_recovery_key
@@ -103,6 +103,51 @@ def test_a_passphrase_that_will_not_do_is_told_and_not_shown(small, tmp_path, fi
     if first:
         assert first not in json.dumps([message for message, _ in talk.heard])
     assert not (tmp_path / "requests").exists()
+
+
+@pytest.mark.parametrize("weak", ["aaaaaaaaaaaa", "med01.contoso.com"])
+def test_a_new_folder_gets_no_passphrase_that_is_easily_guessed(small, tmp_path, weak):
+    """A repeat and a name of the plan are refused; the folder is not made."""
+    talk = Talk(RequestPanel(small, tmp_path / "requests").view)
+    talk.say("ready")
+    talk.say("write", passphrase=weak, again=weak)
+    _until(talk, "failed")
+    refused = next(message for message, _ in talk.heard if message["type"] == "refused")
+    assert refused["about"] == "write"
+    assert "too easy to guess" in refused["lines"][0]
+    assert weak not in json.dumps([message for message, _ in talk.heard])
+    assert not (tmp_path / "requests").exists()
+
+
+def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
+    """The look names both deployments; without consent nothing is written, with it the run goes."""
+    folder = tmp_path / "requests"
+    other = STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode()
+    theirs = ln.plan_certificates(read_topology(other), rules)
+    ln.write_requests(theirs, folder, passphrase=PASSPHRASE)
+    before = read_manifest(folder)
+    panel = RequestPanel(small, folder)
+    talk = Talk(panel.view)
+    look = talk.say("ready")["look"]
+    assert look["other"] == (
+        "This folder holds the requests of another deployment: fabrikam.com (1 server: "
+        "se01.fabrikam.com). Writing retires them and requests the certificates of contoso.com "
+        "(1 server: med01.contoso.com)."
+    )
+    consent = "Retire the requests of fabrikam.com and write those of contoso.com"
+    assert look["consent"] == consent
+    given = {"passphrase": PASSPHRASE, "again": ""}
+    refused = talk.say("write", **given)["refused"]
+    assert look["other"] in refused["lines"][0]
+    with pytest.raises(BundleError, match="another deployment"):
+        panel.start(PASSPHRASE)
+    with pytest.raises(BundleError, match="another deployment"):
+        panel.write_unattended()
+    assert read_manifest(folder) == before
+    talk.say("write", **given, replaces=True)
+    _until(talk, "finished")
+    assert {one.state for one in read_manifest(folder).requests} == {"waiting", "retired"}
+    assert talk.say("look")["look"]["other"] == ""
 
 
 def test_a_request_panel_names_a_recovery_key(small, tmp_path):

@@ -83,7 +83,7 @@ type RequestAsked = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "look" }
   | { type: "option"; name: string; key: string; value: string }
-  | { type: "write"; passphrase: string; again: string }
+  | { type: "write"; passphrase: string; again: string; replaces?: boolean }
   | { type: "scripts"; computer: string; template: string }
   | { type: "recovery"; file: string }
   | { type: "why"; name: string }
@@ -528,6 +528,8 @@ interface RequestFindings {
 interface Look {
   type: "look";
   is_new: boolean;
+  other: string;
+  consent: string;
   ready: boolean;
   plan: string;
   count: number;

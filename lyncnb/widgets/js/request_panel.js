@@ -26,6 +26,7 @@ export default {
     const { send } = kernel;
     const speaker = makeSpeaker();
     const reasons = makeNameReasons(send);
+    let other = ""; // the deployment that the folder belongs to, if that is not the plan's
     let ready = false; // to write: a look has been taken, and nothing stands in the way
     let busy = false;
     let asked = false; // to write, and not answered yet: a second press would find no passphrase
@@ -72,6 +73,11 @@ export default {
       labelled("Computer", computer, "Where the scripts will run, e.g. tools01.contoso.com; may be blank"),
       labelled("Template", template, "Name of the AD CS template for the internal CA; may be blank"),
       h("div", { class: "lc-bar" }, toScripts), scripted);
+    const agreed = h("input", { type: "checkbox", onchange: refresh });
+    const consent = h("span", {});
+    const otherWords = h("p", { class: "lc-alert-first" });
+    const otherBox = h("div", { class: "lc-alert-box", hidden: true }, h("div", { class: "lc-alert" },
+      otherWords, h("label", { class: "lc-check" }, agreed, consent)));
     const start = button("Write", write, { class: "lc-button lc-primary" });
     const cancel = button("Cancel", () => send({ type: "cancel" }), { disabled: true });
     const bar = h("progress", { class: "lc-progress", "aria-label": "Requests written", max: 1, value: 0 });
@@ -82,7 +88,7 @@ export default {
       h("div", { class: "lc-top" }, name), kernel.line, plan, changed, speaker.box,
       step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
       places.option = step("2", "Findings", found),
-      places.write = step("3", "Write", passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
+      places.write = step("3", "Write", otherBox, passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
         h("div", { class: "lc-bar" }, bar, words), result, otherRoute), reasons.dialog);
     places.recovery = recovery;
     places.scripts = otherRoute;
@@ -95,11 +101,11 @@ export default {
       asked = true;
       refresh();
       cancel.focus();
-      send({ type: "write", passphrase: first, again: second });
+      send({ type: "write", passphrase: first, again: second, replaces: agreed.checked });
     }
 
     function refresh() {
-      start.disabled = busy || !ready;
+      start.disabled = busy || !ready || (!otherBox.hidden && !agreed.checked);
       toScripts.disabled = busy || asked;
       again.disabled = busy;
       cancel.disabled = !(busy || asked);
@@ -133,7 +139,7 @@ export default {
         openErrors = message.open.length;
       },
       /** @param {{ready: boolean, plan: string, count: number, words: string, rows: string[][],
-       *    notes: string[], is_new: boolean}} message */
+       *    notes: string[], is_new: boolean, other: string, consent: string}} message */
       look(message) {
         if (changed.textContent) changed.textContent = "The plan has changed in the editor; this is what a run would do now.";
         ready = message.ready;
@@ -147,6 +153,11 @@ export default {
               ([what, id, ...why]) => [what, id && !id.includes(" ") ? reasons.link(id) : id, ...why]))) : "",
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
         passphrase.ask(message.is_new);
+        if (other !== message.other) agreed.checked = false; // who agreed saw another sentence
+        other = message.other;
+        otherBox.hidden = !other;
+        otherWords.textContent = other;
+        consent.textContent = message.consent;
         refresh();
       },
       reasons: (message) => reasons.show(message),

@@ -1,0 +1,75 @@
+"""``OtherDeployment``: a request folder that belongs to other servers than those of a plan."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..base.shown.tables import count_of, first_of
+from ..errors import BundleError
+from ..plan.model import CertificatePlan
+from ..request_folder.bundle import open_requests
+
+_NAMED = 2  # servers of each deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherDeployment:
+    """The servers that a folder has requests for, and the servers of the plan, both sorted."""
+
+    in_folder: tuple[str, ...]
+    planned: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """What the two are and what writing would do, in two sentences."""
+        return (
+            f"This folder holds the requests of another deployment: {_described(self.in_folder)}. "
+            f"Writing retires them and requests the certificates of {_described(self.planned)}."
+        )
+
+    @property
+    def consent(self) -> str:
+        """What a planner agrees to, in a line that names both deployments."""
+        names = _domain(self.in_folder), _domain(self.planned)
+        if names[0] == names[1]:
+            names = self.in_folder[0], self.planned[0]
+        return f"Retire the requests of {names[0]} and write those of {names[1]}"
+
+
+def other_deployment(
+    plan: CertificatePlan, folder: str | os.PathLike[str]
+) -> OtherDeployment | None:
+    """Compare the servers of a folder with those of a plan.
+
+    Returns
+    -------
+    OtherDeployment or None
+        None if they share a server, or if the folder has no requests yet.
+    """
+    try:
+        records = open_requests(folder).requests
+    except BundleError:  # new, or the run itself reports what is wrong with it
+        return None
+    in_folder = _servers(one.plan.servers for one in records if one.state != "retired")
+    planned = _servers(one.servers for one in plan.certificates)
+    if not in_folder or not planned or set(in_folder) & set(planned):
+        return None
+    return OtherDeployment(in_folder=in_folder, planned=planned)
+
+
+def _servers(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(sorted({str(server).lower() for servers in lists for server in servers}))
+
+
+def _domain(servers: tuple[str, ...]) -> str:
+    """Return the DNS domain of most of these servers."""
+    domains = Counter(server.partition(".")[2] or server for server in servers)
+    return domains.most_common(1)[0][0]
+
+
+def _described(servers: tuple[str, ...]) -> str:
+    named = first_of(list(servers), _NAMED)
+    return f"{_domain(servers)} ({count_of(len(servers), 'server')}: {named})"

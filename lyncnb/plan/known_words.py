@@ -1,0 +1,31 @@
+"""The words of a plan that somebody who attacks the deployment would try as a passphrase."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from .model import CertificatePlan
+
+_SHORTEST = 3  # characters
+
+
+def known_words(plan: CertificatePlan) -> tuple[str, ...]:
+    """List the names of a plan and their parts, the most frequent first.
+
+    Returns
+    -------
+    tuple of str
+        Names of servers, pools, domains and sites, values of subjects, and the words in them.
+    """
+    words: Counter[str] = Counter()
+    for certificate in plan.certificates:
+        subject = certificate.subject
+        texts = {
+            *(*certificate.names, *certificate.servers, certificate.pool, certificate.site),
+            *(subject.common_name, subject.organization, subject.organizational_unit),
+            *(subject.locality, subject.state),
+        }
+        for text in map(str.lower, texts):
+            words.update({text, text.partition(".")[2], *re.split(r"[\W_]+", text)})
+    return tuple(word for word, _ in words.most_common() if len(word) >= _SHORTEST)
