@@ -9,68 +9,77 @@
 # %% [markdown]
 # # Plan the certificates of a Lync Server 2013 deployment
 #
-# Load a table with one row per server, see every certificate the deployment needs and why, and
-# write the certification requests (CSRs) with a summary table, before a single server exists.
-#
-# Requesting in advance is optional. It is allowed under two conditions: the certificates are
-# exportable, and they contain all the required subject alternative names. The deployment then
-# imports and assigns certificates where its guide says request and assign.
-# *Source: Microsoft, [Request certificates in advance (optional) for Lync Server
-# 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
-#
-# Press **Run > Run All Cells** to see it with the sample. For your own deployment, change the two
-# names in the next cell, and run all cells again. No table yet? `ln.GuidePanel()` in a cell of its own, or
-# `lyncnb guide` in a shell, asks what you know and lays one out. Nothing is written until you press a
-# button for it.
+# Press **Run > Run All Cells** to see the plan of the sample. To plan your own deployment, change one line: `topology_file`.
+# No table yet? Run `ln.GuidePanel()` in a new cell: it asks questions and writes a table.
+# What a table does not hold, such as your organization, is in `TABLE.plan.toml` in the same folder; the editor writes it.
+# Edits that you do not save are kept as a draft in `.lyncnb-draft`, readable by you alone.
+# Apart from the draft, lyncnb writes a file only when you press a button.
 
 # %% tags=["parameters"]
 topology_file = "../data/contoso.csv"  # your table: .csv, .xlsx, .ods or .tbxml
-request_folder = "requests"  # keys, requests and the summary go here; made if it is not there
+request_folder = "requests"  # keys, requests and the summary; a new one for each deployment
 
 # %% [markdown]
-# ## 1. The servers
+# ## 1. The plan editor
 #
-# The table of servers is a pandas DataFrame, one row per server. pandas reads a plain CSV file: UTF-8,
-# commas, the headings in the first row. `ln.read_topology` reads every other table.
+# Double-click a cell, or select servers and change them together. The counts follow at once.
 
 # %%
 import lyncnb as ln
-import pandas as pd
 
-try:
-    servers = pd.read_csv(topology_file, dtype=str, keep_default_na=False)
-except ValueError:  # it is not plain text
-    servers = pd.DataFrame()
-is_plain = {"server_fqdn", "role"} <= {*servers}
-if not is_plain:  # a workbook, a topology document, semicolons, UTF-16, a title row
-    servers = ln.read_topology(topology_file).to_frame()
-servers
+topology = ln.read_topology(topology_file)
+options = ln.PlanOptions.beside(topology_file)
+editor = ln.PlanEditor(topology, options=options)
+editor
 
 # %% [markdown]
-# Ask the table what you want to know before you plan. How many servers has each role, and which?
-# A filter works the same way: `servers[servers["role"] == "Edge"]`.
+# The plan as a picture: who is outside, in the perimeter and inside, who connects to whom, and by
+# which name on which certificate. The tab *Picture* of the editor shows it too, with a mark at what
+# you changed. A cell that shows an older plan than the editor is marked; run it again.
 
 # %%
-servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; ".join)
+plan = editor.plan
+ln.figure(plan)
 
 # %% [markdown]
-# The whole frame goes on as the topology. If the table has errors, lyncnb lists all of them and
-# stops: row, column, value and what to do. A blank cell takes the value of its pool, its site or the
-# deployment. Below each note says what lyncnb read differently from how it is written.
+# ## 2. Certificates and names
+#
+# One row per certificate, by site, pool and server. A certificate that several servers share has
+# one row: all Edge Servers of a pool carry the same external certificate, and the whole deployment
+# has one OAuthTokenIssuer certificate.
 
 # %%
-servers.attrs["source"] = topology_file  # messages name the file
-topology = ln.read_topology(servers) if is_plain else ln.read_topology(topology_file)
+plan
+
+# %% [markdown]
+# Which name is on which certificate. Read down a column to see what a pool carries, along a row
+# to see which servers have a name. `ln.figure(plan, "timeline")` shows the important days.
+
+# %%
+ln.figure(plan, "coverage")
+
+# %% [markdown]
+# How lyncnb read the table: each note names a value that is read differently from how it is
+# written. A blank cell takes the value of its pool, its site or the deployment.
+
+# %%
 print(topology, *topology.notes, sep="\n")
 
 # %% [markdown]
-# ## 2. Your choices
+# The table of servers is a pandas DataFrame, too, and `ln.read_topology` reads a DataFrame as it reads a
+# file. How many servers has each role, and which?
+
+# %%
+servers = topology.to_frame()
+servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; ".join)
+
+# %% [markdown]
+# ## 3. Your choices
 #
-# Double-click a cell, or tick servers and change them together. The tab *Deployment* holds the
-# choices that no server holds. The counts above the table change at once, and running the cells
-# again keeps what you changed. These are the choices to settle, and what speaks for each:
+# The tab *Deployment* of the editor holds the choices that no server holds. Its tab *Save* writes
+# them beside the table, so that the next session finds both. These are the choices to settle:
 #
-# | Choice | As planned without a word from you | Choose otherwise when |
+# | Choice | Default | Choose otherwise when |
 # | --- | --- | --- |
 # | **Combined or separate** (*Default and web certificates*) | one certificate for Default and both web usages of a server | the external web names must come from another CA, or two teams renew them: `separate` makes three |
 # | **Wildcards for simple URLs** | off: every Meet and dial-in host is a name of its own | there are many SIP domains and the CA sells wildcards; it then stands among the alternative names, never as subject |
@@ -83,17 +92,7 @@ print(topology, *topology.notes, sep="\n")
 # in Lync Server 2013; Components required for the Director in Lync Server 2013.*
 
 # %%
-from datetime import date
-
-import ipywidgets
-
-rules = ln.load_rules("lync2013")
-issue_date = date(2026, 12, 1)  # the day on which the CA is to issue: its rules count
-# Your organization, as each certificate names it in its subject: the sample's belongs to the sample.
-options = ln.PlanOptions(
-    organization="Contoso", locality="Taipei", country="TW", planned_issue_date=issue_date
-)
-editor = ln.PlanEditor(topology, rules, options=options)
+options
 
 # %% [markdown]
 # Every panel is an ipywidget, so it works together with your own controls. `editor.view` is the
@@ -101,51 +100,22 @@ editor = ln.PlanEditor(topology, rules, options=options)
 # the plan's digest. The buttons choose a scenario, and the counts beside them follow the editor.
 
 # %%
+import ipywidgets
+
 scenario = ipywidgets.ToggleButtons(
-    options={"as planned": False, "wildcards": True}, value=options.wildcard, description="Scenario"
+    options={"as planned": False, "wildcards": True}, value=editor.options.wildcard
 )
 scenario.observe(lambda change: editor.change_options(wildcard=change.new), "value")
 editor.view.observe(lambda _: scenario.set_trait("value", editor.options.wildcard), "overview")
 counts = ipywidgets.Label()
 words = "{certificates} certificates, {names} names, {errors} errors, {warnings} warnings".format_map
 ipywidgets.dlink((editor.view, "overview"), (counts, "value"), words)
-display(ipywidgets.HBox([scenario, counts]))
-editor
+ipywidgets.HBox([scenario, counts])
 
 # %% [markdown]
-# ## 3. The plan
-#
-# What the editor holds is plain values, at every moment: `editor.topology` and `editor.options`. To
-# keep your changes for another day, its tab *Save* writes them as files, or as Python for the cell
-# above. A cell below that shows an older plan than the editor is marked; run it again.
-#
-# One row per certificate, by site, pool and server. A certificate that several servers share has
-# one row: all Edge Servers of a pool carry the same external certificate, and the whole deployment
-# has one OAuthTokenIssuer certificate.
-
-# %%
-plan = ln.plan_certificates(editor.topology, rules, options=editor.options)
-plan
-
-# %% [markdown]
-# The same as a picture: who stands outside, in the perimeter and inside, who speaks to whom, and by
-# which name on which certificate. Below it is its data as a table. The tab *Picture* of the editor
-# shows it too, with a mark at what you changed; a click on a pool selects its servers there.
-
-# %%
-ln.figure(plan)
-
-# %% [markdown]
-# Which name stands on whose certificate. Read down a column to see what a pool carries, along a row
-# to see who answers to a name. `ln.figure(plan, "timeline")` shows the days that matter.
-
-# %%
-ln.figure(plan, "coverage")
-
-# %% [markdown]
-# What if? Here the plan stands beside one with wildcards; `≠` marks what is other. In the editor the
-# tab *Scenarios* keeps what you try under a name, as a folder of three files, and puts two or three
-# beside each other. `compared.differences` says what that does to each certificate.
+# What if? This compares the plan with one that has wildcards; `≠` marks a difference. In the editor
+# the tab *Scenarios* keeps variants under names and compares them. `compared.differences` says what
+# that does to each certificate.
 
 # %%
 from dataclasses import replace
@@ -159,12 +129,12 @@ compared
 # ## 4. Why each name is there
 #
 # Ask about any server: every name on each of its certificates, with the rule that put it there and
-# the document that says so. The person who approves the requests asks the same. Here it is a server
-# that strangers connect to, if there is one.
+# the document that says so. The person who approves the requests asks the same. This is the first
+# server with a certificate of a public CA, or the first of the table.
 
 # %%
-public = [certificate for certificate in plan.certificates if certificate.issuer == "public"]
-plan.explain((public or plan.certificates)[0].servers[0])
+public = [certificate.servers[0] for certificate in plan.certificates if certificate.issuer == "public"]
+plan.explain((public or list(servers["server_fqdn"]))[0])
 
 # %% [markdown]
 # A certificate helps only where the root above it is trusted: which roots each server, partner and
@@ -186,25 +156,40 @@ findings = ln.check_plan(plan)
 findings
 
 # %% [markdown]
-# The same table with one cell broken shows what a finding looks like: the Edge pool has lost the
+# The sample with one cell removed shows what a finding looks like: the Edge pool has lost the
 # name of its Access Edge service.
 
 # %%
-rows = topology.to_frame()
+sample = "../data/contoso.csv"  # whatever you plan above
+rows = ln.read_topology(sample).to_frame()
 rows["access_edge_fqdn"] = ""
-ln.check_plan(ln.plan_certificates(ln.read_topology(rows), rules, options=options))
+demonstration = ln.Scenario(
+    name="demonstration: the sample without its Access Edge name",
+    topology=ln.read_topology(rows),
+    options=ln.PlanOptions.beside(sample),
+)
+ln.check_plan(demonstration.plan)
 
 # %% [markdown]
 # The same certificates come back ever faster: a public CA gives 100 days from 2027-03-15 on, 47 from
 # 2029-03-15. When each is to be ordered and by when it must be on its servers, with your freezes and
-# maintenance windows (`[freezes]` and `[windows]` in `plan.toml`), and what then cannot work:
+# maintenance windows (`[freezes]` and `[windows]` in the options), and what then cannot work. Without
+# a planned issue date it counts from today:
 
 # %%
-ahead = ln.forecast(plan)
+from datetime import date
+
+ahead = ln.forecast(plan, start=plan.options.planned_issue_date or date.today())
 ln.figure(ahead)
 
 # %% [markdown]
 # ## 6. Keys, requests and the summary
+#
+# Requesting in advance is optional. It is allowed under two conditions: the certificates are
+# exportable, and they contain all the required subject alternative names. The deployment then
+# imports and assigns certificates where its guide says request and assign.
+# *Source: Microsoft, [Request certificates in advance (optional) for Lync Server
+# 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
 #
 # Microsoft's page allows two routes. Choose one for each deployment:
 #

@@ -13,29 +13,32 @@
 # quite what was asked. This page hands one package to each CA, takes in whatever returns, and says
 # exactly what differs from the plan.
 #
-# Press **Run > Run All Cells** to see it with the sample deployment. For your own deployment you need
-# sections 1, 3 and 4 only.
+# Press **Run > Run All Cells** to see it with the sample's requests. For your own deployment, change one
+# line: `request_folder`. Put the files that the CA returns into the folder `answers`.
 
 # %% tags=["parameters"]
-topology_file = "../data/contoso.csv"  # your table: .csv, .xlsx, .ods or .tbxml
-request_folder = "sample-requests"  # yours: "requests"; the sample has a folder of its own
+import lyncnb as ln
+
+request_folder = "sample-requests"  # yours: "requests", or what the request panel wrote
+answers = "answers"  # the files that the CA returned, under any name
 
 # %% [markdown]
 # ## 1. The requests
 #
-# With a folder of your own, `bundle = ln.open_requests(request_folder)` is all you need here. The
-# sample's requests are written first; the passphrase for their keys is asked for once.
+# If the folder is the sample's, its requests are written first, and the passphrase for their keys
+# is asked for once. A folder of your own is only opened.
 
 # %%
 import datetime
 
-import lyncnb as ln
-
-today = datetime.date(2026, 11, 24)  # so that this page looks the same whenever it is run
-options = ln.PlanOptions(organization="Contoso", validity_days=730, planned_issue_date=today)
-topology, rules = ln.read_topology(topology_file), ln.load_rules("lync2013")
-plan = ln.plan_certificates(topology, rules, options=options)
-bundle = ln.write_requests(plan, request_folder, passphrase=ln.ask_passphrase(), today=today)
+is_sample = request_folder == "sample-requests"
+today = datetime.date(2026, 11, 24) if is_sample else datetime.date.today()
+if is_sample:
+    options = ln.PlanOptions(organization="Contoso", validity_days=730, planned_issue_date=today)
+    table = ln.read_topology("../data/contoso.csv")
+    plan = ln.plan_certificates(table, ln.load_rules(), options=options)
+    ln.write_requests(plan, request_folder, passphrase=ln.ask_passphrase(), today=today)
+bundle = ln.open_requests(request_folder)
 bundle.only("Role", "Servers", "Type", "Subject name", "State")
 
 # %% [markdown]
@@ -64,15 +67,16 @@ print("\n".join(name for name in inside if "csr/" not in name))
 # %% [markdown]
 # ## 2. The CA answers
 #
-# With a folder of your own, skip this section: your CA answers. Here `ln.demo` plays the CA. It signs
-# nothing but the samples, its key is never written, and it makes three usual mistakes: a name is
+# With a folder of your own your CA answers, and this cell does nothing. Here `ln.demo` plays the CA. It
+# signs nothing but the samples, its key is never written, and it makes three usual mistakes: a name is
 # left out, a certificate does not say where its revocation list is (Lync Server requires that), and
 # one request is forgotten. Public certificates last 199 days, the others two years.
 # *Sources: Microsoft, Certificate infrastructure requirements for Lync Server 2013; CA/Browser Forum,
 # Baseline Requirements section 6.3.2.*
 
 # %%
-ln.demo.answer(bundle, "answers", today=today)
+pathlib.Path(answers).mkdir(exist_ok=True)
+ln.demo.answer(bundle, answers, today=today) if is_sample else f"Your CA answers into {answers}."
 
 # %% [markdown]
 # ## 3. What came back
@@ -81,7 +85,7 @@ ln.demo.answer(bundle, "answers", today=today)
 # mail, a zip. They are told apart by what is inside and matched by public key.
 
 # %%
-issued = ln.match_certificates(bundle, "answers", today=today)
+issued = ln.match_certificates(bundle, answers, today=today)
 issued.only("Servers", "Type", "Valid until", "Chain", "Findings", "File")
 
 # %% [markdown]
@@ -104,7 +108,7 @@ print("\n".join(issued.waiting))
 # chain in the request folder. Received again, the same files change nothing.
 
 # %%
-issued = ln.receive(request_folder, "answers", today=today)
+issued = ln.receive(request_folder, answers, today=today)
 status = ln.folder_status(request_folder, today=today)
 status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
 

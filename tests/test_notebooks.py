@@ -7,22 +7,32 @@ it the notebook is run and a text output that differs is a failure.
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import io
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jupytext
 import nbformat
 import pandas as pd
 import pytest
-from places import REPOSITORY
+from big_topology import big_table
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from places import DATA, REPOSITORY
+from random_plans import random_rows
 from saved_outputs import leads_somewhere, without_dead_links
+from topologies import row, table
+from topology_documents import front_end, topology_builder
+from traitlets.config import Config
 
 import lyncnb as ln
 from lyncnb.base.shown.browser_print import draw_picture
@@ -139,31 +149,69 @@ def as_workbook(data: bytes) -> bytes:
     return file.getvalue()
 
 
+def failing_cells(name: str, folder: Path, **parameters: str) -> list[str]:
+    """Run a notebook's code cells beside the samples, its parameters changed; list what fails."""
+    shutil.copytree(DATA, folder / "data", dirs_exist_ok=True)
+    place = folder / "notebooks"
+    place.mkdir(exist_ok=True)
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    failed = []
+    with contextlib.chdir(place), capture_output():
+        for number, cell in enumerate(from_source(name).cells, start=1):
+            if cell.cell_type != "code":
+                continue
+            source = cell.source
+            if "parameters" in cell.metadata.get("tags", ()):
+                source += "".join(f"\n{key} = {value!r}" for key, value in parameters.items())
+            done = shell.run_cell(source, store_history=True)
+            error = done.error_before_exec or done.error_in_exec
+            failed += [f"cell {number}: {error!r}"] if error else []
+    return failed
+
+
 @pytest.mark.parametrize(
     ("file", "made"),
     [
         ("contoso.csv", None),
-        ("single-server.csv", None),  # has few of the columns
+        ("single-server.csv", None),  # no Edge Server, and few of the columns
         ("litwareinc-global.csv", None),
         ("contoso-zh-TW.csv", None),  # headings in Chinese
         ("contoso.csv", in_semicolons),
         ("contoso.csv", as_workbook),
         ("contoso.csv", lambda data: b"Our servers\n\n" + data),  # a title row
-        ("contoso.csv", lambda data: data.replace(b"Taipei", b"NA")),  # no blank to pandas
+        ("contoso.csv", lambda _: topology_builder([front_end("pool.contoso.com")]).encode()),
+        ("contoso.csv", lambda _: big_table(300)),
+        ("contoso.csv", lambda _: table(row("sql01.contoso.com", "Database"))),  # no certificate
     ],
 )
-def test_the_first_section_reads_any_table(tmp_path, monkeypatch, file, made):
-    """Pandas or lyncnb reads it: the frame has each server, and the topology is the table's."""
-    data = (REPOSITORY / "data" / file).read_bytes()
+def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
+    """One line is changed, and no cell fails: samples, a workbook, a document, 300 servers."""
+    data = (DATA / file).read_bytes()
     path = tmp_path / ("table.xlsx" if made is as_workbook else "table.csv")
     path.write_bytes(made(data) if made else data)
-    cells = [cell.source for cell in from_source("plan").cells if cell.cell_type == "code"]
-    space: dict[str, object] = {"topology_file": str(path)}
-    for source in itertools.takewhile(lambda source: "PlanEditor" not in source, cells[1:]):
-        exec(source, space)
-    assert space["topology"] == ln.read_topology(path)
-    assert space["topology"].source == path.name
-    assert len(space["servers"]) == len(space["topology"].cells)
+    assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("LYNCNB_TABLES", "3"))))
+def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
+    """No cell fails for a table of one to nine servers of random roles, errors or not."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(table(*random_rows(random.Random(seed)), sip_domains="contoso.com"))
+    assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_receiving_notebook_runs_on_any_folder(tmp_path, monkeypatch, answered):
+    """The sample plays its own CA; a folder of your own without a certificate stops no cell."""
+    monkeypatch.setenv("LYNCNB_PASSPHRASE", "only for the documentation")
+    if answered:
+        assert failing_cells("receive", tmp_path) == []
+        return
+    table_file = DATA / "single-server.csv"
+    plan = ln.plan_certificates(ln.read_topology(table_file), ln.load_rules())
+    folder = tmp_path / "mine"
+    ln.write_requests(plan, folder, passphrase=Secret("only for the documentation"))
+    assert failing_cells("receive", tmp_path, request_folder=str(folder)) == []
 
 
 # Runs the cells of a notebook up to the last one that checks a plan, and shows what it found.

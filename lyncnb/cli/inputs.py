@@ -33,8 +33,8 @@ def plan_arguments(command: _Command) -> _Command:
         "--options",
         "options_file",
         metavar="plan.toml",
-        help="Choices that the topology does not hold. Without it the defaults are used, "
-        "whatever lies beside the topology.",
+        help="Choices that the topology does not hold. Without it the defaults are used, and a "
+        "note names the TOPOLOGY.plan.toml that was not read.",
     )(command)
     command = click.option(
         "--product",
@@ -189,9 +189,12 @@ def day_of(text: str | None) -> date | None:
 
 
 def _tell_of_unused_options(topology: str) -> None:
-    beside = Path(topology).with_name("plan.toml")
-    if beside.is_file():
-        note(f"note: {beside} was not used; give it with --options {beside}")
+    from ..plan.plan_toml import OPTIONS_FILE, options_file
+
+    path = Path(topology)
+    for beside in dict.fromkeys((options_file(path), path.with_name(OPTIONS_FILE))):
+        if beside.is_file():
+            note(f"note: {beside} was not used; to use it, add --options {beside}")
 
 
 def tell_of_clean_ups(table: Topology) -> None:

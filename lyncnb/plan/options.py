@@ -18,11 +18,20 @@ from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..base.records import RecordReader, value_words
 from ..base.shown.languages import LANGUAGES
-from ..base.shown.tables import Table
+from ..base.shown.tables import Table, count_of, folded, paragraph, rows_to_html
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
 from ..topology.columns import column
-from .plan_toml import ALL, Option, raise_problems, read_plan_toml, values_in, write_plan_toml
+from .plan_toml import (
+    ALL,
+    OPTIONS_FILE,
+    Option,
+    options_file,
+    raise_problems,
+    read_plan_toml,
+    values_in,
+    write_plan_toml,
+)
 from .work_days import read_work_days
 
 HASHES = ("sha256", "sha384", "sha512")
@@ -194,8 +203,15 @@ def _kinds() -> dict[str, Any]:
     return typing.get_type_hints(PlanOptions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions(Table):
+class _FromFile(Table):
+    """Keeps what was found where the options were looked for; a changed copy has no such words."""
+
+    __slots__ = ("_found",)
+    _found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PlanOptions(_FromFile):
     """Choices of the planner. As a file it is ``plan.toml``, beside the table.
 
     Parameters
@@ -419,6 +435,48 @@ class PlanOptions(Table):
                 f"{name}: {error.message}", hint=error.hint, problems=error.problems
             ) from None
 
+    @classmethod
+    def beside(cls, table: str | Path) -> PlanOptions:
+        """Read the options of a table: ``TABLE.plan.toml`` in the folder of the table.
+
+        Parameters
+        ----------
+        table : path
+            E.g. ``contoso.csv``, whose options are in ``contoso.plan.toml``. For ``topology.csv``
+            it is also ``plan.toml``: the guide and scenarios write these two into one folder.
+
+        Returns
+        -------
+        PlanOptions
+            The defaults if there is no such file. As the last line of a cell they name the file
+            that was read, or that is missing.
+
+        Raises
+        ------
+        OptionsError
+            As :meth:`from_toml` does.
+        """
+        path = options_file(Path(table))
+        if path.is_file():
+            options = cls.from_toml(path)
+            if options.product.endswith(".toml"):  # a product of one's own, named from there
+                options = replace(options, product=str(path.parent / options.product))
+            found = f"Options from {path.name}"
+        else:
+            options, name = cls(), Path(table).name
+            found = (
+                f"{name} has no options file: {path.name} is not in its folder. The defaults "
+                "apply, and the subjects have no organization, locality or country. Set them in "
+                f"the tab Deployment of the editor, and save; or write {path.name}"
+            )
+            if (path.parent / OPTIONS_FILE).is_file():
+                found += (
+                    f". {OPTIONS_FILE} in that folder is not read, because it names no table; "
+                    f"rename it to {path.name} if it belongs to {name}"
+                )
+        object.__setattr__(options, "_found", found)
+        return options
+
     def to_toml(self) -> str:
         """Write ``plan.toml``: every option in a fixed order, each with a comment.
 
@@ -441,7 +499,21 @@ class PlanOptions(Table):
         return values | {"key": {"algorithm": self.key.algorithm, "bits": self.key.bits}}
 
     def _summary(self) -> str:
-        return "Plan options"
+        different = count_of(len(self._different()), "option")
+        return f"{getattr(self, '_found', 'Plan options')}: {different} set."
+
+    def _different(self) -> list[tuple[object, ...]]:
+        """Return the rows of the options that do not have their defaults."""
+        default = dict(zip(OPTIONS, DEFAULT_OPTIONS._rows(), strict=True))
+        return [row for row in self._rows() if row != default[str(row[0])]]
+
+    def _repr_html_(self) -> str:
+        rows, different = self._rows(), self._different()
+        rest = [row for row in rows if row not in different]
+        parts = [paragraph(self._summary())]
+        parts += [rows_to_html(_COLUMNS, different)] if different else []
+        title = f"Show the {count_of(len(rest), 'option')} that have the default"
+        return "\n".join([*parts, folded(title, rows_to_html(_COLUMNS, rest))])
 
 
 _COLUMNS = ("Option", "Value", "Meaning")

@@ -9,6 +9,7 @@ import difflib
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..base.certificate_fields import KeyParameters
@@ -18,6 +19,18 @@ from ..errors import OptionsError, Problem
 
 #: How the key "" (no usage in particular) is written.
 ALL = "all"
+
+#: A table and its options in a folder of their own: a scenario, or the first plan of the guide.
+TOPOLOGY_FILE, OPTIONS_FILE = "topology.csv", "plan.toml"
+
+
+def options_file(table: Path) -> Path:
+    """Return where the options of a table are: ``TABLE.plan.toml`` in the folder of the table.
+
+    In a folder that holds ``topology.csv`` and ``plan.toml`` these two belong together.
+    """
+    own, pair = table.with_suffix(f".{OPTIONS_FILE}"), table.with_name(OPTIONS_FILE)
+    return pair if table.name == TOPOLOGY_FILE and pair.is_file() and not own.is_file() else own
 
 
 class Option(NamedTuple):

@@ -19,7 +19,7 @@ from ..base.garbage_collection import no_collection
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
 from ..rules.returned_rules import every_check, may_be_accepted, returned_checks
-from ..rules.rule_files import load_rules, product_titles
+from ..rules.rule_files import load_rules, product_titles, products
 from ..topology.model import Computer, Pool, Site
 from ..topology.topology import Topology
 from .certificate_names import (
@@ -201,6 +201,21 @@ def plan_certificates(
     with no_collection():
         parts = [plan_pool(pool, context) for pool in topology.pools]
         return _assembled(topology, context, parts)
+
+
+def rules_for(topology: Topology, options: PlanOptions) -> Rules:
+    """Load the rules of the product that the options name, else of the one that the table is of.
+
+    Raises
+    ------
+    RulesError
+        If there is no such product.
+    """
+    require("topology", topology, Topology)
+    require("options", options, PlanOptions)
+    is_default = options.product == DEFAULT_OPTIONS.product
+    of_table = is_default and topology.product in products()
+    return load_rules(topology.product if of_table else options.product)
 
 
 def settled_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:

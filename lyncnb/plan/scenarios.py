@@ -27,12 +27,14 @@ from ..rules.rule_files import load_rules, rules_on_record
 from ..topology.topology import Topology, read_topology
 from .model import CertificatePlan
 from .options import DEFAULT_OPTIONS, PlanOptions
+from .plan_toml import OPTIONS_FILE as OPTIONS_FILE
+from .plan_toml import TOPOLOGY_FILE as TOPOLOGY_FILE
 from .planner import plan_certificates, settled_options
 
 #: Where an editor keeps its scenarios, beside the notebook.
 DEFAULT_FOLDER = "scenarios"
 
-TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE = "topology.csv", "plan.toml", "note.md"
+NOTE_FILE = "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
 _LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
 # Bytes of the others: options take a few thousand, and a note is no document.

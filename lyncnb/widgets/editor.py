@@ -67,10 +67,11 @@ class PlanEditor(ShownAsPanel, PlanEditing):
     ----------
     topology : Topology
         n servers, as loaded; it is not changed.
-    rules : Rules
-        What one product version asks of each role.
+    rules : Rules, optional
+        What one product version asks of each role; left out, those of the product that the
+        options name, or that a topology document is of.
     options : PlanOptions, optional
-        Choices to start from, e.g. ``ln.PlanOptions.from_toml("plan.toml")``.
+        Choices to start from, e.g. ``ln.PlanOptions.beside("contoso.csv")``.
     folder : path, optional
         Where ``editor.scenarios`` are kept; made when the first is.
 
@@ -87,7 +88,7 @@ class PlanEditor(ShownAsPanel, PlanEditing):
     def __init__(
         self,
         topology: Topology,
-        rules: Rules,
+        rules: Rules | None = None,
         *,
         options: PlanOptions = DEFAULT_OPTIONS,
         folder: str | Path = DEFAULT_FOLDER,

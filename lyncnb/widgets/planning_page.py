@@ -14,8 +14,8 @@ from IPython.display import display
 
 from ..base.records import Text
 from ..errors import TopologyError
+from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, is_scenario, open_scenario
-from ..rules.rule_files import load_rules, products
 from ..topology.topology import read_topology
 from .editing.channel import Answers, Channel
 from .editor import PlanEditor
@@ -116,10 +116,8 @@ class PlanningPage:
                 editor.name_scenario(scenario.name)
         else:
             topology = read_topology(source)
-            # A topology document says of which product it is.
-            known = topology.product in products()
-            rules = load_rules(topology.product) if known else load_rules()
-            editor = PlanEditor(topology, rules)
+            beside = PlanOptions.beside(source) if isinstance(source, str) else DEFAULT_OPTIONS
+            editor = PlanEditor(topology, options=beside)
         self._show(editor, folder)
 
     def ask(self, folder: str) -> None:

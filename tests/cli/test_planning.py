@@ -220,18 +220,16 @@ def test_unknown_finding_lists_near_ones(shell):
     assert ended.err.endswith("hint: take a code that check or receive shows in brackets\n")
 
 
-def test_options_count_only_when_given(shell, topology):
-    """plan.toml beside the topology changes nothing until it is an argument, and that is said."""
-    shell.write("plan.toml", 'layout = "separate"\n')
-    beside = shell("plan", topology, "--json")
-    given = shell("plan", topology, "--json", "--options", "plan.toml")
-    assert len(json.loads(beside.out)["certificates"]) == 3
+@pytest.mark.parametrize("name", ["plan.toml", "{table}.plan.toml"])
+def test_options_count_only_when_given(shell, topology, name):
+    """Options beside the table change nothing without --options, and a note names the file."""
+    beside = topology.with_name(name.format(table=topology.stem))
+    beside.write_text('layout = "separate"\n')
+    without = shell("plan", topology, "--json")
+    given = shell("plan", topology, "--json", "--options", beside)
+    assert len(json.loads(without.out)["certificates"]) == 3
     assert len(json.loads(given.out)["certificates"]) > 3
-    assert beside.err.endswith(
-        "plan.toml was not used; give it with --options "
-        + str(topology.with_name("plan.toml"))
-        + "\n"
-    )
+    assert f"note: {beside} was not used; to use it, add --options {beside}\n" in without.err
     assert given.err == ""
 
 

@@ -264,3 +264,37 @@ def test_options_show_as_a_table():
     assert values["issuer"] == "all = internal; Default = public"
     assert values["wildcard"] == "yes"
     assert "Contoso &quot;Ltd.&quot;" in FULL._repr_html_()
+
+
+def test_options_of_a_table_are_beside_it(tmp_path):
+    """TABLE.plan.toml belongs to that table alone; what was found is shown by name and value."""
+    (tmp_path / "north.plan.toml").write_text('[subject]\norganization = "Contoso"\n')
+    north = PlanOptions.beside(tmp_path / "north.csv")
+    assert north == PlanOptions(organization="Contoso")
+    assert repr(north) == "Options from north.plan.toml: 1 option set."
+    page = north._repr_html_()
+    assert "Contoso" in page.partition("<details")[0]
+    assert f"Show the {len(options.OPTIONS) - 1} options that have the default" in page
+    south = PlanOptions.beside(str(tmp_path / "south.xlsx"))
+    assert south == PlanOptions()
+    assert repr(south).startswith("south.xlsx has no options file: south.plan.toml is not in its")
+    assert "the subjects have no organization" in repr(south)
+    assert "names no table" not in repr(south)
+
+
+def test_a_plan_toml_belongs_to_topology_csv_alone(tmp_path):
+    """The guide's pair of files is read as one; another table is told to rename the options."""
+    (tmp_path / "plan.toml").write_text("wildcard = true\n")
+    assert PlanOptions.beside(tmp_path / "topology.csv").wildcard
+    other = PlanOptions.beside(tmp_path / "other.csv")
+    assert not other.wildcard
+    assert "plan.toml in that folder is not read" in repr(other)
+    assert "rename it to other.plan.toml" in repr(other)
+    (tmp_path / "topology.plan.toml").write_text('layout = "separate"\n')
+    assert PlanOptions.beside(tmp_path / "topology.csv") == PlanOptions(layout="separate")
+
+
+def test_a_product_file_is_found_from_the_options(tmp_path):
+    """A product of one's own is named from the folder of the options file."""
+    (tmp_path / "north.plan.toml").write_text('product = "mine.toml"\n')
+    assert PlanOptions.beside(tmp_path / "north.csv").product == str(tmp_path / "mine.toml")

@@ -11,6 +11,7 @@ from ...base.shown.tables import count_of
 from ...checks.mend_plan import mend_plan
 from ...plan.model import CertificatePlan
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
+from ...plan.planner import rules_for
 from ...plan.totals import totals
 from ...reports.compare import PlanDifference, compare_plans
 from ...rules.findings import Findings
@@ -38,8 +39,14 @@ class PlanEditing(Draft):
     ``earlier`` is the editor whose edits could not be made again when the cell was run again.
     """
 
-    def __init__(self, topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS):
-        super().__init__(topology, rules, options)
+    def __init__(
+        self,
+        topology: Topology,
+        rules: Rules | None = None,
+        *,
+        options: PlanOptions = DEFAULT_OPTIONS,
+    ):
+        super().__init__(topology, rules or rules_for(topology, options), options)
         self._saved = self.state
         self.earlier: PlanEditing | None = None
 
