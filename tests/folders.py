@@ -15,7 +15,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -42,8 +42,8 @@ from lyncnb.plan.model import CertificatePlan, PlannedCertificate
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
-from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord, deployments_of
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -430,3 +430,13 @@ def put_odd_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
     path = folder / "keys" / f"{item.id}.key"
     path.write_bytes(FolderCipher(PASSPHRASE).encrypt(key))
     path.chmod(0o600)
+
+
+def record_deployed(folder, name):
+    """Record that the servers have the present certificate of a request."""
+    manifest = read_manifest(folder)
+    record = manifest.by_id[name]
+    new = deployments_of(
+        record.issued, record.plan.servers, on="2026-12-03", at="2026-12-03T00:00:00Z"
+    )
+    save_manifest(folder, manifest.with_records([replace(record, deployments=new)]))

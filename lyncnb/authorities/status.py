@@ -32,7 +32,7 @@ from ..request_folder.files_on_disk import (
     take_survey,
 )
 from ..request_folder.folder_location import open_disk_note
-from ..request_folder.generations import state_by_date
+from ..request_folder.generations import Generations, Held, generations_of, state_by_date
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, plan_problems
@@ -43,6 +43,7 @@ from ..rules.returned_rules import returned_checks
 from .altered_entries import altered_entries
 from .certificates_on_record import load_issued
 from .kept_approval import look_at_approval
+from .next_steps import next_steps
 from .plan_standing import PlanStanding, plan_standing
 from .returned.issued import IssuedCertificate, IssuedCertificates
 from .summary_files import stale_note
@@ -55,6 +56,8 @@ STATES = (
 
 _COVERS_TOLD = 20
 
+# States in which nobody has to do anything, whatever is under way.
+_ALL_IS_WELL = ("issued", "packaged", "covered", "planned", "waiting", "superseded", "retired")
 # States of a request for which no certificate is good; a newer faulty one hinders nothing.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 _EXPIRED = "certificate-expired"
@@ -62,15 +65,20 @@ _EXPIRED = "certificate-expired"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStatus(Told):
-    """One generation of a request.
+    """One planned certificate: until when its servers are covered, and what is under way.
 
-    ``since`` is when it came into what is on record (UTC, ISO 8601); ``not_after`` is empty and
-    ``days_left`` None without a certificate. ``deployed_at`` is when its key and package were
-    removed because its servers have them. ``refused`` names a certificate that may not go on a
-    server, and why: one that was not taken, or the one on record as it is found now.
-    ``key_holder`` is the computer that has its key, if that is not in the folder. ``covered_by`` is
-    the thumbprint of the certificate that stands for it, so that it is not requested; then
-    ``not_after`` and ``days_left`` are that one's.
+    ``not_after`` and ``days_left`` are those of the certificate in use, whose generation is
+    ``in_use``: 0, empty and None without one. ``generation`` is the newest one and ``under_way``
+    how far it is, if it has yet to follow the one in use. ``state`` says both in a word: what is
+    under way, but ``expired`` where the servers are without a valid certificate.
+
+    ``since`` is when it came into that state, as far as it is on record (UTC, ISO 8601).
+    ``deployed_on`` is the day from which on all servers are recorded to have what is in use;
+    ``deployed_at`` is when its key and package were removed for that reason. ``refused`` names a
+    certificate that may not go on a server, and why: one that was not taken, or the one on record
+    as it is found now. ``key_holder`` is the computer that has its key, if that is not in the
+    folder. ``covered_by`` is the thumbprint of the certificate that stands for it, so that it is
+    not requested. ``revoke`` are the serial numbers that the CA is still to revoke.
     """
 
     told: ClassVar = (
@@ -82,12 +90,16 @@ class RequestStatus(Told):
         "usages",
         "subject",
         "since",
+        "in_use",
+        "under_way",
         "not_after",
         "days_left",
+        "deployed_on",
         "deployed_at",
         "refused",
         "key_holder",
         "covered_by",
+        "revoke",
     )
 
     id: str
@@ -98,18 +110,30 @@ class RequestStatus(Told):
     usages: tuple[str, ...]
     subject: str
     since: str
+    in_use: int = 0
+    under_way: str = ""
     not_after: str = ""
     days_left: int | None = None
+    deployed_on: str = ""
     deployed_at: str = ""
     refused: str = ""
     key_holder: str = ""
     covered_by: str = ""
+    revoke: tuple[str, ...] = ()
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody has to act: what is due waits for no command that is under way."""
+        if self.revoke or self.state not in _ALL_IS_WELL:
+            return True
+        return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderStatus(Table, Told):
-    """Every request of a folder and its state on one day; superseded generations last.
+    """Every planned certificate of a folder and its state on one day; superseded ones last.
 
+    ``next_steps`` say what there is to do, the most urgent first, each with its command.
     ``problems`` are files that are missing, changed, or open to others, and requests that are not
     those of the saved plan; ``notes`` is what else was seen. ``saved_plan`` says whether folder,
     saved plan and returned certificates agree; None where no saved plan was requested.
@@ -120,6 +144,7 @@ class FolderStatus(Table, Told):
         "today",
         "counts",
         "requests",
+        "next_steps",
         "problems=problems.file,message,hint",
         "notes",
         "saved_plan",
@@ -136,13 +161,15 @@ class FolderStatus(Table, Told):
         ("Since", "since"),
         ("Valid until", "not_after"),
         ("Days left", lambda one: "" if one.days_left is None else one.days_left),
-        ("Deployed", lambda one: one.deployed_at[:10]),
+        ("Under way", "under_way"),
+        ("Deployed", "deployed_on"),
         ("Certificate refused", "refused"),
     )
 
     folder: Path
     today: date
     requests: tuple[RequestStatus, ...]
+    next_steps: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     saved_plan: PlanStanding | None = None
@@ -154,10 +181,15 @@ class FolderStatus(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """3 if the folder needs attention, 1 if a request has only refused certificates, else 0."""
+        """3 if files of the folder need attention, 1 if a certificate does, else 0."""
         if self.needs_attention:
             return 3
-        return int(any(one.refused and one.state in _WITHOUT_GOOD_ONE for one in self.requests))
+        return int(any(one.needs_attention for one in self.requests))
+
+    @property
+    def shown(self) -> tuple[RequestStatus, ...]:
+        """The rows in use and under way: without superseded generations and what left the plan."""
+        return tuple(one for one in self.requests if one.state not in ("superseded", "retired"))
 
     def counts(self) -> dict[str, int]:
         """Count the requests of each state, e.g. ``{"waiting": 12, "issued": 3}``."""
@@ -265,10 +297,12 @@ def folder_status(
     strays = standing.problem if standing else None
     approval = look_at_approval(path, manifest, approved_by)
     problems = (*problems, *((strays,) if strays else ()), *approval.problems)
+    requests = tuple(_statuses(manifest, issued, at))
     return FolderStatus(
         folder=path,
         today=at.date(),
-        requests=tuple(_statuses(manifest, issued, at)),
+        requests=requests,
+        next_steps=next_steps(path, requests),
         problems=problems,
         notes=(
             *((standing.words,) if standing and standing.follows else ()),
@@ -437,16 +471,17 @@ def _statuses(
     manifest: Manifest, issued: IssuedCertificates, today: datetime
 ) -> Iterator[RequestStatus]:
     refused = issued.refusals
-    for record in manifest.requests:
-        status = replace(_current(record, today), refused=refused.get(record.id, ""))
-        certificate = issued.by_id.get(record.id)
-        # No package is made of it, and the steps leave it out, whatever the record says.
-        if certificate is not None and record.state != "retired" and _has_faults(certificate):
-            status = replace(status, state="refused")
-        yield status
-    for record in manifest.requests:
+    faulty = {one.request_id for one in issued.certificates if _has_faults(one)}
+    lives = [generations_of(record) for record in manifest.requests]
+    for life in lives:
+        name = life.record.id
+        status = _planned_status(life, today, is_faulty=name in faulty)
+        yield replace(status, refused=refused.get(name, ""))
+    for life in lives:
+        record = life.record
         for old in record.archived:
-            yield _status(record.id, old, old.plan, "superseded", old.superseded_at, today)
+            if old is not life.in_use:
+                yield _status(record, old, "superseded", old.superseded_at, old.issued, today)
 
 
 def _has_faults(certificate: IssuedCertificate) -> bool:
@@ -454,43 +489,60 @@ def _has_faults(certificate: IssuedCertificate) -> bool:
     return any(one.severity == "error" and one.code != _EXPIRED for one in certificate.findings)
 
 
-def _current(record: RequestRecord, today: datetime) -> RequestStatus:
+def _planned_status(life: Generations, today: datetime, *, is_faulty: bool) -> RequestStatus:
+    """Say in one row what the servers have and what is under way."""
+    record, held = life.record, life.held
+    # No package is made of a faulty one and the steps leave it out, whatever the record says.
+    present = "refused" if is_faulty and record.state != "retired" else record.active_state
+    under_way = "" if life.under_way is None else present
+    by_date = state_by_date(held, today)
     since = {
         "planned": record.planned_at,
         "waiting": record.written_at,
         "issued": record.issued_at,
+        "refused": record.issued_at,
         "packaged": record.packaged_at,
-        "retired": record.retired_at,
-    }[record.state]
-    state = record.state
-    if state in ("issued", "packaged"):
-        state = state_by_date(record.issued, today) or state
-    status = _status(record.id, record, record.plan, state, since, today)
-    cover = record.covered
-    if cover is not None and state == "planned" and cover.is_in_force(today):
-        return replace(
-            status,
-            state="covered",
-            since=cover.recorded_at,
-            not_after=cover.not_after,
-            days_left=(cover.ends.date() - today.date()).days,
-            covered_by=cover.thumbprint_sha1,
-        )
-    return replace(status, deployed_at=record.deployed_at, key_holder=record.key_holder)
+    }[present]
+    state, cover = under_way or present, record.covered
+    if record.state == "retired":
+        state, since = "retired", record.retired_at
+    elif by_date == "expired" and held is not None:
+        state, since = "expired", held.not_after
+    elif present != "refused" and by_date and not under_way:
+        state = by_date
+    elif life.in_use is None and cover is not None and state == "planned":
+        state, since = "covered", cover.recorded_at
+    status = _status(record, record, state, since, held, today)
+    return replace(
+        status,
+        in_use=life.in_use.generation if life.in_use is not None else 0,
+        under_way=under_way if held is not None else "",
+        deployed_on=life.deployed_on,
+        deployed_at=record.deployed_at,
+        key_holder=record.key_holder,
+        covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
+        revoke=tuple(_to_revoke(record)),
+    )
+
+
+def _to_revoke(record: RequestRecord) -> Iterator[str]:
+    """Yield the serial numbers of certificates that the CA is still to revoke."""
+    for part in record.generations:
+        if part.revocation is not None and not part.revocation.revoked_at and part.issued:
+            yield part.issued.serial
 
 
 def _status(
-    request_id: str,
+    record: RequestRecord,
     part: RequestRecord | ArchivedGeneration,
-    plan: PlannedEntry | None,
     state: str,
     since: str,
+    held: Held | None,
     today: datetime,
 ) -> RequestStatus:
-    end = part.issued.ends if part.issued else None
-    plan = plan or PlannedEntry(id=request_id)
+    plan = part.plan or PlannedEntry(id=record.id)
     return RequestStatus(
-        id=request_id,
+        id=record.id,
         generation=part.generation,
         state=state,
         role=plan.role,
@@ -498,6 +550,6 @@ def _status(
         usages=plan.usages,
         subject=plan.common_name,
         since=since,
-        not_after=part.issued.not_after if part.issued else "",
-        days_left=None if end is None else (end.date() - today.date()).days,
+        not_after=held.not_after if held is not None else "",
+        days_left=None if held is None else (held.ends.date() - today.date()).days,
     )

@@ -375,23 +375,30 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
     "--approved-by", metavar="SIGNERS",
     help="Verify who approved the plan, by this file of allowed signers (ssh-keygen's).",
 )  # fmt: skip
+@click.option(
+    "--all", "is_all", is_flag=True, help="List superseded generations and what left the plan, too."
+)
 @force_option
 @passphrase_option
 def status_command(
     folder: str,
     as_json: bool,
+    is_all: bool,
     rebuild: bool,
     calendar: str | None,
     approved_by: str | None,
     force: bool,
     passphrase_file: str | None,
 ) -> int:
-    """Say where each request of FOLDER stands.
+    """Say of each certificate of FOLDER until when its servers are covered, and what is under way.
 
     planned, waiting, issued, packaged, refused, covered, expiring, expired, superseded or retired.
-    Without --rebuild nothing is written and no passphrase is needed.
+    What is on the servers counts from what was recorded (lyncnb deployed): a certificate is in use
+    until its successor is on all of them. Without --rebuild nothing is written and no passphrase
+    is needed.
 
-    Exit status: 0; 1 if a request has only refused certificates; 3 if the folder needs attention.
+    Exit status: 0; 1 if a certificate needs attention: expired, due for renewal, refused or to be
+    revoked; 3 if files of the folder do.
     """
     from ..authorities.status import folder_status
     from ..base.disk.outputs import check_output
@@ -413,28 +420,36 @@ def status_command(
     else:
         if rebuilt is not None:
             _show_changes(rebuilt, as_json=False)
-        _show_status(status)
+        _show_status(status, is_all=is_all)
     return status.exit_status
 
 
-def _show_status(status: FolderStatus) -> None:
-    if status.requests:
-        columns = ("Request", "State", "Since", "Valid until", "Days left")
-        write_table(
-            columns,
-            [
-                (item.id, item.state, item.since[:10], item.not_after[:10], item.days_left)
-                for item in status.requests
-            ],
-        )
+def _show_status(status: FolderStatus, *, is_all: bool) -> None:
+    shown = status.requests if is_all else status.shown
+    if shown:
+        columns = ("Certificate", "State", "Valid until", "Days left", "Under way", "Deployed")
+        rows = [
+            (
+                *(item.id, item.state, item.not_after[:10], item.days_left),
+                *(item.under_way, item.deployed_on),
+            )
+            for item in shown
+        ]
+        # A folder whose requests wait has nothing to say in most of them.
+        told = [at for at in range(len(columns)) if any(row[at] not in ("", None) for row in rows)]
+        write_table([columns[at] for at in told], [[row[at] for at in told] for row in rows])
         write()
     write(repr(status).splitlines()[0])
+    if left := len(status.requests) - len(shown):
+        write(f"{left:,} superseded or no longer planned: lyncnb status {status.folder} --all")
     for problem in status.problems:
         note(f"lyncnb: {problem}")
-    for item in [item for item in status.requests if item.refused][:_LINES_SHOWN]:
+    for item in [item for item in shown if item.refused][:_LINES_SHOWN]:
         write(f"{item.id}: {item.refused}")
     for text in status.notes:
         note(f"note: {text}")
+    for text in status.next_steps:
+        write(f"Next: {text}")
 
 
 @click.command("rekey")
@@ -546,11 +561,12 @@ def purge_command(
     as_json: bool,
     passphrase_file: str | None,
 ) -> int:
-    """Remove from FOLDER what is expired, superseded or deployed.
+    """Remove from FOLDER what no server uses any more: superseded, expired, deployed.
 
-    It is listed first. On a terminal you are then asked; elsewhere give the token that stands
-    below the list with --confirm. Without it nothing is removed. The passphrase is needed where
-    the folder has packages, or files that may be copies of keys.
+    The key of a certificate in use stays until its successor is recorded on all servers (lyncnb
+    deployed). What goes is listed first. On a terminal you are then asked; elsewhere give the
+    token that stands below the list with --confirm. Without it nothing is removed. The passphrase
+    is needed where the folder has packages, or files that may be copies of keys.
 
     Exit status: 0; 3 if the folder needs attention.
     """

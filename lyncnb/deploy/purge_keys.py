@@ -1,9 +1,9 @@
 """Remove, listed and confirmed first, what no certificate authority or server needs any more.
 
 The only place of the package that removes a key. What a later step may still need is never
-listed: a superseded generation stays until its successor's certificate is there, a key that was
-said to be deployed until its own is, and what an interrupted run left in ``archive/`` stays for
-good.
+listed: a certificate that is in use keeps its key until its successor is recorded on all servers,
+a key that was said to be deployed stays until its certificate is there, and what an interrupted
+run left in ``archive/`` stays for good.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..request_folder.field_forms import is_inside
 from ..request_folder.files_on_disk import Survey, refuse, take_survey
-from ..request_folder.generations import is_expired
+from ..request_folder.generations import Generations, generations_of, is_expired
 from ..request_folder.key_bindings import bind, binding_problems
 from ..request_folder.leftovers import Move, carry_out, pending_moves, prove_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
@@ -60,7 +60,7 @@ class PurgeItem:
 class PurgeList(Table, Told):
     """What a purge would remove, or did; ``token`` stands for exactly this list.
 
-    ``kept`` counts the superseded generations that stay because nothing has replaced them yet,
+    ``kept`` counts the superseded generations that stay because no later one is on the servers,
     ``unanswered`` the requests that were said to be deployed and have no certificate on record.
     ``passwords`` are the packages, by SHA-256, whose passwords go because nobody needs
     the packages. ``unopened`` are files that may hold a key and stay, since they did not open.
@@ -137,7 +137,7 @@ class PurgeList(Table, Told):
         before = ": this list was removed before" if self.is_done else ""
         what = f"{number:,} {done}" if number else f"nothing to remove{before}"
         if self.kept:
-            what += f"; {self.kept:,} superseded stay until the new certificate is there"
+            what += f"; {self.kept:,} superseded stay until a later one is recorded as deployed"
         if self.unanswered:
             what += f"; {self.unanswered:,} of the deployed stay: no certificate came back for them"
         return f"{self.folder}: {what}"
@@ -164,10 +164,10 @@ def purge(
 ) -> PurgeList:
     """List what can be removed; with that list confirmed, remove it.
 
-    Listed are: keys and CSRs whose certificate has expired; superseded ones, once the request's
-    present certificate is there; key and package of requests named in `deployed`, whose CSR stays,
-    so that a later run with the same plan requests nothing anew. An expired request that is still
-    planned gets a new key with the next run.
+    Listed are: keys and CSRs of superseded generations, once a later one is recorded on all of its
+    servers; those whose certificate has expired and is not in use; key and package of requests
+    named in `deployed`, whose CSR stays, so that a later run with the same plan requests nothing
+    anew.
 
     Parameters
     ----------
@@ -262,18 +262,20 @@ def _list(
         for record in manifest.requests
         for item in _of_record(survey, record, record.id in named, today)
     ]
-    superseded = sum(
-        bool(_there(survey, record, old)) for record in manifest.requests for old in record.archived
-    )
-    present = {record.id: record.generation for record in manifest.requests}
-    listed = sum(item.generation < present[item.id] for item in items)
+    superseded = {
+        (record.id, old.generation)
+        for record in manifest.requests
+        for old in record.archived
+        if _there(survey, record, old)
+    }
+    kept = len(superseded - {(item.id, item.generation) for item in items})
     copies = secret_copies(survey, manifest, opener)
     items += _copies(manifest, copies, named, today)
     going = {path for item in items for path in item.files}
     return PurgeList(
         folder=survey.folder,
         items=tuple(items),
-        kept=superseded - listed,
+        kept=kept,
         unanswered=sum(manifest.by_id[name].issued is None for name in named),
         passwords=_unused_passwords(survey, manifest, opener, copies, going, named, today),
         unopened=tuple(copy.path for copy in copies if not copy.spki_sha256),
@@ -311,13 +313,31 @@ def _why(
     today: date,
 ) -> str:
     """Say why nobody needs the key of a generation any more; "" if somebody may."""
-    if isinstance(part, ArchivedGeneration):
-        return _why_superseded(record, part, today)
-    if part.issued is None or not part.is_written:
+    life = _life(record, is_named)
+    if part is record and part.issued is not None and (is_named or record.deployed_at):
+        return _DEPLOYED
+    is_used = life.in_use is not None and life.in_use.generation == part.generation
+    if is_used and record.state != "retired":
         return ""
-    if is_expired(part.issued, today):
+    is_over = is_expired(part.issued, today)
+    if isinstance(part, ArchivedGeneration):
+        if is_over and part.issued is not None:
+            return f"superseded, expired on {part.issued.not_after[:10]}"
+        present = life.in_use if life.deployed_on else None
+        if present is None or part.generation >= present.generation:
+            return ""
+        return f"superseded: generation {present.generation} is on its servers"
+    if is_over and part.issued is not None and part.is_written:
         return f"expired on {part.issued.not_after[:10]}"
-    return _DEPLOYED if is_named or part.deployed_at else ""
+    return ""
+
+
+def _life(record: RequestRecord, is_named: bool) -> Generations:
+    """Say what is in use, as it will be recorded where somebody says that it is deployed."""
+    if is_named and record.issued is not None and not record.deployed_at:
+        at = record.packaged_at or record.issued_at or record.issued.received_at
+        record = record.with_deployed(at=at)
+    return generations_of(record)
 
 
 def _unused_passwords(
@@ -354,21 +374,21 @@ def _of_record(
     survey: Survey, record: RequestRecord, is_deployed: bool, today: date
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
-        why = _why_superseded(record, old, today)
+        why = _why(record, old, is_deployed, today)
         there = _there(survey, record, old)
         if why and there:
             yield _keys(record.id, old.generation, why, there)
         if why:
             yield from _package(survey, record, old, why)
-    if record.is_written and record.issued and is_expired(record.issued, today):
-        why = f"expired on {record.issued.not_after[:10]}"
+    why = _why(record, record, is_deployed, today)
+    if why == _DEPLOYED:
+        # Also what an interrupted purge announced and left.
+        yield from _of_deployed(survey, record)
+    elif why:
         there = tuple(path for path in record.files if survey.has(path))
         what = CSR if record.key_holder else KEY_AND_CSR
         yield _keys(record.id, record.generation, why, there, what)
         yield from _package(survey, record, record, why)
-    elif record.issued is not None and (is_deployed or record.deployed_at):
-        # Also what an interrupted purge announced and left.
-        yield from _of_deployed(survey, record)
 
 
 def _there(survey: Survey, record: RequestRecord, old: ArchivedGeneration) -> tuple[str, ...]:
@@ -419,14 +439,6 @@ def _keys(
     request_id: str, generation: int, why: str, paths: tuple[str, ...], what: str = KEY_AND_CSR
 ) -> PurgeItem:
     return PurgeItem(id=request_id, generation=generation, what=what, why=why, files=paths)
-
-
-def _why_superseded(record: RequestRecord, old: ArchivedGeneration, today: date) -> str:
-    if old.issued and is_expired(old.issued, today):
-        return f"superseded, expired on {old.issued.not_after[:10]}"
-    later = [part.issued for part in record.archived if part.generation > old.generation]
-    is_there = record.issued is not None or any(one is not None for one in later)
-    return "superseded, and the new certificate is there" if is_there else ""
 
 
 def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> None:

@@ -7,23 +7,18 @@ third of two years leaves eight months, a third of 47 days two weeks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import overload
+from typing import Any, ClassVar, overload
 
 from ..base.disk.outputs import OutputKind, check_output, mentions, write_output
 from ..base.shown.calendars import DayEntry, write_calendar
-from ..base.shown.tables import Table
+from ..base.shown.tables import Table, columns
 from ..errors import ArgumentError
 from .bundle import RequestBundle, open_requests
-from .request_record import (
-    EXPIRING_SHARE,
-    CoveringCertificate,
-    IssuedRecord,
-    RequestRecord,
-    read_time,
-)
+from .generations import Generations, Held, generations_of
+from .request_record import EXPIRING_SHARE, IssuedRecord, read_time
 
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
@@ -34,15 +29,13 @@ CALENDAR = OutputKind(
 )
 
 
-_COLUMNS = (
-    *("Renew from", "Valid until", "Days left", "Request", "Servers", "Type", "Subject name"),
-    "Issued by",
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """One certificate on record: renew it from ``renew_from`` on, before ``not_after`` (UTC)."""
+    """One certificate in use: renew it from ``renew_from`` on, before ``not_after`` (UTC).
+
+    ``under_way`` says how far its successor is, blank if none was requested; ``key_holder`` is the
+    computer that has its key, if that is not in the folder.
+    """
 
     request_id: str
     subject: str
@@ -53,12 +46,25 @@ class Renewal:
     renew_from: datetime
     not_after: datetime
     recorded_at: datetime
-    key_holder: str = ""  # the computer that has its key, if that is not in the folder
+    key_holder: str = ""
+    under_way: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Renewals(Table, Sequence[Renewal]):
     """The renewals of a folder, the most urgent first."""
+
+    _columns: ClassVar = columns(
+        ("Renew from", lambda one: f"{one[0].renew_from:%Y-%m-%d}"),
+        ("Valid until", lambda one: f"{one[0].not_after:%Y-%m-%d}"),
+        ("Days left", lambda one: (one[0].not_after.date() - one[1]).days),
+        ("Request", lambda one: one[0].request_id),
+        ("Servers", lambda one: one[0].servers),
+        ("Type", lambda one: one[0].usages),
+        ("Subject name", lambda one: one[0].subject),
+        ("Issued by", lambda one: one[0].issuer),
+        ("Under way", lambda one: one[0].under_way),
+    )
 
     items: tuple[Renewal, ...]
     today: date
@@ -73,16 +79,8 @@ class Renewals(Table, Sequence[Renewal]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
-        for one in self.items:
-            yield (
-                *(f"{one.renew_from:%Y-%m-%d}", f"{one.not_after:%Y-%m-%d}"),
-                (one.not_after.date() - self.today).days,
-                *(one.request_id, one.servers, one.usages, one.subject, one.issuer),
-            )
-
-    def _headings(self) -> tuple[str, ...]:
-        return _COLUMNS
+    def _items(self) -> Iterable[Any]:
+        return [(one, self.today) for one in self.items]
 
     def _summary(self) -> str:
         return f"{len(self.items):,} renewals"
@@ -162,31 +160,28 @@ def list_renewals(
             hint="e.g. 1/3 renews a certificate of 90 days in its last 30",
         )
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
-    items = [
-        _renewal(record, held, share)
-        for record in opened.requests
-        if (held := record.issued or record.covered) is not None and record.state != "retired"
-    ]
+    lives = (generations_of(one) for one in opened.requests if one.state != "retired")
+    items = [_renewal(life, held, share) for life in lives if (held := life.held) is not None]
     items.sort(key=lambda renewal: (renewal.renew_from, renewal.request_id))
     return Renewals(items=tuple(items), today=today or datetime.now(UTC).date())
 
 
-def _renewal(
-    record: RequestRecord, issued: IssuedRecord | CoveringCertificate, share: float
-) -> Renewal:
-    begins, ends, plan = issued.begins, issued.ends, record.plan
-    came = issued.received_at if isinstance(issued, IssuedRecord) else issued.recorded_at
+def _renewal(life: Generations, held: Held, share: float) -> Renewal:
+    record, ends = life.record, held.ends
+    plan = (life.in_use.plan if life.in_use is not None else None) or record.plan
+    came = held.received_at if isinstance(held, IssuedRecord) else held.recorded_at
     return Renewal(
         request_id=record.id,
         subject=plan.common_name,
         servers=plan.servers,
         usages=plan.usages,
         issuer=plan.issuer,
-        serial=issued.serial,
-        renew_from=ends - (ends - begins) * share,
+        serial=held.serial,
+        renew_from=ends - (ends - held.begins) * share,
         not_after=ends,
-        recorded_at=read_time(record.issued_at or came),
+        recorded_at=read_time(came),
         key_holder=record.key_holder,
+        under_way=record.active_state if life.under_way is not None else "",
     )
 
 

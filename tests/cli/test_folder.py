@@ -17,7 +17,7 @@ import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
-from folders import PASSPHRASE, snapshot
+from folders import PASSPHRASE, record_deployed, snapshot
 from shell_kit import make_shell, process_environment
 from topologies import TWO_FRONT_ENDS
 
@@ -169,7 +169,7 @@ def test_status_lists_requests(shell, written):
     """The command status shows each request's state and needs no passphrase."""
     ended = shell("status", "requests")
     assert ended.status == 0
-    assert ended.out.count("  waiting  ") == 3
+    assert ended.out.count("  waiting\n") == 3
     document = json.loads(shell("status", "requests", "--json").out)
     assert document["format"] == "lyncnb-status/1"
     assert document["counts"] == {"waiting": 3}
@@ -527,7 +527,7 @@ def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
 
 @pytest.fixture
 def superseded(shell, answered, passphrase):
-    """A folder whose first request was renewed and answered: its old pair can go."""
+    """A folder whose first request was renewed and deployed: its old pair can go."""
     assert shell(*answered, "--renew", "FrontEnd-fe01", "--reason", "test").status == 0
     authority = PythonCa()
     path = next((shell.folder / "requests" / "csr").glob("FrontEnd-fe01*"))
@@ -537,6 +537,7 @@ def superseded(shell, answered, passphrase):
     (shell.folder / "back" / f"{path.stem}.pem").unlink()
     accept = ("--accept", "issued-under-another-root=the CA is made anew for each test")
     assert shell("receive", "requests", "back", *accept).status in (0, 1)
+    record_deployed(shell.folder / "requests", path.stem)
     return shell.folder / "requests" / "archive"
 
 
@@ -556,7 +557,7 @@ def test_purge_with_its_token(shell, superseded):
     """The list's token removes exactly that list; another one removes nothing."""
     listed = json.loads(shell("purge", "requests", "--json").out)
     assert [item["why"] for item in listed["items"]] == [
-        "superseded, and the new certificate is there"
+        "superseded: generation 2 is on its servers"
     ]
     assert shell("purge", "requests", "--confirm", "00000000").status == 3
     assert len(list(superseded.glob("*.key"))) == 1
@@ -580,7 +581,7 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
         encoding="utf-8",
         timeout=60,
     )
-    child.expect("superseded, and the new certificate is there")
+    child.expect("superseded: generation 2 is on its servers")
     child.expect("Type yes")
     child.sendline(answer)
     rest = child.read()

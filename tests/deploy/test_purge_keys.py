@@ -22,6 +22,7 @@ from folders import (
     plan_of,
     public_keys_of_keys,
     public_keys_of_requests,
+    record_deployed,
     snapshot,
     write,
 )
@@ -47,9 +48,9 @@ BEFORE, AFTER = date(2026, 12, 5), date(2027, 3, 1)
 BEGINS = datetime(2026, 12, 1, tzinfo=UTC)
 
 
-def issue(folder, *names):
-    """Have some requests answered, for 90 days."""
-    certify(folder, *names, today=BEGINS.date(), begins=BEGINS, days=90)
+def issue(folder, *names, days=90):
+    """Have some requests answered."""
+    certify(folder, *names, today=BEGINS.date(), begins=BEGINS, days=days)
 
 
 def package(folder):
@@ -60,13 +61,14 @@ def package(folder):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write five requests: 0 renewed and issued, 1 renewed and waiting, 2 issued, 3 packaged."""
+    """Write five requests: 0 renewed and deployed, 1 renewed and waiting, 2 issued, 3 packaged."""
     place = tmp_path / "requests"
     write(numbered(5), place)
     write(numbered(5), place, renew=NAMES[:2], reason="x")
     issue(place, NAMES[3])
     package(place)
     issue(place, NAMES[0], NAMES[2])
+    record_deployed(place, NAMES[0])
     return place
 
 
@@ -80,19 +82,20 @@ def listed(purged):
     return [(item.id, item.generation, item.what, item.why) for item in purged.items]
 
 
+REPLACED = "superseded: generation 2 is on its servers"
+
+
 def test_only_what_nobody_needs_is_listed(folder):
-    """A superseded key stays until its successor's certificate is there."""
+    """A superseded key stays until its successor's certificate is on the servers."""
     before = snapshot(folder)
-    assert listed(purge(folder, today=BEFORE)) == [
-        (NAMES[0], 1, "key and CSR", "superseded, and the new certificate is there"),
-    ]
+    assert listed(purge(folder, today=BEFORE)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     assert snapshot(folder) == before
 
 
 def test_what_stays_is_counted(folder):
     """A planner who expects more on the list is told what stays, and until when."""
     first = purge(folder, today=BEFORE)
-    stays = "1 superseded stay until the new certificate is there"
+    stays = "1 superseded stay until a later one is recorded as deployed"
     assert (
         repr(first).splitlines()[0]
         == f"{folder}: 1 to remove (confirm with {first.token}); {stays}"
@@ -128,8 +131,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
         LogEntry(
             at="2026-12-05T00:00:00Z",
             event="purged",
-            about=f"{NAMES[0]} generation 1: key and CSR, "
-            "superseded, and the new certificate is there",
+            about=f"{NAMES[0]} generation 1: key and CSR, {REPLACED}",
         ),
         LogEntry(at="2026-12-05T00:00:00Z", event="purge-finished", about=first.token),
     )
@@ -146,29 +148,41 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
-def test_what_has_expired_is_removed_and_made_anew_if_it_is_planned(folder):
-    """An expired request leaves its key; the next run with the plan makes another."""
-    issued = read_manifest(folder).by_id[NAMES[2]].issued
+def test_what_is_in_use_is_never_listed(folder):
+    """An expired certificate is still the one on the servers: its key waits for its successor."""
+    assert listed(purge(folder, today=AFTER)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
+    write(numbered(5), folder, renew=[NAMES[2]], reason="expired")
+    issue(folder, NAMES[2], days=198)  # came back, and lies in the folder
+    assert {name for name, *_ in listed(purge(folder, today=AFTER))} == {NAMES[0]}
+    record_deployed(folder, NAMES[2])
+    assert listed(purge(folder, today=AFTER))[1:] == [
+        (NAMES[2], 1, "key and CSR", "superseded, expired on 2027-02-28"),
+    ]
+
+
+def retire(folder):
+    """Leave requests 3 and 4 out of the plan."""
+    write(plan_of(*numbered(5).certificates[:3]), folder)
+
+
+def test_what_left_the_plan_goes_when_it_expired_and_is_made_anew_if_it_is_planned(folder):
+    """A server that is gone uses nothing; the next run with it in the plan makes another key."""
+    issued = read_manifest(folder).by_id[NAMES[3]].issued
+    retire(folder)
+    assert {name for name, *_ in listed(purge(folder, today=BEFORE))} == {NAMES[0]}
     first = purge(folder, today=AFTER)
-    assert [(i, w) for i, _, _, w in listed(first)] == [
-        (NAMES[0], "superseded, and the new certificate is there"),
-        (NAMES[0], "expired on 2027-02-28"),
-        (NAMES[2], "expired on 2027-02-28"),
+    assert [(i, w) for i, _, _, w in listed(first)[1:]] == [
         (NAMES[3], "expired on 2027-02-28"),
         (NAMES[3], "expired on 2027-02-28"),
     ]
-    assert [item.what for item in first.items] == ["key and CSR"] * 4 + ["package"]
+    assert [item.what for item in first.items[1:]] == ["key and CSR", "package"]
     purge(folder, today=AFTER, confirmed=first.token)
     assert not list((folder / "pfx").glob("*.pfx"))
-    status = folder_status(folder, today=AFTER)
-    assert [item.state for item in status.requests[:5]] == [
-        "planned", "waiting", "planned", "planned", "waiting",
-    ]  # fmt: skip
-    assert problems(folder, today=status.today) == ()
-    record = read_manifest(folder).by_id[NAMES[2]]
+    assert problems(folder, today=AFTER) == ()
+    record = read_manifest(folder).by_id[NAMES[3]]
     assert (record.generation, record.reasons) == (2, ("expired, and purged",))
     assert record.archived[0].issued == issued
-    assert write(numbered(5), folder).counts() == {"renewed": 3, "kept": 2}
+    assert write(numbered(5), folder).counts() == {"renewed": 1, "kept": 3, "adopted": 1}
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
@@ -227,8 +241,8 @@ def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
     assert snapshot(folder) == before
 
 
-def test_what_is_deployed_can_be_renewed_and_expires_as_any_other(folder):
-    """A renewal makes a new key; an expired certificate takes its CSR along."""
+def test_what_is_deployed_can_be_renewed(folder):
+    """A renewal makes a new key; the certificate on the servers is the one in use until then."""
     deploy(folder, NAMES[2], NAMES[3])
     assert write(numbered(5), folder, renew=NAMES[2:3], reason="lost").counts() == {
         "kept": 4, "renewed": 1,
@@ -236,12 +250,9 @@ def test_what_is_deployed_can_be_renewed_and_expires_as_any_other(folder):
     record = read_manifest(folder).by_id[NAMES[2]]
     assert (record.generation, record.deployed_at, record.has_key) == (2, "", True)
     assert problems(folder) == ()
-    first = purge(folder, today=AFTER)
-    assert (NAMES[3], 1, "key and CSR", "expired on 2027-02-28") in listed(first)
-    purge(folder, today=AFTER, confirmed=first)
-    assert problems(folder, today=AFTER) == ()
-    assert write(numbered(5), folder).counts()["renewed"] == 2
-    assert read_manifest(folder).by_id[NAMES[3]].deployed_at == ""
+    states = {one.id: one for one in folder_status(folder, today=AFTER).requests}
+    assert (states[NAMES[2]].state, states[NAMES[2]].in_use) == ("expired", 1)
+    assert listed(purge(folder, today=AFTER)) == []
 
 
 def test_what_an_interrupted_purge_left_is_listed_again(folder):
@@ -263,7 +274,9 @@ def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
     key.write_bytes(data)
     key.chmod(0o600)
     rebuild_manifest(folder, PASSPHRASE)
-    assert read_manifest(folder).by_id[NAMES[2]] == before
+    after = read_manifest(folder).by_id[NAMES[2]]
+    assert len(after.deployments) == 1  # the server has it all the same
+    assert replace(after, deployments=()) == before
 
 
 def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
@@ -280,16 +293,13 @@ def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
     """The package of the present generation has a name of its own and stays."""
     write(numbered(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
-    why = "superseded, and the new certificate is there"
-    assert listed(purge(folder, today=BEFORE))[1:] == [
-        (NAMES[3], 1, "key and CSR", why),
-        (NAMES[3], 1, "package", why),
-    ]
     package(folder)
+    assert listed(purge(folder, today=BEFORE))[1:] == []
+    record_deployed(folder, NAMES[3])
     first = purge(folder, today=BEFORE)
     assert listed(first)[1:] == [
-        (NAMES[3], 1, "key and CSR", why),
-        (NAMES[3], 1, "package", why),
+        (NAMES[3], 1, "key and CSR", REPLACED),
+        (NAMES[3], 1, "package", REPLACED),
     ]
     purge(folder, today=BEFORE, confirmed=first)
     assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
@@ -301,6 +311,7 @@ def three_generations(folder):
     write(numbered(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
     package(folder)
+    record_deployed(folder, NAMES[3])
     write(numbered(5), folder, renew=NAMES[3:4], reason="y")
     issue(folder, NAMES[4])
     package(folder)  # of another request: the list of passwords is written again
@@ -345,6 +356,7 @@ def test_what_changed_since_it_was_listed_is_not_removed(folder):
     """A list that is no longer the case confirms nothing."""
     first = purge(folder, today=BEFORE)
     issue(folder, NAMES[1])
+    record_deployed(folder, NAMES[1])
     before = snapshot(folder / "archive") | snapshot(folder / "keys")
     with pytest.raises(BundleError, match="does not confirm what can be removed now"):
         purge(folder, today=BEFORE, confirmed=first)
@@ -511,6 +523,7 @@ def test_a_list_shows_itself_as_a_table(folder):
 def test_a_purge_that_broke_off_is_finished_by_the_next(folder, tmp_path, calls):
     """What it had announced and not moved, or not removed, is listed and goes."""
     error = OSError(errno.EIO, os.strerror(errno.EIO))
+    retire(folder)
     whole = shutil.copytree(folder, tmp_path / "whole")
     first = purge(folder, today=AFTER)
     purge(whole, today=AFTER, confirmed=purge(whole, today=AFTER))

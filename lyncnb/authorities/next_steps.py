@@ -1,0 +1,151 @@
+"""What there is to do next in a request folder, each with its command: the end of every command.
+
+The most urgent comes first. Made of the rows of the status alone, so that every view says the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from ..base.shown.tables import count_of, first_of
+
+_NAMED = 3
+
+
+class StatusRow(Protocol):
+    """What is asked of a row of the status."""
+
+    @property
+    def id(self) -> str:
+        """Of the request."""
+
+    @property
+    def state(self) -> str:
+        """In a word."""
+
+    @property
+    def under_way(self) -> str:
+        """How far the generation is that is to follow the one in use; blank if there is none."""
+
+    @property
+    def deployed_on(self) -> str:
+        """From which day on its servers have what is in use; blank if that is not recorded."""
+
+    @property
+    def key_holder(self) -> str:
+        """The computer that has its key; blank if the folder has it."""
+
+    @property
+    def revoke(self) -> tuple[str, ...]:
+        """Serial numbers that the CA is still to revoke."""
+
+
+def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tuple[str, ...]:
+    """List what there is to do, the most urgent first.
+
+    Parameters
+    ----------
+    folder : path
+        The request folder, for the commands.
+    rows : iterable of StatusRow
+        n planned certificates; what is superseded or retired is passed over.
+
+    Returns
+    -------
+    tuple of str
+        A sentence for each thing to do, with its command; empty if nothing is.
+    """
+    present = [row for row in rows if row.state not in ("superseded", "retired")]
+    place = shlex.quote(os.fspath(folder))
+    return tuple(_steps(present, place))
+
+
+def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
+    if chosen := [row for row in rows if row.revoke]:
+        serials = [serial for row in chosen for serial in row.revoke]
+        yield (
+            f"Ask the CA to revoke {_certificates(chosen)}, serial number "
+            f"{first_of(serials, _NAMED)}, and record it: lyncnb deployed {place} "
+            f"{chosen[0].id} --revoked"
+        )
+    yield from _renewals(rows, place)
+    if chosen := [row for row in rows if _stage(row) == "refused"]:
+        yield (
+            f"Ask the CA for another certificate: {_certificates(chosen)} may not be installed. "
+            f"lyncnb status {place} {chosen[0].id} says why."
+        )
+    for stage, tell in _BY_STAGE.items():
+        if chosen := [row for row in rows if _stage(row) == stage]:
+            yield tell(chosen, place)
+
+
+def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
+    due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
+    here = [row for row in due if not row.key_holder]
+    for state, words in (("expired", "expired"), ("expiring", "due for renewal")):
+        if chosen := [row for row in here if row.state == state]:
+            are = "is" if len(chosen) == 1 else "are"
+            verb = "has" if len(chosen) == 1 else "have"
+            said = f"{verb} {words}" if state == "expired" else f"{are} {words}"
+            yield f"{_certificates(chosen)} {said}: lyncnb renew {place} --due --reason TEXT"
+    if elsewhere := [row for row in due if row.key_holder]:
+        yield (
+            f"Renew {_certificates(elsewhere)} where the key is, e.g. on "
+            f"{elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o {place}"
+        )
+    if late := [row for row in rows if row.state == "expired" and row.under_way]:
+        yield (
+            f"The servers of {_certificates(late)} are without a valid certificate; the new one "
+            f"is {first_of(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
+        )
+
+
+def _stage(row: StatusRow) -> str:
+    """Say how far what still has to reach the servers is; blank if nothing has to."""
+    if row.under_way or row.state in ("expired", "expiring"):
+        return row.under_way
+    if row.state in ("issued", "packaged") and row.deployed_on:
+        return ""
+    # A key that is elsewhere is never packaged here: its steps are next.
+    return "packaged" if row.state == "issued" and row.key_holder else row.state
+
+
+def _certificates(rows: Sequence[StatusRow]) -> str:
+    if len(rows) == 1:
+        return rows[0].id
+    return f"{count_of(len(rows), 'certificate')} ({first_of([r.id for r in rows], _NAMED)})"
+
+
+def _packaged(rows: Sequence[StatusRow], place: str) -> str:
+    return (
+        f"Install {_certificates(rows)}: lyncnb steps {place} writes how. When the servers have "
+        f"them, record it: lyncnb deployed {place}"
+    )
+
+
+def _issued(rows: Sequence[StatusRow], place: str) -> str:
+    return f"Package {_certificates(rows)}: lyncnb pfx {place}"
+
+
+def _waiting(rows: Sequence[StatusRow], place: str) -> str:
+    verb = "waits" if len(rows) == 1 else "wait"
+    return (
+        f"{_certificates(rows)} {verb} for the CA. To send: lyncnb handover {place} OUT.zip. "
+        f"When the answer is there: lyncnb receive {place} FILE"
+    )
+
+
+def _planned(rows: Sequence[StatusRow], place: str) -> str:
+    verb = "is" if len(rows) == 1 else "are"
+    return f"{_certificates(rows)} {verb} not requested yet: lyncnb request TOPOLOGY {place}"
+
+
+_BY_STAGE: dict[str, Callable[[Sequence[StatusRow], str], str]] = {
+    "issued": _issued,
+    "packaged": _packaged,
+    "waiting": _waiting,
+    "planned": _planned,
+}
