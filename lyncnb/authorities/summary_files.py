@@ -23,6 +23,7 @@ from ..reports.summary.formats import write_summary
 from ..reports.summary.from_plan import summarise
 from ..reports.summary.progress import progress_digest, with_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
+from ..request_folder.generations import Generations, generations_of
 from ..request_folder.manifest import Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..request_folder.request_record import TableOnRecord
@@ -73,7 +74,12 @@ def is_current(manifest: Manifest) -> bool:
 
 def _with_record(summary: Summary, manifest: Manifest) -> Summary:
     summary = replace(summary, approval=tuple(_approval(manifest)))
-    return with_requests(summary, manifest.requests, accepted_on_record(manifest.requests))
+    accepted = accepted_on_record(manifest.requests)
+    return with_requests(summary, manifest.requests, accepted, _in_use(manifest))
+
+
+def _in_use(manifest: Manifest) -> dict[str, Generations]:
+    return {record.id: generations_of(record) for record in manifest.requests}
 
 
 def _made_of(manifest: Manifest) -> str:
@@ -83,7 +89,9 @@ def _made_of(manifest: Manifest) -> str:
         manifest.table,
         [(one.code, one.reason) for one in manifest.accepted],
         list(_approval(manifest)),
-        progress_digest(manifest.requests, accepted_on_record(manifest.requests)),
+        progress_digest(
+            manifest.requests, accepted_on_record(manifest.requests), _in_use(manifest)
+        ),
     )
     return hashlib.sha256(repr(told).encode("utf-8", "replace")).hexdigest()
 

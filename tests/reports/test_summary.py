@@ -650,6 +650,33 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
     assert every[1].what.startswith("Renew certificates 1.1 to 5, valid until 2026-10-05")
 
 
+def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
+    """While the next one is with the CA, the page shows what the servers have, and says so."""
+    requests = list(_requests(plan))
+    held, requests[0].issued = requests[0].issued, None
+    life = SimpleNamespace(held=held, under_way=requests[0], deployed_on="2026-03-21")
+    told = with_requests(summarise(plan, findings), requests, (), {requests[0].id: life})
+    member = told.blocks[0].members[0]
+    assert (member.valid_until, member.is_waiting, member.is_to_install) == (
+        "2026-10-05", True, True,
+    )  # fmt: skip
+    assert told.blocks[0].validity[0] == (
+        "no. 1.1: 2026-03-20 to 2026-10-05, the next one is with the CA"
+    )
+    assert not any("Renew certificate" in ask.what for ask in told.asks)
+
+
+def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
+    """The server team is asked for nothing when all servers are recorded to have theirs."""
+    requests = list(_requests(plan))
+    lives = {}
+    for one in requests:
+        one.issued = requests[0].issued
+        lives[one.id] = SimpleNamespace(held=one.issued, under_way=None, deployed_on="2026-03-21")
+    asks = with_requests(summarise(plan, findings), requests, (), lives).asks
+    assert {ask.who for ask in asks} == {"Planner"}
+
+
 def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     """Held against the folder's last change, never today: due renewals, missing certificates."""
     options = replace(plan.options, planned_issue_date=date(2026, 3, 20))

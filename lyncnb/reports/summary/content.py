@@ -41,12 +41,8 @@ class RequestPlaces(Protocol):
         """File of the key."""
 
 
-class IssuedFacts(Protocol):
-    """What is on record of a certificate that came back; times are UTC, ISO 8601."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the certificate, DER."""
+class HeldFacts(Protocol):
+    """When a certificate that servers have is valid; times are UTC, ISO 8601."""
 
     @property
     def not_before(self) -> str:
@@ -59,6 +55,14 @@ class IssuedFacts(Protocol):
     @property
     def renew_from(self) -> datetime:
         """From when on it is to be renewed."""
+
+
+class IssuedFacts(HeldFacts, Protocol):
+    """What is on record of a certificate that came back."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the certificate, DER."""
 
 
 class CoverFacts(IssuedFacts, Protocol):
@@ -132,6 +136,22 @@ class Request(Protocol):
         """How the steps assign it."""
 
 
+class InUse(Protocol):
+    """What the servers of a request have, and whether another certificate is to follow it."""
+
+    @property
+    def held(self) -> HeldFacts | None:
+        """The certificate on the servers; None before one came back."""
+
+    @property
+    def under_way(self) -> object | None:
+        """The generation that is to follow it; None if there is none."""
+
+    @property
+    def deployed_on(self) -> str:
+        """From which day on all servers are recorded to have it; blank if not all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
     """Names of a certificate that stand there for the same reasons.
@@ -157,8 +177,10 @@ AFTER_PACKAGING = "after packaging"
 class Member:
     """One certificate of a block: its servers, its files, and what identifies its request.
 
-    ``covered_by`` is the thumbprint of a certificate that stands for it: then nothing is requested,
-    and ``csr_file`` says so in words.
+    The days are those of the certificate in use; files and hashes are those of the newest request.
+    ``is_to_follow`` says that this request has yet to follow what is in use. ``covered_by`` is the
+    thumbprint of a certificate that stands for it: then nothing is requested, and ``csr_file`` says
+    so in words.
     """
 
     number: str  # 3, or 3.2 where a block holds several
@@ -174,6 +196,8 @@ class Member:
     valid_from: str = ""  # YYYY-MM-DD, UTC
     valid_until: str = ""
     renew_from: str = ""
+    is_to_follow: bool = False
+    deployed_on: str = ""  # YYYY-MM-DD, from when on all servers have what is in use
     covered_by: str = ""
     is_refused: bool = False  # something came back and was not taken, and nothing else since
     key_holder: str = ""  # the computer that has its key, if that is not in the folder
@@ -189,6 +213,23 @@ class Member:
         if self.key_holder:
             return f"{_NOT_VERIFIED} {'is' if self.csr_sha256 else 'will be'} on {self.key_holder}"
         return "yes"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a CA is still to issue it."""
+        return not (self.certificate_sha256 or self.covered_by)
+
+    @property
+    def is_to_install(self) -> bool:
+        """Whether its servers are not recorded to have it."""
+        return self.is_to_follow or not self.deployed_on
+
+    @property
+    def renewal_words(self) -> str:
+        """Say when the certificate in use is renewed, or how far that is."""
+        if not self.is_to_follow:
+            return f"renew from {self.renew_from}"
+        return "the next one is with the CA" if self.is_waiting else "the next one is to install"
 
     @property
     def install_cells(self) -> tuple[str, str]:
@@ -289,7 +330,7 @@ class Block:
         for one in self.members:
             words = "not back yet"
             if one.valid_until:
-                words = f"{one.valid_from} to {one.valid_until}, renew from {one.renew_from}"
+                words = f"{one.valid_from} to {one.valid_until}, {one.renewal_words}"
             elif one.is_refused:
                 words = "what came back was refused"
             days.setdefault(words, set()).add(one.id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -18,6 +18,7 @@ from .content import (
     Ask,
     Block,
     CoverFacts,
+    InUse,
     Member,
     Request,
     Summary,
@@ -28,6 +29,7 @@ from .content import (
 )
 
 _SHORT = 18  # letters of numbers that a line of the picture has room for
+_NOTHING_KNOWN: Mapping[str, InUse] = {}
 _NUMBERS = 60  # of certificates that an ask names at most
 
 
@@ -35,6 +37,7 @@ def with_requests(
     summary: Summary,
     requests: Iterable[Request] | None = None,
     accepted: Iterable[Finding] = (),
+    in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> Summary:
     """Add what is on record of the requests, and who does what.
 
@@ -46,6 +49,8 @@ def with_requests(
         Requests of the folder; without them nothing is written yet.
     accepted : iterable of Finding, optional
         What was accepted of certificates that came back, each about its request.
+    in_use : Mapping, optional
+        What the servers have, by id of the request; what came back last if left out.
 
     Returns
     -------
@@ -63,7 +68,7 @@ def with_requests(
             replace(
                 block,
                 members=tuple(
-                    _on_record(one, records.get(one.id), codes.get(one.id, ()))
+                    _on_record(one, records.get(one.id), codes.get(one.id, ()), in_use.get(one.id))
                     for one in block.members
                 ),
             )
@@ -75,7 +80,11 @@ def with_requests(
     return replace(told, asks=tuple(_asks(told)), facts=facts)
 
 
-def progress_digest(requests: Iterable[Request], accepted: Iterable[Finding] = ()) -> str:
+def progress_digest(
+    requests: Iterable[Request],
+    accepted: Iterable[Finding] = (),
+    in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
+) -> str:
     """Give a digest of everything that :func:`with_requests` adds."""
     digest = hashlib.sha256()
     for one in accepted:
@@ -93,21 +102,32 @@ def progress_digest(requests: Iterable[Request], accepted: Iterable[Finding] = (
         if request.key_holder:
             told = (*told, "key on", request.key_holder)
         told = (*told, *request.import_commands, *request.assign_commands)
+        told = (*told, *_of_servers(in_use.get(request.id)))
         digest.update(repr(told).encode("utf-8", "replace"))
     return digest.hexdigest()
+
+
+def _of_servers(life: InUse | None) -> tuple[str, ...]:
+    """Give what is told of the certificate in use beside what came back."""
+    if life is None or life.held is None or not (life.deployed_on or life.under_way is not None):
+        return ()
+    return ("in use", life.held.not_after, life.deployed_on, str(life.under_way is not None))
 
 
 def _times(record: Request) -> tuple[str, ...]:
     return record.planned_at, record.written_at, record.issued_at, record.retired_at
 
 
-def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> Member:
+def _on_record(
+    member: Member, record: Request | None, codes: Sequence[str], life: InUse | None
+) -> Member:
     if record is None:
         return member
     issued = record.issued
+    held = life.held if life is not None else issued
     if member.is_at_set_up and not record.csr_sha256:
         return replace(member, warnings=(*member.warnings, *codes))
-    if record.covered is not None:
+    if record.covered is not None and (life is None or life.held is record.covered):
         return _covered(replace(member, warnings=(*member.warnings, *codes)), record.covered)
     told = replace(
         member,
@@ -121,15 +141,18 @@ def _on_record(member: Member, record: Request | None, codes: Sequence[str]) -> 
         assign_commands=record.assign_commands,
         is_at_set_up=False,
     )
+    if held is not None:
+        told = replace(
+            told,
+            valid_from=held.not_before[:10],
+            valid_until=held.not_after[:10],
+            renew_from=f"{held.renew_from:%Y-%m-%d}",
+            is_to_follow=life is not None and life.under_way is not None,
+            deployed_on=life.deployed_on if life is not None else "",
+        )
     if issued is None:
         return replace(told, is_refused=bool(record.refused))
-    return replace(
-        told,
-        certificate_sha256=issued.sha256,
-        valid_from=issued.not_before[:10],
-        valid_until=issued.not_after[:10],
-        renew_from=f"{issued.renew_from:%Y-%m-%d}",
-    )
+    return replace(told, certificate_sha256=issued.sha256)
 
 
 def _covered(member: Member, cover: CoverFacts) -> Member:
@@ -211,9 +234,8 @@ def _changed_on(summary: Summary) -> str:
 
 def _asks(summary: Summary) -> Iterator[Ask]:
     at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
-    waiting = {member.id for _, member in summary.members if not member.certificate_sha256}
-    waiting -= at_set_up
-    there = [member for _, member in summary.members if member.certificate_sha256]
+    waiting = {member.id for _, member in summary.members if member.is_waiting} - at_set_up
+    there = [member for _, member in summary.members if not member.is_waiting]
     back = [member for member in there if not member.covered_by]
     if waiting:
         yield from _of_planner(summary, is_under_way=bool(back))
@@ -229,7 +251,9 @@ def _asks(summary: Summary) -> Iterator[Ask]:
     yield from _of_domain_owners(summary, waiting)
     for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):
         yield from _of_authority(summary, name, blocks, f"ca{number}")
-    served = {server for _, member in summary.members for server in member.servers}
+    served = {
+        server for _, member in summary.members if member.is_to_install for server in member.servers
+    }
     if served:
         each = f"each of {len(served):,} servers" if len(served) > 1 else "the server"
         when = "now: all certificates are back"
@@ -253,7 +277,7 @@ def _asks(summary: Summary) -> Iterator[Ask]:
             where="Servers",
             anchor="servers",
         )
-    yield from _of_renewals(summary, there)
+    yield from _of_renewals(summary)
 
 
 def _of_domain_owners(summary: Summary, waiting: Collection[str]) -> Iterator[Ask]:
@@ -277,11 +301,12 @@ def _of_domain_owners(summary: Summary, waiting: Collection[str]) -> Iterator[As
         )
 
 
-def _of_renewals(summary: Summary, there: Iterable[Member]) -> Iterator[Ask]:
+def _of_renewals(summary: Summary) -> Iterator[Ask]:
     """Ask for what is due by the last change of the requests, and for what comes first then."""
     changed = _changed_on(summary)
     every = [member for _, member in summary.members]
-    for (_, ends, renew), members in _alike(m for m in there if m.valid_until).items():
+    due = (member for member in every if member.valid_until and not member.is_to_follow)
+    for (_, ends, renew), members in _alike(due).items():
         which = in_words(number_runs(every, {member.id for member in members}), _NUMBERS)
         is_due = renew <= changed
         yield Ask(
@@ -332,7 +357,7 @@ def _of_authority(
     day = summary.planned_issue_date
     of_blocks = (member for block in blocks for member in block.members)
     members = [member for member in of_blocks if not member.is_at_set_up]
-    missing = {member.id for member in members if not member.certificate_sha256}
+    missing = {member.id for member in members if member.is_waiting}
     if not missing:
         return
     every = [member for _, member in summary.members]
