@@ -5,6 +5,7 @@ from .authorities.handover import hand_over as hand_over
 from .authorities.import_certificates import receive as receive
 from .authorities.import_requests import receive_requests as receive_requests
 from .authorities.read_plan import read_plan as read_plan
+from .authorities.record_deployments import deployed as deployed
 from .authorities.returned.issued import IssuedCertificates as IssuedCertificates
 from .authorities.returned.match_certificates import match_certificates as match_certificates
 from .authorities.status import FolderStatus as FolderStatus

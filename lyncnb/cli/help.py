@@ -50,6 +50,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("receive", "match issued certificates to requests, compare with the plan"),
             ("pfx", "package issued certificates with their keys for the servers"),
             ("steps", "write the changed deployment procedure: checklist and scripts"),
+            ("deployed", "record which certificates are on their servers"),
             ("rekey", "change the folder's passphrase, and name recovery keys"),
             ("recovery", "make a key that opens folders whose passphrase is lost"),
             ("purge", "remove what is expired, superseded or deployed; asks first"),

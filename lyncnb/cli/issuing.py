@@ -10,6 +10,7 @@ import click
 
 from ..base.shown.tables import first_of
 from .inputs import (
+    day_of,
     expanded,
     force_option,
     get_passphrase,
@@ -418,4 +419,50 @@ def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
     return times or None
 
 
-COMMANDS = (handover_command, receive_command, pfx_command, steps_command)
+@click.command("deployed")
+@click.argument("folder", metavar="FOLDER")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--on", metavar="DATE",
+    help="Since which day it is there, e.g. 2027-03-15 (default: today); not in the future.",
+)  # fmt: skip
+@click.option(
+    "--report", "reports", multiple=True, metavar="FILE",
+    help="What a server says: the file of its script with -Verify -Report FILE, or of lyncnb asis"
+    " --save. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--revoked", is_flag=True,
+    help="Record that the CA revoked the certificates of NAME whose revocation was requested.",
+)  # fmt: skip
+@json_option
+def deployed_command(
+    folder: str,
+    names: tuple[str, ...],
+    on: str | None,
+    reports: tuple[str, ...],
+    revoked: bool,
+    as_json: bool,
+) -> int:
+    """Record in FOLDER that certificates are on their servers.
+
+    NAME is an id or its beginning, a server, a pattern such as "edge*", a serial number or a
+    thumbprint. A server stands for all its certificates; a pool's certificate is recorded for that
+    server only. Without NAME and --report, lyncnb records every request whose newest generation has
+    a certificate. Until a renewed certificate is recorded on all its servers, the earlier one
+    counts as in use. No key is touched, and the same again changes nothing.
+
+    Exit status: 0; 2 if a report or the day cannot be used; 3 if a NAME has no certificate, or the
+    folder needs attention.
+    """
+    from ..authorities.record_deployments import deployed
+
+    done = deployed(folder, *names, on=day_of(on), reports=expanded(reports), revoked=revoked)
+    if as_json:
+        write_json({"format": "lyncnb-deployed/1", **done.to_document()})
+    else:
+        write(done.to_text().rstrip("\n"))
+    return 0
+
+
+COMMANDS = (handover_command, receive_command, pfx_command, steps_command, deployed_command)

@@ -49,7 +49,8 @@ _SECTIONS = (
 _SCRIPT = (
     "takes the steps that have commands. It stops where something is not as it should be, and says "
     "what to do. Run it with -WhatIf first: it changes nothing and prints one line for each step. "
-    "-Verify changes nothing either and prints what is not true first."
+    "-Verify changes nothing either and prints what is not true first. With -Verify -Report FILE "
+    "it also writes what the server uses; give FILE to: lyncnb deployed FOLDER --report FILE."
 )
 _START = (
     "The first command shows the SHA-256 of the script: compare it with {sha256}. The second takes "

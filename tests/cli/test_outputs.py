@@ -60,6 +60,7 @@ READ = {
     *("only_missing", "other", "other_options"),
     "approved_by",
     "answers_file",
+    *("names", "reports"),
 }
 # It makes two files, never over others: tested with the recovery keys, and below.
 NEVER_OVER = {("recovery", "file")}

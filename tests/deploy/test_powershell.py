@@ -84,7 +84,7 @@ COMMANDS = {  # of Windows PowerShell 3 and Windows itself
     *("Rename-Item", "Restart-Computer", "Restart-Service", "Select-Object", "Select-String"),
     *("Set-Content", "Set-StrictMode", "Start-Sleep", "Start-Transcript", "Stop-Transcript"),
     *("Test-Path", "Where-Object", "Write-Host", "certutil", "whoami.exe", "Sort-Object"),
-    *("C:\\Windows\\System32\\Inetsrv\\Appcmd.exe", "Get-Service"),
+    *("C:\\Windows\\System32\\Inetsrv\\Appcmd.exe", "Get-Service", "ConvertTo-Json"),
 }
 
 

@@ -32,6 +32,7 @@ from places import DATA
 from powershell_kit import needs_pwsh
 from topologies import OTHERS, front_end, plan, row
 
+from lyncnb.authorities.survey.server_reports import read_server_reports
 from lyncnb.deploy.server_steps import DeploymentSteps
 from lyncnb.deploy.steps import procedure_of
 from lyncnb.plan.planner import plan_certificates
@@ -222,6 +223,39 @@ def test_a_roll_on_one_edge_server_only_is_found(walk):
     assert len(used) == 2
     lines = walk.run(page_of(steps, "edge02"), "Verify")["output"]
     assert any(line.startswith("NO ") and usage in line for line in lines)
+
+
+def test_a_report_says_what_each_place_uses(walk, tmp_path):
+    """What the server used before is reported before the change, and the new certificates after."""
+    steps = steps_of("contoso.csv", rolls=False)
+    walk.begin(world_of(steps, in_use=True), steps)
+    page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
+    for run, of in ((walk.run(page, "Verify", report=str(path)), old), (None, _thumbprint)):
+        if run is None:
+            assert walk.run(page, *BOTH)["code"] == 0
+            run = walk.run(page, "Verify", report=str(path))
+        assert run["changes"] == []
+        (report,) = read_server_reports([path])
+        wanted = {of(package).casefold() for package in page.packages}
+        assert (report.server, set(report.thumbprints)) == (page.server, wanted)
+
+
+def _thumbprint(package):
+    """Give the thumbprint of a package's certificate."""
+    return package.thumbprint
+
+
+def test_a_report_replaces_no_other_file(walk, tmp_path):
+    """A name that was typed wrongly must not cost a file; without -Verify nothing is written."""
+    steps = steps_of("contoso.csv", rolls=False)
+    walk.begin(world_of(steps, in_use=True), steps)
+    page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
+    run = walk.run(page, report=str(path))
+    assert (run["code"], run["changes"], path.exists()) == (1, [], False)
+    path.write_text("notes")
+    run = walk.run(page, "Verify", report=str(path))
+    assert "is not a report of this script" in unfolded(run)
+    assert (run["code"], path.read_text()) == (1, "notes")
 
 
 def test_no_restart_is_asked_of_a_service_that_never_ran(walk):

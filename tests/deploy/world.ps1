@@ -515,6 +515,7 @@ function Invoke-Run {
     $env:COMPUTERNAME = ($Move.run -split '\.')[0]
     $switches = @{}
     foreach ($switch in @($Move['switches'])) { if ($switch) { $switches[$switch] = $true } }
+    if ($Move['report']) { $switches['Report'] = $Move.report }
     $global:WalkSwitches = $switches
     $global:WalkScript = $Move.script
     $global:LASTEXITCODE = -1

@@ -14,6 +14,10 @@
     before (before-...), what it did and when (events-...), and what each run printed (run-...).
 .PARAMETER Verify
     Changes nothing: prints what should be true on this server, what is not true first.
+.PARAMETER Report
+    With -Verify: also writes a file with the thumbprints that this server uses, for lyncnb deployed.
+    It holds the server's name, the time in UTC, and each place with its thumbprint. Nothing in it is
+    secret.
 .PARAMETER Back
     Assigns what the record of this change says was in use before.
 .PARAMETER TrustOnly
@@ -32,6 +36,7 @@
 [CmdletBinding(SupportsShouldProcess = $true)]
 param(
     [switch] $Verify,
+    [string] $Report,
     [switch] $Back,
     [switch] $TrustOnly,
     [switch] $TrustInstalled,
@@ -576,6 +581,25 @@ function Submit-Step {
     $script:Changed[-1] = $(if ($wrong) { 'not confirmed: ' } else { 'done: ' }) + $Step.Name
 }
 
+function Write-Report {
+    # A place that has nothing, or whose certificate cannot be told, has a blank thumbprint.
+    $path = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Report)
+    if ((Test-Path -LiteralPath $path) -and -not (Get-Content -LiteralPath $path | Where-Object { $_ -match 'lyncnb-installed/1' })) {
+        Stop-Run ($path + ' exists and is not a report of this script') 'Name another file.'
+    }
+    $seen = @(foreach ($place in $Places) {
+        $value = ''
+        try { $value = [string](Get-InUse $place) } catch { Write-Line ($place.Name + ': ' + $_.Exception.Message) 'WARNING        ' }
+        if ($value -notmatch '^[0-9A-Fa-f]{40}$') { $value = '' }
+        @{ 'place' = [string]$place.Name; 'thumbprint' = $value }
+    })
+    $invariant = [Globalization.CultureInfo]::InvariantCulture
+    $at = (Get-Date).ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ss', $invariant) + 'Z'
+    $text = ConvertTo-Json -InputObject @{ 'format' = 'lyncnb-installed/1'; 'server' = $ComputerName; 'at' = $at; 'places' = $seen } -Depth 4
+    [IO.File]::WriteAllText($path, $text + "`r`n")
+    Write-Line ('The report is in ' + $path + '.')
+}
+
 function Show-Facts {
     # One line a fact, each once: what is not true first, with what was found below it. A fact that
     # needs another one, such as the key of a certificate, cannot be told while that one is not true.
@@ -638,6 +662,8 @@ try {
     foreach ($module in $Modules) { Import-Module -Name $module }
     Assert-Place
     $Places = @(Expand-Places)
+    if ($Report -and -not $Verify) { Stop-Run '-Report needs -Verify' 'Run the script with -Verify -Report and the name of a file.' }
+    if ($Report) { Write-Report }
     if ($Verify) { Show-Facts }
     if ($Back) { Assert-Return }
     foreach ($step in $chosen) { if (-not $Ended) { Invoke-Step $step } }

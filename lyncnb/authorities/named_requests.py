@@ -1,0 +1,113 @@
+"""What a person types for requests: an id, its beginning, a server, a pattern, or a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from ..errors import Problem
+from ..request_folder.request_record import RequestRecord
+
+_PATTERN = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRequest:
+    """A request that a name means; ``servers`` are those that were named, empty for all of them.
+
+    ``name`` is what was typed.
+    """
+
+    name: str
+    record: RequestRecord
+    servers: tuple[str, ...] = ()
+
+
+def named_requests(
+    records: Sequence[RequestRecord], names: Iterable[str]
+) -> tuple[tuple[NamedRequest, ...], tuple[Problem, ...]]:
+    """Find the requests that names mean.
+
+    Parameters
+    ----------
+    records : sequence of RequestRecord
+        Those of the folder.
+    names : iterable of str
+        Each an id or the beginning of one id; a server's full name or its first label; a pattern
+        of either, such as ``edge*``; a serial number or a thumbprint of a certificate.
+
+    Returns
+    -------
+    tuple
+        What was found, in the order of the names, and a problem for each name without a request.
+    """
+    found: list[NamedRequest] = []
+    problems: list[Problem] = []
+    for name in dict.fromkeys(names):
+        ours = [*_named(records, name.strip().casefold(), name)]
+        found += ours
+        if not ours:
+            problems.append(_unknown(records, name))
+    return tuple(found), tuple(problems)
+
+
+def _named(records: Sequence[RequestRecord], text: str, name: str) -> Iterable[NamedRequest]:
+    if not text:
+        return
+    exact = [record for record in records if record.id.casefold() == text]
+    if exact:
+        yield NamedRequest(name=name, record=exact[0])
+        return
+    begins = [record for record in records if record.id.casefold().startswith(text)]
+    if len(begins) == 1:
+        yield NamedRequest(name=name, record=begins[0])
+        return
+    for record in records:
+        servers = tuple(one for one in _servers(record) if _is_server(one, text))
+        if _is_pattern(text) and fnmatchcase(record.id.casefold(), text):
+            yield NamedRequest(name=name, record=record)
+        elif servers:
+            yield NamedRequest(name=name, record=record, servers=servers)
+        elif _has_certificate(record, text):
+            yield NamedRequest(name=name, record=record)
+
+
+def _is_pattern(text: str) -> bool:
+    return not _PATTERN.isdisjoint(text)
+
+
+def _servers(record: RequestRecord) -> Iterable[str]:
+    plans = (part.plan or record.plan for part in record.generations)
+    return dict.fromkeys(server for plan in plans for server in plan.servers)
+
+
+def _is_server(server: str, text: str) -> bool:
+    server = server.casefold()
+    if _is_pattern(text):
+        return fnmatchcase(server, text)
+    return text in (server, server.partition(".")[0])
+
+
+def _has_certificate(record: RequestRecord, text: str) -> bool:
+    digits = text.replace(":", "").replace(" ", "")
+    return any(
+        digits in (issued.serial, issued.thumbprint_sha1.casefold(), issued.sha256)
+        for part in record.generations
+        for issued in (part.issued, *part.refused)
+        if issued is not None
+    )
+
+
+def _unknown(records: Sequence[RequestRecord], name: str) -> Problem:
+    text = name.strip().casefold()
+    fitting = [record.id for record in records if record.id.casefold().startswith(text)]
+    if text and fitting:
+        return Problem(
+            message=f'"{name}" is the beginning of {len(fitting):,} ids: {", ".join(fitting[:5])}',
+            hint=f"give more of the id, or the pattern {name}* for all of them",
+        )
+    return Problem(
+        message=f'"{name}" is no request and no server of this folder, and no certificate in it',
+        hint="give an id, a server such as edge01.contoso.com, or a pattern such as edge*",
+    )

@@ -1,0 +1,469 @@
+"""``deployed``: records which certificates are on their servers, and that a CA revoked one.
+
+Nobody but the administrator knows when a certificate is on its servers. Until that is recorded, the
+earlier generation counts as in use (``request_folder/generations.py``). No key is touched here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..base.arguments import require
+from ..base.disk.folder_lock import lock
+from ..base.records import Told
+from ..base.shown.tables import Table, columns, count_of
+from ..errors import BundleError, OptionsError, Problem
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.files_on_disk import refuse, take_survey
+from ..request_folder.generations import Generation, servers_of
+from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.request_record import (
+    ArchivedGeneration,
+    IssuedRecord,
+    RequestRecord,
+    deployments_of,
+)
+from .certificates_on_record import load_issued
+from .named_requests import NamedRequest, named_requests
+from .summary_files import refresh_summary_files
+from .survey.server_reports import ServerReport, read_server_reports
+
+_RECORDED, _ALREADY = "recorded", "already recorded"
+_WITHDRAWN, _REVOKED = "no longer on it", "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDeployment(Told):
+    """What was recorded of one generation.
+
+    ``what`` is ``recorded``, ``already recorded``, ``no longer on it`` or ``revoked``; ``on`` a
+    day, ISO 8601. ``seen_in`` names the report that showed it.
+    """
+
+    id: str
+    generation: int
+    what: str
+    servers: tuple[str, ...]
+    on: str
+    serial: str
+    seen_in: str = ""
+
+    told: ClassVar = ("id", "generation", "what", "servers", "on", "serial", "seen_in")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RecordedDeployments(Table, Told):
+    """What a call recorded, and what else it has to say."""
+
+    told: ClassVar = ("folder", "recorded", "notes")
+
+    _columns: ClassVar = columns(
+        ("Request", "id"),
+        ("Generation", "generation"),
+        ("Recorded", "what"),
+        ("Servers", "servers"),
+        ("Day", "on"),
+        ("Serial number", "serial"),
+        ("Seen in", "seen_in"),
+    )
+
+    folder: Path
+    recorded: tuple[RecordedDeployment, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """How many generations have something new on record."""
+        return sum(one.what != _ALREADY for one in self.recorded)
+
+    def _items(self) -> Iterable[Any]:
+        return self.recorded
+
+    def _summary(self) -> str:
+        number = count_of(self.changes, "generation") if self.changes else "nothing new"
+        return f"{self.folder}: recorded {number}"
+
+    def to_text(self) -> str:
+        """Write what was recorded as plain lines, for a terminal."""
+        lines = [_line(one) for one in self.recorded]
+        return "\n".join([*lines, self._summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
+
+    def __repr__(self) -> str:
+        return self.to_text().rstrip("\n")
+
+
+def _line(one: RecordedDeployment) -> str:
+    where = f" on {', '.join(one.servers)}" if one.servers else ""
+    seen = f", seen in {one.seen_in}" if one.seen_in else ""
+    what = f"{one.id}, generation {one.generation}"
+    if one.what == _REVOKED:
+        return f"revoked: {what}, serial {one.serial}, {one.on}"
+    if one.what == _WITHDRAWN:
+        return f"no longer recorded: {what}{where}{seen}: an earlier certificate is still there"
+    return f"{one.what}: {what}{where} since {one.on}, serial {one.serial}{seen}"
+
+
+def deployed(
+    folder: str | os.PathLike[str],
+    *names: str,
+    on: date | None = None,
+    reports: Sequence[str | os.PathLike[str]] = (),
+    revoked: bool = False,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> RecordedDeployments:
+    """Record that certificates are on their servers.
+
+    What is recorded is the newest generation of a request whose certificate has no error. From then
+    on it counts as in use, on all of its servers or on those that were named.
+
+    Parameters
+    ----------
+    folder : path
+        A request folder.
+    *names : str
+        Ids or their beginnings, servers, patterns, serial numbers or thumbprints. Of a server
+        everything that it has is recorded, of a pool's certificate on this server only. Without
+        `names` and `reports`: every request whose newest generation has a certificate.
+    on : date, optional
+        Since which day it is there, or with `revoked` on which day it was revoked; today if left
+        out.
+    reports : sequence of path, optional
+        What servers say themselves: files that their scripts write with ``-Verify -Report FILE``,
+        and files of ``lyncnb asis --save``. A server that still has an earlier generation is
+        recorded as having that one.
+    revoked : bool, optional
+        Record that the CA revoked the certificates whose revocation was requested, instead.
+    today : date, optional
+        The present day, for results that can be repeated.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds.
+
+    Returns
+    -------
+    RecordedDeployments
+        The same again changes no byte.
+
+    Raises
+    ------
+    OptionsError
+        If the day is in the future, or `revoked` names nothing.
+    ReturnedFileError
+        If a report cannot be read; every problem of every report is listed.
+    BundleError
+        If a name has no certificate that could be deployed, or the folder needs attention. Every
+        problem is listed, and nothing is recorded.
+    """
+    require("folder", folder, str, os.PathLike)
+    present = today or datetime.now(UTC).date()
+    day = on or present
+    if day > present:
+        raise OptionsError(
+            f"{day} is in the future, and only what has happened is recorded",
+            hint=f"give {present} or an earlier day, or run this again on {day}",
+        )
+    if revoked and (reports or not names):
+        raise OptionsError(
+            "revoked certificates are recorded by name, one decision each",
+            hint="give the id, the server or the serial number: lyncnb deployed FOLDER NAME "
+            "--revoked",
+        )
+    seen = read_server_reports(reports)
+    path = Path(folder)
+    read_manifest(path)  # what is no request folder gets no lock's file
+    with lock(path, wait=lock_seconds):
+        survey, manifest = take_survey(path), read_manifest(path)
+        refuse(path, survey.problems)
+        run = _Run(manifest=manifest, day=day, now=timestamp(today), present=present)
+        found, problems = named_requests(manifest.requests, names)
+        run.problems += problems
+        if revoked:
+            run.record_revoked(found)
+        else:
+            run.good = _good(RequestBundle(folder=path, manifest=manifest), day, today)
+            run.record_named(found)
+            run.record_seen(seen)
+            if not names and not reports:
+                run.record_all()
+        if run.problems:
+            raise BundleError(
+                f"{path}: nothing was recorded", problems=tuple(dict.fromkeys(run.problems))
+            )
+        changed = manifest.with_records(run.records.values())
+        if changed != manifest:
+            save_manifest(path, changed)
+            save_manifest(path, refresh_summary_files(path, changed))
+    return RecordedDeployments(
+        folder=path, recorded=tuple(run.recorded), notes=tuple(dict.fromkeys(run.notes))
+    )
+
+
+def _good(bundle: RequestBundle, day: date, today: date | None) -> Mapping[str, str]:
+    """Say of each request whose present certificate has an error what that is; "" if it has none.
+
+    Evaluated is at the end of the day from which on the certificate is there.
+    """
+    now = datetime.now(UTC)
+    at = (
+        now if today is None and day == now.date() else datetime.combine(day, time(23, 59, 59), UTC)
+    )
+    issued = load_issued(bundle, today=at)
+    return {
+        one.request_id: next((f.message for f in one.findings if f.severity == "error"), "")
+        for one in issued.certificates
+    }
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One call: what is on record so far, what was recorded, and every problem."""
+
+    manifest: Manifest
+    day: date
+    now: str
+    present: date
+    good: Mapping[str, str] = field(default_factory=dict)
+    records: dict[str, RequestRecord] = field(default_factory=dict)
+    recorded: list[RecordedDeployment] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def record_named(self, found: Sequence[NamedRequest]) -> None:
+        """Record the newest good certificate of each request that a name means."""
+        by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
+        for one in found:
+            if one.record.state != "retired" or not one.servers:
+                part = self._newest(one.record)
+                by_name.setdefault(one.name, []).append((one, part))
+        for name, pairs in by_name.items():
+            for one, part in pairs:
+                if part is not None:
+                    self._record(one.record, part, one.servers)
+                elif one.servers and any(other is not None for _, other in pairs):
+                    self.notes.append(f"{one.record.id} is left out: {self._why_not(one.record)}")
+                else:
+                    self.problems.append(
+                        Problem(
+                            message=f'"{name}": {one.record.id} has no certificate that could be '
+                            f"deployed: {self._why_not(one.record)}",
+                            hint="lyncnb status FOLDER shows what each request waits for",
+                        )
+                    )
+
+    def record_all(self) -> None:
+        """Record every request whose newest generation has a good certificate."""
+        for record in self.manifest.requests:
+            if record.issued is None or record.state == "retired":
+                continue
+            if why := self.good.get(record.id, ""):
+                self.notes.append(f"{record.id} is left out: {why}")
+            elif not self._has_everywhere(record, record, record.issued):
+                self._record(record, record, ())
+
+    def record_seen(self, reports: Sequence[ServerReport]) -> None:
+        """Record what servers say that they have, the oldest report first."""
+        known = {server.casefold() for one in self.manifest.requests for server in _servers(one)}
+        for report in sorted(reports, key=lambda one: one.at):
+            if report.at[:10] > self.present.isoformat():
+                self.problems.append(
+                    Problem(
+                        message=f"says that it was made on {report.at[:10]}, in the future",
+                        file=report.source,
+                        hint=f"correct the clock of {report.server}, then write the report again",
+                    )
+                )
+            elif report.server not in known:
+                self.notes.append(f"{report.source}: {report.server} is no server of this folder")
+            else:
+                self._record_report(report)
+
+    def record_revoked(self, found: Sequence[NamedRequest]) -> None:
+        """Record that the CA revoked what it was to revoke."""
+        for one in found:
+            record = self.records.get(one.record.id, one.record)
+            asked = [part for part in record.generations if part.revocation is not None]
+            if not asked:
+                message = f'"{one.name}": no revocation was requested for {record.id}'
+                hint = "lyncnb renew FOLDER NAME --compromised --reason TEXT requests one"
+                self.problems.append(Problem(message=message, hint=hint))
+            for part in asked:
+                self._revoke(record.id, part)
+
+    def _revoke(self, name: str, part: Generation) -> None:
+        revocation, issued = part.revocation, part.issued
+        assert revocation is not None
+        when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
+        if revocation.revoked_at:
+            self._tell(name, part, _ALREADY, (), revocation.revoked_at[:10], issued)
+        elif when[:10] < revocation.asked_at[:10]:
+            message = f"{name}: its revocation was requested on {revocation.asked_at[:10]}, after "
+            self.problems.append(Problem(message=f"{message}{self.day}", hint="give a later day"))
+        else:
+            record = self.records.get(name, self.manifest.by_id[name])
+            self.records[name] = record.with_generation(
+                part.generation, revocation=replace(revocation, revoked_at=when)
+            )
+            self._tell(name, part, _REVOKED, (), when[:10], issued)
+
+    def _newest(self, record: RequestRecord) -> Generation | None:
+        """Give the newest generation whose certificate has no error."""
+        newest_first = sorted(record.generations, key=lambda one: -one.generation)
+        return next(
+            (one for one in newest_first if one.issued and not self._error(record, one)), None
+        )
+
+    def _error(self, record: RequestRecord, part: Generation) -> str:
+        if not isinstance(part, ArchivedGeneration):
+            return self.good.get(record.id, "its file cannot be read")
+        judgement = part.issued.judgement if part.issued else None
+        if judgement is None:
+            return ""
+        accepted = {one.code for one in judgement.accepted}
+        errors = (one for one in judgement.findings if one.severity == "error")
+        return next((one.message for one in errors if one.code not in accepted), "")
+
+    def _why_not(self, record: RequestRecord) -> str:
+        newest = max(
+            (one for one in record.generations if one.issued), default=None,
+            key=lambda one: one.generation,
+        )  # fmt: skip
+        return self._error(record, newest) if newest else "no certificate was received"
+
+    def _has_everywhere(
+        self, record: RequestRecord, part: Generation, issued: IssuedRecord
+    ) -> bool:
+        has = {one.server for one in part.every_deployment if one.certificate == issued.sha256}
+        servers = servers_of(record, part)
+        is_shared = (part.plan or record.plan).shared_by == "deployment"
+        return bool(has) if is_shared else bool(servers) and has.issuperset(servers)
+
+    def _record(
+        self,
+        record: RequestRecord,
+        part: Generation,
+        servers: Sequence[str],
+        *,
+        on: str = "",
+        seen_in: str = "",
+    ) -> None:
+        """Record one generation on some of its servers, or on all of them."""
+        record = self.records.get(record.id, record)
+        part = next(one for one in record.generations if one.generation == part.generation)
+        issued, on = part.issued, on or self.day.isoformat()
+        assert issued is not None
+        if on < issued.not_before[:10]:
+            self.problems.append(
+                Problem(
+                    message=f"{record.id}: its certificate begins on {issued.not_before[:10]}, "
+                    f"after {on}",
+                    file=seen_in,
+                    hint="give the day on which it was put on the servers",
+                )
+            )
+            return
+        servers = servers or servers_of(record, part)
+        present = {one.server: one for one in part.every_deployment}
+        new = [
+            server
+            for server in servers
+            if server not in present or present[server].certificate != issued.sha256
+        ]
+        if not new:
+            first = max((present[one].on for one in servers), default=on)
+            self._tell(record.id, part, _ALREADY, servers, first, issued, seen_in)
+            return
+        kept = tuple(one for name, one in present.items() if name not in new)
+        added = deployments_of(issued, new, on=on, at=self.now, seen_in=seen_in)
+        self.records[record.id] = record.with_generation(
+            part.generation, deployments=(*kept, *added)
+        )
+        self._tell(record.id, part, _RECORDED, new, on, issued, seen_in)
+
+    def _record_report(self, report: ServerReport) -> None:
+        left = set(report.thumbprints)
+        for record in self.manifest.requests:
+            record = self.records.get(record.id, record)
+            seen = sorted(
+                (
+                    part
+                    for part in record.generations
+                    if part.issued and part.issued.thumbprint_sha1.casefold() in report.thumbprints
+                    and report.server in map(str.casefold, servers_of(record, part))
+                ),
+                key=lambda part: part.generation,
+            )  # fmt: skip
+            left -= {part.issued.thumbprint_sha1.casefold() for part in seen if part.issued}
+            if seen:
+                # A place that uses the earlier one counts; a store also keeps what nothing uses.
+                self._record_one_seen(record, seen[-1 if report.of_store else 0], report)
+        if left and not report.of_store:
+            self.notes.append(
+                f"{report.source}: {report.server} uses certificates that are not of this folder: "
+                + ", ".join(one.upper() for one in sorted(left))
+            )
+
+    def _record_one_seen(
+        self, record: RequestRecord, part: Generation, report: ServerReport
+    ) -> None:
+        assert part.issued is not None
+        if part.issued.thumbprint_sha1.casefold() in report.unused:
+            self.notes.append(
+                f"{report.source}: {report.server} has the certificate of {record.id}, generation "
+                f"{part.generation}, and does not use it for everything; it is not recorded"
+            )
+            return
+        server = next(one for one in servers_of(record, part) if one.casefold() == report.server)
+        newer = [
+            (later, one)
+            for later in record.generations
+            if later.generation > part.generation
+            for one in later.every_deployment
+            if one.server == server
+        ]
+        for later, one in newer:
+            # A report counts for its own moment, not for what was put there afterwards.
+            if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
+                self.notes.append(
+                    f"{report.source}: {server} had generation {part.generation} of {record.id} on "
+                    f"{report.at[:10]}; generation {later.generation} stays recorded there since "
+                    f"{one.on}"
+                )
+                return
+        for later, _ in newer:
+            rest = tuple(one for one in later.every_deployment if one.server != server)
+            record = record.with_generation(later.generation, deployments=rest)
+            self.records[record.id] = record
+            self._tell(record.id, later, _WITHDRAWN, (server,), "", later.issued, report.source)
+        self._record(record, part, (server,), on=report.at[:10], seen_in=report.source)
+
+    def _tell(
+        self,
+        name: str,
+        part: Generation,
+        what: str,
+        servers: Sequence[str],
+        on: str,
+        issued: IssuedRecord | None,
+        seen_in: str = "",
+    ) -> None:
+        one = RecordedDeployment(
+            id=name,
+            generation=part.generation,
+            what=what,
+            servers=tuple(servers),
+            on=on,
+            serial=issued.serial if issued else "",
+            seen_in=seen_in,
+        )
+        if one not in self.recorded:
+            self.recorded.append(one)
+
+
+def _servers(record: RequestRecord) -> Iterator[str]:
+    for part in record.generations:
+        yield from servers_of(record, part)

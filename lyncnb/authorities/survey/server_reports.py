@@ -1,0 +1,132 @@
+"""What servers say of the certificates that they use: reports of their scripts, and as-is files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from ...base.disk import files
+from ...base.json_text import NotJson, parse_json
+from ...base.records import Check, Line, RecordReader, matching
+from ...errors import LyncnbError, Problem, ReturnedFileError
+from ...request_folder.field_forms import Time
+from .as_is import FORMAT as AS_IS
+from .read_as_is import read_as_is
+
+#: What ``-Verify -Report FILE`` of a server's script writes.
+FORMAT = "lyncnb-installed/1"
+
+_LARGEST = 1 << 28  # of an as-is file; a server's report has a few kilobytes
+_AGAIN = "write it again: run the server's script with -Verify -Report FILE"
+_USED_APART = re.compile(r"(\S+) (?:does not use it for|has no private key for it)")
+
+_Thumbprint = Annotated[
+    str, Check("a thumbprint (40 hex digits) or blank", matching("(?:[0-9A-Fa-f]{40})?"))
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    place: Line
+    thumbprint: _Thumbprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    format: str
+    server: Line
+    at: Time
+    places: tuple[_Place, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerReport:
+    """The certificates of one server at one moment, by SHA-1 thumbprint in lower case.
+
+    ``at`` is a time, UTC, ISO 8601; ``source`` the name of the file. ``of_store``: the server has
+    these in its store; what it uses each one for is known only as far as ``unused`` says.
+    """
+
+    server: str
+    at: str
+    source: str
+    thumbprints: tuple[str, ...]
+    unused: tuple[str, ...] = ()
+    of_store: bool = False
+
+
+def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[ServerReport, ...]:
+    """Read reports of servers' scripts, and files that ``lyncnb asis --save`` kept.
+
+    Raises
+    ------
+    ReturnedFileError
+        With every problem of every file: one cannot be read, is something else, or was edited.
+    """
+    found: list[ServerReport] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            found += _reports(path)
+        except LyncnbError as error:
+            own = error.problems or (Problem(message=error.message, hint=error.hint),)
+            problems += own
+    if problems:
+        raise ReturnedFileError(
+            "not every report can be read; nothing was recorded", problems=tuple(problems)
+        )
+    return tuple(found)
+
+
+def _reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
+    name = Path(path).name
+    data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
+    try:
+        document = parse_json(data.removeprefix(b"\xef\xbb\xbf"))
+    except NotJson as error:
+        raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
+    form = document.get("format") if isinstance(document, dict) else None
+    if form == AS_IS:
+        yield from _of_as_is(path, name)
+        return
+    if form != FORMAT:
+        raise ReturnedFileError(
+            f"{name} is no report of a server ({FORMAT}) and no as-is file ({AS_IS})", hint=_AGAIN
+        )
+    reader = RecordReader(name, is_json=True)
+    said = reader.record(_Document, document)
+    if said is None or reader.problems:
+        raise ReturnedFileError(f"{name}: was edited or damaged", problems=tuple(reader.problems))
+    seen = {one.thumbprint.casefold() for one in said.places if one.thumbprint}
+    yield ServerReport(
+        server=said.server.casefold(), at=said.at, source=name, thumbprints=tuple(sorted(seen))
+    )
+
+
+def _of_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
+    """Give what an as-is file says of each server whose export it was made of."""
+    survey = read_as_is(path)
+    stores: dict[str, dict[str, None]] = {}
+    unused: dict[str, dict[str, None]] = {}
+    for planned in survey.planned:
+        if planned.certificate is None:
+            continue
+        thumbprint = planned.certificate.thumbprint.casefold()
+        for server in planned.certificate.servers:
+            stores.setdefault(server.casefold(), {})[thumbprint] = None
+        for remark in planned.remarks:
+            if about := _USED_APART.match(remark):
+                unused.setdefault(about[1].casefold(), {})[thumbprint] = None
+    for server, thumbprints in stores.items():
+        yield ServerReport(
+            server=server,
+            at=survey.made_at,
+            source=name,
+            thumbprints=tuple(thumbprints),
+            unused=tuple(unused.get(server, ())),
+            of_store=True,
+        )

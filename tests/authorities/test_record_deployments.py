@@ -1,0 +1,242 @@
+"""Which certificates are on their servers: by name, for all, and by what servers say themselves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from folders import TODAY, certify, find_id, make_folder, make_plan, snapshot
+from standing_certificates import Stored, export_of
+
+import lyncnb as ln
+from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
+from lyncnb.request_folder.generations import generations_of
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.request_record import Revocation
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+LATER = TODAY + timedelta(days=30)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of two sites whose requests all have a certificate, but for OAuth."""
+    bundle = make_folder(tmp_path / "requests")
+    oauth = find_id(bundle, "deployment")
+    certify(bundle.folder, *(one.id for one in bundle.requests if one.id != oauth))
+    return bundle.folder
+
+
+def pool_of(folder):
+    """Give the record of a certificate that several servers share."""
+    records = read_manifest(folder).requests
+    return next(one for one in records if len(one.plan.servers) > 1 and one.issued)
+
+
+def renew(folder, name, *, certified=True):
+    """Make the next generation of a request, and have it issued."""
+    make_folder(folder, renew=[name], reason="renewed", today=LATER)
+    if certified:
+        certify(folder, name, today=LATER, begins=datetime(2026, 12, 23, tzinfo=UTC))
+    return read_manifest(folder).by_id[name]
+
+
+def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes):
+    """Write what a server's script writes, under the server's name."""
+    places = [
+        {"place": f"Place {number}", "thumbprint": one} for number, one in enumerate(thumbprints)
+    ]
+    said = {"format": "lyncnb-installed/1", "server": server, "at": at, "places": places}
+    path = tmp_path / f"{server.partition('.')[0]}.json"
+    path.write_text(json.dumps(said | changes))
+    return path
+
+
+def test_without_a_name_everything_that_came_back_is_recorded(folder):
+    """Each is listed with its servers; what waits is left out; the same again changes no byte."""
+    done = ln.deployed(folder, today=TODAY)
+    manifest = read_manifest(folder)
+    waiting = {one.id for one in manifest.requests if one.issued is None}
+    assert {one.id for one in done.recorded} == manifest.by_id.keys() - waiting
+    assert all(generations_of(one).is_recorded for one in manifest.requests if one.issued)
+    before = snapshot(folder, but_lock=True)
+    again = ln.deployed(folder, today=TODAY)
+    assert (again.recorded, snapshot(folder, but_lock=True)) == ((), before)
+    assert "nothing new" in repr(again)
+
+
+def test_a_server_stands_for_all_its_certificates(folder):
+    """Of a pool's certificate that server alone is recorded, by its full name or its first label."""
+    pool = pool_of(folder)
+    first, *others = pool.plan.servers
+    ln.deployed(folder, first.partition(".")[0].upper(), on=TODAY, today=LATER)
+    manifest = read_manifest(folder)
+    ours = [one for one in manifest.requests if one.issued and first in one.plan.servers]
+    assert [[d.server for d in one.deployments] for one in ours] == [[first]] * len(ours)
+    assert not generations_of(manifest.by_id[pool.id]).is_recorded
+    ln.deployed(folder, *others, today=LATER)
+    assert generations_of(read_manifest(folder).by_id[pool.id]).deployed_on == "2026-12-24"
+
+
+def test_patterns_and_beginnings_and_serials_name_requests(folder):
+    """What is typed is an id's beginning, a pattern of servers, or a number of the certificate."""
+    pool = pool_of(folder)
+    for name in (pool.id[:-2], pool.issued.serial, pool.issued.thumbprint_sha1, f"{pool.id[:6]}*"):
+        done = ln.deployed(folder, name, today=TODAY)
+        assert pool.id in {one.id for one in done.recorded}, name
+
+
+def test_every_wrong_name_is_listed(folder):
+    """A name that means nothing and one without a certificate are both said; nothing is recorded."""
+    oauth = find_id(ln.open_requests(folder), "deployment")
+    before = snapshot(folder, but_lock=True)
+    with pytest.raises(BundleError) as caught:
+        ln.deployed(folder, "nobody.contoso.com", oauth, pool_of(folder).id, today=TODAY)
+    texts = [one.message for one in caught.value.problems]
+    assert len(texts) == 2
+    assert '"nobody.contoso.com" is no request' in texts[0]
+    assert "no certificate was received" in texts[1]
+    assert snapshot(folder, but_lock=True) == before
+
+
+def test_the_day_is_neither_in_the_future_nor_before_the_certificate(folder):
+    """Only what can have happened is recorded."""
+    with pytest.raises(OptionsError, match="2026-11-25 is in the future"):
+        ln.deployed(folder, on=TODAY + timedelta(days=1), today=TODAY)
+    with pytest.raises(BundleError, match="its certificate begins on 2026-11-23, after 2026-11-22"):
+        ln.deployed(folder, pool_of(folder).id, on=date(2026, 11, 22), today=TODAY)
+
+
+def test_a_waiting_renewal_leaves_the_certificate_that_is_there(folder):
+    """The newest generation with a certificate is recorded, not the newest request."""
+    name = pool_of(folder).id
+    renew(folder, name, certified=False)
+    done = ln.deployed(folder, name, today=LATER)
+    assert [one.generation for one in done.recorded] == [1]
+    record = read_manifest(folder).by_id[name]
+    assert generations_of(record).deployed_on == "2026-12-24"
+    assert record.deployments == ()
+
+
+def test_an_expired_certificate_is_not_recorded_today(folder):
+    """It would be recorded as in use without a word."""
+    with pytest.raises(BundleError, match="no certificate that could be deployed"):
+        ln.deployed(folder, pool_of(folder).id, today=date(2028, 1, 1))
+    ln.deployed(folder, pool_of(folder).id, on=TODAY, today=date(2028, 1, 1))
+    assert generations_of(pool_of(folder)).deployed_on == "2026-11-24"
+
+
+def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
+    """A server has one certificate of a request: the earlier record goes, by the certificate."""
+    name = pool_of(folder).id
+    ln.deployed(folder, name, today=TODAY)
+    record = read_manifest(folder).by_id[name]
+    ahead = replace(record.issued, sha256="b" * 64)
+    moved = replace(
+        record, deployments=tuple(replace(d, certificate=ahead.sha256) for d in record.deployments)
+    )
+    save_manifest(folder, read_manifest(folder).with_records([moved]))
+    assert generations_of(moved).under_way == moved
+    ln.deployed(folder, today=LATER)
+    again = read_manifest(folder).by_id[name]
+    assert {d.certificate for d in again.deployments} == {record.issued.sha256}
+    assert generations_of(again).under_way is None
+
+
+def test_a_report_records_what_the_server_uses(folder, tmp_path):
+    """Thumbprints of the folder are recorded for that server; others are named in a note."""
+    pool = pool_of(folder)
+    server, other = pool.plan.servers[:2]
+    path = report(tmp_path, server, pool.issued.thumbprint_sha1, "", "AB" * 20)
+    done = ln.deployed(folder, reports=[path], today=LATER)
+    (seen,) = read_manifest(folder).by_id[pool.id].deployments
+    assert (seen.server, seen.on, seen.seen_in) == (server, "2026-12-24", path.name)
+    assert f"{server} uses certificates that are not of this folder: {'AB' * 20}" in done.notes[0]
+    strange = report(tmp_path, "nobody.contoso.com", pool.issued.thumbprint_sha1)
+    again = ln.deployed(folder, reports=[strange], today=LATER)
+    assert "nobody.contoso.com is no server of this folder" in again.notes[0]
+    assert other not in repr(again)
+
+
+def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder, tmp_path):
+    """What a server says later than the record counts; an older report does not."""
+    first = pool_of(folder)
+    server = first.plan.servers[0]
+    second = renew(folder, first.id)
+    assert second.issued is not None
+    ln.deployed(folder, first.id, on=LATER, today=LATER)
+    assert generations_of(read_manifest(folder).by_id[first.id]).in_use.generation == 2
+    old = first.issued.thumbprint_sha1
+    before = report(tmp_path, server, old, at="2026-12-23T23:00:00Z")
+    assert "stays recorded there" in ln.deployed(folder, reports=[before], today=LATER).notes[0]
+    after = report(tmp_path, server, second.issued.thumbprint_sha1, old, at="2026-12-26T10:00:00Z")
+    done = ln.deployed(folder, reports=[after], today=LATER + timedelta(days=2))
+    assert [(one.generation, one.what) for one in done.recorded] == [
+        (2, "no longer on it"),
+        (1, "recorded"),
+    ]
+    # The old certificate counts as in use again, so its key stays.
+    record = read_manifest(folder).by_id[first.id]
+    assert server not in {one.server for one in record.deployments}
+    assert generations_of(record).in_use.generation == 1
+
+
+def test_every_wrong_report_is_listed(folder, tmp_path):
+    """A report is a stranger's file: each field is validated, and each file is named."""
+    pool = pool_of(folder)
+    server = pool.plan.servers[0]
+    thumbprint = pool.issued.thumbprint_sha1
+    wrong = report(tmp_path, server, "no digits", at="yesterday")
+    other = tmp_path / "other.json"
+    other.write_text('{"format": "lyncnb-plan/1"}')
+    more = report(tmp_path, "more.contoso.com", thumbprint, key="x")
+    with pytest.raises(ReturnedFileError) as caught:
+        ln.deployed(folder, reports=[wrong, other, more, tmp_path / "none.json"], today=LATER)
+    told = str(caught.value)
+    for part in ("places[0].thumbprint", "'at'", "other.json", "Unknown key in 'key'", "none.json"):
+        assert part in told
+    future = report(tmp_path, server, thumbprint, at="2027-03-01T00:00:00Z")
+    with pytest.raises(BundleError, match="in the future"):
+        ln.deployed(folder, reports=[future], today=LATER)
+    assert read_manifest(folder).by_id[pool.id].deployments == ()
+
+
+def test_a_revocation_is_recorded_by_name(folder):
+    """Only what was requested can be recorded; the same again changes no byte."""
+    pool = pool_of(folder)
+    asked = Revocation(reason="keyCompromise", asked_at="2026-11-24T00:00:00Z")
+    changed = pool.with_generation(1, revocation=asked)
+    save_manifest(folder, read_manifest(folder).with_records([changed]))
+    with pytest.raises(OptionsError, match="recorded by name"):
+        ln.deployed(folder, revoked=True, today=LATER)
+    other = next(one.id for one in read_manifest(folder).requests if one.id != pool.id)
+    with pytest.raises(BundleError, match="no revocation was requested"):
+        ln.deployed(folder, other, revoked=True, today=LATER)
+    done = ln.deployed(folder, pool.id, revoked=True, on=TODAY, today=LATER)
+    assert [one.what for one in done.recorded] == ["revoked"]
+    found = read_manifest(folder).by_id[pool.id].revocation
+    assert found.revoked_at == "2026-11-24T00:00:00Z"
+    before = snapshot(folder, but_lock=True)
+    ln.deployed(folder, pool.id, revoked=True, today=LATER)
+    assert snapshot(folder, but_lock=True) == before
+
+
+def test_an_as_is_file_says_which_server_has_what(folder, tmp_path):
+    """What a server exported is recorded for it, but not what it has and does not use."""
+    pool = pool_of(folder)
+    certificate = x509.load_pem_x509_certificate((folder / pool.issued.file).read_bytes())
+    chain = x509.load_pem_x509_certificates((folder / pool.issued.chain).read_bytes())
+    uses, has = pool.plan.servers[:2]
+    for server, types in ((uses, pool.plan.usages), (has, ())):
+        stored = [Stored(certificate, types=types)]
+        (tmp_path / f"{server}.pem").write_bytes(export_of(server, stored, above=chain))
+    survey = ln.compare_as_is(make_plan(), *tmp_path.glob("*.pem"))
+    path = tmp_path / "asis.json"
+    path.write_bytes(survey.to_json())
+    done = ln.deployed(folder, reports=[path])
+    assert [(one.servers, one.seen_in) for one in done.recorded] == [((uses,), "asis.json")]
+    assert f"{has} has the certificate of {pool.id}" in done.notes[0]
