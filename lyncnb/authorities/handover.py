@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ from ..base.disk.zip_file import to_zip
 from ..base.records import Told
 from ..base.shown.spreadsheets import to_csv
 from ..base.shown.tables import Table, count_of
+from ..base.times import day_of
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
@@ -117,6 +118,7 @@ def hand_over(
     config: str = "",
     sender: str = "",
     needed_by: date | None = None,
+    today: date | None = None,
     force: bool = False,
 ) -> Handover:
     r"""Pack the requests that wait for a CA, with what its people need.
@@ -143,14 +145,17 @@ def hand_over(
     sender : str, optional
         Who sends the package, and how they are reached; stands on the page.
     needed_by : date, optional
-        The day by which the certificates are needed; left out, the plan's day of issue.
+        The day by which the certificates are needed; left out, the plan's day of issue, if
+        that has not passed.
+    today : date, optional
+        The day whose limits the page names first; the present day (UTC) if left out.
     force : bool, optional
         Whether another's file of that name is replaced.
 
     Returns
     -------
     Handover
-        One part per CA and template. The same requests make the same bytes.
+        One part per CA and template. The same requests make the same bytes on a day.
 
     Raises
     ------
@@ -186,8 +191,11 @@ def hand_over(
     refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
     _refuse_one_for_several(chosen, template, client_template, config)
     parts = tuple(_parts(chosen, template, client_template, config))
-    needed_by = needed_by or planned_day(bundle.folder, bundle.manifest)
-    cover = _cover(sender, needed_by, bundle.manifest.product)
+    day = day_of(today) if today else datetime.now(UTC).date()
+    planned = planned_day(bundle.folder, bundle.manifest)
+    if planned and planned >= day:  # nobody can issue by a day that is over
+        needed_by = needed_by or planned
+    cover = replace(_cover(sender, needed_by, bundle.manifest.product), today=day)
     _write(Path(out), _package(bundle.folder, parts, cover), force)
     asked = {
         "the sender (--sender)": sender,

@@ -153,11 +153,13 @@ def _wordings() -> Wordings:
 class Cover:
     """Who sends the requests, until when the certificates are needed, and for what product.
 
-    ``rolled`` are the usages whose old certificate stays in use beside the new one.
+    ``rolled`` are the usages whose old certificate stays in use beside the new one. ``today`` is
+    the day from which on the limits count that the page names; left out, that of the CA rules.
     """
 
     sender: str = ""
     needed_by: date | None = None
+    today: date | None = None
     product: str = ""
     rolled: frozenset[str] = frozenset()
     said: Callable[[str], str] = str  # a note in the product's own words
@@ -203,13 +205,14 @@ def part_page(part: Part, *, cover: Cover) -> str:
         An HTML page that needs no other file.
     """
     words = _wordings().of(part.issuer)
+    today = cover.today or ca_rules().as_of
     filled = {
         "template": part.template,
         "requests": count_of(len(part.requests), "certificate request"),
         "product": cover.product,
         "config": part.config or r"HOST\CA NAME",
-        "lifetimes": _lifetimes(part.ca),
-        "wildcards": _wildcards(),
+        "lifetimes": _lifetimes(part.ca, today),
+        "wildcards": _wildcards(today),
     }
     filled["target"] = _filled(words.submit_names if part.config else words.submit_asks, filled)
     acme = {"title": words.acme_title, "steps": words.acme}
@@ -233,25 +236,25 @@ def part_page(part: Part, *, cover: Cover) -> str:
     )
 
 
-def _lifetimes(ca: str) -> str:
-    """Say how long a public certificate may last, from the day of the rules on."""
+def _lifetimes(ca: str, today: date) -> str:
+    """Say how long a public certificate may last, from a day on."""
     rules = ca_rules()
     steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
-    days = max((day, value) for day, value in steps if day <= rules.as_of)[1]
+    days = max((day, value) for day, value in steps if day <= today)[1]
     words = f"A certificate is valid for at most {days} days"
     for day, value in steps:
-        if day > rules.as_of and value != days:
+        if day > today and value != days:
             days = value
             words += f", at most {days} if issued on {day} or later"
     return f"{words}."
 
 
-def _wildcards() -> str:
-    """Say by which methods a public CA may validate a wildcard, from the day of the rules on."""
+def _wildcards(today: date) -> str:
+    """Say by which methods a public CA may validate a wildcard, from a day on."""
     last: dict[str, date] = {}
     for method in ca_rules().methods:
         end = method.until or date.max
-        if not method.only_the_name_itself and end > ca_rules().as_of:
+        if not method.only_the_name_itself and end > today:
             last[method.by] = max(end - timedelta(days=1), last.get(method.by, date.min))
     always = date.max - timedelta(days=1)
     latest_first = sorted(last.items(), key=lambda item: (-item[1].toordinal(), item[0]))

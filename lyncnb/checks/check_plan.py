@@ -75,9 +75,24 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     return sort_findings(found, judged_on=day)
 
 
-def judging_day(plan: CertificatePlan, on: date | None = None) -> date:
-    """Settle the day by whose rules a plan is judged: asked for, planned, or today (UTC)."""
-    return day_of(on) if on else plan.options.planned_issue_date or datetime.now(UTC).date()
+def judging_day(
+    plan: CertificatePlan, on: date | None = None, *, today: date | None = None
+) -> date:
+    """Settle the day by whose rules a plan is judged: asked for, planned, or today (UTC).
+
+    Where `today` is given, it counts instead of a planned issue date that has passed.
+    """
+    planned = plan.options.planned_issue_date
+    if on:
+        return day_of(on)
+    if today is not None:
+        return max(planned or today, today)
+    return planned or datetime.now(UTC).date()
+
+
+def present_day(plan: CertificatePlan) -> date:
+    """Settle by whose rules a new request is judged now: the planned day, or today if later."""
+    return judging_day(plan, today=datetime.now(UTC).date())
 
 
 def check_certificates(

@@ -17,6 +17,9 @@ from ..topology.topology import Topology
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
+#: The code that says that the planned issue date has passed: every plan comes to that day.
+LATE = "planned-issue-date-passed"
+
 # These say something of every certificate, or of when and by whom it is judged, and nothing of
 # which names and certificates there are.
 _NEVER_IDLE = frozenset(
@@ -124,7 +127,7 @@ def acceptance_counts_for_nothing(
         elif findings and not any(reason_for(f, options, on=view.on) for f in findings):
             ids = ", ".join(options.accepted_for.get(code, ()))
             yield place, f"{code} is accepted for {ids} alone and found elsewhere"
-        elif not findings and code not in returned_checks():
+        elif not findings and code != LATE and code not in returned_checks():
             yield place, unneeded_in_words(code)
 
 
@@ -149,6 +152,14 @@ def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
         yield view.place(pools[0]), f'C is {country.upper()}; the options say "{country}"'
 
 
+def planned_issue_date_passed(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a planned issue date before the day by whose rules the plan is judged."""
+    planned, pools = view.plan.options.planned_issue_date, view.plan.topology.pools
+    if pools and planned is not None and planned < view.on:
+        yield view.place(pools[0]), f"planned_issue_date is {planned}"
+
+
 OPTION_TESTS: dict[str, DeploymentTest] = {
-    test.__name__: test for test in (option_changes_nothing, country_in_small_letters)
+    test.__name__: test
+    for test in (option_changes_nothing, country_in_small_letters, planned_issue_date_passed)
 }

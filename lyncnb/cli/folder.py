@@ -240,9 +240,9 @@ def _saved_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
 
 def _tell_of_today(saved: SavedPlan) -> None:
     """Say what would be an error by the rules of today; the plan's own day is what counts."""
-    from ..checks.check_plan import check_plan, judging_day
+    from ..checks.check_plan import check_plan, present_day
 
-    today = judging_day(saved.plan)
+    today = present_day(saved.plan)
     if today == saved.judged_on:
         return
     before = {(one.code, one.about) for one in saved.findings if one.severity == "error"}

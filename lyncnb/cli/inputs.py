@@ -50,7 +50,7 @@ def on_option(command: _Command) -> _Command:
     return click.option(
         "--on", metavar="DATE",
         help="Judge by the rules of this day, e.g. 2027-03-15 (default: the planned issue date, "
-        "else today).",
+        "or today if there is none or it has passed).",
     )(command)  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def make_plan(
     LyncnbError
         If the day is none, or topology, options or the product's rules cannot be read.
     """
-    from ..checks.check_plan import check_plan
+    from ..checks.check_plan import check_plan, present_day
     from ..plan.options import PlanOptions
     from ..plan.planner import plan_certificates
     from ..plan.scenarios import is_scenario
@@ -117,7 +117,7 @@ def make_plan(
     day = day_of(on)
     if is_scenario(topology):
         plan = _plan_of_scenario(topology, product, options_file)
-        return plan, check_plan(plan, on=day)
+        return plan, check_plan(plan, on=day or present_day(plan))
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
     chosen = product or (_beside(options_file, options.product) if options_file else "")
     if chosen:
@@ -128,7 +128,7 @@ def make_plan(
         _tell_of_unused_options(topology)
     tell_of_clean_ups(table)
     plan = plan_certificates(table, rules, options=replace(options, product=rules.product))
-    return plan, check_plan(plan, on=day)
+    return plan, check_plan(plan, on=day or present_day(plan))
 
 
 def _plan_of_scenario(

@@ -15,6 +15,7 @@ from datetime import date
 
 from ..base.planned_entry import PlannedEntry
 from ..checks.check_plan import judging_day
+from ..checks.option_checks import LATE
 from ..errors import ApprovalError, BundleError, OptionsError, PlanError, PlanRejected, Problem
 from ..pki.certificates import moment_of
 from ..plan.acceptances import accepted_codes, reason_for
@@ -31,7 +32,7 @@ from ..request_folder.request_record import (
     RequestRecord,
     present_files,
 )
-from ..rules.findings import Finding, grouped
+from ..rules.findings import Finding, finding_of, grouped
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .covers import NO_COVERS, Covers
 from .entry_differences import ABOUT, CONTENT, entry_differences
@@ -332,6 +333,8 @@ class Order:
     covered_on: date
     #: The day by whose rules the findings are.
     judged_on: date
+    #: That the planned issue date has passed: an error if anything new is to be requested.
+    late: Finding | None = None
     notes: tuple[str, ...] = ()
 
     #: The saved plan that is requested, if it is one, and its file.
@@ -393,17 +396,20 @@ def make_order(
     """
     _check_reasons({**plan.options.accepted, **(accept or {})})
     errors = [finding for finding in findings if finding.severity == "error"]
-    on_record = plan.options.planned_issue_date or (date.fromisoformat(now[:10]) if now else None)
-    day = judging_day(plan, getattr(findings, "judged_on", None) or on_record)
+    today = date.fromisoformat(now[:10]) if now else None
+    day = judging_day(plan, getattr(findings, "judged_on", None), today=today)
     why_each = {
         finding: (accept or {}).get(finding.code) or reason_for(finding, plan.options, on=day)
         for finding in errors
     }
-    _refuse_errors([finding for finding in errors if not why_each[finding]])
+    refuse_errors([finding for finding in errors if not why_each[finding]])
+    late = _late(plan, today) if today else None
+    why_late = (accept or {}).get(LATE) or (late and reason_for(late, plan.options, on=day)) or ""
     # What is accepted of certificates to come is on record before the first of them comes.
     counting = {**accepted_codes((), plan.options, on=day), **(accept or {})}
     used = {code: why for code, why in counting.items() if code in returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
+    used |= {LATE: why_late} if late and why_late else {}
     wanted = tuple(_wanted(plan, key_holders or {}, covers))
     _refuse_twins(wanted)
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
@@ -427,8 +433,20 @@ def make_order(
         now=now,
         covered_on=covering_day(plan, now),
         judged_on=day,
+        late=None if why_late else late,
         notes=covers.notes,
     )
+
+
+def _late(plan: CertificatePlan, today: date) -> Finding | None:
+    """Make the error that the planned issue date has passed, with the day to set."""
+    planned, rule = plan.options.planned_issue_date, plan.rules.checks.get(LATE)
+    if planned is None or planned >= today or rule is None:
+        return None
+    place = next((name for one in plan.certificates for name in one.servers), "")
+    message = f"planned_issue_date is {planned}, and a new request is sent on {today} or later"
+    hint = f"set planned_issue_date in plan.toml to {today} or later, or leave it out"
+    return replace(finding_of(rule, place, message), severity="error", hint=hint)
 
 
 def _wanted(
@@ -519,7 +537,14 @@ def _refuse_twins(wanted: Sequence[Wanted]) -> None:
         )
 
 
-def _refuse_errors(errors: Sequence[Finding]) -> None:
+def refuse_errors(errors: Sequence[Finding]) -> None:
+    """Refuse a plan with errors.
+
+    Raises
+    ------
+    PlanRejected
+        With each of them.
+    """
     if not errors:
         return
     codes = sorted({finding.code for finding in errors})

@@ -33,7 +33,15 @@ from ..request_folder.leftovers import Move, prove_passphrase, same_file, settle
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import present_plan
 from ..request_folder.request_record import RequestRecord, TableNote, TableOnRecord
-from .changes import Compare, Order, Wanted, plan_changes, refuse_rollback, with_saved_plan
+from .changes import (
+    Compare,
+    Order,
+    Wanted,
+    plan_changes,
+    refuse_errors,
+    refuse_rollback,
+    with_saved_plan,
+)
 from .key_and_csr import content_of
 
 _LARGEST = 1 << 32  # summary tables grow with the plan
@@ -93,6 +101,8 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         If the folder needs attention; every problem is listed.
     PassphraseError
         If the passphrase opens no key of the folder.
+    PlanRejected
+        If something new is to be requested by a day that has passed.
     """
     survey = take_survey(folder)
     before = _manifest_of(survey)
@@ -109,6 +119,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         adopted=settled.adopted,
         on=order.covered_on,
     )
+    _refuse_late(order, settled.manifest, after)
     after = _without_lost(survey, settled.manifest, after)
     after = without_shared(settled.manifest, after, order.renew)
     moves, collisions = _renewal_moves(survey, settled.manifest, after)
@@ -116,10 +127,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     collisions += _other_routes(settled.manifest, after, order)
     collisions += _already_requested(settled.manifest, order)
     collisions += _other_team(survey, before, order)
-    if cipher is None:
-        collisions += shared_keys(before, given_up=order.renew)
-    else:
-        collisions += binding_problems(survey, before, cipher, given_up=order.renew)
+    collisions += _key_problems(survey, before, cipher, order)
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
     present = present_plan(folder)
     plan_file = order.plan_file(present)
@@ -153,6 +161,29 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         plan_file=plan_file,
         has_its_plan=plan_file == present,
     )
+
+
+def _key_problems(
+    survey: Survey, before: Manifest, cipher: FolderCipher | None, order: Order
+) -> Iterator[Problem]:
+    """Find keys that are those of another request, as far as it shows without the passphrase."""
+    if cipher is None:
+        yield from shared_keys(before, given_up=order.renew)
+    else:
+        yield from binding_problems(survey, before, cipher, given_up=order.renew)
+
+
+def _refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
+    """Refuse to make a request, here or on another computer, after the planned issue date."""
+    if order.late is None:
+        return
+    known = {(record.id, record.generation) for record in before.requests}
+    if any(
+        record.is_to_write or (record.key_holder and (record.id, record.generation) not in known)
+        for record in after.requests
+        if record.state != "retired"
+    ):
+        refuse_errors([order.late])
 
 
 def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:

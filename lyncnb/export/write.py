@@ -25,7 +25,7 @@ from ..base.disk.folder_access import give_to_team, group_number
 from ..base.disk.folder_lock import OWNER_NAME, lock
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.shown.tables import first_of
-from ..checks.check_plan import check_plan
+from ..checks.check_plan import check_plan, judging_day
 from ..checks.saved_plan import SavedPlan
 from ..errors import (
     ApprovalError,
@@ -255,11 +255,14 @@ def _public_keys(manifest: Manifest) -> Iterator[str]:
 
 
 def _plan_and_findings(
-    plan: CertificatePlan | SavedPlan, findings: Sequence[Finding] | None
+    plan: CertificatePlan | SavedPlan, findings: Sequence[Finding] | None, now: str
 ) -> tuple[CertificatePlan, Sequence[Finding], bytes]:
     """Return the plan with its findings, and the file of a saved plan."""
     if not isinstance(plan, SavedPlan):
-        return plan, check_plan(plan) if findings is None else findings, b""
+        if findings is None:
+            today = date.fromisoformat(now[:10])
+            findings = check_plan(plan, on=judging_day(plan, today=today))
+        return plan, findings, b""
     if findings is not None:
         raise ArgumentError(
             "write_requests: findings are given beside a saved plan, which has its own",
@@ -369,7 +372,7 @@ def write_requests(
         plan, path, approved_by, accept or {}, unapproved=unapproved, why=why, now=now
     )
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
-    plan, findings, saved_file = _plan_and_findings(plan, findings)
+    plan, findings, saved_file = _plan_and_findings(plan, findings, now)
     order = make_order(
         plan,
         findings=findings,

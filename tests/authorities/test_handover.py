@@ -106,7 +106,7 @@ def test_page(folder, tmp_path):
 def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes):
     """Of all limits on a CA the smallest is told, and e-mail validates a wildcard for a while."""
     made = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
-    hand_over(made, tmp_path / "out.zip", issuer="public")
+    hand_over(made, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
     (page,) = (data.decode() for name, data in contents(tmp_path / "out.zip").items()
                if name.endswith("README.html"))  # fmt: skip
     assert f"A certificate is valid for {lifetimes} if issued on" in page
@@ -118,11 +118,23 @@ def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes
 def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
     """The CA reads the day that stands on the cover of the folder's summary, too."""
     make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))
-    hand_over(tmp_path / "requests", tmp_path / "out.zip")
+    hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2026, 12, 15))
     assert "<td>2026-12-15</td>" in contents(tmp_path / "out.zip")["internal/README.html"].decode()
     hand_over(tmp_path / "requests", tmp_path / "other.zip", needed_by=TODAY)
     page = contents(tmp_path / "other.zip")["internal/README.html"].decode()
     assert f"<td>{TODAY}</td>" in page
+
+
+def test_page_counts_from_its_own_day(tmp_path):
+    """A planned day that has passed is no day to issue by, and its limits are those of today."""
+    options = {"planned_issue_date": date(2027, 1, 28), "issuer": {"": "public"}}
+    make_folder(tmp_path / "requests", make_plan(**options))
+    made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
+    page = contents(tmp_path / "out.zip")["public/README.html"].decode()
+    assert "2027-01-28" not in page
+    assert "no date was given" in page
+    assert "A certificate is valid for at most 100 days, at most 47 if issued on" in page
+    assert "--needed-by" in made.missing
 
 
 def test_page_says_who_asks_and_until_when(folder, tmp_path):

@@ -37,7 +37,13 @@ from lyncnb.checks.certificate_checks import (
     NAME_TESTS,
     san_bytes,
 )
-from lyncnb.checks.check_plan import check_certificates, check_deployment, check_plan
+from lyncnb.checks.check_plan import (
+    check_certificates,
+    check_deployment,
+    check_plan,
+    judging_day,
+    present_day,
+)
 from lyncnb.checks.deployment_checks import DEPLOYMENT_TESTS
 from lyncnb.checks.option_checks import LAST_TESTS, OPTION_TESTS
 from lyncnb.checks.plan_lookups import PlanView
@@ -631,6 +637,9 @@ def test_a_plan_is_judged_by_the_rules_of_a_day():
     assert since.of("error").judged_on == since[:1].judged_on == date(2026, 3, 15)
     today = datetime.now(UTC).date()
     assert check_plan(plan_of()).judged_on in (today, today - timedelta(days=1))
+    days = [judging_day(plan, today=date(2026, 3, day)) for day in (13, 14, 15)]
+    assert days == [date(2026, 3, 14), date(2026, 3, 14), date(2026, 3, 15)]
+    assert present_day(plan) in (today, today - timedelta(days=1))
 
 
 def test_a_check_ends_on_its_day():

@@ -132,6 +132,46 @@ def test_the_summary_follows_the_planned_issue_date(folder):
     assert "2026-12-24" not in (folder / "summary.html").read_text("utf-8")
 
 
+def dated(count, day):
+    """Make a plan of some servers with a planned issue date."""
+    plan = numbered(count)
+    return replace(plan, options=replace(plan.options, planned_issue_date=day))
+
+
+def test_a_planned_issue_date_that_has_passed_makes_no_request(folder):
+    """The error names the day to set; what is there already is kept, and a reason is recorded."""
+    day, later = date(2027, 1, 28), date(2027, 6, 14)
+    with pytest.raises(PlanRejected, match="planned-issue-date-passed") as refused:
+        write(dated(2, day), folder, today=later)
+    assert "planned_issue_date is 2027-01-28" in refused.value.problems[0].message
+    assert "set planned_issue_date in plan.toml to 2027-06-14" in refused.value.problems[0].hint
+    assert not (folder / "manifest.json").exists()
+    write(dated(2, day), folder, today=day)
+    assert write(dated(2, day), folder, today=later).counts() == {"kept": 2}
+    assert write(dated(1, day), folder, today=later).counts() == {"kept": 1, "retired": 1}
+    first = dated(1, day).certificates[0].id
+    for more, order in ((3, {}), (2, {"renew": [first], "reason": "lost"})):
+        with pytest.raises(PlanRejected, match="planned-issue-date-passed"):
+            write(dated(more, day), folder, today=later, **order)
+    accept = {"planned-issue-date-passed": "the CA waits for it"}
+    write(dated(3, day), folder, today=later, accept=accept)
+    (accepted,) = read_manifest(folder).accepted
+    assert {accepted.code: accepted.reason} == accept
+
+
+def test_requests_are_evaluated_by_the_day_on_which_they_are_made(folder):
+    """After the planned day the rules of today count; before it, those of the planned day."""
+    plan = kit.make_plan(planned_issue_date=date(2027, 1, 28), validity_days=150)
+    why = "the test's own"
+    accept = {"planned-issue-date-passed": why, "oauth-key-too-small": why}
+    for today, day in ((date(2027, 1, 2), "2027-01-28"), (date(2027, 6, 14), "2027-06-14")):
+        write(plan, folder, today=today, accept=accept, findings=None)
+        saved = json.loads((folder / "plan.json").read_bytes())
+        assert saved["judged_on"] == day
+        codes = {one["code"] for one in saved["findings"]}
+        assert ("validity-asked-over-limit" in codes) == (day == "2027-06-14")
+
+
 def test_the_summary_is_made_again_if_it_is_missing_or_was_edited(folder):
     """The table tells the truth after every run; the requests stay."""
     plan = numbered(2)
