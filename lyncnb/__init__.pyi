@@ -37,6 +37,7 @@ from .errors import ReturnedFileError as ReturnedFileError
 from .errors import TopologyError as TopologyError
 from .export.approve_plan import approve_plan as approve_plan
 from .export.approve_plan import check_approval as check_approval
+from .export.renew import renew as renew
 from .export.requests_elsewhere import request_elsewhere as request_elsewhere
 from .export.write import write_requests as write_requests
 from .forecasts.compare_forecasts import compare_forecasts as compare_forecasts

@@ -177,6 +177,12 @@ class BundleError(LyncnbError):
     exit_status = 3
 
 
+class RequestWaits(BundleError):
+    """A request to renew waits for its certificate; nobody said that it may be withdrawn."""
+
+    code = "request-waits"
+
+
 class PassphraseError(BundleError):
     """The passphrase is missing, too short, or not that of the folder."""
 

@@ -18,6 +18,7 @@ from ..errors import ApprovalError, BundleError, Problem
 from ..pki import ssh_signatures
 from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import Manifest
+from ..request_folder.request_record import PlanOnRecord
 
 #: Relative to the folder.
 PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
@@ -83,27 +84,67 @@ def look_at_approval(
             return KeptApproval()
         message = "nobody approved the plan that was requested last"
         return KeptApproval(problems=(Problem(message=message, file="manifest.json", hint=_HINT),))
-    recorded = {one.key: one for one in last.approvals}
+    if not os.path.lexists(folder / PLAN) or not os.path.lexists(folder / SIGNATURE):
+        return _not_kept(signers is not None)
     try:
-        present = dict(_present(folder))
-        if present.keys() != {PLAN, SIGNATURE}:
-            return _not_kept(signers is not None)
-        data, signature = present[PLAN], present[SIGNATURE]
-        key = ssh_signatures.signing_key(data, signature, namespace=NAMESPACE)
-        approval = recorded.get(key)
-        if approval is None:
-            return _wrong(f"is by the key {key}, which is not on record")
-        if hashlib.sha256(signature).hexdigest() != approval.signature_sha256:
-            return _wrong("is not the signature that was verified")
-        if f'"sha256": "{last.sha256}"'.encode() not in data[-100:]:
-            return _wrong("is over another plan than the one on record")
-        notes = [f"the signature matches the key recorded on {approval.verified_at[:10]}: {key}"]
-        if allowed is not None:
-            signer = ssh_signatures.verify(data, signature, allowed, namespace=NAMESPACE)
-            notes.append(f"the list of allowed signers lets {signer.name} approve plans now")
-        return KeptApproval(notes=tuple(notes))
+        _, notes = _verified(folder, last, allowed)
+        return KeptApproval(notes=notes)
     except (ApprovalError, BundleError) as error:
-        return _wrong(f"does not count: {error.message}", hint=error.hint)
+        own = error.message.removeprefix(f"{SIGNATURE} ")
+        words = own if own != error.message else f"does not count: {own}"
+        return _wrong(words, hint=error.hint)
+
+
+def approved_plan(folder: Path, manifest: Manifest, signers: str | os.PathLike[str]) -> bytes:
+    """Return the kept plan that was requested last, if its signer may approve plans now.
+
+    Raises
+    ------
+    ApprovalError
+        If nobody approved it, plan or signature is missing or was altered, or the list does not
+        let the signer approve plans now.
+    """
+    allowed = ssh_signatures.read_signers(Path(signers))
+    last = manifest.plans[-1] if manifest.plans else None
+    if last is None or not last.approvals or last.plan_sha256 != manifest.plan_sha256:
+        raise ApprovalError(
+            f"nobody approved the plan of {folder} that was requested last",
+            hint="leave --approved-by out, or request a plan that is approved: lyncnb request "
+            "--plan PLAN --approved-by SIGNERS FOLDER",
+        )
+    try:
+        return _verified(folder, last, allowed)[0]
+    except (ApprovalError, BundleError) as error:
+        raise ApprovalError(
+            f"the approval that {folder} keeps in {SIGNATURE} does not count: {error.message}",
+            hint=_HINT,
+        ) from None
+
+
+def _verified(
+    folder: Path, last: PlanOnRecord, allowed: bytes | None
+) -> tuple[bytes, tuple[str, ...]]:
+    """Verify the kept signature over the kept plan; give that plan, and what was found."""
+    present = dict(_present(folder))
+    for name in (PLAN, SIGNATURE):
+        if name not in present:
+            raise ApprovalError(f"{name} is missing, so nobody can see who approved", hint=_HINT)
+    data, signature = present[PLAN], present[SIGNATURE]
+    key = ssh_signatures.signing_key(data, signature, namespace=NAMESPACE)
+    of_key = [one for one in last.approvals if one.key == key]
+    digest = hashlib.sha256(signature).hexdigest()
+    if not of_key:
+        raise ApprovalError(f"{SIGNATURE} is by the key {key}, which is not on record", hint=_HINT)
+    approval = next((one for one in of_key if one.signature_sha256 == digest), None)
+    if approval is None:
+        raise ApprovalError(f"{SIGNATURE} is not the signature that was verified", hint=_HINT)
+    if f'"sha256": "{last.sha256}"'.encode() not in data[-100:]:
+        raise ApprovalError(f"{SIGNATURE} is over another plan than the one on record", hint=_HINT)
+    notes = [f"the signature matches the key recorded on {approval.verified_at[:10]}: {key}"]
+    if allowed is not None:
+        signer = ssh_signatures.verify(data, signature, allowed, namespace=NAMESPACE)
+        notes.append(f"the list of allowed signers lets {signer.name} approve plans now")
+    return data, tuple(notes)
 
 
 def _not_kept(is_asked: bool) -> KeptApproval:

@@ -112,7 +112,31 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
         If it keeps none, the plan is not the one on record, or the rules of its product are not
         here.
     """
-    data = read_plan_bytes(folder, manifest)
+    plan, findings = plan_on_record(manifest, read_plan_bytes(folder, manifest))
+    told = tuple(_as_accepted(findings, manifest, plan.rules))
+    summary = summarise(plan, told, pictures=True)
+    spellings = (
+        Spelling(place=one.place, written=one.written, requested=one.requested, what=one.what)
+        for one in (manifest.table.notes if manifest.table else ())
+    )
+    return replace(summary, spellings=tuple(spellings))
+
+
+def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Findings]:
+    """Return a plan that a folder keeps, with what its manifest says beside it, and its findings.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The folder's.
+    data : bytes
+        Of a saved plan of the folder, of which it is known that nobody altered it.
+
+    Raises
+    ------
+    LyncnbError
+        If the rules of its product are not here, or it is not what a plan may say.
+    """
     rules = rules_on_record(manifest.product, sha256=manifest.product_sha256)
     plan, findings = read_saved_json(data, source=PLAN_NAME, rules=rules).plan(rules)
     table = manifest.table or TableOnRecord(name=PLAN_NAME)
@@ -122,12 +146,7 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
         options=replace(plan.options, lang=table.lang),
         certificates=tuple(_with_rules(plan, manifest)),
     )
-    summary = summarise(plan, tuple(_as_accepted(findings, manifest, rules)), pictures=True)
-    spellings = (
-        Spelling(place=one.place, written=one.written, requested=one.requested, what=one.what)
-        for one in table.notes
-    )
-    return replace(summary, spellings=tuple(spellings))
+    return plan, findings
 
 
 def _with_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:

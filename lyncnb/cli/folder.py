@@ -1,4 +1,4 @@
-"""The commands that work on a request folder: request, status, rekey, purge."""
+"""The commands that work on a request folder: request, renew, status, rekey, purge."""
 
 from __future__ import annotations
 
@@ -295,6 +295,115 @@ def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
     for code in accept:
         if code not in every_check(plan.rules):
             raise click.UsageError(f'--accept: there is no finding "{code}"')
+
+
+@click.command("renew")
+@click.argument("folder", metavar="FOLDER")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--due", is_flag=True,
+    help="Instead of NAME: everything that is due by now and that nothing is under way to replace.",
+)  # fmt: skip
+@click.option(
+    "--reason", default="", metavar="TEXT", help="Why; recorded with each request. Required."
+)
+@click.option(
+    "--compromised", is_flag=True,
+    help="The key may be in other hands: record that the CA is to revoke what is in use, too.",
+)  # fmt: skip
+@click.option(
+    "--withdraw", is_flag=True,
+    help="Give up a request that waits for its certificate. On a terminal you are asked.",
+)  # fmt: skip
+@click.option(
+    "--approved-by", metavar="SIGNERS",
+    help="Where the plan of FOLDER was approved: the file of allowed signers (ssh-keygen's) that"
+    " must still let its signer sign.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would be done and why, touch nothing.")
+@click.option(
+    "--product", metavar="NAME", help="FILE.toml of your own product, as given to request."
+)
+@json_option
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads or processes.")
+@passphrase_option
+def renew_command(
+    folder: str,
+    names: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    product: str | None,
+    workers: int | None,
+    passphrase_file: str | None,
+    **choices: Any,
+) -> int:
+    """Make new keys and requests for certificates of FOLDER, from the plan that it keeps.
+
+    NAME is an id or its beginning, a server, a pattern such as "*.contoso.com", a serial number or
+    a thumbprint. Subject, names and all else stay as planned; the plan is evaluated by the rules of
+    today. The certificates in use stay in use until the new ones are on their servers, and no key
+    is removed.
+
+    Exit status: 0; 1 if the plan has errors by the rules of today, or is not approved; 2 if
+    something cannot be read; 3 if the folder or its passphrase needs attention, or a request waits
+    for its certificate already.
+    """
+    from ..authorities.summary_files import stale_note
+    from ..export.executors import Making
+    from ..export.renew import renew
+    from ..request_folder.manifest import read_manifest
+
+    _check_renewal(names, choices)
+    load_product(product, read_manifest(Path(folder)).product, folder)
+    ahead = _ask_to_withdraw(folder, names, choices)
+    if dry_run or not ahead.changes:
+        return _show_changes(ahead, as_json=as_json)
+    secret = get_passphrase(passphrase_file)
+    progress, finish = progress_bar("requests")
+    with stop_on_interrupt() as cancel:
+        making = Making(workers=workers, progress=progress, cancel=cancel)
+        try:
+            bundle = renew(folder, *names, passphrase=secret, making=making, **choices)
+        finally:
+            finish()
+    status = _show_changes(bundle, as_json=as_json)
+    if text := stale_note(bundle.folder, bundle.manifest):
+        note(text)
+    return status
+
+
+def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
+    if choices["due"] == bool(names):
+        raise click.UsageError(
+            "give NAME (an id, a server or a pattern) or --due, and not both"
+            if names
+            else "say what to renew: NAME (an id, a server or a pattern), or --due for all that"
+            " is due"
+        )
+    if choices["due"] and choices["compromised"]:
+        raise click.UsageError("--compromised: give NAME of what the key belongs to, not --due")
+    if not (choices["reason"].strip() or choices["compromised"]):
+        raise click.UsageError("say why: --reason TEXT")
+
+
+def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any]) -> RequestBundle:
+    """Say what would be done; where a request waits, ask at a terminal whether to give it up."""
+    from ..errors import RequestWaits
+    from ..export.renew import renew
+
+    try:
+        return renew(folder, *names, passphrase=None, dry_run=True, **choices)
+    except RequestWaits as waiting:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise
+        note(waiting.message)
+        for problem in waiting.problems:
+            note(str(problem))
+        answer = click.prompt("Withdraw it? Type yes", default="no", err=True)
+        if answer.strip().lower() != "yes":
+            raise
+    choices["withdraw"] = True
+    return renew(folder, *names, passphrase=None, dry_run=True, **choices)
 
 
 def _look_ahead(
@@ -595,4 +704,4 @@ def _show_purge(listed: Any, *, as_json: bool) -> None:
     write(repr(listed))
 
 
-COMMANDS = (request_command, status_command, rekey_command, purge_command)
+COMMANDS = (request_command, status_command, renew_command, rekey_command, purge_command)

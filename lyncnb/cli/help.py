@@ -46,6 +46,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("request", "write keys, certificate signing requests and the summary"),
             ("status", "show the state of each request"),
+            ("renew", "make new keys and requests from the plan that the folder keeps"),
             ("handover", "pack what goes to a CA; no key"),
             ("receive", "match issued certificates to requests, compare with the plan"),
             ("pfx", "package issued certificates with their keys for the servers"),

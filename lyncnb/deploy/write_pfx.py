@@ -289,7 +289,8 @@ def _deployed(record: RequestRecord) -> str:
         return f"it is deployed since {record.deployed_at[:10]}; its key was never here"
     return (
         f"it is deployed, its key was removed on {record.deployed_at[:10]}; for another package "
-        f"request it anew (--renew), or put {record.files.key} back and rebuild the manifest"
+        f"renew it (lyncnb renew FOLDER {record.id}), or put {record.files.key} back and rebuild "
+        "the manifest"
     )
 
 

@@ -134,8 +134,8 @@ def check_approval(
     signers : path
         A list of allowed signers in the form of ssh-keygen(1).
     folder : path, optional
-        A request folder. Where it has this approval of this very plan on record, that record is
-        given.
+        A request folder. Where it has this very signature of this very plan on record, that
+        record is given.
     accept : iterable of str, optional
         Codes that are to be accepted beside those of the plan; nobody approved them.
     now : str, optional
@@ -160,17 +160,16 @@ def check_approval(
     allowed = ssh_signatures.read_signers(Path(signers))
     signature = ssh_signatures.read_signature(signature_of(saved))
     signer = ssh_signatures.verify(saved.data, signature, allowed, namespace=NAMESPACE)
+    approval = ApprovalOnRecord(
+        signer=signer.name,
+        key=signer.key,
+        signature_sha256=hashlib.sha256(signature).hexdigest(),
+        verified_at=now,
+    )
     if folder is not None and os.path.isfile(Path(folder) / NAME):
         plans = read_manifest(Path(folder)).plans
         if plans and plans[-1].sha256 == saved.sha256:
-            present = tuple(one for one in plans[-1].approvals if one.key == signer.key)
+            present = tuple(one for one in plans[-1].approvals if one.is_same(approval))
             if present:
                 return present
-    return (
-        ApprovalOnRecord(
-            signer=signer.name,
-            key=signer.key,
-            signature_sha256=hashlib.sha256(signature).hexdigest(),
-            verified_at=now,
-        ),
-    )
+    return (approval,)

@@ -14,15 +14,25 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from ..base.planned_entry import PlannedEntry
+from ..base.shown.tables import count_of
 from ..checks.check_plan import judging_day
 from ..checks.option_checks import LATE
-from ..errors import ApprovalError, BundleError, OptionsError, PlanError, PlanRejected, Problem
+from ..errors import (
+    ApprovalError,
+    BundleError,
+    OptionsError,
+    PlanError,
+    PlanRejected,
+    Problem,
+    RequestWaits,
+)
 from ..pki.certificates import moment_of
 from ..plan.acceptances import accepted_codes, reason_for
 from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
 from ..plan.saved_plan_json import saved_plan
 from ..plan.spellings import Spelling, spellings_of
 from ..request_folder.bundle import Change
+from ..request_folder.generations import KEY_COMPROMISE, compromised_generations
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     Acceptance,
@@ -30,6 +40,7 @@ from ..request_folder.request_record import (
     NameNote,
     PlanOnRecord,
     RequestRecord,
+    Revocation,
     present_files,
 )
 from ..rules.findings import Finding, finding_of, grouped
@@ -39,6 +50,7 @@ from .entry_differences import ABOUT, CONTENT, entry_differences
 from .resolve_ids import resolve_ids
 
 _JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.MULTILINE)
+_DIGITS = 12  # of a digest, by which people tell it from another
 _INTERRUPTED = "key and CSR of an interrupted run"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
@@ -94,6 +106,7 @@ def plan_changes(
     reason: str = "",
     compare: Compare | None = None,
     adopted: frozenset[str] = frozenset(),
+    withdrawn: frozenset[str] = frozenset(),
     on: date | None = None,
 ) -> tuple[Manifest, tuple[Change, ...]]:
     """Decide what becomes of each request, planned or on record.
@@ -115,6 +128,8 @@ def plan_changes(
         with a CA decides, not the record: an edited record must not cost a request its place.
     adopted : frozenset of str, optional
         Ids whose key and CSR were left by an interrupted run and are on record only now.
+    withdrawn : frozenset of str, optional
+        Ids of `renew` whose request is given up although it waits for its certificate.
     on : date, optional
         The day on which a certificate that covers a request must be in force.
 
@@ -126,9 +141,14 @@ def plan_changes(
     records, changes = [], []
     for request in wanted:
         old = manifest.by_id.get(request.id)
-        renewed = (f"renewed: {reason}",) if request.id in renew else ()
-        if old is not None and request.id in adopted and old.reasons == renewed:
-            renewed = ()  # that renewal is the one that was interrupted
+        renewed: tuple[str, ...] = ()
+        if request.id in renew:
+            renewed = _renewal(
+                old,
+                reason,
+                is_withdrawn=request.id in withdrawn,
+                is_adopted=request.id in adopted,
+            )
         record, change = _next(
             old, request, now=now, renewed=renewed, compare=compare, adopted=adopted, on=on
         )
@@ -177,6 +197,69 @@ def _next(
     if reasons or renewed:
         return _renewed(old, request, (*reasons, *renewed), now)
     return _kept(old, request, entry)
+
+
+def waits(record: RequestRecord) -> bool:
+    """Whether a request may be with a CA that has not issued a certificate for it."""
+    return record.is_written and record.issued is None
+
+
+def _renewal(
+    old: RequestRecord | None, reason: str, *, is_withdrawn: bool, is_adopted: bool
+) -> tuple[str, ...]:
+    """Say why a request is renewed, and that one is given up while it waits."""
+    renewed = (f"renewed: {reason}",)
+    if old is None:
+        return renewed
+    if is_adopted and old.reasons[:1] == renewed:
+        return ()  # that renewal is the one that was interrupted
+    if is_withdrawn and waits(old):
+        digest = old.csr_sha256[:_DIGITS]
+        words = f"withdrawn: the request of generation {old.generation}, CSR SHA-256 {digest}…"
+        return (*renewed, words)
+    return renewed
+
+
+def refuse_waiting(manifest: Manifest, order: Order) -> None:
+    """Refuse to renew a request that waits for its certificate, unless it may be withdrawn.
+
+    Raises
+    ------
+    RequestWaits
+        With each of them.
+    """
+    waiting = [
+        record
+        for record in manifest.requests
+        if record.id in order.renew - order.withdrawn and waits(record)
+    ]
+    if not order.is_own_plan or not waiting:
+        return
+    raise RequestWaits(
+        f"{count_of(len(waiting), 'request')} to renew {'wait' if waiting[1:] else 'waits'} for a "
+        "certificate already; another one would withdraw what may be with the CA",
+        problems=tuple(
+            Problem(
+                message=f"generation {one.generation} was requested on {one.written_at[:10]} "
+                f"({'; '.join(one.reasons)})",
+                file=one.files.csr,
+            )
+            for one in waiting
+        ),
+        hint="wait for the certificate, or withdraw what waits and request anew: --withdraw",
+    )
+
+
+def ask_to_revoke(manifest: Manifest, order: Order) -> Manifest:
+    """Record that the CA is to revoke the certificates of each compromised key."""
+    asked = Revocation(reason=KEY_COMPROMISE, asked_at=order.now)
+    records = []
+    for name in sorted(order.compromised):
+        record = manifest.by_id[name]
+        for part in compromised_generations(record, date.fromisoformat(order.now[:10])):
+            record = record.with_generation(part.generation, revocation=asked)
+        records.append(record)
+    return manifest.with_records(records)
 
 
 def _covered(
@@ -330,12 +413,21 @@ class Order:
     #: The findings as the summary tells them: what was accepted has its reason.
     told_findings: tuple[Finding, ...]
     #: The day on which a certificate that covers a request must be in force.
-    covered_on: date
+    covered_on: date | None
     #: The day by whose rules the findings are.
     judged_on: date
     #: That the planned issue date has passed: an error if anything new is to be requested.
     late: Finding | None = None
     notes: tuple[str, ...] = ()
+
+    #: Whether it is the plan that the folder keeps: then no more than requests and keys change.
+    is_own_plan: bool = False
+    #: Requests to renew that may be given up although they wait for a certificate.
+    withdrawn: frozenset[str] = frozenset()
+    #: Requests whose key is compromised: the CA is to revoke what it issued for it.
+    compromised: frozenset[str] = frozenset()
+    #: The SHA-256 of the approved plan that new requests rest on; blank if nobody approved.
+    approved_plan: str = ""
 
     #: The saved plan that is requested, if it is one, and its file.
     saved: PlanOnRecord | None = None
@@ -473,8 +565,7 @@ def with_saved_plan(
     if not plans or plans[-1].sha256 != saved.sha256:
         return (*plans, saved)
     last = plans[-1]
-    known = {one.key for one in last.approvals}
-    news = tuple(one for one in saved.approvals if one.key not in known)
+    news = tuple(one for one in saved.approvals if not any(map(one.is_same, last.approvals)))
     return (*plans[:-1], replace(last, approvals=(*last.approvals, *news)))
 
 

@@ -37,9 +37,11 @@ from .changes import (
     Compare,
     Order,
     Wanted,
+    ask_to_revoke,
     plan_changes,
     refuse_errors,
     refuse_rollback,
+    refuse_waiting,
     with_saved_plan,
 )
 from .key_and_csr import content_of
@@ -108,6 +110,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     before = _manifest_of(survey)
     proven = cipher is not None and prove_passphrase(survey, before, cipher)
     refuse_rollback(before.plans, order.saved)
+    refuse_waiting(before, order)
     settled = settle(survey, before, cipher=cipher, now=order.now, given_up=order.renew)
     after, changes = plan_changes(
         settled.manifest,
@@ -117,6 +120,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
         reason=order.reason,
         compare=_comparer(survey),
         adopted=settled.adopted,
+        withdrawn=order.withdrawn,
         on=order.covered_on,
     )
     _refuse_late(order, settled.manifest, after)
@@ -131,21 +135,8 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     refuse(folder, (*survey.problems, *settled.problems, *collisions))
     present = present_plan(folder)
     plan_file = order.plan_file(present)
-    after = replace(
-        _logged(after, settled.changes, order.now),
-        product=order.plan.rules.product,
-        product_sha256=order.plan.rules.file_sha256,
-        plan_sha256=order.plan.sha256,
-        accepted=order.accepted,
-        plans=with_saved_plan(after.plans, order.saved),
-        team=order.team or after.team,
-        plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
-        table=_table(order, before.table if plan_file == present else None),
-        # What an earlier format kept of the summary is in its own manifest, which stays.
-        summary=after.summary if before.plan_json_sha256 else {},
-    )
-    if order.unapproved and before.plan_sha256 != order.plan.sha256:
-        after = after.with_event("unapproved-plan", order.unapproved, at=order.now)
+    after = ask_to_revoke(_logged(after, settled.changes, order.now), order)
+    after = _with_plan(after, before, order, plan_file, is_present=plan_file == present)
     if cipher is not None:
         after = bind(after, cipher)
     planned = {record.id for record in after.requests if record.is_to_write}
@@ -184,6 +175,40 @@ def _refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
         if record.state != "retired"
     ):
         refuse_errors([order.late])
+
+
+def _with_plan(
+    after: Manifest, before: Manifest, order: Order, plan_file: bytes, *, is_present: bool
+) -> Manifest:
+    """Name the plan that is asked for, what was accepted of it, and on which approval it rests."""
+    after = after.with_records(
+        replace(record, approved_plan=order.approved_plan)
+        for record in after.requests
+        if record.is_to_write and record.approved_plan != order.approved_plan
+    )
+    if order.is_own_plan:
+        if not is_present:
+            raise BundleError(
+                "another run changed the folder's plan meanwhile; nothing was changed",
+                hint="run it again",
+            )
+        return after
+    after = replace(
+        after,
+        product=order.plan.rules.product,
+        product_sha256=order.plan.rules.file_sha256,
+        plan_sha256=order.plan.sha256,
+        accepted=order.accepted,
+        plans=with_saved_plan(after.plans, order.saved),
+        team=order.team or after.team,
+        plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
+        table=_table(order, before.table if is_present else None),
+        # What an earlier format kept of the summary is in its own manifest, which stays.
+        summary=after.summary if before.plan_json_sha256 else {},
+    )
+    if order.unapproved and before.plan_sha256 != order.plan.sha256:
+        after = after.with_event("unapproved-plan", order.unapproved, at=order.now)
+    return after
 
 
 def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:

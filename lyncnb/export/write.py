@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from ..authorities.kept_approval import keep_approval
-from ..authorities.summary_files import write_summary_files
+from ..authorities.summary_files import refresh_summary_files, write_summary_files
 from ..authorities.survey.as_is import AsIs
 from ..base.arguments import require
 from ..base.disk import files, system_calls
@@ -212,8 +212,11 @@ def announce(preview: Preview) -> None:
 def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
     """Write the summary of the plan in every form, and record what it was made of."""
     folder, order = preview.survey.folder, preview.order
-    summary = summarise(order.plan, order.told_findings, pictures=True)
-    manifest = write_summary_files(folder, manifest, summary)
+    if order.is_own_plan:
+        manifest = refresh_summary_files(folder, manifest)
+    else:
+        summary = summarise(order.plan, order.told_findings, pictures=True)
+        manifest = write_summary_files(folder, manifest, summary)
     save_manifest(folder, manifest)
     return manifest
 
@@ -383,19 +386,49 @@ def write_requests(
         covers=find_covers(plan, only_missing, reuse, on=covering_day(plan, now), now=now),
     )
     order = replace(
-        order, saved=saved, saved_file=saved_file, unapproved=unapproved.strip(), team=team
+        order,
+        saved=saved,
+        saved_file=saved_file,
+        approved_plan=saved.sha256 if saved and saved.approvals else "",
+        unapproved=unapproved.strip(),
+        team=team,
     )
+    bundle = fulfil(
+        path, order, passphrase, making=making, dry_run=dry_run, confirm_new=confirm_new,
+        recovery=recovery_keys, lock_seconds=lock_seconds,
+    )  # fmt: skip
+    if approved is not None and saved is not None and not dry_run:
+        _keep_approval(path, approved, saved, lock_seconds)
+    return bundle
+
+
+def fulfil(
+    folder: Path,
+    order: Order,
+    passphrase: Secret | str | None,
+    *,
+    making: Making | None = None,
+    dry_run: bool = False,
+    confirm_new: Callable[[], Secret | str] | None = None,
+    recovery: Sequence[RecoveryPublicKey] = (),
+    lock_seconds: float = 10.0,
+) -> RequestBundle:
+    """Carry out what is asked of a folder, or say what would be done.
+
+    Raises
+    ------
+    PassphraseError, BundleError
+        If the folder or the passphrase needs attention.
+    """
     secret = None if passphrase is None else as_passphrase(passphrase)
     if dry_run:
-        return _dry_run(foresee(path, order, None if secret is None else FolderCipher(secret)))
+        return _dry_run(foresee(folder, order, None if secret is None else FolderCipher(secret)))
     if secret is None:
         raise PassphraseError("no passphrase was given", hint="keys are never written without one")
     outcome = write(
-        path, order, secret, making=making or Making(), confirm_new=confirm_new,
-        recovery=recovery_keys, lock_seconds=lock_seconds,
+        folder, order, secret, making=making or Making(), confirm_new=confirm_new,
+        recovery=recovery, lock_seconds=lock_seconds,
     )  # fmt: skip
-    if approved is not None and saved is not None:
-        _keep_approval(path, approved, saved, lock_seconds)
     return bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
 
 

@@ -59,8 +59,8 @@ class Rekeyed(Told):
         if self.not_opened:
             words += (
                 f"\nNot sealed to this recovery key, and still under the lost passphrase: "
-                f"{', '.join(self.not_opened)}. Renew each request: lyncnb request TOPOLOGY FOLDER "
-                "--renew ID --reason TEXT"
+                f"{', '.join(self.not_opened)}. Renew each request: lyncnb renew FOLDER ID "
+                "--reason TEXT"
             )
         if self.not_sealed:
             words += (

@@ -109,6 +109,84 @@ def has_its_servers(record: RequestRecord, part: Generation) -> bool:
     return bool(servers) and known.issuperset(servers)
 
 
+#: The reason for which a CA revokes a certificate whose key may be in other hands.
+#: Source: RFC 5280 section 5.3.1.
+KEY_COMPROMISE = "keyCompromise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToRevoke:
+    """A certificate that its CA is to revoke, for a reason of RFC 5280 section 5.3.1."""
+
+    request_id: str
+    generation: int
+    serial: str
+    not_after: str
+    reason: str
+    asked_at: str
+
+    def __str__(self) -> str:
+        return f"Revoke serial {self.serial}, reason {self.reason} (RFC 5280 5.3.1)"
+
+
+def certificates_of(part: Generation) -> tuple[IssuedRecord | Deployment, ...]:
+    """Give every certificate that is known of a generation's key, once each.
+
+    One that was refused has the key, too, and so may one that only a server shows.
+    """
+    issued = (part.issued,) if part.issued is not None else ()
+    known: dict[str, IssuedRecord | Deployment] = {}
+    for one in (*issued, *part.refused):
+        known.setdefault(one.sha256, one)
+    for two in part.every_deployment:
+        known.setdefault(two.certificate, two)
+    return tuple(known.values())
+
+
+def compromised_generations(record: RequestRecord, today: date) -> tuple[Generation, ...]:
+    """Give the generations to ask the CA about if the key of the one in use is compromised.
+
+    Those that have the same key, a certificate that has not ended, and no revocation on record.
+    """
+    in_use = generations_of(record).in_use
+    return tuple(
+        part
+        for part in record.generations
+        if in_use is not None
+        and part.spki_sha256 == in_use.spki_sha256
+        and part.revocation is None
+        and not all(is_expired(one, today) for one in certificates_of(part))
+    )
+
+
+def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
+    """List the certificates of a request that its CA is to revoke, until that is on record."""
+    return tuple(
+        ToRevoke(
+            request_id=record.id,
+            generation=part.generation,
+            serial=one.serial,
+            not_after=one.not_after,
+            reason=part.revocation.reason,
+            asked_at=part.revocation.asked_at,
+        )
+        for part in record.generations
+        if part.revocation is not None and not part.revocation.revoked_at
+        for one in certificates_of(part)
+    )
+
+
+def is_due(record: RequestRecord, on: date) -> bool:
+    """Whether a certificate is to be renewed on a day: it is due, and nothing is requested yet.
+
+    What is under way is requested already, unless its own certificate is due before it got into
+    use.
+    """
+    life = generations_of(record)
+    newest = life.held if life.under_way is None else life.under_way.issued
+    return record.state != "retired" and newest is not None and newest.renew_from.date() <= on
+
+
 def state_by_date(issued: Held | None, today: date) -> str:
     """Say how a certificate stands by its dates at a moment; a day is its beginning.
 

@@ -121,10 +121,10 @@ def _description(one: Renewal) -> Iterator[str]:
     yield f"Valid until: {one.not_after:%Y-%m-%d %H:%M} UTC"
     if one.key_holder:
         yield f"Its key is on {one.key_holder}; request it there again:"
-        command = "lyncnb steps TOPOLOGY --request-on-server -o FOLDER"
+        command = "lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew"
     else:
-        command = "lyncnb request TOPOLOGY FOLDER"
-    yield f"{command} --renew {one.request_id} --reason renewal"
+        command = "lyncnb renew FOLDER"
+    yield f"{command} {one.request_id} --reason renewal"
 
 
 def list_renewals(

@@ -614,6 +614,10 @@ class ApprovalOnRecord:
     verified_at: Time
     others: Mapping[str, object] = others_field()
 
+    def is_same(self, other: ApprovalOnRecord) -> bool:
+        """Whether both are the same signature by the same key."""
+        return (self.key, self.signature_sha256) == (other.key, other.signature_sha256)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOnRecord:

@@ -79,7 +79,8 @@ def test_calendar(folder):
     assert first["DTEND"].dt == date(2027, 2, 21)  # the first day after it
     assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
     assert first["SUMMARY"].endswith("(until 2027-02-20)")
-    assert "--renew" in first["DESCRIPTION"]
+    renewal = list_renewals(folder, today=TODAY)[0]
+    assert f"lyncnb renew FOLDER {renewal.request_id} --reason renewal" in first["DESCRIPTION"]
     assert [alarm["ACTION"] for alarm in first.walk("VALARM")] == ["DISPLAY"]
     assert len({event["UID"] for event in events}) == len(events)
     assert b"\r\n" in data

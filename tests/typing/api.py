@@ -265,6 +265,7 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
         accept={"no-web-external-fqdn": "no remote users"}, today=DAY,
     )  # fmt: skip
     assert_type(bundle, ln.RequestBundle)
+    assert_type(ln.renew(folder, "fe01", reason="x", passphrase=passphrase), ln.RequestBundle)
     assert_type(ln.open_requests(folder), ln.RequestBundle)
     changes: Sequence[Change] = bundle.changes
     records: Sequence[ln.RequestRecord] = bundle.requests

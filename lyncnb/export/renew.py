@@ -1,0 +1,309 @@
+"""Renew certificates of a request folder: new keys and requests from the plan that it keeps.
+
+Nothing but keys and dates changes. What may be asked of a CA is evaluated by the rules of today,
+as if it were issued today; how it is carried out is ``write.py``'s affair, as for any request.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from ..authorities.kept_approval import approved_plan
+from ..authorities.named_requests import named_requests
+from ..authorities.summary_files import plan_on_record
+from ..base.arguments import require
+from ..base.shown.tables import first_of
+from ..checks.check_plan import check_plan
+from ..errors import ApprovalError, ArgumentError, BundleError, OptionsError, PlanRejected
+from ..pki.passphrase import Secret
+from ..plan.model import CertificatePlan
+from ..request_folder.bundle import RequestBundle
+from ..request_folder.generations import generations_of, is_due, to_revoke
+from ..request_folder.manifest import Manifest, read_manifest, timestamp
+from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
+from ..request_folder.request_record import RequestRecord
+from .changes import Order, make_order, waits
+from .executors import Making
+from .write import fulfil
+
+_NAMED = 5
+_STOLEN = "its key is compromised"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """Which requests get another generation, and whose key is compromised.
+
+    ``kept`` are those of a compromised key that another key is to follow already, ``elsewhere``
+    those whose key is on another computer.
+    """
+
+    renewed: tuple[RequestRecord, ...]
+    compromised: tuple[RequestRecord, ...] = ()
+    kept: tuple[RequestRecord, ...] = ()
+    elsewhere: tuple[RequestRecord, ...] = ()
+
+
+def renew(
+    folder: str | os.PathLike[str],
+    *names: str,
+    passphrase: Secret | str | None,
+    reason: str = "",
+    due: bool = False,
+    compromised: bool = False,
+    withdraw: bool = False,
+    approved_by: str | os.PathLike[str] | None = None,
+    making: Making | None = None,
+    dry_run: bool = False,
+    today: date | None = None,
+    lock_seconds: float = 10.0,
+) -> RequestBundle:
+    """Make new keys and requests for certificates of a folder, from the plan that it keeps.
+
+    Subject, names and all else stay as planned. The certificates in use stay in use, and the old
+    keys stay in ``archive/``. The plan is evaluated by the rules of today.
+
+    Parameters
+    ----------
+    folder : path
+        A request folder that keeps its plan (``plan.json``).
+    names : str
+        Each an id or its beginning, a server, a pattern such as ``*.contoso.com``, or a serial
+        number or thumbprint.
+    passphrase : Secret or str
+        The folder's. None only for a dry run.
+    reason : str
+        Why; recorded with each request.
+    due : bool, optional
+        Renew what is due instead: all that :func:`list_renewals` names by now and that nothing is
+        under way to replace.
+    compromised : bool, optional
+        Whether the key of the certificates in use may be in other hands. It is recorded that the
+        CA is to revoke them, and what another key is under way for is not requested again.
+    withdraw : bool, optional
+        Whether a request that waits for its certificate is given up for a new one.
+    approved_by : path, optional
+        A list of allowed signers. Where the folder's plan was approved it must be given, and must
+        still let the signer approve plans.
+    making : Making, optional
+        By whom keys are made, who is told how far that is, and what ends it.
+    dry_run : bool, optional
+        Say what would be done, and touch nothing.
+    today : date, optional
+        Recorded instead of the present time, for results that can be repeated.
+    lock_seconds : float, optional
+        How long to wait for another writer, in seconds; negative waits without end.
+
+    Returns
+    -------
+    RequestBundle
+        With what was done for each request, and why.
+
+    Raises
+    ------
+    ArgumentError
+        If neither names nor `due` are given, or both.
+    OptionsError
+        If there is no reason.
+    PlanRejected
+        If the rules of today find an error that nobody accepted.
+    ApprovalError
+        If the plan was approved and the list is missing, or does not let its signer sign.
+    RequestWaits
+        If a request waits for its certificate, and `withdraw` does not give it up.
+    PassphraseError, BundleError
+        If the folder or the passphrase needs attention.
+    """
+    require("renew: folder", folder, str, os.PathLike)
+    why = reason.strip() or (_STOLEN if compromised else "")
+    _check_arguments(names, why, due=due, compromised=compromised)
+    path, now = Path(folder), timestamp(today)
+    day = date.fromisoformat(now[:10])
+    manifest = read_manifest(path)
+    if not manifest.plan_json_sha256:
+        raise BundleError(
+            f"{path} keeps no {PLAN_NAME}, so nothing says what to request again",
+            hint="run lyncnb request TOPOLOGY FOLDER once; it changes no request",
+        )
+    choice = _choose(manifest, names, day, compromised=compromised)
+    order = _order(
+        path, manifest, choice, why=why, day=day, now=now, withdraw=withdraw or compromised,
+        approved_by=approved_by,
+    )  # fmt: skip
+    if not (choice.renewed or choice.compromised):
+        return RequestBundle(folder=path, manifest=manifest, notes=order.notes, dry_run=dry_run)
+    bundle = fulfil(
+        path, order, passphrase, making=making, dry_run=dry_run, lock_seconds=lock_seconds
+    )
+    asked = (bundle.manifest.by_id[one.id] for one in choice.compromised)
+    return replace(bundle, notes=(*bundle.notes, *_revocations(asked)))
+
+
+def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: bool) -> None:
+    if due == bool(names):
+        raise ArgumentError(
+            "renew: give the requests to renew or due=True, and not both",
+            hint="a request is named by its id, by a server, or by a pattern (*.contoso.com)",
+        )
+    if due and compromised:
+        raise ArgumentError(
+            "renew: compromised=True with due=True", hint="name the requests whose key is stolen"
+        )
+    if not why:
+        raise OptionsError("renew: there is no reason", hint="say why: --reason TEXT")
+
+
+def _revocations(records: Iterable[RequestRecord]) -> Iterator[str]:
+    told = [one for record in records for one in to_revoke(record)]
+    for one in told:
+        yield f"{one}: {one.request_id}, generation {one.generation}"
+    if told:
+        yield "ask the CA at once; its page says so, too: lyncnb handover FOLDER OUT.zip"
+
+
+def _choose(manifest: Manifest, names: Sequence[str], day: date, *, compromised: bool) -> _Choice:
+    planned = [record for record in manifest.requests if record.state != "retired"]
+    named = _named(planned, names) if names else tuple(r for r in planned if is_due(r, day))
+    elsewhere = tuple(one for one in named if one.key_holder or one.plan.at_set_up)
+    if not compromised and names and elsewhere == named:
+        raise BundleError(_on_other_computers(elsewhere), hint=_ELSEWHERE)
+    here = tuple(one for one in named if one not in elsewhere)
+    if not compromised:
+        return _Choice(renewed=here, elsewhere=elsewhere)
+    kept = tuple(one for one in here if _has_another_key_under_way(one))
+    return _Choice(
+        renewed=tuple(one for one in here if one not in kept),
+        compromised=tuple(one for one in named if generations_of(one).in_use is not None),
+        kept=kept,
+        elsewhere=elsewhere,
+    )
+
+
+def _named(records: Sequence[RequestRecord], names: Sequence[str]) -> tuple[RequestRecord, ...]:
+    found, problems = named_requests(records, names)
+    if problems:
+        raise BundleError("nothing was renewed: a name means no one request", problems=problems)
+    chosen = {one.record.id for one in found}
+    return tuple(record for record in records if record.id in chosen)
+
+
+def _has_another_key_under_way(record: RequestRecord) -> bool:
+    life = generations_of(record)
+    if life.in_use is None or life.under_way is None:
+        return False
+    return life.under_way.spki_sha256 != life.in_use.spki_sha256
+
+
+_ELSEWHERE = (
+    "request it there: lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew ID --reason TEXT"
+)
+
+
+def _on_other_computers(records: Sequence[RequestRecord]) -> str:
+    ids = first_of([f"{one.id} (on {_holder(one)})" for one in records], _NAMED)
+    return f"lyncnb does not have the key of {ids}, and so cannot renew it here"
+
+
+def _holder(record: RequestRecord) -> str:
+    return record.key_holder or first_of(record.plan.servers, 1)
+
+
+def _order(
+    folder: Path,
+    manifest: Manifest,
+    choice: _Choice,
+    *,
+    why: str,
+    day: date,
+    now: str,
+    withdraw: bool,
+    approved_by: str | os.PathLike[str] | None,
+) -> Order:
+    """Say what is asked of the folder: its own plan, and new requests of some certificates."""
+    present = read_plan_bytes(folder, manifest)
+    plan, approval = _plan(folder, manifest, present, approved_by)
+    # Evaluated as issued today: the planned issue date is that of the first requests.
+    judged = replace(plan, options=replace(plan.options, planned_issue_date=day))
+    ids = [record.id for record in choice.renewed]
+    others = {one.id for one in plan.certificates} - set(ids)
+    findings = [one for one in check_plan(judged, on=day) if one.about not in others]
+    accept = {
+        one.code: one.reason
+        for one in manifest.accepted
+        if one.code not in plan.options.accepted and not approval
+    }
+    try:
+        order = make_order(
+            judged, findings=findings if ids else (), accept=accept, renew=ids, reason=why, now=now
+        )
+    except PlanRejected as error:
+        raise PlanRejected(
+            error.message,
+            problems=error.problems,
+            hint="request a corrected table, or accept each code there with a reason: lyncnb "
+            "request TOPOLOGY FOLDER --accept CODE=REASON",
+        ) from None
+    return replace(
+        order,
+        plan=plan,
+        wanted=tuple(
+            replace(one, name_notes=manifest.by_id[one.id].name_notes) for one in order.wanted
+        ),
+        is_own_plan=True,
+        saved_file=present,
+        approved_plan=approval,
+        covered_on=None,
+        withdrawn=frozenset(one.id for one in choice.renewed if withdraw and waits(one)),
+        compromised=frozenset(one.id for one in choice.compromised),
+        notes=tuple(_notes(manifest, choice, day)),
+    )
+
+
+def _plan(
+    folder: Path, manifest: Manifest, present: bytes, approved_by: str | os.PathLike[str] | None
+) -> tuple[CertificatePlan, str]:
+    """Give the plan to renew from, and the SHA-256 of the approved plan that it is, or nothing."""
+    last = manifest.plans[-1] if manifest.plans else None
+    is_approved = last and last.approvals and last.plan_sha256 == manifest.plan_sha256
+    if not is_approved and approved_by is None:
+        return plan_on_record(manifest, present)[0], ""
+    if approved_by is None and last is not None:
+        signer = last.approvals[-1]
+        raise ApprovalError(
+            f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}; whether "
+            "that still counts, only a list of allowed signers says",
+            hint="give it: --approved-by SIGNERS",
+        )
+    assert approved_by is not None
+    plan = plan_on_record(manifest, approved_plan(folder, manifest, approved_by))[0]
+    assert last is not None  # approved_plan refuses a folder without it
+    if plan.sha256 != last.plan_sha256:
+        raise ApprovalError(
+            "the approved plan that the folder keeps has other certificates than its manifest says",
+            hint="request it again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER",
+        )
+    return plan, last.sha256
+
+
+def _notes(manifest: Manifest, choice: _Choice, day: date) -> Iterator[str]:
+    if not (choice.renewed or choice.compromised or choice.elsewhere):
+        yield f"no certificate is due on {day}"
+    if choice.elsewhere:
+        yield f"{_on_other_computers(choice.elsewhere)}; {_ELSEWHERE}"
+    for record in choice.renewed:
+        if record.covered is not None and not waits(record):
+            yield (
+                f"{record.id}: the certificate {record.covered.thumbprint_sha1} that covered it is"
+                " not lyncnb's; if its key is compromised, ask its CA to revoke serial "
+                f"{record.covered.serial}"
+            )
+    for record in choice.kept:
+        yield (
+            f"{record.id}: generation {record.generation} is under way with another key, so nothing"
+            " more was requested. If that key is the compromised one, first record that the servers"
+            f" have it: lyncnb deployed FOLDER {record.id}"
+        )

@@ -1,0 +1,232 @@
+"""``lyncnb renew``: what it needs, what it asks, and on whose approval a renewal rests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, date, datetime, timedelta
+
+import click
+import pytest
+from folders import PASSPHRASE, certify, make_folder, make_plan, snapshot
+from shell_kit import make_shell
+from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
+from topologies import TWO_FRONT_ENDS
+
+from lyncnb.authorities.kept_approval import PLAN, SIGNATURE
+from lyncnb.checks.check_plan import check_plan
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import read_manifest
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+shell = pytest.fixture(make_shell)
+
+PASS = ("--passphrase-file", "passphrase")
+WHY = ("--reason", "renewal")
+ALICE, BOB = "alice@contoso.com", "bob@contoso.com"
+
+
+@pytest.fixture
+def planner(shell):
+    """A folder of three requests that came back a while ago and are due today."""
+    shell.write("passphrase", PASSPHRASE)
+    plan, midnight = make_plan(TWO_FRONT_ENDS.encode()), datetime.now(UTC).replace(hour=0)
+    long_ago = midnight - timedelta(days=70)
+    bundle = make_folder(
+        shell.folder / "requests", plan, today=long_ago.date(),
+        findings=check_plan(plan, on=long_ago.date()), accept={"oauth-key-too-small": "a test"},
+    )  # fmt: skip
+    ids = (one.id for one in bundle.requests)
+    certify(bundle.folder, *ids, today=long_ago.date(), begins=long_ago, days=90)
+    return shell
+
+
+def test_one_cycle_needs_no_id(planner):
+    """All that is due is renewed by one command; again, and nothing is due."""
+    ended = planner("renew", "requests", "--due", *WHY, *PASS)
+    assert ended.status == 0, ended.err
+    assert "3 renewed" in ended.out
+    assert "generation 2 (renewed: renewal)" in ended.out
+    ended = planner("renew", "requests", "--due", *WHY)  # no passphrase: nothing is written
+    assert (ended.status, "no certificate is due on" in ended.err) == (0, True), ended
+
+
+def test_a_dry_run_asks_nothing(planner):
+    """What would be done is one JSON document, and nothing is touched."""
+    before = snapshot(planner.folder / "requests")
+    ended = planner("renew", "requests", "fe01.contoso.net", *WHY, "--dry-run", "--json")
+    assert ended.status == 0
+    told = json.loads(ended.out)
+    assert [one["action"] for one in told["changes"]].count("renewed") == 2
+    assert snapshot(planner.folder / "requests") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (WHY, "say what to renew: NAME (an id, a server or a pattern), or --due"),
+        (("--due", "fe01.contoso.net", *WHY), "and not both"),
+        (("--due",), "say why: --reason TEXT"),
+        (("--due", "--compromised"), "--compromised: give NAME"),
+    ],
+)
+def test_what_it_must_be_told(planner, arguments, words):
+    """A call that leaves open what to renew, or why, renews nothing."""
+    ended = planner("renew", "requests", *arguments, *PASS)
+    assert ended.status == 2
+    assert words in ended.err
+
+
+def test_the_second_person_is_asked(planner, monkeypatch):
+    """On a terminal it asks, elsewhere it names the option; a no changes nothing."""
+    one = ("renew", "requests", "FrontEnd-fe01", *PASS)
+    assert planner(*one, "--reason", "first").status == 0
+    before = snapshot(planner.folder / "requests")
+    ended = planner(*one, "--reason", "second")
+    assert (ended.status, "--withdraw" in ended.err) == (3, True), ended
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(click, "prompt", lambda text, **_: "no")
+    ended = planner(*one, "--reason", "second")
+    assert (ended.status, "renewed: first" in ended.err) == (3, True), ended
+    assert snapshot(planner.folder / "requests") == before
+    monkeypatch.setattr(click, "prompt", lambda text, **_: "yes")
+    ended = planner(*one, "--reason", "second")
+    assert (ended.status, "withdrawn: the request of generation 2" in ended.out) == (0, True), ended
+    assert planner(*one, "--reason", "third", "--withdraw").status == 0
+
+
+def test_a_stolen_key_is_told_with_its_serial(planner):
+    """The run ends with what to ask of the CA."""
+    record = open_requests(planner.folder / "requests").requests[0]
+    ended = planner("renew", "requests", record.id, "--compromised", *PASS)
+    assert ended.status == 0, ended.err
+    words = f"Revoke serial {record.issued.serial}, reason keyCompromise (RFC 5280 5.3.1)"
+    assert words in ended.err
+    assert "lyncnb handover FOLDER OUT.zip" in ended.err
+
+
+# --- where the plan was approved --------------------------------------------------------------
+
+
+@pytest.fixture
+def approved(shell):
+    """A folder of a plan that Alice approved, and lists that let her and Bob sign."""
+    shell.write("t.csv", TWO_FRONT_ENDS)
+    shell.write("passphrase", PASSPHRASE)
+    day = date.today() - timedelta(days=1)
+    assert shell("plan", "t.csv", "--on", str(day), "--save", "p.json").status == 0
+    alice, bob = make_key(shell.folder / "alice"), make_key(shell.folder / "bob")
+    shell.write("signers", f"{ALICE} {alice}\n")
+    shell.write("others", f"{BOB} {bob}\n")
+    shell.write("both", f"{ALICE} {alice}\n{BOB} {bob}\n")
+    sign_by_hand(shell.folder / "alice", shell.folder / "p.json")
+    assert request(shell).status == 0
+    return shell
+
+
+def request(shell, signers="signers", *more):
+    """Request the saved plan, with a list of allowed signers."""
+    arguments = ("request", "--plan", "p.json", "--approved-by", signers, "requests")
+    return shell(*arguments, *more, *PASS)
+
+
+def renew(shell, *more):
+    """Renew one request, which waits."""
+    return shell("renew", "requests", "FrontEnd-fe01", "--withdraw", *WHY, *more, *PASS)
+
+
+def refused(ended, shell, before, *words):
+    """Check that nothing was changed, and why."""
+    assert (ended.status, ended.out) == (1, ""), ended
+    for word in words:
+        assert word in ended.err, ended
+    assert snapshot(shell.folder / "requests") == before
+
+
+@pytest.mark.tools
+@needs_ssh_keygen
+def test_every_generation_names_the_approved_plan(approved):
+    """The first and the second one rest on the plan that Alice approved."""
+    manifest = read_manifest(approved.folder / "requests")
+    (plan,) = manifest.plans
+    assert {one.approved_plan for one in manifest.requests} == {plan.sha256}
+    assert renew(approved, "--approved-by", "signers").status == 0
+    manifest = read_manifest(approved.folder / "requests")
+    (record,) = [one for one in manifest.requests if one.archived]
+    assert [one.approved_plan for one in record.generations] == [plan.sha256] * 2
+    assert manifest.plans == (plan,)
+
+
+@pytest.mark.tools
+@needs_ssh_keygen
+def test_a_renewal_asks_for_the_list(approved):
+    """Without it, or with one that lets the signer sign no longer, nothing is requested."""
+    before = snapshot(approved.folder / "requests")
+    refused(renew(approved), approved, before, f"{ALICE} approved the plan", "--approved-by")
+    ended = renew(approved, "--approved-by", "others")
+    refused(ended, approved, before)
+
+
+@pytest.mark.tools
+@needs_ssh_keygen
+@pytest.mark.parametrize("name", [PLAN, SIGNATURE])
+@pytest.mark.parametrize("change", ["removed", "altered"])
+def test_what_was_approved_must_be_kept(approved, name, change):
+    """A plan or a signature that is gone or was altered is no approval."""
+    path = approved.folder / "requests" / name
+    data = path.read_bytes()
+    path.unlink()
+    if change == "altered":
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    before = snapshot(approved.folder / "requests")
+    ended = renew(approved, "--approved-by", "signers")
+    refused(ended, approved, before, "approved-plan.json")
+
+
+@pytest.mark.tools
+@needs_ssh_keygen
+def test_the_approved_plan_is_renewed_from(approved):
+    """A plan of the folder that somebody changed beside the approval is not requested."""
+    document = json.loads((approved.folder / "requests/manifest.json").read_text("utf-8"))
+    document["plans"][-1]["approvals"] = []
+    (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")
+    before = snapshot(approved.folder / "requests")
+    ended = renew(approved, "--approved-by", "signers")
+    refused(ended, approved, before, "nobody approved the plan")
+
+
+@pytest.mark.tools
+@needs_ssh_keygen
+def test_the_same_plan_requested_again_is_verified_again(approved):
+    """A signer who was taken off the list, and a signature that is gone, refuse the run."""
+    before = snapshot(approved.folder / "requests")
+    refused(request(approved, "others"), approved, before)
+    (approved.folder / "p.json.sig").unlink()
+    refused(request(approved), approved, before, "nobody approved p.json")
+
+
+@pytest.mark.tools
+@needs_ssh_keygen
+@pytest.mark.parametrize("kind", ["another approver", "the same key again"])
+def test_a_new_signature_goes_on_record(approved, kind):
+    """Another approver's, and another one by the same key; the folder keeps the new one."""
+    if kind == "another approver":
+        sign_by_hand(approved.folder / "bob", approved.folder / "p.json")
+        signers = ("both", [ALICE, BOB])
+    else:
+        # Ed25519 signs the same bytes alike; ECDSA does not.
+        carol = make_key(approved.folder / "carol", kind="ecdsa")
+        approved.write("carols", f"carol@contoso.com {carol}\n")
+        for _ in range(2):
+            sign_by_hand(approved.folder / "carol", approved.folder / "p.json")
+            assert request(approved, "carols").status == 0
+        signers = ("carols", [ALICE, "carol@contoso.com", "carol@contoso.com"])
+    assert request(approved, signers[0]).status == 0
+    (plan,) = read_manifest(approved.folder / "requests").plans
+    assert [one.signer for one in plan.approvals] == signers[1]
+    assert len({one.signature_sha256 for one in plan.approvals}) == len(signers[1])
+    kept = (approved.folder / "requests" / SIGNATURE).read_bytes()
+    assert kept == (approved.folder / "p.json.sig").read_bytes()
+    assert approved("status", "requests", "--approved-by", signers[0]).status == 0
+    assert renew(approved, "--approved-by", signers[0]).status == 0
