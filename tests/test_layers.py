@@ -96,6 +96,7 @@ CALLS = {
         "authorities",
         "deploy.purge_keys",
         "deploy.steps",
+        "widgets.editing.unsaved",
     },
     "today": set(),
     # the disk

@@ -35,7 +35,8 @@ class Topology(Table):
     left blank, so that ``to_frame`` gives back what ``read_topology`` was given. ``pools`` are in
     the order (site, role, fqdn); everything that plans looks only at pools, sites and domains,
     which is why row order changes nothing. Two topologies are equal if those are. ``product`` is
-    the product that a topology document is of, "" where nothing says so.
+    the product that a topology document is of, "" where nothing says so. ``path`` is the file that
+    was read, "" where it was none.
     """
 
     source: str = field(compare=False)
@@ -44,6 +45,7 @@ class Topology(Table):
     pools: tuple[Pool, ...]
     notes: tuple[Note, ...] = field(default=(), compare=False)
     product: str = field(default="", compare=False)
+    path: str = field(default="", compare=False)
     columns: tuple[str, ...] = field(default=(), compare=False)
     _cells: tuple[tuple[str, ...], ...] | Cells = field(default=(), compare=False)
 
@@ -170,7 +172,8 @@ class Topology(Table):
         """
         columns = [names.get(heading, heading) for heading in self.columns]
         made = topology_of_rows(columns, self.cells, source=self.source)
-        return replace(made, notes=(*self.notes, *made.notes), product=self.product)
+        notes = (*self.notes, *made.notes)
+        return replace(made, notes=notes, product=self.product, path=self.path)
 
     @no_collection()
     def _again(
@@ -311,7 +314,10 @@ def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topolog
         With every problem of the table at once, each with row, column, value and hint.
     """
     with no_collection():
-        return _derived(read_rows(source))
+        topology = _derived(read_rows(source))
+    if isinstance(source, (str, os.PathLike)):
+        return replace(topology, path=os.fspath(source))
+    return topology
 
 
 def topology_of_rows(

@@ -12,6 +12,7 @@ from typing import Any
 
 import traitlets
 
+from ..jupyter.run_notebook import is_unattended
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.scenarios import DEFAULT_FOLDER
 from ..rules.model import Rules
@@ -20,7 +21,8 @@ from .editing.editor_channel import EditorChannel
 from .editing.plan_editing import PlanEditing
 from .editing.plan_views import overview
 from .editing.scenarios import EditorScenarios
-from .notebook_cells import PlansShown, restore
+from .editing.unsaved import UnsavedEdits
+from .notebook_cells import PlansShown, cell_id, has_kernel, restore
 from .panel import Panel, ShownAsPanel
 
 
@@ -102,8 +104,20 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         """The panel of this editor; there is one, however often it is shown."""
         return EditorView(self, self.scenarios)
 
+    def keep_drafts(self, place: str) -> None:
+        """Keep edits that are not saved as drafts from now on, if a person makes them.
+
+        Parameters
+        ----------
+        place : str
+            What tells this editor from others of the same kernel.
+        """
+        if has_kernel() and not is_unattended():
+            self.view.channel.unsaved = UnsavedEdits(self, place)
+
     def _ipython_display_(self) -> None:
         if "view" not in vars(self):  # it is shown for the first time
             restored = restore(self)
             self.view.channel.restored = restored
+            self.keep_drafts(cell_id())
         super()._ipython_display_()

@@ -28,6 +28,11 @@ class StatementNames(NamedTuple):
     bound: frozenset[str]
 
 
+def has_kernel() -> bool:
+    """Return whether a notebook's kernel runs this, and not a script or a shell."""
+    return hasattr(get_ipython(), "kernel")
+
+
 def cell_id() -> str:
     """Give the id of the cell that is running, or "" where there is none or it has no id."""
     kernel = getattr(get_ipython(), "kernel", None)

@@ -139,6 +139,9 @@ class PlanningPage:
         self.box.children = (self._table, guide.view)
 
     def _show(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
+        if self.editor is not None:
+            self.editor.view.channel.keep_draft()  # what is not saved is offered next time
+        editor.keep_drafts("page")
         request = RequestPanel(editor, folder)
         self.editor, self.request = editor, request
         self.box.children = (self._table, *above, editor.view, request.view)

@@ -10,14 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from ...base.records import Text
-from ...base.shown.tables import ROWS_SHOWN, count_of
+from ...base.shown.tables import ROWS_SHOWN, count_of, left_out
 from ...errors import LyncnbError, Problem, TopologyError
 from ...reports.compare import CountChange, plan_sizes
 from ...reports.figures import figure
 from . import explanations, name_reasons, plan_views
 from .cell_blocks import TakenBlock
 from .channel import GRID_SCRIPTS, Answers, Channel, error_lines
-from .choices import loading_code, option_changes, plain, saved_files
+from .choices import CHANGE_COLUMNS, loading_code, option_changes, plain, saved_files
 from .draft import State, title
 from .edits import EDITS, add_server, change_option, change_options, set_block, set_cells
 from .forms import LABELS, column_facts, deployment_values, option_groups, usage_issuers
@@ -26,6 +26,7 @@ from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
 from .sheet import FINDINGS, Sheet, encode_rows, pool_names
+from .unsaved import UnsavedEdits
 
 #: By ``type`` of the page's message, what it asks to see of the plan.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
@@ -64,9 +65,12 @@ class EditorChannel(Channel[EditorTold]):
         "changes_tab.js",
         "scenarios_tab.js",
         "save_tab.js",
+        "draft_offer.js",
         "older_outputs.js",
         "plan_editor.js",
     )
+    #: Seconds after an edit until it is kept as a draft.
+    until_kept = 0.5
     at_once = 1000
     first = 200
 
@@ -86,6 +90,8 @@ class EditorChannel(Channel[EditorTold]):
         self.older_cells: Callable[[], list[int]] = list
         self._older: list[int] = []  # as the page was told
         self.restored: list[str] = []
+        #: Keeps what is not saved where the planner's next kernel finds it; None keeps nothing.
+        self.unsaved: UnsavedEdits | None = None
         answers: Answers = {
             **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
             **{kind: partial(self._apply, edit) for kind, edit in EDITS.items()},
@@ -100,6 +106,9 @@ class EditorChannel(Channel[EditorTold]):
             "pools": self._choose_pools,
             "code": self._send_code,
             "save": self._save,
+            "draft_restore": self._restore_draft,
+            "draft_compare": self._compare_draft,
+            "draft_discard": self._discard_draft,
             **self._scenarios.answers(),
         }
         text = f"Plan editor of {editor.topology.source}, as it stands:"
@@ -142,6 +151,8 @@ class EditorChannel(Channel[EditorTold]):
         self._step = ""
         if self.restored:
             self.send({"type": "restored", "lines": self.restored})
+        if self.unsaved:
+            self._send_draft(self.unsaved)
         self._older = []
         self._send_older()
         if len(editor.state.ids) <= self.at_once:
@@ -180,6 +191,24 @@ class EditorChannel(Channel[EditorTold]):
         """Tell the browser what a change changed: rows first, then what the checks say."""
         with self.turn:
             self._tell(said)
+        if self.unsaved:
+            self.later("draft", self.until_kept, self.keep_draft)
+
+    def keep_draft(self) -> None:
+        """Write the edits that are not saved; where that fails, say so once and keep none."""
+        if self.unsaved:
+            try:
+                self.unsaved.keep()
+            except LyncnbError as error:
+                self.unsaved = None
+                what = "your edits cannot be kept as a draft, so save them before you close"
+                because = Problem(message=f"{what}: {error.message}", hint=error.hint)
+                self.refuse("draft", error_lines(LyncnbError(what, problems=(because,))))
+
+    def _send_draft(self, unsaved: UnsavedEdits) -> None:
+        found = unsaved.find()
+        words = found[1].words(self.editor.saved) if found else ""
+        self.send({"type": "draft", "words": words})
 
     def _tell(self, said: str) -> None:
         editor, sheet = self.editor, self._sheet
@@ -362,6 +391,28 @@ class EditorChannel(Channel[EditorTold]):
     def _mend(self, *, code: str) -> None:
         if not self.editor.mend(code):
             self.refuse("mend", ["Each fix contradicts something else: change it by hand."])
+
+    def _restore_draft(self) -> None:
+        if self.unsaved:
+            self.unsaved.restore()
+            self._send_draft(self.unsaved)
+
+    def _compare_draft(self) -> None:
+        rows = self.unsaved.compare() if self.unsaved else []
+        self.send(
+            {
+                "type": "draft_changes",
+                "title": f"{count_of(len(rows), 'change')} in the draft",
+                "headings": CHANGE_COLUMNS,
+                "rows": rows[:ROWS_SHOWN],
+                "note": left_out(ROWS_SHOWN, len(rows)) if len(rows) > ROWS_SHOWN else "",
+            }
+        )
+
+    def _discard_draft(self) -> None:
+        if self.unsaved:
+            self.unsaved.discard()
+            self._send_draft(self.unsaved)
 
     def _save(self, *, folder: Text, overwrite: bool) -> None:
         place = Path(folder.strip() or ".")

@@ -336,4 +336,4 @@ def _topology_of(rows: list[dict[str, str]], loaded: Topology) -> Topology:
     names = dict.fromkeys((*loaded.columns, *(name for row in rows for name in row)))
     cells = [tuple(row.get(name, "") for name in names) for row in rows]
     made = read_topology(tables.to_frame(tuple(names), cells))
-    return replace(made, source=loaded.source, notes=loaded.notes)
+    return replace(made, source=loaded.source, notes=loaded.notes, path=loaded.path)

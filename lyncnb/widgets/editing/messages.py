@@ -176,6 +176,20 @@ RefusedCells = TypedDict(
 Code = TypedDict("Code", {"type": Literal["code"], "code": str})
 Saved = TypedDict("Saved", {"type": Literal["saved"], "text": str, "again": str})
 Restored = TypedDict("Restored", {"type": Literal["restored"], "lines": list[str]})
+UnsavedDraft = TypedDict(
+    "UnsavedDraft",
+    {"type": Literal["draft"], "words": str},  # "" where there is none
+)
+DraftChanges = TypedDict(
+    "DraftChanges",
+    {
+        "type": Literal["draft_changes"],
+        "title": str,
+        "headings": Sequence[str],
+        "rows": Sequence[Sequence[str]],
+        "note": str,
+    },
+)
 Older = TypedDict("Older", {"type": Literal["older"], "cells": list[int]})  # execution counts
 
 # -- views of the plan
@@ -356,6 +370,8 @@ EditorTold = (
     | Code
     | Saved
     | Restored
+    | UnsavedDraft
+    | DraftChanges
     | Older
     | Explanation
     | EditorFindings

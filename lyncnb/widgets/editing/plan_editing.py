@@ -29,7 +29,7 @@ from .choices import (
     saved_files,
     to_code,
 )
-from .draft import Draft
+from .draft import Draft, State
 from .forms import SHOWN
 
 
@@ -51,6 +51,11 @@ class PlanEditing(Draft):
         self.earlier: PlanEditing | None = None
 
     # -- what there is
+    @property
+    def saved(self) -> State:
+        """The state that was saved last, or as loaded."""
+        return self._saved
+
     @property
     def rules(self) -> Rules:
         """The rules of the product that the options name."""

@@ -150,7 +150,9 @@ class EditorScenarios(Table):
         editing = self._editing
         topology, said = scenario.topology, f"opened scenario {name}"
         state = State(
-            topology=dataclasses.replace(topology, source=editing.topology.source),
+            topology=dataclasses.replace(
+                topology, source=editing.topology.source, path=editing.topology.path
+            ),
             ids=same_rows(topology, (editing.state, editing.loaded), editing.new_ids),
             options=scenario.options,
             said=said,

@@ -29,8 +29,8 @@ function connect(model) {
       try {
         model.send(message);
       } catch { // the kernel that the panel belongs to is there no more
-        line.textContent = "The kernel was restarted or has ended, so this panel does nothing any more. "
-          + "Run its cell again.";
+        line.textContent = "The kernel was restarted or has ended, so this panel no longer works. "
+          + "Choose Run > Run All Cells: edits that you did not save are offered again.";
         return;
       }
       timer = setTimeout(() => {

@@ -17,6 +17,8 @@ type EditorTold =
   | Code
   | Saved
   | Restored
+  | UnsavedDraft
+  | DraftChanges
   | Older
   | Explanation
   | EditorFindings
@@ -55,6 +57,9 @@ type EditorAsked = { cell?: CellName } & (
   | { type: "pools"; pools: string[] }
   | { type: "code" }
   | { type: "save"; folder: string; overwrite: boolean }
+  | { type: "draft_restore" }
+  | { type: "draft_compare" }
+  | { type: "draft_discard" }
   | { type: "scenarios" }
   | { type: "compare_scenarios"; names: string[] }
   | { type: "picture_scenario"; place: number }
@@ -287,6 +292,19 @@ interface Saved {
 interface Restored {
   type: "restored";
   lines: string[];
+}
+
+interface UnsavedDraft {
+  type: "draft";
+  words: string;
+}
+
+interface DraftChanges {
+  type: "draft_changes";
+  title: string;
+  headings: string[];
+  rows: string[][];
+  note: string;
 }
 
 interface Older {

@@ -4,7 +4,7 @@
 
 // What only asks for something to be shown.
 const LOOKS = new Set(["ready", "explain", "findings", "names", "certificates", "why", "picture", "pools",
-  "changes", "code", "scenarios", "picture_scenario"]);
+  "changes", "code", "scenarios", "picture_scenario", "draft_compare"]);
 
 export default {
   /** @param {Host} host */
@@ -34,6 +34,7 @@ export default {
     }), button("Close", () => { restored.hidden = true; },
       { "aria-label": "Close the note about what was restored", class: "lc-button lc-quiet" }));
 
+    const draft = makeDraftOffer(send);
     const reasons = makeNameReasons(send);
     const servers = makeServers({ send, reasons, say: (text) => { said.textContent = text; } });
     const form = makeForm(send);
@@ -69,7 +70,7 @@ export default {
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, undo, redo),
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
-      kernel.line, restored, said, speaker.box, tabs.list,
+      kernel.line, draft.box, restored, said, speaker.box, tabs.list,
       servers.panel, form.panel, certificates.panel, names.panel, picture.panel,
       findings.panel, changes.panel, scenarios.panel, keep.panel, reasons.dialog);
     guardKeys(root);
@@ -169,6 +170,8 @@ export default {
         restoredWords.replaceChildren(...alertLines(message.lines));
         restored.hidden = !message.lines.length;
       },
+      draft: (message) => draft.show(message),
+      draft_changes: (message) => draft.compare(message),
       older: (message) => notebook.mark(message.cells),
       refused(message) {
         isSince = false; // what was wished before this could be read does not take it away

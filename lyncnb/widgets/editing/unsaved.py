@@ -1,0 +1,257 @@
+"""Edits that are not saved, as a file beside the notebook: the next kernel offers them.
+
+A draft says what leads from the saved table and options to those in force. It holds no secret,
+because an editor has none, and only its owner can read it. The file is replaced whole. It ends
+when the edits are saved, taken back or discarded. A draft of another kernel is never written over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from ...base.disk import files
+from ...base.records import RecordReader, json_value
+from ...base.shown.tables import count_of
+from ...base.times import time_text
+from ...errors import BundleError, LyncnbError, OptionsError
+from ...plan.options import PlanOptions
+from .choices import Server, ServerEdits, change_rows, edits_between, option_changes
+from .draft import State
+from .edits import make_again
+from .plan_editing import PlanEditing
+
+#: The folder of the drafts, beside the notebook.
+DRAFT_FOLDER = ".lyncnb-draft"
+
+_FORMAT = "lyncnb-draft/1"
+_LARGEST = 1 << 28  # bytes, as for a table
+_MOST = 100  # files that are looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftServer:
+    """A row by its server, and by its role where the server has several rows."""
+
+    server: str
+    role: str = ""
+
+    @classmethod
+    def of(cls, key: Server) -> DraftServer:
+        """Describe the key of a row."""
+        return cls(server=key) if isinstance(key, str) else cls(server=key[0], role=key[1])
+
+    @property
+    def key(self) -> Server:
+        """The key of the row."""
+        return (self.server, self.role) if self.role else self.server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedServers:
+    """Servers, and the texts that their cells get."""
+
+    servers: tuple[DraftServer, ...]
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedServer:
+    """A row to add, by its texts."""
+
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftFile:
+    """What a draft holds; ``table`` and ``table_sha256`` say what the edits start from."""
+
+    format: str
+    table: str
+    table_sha256: str
+    written: str
+    changes: int
+    change: tuple[ChangedServers, ...]
+    add: tuple[AddedServer, ...]
+    remove: tuple[DraftServer, ...]
+    options: str  # all of them, as in plan.toml
+
+    @property
+    def edits(self) -> ServerEdits:
+        """The edits of the table."""
+        return ServerEdits(
+            change=tuple(
+                (tuple(server.key for server in part.servers), dict(part.values))
+                for part in self.change
+            ),
+            add=tuple(dict(row.values) for row in self.add),
+            remove=tuple(server.key for server in self.remove),
+        )
+
+    @classmethod
+    def between(cls, saved: State, now: State) -> DraftFile:
+        """Describe what leads from the saved state to the one in force."""
+        edits = edits_between(saved, now)
+        return cls(
+            format=_FORMAT,
+            table=saved.topology.path or saved.topology.source,
+            table_sha256=table_digest(saved),
+            written=time_text(datetime.now(UTC)),
+            changes=len(change_rows(saved, now)),
+            change=tuple(
+                ChangedServers(servers=tuple(map(DraftServer.of, servers)), values=values)
+                for servers, values in edits.change
+            ),
+            add=tuple(AddedServer(values=row) for row in edits.add),
+            remove=tuple(map(DraftServer.of, edits.remove)),
+            options=now.options.to_toml(),
+        )
+
+    def words(self, state: State) -> str:
+        """Say how many changes there are, and since when."""
+        day, _, time = self.written.partition("T")
+        today = time_text(datetime.now(UTC)).partition("T")[0]
+        since = f"{time[:5]} UTC" if day == today else f"{day} {time[:5]} UTC"
+        words = f"Unsaved draft: {count_of(self.changes, 'change')} from {since}"
+        if self.table_sha256 != table_digest(state):
+            return f"{words}, made when {state.topology.source} or its options were different."
+        return f"{words}."
+
+
+class UnsavedEdits:
+    """Keeps the unsaved edits of one editor, and finds those of an earlier kernel.
+
+    Parameters
+    ----------
+    editor : PlanEditing
+        The editor.
+    place : str, optional
+        What tells it from other editors of this kernel, e.g. the id of its cell.
+    folder : Path, optional
+        Where drafts are kept; made when there is one.
+    """
+
+    def __init__(self, editor: PlanEditing, place: str = "", folder: Path = Path(DRAFT_FOLDER)):
+        self._editor, self._folder = editor, folder
+        place = hashlib.sha256(place.encode()).hexdigest()[:6]
+        self._end = f"-{_kernel()}-{place}.json"
+
+    def find(self) -> tuple[Path, DraftFile] | None:
+        """Return the newest draft of this table that another kernel has left, if there is one."""
+        state = self._editor.saved
+        table, digest = state.topology.path or state.topology.source, None
+        found = []
+        for path, draft in self._others():
+            if draft.table != table:
+                digest = digest or table_digest(state)
+                if draft.table_sha256 != digest:
+                    continue
+            found.append((draft.written, path, draft))
+        return max(found, key=lambda item: item[:2])[1:] if found else None
+
+    def _others(self) -> Iterator[tuple[Path, DraftFile]]:
+        with suppress(OSError):
+            for path in sorted(self._folder.glob("*.json"))[-_MOST:]:
+                if not path.name.endswith(self._end) and (draft := _read(path)):
+                    yield path, draft
+
+    def keep(self) -> None:
+        """Write what is not saved; remove the draft once there is nothing.
+
+        Raises
+        ------
+        BundleError
+            If the folder or the file cannot be written.
+        """
+        editor, path = self._editor, None
+        if not editor.is_saved:
+            draft = DraftFile.between(editor.saved, editor.state)
+            path = self._folder / f"{draft.table_sha256[:16]}{self._end}"
+            files.make_folder(self._folder)
+            text = json.dumps(json_value(draft), ensure_ascii=False, indent=1)
+            files.replace(path, text.encode("utf-8", "replace"))
+        for old in self._folder.glob(f"*{self._end}"):
+            if old != path:
+                self._remove(old)
+
+    def restore(self) -> None:
+        """Make the edits of the draft that was found, and keep them as this editor's own.
+
+        Raises
+        ------
+        LyncnbError
+            If a change does not fit the table as it is now; then nothing is changed.
+        """
+        if found := self.find():
+            path, draft = found
+            self._editor.apply(make_again, edits=draft.edits, options=self._options(draft))
+            self.keep()
+            self._remove(path)
+
+    def discard(self) -> None:
+        """Remove the draft that was found."""
+        if found := self.find():
+            self._remove(found[0])
+
+    def compare(self) -> list[tuple[str, str, str, str]]:
+        """List what the draft that was found changes: server or options, column, before, after.
+
+        Raises
+        ------
+        LyncnbError
+            As :meth:`restore` does.
+        """
+        found = self.find()
+        if found is None:
+            return []
+        state, rules = self._editor.saved, self._editor.rules
+        trial = PlanEditing(state.topology, rules, options=state.options)
+        trial.apply(make_again, edits=found[1].edits, options=self._options(found[1]))
+        return change_rows(trial.loaded, trial.state)
+
+    def _options(self, draft: DraftFile) -> dict[str, object]:
+        options = PlanOptions.from_toml(draft.options.encode())
+        return option_changes(self._editor.options, options)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # other drafts are in it
+            self._folder.rmdir()
+
+
+def table_digest(state: State) -> str:
+    """Return the SHA-256 of a table and its options, as they would be saved."""
+    digest = hashlib.sha256(state.topology.to_csv())
+    digest.update(state.options.to_toml().encode())
+    return digest.hexdigest()
+
+
+@cache
+def _kernel() -> str:
+    """Name this kernel by the time at which it first kept a draft."""
+    return f"{datetime.now(UTC):%Y%m%d%H%M%S%f}"
+
+
+def _read(path: Path) -> DraftFile | None:
+    """Read a draft; nothing for a file that is damaged, of a later version, or not a draft."""
+    reader = RecordReader("draft", is_json=True)
+    try:
+        values = json.loads(files.read_named(path, limit=_LARGEST, error=BundleError))
+    except (LyncnbError, ValueError, RecursionError):
+        return None
+    if not isinstance(values, dict) or values.get("format") != _FORMAT:
+        return None
+    draft = reader.record(DraftFile, values, "draft")
+    if draft is None or reader.problems:
+        return None
+    try:
+        PlanOptions.from_toml(draft.options.encode())
+    except OptionsError:
+        return None
+    return draft

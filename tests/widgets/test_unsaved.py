@@ -1,0 +1,195 @@
+"""Edits that are not saved: kept as a file, offered by the next kernel, gone once they are saved."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+from places import DATA
+from topologies import FIVE_SERVERS
+
+import lyncnb as ln
+from lyncnb.errors import LyncnbError
+from lyncnb.widgets.editing import unsaved
+from lyncnb.widgets.editing.unsaved import DRAFT_FOLDER, UnsavedEdits
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """A table of five servers in the folder in which the notebook runs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.csv").write_text(FIVE_SERVERS)
+    return tmp_path / "small.csv"
+
+
+@pytest.fixture
+def next_kernel(monkeypatch):
+    """Make the process another kernel, as a restart does."""
+
+    def restart(name: str = "later") -> None:
+        monkeypatch.setattr(unsaved, "_kernel", lambda: name)
+
+    return restart
+
+
+def editor_of(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
+    """Open the table as the planning notebook does."""
+    options = ln.PlanOptions.beside(table.name)
+    editor = ln.PlanEditor(ln.read_topology(table.name), options=options)
+    return editor, UnsavedEdits(editor, "cell")
+
+
+def edited(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
+    """Make one edit of each kind and keep them."""
+    editor, drafts = editor_of(table)
+    editor.edit(
+        change=[("dir01.contoso.com", {"site": "Kaohsiung", "web_external_fqdn": ""})],
+        add=[{"server_fqdn": "med09.contoso.com", "role": "Mediation"}],
+        remove=["med02.contoso.com"],
+    )
+    editor.change_options(key="RSA 4096", ca={"internal": "Contoso CA"})
+    drafts.keep()
+    return editor, drafts
+
+
+def files(table) -> list:
+    return sorted((table.parent / DRAFT_FOLDER).glob("*"))
+
+
+def listen(editor, drafts) -> list:
+    """Show the editor to a page; give what it is told."""
+    channel, told = editor.view.channel, []
+    channel.send, channel.unsaved = lambda message, buffers=(): told.append(message), drafts
+    channel.receive({"type": "ready"})
+    return told
+
+
+def test_next_kernel_is_offered_the_draft_and_loads_nothing(table, next_kernel):
+    """The offer says how many changes and since when; the editor shows the file until asked."""
+    before, _ = edited(table)
+    next_kernel()
+    editor, drafts = editor_of(table)
+    _, draft = drafts.find()
+    assert draft.words(editor.saved).startswith("Unsaved draft: 6 changes from ")
+    assert draft.words(editor.saved).endswith(" UTC.")
+    assert not editor.has_changes
+    assert [row[0] for row in drafts.compare()] == [row[0] for row in before.changes().to_numpy()]
+    assert not editor.has_changes
+    drafts.restore()
+    assert editor.topology.cells == before.topology.cells
+    assert editor.options == before.options
+    assert editor.plan.sha256 == before.plan.sha256
+    assert drafts.find() is None
+    assert len(files(table)) == 1  # its own by now
+
+
+def test_draft_is_readable_by_its_owner_alone(table):
+    """File and folder have the modes 0600 and 0700, and no part of a file is left behind."""
+    edited(table)
+    (path,) = files(table)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert json.loads(path.read_text())["format"] == "lyncnb-draft/1"
+
+
+@pytest.mark.parametrize("end", ["save", "undo", "reset"])
+def test_draft_ends_when_nothing_is_unsaved(table, end):
+    """Saved or taken back, the edits leave no file and no folder."""
+    editor, drafts = edited(table)
+    if end == "save":
+        editor.save("kept")
+    elif end == "reset":
+        editor.reset()
+    while end == "undo" and editor.undo():
+        pass
+    drafts.keep()
+    assert not (table.parent / DRAFT_FOLDER).exists()
+
+
+def test_discarded_draft_is_gone_and_others_stay(table, next_kernel):
+    """Discard removes the draft that was offered; an older one is offered next."""
+    edited(table)
+    next_kernel("second")
+    editor, drafts = editor_of(table)
+    editor.change_options(wildcard=True)
+    drafts.keep()  # does not write over the one that is offered
+    assert len(files(table)) == 2
+    next_kernel("third")
+    _, drafts = editor_of(table)
+    seen = [drafts.find()[1].changes]
+    drafts.discard()
+    seen.append(drafts.find()[1].changes)
+    drafts.discard()
+    assert sorted(seen) == [1, 6]
+    assert drafts.find() is None
+    assert not (table.parent / DRAFT_FOLDER).exists()
+
+
+def test_draft_of_another_version_of_the_table_says_so(table, next_kernel):
+    """A table that changed on disk still offers the draft; its edits are made on the new one."""
+    edited(table)
+    table.write_text(FIVE_SERVERS + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
+    next_kernel()
+    editor, drafts = editor_of(table)
+    words = drafts.find()[1].words(editor.saved)
+    assert "made when small.csv or its options were different" in words
+    drafts.restore()
+    names = [row[0] for row in editor.topology.cells]
+    assert "med03.contoso.com" in names
+    assert "med09.contoso.com" in names
+
+
+def test_draft_that_does_not_fit_stays(table, next_kernel):
+    """An edit of a server that is gone is refused by name, and the draft is kept."""
+    edited(table)
+    table.write_text(FIVE_SERVERS.replace("dir01", "dir02"))
+    next_kernel()
+    editor, drafts = editor_of(table)
+    with pytest.raises(LyncnbError, match=r"dir01\.contoso\.com"):
+        drafts.restore()
+    assert not editor.has_changes
+    assert drafts.find()
+
+
+def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
+    """Only a draft of this table is found; a file that is no draft stops nothing."""
+    edited(table)
+    next_kernel()
+    folder = table.parent / DRAFT_FOLDER
+    (text,) = [path.read_text() for path in files(table)]
+    (folder / "cut.json").write_text(text[:100])
+    (folder / "later.json").write_text(text.replace("draft/1", "draft/2"))
+    other = ln.PlanEditor(ln.read_topology(DATA / "contoso.csv"))
+    assert UnsavedEdits(other, "cell").find() is None
+    assert editor_of(table)[1].find()
+
+
+def test_what_cannot_be_kept_is_told_once(table):
+    """Where no folder can be made the page is told, and the editor works on without drafts."""
+    (table.parent / DRAFT_FOLDER).write_text("a file")
+    editor, drafts = editor_of(table)
+    told = listen(editor, drafts)
+    editor.change_options(wildcard=True)
+    editor.change_options(wildcard=False)
+    refused = [message for message in told if message["type"] == "refused"]
+    assert len(refused) == 1
+    assert "is a file, not a folder" in refused[0]["lines"][0]
+
+
+def test_page_restores_compares_and_discards(table, next_kernel):
+    """The page of the next kernel is offered the draft, and asks for each by a message."""
+    edited(table)
+    next_kernel()
+    editor, drafts = editor_of(table)
+    told = listen(editor, drafts)
+    words = [message["words"] for message in told if message["type"] == "draft"]
+    assert len(words) == 1
+    assert words[0].startswith("Unsaved draft: 6 changes")
+    editor.view.channel.receive({"type": "draft_compare"})
+    changes = next(message for message in told if message["type"] == "draft_changes")
+    assert changes["title"] == "6 changes in the draft"
+    assert ("dir01.contoso.com", "Site", "Taipei", "Kaohsiung") in changes["rows"]
+    editor.view.channel.receive({"type": "draft_restore"})
+    assert [message["words"] for message in told if message["type"] == "draft"][-1] == ""
+    assert len(editor.changes()) == 6
