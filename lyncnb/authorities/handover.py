@@ -25,6 +25,7 @@ from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
 from ..request_folder.files_on_disk import csr_sha256, refuse
+from ..request_folder.generations import ToRevoke, to_revoke
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import rules_on_record
@@ -89,7 +90,10 @@ class Handover(Table, Told):
         told = "; ".join(
             f"{len(part.requests):,} for {part.ca or part.issuer}" for part in self.parts
         )
-        return f"{count_of(len(self.requests), 'request')} in {self.path.name}: {told}; no key"
+        words = f"{count_of(len(self.requests), 'request')} in {self.path.name}: {told}; no key"
+        if number := sum(len(part.revoke) for part in self.parts):
+            words += f"; {count_of(number, 'certificate')} to revoke"
+        return words
 
     def to_text(self) -> str:
         """Write what was packed as plain lines, for a terminal."""
@@ -121,7 +125,7 @@ def hand_over(
     today: date | None = None,
     force: bool = False,
 ) -> Handover:
-    r"""Pack the requests that wait for a CA, with what its people need.
+    r"""Pack the requests that wait for a CA, and say what it is to revoke.
 
     Parameters
     ----------
@@ -175,22 +179,22 @@ def hand_over(
     check_output(out, PACKAGE, force=force)
     bundle = open_requests(folder)
     wanted = None if requests is None else frozenset(requests)
-    chosen = [
+    fitting = [
         record
         for record in bundle.requests
-        if record.state == "waiting"
-        and not record.plan.at_set_up
-        and _fits(record, issuer=issuer, site=site, pool=pool)
+        if _fits(record, issuer=issuer, site=site, pool=pool)
         and (wanted is None or record.id in wanted)
     ]
-    if not chosen:
+    chosen = [one for one in fitting if one.state == "waiting" and not one.plan.at_set_up]
+    revoked = [record for record in fitting if to_revoke(record)]
+    if not (chosen or revoked):
         raise BundleError(
             f"no request of {folder} waits for a certificate and fits the choice",
             hint=_choices(bundle.requests),
         )
     refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
     _refuse_one_for_several(chosen, template, client_template, config)
-    parts = tuple(_parts(chosen, template, client_template, config))
+    parts = _with_revocations(_parts(chosen, template, client_template, config), revoked)
     day = day_of(today) if today else datetime.now(UTC).date()
     planned = planned_day(bundle.folder, bundle.manifest)
     if planned and planned >= day:  # nobody can issue by a day that is over
@@ -303,11 +307,36 @@ def _parts(
         )
 
 
+def _with_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) -> tuple[Part, ...]:
+    """Tell each CA what it is to revoke; one that has no request to answer gets a page, too."""
+    found = list(parts)
+    asked: dict[tuple[str, str], list[ToRevoke]] = {}
+    for record in records:
+        for one in to_revoke(record):
+            # Which CA issued an earlier certificate of another kind is not on record.
+            ca = record.ca if one.issuer == record.plan.issuer else ""
+            asked.setdefault((one.issuer, ca), []).append(one)
+    for (issuer, ca), revoke in asked.items():
+        number = next(
+            (n for n, part in enumerate(found) if (part.issuer, part.ca) == (issuer, ca)), None
+        )
+        if number is None:
+            place = part_folder(issuer, ca, {part.folder for part in found})
+            found.append(
+                Part(folder=place, issuer=issuer, ca=ca, requests=(), revoke=tuple(revoke))
+            )
+        else:
+            found[number] = replace(found[number], revoke=tuple(revoke))
+    return tuple(found)
+
+
 def _package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes:
     entries: dict[str, bytes] = {}
     for part in parts:
         place = part.folder
         entries[f"{place}/README.html"] = part_page(part, cover=cover).encode()
+        if not part.requests:
+            continue
         entries[f"{place}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
         entries[f"{place}/names.txt"] = name_lines(part.requests)
         if part.issuer == "internal":

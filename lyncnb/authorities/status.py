@@ -32,7 +32,13 @@ from ..request_folder.files_on_disk import (
     take_survey,
 )
 from ..request_folder.folder_location import open_disk_note
-from ..request_folder.generations import Generations, Held, generations_of, state_by_date
+from ..request_folder.generations import (
+    Generations,
+    Held,
+    generations_of,
+    state_by_date,
+    to_revoke,
+)
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, plan_problems
@@ -521,15 +527,8 @@ def _planned_status(life: Generations, today: datetime, *, is_faulty: bool) -> R
         deployed_at=record.deployed_at,
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
-        revoke=tuple(_to_revoke(record)),
+        revoke=tuple(one.serial for one in to_revoke(record)),
     )
-
-
-def _to_revoke(record: RequestRecord) -> Iterator[str]:
-    """Yield the serial numbers of certificates that the CA is still to revoke."""
-    for part in record.generations:
-        if part.revocation is not None and not part.revocation.revoked_at and part.issued:
-            yield part.issued.serial
 
 
 def _status(

@@ -21,6 +21,7 @@ from ..base.shown.html_page import render
 from ..base.shown.tables import count_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
+from ..request_folder.generations import ToRevoke
 from ..request_folder.request_record import RequestRecord
 from ..rules.ca_rules import ca_rules
 
@@ -36,7 +37,8 @@ class Part(Told):
 
     ``issuer`` is internal or public, ``ca`` the CA's name where one was given, ``folder`` the
     part's place inside the package. ``template`` and ``config`` (``host\CA name``) are those of
-    an AD CS CA; ``config`` is empty where ``submit.cmd`` asks for it.
+    an AD CS CA; ``config`` is empty where ``submit.cmd`` asks for it. ``revoke`` are certificates
+    that the CA is to revoke now.
     """
 
     told: ClassVar = (
@@ -44,6 +46,7 @@ class Part(Told):
         "ca",
         "folder",
         "requests=requests.id",
+        "revoke=revoke.request_id,serial,reason",
     )
 
     folder: str
@@ -52,6 +55,7 @@ class Part(Told):
     requests: tuple[RequestRecord, ...]
     template: str = ""
     config: str = ""
+    revoke: tuple[ToRevoke, ...] = ()
 
 
 def part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
@@ -88,7 +92,7 @@ class Wording:
 
     ``submit_asks`` and ``submit_names`` say where the requests go: one of them is a step's
     ``{target}``. ``before`` is what the template and the CA must give, ``replaced`` what becomes of
-    the certificates that these replace.
+    the certificates that these replace, ``compromised`` how one is revoked at once.
     """
 
     title: str
@@ -110,6 +114,7 @@ class Wording:
     replaced: tuple[str, ...] = ()
     revoke: str = ""
     keep: str = ""
+    compromised: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +185,15 @@ class RequestLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawnLine:
+    """A request that a newer one takes the place of, before a certificate came back for it."""
+
+    request: str
+    sha256: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedLine:
     """A certificate of an earlier generation, and what is to become of it."""
 
@@ -218,7 +232,7 @@ def part_page(part: Part, *, cover: Cover) -> str:
     acme = {"title": words.acme_title, "steps": words.acme}
     return render(
         "authorities/handover.html.j2",
-        title=f"{words.title}: {part.ca}" if part.ca else words.title,
+        title=_title(part, words),
         sender=cover.sender,
         needed_by=cover.needed_by,
         product=cover.product,
@@ -229,11 +243,38 @@ def part_page(part: Part, *, cover: Cover) -> str:
         others=[acme] if words.acme else [],
         back=[_filled(line, filled) for line in words.back],
         rows=[_request_line(record, words, filled) for record in part.requests],
+        revoke=[_revoke_line(one, words, filled) for one in part.revoke],
+        withdrawn=list(_withdrawn(part.requests)),
         replaced=[_filled(line, filled) for line in words.replaced],
         old=list(_replaced(part.requests, words, filled, cover.rolled)),
         notes=[cover.said(_filled(note, filled)) for note in words.notes],
         sources=list(dict.fromkeys(map(cover.source, words.sources))),
     )
+
+
+def _title(part: Part, words: Wording) -> str:
+    title = words.title if part.requests else "Certificates to revoke now"
+    return f"{title}: {part.ca}" if part.ca else title
+
+
+def _revoke_line(one: ToRevoke, words: Wording, filled: Mapping[str, str]) -> ReplacedLine:
+    how = _filled(words.compromised, {**filled, "serial": one.serial})
+    return ReplacedLine(
+        request=one.request_id,
+        serial=one.serial,
+        valid_until=one.not_after[:10],
+        what=f"{one}. {how}",
+    )
+
+
+def _withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
+    """Yield the requests that were given up while they may have been with the CA."""
+    for record in records:
+        for old in reversed(record.archived):
+            if old.issued is None and old.csr_sha256 and not old.purged_at:
+                yield WithdrawnLine(
+                    request=record.id, sha256=old.csr_sha256, day=old.superseded_at[:10]
+                )
 
 
 def _lifetimes(ca: str, today: date) -> str:
@@ -271,7 +312,7 @@ def _replaced(
     """Yield the certificates of earlier generations, the latest of each request first."""
     for record in records:
         for old in reversed(record.archived):
-            if old.issued is not None:
+            if old.issued is not None and old.revocation is None:
                 text = words.revoke if rolled.isdisjoint(record.plan.usages) else words.keep
                 yield ReplacedLine(
                     request=record.id,

@@ -51,6 +51,11 @@ class Generations:
         """Whether it is recorded that the certificate in use is on all of its servers."""
         return self.in_use is not None and has_its_servers(self.record, self.in_use)
 
+    @property
+    def revoke(self) -> tuple[str, ...]:
+        """What the CA is still to revoke, a sentence for each certificate."""
+        return tuple(map(str, to_revoke(self.record)))
+
 
 def generations_of(record: RequestRecord) -> Generations:
     """Say which generation of a request is in use, and which is under way.
@@ -116,10 +121,11 @@ KEY_COMPROMISE = "keyCompromise"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToRevoke:
-    """A certificate that its CA is to revoke, for a reason of RFC 5280 section 5.3.1."""
+    """A certificate that its CA (internal or public) is to revoke, for a reason of RFC 5280."""
 
     request_id: str
     generation: int
+    issuer: str
     serial: str
     not_after: str
     reason: str
@@ -165,6 +171,7 @@ def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
         ToRevoke(
             request_id=record.id,
             generation=part.generation,
+            issuer=(part.plan or record.plan).issuer,
             serial=one.serial,
             not_after=one.not_after,
             reason=part.revocation.reason,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from folders import PASSPHRASE, TODAY, answer_all, find_id, make_folder, make_pl
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.errors import BundleError, OptionsError, OutputError
+from lyncnb.export.renew import renew
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
@@ -433,3 +435,50 @@ def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
     made = hand_over(named, tmp_path / "all.zip", sender="Ana Li", needed_by=TODAY)
     assert made.missing == ""
     assert "have to ask" not in made.to_text()
+
+
+def test_page_says_what_to_revoke_now(folder, tmp_path):
+    """A compromised certificate is on the page of its CA, whether a request waits or not."""
+    bundle, ca = open_requests(folder), PythonCa()
+    name = find_id(bundle, "med01")
+    path = tmp_path / "all.p7b"
+    path.write_bytes(p7b(*answer_all(bundle, ca).values(), *ca.chain))
+    receive(folder, path, today=TODAY)
+    serial = open_requests(folder).manifest.by_id[name].issued.serial
+    choices = {"compromised": True, "passphrase": PASSPHRASE, "today": TODAY}
+    renew(folder, name, **choices)
+    words = f"Revoke serial {serial}, reason keyCompromise (RFC 5280 5.3.1)"
+    made = hand_over(folder, tmp_path / "out.zip")
+    (part,) = made.parts
+    page = contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode()
+    assert words in text_of(page)
+    assert f"certutil -revoke {serial} 1" in text_of(page)
+    assert "superseded" not in text_of(page)
+    assert "1 certificate to revoke" in made.to_text()
+    path.write_bytes(p7b(*answer_all(open_requests(folder), ca).values(), *ca.chain))
+    receive(folder, path, today=TODAY)
+    (part,) = hand_over(folder, tmp_path / "out.zip").parts
+    entries = contents(tmp_path / "out.zip")
+    assert (list(entries), part.requests) == ([f"{part.folder}/README.html"], ())
+    page = text_of(entries[f"{part.folder}/README.html"].decode())
+    assert words in page
+    assert "submit.cmd" not in page
+
+
+def test_page_names_withdrawn_requests(folder, tmp_path):
+    """The CA learns which request it must not answer any more, by the SHA-256 it had."""
+    name = find_id(open_requests(folder), "med01")
+    before = open_requests(folder).manifest.by_id[name].csr_sha256
+    renew(folder, name, reason="a test", withdraw=True, passphrase=PASSPHRASE, today=TODAY)
+    made = hand_over(folder, tmp_path / "out.zip")
+    pages = {
+        part.folder: text_of(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
+        for part in made.parts
+    }
+    assert [place for place, page in pages.items() if before in page] == [made.parts[0].folder]
+    assert "Do not issue these." in pages[made.parts[0].folder]
+
+
+def text_of(page: str) -> str:
+    """Give the text of a page, without the places at which long words may break."""
+    return html.unescape(re.sub(r"<[^>]+>", "", page)).replace("\u200b", "")

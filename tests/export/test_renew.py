@@ -277,6 +277,9 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     assert any(str(asked) in note for note in bundle.notes)
     others = [one for one in read_manifest(folder).requests if one.id != name]
     assert not any(map(to_revoke, others))
+    summary = (folder / "summary.md").read_text("utf-8").replace("\\", "")
+    assert f"{asked}." in summary
+    assert "lyncnb deployed FOLDER ID --revoked" in summary
 
 
 def test_a_key_that_is_under_way_is_kept(folder):

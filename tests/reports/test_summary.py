@@ -654,7 +654,7 @@ def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
     """While the next one is with the CA, the page shows what the servers have, and says so."""
     requests = list(_requests(plan))
     held, requests[0].issued = requests[0].issued, None
-    life = SimpleNamespace(held=held, under_way=requests[0], deployed_on="2026-03-21")
+    life = SimpleNamespace(held=held, under_way=requests[0], deployed_on="2026-03-21", revoke=())
     told = with_requests(summarise(plan, findings), requests, (), {requests[0].id: life})
     member = told.blocks[0].members[0]
     assert (member.valid_until, member.is_waiting, member.is_to_install) == (
@@ -666,13 +666,28 @@ def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
     assert not any("Renew certificate" in ask.what for ask in told.asks)
 
 
+def test_what_is_to_be_revoked_is_asked_first(plan, findings):
+    """The CA and the planner read it above all else."""
+    requests = list(_requests(plan))
+    life = SimpleNamespace(
+        held=requests[0].issued, under_way=None, deployed_on="", revoke=("Revoke serial 01",)
+    )
+    first, second = with_requests(
+        summarise(plan, findings), requests, (), {requests[0].id: life}
+    ).asks[:2]
+    assert (first.what, first.when, second.who) == ("Revoke serial 01.", "now", "Planner")
+    assert second.what.startswith("The key of certificate 1.1 is compromised")
+
+
 def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
     """The server team is asked for nothing when all servers are recorded to have theirs."""
     requests = list(_requests(plan))
     lives = {}
     for one in requests:
         one.issued = requests[0].issued
-        lives[one.id] = SimpleNamespace(held=one.issued, under_way=None, deployed_on="2026-03-21")
+        lives[one.id] = SimpleNamespace(
+            held=one.issued, under_way=None, deployed_on="2026-03-21", revoke=()
+        )
     asks = with_requests(summarise(plan, findings), requests, (), lives).asks
     assert {ask.who for ask in asks} == {"Planner"}
 

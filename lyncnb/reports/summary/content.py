@@ -151,6 +151,10 @@ class InUse(Protocol):
     def deployed_on(self) -> str:
         """From which day on all servers are recorded to have it; blank if not all."""
 
+    @property
+    def revoke(self) -> tuple[str, ...]:
+        """What the CA is still to revoke, a sentence for each certificate."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
@@ -197,6 +201,7 @@ class Member:
     valid_until: str = ""
     renew_from: str = ""
     is_to_follow: bool = False
+    revoke: tuple[str, ...] = ()  # what its CA is still to revoke
     deployed_on: str = ""  # YYYY-MM-DD, from when on all servers have what is in use
     covered_by: str = ""
     is_refused: bool = False  # something came back and was not taken, and nothing else since

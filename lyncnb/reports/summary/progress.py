@@ -109,9 +109,12 @@ def progress_digest(
 
 def _of_servers(life: InUse | None) -> tuple[str, ...]:
     """Give what is told of the certificate in use beside what came back."""
-    if life is None or life.held is None or not (life.deployed_on or life.under_way is not None):
+    if life is None:
         return ()
-    return ("in use", life.held.not_after, life.deployed_on, str(life.under_way is not None))
+    if life.held is None or not (life.deployed_on or life.under_way is not None):
+        return life.revoke
+    told = ("in use", life.held.not_after, life.deployed_on, str(life.under_way is not None))
+    return (*told, *life.revoke)
 
 
 def _times(record: Request) -> tuple[str, ...]:
@@ -123,6 +126,8 @@ def _on_record(
 ) -> Member:
     if record is None:
         return member
+    if life is not None and life.revoke:
+        member = replace(member, revoke=life.revoke)
     issued = record.issued
     held = life.held if life is not None else issued
     if member.is_at_set_up and not record.csr_sha256:
@@ -237,6 +242,7 @@ def _asks(summary: Summary) -> Iterator[Ask]:
     waiting = {member.id for _, member in summary.members if member.is_waiting} - at_set_up
     there = [member for _, member in summary.members if not member.is_waiting]
     back = [member for member in there if not member.covered_by]
+    yield from _of_revocations(summary)
     if waiting:
         yield from _of_planner(summary, is_under_way=bool(back))
     day = summary.planned_issue_date
@@ -278,6 +284,31 @@ def _asks(summary: Summary) -> Iterator[Ask]:
             anchor="servers",
         )
     yield from _of_renewals(summary)
+
+
+def _of_revocations(summary: Summary) -> Iterator[Ask]:
+    """Ask each CA to revoke what has a compromised key, and the planner to record that it did."""
+    authorities = by_authority(summary.blocks)
+    for number, (name, blocks) in enumerate(authorities.items(), start=1):
+        words = [text for block in blocks for one in block.members for text in one.revoke]
+        if words:
+            yield Ask(
+                who=name,
+                what=f"{'; '.join(words)}.",
+                when="now",
+                where=name,
+                anchor=f"ca{number}",
+            )
+    every = [member for _, member in summary.members]
+    if ids := {member.id for member in every if member.revoke}:
+        which = in_words(number_runs(every, ids), _NUMBERS)
+        yield Ask(
+            who="Planner",
+            what=f"The key of {which} is compromised: have the CA revoke what it issued, and record"
+            " when it did: lyncnb deployed FOLDER ID --revoked.",
+            when="now",
+            where="this page",
+        )
 
 
 def _of_domain_owners(summary: Summary, waiting: Collection[str]) -> Iterator[Ask]:
