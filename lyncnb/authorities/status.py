@@ -319,6 +319,34 @@ def folder_status(
     )
 
 
+def steps_from_here(
+    folder: str | os.PathLike[str], manifest: Manifest, *, today: date | None = None
+) -> tuple[str, ...]:
+    """List what there is to do next, from what is on record alone: no file is looked at.
+
+    Parameters
+    ----------
+    folder : path
+        The request folder, for the commands.
+    manifest : Manifest
+        Of n requests.
+    today : date or datetime, optional
+        The moment at which certificates are judged; now if left out.
+    """
+    at = moment_of(today) if today is not None else datetime.now(UTC)
+    rows = (
+        _planned_status(generations_of(record), at, is_faulty=_is_faulty(record))
+        for record in manifest.requests
+    )
+    return next_steps(folder, rows)
+
+
+def _is_faulty(record: RequestRecord) -> bool:
+    judgement = record.issued.judgement if record.issued is not None else None
+    found = judgement.findings if judgement is not None else ()
+    return any(one.severity == "error" and one.code != _EXPIRED for one in found)
+
+
 def _problems(
     survey: Survey, manifest: Manifest, issued: IssuedCertificates
 ) -> tuple[Problem, ...]:

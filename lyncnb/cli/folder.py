@@ -31,6 +31,7 @@ from .output import (
     terminal_width,
     write,
     write_json,
+    write_next,
     write_table,
 )
 
@@ -469,6 +470,8 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
     write(repr(bundle))
     for text in bundle.notes:
         note(f"note: {text}")
+    if not bundle.dry_run and not bundle.cancelled:
+        write_next(bundle.folder, bundle.manifest)
     return status
 
 

@@ -21,7 +21,7 @@ from .inputs import (
     pfx_password,
     reasons,
 )
-from .output import note, progress_bar, terminal_width, write, write_json
+from .output import note, progress_bar, terminal_width, write, write_json, write_next
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,6 +136,7 @@ def receive_command(
         write_json(issued.to_document())
     else:
         write(issued.to_text().rstrip("\n"))
+        write_next(folder, issued.bundle.manifest)
     _note_stale_summary(issued.bundle)
     return issued.exit_status
 
@@ -155,6 +156,7 @@ def _receive_requests(
         write_json(received.to_document())
     else:
         write(received.to_text().rstrip("\n"))
+        write_next(folder, received.bundle.manifest)
     _note_stale_summary(received.bundle)
     return received.exit_status
 
@@ -227,6 +229,7 @@ def pfx_command(
         write_json(packages.to_document())
     else:
         write(packages.to_text())
+        write_next(folder, packages.bundle.manifest)
     _note_stale_summary(packages.bundle)
     return packages.exit_status
 
@@ -265,6 +268,10 @@ def _once(password: str) -> None:
     "AudioVideoAuthentication=2026-12-01T08:00 for each type by itself.",
 )  # fmt: skip
 @click.option(
+    "--changed/--all", "changed", default=None,
+    help="Only what is new to its servers (the default once a certificate was renewed), or all.",
+)  # fmt: skip
+@click.option(
     "--request-on-server", is_flag=True,
     help="From TOPOLOGY: scripts that request where the administrative tools are installed.",
 )  # fmt: skip
@@ -297,6 +304,7 @@ def steps_command(
     folder: str,
     output: str | None,
     effective: tuple[str, ...],
+    changed: bool | None,
     request_on_server: bool,
     force: bool,
     product: str | None,
@@ -334,9 +342,11 @@ def steps_command(
     bundle = open_requests(folder)
     load_product(product, bundle.manifest.product, folder)
     issued = load_issued(bundle)
-    steps = deployment_steps(issued, effective=_times(effective))
+    steps = deployment_steps(issued, effective=_times(effective), changed=changed)
     written = write_steps(steps, folder, output=output, force=force)
     _tell_steps(steps, written, as_json, "not packaged")
+    if not as_json:
+        write_next(folder, bundle.manifest)
     _note_stale_summary(bundle)
     return steps.exit_status
 

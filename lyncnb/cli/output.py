@@ -25,6 +25,7 @@ from ..errors import StandardOutputError
 if TYPE_CHECKING:
     from ..base.disk.outputs import OutputKind
     from ..base.shown.report import Report
+    from ..request_folder.manifest import Manifest
 
 
 def prepare_streams() -> None:
@@ -187,6 +188,14 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table: fitted to a terminal, or one wide line per row into a pipe or file."""
     for line in table_lines(columns, list(rows), width=terminal_width(sys.stdout)):
         write(line)
+
+
+def write_next(folder: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Write what there is to do next in a request folder: the end of a command."""
+    from ..authorities.status import steps_from_here
+
+    for text in steps_from_here(folder, manifest):
+        write(f"Next: {text}")
 
 
 def indented(text: str, prefix: str = "  ") -> str:

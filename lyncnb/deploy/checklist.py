@@ -116,6 +116,7 @@ def to_markdown(steps: DeploymentSteps) -> str:
     """Write the checklist as Markdown, one section for each server, one box for each step."""
     lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", ""]
     lines += [escape_markdown(steps.summary()), ""]
+    lines += [steps.parts, ""] if steps.parts else []
     lines += [f"- {_lacks(one)}" for one in steps.missing]
     lines += [f"- {_stands(one)}" for one in steps.covered]
     for server in steps.pages:
@@ -179,7 +180,11 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
     evening = [
         (
             place,
-            [s for s in ordered if not place.roles or place_of(steps, s.role) == number],
+            [
+                s
+                for s in ordered
+                if not place.roles or (place_of(steps, s.role) == number and not s.trust_only)
+            ],
         )
         for number, place in enumerate(steps.order)
     ]

@@ -6,7 +6,7 @@ Pure. What a planner or a CA wrote goes into a command as a PowerShell literal a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from ..base.planned_entry import PlannedEntry
@@ -140,6 +140,35 @@ class Filler:
             places=tuple(self._filled_place(*one) for one in found),
             folder=self.procedure.folder,
             issuers=tuple(issuer for issuer, _ in self.trusted.on_server(server)),
+        )
+
+    def trust_steps(self, server: str, issuers: Collection[str]) -> ServerSteps:
+        """Fill in how a server that gets no certificate comes to trust new CAs (SHA-256)."""
+        role_here, pool = self.hosts[server]
+        role = self.rules.roles.get(role_here)
+        common = self._common(server, pool, [])
+        news = [pair for pair in self.trusted.on_server(server) if pair[0].sha256 in issuers]
+        steps = tuple(
+            self.filled(step, common | self._of_issuer(issuer, reasons))
+            for step in self.procedure.steps
+            if step.trust and step.scope == "issuer" and step.applies(role_here, ())
+            for issuer, reasons in news
+        )
+        return ServerSteps(
+            server=server,
+            role=role_here,
+            title=role.title if role else role_here,
+            pool=pool,
+            shell=self.procedure.shell_of(role_here),
+            packages=(),
+            steps=steps,
+            later=(),
+            back=(),
+            folder=self.procedure.folder,
+            issuers=tuple(
+                one for one, _ in self.trusted.on_server(server) if one.sha256 in issuers
+            ),
+            trust_only=True,
         )
 
     def _set_up(self, server: str, entry: PlannedEntry) -> Iterator[ServerStep]:

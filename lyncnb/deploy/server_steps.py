@@ -159,7 +159,8 @@ class ServerSteps:
     """The changed procedure of one server: the day, what comes later, and the way back.
 
     Its page and script are called ``server`` and ``suffix``; that tells two pages of one server, or
-    of one request, apart. ``issuers`` are the CA certificates that it is to trust.
+    of one request, apart. ``issuers`` are the CA certificates that it is to trust; a server that
+    does nothing but trust them is ``trust_only``.
     """
 
     server: str
@@ -176,6 +177,7 @@ class ServerSteps:
     places: tuple[FilledPlace, ...] = ()
     folder: str = ""
     anywhere: bool = False  # whether its script may run on any computer
+    trust_only: bool = False
 
     @property
     def change(self) -> str:
@@ -257,8 +259,22 @@ class DeploymentSteps(Table):
             )
         return page
 
+    @property
+    def parts(self) -> str:
+        """Say that trust comes first where servers without a new certificate are to trust a CA."""
+        trusting = sum(server.trust_only for server in self.servers)
+        if not trusting:
+            return ""
+        return (
+            f"Two parts, in this order. First all {len(self.servers):,} servers here trust the new "
+            f"CA, also the {trusting:,} that get no certificate. Then certificates are imported "
+            f"and assigned on {len(self.servers) - trusting:,}."
+        )
+
     def summary(self) -> str:
         """Say in a sentence what there is."""
+        if not self.pages and not self.missing and not self.covered:
+            return f"{self.title}: nothing is new to any server"
         count = sum(len(server.steps) for server in self.servers)
         missing = count_of(len(self.missing), "certificate")
         words = f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"

@@ -6,13 +6,15 @@ A pure step: packages and certificates in, filled steps out. ``step_files.py`` w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates, serial_text
 from ..base.arguments import require
 from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import name_text
+from ..request_folder.generations import generations_of
+from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     CoveringCertificate,
     PackageRecord,
@@ -32,6 +34,7 @@ def deployment_steps(
     issued: IssuedCertificates,
     *,
     effective: Effective = None,
+    changed: bool | None = None,
     today: date | None = None,
 ) -> DeploymentSteps:
     """Write the changed deployment procedure: import and assign, computer by computer.
@@ -44,6 +47,9 @@ def deployment_steps(
         When rolled-over certificates take effect, in the servers' time: one time for every usage
         that can roll over, or one for each by its name. Where the folder knows the certificate
         in use, its end minus the lifetime of a token is taken if nothing is said.
+    changed : bool, optional
+        Only what is new to its servers, and who has to trust a new CA for it. Left out, it is true
+        once a certificate was renewed.
     today : date, optional
         The day that counts as the present.
 
@@ -65,6 +71,8 @@ def deployment_steps(
     require("deployment_steps: issued", issued, IssuedCertificates)
     manifest = issued.bundle.manifest
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
+    renewed_at = _first_renewal(manifest)
+    only_new = bool(renewed_at) if changed is None else changed
     packages: list[ServerPackage] = []
     missing: list[MissingPackage] = []
     covered: list[MissingPackage] = []
@@ -73,11 +81,13 @@ def deployment_steps(
     hosts = {
         server: (record.plan.role, record.plan.pool)
         for record in manifest.requests
-        if record.plan.shared_by != "deployment"
+        if record.plan.shared_by != "deployment" and record.state != "retired"
         for server in record.plan.servers
     }
     for record in manifest.requests:
         if record.state == "retired" or record.deployed_at or _is_at_set_up(record):
+            continue
+        if only_new and not _is_new(record, renewed_at):
             continue
         if record.covered and not record.covered.is_in_force(now):
             why = f"it was {record.covered}: lyncnb request makes its request now"
@@ -112,8 +122,46 @@ def deployment_steps(
         effective=effective,
         hosts=hosts,
         others=_others(issued, packages),
+        trusted_before=_trusted_before(issued, packages) if only_new else None,
         now=now,
     )
+
+
+def _first_renewal(manifest: Manifest) -> str:
+    """Give when the first certificate of a folder was renewed; blank if none was."""
+    times = (
+        old.superseded_at
+        for record in manifest.requests
+        for old in record.archived
+        if old.issued is not None
+    )
+    return min(times, default="")
+
+
+def _is_new(record: RequestRecord, renewed_at: str) -> bool:
+    """Whether the servers of a certificate have another one, or none.
+
+    What came back before the first renewal is taken to be on its servers, recorded or not.
+    """
+    life = generations_of(record)
+    if life.under_way is not None:
+        return True
+    return not life.deployed_on and (not renewed_at or record.issued_at > renewed_at)
+
+
+def _trusted_before(issued: IssuedCertificates, packages: list[ServerPackage]) -> frozenset[str]:
+    """Give the SHA-256 of the CA certificates above what the servers have now."""
+    told = {package.id for package in packages}
+    found: set[str] = set()
+    for record in issued.bundle.manifest.requests:
+        in_use = generations_of(record).in_use
+        one = issued.by_id.get(record.id)
+        if in_use is not None and in_use.generation != record.generation:
+            judgement = in_use.issued.judgement if in_use.issued else None
+            found |= {*(judgement.chain if judgement else ())}
+        elif one is not None and record.id not in told:
+            found |= {issuer.sha256 for issuer in one.path}
+    return frozenset(found)
 
 
 def _is_at_set_up(record: RequestRecord) -> bool:
@@ -204,6 +252,7 @@ def procedure_of(
     effective: Effective = None,
     hosts: Mapping[str, tuple[str, str]] | None = None,
     others: Iterable[ServerPackage] = (),
+    trusted_before: Collection[str] | None = None,
 ) -> DeploymentSteps:
     """Fill in a product's procedure for packages, whatever folder they come from.
 
@@ -227,6 +276,9 @@ def procedure_of(
         Role and pool of servers, for one that gets the deployment's certificate alone.
     others : iterable of ServerPackage, optional
         Certificates that are not to be deployed: whoever verifies them needs their roots.
+    trusted_before : collection of str, optional
+        SHA-256 of the CA certificates that are trusted already. Where it is given, servers that
+        get no certificate have a page, too, if they are to trust another one.
 
     Raises
     ------
@@ -246,13 +298,24 @@ def procedure_of(
             to_request[server].append(entry)
     trusted = TrustOfPackages((*packed, *others), rules)
     filler = Filler(rules, procedure, package_rules(rules).provider, trusted, hosts or {})
+    news = {
+        issuer.sha256
+        for package in packed
+        for issuer in package.path
+        if trusted_before is not None and issuer.sha256 not in trusted_before
+    }
+    idle = [name for name in hosts or {} if name not in by_server and name not in to_request]
+    trusting = (filler.trust_steps(name, news) for name in idle if news)
     return DeploymentSteps(
         product=rules.product,
         title=rules.title,
         folder=procedure.folder,
-        servers=tuple(
-            filler.server_steps(name, by_server.get(name, []), to_request.get(name, []))
-            for name in dict.fromkeys([*by_server, *to_request])
+        servers=(
+            *(
+                filler.server_steps(name, by_server.get(name, []), to_request.get(name, []))
+                for name in dict.fromkeys([*by_server, *to_request])
+            ),
+            *(page for page in trusting if page.steps),
         ),
         missing=tuple(missing),
         covered=tuple(covered),

@@ -7,11 +7,25 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from folders import PASSPHRASE, TODAY, answered_by_openssl, sign_by_openssl
+from cas.python_ca import PythonCa, pem
+from cryptography import x509
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    answered_by_openssl,
+    certify,
+    find_id,
+    make_folder,
+    make_plan,
+    record_deployed,
+    sign_by_openssl,
+    write,
+)
 from places import DATA
 from powershell_kit import HOSTILE, SCRIPT_FUNCTIONS, commands, parse
 from topologies import STANDARD_EDITION, TWO_FRONT_ENDS
 
+from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.disk.folder_lock import lock
@@ -546,3 +560,71 @@ def test_a_renewed_certificate_rolls_by_itself(tmp_path):
     # On the day before its end there is no time left to roll over: it is assigned at once.
     made = deployment_steps(matched, today=date(2027, 5, 21))
     assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
+
+
+@pytest.fixture
+def renewed(tmp_path):
+    """Give a deployed folder of which one Mediation Server's certificate was renewed elsewhere."""
+    folder = make_folder(tmp_path / "requests").folder
+    every = [one.id for one in open_requests(folder).requests]
+    certify(folder, *every)
+    write_pfx(load_issued(open_requests(folder), today=TODAY), passphrase=PASSPHRASE, today=TODAY)
+    for name in every:
+        record_deployed(folder, name)
+    later, name = date(2027, 2, 1), find_id(open_requests(folder), "med01")
+    write(make_plan(), folder, renew=[name], reason="its CA is replaced", today=later)
+    return folder, name
+
+
+def answer_by_another_ca(folder, name, later=date(2027, 2, 1)):
+    """Have a renewed request answered by a CA with another root, and package the answer."""
+    ca = PythonCa("Fabrikam")
+    request = x509.load_pem_x509_csr((folder / "csr" / f"{name}.csr").read_bytes())
+    leaf = ca.issue_for(request, begins=datetime(2027, 1, 31, tzinfo=UTC), days=199)
+    (folder.parent / "new.pem").write_bytes(pem(leaf, *ca.chain))
+    accept = {"issued-under-another-root": "the CA is replaced"}
+    receive(folder, folder.parent / "new.pem", accept=accept, today=later)
+    write_pfx(load_issued(open_requests(folder), today=later), passphrase=PASSPHRASE, today=later)
+    return load_issued(open_requests(folder), today=later)
+
+
+def test_only_what_is_new_to_its_servers_is_in_the_steps(renewed):
+    """A renewal of one certificate writes no page for servers that keep theirs."""
+    folder, name = renewed
+    later = date(2027, 2, 1)
+    certify(folder, name, today=later, begins=datetime(2027, 1, 31, tzinfo=UTC))
+    write_pfx(load_issued(open_requests(folder), today=later), passphrase=PASSPHRASE, today=later)
+    issued = load_issued(open_requests(folder), today=later)
+    made = deployment_steps(issued, today=later)
+    assert [one.server for one in made.servers] == ["med01.contoso.com"]
+    assert made.parts == ""
+    assert len(deployment_steps(issued, changed=False, today=later).servers) > 1
+    record_deployed(folder, name)
+    done = deployment_steps(load_issued(open_requests(folder), today=later), today=later)
+    assert (done.servers, done.exit_status) == ((), 0)
+    assert "nothing is new to any server" in done.summary()
+
+
+def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
+    """Servers that get no certificate have a page of trust alone, and the first page says so."""
+    folder, name = renewed
+    issued = answer_by_another_ca(folder, name)
+    made = deployment_steps(issued, today=date(2027, 2, 1))
+    assigned = [one.server for one in made.servers if not one.trust_only]
+    assert assigned == ["med01.contoso.com"]
+    trusting = {one.server for one in made.servers if one.trust_only}
+    assert trusting == {"ee01.contoso.com", "ee02.contoso.com"}
+    for one in made.servers:
+        assert {issuer.thumbprint for issuer in issued.by_id[name].path} & {
+            issuer.thumbprint for issuer in one.issuers
+        }, one.server
+    alone = of(made, "ee01.contoso.com")
+    assert {step.step.scope for step in alone.steps} == {"issuer"}
+    assert "Two parts, in this order. First all 3 servers here trust the new CA" in to_markdown(
+        made
+    )
+    page = to_html(made)
+    first, _, then = page.partition("Front End pools and Standard Edition servers</h3>")
+    assert 'href="#ee01.contoso.com"' in first
+    assert 'href="#ee01.contoso.com"' not in then.partition('<section class="server">')[0]
+    assert parse(import_script(alone).decode("utf-8-sig")).errors == ()
