@@ -18,7 +18,6 @@ from .checks.check_plan import check_plan as check_plan
 from .checks.compare_scenarios import compare_scenarios as compare_scenarios
 from .checks.saved_plan import read_saved_plan as read_saved_plan
 from .checks.saved_plan import save_plan as save_plan
-from .deploy.package_passwords import show_password as show_password
 from .deploy.pfx_packages import Packages as Packages
 from .deploy.purge_keys import purge as purge
 from .deploy.request_scripts import request_scripts as request_scripts
@@ -59,7 +58,6 @@ from .plan.scenarios import open_scenario as open_scenario
 from .reports.compare import PlanDifference as PlanDifference
 from .reports.compare import compare_plans as compare_plans
 from .reports.figures import figure as figure
-from .reports.find_causes import find_causes as find_causes
 from .request_folder.bundle import RequestBundle as RequestBundle
 from .request_folder.bundle import open_requests as open_requests
 from .request_folder.change_passphrase import rekey as rekey

@@ -29,6 +29,8 @@ from .roll_over_times import Effective, times_said, with_calls
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
 from .trusted_cas import TrustOfPackages
 
+_EXPIRED = {"certificate-expired"}
+
 
 def deployment_steps(
     issued: IssuedCertificates,
@@ -96,23 +98,11 @@ def deployment_steps(
         if record.covered:
             covered.append(_missing(record, _stands(record.covered)))
             continue
-        one = issued.by_id.get(record.id)
-        if one is None or one.has_errors:
-            why = issued.why_missing(record.id) or "no certificate came back yet"
-            if record.key_holder and not record.is_written:
-                why = f"it is still to be requested on {record.key_holder}"
-            if issued.why_refused(record.id):  # it will never be packaged: only the CA can help
-                why = f"ask the CA for another certificate: {why}"
-            missing.append(_missing(record, why))
-        elif record.key_holder:
-            packages.append(_server_package(record, None, one))
-        elif record.package is None or record.package.certificate != one.sha256:
-            missing.append(_missing(record, "it is not packaged yet: run lyncnb pfx"))
-        elif record.package.file in issued.exchanged:
-            why = f"{record.package.file} is not the package that was made"
-            missing.append(_missing(record, f"{why}: look who did that, then run lyncnb pfx"))
+        found = _package_or_why(record, issued)
+        if isinstance(found, ServerPackage):
+            packages.append(found)
         else:
-            packages.append(_server_package(record, record.package, one))
+            missing.append(_missing(record, found))
     return procedure_of(
         packages,
         rules_on_record(manifest.product, sha256=manifest.product_sha256),
@@ -125,6 +115,28 @@ def deployment_steps(
         trusted_before=_trusted_before(issued, packages) if only_new else None,
         now=now,
     )
+
+
+def _package_or_why(record: RequestRecord, issued: IssuedCertificates) -> ServerPackage | str:
+    """Give what goes to the servers of a request, or say why nothing does."""
+    one = issued.by_id.get(record.id)
+    if one is None or one.has_errors:
+        if record.key_holder and not record.is_written:
+            return f"it is still to be requested on {record.key_holder}"
+        if one is not None and {e.code for e in one.findings if e.severity == "error"} == _EXPIRED:
+            return f"it expired on {one.not_after:%Y-%m-%d}: renew it, lyncnb renew FOLDER --due"
+        why = issued.why_missing(record.id) or "no certificate came back yet"
+        # It will never be packaged: only the CA can help.
+        is_refused = issued.why_refused(record.id)
+        return f"ask the CA for another certificate: {why}" if is_refused else why
+    if record.key_holder:
+        return _server_package(record, None, one)
+    if record.package is None or record.package.certificate != one.sha256:
+        return "it is not packaged yet: run lyncnb pfx"
+    if record.package.file in issued.exchanged:
+        why = f"{record.package.file} is not the package that was made"
+        return f"{why}: look who did that, then run lyncnb pfx"
+    return _server_package(record, record.package, one)
 
 
 def _first_renewal(manifest: Manifest) -> str:

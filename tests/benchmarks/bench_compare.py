@@ -18,6 +18,7 @@ from big_topology import big_table
 
 import lyncnb as ln
 from lyncnb.plan.planner import replan
+from lyncnb.reports.find_causes import find_causes
 
 
 def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
@@ -44,10 +45,10 @@ def main() -> None:
     timed("one cell edited", given.rounds, lambda: ln.compare_plans(old, edited))
     difference = ln.compare_plans(old, more)
     timed("its page", given.rounds, difference._repr_html_)
-    timed("where it comes from", given.rounds, lambda: ln.find_causes(difference))
+    timed("where it comes from", given.rounds, lambda: find_causes(difference))
     wild = ln.plan_certificates(more.topology, more.rules, options=ln.PlanOptions(wildcard=True))
     both = ln.compare_plans(old, wild)
-    timed("the same, of a table and an option", given.rounds, lambda: ln.find_causes(both))
+    timed("the same, of a table and an option", given.rounds, lambda: find_causes(both))
     print(difference)
 
 

@@ -18,6 +18,7 @@ from lyncnb.authorities.demonstration import DemonstrationAnswers
 from lyncnb.authorities.handover import Handover
 from lyncnb.authorities.import_requests import ReceivedRequest, ReceivedRequests
 from lyncnb.authorities.plan_standing import PlanStanding
+from lyncnb.authorities.record_deployments import RecordedDeployments
 from lyncnb.authorities.returned.issued import IssuedCertificate
 from lyncnb.authorities.status import RequestStatus
 from lyncnb.authorities.survey.as_is import (
@@ -33,6 +34,7 @@ from lyncnb.base.planned_entry import PlannedEntry
 from lyncnb.base.shown.figure import Figure
 from lyncnb.checks.compare_scenarios import ScenarioComparison, ScenarioFact
 from lyncnb.checks.saved_plan import SavedPlan
+from lyncnb.deploy.package_passwords import show_password
 from lyncnb.deploy.pfx_packages import Package
 from lyncnb.deploy.purge_keys import PurgeItem, PurgeList
 from lyncnb.deploy.server_steps import MissingPackage, ServerPackage, ServerStep, ServerSteps
@@ -58,6 +60,7 @@ from lyncnb.plan.model import ExplainedName, Explanation
 from lyncnb.plan.recorded_plan import RecordedPlan
 from lyncnb.plan.scenarios import Scenarios
 from lyncnb.reports.compare import ChangedCertificate, ChangeGroup, CountChange, PlanChange
+from lyncnb.reports.find_causes import find_causes
 from lyncnb.reports.timeline_figure import DatedFact
 from lyncnb.request_folder.bundle import Change
 from lyncnb.request_folder.change_passphrase import Rekeyed
@@ -162,7 +165,7 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
     assert_type(difference.certificates[0].differences, tuple[PlanChange, ...])
     assert_type(difference.counts, tuple[CountChange, ...])
     assert_type(difference.groups(), tuple[ChangeGroup, ...])
-    assert_type(ln.find_causes(difference), ln.PlanDifference)
+    assert_type(find_causes(difference), ln.PlanDifference)
     return difference
 
 
@@ -282,6 +285,8 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     assert_type(pair, RecoveryPair)
     print(name_recovery_key(folder, passphrase, "recovery.pub")[0].fingerprint)
     assert_type(ln.rekey(folder, pair, passphrase, take_out=["0a1b"]), Rekeyed)
+    recorded = ln.deployed(folder, "fe01", on=DAY)
+    assert_type(recorded, RecordedDeployments)
     listed = ln.purge(folder, deployed=["FrontEnd-pool-0a1b2c3d"])
     assert_type(listed, PurgeList)
     items: Sequence[PurgeItem] = listed.items
@@ -319,7 +324,7 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
     assert_type(packages, ln.Packages)
     made: Sequence[Package] = packages.packages
     print(made)
-    assert_type(ln.show_password(folder, "FrontEnd-pool-0a1b2c3d", passphrase, show=print), str)
+    assert_type(show_password(folder, "FrontEnd-pool-0a1b2c3d", passphrase, show=print), str)
     steps = ln.deployment_steps(issued, effective=datetime(2026, 12, 1, 8))
     assert_type(steps, ln.DeploymentSteps)
     assert_type(steps.missing, tuple[MissingPackage, ...])
