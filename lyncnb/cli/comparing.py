@@ -182,6 +182,10 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 @json_option
 @click.option("-o", "output", metavar="FILE", help="Write the table: .csv, .xlsx or .md.")
 @click.option("--save", metavar="FILE.json", help="Keep the answer.")
+@click.option(
+    "--folder", metavar="FOLDER",
+    help="Request folder: what it has on record as compromised covers nothing.",
+)  # fmt: skip
 @force_option
 def asis_command(
     paths: tuple[str, ...],
@@ -192,6 +196,7 @@ def asis_command(
     as_json: bool,
     output: str | None,
     save: str | None,
+    folder: str | None,
     force: bool,
 ) -> int:
     """Hold the certificates that stand today against the plan of TOPOLOGY.
@@ -214,7 +219,7 @@ def asis_command(
         if name is not None:
             check_output(name, kind, force=force, inputs=inputs)
     plan, _ = make_plan(topology, product, options_file)
-    found = compare_as_is(plan, *given, on=day_of(on), password=pfx_password)
+    found = compare_as_is(plan, *given, on=day_of(on), password=pfx_password, folder=folder)
     for name, kind in outputs:
         if name is not None:
             data = write_report(as_is_report(found, kind), Path(name).suffix.lower())

@@ -23,6 +23,7 @@ from ..plan.model import PlannedCertificate, planned_entry
 from ..plan.spellings import spellings
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
+from ..request_folder.generations import certificates_of
 from ..request_folder.key_bindings import (
     bind,
     binding_problems,
@@ -354,9 +355,23 @@ def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[P
 
 def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
     """Name requests that are to be left out and are there: they may be with a CA."""
-    for request in order.wanted:
-        old = before.by_id.get(request.id)
-        if request.covered is not None and old is not None and old.is_written:
+    covered = [request for request in order.wanted if request.covered is not None]
+    revoked = {
+        digest
+        for record in (before.requests if covered else ())
+        for part in record.generations
+        if part.revocation is not None
+        for digest in certificates_of(part)
+    }
+    for request in covered:
+        old, cover = before.by_id.get(request.id), request.covered
+        if cover is not None and cover.sha256 in revoked:
+            yield Problem(
+                message=f"the key of serial {cover.serial} is compromised: it covers nothing",
+                file=request.id,
+                hint=f"leave --reuse {request.id} away",
+            )
+        elif old is not None and old.is_written:
             yield Problem(
                 message="it is requested already, and a request that may be with a CA is not left"
                 " out",

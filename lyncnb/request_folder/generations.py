@@ -7,6 +7,7 @@ received or packaged. Status, summary, calendar, forecast, steps, purge and pane
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -135,8 +136,8 @@ class ToRevoke:
         return f"Revoke serial {self.serial}, reason {self.reason} (RFC 5280 5.3.1)"
 
 
-def certificates_of(part: Generation) -> tuple[IssuedRecord | Deployment, ...]:
-    """Give every certificate that is known of a generation's key, once each.
+def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:
+    """Give every certificate that is known of a generation's key, by SHA-256.
 
     One that was refused has the key, too, and so may one that only a server shows.
     """
@@ -146,7 +147,7 @@ def certificates_of(part: Generation) -> tuple[IssuedRecord | Deployment, ...]:
         known.setdefault(one.sha256, one)
     for two in part.every_deployment:
         known.setdefault(two.certificate, two)
-    return tuple(known.values())
+    return known
 
 
 def compromised_generations(record: RequestRecord, today: date) -> tuple[Generation, ...]:
@@ -161,7 +162,7 @@ def compromised_generations(record: RequestRecord, today: date) -> tuple[Generat
         if in_use is not None
         and part.spki_sha256 == in_use.spki_sha256
         and part.revocation is None
-        and not all(is_expired(one, today) for one in certificates_of(part))
+        and not all(is_expired(one, today) for one in certificates_of(part).values())
     )
 
 
@@ -179,7 +180,17 @@ def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
         )
         for part in record.generations
         if part.revocation is not None and not part.revocation.revoked_at
-        for one in certificates_of(part)
+        for one in certificates_of(part).values()
+    )
+
+
+def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
+    """Give the keys, by SHA-256 of SubjectPublicKeyInfo, that may be in other hands."""
+    return frozenset(
+        part.spki_sha256
+        for record in records
+        for part in record.generations
+        if part.revocation is not None and part.revocation.reason == KEY_COMPROMISE
     )
 
 

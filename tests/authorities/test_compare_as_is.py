@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 from datetime import date, timedelta
 
 import pytest
 from cas.python_ca import PythonCa, der, issue, pem
+from folders import PASSPHRASE, TODAY, certify, make_folder, make_plan, write
 from shell_kit import make_shell
 from standing_certificates import (
     FAULTS,
@@ -29,6 +31,7 @@ from topologies import TWO_FRONT_ENDS, plan, row
 
 import lyncnb as ln
 from lyncnb.authorities.survey.as_is import STATES
+from lyncnb.export.renew import renew
 
 DAY = date(2026, 11, 24)
 COUNT = int(os.environ.get("LYNCNB_ESTATES", "20"))
@@ -42,6 +45,24 @@ def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
     planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
     found = ln.compare_as_is(planned, tmp_path / "standing.pem")
     assert {one.state for one in found.planned} == {"covered"}
+
+
+def test_a_compromised_certificate_covers_nothing(tmp_path):
+    """What the request folder has on record is known here, and no request is left out for it."""
+    planned = make_plan(TWO_FRONT_ENDS.encode())
+    folder = make_folder(tmp_path / "requests", planned).folder
+    name, *others = (one.id for one in planned.certificates)
+    certify(folder, name, *others)
+    export = tmp_path / "export"
+    shutil.copytree(folder / "returned", export)
+    before = ln.compare_as_is(planned, export, on=TODAY, folder=folder)
+    assert {one.state for one in before.planned} == {"covered"}
+    renew(folder, name, compromised=True, passphrase=PASSPHRASE, today=TODAY)
+    found = ln.compare_as_is(planned, export, on=TODAY, folder=folder)
+    assert [one.state for one in found.planned] == ["compromised", "covered", "covered"]
+    assert found.exit_status == 1
+    with pytest.raises(ln.BundleError, match="is compromised: it covers nothing"):
+        write(planned, folder, only_missing=before, reuse=[name])
 
 
 @pytest.mark.parametrize("number", range(COUNT))

@@ -155,6 +155,18 @@ def test_renews():
     assert answer.earlier == before
 
 
+def test_a_replacement_that_ends_earlier_is_told_in_days():
+    """Who deploys it has to know that the next renewal comes sooner."""
+    before = made("old", begins=TODAY - timedelta(9), days=199)
+    requests = [
+        asked("a", generation=2),
+        asked("old", request_id="a", is_current=False, held_sha256=before.sha256),
+    ]
+    new = made("a", begins=TODAY, days=90)
+    (answer,) = match(requests, file(new), known=[before, *CHAIN]).answers
+    assert answer.findings[0].message.startswith("ends 100 days before the one it replaces: serial")
+
+
 def test_superseded():
     """An answer to an archived generation is told and kept apart."""
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False)]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from ...base.pasted_text import shown
+from ...base.shown.tables import count_of
 from ...pki.certificates import Certificate, moment_of, name_text
 from ...pki.chain import Issuers, build_path, is_signed_by
 from ...rules.findings import Finding
@@ -435,4 +436,6 @@ def _earlier(
 
 def _changed(before: Certificate, after: Certificate) -> str:
     changes = "; ".join(map(str, succession(before, after)))
-    return f"serial {before.serial:x}, {_dates(before)}; {changes or 'nothing else changed'}"
+    told = f"serial {before.serial:x}, {_dates(before)}; {changes or 'nothing else changed'}"
+    lost = (before.not_after - after.not_after).days
+    return f"ends {count_of(lost, 'day')} before the one it replaces: {told}" if lost > 0 else told

@@ -31,6 +31,7 @@ FORMAT = "lyncnb-asis/1"
 STATES: Mapping[str, str] = {
     "covered": "covered",
     "elsewhere": "on the wrong server",
+    "compromised": "of a compromised key",
     "names-missing": "names missing",
     "other-key": "of an old key",
     "not-in-force": "not in force",

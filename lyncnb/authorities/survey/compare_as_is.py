@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from pathlib import Path as FilePath
 
 from ...base.planned_entry import PlannedEntry
 from ...base.times import time_text
@@ -18,6 +19,8 @@ from ...pki.certificates import Certificate, moment_of, name_text
 from ...pki.chain import Issuers, Path, is_signed_by
 from ...plan.acceptances import accepted_codes
 from ...plan.model import CertificatePlan, planned_entry
+from ...request_folder.generations import compromised_keys
+from ...request_folder.manifest import read_manifest
 from ...rules.findings import Finding
 from ...rules.returned_rules import finding, findings
 from ..cas_on_record import OTHER_ROOT, fingerprint
@@ -49,6 +52,7 @@ def compare_as_is(
     *paths: str | os.PathLike[str],
     on: date | None = None,
     password: Password = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> AsIs:
     """Hold the certificates that stand today against a plan.
 
@@ -64,6 +68,8 @@ def compare_as_is(
         whichever is later.
     password : Secret, str, callable or None, optional
         For PFX files, as :func:`lyncnb.receive` takes it. Keys in them are not copied.
+    folder : path, optional
+        A request folder. A certificate whose key is recorded there as compromised covers nothing.
 
     Returns
     -------
@@ -75,6 +81,8 @@ def compare_as_is(
     ------
     ReturnedFileError
         If a path does not exist, or nothing in all of them could be read.
+    BundleError
+        If the request folder cannot be read.
     """
     if not paths:
         raise ReturnedFileError("no certificates were given", hint="give files or folders")
@@ -92,6 +100,7 @@ def compare_as_is(
     now = datetime.now(UTC)
     day = on or max(plan.options.planned_issue_date or now.date(), now.date())
     estate = _estate(files)
+    records = read_manifest(FilePath(folder)).requests if folder is not None else ()
     entries = [planned_entry(certificate) for certificate in plan.certificates]
     judged = _Judged(
         estate=estate,
@@ -99,6 +108,7 @@ def compare_as_is(
         # What was issued an hour ago is in force.
         at=now if on is None and day == now.date() else moment_of(day),
         accepted=accepted_codes((), plan.options, on=day),
+        compromised=compromised_keys(records),
     )
     planned = _planned(plan, judged)
     roots = judged.roots(
@@ -185,6 +195,7 @@ class _Pair:
     findings: tuple[Finding, ...]
     is_in_force: bool
     is_proven: bool
+    is_compromised: bool
 
     @property
     def errors(self) -> frozenset[str]:
@@ -192,11 +203,14 @@ class _Pair:
 
     @property
     def is_good(self) -> bool:
-        return self.is_in_force and self.is_proven and not self.errors
+        is_usable = self.is_in_force and not self.is_compromised
+        return is_usable and self.is_proven and not self.errors
 
     @property
     def state(self) -> str:
         """What is chiefly wrong with it."""
+        if self.is_compromised:
+            return "compromised"
         codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
         fitting = (state for state, ones in _STATES.items() if codes & ones)
         return next(fitting, "differs" if self.errors else "unproven")
@@ -220,6 +234,7 @@ class _Judged:
     entries: list[PlannedEntry]
     at: datetime
     accepted: Mapping[str, str]
+    compromised: frozenset[str]  # keys, by SHA-256 of SubjectPublicKeyInfo
     good: dict[str, list[_Pair]] = field(default_factory=dict)  # by id of the planned one
     near: dict[str, list[_Near]] = field(default_factory=dict)
     uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)
@@ -291,7 +306,14 @@ class _Judged:
         is_proven = verdict.path.is_complete or (
             entry.issuer == "public" and bool(verdict.path.issuers)
         )
-        return _Pair(certificate, verdict.path, told, certificate.is_valid_at(self.at), is_proven)
+        return _Pair(
+            certificate,
+            verdict.path,
+            told,
+            is_in_force=certificate.is_valid_at(self.at),
+            is_proven=is_proven,
+            is_compromised=certificate.spki_sha256 in self.compromised,
+        )
 
     def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
         """Show the roots of what is good, by SHA-256: nothing here proves whose they are."""
