@@ -1,0 +1,59 @@
+"""The request panel as a planner sees it: what it refuses, and a folder of another deployment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from folders import PASSPHRASE
+from lab_driver import CHROMIUM
+from lab_panels import REQUESTS, axe_in_both_themes, open_panel
+from playwright.sync_api import expect
+from topologies import STANDARD_EDITION
+
+import lyncnb as ln
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
+]
+
+
+def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
+    """The message stands beside the button, the fields are empty, and no folder is made."""
+    open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="guessed"))
+    first, again = lab.field("Passphrase of the folder"), lab.field("The same passphrase again")
+    for field in (first, again):
+        field.fill("dir01.contoso.com")
+    again.press("Enter")
+    lab.page.get_by_role("alert").get_by_text("too easy to guess").wait_for()
+    expect(first).to_have_value("")
+    assert not (folder / "guessed").exists()
+    assert axe_in_both_themes(lab) == []
+
+
+def test_a_folder_of_another_deployment_needs_consent(lab, folder):
+    """By keyboard alone: Write is off until the sentence that names both is agreed to."""
+    topology = ln.read_topology(STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode())
+    theirs = ln.plan_certificates(topology, ln.load_rules("lync2013"))
+    ln.write_requests(theirs, folder / "theirs", passphrase=PASSPHRASE)
+    open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="theirs"))
+    panel = lab.page.get_by_role("group", name="Request panel for theirs")
+    panel.get_by_text("This folder holds the requests of another deployment").wait_for()
+    write = panel.get_by_role("button", name="Write 6 requests")
+    expect(write).to_be_disabled()
+    consent = panel.get_by_label("Retire the requests of fabrikam.com and write those of contoso")
+    assert axe_in_both_themes(lab) == []
+    panel.get_by_role("button", name="Look again").focus()
+    for _ in range(12):
+        if consent.evaluate("it => it === document.activeElement"):
+            break
+        lab.page.keyboard.press("Tab")
+    lab.page.keyboard.press("Space")
+    expect(consent).to_be_checked()
+    expect(write).to_be_enabled()
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.type(PASSPHRASE)
+    lab.page.keyboard.press("Enter")
+    panel.get_by_text("Finished.").wait_for()
+    consent.wait_for(state="hidden")
