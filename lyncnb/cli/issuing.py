@@ -130,6 +130,7 @@ def receive_command(
     if computer:
         raise click.UsageError("--computer goes with --request")
     from ..authorities.import_certificates import receive
+    from ..rules.returned_rules import may_be_accepted
 
     issued = receive(folder, *expanded(files), password=pfx_password, accept=accept)
     if as_json:
@@ -137,6 +138,9 @@ def receive_command(
     else:
         write(issued.to_text().rstrip("\n"))
         write_next(folder, issued.bundle.manifest)
+    codes = sorted({one.code for one in issued.findings if one.severity == "error"})
+    if code := next(filter(may_be_accepted, codes), ""):
+        note(f"to take a certificate all the same: lyncnb receive {folder} --accept {code}=REASON")
     _note_stale_summary(issued.bundle)
     return issued.exit_status
 

@@ -89,6 +89,30 @@ StatusStart = TypedDict(
         "out": str,
     },
 )
+NextStep = TypedDict(
+    "NextStep",
+    {
+        "words": str,
+        "step": str,  # look, handover, receive, package or steps; "" where none of them does it
+        "label": str,  # of its button
+        "requests": list[str],  # that the step is about; all if empty
+    },
+)
+RefusedReason = TypedDict(
+    "RefusedReason",
+    {"code": str, "title": str, "message": str, "hint": str, "acceptable": bool},
+)
+Refusal = TypedDict(
+    "Refusal",
+    {
+        "id": str,
+        "words": str,  # a line
+        "file": str,
+        "serial": str,
+        "earlier": int,  # certificates that were refused before this one
+        "reasons": list[RefusedReason],
+    },
+)
 Status = TypedDict(
     "Status",
     {
@@ -98,7 +122,9 @@ Status = TypedDict(
         "notes": list[str],
         "behind": str,
         "packaged": list[str],
-        "next": str,
+        "next": NextStep,
+        "refusals": list[Refusal],
+        "more_refusals": int,  # than are listed
     },
 )
 StepResult = TypedDict(

@@ -37,7 +37,8 @@ from .editing.channel import GRID_SCRIPTS, Answers, Channel
 from .editing.name_reasons import of_record
 from .editing.plan_editing import PlanEditing
 from .editing.sheet import encode_rows
-from .messages import StatusTold, StepResult
+from .messages import Refusal, StatusTold, StepResult
+from .next_steps import next_step, refusals, sentence
 from .panel import ShownAsPanel
 from .request_run import RequestRun, folder_path
 
@@ -109,9 +110,20 @@ class FolderWork:
         chosen = None if requests is None else tuple(requests)
         self._begin(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
 
-    def receive(self, *paths: str | os.PathLike[str]) -> None:
-        """Begin to match returned files, compare them with the plan, and keep them."""
-        self._begin(lambda _: receive(self.folder, *paths, today=self.today))
+    def receive(
+        self, *paths: str | os.PathLike[str], accept: Mapping[str, str] | None = None
+    ) -> None:
+        """Begin to match returned files, compare them with the plan, and keep them.
+
+        `accept` holds codes of errors to accept in these files, each with the reason.
+        """
+        self._begin(lambda _: receive(self.folder, *paths, today=self.today, accept=accept))
+
+    def refusals(self, status: FolderStatus) -> dict[str, Refusal]:
+        """Describe the last certificate that was refused for each request, by request id."""
+        if not any(request.refused for request in status.requests):
+            return {}
+        return refusals(self._issued(), status.requests)
 
     def package(self, passphrase: Secret | str, *, target_os: str = "") -> None:
         """Begin to package each returned certificate with its key and chain.
@@ -198,16 +210,18 @@ def _counting(report: Report) -> Callable[[int, int], None]:
 # The widget of a status panel: asks, shows, and keeps neither passphrase nor password.
 
 _ROWS_LISTED = 200
+_REFUSALS_LISTED = 20
+_Refusals = Mapping[str, Refusal]
 # Of each column of the table: heading, least pixels, share of the rest, and its text for a request.
-_COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus], str]]] = {
-    "id": ("Request", 230, 3, lambda one: _generation(one)),
-    "state": ("State", 90, 1, lambda one: one.state),
-    "servers": ("Servers", 160, 2, lambda one: "; ".join(one.servers)),
-    "usages": ("Type", 150, 2, lambda one: "; ".join(one.usages) or one.role),
-    "subject": ("Subject name", 160, 2, lambda one: one.subject),
-    "not_after": ("Valid until", 100, 1, lambda one: one.not_after[:10]),
-    "days_left": ("Days left", 80, 1, lambda one: tables.cell_text(one.days_left)),
-    "refused": ("Certificate refused", 180, 2, lambda one: one.refused),
+_COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals], str]]] = {
+    "id": ("Request", 140, 2, lambda one, _: _generation(one)),
+    "state": ("State", 80, 1, lambda one, _: one.state),
+    "needs": ("What it needs", 300, 6, lambda one, why: sentence(one, why.get(one.id))),
+    "not_after": ("Valid until", 90, 1, lambda one, _: one.not_after[:10]),
+    "days_left": ("Days left", 80, 1, lambda one, _: tables.cell_text(one.days_left)),
+    "servers": ("Servers", 140, 2, lambda one, _: "; ".join(one.servers)),
+    "usages": ("Type", 110, 2, lambda one, _: "; ".join(one.usages) or one.role),
+    "subject": ("Subject name", 140, 2, lambda one, _: one.subject),
 }
 
 
@@ -228,6 +242,7 @@ class StatusChannel(Channel[StatusTold]):
             "look": self._send_status,
             "handover": self._hand_over,
             "receive": self._receive_files,
+            "accept": self._accept,
             "package": self._package,
             "password": self._password,
             "steps": self._steps,
@@ -264,7 +279,11 @@ class StatusChannel(Channel[StatusTold]):
     def _send_status(self) -> None:
         status = self.work.status
         ids = range(len(status.requests))
-        texts = {name: [*map(tell, status.requests)] for name, (*_, tell) in _COLUMNS.items()}
+        why = self.work.refusals(status)
+        texts = {
+            name: [tell(one, why) for one in status.requests]
+            for name, (*_, tell) in _COLUMNS.items()
+        }
         self.send(*encode_rows(ids, texts, whole=True))
         packaged = [one.id for one in status.requests if one.state == "packaged"]
         self.send(
@@ -275,7 +294,9 @@ class StatusChannel(Channel[StatusTold]):
                 "notes": list(status.notes),
                 "behind": self.work.behind(),
                 "packaged": packaged,
-                "next": _next(status),
+                "next": next_step(status, self.work.result),
+                "refusals": [*why.values()][:_REFUSALS_LISTED],
+                "more_refusals": max(len(why) - _REFUSALS_LISTED, 0),
             }
         )
 
@@ -312,6 +333,18 @@ class StatusChannel(Channel[StatusTold]):
         # The folder's own place is the default of receive, which need not exist yet.
         self.work.receive(*map(Path, [] if lines == own else lines))
 
+    def _accept(self, *, id: Text, code: Text, reason: Text) -> None:
+        """Judge the refused certificate of a request again, with one of its errors accepted."""
+        if not reason.strip():
+            raise LyncnbError(
+                "no reason was given", hint="write why the certificate is good all the same"
+            )
+        refusal = self.work.refusals(self.work.status).get(id)
+        if refusal is None:
+            raise LyncnbError(f'no certificate of "{id}" is refused', hint="look again")
+        accepted = {code: reason.strip()}
+        self.work.receive(self.work.folder / refusal["file"], accept=accepted)
+
     def _package(self, *, passphrase: Secret, target_os: Text) -> None:
         self.work.package(passphrase, target_os=target_os)
 
@@ -330,27 +363,6 @@ class StatusChannel(Channel[StatusTold]):
                 f'"{text}" is no date and time', hint="write it as 2026-12-01T08:00"
             ) from None
         self.work.write_steps(effective=moment)
-
-
-def _next(status: FolderStatus) -> str:
-    """Say what there is to do, in the order of the procedure."""
-    counts = status.counts()
-    if status.problems:
-        return "Look at the files that need attention first."
-    if refused := [one for one in status.requests if one.refused]:
-        more = f" {len(refused):,} certificates are refused." if len(refused) > 1 else ""
-        return f"Ask the CA for another certificate of {refused[0].id}: {refused[0].refused}.{more}"
-    if counts.get("planned"):
-        return "Some requests are not written yet: write the requests again."
-    if counts.get("expired") or counts.get("expiring"):
-        return "Some certificates expire: renew their requests."
-    if counts.get("issued"):
-        return "Certificates are back: make the packages."
-    if counts.get("waiting"):
-        return "Hand the requests to the CA; when the files are back, match them."
-    if counts.get("packaged"):
-        return "Packages are made: write the steps, then import and assign."
-    return "There is nothing to do."
 
 
 def _told(result: Any) -> StepResult:

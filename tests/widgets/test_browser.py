@@ -596,7 +596,9 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
 def test_from_the_answer_to_the_servers(lab, folder, answered):
     """Packages with a passphrase, one password shown until it is hidden, then the steps."""
     open_panel(lab, folder, STATUS.format(folder=answered))
-    lab.wait_text("Next: Certificates are back: make the packages.")
+    lab.wait_text("Next: Package 2 certificates for the servers.")
+    lab.button("Type the passphrase").click()
+    expect(lab.field("Passphrase of the folder")).to_be_focused()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.button("Make the packages").click()
     lab.wait_text("2 packaged")
@@ -628,6 +630,7 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     lab.button("Write the steps").click()
     lab.page.locator(".lc-step", has_text="Import and assign").get_by_text("Finished.").wait_for()
     assert (folder / answered / "steps").is_dir()
+    lab.page.get_by_text("Hand over to the CA").click()
     lab.button("Pack all that wait").click()
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()  # nothing waits
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE
 from lab_driver import CHROMIUM
-from lab_panels import EDITOR, open_panel
+from lab_panels import EDITOR, axe_in_both_themes, open_panel
 from playwright.sync_api import expect
 
 import lyncnb as ln
@@ -32,29 +32,39 @@ def written(folder: Path, name: str) -> ln.RequestBundle:
 
 
 def test_after_a_refusal_the_ca_is_asked(lab, folder):
-    """The refused certificate is named with its reason; packages are not what comes next."""
+    """One line for each refused certificate, folded, and one button; all of it by keyboard."""
     bundle = written(folder, "refused")
     ln.demo.answer(bundle, folder / "answers", today=TODAY)
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="refused"))
     panel = lab.page.get_by_role("group", name="Status of refused")
     following = panel.locator(".lc-next")
-    following.get_by_text("Next: Hand the requests to the CA").wait_for()
+    following.get_by_text("Next: Hand 6 requests over to the CA.").wait_for()
+    found = axe_in_both_themes(lab)
+    go = panel.locator(".lc-bar > button.lc-primary").first
+    go.focus()
+    lab.page.keyboard.press("Enter")
+    following.get_by_text("Next: Send refused-handover.zip to the CA.").wait_for()
+    expect(go).to_have_text("Match the files")
+    expect(go).to_be_focused()  # a second Enter goes on from here
     panel.get_by_label("Returned files, folders or zip archives").fill("answers")
-    panel.get_by_role("button", name="Match and keep").click()
-    following.get_by_text("Next: Ask the CA for another certificate of").wait_for()
-    # Each finding says what is so and what to do.
-    found = panel.get_by_role("region", name="What to look at")
-    found.get_by_text("it names no place of a revocation list").wait_for()
-    found.get_by_text("is missing").wait_for()
-    found.get_by_text("Have it issued again with all names").wait_for()
-    words = following.inner_text()
-    assert "make the packages" not in words
-    assert "was refused" in words
-    assert "it names no place" in words
-    panel.get_by_role("row").filter(has_text="was refused").first.wait_for()
-    panel.get_by_role("button", name="Write the steps").click()
-    result = panel.get_by_role("region", name="What to look at")
-    result.get_by_text("ask the CA for another certificate").first.wait_for()
+    go.focus()
+    lab.page.keyboard.press("Enter")
+    following.get_by_text("Next: Ask the CA for 2 certificates again.").wait_for()
+    assert "serial" not in panel.inner_text()
+    blind = panel.locator("summary").filter(has_text="(No CRL distribution point)")
+    blind.focus()
+    lab.page.keyboard.press("Enter")
+    panel.get_by_text("it names no place of a revocation list").first.wait_for()
+    panel.get_by_text("returned/refused/").first.wait_for()
+    panel.locator("summary").filter(has_text="What to look at").click()
+    found_now = panel.get_by_role("region", name="What to look at")
+    found_now.get_by_text("Have it issued again with all names").wait_for()
+    assert found + axe_in_both_themes(lab) == []
+    panel.get_by_label("Why crl-distribution-point-absent of").fill("the lab has no list")
+    lab.page.keyboard.press("Enter")
+    following.get_by_text("Next: Ask the CA for 1 certificate again.").wait_for()
+    blind.wait_for(state="detached")
+    panel.get_by_role("row").filter(has_text="Refused (Names that were").first.wait_for()
     # The same filter, sort and copy as in the editor's table; nothing can be typed over.
     panel.get_by_label("Filter requests").fill("state:waiting")
     panel.get_by_text("of 6 requests shown").wait_for()
@@ -68,7 +78,7 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     written(folder, "behind")
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
     panel = lab.page.get_by_role("group", name="Status of behind")
-    panel.get_by_text("Next: Hand the requests to the CA").wait_for()
+    panel.get_by_text("Next: Hand 6 requests over to the CA.").wait_for()
     expect(panel.locator(".lc-changed-plan")).to_have_text("", use_inner_text=True)
     ticked = panel.get_by_role("row").filter(has_text="FrontEnd")
     ticked.get_by_role("checkbox").first.check()

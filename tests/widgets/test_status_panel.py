@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from folders import PASSPHRASE, TODAY, Answered, answered_by_openssl
 from panel_kit import Talk
-from topologies import STANDARD_EDITION
+from topologies import FIVE_SERVERS, STANDARD_EDITION
 
-from lyncnb.authorities.status import folder_status
+import lyncnb as ln
 from lyncnb.errors import BundleError, LyncnbError
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
-from lyncnb.widgets.status_panel import FolderWork, StatusPanel
+from lyncnb.widgets.status_panel import StatusPanel
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,9 @@ def test_it_shows_every_request_with_its_state(talk, folder):
     assert rows[0]["servers"] == "se01.contoso.com"
     told = talk.say("look")
     assert told["status"]["counts"] == {"issued": 2}
-    assert told["status"]["next"] == "Certificates are back: make the packages."
+    assert told["status"]["next"]["words"] == "Package 2 certificates for the servers."
+    assert told["status"]["next"]["step"] == "package"
+    assert {row["needs"] for row in rows.values()} == {"Certificate received. Package it."}
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
@@ -121,18 +123,81 @@ def test_the_static_form_is_the_table(folder):
     assert "issued" in data["text/html"]
 
 
-def test_after_a_refusal_the_ca_is_asked_again(folder, monkeypatch):
-    """With a refused certificate the next step is a better one, not the packages."""
-    status = folder_status(folder, today=TODAY)
-    why = "1.cer was refused: san-missing: lyncdiscover.contoso.com is missing"
-    wrong = replace(status.requests[0], refused=why)
-    monkeypatch.setattr(
-        FolderWork, "status", replace(status, requests=(wrong, *status.requests[1:]))
+@pytest.fixture
+def refused(tmp_path) -> Talk:
+    """A panel of a folder that has three good answers of six, two faulty ones and none for one."""
+    planned = ln.plan_certificates(read_topology(FIVE_SERVERS.encode()), load_rules())
+    bundle = ln.write_requests(planned, tmp_path / "mine", passphrase=PASSPHRASE, today=TODAY)
+    ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
+    talk = Talk(StatusPanel(tmp_path / "mine", today=TODAY).view)
+    talk.say("receive", paths=str(tmp_path / "answers"))
+    finish(talk)
+    return talk
+
+
+def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
+    """Those requests alone are packed, by the panel's one button; then their answer comes next."""
+    status = refused.say("look")["status"]
+    assert status["next"]["words"] == "Ask the CA for 2 certificates again."
+    assert status["next"]["step"] == "handover"
+    ids = status["next"]["requests"]
+    assert sorted(ids) == sorted(one["id"] for one in status["refusals"])
+    needs = {row["id"]: row["needs"] for row in refused.rows().values()}
+    blind = "Refused (No CRL distribution point). Ask the CA for another one."
+    assert blind in [needs[one] for one in ids]
+    assert sorted(set(needs.values()) - {needs[one] for one in ids}) == [
+        "Certificate received. Package it.",
+        "Waits for the CA.",
+    ]
+    refused.say("handover", out=str(tmp_path / "again.zip"), issuer="", requests=ids)
+    told = finish(refused)
+    assert told["result"]["words"].startswith("2 requests in again.zip")
+    assert told["status"]["next"] == {
+        "words": "Match the files when the CA has issued 2 certificates again.",
+        "step": "receive",
+        "label": "Match the files",
+        "requests": [],
+    }
+
+
+def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(refused, tmp_path):
+    """Of two faulty certificates the later one is described; a good one keeps its place."""
+    bundle = ln.open_requests(tmp_path / "mine")
+    later = TODAY + timedelta(days=1)
+    ln.demo.answer(bundle, tmp_path / "later", today=later)
+    panel = StatusPanel(tmp_path / "mine", today=later + timedelta(days=1))
+    talk = Talk(panel.view)
+    talk.say("receive", paths=str(tmp_path / "later"))
+    refusals = finish(talk)["status"]["refusals"]
+    assert sorted(one["earlier"] for one in refusals) == [0, 0, 0, 1, 1]  # another CA's are refused
+    needs = [row["needs"] for row in talk.rows().values()]
+    good = "Certificate received. Package it. A newer certificate was refused."
+    assert needs.count(good) == 3
+    for one in refusals:
+        assert one["words"].count("refused") == 1
+        assert len(one["words"]) < 200
+        assert f"serial {one['serial']}" not in one["words"]
+        assert one["file"].startswith("returned/refused/")
+        assert all("--accept" not in reason["hint"] for reason in one["reasons"])
+
+
+def test_a_refused_certificate_is_accepted_with_a_reason(refused):
+    """A press takes it; without a reason, or where no reason counts, it stays refused."""
+    (blind,) = (
+        one
+        for one in refused.say("look")["status"]["refusals"]
+        if [reason["code"] for reason in one["reasons"]] == ["crl-distribution-point-absent"]
     )
-    talk = Talk(StatusPanel(folder, today=TODAY).view)
-    told = talk.say("ready")["status"]
-    assert told["next"] == f"Ask the CA for another certificate of {wrong.id}: {why}."
-    assert talk.rows()[0]["refused"] == why
+    assert blind["reasons"][0]["acceptable"]
+    ask = {"id": blind["id"], "code": "crl-distribution-point-absent"}
+    assert "no reason" in refused.say("accept", **ask, reason=" ")["refused"]["lines"][0]
+    unknown = refused.say("accept", **ask | {"id": "nobody"}, reason="x")["refused"]
+    assert "nobody" in unknown["lines"][0]
+    refused.say("accept", **ask, reason="the lab has no list")
+    told = finish(refused)
+    assert blind["id"] not in [one["id"] for one in told["status"]["refusals"]]
+    states = {row["id"]: row["state"] for row in refused.rows().values()}
+    assert states[blind["id"]] == "issued"
 
 
 def test_with_an_editor_it_says_that_the_plan_is_another(folder):

@@ -111,6 +111,7 @@ type StatusAsked = { cell?: CellName } & (
   | { type: "look" }
   | { type: "handover"; out: string; issuer: string; requests: string[] }
   | { type: "receive"; paths: string }
+  | { type: "accept"; id: string; code: string; reason: string }
   | { type: "package"; passphrase: string; target_os: string }
   | { type: "password"; id: string; passphrase: string }
   | { type: "steps"; effective: string }
@@ -604,7 +605,33 @@ interface Status {
   notes: string[];
   behind: string;
   packaged: string[];
-  next: string;
+  next: NextStep;
+  refusals: Refusal[];
+  more_refusals: number;
+}
+
+interface NextStep {
+  words: string;
+  step: string;
+  label: string;
+  requests: string[];
+}
+
+interface Refusal {
+  id: string;
+  words: string;
+  file: string;
+  serial: string;
+  earlier: number;
+  reasons: RefusedReason[];
+}
+
+interface RefusedReason {
+  code: string;
+  title: string;
+  message: string;
+  hint: string;
+  acceptable: boolean;
 }
 
 interface StepResult {

@@ -1,6 +1,6 @@
 // @ts-check
-// The status panel: requests by state, and the four steps that follow: hand over, receive, package,
-// write the steps.
+// The status panel: what each request needs, the next step with its button, and the four steps: hand
+// over, receive, package, write the steps. Only the next step is open.
 
 export default {
   /** @param {Host} host */
@@ -21,7 +21,12 @@ export default {
 
     const name = h("h2", { class: "lc-name" });
     const counts = h("div", { class: "lc-counts" });
-    const next = h("p", { class: "lc-next" });
+    const next = h("p", { class: "lc-next", tabIndex: -1 });
+    /** @type {NextStep} */
+    let wanted = { words: "", step: "", label: "", requests: [] };
+    const go = button("", goOn, { class: "lc-button lc-primary", hidden: true });
+    let wentOn = false; // by that button, which is off while the step runs
+    const refused = h("div", { class: "lc-refusals" });
     const odd = h("div", {});
     const behind = h("div", { role: "status", class: "lc-changed-plan" });
     let lookTimer = 0;
@@ -68,19 +73,69 @@ export default {
 
     /** @type {HTMLButtonElement[]} */
     const actions = [];
-    /** @param {string} label @param {() => unknown} begin */
-    function action(label, begin) {
+    /** What a step comes to is told where it was begun. @param {HTMLElement} control */
+    function begin(control) {
+      const part = control.closest("details");
+      speaker.clear();
+      words.textContent = ""; // "Finished." of another step must not stand under this one
+      result.replaceChildren();
+      part?.append(working);
+      if (part) part.open = true;
+    }
+    /** @param {string} label @param {() => unknown} act */
+    function action(label, act) {
       const control = button(label, () => {
         if (busy) return;
-        speaker.clear();
-        words.textContent = ""; // "Finished." of another step must not stand under this one
-        result.replaceChildren();
-        control.closest(".lc-step")?.append(working); // what it comes to is told where it was begun
-        begin();
-      }, { class: "lc-button lc-primary" });
+        begin(control);
+        act();
+      });
       actions.push(control);
       return control;
     }
+    /** @param {string} number @param {string} title @param {...Kid} parts */
+    const fold = (number, title, ...parts) => h("details", { class: "lc-step" },
+      h("summary", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
+
+    /** Opens the next step, and begins it unless it needs the passphrase. */
+    function goOn() {
+      const steps = Object.entries(follow).find(([name]) => name === wanted.step)?.[1];
+      if (!steps) {
+        send({ type: "look" });
+        return;
+      }
+      steps.part.open = true;
+      if (wanted.step === "package") {
+        phrase.input.focus();
+        return;
+      }
+      wentOn = true;
+      if (wanted.requests.length) handOver(wanted.requests);
+      else steps.control.click();
+    }
+
+    /** @param {Refusal} one */
+    function refusalOf(one) {
+      return h("details", {}, h("summary", {}, severityTag("error", one.words)),
+        ...one.reasons.flatMap((reason) => [
+          h("p", {}, reason.message, h("span", { class: "lc-source" }, ` ${reason.code}`)),
+          h("p", { class: "lc-help" }, `What to do: ${reason.hint}`),
+          reason.acceptable ? accepting(one.id, reason.code) : null]),
+        h("p", { class: "lc-source" }, `${one.file}, serial ${one.serial}`, one.earlier
+          ? `; ${plural(one.earlier, "earlier certificate")} refused, too` : ""));
+    }
+    /** @param {string} id @param {string} code */
+    function accepting(id, code) {
+      const reason = h("input", { type: "text", class: "lc-control", autocomplete: "off",
+        "aria-label": `Why ${code} of ${id} is accepted` });
+      const accept = button("Accept", () => {
+        if (busy) return;
+        begin(follow.receive.control);
+        send({ type: "accept", id, code, reason: reason.value });
+      }, { "aria-label": `Accept ${code} of ${id}` });
+      reason.onkeydown = (event) => { if (event.key === "Enter") accept.click(); };
+      return h("div", { class: "lc-accept" }, "Accept it because: ", reason, accept);
+    }
+
     /** @param {string} label @param {string} [help] */
     const text = (label, help = "") => {
       const control = h("input", { type: "text", class: "lc-control", autocomplete: "off" });
@@ -89,9 +144,12 @@ export default {
 
     const out = text("Package for the CA, a zip");
     const issuer = text("Only for this issuer", "internal, public, or a CA's name; blank for all");
-    const pack = action("Pack all that wait", () => send({ type: "handover",
-      out: out.control.value, issuer: issuer.control.value,
-      requests: [...selected].map(requestOf) }));
+    /** @param {string[]} requests */
+    function handOver(requests) {
+      begin(pack);
+      send({ type: "handover", out: out.control.value, issuer: issuer.control.value, requests });
+    }
+    const pack = action("Pack all that wait", () => handOver([...selected].map(requestOf)));
 
     const paths = h("textarea", { class: "lc-control", rows: 2, spellcheck: false });
     const receive = action("Match and keep", () => send({ type: "receive", paths: paths.value }));
@@ -132,22 +190,44 @@ export default {
     const fields = (...parts) => h("div", { class: "lc-fields" }, ...parts);
     /** @param {...Kid} parts */
     const line = (...parts) => h("div", { class: "lc-bar" }, ...parts);
+    const follow = {
+      handover: { control: pack,
+        part: fold("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)) },
+      receive: { control: receive,
+        part: fold("2", "Match the CA's certificates", fields(labelled("Returned files, folders or zip archives",
+          paths, "one a line; as the CA sent them")), line(receive)) },
+      package: { control: make,
+        part: fold("3", "Package for the servers", fields(
+          labelled("Windows Server of all servers", system, "it decides how the packages are encrypted"),
+          phrase.field),
+        line(make),
+        h("details", {}, h("summary", {}, "Password of one package"),
+          fields(labelled("Package", which), opening.field), line(reveal, shown, hide))) },
+      steps: { control: steps,
+        part: fold("4", "Import and assign", fields(effective.field), line(steps)) },
+    };
     const root = h("div", { class: "lyncnb lc-follow lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
-      h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind, next, odd,
+      h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind,
+      line(next, go), refused, odd,
       line(find, count, h("span", { class: "lc-grow" }), names), grid.element,
-      working,
-      step("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)),
-      step("2", "Take the CA's answer", fields(labelled("Returned files, folders or zip archives",
-        paths, "one a line; as the CA sent them")), line(receive)),
-      step("3", "Package for the servers", fields(
-        labelled("Windows Server of all servers", system, "it decides how the packages are encrypted"),
-        phrase.field),
-      line(make),
-      h("details", {}, h("summary", {}, "Password of one package"),
-        fields(labelled("Package", which), opening.field), line(reveal, shown, hide))),
-      step("4", "Import and assign", fields(effective.field), line(steps)), reasons.dialog);
+      working, ...Object.values(follow).map(({ part }) => part), reasons.dialog);
     guardKeys(root);
+
+    /** @param {NextStep} now */
+    function tellNext(now) {
+      next.textContent = `Next: ${now.words}`;
+      go.textContent = now.label;
+      go.hidden = !now.label;
+      if (now.step !== wanted.step) {
+        for (const [name, { part }] of Object.entries(follow)) {
+          // What a step came to stays in sight, and so does what somebody types.
+          if (name === now.step) part.open = true;
+          else if (!part.contains(working) && !part.contains(document.activeElement)) part.open = false;
+        }
+      }
+      wanted = now;
+    }
 
     kernel.listen({
       /** @param {{folder: string, columns: ColumnFacts[], systems: string[], returned: string,
@@ -178,11 +258,16 @@ export default {
         const found = Object.entries(message.counts);
         counts.replaceChildren(...found.map(([state, n]) =>
           h("span", { class: "lc-chip" }, `${n.toLocaleString("en")} ${state}`)));
-        next.textContent = `Next: ${message.next}`;
+        tellNext(message.next);
         behind.textContent = message.behind;
-        odd.replaceChildren(...message.problems.map((one) =>
-          h("p", { class: "lc-error" }, "✖ ", one)),
-        ...message.notes.map((one) => h("p", { class: "lc-hint" }, one)));
+        refill(refused, ...message.refusals.map(refusalOf), message.more_refusals
+          ? h("p", { class: "lc-hint" }, `${message.more_refusals.toLocaleString("en")} more are in the table.`)
+          : "");
+        refill(odd, message.problems.length ? h("details", { open: true }, h("summary", {}, severityTag("error",
+          `${plural(message.problems.length, "file")} to check`)),
+        ...message.problems.map((one) => h("p", { class: "lc-error" }, one))) : "",
+        message.notes.length ? h("details", {}, h("summary", {}, plural(message.notes.length, "note")),
+          ...message.notes.map((one) => h("p", { class: "lc-hint" }, one))) : "");
         const chosen = which.value;
         which.replaceChildren(...message.packaged.map((one) => h("option", { value: one }, one)));
         if (message.packaged.includes(chosen)) which.value = chosen;
@@ -200,13 +285,16 @@ export default {
         bar.hidden = !busy;
         if (message.total) { bar.max = message.total; bar.value = message.done; }
         else bar.removeAttribute("value");
-        for (const control of actions) control.disabled = busy;
+        for (const control of [...actions, go]) control.disabled = busy;
+        if (!busy && wentOn && document.activeElement === document.body) (go.hidden ? next : go).focus();
+        wentOn &&= busy;
         reveal.disabled = busy || !which.options.length;
         if (busy) result.replaceChildren();
       },
       result(message) {
         result.replaceChildren(h("strong", {}, message.words),
-          message.rows.length ? table("What to look at", message.headings, message.rows) : "");
+          message.rows.length ? h("details", {}, h("summary", {}, `What to look at: ${plural(message.rows.length, "line")}`),
+            table("What to look at", message.headings, message.rows)) : "");
       },
       reasons: (message) => reasons.show(message),
       password(message, buffers) {

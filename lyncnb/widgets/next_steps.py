@@ -1,0 +1,147 @@
+"""What to do next with a request folder: a sentence for each request, and one step for all.
+
+What a request's state is, ``folder_status`` says; why a certificate was refused, the certificates
+on record do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..authorities.handover import Handover
+from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
+from ..authorities.status import FolderStatus, RequestStatus
+from ..base.shown.tables import count_of
+from ..rules.returned_rules import may_be_accepted, returned_checks
+from .messages import NextStep, Refusal
+
+#: Where a certificate is good for nothing, so that the CA must issue another one.
+_WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
+
+
+def refusals(issued: IssuedCertificates, requests: Iterable[RequestStatus]) -> dict[str, Refusal]:
+    """Describe the last certificate that was refused for each request, by request id.
+
+    Parameters
+    ----------
+    issued : IssuedCertificates
+        What is on record.
+    requests : iterable of RequestStatus
+        Those without a refused certificate are left out.
+    """
+    attempts: dict[str, list[IssuedCertificate]] = {}
+    for one in (*issued.certificates, *issued.refused):
+        if one.has_errors or issued.by_id.get(one.request_id) is not one:
+            attempts.setdefault(one.request_id, []).append(one)
+    found = {}
+    for request in requests:
+        given = attempts.get(request.id, [])
+        if request.refused and given and request.id not in found:
+            found[request.id] = _refusal(request, given)
+    return found
+
+
+def _refusal(request: RequestStatus, attempts: Sequence[IssuedCertificate]) -> Refusal:
+    last = max(attempts, key=lambda one: one.not_before)
+    errors = [one for one in last.findings if one.severity == "error"]
+    where = ", ".join(request.servers[:2]) or request.id
+    titles = dict.fromkeys(returned_checks()[error.code].title for error in errors)
+    why = "; ".join(titles) or "nothing is wrong with it any more"
+    return {
+        "id": request.id,
+        "words": f"{where}: certificate refused ({why})",
+        "file": last.source_file,
+        "serial": last.serial_hex,
+        "earlier": len(attempts) - 1,
+        "reasons": [
+            {
+                "code": error.code,
+                "title": returned_checks()[error.code].title,
+                "message": error.message,
+                "hint": error.hint,
+                "acceptable": may_be_accepted(error.code),
+            }
+            for error in errors
+        ],
+    }
+
+
+_SENTENCES: Mapping[str, str] = {
+    "planned": "Not requested yet.",
+    "waiting": "Waits for the CA.",
+    "issued": "Certificate received. Package it.",
+    "packaged": "Packaged. Import and assign it.",
+    "covered": "An installed certificate covers it.",
+    "refused": "The certificate on record has an error. Ask the CA for another one.",
+    "expiring": "Expires soon. Renew it.",
+    "expired": "Expired. Renew it.",
+    "superseded": "Replaced by a newer request.",
+    "retired": "No longer in the plan.",
+}
+
+
+def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
+    """Say in one sentence, or two short ones, where a request stands and what it needs."""
+    if request.refused and request.state in _WITHOUT_GOOD_ONE:
+        reasons = refusal["reasons"] if refusal is not None else []
+        if refusal is not None and not reasons:
+            return "The refused certificate is correct now. Match the files again."
+        why = f" ({reasons[0]['title']})" if reasons else ""
+        return f"Refused{why}. Ask the CA for another one."
+    words = _SENTENCES.get(request.state, request.state)
+    if request.deployed_at:
+        words = f"On its servers since {request.deployed_at[:10]}."
+    elif request.key_holder and request.state == "waiting":
+        words = f"Waits for the CA. Its key is on {request.key_holder}."
+    return f"{words} A newer certificate was refused." if request.refused else words
+
+
+def next_step(status: FolderStatus, last: object) -> NextStep:
+    """Say what to do next, in the order of the procedure, with the step that does it.
+
+    Parameters
+    ----------
+    status : FolderStatus
+        Of the folder.
+    last : object
+        What the step before came to; once a package for the CA is made, its answer comes next.
+    """
+    counts = status.counts()
+    again = [one for one in status.requests if one.refused and one.state in _WITHOUT_GOOD_ONE]
+    faulty = count_of(len(again), "certificate")
+    waits = [one.id for one in again if one.state == "waiting"]
+    if status.problems:
+        return _step(f"Check {count_of(len(status.problems), 'file')} of the folder.", "look")
+    if waits and not isinstance(last, Handover):
+        return _step(f"Ask the CA for {faulty} again.", "handover", requests=waits)
+    if again:
+        return _step(f"Match the files when the CA has issued {faulty} again.", "receive")
+    if counts.get("planned"):
+        words = f"Write {count_of(counts['planned'], 'missing request')} with the request panel."
+        return _step(words, "")
+    if number := counts.get("expired", 0) + counts.get("expiring", 0):
+        return _step(f"Renew {count_of(number, 'certificate')}.", "")
+    if number := counts.get("issued", 0):
+        return _step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
+    if (number := counts.get("waiting", 0)) and isinstance(last, Handover):
+        words = f"Send {last.path.name} to the CA. Match the files that it returns."
+        return _step(words, "receive")
+    if number:
+        return _step(f"Hand {count_of(number, 'request')} over to the CA.", "handover")
+    if counts.get("packaged"):
+        return _step("Write the steps. Then import and assign the packages.", "steps")
+    return _step("Nothing. Every request is where it should be.", "")
+
+
+_LABELS = {
+    "look": "Look again",
+    "handover": "Pack the requests",
+    "receive": "Match the files",
+    "package": "Type the passphrase",
+    "steps": "Write checklist and scripts",
+    "": "",
+}
+
+
+def _step(words: str, step: str, *, requests: Sequence[str] = ()) -> NextStep:
+    return {"words": words, "step": step, "label": _LABELS[step], "requests": list(requests)}
