@@ -9,12 +9,11 @@
 # %% [markdown]
 # # Out to the CA and back
 #
-# The requests are written; now they go to certification authorities, and what comes back is never
-# quite what was asked. This page hands one package to each CA, takes in whatever returns, and says
-# exactly what differs from the plan.
+# The requests are written. The panel below takes them to the certification authority (CA) and back: hand over,
+# match, package, import and assign. It compares every certificate that the CA issues with its request.
 #
-# Press **Run > Run All Cells** to see it with the sample's requests. For your own deployment, change one
-# line: `request_folder`. Put the files that the CA returns into the folder `answers`.
+# Press **Run > Run All Cells** to see it with the sample's requests. For your own deployment, change one line:
+# `request_folder`. Put the files that the CA returns into the folder `answers`.
 
 # %% tags=["parameters"]
 import lyncnb as ln
@@ -42,6 +41,22 @@ bundle = ln.open_requests(request_folder)
 bundle.only("Role", "Servers", "Type", "Subject name", "State")
 
 # %% [markdown]
+# ## 2. The status panel
+#
+# The panel says what each request needs, and its blue button does the next step: it packs the requests for
+# the CA, matches the files that the CA returned, packages certificates with their keys, and writes the steps for
+# each server. If a certificate is refused, open its line to see why, and what to do. *What you can do* lists
+# every panel and command.
+
+# %%
+panel = ln.StatusPanel(request_folder, answers=answers, today=today)
+panel
+
+# %% [markdown]
+# ## 3. The same in code: hand over
+#
+# Everything below is the second way, for scripts and for readers without a kernel. The panel follows.
+#
 # One package per CA: the requests, a summary, a page for the CA's people and, for AD CS, the
 # submission lines. No private key is in it; the package is searched for one before it is written.
 # The subject alternative names are inside the requests, so nothing has to be typed in at the CA
@@ -65,7 +80,7 @@ inside = zipfile.ZipFile("for-the-cas.zip").namelist()
 print("\n".join(name for name in inside if "csr/" not in name))
 
 # %% [markdown]
-# ## 2. The CA answers
+# ## 4. The CA answers
 #
 # With a folder of your own your CA answers, and this cell does nothing. Here `ln.demo` plays the CA. It
 # signs nothing but the samples, its key is never written, and it makes three usual mistakes: a name is
@@ -79,7 +94,7 @@ pathlib.Path(answers).mkdir(exist_ok=True)
 ln.demo.answer(bundle, answers, today=today) if is_sample else f"Your CA answers into {answers}."
 
 # %% [markdown]
-# ## 3. What came back
+# ## 5. The same in code: match
 #
 # Drop the files into a folder, under any name and in any form: PEM, DER, PKCS #7, text from a
 # mail, a zip. They are told apart by what is inside and matched by public key.
@@ -113,7 +128,7 @@ status = ln.folder_status(request_folder, today=today)
 status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
 
 # %% [markdown]
-# ## 4. When to renew
+# ## 6. When to renew
 #
 # A certificate counts as expiring in the last third of its life, so a short one is renewed late
 # and a long one early. The calendar file opens in Outlook.
@@ -130,5 +145,4 @@ renewals.only("Renew from", "Valid until", "Days left", "Servers", "Type")
 ln.figure(status)
 
 # %% [markdown]
-# Next: `lyncnb pfx` packages the certificates for the servers, and `lyncnb steps` writes the changed
-# deployment procedure.
+# Next: make the packages and write the steps, with the panel above or with `ln.write_pfx` and `ln.write_steps`.

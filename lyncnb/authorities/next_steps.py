@@ -72,13 +72,13 @@ def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
             f"{chosen[0].id} --revoked"
         )
     yield from _renewals(rows, place)
-    if chosen := [row for row in rows if _stage(row) == "refused"]:
+    if chosen := [row for row in rows if stage_of(row) == "refused"]:
         yield (
             f"Ask the CA for another certificate: {_certificates(chosen)} may not be installed. "
             f"lyncnb status {place} {chosen[0].id} says why."
         )
     for stage, tell in _BY_STAGE.items():
-        if chosen := [row for row in rows if _stage(row) == stage]:
+        if chosen := [row for row in rows if stage_of(row) == stage]:
             yield tell(chosen, place)
 
 
@@ -103,7 +103,7 @@ def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
         )
 
 
-def _stage(row: StatusRow) -> str:
+def stage_of(row: StatusRow) -> str:
     """Say how far what still has to reach the servers is; blank if nothing has to."""
     if row.under_way or row.state in ("expired", "expiring"):
         return row.under_way

@@ -20,12 +20,13 @@ from ..topology.topology import Topology
 from .editing.channel import Answers, Channel
 from .messages import GuideField, GuideTold
 from .panel import ShownAsPanel
+from .what_you_can_do import help_rows
 
 
 class GuideChannel(Channel[GuideTold]):
     """Answers the page of a guide: every answer is a message, and so is the plan they make."""
 
-    scripts = ("guide.js",)
+    scripts = ("help_dialog.js", "guide.js")
 
     def __init__(self, guide: GuidePanel):
         self.guide = guide
@@ -42,7 +43,14 @@ class GuideChannel(Channel[GuideTold]):
 
     def _start(self) -> None:
         left_out = [[one.what, one.instead, one.source] for one in interview().left_out]
-        self.send({"type": "start", "folder": str(self.guide.folder), "left_out": left_out})
+        self.send(
+            {
+                "type": "start",
+                "folder": str(self.guide.folder),
+                "left_out": left_out,
+                "help": help_rows(),
+            }
+        )
         self._tell()
 
     def _answer(self, *, site: Text, key: str, text: Text) -> None:

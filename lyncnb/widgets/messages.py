@@ -32,7 +32,7 @@ JobProgress = TypedDict(
 
 # -- the request panel
 
-RequestStart = TypedDict("RequestStart", {"type": Literal["start"], "folder": str})
+RequestStart = TypedDict("RequestStart", {"type": Literal["start"], "folder": str, "help": Rows})
 RequestFindings = TypedDict(
     "RequestFindings",
     {
@@ -85,6 +85,7 @@ StatusStart = TypedDict(
         "folder": str,
         "columns": list[ColumnFacts],
         "systems": list[str],
+        "help": Rows,  # its headings first
         "returned": str,
         "out": str,
     },
@@ -163,7 +164,9 @@ GuideField = TypedDict(
         "hint": str,
     },
 )
-GuideStart = TypedDict("GuideStart", {"type": Literal["start"], "folder": str, "left_out": Rows})
+GuideStart = TypedDict(
+    "GuideStart", {"type": Literal["start"], "folder": str, "left_out": Rows, "help": Rows}
+)
 Asked = TypedDict(
     "Asked",
     {

@@ -7,10 +7,11 @@ the text of the cells, as the kernel keeps it; nothing is run.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import PurePath
 from typing import NamedTuple
+from weakref import WeakMethod
 
 from IPython.core.getipython import get_ipython
 
@@ -46,6 +47,20 @@ def execution_count() -> int:
     """Give the count of the cell that is running, or that will run next; 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else int(shell.execution_count)
+
+
+def after_each_cell(method: Callable[[], object]) -> None:
+    """Call a method whenever a cell of the notebook has run, as long as its object lives."""
+    shell = get_ipython()
+    if shell is None:
+        return
+    living = WeakMethod(method)
+
+    def call(*_: object) -> None:
+        if (found := living()) is not None:
+            found()
+
+    shell.events.register("post_run_cell", call)
 
 
 def cells_showing(thing: object) -> list[int]:

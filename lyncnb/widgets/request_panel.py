@@ -24,6 +24,7 @@ from .editing.plan_editing import PlanEditing
 from .messages import Look, RequestResult, RequestTold
 from .panel import ShownAsPanel
 from .request_run import RequestRun
+from .what_you_can_do import help_rows
 
 _ROWS_LISTED = 200
 
@@ -31,7 +32,7 @@ _ROWS_LISTED = 200
 class RequestChannel(Channel[RequestTold]):
     """Answers the page of a request panel; a passphrase is handed on and not kept."""
 
-    scripts = ("findings_list.js", "passphrase_field.js", "request_panel.js")
+    scripts = ("findings_list.js", "help_dialog.js", "passphrase_field.js", "request_panel.js")
 
     def __init__(self, panel: RequestRun):
         self.panel = panel
@@ -59,7 +60,7 @@ class RequestChannel(Channel[RequestTold]):
 
     # -- telling
     def _start(self) -> None:
-        self.send({"type": "start", "folder": str(self.panel.folder)})
+        self.send({"type": "start", "folder": str(self.panel.folder), "help": help_rows()})
         self._look()
         self._send_recovery()
         self.job_changed(self.panel.job.state)

@@ -6,7 +6,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Progress
 from ..pki.passphrase import Secret, as_passphrase
 from ..request_folder.bundle import open_requests
+from ..request_folder.manifest import NAME as MANIFEST
 from ..request_folder.manifest import read_manifest
 from ..rules.findings import grouped
 from ..rules.rule_files import rules_on_record
@@ -38,9 +40,11 @@ from .editing.name_reasons import of_record
 from .editing.plan_editing import PlanEditing
 from .editing.sheet import encode_rows
 from .messages import Refusal, StatusTold, StepResult
-from .next_steps import next_step, refusals, sentence
+from .notebook_cells import after_each_cell
 from .panel import ShownAsPanel
+from .request_needs import next_step, refusals, sentence, unwritten_step
 from .request_run import RequestRun, folder_path
+from .what_you_can_do import help_rows
 
 # A request folder from the CA's answer to the server, in the background; without a browser.
 #
@@ -60,6 +64,7 @@ class FolderWork:
         source: PlanEditing | str | os.PathLike[str],
         folder: str | os.PathLike[str] | None = None,
         *,
+        answers: str | os.PathLike[str] | None = None,
         today: date | None = None,
     ):
         self.editor = source if isinstance(source, PlanEditing) else None
@@ -70,6 +75,7 @@ class FolderWork:
                 hint=f"write ln.{type(self).__name__}(editor, request_folder)",
             )
         self.folder = folder_path(place, type(self).__name__)
+        self.answers = answers
         self.today = today
         self.on_change: Callable[[JobState], object] = lambda state: None
         self.job: Job[Any] = Job(lambda state: self.on_change(state))
@@ -77,12 +83,20 @@ class FolderWork:
 
     @property
     def status(self) -> FolderStatus:
-        """Every request and its state, read anew."""
+        """Every request and its state, read anew; none before the editor's plan is written."""
+        if self.is_missing:
+            day = self.today or datetime.now(UTC).date()
+            return FolderStatus(folder=self.folder, today=day, requests=())
         return folder_status(self.folder, today=self.today)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the folder is still to be written, from the plan of the editor."""
+        return self.editor is not None and not os.path.lexists(self.folder)
 
     def behind(self) -> str:
         """Say how the folder differs from the plan of the editor; "" if it does not."""
-        if self.editor is None:
+        if self.editor is None or self.is_missing:
             return ""
         try:
             changes = RequestRun(self.editor, self.folder).look().counts()
@@ -188,8 +202,16 @@ class FolderWork:
         return self.status.to_frame()
 
     def _repr_html_(self) -> str:
-        done = getattr(self.result, "_repr_html_", lambda: "")()
-        return self.status._repr_html_() + done
+        if self.is_missing:
+            return tables.paragraph(f"Nothing is written into {self.folder} yet.")
+        status = self.status
+        why = self.refusals(status)
+        return tables.rows_to_html(
+            [heading for heading, *_ in _COLUMNS.values()],
+            [[tell(one, why) for *_, tell in _COLUMNS.values()] for one in status.shown],
+            caption=f"Request folder {self.folder}. Next: {next_step(status, None)['words']}",
+            limit=tables.ROWS_SHOWN,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
@@ -233,7 +255,7 @@ def _generation(one: RequestStatus) -> str:
 class StatusChannel(Channel[StatusTold]):
     """Answers the page of a status panel: a message begins each step, and messages tell of it."""
 
-    scripts = (*GRID_SCRIPTS, "passphrase_field.js", "status_panel.js")
+    scripts = (*GRID_SCRIPTS, "help_dialog.js", "passphrase_field.js", "status_panel.js")
 
     def __init__(self, work: FolderWork):
         self.work = work
@@ -250,6 +272,8 @@ class StatusChannel(Channel[StatusTold]):
         }
         super().__init__(answers, f"Request folder {work.folder}, as it stands:")
         work.on_change = self.job_changed
+        self._told_of = 0  # the time of the manifest that the page was told of
+        after_each_cell(self._cell_has_run)
         if work.editor is not None:
             work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
 
@@ -258,6 +282,16 @@ class StatusChannel(Channel[StatusTold]):
         return self.work._repr_html_(), repr(self.work), False
 
     # -- telling
+    def _cell_has_run(self) -> None:
+        """Look again if a cell, such as one that receives by code, has changed the folder."""
+        if self._told_of and self._told_of != self._time() and not self.work.job.state.is_busy:
+            self.in_turn("look", self._send_status)
+
+    def _time(self) -> int:
+        with suppress(OSError):
+            return (self.work.folder / MANIFEST).stat().st_mtime_ns
+        return 1
+
     def _start(self) -> None:
         folder = self.work.folder
         self.send(
@@ -269,7 +303,8 @@ class StatusChannel(Channel[StatusTold]):
                     for name, (heading, least, share, _) in _COLUMNS.items()
                 ],
                 "systems": ["", *column("target_os").choices],
-                "returned": str(folder / "returned"),
+                "help": help_rows(),
+                "returned": str(self.work.answers or folder / "returned"),
                 "out": f"{folder.name}-handover.zip",
             }
         )
@@ -277,6 +312,7 @@ class StatusChannel(Channel[StatusTold]):
         self.job_changed(self.work.job.state)
 
     def _send_status(self) -> None:
+        self._told_of = self._time()
         status = self.work.status
         ids = range(len(status.requests))
         why = self.work.refusals(status)
@@ -294,7 +330,9 @@ class StatusChannel(Channel[StatusTold]):
                 "notes": list(status.notes),
                 "behind": self.work.behind(),
                 "packaged": packaged,
-                "next": next_step(status, self.work.result),
+                "next": unwritten_step()
+                if self.work.is_missing
+                else next_step(status, self.work.result),
                 "refusals": [*why.values()][:_REFUSALS_LISTED],
                 "more_refusals": max(len(why) - _REFUSALS_LISTED, 0),
             }
@@ -394,7 +432,10 @@ class StatusPanel(ShownAsPanel, FolderWork):
     source : path or PlanEditor
         A request folder; or an editor, then `folder` is given as well.
     folder : path, optional
-        The request folder of an editor; the panel says when the editor's plan is another.
+        The request folder of an editor, written or not; the panel says when the editor's plan is
+        another.
+    answers : path, optional
+        Where the CA's files will be; the folder's own ``returned`` if left out.
     today : date, optional
         The day of judgement instead of the present one, for results that can be repeated.
 

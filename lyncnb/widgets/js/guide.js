@@ -57,6 +57,7 @@ export default {
   /** @param {Host} host */
   render({ model, el }) {
     const speaker = makeSpeaker();
+    const help = makeHelp();
     /** @type {Connection<GuideAsked, GuideTold>} */
     const kernel = connect(model);
 
@@ -87,12 +88,14 @@ export default {
       { class: "lc-button lc-primary", disabled: true });
 
     const root = h("div", { class: "lyncnb lc-guide", role: "group", "aria-label": "Questions for a first plan" },
-      h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "A first plan by questions")),
+      h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "A first plan by questions"),
+        h("span", { class: "lc-grow" }), help.button),
       h("p", { class: "lc-hint" }, "A blank field means what stands in it in grey. Nothing is written until you press the button below."),
       kernel.line, form,
       h("h3", { class: "lc-title" }, "What comes of it"), words, problems, lines, servers, python,
       speaker.box,
-      h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), write, speaker.status), goOn, leftOut);
+      h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), write, speaker.status), goOn, leftOut,
+      help.dialog);
     guardKeys(root);
 
     /** @param {GuideField[]} fields */
@@ -142,6 +145,7 @@ export default {
     kernel.listen({
       start(message) {
         folder.value ||= message.folder;
+        help.show(message.help[0], message.help.slice(1));
         leftOut.replaceChildren(
           h("summary", {}, "What Microsoft's Planning Tool asked or gave, and this does not"),
           table("Microsoft's Planning Tool", ["Planning Tool", "Here", "Source"], message.left_out));

@@ -536,6 +536,7 @@ interface BlockRow {
 interface RequestStart {
   type: "start";
   folder: string;
+  help: string[][];
 }
 
 interface RequestFindings {
@@ -594,6 +595,7 @@ interface StatusStart {
   folder: string;
   columns: ColumnFacts[];
   systems: string[];
+  help: string[][];
   returned: string;
   out: string;
 }
@@ -650,6 +652,7 @@ interface GuideStart {
   type: "start";
   folder: string;
   left_out: string[][];
+  help: string[][];
 }
 
 interface Asked {

@@ -26,6 +26,7 @@ export default {
     const { send } = kernel;
     const speaker = makeSpeaker();
     const reasons = makeNameReasons(send);
+    const help = makeHelp();
     let other = ""; // the deployment that the folder belongs to, if that is not the plan's
     let ready = false; // to write: a look has been taken, and nothing stands in the way
     let busy = false;
@@ -85,11 +86,11 @@ export default {
     const result = h("div", { class: "lc-result", hidden: true });
 
     const root = h("div", { class: "lyncnb lc-request lc-unasked", role: "group" },
-      h("div", { class: "lc-top" }, name), kernel.line, plan, changed, speaker.box,
+      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button), kernel.line, plan, changed, speaker.box,
       step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
       places.option = step("2", "Findings", found),
       places.write = step("3", "Write", otherBox, passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
-        h("div", { class: "lc-bar" }, bar, words), result, otherRoute), reasons.dialog);
+        h("div", { class: "lc-bar" }, bar, words), result, otherRoute), reasons.dialog, help.dialog);
     places.recovery = recovery;
     places.scripts = otherRoute;
     guardKeys(root);
@@ -117,6 +118,7 @@ export default {
       start(message) {
         root.classList.remove("lc-unasked");
         root.setAttribute("aria-label", `Request panel for ${message.folder}`);
+        help.show(message.help[0], message.help.slice(1));
         name.textContent = `Write requests into “${message.folder}”`;
       },
       // The editor has another plan. Until that is looked at, nothing can be written.

@@ -11,6 +11,7 @@ export default {
     const speaker = makeSpeaker();
     const store = makeStore();
     const reasons = makeNameReasons(send);
+    const help = makeHelp();
     /** @type {Set<number>} */
     const selected = new Set();
     /** @type {ColumnFacts[]} */
@@ -207,11 +208,12 @@ export default {
         part: fold("4", "Import and assign", fields(effective.field), line(steps)) },
     };
     const root = h("div", { class: "lyncnb lc-follow lc-unasked", role: "group" },
-      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), look),
+      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button, look),
       h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind,
       line(next, go), refused, odd,
       line(find, count, h("span", { class: "lc-grow" }), names), grid.element,
-      working, ...Object.values(follow).map(({ part }) => part), reasons.dialog);
+      working, ...Object.values(follow).map(({ part }) => part), reasons.dialog,
+      help.dialog);
     guardKeys(root);
 
     /** @param {NextStep} now */
@@ -237,6 +239,7 @@ export default {
         root.setAttribute("aria-label", `Status of ${message.folder}`);
         name.textContent = `Request folder “${message.folder}”`;
         columns = message.columns;
+        help.show(message.help[0], message.help.slice(1));
         system.replaceChildren(...message.systems.map((one) =>
           h("option", { value: one }, one || "each one's own")));
         paths.value ||= message.returned;

@@ -1,17 +1,20 @@
 """What to do next with a request folder: a sentence for each request, and one step for all.
 
-What a request's state is, ``folder_status`` says; why a certificate was refused, the certificates
-on record do.
+What a request's state is, ``folder_status`` says, and what is next without a panel, its
+``next_steps``; why a certificate was refused, the certificates on record do.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..authorities.handover import Handover
+from ..authorities.next_steps import stage_of
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus
 from ..base.shown.tables import count_of
+from ..deploy.server_steps import DeploymentSteps
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .messages import NextStep, Refusal
 
@@ -89,10 +92,14 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
         why = f" ({reasons[0]['title']})" if reasons else ""
         return f"Refused{why}. Ask the CA for another one."
     words = _SENTENCES.get(request.state, request.state)
-    if request.deployed_at:
-        words = f"On its servers since {request.deployed_at[:10]}."
+    if request.revoke:
+        words = f"Ask the CA to revoke serial number {request.revoke[0]}."
+    elif request.deployed_on and not request.under_way and not _is_due(request):
+        words = f"On its servers since {request.deployed_on}."
     elif request.key_holder and request.state == "waiting":
         words = f"Waits for the CA. Its key is on {request.key_holder}."
+    elif request.state == "expired" and request.under_way:
+        words = f"Expired. The new one: {request.under_way}."
     return f"{words} A newer certificate was refused." if request.refused else words
 
 
@@ -106,31 +113,43 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
     last : object
         What the step before came to; once a package for the CA is made, its answer comes next.
     """
-    counts = status.counts()
-    again = [one for one in status.requests if one.refused and one.state in _WITHOUT_GOOD_ONE]
+    rows = status.shown
+    stages = Counter(map(stage_of, rows))
+    again = [one for one in rows if one.refused and one.state in _WITHOUT_GOOD_ONE]
     faulty = count_of(len(again), "certificate")
-    waits = [one.id for one in again if one.state == "waiting"]
+    waits = [one.id for one in again if stage_of(one) == "waiting"]
     if status.problems:
         return _step(f"Check {count_of(len(status.problems), 'file')} of the folder.", "look")
+    if any(one.revoke or (_is_due(one) and not one.under_way) for one in rows):
+        return _step(status.next_steps[0], "")
     if waits and not isinstance(last, Handover):
         return _step(f"Ask the CA for {faulty} again.", "handover", requests=waits)
     if again:
         return _step(f"Match the files when the CA has issued {faulty} again.", "receive")
-    if counts.get("planned"):
-        words = f"Write {count_of(counts['planned'], 'missing request')} with the request panel."
+    if number := stages["planned"]:
+        words = f"Write {count_of(number, 'missing request')} with the request panel."
         return _step(words, "")
-    if number := counts.get("expired", 0) + counts.get("expiring", 0):
-        return _step(f"Renew {count_of(number, 'certificate')}.", "")
-    if number := counts.get("issued", 0):
+    if number := stages["issued"]:
         return _step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
-    if (number := counts.get("waiting", 0)) and isinstance(last, Handover):
+    if stages["waiting"] and isinstance(last, Handover):
         words = f"Send {last.path.name} to the CA. Match the files that it returns."
         return _step(words, "receive")
-    if number:
+    if number := stages["waiting"]:
         return _step(f"Hand {count_of(number, 'request')} over to the CA.", "handover")
-    if counts.get("packaged"):
+    if stages["packaged"] and isinstance(last, DeploymentSteps):
+        return _step(status.next_steps[-1], "")
+    if stages["packaged"]:
         return _step("Write the steps. Then import and assign the packages.", "steps")
     return _step("Nothing. Every request is where it should be.", "")
+
+
+def unwritten_step() -> NextStep:
+    """Say what to do next where the folder is still to be written."""
+    return _step("Write the requests with the request panel. Then look again.", "look")
+
+
+def _is_due(request: RequestStatus) -> bool:
+    return request.state in ("expired", "expiring")
 
 
 _LABELS = {

@@ -1,0 +1,46 @@
+"""The help of the panels and docs/what-you-can-do.md are one list, and all of it exists."""
+
+from __future__ import annotations
+
+import re
+
+from places import REPOSITORY
+
+import lyncnb as ln
+from lyncnb.cli.help import SECTIONS
+from lyncnb.widgets.what_you_can_do import HEADINGS, TASKS
+
+PAGE = REPOSITORY / "docs" / "what-you-can-do.md"
+_BEGINNING = """# What you can do
+
+Each task, with its panel or call in a notebook and its command in a shell. The button *What you can
+do* of the panels shows the same list. [Commands](commands.md) shows how to use the commands together.
+
+"""
+
+
+def page() -> str:
+    """Write the page."""
+    lines = [f"| {' | '.join(HEADINGS)} |", "|---|---|---|"]
+    for task, *ways in TASKS:
+        told = [f"`{way}`" if re.search(r"[.(]|lyncnb", way) else way for way in ways]
+        lines.append(f"| {' | '.join([task, *told])} |")
+    return _BEGINNING + "\n".join(lines) + "\n"
+
+
+def test_the_page_is_the_list(request):
+    """--refresh writes it."""
+    if request.config.getoption("--refresh"):
+        PAGE.write_text(page(), "utf-8")
+    assert PAGE.read_text("utf-8") == page()
+
+
+def test_every_command_and_call_of_the_list_exists():
+    """A name that nobody can call would send a planner nowhere."""
+    commands = {name for _, section in SECTIONS for name, _ in section}
+    for task, call, command in TASKS:
+        assert call or command, task
+        for name in re.findall(r"ln\.(\w+)", call):
+            assert hasattr(ln, name), name
+        if command:
+            assert command.split()[1] in commands, command
