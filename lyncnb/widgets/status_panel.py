@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
 from ..base.records import Text
 from ..base.shown import tables
+from ..checks.check_plan import judging_day
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
 from ..deploy.server_steps import DeploymentSteps
@@ -84,8 +85,8 @@ class FolderWork:
     @property
     def status(self) -> FolderStatus:
         """Every request and its state, read anew; none before the editor's plan is written."""
-        if self.is_missing:
-            day = self.today or datetime.now(UTC).date()
+        if self.editor is not None and self.is_missing:
+            day = self.today or judging_day(self.editor.plan)
             return FolderStatus(folder=self.folder, today=day, requests=())
         return folder_status(self.folder, today=self.today)
 

@@ -3,6 +3,7 @@
 
 function makeHelp() {
   const list = h("div", {});
+  /** @type {HTMLDialogElement} */
   const dialog = h("dialog", { class: "lyncnb lc-shortcuts", "aria-label": "What you can do" }, list,
     button("Close", () => dialog.close()));
   const open = button("What you can do", () => dialog.showModal(), { "aria-haspopup": "dialog" });

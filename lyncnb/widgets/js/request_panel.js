@@ -140,8 +140,6 @@ export default {
         else if (!message.open.length && openedForErrors) found.open = openedForErrors = false;
         openErrors = message.open.length;
       },
-      /** @param {{ready: boolean, plan: string, count: number, words: string, rows: string[][],
-       *    notes: string[], is_new: boolean, other: string, consent: string}} message */
       look(message) {
         if (changed.textContent) changed.textContent = "The plan has changed in the editor; this is what a run would do now.";
         ready = message.ready;

@@ -232,8 +232,6 @@ export default {
     }
 
     kernel.listen({
-      /** @param {{folder: string, columns: ColumnFacts[], systems: string[], returned: string,
-       *    out: string}} message */
       start(message) {
         root.classList.remove("lc-unasked");
         root.setAttribute("aria-label", `Status of ${message.folder}`);
