@@ -46,6 +46,20 @@ class Case:
         in_window = day.weekday() in self.weekdays or any(a <= day <= b for a, b in self.windows)
         return day not in self.frozen and (in_window or not (self.weekdays or self.windows))
 
+    def order_on(self, issuer: str, begins: date, renew: date, last: date) -> date:
+        """Give the day on which to order what follows a certificate, by trying every day."""
+        lead = self.lead[issuer] * DAY
+        ways = []
+        for issue in (begins + number * DAY for number in range(1, (last - begins).days + 1)):
+            days = (issue + number * DAY for number in range((last - issue).days + 1))
+            change = next((day for day in days if self.may_change(day)), None)
+            if change and issue - lead not in self.frozen:
+                ways.append((change, issue))
+        wanted = [way for way in ways if way[0] >= renew]
+        if wanted:
+            return max(issue for change, issue in wanted if change == min(wanted)[0]) - lead
+        return (max(ways)[1] if ways else renew) - lead
+
     def options(self) -> dict[str, object]:
         """Give it as plan options."""
         windows = {f"w{n}": f"{a} to {b}" for n, (a, b) in enumerate(self.windows)}

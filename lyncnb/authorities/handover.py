@@ -31,6 +31,7 @@ from ..rules.procedure import load_procedure
 from ..rules.rule_files import rules_on_record
 from .altered_entries import altered_entries
 from .import_requests import unverified_keys
+from .read_plan import options_of_folder
 from .submission import (
     COLUMNS,
     Cover,
@@ -44,7 +45,6 @@ from .submission import (
     request_rows,
     submit_script,
 )
-from .summary_files import planned_day
 
 #: What :func:`hand_over` writes.
 PACKAGE = OutputKind(what="a package for a CA", is_ours={".zip": packs("/README.html", is_page())})
@@ -196,7 +196,8 @@ def hand_over(
     _refuse_one_for_several(chosen, template, client_template, config)
     parts = _with_revocations(_parts(chosen, template, client_template, config), revoked)
     day = day_of(today) if today else datetime.now(UTC).date()
-    planned = planned_day(bundle.folder, bundle.manifest)
+    options = options_of_folder(bundle.folder, bundle.manifest)
+    planned = options.planned_issue_date if options else None
     if planned and planned >= day:  # nobody can issue by a day that is over
         needed_by = needed_by or planned
     cover = replace(_cover(sender, needed_by, bundle.manifest.product), today=day)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..base.planned_entry import PlannedEntry
-from ..errors import BundleError, Problem
+from ..errors import BundleError, LyncnbError, Problem
 from ..plan.model import plan_digest
+from ..plan.options import PlanOptions
 from ..plan.recorded_plan import (
     RecordedPlan,
     read_plan_file,
@@ -22,6 +23,7 @@ from ..plan.recorded_plan import (
 from ..plan.saved_plan_json import is_saved_plan, read_saved_json
 from ..plan.scenarios import is_scenario
 from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..rules.rule_files import rules_on_record
 
 
@@ -68,6 +70,15 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
     if is_saved_plan(data):
         return read_saved_json(data, source=path.name).recorded()
     return read_plan_json(data, source=path.name)
+
+
+def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
+    """Return the options of the plan that a folder keeps; None if it cannot be read."""
+    try:
+        data = read_plan_bytes(folder, manifest)
+        return read_saved_json(data, source=PLAN_NAME, whole=False).options
+    except LyncnbError:
+        return None
 
 
 def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:

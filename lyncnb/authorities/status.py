@@ -18,6 +18,7 @@ from ..base.disk import files
 from ..base.disk.folder_lock import OWNER_NAME, owner
 from ..base.planned_entry import PlannedEntry
 from ..base.records import Told
+from ..base.renewal_days import RenewalTerms
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import Problem
 from ..pki.certificates import moment_of
@@ -41,7 +42,7 @@ from ..request_folder.generations import (
 )
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
-from ..request_folder.plan_file import PLAN_NAME, plan_problems
+from ..request_folder.plan_file import PLAN_NAME, plan_problems, renewal_terms
 from ..request_folder.recovery_key import LIST, recovery_problems
 from ..request_folder.request_record import ArchivedGeneration, RequestRecord
 from ..request_folder.unrecorded import possible_secrets, unknown_notes, unrecorded_problems
@@ -303,7 +304,7 @@ def folder_status(
     strays = standing.problem if standing else None
     approval = look_at_approval(path, manifest, approved_by)
     problems = (*problems, *((strays,) if strays else ()), *approval.problems)
-    requests = tuple(_statuses(manifest, issued, at))
+    requests = tuple(_statuses(manifest, issued, at, renewal_terms(path, manifest)))
     return FolderStatus(
         folder=path,
         today=at.date(),
@@ -322,7 +323,7 @@ def folder_status(
 def steps_from_here(
     folder: str | os.PathLike[str], manifest: Manifest, *, today: date | None = None
 ) -> tuple[str, ...]:
-    """List what there is to do next, from what is on record alone: no file is looked at.
+    """List what there is to do next, from what is on record alone; of files, the plan's is read.
 
     Parameters
     ----------
@@ -334,8 +335,9 @@ def steps_from_here(
         The moment at which certificates are judged; now if left out.
     """
     at = moment_of(today) if today is not None else datetime.now(UTC)
+    terms = renewal_terms(Path(folder), manifest)
     rows = (
-        _planned_status(generations_of(record), at, is_faulty=_is_faulty(record))
+        _planned_status(generations_of(record), at, terms, is_faulty=_is_faulty(record))
         for record in manifest.requests
     )
     return next_steps(folder, rows)
@@ -502,14 +504,14 @@ def _covered(manifest: Manifest, at: datetime) -> Iterator[str]:
 
 
 def _statuses(
-    manifest: Manifest, issued: IssuedCertificates, today: datetime
+    manifest: Manifest, issued: IssuedCertificates, today: datetime, terms: RenewalTerms
 ) -> Iterator[RequestStatus]:
     refused = issued.refusals
     faulty = {one.request_id for one in issued.certificates if _has_faults(one)}
     lives = [generations_of(record) for record in manifest.requests]
     for life in lives:
         name = life.record.id
-        status = _planned_status(life, today, is_faulty=name in faulty)
+        status = _planned_status(life, today, terms, is_faulty=name in faulty)
         yield replace(status, refused=refused.get(name, ""))
     for life in lives:
         record = life.record
@@ -523,13 +525,15 @@ def _has_faults(certificate: IssuedCertificate) -> bool:
     return any(one.severity == "error" and one.code != _EXPIRED for one in certificate.findings)
 
 
-def _planned_status(life: Generations, today: datetime, *, is_faulty: bool) -> RequestStatus:
+def _planned_status(
+    life: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
+) -> RequestStatus:
     """Say in one row what the servers have and what is under way."""
     record, held = life.record, life.held
     # No package is made of a faulty one and the steps leave it out, whatever the record says.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if life.under_way is None else present
-    by_date = state_by_date(held, today)
+    by_date = state_by_date(held, today, life.renew_from(terms))
     since = {
         "planned": record.planned_at,
         "waiting": record.written_at,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 from ..base.disk import files
@@ -183,16 +182,6 @@ def folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
         return _with_record(planned_summary(folder, manifest), manifest)
     except LyncnbError:
         return None
-
-
-def planned_day(folder: Path, manifest: Manifest) -> date | None:
-    """Return the day on which the CA is to issue, as far as the folder's plan has one."""
-    try:
-        data = read_plan_bytes(folder, manifest)
-        said = read_saved_json(data, source=PLAN_NAME, whole=False)
-    except LyncnbError:
-        return None
-    return said.options.planned_issue_date
 
 
 _IDS_NAMED = 10

@@ -24,7 +24,7 @@ from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import generations_of, is_due, to_revoke
 from ..request_folder.manifest import Manifest, read_manifest, timestamp
-from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
+from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, renewal_terms
 from ..request_folder.request_record import RequestRecord
 from .changes import Order, make_order, waits
 from .executors import Making
@@ -129,7 +129,7 @@ def renew(
             f"{path} keeps no {PLAN_NAME}, so nothing says what to request again",
             hint="run lyncnb request TOPOLOGY FOLDER once; it changes no request",
         )
-    choice = _choose(manifest, names, day, compromised=compromised)
+    choice = _choose(path, manifest, names, day, compromised=compromised)
     order = _order(
         path, manifest, choice, why=why, day=day, now=now, withdraw=withdraw or compromised,
         approved_by=approved_by,
@@ -165,9 +165,11 @@ def _revocations(records: Iterable[RequestRecord]) -> Iterator[str]:
         yield "ask the CA at once; its page says so, too: lyncnb handover FOLDER OUT.zip"
 
 
-def _choose(manifest: Manifest, names: Sequence[str], day: date, *, compromised: bool) -> _Choice:
+def _choose(
+    folder: Path, manifest: Manifest, names: Sequence[str], day: date, *, compromised: bool
+) -> _Choice:
     planned = [record for record in manifest.requests if record.state != "retired"]
-    named = _named(planned, names) if names else tuple(r for r in planned if is_due(r, day))
+    named = _named(planned, names) if names else _due(folder, manifest, day)
     elsewhere = tuple(one for one in named if one.key_holder or one.plan.at_set_up)
     if not compromised and names and elsewhere == named:
         raise BundleError(_on_other_computers(elsewhere), hint=_ELSEWHERE)
@@ -181,6 +183,11 @@ def _choose(manifest: Manifest, names: Sequence[str], day: date, *, compromised:
         kept=kept,
         elsewhere=elsewhere,
     )
+
+
+def _due(folder: Path, manifest: Manifest, day: date) -> tuple[RequestRecord, ...]:
+    terms = renewal_terms(folder, manifest)
+    return tuple(record for record in manifest.requests if is_due(record, day, terms))
 
 
 def _named(records: Sequence[RequestRecord], names: Sequence[str]) -> tuple[RequestRecord, ...]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
+from ..base.renewal_days import Days
 from ..base.shown.tables import count_of
-from ..plan.work_days import Period
+from ..base.work_days import Period
 from .model import BrokenRule
-from .timetable import Days, Hold, Step, Terms, Timetable, step_on
+from .timetable import Hold, Step, Terms, Timetable, step_on
 
 _PLAN = "plan options"
 

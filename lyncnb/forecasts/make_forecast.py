@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from ..authorities.read_plan import plan_of_manifest, read_plan
+from ..authorities.read_plan import options_of_folder, plan_of_manifest, read_plan
 from ..base.arguments import require
+from ..base.renewal_days import Days, RenewalTerms, last_whole_day, renewal_day
 from ..base.shown.tables import count_of
 from ..base.times import day_of, later
 from ..checks.saved_plan import read_saved_plan
@@ -22,7 +23,6 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
 from ..plan.recorded_plan import read_plan_file
 from ..plan.saved_plan_json import is_saved_plan
-from ..plan.work_days import read_work_days
 from ..reports.timeline_figure import limit_facts
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import Manifest, read_manifest
@@ -31,7 +31,7 @@ from ..rules.ca_rules import CaLimit, ca_rules
 from ..rules.procedure import RollOver, load_procedure
 from .broken_rules import rules_at_first, rules_between, span_words
 from .model import BrokenRule, Forecast, ForecastEntry, ForecastProblem
-from .timetable import Days, Hold, Step, Terms, Timetable, Turn, step_on
+from .timetable import Hold, Step, Terms, Timetable, Turn, step_on
 
 DEFAULT_UNTIL = date(2030, 12, 31)
 
@@ -63,8 +63,8 @@ def forecast(
         Before this day nothing is ordered. Left out, it is the day on which what is issued on the
         planned issue date is ordered; of a folder, the last day on record.
     options : PlanOptions, optional
-        Lead times, freezes, windows, validity and planned issue date, if not the plan's own: a
-        folder keeps none.
+        Lead times, freezes, windows, validity and planned issue date, if not the plan's own. A
+        folder has those of the plan that it keeps.
 
     Returns
     -------
@@ -95,9 +95,9 @@ def forecast(
             f"the forecast would go from {first} to {until}",
             hint="choose a last day after the first, and within a century of it",
         )
-    work = read_work_days(told.freezes, told.windows)
-    days = Days(first - _BEFORE, until, work)
-    schedules = _Schedules(read, told, days, begin)
+    terms = told.renewal_terms
+    days = Days(first - _BEFORE, until, terms.work)
+    schedules = _Schedules(read, told, terms, days, begin)
     entries, problems = schedules.all()
     return Forecast(
         source=read.plan.topology.source,
@@ -106,7 +106,7 @@ def forecast(
         until=until,
         entries=tuple(_validated(entries, schedules)),
         problems=problems,
-        freezes=work.freezes_between(begin, until),
+        freezes=terms.work.freezes_between(begin, until),
         limits=tuple(
             fact
             for fact in dict.fromkeys(
@@ -150,7 +150,10 @@ def _read_folder(folder: Path, manifest: Manifest) -> _Read:
         for one in held.values()
     ]
     seen = max((date.fromisoformat(text[:10]) for text in times if text), default=None)
-    return _Read(plan=plan_of_manifest(folder, manifest), records=records, held=held, seen=seen)
+    plan = plan_of_manifest(folder, manifest)
+    if (options := options_of_folder(folder, manifest)) is not None:
+        plan = replace(plan, options=options)
+    return _Read(plan=plan, records=records, held=held, seen=seen)
 
 
 def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
@@ -165,19 +168,18 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
             hint="set planned_issue_date in plan.toml, or give the day (--on 2027-01-15)",
         )
     issuers = {one.issuer for one in read.plan.certificates}
-    lead = max((_lead_days(options, issuer) for issuer in issuers), default=0)
+    lead = max(map(options.renewal_terms.lead_of, issuers), default=0)
     return date.fromordinal(max(1, issue.toordinal() - lead))
-
-
-def _lead_days(options: PlanOptions, issuer: str) -> int:
-    return options.lead_days.get(issuer, options.lead_days.get("", 0))
 
 
 class _Schedules:
     """The schedules of all certificates of a plan; those of one kind share a timetable."""
 
-    def __init__(self, read: _Read, options: PlanOptions, days: Days, begin: date) -> None:
+    def __init__(
+        self, read: _Read, options: PlanOptions, terms: RenewalTerms, days: Days, begin: date
+    ) -> None:
         self.read, self.options, self.days, self.begin = read, options, days, begin
+        self.terms = terms
         # A planner's own product may have no steps: then nothing rolls over or restarts.
         has_steps = "deploy" in read.plan.rules.settings
         self.procedure = load_procedure(read.plan.rules) if has_steps else None
@@ -222,7 +224,7 @@ class _Schedules:
         terms = Terms(
             validity=self.validity(certificate.issuer, ca, asked),
             reuse=self.reuse(ca) if public else (),
-            order_days=_lead_days(self.options, certificate.issuer),
+            order_days=self.terms.lead_of(certificate.issuer),
             lead_hours=max((roll.lead_hours for roll in rolls.values()), default=0),
             earliest=self.begin,
         )
@@ -341,14 +343,19 @@ class _Schedule:
         number = self.days.number
         # A day counts when all of it is before the moment; notAfter itself is a second of it.
         last, deadline = (
-            number(moment.date()) - (moment.time() < _LAST_SECOND)
-            for moment in (held.ends, later(held.ends, -lead))
+            number(last_whole_day(moment)) for moment in (held.ends, later(held.ends, -lead))
         )
-        begins, renew = number(held.begins.date()), number(held.renew_from.date())
-        return Hold(begins, last, deadline, renew, is_planned=False)
+        renew = number(renewal_day(held.begins, held.ends))
+        return Hold(number(held.begins.date()), last, deadline, renew, is_planned=False)
 
     def _entry(self, number: int, hold: Hold) -> ForecastEntry:
         certificate = self.certificate
+        if hold.is_planned:
+            begins = datetime.combine(self.days.date(hold.issued), time(), tzinfo=UTC)
+            ends = datetime.combine(self.days.date(hold.last), _LAST_SECOND, tzinfo=UTC)
+        else:
+            held = self.of.read.held[self.name]
+            begins, ends = held.begins, held.ends
         return ForecastEntry(
             id=self.name,
             owner=certificate.owner,
@@ -359,7 +366,7 @@ class _Schedule:
             ca=self.ca,
             number=number,
             valid_until=self.days.date(hold.last),
-            renew_from=self.days.date(hold.renew),
+            renew_from=self.of.terms.renewing(begins, ends, certificate.issuer).order_on,
         )
 
     def _turn(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..base.shown.report import ReportTable, Sentence, parts_html
 from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, first_of
-from ..plan.work_days import Period
+from ..base.work_days import Period
 from ..reports.timeline_figure import DatedFact
 
 CANNOT_WORK = "What cannot work"
@@ -47,7 +47,7 @@ class ForecastEntry(NamedTuple):
     valid_until : date
         The last day on all of which it is valid.
     renew_from : date
-        The first day of the last third of its life.
+        The day on which to order what replaces it.
     late_from : date or None
         The day from which on a certificate that works is missing until ``change_on``.
     changes : int

@@ -12,15 +12,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 from typing import NamedTuple
 
-from ..plan.work_days import WorkDays
-from ..request_folder.request_record import EXPIRING_SHARE
-
-_DAY = timedelta(days=1)
-_AFTER = 400  # days that are known after the last one: what is due then is renewed before
+from ..base.renewal_days import (
+    EXPIRING_SHARE,
+    Days,
+    Ways,
+    issue_day,
+    last_flagged,
+    next_flagged,
+)
 
 
 class Step(NamedTuple):
@@ -61,61 +64,6 @@ def step_on(steps: Sequence[Step], day: date) -> Step:
     return steps[max(0, bisect_right(steps, day, key=lambda step: step.begins) - 1)]
 
 
-class Days:
-    """The days of a forecast, and what a planner lets be done on each."""
-
-    def __init__(self, begin: date, until: date, work: WorkDays) -> None:
-        self.begin, self.until = begin, until
-        #: The number of the last day that is to be served; beyond it, days are known for a year.
-        self.goal = (until - begin).days
-        end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
-        self.count = (end - begin).days + 1
-        self.freezes = work.freezes_between(begin, end)
-        self.frozen = bytearray(self.count)
-        for freeze in self.freezes:
-            first, last = self.number(freeze.begins), self.number(freeze.ends)
-            for day in range(max(0, first), min(self.count, last + 1)):
-                self.frozen[day] = 1
-        window = work.window_days(begin, end)
-        self.windowed = bytearray(
-            1 if window is None else begin + number * _DAY in window for number in range(self.count)
-        )
-        may_change = bytearray(
-            is_in and not is_frozen
-            for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
-        )
-        #: By day: the first on or after it, and the last on or before it, to change a server.
-        self.next_change = _next(may_change)
-        self.last_change = _last(may_change)
-        self.next_unfrozen = _next(bytearray(not day for day in self.frozen))
-
-    def number(self, day: date) -> int:
-        """Give the number of a day."""
-        return (day - self.begin).days
-
-    def date(self, number: int) -> date:
-        """Give the day of a number; the last that there is for what is later."""
-        ordinal = self.begin.toordinal() + number
-        return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
-
-
-def _next(flags: Sequence[int]) -> list[int]:
-    """Give, by day, the first day on or after it with a flag; one past the end for none."""
-    found = [len(flags)] * (len(flags) + 1)
-    for day in range(len(flags) - 1, -1, -1):
-        found[day] = day if flags[day] else found[day + 1]
-    return found
-
-
-def _last(flags: Sequence[int]) -> list[int]:
-    """Give, by day, the last day on or before it with a flag; -1 for none."""
-    found, last = [], -1
-    for day, flag in enumerate(flags):
-        last = day if flag else last
-        found.append(last)
-    return found
-
-
 class Hold(NamedTuple):
     """A certificate in use, as days: what the next one has to follow."""
 
@@ -142,13 +90,6 @@ class Turn(NamedTuple):
     late_from: int | None
 
 
-class _Ways(NamedTuple):
-    """From which days of issue on a way leads on: by day, the next one and the last one."""
-
-    next: list[int]
-    last: list[int]
-
-
 class Timetable:
     """All schedules under the same terms."""
 
@@ -170,7 +111,7 @@ class Timetable:
             and change[issue] <= self.lasts[issue]
             for issue in range(count)
         )
-        self._toward: dict[int, _Ways] = {}
+        self._toward: dict[int, Ways] = {}
 
     def _lasts(self) -> list[int]:
         days, found = self.days, []
@@ -192,43 +133,39 @@ class Timetable:
         renew = issue + int(length * (1 - EXPIRING_SHARE))
         return Hold(issue, self.lasts[issue], self.deadlines[issue], renew)
 
-    def up_to(self, deadline: int) -> int:
-        """Give the last day of issue of which a certificate is on its servers by a day; or -1."""
-        return self.days.last_change[min(deadline, self.days.count - 1)] if deadline >= 0 else -1
-
     @cached_property
-    def to_the_end(self) -> _Ways:
+    def to_the_end(self) -> Ways:
         """The ways on which a certificate is in use on every day to the last."""
         good = bytearray(self.days.count)
         following = self.days.count
         for issue in range(self.days.count - 1, -1, -1):
             ends_later = self.lasts[issue] >= self.days.goal
             if self.usable[issue] and (
-                ends_later or following <= self.up_to(self.deadlines[issue])
+                ends_later or following <= self.days.up_to(self.deadlines[issue])
             ):
                 good[issue] = 1
                 following = issue
-        return _Ways(_next(good), _last(good))
+        return Ways(next_flagged(good), last_flagged(good))
 
-    def _ways_to(self, target: int) -> _Ways:
+    def _ways_to(self, target: int) -> Ways:
         if target not in self._toward:
             good = bytearray(self.days.count)
             good[target], following = 1, target
             for issue in range(target - 1, -1, -1):
-                if self.usable[issue] and following <= self.up_to(self.deadlines[issue]):
+                if self.usable[issue] and following <= self.days.up_to(self.deadlines[issue]):
                     good[issue], following = 1, issue
-            self._toward[target] = _Ways(_next(good), _last(good))
+            self._toward[target] = Ways(next_flagged(good), last_flagged(good))
         return self._toward[target]
 
     def _furthest(self, hold: Hold) -> int | None:
         """Give the day of issue that is reached from a certificate and serves longest."""
-        target, best, reach = None, hold.deadline, self.up_to(hold.deadline)
+        target, best, reach = None, hold.deadline, self.days.up_to(hold.deadline)
         issue = max(hold.issued + 1, 0)
         while issue <= reach:
             if self.usable[issue]:
                 if self.deadlines[issue] > best:
                     target, best = issue, self.deadlines[issue]
-                reach = max(reach, self.up_to(self.deadlines[issue]))
+                reach = max(reach, self.days.up_to(self.deadlines[issue]))
             issue += 1
         return target
 
@@ -250,7 +187,7 @@ class Timetable:
         is followed as late as it can be, and the next one begins as early as it can.
         """
         if hold is None:
-            issue = first if first is not None else _next(self.usable)[0]
+            issue = first if first is not None else next_flagged(self.usable)[0]
             if issue >= self.days.count:
                 return
             hold = self.hold(issue)
@@ -258,35 +195,25 @@ class Timetable:
         goal = self.days.goal
         while True:
             ways, target = self.to_the_end, None
-            low, high = max(hold.issued + 1, 0), self.up_to(hold.deadline)
+            low, high = max(hold.issued + 1, 0), self.days.up_to(hold.deadline)
             leads_on = hold.last >= goal or (high >= 0 and ways.last[high] >= low)
             if not leads_on:
                 target = self._furthest(hold)
                 ways = ways if target is None else self._ways_to(target)
             is_late = not leads_on and target is None
-            found = self._after(hold) if is_late else self._choose(hold, ways, low, high)
+            found = (
+                self._after(hold)
+                if is_late
+                else issue_day(self.days, ways, renew=hold.renew, first=low, deadline=hold.deadline)
+            )
             if found is None or self.days.next_change[found] > goal:
                 return
             before, hold = hold, self.hold(found)
             yield self._turn(found, hold, before, ways, is_late=is_late)
 
-    def _choose(self, hold: Hold, ways: _Ways, low: int, high: int) -> int | None:
-        days = self.days
-        if high < low:
-            return None
-        # What is issued after the last day to change a server before `renew` comes there later.
-        renew = min(hold.renew, days.count)
-        wanted = max(low, days.last_change[renew - 1] + 1 if renew > 0 else 0)
-        found = ways.next[wanted] if wanted < days.count else days.count
-        if found <= high:
-            return ways.last[min(days.next_change[found], high)]
-        if hold.deadline >= days.count:
-            return None  # it is renewed on a day that is not known
-        return ways.last[high] if ways.last[high] >= low else None
-
     def _after(self, hold: Hold) -> int | None:
         """Give the day of issue of what comes first to the servers after it was due."""
-        first = max(hold.issued, self.up_to(hold.deadline), -1) + 1
+        first = max(hold.issued, self.days.up_to(hold.deadline), -1) + 1
         for issue in range(first, self.days.count):
             if self.usable[issue]:
                 change = self.days.next_change[issue]
@@ -294,9 +221,9 @@ class Timetable:
         return None
 
     def _turn(
-        self, issue: int, hold: Hold, before: Hold | None, ways: _Ways, *, is_late: bool = False
+        self, issue: int, hold: Hold, before: Hold | None, ways: Ways, *, is_late: bool = False
     ) -> Turn:
-        high = self.up_to(before.deadline) if before else -1
+        high = self.days.up_to(before.deadline) if before else -1
         is_known = before is not None and before.deadline < self.days.count
         is_due = is_known and not is_late and high >= 0
         order_days = self.terms.order_days

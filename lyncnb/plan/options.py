@@ -17,8 +17,10 @@ from ..base.disk import files
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..base.records import RecordReader, value_words
+from ..base.renewal_days import RenewalTerms
 from ..base.shown.languages import LANGUAGES
 from ..base.shown.tables import Table, count_of, folded, paragraph, rows_to_html
+from ..base.work_days import read_work_days
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
 from ..topology.columns import column
@@ -32,7 +34,6 @@ from .plan_toml import (
     values_in,
     write_plan_toml,
 )
-from .work_days import read_work_days
 
 HASHES = ("sha256", "sha384", "sha512")
 _KEY_CHOICES = ("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")
@@ -357,6 +358,11 @@ class PlanOptions(_FromFile):
 
     def _read_work_days(self) -> None:
         read_work_days(self.freezes, self.windows)
+
+    @property
+    def renewal_terms(self) -> RenewalTerms:
+        """Lead times, freezes and windows: by which it is decided when to renew."""
+        return RenewalTerms(self.lead_days, read_work_days(self.freezes, self.windows))
 
     def _keep_lead_days(self) -> None:
         days = self.lead_days

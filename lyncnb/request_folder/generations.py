@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from ..base.renewal_days import RenewalTerms
 from .request_record import (
     ArchivedGeneration,
     CoveringCertificate,
@@ -46,6 +47,13 @@ class Generations:
         if self.in_use is None or not self.is_recorded:
             return ""
         return max(one.on for one in self.in_use.every_deployment)
+
+    def renew_from(self, terms: RenewalTerms) -> date | None:
+        """Give the day on which to order what replaces the certificate that the servers have."""
+        if self.held is None:
+            return None
+        issuer = self.record.plan.issuer
+        return terms.renewing(self.held.begins, self.held.ends, issuer).order_on
 
     @property
     def is_recorded(self) -> bool:
@@ -194,7 +202,7 @@ def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
     )
 
 
-def is_due(record: RequestRecord, on: date) -> bool:
+def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
     """Whether a certificate is to be renewed on a day: it is due, and nothing is requested yet.
 
     What is under way is requested already, unless its own certificate is due before it got into
@@ -202,16 +210,18 @@ def is_due(record: RequestRecord, on: date) -> bool:
     """
     life = generations_of(record)
     newest = life.held if life.under_way is None else life.under_way.issued
-    return record.state != "retired" and newest is not None and newest.renew_from.date() <= on
+    if record.state == "retired" or newest is None:
+        return False
+    return terms.renewing(newest.begins, newest.ends, record.plan.issuer).order_on <= on
 
 
-def state_by_date(issued: Held | None, today: date) -> str:
+def state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:
     """Say how a certificate stands by its dates at a moment; a day is its beginning.
 
     Returns
     -------
     str
-        ``expiring`` from the moment on from which it is to be renewed, ``expired``, or blank.
+        ``expiring`` from the day on which its renewal is ordered, ``expired``, or blank.
     """
     if issued is None:
         return ""
@@ -219,7 +229,7 @@ def state_by_date(issued: Held | None, today: date) -> str:
     # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
     if now > issued.ends:
         return "expired"
-    return "expiring" if now >= issued.renew_from else ""
+    return "expiring" if renew_from is not None and now.date() >= renew_from else ""
 
 
 def is_expired(issued: Held | None, today: date) -> bool:

@@ -1,7 +1,7 @@
 """When certificates have to be renewed: a table, and a calendar that Outlook opens.
 
-When a certificate counts as expiring is a share of its lifetime (``EXPIRING_SHARE``): a
-third of two years leaves eight months, a third of 47 days two weeks.
+A certificate is replaced in the last third of its life: a third of two years leaves eight months,
+a third of 47 days two weeks. It is ordered so much earlier as the CA takes and the work days ask.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, overload
 
 from ..base.disk.outputs import OutputKind, check_output, mentions, write_output
+from ..base.renewal_days import EXPIRING_SHARE, RenewalTerms
 from ..base.shown.calendars import DayEntry, write_calendar
 from ..base.shown.tables import Table, columns
 from ..errors import ArgumentError
 from .bundle import RequestBundle, open_requests
 from .generations import Generations, Held, generations_of
-from .request_record import EXPIRING_SHARE, IssuedRecord, read_time
+from .plan_file import renewal_terms
+from .request_record import IssuedRecord, read_time
 
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
@@ -31,7 +33,7 @@ CALENDAR = OutputKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """One certificate in use: renew it from ``renew_from`` on, before ``not_after`` (UTC).
+    """One certificate in use: order the next one on ``renew_from``, before ``not_after`` (UTC).
 
     ``under_way`` says how far its successor is, blank if none was requested; ``key_holder`` is the
     computer that has its key, if that is not in the folder.
@@ -43,7 +45,7 @@ class Renewal:
     usages: tuple[str, ...]
     issuer: str
     serial: str
-    renew_from: datetime
+    renew_from: date
     not_after: datetime
     recorded_at: datetime
     key_holder: str = ""
@@ -99,7 +101,7 @@ class Renewals(Table, Sequence[Renewal]):
 
 
 def _entry(one: Renewal) -> DayEntry:
-    first = one.renew_from.date()
+    first = one.renew_from
     words = f"Renew certificate {one.subject}"
     return DayEntry(
         uid=f"{one.request_id}-{one.serial}@lyncnb",
@@ -161,13 +163,16 @@ def list_renewals(
         )
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
     lives = (generations_of(one) for one in opened.requests if one.state != "retired")
-    items = [_renewal(life, held, share) for life in lives if (held := life.held) is not None]
+    terms = renewal_terms(opened.folder, opened.manifest)
+    items = [
+        _renewal(life, held, terms, share) for life in lives if (held := life.held) is not None
+    ]
     items.sort(key=lambda renewal: (renewal.renew_from, renewal.request_id))
     return Renewals(items=tuple(items), today=today or datetime.now(UTC).date())
 
 
-def _renewal(life: Generations, held: Held, share: float) -> Renewal:
-    record, ends = life.record, held.ends
+def _renewal(life: Generations, held: Held, terms: RenewalTerms, share: float) -> Renewal:
+    record = life.record
     plan = (life.in_use.plan if life.in_use is not None else None) or record.plan
     came = held.received_at if isinstance(held, IssuedRecord) else held.recorded_at
     return Renewal(
@@ -177,8 +182,8 @@ def _renewal(life: Generations, held: Held, share: float) -> Renewal:
         usages=plan.usages,
         issuer=plan.issuer,
         serial=held.serial,
-        renew_from=ends - (ends - held.begins) * share,
-        not_after=ends,
+        renew_from=terms.renewing(held.begins, held.ends, record.plan.issuer, share=share).order_on,
+        not_after=held.ends,
         recorded_at=read_time(came),
         key_holder=record.key_holder,
         under_way=record.active_state if life.under_way is not None else "",

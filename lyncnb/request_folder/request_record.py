@@ -39,9 +39,6 @@ from .field_forms import (
     TimeOrBlank,
 )
 
-#: A certificate is expiring in the last third of its life: 122 days of a year, 15 of 47.
-EXPIRING_SHARE = 1 / 3
-
 
 def csr_path(request_id: str) -> str:
     """Return where the CSR of a request stands, relative to the folder."""
@@ -148,11 +145,6 @@ class _ValidOnRecord:
     def ends(self) -> datetime:
         """``not_after`` as a time; the certificate is valid through that second."""
         return read_time(self.not_after)
-
-    @property
-    def renew_from(self) -> datetime:
-        """From when on the certificate is expiring, so that it is to be renewed."""
-        return self.ends - (self.ends - self.begins) * EXPIRING_SHARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

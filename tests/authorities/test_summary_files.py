@@ -18,6 +18,7 @@ from lyncnb.authorities.summary_files import refresh_summary_files
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.renewals import list_renewals
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,8 @@ def test_receive_tells_when_to_renew(returned):
     workbook = openpyxl.load_workbook(io.BytesIO((folder / "summary.xlsx").read_bytes()))
     (row,) = workbook["Renewals"].iter_rows(min_row=2, values_only=True)
     record = read_manifest(folder).by_id[med]
-    assert row[0] == f"{record.issued.renew_from:%Y-%m-%d}"
+    (renewal,) = list_renewals(folder, today=TODAY)
+    assert row[0] == f"{renewal.renew_from}"
     assert (row[1], row[-1]) == (record.issued.not_after[:10], med)
 
 

@@ -93,7 +93,10 @@ def followed(case, search, entries, problems, life, where) -> bool:
     feasible = ends + SECOND >= last or any(day in search.good for day in ways)
     assert (not problems) == feasible, where
     record, *rest = entries
-    assert record.renew_from == (ends - (ends - begins) / 3).date(), where
+    end = ends + SECOND
+    renew, last_day = (end - (end - begins) / 3).date(), (end - DAY).date()
+    order = case.order_on(search.issuer, begins.date(), renew, last_day)
+    assert record.renew_from == order, where
     if not feasible:
         days = [search.last_day_before(ends + SECOND)]
         days += [search.served_until(one) for day in ways for one in search.reached(day)]
@@ -101,7 +104,7 @@ def followed(case, search, entries, problems, life, where) -> bool:
         return False
     if rest:
         pairs = [(min(search.changes(day)), day) for day in ways if day in search.good]
-        wanted = [pair for pair in pairs if pair[0] >= record.renew_from]
+        wanted = [pair for pair in pairs if pair[0] >= renew]
         change = min(wanted)[0] if wanted else max(pairs)[0]
         expected = max(pair for pair in (wanted or pairs) if pair[0] == change)
         assert (rest[0].change_on, rest[0].issued_on) == expected, where
@@ -142,7 +145,9 @@ def check(case, search, entries, problems, where) -> bool:
         assert one.valid_until == search.end(one.issued_on).date() - DAY, where
         life = search.end(one.issued_on) - datetime.combine(one.issued_on, time())
         # The whole days before the last third begins have gone by.
-        assert one.renew_from == one.issued_on + (life * 2 // 3) // DAY * DAY, where
+        renew = one.issued_on + (life * 2 // 3) // DAY * DAY
+        order = case.order_on(search.issuer, one.issued_on, renew, one.valid_until)
+        assert one.renew_from == order, where
     for old, new in pairwise(entries):
         assert new.issued_on in search.following[old.issued_on], where
         assert search.can_be_issued(new.issued_on), where
@@ -204,7 +209,9 @@ def chosen(search, old, new, where) -> None:
     ]  # fmt: skip
     lead = search.case.lead[search.issuer] * DAY
     assert new.order_by == max(day for _, day in ways) - lead, where
-    wanted = [way for way in ways if way[0] >= old.renew_from]
+    life = search.end(old.issued_on) - datetime.combine(old.issued_on, time())
+    renew = old.issued_on + (life * 2 // 3) // DAY * DAY
+    wanted = [way for way in ways if way[0] >= renew]
     if wanted:
         change = min(wanted)[0]
         expected = max(way for way in wanted if way[0] == change)

@@ -10,7 +10,7 @@ import re
 import sys
 import zipfile
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -287,7 +287,8 @@ def _requests(plan):
             sha256=digest[::-1],
             not_before="2026-03-20T00:00:00+00:00",
             not_after="2026-10-05T23:59:59+00:00",
-            renew_from=datetime(2026, 7, 31, tzinfo=UTC),
+            begins=datetime.fromisoformat("2026-03-20T00:00:00+00:00"),
+            ends=datetime.fromisoformat("2026-10-05T23:59:59+00:00"),
         )
         yield SimpleNamespace(
             id=certificate.id,

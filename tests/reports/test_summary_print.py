@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,7 +57,8 @@ def requests_of(plan, *, is_back=lambda number: False):
         sha256="c" * 64,
         not_before="2026-12-01T00:00:00+00:00",
         not_after="2027-06-18T23:59:59+00:00",
-        renew_from=datetime(2027, 4, 18, tzinfo=UTC),
+        begins=datetime.fromisoformat("2026-12-01T00:00:00+00:00"),
+        ends=datetime.fromisoformat("2027-06-18T23:59:59+00:00"),
     )
     return [
         SimpleNamespace(

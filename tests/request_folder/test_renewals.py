@@ -36,26 +36,26 @@ def test_renewals(folder):
     assert len(found) == len(open_requests(folder).requests) - 1
     assert found[-1].request_id == long
     assert (f"{found[0].renew_from:%Y-%m-%d}", f"{found[0].not_after:%Y-%m-%d}") == (
-        "2027-01-21",
+        "2027-01-22",
         "2027-02-20",
     )
-    assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-03"  # a third of 198 days before
+    assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"  # a third of 198 days before
 
 
 def test_agrees_with_status(folder):
     """A request is to be renewed from the day on which its state is expiring."""
     for one in list_renewals(folder, today=TODAY):
-        day = one.renew_from.date()
+        day = one.renew_from
         states = [
             item.state
-            for moment in (day, day + timedelta(days=1))
+            for moment in (day - timedelta(days=1), day)
             for item in folder_status(folder, today=moment).requests
             if item.id == one.request_id
         ]
         assert states == ["issued", "expiring"]
 
 
-@pytest.mark.parametrize(("share", "day"), [(0.5, "2027-01-06"), (0.1, "2027-02-11")])
+@pytest.mark.parametrize(("share", "day"), [(0.5, "2027-01-07"), (0.1, "2027-02-12")])
 def test_share(folder, share, day):
     """The share is of the lifetime, so a short certificate is renewed late."""
     assert f"{list_renewals(folder, share=share, today=TODAY)[0].renew_from:%Y-%m-%d}" == day
@@ -75,7 +75,7 @@ def test_calendar(folder):
     events = list(calendar.walk("VEVENT"))
     assert len(events) == len(list_renewals(folder, today=TODAY))
     first = events[0]
-    assert first["DTSTART"].dt == date(2027, 1, 21)
+    assert first["DTSTART"].dt == date(2027, 1, 22)
     assert first["DTEND"].dt == date(2027, 2, 21)  # the first day after it
     assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
     assert first["SUMMARY"].endswith("(until 2027-02-20)")

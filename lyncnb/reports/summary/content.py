@@ -15,6 +15,7 @@ from datetime import date, datetime
 from itertools import chain, groupby
 from typing import NamedTuple, Protocol
 
+from ...base.renewal_days import ANY_DAY, RenewalTerms
 from ...base.shown.documents import named_documents
 from ...base.shown.tables import count_of
 from ...plan.model import NO_TYPE
@@ -53,8 +54,12 @@ class HeldFacts(Protocol):
         """When it ends."""
 
     @property
-    def renew_from(self) -> datetime:
-        """From when on it is to be renewed."""
+    def begins(self) -> datetime:
+        """When it begins, as a time."""
+
+    @property
+    def ends(self) -> datetime:
+        """When it ends, as a time."""
 
 
 class IssuedFacts(HeldFacts, Protocol):
@@ -456,6 +461,7 @@ class Summary:
     sign_line: str = ""  # what somebody types who approves it
     reasons: tuple[NameRule, ...] = ()
     lang: str = "en"  # of titles
+    terms: RenewalTerms = ANY_DAY  # by which it is decided when a certificate is renewed
     approval: tuple[tuple[str, str], ...] = ()
 
     def title_in(self, say: Callable[[str], str]) -> str:

@@ -56,6 +56,7 @@ def summarise(
         deployment=domains[0] if domains else "",
         sip_domains=domains,
         lang=plan.options.lang,
+        terms=plan.options.renewal_terms,
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
         roles=tuple(_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,

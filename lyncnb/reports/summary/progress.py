@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
+from ...base.renewal_days import RenewalTerms
 from ...base.shown.tables import count_of
 from ...rules.findings import Finding
 from ..timeline_figure import DatedFact
@@ -18,6 +20,7 @@ from .content import (
     Ask,
     Block,
     CoverFacts,
+    HeldFacts,
     InUse,
     Member,
     Request,
@@ -68,7 +71,13 @@ def with_requests(
             replace(
                 block,
                 members=tuple(
-                    _on_record(one, records.get(one.id), codes.get(one.id, ()), in_use.get(one.id))
+                    _on_record(
+                        one,
+                        records.get(one.id),
+                        codes.get(one.id, ()),
+                        in_use.get(one.id),
+                        partial(_renew_from, block.issuer, summary.terms),
+                    )
                     for one in block.members
                 ),
             )
@@ -121,8 +130,17 @@ def _times(record: Request) -> tuple[str, ...]:
     return record.planned_at, record.written_at, record.issued_at, record.retired_at
 
 
+def _renew_from(issuer: str, terms: RenewalTerms, held: HeldFacts) -> str:
+    """Give the day on which to order what replaces a certificate."""
+    return f"{terms.renewing(held.begins, held.ends, issuer).order_on}"
+
+
 def _on_record(
-    member: Member, record: Request | None, codes: Sequence[str], life: InUse | None
+    member: Member,
+    record: Request | None,
+    codes: Sequence[str],
+    life: InUse | None,
+    renew_from: Callable[[HeldFacts], str],
 ) -> Member:
     if record is None:
         return member
@@ -133,7 +151,8 @@ def _on_record(
     if member.is_at_set_up and not record.csr_sha256:
         return replace(member, warnings=(*member.warnings, *codes))
     if record.covered is not None and (life is None or life.held is record.covered):
-        return _covered(replace(member, warnings=(*member.warnings, *codes)), record.covered)
+        member = replace(member, warnings=(*member.warnings, *codes))
+        return _covered(member, record.covered, renew_from(record.covered))
     told = replace(
         member,
         csr_file=record.files.csr,
@@ -151,7 +170,7 @@ def _on_record(
             told,
             valid_from=held.not_before[:10],
             valid_until=held.not_after[:10],
-            renew_from=f"{held.renew_from:%Y-%m-%d}",
+            renew_from=renew_from(held),
             is_to_follow=life is not None and life.under_way is not None,
             deployed_on=life.deployed_on if life is not None else "",
         )
@@ -160,7 +179,7 @@ def _on_record(
     return replace(told, certificate_sha256=issued.sha256)
 
 
-def _covered(member: Member, cover: CoverFacts) -> Member:
+def _covered(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     until = cover.not_after[:10]
     return replace(
         member,
@@ -170,7 +189,7 @@ def _covered(member: Member, cover: CoverFacts) -> Member:
         certificate_sha256=cover.sha256,
         valid_from=cover.not_before[:10],
         valid_until=until,
-        renew_from=f"{cover.renew_from:%Y-%m-%d}",
+        renew_from=renew_from,
     )
 
 

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from lyncnb.base.work_days import read_work_days
 from lyncnb.errors import OptionsError
 from lyncnb.plan.options import PlanOptions
-from lyncnb.plan.work_days import read_work_days
 
 BEGIN, END = date(2026, 12, 1), date(2028, 3, 31)
 

@@ -1,0 +1,96 @@
+"""When to renew: forecast, status, calendar and summary name one day.
+
+``LYNCNB_RENEWAL_DAYS=2000`` tries as many cases; by default 20.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+
+import pytest
+from folders import issued_record, make_folder, make_plan
+from forecast_by_force import DAY, random_case
+
+from lyncnb.authorities.status import folder_status
+from lyncnb.authorities.summary_files import folder_summary
+from lyncnb.base.renewal_days import ANY_DAY
+from lyncnb.forecasts.make_forecast import forecast
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import save_manifest
+from lyncnb.request_folder.renewals import list_renewals
+
+COUNT = int(os.environ.get("LYNCNB_RENEWAL_DAYS", "20"))
+SECOND = timedelta(seconds=1)
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+
+def with_certificates(folder, chance, case):
+    """Put certificates of random lives on record, as if they had come back."""
+    records = []
+    manifest = open_requests(folder).manifest
+    for record in manifest.requests:
+        begins = datetime.combine(case.issue, time()) + chance.randint(-20, 20) * DAY
+        begins += chance.choice([0, 1, 60 * 60 * 13]) * SECOND
+        ends = begins + chance.randint(2, 200) * DAY - chance.choice([0, 1]) * SECOND
+        days = {"not_before": f"{begins.isoformat()}Z", "not_after": f"{ends.isoformat()}Z"}
+        issued = issued_record(**days)
+        records.append(replace(record, issued=issued, issued_at=issued.received_at, state="issued"))
+    save_manifest(folder, manifest.with_records(records))
+
+
+def test_all_views_name_the_same_day(tmp_path):
+    """Whatever a certificate's life, lead times, freezes and windows: one day to renew it."""
+    tried = set()
+    for seed in range(COUNT):
+        case, chance = random_case(seed), random.Random(seed)
+        options = case.options() | {"validity_days": 200}
+        folder = tmp_path / f"{seed}"
+        make_folder(folder, make_plan(**options), today=case.start)
+        with_certificates(folder, chance, case)
+        bundle = open_requests(folder)
+        made = forecast(bundle, start=case.start, until=date(2031, 1, 1))
+        days = {one.id: one.renew_from for one in made.entries if one.number == 0}
+        calendar = {one.request_id: one.renew_from for one in list_renewals(folder)}
+        assert calendar == days, f"seed {seed}"
+        summary = folder_summary(folder, bundle.manifest)
+        assert summary is not None
+        assert {m.id: m.renew_from for _, m in summary.members} == {
+            name: str(day) for name, day in days.items()
+        }, f"seed {seed}"
+        for day in set(days.values()):
+            states = [
+                {one.id: one.state for one in folder_status(folder, today=at).requests}
+                for at in (day - DAY, day)
+            ]
+            for name in (name for name, other in days.items() if other == day):
+                # One that ended before it could be ordered has expired by then.
+                assert [one[name] for one in states] in (
+                    ["issued", "expiring"], ["issued", "expired"], ["expired", "expired"],
+                ), f"seed {seed}, {name}"  # fmt: skip
+        plain = {
+            record.id: ANY_DAY.renewing(record.issued.begins, record.issued.ends, "public").order_on
+            for record in bundle.requests
+        }
+        tried |= {days[name] != plain[name] for name in days}
+    assert tried == {True, False}
+
+
+def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
+    """What comes to its server after a freeze is ordered before it, if the CA takes days."""
+    options = {
+        "lead_days": {"public": 3, "internal": 0},
+        "freezes": {"year end": "2026-12-18 to 2027-01-08"},
+        "windows": {"weekly": "saturday"},
+    }
+    terms = make_plan(**options).options.renewal_terms
+    begins = datetime.combine(date(2026, 10, 1), time())
+    ends = begins + 111 * DAY - SECOND  # through 2027-01-19; the last third begins on 2026-12-14
+    found = [terms.renewing(begins, ends, issuer) for issuer in ("public", "internal")]
+    assert [(str(one.order_on), str(one.change_on)) for one in found] == [
+        ("2026-12-17", "2027-01-09"),
+        ("2027-01-09", "2027-01-09"),
+    ]
