@@ -358,7 +358,7 @@ def renew_command(
     load_product(product, read_manifest(Path(folder)).product, folder)
     ahead = _ask_to_withdraw(folder, names, choices)
     if dry_run or not ahead.changes:
-        return _show_changes(ahead, as_json=as_json)
+        return _show_changes(replace(ahead, dry_run=dry_run), as_json=as_json)
     secret = get_passphrase(passphrase_file)
     progress, finish = progress_bar("requests")
     with stop_on_interrupt() as cancel:

@@ -7,6 +7,7 @@ as if it were issued today; how it is carried out is ``write.py``'s affair, as f
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -25,7 +26,7 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import generations_of, is_due, to_revoke
 from ..request_folder.manifest import Manifest, read_manifest, timestamp
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, renewal_terms
-from ..request_folder.request_record import RequestRecord
+from ..request_folder.request_record import CoveringCertificate, RequestRecord
 from .changes import Order, make_order, waits
 from .executors import Making
 from .write import fulfil
@@ -38,13 +39,15 @@ _STOLEN = "its key is compromised"
 class _Choice:
     """Which requests get another generation, and whose key is compromised.
 
-    ``kept`` are those of a compromised key that another key is to follow already, ``elsewhere``
-    those whose key is on another computer.
+    ``kept`` are those of a compromised key that another key is to follow already, ``covering`` the
+    certificates of compromised keys that are not of the folder, ``elsewhere`` the requests whose
+    key is on another computer.
     """
 
     renewed: tuple[RequestRecord, ...]
     compromised: tuple[RequestRecord, ...] = ()
     kept: tuple[RequestRecord, ...] = ()
+    covering: tuple[CoveringCertificate, ...] = ()
     elsewhere: tuple[RequestRecord, ...] = ()
 
 
@@ -140,7 +143,7 @@ def renew(
         path, order, passphrase, making=making, dry_run=dry_run, lock_seconds=lock_seconds
     )
     asked = (bundle.manifest.by_id[one.id] for one in choice.compromised)
-    return replace(bundle, notes=(*bundle.notes, *_revocations(asked)))
+    return replace(bundle, notes=(*bundle.notes, *_revocations(path, asked)))
 
 
 def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: bool) -> None:
@@ -157,30 +160,33 @@ def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: 
         raise OptionsError("renew: there is no reason", hint="say why: --reason TEXT")
 
 
-def _revocations(records: Iterable[RequestRecord]) -> Iterator[str]:
+def _revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
     told = [one for record in records for one in to_revoke(record)]
     for one in told:
         yield f"{one}: {one.request_id}, generation {one.generation}"
     if told:
-        yield "ask the CA at once; its page says so, too: lyncnb handover FOLDER OUT.zip"
+        place = shlex.quote(str(folder))
+        yield f"ask the CA at once; its page says so, too: lyncnb handover {place} OUT.zip"
 
 
 def _choose(
     folder: Path, manifest: Manifest, names: Sequence[str], day: date, *, compromised: bool
 ) -> _Choice:
     planned = [record for record in manifest.requests if record.state != "retired"]
-    named = _named(planned, names) if names else _due(folder, manifest, day)
-    elsewhere = tuple(one for one in named if one.key_holder or one.plan.at_set_up)
+    # The key of a certificate that left the plan may be stolen as well.
+    known = manifest.requests if compromised else planned
+    named = _named(known, names) if names else _due(folder, manifest, day)
+    elsewhere = tuple(one for one in named if _is_elsewhere(one))
     if not compromised and names and elsewhere == named:
         raise BundleError(_on_other_computers(elsewhere), hint=_ELSEWHERE)
-    here = tuple(one for one in named if one not in elsewhere)
+    here = tuple(one for one in named if one.state != "retired" and not _is_elsewhere(one))
     if not compromised:
         return _Choice(renewed=here, elsewhere=elsewhere)
-    kept = tuple(one for one in here if _has_another_key_under_way(one))
     return _Choice(
-        renewed=tuple(one for one in here if one not in kept),
+        renewed=tuple(one for one in here if not _has_another_key_under_way(one)),
         compromised=tuple(one for one in named if generations_of(one).in_use is not None),
-        kept=kept,
+        kept=tuple(one for one in here if _has_another_key_under_way(one)),
+        covering=tuple(one.covered for one in here if one.covered is not None),
         elsewhere=elsewhere,
     )
 
@@ -193,9 +199,15 @@ def _due(folder: Path, manifest: Manifest, day: date) -> tuple[RequestRecord, ..
 def _named(records: Sequence[RequestRecord], names: Sequence[str]) -> tuple[RequestRecord, ...]:
     found, problems = named_requests(records, names)
     if problems:
-        raise BundleError("nothing was renewed: a name means no one request", problems=problems)
+        raise BundleError(
+            "nothing was renewed: not every name means a request of the folder", problems=problems
+        )
     chosen = {one.record.id for one in found}
     return tuple(record for record in records if record.id in chosen)
+
+
+def _is_elsewhere(record: RequestRecord) -> bool:
+    return bool(record.key_holder) or record.plan.at_set_up
 
 
 def _has_another_key_under_way(record: RequestRecord) -> bool:
@@ -266,7 +278,7 @@ def _order(
         covered_on=None,
         withdrawn=frozenset(one.id for one in choice.renewed if withdraw and waits(one)),
         compromised=frozenset(one.id for one in choice.compromised),
-        notes=tuple(_notes(manifest, choice, day)),
+        notes=tuple(_notes(folder, choice, day)),
     )
 
 
@@ -296,21 +308,20 @@ def _plan(
     return plan, last.sha256
 
 
-def _notes(manifest: Manifest, choice: _Choice, day: date) -> Iterator[str]:
+def _notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
+    place = shlex.quote(str(folder))
     if not (choice.renewed or choice.compromised or choice.elsewhere):
         yield f"no certificate is due on {day}"
     if choice.elsewhere:
         yield f"{_on_other_computers(choice.elsewhere)}; {_ELSEWHERE}"
-    for record in choice.renewed:
-        if record.covered is not None and not waits(record):
-            yield (
-                f"{record.id}: the certificate {record.covered.thumbprint_sha1} that covered it is"
-                " not lyncnb's; if its key is compromised, ask its CA to revoke serial "
-                f"{record.covered.serial}"
-            )
+    for cover in choice.covering:
+        yield (
+            f"ask the CA of {cover.thumbprint_sha1} to revoke serial {cover.serial}, which is not"
+            " of this folder: no later command reminds you"
+        )
     for record in choice.kept:
         yield (
             f"{record.id}: generation {record.generation} is under way with another key, so nothing"
             " more was requested. If that key is the compromised one, first record that the servers"
-            f" have it: lyncnb deployed FOLDER {record.id}"
+            f" have it: lyncnb deployed {place} {record.id}"
         )

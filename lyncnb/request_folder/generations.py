@@ -206,10 +206,11 @@ def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
     """Whether a certificate is to be renewed on a day: it is due, and nothing is requested yet.
 
     What is under way is requested already, unless its own certificate is due before it got into
-    use.
+    use, or its run was interrupted.
     """
     life = generations_of(record)
-    newest = life.held if life.under_way is None else life.under_way.issued
+    is_requested = record.is_written or record.key_holder  # else a certificate covers it, or so
+    newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:
         return False
     return terms.renewing(newest.begins, newest.ends, record.plan.issuer).order_on <= on

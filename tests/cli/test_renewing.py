@@ -49,6 +49,7 @@ def test_one_cycle_needs_no_id(planner):
     assert "generation 2 (renewed: renewal)" in ended.out
     ended = planner("renew", "requests", "--due", *WHY)  # no passphrase: nothing is written
     assert (ended.status, "no certificate is due on" in ended.err) == (0, True), ended
+    assert "dry run" not in ended.out
 
 
 def test_a_dry_run_asks_nothing(planner):
@@ -102,7 +103,7 @@ def test_a_stolen_key_is_told_with_its_serial(planner):
     assert ended.status == 0, ended.err
     words = f"Revoke serial {record.issued.serial}, reason keyCompromise (RFC 5280 5.3.1)"
     assert words in ended.err
-    assert "lyncnb handover FOLDER OUT.zip" in ended.err
+    assert "lyncnb handover requests OUT.zip" in ended.err
 
 
 # --- where the plan was approved --------------------------------------------------------------

@@ -124,6 +124,18 @@ def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
     assert any("3 more are covered by what stands" in note for note in bundle.notes)
 
 
+def test_what_is_covered_is_due_in_its_time(folder):
+    """Where a certificate that stands nears its end, a renewal makes the request."""
+    (day,) = (one.renew_from for one in ln.list_renewals(folder))
+    choices = {"due": True, "reason": "it ends", "passphrase": PASSPHRASE}
+    assert not ln.renew(folder, today=day - timedelta(days=1), **choices).changes
+    bundle = ln.renew(folder, today=day, **choices)
+    assert [one.action for one in bundle.changes] == ["created", "kept", "kept"]
+    assert bundle.manifest.by_id[FIRST].covered is None
+    assert requested(folder) == {FIRST, SECOND, THIRD}
+    assert not ln.renew(folder, today=day, **choices).changes
+
+
 def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
     """Status, summary, packages, steps and renewals name it, and none asks for its request."""
     words = ln.open_requests(folder).manifest.by_id[FIRST].covered
@@ -173,7 +185,7 @@ def test_an_ended_certificate_makes_the_request(folder):
     """It covers through its last day; after that, the next run makes the request and says why."""
     assert write(PLAN, folder, today=LAST_DAY).counts() == {"kept": 3}
     day = LAST_DAY + timedelta(days=1)
-    assert ln.folder_status(folder, today=day).counts() == {"planned": 1, "waiting": 2}
+    assert ln.folder_status(folder, today=day).counts() == {"expired": 1, "waiting": 2}
     assert "the next lyncnb request makes its request" in "\n".join(
         ln.folder_status(folder, today=day).notes
     )

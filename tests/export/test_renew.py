@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -17,6 +18,7 @@ from folders import (
     make_plan,
     public_keys_of_requests,
     snapshot,
+    write,
 )
 from topologies import TWO_FRONT_ENDS
 
@@ -31,6 +33,7 @@ from lyncnb.errors import (
     PlanRejected,
     RequestWaits,
 )
+from lyncnb.export.executors import Making
 from lyncnb.export.renew import renew
 from lyncnb.pki import csr
 from lyncnb.request_folder.bundle import open_requests
@@ -167,13 +170,24 @@ def test_a_call_says_what_and_why(folder):
 
 def test_due_is_what_the_calendar_names(folder):
     """Each certificate from its day in the calendar on, once."""
-    ends = {one.request_id: one.renew_from.date() for one in list_renewals(folder, today=LATER)}
+    ends = {one.request_id: one.renew_from for one in list_renewals(folder, today=LATER)}
     (day,) = set(ends.values())
     assert not names_of(again(folder, due=True, today=day - timedelta(days=1)))
     assert "no certificate is due" in again(folder, due=True, today=day - timedelta(1)).notes[0]
     assert sorted(names_of(again(folder, due=True, today=day))) == sorted(ends)
     waiting = again(folder, due=True, today=day + timedelta(days=60))
     assert (waiting.changes, len(waiting.notes)) == ((), 1)
+
+
+def test_a_run_that_was_stopped_is_completed_by_the_same_command(folder):
+    """What was announced and not made is still due; nothing is renewed twice."""
+    stop = threading.Event()
+    stop.set()
+    assert again(folder, due=True, making=Making(cancel=stop)).cancelled
+    assert len(names_of(again(folder, due=True))) == 3
+    assert {one.generation for one in read_manifest(folder).requests} == {2}
+    assert_complete(folder, make_plan(TABLE))
+    assert not again(folder, due=True).changes
 
 
 def test_what_came_back_and_was_never_deployed_is_due_in_its_time(folder):
@@ -316,6 +330,19 @@ def test_a_stolen_key_that_waits_is_given_up_without_a_question(tmp_path):
     record = read_manifest(bundle.folder).by_id[name]
     assert (record.generation, to_revoke(record)) == (2, ())
     assert record.reasons[1].startswith("withdrawn: the request of generation 1")
+
+
+def test_the_key_of_what_left_the_plan_can_be_stolen_too(folder):
+    """Its certificate is valid still: it is to be revoked, and nothing is requested."""
+    name = find_id(open_requests(folder), "fe02")
+    table = TABLE.replace(b"fe02", b"fe03")
+    write(make_plan(table), folder, today=LATER)
+    assert read_manifest(folder).by_id[name].state == "retired"
+    with pytest.raises(BundleError, match="is no request and no server"):
+        again(folder, name)
+    bundle = again(folder, name, compromised=True)
+    assert not names_of(bundle)
+    assert [one.generation for one in to_revoke(bundle.manifest.by_id[name])] == [1]
 
 
 def test_an_expired_certificate_needs_no_revocation(folder):
