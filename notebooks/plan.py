@@ -76,7 +76,7 @@ servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; 
 # %% [markdown]
 # ## 3. Your choices
 #
-# The tab *Deployment* of the editor holds the choices that no server holds. Its tab *Save* writes
+# The tab *Deployment* of the editor holds the choices that no server holds. Its tab *Save and open* writes
 # them beside the table, so that the next session finds both. These are the choices to settle:
 #
 # | Choice | Default | Choose otherwise when |

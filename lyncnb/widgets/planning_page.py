@@ -15,19 +15,15 @@ from IPython.display import display
 from ..base.records import Text
 from ..errors import TopologyError
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
-from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE, is_scenario, open_scenario
+from ..plan.scenarios import is_scenario, open_scenario
 from ..topology.topology import read_topology
 from .editing.channel import Answers, Channel
+from .editing.tables_here import tables_here
 from .editor import PlanEditor
 from .guide_panel import GuidePanel
 from .messages import TableTold
 from .panel import Panel
 from .request_panel import RequestPanel
-
-_TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
-# How the names begin of what Excel leaves beside a workbook that is open, and of what is hidden.
-_NOT_SHOWN = ("~$", ".")
-_LISTED = 200
 
 
 class TableChannel(Channel[TableTold]):
@@ -41,15 +37,8 @@ class TableChannel(Channel[TableTold]):
         super().__init__(answers, "Open a table to plan it.")
 
     def _start(self) -> None:
-        tables = (
-            path
-            for path in Path().rglob("*")
-            if path.suffix.lower() in _TABLES
-            and not any(part.startswith(_NOT_SHOWN) for part in path.parts)
-            and not _is_of_a_folder(path)
-        )
-        found = sorted({_with_its_options(path).as_posix() for path in tables})
-        self.send({"type": "start", "files": found[:_LISTED], "folder": "requests"})
+        files = tables_here(scenarios=True)
+        self.send({"type": "start", "files": files, "folder": "requests"})
 
     def _open(self, *, path: Text, pasted: Text, folder: Text) -> None:
         path = path.strip()
@@ -65,18 +54,6 @@ class TableChannel(Channel[TableTold]):
     def _ask(self, *, folder: Text) -> None:
         self._page.ask(folder.strip())
         self.send({"type": "opened", "words": "The questions are below."})
-
-
-def _with_its_options(path: Path) -> Path:
-    """Give the folder of a table that is kept with its options: a scenario, or a first plan."""
-    folder = path.parent
-    is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()
-    return folder if is_kept and folder != Path() else path
-
-
-def _is_of_a_folder(path: Path) -> bool:
-    """Tell whether a file stands in a request folder, whose summary is no topology."""
-    return any((folder / "manifest.json").exists() for folder in path.parents)
 
 
 class PlanningPage:

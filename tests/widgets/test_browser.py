@@ -193,8 +193,8 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     sha256 = kernel(lab, "editor.plan.sha256")
 
     lab.tab("Save").click()
-    lab.field("Folder").fill("kept")
-    lab.button("Save topology.csv and plan.toml").click()
+    lab.field("Table file").fill("kept")
+    lab.button("Save as").click()
     lab.page.get_by_text("Saved: kept").wait_for()
     topology = ln.read_topology(folder / "kept" / "topology.csv")
     options = ln.PlanOptions.from_toml(folder / "kept" / "plan.toml")
@@ -202,6 +202,7 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     assert plan.sha256 == sha256
     assert "rack" in topology.columns
 
+    lab.page.get_by_text("As Python").click()
     code = lab.page.get_by_role("region", name="Python that repeats every choice").inner_text()
     lab.save()
     lab.reload()
@@ -286,18 +287,18 @@ def test_a_tick_to_replace_files_is_about_one_folder(lab, folder):
         (folder / name / "topology.csv").write_text("tuned")
     open_editor(lab, folder)
     lab.tab("Save").click()
-    place = lab.field("Folder")
+    place, save = lab.field("Table file"), lab.button("Save as")
     place.fill("one")
-    place.press("Enter")
+    save.click()
     tick = lab.page.get_by_role("tabpanel", name="Save").get_by_role("checkbox")
     tick.check()
     place.fill("two")
-    place.press("Enter")
+    save.click()
     lab.page.get_by_role("alert").get_by_text("two").first.wait_for()
     expect(tick).not_to_be_checked()
     assert (folder / "two" / "topology.csv").read_text() == "tuned"
     tick.check()
-    place.press("Enter")
+    save.click()
     lab.page.get_by_text("Saved: two").wait_for()
     assert (folder / "one" / "topology.csv").read_text() == "tuned"
 

@@ -186,13 +186,12 @@ def test_undo_and_save_say_what_they_did(lab, folder):
     lab.button("Redo").click()
     said.get_by_text("Made again: Site of dir01.contoso.com: Kaohsiung").wait_for()
     lab.tab("Save").click()
-    lab.field("Folder").fill("said")
-    lab.button("Save topology.csv and plan.toml").click()
-    lab.page.get_by_text("nothing was replaced").wait_for()
-    again = lab.page.get_by_role("region", name="Python that loads what was saved")
-    expect(again).to_contain_text('ln.read_topology("said/topology.csv")', use_inner_text=True)
-    lab.button("Save topology.csv and plan.toml").click()
-    lab.page.get_by_text("replaced topology.csv and plan.toml there").wait_for()
+    lab.field("Table file").fill("said.csv")
+    lab.button("Save as").click()
+    lab.page.get_by_text("Saved: said.csv and said.plan.toml.").wait_for()
+    again = lab.page.get_by_role("region", name="The line that opens the table")
+    expect(again).to_have_text('topology_file = "said.csv"', use_inner_text=True)
+    lab.page.get_by_text("Open: said.csv. Its options are in said.plan.toml").wait_for()
 
 
 def test_two_rows_of_a_server_are_told_apart(lab, folder):

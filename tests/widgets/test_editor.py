@@ -12,6 +12,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 from panel_kit import INHERITED, Talk
+from topologies import FIVE_SERVERS
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
@@ -686,18 +687,79 @@ def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
     (tmp_path / "topology.csv").write_text(
         "server_fqdn,role,sip_domains\na.contoso.com,SBA,x.com\n"
     )
-    answers = talk.say("save", folder=str(tmp_path), overwrite=False)
+    answers = talk.say("save", path=str(tmp_path), overwrite=False)
     assert answers["refused"]["occupied"] is True
-    answers = talk.say("save", folder=str(tmp_path), overwrite=True)
+    answers = talk.say("save", path=str(tmp_path), overwrite=True)
     assert answers["saved"]["text"] == (
-        f"Saved: {tmp_path / 'topology.csv'} and {tmp_path / 'plan.toml'}; "
-        "replaced topology.csv there."
+        f"Saved: {tmp_path / 'topology.csv'} and {tmp_path / 'plan.toml'}."
     )
-    answers = talk.say("save", folder=str(tmp_path / "new"), overwrite=False)
-    assert answers["saved"]["text"].endswith("nothing was replaced.")
-    names = {"rules": editor.rules}
-    exec(answers["saved"]["again"], names)
-    assert names["editor"].topology.cells == editor.topology.cells
+    assert answers["saved"]["line"] == f'topology_file = "{tmp_path / "topology.csv"}"'
+    assert answers["code"]["is_written"] is True
+
+
+def test_saved_line_is_all_that_a_later_session_needs(talk, editor, tmp_path):
+    """Saved under a name, table and options come back by the one line of the notebook."""
+    editor.change_options(organization="Contoso", key="RSA 4096")
+    answers = talk.say("save", path=str(tmp_path / "mine.csv"), overwrite=False)
+    assert (tmp_path / "mine.plan.toml").is_file()
+    names = {}
+    exec(answers["saved"]["line"], names)
+    options = ln.PlanOptions.beside(names["topology_file"])
+    later = ln.PlanEditor(ln.read_topology(names["topology_file"]), options=options)
+    assert later.plan.sha256 == editor.plan.sha256
+    assert later.options == editor.options
+
+
+def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
+    """The file that was loaded is replaced; one that somebody changed since is not, unasked."""
+    path = tmp_path / "mine.csv"
+    path.write_text(FIVE_SERVERS)
+    editor = ln.PlanEditor(ln.read_topology(path))
+    editor.change_options(wildcard=True)
+    assert editor.save() == (path, tmp_path / "mine.plan.toml")
+    editor.change_options(wildcard=False)
+    editor.save()
+    assert not ln.PlanOptions.beside(path).wildcard
+    path.write_text(FIVE_SERVERS.replace("A3", "A4"))  # by somebody else
+    with pytest.raises(FileOccupied, match=r"mine\.csv"):
+        editor.save()
+    assert "A4" in path.read_text()
+    editor.save(overwrite=True)
+    assert "A4" not in path.read_text()
+
+
+def test_a_workbook_is_never_written_over(tmp_path):
+    """The editor writes CSV; a workbook stays, and the message names a file that can be written."""
+    path = tmp_path / "mine.xlsx"
+    path.write_bytes(ln.read_topology(FIVE_SERVERS.encode()).to_xlsx())
+    before = path.read_bytes()
+    editor = ln.PlanEditor(ln.read_topology(path))
+    with pytest.raises(LyncnbError, match=r"mine\.xlsx is not a CSV file") as raised:
+        editor.save(overwrite=True)
+    assert str(tmp_path / "mine.csv") in raised.value.hint
+    assert path.read_bytes() == before
+    assert editor.save(tmp_path / "mine.csv")[0] == tmp_path / "mine.csv"
+
+
+def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path):
+    """Open loads table and options afresh; unsaved edits are not dropped unasked."""
+    path = tmp_path / "other.csv"
+    path.write_text(FIVE_SERVERS)
+    (tmp_path / "other.plan.toml").write_text('layout = "separate"\n')
+    editor.change_options(wildcard=True)
+    answers = talk.say("open", path=str(path))
+    assert "edits that are not saved" in answers["refused"]["lines"][0]
+    editor.save(tmp_path / "kept.csv")
+    answers = talk.say("open", path=str(path))
+    assert answers["start"]["source"] == "other.csv"
+    assert answers["state"]["saved_words"] == "as loaded"
+    assert answers["saved"]["line"] == f'topology_file = "{path}"'
+    assert editor.options.layout == "separate"
+    assert not editor.past
+    assert len(editor.topology.cells) == 5
+    answers = talk.say("open", path=str(tmp_path / "none.csv"))
+    assert "none.csv" in answers["refused"]["lines"][0]
+    assert len(editor.topology.cells) == 5
 
 
 @pytest.mark.parametrize(
@@ -708,7 +770,7 @@ def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
         {"type": "edit", "ids": [{}], "column": "role", "value": "Edge"},
         {"type": "add", "values": "x"},
         {"type": "option", "name": "no_such", "value": 1},
-        {"type": "save", "folder": 5},
+        {"type": "save", "path": 5},
     ],
 )
 def test_a_message_of_nonsense_is_told_in_the_panel(talk, editor, message):

@@ -12,7 +12,7 @@ from ...base.disk.outputs import OutputKind, check_output, refuse_own_place, wri
 from ...base.disk.system_calls import trouble
 from ...errors import FileOccupied, LyncnbError
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
-from ...plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
+from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, options_file
 from ...topology.topology import Topology, read_topology
 from .draft import State, title
 from .forms import LABELS
@@ -162,10 +162,11 @@ def _text(value: object) -> str:
 def to_code(loaded: State, now: State) -> str:
     """Write the Python that makes an editor with every choice made so far.
 
-    It stands in place of the cell that makes the editor, after those that make ``topology`` and
-    ``rules``.
+    It replaces the cell that makes the editor.
     """
-    lines = ["import lyncnb as ln", "", "editor = ln.PlanEditor(topology, rules)"]
+    path = loaded.topology.path
+    reading = [f"topology = ln.read_topology({_quoted(path)})"] if path else []
+    lines = ["import lyncnb as ln", "", *reading, "editor = ln.PlanEditor(topology)"]
     options = option_changes(DEFAULT_OPTIONS, now.options)
     if options:
         arguments = [f"{name}={_literal(value, 4)}" for name, value in options.items()]
@@ -181,20 +182,20 @@ def to_code(loaded: State, now: State) -> str:
     return "\n".join([*lines, "editor"]) + "\n"
 
 
-def loading_code(table: Path, choices: Path) -> str:
-    """Write the Python that makes an editor of what :func:`save_plan` has written."""
-    return (
-        "import lyncnb as ln\n\n"
-        f"topology = ln.read_topology({_quoted(table.as_posix())})\n"
-        f"options = ln.PlanOptions.from_toml({_quoted(choices.as_posix())})\n"
-        "editor = ln.PlanEditor(topology, rules, options=options)\n"
-        "editor\n"
-    )
+def loading_line(table: Path) -> str:
+    """Write the line of a notebook that opens a table; its options are beside it."""
+    return f"topology_file = {_quoted(table.as_posix())}"
 
 
-def saved_files(folder: Path) -> tuple[Path, Path]:
-    """Give where :func:`save_plan` writes in a folder: the table, and the choices."""
-    return folder / TOPOLOGY_FILE, folder / OPTIONS_FILE
+def saved_files(where: Path) -> tuple[Path, Path]:
+    """Return where :func:`save_plan` writes: the table and its options.
+
+    A name that ends in ``.csv`` is the table's; any other is a folder, for ``topology.csv`` and
+    ``plan.toml``.
+    """
+    if where.suffix.lower() == ".csv":
+        return where, options_file(where)
+    return where / TOPOLOGY_FILE, where / OPTIONS_FILE
 
 
 def _call(name: str, arguments: Sequence[str]) -> list[str]:
@@ -238,13 +239,13 @@ def _quoted(text: str) -> str:
     return repr(plain_text)
 
 
-def save_plan(folder: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
-    """Write ``topology.csv`` and ``plan.toml``, both or neither of the names refused.
+def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
+    """Write a table and its options as :func:`saved_files` names them, both or neither refused.
 
     Parameters
     ----------
-    folder : Path
-        Made if it is not there; never a place that a request folder keeps for itself.
+    where : Path
+        Its folder is made if it is not there; never a place that a request folder keeps for itself.
     now : State
         What to write.
     known : sequence of State
@@ -272,7 +273,8 @@ def save_plan(folder: Path, now: State, *, known: Sequence[State], overwrite: bo
             is_ours={".toml": lambda file: _holds(file, PlanOptions.from_toml, options)},
         ),
     )
-    paths = saved_files(folder)
+    paths = saved_files(where)
+    folder = paths[0].parent
     for path in paths:
         refuse_own_place(path)
     try:
@@ -284,7 +286,7 @@ def save_plan(folder: Path, now: State, *, known: Sequence[State], overwrite: bo
             check_output(path, kind, force=overwrite)
     except FileOccupied as error:
         raise FileOccupied(
-            error.message, hint="take another folder, or look at it and then replace it"
+            error.message, hint="save under another name, or look at it and then replace it"
         ) from None
     for path, data, kind in zip(paths, contents, kinds, strict=True):
         write_output(path, data, kind, force=overwrite)

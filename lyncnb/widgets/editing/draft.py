@@ -50,6 +50,11 @@ class Draft:
     """
 
     def __init__(self, topology: Topology, rules: Rules, options: PlanOptions):
+        self._followers: list[Callable[[str], object]] = []
+        self.begin(topology, rules, options)
+
+    def begin(self, topology: Topology, rules: Rules, options: PlanOptions) -> None:
+        """Take a table and its options as loaded; there is no way back from here."""
         options = settled_options(topology, rules, options)
         ids = tuple(range(len(topology.cells)))
         self.loaded = State(topology=topology, ids=ids, options=options)
@@ -58,7 +63,6 @@ class Draft:
         self.past: list[State] = []
         self.future: list[State] = []
         self.told = ""
-        self._followers: list[Callable[[str], object]] = []
         self._next_id = len(topology.cells)
         self._places: tuple[tuple[int, ...], dict[int, int]] = ((), {})
 

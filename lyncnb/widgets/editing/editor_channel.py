@@ -12,12 +12,13 @@ from typing import Any
 from ...base.records import Text
 from ...base.shown.tables import ROWS_SHOWN, count_of, left_out
 from ...errors import LyncnbError, Problem, TopologyError
+from ...plan.plan_toml import options_file
 from ...reports.compare import CountChange, plan_sizes
 from ...reports.figures import figure
 from . import explanations, name_reasons, plan_views
 from .cell_blocks import TakenBlock
 from .channel import GRID_SCRIPTS, Answers, Channel, error_lines
-from .choices import CHANGE_COLUMNS, loading_code, option_changes, plain, saved_files
+from .choices import CHANGE_COLUMNS, loading_line, option_changes, plain
 from .draft import State, title
 from .edits import EDITS, add_server, change_option, change_options, set_block, set_cells
 from .forms import LABELS, column_facts, deployment_values, option_groups, usage_issuers
@@ -26,6 +27,7 @@ from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
 from .sheet import FINDINGS, Sheet, encode_rows, pool_names
+from .tables_here import tables_here
 from .unsaved import UnsavedEdits
 
 #: By ``type`` of the page's message, what it asks to see of the plan.
@@ -77,15 +79,8 @@ class EditorChannel(Channel[EditorTold]):
     def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
         self.editor = editor
         self._scenarios = ScenariosTab(self, scenarios)
-        self._sheet = Sheet(editor.loaded.topology)
-        self._is_told = False  # nobody has asked for rows yet
-        self._ahead: tuple[TableRows, list[bytes]] | None = None  # all rows, to be sent
-        self._is_all_new = False  # rows were made anew, and none says yet what was found
-        self._before = editor.state  # the last that was told, and what its plan counts
-        is_loaded = editor.state is editor.loaded  # then it may wait to be planned
-        self._sizes = None if is_loaded else editor.live.sizes()
-        self._step = ""
-        self._columns, self._groups = self._facts()  # as the page was told
+        self._first_path = editor.path
+        self._begin()
         #: Names the cells of a notebook whose output shows the plan as it was before.
         self.older_cells: Callable[[], list[int]] = list
         self._older: list[int] = []  # as the page was told
@@ -106,6 +101,7 @@ class EditorChannel(Channel[EditorTold]):
             "pools": self._choose_pools,
             "code": self._send_code,
             "save": self._save,
+            "open": self._open,
             "draft_restore": self._restore_draft,
             "draft_compare": self._compare_draft,
             "draft_discard": self._discard_draft,
@@ -114,6 +110,21 @@ class EditorChannel(Channel[EditorTold]):
         text = f"Plan editor of {editor.topology.source}, as it stands:"
         super().__init__(answers, text, asked={**VIEWS, **EDITS})
         editor.follow(self.changed)
+
+    def _begin(self) -> None:
+        """Forget what the page was told; it is of another table, or nobody has asked yet."""
+        editor = self.editor
+        self._loaded = editor.loaded
+        self._sheet = Sheet(editor.loaded.topology)
+        self._is_told = False  # nobody has asked for rows yet
+        self._ahead: tuple[TableRows, list[bytes]] | None = None  # all rows, to be sent
+        self._is_all_new = False  # rows were made anew, and none says yet what was found
+        self._before = editor.state  # the last that was told, and what its plan counts
+        is_loaded = editor.state is editor.loaded  # then it may wait to be planned
+        self._sizes = None if is_loaded else editor.live.sizes()
+        self.__dict__.pop("_sizes_of_loaded", None)
+        self._step = ""
+        self._columns, self._groups = self._facts()  # as the page was told
 
     def static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel; the live panel hides it."""
@@ -145,7 +156,6 @@ class EditorChannel(Channel[EditorTold]):
                 "source": editor.topology.source,
                 "columns": self._columns,
                 "groups": self._groups,
-                "folder": "plan",
             }
         )
         self._step = ""
@@ -190,7 +200,12 @@ class EditorChannel(Channel[EditorTold]):
     def changed(self, said: str) -> None:
         """Tell the browser what a change changed: rows first, then what the checks say."""
         with self.turn:
-            self._tell(said)
+            if self._loaded is self.editor.loaded:
+                self._tell(said)
+            else:  # another table was opened
+                self._begin()
+                self.restored = []
+                self._start()
         if self.unsaved:
             self.later("draft", self.until_kept, self.keep_draft)
 
@@ -366,7 +381,44 @@ class EditorChannel(Channel[EditorTold]):
         self.send(name_reasons.of_name(self.editor.plan, name))
 
     def _send_code(self) -> None:
-        self.send({"type": "code", "code": self.editor.code()})
+        path = self.editor.path
+        self.send(
+            {
+                "type": "code",
+                "code": self.editor.code(),
+                "path": path,
+                "options": options_file(Path(path)).name if path else "",
+                "is_written": path.lower().endswith(".csv"),
+                "files": tables_here(path),
+            }
+        )
+
+    def _open(self, *, path: Text) -> None:
+        path, editor = path.strip(), self.editor
+        if not path:
+            raise TopologyError("no table is named", hint="choose a file, or type its name")
+        self.keep_draft()
+        if not editor.is_saved and not self.unsaved:
+            raise LyncnbError(
+                "the table has edits that are not saved", hint="save them, or undo them, then open"
+            )
+        kept = "" if editor.is_saved else f" The edits of {editor.loaded.topology.source} are kept"
+        kept += kept and " as a draft, which is offered when you open that table again."
+        editor.open(path)
+        self._send_saved(f"Opened: {path}.{kept}")
+        self._send_code()
+
+    def _send_saved(self, text: str) -> None:
+        """Tell what was done, and the line by which a later session opens the same table."""
+        path = Path(self.editor.path)
+        is_there = self._first_path and path == Path(self._first_path)
+        hint = (
+            "The next session opens it: the notebook names this table already."
+            if is_there
+            else "To open it in the next session, put this line into the first cell:"
+        )
+        line = "" if is_there else loading_line(path)
+        self.send({"type": "saved", "text": text, "hint": hint, "line": line})
 
     def _add(self, **parts: Any) -> None:
         try:
@@ -414,14 +466,11 @@ class EditorChannel(Channel[EditorTold]):
             self.unsaved.discard()
             self._send_draft(self.unsaved)
 
-    def _save(self, *, folder: Text, overwrite: bool) -> None:
-        place = Path(folder.strip() or ".")
-        replaced = [path.name for path in saved_files(place) if path.exists()]
-        paths = self.editor.save(place, overwrite=overwrite)
-        what = f"replaced {' and '.join(replaced)} there" if replaced else "nothing was replaced"
-        text = f"Saved: {' and '.join(map(str, paths))}; {what}."
+    def _save(self, *, path: Text, overwrite: bool) -> None:
+        paths = self.editor.save(path.strip(), overwrite=overwrite)
         self.send({"type": "done", "added": []})
-        self.send({"type": "saved", "text": text, "again": loading_code(*paths)})
+        self._send_saved(f"Saved: {' and '.join(map(str, paths))}.")
+        self._send_code()
 
 
 def _beside_the_grid(problem: Problem, column: str, rows: set[int]) -> Problem:

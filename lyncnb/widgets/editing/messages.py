@@ -138,7 +138,6 @@ EditorStart = TypedDict(
         "source": str,
         "columns": list[ColumnFacts],
         "groups": list[FieldGroup],
-        "folder": str,
     },
 )
 Columns = TypedDict("Columns", {"type": Literal["columns"], "columns": list[ColumnFacts]})
@@ -173,8 +172,26 @@ RefusedCells = TypedDict(
     "RefusedCells",
     {"type": Literal["refused_cells"], "cells": list[RefusedCell], "lines": list[str]},
 )
-Code = TypedDict("Code", {"type": Literal["code"], "code": str})
-Saved = TypedDict("Saved", {"type": Literal["saved"], "text": str, "again": str})
+Code = TypedDict(
+    "Code",
+    {
+        "type": Literal["code"],
+        "code": str,
+        "path": str,  # of the table that is open, "" for none
+        "options": str,  # the file of its options
+        "is_written": bool,  # whether Save can write it
+        "files": Sequence[str],  # tables that can be opened
+    },
+)
+Saved = TypedDict(
+    "Saved",
+    {
+        "type": Literal["saved"],
+        "text": str,
+        "hint": str,
+        "line": str,  # for the notebook, "" where it has that line
+    },
+)
 Restored = TypedDict("Restored", {"type": Literal["restored"], "lines": list[str]})
 UnsavedDraft = TypedDict(
     "UnsavedDraft",

@@ -9,6 +9,7 @@ from pathlib import Path
 from ...base.shown import tables
 from ...base.shown.tables import count_of
 from ...checks.mend_plan import mend_plan
+from ...errors import LyncnbError
 from ...plan.model import CertificatePlan
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
 from ...plan.planner import rules_for
@@ -16,7 +17,7 @@ from ...plan.totals import totals
 from ...reports.compare import PlanDifference, compare_plans
 from ...rules.findings import Findings
 from ...rules.model import Rules
-from ...topology.topology import Topology
+from ...topology.topology import Topology, read_topology
 from . import edits
 from .choices import (
     CHANGE_COLUMNS,
@@ -31,6 +32,9 @@ from .choices import (
 )
 from .draft import Draft, State
 from .forms import SHOWN
+
+# Tables that are read, and not written in place.
+_NOT_WRITTEN = (".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 
 
 class PlanEditing(Draft):
@@ -48,6 +52,8 @@ class PlanEditing(Draft):
     ):
         super().__init__(topology, rules or rules_for(topology, options), options)
         self._saved = self.state
+        #: The file of the table, "" where it was read from none and not saved yet.
+        self.path = topology.path
         self.earlier: PlanEditing | None = None
 
     # -- what there is
@@ -188,13 +194,33 @@ class PlanEditing(Draft):
         super().rename_scenario(name, new)
         self._tell(f"Scenario {name} is called {new}" if new else f"Scenario {name} is removed")
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> tuple[Path, Path]:
-        """Write ``topology.csv`` and ``plan.toml`` into a folder.
+    def open(self, table: str | Path) -> None:
+        """Load another table with the options beside it, in place of this one and its edits.
 
         Parameters
         ----------
-        folder : path
-            Made if it is not there.
+        table : path
+            As for ``ln.read_topology``.
+
+        Raises
+        ------
+        LyncnbError
+            If it cannot be read or planned; then the editor stays as it is.
+        """
+        topology, options = read_topology(table), PlanOptions.beside(table)
+        self.begin(topology, rules_for(topology, options), options)
+        self._saved, self.path = self.state, topology.path
+        self._tell("")
+
+    def save(self, where: str | Path = "", *, overwrite: bool = False) -> tuple[Path, Path]:
+        """Write the table and its options.
+
+        Parameters
+        ----------
+        where : path, optional
+            ``TABLE.csv``, whose options are then ``TABLE.plan.toml``; or a folder, which gets
+            ``topology.csv`` and ``plan.toml`` and is made if it is not there. Left out, the file
+            that was loaded or saved last.
         overwrite : bool, optional
             Replace a table, or choices, that were neither loaded nor saved here before.
 
@@ -208,11 +234,20 @@ class PlanEditing(Draft):
         LyncnbError
             If other files are there, or the folder cannot be written; nothing is lost then.
         """
+        where = Path(where or self.path or ".")
+        if not self.path and where == Path("."):
+            raise LyncnbError("this table has no file yet", hint="name one that ends in .csv")
+        if where.suffix.lower() in _NOT_WRITTEN:
+            raise LyncnbError(
+                f"the plan editor writes tables as CSV, and {where.name} is not a CSV file",
+                hint=f"save as {where.with_suffix('.csv')}; your file stays as it is",
+            )
         known = (self.loaded, self._saved)
-        save_plan(Path(folder), self.state, known=known, overwrite=overwrite)
-        self._saved = self.state
+        save_plan(where, self.state, known=known, overwrite=overwrite)
+        paths = saved_files(where)
+        self._saved, self.path = self.state, str(paths[0])
         self._tell("")
-        return saved_files(Path(folder))
+        return paths
 
     @property
     def has_changes(self) -> bool:

@@ -95,12 +95,12 @@ class DraftFile:
         )
 
     @classmethod
-    def between(cls, saved: State, now: State) -> DraftFile:
+    def between(cls, table: str, saved: State, now: State) -> DraftFile:
         """Describe what leads from the saved state to the one in force."""
         edits = edits_between(saved, now)
         return cls(
             format=_FORMAT,
-            table=saved.topology.path or saved.topology.source,
+            table=table,
             table_sha256=table_digest(saved),
             written=time_text(datetime.now(UTC)),
             changes=len(change_rows(saved, now)),
@@ -142,10 +142,14 @@ class UnsavedEdits:
         place = hashlib.sha256(place.encode()).hexdigest()[:6]
         self._end = f"-{_kernel()}-{place}.json"
 
+    @property
+    def _table(self) -> str:
+        return self._editor.path or self._editor.loaded.topology.source
+
     def find(self) -> tuple[Path, DraftFile] | None:
         """Return the newest draft of this table that another kernel has left, if there is one."""
         state = self._editor.saved
-        table, digest = state.topology.path or state.topology.source, None
+        table, digest = self._table, None
         found = []
         for path, draft in self._others():
             if draft.table != table:
@@ -171,7 +175,7 @@ class UnsavedEdits:
         """
         editor, path = self._editor, None
         if not editor.is_saved:
-            draft = DraftFile.between(editor.saved, editor.state)
+            draft = DraftFile.between(self._table, editor.saved, editor.state)
             path = self._folder / f"{draft.table_sha256[:16]}{self._end}"
             files.make_folder(self._folder)
             text = json.dumps(json_value(draft), ensure_ascii=False, indent=1)

@@ -56,7 +56,8 @@ type EditorAsked = { cell?: CellName } & (
   | { type: "why"; name: string }
   | { type: "pools"; pools: string[] }
   | { type: "code" }
-  | { type: "save"; folder: string; overwrite: boolean }
+  | { type: "save"; path: string; overwrite: boolean }
+  | { type: "open"; path: string }
   | { type: "draft_restore" }
   | { type: "draft_compare" }
   | { type: "draft_discard" }
@@ -146,7 +147,6 @@ interface EditorStart {
   source: string;
   columns: ColumnFacts[];
   groups: FieldGroup[];
-  folder: string;
 }
 
 interface ColumnFacts {
@@ -282,12 +282,17 @@ interface Chosen {
 interface Code {
   type: "code";
   code: string;
+  path: string;
+  options: string;
+  is_written: boolean;
+  files: string[];
 }
 
 interface Saved {
   type: "saved";
   text: string;
-  again: string;
+  hint: string;
+  line: string;
 }
 
 interface Restored {

@@ -63,7 +63,7 @@ export default {
       { name: "findings", title: "Findings", panel: findings.panel, ask: () => send({ type: "findings" }) },
       { name: "changes", title: "Changes", panel: changes.panel, ask: () => send({ type: "changes" }) },
       { name: "scenarios", title: "Scenarios", panel: scenarios.panel, ask: scenarios.ask },
-      { name: "code", title: "Save", panel: keep.panel, ask: () => send({ type: "code" }) },
+      { name: "code", title: "Save and open", panel: keep.panel, ask: () => send({ type: "code" }) },
     ]);
 
     const root = h("div", { class: "lyncnb lc-editor lc-unasked", role: "group" },
@@ -114,6 +114,7 @@ export default {
       if (message.done && isSince) speaker.clear(); // something was done since
       before = message.before;
       said.textContent = message.done;
+      keep.changed(message);
       if (message.said) servers.forget();
       saved.textContent = message.saved_words;
       const stepped = [undo, redo].find((control) => control === document.activeElement);
@@ -139,7 +140,6 @@ export default {
         name.textContent = `Plan of ${message.source}`;
         servers.start(message.columns);
         form.start(message.groups);
-        keep.start(message);
         notebook.mark([]); // an editor that stood here before may have left marks
       },
       columns: (message) => servers.start(message.columns),

@@ -1,60 +1,85 @@
 // @ts-check
-// What to keep: two files, or Python that repeats every choice.
+// Open, Save and Save as: a table and the options beside it; and Python that repeats every choice.
 
 /** @param {Send<EditorAsked>} send */
 function makeSaveTab(send) {
-  const folder = h("input", { type: "text", class: "lc-control", autocomplete: "off" });
+  const now = h("p", {});
+  const files = h("datalist", { id: unique("tables") });
+  const path = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
+  path.setAttribute("list", files.id);
   const result = h("div", { class: "lc-result", role: "status" });
   const over = h("input", { type: "checkbox" });
   const overLine = h("label", { class: "lc-check", hidden: true }, over,
     " Replace what is there; I have looked at it");
-  let asked = ""; // the folder that was last asked for: the tick is about that one alone
-  const save = button("Save topology.csv and plan.toml", () => {
-    const overwrite = over.checked && folder.value.trim() === asked;
-    asked = folder.value.trim();
+  /** @type {string | undefined} */
+  let asked; // the file that was last asked for: the tick is about that one alone
+  /** @param {string} name "" for the file that is open */
+  function write(name) {
+    const overwrite = over.checked && name === asked;
+    asked = name;
     result.replaceChildren(); // what was saved before says nothing of this
-    send({ type: "save", folder: asked, overwrite });
-  }, { class: "lc-button lc-primary" });
+    send({ type: "save", path: name, overwrite });
+  }
+  const save = button("Save", () => write(""), { class: "lc-button lc-primary" });
+  const saveAs = button("Save as", () => write(path.value.trim()));
+  const open = button("Open", () => {
+    result.replaceChildren();
+    send({ type: "open", path: path.value });
+  });
   function forgetTick() {
     over.checked = false;
     overLine.hidden = true;
   }
-  folder.oninput = forgetTick;
-  folder.onkeydown = (event) => { if (event.key === "Enter") save.click(); };
+  path.oninput = forgetTick;
   const code = h("pre", { class: "lc-code", tabIndex: 0, role: "region",
     "aria-label": "Python that repeats every choice" });
-  const copied = h("span", { role: "status", class: "lc-hint" });
-  const copy = button("Copy to the clipboard", async () => {
-    copied.textContent = (await copyText(code)) ? "Copied." : "Selected: press Ctrl+C.";
-  });
   const panel = h("div", { class: "lc-panel" },
-    h("h3", { class: "lc-title" }, "As files"),
-    h("p", { class: "lc-hint" }, "Two files hold the whole plan: the table with its unknown columns, "
-      + "and the choices beside it."),
-    h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), save, overLine), result,
-    h("h3", { class: "lc-title" }, "As Python"),
-    h("p", { class: "lc-hint" }, "Put this in place of the cell that makes the editor: Run All then "
-      + "shows the same plan."),
-    code, h("div", { class: "lc-bar" }, copy, copied));
+    h("h3", { class: "lc-title" }, "As files"), now,
+    h("div", { class: "lc-bar" }, save, overLine),
+    h("div", { class: "lc-bar lc-end" },
+      labelled("Table file", path, "to save: a name that ends in .csv, or a folder"), open, saveAs, files),
+    result,
+    h("details", {}, h("summary", {}, "As Python"),
+      h("p", { class: "lc-hint" }, "Replace the cell that makes the editor with this code. Run All then "
+        + "shows the same plan."),
+      code, copyBar(code)));
   return {
     panel,
     /** @param {Code} message */
-    show(message) { code.textContent = message.code; copied.textContent = ""; },
-    /** @param {EditorStart} message */
-    start(message) { folder.value ||= message.folder; },
+    show(message) {
+      code.textContent = message.code;
+      now.textContent = message.path
+        ? `Open: ${message.path}. Its options are in ${message.options}, in the same folder.`
+        : "This table was not read from a file. Save it under a name that ends in .csv.";
+      save.disabled = !message.is_written;
+      save.title = message.is_written || !message.path ? ""
+        : "The editor writes tables as CSV. Choose Save as; your file stays as it is.";
+      files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
+      path.value ||= message.is_written ? "" : message.path.replace(/(\.[a-z]+)?$/i, ".csv").replace(/^\.csv$/, "");
+    },
+    /** @param {EditorState} message */
+    changed(message) { if (message.done) result.replaceChildren(); },
     /** @param {Saved} message */
     saved(message) {
-      result.replaceChildren(h("div", {}, h("strong", {}, message.text)),
-        h("div", {}, "To load it again, put this in place of the cell that makes the editor:"),
-        h("pre", { class: "lc-code", tabIndex: 0, role: "region",
-          "aria-label": "Python that loads what was saved" }, message.again));
+      const line = h("pre", { class: "lc-code", tabIndex: 0, role: "region",
+        "aria-label": "The line that opens the table" }, message.line);
+      result.replaceChildren(h("div", {}, h("strong", {}, message.text)), h("div", {}, message.hint),
+        ...(message.line ? [line, copyBar(line)] : []));
       forgetTick();
     },
     /** @param {Refused} message */
     refused(message) {
-      if (message.about === "save") overLine.hidden = !message.occupied || folder.value.trim() !== asked;
+      if (message.about === "save") overLine.hidden = !message.occupied;
     },
   };
+}
+
+/** @param {HTMLElement} source */
+function copyBar(source) {
+  const copied = h("span", { role: "status", class: "lc-hint" });
+  return h("div", { class: "lc-bar" }, button("Copy to the clipboard", async () => {
+    copied.textContent = (await copyText(source)) ? "Copied." : "Selected: press Ctrl+C.";
+  }), copied);
 }
 
 /** @param {HTMLElement} element */
