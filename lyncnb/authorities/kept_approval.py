@@ -95,7 +95,9 @@ def look_at_approval(
         return _wrong(words, hint=error.hint)
 
 
-def approved_plan(folder: Path, manifest: Manifest, signers: str | os.PathLike[str]) -> bytes:
+def approved_plan(
+    folder: Path, manifest: Manifest, signers: str | os.PathLike[str]
+) -> tuple[bytes, PlanOnRecord]:
     """Return the kept plan that was requested last, if its signer may approve plans now.
 
     Raises
@@ -113,7 +115,7 @@ def approved_plan(folder: Path, manifest: Manifest, signers: str | os.PathLike[s
             "--plan PLAN --approved-by SIGNERS FOLDER",
         )
     try:
-        return _verified(folder, last, allowed)[0]
+        return _verified(folder, last, allowed)[0], last
     except (ApprovalError, BundleError) as error:
         raise ApprovalError(
             f"the approval that {folder} keeps in {SIGNATURE} does not count: {error.message}",

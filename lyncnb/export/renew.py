@@ -27,7 +27,7 @@ from ..request_folder.generations import generations_of, is_due, to_revoke
 from ..request_folder.manifest import Manifest, read_manifest, timestamp
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, renewal_terms
 from ..request_folder.request_record import CoveringCertificate, RequestRecord
-from .changes import Order, make_order, waits
+from .changes import Order, Wanted, make_order, waits
 from .executors import Making
 from .write import fulfil
 
@@ -244,10 +244,13 @@ def _order(
 ) -> Order:
     """Say what is asked of the folder: its own plan, and new requests of some certificates."""
     present = read_plan_bytes(folder, manifest)
-    plan, approval = _plan(folder, manifest, present, approved_by)
+    ids = [record.id for record in choice.renewed]
+    if ids:
+        plan, approval = _plan(folder, manifest, present, approved_by)
+    else:  # A revocation needs nobody's approval.
+        plan, approval = plan_on_record(manifest, present)[0], ""
     # Evaluated as issued today: the planned issue date is that of the first requests.
     judged = replace(plan, options=replace(plan.options, planned_issue_date=day))
-    ids = [record.id for record in choice.renewed]
     others = {one.id for one in plan.certificates} - set(ids)
     findings = [one for one in check_plan(judged, on=day) if one.about not in others]
     accept = {
@@ -269,9 +272,7 @@ def _order(
     return replace(
         order,
         plan=plan,
-        wanted=tuple(
-            replace(one, name_notes=manifest.by_id[one.id].name_notes) for one in order.wanted
-        ),
+        wanted=tuple(_as_on_record(one, manifest) for one in order.wanted),
         is_own_plan=True,
         saved_file=present,
         approved_plan=approval,
@@ -282,30 +283,34 @@ def _order(
     )
 
 
+def _as_on_record(wanted: Wanted, manifest: Manifest) -> Wanted:
+    """Keep what the table said of its names, which the saved plan does not say."""
+    record = manifest.by_id.get(wanted.id)
+    return replace(wanted, name_notes=record.name_notes) if record else wanted
+
+
 def _plan(
     folder: Path, manifest: Manifest, present: bytes, approved_by: str | os.PathLike[str] | None
 ) -> tuple[CertificatePlan, str]:
     """Give the plan to renew from, and the SHA-256 of the approved plan that it is, or nothing."""
-    last = manifest.plans[-1] if manifest.plans else None
-    is_approved = last and last.approvals and last.plan_sha256 == manifest.plan_sha256
-    if not is_approved and approved_by is None:
+    if approved_by is None:
+        last = manifest.plans[-1] if manifest.plans else None
+        if last and last.approvals and last.plan_sha256 == manifest.plan_sha256:
+            signer = last.approvals[-1]
+            raise ApprovalError(
+                f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}; "
+                "whether that still counts, only a list of allowed signers says",
+                hint="give it: --approved-by SIGNERS",
+            )
         return plan_on_record(manifest, present)[0], ""
-    if approved_by is None and last is not None:
-        signer = last.approvals[-1]
-        raise ApprovalError(
-            f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}; whether "
-            "that still counts, only a list of allowed signers says",
-            hint="give it: --approved-by SIGNERS",
-        )
-    assert approved_by is not None
-    plan = plan_on_record(manifest, approved_plan(folder, manifest, approved_by))[0]
-    assert last is not None  # approved_plan refuses a folder without it
-    if plan.sha256 != last.plan_sha256:
+    data, record = approved_plan(folder, manifest, approved_by)
+    plan = plan_on_record(manifest, data)[0]
+    if plan.sha256 != record.plan_sha256:
         raise ApprovalError(
             "the approved plan that the folder keeps has other certificates than its manifest says",
             hint="request it again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER",
         )
-    return plan, last.sha256
+    return plan, record.sha256
 
 
 def _notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:

@@ -170,6 +170,14 @@ def test_a_renewal_asks_for_the_list(approved):
 
 @pytest.mark.tools
 @needs_ssh_keygen
+def test_where_nothing_is_requested_nobody_is_asked(approved):
+    """Nothing is due; the list of allowed signers is not needed to say so."""
+    ended = approved("renew", "requests", "--due", *WHY)
+    assert (ended.status, "no certificate is due" in ended.err) == (0, True), ended
+
+
+@pytest.mark.tools
+@needs_ssh_keygen
 @pytest.mark.parametrize("name", [PLAN, SIGNATURE])
 @pytest.mark.parametrize("change", ["removed", "altered"])
 def test_what_was_approved_must_be_kept(approved, name, change):
