@@ -137,12 +137,22 @@ def data() -> Path:
     return REPOSITORY / "data"
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    """Start the browser; it is ended with the module, for with it runs an event loop."""
-    from lab_driver import start_chromium
+@pytest.fixture(scope="session")
+def _browser():
+    """Start the browser once in each process, and end it with all its pages."""
+    from lab_driver import loop_of, start_chromium
 
     playwright, browser = start_chromium()
     yield browser
-    browser.close()
-    playwright.stop()
+    with loop_of(browser):
+        browser.close()
+        playwright.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium(_browser):
+    """Give the browser to a module; elsewhere its event loop would stop others from starting."""
+    from lab_driver import loop_of
+
+    with loop_of(_browser):
+        yield _browser

@@ -13,6 +13,7 @@ nothing of the user's comes in and every file that it writes can be looked at af
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -305,11 +306,13 @@ class LabBrowser:
         )
 
     # -- opening and running
-    def open_notebook(self, name: str, *, simple: bool = True) -> None:
+    def open_notebook(self, name: Path | str, *, simple: bool = True) -> None:
         """Open a notebook and wait until it is drawn and its kernel idle.
 
-        A page that was put away keeps the application: loading it takes seconds.
+        The path is absolute, or relative to the server's folder. A page that was put away keeps
+        the application: loading it takes seconds.
         """
+        name = Path(self.server.root, name).resolve().relative_to(self.server.root).as_posix()
         self.notebook = name
         mode = f"{self.server.app} {simple}"
         if self._loaded == mode and self.server.app == "lab":
@@ -459,6 +462,19 @@ class LabBrowser:
         found += [("request", f"{why} {url.split('?')[0]}") for url, why in self.failed]
         skip = [re.compile(pattern) for pattern in BENIGN]
         return [(kind, text) for kind, text in found if not any(p.search(text) for p in skip)]
+
+
+@contextlib.contextmanager
+def loop_of(browser):
+    """Mark the browser's event loop as running in this thread for the time of the block.
+
+    Playwright leaves the mark between its calls, where ``asyncio.run`` refuses because of it.
+    """
+    asyncio._set_running_loop(browser._loop)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(None)
 
 
 def start_chromium():

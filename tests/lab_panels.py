@@ -87,7 +87,7 @@ def write_notebook(path: Path, *cells: str) -> None:
 def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipynb") -> None:
     """Open a notebook of these cells, run it, and wait for the panel."""
     write_notebook(folder / name, *cells)
-    lab.open_notebook(name)
+    lab.open_notebook(folder / name)
     lab.run_all()
     lab.page.locator(".lyncnb").first.wait_for(state="visible")
 

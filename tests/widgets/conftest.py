@@ -1,4 +1,4 @@
-"""What the browser tests of the panels share: one server for a file, one page for a test."""
+"""What the browser tests of the panels share: one server and one page in each process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from standing_certificates import MIDNIGHT
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Start the server of all modules: it takes longer to start than most tests take."""
+    with LabServer(tmp_path_factory.mktemp("browser")) as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """The notebooks' folder, with tables of 5, 200 and 10,000 servers."""
-    folder = tmp_path_factory.mktemp("browser")
+def folder(request, server) -> Path:
+    """Give a module its folder of notebooks, with tables of 5, 100 and 10,000 servers."""
+    folder = server.root / request.path.stem
+    folder.mkdir()
     (folder / "small.csv").write_text(FIVE_SERVERS)
     (folder / "middle.csv").write_text(table_of(100))
     (folder / "large.csv").write_text(table_of(10_000))
@@ -31,19 +39,10 @@ def answered(folder) -> str:
     return "ca/requests"
 
 
-@pytest.fixture(scope="module")
-def server(folder):
-    with LabServer(folder) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def pages():
+@pytest.fixture(scope="session")
+def pages() -> list[LabBrowser]:
     """Hold the page that tests use in turn: to load JupyterLab costs more than most of them."""
-    kept: list[LabBrowser] = []
-    yield kept
-    for lab in kept:
-        lab.stop()
+    return []
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The panels in a real JupyterLab, by mouse and keyboard: what a planner sees and may press.
 
-One server for the file, one page for each test. Where Chromium is missing the tests are skipped
-and say so; in CI that is an error.
+Where Chromium is missing the tests are skipped and say so; in CI that is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from folders import PASSPHRASE
-from lab_driver import CHROMIUM, LabBrowser, LabServer
+from lab_driver import CHROMIUM, LabBrowser
 from lab_panels import (
     EDITOR,
     HELD_REQUESTS,
@@ -27,7 +26,6 @@ from lab_panels import (
     open_panel,
     set_cell,
     wait_kernel,
-    write_notebook,
 )
 from playwright.sync_api import expect
 
@@ -706,21 +704,3 @@ def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder, answered
             if name == "Changes":
                 expect(table.get_by_role("cell", name="certificate removed").first).to_be_visible()
         lab.shut_kernel_down()
-
-
-@pytest.mark.parametrize("app", ["notebook", "voila"])
-def test_the_panels_work_elsewhere(chromium, folder, app):
-    """Notebook 7 and a Voila page show the editor and take an edit."""
-    pytest.importorskip("notebook" if app == "notebook" else "voila")
-    write_notebook(folder / f"{app}.ipynb", EDITOR.format(table="small.csv"))
-    with (
-        LabServer(folder, app=app) as server,
-        LabBrowser(server, browser=chromium, seconds=90) as lab,
-    ):
-        lab.open_notebook(f"{app}.ipynb")
-        if app == "notebook":
-            lab.run_all()
-        lab.page.get_by_label("Select dir01.contoso.com").wait_for()
-        set_cell(lab, "dir01.contoso.com", "Role", "Mediation")
-        lab.page.get_by_text("1 change, not saved").wait_for()
-        assert lab.errors() == []

@@ -81,18 +81,22 @@ def test_a_cell_opens_on_its_text(lab, folder):
 
 
 @pytest.mark.parametrize("app", ["notebook", "voila"])
-def test_a_cell_opens_on_its_text_elsewhere(chromium, folder, app):
-    """The same hand, the same cells, in Notebook 7 and on a Voila page."""
+def test_the_panels_work_elsewhere(chromium, folder, app):
+    """Notebook 7 and a Voila page show the editor and take an edit, by the same hand as well."""
     pytest.importorskip(app)
-    write_notebook(folder / f"hand-{app}.ipynb", EDITOR.format(table="small.csv"))
+    write_notebook(folder / f"{app}.ipynb", EDITOR.format(table="small.csv"))
     with (
         LabServer(folder, app=app) as server,
         LabBrowser(server, browser=chromium, seconds=90) as lab,
     ):
-        lab.open_notebook(f"hand-{app}.ipynb")
+        lab.open_notebook(f"{app}.ipynb")
         if app == "notebook":
             lab.run_all()
         lab.page.get_by_label("Select dir01.contoso.com").wait_for()
+        set_cell(lab, "dir01.contoso.com", "Role", "Mediation")
+        lab.page.get_by_text("1 change, not saved").wait_for()
+        lab.button("Undo").click()
+        lab.page.get_by_text("as loaded", exact=True).wait_for()
         opens_on_its_text(lab)
         assert lab.errors() == []
 

@@ -173,7 +173,7 @@ def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
     """While cells still run the panel tells why it is empty, and fills as soon as they end."""
     busy = "import pathlib, time\nwhile not pathlib.Path('enough').exists(): time.sleep(0.05)"
     write_notebook(folder / "busy.ipynb", EDITOR.format(table="small.csv"), busy)
-    lab.open_notebook("busy.ipynb")
+    lab.open_notebook(folder / "busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is busy with a cell.").wait_for()
     expect(lab.button("Set")).to_be_hidden()  # nothing can be pressed before there is something
