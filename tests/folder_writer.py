@@ -135,13 +135,12 @@ class Writers:
     """Writers in processes of their own; a context manager."""
 
     def __enter__(self) -> Writers:
-        here = Path(__file__).resolve().parent
         self._server = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(here.parent), str(here)))},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent)},
         )
         return self
 

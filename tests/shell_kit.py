@@ -58,11 +58,10 @@ class Shell:
 
 
 def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
-    """Give an environment in which a child finds the package, wherever it runs."""
-    here = str(Path(__file__).resolve().parent.parent)
+    """Give a child the environment of this process, without the size of its terminal."""
     # pytest-xdist sets the size of its own terminal, which would count before the child's.
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-    return {**inherited, "PYTHONPATH": here, **(more or {})}
+    return {**inherited, **(more or {})}
 
 
 def make_shell(tmp_path, capsys, monkeypatch) -> Shell:

@@ -235,7 +235,6 @@ def test_checks_of_the_notebook_do_not_depend_on_the_clock():
     result = subprocess.run(
         ["faketime", "2030-01-01 12:00:00", sys.executable, "-c", CHECKS_OF_A_NOTEBOOK],
         input=json.dumps([cell.source for cell in cells[: last + 1]]),
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         cwd=NOTEBOOKS,
         capture_output=True,
         text=True,

@@ -132,7 +132,7 @@ def test_story_of_the_readme_runs(tmp_path):
         env={
             **os.environ,
             "LYNCNB_PASSPHRASE": "only for the sample",
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")]),
+            "PYTHONPATH": str(REPOSITORY / "tests"),
         },
         capture_output=True,
         text=True,

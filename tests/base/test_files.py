@@ -319,7 +319,7 @@ def traced_calls(log: str, folder: str) -> list[str]:
 
 
 @pytest.mark.tools
-def test_the_order_on_disk_is_content_name_folder(tmp_path, repository):
+def test_the_order_on_disk_is_content_name_folder(tmp_path):
     """Traced: content is synced before its name exists, keys have durable names before requests."""
     folder, log = tmp_path / "folder", tmp_path / "log"
     folder.mkdir()
@@ -329,7 +329,6 @@ def test_the_order_on_disk_is_content_name_folder(tmp_path, repository):
             *(sys.executable, "-c", textwrap.dedent(TRACED), folder),
         ],
         check=True,
-        cwd=repository,
         timeout=60,
     )
     steps = traced_calls(log.read_text(), str(folder))

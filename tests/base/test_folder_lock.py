@@ -25,16 +25,16 @@ HOLDER = """
 """
 
 
-def hold(folder, repository) -> subprocess.Popen:
+def hold(folder) -> subprocess.Popen:
     command = [sys.executable, "-c", textwrap.dedent(HOLDER), str(folder)]
-    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=repository)
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     return holder
 
 
-def test_a_second_process_is_told_who_writes(tmp_path, repository):
+def test_a_second_process_is_told_who_writes(tmp_path):
     """The message names user, computer and process; the killed process holds nothing."""
-    holder = hold(tmp_path, repository)
+    holder = hold(tmp_path)
     try:
         who = f"written by .* on .*, process {holder.pid}, since"
         with pytest.raises(BundleError, match=who), lock(tmp_path):

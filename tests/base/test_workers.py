@@ -108,7 +108,6 @@ def test_a_script_without_main_guard_is_run_once(tmp_path, repository):
     found = subprocess.run(
         [sys.executable, str(script)],
         cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository)},
         capture_output=True,
         text=True,
         timeout=120,

@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 from big_topology import big_table
 from growth import faster_than_linear
-from places import DATA, REPOSITORY
+from places import DATA
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
@@ -83,8 +83,7 @@ def test_the_same_plan_gives_the_same_bytes(kind):
         [sys.executable, "-c", code, str(DATA / "litwareinc-global.csv"), kind],
         capture_output=True,
         check=True,
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONHASHSEED": "7"},
     )
     assert again.stdout == one
 
@@ -100,7 +99,6 @@ def test_pictures_need_neither_pandas_nor_cryptography():
         [sys.executable, "-c", code, str(DATA / "contoso.csv"), *KINDS],
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
     assert (done.returncode, done.stderr) == (0, b"")
 

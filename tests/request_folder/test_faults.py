@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import date
-from pathlib import Path
 
 import pytest
 from failing import ESSENTIAL, KINDS, failing
@@ -39,6 +38,7 @@ from folders import (
     with_extra,
     write,
 )
+from places import REPOSITORY
 
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
@@ -372,11 +372,10 @@ def traced(folder, plan_code, trace):
         f"kit.write({plan_code}, Path(sys.argv[1]))"
     )
     calls = "trace=openat,write,fsync,link,linkat,rename,renameat,renameat2,unlink,unlinkat"
-    here = Path(__file__).resolve().parent
     subprocess.run(
         ["strace", "-f", "-y", "-s", "4096", "-e", calls, "-o", trace,
          sys.executable, "-c", program, folder],
-        check=True, env={**os.environ, "PYTHONPATH": f"{here.parent}{os.pathsep}{here}"},
+        check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")},
     )  # fmt: skip
     found, unfinished = [], {}
     for line in trace.read_text("utf-8", "replace").splitlines():
