@@ -126,9 +126,11 @@ def find_role(text: str) -> str | None:
 def heading_key(text: str) -> str:
     """Reduce a heading or token to what counts: no case, blanks, ``_``, ``-`` and width."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(
-        c for c in folded if not (c in "_-" or c.isspace() or unicodedata.category(c) == "Cf")
-    )
+    # Each character is looked up once: a file that is not a table can be one long heading.
+    without = {
+        c for c in set(folded) if c in "_-" or c.isspace() or unicodedata.category(c) == "Cf"
+    }
+    return folded.translate(dict.fromkeys(map(ord, without)))
 
 
 def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
@@ -147,10 +149,11 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
     """
     headings = list(headings)
     by_key = _column_keys()
-    names = [by_key.get(heading_key(heading)) for heading in headings]
-    for place, heading in enumerate(headings):
+    keys = [heading_key(heading) for heading in headings]
+    names = [by_key.get(key) for key in keys]
+    for place, key in enumerate(keys):
         if names[place] is None:
-            candidates = _last_keys().get(heading_key(heading), ())
+            candidates = _last_keys().get(key, ())
             names[place] = next((name for name in candidates if name not in names), None)
     return tuple(name or heading for name, heading in zip(names, headings))
 
