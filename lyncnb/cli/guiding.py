@@ -178,7 +178,7 @@ def _show(first: FirstPlan, written: tuple[Path, ...], place: Path) -> None:
         write(indented(remark, ""))
     for told in first.told_findings:
         write(indented(told, ""))
-    write(indented(f"{first.totals} {first.names:,} different names stand on them.", ""))
+    write(indented(f"{first.totals} They carry {first.names:,} different names.", ""))
     write()
     write("The same in Python:")
     write(textwrap.indent(first.python, "  "))  # not wrapped: it is to be copied

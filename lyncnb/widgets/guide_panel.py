@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..base.records import Text
@@ -16,17 +16,20 @@ from ..guide.first_plan import FirstPlan, guided_plan, write_first_plan
 from ..guide.lay_out import lay_out
 from ..guide.questions import interview
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
+from ..reports.figures import figure
 from ..topology.topology import Topology
 from .editing.channel import Answers, Channel
-from .messages import GuideField, GuideTold
+from .messages import GuideField, GuideProblem, GuideTold
 from .panel import ShownAsPanel
 from .what_you_can_do import help_rows
+
+_SERVERS_DRAWN = 60
 
 
 class GuideChannel(Channel[GuideTold]):
     """Answers the page of a guide: every answer is a message, and so is the plan they make."""
 
-    scripts = ("help_dialog.js", "guide.js")
+    scripts = ("help_dialog.js", "picture_tab.js", "guide.js")
 
     def __init__(self, guide: GuidePanel):
         self.guide = guide
@@ -78,7 +81,10 @@ class GuideChannel(Channel[GuideTold]):
         guide = self.guide
         asked = guide.asked
         fields = [_field(one) for one in asked]
-        problems = [_problem(one.question.words, one.site, one.problem) for one in guide.wrong]
+        problems = [
+            _problem(one.question.words, one.site, one.question.key, one.problem)
+            for one in guide.wrong
+        ]
         lines: list[str] = []
         headings: list[str] = []
         rows: list[list[str]] = []
@@ -88,7 +94,7 @@ class GuideChannel(Channel[GuideTold]):
             for one in layout.problems:
                 facts = next(f for f in fields if (f["site"], f["key"]) == (one.site, one.key))
                 facts.update({"problem": one.message, "hint": one.hint})
-                problems.append(_problem(facts["label"], one.site, one.message))
+                problems.append(_problem(facts["label"], one.site, one.key, one.message))
             first = None if problems else guide.first
         if first is not None:
             headings, rows = first.overview()
@@ -104,6 +110,7 @@ class GuideChannel(Channel[GuideTold]):
                 "fields": fields,
                 "problems": problems,
                 "words": words,
+                "svg": _picture(first),
                 "lines": lines,
                 "headings": headings,
                 "rows": rows,
@@ -128,16 +135,24 @@ def _to_go_on(folder: str) -> str:
     )
 
 
-def _words(first: FirstPlan | None, waiting: list[Asked], problems: list[str]) -> str:
+def _picture(first: FirstPlan | None) -> str:
+    """Draw the plan so far; one of many servers would be too small to read beside the questions."""
+    if first is None or len(first.topology.cells) > _SERVERS_DRAWN:
+        return ""
+    return figure(first.plan).svg
+
+
+def _words(first: FirstPlan | None, waiting: list[Asked], problems: Sequence[GuideProblem]) -> str:
     if first is not None:
-        return f"{first.totals} {first.names:,} different names stand on them."
+        return f"{first.totals} They carry {first.names:,} different names."
     if waiting and len(waiting) == len(problems):
         return f"Still to be answered: {'; '.join(one.question.words for one in waiting)}."
     return "These answers lay out no plan yet."
 
 
-def _problem(words: str, site: str, problem: str) -> str:
-    return f"{words}{f' (site {site})' if site else ''}: {problem}."
+def _problem(words: str, site: str, key: str, problem: str) -> GuideProblem:
+    where = f" (site {site})" if site else ""
+    return {"words": f"{words}{where}: {problem}.", "site": site, "key": key}
 
 
 def _field(asked: Asked) -> GuideField:
@@ -149,7 +164,7 @@ def _field(asked: Asked) -> GuideField:
     return {
         "site": asked.site,
         "key": question.key,
-        "group": f"Site {asked.site}" if asked.site else question.group,
+        "group": f"Site {asked.site}: {question.group}" if asked.site else question.group,
         "label": question.words,
         "help": question.help,
         "kind": question.kind,
@@ -157,6 +172,7 @@ def _field(asked: Asked) -> GuideField:
         "default": asked.default,
         "text": asked.text,
         "least": question.least,
+        "missing": is_missing,
         "problem": "" if is_missing else asked.problem,
         "hint": "" if is_missing else asked.hint,
     }

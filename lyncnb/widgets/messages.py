@@ -160,10 +160,12 @@ GuideField = TypedDict(
         "default": str,
         "text": str,
         "least": int,
+        "missing": bool,  # it must be answered, and is not
         "problem": str,
         "hint": str,
     },
 )
+GuideProblem = TypedDict("GuideProblem", {"words": str, "site": str, "key": str})
 GuideStart = TypedDict(
     "GuideStart", {"type": Literal["start"], "folder": str, "left_out": Rows, "help": Rows}
 )
@@ -172,8 +174,9 @@ Asked = TypedDict(
     {
         "type": Literal["asked"],
         "fields": list[GuideField],
-        "problems": list[str],
+        "problems": list[GuideProblem],
         "words": str,
+        "svg": str,  # the plan so far as a picture; "" without one
         "lines": list[str],
         "headings": list[str],
         "rows": Rows,

@@ -30,7 +30,7 @@ def test_a_file_of_answers_is_laid_out(shell):
     assert "7 certificates for 5 servers; findings: 0 errors, 0 warnings" in done.out
     first = ln.guided_plan(ln.GuideAnswers.from_toml(shell.folder / "given.toml"))
     names = {name for certificate in first.plan.certificates for name in certificate.names}
-    assert f"{len(names)} different names stand on them." in done.out
+    assert f"They carry {len(names)} different names." in done.out
     assert "Microsoft's Planning Tool asked or gave" in done.out
     plan, request = [line for line in done.out.splitlines() if line.startswith("  lyncnb ")]
     table, options = "'first plan/topology.csv'", "'first plan/plan.toml'"

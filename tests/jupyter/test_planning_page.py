@@ -127,6 +127,7 @@ def test_without_a_table_one_answers_questions(page, workspace):
     domains.fill("contoso.com")
     domains.press("Tab")
     page.get_by_text("7 certificates for 5 servers").wait_for()
+    page.get_by_role("button", name="Go to the plan").click()
     page.get_by_role("button", name="Write table, options and answers").click()
     page.get_by_label("Select edge01.contoso.com").wait_for()
     assert (workspace / "w" / "first-plan" / "topology.csv").is_file()

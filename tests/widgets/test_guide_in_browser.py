@@ -26,35 +26,56 @@ def answer(panel, label, text):
     field.press("Tab")
 
 
+def page_of(panel, title):
+    """Go from page to page by the two buttons until a group of questions is shown."""
+    back, on = (panel.get_by_role("button", name=name) for name in ("Back", "Next"))
+    while back.is_enabled():
+        back.click()
+    shown = panel.locator("legend")
+    while shown.inner_text() != title:
+        on.click()
+    return panel.get_by_role("group", name=title)
+
+
 def test_from_an_empty_form_to_an_editor(lab, folder):
-    """One answer lays out a plan; a wrong one is told at its field; the files are written once."""
+    """A group of questions at a time, beside the plan so far; wrong answers are a press away."""
     open_panel(lab, folder, GUIDE.format(folder="first"))
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     panel.get_by_text("Still to be answered: SIP domains").wait_for()
-    write = panel.get_by_role("button", name="Write table, options and answers")
-    expect(write).to_be_disabled()
+    panel.get_by_role("button", name="Next").click()
+    panel.get_by_text("This answer is needed.").wait_for()  # and the page stays
+    expect(panel.get_by_label("SIP domains").first).to_be_focused()
     answer(panel, "SIP domains", "con toso")
     panel.get_by_text(
         '"con" is not a fully qualified domain name. What to do: write'
     ).first.wait_for()
     answer(panel, "SIP domains", "contoso.com;fabrikam.com")
     panel.get_by_text("7 certificates for 5 servers; findings: 0 errors").wait_for()
+    panel.locator(".lc-picture svg").wait_for()
     expect(panel.get_by_label("DNS domain of the servers")).to_have_attribute(
         "placeholder", "contoso.com"
     )
-    # A question that hangs on an answer comes and goes; another site brings its own.
+    # A question that hangs on an answer comes and goes; another site brings its own pages.
+    page_of(panel, "Addresses")
     expect(panel.get_by_label("First label of that host name")).to_have_count(0)
     panel.get_by_label("How are the addresses").select_option("one-host")
     panel.get_by_label("First label of that host name").wait_for()
+    page_of(panel, "The deployment")
     answer(panel, "Central sites", "Taipei;Tainan")
-    tainan = panel.get_by_role("group", name="Site Tainan")
-    answer(tainan, "Directors", "2")
-    panel.get_by_text("Clients sign in automatically at tain-dirpool.contoso.com.").wait_for()
+    panel.get_by_text("of 15: The deployment").wait_for()
+    answer(page_of(panel, "Site Tainan: People"), "Directors", "2")
+    page_of(panel, "Names")
     answer(panel, "Pattern for the names of servers", "{site}-fe{n:02}")
     panel.get_by_text("would be both fe 1 in Taipei and edge 1").first.wait_for()
-    expect(write).to_be_disabled()
+    expect(panel.get_by_role("button", name="Go to the plan")).to_be_hidden()
+    page_of(panel, "From outside")
+    panel.get_by_role("button", name="Pattern for the names of servers").first.click()
+    expect(panel.get_by_label("Pattern for the names of servers")).to_be_focused()
     answer(panel, "Pattern for the names of servers", "")
+    panel.get_by_role("button", name="Go to the plan").click()
+    panel.get_by_text("Clients sign in automatically at tain-dirpool.contoso.com.").wait_for()
     panel.get_by_text("tain-dir02.contoso.com").first.wait_for()
+    write = panel.get_by_role("button", name="Write table, options and answers")
     write.click()
     panel.get_by_text("Written: first/topology.csv, first/plan.toml, first/guide.toml.").wait_for()
     table = ln.read_topology(folder / "first" / "topology.csv")
@@ -76,14 +97,42 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
 
 
 def test_axe_finds_nothing(lab, folder):
-    """With a plan and everything unfolded, and with a message at a field; in either theme."""
+    """On every page, with everything unfolded and with a message at a field; in either theme."""
     open_panel(lab, folder, GUIDE.format(folder="axe"), name="axe.ipynb")
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     answer(panel, "SIP domains", "contoso.com")
     panel.get_by_text("7 certificates for 5 servers").wait_for()
+    on = panel.get_by_role("button", name="Next")
+    while on.is_visible():
+        expect(panel.locator("legend")).to_have_count(1)
+        on.click()
     for summary in panel.locator("summary").all():
         summary.click()
     found = axe_in_both_themes(lab)
+    panel.get_by_role("button", name="What you can do").click()
+    panel.get_by_role("dialog", name="What you can do").wait_for()
+    found += axe_in_both_themes(lab)
+    lab.page.keyboard.press("Escape")
+    expect(panel.get_by_role("button", name="What you can do")).to_be_focused()
+    page_of(panel, "Site Main: People")
     answer(panel, "Directors", "-1")
     panel.get_by_text("What to do: a whole number").first.wait_for()
     assert found + axe_in_both_themes(lab) == []
+
+
+def test_the_keyboard_alone_goes_through_every_page(lab, folder):
+    """Each page leads to the next, and the last one writes with the focus in it."""
+    open_panel(lab, folder, GUIDE.format(folder="typed"), name="typed.ipynb")
+    panel = lab.page.get_by_role("group", name="Questions for a first plan")
+    panel.get_by_label("SIP domains").first.focus()
+    lab.page.keyboard.type("contoso.com")
+    lab.page.keyboard.press("Tab")
+    panel.get_by_text("7 certificates for 5 servers").wait_for()
+    on = panel.get_by_role("button", name="Next")
+    while on.is_visible():
+        on.focus()
+        lab.page.keyboard.press("Enter")
+    expect(panel.get_by_label("Folder", exact=True)).to_be_focused()
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.press("Enter")
+    panel.get_by_text("Written: typed/topology.csv").wait_for()

@@ -69,7 +69,9 @@ def test_what_is_wrong_stands_at_its_field(talk):
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     told = talk.say("answer", site="Main", key="edge_servers", text="0")
     assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]
-    assert told["asked"]["problems"][0].startswith("Edge Servers: how many? (0 = none here) (site")
+    assert told["asked"]["problems"][0]["words"].startswith(
+        "Edge Servers: how many? (0 = none here) (site"
+    )
     told = talk.say("answer", site="Main", key="edge_servers", text="many")
     assert fields(told)["Main", "edge_servers"]["hint"] == "a whole number, 0 or more"
     refused = talk.say("write", folder="plan", force=False)["refused"]

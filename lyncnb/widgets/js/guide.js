@@ -1,5 +1,8 @@
 // @ts-check
-// The questions for a first plan: a field each, and what comes of the answers below them.
+// The questions for a first plan: a small group at a time, with the plan so far beside it. The last
+// page shows what comes of the answers and writes it.
+
+const RESULT = "The first plan";
 
 /**
  * A field that stays while its question does, so that what is being typed is not wiped.
@@ -32,10 +35,26 @@ function makeQuestion(facts, tell) {
       help, problem)
     : h("div", { class: "lc-field" }, h("label", { class: "lc-label", for: control.id }, label), control, help,
       problem);
+  let missing = false;
+  /** @param {string} words */
+  const complain = (words) => {
+    problem.textContent = words;
+    problem.hidden = !words;
+    if (words) control.setAttribute("aria-invalid", "true");
+    else control.removeAttribute("aria-invalid");
+  };
   return {
-    field,
+    field, control,
+    /** Says so where a needed answer is missing. */
+    isAnswered() {
+      if (!missing || control.value.trim()) return true;
+      complain("This answer is needed.");
+      control.focus();
+      return false;
+    },
     /** @param {GuideField} now */
     put(now) {
+      missing = now.missing;
       const text = now.text || now.default;
       if (control instanceof HTMLInputElement && control.type === "checkbox") {
         control.checked = text === "yes";
@@ -45,10 +64,7 @@ function makeQuestion(facts, tell) {
       } else {
         control.value = text;
       }
-      problem.textContent = now.problem ? `${now.problem}. What to do: ${now.hint.replace(/\.$/, "")}.` : "";
-      problem.hidden = !now.problem;
-      if (now.problem) control.setAttribute("aria-invalid", "true");
-      else control.removeAttribute("aria-invalid");
+      complain(now.problem ? `${now.problem}. What to do: ${now.hint.replace(/\.$/, "")}.` : "");
     },
   };
 }
@@ -65,9 +81,25 @@ export default {
     const questions = new Map();
     /** @type {Map<string, {box: HTMLElement, fields: HTMLElement}>} by title */
     const groups = new Map();
+    /** @type {string[]} the pages in order, by title */
+    let pages = [RESULT];
+    let page = ""; // the title of the one that is shown
+    /** @type {Map<string, string[]>} of each page the ids of its questions */
+    let onPage = new Map();
     const form = h("div", { class: "lc-form" });
+    const progress = h("p", { class: "lc-hint", role: "status" });
+    const back = button("Back", () => turn(-1));
+    const next = button("Next", () => turn(1), { class: "lc-button lc-primary" });
+    const toPlan = button("Go to the plan", () => goTo(RESULT), { hidden: true });
+    form.onkeydown = (event) => {
+      if (event.key !== "Enter" || !(event.target instanceof HTMLInputElement)) return;
+      if (page !== RESULT) next.click();
+    };
     const words = h("p", { class: "lc-next", role: "status" });
     const problems = h("ul", { class: "lc-findings", "aria-label": "What is wrong with the answers" });
+    const frame = h("div", { class: "lc-picture" });
+    // The picture brings styles of its own, which must not reach the notebook.
+    const inside = frame.attachShadow({ mode: "open" });
     const lines = h("div", {});
     const servers = h("div", { class: "lc-stacks" });
     const code = h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "The same in Python" });
@@ -87,14 +119,16 @@ export default {
     const write = button("Write table, options and answers", () => send(false),
       { class: "lc-button lc-primary", disabled: true });
 
+    const result = h("fieldset", { class: "lc-group" }, h("legend", {}, RESULT), lines, servers, python, speaker.box,
+      h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), write, speaker.status), goOn, leftOut);
     const root = h("div", { class: "lyncnb lc-guide", role: "group", "aria-label": "Questions for a first plan" },
       h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "A first plan by questions"),
         h("span", { class: "lc-grow" }), help.button),
-      h("p", { class: "lc-hint" }, "A blank field means what stands in it in grey. Nothing is written until you press the button below."),
-      kernel.line, form,
-      h("h3", { class: "lc-title" }, "What comes of it"), words, problems, lines, servers, python,
-      speaker.box,
-      h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), write, speaker.status), goOn, leftOut,
+      h("p", { class: "lc-hint" }, "A blank field takes the grey value in it. Nothing is written until you press the button on the last page."),
+      kernel.line,
+      h("div", { class: "lc-beside" },
+        h("div", {}, progress, form, h("div", { class: "lc-bar" }, back, next, toPlan)),
+        h("section", { "aria-label": "The plan so far" }, words, problems, frame)),
       help.dialog);
     guardKeys(root);
 
@@ -104,6 +138,7 @@ export default {
       /** @type {Map<string, HTMLElement[]>} */
       const wanted = new Map();
       const seen = new Set();
+      onPage = new Map();
       for (const facts of fields) {
         const id = JSON.stringify([facts.site, facts.key, facts.choices.length]);
         seen.add(id);
@@ -117,20 +152,59 @@ export default {
         const list = wanted.get(facts.group) ?? [];
         list.push(question.field);
         wanted.set(facts.group, list);
+        onPage.set(facts.group, [...onPage.get(facts.group) ?? [], id]);
       }
       for (const id of [...questions.keys()]) if (!seen.has(id)) questions.delete(id);
-      const boxes = [...wanted].map(([title, list]) => {
+      for (const [title, list] of wanted) {
         let group = groups.get(title);
         if (!group) {
-          const inside = h("div", { class: "lc-fields" });
-          group = { box: h("fieldset", { class: "lc-group" }, h("legend", {}, title), inside), fields: inside };
+          const box = h("div", { class: "lc-stack" });
+          group = { box: h("fieldset", { class: "lc-group" }, h("legend", {}, title), box), fields: box };
           groups.set(title, group);
         }
         putAll(group.fields, list);
-        return group.box;
-      });
-      putAll(form, boxes);
+      }
+      const at = pages.indexOf(page);
+      pages = [...wanted.keys(), RESULT];
+      if (!pages.includes(page)) page = pages[Math.min(Math.max(at, 0), pages.length - 1)];
+      showPage();
       if (focused instanceof HTMLElement && root.contains(focused)) focused.focus();
+    }
+
+    function showPage() {
+      const at = pages.indexOf(page);
+      putAll(form, [groups.get(page)?.box ?? result]);
+      progress.textContent = `Page ${at + 1} of ${pages.length}: ${page}`;
+      back.disabled = at === 0;
+      next.hidden = page === RESULT;
+      toPlan.hidden = write.disabled || page === RESULT;
+    }
+
+    /** @param {number} by one page back or on */
+    function turn(by) {
+      const asked = (onPage.get(page) ?? []).map((id) => questions.get(id));
+      if (by > 0 && !asked.every((question) => question?.isAnswered() ?? true)) return;
+      goTo(pages[pages.indexOf(page) + by] ?? page);
+    }
+
+    /** @param {string} title @param {string} [id] of the question to answer there */
+    function goTo(title, id) {
+      page = title;
+      showPage();
+      const question = questions.get(id ?? onPage.get(page)?.[0] ?? "");
+      (question?.control ?? folder).focus();
+    }
+
+    /** @param {GuideProblem} one */
+    function problemOf(one) {
+      const [title, ids] = [...onPage].find(([, all]) => all.some((id) => isAbout(id, one))) ?? [RESULT, []];
+      return h("li", {}, severityTag("error", ""), button(one.words,
+        () => goTo(title, ids.find((id) => isAbout(id, one))), { class: "lc-link" }));
+    }
+    /** @param {string} id @param {GuideProblem} one */
+    function isAbout(id, one) {
+      const [site, key] = JSON.parse(id);
+      return site === one.site && key === one.key;
     }
 
     /**
@@ -153,7 +227,8 @@ export default {
       asked(message) {
         ask(message.fields);
         words.textContent = message.words;
-        problems.replaceChildren(...message.problems.map((text) => h("li", {}, severityTag("error", text))));
+        problems.replaceChildren(...message.problems.map(problemOf));
+        inside.replaceChildren(...(message.svg ? [pictureOf(frame, message.svg)] : []));
         lines.replaceChildren(...message.lines.map((text) => h("p", {}, text)));
         servers.replaceChildren(...(message.rows.length ? [table(
           message.count > message.rows.length
@@ -163,6 +238,7 @@ export default {
         code.textContent = message.python;
         python.hidden = !message.python;
         write.disabled = !message.python;
+        showPage();
         speaker.clear();
       },
       written(message) {

@@ -663,8 +663,9 @@ interface GuideStart {
 interface Asked {
   type: "asked";
   fields: GuideField[];
-  problems: string[];
+  problems: GuideProblem[];
   words: string;
+  svg: string;
   lines: string[];
   headings: string[];
   rows: string[][];
@@ -683,8 +684,15 @@ interface GuideField {
   default: string;
   text: string;
   least: number;
+  missing: boolean;
   problem: string;
   hint: string;
+}
+
+interface GuideProblem {
+  words: string;
+  site: string;
+  key: string;
 }
 
 interface Written {
