@@ -80,7 +80,8 @@ class RequestStatus(Told):
     under way, but ``expired`` where the servers are without a valid certificate.
 
     ``since`` is when it came into that state, as far as it is on record (UTC, ISO 8601).
-    ``deployed_on`` is the day from which on all servers are recorded to have what is in use;
+    ``deployed_on`` is the day from which on all servers are recorded to have what is in use, and
+    ``has_next`` are the servers that are recorded to have what is under way already;
     ``deployed_at`` is when its key and package were removed for that reason. ``refused`` names a
     certificate that may not go on a server, and why: one that was not taken, or the one on record
     as it is found now. ``key_holder`` is the computer that has its key, if that is not in the
@@ -99,6 +100,7 @@ class RequestStatus(Told):
         "since",
         "in_use",
         "under_way",
+        "has_next",
         "not_after",
         "days_left",
         "deployed_on",
@@ -119,6 +121,7 @@ class RequestStatus(Told):
     since: str
     in_use: int = 0
     under_way: str = ""
+    has_next: tuple[str, ...] = ()
     not_after: str = ""
     days_left: int | None = None
     deployed_on: str = ""
@@ -127,6 +130,13 @@ class RequestStatus(Told):
     key_holder: str = ""
     covered_by: str = ""
     revoke: tuple[str, ...] = ()
+
+    @property
+    def under_way_words(self) -> str:
+        """Say how far what is under way is, and how many of its servers have it."""
+        if not self.has_next:
+            return self.under_way
+        return f"{self.under_way}, on {len(self.has_next):,} of {len(self.servers):,} servers"
 
     @property
     def needs_attention(self) -> bool:
@@ -168,7 +178,7 @@ class FolderStatus(Table, Told):
         ("Since", "since"),
         ("Valid until", "not_after"),
         ("Days left", lambda one: "" if one.days_left is None else one.days_left),
-        ("Under way", "under_way"),
+        ("Under way", "under_way_words"),
         ("Deployed", "deployed_on"),
         ("Certificate refused", "refused"),
     )
@@ -334,13 +344,27 @@ def steps_from_here(
     today : date or datetime, optional
         The moment at which certificates are judged; now if left out.
     """
-    at = moment_of(today) if today is not None else datetime.now(UTC)
     terms = renewal_terms(Path(folder), manifest)
-    rows = (
-        _planned_status(generations_of(record), at, terms, is_faulty=_is_faulty(record))
-        for record in manifest.requests
-    )
-    return next_steps(folder, rows)
+    return next_steps(folder, rows_on_record(manifest, terms, today=today))
+
+
+def rows_on_record(
+    manifest: Manifest, terms: RenewalTerms, *, today: date | None = None
+) -> Iterator[RequestStatus]:
+    """Say of each planned certificate how it stands, from what is on record alone.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of n requests.
+    terms : RenewalTerms
+        When certificates are renewed.
+    today : date or datetime, optional
+        The moment at which certificates are judged; now if left out.
+    """
+    at = moment_of(today) if today is not None else datetime.now(UTC)
+    for record in manifest.requests:
+        yield _planned_status(generations_of(record), at, terms, is_faulty=_is_faulty(record))
 
 
 def _is_faulty(record: RequestRecord) -> bool:
@@ -550,17 +574,27 @@ def _planned_status(
         state = by_date
     elif life.in_use is None and cover is not None and state == "planned":
         state, since = "covered", cover.recorded_at
+    elif state == "packaged" and not under_way and life.deployed_on:
+        state, since = "issued", record.issued_at
     status = _status(record, record, state, since, held, today)
     return replace(
         status,
         in_use=life.in_use.generation if life.in_use is not None else 0,
         under_way=under_way if held is not None else "",
+        has_next=tuple(_servers_ahead(life)),
         deployed_on=life.deployed_on,
         deployed_at=record.deployed_at,
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
         revoke=tuple(one.serial for one in to_revoke(record)),
     )
+
+
+def _servers_ahead(life: Generations) -> Iterator[str]:
+    """Yield the servers that have what is under way already."""
+    for one in life.under_way.every_deployment if life.under_way is not None else ():
+        if life.record.issued is not None and one.certificate == life.record.issued.sha256:
+            yield one.server
 
 
 def _status(

@@ -543,7 +543,7 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
         rows = [
             (
                 *(item.id, item.state, item.not_after[:10], item.days_left),
-                *(item.under_way, item.deployed_on),
+                *(item.under_way_words, item.deployed_on),
             )
             for item in shown
         ]

@@ -292,7 +292,7 @@ def _copies(
             owners.setdefault(part.spki_sha256, []).append((record, part))
     for copy in copies:
         reasons = [
-            (record.id, part.generation, _why(record, part, record.id in named, today))
+            (record.id, part.generation, why_removable(record, part, record.id in named, today))
             for record, part in (owners.get(copy.spki_sha256, ()) if copy.spki_sha256 else ())
         ]
         if reasons and all(why for _, _, why in reasons):
@@ -306,7 +306,7 @@ def _copies(
             )
 
 
-def _why(
+def why_removable(
     record: RequestRecord,
     part: RequestRecord | ArchivedGeneration,
     is_named: bool,
@@ -316,17 +316,15 @@ def _why(
     life = _life(record, is_named)
     if part is record and part.issued is not None and (is_named or record.deployed_at):
         return _DEPLOYED
-    is_used = life.in_use is not None and life.in_use.generation == part.generation
-    if is_used and record.state != "retired":
+    if part.generation in life.used and record.state != "retired":
         return ""
     is_over = is_expired(part.issued, today)
     if isinstance(part, ArchivedGeneration):
         if is_over and part.issued is not None:
             return f"superseded, expired on {part.issued.not_after[:10]}"
-        present = life.in_use if life.deployed_on else None
-        if present is None or part.generation >= present.generation:
+        if not life.is_recorded or part.generation >= min(life.used):
             return ""
-        return f"superseded: generation {present.generation} is on its servers"
+        return f"superseded: generation {min(life.used)} is on its servers"
     if is_over and part.issued is not None and part.is_written:
         return f"expired on {part.issued.not_after[:10]}"
     return ""
@@ -362,7 +360,7 @@ def _unused_passwords(
         for part in record.generations:
             if part.package is not None:
                 kept.add(part.package.file)
-                if not _why(record, part, record.id in named, today):
+                if not why_removable(record, part, record.id in named, today):
                     staying.add(part.package.sha256)
     for path in kept - going:
         with suppress(BundleError):
@@ -374,13 +372,13 @@ def _of_record(
     survey: Survey, record: RequestRecord, is_deployed: bool, today: date
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
-        why = _why(record, old, is_deployed, today)
+        why = why_removable(record, old, is_deployed, today)
         there = _there(survey, record, old)
         if why and there:
             yield _keys(record.id, old.generation, why, there)
         if why:
             yield from _package(survey, record, old, why)
-    why = _why(record, record, is_deployed, today)
+    why = why_removable(record, record, is_deployed, today)
     if why == _DEPLOYED:
         # Also what an interrupted purge announced and left.
         yield from _of_deployed(survey, record)

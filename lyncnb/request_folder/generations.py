@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 from ..base.renewal_days import RenewalTerms
 from .request_record import (
@@ -28,25 +29,21 @@ Held = IssuedRecord | Deployment | CoveringCertificate
 class Generations:
     """The generations of one request, by what its servers have.
 
-    ``in_use`` is the one that its servers use, None before a certificate came back and where a
-    certificate that stands covers the request. ``held`` is the certificate that they have, as far
-    as it is known. ``under_way`` is the newest generation after the one in use, or that one itself
-    where another certificate came back for it; None if nothing is to follow. ``replaced`` are the
-    others that had a certificate and are used no more, the newest first.
+    ``held`` is the certificate on the servers that ends first, as far as it is known, and
+    ``in_use`` its generation: None before a certificate came back and where a certificate that
+    stands covers the request. ``under_way`` is the newest generation as long as a server has
+    another certificate; None if nothing is to follow. ``used`` are the numbers of all generations
+    that a server has. ``is_recorded`` says whether that is on record for every server, and
+    ``deployed_on`` from which day on all of them have one and the same (ISO 8601, else blank).
     """
 
     record: RequestRecord
-    in_use: Generation | None
-    held: Held | None
-    under_way: Generation | None
-    replaced: tuple[Generation, ...]
-
-    @property
-    def deployed_on(self) -> str:
-        """From which day on all servers are recorded to have it (ISO 8601); blank if not all."""
-        if self.in_use is None or not self.is_recorded:
-            return ""
-        return max(one.on for one in self.in_use.every_deployment)
+    in_use: Generation | None = None
+    held: Held | None = None
+    under_way: Generation | None = None
+    used: frozenset[int] = frozenset()
+    is_recorded: bool = False
+    deployed_on: str = ""
 
     def renew_from(self, terms: RenewalTerms) -> date | None:
         """Give the day on which to order what replaces the certificate that the servers have."""
@@ -56,14 +53,17 @@ class Generations:
         return terms.renewing(self.held.begins, self.held.ends, issuer).order_on
 
     @property
-    def is_recorded(self) -> bool:
-        """Whether it is recorded that the certificate in use is on all of its servers."""
-        return self.in_use is not None and has_its_servers(self.record, self.in_use)
-
-    @property
     def revoke(self) -> tuple[str, ...]:
         """What the CA is still to revoke, a sentence for each certificate."""
         return tuple(map(str, to_revoke(self.record)))
+
+
+class _OnServer(NamedTuple):
+    """What one server has: since when (blank: nobody recorded it), of which generation."""
+
+    on: str
+    part: Generation
+    held: IssuedRecord | Deployment
 
 
 def generations_of(record: RequestRecord) -> Generations:
@@ -77,50 +77,64 @@ def generations_of(record: RequestRecord) -> Generations:
     Returns
     -------
     Generations
-        In use is the newest generation that was recorded as deployed on all of its servers. Where
-        none was, it is the oldest whose certificate came back: a later one may still lie in its
-        package.
+        A server has what was recorded for it last. Where nothing was, it is taken to have the
+        oldest certificate that came back: a later one may still lie in its package.
     """
-    newest_first = sorted(record.generations, key=lambda one: -one.generation)
-    issued = [one for one in newest_first if one.issued is not None]
-    deployed = [one for one in issued if has_its_servers(record, one)]
-    in_use = deployed[0] if deployed else issued[-1] if issued else None
-    begins = in_use.generation if in_use is not None else 0
-    later = [one for one in newest_first if one.generation > begins]
-    held = record.covered if in_use is None else _held(in_use)
-    if not later and isinstance(held, Deployment) and in_use is not None:
-        later = [in_use]
+    on_servers = _on_servers(record)
+    if not on_servers:
+        return Generations(record=record, held=record.covered, under_way=record)
+    first = min(on_servers, key=lambda one: (one.held.not_after, one.part.generation))
+    present = record.issued
+    follows = any(one.part is not record or one.held is not present for one in on_servers)
+    is_recorded = all(one.on for one in on_servers)
+    is_one = all(one.part is first.part and one.held is first.held for one in on_servers)
     return Generations(
         record=record,
-        in_use=in_use,
-        held=held,
-        under_way=later[0] if later else None,
-        replaced=tuple(one for one in issued if one.generation < begins),
+        in_use=first.part,
+        held=first.held,
+        under_way=record if follows else None,
+        used=frozenset(one.part.generation for one in on_servers),
+        is_recorded=is_recorded,
+        deployed_on=max(one.on for one in on_servers) if is_recorded and is_one else "",
     )
 
 
-def _held(part: Generation) -> IssuedRecord | Deployment | None:
-    """Give the certificate that servers have of a generation: of several, what ends first."""
-    issued = part.issued
-    others = [one for one in part.every_deployment if issued and one.certificate != issued.sha256]
-    return min(others, key=lambda one: one.not_after) if others else issued
+def _on_servers(record: RequestRecord) -> list[_OnServer]:
+    """Say what each server of a request has; nothing before a certificate came back.
+
+    A certificate that the whole deployment shares (OAuth) is assigned on one server, and
+    replicates: then all count as one, as they do where the servers are not known.
+    """
+    issued = sorted(
+        (one for one in record.generations if one.issued is not None),
+        key=lambda one: one.generation,
+    )
+    if not issued:
+        return []
+    as_one = record.plan.shared_by == "deployment" or not record.plan.servers
+    found: dict[str, _OnServer] = {}
+    for part in issued:
+        for one in part.every_deployment:
+            name = "" if as_one else one.server
+            present = part.issued
+            is_present = present is not None and one.certificate == present.sha256
+            held = present if is_present and present is not None else one
+            if name not in found or one.on >= found[name].on:
+                found[name] = _OnServer(one.on, part, held)
+    oldest = issued[0]
+    assert oldest.issued is not None  # it is one of those
+    assumed = _OnServer("", oldest, oldest.issued)
+    servers = ("",) if as_one else record.plan.servers
+    # A server that joined the pool later never had the oldest one.
+    known = servers if as_one else servers_of(record, oldest)
+    return [found.get(name, assumed) for name in servers if name in found or name in known] or [
+        assumed
+    ]
 
 
 def servers_of(record: RequestRecord, part: Generation) -> tuple[str, ...]:
     """Give the servers that a generation's certificate is for."""
     return (part.plan or record.plan).servers
-
-
-def has_its_servers(record: RequestRecord, part: Generation) -> bool:
-    """Whether it is recorded that every server of a generation has its certificate.
-
-    One that the whole deployment shares (OAuth) is assigned on one server, and replicates.
-    """
-    known = {one.server for one in part.every_deployment}
-    if (part.plan or record.plan).shared_by == "deployment":
-        return bool(known)
-    servers = servers_of(record, part)
-    return bool(servers) and known.issuperset(servers)
 
 
 #: The reason for which a CA revokes a certificate whose key may be in other hands.

@@ -165,6 +165,7 @@ def test_a_status_shows_itself_as_a_table(folder):
         "since": "2026-12-01T08:00:00Z",
         "in_use": 1,
         "under_way": "",
+        "has_next": [],
         "not_after": "2027-02-28T23:59:59Z",
         "days_left": 85,
         "deployed_on": "",

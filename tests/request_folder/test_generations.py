@@ -63,13 +63,42 @@ def test_a_recorded_deployment_replaces_the_old_certificate():
     found = generations_of(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
     assert (found.in_use.generation, found.under_way) == (2, None)
     assert (found.deployed_on, found.held.serial) == ("2027-02-03", "02")
-    assert [one.generation for one in found.replaced] == [1]
+    assert (found.used, found.is_recorded) == ({2}, True)
 
 
 def test_a_generation_that_only_some_servers_have_is_not_in_use():
     """The old certificate is in use until the last server has the new one."""
-    new = deployed(renewed(deployed(issued_once())), "fe01.contoso.com")
-    assert generations_of(new).in_use.generation == 1
+    new = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
+    found = generations_of(new)
+    assert (found.in_use.generation, found.under_way.generation) == (1, 2)
+    assert (found.used, found.deployed_on) == ({1, 2}, "")
+
+
+def test_of_several_certificates_on_the_servers_the_first_to_end_counts():
+    """One server has the second generation, the other the third: both are in use."""
+    second = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
+    third = second.superseded(at=LATER, reasons=("renewed",))
+    longer = issued_record(serial="03", sha256="c" * 64, not_after="2027-12-31T23:59:59Z")
+    third = deployed(third.with_issued(longer, at=LATER), "fe02.contoso.com", on="2027-02-04")
+    found = generations_of(third)
+    assert (found.used, found.in_use.generation, found.held.serial) == ({2, 3}, 2, "02")
+
+
+def test_a_server_that_went_back_has_the_old_certificate_again():
+    """What was recorded last counts."""
+    new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
+    back = deployments_of(issued_record(), new.plan.servers, on="2027-02-05", at=LATER)
+    old = replace(new.archived[0], deployments=(*new.archived[0].deployments, *back))
+    assert generations_of(replace(new, archived=(old,))).in_use.generation == 1
+
+
+def test_a_server_that_joined_later_never_had_the_old_certificate():
+    """It is covered by the first one that it gets, and until then by none."""
+    pool = renewed(issued_once())
+    joined = (*pool.plan.servers, "fe03.contoso.com")
+    pool = replace(pool, plan=replace(pool.plan, servers=joined))
+    found = generations_of(deployed(pool, "fe03.contoso.com", on="2027-02-03"))
+    assert (found.used, found.held.serial) == ({1, 2}, "01")
 
 
 def test_a_second_certificate_for_the_same_request_is_under_way():
