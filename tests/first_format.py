@@ -88,7 +88,8 @@ def write_first_folder(folder: Path, returned: Path) -> None:
     document = json.loads(path.read_bytes())
     document["summary"]["of"] = document["summary"].pop("made_of")
     path.write_bytes(first_manifest(document))
-    (folder / "plan.json").unlink()
+    for later in ("plan.json", "history.jsonl"):
+        (folder / later).unlink()
 
 
 def digest(folder: Path) -> dict[str, str]:

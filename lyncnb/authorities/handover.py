@@ -26,6 +26,8 @@ from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import open_requests
 from ..request_folder.files_on_disk import csr_sha256, refuse
 from ..request_folder.generations import ToRevoke, to_revoke
+from ..request_folder.history import HANDED_OVER, Event, recorded
+from ..request_folder.manifest import read_manifest, timestamp
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import rules_on_record
@@ -70,6 +72,7 @@ class Handover(Table, Told):
     path: Path
     parts: tuple[Part, ...]
     missing: str = ""  # what its pages leave open, with the options that say it
+    note: str = ""  # why the folder's history does not have it
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
@@ -102,6 +105,8 @@ class Handover(Table, Told):
         lines += [f"{part.folder}/{record.files.csr}" for part, record in _each(self.parts)]
         if self.missing:
             lines.append(f"the CA's people have to ask you for {self.missing}")
+        if self.note:
+            lines.append(f"note: {self.note}")
         return "\n".join(lines) + "\n"
 
 
@@ -201,7 +206,8 @@ def hand_over(
     if planned and planned >= day:  # nobody can issue by a day that is over
         needed_by = needed_by or planned
     cover = replace(_cover(sender, needed_by, bundle.manifest.product), today=day)
-    _write(Path(out), _package(bundle.folder, parts, cover), force)
+    is_new = _write(Path(out), _package(bundle.folder, parts, cover), force)
+    note = _record(bundle.folder, parts, Path(out).name, timestamp(today)) if is_new else ""
     asked = {
         "the sender (--sender)": sender,
         "the date (--needed-by)": needed_by,
@@ -210,7 +216,29 @@ def hand_over(
         ),
     }
     missing = " and ".join(text for text, value in asked.items() if not value)
-    return Handover(path=Path(out), parts=parts, missing=missing)
+    return Handover(path=Path(out), parts=parts, missing=missing, note=note)
+
+
+def _record(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
+    """Append to the folder's history what went to which CA; say why if that cannot be done."""
+    try:
+        with recorded(folder, "handover", now=now, wait=10.0) as run:
+            read_manifest(folder)
+            run.add(
+                *(
+                    Event(
+                        HANDED_OVER,
+                        record.id,
+                        record.generation,
+                        key=record.spki_sha256,
+                        note=f"to {part.ca or part.issuer}, in {name}",
+                    )
+                    for part, record in _each(parts)
+                )
+            )
+    except BundleError as error:
+        return f"the package is written, and the folder's history does not say so: {error.message}"
+    return ""
 
 
 def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
@@ -386,7 +414,8 @@ def refuse_keys(name: str, data: bytes) -> None:
         )
 
 
-def _write(path: Path, data: bytes, force: bool) -> None:
+def _write(path: Path, data: bytes, force: bool) -> bool:
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
-        return
+        return False
     write_output(path, data, PACKAGE, force=force)
+    return True

@@ -14,13 +14,14 @@ from datetime import date
 from pathlib import Path
 
 from ..base.disk.files import FileBatch, make_folder, move_no_clobber, read, remove
-from ..base.disk.folder_lock import confirm, lock
+from ..base.disk.folder_lock import confirm
 from ..base.planned_entry import PlannedEntry
 from ..base.times import time_text
 from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath
 from ..request_folder.bundle import RequestBundle, open_requests
+from ..request_folder.history import recorded
 from ..request_folder.manifest import (
     FIRST_FORMAT,
     FORMAT,
@@ -146,7 +147,7 @@ def store_returned(
     if not everyone and not issued.issuers:
         return bundle
     now = timestamp(today)
-    with lock(folder, wait=lock_seconds):
+    with recorded(folder, "receive", now=now, wait=lock_seconds, repairs=True):
         before = manifest = read_manifest(folder)
         current = (*issued.certificates, *issued.refused)
         placements = [

@@ -15,7 +15,6 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, ClassVar
 
 from ..base.disk import files
-from ..base.disk.folder_lock import lock
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.records import Told
@@ -25,6 +24,7 @@ from ..pki.csr import COMPUTER_NAME, CertificationRequest, parse_request
 from ..pki.keys import oddity
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import Survey, csr_sha256, refuse, take_survey
+from ..request_folder.history import recorded
 from ..request_folder.leftovers import Move, carry_out, pending_moves
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.request_record import RequestRecord
@@ -198,7 +198,7 @@ def receive_requests(
     accepted = checked_acceptances(accept or {})
     came, told_of_files = _requests_in(paths)
     read_manifest(path)  # what is no request folder gets no lock's file
-    with lock(path, wait=lock_seconds):
+    with recorded(path, "receive --request", now=now, wait=lock_seconds, repairs=True):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
         told: list[ReceivedRequest] = []

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.arguments import require
-from ..base.disk.folder_lock import lock
 from ..base.records import Told
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import refuse, take_survey
 from ..request_folder.generations import Generation, servers_of
+from ..request_folder.history import UNDEPLOYED, Event, recorded
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.request_record import (
     ArchivedGeneration,
@@ -176,7 +176,8 @@ def deployed(
     seen = read_server_reports(reports)
     path = Path(folder)
     read_manifest(path)  # what is no request folder gets no lock's file
-    with lock(path, wait=lock_seconds):
+    command = "deployed --revoked" if revoked else "deployed"
+    with recorded(path, command, now=timestamp(today), wait=lock_seconds) as written:
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
         run = _Run(manifest=manifest, day=day, now=timestamp(today), present=present)
@@ -195,6 +196,7 @@ def deployed(
                 f"{path}: nothing was recorded", problems=tuple(dict.fromkeys(run.problems))
             )
         changed = manifest.with_records(run.records.values())
+        written.add(*run.withdrawn)
         if changed != manifest:
             save_manifest(path, changed)
             save_manifest(path, refresh_summary_files(path, changed))
@@ -230,6 +232,7 @@ class _Run:
     good: Mapping[str, str] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     recorded: list[RecordedDeployment] = field(default_factory=list)
+    withdrawn: list[Event] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -439,6 +442,8 @@ class _Run:
             record = record.with_generation(later.generation, deployments=rest)
             self.records[record.id] = record
             self._tell(record.id, later, _WITHDRAWN, (server,), "", later.issued, report.source)
+            about = {"server": server, "on": report.at[:10], "note": f"seen in {report.source}"}
+            self.withdrawn.append(Event(UNDEPLOYED, record.id, later.generation, **about))
         self._record(record, part, (server,), on=report.at[:10], seen_in=report.source)
 
     def _tell(

@@ -40,6 +40,7 @@ from ..request_folder.generations import (
     state_by_date,
     to_revoke,
 )
+from ..request_folder.history import compare_history, read_history
 from ..request_folder.key_bindings import shared_keys, unverified
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, plan_problems, renewal_terms
@@ -298,6 +299,8 @@ def folder_status(
     require("folder", folder, str, os.PathLike)
     path = Path(folder)
     survey = take_survey(path, reading=True)
+    # Before the manifest: what a run appends in between is in both, or in the manifest alone.
+    history = read_history(path)
     manifest = read_manifest(path)
     at = moment_of(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
@@ -313,7 +316,9 @@ def folder_status(
     standing = plan_standing(manifest, issued)
     strays = standing.problem if standing else None
     approval = look_at_approval(path, manifest, approved_by)
-    problems = (*problems, *((strays,) if strays else ()), *approval.problems)
+    is_written = os.path.lexists(path / OWNER_NAME)
+    missing, of_history = compare_history(history, manifest, is_written=is_written)
+    problems = (*problems, *((strays,) if strays else ()), *approval.problems, *missing)
     requests = tuple(_statuses(manifest, issued, at, renewal_terms(path, manifest)))
     return FolderStatus(
         folder=path,
@@ -325,6 +330,7 @@ def folder_status(
             *((standing.words,) if standing and standing.follows else ()),
             *approval.notes,
             *_notes(survey, manifest, at, problems),
+            *of_history,
         ),
         saved_plan=standing,
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.disk import files
-from ..base.disk.folder_lock import confirm, lock
+from ..base.disk.folder_lock import confirm
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.records import Told
 from ..base.shown.tables import Table, columns, count_of, first_of
@@ -28,6 +28,7 @@ from ..pki.pkcs8 import FolderCipher
 from ..request_folder.field_forms import is_inside
 from ..request_folder.files_on_disk import Survey, refuse, take_survey
 from ..request_folder.generations import Generations, generations_of, is_expired
+from ..request_folder.history import recorded
 from ..request_folder.key_bindings import bind, binding_problems
 from ..request_folder.leftovers import Move, carry_out, pending_moves, prove_passphrase
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
@@ -201,7 +202,7 @@ def purge(
     if confirmed is None:
         return listed
     token = confirmed if isinstance(confirmed, str) else confirmed.token
-    with lock(path, wait=lock_seconds):
+    with recorded(path, "purge", now=timestamp(today), wait=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
         listed = _list(survey, manifest, deployed, cipher, day)

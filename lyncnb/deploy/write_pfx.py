@@ -18,7 +18,7 @@ from ..authorities.import_certificates import store_returned
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import require
 from ..base.disk import files
-from ..base.disk.folder_lock import confirm, lock
+from ..base.disk.folder_lock import confirm
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
 from ..pki.certificates import moment_of, read_certificate
@@ -27,6 +27,7 @@ from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import refuse, take_survey
+from ..request_folder.history import recorded
 from ..request_folder.key_bindings import bind, binding_problems
 from ..request_folder.leftovers import prove_passphrase
 from ..request_folder.manifest import (
@@ -127,7 +128,7 @@ def write_pfx(
     # A wrong passphrase changes nothing.
     prove_passphrase(take_survey(base), read_manifest(base), cipher)
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
-    with lock(base, wait=lock_seconds):
+    with recorded(base, "pfx", now=now, wait=lock_seconds):
         manifest = read_manifest(base)
         refuse(base, tuple(binding_problems(take_survey(base), manifest, cipher)))
         arm(base, cipher, manifest)

@@ -91,7 +91,7 @@ def request_elsewhere(
     preview = _foresee(path, order)
     if preview.is_quiet:
         return bundle_of(preview, preview.manifest)
-    with writing(path, lock_seconds):
+    with writing(path, order, lock_seconds):
         preview = _foresee(path, order)
         announce(preview)
         manifest = preview.manifest

@@ -22,7 +22,7 @@ from ..authorities.survey.as_is import AsIs
 from ..base.arguments import require
 from ..base.disk import files, system_calls
 from ..base.disk.folder_access import give_to_team, group_number
-from ..base.disk.folder_lock import OWNER_NAME, lock
+from ..base.disk.folder_lock import OWNER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.shown.tables import first_of
 from ..checks.check_plan import check_plan, judging_day
@@ -45,6 +45,7 @@ from ..reports.summary.from_plan import summarise
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import archive_problems, take_survey
 from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME, location_notes, open_disk_note
+from ..request_folder.history import recorded
 from ..request_folder.key_bindings import bind
 from ..request_folder.leftovers import carry_out
 from ..request_folder.manifest import (
@@ -110,7 +111,7 @@ def write(
         if preview.is_quiet and not _is_news(preview, recovery):
             return Outcome(preview=preview, manifest=preview.manifest)
     del preview  # 100,000 requests are some 300 MB, once is enough
-    with writing(folder, lock_seconds, team=order.team):
+    with writing(folder, order, lock_seconds):
         preview = foresee(folder, order, cipher)
         confirm(preview)
         return _carry_out(preview, order, cipher, making, recovery)
@@ -149,17 +150,18 @@ def _confirmation(
 
 
 @contextmanager
-def writing(folder: Path, wait: float, *, team: str = "") -> Iterator[None]:
-    """Make a request folder if it is missing, for a team or its owner alone, and hold its lock."""
-    if team:
-        group_number(team)  # no folder is made for a group that does not exist
+def writing(folder: Path, order: Order, wait: float) -> Iterator[None]:
+    """Make a request folder if it is missing, for a team or its owner alone, and be its writer."""
+    if order.team:
+        group_number(order.team)  # no folder is made for a group that does not exist
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     for place in reversed(missing):
         # What leads there is the planner's, and as open as the system makes it.
         files.make_folder(place, 0o700 if place == folder else 0o777)
-        if team and place == folder:
-            give_to_team(folder, team)
-    with lock(folder, wait=wait):
+        if order.team and place == folder:
+            give_to_team(folder, order.team)
+    command = "renew" if order.is_own_plan else "request"
+    with recorded(folder, command, reason=order.reason, now=order.now, wait=wait):
         yield
 
 

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.disk import files, system_calls
-from ..base.disk.folder_lock import confirm, lock
+from ..base.disk.folder_lock import confirm
 from ..base.records import Told
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
@@ -24,6 +24,7 @@ from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPair
 from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
+from .history import recorded
 from .key_bindings import altered_records, bind, shared_keys
 from .leftovers import LARGEST, prove_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
@@ -123,7 +124,7 @@ def rekey(
         finished = _finished_before(survey, manifest, take_out, *ciphers)
         if finished is not None:
             return finished
-    with lock(path, wait=lock_seconds):
+    with recorded(path, "rekey", now=timestamp(today), wait=lock_seconds) as run:
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
         refuse(path, tuple(_altered(manifest, ciphers[0])))
@@ -136,8 +137,7 @@ def rekey(
             not_sealed = _other_keys(path, manifest, old, *ciphers)
         else:
             recipients, not_sealed = _recipients(path, manifest, take_out, *ciphers), ()
-        has_list = bool(recipients) or os.path.lexists(path / LIST)
-        changed = len(waiting)
+        has_list, changed = bool(recipients) or os.path.lexists(path / LIST), len(waiting)
         if not manifest.rekeying:
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
         if has_list:
@@ -157,6 +157,7 @@ def rekey(
             named = tuple(recipient.on_record for recipient in recipients)
             manifest = replace(manifest.with_encrypted(LIST), recovery=named)
         save_manifest(path, manifest)
+        run.say(_what_was_done(old, take_out, changed))
     return Rekeyed(
         folder=path,
         changed=changed,
@@ -172,6 +173,16 @@ def _new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret
     if read_manifest(Path(folder)).rekeying:
         return as_passphrase(new)
     return as_new_passphrase(new)
+
+
+def _what_was_done(old: Secret | str | RecoveryPair, take_out: Sequence[str], changed: int) -> str:
+    """Say for the history what became of the passphrase and of the recovery keys."""
+    done = f"{changed:,} files encrypted under another passphrase"
+    if isinstance(old, RecoveryPair):
+        done += f"; opened with the recovery key {old.public.fingerprint}"
+    if take_out:
+        done += f"; taken out: the recovery keys {', '.join(take_out)}"
+    return done
 
 
 def _finished_before(

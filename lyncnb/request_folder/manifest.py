@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -47,6 +48,10 @@ NAME = "manifest.json"
 # 100,000 requests with three generations each are some 500 MB; more is no manifest of ours.
 _LARGEST = 1 << 31
 _REBUILD = "restore it from a backup, or run: lyncnb status FOLDER --rebuild"
+
+
+# Who looks at each manifest that a run reads and saves, by the real path of the folder.
+_watchers: dict[str, Callable[[Manifest, bool], None]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +195,7 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
         ):
             return False
     files.replace(path, data, 0o600)
+    _show(folder, manifest, is_saved=True)
     return True
 
 
@@ -236,7 +242,25 @@ def read_manifest(folder: Path) -> Manifest:
             hint=_REBUILD,
         )
     _check_team(Path(folder), manifest)
+    _show(folder, manifest, is_saved=False)
     return manifest
+
+
+@contextmanager
+def watching(folder: Path, see: Callable[[Manifest, bool], None]) -> Iterator[None]:
+    """Have each manifest of a folder shown that the block reads or has saved, and which of both."""
+    key = os.path.realpath(folder)
+    _watchers[key] = see
+    try:
+        yield
+    finally:
+        del _watchers[key]
+
+
+def _show(folder: Path, manifest: Manifest, *, is_saved: bool) -> None:
+    see = _watchers.get(os.path.realpath(folder)) if _watchers else None
+    if see is not None:
+        see(manifest, is_saved)
 
 
 def manifest_of(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:

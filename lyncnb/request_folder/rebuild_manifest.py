@@ -16,7 +16,6 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.folder_access import team_of
-from ..base.disk.folder_lock import lock
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
@@ -26,6 +25,7 @@ from ..pki.passphrase import Secret, as_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
 from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_survey
+from .history import REBUILD, recorded
 from .key_bindings import altered_records, bind, shared_keys
 from .leftovers import Move, carry_out, prove_passphrase
 from .lost_records import loss_notes, salvaged, with_plan
@@ -204,7 +204,7 @@ def rebuild_manifest(
         raise PassphraseError("no passphrase was given", hint="keys open with it alone")
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} holds no keys and no CSRs", hint="check the folder's name")
-    with lock(path, wait=lock_seconds):
+    with recorded(path, REBUILD, now=timestamp(today), wait=lock_seconds, repairs=True):
         survey = take_survey(path)
         refuse(path, survey.problems)
         before, damaged = _present_manifest(path)

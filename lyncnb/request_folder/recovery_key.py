@@ -19,7 +19,6 @@ from datetime import date
 from pathlib import Path
 
 from ..base.disk import files
-from ..base.disk.folder_lock import lock
 from ..base.disk.outputs import OWN_FOLDERS, refuse_own_place
 from ..base.json_text import parse_json
 from ..errors import BundleError, OutputError, PassphraseError, Problem
@@ -27,6 +26,7 @@ from ..pki.passphrase import Secret, as_new_passphrase, as_passphrase
 from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, salt_of
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
 from .files_on_disk import Survey, refuse, take_survey
+from .history import recorded
 from .key_bindings import bind, binding_problems
 from .leftovers import LARGEST, prove_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
@@ -434,7 +434,7 @@ def name_recovery_key(
     path, key = Path(folder), read_recovery_key(public_file)
     cipher = FolderCipher(passphrase)
     prove_passphrase(take_survey(path), read_manifest(path), cipher)
-    with lock(path, wait=lock_seconds):
+    with recorded(path, "rekey", now=timestamp(today), wait=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
         if manifest.rekeying:

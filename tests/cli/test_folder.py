@@ -64,7 +64,7 @@ def test_request_writes_the_folder(shell, written):
     """The command request writes keys, requests and the summary, and says what it did."""
     folder = shell.folder / "requests"
     assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
-        *("csr", "keys", "lyncnb.lock", "manifest.json", "plan.json"),
+        *("csr", "history.jsonl", "keys", "lyncnb.lock", "manifest.json", "plan.json"),
         *("summary.csv", "summary.html", "summary.md", "summary.xlsx"),
     ]
     assert len(list(folder.glob("csr/*.csr"))) == len(list(folder.glob("keys/*.key"))) == 3

@@ -68,7 +68,7 @@ def test_a_new_folder_holds_what_the_contract_says(folder):
     bundle = write(plan, folder)
     assert bundle.counts() == {"created": 3}
     assert sorted(os.listdir(folder)) == [
-        ".gitignore", "csr", "keys", "lyncnb.lock", "manifest.json", "plan.json",
+        ".gitignore", "csr", "history.jsonl", "keys", "lyncnb.lock", "manifest.json", "plan.json",
         "summary.csv", "summary.html", "summary.md", "summary.xlsx",
     ]  # fmt: skip
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

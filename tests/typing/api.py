@@ -269,6 +269,7 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     )  # fmt: skip
     assert_type(bundle, ln.RequestBundle)
     assert_type(ln.renew(folder, "fe01", reason="x", passphrase=passphrase), ln.RequestBundle)
+    assert_type(ln.deployed(folder, "fe01", reports=["fe01.json"]).changes, int)
     assert_type(ln.open_requests(folder), ln.RequestBundle)
     changes: Sequence[Change] = bundle.changes
     records: Sequence[ln.RequestRecord] = bundle.requests

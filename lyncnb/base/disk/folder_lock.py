@@ -172,15 +172,20 @@ def _started(process: int) -> str:
         return "-"
 
 
-def _leave_note(note: Path, token: str, *, over: bool) -> bool:
+def writer() -> tuple[str, str]:
+    """Give the names of the user and of the computer."""
     try:
-        user = getpass.getuser()
+        return getpass.getuser(), platform.node()
     except (KeyError, OSError, ImportError):
-        user = "somebody"
+        return "somebody", platform.node()
+
+
+def _leave_note(note: Path, token: str, *, over: bool) -> bool:
+    user, host = writer()
     since = datetime.now(UTC).isoformat(timespec="seconds")
     process = os.getpid()
     text = (
-        f"{user} on {platform.node()}, process {process}, since {since}\n"
+        f"{user} on {host}, process {process}, since {since}\n"
         f"{platform.system()} {_started(process)} {token}\n"
     )
     temp = files.write_temp(note, text.encode(), 0o600, sync=False)

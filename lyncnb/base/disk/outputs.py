@@ -38,6 +38,7 @@ OWN_PLACES = frozenset(
     (
         *OWN_FOLDERS,
         *(".gitignore", "manifest.json", ".lock", "lyncnb.lock", ".lock.owner", "plan.json"),
+        "history.jsonl",
         *("manifest.v1.json", "manifest.v2.json"),
         *("approved-plan.json", "approved-plan.json.sig"),
         *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),

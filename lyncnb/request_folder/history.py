@@ -1,0 +1,582 @@
+"""``history.jsonl``: one line for each run that changed something in a request folder.
+
+A line lists what became of which generation (requested, issued, packaged, deployed …). It is made
+by comparing what the manifest recorded before and after the run, so no command describes its own
+changes. Each line has the SHA-256 of the line before it: an edit by hand shows. ``state`` is a
+digest of everything that the manifest records, so a run sees in one comparison whether the history
+knows that manifest. Where it does not, the history is read whole: what is missing in it is appended
+as recorded later, and what is missing in the manifest is reported before a run makes new keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from ..base.disk import files
+from ..base.disk.folder_lock import lock, writer
+from ..base.json_text import NotJson, parse_json
+from ..base.records import Line, RecordReader, Text, number_in, others_field, plain_record
+from ..base.shown.tables import first_of
+from ..errors import BundleError, LyncnbError, Problem
+from .field_forms import Sha256OrBlank, Time, TimeOrBlank
+from .manifest import Manifest, timestamp, watching
+from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord
+
+HISTORY_NAME = "history.jsonl"
+#: The command of a line that completes what an interrupted run, or an earlier version, left out.
+LATER = "recorded later"
+
+REQUESTED, ISSUED, PACKAGED, DEPLOYED = "requested", "issued", "packaged", "deployed"
+SUPERSEDED, LOST, HANDED_OVER = "superseded", "given up as lost", "handed over"
+APPROVED, UNDEPLOYED = "approved", "no longer deployed"
+
+_LARGEST = 1 << 31
+_Number = Annotated[int, number_in(0, 1_000_000)]
+
+
+class Event(NamedTuple):
+    """One thing that became of one generation; ``generation`` 0 is the folder as a whole.
+
+    ``key`` is the SHA-256 of the public key, ``certificate`` that of the certificate. ``on`` is a
+    day, and ``at`` the time that the manifest has of it, blank where it has none.
+    """
+
+    what: str
+    id: str = ""
+    generation: int = 0
+    key: str = ""
+    certificate: str = ""
+    serial: str = ""
+    not_before: str = ""
+    not_after: str = ""
+    server: str = ""
+    on: str = ""
+    note: str = ""
+    at: str = ""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes it another event than others: everything but the time.
+
+        A superseded request does not say any more which computer has its key.
+        """
+        return self[:-2] if self.what == REQUESTED else self[:-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Member:
+    """What differs between the events of a group."""
+
+    id: Line = ""
+    generation: _Number = 0
+    key: Sha256OrBlank = ""
+    certificate: Sha256OrBlank = ""
+    serial: Line = ""
+    not_before: TimeOrBlank = ""
+    not_after: TimeOrBlank = ""
+    server: Line = ""
+    others: Mapping[str, object] = others_field()
+
+
+_MEMBER = ("id", "generation", "key", "certificate", "serial", "not_before", "not_after", "server")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Events of one line that are the same but for their members."""
+
+    what: Line
+    on: Line = ""
+    note: Text = ""
+    at: TimeOrBlank = ""
+    of: tuple[_Member, ...]
+    others: Mapping[str, object] = others_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """One run: when, who, which command and why, and what it changed.
+
+    ``plan`` is the SHA-256 of ``plan.json``, ``approval`` those of the signatures over it. ``did``
+    says what the manifest does not show. ``before`` is the SHA-256 of the line before.
+    """
+
+    at: Time
+    user: Line
+    host: Line
+    command: Line
+    reason: Text = ""
+    plan: Sha256OrBlank = ""
+    approval: tuple[Sha256OrBlank, ...] = ()
+    did: tuple[Text, ...] = ()
+    changes: tuple[_Group, ...] = ()
+    state: Sha256OrBlank = ""
+    before: Sha256OrBlank = ""
+    others: Mapping[str, object] = others_field()
+
+    def events(self) -> Iterator[Event]:
+        """Yield what became of each generation."""
+        for group in self.changes:
+            for member in group.of:
+                own = {name: getattr(member, name) for name in _MEMBER}
+                yield Event(what=group.what, on=group.on, note=group.note, at=group.at, **own)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The lines of a folder, oldest first, and what is wrong with the file."""
+
+    lines: tuple[HistoryLine, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def events(self) -> set[tuple[object, ...]]:
+        """Give the identity of every event."""
+        return {event.identity for line in self.lines for event in line.events()}
+
+
+def read_history(folder: Path) -> History:
+    """Read the history of a folder; a line that cannot be read is left out and noted.
+
+    Returns
+    -------
+    History
+        Without lines where there is no file, as in a folder of an earlier version.
+    """
+    lines: list[HistoryLine] = []
+    notes: list[str] = []
+    data, cut = _whole_lines(folder)
+    before = ""
+    for number, text in enumerate(data.split(b"\n")[:-1], 1):
+        line = _read_line(text, number, notes)
+        if line is not None:
+            if line.before != before:
+                notes.append(
+                    f"{HISTORY_NAME}: line {number} does not follow the line before it: one of the "
+                    "two was edited, or a line was removed. Compare the file with a backup"
+                )
+            lines.append(line)
+        before = hashlib.sha256(text).hexdigest()
+    if cut:
+        notes.append(f"{HISTORY_NAME}: the last line is cut off; the next run completes it")
+    return History(lines=tuple(lines), notes=tuple(notes))
+
+
+def _whole_lines(folder: Path) -> tuple[bytes, bool]:
+    """Read the file without a last line that was cut off, and say whether there was one."""
+    path = folder / HISTORY_NAME
+    if not os.path.lexists(path):
+        return b"", False
+    data = files.read(path, limit=_LARGEST)
+    whole = data[: data.rfind(b"\n") + 1]
+    return whole, whole != data
+
+
+def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None:
+    try:
+        document = parse_json(text)
+    except NotJson as error:
+        notes.append(f"{HISTORY_NAME}: line {number} was damaged: {error}")
+        return None
+    reader = RecordReader(HISTORY_NAME, is_json=True)
+    line = reader.record(HistoryLine, document)
+    if line is None:
+        wrong = first_of([one.message for one in reader.problems], 1)
+        notes.append(f"{HISTORY_NAME}: line {number} was damaged: {wrong}")
+    return line
+
+
+# What a manifest records, as events.
+
+
+def events_of(manifest: Manifest) -> Iterator[Event]:
+    """Yield everything that a manifest records of its generations."""
+    for plan in manifest.plans:
+        yield Event("plan requested", key=plan.sha256, at=plan.requested_at)
+        for one in plan.approvals:
+            note = f"{one.signer}, with the key {one.key}"
+            yield Event(APPROVED, key=plan.sha256, note=note, at=one.verified_at)
+    for recovery in manifest.recovery:
+        yield Event("recovery key named", note=recovery.fingerprint, at=recovery.added_at)
+    for record in manifest.requests:
+        for part in record.generations:
+            yield from _of_generation(record, part)
+        if record.retired_at:
+            day = record.retired_at[:10]
+            yield Event("retired", record.id, record.generation, on=day, at=record.retired_at)
+        if cover := record.covered:
+            yield Event(
+                "covered by another certificate",
+                record.id,
+                record.generation,
+                certificate=cover.sha256,
+                serial=cover.serial,
+                not_before=cover.not_before,
+                not_after=cover.not_after,
+                at=cover.recorded_at,
+            )
+
+
+def _of_generation(
+    record: RequestRecord, part: RequestRecord | ArchivedGeneration
+) -> Iterator[Event]:
+    name, number = record.id, part.generation
+    current = part if isinstance(part, RequestRecord) else None
+    if part.spki_sha256:
+        at, holder = (current.written_at, current.key_holder) if current else ("", "")
+        note = f"with the key on {holder}" if holder else ""
+        yield Event(REQUESTED, name, number, key=part.spki_sha256, note=note, at=at)
+    if part.issued:
+        yield _of_certificate(ISSUED, name, number, part.issued)
+    for refused in part.refused:
+        yield _of_certificate("refused", name, number, refused)
+    if package := part.package:
+        made, at = package.certificate, package.packaged_at
+        yield Event(PACKAGED, name, number, certificate=made, note=package.target_os, at=at)
+    for one in part.every_deployment:
+        yield Event(
+            DEPLOYED,
+            name,
+            number,
+            certificate=one.certificate,
+            serial=one.serial,
+            server=one.server,
+            on=one.on,
+            note=f"seen in {one.seen_in}" if one.seen_in else "",
+            at=one.recorded_at,
+        )
+    if revocation := part.revocation:
+        reason, asked, done = revocation.reason, revocation.asked_at, revocation.revoked_at
+        yield Event("revocation requested", name, number, note=reason, at=asked)
+        if done:
+            yield Event("revoked", name, number, on=done[:10], note=reason, at=done)
+    if current is None:
+        assert isinstance(part, ArchivedGeneration)
+        why = "; ".join(part.reasons)
+        yield Event(SUPERSEDED, name, number, note=why, at=part.superseded_at)
+    removed = current.deployed_at if current else getattr(part, "purged_at", "")
+    if removed:
+        yield Event("key removed", name, number, on=removed[:10], at=removed)
+
+
+def _of_certificate(what: str, name: str, number: int, one: IssuedRecord) -> Event:
+    return Event(
+        what,
+        name,
+        number,
+        certificate=one.sha256,
+        serial=one.serial,
+        not_before=one.not_before,
+        not_after=one.not_after,
+        at=one.received_at,
+    )
+
+
+def _digest(events: Iterable[tuple[object, ...]]) -> str:
+    """Give one number for a set of events, in whatever order they come."""
+    lines = sorted(map(repr, events))
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
+
+
+# What is missing.
+
+
+def missing_requests(history: History, manifest: Manifest) -> dict[str, tuple[Event, HistoryLine]]:
+    """Give each request that the history knows and the manifest does not, by its public key."""
+    known = {part.spki_sha256 for record in manifest.requests for part in record.generations}
+    found: dict[str, tuple[Event, HistoryLine]] = {}
+    for line in history.lines:
+        for event in line.events():
+            if event.what == LOST:
+                known.add(event.key)
+            elif event.what == REQUESTED:
+                found[event.key] = (event, line)
+    return {key: one for key, one in found.items() if key not in known}
+
+
+def missing_generations(history: History, manifest: Manifest) -> tuple[Problem, ...]:
+    """Report each generation that the history knows and the manifest does not.
+
+    A CA may have its request, or servers its certificate. That happens when an older copy of
+    ``manifest.json`` is put back, or when two copies of a folder are put together.
+    """
+    missing = missing_requests(history, manifest)
+    issued = {
+        (event.id, event.generation): event
+        for line in (history.lines if missing else ())
+        for event in line.events()
+        if event.what == ISSUED
+    }
+    return tuple(
+        _missing(event, line, issued.get((event.id, event.generation)))
+        for event, line in missing.values()
+    )
+
+
+def _missing(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
+    day = (event.at or line.at)[:10]
+    what = f"{event.id}: generation {event.generation}, requested on {day} by {line.user}"
+    if issued is not None:
+        what += f", with the certificate {issued.serial} until {issued.not_after[:10]},"
+    return Problem(
+        message=f"{what} is in {HISTORY_NAME} and not in the manifest",
+        file=HISTORY_NAME,
+        hint="an older copy of the folder was put back, or two copies were put together: restore "
+        "the newest copy of the whole folder. If there is none, lyncnb status FOLDER --rebuild "
+        "takes in what is still here and gives up the rest",
+    )
+
+
+def missing_certificates(history: History, manifest: Manifest) -> Iterator[str]:
+    """Say which certificates were received for a generation and are no longer on record."""
+    bare = {
+        (record.id, part.generation): part.spki_sha256
+        for record in manifest.requests
+        for part in record.generations
+        if part.issued is None and not part.refused and part.spki_sha256
+    }
+    found = {
+        (event.id, event.generation): event
+        for line in history.lines
+        for event in line.events()
+        if event.what == ISSUED and (event.id, event.generation) in bare
+    }
+    for (name, number), event in found.items():
+        yield (
+            f"{name}: the certificate {event.serial} of generation {number}, until "
+            f"{event.not_after[:10]}, was received on {event.at[:10]} and is no longer on record; "
+            "give it again: lyncnb receive FOLDER FILE"
+        )
+
+
+def compare_history(
+    history: History, manifest: Manifest, *, is_written: bool = False
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+    """Compare a history with a manifest that was read after it.
+
+    Parameters
+    ----------
+    history : History
+        As it was read.
+    manifest : Manifest
+        Read after it.
+    is_written : bool, optional
+        Whether a run is writing the folder: it appends its line last.
+
+    Returns
+    -------
+    tuple
+        A problem for each generation that the manifest does not have, and notes.
+    """
+    if not history.lines:
+        return (), history.notes
+    notes = [*history.notes, *missing_certificates(history, manifest)]
+    events = {event.identity for event in events_of(manifest)}
+    problems: tuple[Problem, ...] = ()
+    if _digest(events) != history.lines[-1].state:
+        problems = missing_generations(history, manifest)
+        later = 0 if is_written else len(events - history.events())
+        if later:
+            notes.append(
+                f"{HISTORY_NAME} is older than the manifest: {later:,} events are not in it. The "
+                "next run that changes something records them"
+            )
+    return problems, tuple(notes)
+
+
+# A run.
+
+
+@dataclass(slots=True)
+class Run:
+    """A command at work: what the manifest recorded when it began, and what it records now."""
+
+    folder: Path
+    command: str
+    reason: str
+    now: str
+    repairs: bool
+    before: Set[tuple[object, ...]] = frozenset()
+    later: list[Event] = field(default_factory=list)
+    extra: list[Event] = field(default_factory=list)
+    did: list[str] = field(default_factory=list)
+    missing: tuple[Problem, ...] = ()
+    latest: Manifest | None = None
+
+    def add(self, *events: Event) -> None:
+        """Add events that the manifest does not show."""
+        self.extra += events
+
+    def say(self, text: str) -> None:
+        """Add what was done to the folder as a whole."""
+        self.did.append(text)
+
+    def see(self, manifest: Manifest, is_saved: bool) -> None:
+        """Take note of a manifest that the run read or saved; compare the first one."""
+        is_first, self.latest = self.latest is None, manifest
+        if not is_first:
+            return
+        events = {event.identity: event for event in events_of(manifest)}
+        if _last_state(self.folder) == _digest(events):
+            self.before = events.keys()
+            return
+        history = read_history(self.folder)
+        known = history.events()
+        self.before = known
+        if is_saved:  # the first of a new folder, or of one whose manifest was lost
+            return
+        self.later = [event for key, event in events.items() if key not in known]
+        self.before = known | events.keys()
+        self.missing = missing_generations(history, manifest)
+        if self.missing and not self.repairs:
+            raise BundleError(
+                f"{self.folder} needs attention; nothing was changed", problems=self.missing
+            )
+
+    def finish(self) -> None:
+        """Append what the run changed, and before that what the history did not know."""
+        if self.latest is None:
+            return
+        events = {event.identity: event for event in events_of(self.latest)}
+        new = [event for key, event in events.items() if key not in self.before] + self.extra
+        is_whole = not self.missing
+        if self.command == REBUILD:
+            new += _given_up(self.folder, self.latest, self.now)
+            is_whole = True
+        if not new and not self.did:
+            return
+        # While something is missing, the next run compares again.
+        state = _digest(events) if is_whole else ""
+        lines = [self._line(LATER, "", self.later, ())] if self.later else []
+        lines.append(self._line(self.command, self.reason, new, self.did, state))
+        _append(self.folder, lines)
+
+    def _line(
+        self,
+        command: str,
+        reason: str,
+        events: Iterable[Event],
+        did: Iterable[str],
+        state: str = "",
+    ) -> HistoryLine:
+        user, host = writer()
+        manifest = self.latest
+        assert manifest is not None
+        last = manifest.plans[-1] if manifest.plans else None
+        is_in_force = last is not None and last.plan_sha256 == manifest.plan_sha256
+        approvals = last.approvals if last is not None and is_in_force else ()
+        return HistoryLine(
+            at=self.now,
+            user=user,
+            host=host,
+            command=command,
+            reason=reason,
+            plan=manifest.plan_json_sha256,
+            approval=tuple(one.signature_sha256 for one in approvals),
+            did=tuple(did),
+            changes=tuple(_groups(events)),
+            state=state,
+        )
+
+
+#: The command that takes in what is there and gives up what is not.
+REBUILD = "status --rebuild"
+
+
+def _given_up(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
+    """Record as lost what a rebuilt manifest does not have, so that later runs go on."""
+    history = read_history(folder)
+    missing = missing_requests(history, manifest)
+    for event, _ in missing.values():
+        yield Event(LOST, event.id, event.generation, key=event.key, at=now)
+
+
+def _groups(events: Iterable[Event]) -> Iterator[_Group]:
+    found: dict[tuple[str, str, str, str], list[_Member]] = {}
+    for event in events:
+        member = _Member(**{name: getattr(event, name) for name in _MEMBER})
+        found.setdefault((event.what, event.on, event.note, event.at), []).append(member)
+    for (what, on, note, at), members in found.items():
+        yield _Group(what=what, on=on, note=note, at=at, of=tuple(members))
+
+
+def _last(data: bytes) -> bytes:
+    return data[:-1].rpartition(b"\n")[2]
+
+
+def _last_state(folder: Path) -> object:
+    """Give the digest in the last line; of a line of 100,000 requests nothing else is looked at."""
+    with suppress(ValueError, RecursionError):
+        document = json.loads(_last(_whole_lines(folder)[0]))
+        return document.get("state") if isinstance(document, dict) else None
+    return None
+
+
+def _append(folder: Path, lines: Iterable[HistoryLine]) -> None:
+    """Add lines; the whole file is written in one step, so that a crash cuts no line off."""
+    data, _ = _whole_lines(folder)
+    before = hashlib.sha256(_last(data)).hexdigest() if data else ""
+    parts = [data]
+    for line in lines:
+        document = {**_written(line), "before": before}
+        text = json.dumps(document, ensure_ascii=False, default=_written).encode()
+        before = hashlib.sha256(text).hexdigest()
+        parts += [text, b"\n"]
+    files.replace(folder / HISTORY_NAME, b"".join(parts), 0o600)
+
+
+def _written(record: object) -> dict[str, object]:
+    """Give the fields of a line that say something."""
+    return {key: value for key, value in plain_record(record).items() if value}
+
+
+@contextmanager
+def recorded(
+    folder: Path,
+    command: str,
+    *,
+    reason: str = "",
+    now: str = "",
+    wait: float = 0.0,
+    repairs: bool = False,
+) -> Iterator[Run]:
+    """Be the one writer of a folder, and append to its history what changed.
+
+    Parameters
+    ----------
+    folder : Path
+        The request folder.
+    command : str
+        As it is typed, without its arguments.
+    reason : str, optional
+        Why, as far as somebody said so.
+    now : str, optional
+        The time to record, UTC, ISO 8601; the present one if left out.
+    wait : float, optional
+        Seconds to wait for another writer.
+    repairs : bool, optional
+        Whether the command is the one that repairs a folder of which generations are missing.
+
+    Raises
+    ------
+    BundleError
+        If another writer has the folder, or if the history knows generations that the manifest
+        does not have: with the first manifest that the command reads, before it changes anything.
+    """
+    with lock(folder, wait=wait):
+        run = Run(folder, command, reason, now or timestamp(None), repairs)
+        with watching(folder, run.see):
+            try:
+                yield run
+            except BaseException:
+                # What was done until then is on record; the error itself says more.
+                with suppress(LyncnbError, OSError):
+                    run.finish()
+                raise
+            run.finish()

@@ -1,0 +1,193 @@
+"""The history of a folder: a line for each run that changed something, chained by hash."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import platform
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from folders import PASSPHRASE, TODAY, certify, numbered, snapshot, write
+
+import lyncnb as ln
+from lyncnb.errors import BundleError
+from lyncnb.request_folder.history import read_history
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+LATER = TODAY + timedelta(days=30)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of three requests."""
+    return write(numbered(3), tmp_path / "requests", workers=1).folder
+
+
+def lines(folder):
+    """Give the lines as plain JSON."""
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def events(folder, what):
+    """Give the events of one kind, in order."""
+    found = [event for line in read_history(folder).lines for event in line.events()]
+    return [event for event in found if event.what == what]
+
+
+def names_of(folder):
+    return [one.id for one in read_manifest(folder).requests]
+
+
+def test_a_run_that_changes_something_adds_one_line(folder):
+    """It says when, who, where, which command and why, and what became of which generation."""
+    names = names_of(folder)
+    certify(folder, *names)
+    ln.write_pfx(ln.match_certificates(ln.open_requests(folder), today=TODAY),
+                 passphrase=PASSPHRASE, today=TODAY)  # fmt: skip
+    ln.deployed(folder, today=TODAY)
+    write(numbered(3), folder, renew=[names[0]], reason="lost laptop", today=LATER)
+    found = lines(folder)
+    assert [one["command"] for one in found] == ["request", "receive", "pfx", "deployed", "request"]
+    assert {(one["user"], one["host"]) for one in found} == {(getpass.getuser(), platform.node())}
+    assert (found[-1]["reason"], found[-1]["at"]) == ("lost laptop", "2026-12-24T00:00:00Z")
+    assert [event.id for event in events(folder, "requested")] == [*names, names[0]]
+    record = read_manifest(folder).by_id[names[0]]
+    assert events(folder, "issued")[0].serial == record.archived[0].issued.serial
+    assert [event.server for event in events(folder, "deployed")]
+    (old,) = events(folder, "superseded")
+    assert (old.generation, old.note) == (1, "renewed: lost laptop")
+    assert (folder / "history.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_each_line_has_the_hash_of_the_line_before(folder):
+    """So a line that is edited or removed shows, and the next runs go on."""
+    certify(folder, *names_of(folder))
+    path = folder / "history.jsonl"
+    first, second = path.read_bytes().splitlines()
+    assert json.loads(second)["before"] == hashlib.sha256(first).hexdigest()
+    assert read_history(folder).notes == ()
+    user = getpass.getuser().encode()
+    path.write_bytes(
+        first.replace(b'"user": "' + user, b'"user": "Mallory') + b"\n" + second + b"\n"
+    )
+    (note,) = read_history(folder).notes
+    assert "line 2 does not follow the line before it" in note
+    assert note in ln.folder_status(folder, today=TODAY).notes
+    ln.deployed(folder, today=TODAY)
+    assert len(lines(folder)) == 3
+
+
+def test_the_same_again_adds_nothing(folder):
+    """Neither a run that changes nothing nor one that only reads touches the file."""
+    before = snapshot(folder, but_lock=True)
+    write(numbered(3), folder)
+    ln.folder_status(folder, today=TODAY)
+    with pytest.raises(BundleError):
+        ln.deployed(folder, names_of(folder)[0], today=TODAY)
+    assert snapshot(folder, but_lock=True) == before
+
+
+def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
+    """What an interrupted run, or a copy that ended early, left out is recorded later."""
+    names = names_of(folder)
+    certify(folder, *names)
+    path = folder / "history.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    status = ln.folder_status(folder, today=TODAY)
+    assert not status.problems
+    assert any("the last line is cut off" in one for one in status.notes)
+    assert any("is older than the manifest: 3 events" in one for one in status.notes)
+    ln.deployed(folder, today=TODAY)
+    assert [one["command"] for one in lines(folder)] == ["request", "recorded later", "deployed"]
+    assert len(events(folder, "issued")) == 3
+    assert read_history(folder).notes == ()
+
+
+def test_a_folder_of_an_earlier_version_begins_its_history(folder):
+    """The first run that changes something records what the manifest knows, as recorded later."""
+    (folder / "history.jsonl").unlink()
+    assert not ln.folder_status(folder, today=TODAY).notes
+    certify(folder, *names_of(folder))
+    assert [one["command"] for one in lines(folder)] == ["recorded later", "receive"]
+    assert len(events(folder, "requested")) == 3
+
+
+def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):
+    """An older copy that was put back under a newer history makes no new keys."""
+    name = names_of(folder)[0]
+    older = shutil.copytree(folder, tmp_path / "older")
+    write(numbered(3), folder, renew=[name], reason="renewed", today=LATER)
+    certify(folder, name, today=LATER)
+    issued = read_manifest(folder).by_id[name].issued
+    shutil.copyfile(folder / "history.jsonl", older / "history.jsonl")
+    status = ln.folder_status(older, today=LATER)
+    (problem,) = status.problems
+    assert f"{name}: generation 2, requested on 2026-12-24" in problem.message
+    assert f"the certificate {issued.serial} until {issued.not_after[:10]}" in problem.message
+    assert status.exit_status == 3
+    before = snapshot(older, but_lock=True)
+    with pytest.raises(BundleError, match="generation 2, requested on 2026-12-24"):
+        write(numbered(4), older, today=LATER)
+    assert snapshot(older, but_lock=True) == before
+    assert not ln.folder_status(folder, today=LATER).problems
+
+
+def test_a_rebuild_gives_up_what_is_not_here(folder, tmp_path):
+    """Two copies put together: what no copy has any more is recorded as lost, and work goes on."""
+    name = names_of(folder)[0]
+    older = shutil.copytree(folder, tmp_path / "older")
+    write(numbered(3), folder, renew=[name], reason="renewed", today=LATER)
+    shutil.copyfile(folder / "history.jsonl", older / "history.jsonl")
+    assert ln.folder_status(older, today=LATER).exit_status == 3
+    ln.rebuild_manifest(older, PASSPHRASE, today=LATER)
+    (lost,) = events(older, "given up as lost")
+    assert (lost.id, lost.generation) == (name, 2)
+    assert not ln.folder_status(older, today=LATER).problems
+    write(numbered(4), older, today=LATER)
+    assert [one["command"] for one in lines(older)][-2:] == ["status --rebuild", "request"]
+
+
+def test_a_certificate_that_the_manifest_lost_is_a_note(folder):
+    """It can be received again; nothing else is lost."""
+    names = names_of(folder)
+    before = read_manifest(folder)
+    certify(folder, *names)
+    serial = read_manifest(folder).by_id[names[0]].issued.serial
+    save_manifest(folder, before)
+    notes = ln.folder_status(folder, today=TODAY).notes
+    (told,) = [one for one in notes if names[0] in one and "no longer on record" in one]
+    assert serial in told
+
+
+def test_what_the_manifest_does_not_show_is_there_too(folder, tmp_path):
+    """A handover and another passphrase are events of their own."""
+    ln.hand_over(folder, tmp_path / "out.zip")
+    assert [event.id for event in events(folder, "handed over")] == names_of(folder)
+    assert "out.zip" in events(folder, "handed over")[0].note
+    ln.rekey(folder, PASSPHRASE, "another horse battery staple")
+    assert "encrypted under another passphrase" in lines(folder)[-1]["did"][0]
+
+
+def test_damaged_lines_are_noted(folder):
+    """The file is validated as everything else is, and the other lines still count."""
+    path = folder / "history.jsonl"
+    good = path.read_bytes()
+    path.write_bytes(b"x\n" + b'{"at": "now", "user": "a", "host": "b", "command": "c"}\n' + good)
+    history = read_history(folder)
+    assert len(history.lines) == 1
+    assert "line 1 was damaged: not readable as JSON" in history.notes[0]
+    assert "line 2 was damaged: 'at' must be a time" in history.notes[1]
+
+
+def test_a_retired_request_and_a_revocation_are_events(folder):
+    """What leaves the plan is recorded with its day."""
+    write(numbered(2), folder, today=LATER)
+    (event,) = events(folder, "retired")
+    assert (event.id, event.on) == (names_of(folder)[-1], "2026-12-24")
+    assert replace(read_manifest(folder)).by_id[event.id].state == "retired"
