@@ -15,6 +15,7 @@ import click
 
 from .failures import INTERRUPTED
 from .inputs import (
+    day_of,
     force_option,
     get_passphrase,
     json_option,
@@ -477,6 +478,11 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
 
 @click.command("status")
 @click.argument("folder", metavar="FOLDER")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--on", metavar="DATE",
+    help="Show which certificates the servers of NAME, or all servers, had on this day.",
+)  # fmt: skip
 @json_option
 @click.option(
     "--rebuild", is_flag=True,
@@ -494,6 +500,8 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
 @passphrase_option
 def status_command(
     folder: str,
+    names: tuple[str, ...],
+    on: str | None,
     as_json: bool,
     is_all: bool,
     rebuild: bool,
@@ -509,6 +517,10 @@ def status_command(
     until its successor is on all of them. Without --rebuild nothing is written and no passphrase
     is needed.
 
+    With NAME, an id, a server, a pattern, a serial number or a thumbprint, lyncnb shows the history
+    of these certificates instead: each generation with its servers, who approved it, when it went
+    to the CA, and who did what and why.
+
     Exit status: 0; 1 if a certificate needs attention: expired, due for renewal, refused or to be
     revoked; 3 if files of the folder do.
     """
@@ -517,6 +529,10 @@ def status_command(
     from ..request_folder.rebuild_manifest import has_secrets, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
+    if names or on is not None:
+        if rebuild or calendar is not None or approved_by is not None or is_all:
+            raise click.UsageError("NAME and --on show a history: give no other option but --json")
+        return _show_history(folder, names, on, as_json=as_json)
     if calendar is not None:
         check_output(calendar, CALENDAR, force=force)
     rebuilt = None
@@ -534,6 +550,17 @@ def status_command(
             _show_changes(rebuilt, as_json=False)
         _show_status(status, is_all=is_all)
     return status.exit_status
+
+
+def _show_history(folder: str, names: tuple[str, ...], on: str | None, *, as_json: bool) -> int:
+    from ..authorities.certificate_history import certificate_history
+
+    history = certificate_history(folder, *names, on=day_of(on))
+    if as_json:
+        write_json({"format": "lyncnb-history/1", **history.to_document()})
+    else:
+        write(history.to_text().rstrip("\n"))
+    return 0
 
 
 def _show_status(status: FolderStatus, *, is_all: bool) -> None:

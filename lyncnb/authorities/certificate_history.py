@@ -1,0 +1,379 @@
+"""``certificate_history``: every generation of a certificate and what became of it, for audits.
+
+From ``history.jsonl`` and the manifest. Which certificate a server had on a day follows from what
+was recorded as deployed; where nothing was, a note says so and lists what could have been there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..base.arguments import require
+from ..base.records import Told
+from ..base.shown.tables import Table, columns, count_of
+from ..errors import BundleError
+from ..request_folder.generations import servers_of
+from ..request_folder.history import (
+    APPROVED,
+    DEPLOYED,
+    ISSUED,
+    REQUESTED,
+    UNDEPLOYED,
+    Event,
+    History,
+    HistoryLine,
+    compare_history,
+    events_of,
+    read_history,
+)
+from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.request_record import RequestRecord
+from .named_requests import NamedRequest, named_requests
+
+# Day, time of the record, what, generation: in the order in which they count.
+_Move = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateEvent(Told):
+    """One thing that became of a generation: when, what, and who ran which command and why.
+
+    ``at`` is a time, UTC, or a day, ISO 8601. ``user``, ``host`` and ``command`` are blank where
+    the manifest alone knows of it.
+    """
+
+    at: str
+    what: str
+    server: str = ""
+    detail: str = ""
+    user: str = ""
+    host: str = ""
+    command: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        where = f" on {self.server}" if self.server else ""
+        detail = f": {self.detail}" if self.detail else ""
+        by = f" (by {self.user} on {self.host}, {self.command})" if self.user else ""
+        why = f" because: {self.reason}" if self.reason and self.reason not in self.detail else ""
+        return f"{self.at[:10]} {self.what}{where}{detail}{by}{why}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stay(Told):
+    """That a server had the certificate of a generation: from which day on, and until which.
+
+    ``until`` is the day on which another one was put there, blank if none was.
+    """
+
+    server: str
+    since: str
+    until: str = ""
+
+    def __str__(self) -> str:
+        return f"on {self.server} since {self.since}" + (
+            f" until {self.until}" if self.until else ""
+        )
+
+    def covers(self, day: str) -> bool:
+        """Whether the server had it on a day."""
+        return self.since <= day and (not self.until or day < self.until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationHistory(Told):
+    """One generation of a certificate, from its request to its end.
+
+    ``approved_by`` are those who approved the plan that it was requested from. ``stays`` are the
+    servers that had it, as far as it was recorded.
+    """
+
+    id: str
+    generation: int
+    servers: tuple[str, ...]
+    usages: tuple[str, ...]
+    serial: str = ""
+    thumbprint: str = ""
+    not_before: str = ""
+    not_after: str = ""
+    approved_by: tuple[str, ...] = ()
+    stays: tuple[Stay, ...] = ()
+    events: tuple[CertificateEvent, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """Yield what there is to say of it, a line each."""
+        yield f"{self.id}, generation {self.generation} ({', '.join(self.usages) or 'no type'})"
+        if self.serial:
+            valid = f"valid {self.not_before[:10]} to {self.not_after[:10]}"
+            yield f"  serial {self.serial}, thumbprint {self.thumbprint or 'not known'}, {valid}"
+        else:
+            yield "  no certificate was received"
+        yield from (f"  {stay}" for stay in self.stays)
+        if self.approved_by:
+            yield f"  plan approved by {'; '.join(self.approved_by)}"
+        yield from (f"  {event}" for event in self.events)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CertificateHistory(Table, Told):
+    """What became of some certificates of a folder; with ``on``, what servers had on that day."""
+
+    told: ClassVar = ("folder", "on", "generations", "notes")
+
+    _columns: ClassVar = columns(
+        ("Request", lambda one: one[0].id),
+        ("Generation", lambda one: one[0].generation),
+        ("Serial number", lambda one: one[0].serial),
+        ("When", lambda one: one[1].at),
+        ("Event", lambda one: one[1].what),
+        ("Server", lambda one: one[1].server),
+        ("Details", lambda one: one[1].detail),
+        ("User", lambda one: one[1].user),
+        ("Computer", lambda one: one[1].host),
+        ("Command", lambda one: one[1].command),
+        ("Reason", lambda one: one[1].reason),
+    )
+
+    folder: Path
+    on: str
+    generations: tuple[GenerationHistory, ...]
+    notes: tuple[str, ...] = ()
+
+    def _items(self) -> Iterable[Any]:
+        return [(one, event) for one in self.generations for event in one.events]
+
+    def _summary(self) -> str:
+        when = f", on servers on {self.on}" if self.on else ""
+        number = count_of(len(self.generations), "generation")
+        return f"{self.folder}: {number}{when}"
+
+    def to_text(self) -> str:
+        """Write it as plain lines, for a terminal."""
+        lines = [line for one in self.generations for line in one.lines()]
+        return "\n".join([*lines, self._summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
+
+    def __repr__(self) -> str:
+        return self.to_text().rstrip("\n")
+
+
+def certificate_history(
+    folder: str | os.PathLike[str], *names: str, on: date | None = None
+) -> CertificateHistory:
+    """Show what became of certificates: generations, servers, approvals, and who did what.
+
+    Parameters
+    ----------
+    folder : path
+        A request folder. Nothing is written and no passphrase is needed.
+    *names : str
+        Ids, servers, patterns, serial numbers or thumbprints; everything if left out.
+    on : date, optional
+        Show only the generations that were on the servers on this day.
+
+    Returns
+    -------
+    CertificateHistory
+        In the order of the plan, each request's generations oldest first. A folder of an earlier
+        version has no ``history.jsonl``; then the manifest says what it knows.
+
+    Raises
+    ------
+    BundleError
+        If it is no request folder, or a name means nothing in it; every such name is listed.
+    """
+    require("folder", folder, str, os.PathLike)
+    path, day = Path(folder), on.isoformat() if on else ""
+    history = read_history(path)  # before the manifest, which a run writes first
+    manifest = read_manifest(path)
+    found, problems = named_requests(manifest.requests, names)
+    if problems:
+        raise BundleError(f"{path}: not every name is known", problems=problems)
+    if not names:
+        found = tuple(NamedRequest(name="", record=record) for record in manifest.requests)
+    missing, notes = compare_history(history, manifest)
+    notes = (*notes, *(one.message for one in missing))
+    if not history.lines:
+        notes = (*notes, "this folder has no history yet: who ran which command is not known")
+    known = _Known(manifest, history)
+    generations: list[GenerationHistory] = []
+    for one in _merged(found):
+        whole = known.generations(one.record, one.servers)
+        if day:
+            whole, more = _on_day(one, whole, day)
+            notes = (*notes, *more)
+        generations += whole
+    return CertificateHistory(
+        folder=path, on=day, generations=tuple(generations), notes=tuple(dict.fromkeys(notes))
+    )
+
+
+def _merged(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
+    """Give each request once, with all servers that were named for it; none are all."""
+    by_id: dict[str, NamedRequest] = {}
+    for one in found:
+        before = by_id.get(one.record.id)
+        is_all = before is not None and not (before.servers and one.servers)
+        servers = (*(before.servers if before else ()), *one.servers)
+        servers = () if is_all else tuple(dict.fromkeys(servers))
+        by_id[one.record.id] = replace(one, servers=servers)
+    yield from by_id.values()
+
+
+def _on_day(
+    one: NamedRequest, whole: Sequence[GenerationHistory], day: str
+) -> tuple[list[GenerationHistory], list[str]]:
+    """Choose the generations that servers had on a day; without a record, what could be there."""
+    chosen: list[GenerationHistory] = []
+    notes: list[str] = []
+    unknown = {server for part in whole for server in part.servers}
+    unknown &= set(one.servers) or unknown
+    for part in whole:
+        stays = tuple(stay for stay in part.stays if stay.covers(day))
+        unknown -= {stay.server for stay in stays}
+        if stays:
+            chosen.append(replace(part, stays=stays))
+    if unknown:
+        maybe = [part for part in whole if _may_be_there(part, day)]
+        chosen += [part for part in maybe if part.id not in {old.id for old in chosen}]
+        what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
+        notes.append(
+            f"{one.record.id}: nothing is recorded as deployed on {', '.join(sorted(unknown))} by "
+            f"{day}; received by then and valid on that day: {what}"
+        )
+    return chosen, notes
+
+
+def _may_be_there(part: GenerationHistory, day: str) -> bool:
+    received = [event.at[:10] for event in part.events if event.what == ISSUED]
+    is_valid = part.not_before[:10] <= day <= part.not_after[:10]
+    return bool(part.serial) and is_valid and min(received, default=day) <= day
+
+
+class _Known:
+    """Everything that history and manifest say, by request and generation."""
+
+    def __init__(self, manifest: Manifest, history: History) -> None:
+        self._manifest = manifest
+        self._events: dict[tuple[str, int], list[tuple[Event, HistoryLine | None]]] = {}
+        seen = set()
+        for line in history.lines:
+            for event in line.events():
+                seen.add(event.identity)
+                self._events.setdefault((event.id, event.generation), []).append((event, line))
+        for event in events_of(manifest):
+            if event.identity not in seen:
+                self._events.setdefault((event.id, event.generation), []).append((event, None))
+        self._plans = {plan.sha256: plan for plan in manifest.plans}
+
+    def generations(self, record: RequestRecord, servers: Sequence[str]) -> list[GenerationHistory]:
+        """Give every generation of a request, oldest first, also what the history alone knows."""
+        numbers = {part.generation for part in record.generations}
+        numbers |= {number for name, number in self._events if name == record.id}
+        stays = self._stays(record, sorted(numbers))
+        return [self._generation(record, n, stays, servers) for n in sorted(numbers)]
+
+    def _generation(
+        self,
+        record: RequestRecord,
+        number: int,
+        stays: dict[int, list[Stay]],
+        servers: Sequence[str],
+    ) -> GenerationHistory:
+        part = next((one for one in record.generations if one.generation == number), None)
+        events = self._events.get((record.id, number), [])
+        events = [pair for pair in events if not servers or pair[0].server in ("", *servers)]
+        events.sort(key=lambda pair: _time_of(*pair))
+        issued = part.issued if part is not None else None
+        last = next((event for event, _ in reversed(events) if event.what == ISSUED), None)
+        certificate = issued or last
+        return GenerationHistory(
+            id=record.id,
+            generation=number,
+            servers=servers_of(record, part) if part is not None else record.plan.servers,
+            usages=((part.plan if part is not None else None) or record.plan).usages,
+            serial=certificate.serial if certificate else "",
+            thumbprint=issued.thumbprint_sha1.upper() if issued else "",
+            not_before=certificate.not_before if certificate else "",
+            not_after=certificate.not_after if certificate else "",
+            approved_by=self._approvals(part.approved_plan if part else "", events),
+            stays=tuple(
+                stay for stay in stays.get(number, ()) if not servers or stay.server in servers
+            ),
+            events=tuple(_told(event, line) for event, line in events),
+        )
+
+    def _approvals(
+        self, approved: str, events: Sequence[tuple[Event, HistoryLine | None]]
+    ) -> tuple[str, ...]:
+        """Say who approved the plan of a generation: as recorded, or the plan of its day."""
+        plan = self._plans.get(approved)
+        if plan is None:
+            when = [_time_of(*pair) for pair in events if pair[0].what == REQUESTED]
+            before = [one for one in self._manifest.plans if when and one.requested_at <= when[0]]
+            plan = before[-1] if before else None
+        if plan is None:
+            return ()
+        return tuple(
+            f"{one.signer}, with the key {one.key}, verified on {one.verified_at[:10]}"
+            for one in plan.approvals
+        )
+
+    def _stays(self, record: RequestRecord, numbers: Sequence[int]) -> dict[int, list[Stay]]:
+        """Give, by generation, which server had it from when until when."""
+        moves: dict[str, list[_Move]] = {}
+        for number in numbers:
+            for event, line in self._events.get((record.id, number), ()):
+                if event.what in (DEPLOYED, UNDEPLOYED):
+                    move = (event.on, _time_of(event, line), event.what, number)
+                    moves.setdefault(event.server, []).append(move)
+        found: dict[int, list[Stay]] = {}
+        for server, own in moves.items():
+            for number, stay in _stays_of(server, sorted(own)):
+                found.setdefault(number, []).append(stay)
+        return found
+
+
+def _stays_of(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:
+    """Follow one server from day to day; what was withdrawn gives way to what was there before."""
+    there: list[tuple[int, str]] = []  # generation and since when, the present one last
+    for day, _, what, number in moves:
+        present, since = there[-1] if there else (0, "")
+        if (what == DEPLOYED) == (present == number):
+            continue
+        if there and since != day:
+            yield present, Stay(server=server, since=since, until=day)
+        if what == DEPLOYED:
+            there.append((number, day))
+            continue
+        there.pop()
+        if there:
+            there[-1] = (there[-1][0], day)
+    if there:
+        yield there[-1][0], Stay(server=server, since=there[-1][1])
+
+
+def _time_of(event: Event, line: HistoryLine | None) -> str:
+    return event.at or (line.at if line is not None else "") or event.on
+
+
+def _told(event: Event, line: HistoryLine | None) -> CertificateEvent:
+    detail = event.note
+    if event.what == DEPLOYED:
+        detail = f"since {event.on}" + (f", {event.note}" if event.note else "")
+    elif event.what not in (REQUESTED, APPROVED) and event.serial:
+        detail = f"serial {event.serial}" + (f", {event.note}" if event.note else "")
+    return CertificateEvent(
+        at=_time_of(event, line),
+        what=event.what,
+        server=event.server,
+        detail=detail,
+        user=line.user if line else "",
+        host=line.host if line else "",
+        command=line.command if line else "",
+        reason=line.reason if line else "",
+    )

@@ -1,0 +1,135 @@
+"""What an audit asks: which certificate was where, who approved it, when was it replaced and why."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from folders import TODAY, certify, make_folder
+from shell_kit import make_shell
+
+import lyncnb as ln
+from lyncnb.authorities.certificate_history import certificate_history
+from lyncnb.errors import BundleError
+from lyncnb.request_folder.manifest import read_manifest
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+shell = pytest.fixture(make_shell)
+LATER = TODAY + timedelta(days=30)
+
+
+@pytest.fixture
+def folder(shell):
+    """A folder whose Edge pool's certificate was handed over, deployed, renewed and replaced."""
+    place = shell.folder / "requests"
+    name = edge(make_folder(place)).id
+    ln.hand_over(place, shell.folder / "first.zip", requests=[name])
+    certify(place, name)
+    ln.deployed(place, name, on=date(2026, 11, 30), today=LATER)
+    make_folder(place, renew=[name], reason="lost laptop", today=LATER)
+    certify(place, name, today=LATER, begins=datetime(2026, 12, 23, tzinfo=UTC))
+    ln.deployed(place, "edge01", on=LATER, today=LATER)
+    return place
+
+
+def edge(bundle):
+    """Give the record of the certificate that several servers share, as it is now."""
+    records = read_manifest(bundle.folder).requests
+    return next(one for one in records if "AccessEdgeExternal" in one.plan.usages)
+
+
+def test_the_generation_on_a_server_on_a_day(folder):
+    """Until the successor was recorded there, the old one; the other server has it still."""
+    server = edge(ln.open_requests(folder)).plan.servers[0]
+    assert server.startswith("edge01.")
+    for day, generation in ((date(2026, 12, 1), 1), (date(2026, 12, 23), 1), (LATER, 2)):
+        found = certificate_history(folder, "edge01", on=day)
+        assert [one.generation for one in found.generations] == [generation], day
+    both = certificate_history(folder, edge(ln.open_requests(folder)).id, on=LATER)
+    assert [[stay.server[:6] for stay in one.stays] for one in both.generations] == [
+        ["edge02"],
+        ["edge01"],
+    ]
+
+
+def test_who_and_when_and_why(folder):
+    """Each event has its user, computer and command; the renewal its reason."""
+    record = edge(ln.open_requests(folder))
+    first, second = certificate_history(folder, record.id).generations
+    told = {event.what: event for event in first.events}
+    assert told["handed over"].detail.endswith("in first.zip")
+    assert told["handed over"].user
+    assert told["requested"].command == "request"
+    assert (told["superseded"].at[:10], told["superseded"].detail) == (
+        "2026-12-24",
+        "renewed: lost laptop",
+    )
+    assert [(stay.since, stay.until) for stay in first.stays] == [
+        ("2026-11-30", "2026-12-24"),
+        ("2026-11-30", ""),
+    ]
+    assert second.serial == record.issued.serial
+    assert first.serial != second.serial
+
+
+def test_every_kind_of_name_finds_it(folder):
+    """By id, server, pattern, serial number and thumbprint, of the old one too."""
+    record = edge(ln.open_requests(folder))
+    old = record.archived[0].issued
+    for name in (record.id, record.plan.servers[1], "edge0?.*", old.serial, old.thumbprint_sha1):
+        found = certificate_history(folder, name).generations
+        assert record.id in {one.id for one in found}, name
+    with pytest.raises(BundleError, match='"nobody" is no request'):
+        certificate_history(folder, "nobody")
+
+
+def test_a_day_without_a_record_lists_what_could_be_there(folder):
+    """Nothing is claimed; what was received and valid by then is listed with a note."""
+    found = certificate_history(folder, "edge02", on=date(2026, 11, 25))
+    assert [one.generation for one in found.generations] == [1]
+    assert "nothing is recorded as deployed on edge02" in found.notes[0]
+    assert certificate_history(folder, "edge02", on=date(2026, 1, 1)).generations == ()
+
+
+def test_a_record_that_a_report_takes_away_ends_the_stay(folder, tmp_path):
+    """The server says that the old certificate is still there: from that day on it is again."""
+    record = edge(ln.open_requests(folder))
+    server = record.plan.servers[0]
+    old = record.archived[0].issued.thumbprint_sha1
+    said = {
+        "format": "lyncnb-installed/1",
+        "server": server,
+        "at": "2026-12-26T10:00:00Z",
+        "places": [{"place": "AccessEdgeExternal", "thumbprint": old}],
+    }
+    path = tmp_path / "edge01.json"
+    path.write_text(json.dumps(said))
+    ln.deployed(folder, reports=[path], today=LATER + timedelta(days=3))
+    days = {
+        day: [one.generation for one in certificate_history(folder, "edge01", on=day).generations]
+        for day in (date(2026, 12, 23), date(2026, 12, 25), date(2026, 12, 27))
+    }
+    assert [*days.values()] == [[1], [2], [1]]
+
+
+def test_a_folder_without_history_answers_from_its_manifest(folder):
+    """Generations, days and servers are there; who did it is not, and a note says so."""
+    (folder / "history.jsonl").unlink()
+    found = certificate_history(folder, "edge01", on=date(2026, 12, 1))
+    assert [one.generation for one in found.generations] == [1]
+    assert {event.user for one in found.generations for event in one.events} == {""}
+    assert any("no history yet" in one for one in found.notes)
+
+
+def test_the_command_shows_it(shell, folder):
+    """As text and as one JSON document; an unknown name is exit 3."""
+    ended = shell("status", "requests", "edge02", "--on", "2026-12-01")
+    assert (ended.status, ended.err) == (0, "")
+    for part in ("on edge02.", "handed over", "renewed: lost laptop", "serial"):
+        assert part in ended.out
+    told = json.loads(shell("status", "requests", "edge02", "--json").out)
+    assert (told["format"], len(told["generations"])) == ("lyncnb-history/1", 3)
+    assert shell("status", "requests", "nobody").status == 3
+    assert shell("status", "requests", "edge02", "--all").status == 2
