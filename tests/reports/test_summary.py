@@ -333,6 +333,10 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
     assert "2026-04-01" in text
     assert "200 days, as far as the CA allows" in text
     assert "as far as the CA allows" not in without
+    apart = replace(plan, options=replace(plan.options, validity={"internal": 365}))
+    by_issuer = _text_of(formats.write_plan_table(apart, findings, suffix), suffix)
+    words = "internal: 365 days, as far as the CA allows; public: as long as the CA gives"
+    assert words in by_issuer
     assert "2026-03-21 08:00 UTC" in text
 
 
@@ -649,6 +653,33 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
         ("Planner", "from 2026-07-31 on"),
     ]
     assert every[1].what.startswith("Renew certificates 1.1 to 5, valid until 2026-10-05")
+
+
+def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
+    """What ends first stands first, whenever its last third begins; all due by then is listed."""
+    requests = list(_requests(plan))
+    lives = [
+        ("2025-11-01", "2026-10-31"),  # due on 2026-07-02, ends after the next one
+        ("2026-04-01", "2026-07-29"),  # due on 2026-06-20
+        ("2026-04-01", "2026-07-29"),
+        ("2026-03-20", "2026-10-05"),  # due on 2026-07-31, when what ends first has ended
+    ]
+    lives += lives[-1:] * (len(requests) - len(lives))
+    for one, (first, last) in zip(requests, lives, strict=True):
+        begins, ends = f"{first}T00:00:00+00:00", f"{last}T23:59:59+00:00"
+        one.issued = SimpleNamespace(
+            sha256="c" * 64,
+            not_before=begins,
+            not_after=ends,
+            begins=datetime.fromisoformat(begins),
+            ends=datetime.fromisoformat(ends),
+        )
+    asks = with_requests(summarise(plan, findings), requests).asks
+    told = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.who == "Planner"]
+    assert told == [
+        ("Renew certificates 1.2 and 4, valid until 2026-07-29", "from 2026-06-20 on"),
+        ("Renew certificate 1.1, valid until 2026-10-31", "from 2026-07-02 on"),
+    ]
 
 
 def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):

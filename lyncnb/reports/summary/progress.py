@@ -352,23 +352,25 @@ def _of_domain_owners(summary: Summary, waiting: Collection[str]) -> Iterator[As
 
 
 def _of_renewals(summary: Summary) -> Iterator[Ask]:
-    """Ask for what is due by the last change of the requests, and for what comes first then."""
+    """Ask for all that is due before the next certificate in use ends, by the day of its end."""
     changed = _changed_on(summary)
     every = [member for _, member in summary.members]
-    due = (member for member in every if member.valid_until and not member.is_to_follow)
-    for (_, ends, renew), members in _alike(due).items():
+    in_use = [member for member in every if member.valid_until and not member.is_to_follow]
+    until = min((one.valid_until for one in in_use if one.valid_until >= changed), default=changed)
+    groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
+    for one in in_use:
+        if one.renew_from <= until:
+            groups[one.valid_until, max(one.renew_from, changed)].append(one)
+    for (ends, renew), members in sorted(groups.items()):
         which = in_words(number_runs(every, {member.id for member in members}), _NUMBERS)
-        is_due = renew <= changed
         yield Ask(
             who="Planner",
             what=f"Renew {which}, {'ended on' if ends < changed else 'valid until'} {ends}: "
             "request anew, and send that to the CA.",
-            when="now" if is_due else f"from {renew} on",
+            when="now" if renew == changed else f"from {renew} on",
             where="this page",
             anchor="days" if summary.picture else "",
         )
-        if not is_due:
-            return
 
 
 def _of_planner(summary: Summary, *, is_under_way: bool) -> Iterator[Ask]:
@@ -416,7 +418,7 @@ def _of_authority(
     covered = sum(bool(member.covered_by) for member in members)
     back = len(members) - len(missing) - covered
     when = f"by {day}" if day else "the planner sets the day"
-    if day and back and str(day) < _changed_on(summary):
+    if day and str(day) < _changed_on(summary):
         when = f"now: due by {day}"
     what = f"Issue {in_words(runs, _NUMBERS)}{in_all} as requested, with every name."
     if back:
