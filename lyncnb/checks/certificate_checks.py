@@ -309,7 +309,7 @@ def validity_asked_over_limit(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a validity asked for that is over the limit of the day."""
-    days = view.plan.options.validity_days
+    days = view.plan.options.validity_for(c.issuer)
     if days and days > rule.limit:
         yield f"{days:,} days are asked; on that day a CA may give {rule.limit:,}"
 

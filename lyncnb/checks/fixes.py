@@ -134,6 +134,8 @@ def validity_asked_over_limit(
     """Ask for the days that are allowed, where that shortens no certificate of another CA."""
     if any(certificate.issuer != "public" for certificate in view.certificates):
         return ()
+    if view.plan.options.validity:
+        return ()  # an edit sets an option, and no key of a section
     return (OptionEdit(option="validity_days", value=rule.limit),)
 
 

@@ -549,7 +549,7 @@ def _wanted(
         yield Wanted(
             id=item.id,
             certificate=item,
-            validity_days=plan.options.validity_days or 0,
+            validity_days=plan.options.validity_for(item.issuer) or 0,
             name_notes=tuple(map(_name_note, told.get(item.id, ()))),
             key_holder=min(item.servers) if item.at_set_up else key_holders.get(item.id, ""),
             covered=covers.by_id.get(item.id),

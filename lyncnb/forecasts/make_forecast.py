@@ -40,7 +40,7 @@ _LAST_SECOND = time(23, 59, 59)
 _LONGEST = 100 * 366 * _DAY  # no plan is for more than a century
 _YEARS = 1900, 2900
 _BEFORE = 400 * _DAY  # what is issued on the first day may have been ordered a year before
-_ASKED = "plan options: validity_days"
+_ASKED = "plan options: validity, validity_days"
 
 
 def forecast(
@@ -219,7 +219,8 @@ class _Schedules:
         """Give the timetable of a certificate."""
         rolls = self.rolls(certificate)
         record, ca = self.read.records.get(name), self.ca(certificate)
-        asked = self.options.validity_days or (record and record.validity_days) or None
+        asked = self.options.validity_for(certificate.issuer)
+        asked = asked or (record and record.validity_days) or None
         public = certificate.issuer == "public"
         terms = Terms(
             validity=self.validity(certificate.issuer, ca, asked),
@@ -485,7 +486,9 @@ def _notes(
         yield f"seen from {begin}, the last day on record in the folder"
     internal = any(one.issuer == "internal" for one in entries)
     for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
-        asked = options.validity_days or any(one.validity_days for one in read.records.values())
+        asked = options.validity_for("internal") or any(
+            one.validity_days for one in read.records.values()
+        )
         if internal and not asked:
             yield (
                 f"an internal CA is taken to issue for {limit.value} days, since no validity_days "

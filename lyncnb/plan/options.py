@@ -147,6 +147,10 @@ OPTIONS: Mapping[str, Option] = {
     "ca": Option(
         "ca", "", "name of the CA, by usage, role, internal or public; all = the rest", "Target CA"
     ),
+    "validity": Option(
+        "validity", "", "days to ask for, where internal and public differ: internal, public",
+        "Validity to ask for by issuer, days",
+    ),
     "lead_days": Option(
         "lead_days", "", "days from the order to the certificate: internal, public; all = both",
         "Days from order to certificate",
@@ -177,6 +181,7 @@ _TITLES = {
     "subject": "Fields of the subject beside the name; blank ones are left out.",
     "issuer": "Who issues. This beats the table's column issuer, which beats the rules.",
     "ca": "Which CA issues, for summary and submission.",
+    "validity": "Days to ask for by issuer, instead of validity_days; changes no certificate.",
     "lead_days": "How long a CA takes; for the forecast, changes no certificate.",
     "freezes": "When no work is done; for the forecast, changes no certificate.",
     "windows": "When servers may be changed (none: on any day); for the forecast alone.",
@@ -253,6 +258,8 @@ class PlanOptions(_FromFile):
         Days of validity to ask for.
     target_os : str
         Windows version of all servers; "" leaves each row's own.
+    validity : mapping of str to int
+        ``internal`` or ``public``: days of validity to ask for instead of ``validity_days``.
     lead_days : mapping of str to int
         ``internal``, ``public``, or "" for both: days from the order to the certificate.
     freezes, windows : mapping of str to str
@@ -299,6 +306,7 @@ class PlanOptions(_FromFile):
     planned_issue_date: date | None = None
     validity_days: int | None = None
     target_os: str = ""
+    validity: Mapping[str, int] = field(default_factory=dict)
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
@@ -335,6 +343,7 @@ class PlanOptions(_FromFile):
         yield self._keep_ids
         for name in ("issuer", "ca", "freezes", "windows", "accepted"):
             yield partial(self._keep_texts, name)
+        yield self._keep_validity
         yield self._keep_lead_days
         yield self._read_work_days
         yield self._keep_limits
@@ -364,17 +373,32 @@ class PlanOptions(_FromFile):
         """Lead times, freezes and windows: by which it is decided when to renew."""
         return RenewalTerms(self.lead_days, read_work_days(self.freezes, self.windows))
 
+    def validity_for(self, issuer: str) -> int | None:
+        """Give the days of validity to ask an ``internal`` or a ``public`` CA for."""
+        return self.validity.get(issuer, self.validity_days)
+
+    def _keep_validity(self) -> None:
+        self._keep_days("validity", ISSUERS)
+        for issuer, days in self.validity.items():
+            _days(days, f"validity.{issuer}")
+
     def _keep_lead_days(self) -> None:
-        days = self.lead_days
+        self._keep_days("lead_days", ("", *ISSUERS))
+        for issuer, days in self.lead_days.items():
+            if type(days) is not int or not 0 <= days <= 366:
+                _refuse(f"lead_days.{issuer or ALL}", days, "a whole number of days, at most 366")
+
+    def _keep_days(self, name: str, keys: tuple[str, ...]) -> None:
+        """Keep numbers of days by issuer, in a fixed order."""
+        days = getattr(self, name)
         if not isinstance(days, Mapping):
-            _refuse("lead_days", days, "a section of days by issuer")
+            _refuse(name, days, "a section of days by issuer")
         kept = {"" if key == ALL else key: days[key] for key in sorted(days)}
-        for key, number in kept.items():
-            if key not in ("", *ISSUERS):
-                _refuse("lead_days", key, "for internal, public or all")
-            if type(number) is not int or not 0 <= number <= 366:
-                _refuse(f"lead_days.{key or ALL}", number, "a whole number of days, at most 366")
-        self._keep("lead_days", kept)
+        for key in kept:
+            if key not in keys:
+                *first, last = (one or ALL for one in (*ISSUERS, *(key for key in keys if not key)))
+                _refuse(name, key or ALL, f"for {', '.join(first)} or {last}")
+        self._keep(name, kept)
 
     def _keep_limits(self) -> None:
         for name in _LIMITS:
@@ -560,9 +584,9 @@ def _is_texts(value: object) -> bool:
     )
 
 
-def _days(value: object) -> None:
+def _days(value: object, name: str = "validity_days") -> None:
     if value is not None and (type(value) is not int or not 1 <= value <= 36500):
-        _refuse("validity_days", value, "a whole number of days, at least 1")
+        _refuse(name, value, "a whole number of days, at least 1")
 
 
 def _choice(name: str, value: object, allowed: tuple[str, ...]) -> None:

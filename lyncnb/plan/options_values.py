@@ -10,6 +10,7 @@ from ..base.records import RecordReader
 from .options import OPTIONS, PlanOptions, options_in
 from .plan_toml import ALL
 
+_LATER = frozenset({"validity"})
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -25,11 +26,12 @@ def options_values(options: PlanOptions) -> dict[str, object]:
     -------
     dict
         Every option under the keys and sections of ``plan.toml``, in its order; a day as text,
-        e.g. ``2026-01-31``, and null where none is set.
+        e.g. ``2026-01-31``, and null where none is set. What earlier versions did not have is left
+        out where it is empty: a plan saved by them is still the same.
     """
     document: dict[str, object] = {}
     for name, place in OPTIONS.items():
-        if name == "lang":
+        if name == "lang" or (name in _LATER and not getattr(options, name)):
             continue  # how a plan is shown is no part of it
         value = _plain(getattr(options, name))
         if name == "key":

@@ -96,7 +96,7 @@ class Comparison:
             source = plan.topology.source
             if isinstance(plan, RecordedPlan):
                 yield f"{source} keeps certificates, not the table and the options they came from"
-            elif plan.options.validity_days is None:
+            elif not all(_days_asked(plan).values()):
                 yield f"yearly renewals are not counted: {source} is planned without validity_days"
             if findings is None:
                 yield f"findings are not counted: {source} keeps none"
@@ -153,17 +153,20 @@ def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, i
 
 def _renewals(plan: CertificatePlan) -> int:
     """Count the certificates that end in a year, by the days asked for or what is allowed."""
-    issued, asked = plan.options.planned_issue_date, plan.options.validity_days
-    if isinstance(plan, RecordedPlan) or not asked:
+    issued, asked = plan.options.planned_issue_date, _days_asked(plan)
+    if isinstance(plan, RecordedPlan) or not all(asked.values()):
         return 0
     limits = ca_rules().limits("validity-days") if issued else ()
-    most = next((one.value for one in limits if issued and one.holds_on(issued)), asked)
-    return round(
-        sum(
-            _DAYS_OF_A_YEAR / (min(asked, most) if certificate.issuer == "public" else asked)
-            for certificate in plan.certificates
-        )
-    )
+    most = next((one.value for one in limits if issued and one.holds_on(issued)), None)
+    if most and asked.get("public"):
+        asked["public"] = min(asked["public"], most)
+    return round(sum(_DAYS_OF_A_YEAR / asked[one.issuer] for one in plan.certificates))
+
+
+def _days_asked(plan: CertificatePlan) -> dict[str, int]:
+    """Give the days of validity that are asked for, 0 where none are, by each issuer of a plan."""
+    issuers = dict.fromkeys(one.issuer for one in plan.certificates)
+    return {issuer: plan.options.validity_for(issuer) or 0 for issuer in issuers}
 
 
 def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:

@@ -31,6 +31,7 @@ _NO_CAUSE = frozenset(
     (
         "product",
         "planned_issue_date",
+        "validity",
         "validity_days",
         "accepted",
         "accepted_until",

@@ -74,7 +74,7 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
         the planned day of issue on; for each certificate its planned issue and the end by the
         validity asked for, if the plan options give them. Nothing is guessed where they do not.
     """
-    issued, days = plan.options.planned_issue_date, plan.options.validity_days
+    issued = plan.options.planned_issue_date
     is_public = any(certificate.issuer == "public" for certificate in plan.certificates)
     limits = ca_rules().limits("validity-days") if is_public else ()
     facts = [*limit_facts(issued)] if is_public else []
@@ -83,6 +83,7 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     limit = next((one for one in limits if one.holds_on(issued)), None)
     for certificate in plan.certificates:
         public = certificate.issuer == "public"
+        days = plan.options.validity_for(certificate.issuer)
         over = bool(days and public and limit and days > limit.value)
         words = f"{days:,} days asked" if days else "issue; the CA says how long"
         if over and limit:
@@ -96,7 +97,8 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
                 # RFC 5280 4.1.2.5: the last second counts; n days end on the n-th day's eve.
                 ends=_days_later(issued, days - 1) if days else issued,
                 needs_a_look=over,
-                source="plan options: planned_issue_date, validity_days",
+                source="plan options: planned_issue_date, "
+                + ("validity" if certificate.issuer in plan.options.validity else "validity_days"),
             )
         )
     return tuple(facts)

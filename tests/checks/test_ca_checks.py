@@ -165,6 +165,21 @@ def test_the_planned_issue_date_is_the_day():
     assert (before.judged_on, since.judged_on) == (date(2027, 3, 14), date(2027, 3, 15))
 
 
+def test_each_issuer_is_asked_for_its_own_days():
+    """365 days of an internal CA are over no limit; of a public one they are."""
+    code, day = "validity-asked-over-limit", date(2026, 11, 25)
+    for validity, is_over in (
+        ({"internal": 365}, False),
+        ({"internal": 365, "public": 200}, False),
+        ({"internal": 365, "public": 201}, True),
+    ):
+        told = check_plan(plan_of(options=PlanOptions(validity=validity)), on=day)
+        assert (code in {f.code for f in told}) == is_over
+    both = PlanOptions(validity_days=365, validity={"public": 100})
+    assert code not in {f.code for f in check_plan(plan_of(options=both), on=day)}
+    assert [both.validity_for(issuer) for issuer in ("internal", "public")] == [365, 100]
+
+
 @pytest.mark.slow
 def test_a_finding_holds_no_day_of_judgement():
     """A plan without a planned issue date says the same tomorrow, so its summary stays as it is."""

@@ -159,6 +159,17 @@ def test_a_planned_issue_date_that_has_passed_makes_no_request(folder):
     assert {accepted.code: accepted.reason} == accept
 
 
+def test_each_request_asks_for_the_days_of_its_issuer(folder):
+    """The record says what was asked for, so that receive compares with it."""
+    plan = kit.make_plan(validity={"internal": 365, "public": 90})
+    records = write(plan, folder).requests
+    assert {(one.plan.issuer, one.validity_days) for one in records} == {
+        ("internal", 365), ("public", 90),
+    }  # fmt: skip
+    saved = json.loads((folder / "plan.json").read_bytes())
+    assert saved["options"]["validity"] == {"internal": 365, "public": 90}
+
+
 def test_requests_are_evaluated_by_the_day_on_which_they_are_made(folder):
     """After the planned day the rules of today count; before it, those of the planned day."""
     plan = kit.make_plan(planned_issue_date=date(2027, 1, 28), validity_days=150)

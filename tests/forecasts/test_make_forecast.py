@@ -362,6 +362,14 @@ def test_no_day_will_ever_do():
     assert {one.what for one in made.problems} == {"it comes to no server until 2030-12-31"}
 
 
+def test_each_issuer_has_its_own_validity():
+    """What an internal CA is asked for says nothing of a public one, and the other way round."""
+    made = ln.forecast(with_options(planned(), validity={"internal": 365, "public": 90}))
+    first = {one.issuer: one for one in made.entries if one.number == 1}
+    lives = {issuer: (one.valid_until - one.issued_on).days + 1 for issuer, one in first.items()}
+    assert lives == {"internal": 365, "public": 90}
+
+
 def test_what_is_renewed_after_all_days():
     """A certificate of thirty years is renewed on a day that nobody knows; one order is all."""
     made = ln.forecast(with_options(planned(), validity_days=10_950))

@@ -42,6 +42,7 @@ FULL = PlanOptions(
     ca={"internal": "dc01.contoso.com\\Contoso CA", "": "other"},
     planned_issue_date=date(2026, 1, 31),
     validity_days=365,
+    validity={"internal": 730, "public": 90},
     target_os="2016",
     accepted={"wildcard-desk-phones": "phones were tested\non 2026-01-02"},
 )
@@ -81,6 +82,10 @@ def test_options_do_not_change():
         ({"planned_issue_date": datetime(2026, 1, 31)}, "option planned_issue_date is", "a date"),
         ({"validity_days": 0}, "option validity_days is 0", "a whole number of days"),
         ({"validity_days": True}, "option validity_days is true", "a whole number of days"),
+        ({"validity": {"public": 0}}, "option validity.public is 0", "a whole number of days"),
+        ({"validity": {"all": 90}}, 'option validity is "all"', "for internal or public"),
+        ({"validity": 90}, "option validity is 90", "a section of days by issuer"),
+        ({"lead_days": {"edge": 1}}, 'option lead_days is "edge"', "for internal, public or all"),
         ({"autodiscover_internal_extra_domains": "contoso.net"}, 'option autodiscover_internal_extra_domains is "contoso.net"', "a list"),
         ({"autodiscover_internal_extra_domains": ("con toso.net",)}, "option autodiscover_internal_extra_domains: ", ""),
         ({"issuer": {"Default": "ours"}}, 'option issuer.Default is "ours"', "one of internal, public"),

@@ -88,6 +88,11 @@ def test_renewals_a_year():
     counted = comparison(plan(*rows, options=long), plan(*rows, options=asked))
     (renewals,) = [count for count in counted.counts if count.what == "yearly renewal"]
     assert (renewals.before, renewals.after) == (round(3 / 2 + 365 / 200), round(3 + 365 / 200))
+    apart = ln.PlanOptions(validity={"internal": 730, "public": 100})
+    counted = comparison(plan(*rows, options=asked), plan(*rows, options=apart))
+    (renewals,) = [count for count in counted.counts if count.what == "yearly renewal"]
+    assert renewals.after == round(3 / 2 + 365 / 100)
+    assert not any("without validity_days" in note for note in counted.notes)
 
 
 def test_findings_that_come_and_go(compared):

@@ -26,6 +26,9 @@ from ..timeline_figure import DatedFact
 
 _NOT_VERIFIED = "not verified: the key"
 
+#: How long certificates are asked for where nothing is chosen.
+AS_LONG_AS_GIVEN = "as long as the CA gives"
+
 #: How every summary begins, and is known again.
 TITLE = "Certificates for "
 
@@ -454,7 +457,7 @@ class Summary:
     picture: Picture | None = None
     facts: tuple[DatedFact, ...] = ()
     left_out: int = 0
-    validity_days: int = 0  # that are asked for; 0: as many as the CA gives
+    valid_for: str = AS_LONG_AS_GIVEN  # how many days are asked for, in words
     folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC, "" without a folder
     asks: tuple[Ask, ...] = ()
     saved_as: str = ""  # where the plan is saved, and what it is known by there
@@ -523,13 +526,8 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     if at_set_up:
         runs = number_runs([member for _, member in summary.members], at_set_up)
         yield "Requested at set-up", f"{in_words(runs, 60)}; all others are requested in advance"
-    days = "as long as the CA gives"
-    if summary.validity_days:
-        days = f"{count_of(summary.validity_days, 'day')}, as far as the CA allows"
-    yield (
-        "To be issued on",
-        f"{summary.planned_issue_date or 'no day is set yet'}; valid for {days}",
-    )
+    day = summary.planned_issue_date or "no day is set yet"
+    yield "To be issued on", f"{day}; valid for {summary.valid_for}"
     if summary.saved_as:
         yield "Saved as", summary.saved_as
         yield "To approve it", f"{summary.sign_line} (KEY is your SSH key). {UNSIGNED}"

@@ -9,6 +9,7 @@ from itertools import chain
 
 from ...base.garbage_collection import no_collection
 from ...base.shown.languages import translator
+from ...base.shown.tables import count_of
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.spellings import spellings
 from ...plan.totals import totals, why_none
@@ -16,7 +17,17 @@ from ...rules.findings import Finding
 from ...rules.model import NameRule, Rules
 from ..figures import figure
 from ..timeline_figure import plan_facts
-from .content import TITLE, Block, Member, NeededNames, Picture, ServerLine, Summary, code_of
+from .content import (
+    AS_LONG_AS_GIVEN,
+    TITLE,
+    Block,
+    Member,
+    NeededNames,
+    Picture,
+    ServerLine,
+    Summary,
+    code_of,
+)
 
 # More servers or certificates make a picture that nobody can read, on a page that nobody prints.
 _MOST_IN_A_PICTURE = 5_000
@@ -60,7 +71,7 @@ def summarise(
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
         roles=tuple(_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,
-        validity_days=plan.options.validity_days or 0,
+        valid_for=_valid_for(plan),
         totals="" if table_only else totals(plan, findings),
         # What mends a finding is for the planner's files, and nothing that people read.
         findings=tuple(replace(one, edits=()) if one.edits else one for one in findings),
@@ -71,6 +82,18 @@ def summarise(
         reasons=() if table_only else tuple(_reasons(plan.rules, blocks)),
     )
     return with_pictures(summary, plan) if pictures else summary
+
+
+def _valid_for(plan: CertificatePlan) -> str:
+    """Say for how long the certificates are asked for, by issuer where that differs."""
+    days = {one.issuer: plan.options.validity_for(one.issuer) for one in plan.certificates}
+    if len(set(days.values())) < 2:
+        return _days_in_words(next(iter(days.values()), plan.options.validity_days))
+    return "; ".join(f"{issuer}: {_days_in_words(days[issuer])}" for issuer in sorted(days))
+
+
+def _days_in_words(days: int | None) -> str:
+    return f"{count_of(days, 'day')}, as far as the CA allows" if days else AS_LONG_AS_GIVEN
 
 
 def with_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
