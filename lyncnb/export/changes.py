@@ -228,12 +228,9 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
     RequestWaits
         With each of them.
     """
-    waiting = [
-        record
-        for record in manifest.requests
-        if record.id in order.renew - order.withdrawn and waits(record)
-    ]
-    if not order.is_own_plan or not waiting:
+    kept = order.renew - order.withdrawn if order.is_own_plan else frozenset()
+    waiting = [record for record in manifest.requests if record.id in kept and waits(record)]
+    if not waiting:
         return
     raise RequestWaits(
         f"{count_of(len(waiting), 'request')} to renew {'wait' if waiting[1:] else 'waits'} for a "
