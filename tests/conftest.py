@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import traceback
 from collections import Counter
 from itertools import groupby
@@ -18,6 +19,10 @@ from folders import quick_cipher  # noqa: F401  a fixture for many files
 from lyncnb.pki import passphrase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# nbformat's schema has no IRIs, and jsonschema does without this reader of them: its 38 grammars
+# take seconds to build in each process.
+sys.modules["rfc3987_syntax"] = None
 
 # Many suites share two cores, so a slow example says nothing; the same examples every time, so
 # that a red run can be made red again.
