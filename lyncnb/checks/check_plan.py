@@ -72,7 +72,7 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     with no_collection():
         found = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
         found += _of_acceptances(view, found)
-    return sort_findings(found, judged_on=day)
+    return replace(sort_findings(found, judged_on=day), plan=plan)
 
 
 def judging_day(

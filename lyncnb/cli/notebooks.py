@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from .inputs import force_option, get_passphrase, passphrase_option
 from .output import note, progress_bar, write
+
+if TYPE_CHECKING:
+    from ..jupyter.notebook_files import Notebook
 
 _no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
 _port = click.option(
@@ -100,6 +104,11 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 )  # fmt: skip
 @click.option("--pdf", is_flag=True, help="Print the page too, by a Chromium that is there.")
 @click.option("--no-code", is_flag=True, help="Leave the code out; without it, it is folded.")
+@click.option(
+    "--rerun", is_flag=True,
+    help="Run the notebook from its files first, in a kernel of its own: its outputs then show one"
+    " plan. Edits that are not saved are not in it, and no request is written.",
+)  # fmt: skip
 @passphrase_option
 @force_option
 def share_command(
@@ -108,13 +117,15 @@ def share_command(
     clean: bool,
     pdf: bool,
     no_code: bool,
+    rerun: bool,
     passphrase_file: str | None,
     force: bool,
 ) -> int:
     """Write NOTEBOOK as a static page that can be sent to others.
 
     Refused if a cell or an output holds a private key, a passphrase or another secret, the state
-    of widgets, or a path into somebody's home or a temporary folder. With the folder's passphrase
+    of widgets, or a path into somebody's home or a temporary folder; or if its outputs show two
+    plans. With the folder's passphrase
     (--passphrase-file or LYNCNB_PASSPHRASE) that is looked for too, in whatever coding.
 
     Exit status: 0; 1 if it was refused; 2 if NOTEBOOK cannot be read.
@@ -122,6 +133,7 @@ def share_command(
     from ..jupyter.shared_page import share_notebook
 
     is_known = passphrase_file is not None or "LYNCNB_PASSPHRASE" in os.environ
+    executed = _run_again(notebook, passphrase_file) if rerun else None
     written = share_notebook(
         notebook,
         output,
@@ -130,10 +142,23 @@ def share_command(
         code=not no_code,
         known=(get_passphrase(passphrase_file),) if is_known else (),
         force=force,
+        executed=executed,
     )
     for path in filter(None, (written.page, written.clean, written.pdf)):
         write(f"written: {path}")
     return 0
+
+
+def _run_again(notebook: str, passphrase_file: str | None) -> Notebook:
+    from ..jupyter.run_notebook import rerun_notebook
+
+    progress, finish = progress_bar("cells")
+    try:
+        return rerun_notebook(
+            notebook, passphrase=lambda: get_passphrase(passphrase_file), progress=progress
+        )
+    finally:
+        finish()
 
 
 @click.command("clean")

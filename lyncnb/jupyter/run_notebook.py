@@ -135,6 +135,33 @@ def run_notebook(
     return NotebookRun(executed=executed, page=page, cells=cells, request_folders=folders)
 
 
+def rerun_notebook(
+    path: str | Path,
+    *,
+    passphrase: Callable[[], Secret] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Notebook:
+    """Run a notebook as :func:`run_notebook` does, but press no button and leave no file.
+
+    Returns
+    -------
+    Notebook
+        With the outputs of this run.
+
+    Raises
+    ------
+    NotebookError
+        As :func:`run_notebook` does.
+    """
+    path = Path(path)
+    notebook = read_notebook(path)
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        failure = runner.run(_execute(notebook, path, passphrase, progress, unattended=False))
+    if failure is not None:
+        raise failure
+    return notebook
+
+
 def _request_folders(notebook: Notebook, place: Path) -> tuple[Path, ...]:
     """Find the request folders that stand beside a notebook and are named in its code."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
@@ -172,6 +199,8 @@ async def _execute(
     path: Path,
     passphrase: Callable[[], Secret] | None,
     progress: Callable[[int, int], None] | None,
+    *,
+    unattended: bool = True,
 ) -> LyncnbError | None:
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -191,7 +220,7 @@ async def _execute(
     client.on_cell_executed = is_done
     # A child never inherits the passphrase, whoever calls this function.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
-    environment[UNATTENDED_VARIABLE] = "1"
+    environment[UNATTENDED_VARIABLE] = "1" if unattended else ""
     # What a kernel says beside its outputs, e.g. when it is stopped, is not for the planner.
     with tempfile.TemporaryFile() as said:
         try:

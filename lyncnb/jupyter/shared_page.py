@@ -18,7 +18,8 @@ from ..base.disk import outputs
 from ..base.shown.browser_print import print_page
 from ..base.shown.figure import FIGURE_STYLE
 from ..base.shown.html_page import to_page
-from ..base.shown.tables import TABLE_STYLE
+from ..base.shown.tables import PLAN_ATTRIBUTE, TABLE_STYLE, first_of
+from ..errors import NotebookError
 from .leak_scan import refuse, scan_notebook, without_paths
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
 
@@ -173,6 +174,7 @@ _PROPERTIES = frozenset(
 )
 # The content of these is not text to read: it goes with the tag.
 _WHOLE = frozenset(["noscript", "script", "style", "template", "title"])
+_PLAN = re.compile(rf'{PLAN_ATTRIBUTE}="([0-9a-f]+)"')
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
 _ANCHOR = re.compile(r'<a class="anchor-link" href="#[^"]*">[^<]*</a>')
 _DETAILS = re.compile(r"(<details[^>]*>|</details>)")
@@ -224,6 +226,7 @@ def share_notebook(
     for_others: bool = True,
     known: Sequence[Secret] = (),
     force: bool = False,
+    executed: Notebook | None = None,
 ) -> SharedNotebook:
     """Write a notebook as one static page that needs no network and runs no script.
 
@@ -246,6 +249,8 @@ def share_notebook(
         Passphrases that must not stand in it.
     force : bool, optional
         Whether others' files of these names are replaced.
+    executed : Notebook, optional
+        The same notebook as it was run again, whose outputs count.
 
     Returns
     -------
@@ -255,8 +260,8 @@ def share_notebook(
     Raises
     ------
     NotebookError
-        If the notebook holds what :func:`~lyncnb.jupyter.leak_scan.scan_notebook` finds, or there
-        is no Chromium to print with; then nothing is written.
+        If the notebook holds what :func:`~lyncnb.jupyter.leak_scan.scan_notebook` finds, or its
+        outputs show two plans, or there is no Chromium to print with; then nothing is written.
     OutputError
         If the name of a file is refused.
     """
@@ -268,7 +273,9 @@ def share_notebook(
         outputs.check_output(copy_path, CLEAN_COPY, force=force, inputs=(path,))
     if pdf:
         outputs.check_output(pdf_path, PRINTED, force=force, inputs=(path,))
-    notebook = read_notebook(path)
+    notebook = read_notebook(path) if executed is None else executed
+    if for_others:
+        _refuse_two_plans(notebook, path)
     if clean:
         strip_widgets(notebook)
         without_paths(notebook)
@@ -284,6 +291,22 @@ def share_notebook(
     return SharedNotebook(
         page=page, clean=copy_path if clean else None, pdf=pdf_path if pdf else None
     )
+
+
+def _refuse_two_plans(notebook: Notebook, path: Path) -> None:
+    """Refuse outputs of two plans; a scenario or demonstration is named there and is none."""
+    cells: dict[str, list[str]] = {}
+    for number, cell in enumerate(notebook.cells, 1):
+        pages = (output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ()))
+        for digest in dict.fromkeys(_PLAN.findall("\n".join(map(str, pages)))):
+            cells.setdefault(digest, []).append(str(number))
+    if len(cells) > 1:
+        shown = "; ".join(f"cell {first_of(numbers, 6)}" for numbers in cells.values())
+        raise NotebookError(
+            f"{path.name} shows {len(cells)} different plans: {shown}. A reader would take them "
+            "for one",
+            hint="choose Run > Run All Cells, save, and share; or add --rerun",
+        )
 
 
 def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:

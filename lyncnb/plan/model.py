@@ -16,7 +16,18 @@ from typing import Any, ClassVar, NamedTuple
 from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.shown.languages import translator
-from ..base.shown.tables import ROWS_SHOWN, Chip, Table, columns, count_of, folded, rows_to_html
+from ..base.shown.tables import (
+    ROWS_SHOWN,
+    Chip,
+    Marked,
+    PlanMark,
+    Table,
+    columns,
+    count_of,
+    folded,
+    marked,
+    rows_to_html,
+)
 from ..errors import PlanError
 from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
@@ -55,6 +66,7 @@ class Explanation(Table):
 
     server: str
     names: tuple[ExplainedName, ...]
+    plan: Marked | None = field(default=None, compare=False)
 
     def _headings(self) -> tuple[str, ...]:
         return EXPLANATION_COLUMNS
@@ -94,7 +106,10 @@ class Explanation(Table):
             caption = f"{self._summary()}: {use} ({certificate})"
             headings = ("Name", "Where", "Rule", *_TOLD)
             shown.append(rows_to_html(headings, rows, caption=caption, linked=_TOLD))
-        return "\n".join(shown)
+        return marked("\n".join(shown), self._shown_plan())
+
+    def _shown_plan(self) -> Marked | None:
+        return self.plan
 
     def __str__(self) -> str:
         if not self.names:
@@ -341,6 +356,13 @@ class CertificatePlan(Table):
         """
         return plan_digest(self.rules.product, self.certificates)
 
+    def mark(self) -> PlanMark:
+        """Return what tells an output of this plan from those of others."""
+        return PlanMark(self.sha256, self.topology.scenario)
+
+    def _shown_plan(self) -> CertificatePlan:
+        return self
+
     def explain(self, server: str) -> Explanation:
         """Say why each name is on each certificate of one server.
 
@@ -370,7 +392,7 @@ class CertificatePlan(Table):
             wanted == computer.fqdn for pool in self.topology.pools for computer in pool.computers
         ):
             raise PlanError(f'there is no server "{server}"', hint=self._similar(wanted))
-        return Explanation(server=wanted, names=tuple(rows))
+        return Explanation(server=wanted, names=tuple(rows), plan=self)
 
     def _explained(self, certificate: PlannedCertificate) -> list[ExplainedName]:
         rule = next(rule for rule in self.rules.certificates if rule.id == certificate.rule)
@@ -437,7 +459,8 @@ class CertificatePlan(Table):
             ids=[mark + rule.id for rule in known],
             linked=_TOLD,
         )
-        return f"{table}\n{folded('Why each name is there', reasons)}" if known else table
+        page = f"{table}\n{folded('Why each name is there', reasons)}" if known else table
+        return marked(page, self)
 
     def _shown(self, certificate: PlannedCertificate, mark: str) -> tuple[object, ...]:
         issued = (

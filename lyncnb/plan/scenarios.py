@@ -79,7 +79,7 @@ class Scenario(Table):
             If no plan can be made.
         """
         if self._plan is None:
-            topology = replace(self.topology, source=self.name)
+            topology = replace(self.topology, source=self.name, scenario=self.name)
             planned = plan_certificates(topology, self.rules, options=self.options)
             object.__setattr__(self, "_plan", planned)
         assert self._plan is not None
@@ -89,7 +89,8 @@ class Scenario(Table):
     def of_plan(cls, name: str, plan: CertificatePlan, *, note: str = "") -> Scenario:
         """Make a scenario of a plan that is there already."""
         made = cls(name=name, topology=plan.topology, options=plan.options, note=note)
-        named = replace(plan, topology=replace(plan.topology, source=name))
+        topology = replace(plan.topology, source=name, scenario=name)
+        named = replace(plan, topology=topology)
         object.__setattr__(made, "_plan", named)
         return made
 

@@ -6,6 +6,7 @@ How each is drawn stands in ``topology_figure``, ``coverage_figure`` and ``timel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from ..base.arguments import require
@@ -94,8 +95,10 @@ def figure(
     _check_site(of, site)
     if kind == "timeline":
         told = timeline_figure.plan_facts(of)
-        return _timeline((*told, *facts), f"Days that matter: {of.topology.source}", plan=of)
-    return KINDS[kind](of, site)
+        drawn = _timeline((*told, *facts), f"Days that matter: {of.topology.source}", plan=of)
+    else:
+        drawn = KINDS[kind](of, site)
+    return replace(drawn, plan=of)
 
 
 def _check_site(plan: CertificatePlan, site: str) -> None:

@@ -8,7 +8,16 @@ from datetime import date
 from typing import Any, ClassVar, overload
 
 from ..base.records import Told
-from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, first_of, rows_to_html
+from ..base.shown.tables import (
+    ROWS_SHOWN,
+    Marked,
+    Table,
+    columns,
+    count_of,
+    first_of,
+    marked,
+    rows_to_html,
+)
 from .ca_rules import ca_rules
 from .model import SEVERITIES, CheckRule
 
@@ -243,6 +252,8 @@ class Findings(Table, Sequence[Finding]):
     items: tuple[Finding, ...] = ()
     #: The day by whose rules a plan was judged; None where no day counts.
     judged_on: date | None = field(default=None, compare=False)
+    #: The plan that they are about, where they are about one.
+    plan: Marked | None = field(default=None, compare=False)
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...
@@ -250,7 +261,7 @@ class Findings(Table, Sequence[Finding]):
     def __getitem__(self, index: slice) -> Findings: ...
     def __getitem__(self, index: int | slice) -> Finding | Findings:
         if isinstance(index, slice):
-            return Findings(self.items[index], self.judged_on)
+            return replace(self, items=self.items[index])
         return self.items[index]
 
     def __len__(self) -> int:
@@ -271,7 +282,7 @@ class Findings(Table, Sequence[Finding]):
 
     def of(self, severity: str) -> Findings:
         """Give the findings of one severity."""
-        return Findings(tuple(f for f in self.items if f.severity == severity), self.judged_on)
+        return replace(self, items=tuple(f for f in self.items if f.severity == severity))
 
     def _items(self) -> Iterable[Any]:
         return self.items
@@ -289,7 +300,8 @@ class Findings(Table, Sequence[Finding]):
             (g.severity, ", ".join(g.codes), g.places, g.paragraph, g.hint, g.source)
             for g in grouped(self.items)
         ]
-        return rows_to_html(self._headings(), rows, caption=self._summary(), limit=ROWS_SHOWN)
+        page = rows_to_html(self._headings(), rows, caption=self._summary(), limit=ROWS_SHOWN)
+        return marked(page, self.plan)
 
     def _summary(self) -> str:
         words = (count_of(number, severity) for severity, number in self.counts().items())

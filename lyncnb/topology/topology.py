@@ -36,7 +36,7 @@ class Topology(Table):
     the order (site, role, fqdn); everything that plans looks only at pools, sites and domains,
     which is why row order changes nothing. Two topologies are equal if those are. ``product`` is
     the product that a topology document is of, "" where nothing says so. ``path`` is the file that
-    was read, "" where it was none.
+    was read, "" where it was none; ``scenario`` is whose table it is, "" for the plan itself.
     """
 
     source: str = field(compare=False)
@@ -46,6 +46,7 @@ class Topology(Table):
     notes: tuple[Note, ...] = field(default=(), compare=False)
     product: str = field(default="", compare=False)
     path: str = field(default="", compare=False)
+    scenario: str = field(default="", compare=False)
     columns: tuple[str, ...] = field(default=(), compare=False)
     _cells: tuple[tuple[str, ...], ...] | Cells = field(default=(), compare=False)
 

@@ -137,13 +137,13 @@ def test_a_long_table_says_what_is_left_out():
 
 
 def test_html_folds_a_long_table_under_a_count():
-    """After the 25th row a line says how many more there are; none is missing below it."""
+    """After the tenth row a line says how many more there are; none is missing below it."""
     text = tables.rows_to_html(("n",), [(number,) for number in range(49)])
     before, after = text.split("<details")
-    assert before.count("<td>") == 25
-    assert "<summary>24 more of 49 rows</summary>" in after
-    assert after.count("<td>") == 24
-    assert "<details" not in tables.rows_to_html(("n",), [(1,)] * 25)
+    assert before.count("<td>") == 10
+    assert "<summary>Show all 49 rows (39 more)</summary>" in after
+    assert after.count("<td>") == 39
+    assert "<details" not in tables.rows_to_html(("n",), [(1,)] * 10)
 
 
 def test_html_shows_several_values_as_chips():

@@ -8,6 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import nbformat
 import pytest
 from growth import faster_than_linear
 from lab_driver import CHROMIUM
@@ -426,3 +427,82 @@ def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
     with pytest.raises(NotebookError, match="no Chromium"):
         share_notebook(path, pdf=True)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def cells_of(*sources: str):
+    """Make a notebook of code cells, run in this process."""
+    notebook = nbformat.v4.new_notebook()
+    space: dict[str, object] = {}
+    exec(PLANNED, space)
+    for source in sources:
+        shown = eval(source, space)
+        data = {"text/plain": repr(shown), "text/html": shown._repr_html_()}
+        output = nbformat.v4.new_output("display_data", data=data)
+        notebook.cells.append(nbformat.v4.new_code_cell(source, outputs=[output]))
+    return notebook
+
+
+PLANNED = """
+import lyncnb as ln
+table = b"server_fqdn,role,sip_domains\\nse01.contoso.com,StandardEdition,contoso.com\\n"
+editor = ln.PlanEditor(ln.read_topology(table))
+plan = editor.plan
+wild = ln.PlanOptions(wildcard=True)
+other = ln.Scenario(name="demonstration", topology=plan.topology, options=wild)
+named = ln.PlanOptions(organization="Contoso")
+changed = ln.plan_certificates(plan.topology, plan.rules, options=named)
+"""
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "changed",
+        "ln.figure(changed)",
+        "changed.explain('se01.contoso.com')",
+        "ln.trust(changed)",
+        "ln.trust(changed).only('Server', 'Role')",
+        "ln.check_plan(changed)",
+        "ln.PlanEditor(changed.topology, options=changed.options)",
+    ],
+)
+def test_a_page_of_two_plans_is_refused(tmp_path, shown):
+    """Editor, plan, figure, explanation, trust and findings carry the digest of their plan."""
+    path = tmp_path / "a.ipynb"
+    nbformat.write(cells_of("editor", shown), path)
+    with pytest.raises(NotebookError, match="shows 2 different plans: cell 1; cell 2") as raised:
+        share_notebook(path)
+    assert "Run All Cells, save, and share; or add --rerun" in raised.value.hint
+    assert not path.with_suffix(".html").exists()
+
+
+def test_a_page_of_one_plan_may_name_others(tmp_path):
+    """Outputs of one plan are shared; a scenario and a comparison are others, and say so."""
+    path = tmp_path / "a.ipynb"
+    notebook = cells_of(
+        "editor",
+        "plan",
+        "ln.figure(plan)",
+        "ln.check_plan(plan)",
+        "ln.check_plan(other.plan)",
+        "ln.compare_scenarios(other, ln.Scenario(name='as planned', topology=plan.topology))",
+    )
+    nbformat.write(notebook, path)
+    page = share_notebook(path).page.read_text()
+    assert "<strong>demonstration</strong>, not the plan of the editor:" in page
+
+
+@pytest.mark.kernel
+def test_rerun_makes_a_page_of_one_plan(shell):
+    """--rerun runs the notebook as it is on disk; the notebook itself is not changed."""
+    notebook = cells_of("editor", "changed")
+    notebook.cells[1].source = "plan"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(PLANNED))
+    path = shell.write("a.ipynb", nbformat.writes(notebook))
+    before = path.read_bytes()
+    refused = shell("share", "a.ipynb")
+    assert refused.status == 1
+    ended = shell("share", "a.ipynb", "--rerun")
+    assert ended.status == 0, ended.err
+    assert "written: a.html" in ended.out
+    assert path.read_bytes() == before

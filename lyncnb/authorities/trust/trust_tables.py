@@ -12,7 +12,15 @@ from functools import cache
 from typing import ClassVar, NamedTuple
 
 from ...base.records import Told
-from ...base.shown.tables import ROWS_SHOWN, Table, columns, count_of, rows_to_html
+from ...base.shown.tables import (
+    ROWS_SHOWN,
+    PlanMark,
+    Table,
+    columns,
+    count_of,
+    marked,
+    rows_to_html,
+)
 from ...rules.model import TrustRule
 
 #: Where a CA certificate goes, as Windows calls the computer's store and as certutil does.
@@ -294,4 +302,7 @@ class TrustPlan(Table):
         roots = rows_to_html(
             self._headings(), [*self._rows()], caption=self._summary(), limit=ROWS_SHOWN
         )
-        return f"{roots}\n{self.shown()._repr_html_()}"
+        return marked(f"{roots}\n{self.shown()._repr_html_()}", self._shown_plan())
+
+    def _shown_plan(self) -> PlanMark:
+        return PlanMark(self.plan_sha256)

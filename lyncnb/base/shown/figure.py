@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .svg import sheets
-from .tables import Table
+from .tables import Marked, Table, marked
 
 #: Part of every picture's HTML; for a page that takes ``<style>`` out of what it is given.
 # A sheet of Letter, 279 mm, has a heading of two lines and the words above the picture, too; what
@@ -43,6 +43,8 @@ class Figure(Table):
         n rows of m values: what the picture was drawn from, never less than it shows.
     svg : str
         The picture: an SVG document without scripts, that loads nothing.
+    plan : Marked, optional
+        The plan that it shows, if it shows one alone.
     """
 
     #: In the head of every picture of lyncnb's, and of no other.
@@ -54,6 +56,7 @@ class Figure(Table):
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
     svg: str
+    plan: Marked | None = field(default=None, compare=False)
 
     def _headings(self) -> tuple[str, ...]:
         return self.columns
@@ -82,9 +85,10 @@ class Figure(Table):
     def _repr_html_(self) -> str:
         # A dataclass with slots is made anew: super() without arguments does not find it.
         table = Table._repr_html_(self)
-        return (
+        return marked(
             f"{self.to_html()}\n<details><summary>The same data as a table, "
-            f"{len(self.rows):,} rows</summary>\n{table}\n</details>"
+            f"{len(self.rows):,} rows</summary>\n{table}\n</details>",
+            self.plan,
         )
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeGuard
 from urllib.parse import quote
 
 from ...errors import LyncnbError
@@ -33,7 +33,7 @@ ROWS_SHOWN = 200
 _CHIPS_OPEN = 6  # of a cell; so that a row is not higher than a screen
 
 #: Rows that stand open; the rest of a longer table is folded under a line with their number.
-ROWS_OPEN = 25
+ROWS_OPEN = 10
 
 #: Part of every table's HTML; for a page that takes ``<style>`` out of what it is given.
 # Jupyter aligns every cell to the right, with a selector of two classes; names read from the left.
@@ -90,6 +90,35 @@ _MARKDOWN = str.maketrans(
         "\x00": None,
     }
 )
+
+
+class PlanMark(NamedTuple):
+    """Which plan an output shows; ``name`` is that of a scenario or demonstration, else ""."""
+
+    digest: str
+    name: str = ""
+
+
+class Marked(Protocol):
+    """A plan that can be told from others."""
+
+    def mark(self) -> PlanMark:
+        """Return its mark."""
+
+
+#: The attribute by which an output of a notebook says which plan it shows.
+PLAN_ATTRIBUTE = "data-lyncnb-plan"
+_DIGITS = 16
+
+
+def marked(page: str, plan: Marked | PlanMark | None) -> str:
+    """Say in HTML which plan it shows; one with a name of its own is named above it."""
+    if plan is None:
+        return page
+    digest, name = plan if isinstance(plan, PlanMark) else plan.mark()
+    if name:
+        return f"<p><strong>{_escape(name)}</strong>, not the plan of the editor:</p>\n{page}"
+    return f'<div {PLAN_ATTRIBUTE}="{digest[:_DIGITS]}">{page}</div>'
 
 
 class Column(NamedTuple):
@@ -150,6 +179,10 @@ class Table(ABC):
     @abstractmethod
     def _summary(self) -> str: ...
 
+    def _shown_plan(self) -> Marked | PlanMark | None:
+        """Return the plan that it is about, where it is about one."""
+        return None
+
     def to_frame(self) -> DataFrame:
         """Give it as a DataFrame, a row each, as :func:`to_frame` makes one."""
         return to_frame(self._headings(), self._rows())
@@ -176,9 +209,10 @@ class Table(ABC):
         return _Columns(self, headings)
 
     def _repr_html_(self) -> str:
-        return rows_to_html(
+        page = rows_to_html(
             self._headings(), [*self._rows()], caption=self._summary(), limit=ROWS_SHOWN
         )
+        return marked(page, self._shown_plan())
 
     def __repr__(self) -> str:
         return self._summary()
@@ -199,6 +233,9 @@ class _Columns(Table):
 
     def _summary(self) -> str:
         return self._whole._summary()
+
+    def _shown_plan(self) -> Marked | PlanMark | None:
+        return self._whole._shown_plan()
 
 
 def cell_text(value: Any) -> str:
@@ -310,13 +347,13 @@ def rows_to_html(
     Returns
     -------
     str
-        ``<style>`` and ``<table>…</table>``; rows after the 25th folded under their number; a
+        ``<style>`` and ``<table>…</table>``; rows after the 10th folded under their number; a
         ``<p>`` if rows were left out.
     """
     shown = rows if limit is None else rows[:limit]
     lines = [TABLE_STYLE, *_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked)]
     if len(shown) > ROWS_OPEN:
-        more = f"{len(shown) - ROWS_OPEN:,} more of {len(rows):,} rows"
+        more = f"Show all {len(shown):,} rows ({len(shown) - ROWS_OPEN:,} more)"
         lines.append(f'<details class="lyncnb-more"><summary>{more}</summary>')
         lines += _table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked)
         lines.append("</details>")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...base.shown.tables import count_of
 from ...checks.check_plan import (
@@ -170,9 +170,8 @@ class LivePlan:
     def findings(self) -> Findings:
         """Every finding, errors first: the same as ``check_plan`` gives."""
         self._check()
-        return sort_findings(
-            (*_of_parts(self._examined), *self._whole), judged_on=judging_day(self.plan)
-        )
+        found = (*_of_parts(self._examined), *self._whole)
+        return replace(sort_findings(found, judged_on=judging_day(self.plan)), plan=self.plan)
 
     def is_open(self, finding: Finding) -> bool:
         """Say whether a finding counts: the options give no reason why it does not."""

@@ -299,7 +299,8 @@ class PlanEditing(Draft):
         counted = [finding for finding in found if self.live.is_open(finding)]
         accepted = len(found) - len(counted)
         words = totals(self.plan, counted)
-        return self.page(f"{words} {accepted:,} accepted." if accepted else words)
+        page = self.page(f"{words} {accepted:,} accepted." if accepted else words)
+        return tables.marked(page, tables.PlanMark(self.live.sha256()))
 
     def page(self, summary: str) -> str:
         """Write a sentence, the servers, and what changed as HTML, 200 rows of each at most."""
