@@ -180,3 +180,23 @@ def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
     (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
     expect(lab.page.get_by_text("The kernel is busy with a cell.")).to_have_count(0)
+
+
+def test_run_all_ends_at_the_editor_with_twelve_servers(lab, folder):
+    """At 1280 x 800 the editor is at the top, its bar for selected servers closed until one is."""
+    lab.page.set_viewport_size({"width": 1280, "height": 800})
+    more = ["for n in range(40): print(n)"] * 5
+    open_panel(lab, folder, EDITOR.format(table="middle.csv"), *more, name="room.ipynb")
+    lab.page.wait_for_function(
+        "() => Math.abs(document.querySelector('.lc-editor').getBoundingClientRect().top - 90) < 40"
+    )
+    lab.page.wait_for_function(
+        """() => [...document.querySelectorAll('.lc-editor .lc-row')].filter((row) => {
+             const {top, bottom, height} = row.getBoundingClientRect();
+             return height && top > 90 && bottom < innerHeight - 24;
+           }).length >= 12"""
+    )
+    bar = lab.page.get_by_role("group", name="Change the selected servers")
+    expect(bar).to_be_hidden()
+    lab.page.get_by_label("Select m00001.contoso.com").check()
+    expect(bar).to_be_visible()

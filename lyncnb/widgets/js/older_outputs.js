@@ -4,6 +4,33 @@
 
 const OLDER = "This shows an older plan: the editor has changed since. Run the cell again.";
 
+/**
+ * Shows the editor once Run All has ended: JupyterLab stays at the last cell, far below. Whoever has
+ * scrolled, clicked or typed meanwhile stays where they are.
+ * @param {HTMLElement} root
+ */
+function showAfterRunAll(root) {
+  let isTouched = false;
+  const touch = () => { isTouched = true; };
+  const signs = ["wheel", "pointerdown", "keydown"];
+  for (const sign of signs) window.addEventListener(sign, touch, { capture: true, once: true });
+  let left = 600; // looks, five in a second
+  let rest = 0;
+  let wasBusy = false;
+  const timer = setInterval(() => {
+    const notebook = root.closest(".jp-Notebook");
+    const isBusy = [...(notebook?.querySelectorAll(".jp-CodeCell") ?? [])].some((cell) =>
+      !cell.contains(root) && cell.querySelector(".jp-InputPrompt")?.textContent?.includes("[*]"));
+    wasBusy ||= isBusy;
+    rest = isBusy ? 0 : rest + 1;
+    left -= 1;
+    if (notebook && !isTouched && left && (!wasBusy || rest < 3) && (wasBusy || left > 590)) return;
+    clearInterval(timer);
+    for (const sign of signs) window.removeEventListener(sign, touch, { capture: true });
+    if (notebook && wasBusy && !isTouched && left) root.scrollIntoView({ block: "start" });
+  }, 200);
+}
+
 /** @param {HTMLElement} root */
 function watchNotebook(root) {
   /** @type {Set<number>} */

@@ -187,6 +187,7 @@ export default {
     });
     el.append(root);
     tabs.show("servers");
+    showAfterRunAll(root);
     send({ type: "ready" });
     return () => { kernel.end(); notebook.end(); servers.destroy(); names.destroy(); };
   },

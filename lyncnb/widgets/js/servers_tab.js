@@ -77,7 +77,8 @@ function makeServers({ send, say, reasons }) {
   const bulkMore = h("details", { class: "lc-more" },
     h("summary", {}, "More for the selected servers"),
     h("div", { class: "lc-bar" }, copies, h("span", { class: "lc-grow" }), poolName, poolMake));
-  const bulk = h("div", { class: "lc-bulk", role: "group", "aria-label": "Change the selected servers" },
+  const bulk = h("div", { class: "lc-bulk", role: "group", "aria-label": "Change the selected servers",
+    hidden: true },
     bulkWords, h("span", { class: "lc-bulk-set" }, "Set", bulkColumn, "to", bulkValue, bulkApply),
     h("span", { class: "lc-grow" }), bulkRemove, bulkClear, bulkMore);
   /** @type {{column: ColumnFacts, control: Control} | null} */
@@ -187,9 +188,10 @@ function makeServers({ send, say, reasons }) {
     count.textContent = total > store.size
       ? `The first ${store.size.toLocaleString("en")} of ${plural(total, "server")}; the others follow …`
       : `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "server")} shown`;
-    bulkWords.textContent = !n ? "No server selected" : `${plural(n, "server")} selected`
+    bulkWords.textContent = `${plural(n, "server")} selected`
       + (unseen ? `, ${unseen.toLocaleString("en")} of them not shown` : "");
-    bulk.classList.toggle("lc-off", !n);
+    if (!n && bulk.contains(document.activeElement)) grid.grid.focus();
+    bulk.hidden = !n; // the rows have its place until there is something to change
     for (const control of [bulkApply, bulkClear]) control.disabled = !n;
     for (const control of [bulkRemove, copies, poolMake, poolName]) control.disabled = !inSight;
     bulkApply.textContent = n ? `Set for ${plural(n, "server")}` : "Set";
@@ -268,7 +270,7 @@ function makeServers({ send, say, reasons }) {
     h("div", { class: "lc-bar" }, find, show, count, h("span", { class: "lc-grow" }), keys,
       h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
       addOpen),
-    addForm, bulk, over, bulkList, grid.element,
+    addForm, over, bulkList, grid.element, bulk,
     h("p", { class: "lc-hint" }, "To change a cell: double-click it, or Enter, or type. Cells are copied, "
       + "pasted and filled as in a spreadsheet. To select servers: tick them, or Space; ? lists all keys. ",
     h("span", { "aria-hidden": "true" }, "✎"), " marks what you changed; grey italics are what the "
