@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 from pathlib import Path
 
 from ..authorities.read_plan import options_of_folder, plan_of_manifest, read_plan
@@ -25,8 +26,9 @@ from ..plan.recorded_plan import read_plan_file
 from ..plan.saved_plan_json import is_saved_plan
 from ..reports.timeline_figure import limit_facts
 from ..request_folder.bundle import RequestBundle
+from ..request_folder.generations import Generation, Held, generations_of
 from ..request_folder.manifest import Manifest, read_manifest
-from ..request_folder.request_record import CoveringCertificate, IssuedRecord, RequestRecord
+from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.ca_rules import CaLimit, ca_rules
 from ..rules.procedure import RollOver, load_procedure
 from .broken_rules import rules_at_first, rules_between, span_words
@@ -56,7 +58,7 @@ def forecast(
     ----------
     plan : CertificatePlan, RequestBundle or path
         What is planned; a path is a request folder, a saved plan or a plan's JSON. Of a folder the
-        certificates on record count.
+        certificates on its servers count, and what is under way to follow them.
     until : date, optional
         The last day.
     start : date, optional
@@ -120,11 +122,12 @@ def forecast(
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """A plan, and the certificates on record by the id of their request."""
+    """A plan, and by the id of their request what is on record, and what servers have."""
 
     plan: CertificatePlan
     records: Mapping[str, RequestRecord]
-    held: Mapping[str, IssuedRecord | CoveringCertificate]
+    held: Mapping[str, Held]
+    under_way: Mapping[str, Generation] = field(default_factory=dict)
     seen: date | None = None  # the last day on record
 
 
@@ -143,7 +146,9 @@ def _read(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _Re
 
 def _read_folder(folder: Path, manifest: Manifest) -> _Read:
     records = {one.id: one for one in manifest.requests if one.state != "retired"}
-    held = {name: found for name, one in records.items() if (found := one.issued or one.covered)}
+    lives = {name: generations_of(one) for name, one in records.items()}
+    held = {name: life.held for name, life in lives.items() if life.held is not None}
+    under_way = {name: life.under_way for name, life in lives.items() if life.under_way is not None}
     times = [time for one in records.values() for time in (one.planned_at, one.written_at)]
     times += [
         one.received_at if isinstance(one, IssuedRecord) else one.recorded_at
@@ -153,7 +158,7 @@ def _read_folder(folder: Path, manifest: Manifest) -> _Read:
     plan = plan_of_manifest(folder, manifest)
     if (options := options_of_folder(folder, manifest)) is not None:
         plan = replace(plan, options=options)
-    return _Read(plan=plan, records=records, held=held, seen=seen)
+    return _Read(plan=plan, records=records, held=held, under_way=under_way, seen=seen)
 
 
 def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
@@ -305,6 +310,7 @@ class _Schedule:
         self.ends = datetime.min.replace(tzinfo=UTC)  # of what is in use
         self.restarts = of.restarts(certificate)
         self.ca = of.ca(certificate)
+        self.on_record: dict[Hold, Held] = {}
 
     def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
         """Give its entries and problems."""
@@ -312,13 +318,16 @@ class _Schedule:
         problems: list[ForecastProblem] = []
         held = self.of.read.held.get(self.name)
         hold, first, in_use = None, None, held is not None
+        ordered: tuple[Turn, ...] = ()
         if held is not None:
             hold, self.ends = self._on_record(held), held.ends
             entries.append(self._entry(0, hold))
+            ordered = tuple(self._ordered(hold))
         elif (issue := self.of.options.planned_issue_date) and self._is_to_come(issue):
             first = self.days.number(issue)
             problems += self._first_problem(first)
-        for number, turn in enumerate(self.timetable.turns(hold, first), 1):
+        following = self.timetable.turns(ordered[-1].hold if ordered else hold, first)
+        for number, turn in enumerate(chain(ordered, following), 1):
             if turn.late_from is not None and hold is not None:
                 gap = hold.deadline + 1, turn.change  # on its last day it is put in place
                 problems.append(self._problem(number, hold, gap))
@@ -335,11 +344,37 @@ class _Schedule:
             problems.append(self._problem(entries[-1].number + 1, hold, gap))
         return entries, problems
 
+    def _ordered(self, hold: Hold) -> Iterator[Turn]:
+        """Yield what is under way to follow a certificate: it is ordered, or back already."""
+        part = self.of.read.under_way.get(self.name)
+        if part is None:
+            return
+        number, lead = self.days.number, self.timetable.terms.order_days
+        record = self.of.read.records[self.name]
+        order = number(date.fromisoformat((record.written_at or record.planned_at)[:10]))
+        if part.issued is not None:
+            following = self._on_record(part.issued)
+            issue, ready = following.issued, max(following.issued, number(self.of.begin))
+        else:
+            issue = ready = max(order + lead, number(self.of.begin))
+            following = self.timetable.hold(issue)
+        change = self.days.next_change[ready] if ready < self.days.count else self.days.count
+        yield Turn(
+            hold=following,
+            order=order,
+            validate=issue if part.issued is None else issue + 1,  # what is back was validated
+            issue=issue,
+            change=change,
+            order_by=None,
+            change_by=hold.deadline,
+            late_from=hold.deadline + 1 if change > hold.deadline else None,
+        )
+
     def _is_to_come(self, issue: date) -> bool:
         """Whether the planned day counts: of what a folder waits for it may be over."""
         return not self.of.read.records or issue >= self.of.begin
 
-    def _on_record(self, held: IssuedRecord | CoveringCertificate) -> Hold:
+    def _on_record(self, held: Held) -> Hold:
         lead = timedelta(hours=self.timetable.terms.lead_hours)
         number = self.days.number
         # A day counts when all of it is before the moment; notAfter itself is a second of it.
@@ -347,15 +382,17 @@ class _Schedule:
             number(last_whole_day(moment)) for moment in (held.ends, later(held.ends, -lead))
         )
         renew = number(renewal_day(held.begins, held.ends))
-        return Hold(number(held.begins.date()), last, deadline, renew, is_planned=False)
+        hold = Hold(number(held.begins.date()), last, deadline, renew, is_planned=False)
+        self.on_record[hold] = held
+        return hold
 
     def _entry(self, number: int, hold: Hold) -> ForecastEntry:
         certificate = self.certificate
-        if hold.is_planned:
+        held = self.on_record.get(hold)
+        if held is None:
             begins = datetime.combine(self.days.date(hold.issued), time(), tzinfo=UTC)
             ends = datetime.combine(self.days.date(hold.last), _LAST_SECOND, tzinfo=UTC)
         else:
-            held = self.of.read.held[self.name]
             begins, ends = held.begins, held.ends
         return ForecastEntry(
             id=self.name,

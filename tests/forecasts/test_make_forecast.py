@@ -376,3 +376,64 @@ def test_what_is_renewed_after_all_days():
     internal = [one for one in made.entries if one.issuer == "internal"]
     assert {one.number for one in internal} == {1}
     assert made.works
+
+
+OLD = datetime(2026, 10, 1, tzinfo=UTC), datetime(2027, 1, 10, 23, 59, 59, tzinfo=UTC)
+NEW = datetime(2027, 1, 2, tzinfo=UTC), datetime(2027, 4, 11, 23, 59, 59, tzinfo=UTC)
+
+
+def renewed(plan, *, is_back):
+    """A folder whose certificates are in use, and of which each is requested anew."""
+    bundle = bundle_of(plan, lambda one: OLD)
+    records = []
+    for record in bundle.requests:
+        again = record.superseded(at="2026-12-30T08:00:00Z", reasons=("renewed: due",))
+        again = replace(again, state="waiting", written_at="2026-12-30T08:00:00Z", csr_sha256="a")
+        if is_back:
+            begins, ends = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in NEW)
+            issued = replace(record.issued, not_before=begins, not_after=ends, received_at=begins)
+            again = again.with_issued(issued, at=begins)
+        records.append(again)
+    return replace(bundle, manifest=bundle.manifest.with_records(records))
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_renewal_under_way_is_the_next_one(is_back):
+    """What servers have counts until its end; what is ordered comes on the next day that serves."""
+    plan = with_options(planned(TWO_FRONT_ENDS), lead_days={"": 4}, validity_days=100)
+    folder, options = renewed(plan, is_back=is_back), plan.options
+    made = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 3, 1), options=options)
+    assert made.works
+    now, following = made.entries[:2]
+    assert (now.number, now.valid_until) == (0, date(2027, 1, 10))
+    assert (following.number, following.order_on) == (1, date(2026, 12, 30))
+    expected = date(2027, 1, 2) if is_back else date(2027, 1, 4)
+    assert (following.issued_on, following.change_on) == (expected, date(2027, 1, 4))
+    assert following.valid_until == (date(2027, 4, 11) if is_back else date(2027, 4, 13))
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_renewal_that_comes_after_the_end_is_a_problem(is_back):
+    """A window after the end of what is in use leaves its servers without a certificate."""
+    plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
+    options = replace(plan.options, windows={"w": "2026-12-05, 2027-01-16, 2027-03-27"})
+    folder = renewed(plan, is_back=is_back)
+    made = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 2, 15), options=options)
+    days = {(one.begins, one.ends) for one in made.problems}
+    assert max(days) == (date(2027, 1, 11), date(2027, 1, 16))
+    assert {name for one in made.problems for name in one.certificates} == {
+        one.id for one in plan.certificates
+    }
+
+
+@pytest.mark.parametrize("state", ["in use", "waiting", "back"])
+@pytest.mark.parametrize("start", [date(2027, 1, 11), date(2027, 2, 20), date(2029, 6, 1)])
+def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
+    """However late somebody looks, and whatever is under way: the servers have no valid one."""
+    plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
+    folder = bundle_of(plan, lambda one: OLD)
+    if state != "in use":
+        folder = renewed(plan, is_back=state == "back")
+    made = ln.forecast(folder, start=start, until=date(2029, 12, 31), options=plan.options)
+    assert not made.works
+    assert min(one.begins for one in made.problems) <= start
