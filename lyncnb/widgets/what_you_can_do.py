@@ -28,6 +28,8 @@ TASKS: tuple[tuple[str, str, str], ...] = (
     ("package certificates for the servers", "status panel, step 3", "lyncnb pfx FOLDER"),
     ("import and assign on each server", "status panel, step 4", "lyncnb steps FOLDER"),
     ("know when to renew", "ln.list_renewals(FOLDER)", "lyncnb status FOLDER --calendar FILE.ics"),
+    ("renew what is due", "ln.renew(FOLDER, due=True, …)", "lyncnb renew FOLDER --due"),
+    ("replace a stolen key", "ln.renew(FOLDER, NAME, …)", "lyncnb renew FOLDER NAME --compromised"),
     ("share a notebook without secrets", "", "lyncnb share NOTEBOOK"),
 )  # fmt: skip
 
