@@ -9,17 +9,28 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from folders import issued_record
+from cas.python_ca import PythonCa, pem
+from cryptography import x509
+from folders import PASSPHRASE, issued_record, make_plan, write
+from places import DATA
 from request_folder.test_manifest import record
 
-from lyncnb.authorities.status import rows_on_record
-from lyncnb.deploy.purge_keys import why_removable
+import lyncnb as ln
+from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.status import FolderStatus, rows_on_record
+from lyncnb.authorities.summary_files import folder_summary
+from lyncnb.deploy.purge_keys import purge, why_removable
+from lyncnb.deploy.steps import deployment_steps
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.plan.options import PlanOptions
-from lyncnb.request_folder.bundle import RequestBundle
+from lyncnb.request_folder.bundle import RequestBundle, open_requests
 from lyncnb.request_folder.generations import generations_of
-from lyncnb.request_folder.manifest import Manifest
+from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.request_folder.request_record import deployments_of
+
+pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 #: By hand 10,000; a test run takes a seeded part of them.
 HISTORIES = int(os.environ.get("LYNCNB_HISTORIES", "200"))
@@ -145,3 +156,146 @@ def test_at_no_day_does_a_view_say_more_than_the_servers_have(seed):
         for _ in range(40):
             history.step()
             check(history)
+
+
+class Estate:
+    """A folder of requests, its CAs, and what the servers truly have."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.day = BEGIN
+        self.plan = make_plan(DATA / "contoso.csv", key=PlanOptions().key)
+        self.cas = {"internal": PythonCa("Contoso"), "public": PythonCa("Fabrikam")}
+        self.days = {"internal": 365, "public": 47}
+        self.accept: dict[str, str] = {}
+        #: The end of the certificate that each server has, by request and server.
+        self.servers: dict[tuple[str, str], datetime] = {}
+        write(self.plan, folder, today=self.day)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is on record."""
+        return read_manifest(self.folder)
+
+    def answer(self) -> None:
+        """Let each CA answer what waits there, and package that."""
+        back = self.folder.parent / "back" / f"{self.day}"
+        back.mkdir(parents=True, exist_ok=True)
+        begins = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
+        for one in self.manifest.requests:
+            if one.state == "waiting":
+                request = x509.load_pem_x509_csr((self.folder / one.files.csr).read_bytes())
+                ca, days = self.cas[one.plan.issuer], self.days[one.plan.issuer]
+                leaf = ca.issue_for(request, begins=begins, days=days)
+                (back / f"{one.id}.pem").write_bytes(pem(leaf, *ca.chain))
+        receive(self.folder, back, accept=self.accept, today=self.day)
+        issued = load_issued(open_requests(self.folder), today=self.day)
+        write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=self.day)
+
+    def deploy(self) -> None:
+        """Put on the servers what is packaged, and record it."""
+        ln.deployed(self.folder, today=self.day)
+        for one in self.manifest.requests:
+            if one.package is not None and one.state != "retired":
+                for server in one.plan.servers:
+                    self.servers[one.id, server] = one.issued.ends
+
+    def renew(self, *names: str, reason: str = "due", **choices: bool) -> None:
+        """Ask for the next certificates: of those names, or of all that are due."""
+        ln.renew(
+            self.folder, *names, passphrase=PASSPHRASE, reason=reason, due=not names,
+            today=self.day, **choices,
+        )  # fmt: skip
+
+    def wait(self, days: int) -> None:
+        """Let days pass, and look at every view."""
+        self.day += timedelta(days=days)
+        self.check()
+
+    def check(self) -> FolderStatus:
+        """Hold status, calendar, summary and purge against what the servers have."""
+        status = ln.folder_status(self.folder, today=self.day)
+        at = datetime(self.day.year, self.day.month, self.day.day, 12, tzinfo=UTC)
+        rows = {one.id: one for one in status.shown}
+        ends: dict[str, datetime] = {}
+        for (name, _), end in self.servers.items():
+            ends[name] = min(end, ends.get(name, end))
+        calendar = {
+            one.request_id: one.not_after
+            for one in list_renewals(open_requests(self.folder), today=self.day)
+        }
+        told = folder_summary(self.folder, self.manifest)
+        page = {member.id: member.valid_until for _, member in told.members}
+        for name, row in rows.items():
+            end = ends[name]
+            assert datetime.fromisoformat(row.not_after) == calendar[name] == end
+            assert page[name] == f"{end:%Y-%m-%d}"
+            if end < at:
+                assert (row.state, row.needs_attention) == ("expired", True)
+                assert status.exit_status in (1, 3)
+        assert rows.keys() == calendar.keys() == page.keys()
+        assert not status.problems, status.problems
+        # What a server has keeps its key.
+        for item in purge(self.folder, today=self.day).items:
+            one = self.manifest.by_id[item.id]
+            assert one.state == "retired" or item.generation not in generations_of(one).used
+        return status
+
+
+def test_three_years_with_the_same_folder(tmp_path):
+    """Short public certificates, a new CA, a stolen key, a server that goes: views agree."""
+    estate = Estate(tmp_path / "requests")
+    estate.answer()
+    estate.deploy()
+    assert estate.check().exit_status == 0
+    for _ in range(2):  # public certificates of 47 days, a whole round with no id typed
+        estate.wait(33)
+        assert {one.state for one in estate.check().shown} == {"issued", "expiring"}
+        estate.renew()
+        assert "waiting" in estate.check().counts()
+        estate.answer()
+        estate.wait(1)
+        estate.deploy()
+        assert estate.check().exit_status == 0
+    estate.days["public"] = 99
+    estate.wait(50)  # nobody looked: the public ones ended
+    assert estate.check().exit_status == 1
+    estate.renew()
+    estate.answer()
+    assert "expired" in estate.check().counts()  # packaged, and on no server
+    estate.deploy()
+    # A stolen key, of one server.
+    name = next(i for i in estate.manifest.by_id if i.startswith("FrontEnd"))
+    estate.renew(name, reason="the disk was stolen", compromised=True)
+    stolen = estate.check()
+    assert [one.id for one in stolen.requests if one.revoke] == [name]
+    assert stolen.exit_status == 1
+    assert stolen.next_steps[0].startswith("Ask the CA to revoke")
+    estate.answer()
+    estate.deploy()
+    ln.deployed(estate.folder, name, revoked=True, today=estate.day)
+    assert estate.check().exit_status == 0
+    # Another root for the second year.
+    estate.wait(80)
+    estate.cas["internal"] = PythonCa("Litware")
+    estate.accept = {"issued-under-another-root": "the CA was replaced"}
+    estate.renew()
+    estate.answer()
+    steps = deployment_steps(load_issued(open_requests(estate.folder), today=estate.day))
+    assert steps.servers
+    estate.deploy()
+    assert estate.check().exit_status == 0
+    # A server goes: it is told once, in a line, and alarms nobody when its certificate ends.
+    gone = estate.plan.certificates[0]
+    rest = replace(estate.plan, certificates=estate.plan.certificates[1:])
+    write(rest, estate.folder, today=estate.day)
+    assert gone.id not in {one.id for one in estate.check().shown}
+    estate.wait(100)
+    estate.renew()
+    estate.answer()
+    estate.deploy()
+    estate.wait(400)
+    assert gone.id not in " ".join(estate.check().next_steps)
+    assert [(one.id, one.state) for one in estate.check().requests if one.id == gone.id] == [
+        (gone.id, "retired")
+    ] * (1 + len(estate.manifest.by_id[gone.id].archived))
