@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from random import Random
 import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
-from folders import PASSPHRASE, issued_record, make_plan, write
+from folders import PASSPHRASE, issued_record, make_plan, snapshot, write
 from places import DATA
 from request_folder.test_manifest import record
 
@@ -23,6 +24,7 @@ from lyncnb.authorities.summary_files import folder_summary
 from lyncnb.deploy.purge_keys import purge, why_removable
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.errors import BundleError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
 from lyncnb.request_folder.generations import generations_of
@@ -299,3 +301,22 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert [(one.id, one.state) for one in estate.check().requests if one.id == gone.id] == [
         (gone.id, "retired")
     ] * (1 + len(estate.manifest.by_id[gone.id].archived))
+
+
+def test_a_backup_that_lies_behind_is_told_before_anything_is_made(tmp_path):
+    """An older copy of the folder under the present history: what is missing is named."""
+    estate = Estate(tmp_path / "requests")
+    estate.answer()
+    estate.deploy()
+    older = shutil.copytree(estate.folder, tmp_path / "backup")
+    estate.wait(33)
+    estate.renew()
+    shutil.copy(estate.folder / "history.jsonl", older / "history.jsonl")
+    estate.folder = older
+    status = ln.folder_status(older, today=estate.day)
+    assert status.exit_status == 3
+    assert any("generation 2" in str(problem) for problem in status.problems)
+    before = snapshot(older / "keys")
+    with pytest.raises(BundleError, match="generation 2"):
+        estate.renew()
+    assert snapshot(older / "keys") == before
