@@ -236,9 +236,10 @@ summary[summary["Issuer"] == "public"][["Servers", "Subject name", "Subject alte
 # %% [markdown]
 # ## 7. What comes next
 #
-# 1. `lyncnb handover requests contoso.zip` packs the requests for the CA: no key, and how to
-#    submit each. Keep the whole folder, and the passphrase in another place.
-# 2. When certificates come back, `lyncnb receive requests FILE …` compares each with its request,
-#    name by name.
-# 3. `lyncnb pfx requests` packs key, certificate and chain for each server, and
-#    `lyncnb steps requests` writes what to do there: import, then assign.
+# The status panel says what each request needs, and its blue button does the next step: hand the requests over
+# to the CA, match the certificates that it issues, package them with their keys, and write the steps for each
+# server. [receive.ipynb](receive.ipynb) shows it with certificates of the sample. Keep the whole folder, and the
+# passphrase in another place.
+
+# %%
+ln.StatusPanel(editor, request_folder)

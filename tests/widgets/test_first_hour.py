@@ -50,7 +50,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     keys.press("Shift+End")
     keys.type('topology_file = "../data/servers.csv"')
     lab.run_all()
-    live, said = page.locator(".lc-live"), page.locator(".lc-said")
+    live, said = page.locator(".lc-editor .lc-live"), page.locator(".lc-said")
     live.get_by_text("2 errors").wait_for()
     live.get_by_text("1 warning").wait_for()
 
@@ -99,8 +99,8 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     request = page.get_by_role("group", name="Request panel for requests")
     after = request.get_by_text(re.compile(r"^(\d+) requests after the run: \1 created\.$"))
     count = int(after.inner_text().split()[0])
-    page.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
-    page.get_by_label("The same passphrase again").fill(PASSPHRASE)
+    request.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
+    request.get_by_label("The same passphrase again").fill(PASSPHRASE)
     request.get_by_role("button", name=f"Write {count} requests").click()
     request.get_by_text("Finished.").wait_for()
     assert len(list((workspace / "notebooks" / "requests" / "csr").glob("*.csr"))) == count
