@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM, LabBrowser
-from lab_panels import cell_of, kernel, open_editor, set_cell, table_of, wait_kernel
+from lab_panels import (
+    EDITOR,
+    cell_of,
+    kernel,
+    open_editor,
+    set_cell,
+    table_of,
+    wait_kernel,
+    write_notebook,
+)
 from playwright.sync_api import expect
 from topologies import FIVE_SERVERS
 
@@ -233,7 +242,7 @@ def test_filter_by_column_and_sort_by_two(lab, folder):
 
 
 def test_the_layout_survives_a_reload(lab, folder):
-    """Width, sort and columns are there again in a new page, and leave nothing in the notebook."""
+    """Width, sort and columns are there in a new page, the sort for its table alone."""
     open_editor(lab, folder)
     heading = lab.page.get_by_role("columnheader", name="Site")
     before = heading.bounding_box()["width"]
@@ -260,6 +269,12 @@ def test_the_layout_survives_a_reload(lab, folder):
     server = lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"]
     lab.page.locator(".lc-grid").evaluate("e => { e.scrollLeft = 300; }")
     assert lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"] == server
+    # Another table has the widths and columns, and its own order.
+    write_notebook(folder / "test.ipynb", EDITOR.format(table="middle.csv"))
+    lab.reload()
+    lab.run_all()
+    lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
+    expect(heading).not_to_have_attribute("aria-sort", "ascending")
 
 
 def test_a_list_opens_as_a_line_each(lab, folder):

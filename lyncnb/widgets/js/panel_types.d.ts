@@ -94,4 +94,6 @@ interface Layout {
   widths: Record<string, number>;
   sorts: SortKey[];
   frozen: boolean;
+  /** the table that the sort is of */
+  source: string;
 }

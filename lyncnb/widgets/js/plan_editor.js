@@ -138,7 +138,7 @@ export default {
         root.setAttribute("aria-label", `Plan editor for ${message.source}`);
         root.classList.remove("lc-unasked");
         name.textContent = `Plan of ${message.source}`;
-        servers.start(message.columns);
+        servers.start(message.columns, message.source);
         form.start(message.groups);
         notebook.mark([]); // an editor that stood here before may have left marks
       },

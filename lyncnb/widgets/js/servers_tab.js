@@ -11,7 +11,7 @@ function makeServers({ send, say, reasons }) {
   /** @type {ColumnFacts[]} */
   let columns = []; // facts of every column, from the kernel
   /** @type {Layout} */
-  let layout = { shown: [], widths: {}, sorts: [], frozen: true };
+  let layout = { shown: [], widths: {}, sorts: [], frozen: true, source: "" };
   let askTimer = 0;
   let total = 0; // rows that there are; more than are here while the first are shown
   /** @type {HTMLElement | null} */
@@ -232,7 +232,7 @@ function makeServers({ send, say, reasons }) {
         return h("label", { class: "lc-check", title: column.help }, box, " ", column.title);
       }),
       button("As at first", () => {
-        layout = usualLayout(columns);
+        layout = usualLayout(columns, layout.source);
         pickColumns();
         showColumns(layout.shown);
         grid.setLayout(layout);
@@ -294,11 +294,17 @@ function makeServers({ send, say, reasons }) {
 
   return {
     panel, detail, ask,
-    /** @param {ColumnFacts[]} facts */
-    start(facts) {
+    /** @param {ColumnFacts[]} facts @param {string} [source] of the table, at its beginning */
+    start(facts, source = layout.source) {
       const first = !columns.length;
       columns = facts;
-      if (first) layout = keptLayout(facts);
+      if (first || source !== layout.source) {
+        if (!first) { // sort and filter belong to the table that was here before
+          find.value = "";
+          show.value = "all";
+        }
+        layout = keptLayout(facts, source);
+      }
       const chosen = bulkColumn.value || facts.find((column) => column.strict && column.required)?.name;
       bulkColumn.replaceChildren(...facts.filter((column) => column.editable && !column.always)
         .map((column) => h("option", { value: column.name }, column.title)));

@@ -1,19 +1,19 @@
 // @ts-check
 // How a planner has arranged the table: columns shown, their widths, the sort, the server kept in
 // sight. It stays in this browser, so that it survives a reload and a new kernel, and holds names of
-// columns only.
+// columns and the table's own; the sort is that table's alone.
 
 const LAYOUT_KEY = "lyncnb-editor-layout";
 
-/** @param {ColumnFacts[]} columns @returns {Layout} */
-function usualLayout(columns) {
+/** @param {ColumnFacts[]} columns @param {string} source @returns {Layout} */
+function usualLayout(columns, source) {
   return { shown: columns.filter((column) => column.shown).map((column) => column.name),
-    widths: {}, sorts: [], frozen: true };
+    widths: {}, sorts: [], frozen: true, source };
 }
 
-/** @param {ColumnFacts[]} columns @returns {Layout} */
-function keptLayout(columns) {
-  const usual = usualLayout(columns);
+/** @param {ColumnFacts[]} columns @param {string} source of the table @returns {Layout} */
+function keptLayout(columns, source) {
+  const usual = usualLayout(columns, source);
   try {
     /** @type {Layout} */
     const kept = { ...usual, ...JSON.parse(localStorage.getItem(LAYOUT_KEY) ?? "{}") };
@@ -25,8 +25,8 @@ function keptLayout(columns) {
         always.includes(name) || kept.shown.includes(name)),
       widths: Object.fromEntries(Object.entries(kept.widths).filter(([name, width]) =>
         known.has(name) && Number.isFinite(width))),
-      sorts: kept.sorts.filter((sort) => known.has(sort.name)).slice(0, 2),
-      frozen: kept.frozen !== false,
+      sorts: kept.source === source ? kept.sorts.filter((sort) => known.has(sort.name)).slice(0, 2) : [],
+      frozen: kept.frozen !== false, source,
     };
   } catch { // no storage on this page, or somebody else's text in it
     return usual;
