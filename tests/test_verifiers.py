@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cas import BRIEF_JAVA, tool
 from folders import planned
 
 from lyncnb.base.certificate_fields import KeyParameters
@@ -29,16 +29,6 @@ COUNT = 500
 RSA_BITS = (2048, 2048, 2048, 2048, 3072, 4096)
 CURVES = (256, 384, 521)
 ORGANIZATIONS = ("", "Contoso", 'Fabrikam, "Inc."', "Litware + Söhne; #1", "康托索")
-
-
-def tool(name: str) -> str:
-    """Find a program; without it skip, except in CI, where it has to be installed."""
-    found = shutil.which(name)
-    if found is None and os.environ.get("CI"):
-        pytest.fail(f"{name} is not installed, and no verifier is passed over in CI")
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def some_plan(chance: random.Random, number: int):
@@ -170,7 +160,7 @@ def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
 def by_java(paths: Sequence[Path], _: Path) -> set[Path]:
     """Java: keytool -printcertreq refuses a bad signature. Every tenth file, for time."""
     keytool = tool("keytool")
-    options = ("-J-XX:TieredStopAtLevel=1", "-J-Xshare:auto", "-printcertreq", "-file")
+    options = (*BRIEF_JAVA, "-printcertreq", "-file")
     return each(paths[:: max(1, len(paths) // 50)], lambda path: runs(keytool, *options, path))
 
 

@@ -14,12 +14,15 @@ import pytest
 # Generous for a machine that runs other suites beside; a CA that works answers in milliseconds.
 SECONDS = 60
 
+#: For programs in Java that run for a moment: one quick compiler, one thread for garbage.
+BRIEF_JAVA = ("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xshare:auto")
+
 
 def tool(name: str) -> str:
     """Find a program; without it skip, except in CI, where it has to be installed."""
     found = shutil.which(name)
     if found is None and os.environ.get("CI"):
-        pytest.fail(f"{name} is not installed, and no authority is passed over in CI")
+        pytest.fail(f"{name} is not installed, and no tool is passed over in CI")
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
-from cas import run, tool
+from cas import BRIEF_JAVA, run, tool
 
 _DAYS = "40"
 
@@ -66,7 +66,8 @@ class KeytoolCa:
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
-        self.folder, self._count, self._tool = folder, 0, tool("keytool")
+        self.folder, self._count = folder, 0
+        self._keytool = (tool("keytool"), *BRIEF_JAVA)
         self._store = (
             "-keystore",
             folder / "ca.p12",
@@ -76,7 +77,7 @@ class KeytoolCa:
             "ca",
         )
         run(
-            *(self._tool, "-genkeypair", *self._store, "-keyalg", "RSA", "-keysize", "2048"),
+            *(*self._keytool, "-genkeypair", *self._store, "-keyalg", "RSA", "-keysize", "2048"),
             *("-dname", "CN=Fabrikam Java CA", "-validity", "3000", "-ext", "bc:c=ca:true"),
             *("-ext", "ku:c=keyCertSign,cRLSign"),
         )
@@ -88,7 +89,7 @@ class KeytoolCa:
         out = self.folder / f"{self._count}.cer"
         names = ",".join(f"dns:{one}" for one in _names(csr))
         run(
-            *(self._tool, "-gencert", *self._store, "-infile", self.folder / "in.csr"),
+            *(*self._keytool, "-gencert", *self._store, "-infile", self.folder / "in.csr"),
             *("-outfile", out, "-validity", _DAYS, "-sigalg", "SHA256withRSA"),
             *("-ext", "ku:c=digitalSignature,keyEncipherment", "-ext", "eku=serverAuth"),
             *("-ext", "crl=uri:http://pki.fabrikam.com/1.crl"),
@@ -99,7 +100,7 @@ class KeytoolCa:
     def chain(self) -> dict[str, bytes]:
         """Give the CA's own certificate."""
         out = self.folder / "root.cer"
-        run(self._tool, "-exportcert", *self._store, "-file", out)
+        run(*self._keytool, "-exportcert", *self._store, "-file", out)
         return {out.name: out.read_bytes()}
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 from asn1crypto import pkcs12 as structures
+from cas import BRIEF_JAVA
 from cas.python_ca import PythonCa, der, issue
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -168,7 +169,7 @@ def test_nss_imports_it(packages, tmp_path, encryption):
 def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
     """Java sees one private key entry with a chain of three."""
     told = run(
-        *("keytool", "-list", "-v", "-storetype", "PKCS12"),
+        *("keytool", *BRIEF_JAVA, "-list", "-v", "-storetype", "PKCS12"),
         *("-keystore", packages / f"{encryption}.pfx", "-storepass", PASSWORD),
     )
     assert "PrivateKeyEntry" in told
