@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files as package_files
 from typing import ClassVar
 
+from ..base.certificate_fields import NAMES_HEADING
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader, Told
@@ -27,7 +28,7 @@ from ..rules.ca_rules import ca_rules
 
 COLUMNS = (
     *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),
-    *("Subject alternative names", "Names", "EKU", "Key", "Hash", "CSR file", "SHA-256 of the CSR"),
+    *(NAMES_HEADING, "Names", "EKU", "Key", "Hash", "CSR file", "SHA-256 of the CSR"),
 )
 
 

@@ -20,6 +20,9 @@ EXTENDED_KEY_USAGES = {
     "clientAuth": "1.3.6.1.5.5.7.3.2",
 }
 
+#: The heading of a certificate's names, in every table.
+NAMES_HEADING = "Subject alternative names"
+
 #: Object identifiers of the fields of a subject (X.520), by short name (RFC 4514 section 3).
 SUBJECT_OIDS = {
     "CN": "2.5.4.3",

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
-from ..base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
+from ..base.certificate_fields import NAMES_HEADING, DistinguishedName, KeyParameters, SanEntry
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.shown.languages import translator
 from ..base.shown.tables import (
@@ -151,7 +151,7 @@ _SHOWN_COLUMNS = (
     "Server",
     "Type",
     "Subject name",
-    "Subject alternative names",
+    NAMES_HEADING,
     "Issuer, key, EKU",
 )
 
@@ -326,7 +326,7 @@ class CertificatePlan(Table):
         ("Server", "servers"),
         ("Type", "usages"),
         ("Subject name", "subject.common_name"),
-        ("Subject alternative names", "names"),
+        (NAMES_HEADING, "names"),
         ("EKU", "extended_key_usage"),
         ("Issuer", "issuer"),
         ("Key", lambda one: f"{one.key.algorithm} {one.key.bits}"),

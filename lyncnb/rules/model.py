@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
 
+from ..base.certificate_fields import NAMES_HEADING
 from ..base.shown.tables import Table
 from ..topology.columns import flag_columns, pool_name_columns
 
@@ -484,7 +485,7 @@ COLUMNS = (
     "Profile",
     "Issued per",
     "Subject name",
-    "Subject alternative names",
+    NAMES_HEADING,
     "EKU",
     "Issuer",
     "Source",

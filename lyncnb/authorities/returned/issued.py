@@ -9,6 +9,7 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import ClassVar
 
+from ...base.certificate_fields import NAMES_HEADING
 from ...base.records import Told
 from ...base.shown.tables import Table, count_of
 from ...pki.certificates import Certificate, name_text
@@ -155,7 +156,7 @@ _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
 
 
 _COLUMNS = (
-    *("Request", "Role", "Servers", "Type", "Subject name", "Subject alternative names"),
+    *("Request", "Role", "Servers", "Type", "Subject name", NAMES_HEADING),
     *("Issued by", "Valid from", "Valid until", "Chain", "Findings", "Thumbprint", "File"),
 )
 

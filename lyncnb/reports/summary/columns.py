@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ...base.certificate_fields import NAMES_HEADING
 from ...base.shown.tables import Column, columns
 from .content import Line
 
@@ -46,7 +47,7 @@ _COLUMNS = (
     _Described("Type", "block.usages", {**_SHOWN, CERTIFICATES: 23}),
     _Described("Subject name", "block.subject", _SHOWN),
     _Described("Subject name", "block.subject_words", {CERTIFICATES: 24, RENEWALS: 32}),
-    _Described("Subject alternative names", "names", {**_SHOWN, CERTIFICATES: 34}),
+    _Described(NAMES_HEADING, "names", {**_SHOWN, CERTIFICATES: 34}),
     _Described("SAN count", lambda line: len(line.names), _TABLE),
     _Described("EKU", "block.extended_key_usage", _TABLE),
     _Described("Issuer", "block.issuer", _SHOWN),
