@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -12,7 +13,8 @@ from shell_kit import make_shell
 import lyncnb as ln
 from lyncnb.authorities.certificate_history import certificate_history
 from lyncnb.errors import BundleError
-from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.request_record import ApprovalOnRecord, PlanOnRecord
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -72,6 +74,35 @@ def test_who_and_when_and_why(folder):
     ]
     assert second.serial == record.issued.serial
     assert first.serial != second.serial
+
+
+def test_who_approved_the_plan_of_each_generation(folder):
+    """The plan that is on record for it; else the one that was requested last before it."""
+    manifest = read_manifest(folder)
+    plans = tuple(
+        PlanOnRecord(
+            sha256=digit * 64,
+            plan_sha256=manifest.plan_sha256,
+            judged_on=at[:10],
+            requested_at=at,
+            approvals=(
+                ApprovalOnRecord(
+                    signer=signer, key="SHA256:x", signature_sha256="c" * 64, verified_at=at
+                ),
+            ),
+        )
+        for digit, at, signer in (
+            ("a", "2026-11-24T00:00:00Z", "alice@contoso.com"),
+            ("b", "2026-12-20T00:00:00Z", "bob@contoso.com"),
+        )
+    )
+    record = replace(edge(ln.open_requests(folder)), approved_plan="b" * 64)
+    save_manifest(folder, replace(manifest.with_records([record]), plans=plans))
+    first, second = certificate_history(folder, record.id).generations
+    assert [one.approved_by[0].partition(",")[0] for one in (first, second)] == [
+        "alice@contoso.com",
+        "bob@contoso.com",
+    ]
 
 
 def test_every_kind_of_name_finds_it(folder):
