@@ -525,7 +525,7 @@ def _append(folder: Path, lines: Iterable[HistoryLine]) -> None:
     parts = [data]
     for line in lines:
         document = {**_written(line), "before": before}
-        text = json.dumps(document, ensure_ascii=False, default=_written).encode()
+        text = json.dumps(document, ensure_ascii=False, default=_written).encode("utf-8", "replace")
         before = hashlib.sha256(text).hexdigest()
         parts += [text, b"\n"]
     files.replace(folder / HISTORY_NAME, b"".join(parts), 0o600)

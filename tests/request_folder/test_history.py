@@ -185,6 +185,14 @@ def test_damaged_lines_are_noted(folder):
     assert "line 2 was damaged: 'at' must be a time" in history.notes[1]
 
 
+def test_a_strange_name_of_the_user_spoils_no_line(folder, monkeypatch):
+    """An environment variable says who runs a command; the line can be read all the same."""
+    monkeypatch.setenv("LOGNAME", "a\nb\udcff\u202e")
+    certify(folder, *names_of(folder))
+    assert lines(folder)[-1]["user"] == "a?b??"
+    assert read_history(folder).notes == ()
+
+
 def test_a_retired_request_and_a_revocation_are_events(folder):
     """What leaves the plan is recorded with its day."""
     write(numbered(2), folder, today=LATER)

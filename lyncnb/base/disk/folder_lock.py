@@ -173,11 +173,13 @@ def _started(process: int) -> str:
 
 
 def writer() -> tuple[str, str]:
-    """Give the names of the user and of the computer."""
+    """Give the names of the user and of the computer, as text that can be shown."""
     try:
-        return getpass.getuser(), platform.node()
+        user = getpass.getuser()
     except (KeyError, OSError, ImportError):
-        return "somebody", platform.node()
+        user = "somebody"
+    # An environment variable names the user, and may hold anything.
+    return "".join(c if c.isprintable() else "?" for c in user), platform.node()
 
 
 def _leave_note(note: Path, token: str, *, over: bool) -> bool:
