@@ -89,7 +89,7 @@ def test_request_again_changes_nothing(shell, written):
     before = _snapshot(shell.folder / "requests")
     ended = shell(*written)
     assert ended.status == 0
-    assert ended.out == "3 requests in requests: 3 kept\n"
+    assert ended.out.startswith("3 requests in requests: 3 kept\n")
     assert _snapshot(shell.folder / "requests") == before
 
 
@@ -228,7 +228,7 @@ def test_rekey(shell, written, passphrase):
     assert json.loads(ended.out)["changed"] == 3
     assert shell(*written).status == 3
     passphrase.write_bytes(new.read_bytes())
-    assert shell(*written).out == "3 requests in requests: 3 kept\n"
+    assert shell(*written).out.startswith("3 requests in requests: 3 kept\n")
 
 
 @pytest.mark.parametrize("taken_out", [(), ("--recovery", "a.pub", "--without-recovery", "1234")])
@@ -472,7 +472,7 @@ def test_steps(shell, answered, passphrase):
     assert (ended.status, document["missing"]) == (0, [])
     assert document["servers"] == ["fe01.contoso.net", "fe02.contoso.net"]
     assert all(Path(name).is_file() for name in document["files"])
-    assert shell("steps", "requests", "-o", "list.html").out.endswith("written: list.html\n")
+    assert "written: list.html\n" in shell("steps", "requests", "-o", "list.html").out
     assert shell("steps", "requests", "-o", "list.docx").status == 2
     assert shell("steps", "requests", "--effective", "tomorrow").status == 2
 

@@ -18,6 +18,7 @@ from shell_kit import make_shell
 from topologies import TWO_SITES
 
 from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.record_deployments import deployed
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.purge_keys import purge
@@ -108,7 +109,8 @@ def test_an_issuer_that_did_not_sign_is_evidence_that_is_kept(folder, tmp_path):
 
 
 def test_it_goes_on_with_what_is_written_next(folder):
-    """Purge, rekey and a renewal work, and the manifest then has the present format."""
+    """A deployment, purge and rekey work, and the manifest then has the next format."""
+    deployed(folder, today=TODAY)
     listed = purge(folder, today=TODAY)
     assert [item.what for item in listed.items] == ["key and CSR"]
     purge(folder, today=TODAY, confirmed=listed)
