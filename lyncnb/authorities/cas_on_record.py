@@ -90,7 +90,7 @@ def other_ca(
         return OTHER_ROOT, f"{_led(certificate, top)}; {_whose(planned)} are issued by {names}"
     names = _roots(ca) if ca.roots else _issuers(one for one, _ in ca.tops.values())
     message = (
-        f"serial {certificate.serial:x} is issued by {_issuer(top)}, whose certificate is not "
+        f"serial {certificate.serial_hex} is issued by {_issuer(top)}, whose certificate is not "
         f"here; {_whose(planned)} come from {names}"
     )
     return OTHER_ISSUER if planned[0] == "public" else OTHER_ROOT, message
@@ -107,7 +107,7 @@ def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers:
 
 
 def _led(certificate: Certificate, root: Certificate) -> str:
-    return f"serial {certificate.serial:x} leads to the root {fingerprint(root)}"
+    return f"serial {certificate.serial_hex} leads to the root {fingerprint(root)}"
 
 
 def _whose(planned: PlannedCa) -> str:

@@ -40,7 +40,7 @@ from ..request_folder.request_record import (
 from .certificates_on_record import FOLDER, ISSUERS, known_certificates
 from .evaluation.evaluation import to_record
 from .returned.decoding import decode
-from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates, serial_text
+from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates
 from .returned.match_certificates import match_certificates
 from .returned.returned_files import MAX_FILE_BYTES, Password
 from .summary_files import refresh_summary_files
@@ -222,7 +222,7 @@ def _with_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) 
     """Note which certificates lost to one of the same dates: again they are no news."""
     noted = {entry.about for entry in manifest.log}
     for request_id, certificate in issued.passed_over:
-        about = _about(request_id, serial_text(certificate.serial), certificate.sha256)
+        about = _about(request_id, certificate.serial_hex, certificate.sha256)
         if about not in noted:
             manifest = manifest.with_event(DISPLACED[1], about, at=now)
     return manifest
@@ -406,7 +406,7 @@ def _recorded(
     received = IssuedRecord(
         file=one.leaf_name,
         chain=one.chain_name,
-        serial=serial_text(issued.serial),
+        serial=issued.serial_hex,
         thumbprint_sha1=issued.thumbprint,
         sha256=issued.sha256,
         not_before=time_text(issued.not_before),

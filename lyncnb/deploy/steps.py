@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
-from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates, serial_text
+from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import require
 from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import name_text
@@ -245,9 +245,7 @@ def _server_package(
         path=one.path,
         in_use_until=replaced.not_after if replaced else None,
         superseded=(
-            f"serial {serial_text(replaced.serial)} of {name_text(replaced.issuer)}"
-            if replaced
-            else ""
+            f"serial {replaced.serial_hex} of {name_text(replaced.issuer)}" if replaced else ""
         ),
         key_holder=record.key_holder,
     )

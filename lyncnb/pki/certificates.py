@@ -193,6 +193,11 @@ class Certificate:
     is_version_1: bool = field(compare=False)
 
     @property
+    def serial_hex(self) -> str:
+        """Its serial number as Windows shows it."""
+        return serial_text(self.serial)
+
+    @property
     def common_names(self) -> tuple[str, ...]:
         """Every common name of the subject, in order; a public CA may leave none."""
         return tuple(value for name, value in self.subject if name == "CN")
@@ -216,6 +221,12 @@ class Certificate:
     def is_valid_at(self, moment: datetime) -> bool:
         """Whether a moment lies within the validity; its first and its last second count."""
         return self.not_before <= moment and moment.replace(microsecond=0) <= self.not_after
+
+
+def serial_text(serial: int) -> str:
+    """Write a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
+    digits = f"{abs(serial):x}"
+    return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
 def moment_of(day: date) -> datetime:

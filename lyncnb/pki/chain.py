@@ -21,7 +21,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from .certificate_policies import policy_violation
-from .certificates import Certificate, NameKey, moment_of, name_text
+from .certificates import Certificate, NameKey, moment_of, name_text, serial_text
 from .name_constraints import constraint_violations
 
 # Who signed a certificate, and what a strict verifier says of a chain.
@@ -257,7 +257,8 @@ def _contradiction(certificate: Certificate, issuer: Certificate) -> str:
     if _has_other_key(certificate, issuer):
         return f"key {certificate.authority_key_id.hex()}, not {issuer.subject_key_id.hex()}"
     if certificate.authority and certificate.authority != (issuer.issuer_key, issuer.serial):
-        return f"the certificate with serial {certificate.authority[1]:x}, not {issuer.serial:x}"
+        expected = serial_text(certificate.authority[1])
+        return f"the certificate with serial {expected}, not {issuer.serial_hex}"
     return ""
 
 

@@ -195,7 +195,7 @@ def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[
         # The same content with a second signature is one certificate.
         for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
             if certificate in batch.sources or certificate in here:
-                message = f"serial {certificate.serial:x} of {shown(certificate.issuer_name)}"
+                message = f"serial {certificate.serial_hex} of {shown(certificate.issuer_name)}"
                 yield finding("duplicate-serial", _about(certificate, batch), message)
 
 

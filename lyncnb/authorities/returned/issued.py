@@ -90,7 +90,7 @@ class IssuedCertificate(Told):
     @property
     def serial_hex(self) -> str:
         """The serial number as Windows shows it."""
-        return serial_text(self.serial)
+        return self.certificate.serial_hex
 
     @property
     def thumbprint(self) -> str:
@@ -135,16 +135,10 @@ def told_apart(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
     for one in given:
         for found in one.findings:
             if several[one.request_id] > 1 and found.about == one.request_id:
-                which = f"{one.source_file}, serial {serial_text(one.serial)}"
+                which = f"{one.source_file}, serial {one.serial_hex}"
                 yield replace(found, message=f"{which}: {found.message}")
             else:
                 yield found
-
-
-def serial_text(serial: int) -> str:
-    """Write a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
-    digits = f"{abs(serial):x}"
-    return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
 #: Events of the log about certificates that had to make room; their SHA-256 stands in brackets.
@@ -256,7 +250,7 @@ class IssuedCertificates(Table, Told):
             good = self.by_id.get(one.request_id, one)
             if good is not one and not good.has_errors and one.not_before < good.not_before:
                 continue
-            which = f"{one.source_file} (serial {serial_text(one.serial)}) was refused"
+            which = f"{one.source_file} (serial {one.serial_hex}) was refused"
             for error in one.findings:
                 if error.severity == "error":
                     words = f"{which}: {error.code}: {error.message}"
@@ -344,7 +338,7 @@ class IssuedCertificates(Table, Told):
         for one in self.refused:
             lines.append(
                 f"{one.request_id}: refused, kept in returned/refused/: {one.source_file}, serial "
-                f"{serial_text(one.serial)}"
+                f"{one.serial_hex}"
             )
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")

@@ -127,7 +127,7 @@ def _candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for one in batch.by_key.get(certificate.spki_sha256, ())[:1]:
-            subject = f"{source}, serial {certificate.serial:x}"
+            subject = f"{source}, serial {certificate.serial_hex}"
             if certificate.is_self_issued and is_signed_by(certificate, certificate):
                 batch.loose.append(finding("self-signed", one.request_id, subject))
             elif certificate.is_ca:
@@ -307,8 +307,8 @@ def _of_one_ca(
         if verdict in good:
             root = fingerprint(verdict.path.issuers[-1])
             message = (
-                f"serial {certificate.serial:x} leads to the root {root}; another answer leads to "
-                "another one"
+                f"serial {certificate.serial_hex} leads to the root {root}; another answer leads "
+                "to another one"
             )
             found[certificate] = _with_difference(asked, verdict, (_TWO_CAS, message))
     return found
@@ -395,7 +395,7 @@ def _of_path(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verd
 
 
 def _which(certificate: Certificate, batch: Batch) -> str:
-    return f"{batch.sources[certificate]}: serial {certificate.serial:x}, {_dates(certificate)}"
+    return f"{batch.sources[certificate]}: serial {certificate.serial_hex}, {_dates(certificate)}"
 
 
 def _dates(certificate: Certificate) -> str:
@@ -436,6 +436,6 @@ def _earlier(
 
 def _changed(before: Certificate, after: Certificate) -> str:
     changes = "; ".join(map(str, succession(before, after)))
-    told = f"serial {before.serial:x}, {_dates(before)}; {changes or 'nothing else changed'}"
+    told = f"serial {before.serial_hex}, {_dates(before)}; {changes or 'nothing else changed'}"
     lost = (before.not_after - after.not_after).days
     return f"ends {count_of(lost, 'day')} before the one it replaces: {told}" if lost > 0 else told

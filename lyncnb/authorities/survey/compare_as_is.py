@@ -28,7 +28,6 @@ from ..demonstration import is_fictional
 from ..evaluation.cross_findings import with_other_cas
 from ..evaluation.evaluation import Evidence, entry_sha256, judge
 from ..returned.candidates import Match, Outstanding
-from ..returned.issued import serial_text
 from ..returned.returned_files import Password, ReturnedFile, read_returned
 from ..returned.server_export import Placement, ServerExport
 from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
@@ -141,7 +140,7 @@ class _Estate:
         return StandingCertificate(
             thumbprint=certificate.thumbprint,
             sha256=certificate.sha256,
-            serial=serial_text(certificate.serial),
+            serial=certificate.serial_hex,
             subject=name_text(certificate.subject) or ", ".join(certificate.dns_names[:1]),
             issuer=name_text(certificate.issuer),
             not_before=time_text(certificate.not_before),
@@ -300,7 +299,7 @@ class _Judged:
         )
         told = verdict.findings
         if certificate.is_self_issued and is_signed_by(certificate, certificate):
-            told = (*findings(entry, [("self-signed", f"serial {certificate.serial:x}")]), *told)
+            told = (*findings(entry, [("self-signed", f"serial {certificate.serial_hex}")]), *told)
         # Without the certificates above it, nothing shows that a CA made its signature. The root of
         # a public CA is in the operating system's store, and seldom among the files.
         is_proven = verdict.path.is_complete or (
