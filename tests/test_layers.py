@@ -411,7 +411,7 @@ def test_public_names_exist():
         assert shown.__module__ == f"lyncnb{lyncnb._MODULES[name]}"
         # importing a module of that name would put the module in the place of the function
         assert name not in {package_of(module) for module in MODULES}
-    assert len(lyncnb.__all__) <= 77
+    assert len(lyncnb.__all__) <= 75
 
 
 def test_modules_are_not_drawers():

@@ -120,8 +120,11 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
     waits = [one.id for one in again if stage_of(one) == "waiting"]
     if status.problems:
         return _step(f"Check {count_of(len(status.problems), 'file')} of the folder.", "look")
-    if any(one.revoke or (_is_due(one) and not one.under_way) for one in rows):
+    if any(one.revoke for one in rows):
         return _step(status.next_steps[0], "")
+    if due := [one for one in rows if _is_due(one) and not one.under_way]:
+        elsewhere = all(one.key_holder for one in due)
+        return _step(status.next_steps[0], "" if elsewhere else "renew")
     if waits and not isinstance(last, Handover):
         return _step(f"Ask the CA for {faulty} again.", "handover", requests=waits)
     if again:
@@ -137,7 +140,7 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
     if number := stages["waiting"]:
         return _step(f"Hand {count_of(number, 'request')} over to the CA.", "handover")
     if stages["packaged"] and isinstance(last, DeploymentSteps):
-        return _step(status.next_steps[-1], "")
+        return _step(status.next_steps[-1], "deployed")
     if stages["packaged"]:
         return _step("Write the steps. Then import and assign the packages.", "steps")
     return _step("Nothing. Every request is where it should be.", "")
@@ -158,6 +161,8 @@ _LABELS = {
     "receive": "Match the files",
     "package": "Type the passphrase",
     "steps": "Write checklist and scripts",
+    "deployed": "Record as deployed",
+    "renew": "Give the reason",
     "": "",
 }
 

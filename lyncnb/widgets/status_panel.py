@@ -14,6 +14,7 @@ from typing import Any
 from ..authorities.certificates_on_record import load_issued
 from ..authorities.handover import hand_over
 from ..authorities.import_certificates import receive
+from ..authorities.record_deployments import deployed
 from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
@@ -27,7 +28,8 @@ from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
 from ..deploy.write_pfx import write_pfx
 from ..errors import LyncnbError, PlanRejected
-from ..export.executors import Progress
+from ..export.executors import Making, Progress
+from ..export.renew import renew
 from ..pki.passphrase import Secret, as_passphrase
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import NAME as MANIFEST
@@ -171,6 +173,29 @@ class FolderWork:
 
         self._begin(work)
 
+    def record_deployed(self, *names: str) -> None:
+        """Begin to record that servers have their certificates: all packaged ones, or some."""
+        self._begin(lambda _: deployed(self.folder, *names, today=self.today))
+
+    def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
+        """Begin to renew what is due, or some requests, for a reason.
+
+        Raises
+        ------
+        PassphraseError
+            If the passphrase will not do.
+        """
+        secret = as_passphrase(passphrase)
+
+        def work(report: Report) -> Any:
+            making = Making(progress=report)
+            return renew(
+                self.folder, *names, passphrase=secret, reason=reason, due=not names,
+                making=making, today=self.today,
+            )  # fmt: skip
+
+        self._begin(work)
+
     def password(
         self, request_id: str, passphrase: Secret | str, *, show: Callable[[str], object]
     ) -> str:
@@ -269,6 +294,8 @@ class StatusChannel(Channel[StatusTold]):
             "package": self._package,
             "password": self._password,
             "steps": self._steps,
+            "deployed": self._record_deployed,
+            "renew": self._renew,
             "why": self._tell_names,
         }
         super().__init__(answers, f"Request folder {work.folder}, as it stands:")
@@ -392,6 +419,14 @@ class StatusChannel(Channel[StatusTold]):
         file = self.work.password(id, passphrase, show=shown.append)
         # A server that logs its messages writes their content and never their buffers.
         self.send({"type": "password", "file": file}, [shown.pop().encode()])
+
+    def _record_deployed(self, *, requests: tuple[str, ...]) -> None:
+        self.work.record_deployed(*requests)
+
+    def _renew(self, *, requests: tuple[str, ...], reason: Text, passphrase: Secret) -> None:
+        if not reason.strip():
+            raise LyncnbError("no reason was given", hint="write why, e.g. yearly renewal")
+        self.work.renew(passphrase, *requests, reason=reason.strip())
 
     def _steps(self, *, effective: Text) -> None:
         text = effective.strip()

@@ -24,7 +24,6 @@ CALLS = {
     "topology is GIVEN, not of type Topology": lambda plan, given: ln.plan_certificates(
         given, plan.rules
     ),
-    "rules is GIVEN, not of type Rules": lambda plan, given: ln.PlanEditor(plan.topology, given),
     "options is GIVEN, not of type PlanOptions": lambda plan, given: ln.plan_certificates(
         plan.topology, plan.rules, options=given
     ),

@@ -93,6 +93,29 @@ def test_packages_passwords_and_steps(talk, folder):
     assert "tomorrow" in talk.say("steps", effective="tomorrow")["refused"]["lines"][0]
 
 
+def test_the_second_year(folder):
+    """What is on the servers is recorded, what is due is renewed, and each says what is next."""
+    first = Talk(StatusPanel(folder, today=TODAY).view)
+    first.say("ready")
+    first.say("package", passphrase=PASSPHRASE, target_os="")
+    finish(first)
+    first.say("steps", effective="")
+    assert finish(first)["status"]["next"]["step"] == "deployed"
+    first.say("deployed", requests=[])
+    assert finish(first)["status"]["next"]["words"].startswith("Nothing.")
+    later = Talk(StatusPanel(folder, today=TODAY + timedelta(days=150)).view)
+    later.say("ready")
+    assert later.say("look")["status"]["next"]["step"] == "renew"
+    given = {"requests": [], "passphrase": PASSPHRASE}
+    assert "no reason" in later.say("renew", reason=" ", **given)["refused"]["lines"][0]
+    later.say("renew", reason="yearly", **given)
+    told = finish(later)
+    assert told["status"]["counts"] == {"waiting": 2}
+    assert told["status"]["next"]["step"] == "handover"
+    valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
+    assert valid == {"2027-05-22"}  # of what the servers have until then
+
+
 def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
     """A file that answers nothing is told with what to do; the folder's own files do as well."""
     talk.say("receive", paths=str(folder / "returned"))

@@ -116,6 +116,8 @@ type StatusAsked = { cell?: CellName } & (
   | { type: "package"; passphrase: string; target_os: string }
   | { type: "password"; id: string; passphrase: string }
   | { type: "steps"; effective: string }
+  | { type: "deployed"; requests: string[] }
+  | { type: "renew"; requests: string[]; reason: string; passphrase: string }
   | { type: "why"; name: string }
 );
 

@@ -105,8 +105,8 @@ export default {
         return;
       }
       steps.part.open = true;
-      if (wanted.step === "package") {
-        phrase.input.focus();
+      if (wanted.step === "package" || wanted.step === "renew") {
+        (wanted.step === "renew" ? reason.control : phrase.input).focus();
         return;
       }
       wentOn = true;
@@ -182,6 +182,15 @@ export default {
     const steps = action("Write the steps", () => send({ type: "steps",
       effective: effective.control.value }));
 
+    const record = action("Record as deployed", () => send({ type: "deployed",
+      requests: [...selected].map(requestOf) }));
+
+    const reason = text("Why", "stands in the folder's history, e.g. yearly renewal");
+    const opener = secretField("Passphrase of the folder", "", () => renew.click());
+    const renew = action("Renew what is due", () => send({ type: "renew",
+      requests: [...selected].map(requestOf), reason: reason.control.value,
+      passphrase: opener.take() }));
+
     const bar = h("progress", { class: "lc-progress", "aria-label": "Progress of the step", hidden: true });
     const words = h("div", { role: "status", "aria-live": "polite", class: "lc-job" });
     const result = h("div", { class: "lc-result" });
@@ -206,6 +215,12 @@ export default {
           fields(labelled("Package", which), opening.field), line(reveal, shown, hide))) },
       steps: { control: steps,
         part: fold("4", "Import and assign", fields(effective.field), line(steps)) },
+      deployed: { control: record,
+        part: fold("5", "Record that the servers have them", h("p", { class: "lc-help" },
+          "A certificate counts as in use until its successor is recorded. No key is touched."),
+        line(record)) },
+      renew: { control: renew,
+        part: fold("6", "Renew", fields(reason.field, opener.field), line(renew)) },
     };
     const root = h("div", { class: "lyncnb lc-follow lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button, look),
@@ -317,6 +332,7 @@ export default {
     send({ type: "ready" });
     return () => {
       phrase.take();
+      opener.take();
       opening.take();
       forget();
       clearTimeout(lookTimer);
