@@ -66,10 +66,11 @@ def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tup
 def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
     if chosen := [row for row in rows if row.revoke]:
         serials = [serial for row in chosen for serial in row.revoke]
+        names = " ".join(row.id for row in chosen[:_NAMED])
         yield (
             f"Ask the CA to revoke {_certificates(chosen)}, serial number "
-            f"{first_of(serials, _NAMED)}, and record it: lyncnb deployed {place} "
-            f"{chosen[0].id} --revoked"
+            f"{first_of(serials, _NAMED)}. Then record it: "
+            f"lyncnb deployed {place} {names} --revoked"
         )
     yield from _renewals(rows, place)
     if chosen := [row for row in rows if stage_of(row) == "refused"]:

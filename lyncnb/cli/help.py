@@ -54,7 +54,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("deployed", "record which certificates are on their servers"),
             ("rekey", "change the folder's passphrase, and name recovery keys"),
             ("recovery", "make a key that opens folders whose passphrase is lost"),
-            ("purge", "remove what is expired, superseded or deployed; asks first"),
+            ("purge", "remove what no server uses any more; asks first"),
         ),
     ),
 )

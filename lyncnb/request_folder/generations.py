@@ -82,7 +82,10 @@ def generations_of(record: RequestRecord) -> Generations:
     """
     on_servers = _on_servers(record)
     if not on_servers:
-        return Generations(record=record, held=record.covered, under_way=record)
+        is_covered = record.covered is not None and not record.is_written
+        return Generations(
+            record=record, held=record.covered, under_way=None if is_covered else record
+        )
     first = min(on_servers, key=lambda one: (one.held.not_after, one.part.generation))
     present = record.issued
     follows = any(one.part is not record or one.held is not present for one in on_servers)

@@ -27,8 +27,9 @@ TASKS: tuple[tuple[str, str, str], ...] = (
     ("match issued certificates", "status panel, step 2", "lyncnb receive FOLDER FILE"),
     ("package certificates for the servers", "status panel, step 3", "lyncnb pfx FOLDER"),
     ("import and assign on each server", "status panel, step 4", "lyncnb steps FOLDER"),
+    ("record what the servers have", "status panel, step 5", "lyncnb deployed FOLDER"),
     ("know when to renew", "ln.list_renewals(FOLDER)", "lyncnb status FOLDER --calendar FILE.ics"),
-    ("renew what is due", "ln.renew(FOLDER, due=True, …)", "lyncnb renew FOLDER --due"),
+    ("renew what is due", "status panel, step 6", "lyncnb renew FOLDER --due"),
     ("replace a stolen key", "ln.renew(FOLDER, NAME, …)", "lyncnb renew FOLDER NAME --compromised"),
     ("share a notebook without secrets", "", "lyncnb share NOTEBOOK"),
 )  # fmt: skip
