@@ -17,7 +17,7 @@ from ..base.arguments import require
 from ..base.records import Told
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError
-from ..request_folder.generations import servers_of
+from ..request_folder.generations import Generation, servers_of
 from ..request_folder.history import (
     APPROVED,
     DEPLOYED,
@@ -32,7 +32,7 @@ from ..request_folder.history import (
     read_history,
 )
 from ..request_folder.manifest import Manifest, read_manifest
-from ..request_folder.request_record import RequestRecord
+from ..request_folder.request_record import Deployment, RequestRecord
 from .named_requests import NamedRequest, named_requests
 
 # Day, time of the record, what, generation: in the order in which they count.
@@ -290,14 +290,16 @@ class _Known:
         events.sort(key=lambda pair: _time_of(*pair))
         issued = part.issued if part is not None else None
         last = next((event for event, _ in reversed(events) if event.what == ISSUED), None)
-        certificate = issued or last
+        # Where another one came back for the same request, servers have the one before it.
+        held = _held(part, servers) if part is not None else None
+        certificate = held or issued or last
         return GenerationHistory(
             id=record.id,
             generation=number,
             servers=servers_of(record, part) if part is not None else record.plan.servers,
             usages=((part.plan if part is not None else None) or record.plan).usages,
             serial=certificate.serial if certificate else "",
-            thumbprint=issued.thumbprint_sha1.upper() if issued else "",
+            thumbprint=issued.thumbprint_sha1.upper() if issued and held is None else "",
             not_before=certificate.not_before if certificate else "",
             not_after=certificate.not_after if certificate else "",
             approved_by=self._approvals(part.approved_plan if part else "", events),
@@ -336,6 +338,14 @@ class _Known:
             for number, stay in _stays_of(server, sorted(own)):
                 found.setdefault(number, []).append(stay)
         return found
+
+
+def _held(part: Generation, servers: Sequence[str]) -> Deployment | None:
+    """Give the certificate that servers have of a generation, if it is not the one on record."""
+    present = part.issued.sha256 if part.issued is not None else ""
+    known = [one for one in part.every_deployment if not servers or one.server in servers]
+    others = [one for one in known if one.certificate != present]
+    return others[-1] if others and len(others) == len(known) else None
 
 
 def _stays_of(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:

@@ -16,12 +16,13 @@ _PATTERN = frozenset("*?[")
 class NamedRequest:
     """A request that a name means; ``servers`` are those that were named, empty for all of them.
 
-    ``name`` is what was typed.
+    ``name`` is what was typed, ``generation`` the one whose certificate it names, else 0.
     """
 
     name: str
     record: RequestRecord
     servers: tuple[str, ...] = ()
+    generation: int = 0
 
 
 def named_requests(
@@ -69,8 +70,8 @@ def _named(records: Sequence[RequestRecord], text: str, name: str) -> Iterable[N
             yield NamedRequest(name=name, record=record)
         elif servers:
             yield NamedRequest(name=name, record=record, servers=servers)
-        elif _has_certificate(record, text):
-            yield NamedRequest(name=name, record=record)
+        elif generation := _generation_of(record, text):
+            yield NamedRequest(name=name, record=record, generation=generation)
 
 
 def _is_pattern(text: str) -> bool:
@@ -89,14 +90,17 @@ def _is_server(server: str, text: str) -> bool:
     return text in (server, server.partition(".")[0])
 
 
-def _has_certificate(record: RequestRecord, text: str) -> bool:
+def _generation_of(record: RequestRecord, text: str) -> int:
+    """Give the generation that has a certificate of a serial number or thumbprint; 0 for none."""
     digits = text.replace(":", "").replace(" ", "")
-    return any(
-        digits in (issued.serial, issued.thumbprint_sha1.casefold(), issued.sha256)
+    found = (
+        part.generation
         for part in record.generations
         for issued in (part.issued, *part.refused)
         if issued is not None
+        if digits in (issued.serial, issued.thumbprint_sha1.casefold(), issued.sha256)
     )
+    return next(found, 0)
 
 
 def _unknown(records: Sequence[RequestRecord], name: str) -> Problem:

@@ -42,6 +42,10 @@ class StatusRow(Protocol):
     def revoke(self) -> tuple[str, ...]:
         """Serial numbers that the CA is still to revoke."""
 
+    @property
+    def is_revoked(self) -> bool:
+        """Whether what is in use is to be revoked, or is."""
+
 
 def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tuple[str, ...]:
     """List what there is to do, the most urgent first.
@@ -72,6 +76,8 @@ def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
             f"{first_of(serials, _NAMED)}. Then record it: "
             f"lyncnb deployed {place} {names} --revoked"
         )
+    if chosen := [row for row in rows if row.is_revoked and not row.revoke]:
+        yield f"Replace {_certificates(chosen)}: its servers still have a revoked certificate."
     yield from _renewals(rows, place)
     if chosen := [row for row in rows if stage_of(row) == "refused"]:
         yield (
@@ -95,7 +101,8 @@ def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
             f"Renew {_certificates(elsewhere)} where the key is, e.g. on "
-            f"{elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o {place}"
+            f"{elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o {place} "
+            f"--renew {elsewhere[0].id} --reason TEXT"
         )
     if late := [row for row in rows if row.state == "expired" and row.under_way]:
         yield (
@@ -141,6 +148,11 @@ def _waiting(rows: Sequence[StatusRow], place: str) -> str:
 
 def _planned(rows: Sequence[StatusRow], place: str) -> str:
     verb = "is" if len(rows) == 1 else "are"
+    if all(row.key_holder for row in rows):
+        return (
+            f"{_certificates(rows)} {verb} to be requested on {rows[0].key_holder}, by the scripts "
+            f"in steps/. Then: lyncnb receive {place} --request FILE"
+        )
     return f"{_certificates(rows)} {verb} not requested yet: lyncnb request TOPOLOGY {place}"
 
 

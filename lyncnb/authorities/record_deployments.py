@@ -85,13 +85,17 @@ class RecordedDeployments(Table, Told):
         return self.recorded
 
     def _summary(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Say in a sentence how much is new on record."""
         number = count_of(self.changes, "generation") if self.changes else "nothing new"
         return f"{self.folder}: recorded {number}"
 
     def to_text(self) -> str:
         """Write what was recorded as plain lines, for a terminal."""
         lines = [_line(one) for one in self.recorded]
-        return "\n".join([*lines, self._summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
+        return "\n".join([*lines, self.summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
 
     def __repr__(self) -> str:
         return self.to_text().rstrip("\n")
@@ -241,7 +245,8 @@ class _Run:
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
         for one in found:
             if one.record.state != "retired" or not one.servers:
-                part = self._newest(one.record)
+                named = [p for p in one.record.generations if p.generation == one.generation]
+                part = named[0] if named and named[0].issued else self._newest(one.record)
                 by_name.setdefault(one.name, []).append((one, part))
         for name, pairs in by_name.items():
             for one, part in pairs:
@@ -371,10 +376,20 @@ class _Run:
             return
         servers = servers or servers_of(record, part)
         present = {one.server: one for one in part.every_deployment}
+        # A server that went back to an earlier certificate has it again.
+        left = {
+            one.server
+            for other in record.generations
+            if other.generation != part.generation
+            for one in other.every_deployment
+            if one.server in present and one.recorded_at > present[one.server].recorded_at
+        }
         new = [
             server
             for server in servers
-            if server not in present or present[server].certificate != issued.sha256
+            if server not in present
+            or server in left
+            or present[server].certificate != issued.sha256
         ]
         if not new:
             first = max((present[one].on for one in servers), default=on)

@@ -87,7 +87,8 @@ class RequestStatus(Told):
     certificate that may not go on a server, and why: one that was not taken, or the one on record
     as it is found now. ``key_holder`` is the computer that has its key, if that is not in the
     folder. ``covered_by`` is the thumbprint of the certificate that stands for it, so that it is
-    not requested. ``revoke`` are the serial numbers that the CA is still to revoke.
+    not requested. ``revoke`` are the serial numbers that the CA is still to revoke;
+    ``is_revoked`` says that what is in use is to be revoked, or is.
     """
 
     told: ClassVar = (
@@ -110,6 +111,7 @@ class RequestStatus(Told):
         "key_holder",
         "covered_by",
         "revoke",
+        "is_revoked",
     )
 
     id: str
@@ -131,6 +133,7 @@ class RequestStatus(Told):
     key_holder: str = ""
     covered_by: str = ""
     revoke: tuple[str, ...] = ()
+    is_revoked: bool = False
 
     @property
     def under_way_words(self) -> str:
@@ -142,7 +145,7 @@ class RequestStatus(Told):
     @property
     def needs_attention(self) -> bool:
         """Whether somebody has to act: what is due waits for no command that is under way."""
-        if self.revoke or self.state not in _ALL_IS_WELL:
+        if self.revoke or self.is_revoked or self.state not in _ALL_IS_WELL:
             return True
         return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
 
@@ -538,11 +541,15 @@ def _statuses(
 ) -> Iterator[RequestStatus]:
     refused = issued.refusals
     faulty = {one.request_id for one in issued.certificates if _has_faults(one)}
+    ended = {one.request_id for one in issued.certificates if one.has_errors} - faulty
+    ended -= {one.request_id for one in issued.refused}
     lives = [generations_of(record) for record in manifest.requests]
     for life in lives:
         name = life.record.id
         status = _planned_status(life, today, terms, is_faulty=name in faulty)
-        yield replace(status, refused=refused.get(name, ""))
+        # What ended is not refused: it is to be renewed.
+        why = "" if name in ended else refused.get(name, "")
+        yield replace(status, refused=why)
     for life in lives:
         record = life.record
         for old in record.archived:
@@ -593,6 +600,7 @@ def _planned_status(
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
         revoke=tuple(one.serial for one in to_revoke(record)),
+        is_revoked=life.in_use is not None and life.in_use.revocation is not None,
     )
 
 

@@ -59,8 +59,9 @@ class Generations:
 
 
 class _OnServer(NamedTuple):
-    """What one server has: since when (blank: nobody recorded it), of which generation."""
+    """What one server has: recorded when, since which day (blank: never), of which generation."""
 
+    recorded_at: str
     on: str
     part: Generation
     held: IssuedRecord | Deployment
@@ -80,7 +81,7 @@ def generations_of(record: RequestRecord) -> Generations:
         A server has what was recorded for it last. Where nothing was, it is taken to have the
         oldest certificate that came back: a later one may still lie in its package.
     """
-    on_servers = _on_servers(record)
+    on_servers, without = _on_servers(record)
     if not on_servers:
         is_covered = record.covered is not None and not record.is_written
         return Generations(
@@ -88,9 +89,11 @@ def generations_of(record: RequestRecord) -> Generations:
         )
     first = min(on_servers, key=lambda one: (one.held.not_after, one.part.generation))
     present = record.issued
-    follows = any(one.part is not record or one.held is not present for one in on_servers)
-    is_recorded = all(one.on for one in on_servers)
-    is_one = all(one.part is first.part and one.held is first.held for one in on_servers)
+    follows = without or any(
+        one.part is not record or one.held is not present for one in on_servers
+    )
+    is_recorded = not without and all(one.on for one in on_servers)
+    is_one = len({(one.part.generation, one.held.serial) for one in on_servers}) == 1
     return Generations(
         record=record,
         in_use=first.part,
@@ -102,8 +105,10 @@ def generations_of(record: RequestRecord) -> Generations:
     )
 
 
-def _on_servers(record: RequestRecord) -> list[_OnServer]:
-    """Say what each server of a request has; nothing before a certificate came back.
+def _on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
+    """Say what each server of a request has, and whether one of them has nothing.
+
+    Nothing is known before a certificate came back.
 
     A certificate that the whole deployment shares (OAuth) is assigned on one server, and
     replicates: then all count as one, as they do where the servers are not known.
@@ -113,7 +118,7 @@ def _on_servers(record: RequestRecord) -> list[_OnServer]:
         key=lambda one: one.generation,
     )
     if not issued:
-        return []
+        return [], False
     as_one = record.plan.shared_by == "deployment" or not record.plan.servers
     found: dict[str, _OnServer] = {}
     for part in issued:
@@ -122,17 +127,16 @@ def _on_servers(record: RequestRecord) -> list[_OnServer]:
             present = part.issued
             is_present = present is not None and one.certificate == present.sha256
             held = present if is_present and present is not None else one
-            if name not in found or one.on >= found[name].on:
-                found[name] = _OnServer(one.on, part, held)
+            if name not in found or one.recorded_at >= found[name].recorded_at:
+                found[name] = _OnServer(one.recorded_at, one.on, part, held)
     oldest = issued[0]
     assert oldest.issued is not None  # it is one of those
-    assumed = _OnServer("", oldest, oldest.issued)
+    assumed = _OnServer("", "", oldest, oldest.issued)
     servers = ("",) if as_one else record.plan.servers
     # A server that joined the pool later never had the oldest one.
     known = servers if as_one else servers_of(record, oldest)
-    return [found.get(name, assumed) for name in servers if name in found or name in known] or [
-        assumed
-    ]
+    has = [found.get(name, assumed) for name in servers if name in found or name in known]
+    return has or [assumed], len(has) < len(servers)
 
 
 def servers_of(record: RequestRecord, part: Generation) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from ..authorities.certificates_on_record import load_issued
 from ..authorities.handover import hand_over
 from ..authorities.import_certificates import receive
-from ..authorities.record_deployments import deployed
+from ..authorities.record_deployments import RecordedDeployments, deployed
 from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import folder_summary
@@ -395,9 +395,14 @@ class StatusChannel(Channel[StatusTold]):
 
     def _receive_files(self, *, paths: Text) -> None:
         lines = [line.strip() for line in paths.splitlines() if line.strip()]
-        own = [str(self.work.folder / "returned")]
+        own = self.work.folder / "returned"
         # The folder's own place is the default of receive, which need not exist yet.
-        self.work.receive(*map(Path, [] if lines == own else lines))
+        lines = [] if lines == [str(own)] else lines
+        if not lines and not any(path.is_file() for path in own.rglob("*")):
+            raise LyncnbError(
+                f"there is no file in {own}", hint="put the CA's files there, or name their place"
+            )
+        self.work.receive(*map(Path, lines))
 
     def _accept(self, *, id: Text, code: Text, reason: Text) -> None:
         """Judge the refused certificate of a request again, with one of its errors accepted."""
@@ -452,6 +457,9 @@ def _told(result: Any) -> StepResult:
     elif isinstance(result, Packages):
         headings = ("Request", "Why there is no package")
         rows = [(p.request_id, p.why) for p in result.packages if p.action == "refused"]
+    elif isinstance(result, RecordedDeployments):
+        headings = ("Request", "Servers", "Day", "Serial number")
+        rows = [(o.id, "; ".join(o.servers), o.on, o.serial) for o in result.recorded]
     elif isinstance(result, DeploymentSteps):
         headings = ("Request", "Why it is not in the steps")
         rows = [(one.request, one.why) for one in result.missing]

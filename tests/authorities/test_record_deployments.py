@@ -147,6 +147,19 @@ def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
     assert generations_of(again).under_way is None
 
 
+def test_servers_that_went_back_have_the_earlier_certificate_again(folder):
+    """A serial number names its own generation, and what was recorded last counts."""
+    name = pool_of(folder).id
+    ln.deployed(folder, name, today=TODAY)
+    renewed = renew(folder, name)
+    ln.deployed(folder, name, today=LATER)
+    assert generations_of(read_manifest(folder).by_id[name]).in_use.generation == 2
+    back = LATER + timedelta(days=2)
+    ln.deployed(folder, renewed.archived[0].issued.serial, today=back)
+    life = generations_of(read_manifest(folder).by_id[name])
+    assert (life.in_use.generation, life.used, life.deployed_on) == (1, {1}, str(back))
+
+
 def test_a_report_records_what_the_server_uses(folder, tmp_path):
     """Thumbprints of the folder are recorded for that server; others are named in a note."""
     pool = pool_of(folder)

@@ -559,7 +559,7 @@ TABLE = {
     # 6: moments
     "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
-    "ends in an hour": Row(signed(ends=_HOUR), (0, 0, 0, 0)),
+    "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),  # due for renewal
     # 7: names, files of the folder
     "the common name in capitals": warned(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"

@@ -174,6 +174,7 @@ def test_a_status_shows_itself_as_a_table(folder):
         "key_holder": "",
         "covered_by": "",
         "revoke": [],
+        "is_revoked": False,
     }
 
 

@@ -274,8 +274,9 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert stolen.exit_status == 1
     assert stolen.next_steps[0].startswith("Ask the CA to revoke")
     estate.answer()
-    estate.deploy()
     ln.deployed(estate.folder, name, revoked=True, today=estate.day)
+    assert estate.check().exit_status == 1  # the server still has it
+    estate.deploy()
     assert estate.check().exit_status == 0
     # Another root for the second year.
     estate.wait(80)

@@ -99,6 +99,10 @@ def test_a_server_that_joined_later_never_had_the_old_certificate():
     pool = replace(pool, plan=replace(pool.plan, servers=joined))
     found = generations_of(deployed(pool, "fe03.contoso.com", on="2027-02-03"))
     assert (found.used, found.held.serial) == ({1, 2}, "01")
+    others = deployed(pool, "fe01.contoso.com", "fe02.contoso.com", on="2027-02-03")
+    found = generations_of(others)
+    assert (found.used, found.under_way, found.is_recorded) == ({2}, others, False)
+    assert found.deployed_on == ""
 
 
 def test_a_second_certificate_for_the_same_request_is_under_way():

@@ -70,6 +70,10 @@ export default {
         + (selected.size ? `, ${selected.size.toLocaleString("en")} selected` : "");
       pack.textContent = selected.size ? `Pack the ${plural(selected.size, "selected request")}`
         : "Pack all that wait";
+      record.textContent = selected.size ? `Record the ${plural(selected.size, "selected certificate")}`
+        : "Record all that are packaged";
+      renew.textContent = selected.size ? `Renew the ${plural(selected.size, "selected certificate")}`
+        : "Renew what is due";
     }
 
     /** @type {HTMLButtonElement[]} */
@@ -182,7 +186,7 @@ export default {
     const steps = action("Write the steps", () => send({ type: "steps",
       effective: effective.control.value }));
 
-    const record = action("Record as deployed", () => send({ type: "deployed",
+    const record = action("Record all that are packaged", () => send({ type: "deployed",
       requests: [...selected].map(requestOf) }));
 
     const reason = text("Why", "stands in the folder's history, e.g. yearly renewal");
