@@ -16,6 +16,7 @@ _POSITIONS: Mapping[str, tuple[int, ...]] = {
     "rekey": (1, 2),
     "rebuild_manifest": (1,),
     "write_requests": (2,),
+    "renew": (),
     "write_pfx": (1,),
     "purge": (),
     "new_recovery_key": (1,),
