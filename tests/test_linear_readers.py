@@ -27,6 +27,7 @@ from lyncnb.authorities.handover import refuse_keys
 from lyncnb.authorities.returned.decoding import decode
 from lyncnb.authorities.returned.mail_messages import is_mail, mail_parts
 from lyncnb.authorities.returned.returned_files import read_returned
+from lyncnb.authorities.summary_files import plan_on_record
 from lyncnb.base.disk import tar_file
 from lyncnb.base.disk.zip_file import contents_trouble, from_zip
 from lyncnb.base.json_text import has_its_digest, may_hold_surrogates, parse_json
@@ -45,7 +46,7 @@ from lyncnb.plan.recorded_plan import read_plan_json
 from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_json
 from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
 from lyncnb.request_folder.lost_records import salvaged
-from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.plan_file import read_entries
 from lyncnb.topology import csv_file
 from lyncnb.topology.topology import read_topology
@@ -88,6 +89,9 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "authorities.returned.mail_messages.mail_parts": lambda data, _: list(mail_parts(data)),
     "authorities.returned.returned_files.read_returned": by_file(
         lambda path: read_returned([path])
+    ),
+    "authorities.summary_files.plan_on_record": lambda data, _: plan_on_record(
+        Manifest(product="lync2013"), data
     ),
     "base.json_text.has_its_digest": lambda data, _: has_its_digest(data),
     "base.json_text.may_hold_surrogates": lambda data, _: may_hold_surrogates(data),

@@ -22,11 +22,13 @@ from certificates_on_record import bundle_of
 from folders import P256, PASSPHRASE, TODAY, _authority, answer_all, make_folder
 from growth import faster_than_linear, public_functions
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
 from standing_certificates import Stored, authority, export_of, stand_for
 
 import lyncnb as ln
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.kept_approval import approved_plan
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.authorities.survey.as_is import AS_IS_TABLE, AsIs, as_is_report
@@ -161,6 +163,25 @@ class Folder(Deployment):
         return ln.open_requests(self.bundle.folder)
 
     @cached_property
+    def signers(self) -> Path:
+        """Make a key that may approve plans, and the list that says so."""
+        public = make_key(self.place / "key")
+        (self.place / "signers").write_text(f"alice@contoso.com {public}\n")
+        return self.place / "signers"
+
+    @cached_property
+    def approved(self) -> ln.RequestBundle:
+        """Write the requests of a saved plan that was approved."""
+        options = PlanOptions(key=P256, accepted={"oauth-key-too-small": "a test"})
+        plan = ln.plan_certificates(self.topology, ln.load_rules(), options=options)
+        findings = ln.check_plan(plan, on=TODAY)
+        saved = ln.save_plan(plan, self.place / "p.json", findings=findings)
+        signers = self.signers
+        sign_by_hand(self.place / "key", saved.path)
+        read = ln.read_saved_plan(saved.path)
+        return make_folder(self.place / "approved", read, findings=None, approved_by=signers)
+
+    @cached_property
     def issued(self) -> ln.IssuedCertificates:
         """Match what was received."""
         return match_certificates(self.received, today=TODAY)
@@ -279,6 +300,9 @@ OF_PLANS: dict[str, Writer] = {
 #: What writes a request folder, or reports about one.
 OF_FOLDERS: dict[str, Writer] = {
     "export.write.write_requests": lambda w: lambda plan=w.quick: make_folder(w.new(), plan),
+    "authorities.kept_approval.approved_plan": lambda w: partial(
+        approved_plan, w.approved.folder, w.approved.manifest, w.signers
+    ),
     "authorities.summary_files.write_summary_files": lambda w: (
         lambda folder=w.bundle.folder: receive(folder, w.place / "issued.pem", today=TODAY)
     ),
@@ -303,6 +327,9 @@ OF_FOLDERS: dict[str, Writer] = {
     ),
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
+
+#: Of these, what asks for a signature.
+SIGNED = {"authorities.kept_approval.approved_plan"}
 
 #: Parts of the writers above, by which they are timed.
 PARTS = {
@@ -389,7 +416,10 @@ def test_twice_the_servers_take_at_most_thrice_the_time(writer):
     assert faster_than_linear(make, size=100, most=800) is None
 
 
-@pytest.mark.parametrize("writer", OF_FOLDERS)
+@pytest.mark.parametrize(
+    "writer",
+    [pytest.param(one, marks=[needs_ssh_keygen] if one in SIGNED else []) for one in OF_FOLDERS],
+)
 def test_twice_the_requests_take_at_most_thrice_the_time(writer):
     """Each writer of a request folder, of which the largest has 200 requests."""
 

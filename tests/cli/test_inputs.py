@@ -50,6 +50,8 @@ CALLS = {
     "receive": ["requests", "answer.pem"],
     "pfx": ["requests"],
     "steps": ["requests"],
+    "deployed": ["requests"],
+    "renew": ["requests", "FrontEnd-fe01", "--withdraw", "--reason", "renewal"],
     "rekey": ["requests"],
     "purge": ["requests"],
 }
@@ -61,6 +63,7 @@ READ = {
     *("only_missing", "other", "other_options"),
     "approved_by",
     "answers_file",
+    "reports",
 }
 # They stand in the place of others, and have a call of their own in READERS.
 ALONE = {("request", "saved_plan"), ("request", "approved_by")}

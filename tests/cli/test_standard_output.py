@@ -55,6 +55,11 @@ CALLS = {
     "receive": (("requests",), ("nowhere",)),
     "pfx": (("requests", *PASS), ("nowhere", *PASS)),
     "steps": (("requests",), ("nowhere",)),
+    "deployed": (("requests", "--on", "2026-11-25"), ("nowhere",)),
+    "renew": (
+        ("requests", "FrontEnd-fe01", "--withdraw", "--reason", "renewal", *PASS),
+        ("nowhere", "FrontEnd-fe01", "--withdraw", "--reason", "renewal", *PASS),
+    ),
     "rekey": (
         ("requests", *PASS, "--new-passphrase-file", "new"),
         ("nowhere", *PASS, "--new-passphrase-file", "new"),
