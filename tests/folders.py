@@ -42,7 +42,8 @@ from lyncnb.plan.model import CertificatePlan, PlannedCertificate
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
-from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.history import HISTORY_NAME
+from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
 from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord, deployments_of
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -227,6 +228,18 @@ def edge_external(bundle: RequestBundle) -> str:
     """Give the id of the certificate that faces the Internet."""
     (found,) = [r.id for r in bundle.requests if "AccessEdgeExternal" in r.plan.usages]
     return found
+
+
+def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> None:
+    """Put a folder's records back to what an interrupted run left; without history its first run.
+
+    A run appends its line to the history last, so the history is never ahead of the manifest.
+    """
+    save_manifest(folder, manifest)
+    if history is None:
+        (folder / HISTORY_NAME).unlink()
+    else:
+        (folder / HISTORY_NAME).write_bytes(history)
 
 
 # Folders that were answered.

@@ -161,7 +161,10 @@ def writing(folder: Path, order: Order, wait: float) -> Iterator[None]:
         if order.team and place == folder:
             give_to_team(folder, order.team)
     command = "renew" if order.is_own_plan else "request"
-    with recorded(folder, command, reason=order.reason, now=order.now, wait=wait):
+    run = recorded(
+        folder, command, reason=order.reason, now=order.now, wait=wait, renews=order.renew
+    )
+    with run:
         yield
 
 

@@ -26,7 +26,7 @@ from ..base.records import Line, RecordReader, Text, number_in, others_field, pl
 from ..base.shown.tables import first_of
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
-from .manifest import Manifest, timestamp, watching
+from .manifest import NAME, Manifest, timestamp, watching
 from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord
 
 HISTORY_NAME = "history.jsonl"
@@ -300,7 +300,9 @@ def missing_requests(history: History, manifest: Manifest) -> dict[str, tuple[Ev
     return {key: one for key, one in found.items() if key not in known}
 
 
-def missing_generations(history: History, manifest: Manifest) -> tuple[Problem, ...]:
+def missing_generations(
+    history: History, manifest: Manifest, *, given_up: Set[str] = frozenset()
+) -> tuple[Problem, ...]:
     """Report each generation that the history knows and the manifest does not.
 
     A CA may have its request, or servers its certificate. That happens when an older copy of
@@ -313,9 +315,34 @@ def missing_generations(history: History, manifest: Manifest) -> tuple[Problem, 
         for event in line.events()
         if event.what == ISSUED
     }
+    others = _on_record(manifest) if missing else set()
     return tuple(
-        _missing(event, line, issued.get((event.id, event.generation)))
+        _altered(event)
+        if (event.id, event.generation) in others
+        else _missing(event, line, issued.get((event.id, event.generation)))
         for event, line in missing.values()
+        if event.key not in given_up
+    )
+
+
+def _on_record(manifest: Manifest) -> set[tuple[str, int]]:
+    """Give each generation of which the manifest has a public key."""
+    return {
+        (record.id, part.generation)
+        for record in manifest.requests
+        for part in record.generations
+        if part.spki_sha256
+    }
+
+
+def _altered(event: Event) -> Problem:
+    return Problem(
+        message=f"{event.id}: generation {event.generation} has another public key than in "
+        f"{HISTORY_NAME}",
+        file=NAME,
+        hint="the manifest was altered, or two copies of the folder were put together: restore "
+        "the newest copy of the whole folder, or give the request up: "
+        f"--renew {event.id} --reason TEXT",
     )
 
 
@@ -402,11 +429,13 @@ class Run:
     reason: str
     now: str
     repairs: bool
+    renews: frozenset[str] = frozenset()
     before: Set[tuple[object, ...]] = frozenset()
     later: list[Event] = field(default_factory=list)
     extra: list[Event] = field(default_factory=list)
     did: list[str] = field(default_factory=list)
     missing: tuple[Problem, ...] = ()
+    lost: tuple[Event, ...] = ()
     latest: Manifest | None = None
 
     def add(self, *events: Event) -> None:
@@ -433,20 +462,33 @@ class Run:
             return
         self.later = [event for key, event in events.items() if key not in known]
         self.before = known | events.keys()
-        self.missing = missing_generations(history, manifest)
+        # A request that gets a new key gives up the key that the history has in place of its own.
+        missing, others = missing_requests(history, manifest), _on_record(manifest)
+        self.lost = tuple(
+            _lost(event, self.now)
+            for event, _ in missing.values()
+            if event.id in self.renews and (event.id, event.generation) in others
+        )
+        given_up = {event.key for event in self.lost}
+        self.missing = missing_generations(history, manifest, given_up=given_up)
         if self.missing and not self.repairs:
             raise BundleError(
                 f"{self.folder} needs attention; nothing was changed", problems=self.missing
             )
 
-    def finish(self) -> None:
-        """Append what the run changed, and before that what the history did not know."""
+    def finish(self, *, is_done: bool = True) -> None:
+        """Append what the run changed, and before that what the history did not know.
+
+        A run that failed gives nothing up.
+        """
         if self.latest is None:
             return
         events = {event.identity: event for event in events_of(self.latest)}
         new = [event for key, event in events.items() if key not in self.before] + self.extra
-        is_whole = not self.missing
-        if self.command == REBUILD:
+        is_whole = not self.missing and (is_done or not self.lost)
+        if is_done:
+            new += self.lost
+        if is_done and self.command == REBUILD:
             new += _given_up(self.folder, self.latest, self.now)
             is_whole = True
         if not new and not self.did:
@@ -494,7 +536,11 @@ def _given_up(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
     history = read_history(folder)
     missing = missing_requests(history, manifest)
     for event, _ in missing.values():
-        yield Event(LOST, event.id, event.generation, key=event.key, at=now)
+        yield _lost(event, now)
+
+
+def _lost(event: Event, now: str) -> Event:
+    return Event(LOST, event.id, event.generation, key=event.key, at=now)
 
 
 def _groups(events: Iterable[Event]) -> Iterator[_Group]:
@@ -545,6 +591,7 @@ def recorded(
     now: str = "",
     wait: float = 0.0,
     repairs: bool = False,
+    renews: Iterable[str] = (),
 ) -> Iterator[Run]:
     """Be the one writer of a folder, and append to its history what changed.
 
@@ -562,6 +609,9 @@ def recorded(
         Seconds to wait for another writer.
     repairs : bool, optional
         Whether the command is the one that repairs a folder of which generations are missing.
+    renews : iterable of str, optional
+        Ids of the requests that get a new key: that one has another key on record than in the
+        history does not stop the run, which records the key in the history as lost.
 
     Raises
     ------
@@ -570,13 +620,13 @@ def recorded(
         does not have: with the first manifest that the command reads, before it changes anything.
     """
     with lock(folder, wait=wait):
-        run = Run(folder, command, reason, now or timestamp(None), repairs)
+        run = Run(folder, command, reason, now or timestamp(None), repairs, frozenset(renews))
         with watching(folder, run.see):
             try:
                 yield run
             except BaseException:
                 # What was done until then is on record; the error itself says more.
                 with suppress(LyncnbError, OSError):
-                    run.finish()
+                    run.finish(is_done=False)
                 raise
             run.finish()

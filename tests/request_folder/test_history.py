@@ -153,6 +153,26 @@ def test_a_rebuild_gives_up_what_is_not_here(folder, tmp_path):
     assert [one["command"] for one in lines(older)][-2:] == ["status --rebuild", "request"]
 
 
+def test_a_generation_of_which_each_copy_made_a_key_is_given_up_by_renewing(folder, tmp_path):
+    """Two copies put together: the CA may have the request of either, until one more is made."""
+    name = names_of(folder)[0]
+    other = shutil.copytree(folder, tmp_path / "other")
+    for copy in (folder, other):
+        write(numbered(3), copy, renew=[name], reason="renewed", today=LATER)
+    shutil.copyfile(folder / "history.jsonl", other / "history.jsonl")
+    told = f"{name}: generation 2 has another public key than in history.jsonl"
+    (problem,) = ln.folder_status(other, today=LATER).problems
+    assert (problem.message, problem.file) == (told, "manifest.json")
+    with pytest.raises(BundleError, match=told):
+        write(numbered(4), other, today=LATER)
+    with pytest.raises(BundleError, match=told):
+        write(numbered(3), other, renew=names_of(other)[1:], reason="others", today=LATER)
+    write(numbered(3), other, renew=[name], reason="once more", today=LATER)
+    (lost,) = events(other, "given up as lost")
+    assert (lost.id, lost.generation) == (name, 2)
+    assert not ln.folder_status(other, today=LATER).problems
+
+
 def test_a_certificate_that_the_manifest_lost_is_a_note(folder):
     """It can be received again; nothing else is lost."""
     names = names_of(folder)

@@ -19,6 +19,7 @@ from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.files_on_disk import csr_sha256
+from lyncnb.request_folder.history import HISTORY_NAME, LOST, read_history
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.recovery_key import LIST, name_recovery_key, new_recovery_key
@@ -41,8 +42,7 @@ def folder(tmp_path):
     return tmp_path / "requests"
 
 
-@pytest.fixture
-def attacked(folder):
+def attack(folder: Path) -> None:
     """Copy A's key over B's, with a CSR made from it, and record it as lyncnb would.
 
     Only somebody who held A's key once can sign that CSR; the passphrase is not needed.
@@ -61,6 +61,13 @@ def attacked(folder):
         entry["spki_sha256"] = request.spki_sha256
 
     edit(folder, record)
+
+
+@pytest.fixture
+def attacked(folder):
+    """Give an attacked folder without the history, which has B's own key."""
+    attack(folder)
+    (folder / HISTORY_NAME).unlink()
     return folder
 
 
@@ -96,15 +103,39 @@ def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound)
         assert (attacked / "manifest.json").read_bytes() == before
 
 
-def test_the_request_concerned_is_renewed_and_the_other_stays(attacked):
+@pytest.mark.parametrize("has_history", [True, False])
+def test_the_request_concerned_is_renewed_and_the_other_stays(folder, has_history):
     """Its archived generation no longer answers to the other's public key."""
-    first, second, _ = read_manifest(attacked).requests
-    bundle = write(numbered(3), attacked, renew=[second.id], reason="its key was another one's")
+    attack(folder)
+    if not has_history:
+        (folder / HISTORY_NAME).unlink()
+    first, second, _ = read_manifest(folder).requests
+    bundle = write(numbered(3), folder, renew=[second.id], reason="its key was another one's")
     assert bundle.counts() == {"kept": 2, "renewed": 1}
-    assert folder_status(attacked).problems == ()
-    assert len(public_keys_of_keys(attacked)) == 3
-    assert read_manifest(attacked).by_id[first.id].generation == 1
-    assert write(numbered(3), attacked).counts() == {"kept": 3}
+    assert folder_status(folder).problems == ()
+    assert len(public_keys_of_keys(folder)) == 3
+    assert read_manifest(folder).by_id[first.id].generation == 1
+    assert write(numbered(3), folder).counts() == {"kept": 3}
+
+
+def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(folder):
+    """The history tells on a copied key as well; a refused rebuild gives nothing up in it."""
+    attack(folder)
+    name = read_manifest(folder).requests[1].id
+    told = f"{name}: generation 1 has another public key than in history.jsonl"
+    with pytest.raises(BundleError, match=told):
+        rekey(folder, PASSPHRASE, "another passphrase")
+    before = (folder / HISTORY_NAME).read_bytes()
+    with pytest.raises(BundleError, match="differs from what lyncnb recorded for it"):
+        rebuild_manifest(folder, PASSPHRASE)
+    assert (folder / HISTORY_NAME).read_bytes() == before
+    (problem,) = [one for one in folder_status(folder).problems if told in one.message]
+    assert f"--renew {name} --reason" in problem.hint
+    write(numbered(3), folder, renew=[name], reason="its key was another one's")
+    events = [event for line in read_history(folder).lines for event in line.events()]
+    (lost,) = [event for event in events if event.what == LOST]
+    assert (lost.id, lost.generation) == (name, 1)
+    assert folder_status(folder).problems == ()
 
 
 def test_an_older_pair_that_is_put_back_is_noticed(folder):

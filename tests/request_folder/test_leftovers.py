@@ -16,6 +16,7 @@ from folders import (
     plan_of,
     public_keys_of_keys,
     public_keys_of_requests,
+    put_back,
     put_odd_pair,
     snapshot,
     with_extra,
@@ -25,6 +26,7 @@ from folders import (
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.files_on_disk import take_survey
+from lyncnb.request_folder.history import HISTORY_NAME
 from lyncnb.request_folder.leftovers import Move, carry_out, prove_passphrase, settle
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
 
@@ -33,7 +35,7 @@ NOW = "2026-11-24T08:00:00Z"
 
 
 def interrupted(folder, plan, *, announced=None) -> Manifest:
-    """Write a folder, then set its manifest back to what it was before the pairs were written."""
+    """Write a folder, then set its records back to what they were before the pairs were written."""
     write(plan, folder)
     done = read_manifest(folder)
     records = (
@@ -42,7 +44,7 @@ def interrupted(folder, plan, *, announced=None) -> Manifest:
         if announced is None or r.id in announced
     )
     manifest = done.with_records(records)
-    save_manifest(folder, manifest)
+    put_back(folder, manifest)
     return manifest
 
 
@@ -152,6 +154,7 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     write(plan, folder)
     seen = public_keys_of_requests(folder)
     changed = with_extra(plan, 0, "sip.contoso.com")
+    history = (folder / HISTORY_NAME).read_bytes()
     write(changed, folder)
     name = plan.certificates[0].id
     # Back to the moment when the move was announced and nothing of the new request was there.
@@ -159,7 +162,7 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     announced = replace(
         done.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
     )
-    save_manifest(folder, done.with_records([announced]))
+    put_back(folder, done.with_records([announced]), history)
     for kind, place in (("csr", "csr"), ("key", "keys")):
         now, old = folder / place / f"{name}.{kind}", folder / "archive" / f"{name}-g1.{kind}"
         now.unlink()
