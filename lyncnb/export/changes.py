@@ -324,6 +324,7 @@ def _announced(
     new = replace(
         new,
         archived=old.archived,
+        stood_before=old.covered or old.stood_before,
         key_holder=holder,
         plan=_with_others(new.plan, old.plan),
         others=old.others,
@@ -366,7 +367,7 @@ def _renewed(
 ) -> tuple[RequestRecord, Change]:
     new = _planned(request, generation=old.generation + 1, reasons=reasons, now=now)
     archived = old.superseded(at=now, reasons=reasons).archived
-    new = replace(new, archived=archived, others=old.others)
+    new = replace(new, archived=archived, stood_before=old.stood_before, others=old.others)
     return new, _change("renewed", new, reasons)
 
 

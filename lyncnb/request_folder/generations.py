@@ -64,7 +64,7 @@ class _OnServer(NamedTuple):
     recorded_at: str
     on: str
     part: Generation
-    held: IssuedRecord | Deployment
+    held: Held
 
 
 def generations_of(record: RequestRecord) -> Generations:
@@ -85,7 +85,9 @@ def generations_of(record: RequestRecord) -> Generations:
     if not on_servers:
         is_covered = record.covered is not None and not record.is_written
         return Generations(
-            record=record, held=record.covered, under_way=None if is_covered else record
+            record=record,
+            held=record.covered or record.stood_before,
+            under_way=None if is_covered else record,
         )
     first = min(on_servers, key=lambda one: (one.held.not_after, one.part.generation))
     present = record.issued
@@ -131,7 +133,8 @@ def _on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
                 found[name] = _OnServer(one.recorded_at, one.on, part, held)
     oldest = issued[0]
     assert oldest.issued is not None  # it is one of those
-    assumed = _OnServer("", "", oldest, oldest.issued)
+    # What stood before the first request is there until another one is recorded.
+    assumed = _OnServer("", "", oldest, record.stood_before or oldest.issued)
     servers = ("",) if as_one else record.plan.servers
     # A server that joined the pool later never had the oldest one.
     known = servers if as_one else servers_of(record, oldest)

@@ -360,8 +360,9 @@ class RequestRecord:
     computer that holds the key of a request that was made elsewhere. ``covered`` is the
     certificate that stands for it: then nothing of it is written until that one no longer does.
     ``import_commands`` and ``assign_commands`` are those of the steps as they were last written,
-    for the summary; empty until there is a package. ``deployments``, ``revocation`` and
-    ``approved_plan`` (the SHA-256 of one of the folder's saved plans) are as in
+    for the summary; empty until there is a package. ``stood_before`` is the certificate that
+    covered it before it was requested: servers use it until another is recorded. ``deployments``,
+    ``revocation`` and ``approved_plan`` (the SHA-256 of one of the folder's saved plans) are as in
     :class:`ArchivedGeneration`.
     """
 
@@ -391,6 +392,7 @@ class RequestRecord:
     key_holder: Computer = field(default="", metadata=SINCE_2)
     name_notes: tuple[NameNote, ...] = field(default=(), metadata=SINCE_2)
     covered: CoveringCertificate | None = field(default=None, metadata=SINCE_2)
+    stood_before: CoveringCertificate | None = field(default=None, metadata=SINCE_2)
     import_commands: tuple[Line, ...] = field(default=(), metadata=SINCE_2)
     assign_commands: tuple[Line, ...] = field(default=(), metadata=SINCE_2)
     binding: Sha256OrBlank = field(default="", metadata=SINCE_2)

@@ -134,6 +134,9 @@ def test_what_is_covered_is_due_in_its_time(folder):
     assert bundle.manifest.by_id[FIRST].covered is None
     assert requested(folder) == {FIRST, SECOND, THIRD}
     assert not ln.renew(folder, today=day, **choices).changes
+    (row,) = (one for one in ln.folder_status(folder, today=day).requests if one.id == FIRST)
+    stood = bundle.manifest.by_id[FIRST].stood_before
+    assert (row.state, row.under_way, row.not_after) == ("waiting", "waiting", stood.not_after)
 
 
 def test_every_command_says_by_what_it_is_covered(folder, tmp_path):

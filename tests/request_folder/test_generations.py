@@ -8,7 +8,7 @@ from folders import issued_record
 from request_folder.test_manifest import AT, record
 
 from lyncnb.request_folder.generations import generations_of
-from lyncnb.request_folder.request_record import deployments_of
+from lyncnb.request_folder.request_record import CoveringCertificate, deployments_of
 
 LATER = "2027-02-01T00:00:00Z"
 
@@ -82,6 +82,26 @@ def test_of_several_certificates_on_the_servers_the_first_to_end_counts():
     third = deployed(third.with_issued(longer, at=LATER), "fe02.contoso.com", on="2027-02-04")
     found = generations_of(third)
     assert (found.used, found.in_use.generation, found.held.serial) == ({2, 3}, 2, "02")
+
+
+def test_what_stood_before_the_first_request_is_in_use_until_another_is_recorded():
+    """A certificate that covered a request stays on the servers when that is requested after all."""
+    stood = CoveringCertificate(
+        thumbprint_sha1="C" * 40,
+        sha256="d" * 64,
+        serial="0c",
+        subject="CN=pool",
+        issuer="CN=Contoso",
+        not_before="2026-01-01T00:00:00Z",
+        not_after="2027-01-15T23:59:59Z",
+        found_at=AT,
+        recorded_at=AT,
+    )
+    asked = replace(waiting(), stood_before=stood)
+    assert (generations_of(asked).held, generations_of(asked).under_way) == (stood, asked)
+    answered = asked.with_issued(issued_record(), at=AT)
+    assert (generations_of(answered).held, generations_of(answered).under_way) == (stood, answered)
+    assert generations_of(deployed(answered)).held == answered.issued
 
 
 def test_a_server_that_went_back_has_the_old_certificate_again():
