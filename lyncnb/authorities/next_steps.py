@@ -92,12 +92,9 @@ def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
 def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
     due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
     here = [row for row in due if not row.key_holder]
-    for state, words in (("expired", "expired"), ("expiring", "due for renewal")):
+    for state, words in (("expired", "Expired"), ("expiring", "Due for renewal")):
         if chosen := [row for row in here if row.state == state]:
-            are = "is" if len(chosen) == 1 else "are"
-            verb = "has" if len(chosen) == 1 else "have"
-            said = f"{verb} {words}" if state == "expired" else f"{are} {words}"
-            yield f"{_certificates(chosen)} {said}: lyncnb renew {place} --due --reason TEXT"
+            yield f"{words}: {_certificates(chosen)}. lyncnb renew {place} --due --reason TEXT"
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
             f"Renew {_certificates(elsewhere)} where the key is, e.g. on "
