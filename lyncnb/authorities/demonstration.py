@@ -1,8 +1,8 @@
 """``demo``: somebody who plays the CA, for the sample deployments and for nobody else.
 
-It answers as CAs do: mostly as asked, with a name left out here and a request forgotten there. What
-it signs is known by its issuer, and where a folder holds any name of a real organization its
-certificates are an error that nobody can accept (``demonstration-certificate``).
+It answers as CAs do: mostly as asked, at first with a name left out here and a request forgotten
+there. What it signs is known by its issuer. Where a folder holds any name of a real organization,
+its certificates are an error that nobody can accept (``demonstration-certificate``).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..base.shown.tables import count_of, paragraph
 from ..errors import BundleError
 from ..pki.csr import parse_request
 from ..pki.demonstration_ca import DEMONSTRATION_NAME, DemonstrationCa
-from ..request_folder.bundle import RequestBundle
+from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.request_record import RequestRecord
+from ..rules.ca_rules import ca_rules
 
 _FICTIONAL = re.compile(r"(?:.*\.)?(?:contoso|fabrikam|litwareinc)\.[a-z]+", re.IGNORECASE)
-_FIRST_SERIAL = 100
-_PUBLIC_DAYS = 199  # CA/Browser Forum, Baseline Requirements section 6.3.2, from 2026-03-15
+_FIRST_FILE = 100
 _INTERNAL_DAYS = 730
 
 
@@ -57,19 +57,28 @@ class DemonstrationAnswers:
 
 
 class Demonstration:
-    """Plays a CA for a sample deployment: ``ln.demo.answer(bundle)``."""
+    """Plays a CA for a sample deployment: ``ln.demo.answer(bundle)``.
+
+    Its key lives as long as the object, so a renewal in the same session comes from the same CA.
+    """
+
+    def __init__(self) -> None:
+        self._ca: DemonstrationCa | None = None
 
     def answer(
         self, bundle: RequestBundle, into: str | Path = "answers", *, today: date | None = None
     ) -> DemonstrationAnswers:
-        """Sign the requests of a folder and leave the answers, with three usual mistakes.
+        """Sign the requests of a folder that wait, and leave the certificates in another folder.
+
+        The first time it makes three usual mistakes. Once the folder has received a certificate,
+        it makes none.
 
         Parameters
         ----------
         bundle : RequestBundle
             A folder all of whose names end in a domain of contoso, fabrikam or litwareinc.
         into : path, optional
-            Folder for the answers, made if it is not there.
+            Folder for the certificates, made if it is not there.
         today : date, optional
             The day from which they are valid, instead of the present one.
 
@@ -83,22 +92,26 @@ class Demonstration:
                 f"{bundle.folder} holds names of a real organization, so nothing was signed",
                 hint="hand the requests to a CA; the demonstration is for the samples",
             )
+        records = sorted(open_requests(bundle.folder).requests, key=lambda record: record.id)
+        every = [one for record in records for one in record.generations]
+        is_first = not any(one.issued or one.refused for one in every)
+        short, blind, late = _mistaken(records) if is_first else (None, None, None)
         day = today or datetime.now(UTC).date()
-        ca = DemonstrationCa(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        ca = self._ca = self._ca or DemonstrationCa()
         folder = Path(into)
         folder.mkdir(parents=True, exist_ok=True)
-        records = sorted(bundle.requests, key=lambda record: record.id)
-        short, blind, late = _mistaken(records)
         count = 0
-        for serial, record in enumerate(records, start=_FIRST_SERIAL):
-            if record is late:
+        for number, record in enumerate(records, start=_FIRST_FILE):
+            if record is late or record.state != "waiting":
                 continue
             data = files.read(bundle.folder / record.files.csr)
             request = parse_request(data, name=record.files.csr)
             names = request.content.names[: -1 if record is short else None]
-            days = _PUBLIC_DAYS if record.plan.issuer == "public" else _INTERNAL_DAYS
-            der = ca.sign(request, names=names, serial=serial, days=days, crl=record is not blind)
-            files.replace(folder / f"{serial}.cer", der, 0o644)
+            der = ca.sign(
+                request, names=names, begins=datetime(day.year, day.month, day.day, tzinfo=UTC),
+                days=_days(record, day), crl=record is not blind,
+            )  # fmt: skip
+            files.replace(folder / f"{number}.cer", der, 0o644)
             count += 1
         files.replace(folder / "root.pem", ca.root(), 0o644)
         told = (
@@ -108,6 +121,14 @@ class Demonstration:
         )
         mistakes = tuple(f"{record.id} {what}." for record, what in told if record is not None)
         return DemonstrationAnswers(folder=folder, files=count + 1, mistakes=mistakes)
+
+
+def _days(record: RequestRecord, day: date) -> int:
+    """Return for how many days it issues: to the public as long as the rules of a day allow."""
+    if record.plan.issuer != "public":
+        return _INTERNAL_DAYS
+    # The last second counts, too: a certificate from midnight to midnight is one day longer.
+    return min(limit.value for limit in ca_rules().limits("validity-days", on=day)) - 1
 
 
 def _mistaken(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:

@@ -6,7 +6,7 @@ Whoever meets a certificate of it outside a demonstration knows it by its name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -22,28 +22,22 @@ from .csr import CertificationRequest
 DEMONSTRATION_NAME = "lyncnb demonstration CA, not for servers"
 
 _CRL = "http://pki.contoso.net/demonstration.crl"
-_YEARS = 10
+# Its root is valid on every day on which somebody may practise.
+_ROOT_BEGINS, _ROOT_DAYS = datetime(2020, 1, 1, tzinfo=UTC), 365 * 40
 
 
 class DemonstrationCa:
-    """A root that signs what it is asked to, until the object is gone.
+    """A root that signs what it is asked to, each with a random serial number."""
 
-    Parameters
-    ----------
-    begins : datetime
-        When its own certificate and those that it signs begin, UTC.
-    """
-
-    def __init__(self, begins: datetime):
+    def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._begins = begins
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DEMONSTRATION_NAME)])
         self._key_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
 
     def root(self) -> bytes:
         """Give its own certificate, as PEM."""
         builder = (
-            self._builder(self._name, self._key.public_key(), 1, 365 * _YEARS)
+            self._builder(self._name, self._key.public_key(), _ROOT_BEGINS, _ROOT_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage("key_cert_sign"), critical=True)
             .add_extension(self._key_id, critical=False)
@@ -55,7 +49,7 @@ class DemonstrationCa:
         request: CertificationRequest,
         *,
         names: Sequence[str],
-        serial: int,
+        begins: datetime,
         days: int,
         crl: bool = True,
     ) -> bytes:
@@ -67,8 +61,8 @@ class DemonstrationCa:
             Subject, key and extended key usage are taken from it.
         names : sequence of str
             subjectAltName, all of them dNSName; empty for none.
-        serial : int
-            Serial number.
+        begins : datetime
+            From when on it is valid, UTC.
         days : int
             Validity in days.
         crl : bool, optional
@@ -78,7 +72,7 @@ class DemonstrationCa:
         asked = request.content.extended_key_usage or ("serverAuth",)
         usages = [x509.ObjectIdentifier(EXTENDED_KEY_USAGES[name]) for name in asked]
         builder = (
-            self._builder(parsed.subject, parsed.public_key(), serial, days)
+            self._builder(parsed.subject, parsed.public_key(), begins, days)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(_key_usage("digital_signature", "key_encipherment"), critical=True)
             .add_extension(
@@ -98,11 +92,12 @@ class DemonstrationCa:
         self,
         subject: x509.Name,
         public_key: CertificatePublicKeyTypes,
-        serial: int,
+        begins: datetime,
         days: int,
     ) -> x509.CertificateBuilder:
+        serial = x509.random_serial_number()
         return x509.CertificateBuilder(
-            self._name, subject, public_key, serial, self._begins, self._begins + timedelta(days)
+            self._name, subject, public_key, serial, begins, begins + timedelta(days)
         )
 
 

@@ -100,7 +100,7 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
         words = f"Waits for the CA. Its key is on {request.key_holder}."
     elif request.state == "expired" and request.under_way:
         words = f"Expired. The new one: {request.under_way}."
-    return f"{words} A newer certificate was refused." if request.refused else words
+    return f"{words} Another certificate was refused." if request.refused else words
 
 
 def next_step(status: FolderStatus, last: object) -> NextStep:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 from folders import PASSPHRASE, TODAY
 
 import lyncnb as ln
-from lyncnb.authorities.demonstration import is_fictional
+from lyncnb.authorities.demonstration import Demonstration, is_fictional
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError
 from lyncnb.pki.demonstration_ca import DEMONSTRATION_NAME
@@ -42,6 +43,55 @@ def test_it_answers_a_sample_with_three_mistakes(tmp_path):
     assert answers.files == len(bundle.requests)  # the root came, one answer did not
     assert not any(b"PRIVATE" in path.read_bytes() for path in (tmp_path / "answers").iterdir())
     assert {one.certificate.issuer_name for one in issued.certificates} == {DEMONSTRATION_NAME}
+
+
+def errors_of(issued) -> set[str]:
+    """Give the codes of the errors that were found."""
+    return {found.code for found in issued.findings if found.severity == "error"}
+
+
+def test_a_second_answer_and_a_renewal_have_no_mistake(tmp_path):
+    """The same CA signs what still waits, then a renewal; each certificate is taken."""
+    bundle = bundle_of("contoso.com", tmp_path / "requests")
+    for place in ("first", "second", "renewed"):
+        answers = ln.demo.answer(bundle, tmp_path / place, today=TODAY)
+        issued = ln.receive(tmp_path / "requests", tmp_path / place, today=TODAY)
+        if place == "first":
+            assert errors_of(issued) == {"names-missing", "crl-distribution-point-absent"}
+            continue
+        assert (answers.mistakes, issued.waiting) == ((), ())
+        assert not any(one.has_errors for one in issued.certificates)
+        records = ln.open_requests(bundle.folder).requests
+        assert len({one.issued.serial for one in records}) == len(records)
+        if place == "second":
+            names = [record.id for record in records]
+            ln.renew(bundle.folder, *names, passphrase=PASSPHRASE, reason="practice", today=TODAY)
+
+
+def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeypatch):
+    """Numbers count for the key that signed: the first certificates stay good beside another's."""
+    bundle = bundle_of("contoso.com", tmp_path / "requests")
+    for place in ("first", "second"):
+        numbers = iter(range(100, 200))
+        monkeypatch.setattr("cryptography.x509.random_serial_number", numbers.__next__)
+        Demonstration().answer(bundle, tmp_path / place, today=TODAY)
+    for place in ("first", "second", "first"):
+        issued = ln.receive(tmp_path / "requests", tmp_path / place, today=TODAY)
+        assert "duplicate-serial" not in errors_of(issued)
+
+
+def test_a_public_certificate_lasts_as_long_as_the_rules_of_its_day_allow(tmp_path):
+    """Fewer than 200 days until 2027-03-14, fewer than 100 from the next day on."""
+    topology = ln.read_topology("data/contoso.csv")
+    plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
+    bundle = ln.write_requests(plan, tmp_path / "requests", passphrase=PASSPHRASE, today=TODAY)
+    for day, days in ((date(2027, 3, 14), 199), (date(2027, 3, 15), 99)):
+        ln.demo.answer(bundle, tmp_path / str(day), today=day)
+        issued = ln.match_certificates(bundle, tmp_path / str(day), today=day)
+        lives = {
+            one.certificate.not_after - one.certificate.not_before for one in issued.certificates
+        }
+        assert lives == {timedelta(days), timedelta(730)}
 
 
 def test_it_signs_no_folder_with_a_real_name(tmp_path):

@@ -13,6 +13,7 @@ from panel_kit import Talk
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
+from lyncnb.authorities.demonstration import Demonstration
 from lyncnb.errors import BundleError, LyncnbError
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -152,6 +153,8 @@ def refused(tmp_path) -> Talk:
     planned = ln.plan_certificates(read_topology(FIVE_SERVERS.encode()), load_rules())
     bundle = ln.write_requests(planned, tmp_path / "mine", passphrase=PASSPHRASE, today=TODAY)
     ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
+    other = Demonstration()  # another CA, before any certificate came
+    other.answer(bundle, tmp_path / "later", today=TODAY + timedelta(days=1))
     talk = Talk(StatusPanel(tmp_path / "mine", today=TODAY).view)
     talk.say("receive", paths=str(tmp_path / "answers"))
     finish(talk)
@@ -185,16 +188,14 @@ def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
 
 def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(refused, tmp_path):
     """Of two faulty certificates the later one is described; a good one keeps its place."""
-    bundle = ln.open_requests(tmp_path / "mine")
     later = TODAY + timedelta(days=1)
-    ln.demo.answer(bundle, tmp_path / "later", today=later)
     panel = StatusPanel(tmp_path / "mine", today=later + timedelta(days=1))
     talk = Talk(panel.view)
     talk.say("receive", paths=str(tmp_path / "later"))
     refusals = finish(talk)["status"]["refusals"]
     assert sorted(one["earlier"] for one in refusals) == [0, 0, 0, 1, 1]  # another CA's are refused
     needs = [row["needs"] for row in talk.rows().values()]
-    good = "Certificate received. Package it. A newer certificate was refused."
+    good = "Certificate received. Package it. Another certificate was refused."
     assert needs.count(good) == 3
     for one in refusals:
         assert one["words"].count("refused") == 1

@@ -181,9 +181,10 @@ def of_the_rest(
 
 
 def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:
-    """Find serial numbers that a CA gave twice; what it did not sign says nothing of it.
+    """Find serial numbers that one key of a CA gave twice: another key may count for itself.
 
-    Nor does what nobody here can have signed: it is asked again when its CA's certificate comes.
+    A certificate that nobody here can have signed says nothing; it is looked at again when its
+    CA's certificate comes.
     """
     numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
     known = [c for c in batch.known.values() if c not in batch.sources]
@@ -191,17 +192,21 @@ def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
     for alike in numbered.values():
         # Only of those that are alike is it asked who signed them.
-        twins = [one for one in alike if _is_signed(one, batch.issuers)] if alike[1:] else []
-        # The same content with a second signature is one certificate.
-        for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
-            if certificate in batch.sources or certificate in here:
-                message = f"serial {certificate.serial_hex} of {shown(certificate.issuer_name)}"
-                yield finding("duplicate-serial", _about(certificate, batch), message)
+        signed = [(_signing_key(one, batch.issuers), one) for one in alike] if alike[1:] else []
+        for key in {key for key, _ in signed if key}:
+            twins = [one for signer, one in signed if signer == key]
+            # The same content with a second signature is one certificate.
+            for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
+                if certificate in batch.sources or certificate in here:
+                    who = shown(certificate.issuer_name)
+                    message = f"serial {certificate.serial_hex} of {who}"
+                    yield finding("duplicate-serial", _about(certificate, batch), message)
 
 
-def _is_signed(certificate: Certificate, issuers: Issuers) -> bool:
-    """Whether a certificate of its issuer is here that signed it."""
-    return any(signed for _, signed in issuers.looked_at(certificate))
+def _signing_key(certificate: Certificate, issuers: Issuers) -> str:
+    """Give the SHA-256 of the public key here that verifies its signature; "" if none does."""
+    looked_at = issuers.looked_at(certificate)
+    return next((issuer.spki_sha256 for issuer, signed in looked_at if signed), "")
 
 
 def _about(certificate: Certificate, batch: Batch) -> str:
