@@ -18,9 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lyncnb as ln
 from lyncnb.errors import PassphraseError
 from lyncnb.pki import passphrase
 from lyncnb.pki.passphrase import Secret, as_new_passphrase, as_passphrase, ask_passphrase
+from lyncnb.plan.known_words import known_words
 
 WORDS = "correct horse battery"
 
@@ -220,6 +222,10 @@ def test_what_never_ends_is_not_read_without_end():
     os.close(descriptor)
 
 
+TWO_SITES = b"""server_fqdn,role,site,sip_domains,web_external_fqdn
+se01.litwareinc.com,StandardEdition,Hamburg,litwareinc.com,web.litwareinc.com
+se02.litwareinc.com,StandardEdition,Munich,,
+"""
 GUESSED = (
     *("a" * 12, " " * 20, "password1234", "P@ssw0rd2026", "123456789012", "qwertyuiop12"),
     *("abcdefghijkl", "盧" * 12, "x" * 900),
@@ -241,6 +247,23 @@ def test_names_of_the_plan_are_guessed_first():
     assert as_new_passphrase(name).reveal() == name
     with pytest.raises(PassphraseError, match="too easy to guess"):
         as_new_passphrase(name, known=("contoso.com", name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["litwareinc Hamburg Munich 2026", "Hamburg-LitwareInc-Munich!", "litwareincHamburgMunich"],
+)
+def test_names_of_the_plan_in_a_row_are_guessed(text):
+    """Names count for nothing, together as alone; random words beside a name are enough."""
+    known = known_words(
+        ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
+    )
+    with pytest.raises(PassphraseError, match="Without the names of the plan") as caught:
+        as_new_passphrase(text, known=known)
+    assert text not in str(caught.value)
+    words = f"Hamburg {WORDS} Munich"
+    assert as_new_passphrase(words, known=known) == Secret(words)
+    assert as_new_passphrase(WORDS, known=known) == Secret(WORDS)
 
 
 def test_random_words_are_taken_whatever_their_length():
