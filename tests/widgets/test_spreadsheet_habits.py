@@ -277,6 +277,24 @@ def test_the_layout_survives_a_reload(lab, folder):
     expect(heading).not_to_have_attribute("aria-sort", "ascending")
 
 
+def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
+    """At 1280 pixels with JupyterLab's file browser open, and narrower, every box can be ticked."""
+    before = lab.page.viewport_size
+    open_editor(lab, folder)
+    lab.page.locator(".lyncnb summary", has_text="Columns").click()
+    for width in (1280, 980, 760, 560):  # what the file browser and a zoom leave of 1280
+        lab.page.set_viewport_size({"width": width, "height": 800})
+        hidden = lab.page.locator(".lc-picker-list input").evaluate_all(
+            """boxes => boxes.filter((box) => {
+              box.scrollIntoView({ block: "nearest" });
+              const { x, y, width, height } = box.getBoundingClientRect();
+              return document.elementFromPoint(x + width / 2, y + height / 2) !== box;
+            }).map((box) => box.parentElement.textContent)"""
+        )
+        assert (width, hidden) == (width, [])
+    lab.page.set_viewport_size(before)
+
+
 def test_a_list_opens_as_a_line_each(lab, folder):
     """SIP domains stand below each other; Alt+Enter begins a line, Enter keeps them."""
     open_editor(lab, folder)

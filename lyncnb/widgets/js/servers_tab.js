@@ -266,7 +266,7 @@ function makeServers({ send, say, reasons }) {
   const over = h("div", { class: "lc-over" }, speaker.box);
   const shortcuts = makeShortcutList();
   const keys = button("Keys (?)", () => shortcuts.open(), { "aria-haspopup": "dialog" });
-  const panel = h("div", { class: "lc-panel" },
+  const panel = h("div", { class: "lc-panel lc-servers" },
     h("div", { class: "lc-bar" }, find, show, count, h("span", { class: "lc-grow" }), keys,
       h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
       addOpen),
