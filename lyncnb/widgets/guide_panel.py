@@ -19,9 +19,9 @@ from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..reports.figures import figure
 from ..topology.topology import Topology
 from .editing.channel import Answers, Channel
+from .editing.what_you_can_do import help_rows
 from .messages import GuideField, GuideProblem, GuideTold
 from .panel import ShownAsPanel
-from .what_you_can_do import help_rows
 
 _SERVERS_DRAWN = 60
 

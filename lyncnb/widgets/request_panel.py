@@ -21,10 +21,10 @@ from .editing.channel import Answers, Channel
 from .editing.explanations import finding_groups
 from .editing.name_reasons import of_name, of_request
 from .editing.plan_editing import PlanEditing
+from .editing.what_you_can_do import help_rows
 from .messages import Look, RequestResult, RequestTold
 from .panel import ShownAsPanel
 from .request_run import RequestRun
-from .what_you_can_do import help_rows
 
 _ROWS_LISTED = 200
 

@@ -42,12 +42,12 @@ from .editing.channel import GRID_SCRIPTS, Answers, Channel
 from .editing.name_reasons import of_record
 from .editing.plan_editing import PlanEditing
 from .editing.sheet import encode_rows
+from .editing.what_you_can_do import help_rows
 from .messages import Refusal, StatusTold, StepResult
 from .notebook_cells import after_each_cell
 from .panel import ShownAsPanel
 from .request_needs import next_step, refusals, sentence, unwritten_step
 from .request_run import RequestRun, folder_path
-from .what_you_can_do import help_rows
 
 # A request folder from the CA's answer to the server, in the background; without a browser.
 #

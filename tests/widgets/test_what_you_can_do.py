@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from panel_kit import Talk
 from places import REPOSITORY
 
 import lyncnb as ln
 from lyncnb.cli.help import SECTIONS
-from lyncnb.widgets.what_you_can_do import HEADINGS, TASKS
+from lyncnb.widgets.editing.what_you_can_do import HEADINGS, TASKS, help_rows
 
 PAGE = REPOSITORY / "docs" / "what-you-can-do.md"
 _BEGINNING = """# What you can do
@@ -44,3 +45,17 @@ def test_every_command_and_call_of_the_list_exists():
             assert hasattr(ln, name), name
         if command:
             assert command.split()[1] in commands, command
+
+
+def test_every_panel_offers_the_list(tmp_path):
+    """The button stands in the editor, the request panel, the status panel and the guide."""
+    editor = ln.PlanEditor(ln.read_topology(REPOSITORY / "data" / "single-server.csv"))
+    panels = (
+        editor,
+        ln.RequestPanel(editor, tmp_path / "requests"),
+        ln.StatusPanel(editor, tmp_path / "requests"),
+        ln.GuidePanel(),
+    )
+    for panel in panels:
+        assert Talk(panel.view).say("ready")["start"]["help"] == help_rows()
+        assert "help_dialog.js" in panel.view.channel.scripts

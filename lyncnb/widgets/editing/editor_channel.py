@@ -29,6 +29,7 @@ from .scenarios_tab import ScenariosTab
 from .sheet import FINDINGS, Sheet, encode_rows, pool_names
 from .tables_here import tables_here
 from .unsaved import UnsavedEdits
+from .what_you_can_do import help_rows
 
 #: By ``type`` of the page's message, what it asks to see of the plan.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
@@ -69,6 +70,7 @@ class EditorChannel(Channel[EditorTold]):
         "save_tab.js",
         "draft_offer.js",
         "older_outputs.js",
+        "help_dialog.js",
         "plan_editor.js",
     )
     #: Seconds after an edit until it is kept as a draft.
@@ -156,6 +158,7 @@ class EditorChannel(Channel[EditorTold]):
                 "source": editor.topology.source,
                 "columns": self._columns,
                 "groups": self._groups,
+                "help": help_rows(),
             }
         )
         self._step = ""

@@ -138,6 +138,7 @@ EditorStart = TypedDict(
         "source": str,
         "columns": list[ColumnFacts],
         "groups": list[FieldGroup],
+        "help": Rows,  # its headings first
     },
 )
 Columns = TypedDict("Columns", {"type": Literal["columns"], "columns": list[ColumnFacts]})

@@ -149,6 +149,7 @@ interface EditorStart {
   source: string;
   columns: ColumnFacts[];
   groups: FieldGroup[];
+  help: string[][];
 }
 
 interface ColumnFacts {

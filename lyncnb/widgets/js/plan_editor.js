@@ -34,6 +34,7 @@ export default {
     }), button("Close", () => { restored.hidden = true; },
       { "aria-label": "Close the note about what was restored", class: "lc-button lc-quiet" }));
 
+    const help = makeHelp();
     const draft = makeDraftOffer(send);
     const reasons = makeNameReasons(send);
     const servers = makeServers({ send, reasons, say: (text) => { said.textContent = text; } });
@@ -67,12 +68,13 @@ export default {
     ]);
 
     const root = h("div", { class: "lyncnb lc-editor lc-unasked", role: "group" },
-      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, undo, redo),
+      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, help.button, undo, redo),
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
       kernel.line, draft.box, restored, said, speaker.box, tabs.list,
       servers.panel, form.panel, certificates.panel, names.panel, picture.panel,
-      findings.panel, changes.panel, scenarios.panel, keep.panel, reasons.dialog);
+      findings.panel, changes.panel, scenarios.panel, keep.panel, reasons.dialog,
+      help.dialog);
     guardKeys(root);
     root.addEventListener("keydown", (event) => {
       const key = event.key.toLowerCase();
@@ -140,6 +142,7 @@ export default {
         name.textContent = `Plan of ${message.source}`;
         servers.start(message.columns, message.source);
         form.start(message.groups);
+        help.show(message.help[0], message.help.slice(1));
         notebook.mark([]); // an editor that stood here before may have left marks
       },
       columns: (message) => servers.start(message.columns),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .editing.messages import Rows
+from .messages import Rows
 
 HEADINGS = ("You want to", "In a notebook", "In a shell")
 
