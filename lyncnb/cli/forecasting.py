@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--on", metavar="DATE",
     help="Nothing is ordered before this day (default: the order for the planned issue date; of a "
-    "request folder, the last day on record).",
+    "request folder, today).",
 )  # fmt: skip
 @json_option
 @click.option("-o", "output", metavar="FILE",

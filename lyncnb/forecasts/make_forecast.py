@@ -1,7 +1,6 @@
 """``forecast``: a plan, or a request folder, to the work of the years ahead.
 
-Pure but for reading a folder. Nothing is of today: what is counted from stands in the plan, in the
-folder, or is given.
+Pure but for a request folder, which it reads, and for which it asks what day it is.
 """
 
 from __future__ import annotations
@@ -63,7 +62,8 @@ def forecast(
         The last day.
     start : date, optional
         Before this day nothing is ordered. Left out, it is the day on which what is issued on the
-        planned issue date is ordered; of a folder, the last day on record.
+        planned issue date is ordered; of a folder, today, or the last day on record if that is
+        later.
     options : PlanOptions, optional
         Lead times, freezes, windows, validity and planned issue date, if not the plan's own. A
         folder has those of the plan that it keeps.
@@ -71,8 +71,8 @@ def forecast(
     Returns
     -------
     Forecast
-        One row per certificate, and what cannot work with each rule that it breaks. The same
-        arguments give the same forecast.
+        One row per certificate, and what cannot work with each rule that it breaks. A plan with
+        the same arguments gives the same forecast, and a folder with the same start.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def forecast(
             )
             if fact.begins is None or fact.begins <= until
         ),
-        notes=tuple(_notes(read, told, entries, begin, is_given=start is not None)),
+        notes=tuple(_notes(read, told, entries)),
     )
 
 
@@ -165,7 +165,8 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
     if start is not None:
         return day_of(start)
     if read.seen is not None:
-        return read.seen
+        # What ended since the last run must not look as it did on that day.
+        return max(read.seen, datetime.now(UTC).date())
     issue = options.planned_issue_date
     if issue is None:
         raise PlanError(
@@ -516,11 +517,7 @@ def _domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, 
     return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))
 
 
-def _notes(
-    read: _Read, options: PlanOptions, entries: list[ForecastEntry], begin: date, *, is_given: bool
-) -> Iterator[str]:
-    if read.seen is not None and not is_given:
-        yield f"seen from {begin}, the last day on record in the folder"
+def _notes(read: _Read, options: PlanOptions, entries: list[ForecastEntry]) -> Iterator[str]:
     internal = any(one.issuer == "internal" for one in entries)
     for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
         asked = options.validity_for("internal") or any(

@@ -237,6 +237,9 @@ class Estate:
                 assert status.exit_status in (1, 3)
         assert rows.keys() == calendar.keys() == page.keys()
         assert not status.problems, status.problems
+        made = ln.forecast(self.folder, start=self.day, until=self.day + timedelta(days=30))
+        if any(end < at for end in ends.values()):
+            assert not made.works
         # What a server has keeps its key.
         for item in purge(self.folder, today=self.day).items:
             one = self.manifest.by_id[item.id]

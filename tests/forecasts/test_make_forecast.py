@@ -302,8 +302,20 @@ def test_a_folder_counts_what_is_on_record(tmp_path):
         for _, moment in one.takes_effect:
             assert (held.not_after - moment).total_seconds() == 24 * 3600
     assert made == ln.forecast(opened, start=date(2026, 12, 1))
-    assert ln.forecast(opened).start >= date(2026, 11, 25)
-    assert "the last day on record" in ln.forecast(opened).notes[0]
+    assert ln.forecast(opened).start == datetime.now(UTC).date()
+
+
+def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
+    """What ended on the servers since the last run is a problem."""
+    first = date(2024, 1, 2)
+    plan = planned(TWO_FRONT_ENDS, planned_issue_date=first)
+    bundle = ln.write_requests(plan, tmp_path / "r", passphrase="only for the sample", today=first)
+    ln.demo.answer(bundle, tmp_path / "answers", today=first)
+    ln.receive(tmp_path / "r", *sorted((tmp_path / "answers").iterdir()), today=first)
+    assert ln.forecast(tmp_path / "r", start=first, until=date(2024, 6, 1)).works
+    made = ln.forecast(tmp_path / "r")
+    assert not made.works
+    assert any("is missing on its servers" in problem.what for problem in made.problems)
 
 
 def test_the_docs_say_what_is_so():
