@@ -31,7 +31,7 @@ from ..request_folder.history import (
     events_of,
     read_history,
 )
-from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.manifest import FORMAT, Manifest, read_manifest
 from ..request_folder.request_record import Deployment, RequestRecord
 from .named_requests import NamedRequest, named_requests
 
@@ -197,7 +197,7 @@ def certificate_history(
         found = tuple(NamedRequest(name="", record=record) for record in manifest.requests)
     missing, notes = compare_history(history, manifest)
     notes = (*notes, *(one.message for one in missing))
-    if not history.lines:
+    if not history.lines and manifest.format != FORMAT:
         notes = (*notes, "this folder has no history yet: who ran which command is not known")
     known = _Known(manifest, history)
     generations: list[GenerationHistory] = []

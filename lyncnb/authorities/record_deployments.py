@@ -26,6 +26,7 @@ from ..request_folder.request_record import (
     ArchivedGeneration,
     IssuedRecord,
     RequestRecord,
+    Revocation,
     deployments_of,
 )
 from .certificates_on_record import load_issued
@@ -104,7 +105,8 @@ class RecordedDeployments(Table, Told):
 def _line(one: RecordedDeployment) -> str:
     where = f" on {', '.join(one.servers)}" if one.servers else ""
     seen = f", seen in {one.seen_in}" if one.seen_in else ""
-    what = f"{one.id}, generation {one.generation}"
+    which = f"generation {one.generation}" if one.generation else "from before its request"
+    what = f"{one.id}, {which}"
     if one.what == _REVOKED:
         return f"revoked: {what}, serial {one.serial}, {one.on}"
     if one.what == _WITHDRAWN:
@@ -295,28 +297,40 @@ class _Run:
         for one in found:
             record = self.records.get(one.record.id, one.record)
             asked = [part for part in record.generations if part.revocation is not None]
-            if not asked:
+            before = record.covering
+            if before is not None and before.revocation is not None:
+                if revocation := self._revoked(record.id, 0, before.revocation, before.serial):
+                    self.records[record.id] = record.with_covering(
+                        replace(before, revocation=revocation)
+                    )
+            elif not asked:
                 message = f'"{one.name}": no revocation was requested for {record.id}'
                 hint = "lyncnb renew FOLDER NAME --compromised --reason TEXT requests one"
                 self.problems.append(Problem(message=message, hint=hint))
             for part in asked:
-                self._revoke(record.id, part)
+                assert part.revocation is not None
+                serial = part.issued.serial if part.issued else ""
+                revocation = self._revoked(record.id, part.generation, part.revocation, serial)
+                if revocation is not None:
+                    record = self.records.get(record.id, record)
+                    self.records[record.id] = record.with_generation(
+                        part.generation, revocation=revocation
+                    )
 
-    def _revoke(self, name: str, part: Generation) -> None:
-        revocation, issued = part.revocation, part.issued
-        assert revocation is not None
+    def _revoked(
+        self, name: str, generation: int, revocation: Revocation, serial: str
+    ) -> Revocation | None:
+        """Give a revocation as it is on record from now on; None if nothing is new."""
         when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
         if revocation.revoked_at:
-            self._tell(name, part, _ALREADY, (), revocation.revoked_at[:10], issued)
-        elif when[:10] < revocation.asked_at[:10]:
+            self._tell(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
+            return None
+        if when[:10] < revocation.asked_at[:10]:
             message = f"{name}: its revocation was requested on {revocation.asked_at[:10]}, after "
             self.problems.append(Problem(message=f"{message}{self.day}", hint="give a later day"))
-        else:
-            record = self.records.get(name, self.manifest.by_id[name])
-            self.records[name] = record.with_generation(
-                part.generation, revocation=replace(revocation, revoked_at=when)
-            )
-            self._tell(name, part, _REVOKED, (), when[:10], issued)
+            return None
+        self._tell(name, generation, _REVOKED, (), when[:10], serial)
+        return replace(revocation, revoked_at=when)
 
     def _newest(self, record: RequestRecord) -> Generation | None:
         """Give the newest generation whose certificate has no error."""
@@ -393,14 +407,14 @@ class _Run:
         ]
         if not new:
             first = max((present[one].on for one in servers), default=on)
-            self._tell(record.id, part, _ALREADY, servers, first, issued, seen_in)
+            self._tell(record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in)
             return
         kept = tuple(one for name, one in present.items() if name not in new)
         added = deployments_of(issued, new, on=on, at=self.now, seen_in=seen_in)
         self.records[record.id] = record.with_generation(
             part.generation, deployments=(*kept, *added)
         )
-        self._tell(record.id, part, _RECORDED, new, on, issued, seen_in)
+        self._tell(record.id, part.generation, _RECORDED, new, on, issued.serial, seen_in)
 
     def _record_report(self, report: ServerReport) -> None:
         left = set(report.thumbprints)
@@ -456,7 +470,10 @@ class _Run:
             rest = tuple(one for one in later.every_deployment if one.server != server)
             record = record.with_generation(later.generation, deployments=rest)
             self.records[record.id] = record
-            self._tell(record.id, later, _WITHDRAWN, (server,), "", later.issued, report.source)
+            serial = later.issued.serial if later.issued else ""
+            self._tell(
+                record.id, later.generation, _WITHDRAWN, (server,), "", serial, report.source
+            )
             about = {"server": server, "on": report.at[:10], "note": f"seen in {report.source}"}
             self.withdrawn.append(Event(UNDEPLOYED, record.id, later.generation, **about))
         self._record(record, part, (server,), on=report.at[:10], seen_in=report.source)
@@ -464,20 +481,20 @@ class _Run:
     def _tell(
         self,
         name: str,
-        part: Generation,
+        generation: int,
         what: str,
         servers: Sequence[str],
         on: str,
-        issued: IssuedRecord | None,
+        serial: str,
         seen_in: str = "",
     ) -> None:
         one = RecordedDeployment(
             id=name,
-            generation=part.generation,
+            generation=generation,
             what=what,
             servers=tuple(servers),
             on=on,
-            serial=issued.serial if issued else "",
+            serial=serial,
             seen_in=seen_in,
         )
         if one not in self.recorded:

@@ -600,7 +600,7 @@ def _planned_status(
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
         revoke=tuple(one.serial for one in to_revoke(record)),
-        is_revoked=life.in_use is not None and life.in_use.revocation is not None,
+        is_revoked=life.revocation is not None,
     )
 
 

@@ -32,7 +32,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
 from ..plan.saved_plan_json import saved_plan
 from ..plan.spellings import Spelling, spellings_of
 from ..request_folder.bundle import Change
-from ..request_folder.generations import KEY_COMPROMISE, compromised_generations
+from ..request_folder.generations import KEY_COMPROMISE, compromised_generations, generations_of
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     Acceptance,
@@ -253,6 +253,9 @@ def ask_to_revoke(manifest: Manifest, order: Order) -> Manifest:
     records = []
     for name in sorted(order.compromised):
         record = manifest.by_id[name]
+        before = record.covering
+        if before is not None and generations_of(record).held is before and not before.revocation:
+            record = record.with_covering(replace(before, revocation=asked))
         for part in compromised_generations(record, date.fromisoformat(order.now[:10])):
             record = record.with_generation(part.generation, revocation=asked)
         records.append(record)

@@ -26,7 +26,7 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import generations_of, is_due, to_revoke
 from ..request_folder.manifest import Manifest, read_manifest, timestamp
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, renewal_terms
-from ..request_folder.request_record import CoveringCertificate, RequestRecord
+from ..request_folder.request_record import RequestRecord
 from .changes import Order, Wanted, make_order, waits
 from .executors import Making
 from .write import fulfil
@@ -39,15 +39,13 @@ _STOLEN = "its key is compromised"
 class _Choice:
     """Which requests get another generation, and whose key is compromised.
 
-    ``kept`` are those of a compromised key that another key is to follow already, ``covering`` the
-    certificates of compromised keys that are not of the folder, ``elsewhere`` the requests whose
-    key is on another computer.
+    ``kept`` are those of a compromised key that another key is to follow already, ``elsewhere``
+    the requests whose key is on another computer.
     """
 
     renewed: tuple[RequestRecord, ...]
     compromised: tuple[RequestRecord, ...] = ()
     kept: tuple[RequestRecord, ...] = ()
-    covering: tuple[CoveringCertificate, ...] = ()
     elsewhere: tuple[RequestRecord, ...] = ()
 
 
@@ -163,7 +161,8 @@ def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: 
 def _revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
     told = [one for record in records for one in to_revoke(record)]
     for one in told:
-        yield f"{one}: {one.request_id}, generation {one.generation}"
+        which = f"generation {one.generation}" if one.generation else "from before its request"
+        yield f"{one}: {one.request_id}, {which}"
     if told:
         place = shlex.quote(str(folder))
         yield f"ask the CA at once; its page says so, too: lyncnb handover {place} OUT.zip"
@@ -184,9 +183,8 @@ def _choose(
         return _Choice(renewed=here, elsewhere=elsewhere)
     return _Choice(
         renewed=tuple(one for one in here if not _has_another_key_under_way(one)),
-        compromised=tuple(one for one in named if generations_of(one).in_use is not None),
+        compromised=tuple(one for one in named if generations_of(one).held is not None),
         kept=tuple(one for one in here if _has_another_key_under_way(one)),
-        covering=tuple(one.covered for one in here if one.covered is not None),
         elsewhere=elsewhere,
     )
 
@@ -319,11 +317,6 @@ def _notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
         yield f"no certificate is due on {day}"
     if choice.elsewhere:
         yield f"{_on_other_computers(choice.elsewhere)}; {_ELSEWHERE}"
-    for cover in choice.covering:
-        yield (
-            f"ask the CA of {cover.thumbprint_sha1} to revoke serial {cover.serial}, which is not"
-            " of this folder: no later command reminds you"
-        )
     for record in choice.kept:
         yield (
             f"{record.id}: generation {record.generation} is under way with another key, so nothing"

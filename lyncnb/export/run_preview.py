@@ -23,7 +23,7 @@ from ..plan.model import PlannedCertificate, planned_entry
 from ..plan.spellings import spellings
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
-from ..request_folder.generations import certificates_of
+from ..request_folder.generations import certificates_of, compromised_keys
 from ..request_folder.key_bindings import (
     bind,
     binding_problems,
@@ -362,7 +362,7 @@ def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
         for part in record.generations
         if part.revocation is not None
         for digest in certificates_of(part)
-    }
+    } | compromised_keys(before.requests if covered else ())
     for request in covered:
         old, cover = before.by_id.get(request.id), request.covered
         if cover is not None and cover.sha256 in revoked:

@@ -19,6 +19,7 @@ from .request_record import (
     Deployment,
     IssuedRecord,
     RequestRecord,
+    Revocation,
 )
 
 Generation = RequestRecord | ArchivedGeneration
@@ -51,6 +52,13 @@ class Generations:
             return None
         issuer = self.record.plan.issuer
         return terms.renewing(self.held.begins, self.held.ends, issuer).order_on
+
+    @property
+    def revocation(self) -> Revocation | None:
+        """What the CA is asked to do about the certificate that ends first on the servers."""
+        if isinstance(self.held, CoveringCertificate):
+            return self.held.revocation
+        return self.in_use.revocation if self.in_use is not None else None
 
     @property
     def revoke(self) -> tuple[str, ...]:
@@ -86,7 +94,7 @@ def generations_of(record: RequestRecord) -> Generations:
         is_covered = record.covered is not None and not record.is_written
         return Generations(
             record=record,
-            held=record.covered or record.stood_before,
+            held=record.covering,
             under_way=None if is_covered else record,
         )
     first = min(on_servers, key=lambda one: (one.held.not_after, one.part.generation))
@@ -154,7 +162,10 @@ KEY_COMPROMISE = "keyCompromise"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToRevoke:
-    """A certificate that its CA (internal or public) is to revoke, for a reason of RFC 5280."""
+    """A certificate that its CA (internal or public) is to revoke, for a reason of RFC 5280.
+
+    ``generation`` is 0 for a certificate from before the first request.
+    """
 
     request_id: str
     generation: int
@@ -187,7 +198,8 @@ def compromised_generations(record: RequestRecord, today: date) -> tuple[Generat
 
     Those that have the same key, a certificate that has not ended, and no revocation on record.
     """
-    in_use = generations_of(record).in_use
+    life = generations_of(record)
+    in_use = None if isinstance(life.held, CoveringCertificate) else life.in_use
     return tuple(
         part
         for part in record.generations
@@ -200,7 +212,21 @@ def compromised_generations(record: RequestRecord, today: date) -> tuple[Generat
 
 def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
     """List the certificates of a request that its CA is to revoke, until that is on record."""
-    return tuple(
+    before = record.covering
+    of_before: tuple[ToRevoke, ...] = ()
+    if before is not None and before.revocation and not before.revocation.revoked_at:
+        of_before = (
+            ToRevoke(
+                request_id=record.id,
+                generation=0,
+                issuer=record.plan.issuer,
+                serial=before.serial,
+                not_after=before.not_after,
+                reason=before.revocation.reason,
+                asked_at=before.revocation.asked_at,
+            ),
+        )
+    return of_before + tuple(
         ToRevoke(
             request_id=record.id,
             generation=part.generation,
@@ -217,12 +243,17 @@ def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
 
 
 def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
-    """Give the keys, by SHA-256 of SubjectPublicKeyInfo, that may be in other hands."""
+    """Give the keys that may be in other hands, by SHA-256 of SubjectPublicKeyInfo.
+
+    Of a certificate from before the first request no key is on record: it is its own SHA-256.
+    """
+    records = tuple(records)
+    keys = [(part.spki_sha256, part) for record in records for part in record.generations]
+    whole = [(one.sha256, one) for record in records if (one := record.covering) is not None]
     return frozenset(
-        part.spki_sha256
-        for record in records
-        for part in record.generations
-        if part.revocation is not None and part.revocation.reason == KEY_COMPROMISE
+        digest
+        for digest, one in (*keys, *whole)
+        if one.revocation is not None and one.revocation.reason == KEY_COMPROMISE
     )
 
 

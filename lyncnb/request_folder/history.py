@@ -23,11 +23,11 @@ from ..base.disk import files
 from ..base.disk.folder_lock import lock, writer
 from ..base.json_text import NotJson, parse_json
 from ..base.records import Line, RecordReader, Text, number_in, others_field, plain_record
-from ..base.shown.tables import first_of
+from ..base.shown.tables import count_of, first_of
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
-from .manifest import NAME, Manifest, timestamp, watching
-from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord
+from .manifest import FORMAT, NAME, Manifest, timestamp, watching
+from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord, Revocation
 
 HISTORY_NAME = "history.jsonl"
 #: The command of a line that completes what an interrupted run, or an earlier version, left out.
@@ -36,8 +36,10 @@ LATER = "recorded later"
 REQUESTED, ISSUED, PACKAGED, DEPLOYED = "requested", "issued", "packaged", "deployed"
 SUPERSEDED, LOST, HANDED_OVER = "superseded", "given up as lost", "handed over"
 APPROVED, UNDEPLOYED = "approved", "no longer deployed"
+REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
 
 _LARGEST = 1 << 31
+_NAMED = 3
 _Number = Annotated[int, number_in(0, 1_000_000)]
 
 
@@ -207,6 +209,7 @@ def events_of(manifest: Manifest) -> Iterator[Event]:
     for record in manifest.requests:
         for part in record.generations:
             yield from _of_generation(record, part)
+        yield from _of_covering(record)
         if record.retired_at:
             day = record.retired_at[:10]
             yield Event("retired", record.id, record.generation, on=day, at=record.retired_at)
@@ -252,10 +255,7 @@ def _of_generation(
             at=one.recorded_at,
         )
     if revocation := part.revocation:
-        reason, asked, done = revocation.reason, revocation.asked_at, revocation.revoked_at
-        yield Event("revocation requested", name, number, note=reason, at=asked)
-        if done:
-            yield Event("revoked", name, number, on=done[:10], note=reason, at=done)
+        yield from _of_revocation(revocation, Event("", name, number))
     if current is None:
         assert isinstance(part, ArchivedGeneration)
         why = "; ".join(part.reasons)
@@ -263,6 +263,21 @@ def _of_generation(
     removed = current.deployed_at if current else getattr(part, "purged_at", "")
     if removed:
         yield Event("key removed", name, number, on=removed[:10], at=removed)
+
+
+def _of_covering(record: RequestRecord) -> Iterator[Event]:
+    """Yield what the CA is asked to do about the certificate from before the first request."""
+    if (before := record.covering) and before.revocation:
+        first = min(part.generation for part in record.generations)
+        about = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
+        yield from _of_revocation(before.revocation, about)
+
+
+def _of_revocation(revocation: Revocation, about: Event) -> Iterator[Event]:
+    reason, asked, done = revocation.reason, revocation.asked_at, revocation.revoked_at
+    yield about._replace(what=REVOCATION_REQUESTED, note=reason, at=asked)
+    if done:
+        yield about._replace(what=REVOKED, on=done[:10], note=reason, at=done)
 
 
 def _of_certificate(what: str, name: str, number: int, one: IssuedRecord) -> Event:
@@ -360,8 +375,8 @@ def _missing(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
     )
 
 
-def missing_certificates(history: History, manifest: Manifest) -> Iterator[str]:
-    """Say which certificates were received for a generation and are no longer on record."""
+def missing_certificates(history: History, manifest: Manifest) -> tuple[str, ...]:
+    """Report the certificates that were received for a generation and are no longer on record."""
     bare = {
         (record.id, part.generation): part.spki_sha256
         for record in manifest.requests
@@ -374,12 +389,20 @@ def missing_certificates(history: History, manifest: Manifest) -> Iterator[str]:
         for event in line.events()
         if event.what == ISSUED and (event.id, event.generation) in bare
     }
-    for (name, number), event in found.items():
-        yield (
-            f"{name}: the certificate {event.serial} of generation {number}, until "
-            f"{event.not_after[:10]}, was received on {event.at[:10]} and is no longer on record; "
-            "give it again: lyncnb receive FOLDER FILE"
-        )
+    if not found:
+        return ()
+    named = [
+        f"{event.serial} of {name}, generation {number}, until {event.not_after[:10]}, received on "
+        f"{event.at[:10]}"
+        for (name, number), event in found.items()
+    ]
+    are = "is" if len(named) == 1 else "are"
+    told = (
+        f"{count_of(len(named), 'certificate')} that the folder received {are} no longer on record "
+        f"({first_of(named, _NAMED)}). Receive what is in returned/ again: lyncnb receive FOLDER. "
+        "For others give the file: lyncnb receive FOLDER FILE"
+    )
+    return (told,)
 
 
 def compare_history(
@@ -402,7 +425,7 @@ def compare_history(
         A problem for each generation that the manifest does not have, and notes.
     """
     if not history.lines:
-        return (), history.notes
+        return (), (*history.notes, *_no_history(manifest))
     notes = [*history.notes, *missing_certificates(history, manifest)]
     events = {event.identity for event in events_of(manifest)}
     problems: tuple[Problem, ...] = ()
@@ -415,6 +438,15 @@ def compare_history(
                 "next run that changes something records them"
             )
     return problems, tuple(notes)
+
+
+def _no_history(manifest: Manifest) -> Iterator[str]:
+    """Report that the history is missing; a folder of an earlier format never had one."""
+    if manifest.format == FORMAT and manifest.requests:
+        yield (
+            f"{HISTORY_NAME} is missing: who requested, received and deployed what is not known. "
+            "Restore it from a backup; the next run that changes something begins a new one"
+        )
 
 
 # A run.

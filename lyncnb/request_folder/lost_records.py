@@ -20,9 +20,20 @@ from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader
 from ..base.shown.tables import count_of, first_of
 from ..errors import BundleError, LyncnbError
+from .history import (
+    DEPLOYED,
+    HISTORY_NAME,
+    REQUESTED,
+    REVOCATION_REQUESTED,
+    REVOKED,
+    SUPERSEDED,
+    UNDEPLOYED,
+    Event,
+    read_history,
+)
 from .manifest import FORMAT, NAME, Manifest, manifest_of
 from .plan_file import PLAN_NAME, present_plan, read_entries
-from .request_record import RequestRecord
+from .request_record import ArchivedGeneration, Deployment, RequestRecord, Revocation
 
 _LARGEST = 1 << 26  # bytes of a summary file that is looked at
 _IDS_TOLD = 5
@@ -113,6 +124,90 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
     )
     said = f"{PLAN_NAME} gives servers, site and issuer of {count_of(len(filled), 'request')}"
     return manifest, (said,)
+
+
+def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
+    """Fill in what the history knows of each generation: its servers, its revocation, its end.
+
+    A generation is found by its public key, since a rebuilt manifest may number it differently.
+
+    Returns
+    -------
+    tuple
+        The manifest, and what there is to say.
+    """
+    keys: dict[tuple[str, int], str] = {}
+    events: dict[str, list[Event]] = {}
+    valid: dict[str, Event] = {}
+    for line in read_history(folder).lines:
+        for event in line.events():
+            name = event.id, event.generation
+            if event.what == REQUESTED:
+                keys[name] = event.key
+            if event.not_after and event.certificate:
+                valid[event.certificate] = event
+            if name in keys:
+                events.setdefault(keys[name], []).append(event)
+    servers, revoked = 0, 0
+    records = []
+    for record in manifest.requests:
+        for part in record.generations:
+            known = events.get(part.spki_sha256, [])
+            deployments = _deployments(known, valid)
+            revocation = _revocation(known)
+            servers += len(deployments)
+            revoked += revocation is not None
+            changes: dict[str, object] = {"deployments": deployments, "revocation": revocation}
+            if isinstance(part, ArchivedGeneration):
+                for event in known:
+                    if event.what == SUPERSEDED and event.at:
+                        changes |= {"superseded_at": event.at, "reasons": (event.note,)}
+            record = record.with_generation(part.generation, **changes)
+        records.append(record)
+    if not servers and not revoked:
+        return replace(manifest, requests=tuple(records)), ()
+    said = f"{HISTORY_NAME} gives {count_of(servers, 'deployment')}"
+    if revoked:
+        said += f" and {count_of(revoked, 'revocation')}"
+    return replace(manifest, requests=tuple(records)), (said,)
+
+
+def _deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployment, ...]:
+    """Give the servers that have or had a generation, as its events record them in turn."""
+    by_server: dict[str, Deployment] = {}
+    for event in events:
+        if event.what == UNDEPLOYED:
+            by_server.pop(event.server, None)
+        elif event.what == DEPLOYED and (issued := valid.get(event.certificate)):
+            # The history is a file that somebody may have edited: read as strictly as a manifest.
+            deployment = RecordReader(HISTORY_NAME, is_json=True).record(
+                Deployment,
+                {
+                    "server": event.server,
+                    "on": event.on,
+                    "certificate": event.certificate,
+                    "serial": event.serial,
+                    "not_before": issued.not_before,
+                    "not_after": issued.not_after,
+                    "recorded_at": event.at,
+                    "seen_in": event.note.removeprefix("seen in "),
+                },
+            )
+            if deployment is not None:
+                by_server[event.server] = deployment
+    return tuple(by_server.values())
+
+
+def _revocation(events: list[Event]) -> Revocation | None:
+    revocation = None
+    for event in events:
+        if event.certificate:  # of the certificate from before the first request
+            continue
+        if event.what == REVOCATION_REQUESTED and event.at:
+            revocation = Revocation(reason=event.note, asked_at=event.at)
+        elif event.what == REVOKED and revocation is not None:
+            revocation = replace(revocation, revoked_at=event.at)
+    return revocation
 
 
 def _is_of(known: PlannedEntry, planned: PlannedEntry) -> bool:

@@ -28,7 +28,7 @@ from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_surve
 from .history import REBUILD, recorded
 from .key_bindings import altered_records, bind, shared_keys
 from .leftovers import Move, carry_out, prove_passphrase
-from .lost_records import loss_notes, salvaged, with_plan
+from .lost_records import loss_notes, salvaged, with_history, with_plan
 from .manifest import FIRST_FORMAT, NAME, Manifest, read_manifest, save_manifest, timestamp
 from .plan_file import keep_copy
 from .recovery_key import LIST, recipients_of, renew_lists
@@ -225,7 +225,8 @@ def rebuild_manifest(
         manifest, moves, changes = _rebuilt(kept, inventory, now)
         if before is None:
             manifest, of_plan = with_plan(path, manifest, now)
-            inventory.notes += of_plan
+            manifest, of_history = with_history(path, manifest)
+            inventory.notes += (*of_plan, *of_history)
         if cipher is not None:
             moved = {move.source for move in moves}
             manifest, more, notes = adopt_unrecorded(survey, manifest, cipher, now=now)

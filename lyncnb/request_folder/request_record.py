@@ -323,8 +323,9 @@ class CoveringCertificate(_ValidOnRecord):
     """A certificate that stands and is as planned, so that none is requested.
 
     Its key is not in the folder: a planner said that it is at hand. ``servers`` are where it stood,
-    as far as they were asked. ``found_at`` is when it was held against the plan, ``recorded_at``
-    when the request was left out; times are UTC, ISO 8601 to the second.
+    as far as they were asked. ``found_at`` is when it was compared with the plan, ``recorded_at``
+    when the request was left out; times are UTC, ISO 8601 to the second. ``revocation`` is what
+    the CA is asked to do about it.
     """
 
     thumbprint_sha1: Thumbprint
@@ -337,6 +338,7 @@ class CoveringCertificate(_ValidOnRecord):
     found_at: Time
     recorded_at: Time
     servers: tuple[Line, ...] = ()
+    revocation: Revocation | None = None
     others: Mapping[str, object] = others_field()
 
     def is_in_force(self, at: datetime) -> bool:
@@ -424,6 +426,17 @@ class RequestRecord:
         if self.issued is not None:
             return "issued"
         return "waiting" if self.is_written else "planned"
+
+    @property
+    def covering(self) -> CoveringCertificate | None:
+        """The certificate from before its first request, whether it still covers it or not."""
+        return self.covered or self.stood_before
+
+    def with_covering(self, certificate: CoveringCertificate) -> RequestRecord:
+        """Return the record with the certificate from before its first request replaced."""
+        if self.covered is not None:
+            return replace(self, covered=certificate)
+        return replace(self, stood_before=certificate)
 
     @property
     def generations(self) -> tuple[RequestRecord | ArchivedGeneration, ...]:

@@ -151,7 +151,7 @@ def test_a_folder_without_history_answers_from_its_manifest(folder):
     found = certificate_history(folder, "edge01", on=date(2026, 12, 1))
     assert [one.generation for one in found.generations] == [1]
     assert {event.user for one in found.generations for event in one.events} == {""}
-    assert any("no history yet" in one for one in found.notes)
+    assert any("history.jsonl is missing" in one for one in found.notes)
 
 
 def test_the_command_shows_it(shell, folder):

@@ -23,11 +23,12 @@ from shell_kit import make_shell
 from standing_certificates import MIDNIGHT, Stored, authority, export_of, random_estate, stand_for
 
 import lyncnb as ln
+from lyncnb.authorities.certificate_history import certificate_history
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
 from lyncnb.export.requests_elsewhere import request_elsewhere
-from lyncnb.request_folder.manifest import manifest_bytes, manifest_of
+from lyncnb.request_folder.manifest import manifest_bytes, manifest_of, read_manifest
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -75,6 +76,34 @@ def test_what_is_covered_and_at_hand_is_left_out(folder, stands):
     assert covered.sha256 == standing["sha256"]
     assert covered.not_after[:10] == str(LAST_DAY)
     assert "PRIVATE" not in stands.read_text("utf-8")
+
+
+def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands, tmp_path):
+    """The CA is asked to revoke it until that is recorded, and it covers nothing again."""
+    serial = read_manifest(folder).by_id[FIRST].covered.serial
+    bundle = ln.renew(
+        folder, FIRST, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=TODAY
+    )
+    assert any(f"Revoke serial {serial}" in note for note in bundle.notes)
+    assert FIRST in requested(folder)
+    status = ln.folder_status(folder, today=TODAY)
+    assert {one.id: one.revoke for one in status.shown if one.revoke} == {FIRST: (serial,)}
+    assert (status.exit_status, status.next_steps[0][:24]) == (
+        1,
+        "Ask the CA to revoke " + FIRST[:3],
+    )
+    again = ln.compare_as_is(PLAN, tmp_path / "estate", on=TODAY, folder=folder)
+    assert again.counts() == {"covered": 2, "compromised": 1}
+    with pytest.raises(BundleError, match=f"the key of serial {serial} is compromised"):
+        write(PLAN, folder, only_missing=stands, reuse=[FIRST])
+    told = ln.deployed(folder, FIRST, revoked=True, today=TODAY)
+    assert [(one.what, one.serial) for one in told.recorded] == [("revoked", serial)]
+    status = ln.folder_status(folder, today=TODAY)
+    assert not any(one.revoke for one in status.shown)
+    assert status.exit_status == 1  # its server still has it
+    history = certificate_history(folder, FIRST)
+    events = [one.what for part in history.generations for one in part.events]
+    assert events.count("revocation requested") == events.count("revoked") == 1
 
 
 def test_the_same_again_changes_no_byte(folder, stands):

@@ -17,6 +17,7 @@ import lyncnb as ln
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.history import read_history
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -109,13 +110,39 @@ def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
     assert read_history(folder).notes == ()
 
 
-def test_a_folder_of_an_earlier_version_begins_its_history(folder):
+def test_a_history_that_was_removed_is_missed_and_begins_again(folder):
     """The first run that changes something records what the manifest knows, as recorded later."""
     (folder / "history.jsonl").unlink()
-    assert not ln.folder_status(folder, today=TODAY).notes
+    (note,) = ln.folder_status(folder, today=TODAY).notes
+    assert note.startswith("history.jsonl is missing")
     certify(folder, *names_of(folder))
     assert [one["command"] for one in lines(folder)] == ["recorded later", "receive"]
     assert len(events(folder, "requested")) == 3
+
+
+def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
+    """What only the manifest recorded of a generation is read back from the history."""
+    first, second, third = names_of(folder)
+    certify(folder, first, second, third)
+    ln.deployed(folder, today=TODAY)
+    ln.renew(folder, first, passphrase=PASSPHRASE, reason="47 days", today=LATER)
+    ln.renew(folder, second, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=LATER)
+    ln.deployed(folder, second, revoked=True, today=LATER)
+    before = read_manifest(folder)
+    (folder / "manifest.json").unlink()
+    bundle = rebuild_manifest(folder, PASSPHRASE, today=LATER)
+    assert "history.jsonl gives 3 deployments and 1 revocation" in bundle.notes
+    for record in before.requests:
+        rebuilt = bundle.manifest.by_id[record.id]
+        for old, new in zip(record.generations, rebuilt.generations, strict=True):
+            assert (new.deployments, new.revocation) == (old.deployments, old.revocation)
+    assert [one.reasons for one in bundle.manifest.by_id[first].archived] == [("renewed: 47 days",)]
+    (note,) = [one for one in ln.folder_status(folder, today=LATER).notes if "no longer" in one]
+    assert note.startswith("3 certificates that the folder received are no longer on record")
+    damaged = (folder / "history.jsonl").read_text("utf-8").replace(TODAY.isoformat(), "someday")
+    (folder / "history.jsonl").write_text(damaged, "utf-8")
+    (folder / "manifest.json").unlink()
+    assert not rebuild_manifest(folder, PASSPHRASE, today=LATER).manifest.by_id[third].deployments
 
 
 def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):

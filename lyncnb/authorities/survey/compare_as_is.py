@@ -233,7 +233,7 @@ class _Judged:
     entries: list[PlannedEntry]
     at: datetime
     accepted: Mapping[str, str]
-    compromised: frozenset[str]  # keys, by SHA-256 of SubjectPublicKeyInfo
+    compromised: frozenset[str]  # SHA-256 of keys (SubjectPublicKeyInfo) and of certificates
     good: dict[str, list[_Pair]] = field(default_factory=dict)  # by id of the planned one
     near: dict[str, list[_Near]] = field(default_factory=dict)
     uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)
@@ -311,7 +311,9 @@ class _Judged:
             told,
             is_in_force=certificate.is_valid_at(self.at),
             is_proven=is_proven,
-            is_compromised=certificate.spki_sha256 in self.compromised,
+            is_compromised=not self.compromised.isdisjoint(
+                (certificate.spki_sha256, certificate.sha256)
+            ),
         )
 
     def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
