@@ -20,6 +20,7 @@ from ..errors import BundleError
 from ..request_folder.generations import Generation, servers_of
 from ..request_folder.history import (
     APPROVED,
+    DAY_CORRECTED,
     DEPLOYED,
     ISSUED,
     REQUESTED,
@@ -330,9 +331,12 @@ class _Known:
         moves: dict[str, list[_Move]] = {}
         for number in numbers:
             for event, line in self._events.get((record.id, number), ()):
-                if event.what in (DEPLOYED, UNDEPLOYED):
+                own = moves.setdefault(event.server, [])
+                if event.what == DAY_CORRECTED:
+                    own[:] = [one for one in own if one[0] != event.on or one[3] != number]
+                elif event.what in (DEPLOYED, UNDEPLOYED):
                     move = (event.on, _time_of(event, line), event.what, number)
-                    moves.setdefault(event.server, []).append(move)
+                    own.append(move)
         found: dict[int, list[Stay]] = {}
         for server, own in moves.items():
             for number, stay in _stays_of(server, sorted(own)):

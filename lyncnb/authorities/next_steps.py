@@ -23,6 +23,14 @@ class StatusRow(Protocol):
         """Of the request."""
 
     @property
+    def servers(self) -> Sequence[str]:
+        """The servers that the certificate is for."""
+
+    @property
+    def has_next(self) -> Sequence[str]:
+        """Those of them that have what is under way already."""
+
+    @property
     def state(self) -> str:
         """In a word."""
 
@@ -102,9 +110,14 @@ def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
             f"--renew {elsewhere[0].id} --reason TEXT"
         )
     if late := [row for row in rows if row.state == "expired" and row.under_way]:
+        servers = dict.fromkeys(
+            server for row in late for server in row.servers if server not in row.has_next
+        )
+        have = "has" if len(servers) == 1 else "have"
         yield (
-            f"The servers of {_certificates(late)} are without a valid certificate; the new one "
-            f"is {first_of(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
+            f"{first_of(list(servers), _NAMED)} {have} no valid certificate ({_certificates(late)}"
+            f"); the new one is "
+            f"{first_of(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
         )
 
 

@@ -20,7 +20,7 @@ from ..errors import BundleError, OptionsError, Problem
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import refuse, take_survey
 from ..request_folder.generations import Generation, servers_of
-from ..request_folder.history import UNDEPLOYED, Event, recorded
+from ..request_folder.history import DAY_CORRECTED, UNDEPLOYED, Event, recorded
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
 from ..request_folder.request_record import (
     ArchivedGeneration,
@@ -138,7 +138,7 @@ def deployed(
         `names` and `reports`: every request whose newest generation has a certificate.
     on : date, optional
         Since which day it is there, or with `revoked` on which day it was revoked; today if left
-        out.
+        out. With `names` it corrects the day of what is recorded already.
     reports : sequence of path, optional
         What servers say themselves: files that their scripts write with ``-Verify -Report FILE``,
         and files of ``lyncnb asis --save``. A server that still has an earlier generation is
@@ -186,7 +186,10 @@ def deployed(
     with recorded(path, command, now=timestamp(today), wait=lock_seconds) as written:
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
-        run = _Run(manifest=manifest, day=day, now=timestamp(today), present=present)
+        run = _Run(
+            manifest=manifest, day=day, now=timestamp(today), present=present,
+            corrects=on is not None and bool(names),
+        )  # fmt: skip
         found, problems = named_requests(manifest.requests, names)
         run.problems += problems
         if revoked:
@@ -235,6 +238,7 @@ class _Run:
     day: date
     now: str
     present: date
+    corrects: bool = False  # whether a day that was given replaces the one on record
     good: Mapping[str, str] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     recorded: list[RecordedDeployment] = field(default_factory=list)
@@ -250,6 +254,11 @@ class _Run:
                 named = [p for p in one.record.generations if p.generation == one.generation]
                 part = named[0] if named and named[0].issued else self._newest(one.record)
                 by_name.setdefault(one.name, []).append((one, part))
+            else:
+                self.notes.append(
+                    f"{one.record.id} is left out: it is no longer planned. Give its id to record "
+                    "it all the same"
+                )
         for name, pairs in by_name.items():
             for one, part in pairs:
                 if part is not None:
@@ -404,7 +413,17 @@ class _Run:
             if server not in present
             or server in left
             or present[server].certificate != issued.sha256
+            or (self.corrects and not seen_in and present[server].on != on)
         ]
+        self.withdrawn += (
+            Event(
+                DAY_CORRECTED, record.id, part.generation,
+                server=server, on=present[server].on, note=f"to {on}",
+            )
+            for server in new
+            if server in present and server not in left
+            and present[server].certificate == issued.sha256
+        )  # fmt: skip
         if not new:
             first = max((present[one].on for one in servers), default=on)
             self._tell(record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in)

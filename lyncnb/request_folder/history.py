@@ -36,6 +36,8 @@ LATER = "recorded later"
 REQUESTED, ISSUED, PACKAGED, DEPLOYED = "requested", "issued", "packaged", "deployed"
 SUPERSEDED, LOST, HANDED_OVER = "superseded", "given up as lost", "handed over"
 APPROVED, UNDEPLOYED = "approved", "no longer deployed"
+#: The day of a deployment, ``on``, was wrong; another event has the right one.
+DAY_CORRECTED = "day corrected"
 REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
 
 _LARGEST = 1 << 31

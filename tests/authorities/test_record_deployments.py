@@ -12,6 +12,7 @@ from folders import TODAY, certify, find_id, make_folder, make_plan, snapshot
 from standing_certificates import Stored, export_of
 
 import lyncnb as ln
+from lyncnb.authorities.certificate_history import certificate_history
 from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
 from lyncnb.request_folder.generations import generations_of
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
@@ -120,6 +121,38 @@ def test_a_waiting_renewal_leaves_the_certificate_that_is_there(folder):
     record = read_manifest(folder).by_id[name]
     assert generations_of(record).deployed_on == "2026-12-24"
     assert record.deployments == ()
+
+
+def test_a_day_that_was_wrong_is_corrected_by_name(folder):
+    """The day that is given for a name replaces the one on record, and the history shows one stay."""
+    record = pool_of(folder)
+    ln.deployed(folder, today=LATER)
+    first = LATER - timedelta(days=3)
+    for right in (first, first + timedelta(days=2)):
+        found = ln.deployed(folder, record.id, on=right, today=LATER)
+        assert [(one.what, one.on) for one in found.recorded] == [("recorded", f"{right}")]
+        now = read_manifest(folder).by_id[record.id]
+        assert {one.on for one in now.deployments} == {f"{right}"}
+        (part,) = certificate_history(folder, record.id).generations
+        assert {(stay.since, stay.until) for stay in part.stays} == {(f"{right}", "")}
+    ln.deployed(folder, on=LATER, today=LATER)
+    now = read_manifest(folder).by_id[record.id]
+    assert {one.on for one in now.deployments} == {f"{right}"}, "nobody named it"
+
+
+def test_what_left_the_plan_is_left_out_aloud(folder):
+    """A server whose certificate is no longer planned gets a note, not silence."""
+    record = pool_of(folder)
+    manifest = read_manifest(folder)
+    save_manifest(
+        folder,
+        manifest.with_records(
+            [replace(record, state="retired", retired_at="2026-12-01T00:00:00Z")]
+        ),
+    )
+    found = ln.deployed(folder, record.plan.servers[0], today=LATER)
+    assert any(f"{record.id} is left out" in note for note in found.notes)
+    assert record.id not in {one.id for one in found.recorded}
 
 
 def test_an_expired_certificate_is_not_recorded_today(folder):
