@@ -26,7 +26,7 @@ from ..plan.saved_plan_json import is_saved_plan
 from ..reports.timeline_figure import limit_facts
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import Generation, Held, generations_of
-from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.manifest import Manifest, read_manifest, timestamp
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.ca_rules import CaLimit, ca_rules
 from ..rules.procedure import RollOver, load_procedure
@@ -166,7 +166,7 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
         return day_of(start)
     if read.seen is not None:
         # What ended since the last run must not look as it did on that day.
-        return max(read.seen, datetime.now(UTC).date())
+        return max(read.seen, date.fromisoformat(timestamp(None)[:10]))
     issue = options.planned_issue_date
     if issue is None:
         raise PlanError(
