@@ -42,6 +42,7 @@ _LONGEST = 100 * 366 * _DAY  # no plan is for more than a century
 _YEARS = 1900, 2900
 _BEFORE = 400 * _DAY  # what is issued on the first day may have been ordered a year before
 _ASKED = "plan options: validity, validity_days"
+_ON_RECORD = "the certificate on record"
 
 
 def forecast(
@@ -116,7 +117,7 @@ def forecast(
             )
             if fact.begins is None or fact.begins <= until
         ),
-        notes=tuple(_notes(read, told, entries)),
+        notes=tuple(_notes(read, told)),
     )
 
 
@@ -190,7 +191,7 @@ class _Schedules:
         has_steps = "deploy" in read.plan.rules.settings
         self.procedure = load_procedure(read.plan.rules) if has_steps else None
         self._timetables: dict[Terms, Timetable] = {}
-        self._validity: dict[tuple[str, str, int | None], tuple[Step, ...]] = {}
+        self._validity: dict[tuple[str, str, int | None, str], tuple[Step, ...]] = {}
         self._reuse: dict[str, tuple[Step, ...]] = {}
         self._restarts: dict[tuple[str, tuple[str, ...]], bool] = {}
         #: By what decides them: many certificates come too late for the same reasons.
@@ -227,9 +228,12 @@ class _Schedules:
         record, ca = self.read.records.get(name), self.ca(certificate)
         asked = self.options.validity_for(certificate.issuer)
         asked = asked or (record and record.validity_days) or None
+        source = _ASKED
+        if asked is None and (held := self.read.held.get(name)) is not None:
+            asked, source = _days_of(held), _ON_RECORD
         public = certificate.issuer == "public"
         terms = Terms(
-            validity=self.validity(certificate.issuer, ca, asked),
+            validity=self.validity(certificate.issuer, ca, asked, source),
             reuse=self.reuse(ca) if public else (),
             order_days=self.terms.lead_of(certificate.issuer),
             lead_hours=max((roll.lead_hours for roll in rolls.values()), default=0),
@@ -246,14 +250,16 @@ class _Schedules:
         found = ((usage, self.procedure.roll_of(usage)) for usage in certificate.usages)
         return {usage: roll for usage, roll in found if roll is not None}
 
-    def validity(self, issuer: str, ca: str, asked: int | None) -> tuple[Step, ...]:
-        """Give for how many days a CA issues, by day."""
-        key = (issuer, ca, asked)
+    def validity(
+        self, issuer: str, ca: str, asked: int | None, source: str = _ASKED
+    ) -> tuple[Step, ...]:
+        """Return for how many days a CA issues, by day; `source` says where `asked` is from."""
+        key = (issuer, ca, asked, source)
         if key not in self._validity:
             limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
             usual = ca_rules().smallest("usual-validity-days", issuer=issuer, ca=ca)
             has_limit = any(limit for _, limit in limits)
-            self._validity[key] = _steps(limits if asked or has_limit else usual, asked)
+            self._validity[key] = _steps(limits if asked or has_limit else usual, asked, source)
         return self._validity[key]
 
     def reuse(self, ca: str) -> tuple[Step, ...]:
@@ -279,14 +285,23 @@ class _Schedules:
         return self._restarts[key]
 
 
-def _steps(limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None) -> tuple[Step, ...]:
+def _days_of(held: Held) -> int:
+    """Return for how many days a certificate was issued; its last second is part of it."""
+    return max(1, (later(held.ends, timedelta(seconds=1)) - held.begins) // _DAY)
+
+
+def _steps(
+    limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None, source: str = _ASKED
+) -> tuple[Step, ...]:
     """List the number of days that counts from each day on: the limit, or fewer if requested."""
     steps = []
     for day, least in limits:
         if asked is not None and (least is None or asked <= least.value):
             are = "is" if asked == 1 else "are"
             words = f"{count_of(asked, 'day')} {are} asked for"
-            steps.append(Step(day, asked, words, _ASKED))
+            if source == _ON_RECORD:
+                words = f"{count_of(asked, 'day')}, as the CA issued the one on record"
+            steps.append(Step(day, asked, words, source))
         elif least is None:
             steps.append(Step(day, _UNLIMITED, "no limit is on record", _ASKED))
         else:
@@ -517,16 +532,20 @@ def _domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, 
     return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))
 
 
-def _notes(read: _Read, options: PlanOptions, entries: list[ForecastEntry]) -> Iterator[str]:
-    internal = any(one.issuer == "internal" for one in entries)
+def _notes(read: _Read, options: PlanOptions) -> Iterator[str]:
+    assumed = [
+        one
+        for one in read.plan.certificates
+        if one.issuer == "internal"
+        and not (one.id in read.held or options.validity_for("internal"))
+        and not ((record := read.records.get(one.id)) and record.validity_days)
+    ]
     for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
-        asked = options.validity_for("internal") or any(
-            one.validity_days for one in read.records.values()
-        )
-        if internal and not asked:
+        if assumed:
             yield (
-                f"an internal CA is taken to issue for {limit.value} days, since no validity_days "
-                f"is given; {limit.source}"
+                f"assumed for {count_of(len(assumed), 'certificate')} of an internal CA: "
+                f"{limit.value} days, since plan.toml has no validity_days and none is on record; "
+                f"{limit.source}"
             )
     public = [one for one in read.plan.certificates if one.issuer == "public"]
     if any(one.subject.organization for one in public):

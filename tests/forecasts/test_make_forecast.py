@@ -316,6 +316,11 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
     made = ln.forecast(tmp_path / "r")
     assert not made.works
     assert any("is missing on its servers" in problem.what for problem in made.problems)
+    # What the CA issued once it is expected to issue again.
+    following = [one for one in made.entries if one.number]
+    assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
+    assert not [note for note in made.notes if "assumed for" in note]
+    assert "assumed for 3 certificates of an internal CA: 365 days" in ln.forecast(plan).notes[0]
 
 
 def test_the_docs_say_what_is_so():
