@@ -39,6 +39,7 @@ _NO_CAUSE = frozenset(
     )
 )
 _CELLS_TOLD = 3
+_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +220,13 @@ class _TableCauses:
             moved = sorted({*item.old.servers} ^ {*item.new.servers})
             return [one for name in moved for one in self._by_owner.get(("server", name), ())]
         else:
-            found = []
+            # A subject has a host of the table in it; an algorithm or an issuer has none.
+            found = [
+                one
+                for text, values in ((change.before, self._gone), (change.after, self._came))
+                for host in _HOST.findall(text.lower())
+                for one in _with_value(host, values)
+            ]
         near = self._near(planned)
         # A value may stand in cells of several pools: those of the certificate's own come first.
         return [one for one in found if one in near] or found or near or [*self._all]

@@ -125,6 +125,20 @@ def test_a_name_that_another_pool_publishes():
     )
 
 
+def test_a_subject_follows_the_cell_that_has_its_name():
+    """Rows that left elsewhere in the table have nothing to do with it."""
+    table = (DATA / "contoso.csv").read_text("utf-8")
+    lines = [line for line in table.splitlines(keepends=True) if not line.startswith("chat0")]
+    edited = "".join(lines).replace("webext01.contoso.com", "newweb.contoso.com")
+    difference = causes(planned(), planned(ln.read_topology(edited.encode())))
+    (subject,) = [
+        c for c in difference.changes if c.owner == "rp01.contoso.net" and c.what == "Subject name"
+    ]
+    assert subject.cause == (
+        "web_external_fqdn of pool eepool01.contoso.net: webext01.contoso.com -> newweb.contoso.com"
+    )
+
+
 def test_rows():
     """Servers that come and go are named, for their certificates and for those shared by all."""
     one = plan(front_end(1), front_end(2), edge(1))
