@@ -12,6 +12,9 @@ import pytest
 
 from lyncnb.cli import main
 
+# Columns of the output, so that tests of what is said need not know where lines break.
+WIDE = "10000"
+
 
 class Ended(NamedTuple):
     """How a command ended: exit status, standard output, standard error."""
@@ -41,7 +44,7 @@ class Shell:
         done = subprocess.run(
             [sys.executable, "-m", "lyncnb", *map(str, arguments)],
             cwd=self.folder,
-            env=process_environment(environment),
+            env=process_environment({"COLUMNS": WIDE, **(environment or {})}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -67,4 +70,5 @@ def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
 def make_shell(tmp_path, capsys, monkeypatch) -> Shell:
     """Make a shell in an empty folder; a test file makes a fixture of it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", WIDE)
     return Shell(tmp_path, capsys)

@@ -36,10 +36,10 @@ from lyncnb.base.shown.report import (
     Report,
     ReportTable,
     report_kind,
-    report_lines,
     write_report,
 )
 from lyncnb.base.shown.tables import headings_of
+from lyncnb.base.shown.terminal_text import report_lines
 from lyncnb.errors import OutputError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
@@ -251,7 +251,7 @@ def test_an_ending_without_a_format_cannot_be_offered():
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_short_form_is_lines(name):
     """No line of the short form has a line break."""
-    lines = list(report_lines(report(name)))
+    lines = list(report_lines(report(name), width=100))
     assert lines
     assert all(line.splitlines() == [line] for line in lines if line)
 

@@ -19,7 +19,7 @@ from ..base.disk.outputs import OutputKind, check_output, is_page, packs, write_
 from ..base.disk.zip_file import to_zip
 from ..base.records import Told
 from ..base.shown.spreadsheets import to_csv
-from ..base.shown.tables import Table, count_of
+from ..base.shown.tables import Table, count_of, count_same
 from ..base.times import day_of
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
@@ -100,13 +100,14 @@ class Handover(Table, Told):
 
     def to_text(self) -> str:
         """Write what was packed as plain lines, for a terminal."""
-        lines = [self.summary()]
-        lines += unverified_keys(record.key_holder for record in self.requests)
-        lines += [f"{part.folder}/{record.files.csr}" for part, record in _each(self.parts)]
+        lines = unverified_keys(record.key_holder for record in self.requests)
+        files = ((f"in {part.folder}/", record.files.csr) for part, record in _each(self.parts))
+        lines += count_same("request", files)
         if self.missing:
             lines.append(f"the CA's people have to ask you for {self.missing}")
         if self.note:
             lines.append(f"note: {self.note}")
+        lines.append(self.summary())
         return "\n".join(lines) + "\n"
 
 

@@ -121,7 +121,7 @@ class ReceivedRequests(Table, Told):
 
     def to_text(self) -> str:
         """Write everything as plain lines, for a terminal."""
-        lines = [self.summary()]
+        lines = []
         taken = [one.key_holder for one in self.requests if one.action != "refused"]
         lines += unverified_keys(taken)
         for one in self.requests:
@@ -130,6 +130,7 @@ class ReceivedRequests(Table, Told):
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
         lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
+        lines.append(self.summary())
         return "\n".join(lines) + "\n"
 
 

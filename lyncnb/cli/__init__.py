@@ -41,7 +41,7 @@ def _answer_at_once(given: Sequence[str]) -> int:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
         from .failures import report
-        from .output import output_trouble
+        from .output import standard_output_error
 
-        return report(output_trouble(error), as_json=False)
+        return report(standard_output_error(error), as_json=False)
     return 0

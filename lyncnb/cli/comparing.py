@@ -19,6 +19,7 @@ from .inputs import (
     read_from,
 )
 from .output import (
+    line_width,
     note,
     show_report,
     write,
@@ -163,11 +164,11 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
         write_json(found.to_document())
     else:
         for one in found.differences[:_DIFFERENCES_SHOWN]:
-            write_lines([str(one)])
+            write_lines(str(one))
         if found.differences[_DIFFERENCES_SHOWN:]:
             left = len(found.differences) - _DIFFERENCES_SHOWN
             write(f"… and {left:,} more; with --json all are listed")
-        write_lines([found.summary()])
+        write_lines(found.summary())
     return 0 if found.is_empty else 1
 
 
@@ -210,7 +211,8 @@ def asis_command(
     from ..authorities.survey.as_is import AS_IS_FILE, AS_IS_TABLE, as_is_report
     from ..authorities.survey.compare_as_is import compare_as_is
     from ..base.disk.outputs import check_output
-    from ..base.shown.report import report_lines, write_report
+    from ..base.shown.report import write_report
+    from ..base.shown.terminal_text import report_lines
 
     given = expanded(paths)
     inputs = read_from(topology, options_file, *given)
@@ -228,11 +230,11 @@ def asis_command(
         write_bytes_out(found.to_json())
         return found.exit_status
     if output is None:
-        write_lines(report_lines(as_is_report(found)))
-    write_lines(found.notes)
+        write_lines(*report_lines(as_is_report(found), width=line_width()))
+    write_lines(*found.notes)
     for told in found.files[:_FILES_SHOWN]:
         note(f"{told.severity}: {told.about}: {told.message} [{told.code}]")
-    write_lines([found.summary()])
+    write_lines(found.summary())
     return found.exit_status
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..base.shown.tables import count_same
 from .failures import INTERRUPTED
 from .inputs import (
     day_of,
@@ -26,12 +27,14 @@ from .inputs import (
     reasons,
 )
 from .output import (
+    is_terminal,
     note,
     progress_bar,
     stop_on_interrupt,
-    terminal_width,
     write,
+    write_folder_next,
     write_json,
+    write_lines,
     write_next,
     write_table,
 )
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from ..checks.saved_plan import SavedPlan
     from ..pki.passphrase import Secret
     from ..plan.model import CertificatePlan
-    from ..request_folder.bundle import RequestBundle
+    from ..request_folder.bundle import Change, RequestBundle
     from ..request_folder.request_record import RecoveryKey
     from ..rules.findings import Findings
 
@@ -417,7 +420,7 @@ def _look_ahead(
     from ..export.covers import find_covers
     from ..export.write import write_requests
 
-    if terminal_width(sys.stderr) is None:
+    if not is_terminal(sys.stderr):
         own = {name: order[name] for name in ("accept", "renew", "reason")}
         day = covering_day(plan, "")
         covers = find_covers(plan, order["only_missing"], order["reuse"], on=day, now="")
@@ -463,17 +466,22 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
         write_json({"format": "lyncnb-result/1", **bundle.to_document()})
         return status
     news = [change for change in bundle.changes if change.action != "kept"]
-    for change in news[:_LINES_SHOWN]:
-        why = f" ({'; '.join(change.reasons)})" if change.reasons else ""
-        write(f"{change.action}: {change.id}, generation {change.generation}{why}")
-    if len(news) > _LINES_SHOWN:
-        write(f"… and {len(news) - _LINES_SHOWN:,} more; with --json all are listed")
-    write(repr(bundle))
+    lines = [*count_same("request", map(_statement, news))]
+    write_lines(*lines[:_LINES_SHOWN])
+    if len(lines) > _LINES_SHOWN:
+        write(f"… and {len(lines) - _LINES_SHOWN:,} more; with --json all are listed")
+    write_lines(repr(bundle))
     for text in bundle.notes:
         note(f"note: {text}")
     if not bundle.dry_run and not bundle.cancelled:
-        write_next(bundle.folder, bundle.manifest)
+        write_folder_next(bundle.folder, bundle.manifest)
     return status
+
+
+def _statement(change: Change) -> tuple[str, str]:
+    """Return what was done with a request and why, and its id."""
+    why = f" ({'; '.join(change.reasons)})" if change.reasons else ""
+    return f"{change.action}, generation {change.generation}{why}", change.id
 
 
 @click.command("status")
@@ -559,7 +567,7 @@ def _show_history(folder: str, names: tuple[str, ...], on: str | None, *, as_jso
     if as_json:
         write_json({"format": "lyncnb-history/1", **history.to_document()})
     else:
-        write(history.to_text().rstrip("\n"))
+        write_lines(history.to_text().rstrip("\n"))
     return 0
 
 
@@ -578,17 +586,18 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
         told = [at for at in range(len(columns)) if any(row[at] not in ("", None) for row in rows)]
         write_table([columns[at] for at in told], [[row[at] for at in told] for row in rows])
         write()
-    write(repr(status).splitlines()[0])
+    write_lines(repr(status).splitlines()[0])
     if left := len(status.requests) - len(shown):
-        write(f"{left:,} superseded or no longer planned: lyncnb status {status.folder} --all")
+        write_lines(
+            f"{left:,} superseded or no longer planned: lyncnb status {status.folder} --all"
+        )
     for problem in status.problems:
         note(f"lyncnb: {problem}")
     for item in [item for item in shown if item.refused][:_LINES_SHOWN]:
-        write(f"{item.id}: {item.refused}")
+        write_lines(f"{item.id}: {item.refused}")
     for text in status.notes:
         note(f"note: {text}")
-    for text in status.next_steps:
-        write(f"Next: {text}")
+    write_next(*status.next_steps)
 
 
 @click.command("rekey")
@@ -636,7 +645,7 @@ def rekey_command(
     from ..request_folder.recovery_key import name_recovery_key, open_recovery_key
 
     read_manifest(Path(folder))  # nobody is asked for passphrases of a folder that is none
-    is_asked = terminal_width(sys.stdin) is not None
+    is_asked = is_terminal(sys.stdin)
     # Before anything is done: to name a recovery key alone, the passphrase stays as it is.
     is_new_needed = bool(without_recovery) or not recovery
     if is_new_needed and new_passphrase_file is None and not is_asked:
@@ -667,7 +676,7 @@ def rekey_command(
     if as_json:
         write_json({"format": "lyncnb-rekey/1", **done.to_document()})
     else:
-        write(repr(done))
+        write_lines(repr(done))
     return _NEEDS_ATTENTION if done.not_opened else 0
 
 
@@ -677,7 +686,7 @@ def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
         write_json({"format": "lyncnb-rekey/1", "recovery": fingerprints})
         return 0
     for fingerprint in fingerprints:
-        write(f"recovery key {fingerprint} opens the folder beside its passphrase")
+        write_lines(f"recovery key {fingerprint} can open the folder, as can its passphrase")
     return 0
 
 
@@ -723,7 +732,7 @@ def purge_command(
             note("nothing was removed")
             return 0
         done = purge(folder, deployed=deployed, confirmed=listed, passphrase=secret)
-        write(repr(done).splitlines()[0])
+        write_lines(repr(done).splitlines()[0])
     return 0
 
 
@@ -731,7 +740,7 @@ def _show_purge(listed: Any, *, as_json: bool) -> None:
     if as_json:
         write_json({"format": "lyncnb-purge/1", **listed.to_document()})
         return
-    write(repr(listed))
+    write_lines(repr(listed))
 
 
 COMMANDS = (request_command, status_command, renew_command, rekey_command, purge_command)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import json_option
-from .output import indented, note, write, write_json, write_table
+from .output import note, write, write_json, write_lines, write_table
 
 if TYPE_CHECKING:
     from ..guide.answers import Asked, GuideAnswers, Texts
@@ -83,11 +83,8 @@ def _ask_all() -> GuideAnswers:
     from ..guide.lay_out import lay_out
 
     note(
-        indented(
-            "Enter takes the answer in [brackets], ? says more, < goes back, > takes the brackets"
-            " of all that is left, Ctrl-C ends it.",
-            "",
-        )
+        "Press Enter to accept the answer in [brackets]. Type ? for an explanation, < to go back,"
+        " > to accept all remaining answers in brackets. Press Ctrl-C to stop."
     )
     texts: dict[tuple[str, str], str] = {}
     order: list[tuple[str, str]] = []
@@ -142,8 +139,8 @@ def _unanswered(walked: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
 
 
 def _tell(problem: str, hint: str) -> None:
-    note(indented(problem))
-    note(indented(f"hint: {hint}"))
+    note(f"  {problem}")
+    note(f"  hint: {hint}")
 
 
 def _ask(asked: Asked) -> str:
@@ -162,8 +159,8 @@ def _ask(asked: Asked) -> str:
             prompt_suffix="\n> ",
         ).strip()  # fmt: skip
         if text == _HELP:
-            note(indented(question.help))
-            note(indented(f"source: {question.source}"))
+            note(f"  {question.help}")
+            note(f"  source: {question.source}")
             continue
         return text or ("" if asked.problem else asked.text)
 
@@ -175,16 +172,16 @@ def _show(first: FirstPlan, written: tuple[Path, ...], place: Path) -> None:
         write(f"… and {more:,} more, in the file")
     write()
     for remark in first.remarks:
-        write(indented(remark, ""))
+        write_lines(remark)
     for told in first.told_findings:
-        write(indented(told, ""))
-    write(indented(f"{first.totals} They carry {first.names:,} different names.", ""))
+        write_lines(told)
+    write_lines(f"{first.totals} They carry {first.names:,} different names.")
     write()
     write("The same in Python:")
     write(textwrap.indent(first.python, "  "))  # not wrapped: it is to be copied
     write("What Microsoft's Planning Tool asked or gave, and this does not:")
     for one in first.left_out:
-        write(indented(f"{one.what}. {one.instead}"))
+        write_lines(f"  {one.what}. {one.instead}")
     write()
     for path in written:
         write(f"written: {path}")

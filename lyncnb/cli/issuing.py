@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.shown.tables import first_of
+from ..base.shown.tables import count_same, first_of
 from .inputs import (
     day_of,
     expanded,
@@ -21,7 +21,14 @@ from .inputs import (
     pfx_password,
     reasons,
 )
-from .output import note, progress_bar, terminal_width, write, write_json, write_next
+from .output import (
+    is_terminal,
+    note,
+    progress_bar,
+    write_folder_next,
+    write_json,
+    write_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +36,6 @@ if TYPE_CHECKING:
 
     from ..deploy.server_steps import DeploymentSteps
     from ..request_folder.bundle import RequestBundle
-
-_LINES_SHOWN = 200
 
 
 @click.command("handover")
@@ -79,7 +84,7 @@ def handover_command(
     if as_json:
         write_json({"format": "lyncnb-handover/1", **packed.to_document()})
     else:
-        write(packed.to_text().rstrip("\n"))
+        write_lines(packed.to_text().rstrip("\n"))
     return 0
 
 
@@ -136,8 +141,8 @@ def receive_command(
     if as_json:
         write_json(issued.to_document())
     else:
-        write(issued.to_text().rstrip("\n"))
-        write_next(folder, issued.bundle.manifest)
+        write_lines(issued.to_text().rstrip("\n"))
+        write_folder_next(folder, issued.bundle.manifest)
     codes = sorted({one.code for one in issued.findings if one.severity == "error"})
     if code := next(filter(may_be_accepted, codes), ""):
         note(f"to take a certificate all the same: lyncnb receive {folder} --accept {code}=REASON")
@@ -159,8 +164,8 @@ def _receive_requests(
     if as_json:
         write_json(received.to_document())
     else:
-        write(received.to_text().rstrip("\n"))
-        write_next(folder, received.bundle.manifest)
+        write_lines(received.to_text().rstrip("\n"))
+        write_folder_next(folder, received.bundle.manifest)
     _note_stale_summary(received.bundle)
     return received.exit_status
 
@@ -232,8 +237,8 @@ def pfx_command(
     if as_json:
         write_json(packages.to_document())
     else:
-        write(packages.to_text())
-        write_next(folder, packages.bundle.manifest)
+        write_lines(packages.to_text())
+        write_folder_next(folder, packages.bundle.manifest)
     _note_stale_summary(packages.bundle)
     return packages.exit_status
 
@@ -242,7 +247,7 @@ def _show_password(folder: str, request_id: str, passphrase_file: str | None) ->
     from ..deploy.package_passwords import show_password
     from ..errors import BundleError
 
-    if terminal_width(sys.stdout) is None or not sys.stdin.isatty():
+    if not (is_terminal(sys.stdout) and is_terminal(sys.stdin)):
         # A pipe or a log would keep it.
         raise BundleError(
             "a password is shown on a terminal only", hint="run this by hand, without a pipe"
@@ -350,7 +355,7 @@ def steps_command(
     written = write_steps(steps, folder, output=output, force=force)
     _tell_steps(steps, written, as_json, "not packaged")
     if not as_json:
-        write_next(folder, bundle.manifest)
+        write_folder_next(folder, bundle.manifest)
     _note_stale_summary(bundle)
     return steps.exit_status
 
@@ -404,12 +409,10 @@ def _tell_steps(
             }
         )
         return
-    for one in steps.missing[:_LINES_SHOWN]:
-        write(f"{missing}: {one.request}: {one.why}")
-    for one in steps.covered[:_LINES_SHOWN]:
-        write(f"not requested: {one.request}: {one.why}")
-    write(steps.summary())
-    write(f"written: {first_of([*map(str, written)], 1)}")
+    left_out = [(f"{missing} ({gap.why})", gap.request) for gap in steps.missing]
+    left_out += [(f"not requested ({gap.why})", gap.request) for gap in steps.covered]
+    write_lines(*count_same("certificate", left_out))
+    write_lines(steps.summary(), f"written: {first_of([*map(str, written)], 1)}")
 
 
 def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
@@ -475,7 +478,7 @@ def deployed_command(
     if as_json:
         write_json({"format": "lyncnb-deployed/1", **done.to_document()})
     else:
-        write(done.to_text().rstrip("\n"))
+        write_lines(done.to_text().rstrip("\n"))
     return 0
 
 

@@ -1,17 +1,17 @@
-"""What the commands write: text for a terminal, one JSON document, tables that fit.
+"""The output of the commands: wrapped text and tables, or one JSON document.
 
-Names come from other people's files, so nothing that a terminal would obey goes out, and a
-terminal that cannot show a character gets a question mark, not a crash.
+Names come from other people's files. Control characters never reach the terminal, and a terminal
+that cannot show a character gets a question mark instead.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,8 +19,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..base.shown.text_table import printable, table_lines, wrap
+from ..base.shown.terminal_text import printable, report_lines, table_lines, wrap
 from ..errors import StandardOutputError
+from .help import SECTIONS
 
 if TYPE_CHECKING:
     from ..base.disk.outputs import OutputKind
@@ -28,17 +29,27 @@ if TYPE_CHECKING:
     from ..request_folder.manifest import Manifest
 
 
+# Columns of a line where no terminal says how many it has.
+_PIPE_WIDTH = 100
+
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+# A command inside a sentence, up to the sentence's end.
+_COMMANDS = "|".join(name for _, commands in SECTIONS for name, _ in commands)
+_COMMAND = re.compile(rf"lyncnb (?:{_COMMANDS}) [^;]*?(?=[.:]? [A-Z][a-z]|[.:]? *$|;)")
+
+
 def prepare_streams() -> None:
-    """Let no character stop a command, and no file of the command's get the place of a stream."""
+    """Replace characters that a stream cannot encode, and occupy the number of a closed stream."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # what it cannot encode becomes ?
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
-        if stream is None:  # closed by whoever called: the next file would get its number
+        if stream is None:  # The caller closed it: the next file would get its number.
             try:
                 os.fstat(number)
             except OSError:
-                # A child has it too, lest the child's own files and sockets get the number.
+                # Children inherit it, so that their own files and sockets do not get the number.
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
@@ -48,19 +59,22 @@ def write(text: str = "") -> None:
     Raises
     ------
     StandardOutputError
-        If it takes no more. One that was closed from the start is told of by
-        :func:`finish_output`, when the command's work is done.
+        If standard output cannot be written. If it was closed from the start,
+        :func:`finish_output` reports that when the command's work is done.
     """
-    with _told():
+    with _output_errors():
         if sys.stdout is not None:
             sys.stdout.write(printable(text) + "\n")
 
 
 def note(text: str) -> None:
-    """Write lines to standard error; where nobody can read them, they are lost."""
+    """Write lines to standard error, wrapped for a terminal; a closed stream loses them."""
     try:
         if sys.stderr is not None:
-            sys.stderr.write(printable(text) + "\n")
+            lines = printable(text).split("\n")
+            if is_terminal(sys.stderr):
+                lines = [part for line in lines for part in _wrapped(line)]
+            sys.stderr.write("\n".join(lines) + "\n")
             sys.stderr.flush()
     except (OSError, ValueError):
         abandon(sys.stderr)
@@ -68,7 +82,7 @@ def note(text: str) -> None:
 
 def write_bytes_out(data: bytes) -> None:
     """Write a finished document to standard output, whatever the terminal's encoding is."""
-    with _told():
+    with _output_errors():
         buffer = getattr(sys.stdout, "buffer", None)
         if buffer is not None:
             sys.stdout.flush()
@@ -85,7 +99,7 @@ def write_file(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Write a file that a planner named, and say so beside what goes to standard output.
+    """Write a file that the planner named, and report it on standard error.
 
     Raises
     ------
@@ -106,14 +120,14 @@ def show_report(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Write a report to the file that a planner named, and show it: as JSON, or in short.
+    """Write a report to the file that the planner named, and show its short form or its JSON.
 
     Raises
     ------
     OutputError
         As ``base.outputs.write_output``, whose arguments these are.
     """
-    from ..base.shown.report import report_lines, write_report
+    from ..base.shown.report import write_report
 
     if output is not None:
         data = write_report(report, Path(output).suffix.lower())
@@ -121,54 +135,52 @@ def show_report(
     if as_json:
         write_bytes_out(write_report(report, ".json"))
     elif output is None:
-        # A line as wide as the terminal would be wrapped by write_lines, which keeps a margin.
-        width = terminal_width(sys.stdout)
-        write_lines(report_lines(report, width=width and width - 2))
+        write_lines(*report_lines(report, width=line_width()))
     else:
-        write_lines([report.summary])
+        write_lines(report.summary)
 
 
 def finish_output() -> None:
-    """Bring everything out: a full disk or a closed pipe shows itself only here.
+    """Flush standard output: a full disk or a closed pipe is noticed only here.
 
     Raises
     ------
     StandardOutputError
-        If standard output is closed, or takes no more.
+        If standard output is closed, or cannot be written.
     """
     if sys.stdout is None:
-        raise output_trouble(None)
-    with _told():
+        raise standard_output_error(None)
+    with _output_errors():
         sys.stdout.flush()
 
 
-def output_trouble(error: Exception | None) -> StandardOutputError:
-    """Say in plain words why standard output takes no more; None: it is closed."""
-    told = getattr(error, "strerror", None) or str(error or "it is closed")
+def standard_output_error(cause: Exception | None) -> StandardOutputError:
+    """Return the error for a standard output that cannot be written; None: it is closed."""
+    reason = getattr(cause, "strerror", None) or str(cause or "it is closed")
     return StandardOutputError(
-        f"standard output cannot be written: {told}",
-        hint="send it to a terminal, a file or a pipe that takes all of it; what was done is done",
+        f"standard output cannot be written: {reason}",
+        hint="send it to a terminal, a file or a pipe that takes all of it; finished work is kept",
     )
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _output_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise output_trouble(error) from None
+        raise standard_output_error(error) from None
 
 
 def abandon(stream: TextIO | None) -> None:
-    """Let what a stream still holds go nowhere; Python would flush it at its end and complain."""
+    """Discard what a stream still holds; otherwise Python flushes it at exit and complains."""
     if stream is None:
         return
     with suppress(OSError, ValueError):
         stream.flush()
     with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def write_json(document: Any) -> None:
@@ -177,68 +189,68 @@ def write_json(document: Any) -> None:
     write_bytes_out(text.encode("utf-8", "replace") + b"\n")
 
 
-def terminal_width(stream: TextIO) -> int | None:
-    """Return the columns of the terminal behind a stream, None if there is no terminal."""
-    if stream is None or not stream.isatty():
-        return None
-    return shutil.get_terminal_size().columns
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a person reads or types at this stream."""
+    return stream is not None and stream.isatty()
+
+
+def line_width() -> int:
+    """Return the columns of the terminal, or what a pipe or a file gets."""
+    return shutil.get_terminal_size((_PIPE_WIDTH, 0)).columns
+
+
+def _wrapped(line: str) -> Iterator[str]:
+    """Wrap a line, but no command in it: a reader copies commands."""
+    held = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), line)
+    for part in wrap(held, line_width()):
+        yield part.replace(_NO_BREAK, " ")
+
+
+def write_lines(*lines: str) -> None:
+    """Write lines, each wrapped below its own indentation."""
+    for line in (part for text in lines for part in text.split("\n")):
+        for part in _wrapped(line):
+            write(part)
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table: fitted to a terminal, or one wide line per row into a pipe or file."""
-    for line in table_lines(columns, list(rows), width=terminal_width(sys.stdout)):
+    """Write a table that fits the terminal."""
+    for line in table_lines(columns, list(rows), width=line_width()):
         write(line)
 
 
-def write_next(folder: str | os.PathLike[str], manifest: Manifest) -> None:
-    """Write what there is to do next in a request folder: the end of a command."""
+def write_next(*steps: str) -> None:
+    """Write what the planner can do next: the end of a command."""
+    write_lines(*(f"Next: {step}" for step in steps))
+
+
+def write_folder_next(folder: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Write what to do next in a request folder."""
     from ..authorities.status import steps_from_here
 
-    for text in steps_from_here(folder, manifest):
-        write(f"Next: {text}")
+    write_next(*steps_from_here(folder, manifest))
 
 
-def indented(text: str, prefix: str = "  ") -> str:
-    """Indent and, on a terminal, wrap a paragraph."""
-    width = terminal_width(sys.stdout)
-    if width is None:
-        return textwrap.indent(text, prefix)
-    lines = (prefix + line for line in wrap(text, max(width - len(prefix), 20)))
-    return "\n".join(lines)
-
-
-def write_lines(lines: Iterable[str]) -> None:
-    """Write lines that are indented by what they belong to; on a terminal wrapped below it."""
-    width = terminal_width(sys.stdout)
-    for line in lines:
-        words = line.lstrip(" ")
-        indent = " " * (len(line) - len(words))
-        first, *rest = [words] if width is None else wrap(words, max(width - len(indent) - 2, 20))
-        write(indent + first)
-        for more in rest:
-            write(f"{indent}  {more}")
-
-
-def progress_bar(what: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
-    """Make a progress callback that draws a bar, if standard error is a terminal.
+def progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
+    """Return a progress callback that draws a bar, if standard error is a terminal.
 
     Parameters
     ----------
-    what : str
+    unit : str
         What is counted, e.g. ``requests``.
 
     Returns
     -------
     progress : callable or None
-        To be called with (done, total) or one tuple that begins so; None without a terminal.
+        Takes (done, total), or one tuple that begins with them; None without a terminal.
     finish : callable
-        Takes the bar away.
+        Removes the bar.
     """
-    if terminal_width(sys.stderr) is None:
+    if not is_terminal(sys.stderr):
         return None, lambda: None
     from tqdm import tqdm
 
-    bar = tqdm(unit=f" {what}", leave=False, file=sys.stderr, dynamic_ncols=True)
+    bar = tqdm(unit=f" {unit}", leave=False, file=sys.stderr, dynamic_ncols=True)
 
     def progress(*position: Any) -> None:
         done, total = position[0][:2] if len(position) == 1 else position[:2]
@@ -248,12 +260,9 @@ def progress_bar(what: str) -> tuple[Callable[..., None] | None, Callable[[], No
     return progress, bar.close
 
 
-# How a long command is stopped with Ctrl-C: what is under way is finished first.
-
-
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop, so that what is under way is finished.
+    """Turn the first Ctrl-C into a request to stop, so that keys under way are finished.
 
     Yields
     ------
@@ -269,7 +278,7 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
         if cancel.is_set():
             raise KeyboardInterrupt
         cancel.set()
-        note("stopping when the keys under way are written; Ctrl-C again stops at once")
+        note("stopping after the keys under way are written; press Ctrl-C again to stop at once")
 
     before = signal.signal(signal.SIGINT, stop)
     try:

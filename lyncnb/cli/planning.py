@@ -1,8 +1,9 @@
-"""The commands that plan and write no request: plan, check, explain, finding."""
+"""The commands that plan without writing requests: plan, check, explain, finding."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import force_option, json_option, make_plan, on_option, plan_arguments, read_from
-from .output import indented, note, write, write_bytes_out, write_file, write_lines, write_table
+from .output import (
+    note,
+    write,
+    write_bytes_out,
+    write_file,
+    write_lines,
+    write_next,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from ..checks.saved_plan import SavedPlan
@@ -18,15 +27,10 @@ if TYPE_CHECKING:
     from ..rules.findings import Findings
     from ..rules.model import CheckRule
 
-_PLAN_COLUMNS = ("Role", "Servers", "Type", "Subject name", "Issuer", "Key", "SAN")
+_PLAN_COLUMNS = ("No.", "Role", "Server or pool", "Subject", "Names", "Issuer", "Key")
 
-# A deployment's certificate may be for 100,000 servers; the documents list them all.
+# The OAuth certificate of a deployment may be for 100,000 servers. The documents list all of them.
 _SERVERS_SHOWN = 20
-
-
-whole_option = click.option(
-    "-v", "--verbose", "whole", is_flag=True, help="List each place and each point of a finding."
-)
 
 
 @click.command("plan")
@@ -34,20 +38,24 @@ whole_option = click.option(
 @json_option
 @click.option(
     "-o", "output", metavar="FILE",
-    help="Write .csv, .xlsx, .html, .md, .json, .svg, or .docx (extra lyncnb[docx]).",
+    help="Write the plan to a .csv, .xlsx, .html, .md, .json, .svg or .docx file (.docx needs"
+    " lyncnb[docx]).",
 )  # fmt: skip
 @click.option(
     "--figure", "figure_kind", metavar="KIND",
-    help="Picture that FILE.svg shows: topology (default), coverage or timeline.",
+    help="The figure in FILE.svg: topology (default), coverage or timeline.",
 )  # fmt: skip
-@click.option("--site", metavar="NAME", help="Site that the picture shows pool by pool.")
-@click.option("--lang", metavar="LANG", help="Language of titles in FILE: en, or zh-TW.")
+@click.option("--site", metavar="NAME", help="Site whose pools the figure shows one by one.")
+@click.option("--lang", metavar="LANG", help="Language of the headings in FILE: en or zh-TW.")
 @click.option(
     "--save", metavar="FILE.json",
-    help="Save the plan with its table, options, findings and day: it can be approved, and"
-    " requested by request --plan.",
+    help="Save the plan with its table, options, findings and evaluation date. A saved plan can be"
+    " approved (lyncnb approve) and requested (lyncnb request --plan).",
 )  # fmt: skip
-@whole_option
+@click.option(
+    "-v", "--verbose", is_flag=True,
+    help="Show the names on each certificate, and each notice with its hint and source.",
+)  # fmt: skip
 @on_option
 @force_option
 def plan_command(
@@ -60,28 +68,27 @@ def plan_command(
     site: str | None,
     lang: str | None,
     save: str | None,
-    whole: bool,
+    verbose: bool,
     on: str | None,
     force: bool,
 ) -> int:
     """List every certificate that TOPOLOGY needs, then the findings.
 
-    Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
+    Exit status: 0; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
     """
     from ..base.disk.outputs import check_output
     from ..checks.saved_plan import save_plan
     from ..errors import UsageProblem
     from ..plan.plan_json import plan_json
     from ..plan.saved_plan_json import SAVED_PLAN_FILE
-    from ..plan.totals import totals
     from ..reports.figures import DEFAULT, FIGURE_FILE, check_kind, figure
     from ..reports.summary.formats import PLAN_FILE, write_plan_table
 
     inputs = read_from(topology, options_file)
     suffix = Path(output or "").suffix.lower()
-    wants_picture = figure_kind is not None or site is not None
-    kind = FIGURE_FILE if wants_picture else PLAN_FILE
-    if wants_picture:
+    is_figure = figure_kind is not None or site is not None
+    kind = FIGURE_FILE if is_figure else PLAN_FILE
+    if is_figure:
         check_kind(figure_kind or DEFAULT)
         if output is None:
             raise UsageProblem("--figure and --site need a file", hint="name it: -o FILE.svg")
@@ -96,7 +103,7 @@ def plan_command(
     saved_as = sign_line = ""
     if save is not None:
         saved = save_plan(plan, save, findings=findings, force=force, inputs=inputs)
-        _tell_of_saved(saved)
+        _note_saved(saved)
         saved_as, sign_line = saved.identity, saved.sign_line
     if output is not None:
         if suffix == ".svg":
@@ -104,18 +111,18 @@ def plan_command(
         else:
             data = write_plan_table(plan, findings, suffix, saved_as=saved_as, sign_line=sign_line)
         write_file(output, data, kind, force=force, inputs=(*inputs, save))
+    arguments = _arguments(topology, product, options_file)
     if as_json:
         write_bytes_out(plan_json(plan, findings))
-    elif output is None:
-        write_table(_PLAN_COLUMNS, [_plan_row(certificate) for certificate in plan.certificates])
-        write()
-        _write_findings(findings, whole=whole)
-    if not as_json:
-        write(indented(totals(plan, findings), ""))
+    else:
+        if output is None:
+            _write_certificates(plan, verbose=verbose)
+            _write_findings(findings, arguments, verbose=verbose, is_plan=True)
+        _write_end(plan, findings, arguments, save=save)
     return 1 if findings.has_errors else 0
 
 
-def _tell_of_saved(saved: SavedPlan) -> None:
+def _note_saved(saved: SavedPlan) -> None:
     note(f"saved: {saved.identity}")
     note(f"to approve it: {saved.approve_line}; without lyncnb:")
     note(f"  {saved.sign_line}")
@@ -127,11 +134,13 @@ def _tell_of_saved(saved: SavedPlan) -> None:
 @on_option
 @click.option(
     "--fix", "wants_fix", is_flag=True,
-    help="Mend what has one safe answer in TOPOLOGY (CSV) and plan.toml: the difference is shown,"
-    " then you are asked. The old file stays as FILE.bak. With --json fixes are only listed.",
+    help="Fix what has one safe answer in TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes"
+    " and asks first. The old file stays as FILE.bak. With --json, fixes are only listed.",
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --fix: write without asking.")
-@whole_option
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Show each notice, and each server of a finding."
+)
 def check_command(
     topology: str,
     product: str | None,
@@ -140,48 +149,48 @@ def check_command(
     on: str | None,
     wants_fix: bool,
     yes: bool,
-    whole: bool,
+    verbose: bool,
 ) -> int:
-    """List what is wrong or odd about the plan of TOPOLOGY.
+    """List the errors, warnings and notices of the plan of TOPOLOGY.
 
-    Exit status: 0; 1 if there are error findings; 2 if it cannot be read.
+    Exit status: 0; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
     """
     from ..errors import UsageProblem
     from ..plan.plan_json import plan_json
     from ..plan.scenarios import is_scenario
-    from ..plan.totals import totals
 
     if yes and not wants_fix:
-        raise UsageProblem("--yes goes with --fix", hint="leave it out, or add --fix")
+        raise UsageProblem("--yes needs --fix", hint="leave --yes out, or add --fix")
     if wants_fix and is_scenario(topology):
         raise UsageProblem(
-            f"{topology} is a scenario, and --fix mends a table and its options",
-            hint=f"name them: {topology}/topology.csv --options {topology}/plan.toml",
+            f"{topology} is a scenario, and --fix changes a table and its options",
+            hint=f"name the files: {topology}/topology.csv --options {topology}/plan.toml",
         )
     plan, findings = make_plan(topology, product, options_file, on=on)
+    arguments = _arguments(topology, product, options_file)
     if wants_fix:
-        return _fix(plan, findings, topology, options_file, as_json=as_json, yes=yes)
+        return _fix(plan, findings, arguments, topology, options_file, as_json=as_json, yes=yes)
     if as_json:
         write_bytes_out(plan_json(plan, findings, certificates=False))
     else:
-        _write_findings(findings, whole=whole)
-        write(indented(totals(plan, findings), ""))
+        _write_findings(findings, arguments, verbose=verbose)
+        _write_end(plan, findings, arguments)
     return 1 if findings.has_errors else 0
 
 
 def _fix(
     plan: CertificatePlan,
     findings: Findings,
+    arguments: str,
     topology: str,
     options_file: str | None,
     *,
     as_json: bool,
     yes: bool,
 ) -> int:
-    """Mend what can be mended, and list what is left."""
+    """Fix what has one safe answer, and list the remaining findings."""
     from ..checks.mend_plan import mend_plan
     from ..plan.plan_json import plan_json
-    from ..plan.totals import totals
     from .fixing import changes_of, is_agreed, show, write_changes
 
     mended = mend_plan(plan, on=findings.judged_on)
@@ -191,7 +200,7 @@ def _fix(
         return 1 if findings.has_errors else 0
     changes = changes_of(plan, mended, topology=topology, options_file=options_file)
     if not mended.fixed:
-        note("nothing here has one safe answer")
+        note("no finding has one safe answer; lyncnb changed nothing")
     else:
         show(mended, changes)
         if changes.files and is_agreed(yes=yes):
@@ -200,8 +209,8 @@ def _fix(
             note("nothing was written")
             return 1 if findings.has_errors else 0
     left = mended.findings if not changes.by_hand else findings
-    _write_findings(left)
-    write(indented(totals(mended.plan, left), ""))
+    _write_findings(left, arguments)
+    _write_end(mended.plan, left, arguments)
     return 1 if left.has_errors else 0
 
 
@@ -211,55 +220,55 @@ def _fix(
 def explain_command(
     topology: str, product: str | None, options_file: str | None, server: str
 ) -> int:
-    """Say why each name is on each certificate of SERVER, with its source.
+    """Explain why each name is on each certificate of SERVER, with the source.
 
     Exit status: 0; 2 if TOPOLOGY cannot be read or has no such server.
     """
     plan, _ = make_plan(topology, product, options_file)
-    write_lines(str(plan.explain(server)).split("\n"))
+    write_lines(*str(plan.explain(server)).split("\n"))
     return 0
 
 
 @click.command("finding")
 @click.argument("code", metavar="CODE", required=False)
-@click.option("--all", "every", is_flag=True, help="Write every finding to a page, -o FILE.html.")
-@click.option("-o", "output", metavar="FILE.html", help="Where the page of every finding goes.")
+@click.option("--all", "is_all", is_flag=True, help="Write all findings to the page -o FILE.html.")
+@click.option("-o", "output", metavar="FILE.html", help="The page that --all writes.")
 @click.option(
     "--product", metavar="NAME", default="lync2013", show_default=True,
-    help="Product whose rules are used, or FILE.toml of your own.",
+    help="Product whose rules apply, or FILE.toml with your own rules.",
 )  # fmt: skip
 @force_option
 def finding_command(
-    code: str | None, every: bool, output: str | None, product: str, force: bool
+    code: str | None, is_all: bool, output: str | None, product: str, force: bool
 ) -> int:
-    """Say what a finding of a plan or a returned certificate means, and what to do.
+    """Explain the finding CODE of a plan or an issued certificate: its meaning and what to do.
 
     Exit status: 0; 2 if there is no such finding.
     """
     from ..errors import UsageProblem
     from ..rules.finding_page import days_in_words
 
-    if every or output is not None:
-        if not (every and output is not None and code is None):
+    if is_all or output is not None:
+        if not (is_all and output is not None and code is None):
             raise UsageProblem(
-                "--all and -o go together and without a code",
+                "--all and -o need each other, and take no CODE",
                 hint="lyncnb finding --all -o findings.html",
             )
         return _write_finding_page(output, product, force=force)
     if code is None:
         raise UsageProblem(
-            "which finding?", hint="name its code, or write them all: --all -o findings.html"
+            "CODE is missing",
+            hint="name a finding, or write all of them: --all -o findings.html",
         )
     rule = _find_rule(code, product)
-    write(f"{rule.code} ({rule.severity}): {rule.title}")
-    write(indented(rule.meaning))
-    write(indented(f"hint: {rule.hint}"))
+    write_lines(f"{rule.code} ({rule.severity}): {rule.title}")
+    write_lines(f"  {rule.meaning}", f"  hint: {rule.hint}")
     days = days_in_words(rule)
     if days:
-        write(indented(f"when: {days}"))
+        write_lines(f"  when: {days}")
     if rule.disagreement:
-        write(indented(f"conflict: {rule.disagreement}"))
-    write(indented(f"source: {rule.source}"))
+        write_lines(f"  conflict: {rule.disagreement}")
+    write_lines(f"  source: {rule.source}")
     return 0
 
 
@@ -285,50 +294,104 @@ def _find_rule(code: str, product: str) -> CheckRule:
     wanted = code.strip().lower().replace("_", "-")
     if wanted in known:
         return known[wanted]
-    near = difflib.get_close_matches(wanted, known, n=5, cutoff=0.4)
+    similar = difflib.get_close_matches(wanted, known, n=5, cutoff=0.4)
     raise LyncnbError(
         f'there is no finding "{code}"',
-        hint=f"did you mean {', '.join(near)}?"
-        if near
-        else "take a code that check or receive shows in brackets",
+        hint=f"did you mean {', '.join(similar)}?"
+        if similar
+        else "copy a code that check or receive shows in brackets",
     )
 
 
-def _plan_row(certificate: PlannedCertificate) -> tuple[object, ...]:
-    servers = ", ".join(certificate.servers[:_SERVERS_SHOWN])
-    if len(certificate.servers) > _SERVERS_SHOWN:
-        servers += f" … and {len(certificate.servers) - _SERVERS_SHOWN:,} more"
+def _write_certificates(plan: CertificatePlan, *, verbose: bool) -> None:
+    """Write a line for each certificate; verbose: also its types, servers and names."""
+    numbered = list(enumerate(plan.certificates, 1))
+    write_table(_PLAN_COLUMNS, [_plan_row(number, planned) for number, planned in numbered])
+    write()
+    if not verbose:
+        return
+    write("Names:")
+    for number, planned in numbered:
+        write_lines(f"  {number}. {_names_line(planned)}")
+    write()
+
+
+def _plan_row(number: int, planned: PlannedCertificate) -> tuple[object, ...]:
+    holder = planned.servers[0] if len(planned.servers) == 1 else planned.pool
     return (
-        certificate.role,
-        servers,
-        ", ".join(certificate.usages),
-        certificate.subject.common_name,
-        certificate.issuer,
-        str(certificate.key),
-        ", ".join(certificate.names),
+        number,
+        planned.role,
+        holder or f"{len(planned.servers):,} servers",
+        planned.subject.common_name,
+        len(planned.names),
+        planned.issuer,
+        str(planned.key),
     )
 
 
-def _write_findings(findings: Findings, *, whole: bool = False) -> None:
-    """Write one entry for each finding, with a count; whole: one for each place."""
+def _names_line(planned: PlannedCertificate) -> str:
+    from ..base.shown.tables import first_of
+
+    servers = first_of([*map(str, planned.servers)], _SERVERS_SHOWN)
+    types = f"{', '.join(planned.usages)} on " if planned.usages else ""
+    names = ", ".join(map(str, planned.names)) or "no subject alternative names"
+    return f"{types}{servers}: {names}"
+
+
+def _write_findings(
+    findings: Findings, arguments: str, *, verbose: bool = False, is_plan: bool = False
+) -> None:
+    """Write an entry for each kind of finding; verbose: for each finding.
+
+    The short form of a plan only counts the notices.
+    """
+    from ..base.shown.tables import count_of
     from ..rules.findings import FindingGroup, grouped
 
     groups = grouped(findings)
-    if whole:  # the points of one subject stay together
+    if verbose:  # The findings on one subject stay together.
         groups = tuple(FindingGroup(findings=(f,)) for group in groups for f in group.findings)
     for group in groups:
+        if is_plan and not verbose and group.severity == "notice":
+            continue
         if group.subject:
-            write(indented(f"{group.severity}: {group.title} ({len(group.points)} points)", ""))
-            for point in group.points:
-                write(indented(f"- {point.title} [{point.codes[0]}]"))
+            write_lines(f"{group.severity}: {group.title} ({len(group.points)} points)")
+            write_lines(*(f"  - {point.title} [{point.codes[0]}]" for point in group.points))
         else:
-            write(indented(f"{group.severity}: {group.words}", ""))
-            write(indented(f"about {group.places} [{group.codes[0]}]"))
+            write_lines(f"{group.severity}: {group.words}")
+            write_lines(f"  about {group.places} [{group.codes[0]}]")
         if group.hint:
-            write(indented(f"hint: {group.hint}"))
+            write_lines(f"  hint: {group.hint}")
         if not group.subject:
-            write(indented(f"source: {group.source}"))
+            write_lines(f"  source: {group.source}")
         write()
+    notices = findings.counts()["notice"]
+    if is_plan and notices and not verbose:
+        write_lines(f"{count_of(notices, 'notice')}. To read them: lyncnb plan {arguments} -v")
+
+
+def _write_end(
+    plan: CertificatePlan, findings: Findings, arguments: str, *, save: str | None = None
+) -> None:
+    """Write the counts and the next command."""
+    from ..base.shown.tables import count_of
+    from ..plan.totals import totals
+
+    write_lines(totals(plan, findings))
+    if errors := findings.counts()["error"]:
+        write_next(
+            f"Correct {count_of(errors, 'error')}, then check again: lyncnb check {arguments}"
+        )
+    elif plan.certificates:
+        source = f"--plan {shlex.quote(save)}" if save else arguments
+        write_next(f"Write the requests: lyncnb request {source} FOLDER")
+
+
+def _arguments(topology: str, product: str | None, options_file: str | None) -> str:
+    """Return the arguments with which another command makes the same plan."""
+    options = (("--product", product), ("--options", options_file))
+    given = [part for name, value in options if value for part in (name, value)]
+    return shlex.join([topology, *given])
 
 
 COMMANDS = (plan_command, check_command, explain_command, finding_command)

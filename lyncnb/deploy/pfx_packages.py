@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..base import workers
 from ..base.records import Told
-from ..base.shown.tables import Table, columns
+from ..base.shown.tables import Table, columns, count_same
 from ..base.workers import WorkerProcesses, cores
 from ..pki.keys import read_pkcs8
 from ..pki.passphrase import VARIABLE, Secret
@@ -87,15 +87,16 @@ class Packages(Table, Told):
 
     def to_text(self) -> str:
         """Write everything as plain lines, for a terminal."""
-        lines = [self.summary()]
-        for p in self.packages:
-            if p.action in ("elsewhere", "covered"):
-                lines.append(f"{p.action}: {p.request_id}: {p.why}")
-            elif not p.file:
-                lines.append(f"not packaged: {p.request_id}: {p.why}")
-            else:
-                lines.append(f"{p.action}: {p.file} ({p.encryption}, for {p.target_os}; {p.why})")
-        return "\n".join(lines)
+        return "\n".join((*count_same("package", map(_statement, self.packages)), self.summary()))
+
+
+def _statement(package: Package) -> tuple[str, str]:
+    """Return what was done and why, and the name of the package."""
+    if package.file:
+        details = f"{package.encryption}, for {package.target_os}; {package.why}"
+        return f"{package.action} ({details})", package.file
+    is_refused = package.action not in ("elsewhere", "covered")
+    return f"{'not made' if is_refused else package.action} ({package.why})", package.request_id
 
 
 # Which encryption a package needs, as the product's rules say; many packages at once.

@@ -252,7 +252,8 @@ def test_a_gap_is_packaged_when_it_is_asked_for(shell, requests, ca):
     )
     assert done.status == 1
     assert [path.stem for path in (requests / "pfx").glob("*.pfx")] == [record.id]
-    assert f"not packaged: {other.id}" in done.out
+    assert "1 package not made (" in done.out
+    assert f"): {other.id}\n" in done.out
 
 
 def test_policy_is_accepted_with_a_reason(shell, requests, ca):

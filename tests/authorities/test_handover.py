@@ -296,10 +296,12 @@ def test_shown(folder, tmp_path):
         "1 for Litware <Public> CA; no key"
     )
     assert len(made.to_frame()) == 6
-    assert made.to_text().splitlines()[1].startswith("internal-ca01")
-    assert made.to_text().splitlines()[-1] == (
+    first, *_, missing, summary = made.to_text().splitlines()
+    assert first.startswith("5 requests in internal-ca01")
+    assert missing == (
         "the CA's people have to ask you for the sender (--sender) and the date (--needed-by)"
     )
+    assert summary == repr(made)
     assert "Litware &lt;Public&gt; CA" in made._repr_html_()
     assert made.to_document()["parts"][1]["ca"] == "Litware <Public> CA"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
@@ -36,16 +37,60 @@ def _terminal(arguments, *, columns, folder):
     return child.exitstatus, text
 
 
-@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_plan_fits_the_terminal(shell, topology, columns):
-    """No line of the table is wider than the terminal, and every name stays whole."""
-    status, text = _terminal(["plan", topology], columns=columns, folder=shell.folder)
-    table = text[: text.index("warning: ")] if "warning: " in text else text
+    """No line is wider than the terminal except a command to copy, and every name stays whole."""
+    status, text = _terminal(["plan", topology, "-v"], columns=columns, folder=shell.folder)
     assert status == 0
-    assert max(map(len, table.splitlines())) <= columns
-    assert "lyncdiscoverinternal.contoso.com" in table
-    start = {40: "Role\n  FrontEnd\n", 80: "Role          FrontEnd\n", 200: "Role        Servers "}
-    assert table.startswith(start[columns])
+    lines = [line for line in text.splitlines() if "lyncnb " not in line]
+    assert max(map(len, lines)) <= columns
+    assert "lyncdiscoverinternal.contoso.com" in text
+    assert text.startswith("1: Role FrontEnd; " if columns < 80 else "No.  Role ")
+
+
+def test_plan_in_a_pipe(shell, topology):
+    """Without a terminal the plan has a line for each certificate, and no line over 100 columns."""
+    text = shell.process("plan", topology, environment={"COLUMNS": ""}).out
+    first, *certificates = text[: text.index("\n\n")].splitlines()
+    assert re.split(r"  +", first) == [
+        *("No.", "Role", "Server or pool", "Subject", "Names", "Issuer", "Key"),
+    ]
+    assert [line.split()[0] for line in certificates] == ["1", "2", "3"]
+    assert max(map(len, text.splitlines())) <= 100
+    assert " ".join(text.split()).endswith(
+        f"Next: Write the requests: lyncnb request {topology} FOLDER"
+    )
+
+
+def test_notices_are_counted_and_listed_on_request(shell, topology):
+    """Plan counts the notices, plan -v shows each code with its hint and source."""
+    short, whole = shell.process("plan", topology).out, shell.process("plan", topology, "-v").out
+    notices = [
+        f
+        for f in json.loads(shell("check", topology, "--json").out)["findings"]
+        if f["severity"] == "notice"
+    ]
+    assert f"{len(notices)} notices. To read them: lyncnb plan {topology} -v" in short
+    assert not re.search("^notice: ", short, re.M)
+    assert len(notices) == len(re.findall("^notice: ", whole, re.M))
+    words = " ".join(whole.split())
+    for notice in notices:
+        assert {f"[{notice['code']}]", *notice["hint"].split(), *notice["source"].split()} <= {
+            *words.split()
+        }
+
+
+def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
+    """A reader copies commands, so the line breaks before one and not inside."""
+    monkeypatch.setenv("COLUMNS", "40")
+    output.write_next(
+        "Package a and b: lyncnb pfx requests --passphrase-file secret.txt. Then go on."
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "Next: Package a and b:",
+        "  lyncnb pfx requests --passphrase-file secret.txt.",
+        "  Then go on.",
+    ]
 
 
 @pytest.mark.parametrize("command", ["explain", "compare", "compare-topology", "trust"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -107,14 +108,37 @@ def test_module_runs_as_a_program(shell):
 
 
 def test_plan_lists_every_certificate(shell, topology):
-    """Into a pipe, a certificate is one line with its names, then findings and totals."""
+    """A certificate is one line; then come warnings, totals and the next command."""
     ended = shell("plan", topology)
     assert ended.status == 0
     lines = ended.out.splitlines()
-    assert lines[0].split("  ")[0] == "Role"
-    assert [line.split()[0] for line in lines[2:5]] == ["FrontEnd", "FrontEnd", "Deployment"]
-    assert "pool.contoso.net, fe01.contoso.net, web.contoso.com, meet.contoso.com" in lines[2]
-    assert lines[-1].startswith("3 certificates for 2 servers; findings: 0 errors, ")
+    roles = [line.split()[:2] for line in lines[1:4]]
+    assert roles == [["1", "FrontEnd"], ["2", "FrontEnd"], ["3", "Deployment"]]
+    assert lines[-2].startswith("3 certificates for 2 servers; findings: 0 errors, ")
+    assert lines[-1] == f"Next: Write the requests: lyncnb request {topology} FOLDER"
+
+
+def test_plan_verbose_lists_the_names(shell, topology):
+    """With -v each certificate has its types, servers and names, under its number."""
+    lines = shell("plan", topology, "-v").out.splitlines()
+    names = lines[lines.index("Names:") + 1]
+    assert names.startswith(
+        "  1. Default, WebServicesInternal, WebServicesExternal on fe01.contoso.net: "
+        "pool.contoso.net, fe01.contoso.net, web.contoso.com, meet.contoso.com"
+    )
+
+
+def test_plan_with_errors_says_what_to_do_first(shell, topology):
+    """A plan with errors is corrected before its requests are written."""
+    topology.write_text(TWO_FRONT_ENDS.replace(",FrontEnd,pool.contoso.net,", ",FrontEnd,,"))
+    ended = shell("plan", topology, "--product", "lync2013")
+    assert ended.status == 1
+    assert "\nerror: " in ended.out
+    last = ended.out.splitlines()[-1]
+    assert re.fullmatch(
+        rf"Next: Correct \d+ errors?, then check again: lyncnb check {topology} --product lync2013",
+        last,
+    )
 
 
 def test_plan_json_is_one_document(shell, topology):
@@ -217,7 +241,7 @@ def test_unknown_finding_lists_near_ones(shell):
         "  hint: did you mean wildcard-in-subject-name"
     )
     ended = shell("finding", "qqqqqqqq")
-    assert ended.err.endswith("hint: take a code that check or receive shows in brackets\n")
+    assert ended.err.endswith("hint: copy a code that check or receive shows in brackets\n")
 
 
 @pytest.mark.parametrize("name", ["plan.toml", "{table}.plan.toml"])

@@ -185,7 +185,8 @@ def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
     one = next(p for p in packages.packages if p.action == "deployed")
     assert (one.request_id, one.file) == (done.request_id, "")
     assert "its key was removed on 2026-11-24" in one.why
-    assert f"not packaged: {done.request_id}: it is deployed" in packages.to_text()
+    assert "1 package not made (it is deployed" in packages.to_text()
+    assert f"): {done.request_id}\n" in packages.to_text()
     steps = deployment_steps(issued.matched(), today=TODAY)
     assert steps.exit_status == 0
     named = [p.id for server in steps.servers for p in server.packages]

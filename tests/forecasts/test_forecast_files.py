@@ -15,7 +15,8 @@ from topologies import TWO_SITES, front_end, topology
 
 import lyncnb as ln
 from lyncnb.base.disk.outputs import OutputKind
-from lyncnb.base.shown.report import report_lines, write_report
+from lyncnb.base.shown.report import write_report
+from lyncnb.base.shown.terminal_text import report_lines
 from lyncnb.errors import PlanError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
@@ -154,7 +155,7 @@ def test_many_in_short():
     plan = ln.plan_certificates(topology(*servers), RULES)
     made = ln.forecast(plan, start=date(2026, 11, 25), until=date(2027, 12, 31))
     assert "and 11 more" in str(events(made)[0]["description"])  # 60 and OAuth's, 50 told
-    lines = list(report_lines(forecast_report(made, shown=5)))
+    lines = list(report_lines(forecast_report(made, shown=5), width=100))
     assert lines[-1] == "… and 56 more; with --json or -o FILE all are listed"
     assert "and 56 more" in made._repr_html_()
 

@@ -16,7 +16,8 @@ from topologies import edge, front_end, plan
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.disk.outputs import check_output
-from lyncnb.base.shown.report import report_document, report_lines, write_report
+from lyncnb.base.shown.report import report_document, write_report
+from lyncnb.base.shown.terminal_text import report_lines
 from lyncnb.plan.model import certificate_document
 from lyncnb.reports.compare import compare_plans
 from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
@@ -118,7 +119,7 @@ def test_a_finding_of_many_servers_is_one_entry():
     code = "internal-ca-recommended"
     several = [f for f in told.findings_new if f.code == code]
     assert len(several) == 10
-    texts = ["\n".join(report_lines(comparison_report(told)))]
+    texts = ["\n".join(report_lines(comparison_report(told), width=100))]
     texts += [write_report(comparison_report(told), suffix).decode() for suffix in (".html", ".md")]
     assert [text.count(several[0].title) for text in texts] == [1, 1, 1]
 
@@ -146,11 +147,10 @@ def test_each_file_says_what_differs(compared, suffix, tmp_path):
 
 def test_lines_for_a_terminal(compared):
     """A line of summary, counts, then each change with its reason and source; the rest counted."""
-    lines = list(report_lines(comparison_report(compared)))
+    lines = list(report_lines(comparison_report(compared), width=100))
     assert lines[1] == repr(compared.difference)
     assert "name added: lyncdiscover.fabrikam.com" in lines
     assert "Key changed: RSA 2048 -> RSA 4096" in lines
     assert sum(line.startswith("  why: ") for line in lines) == len(compared.difference.groups())
-    assert any(
-        line.startswith("… and ") for line in report_lines(comparison_report(compared, shown=1))
-    )
+    lines = list(report_lines(comparison_report(compared, shown=1), width=100))
+    assert any(line.startswith("… and ") for line in lines)

@@ -11,11 +11,14 @@ from typing import ClassVar
 
 from ...base.certificate_fields import NAMES_HEADING
 from ...base.records import Told
-from ...base.shown.tables import Table, count_of
+from ...base.shown.tables import Table, count_of, count_same
 from ...pki.certificates import Certificate, name_text
 from ...request_folder.bundle import RequestBundle
 from ...rules.findings import Finding, Findings, grouped
 from .returned_files import ReturnedFile
+
+# Certificates that a line of the text names at most.
+_CERTIFICATES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,19 +331,23 @@ class IssuedCertificates(Table, Told):
 
     def to_text(self) -> str:
         """Write everything as plain lines, for a terminal."""
-        lines = [self.summary()]
-        for one in self.certificates:
-            what = "refused, kept in returned/refused/: " if one.has_errors else ""
+        statements = (_statement(certificate) for certificate in self.certificates)
+        lines = [*count_same("certificate", statements, shown=_CERTIFICATES_SHOWN)]
+        for refused in self.refused:
             lines.append(
-                f"{one.request_id}: {what}{one.source_file}, issued by {one.issuer_name}, "
-                f"{one.not_before:%Y-%m-%d} to {one.not_after:%Y-%m-%d}"
-            )
-        for one in self.refused:
-            lines.append(
-                f"{one.request_id}: refused, kept in returned/refused/: {one.source_file}, serial "
-                f"{one.serial_hex}"
+                f"refused, kept in returned/refused/, serial number {refused.serial_hex}: "
+                f"{refused.request_id} ({refused.source_file})"
             )
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
         lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
+        lines.append(self.summary())
         return "\n".join(lines) + "\n"
+
+
+def _statement(certificate: IssuedCertificate) -> tuple[str, str]:
+    """Return what was done with a certificate, and the names of its request and file."""
+    what = "refused, kept in returned/refused/, issued" if certificate.has_errors else "issued"
+    days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+    name = f"{certificate.request_id} ({certificate.source_file})"
+    return f"{what} by {certificate.issuer_name}, {days}", name

@@ -20,7 +20,6 @@ from .html_page import to_page
 from .spreadsheets import Sheet, to_csv, to_xlsx
 from .tables import Column, escape_markdown, headings_of, paragraph, rows_of, rows_to_html
 from .tables import to_markdown as table_to_markdown
-from .text_table import table_lines
 
 _PROSE = (".md", ".html")
 _WHOLE_DAYS = (
@@ -176,30 +175,6 @@ def write_report(report: Report, suffix: str) -> bytes:
     """
     check_suffix(suffix, report.kind)
     return FORMATS[suffix].write(report)
-
-
-def report_lines(report: Report, *, width: int | None = None) -> Iterator[str]:
-    """Yield the short form of a report as lines of text, a blank one between its paragraphs.
-
-    Parameters
-    ----------
-    report : Report
-        Any.
-    width : int or None, optional
-        Characters that a line of a table may have; None for no limit.
-    """
-    for number, block in enumerate(report.text()):
-        if number:
-            yield ""
-        if not isinstance(block, ReportTable):
-            yield from block
-            continue
-        if title := block.formats[""]:
-            yield title
-        rows = [*block.rows()]
-        shown = rows[: block.limit]
-        yield from table_lines(block.headings(), shown, width=width, is_ruled=False)
-        yield from lines_left(len(rows) - len(shown))
 
 
 def lines_left(number: int) -> list[str]:

@@ -275,6 +275,32 @@ def first_of(texts: Sequence[str], shown: int, *, separator: str = ", ") -> str:
     return separator.join(texts[:shown]) + (f" and {left:,} more" if left > 0 else "")
 
 
+def count_same(
+    noun: str, statements: Iterable[tuple[str, str]], *, shown: int = 3
+) -> Iterator[str]:
+    """Yield each statement once, with what it is about.
+
+    Parameters
+    ----------
+    noun : str
+        What the statements are about, in the singular: ``package``.
+    statements : iterable of (str, str)
+        The statement (``written``), and the name of what it is about.
+    shown : int, optional
+        Names that a line has at most.
+
+    Yields
+    ------
+    str
+        The number, the statement and the first names: ``5 packages written: a, b, c and 2 more``.
+    """
+    names_of: dict[str, list[str]] = {}
+    for statement, name in statements:
+        names_of.setdefault(statement, []).append(name)
+    for statement, names in names_of.items():
+        yield f"{count_of(len(names), noun)} {statement}: {first_of(names, shown)}"
+
+
 def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame:
     """Make a DataFrame of plain text and whole numbers.
 

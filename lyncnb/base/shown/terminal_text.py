@@ -1,0 +1,155 @@
+"""Paragraphs, tables and reports as lines of plain text, for a terminal. Knows no certificates.
+
+wcwidth measures, wraps and pads: East Asian wide characters take two columns, combining ones none.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import wcwidth
+
+from .report import Report, ReportTable, lines_left
+from .tables import cell_text
+
+_GAP = "  "
+_INDENT = "  "
+_NARROWEST = 20  # columns of text, whatever the terminal and the indentation leave
+
+
+def printable(text: str) -> str:
+    r"""Replace what a terminal would obey: escape sequences, other controls, text direction.
+
+    Returns
+    -------
+    str
+        The text with such characters as ``\x1b`` or ``\u202e``; line breaks and tabs stay.
+    """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(
+        character
+        if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def wrap(line: str, width: int) -> list[str]:
+    """Break a line at spaces, and indent the lines that follow by two spaces more than the first.
+
+    Returns
+    -------
+    list of str
+        At least one line of at most ``width`` columns. Only a word that is longer than that makes
+        a longer line: host names and paths stay whole, to be read and copied.
+    """
+    text = printable(line).replace("\n", " ")
+    if wcwidth.width(text) <= width:
+        return [text]
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    return wcwidth.wrap(
+        text.lstrip(" "),
+        max(width, len(indent) + _NARROWEST),
+        initial_indent=indent,
+        subsequent_indent=indent + _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def table_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int
+) -> Iterator[str]:
+    """Yield the lines of a table.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        m headings.
+    rows : sequence of sequences
+        n rows of m values.
+    width : int
+        Columns of the terminal.
+
+    Yields
+    ------
+    str
+        A line without trailing spaces. If not even the longest word of each column fits, a row
+        becomes a paragraph of headings and values instead of a line.
+    """
+    cells = [[printable(cell_text(value)).replace("\n", " ") for value in row] for row in rows]
+    by_column = list(zip(columns, *cells, strict=True))
+    widths = _share_width(
+        [max(map(wcwidth.width, column)) for column in by_column],
+        [max(map(_longest_word, column)) for column in by_column],
+        width - len(_GAP) * (len(columns) - 1),
+    )
+    if widths is None:
+        for row in cells:
+            yield from _paragraph(columns, row, width)
+        return
+    for line in (columns, *cells):
+        wrapped = [_cell_lines(cell, size) for cell, size in zip(line, widths, strict=True)]
+        for parts in zip_longest(*wrapped, fillvalue=""):
+            yield _GAP.join(map(wcwidth.ljust, parts, widths)).rstrip()
+
+
+def _longest_word(text: str) -> int:
+    return max(map(wcwidth.width, text.split(" ")))
+
+
+def _share_width(wanted: Sequence[int], least: Sequence[int], available: int) -> list[int] | None:
+    """Share the available width among the columns; None if not even every longest word fits."""
+    widths = [*least]
+    spare = available - sum(widths)
+    if spare < 0:
+        return None
+    # Columns that need little more get all of it; the wide ones share the rest equally.
+    needs = sorted(range(len(widths)), key=lambda column: wanted[column] - least[column])
+    for left, column in zip(range(len(needs), 0, -1), needs, strict=True):
+        more = min(wanted[column] - least[column], spare // left)
+        widths[column] += more
+        spare -= more
+    return widths
+
+
+def _cell_lines(cell: str, width: int) -> list[str]:
+    # Most cells fit, and to wrap a cell takes much longer than to measure it.
+    if wcwidth.width(cell) <= width:
+        return [cell]
+    return wcwidth.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _paragraph(columns: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
+    """Yield a row as ``first value: Heading value; Heading value``, without the blank values."""
+    pairs = zip(columns[1:], row[1:], strict=True)
+    text = "; ".join(f"{heading} {value}" for heading, value in pairs if value)
+    yield from wrap(f"{row[0]}: {text}", width)
+
+
+def report_lines(report: Report, *, width: int) -> Iterator[str]:
+    """Yield the short form of a report, with an empty line between its paragraphs.
+
+    Parameters
+    ----------
+    report : Report
+        Any.
+    width : int
+        Columns of the terminal. Tables fit into it; sentences are not wrapped yet.
+    """
+    for number, block in enumerate(report.text()):
+        if number:
+            yield ""
+        if not isinstance(block, ReportTable):
+            yield from block
+            continue
+        if title := block.formats[""]:
+            yield title
+        rows = [*block.rows()]
+        shown = rows[: block.limit]
+        yield from table_lines(block.headings(), shown, width=width)
+        yield from lines_left(len(rows) - len(shown))
