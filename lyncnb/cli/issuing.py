@@ -441,7 +441,8 @@ def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help="Since which day it is there, e.g. 2027-03-15 (default: today); not in the future.",
+    help="Since which day it is there, e.g. 2027-03-15 (default: today); not in the future. With"
+    " NAME it corrects a day that was recorded.",
 )  # fmt: skip
 @click.option(
     "--report", "reports", multiple=True, metavar="FILE",
