@@ -407,13 +407,15 @@ class _Run:
             for one in other.every_deployment
             if one.server in present and one.recorded_at > present[one.server].recorded_at
         }
+        # Until all of them are on record, a name stands for those that are not.
+        corrects = self.corrects and not seen_in and present.keys() >= set(servers)
         new = [
             server
             for server in servers
             if server not in present
             or server in left
             or present[server].certificate != issued.sha256
-            or (self.corrects and not seen_in and present[server].on != on)
+            or (corrects and present[server].on != on)
         ]
         self.withdrawn += (
             Event(

@@ -529,6 +529,7 @@ def bundle_of(
         notes=(*_format_notes(preview, dry_run), *_notes(preview, manifest)),
         cancelled=cancelled,
         dry_run=dry_run,
+        is_quiet=preview.is_quiet,
     )
 
 

@@ -54,6 +54,8 @@ class RequestBundle(Table, Told):
         Whether the run was stopped before the last request; what was finished is kept.
     dry_run : bool
         Whether nothing was touched: then ``manifest`` and ``changes`` say what would be.
+    is_quiet : bool
+        Whether the run found nothing to write.
     """
 
     told: ClassVar = (
@@ -72,6 +74,7 @@ class RequestBundle(Table, Told):
     notes: tuple[str, ...] = ()
     cancelled: bool = False
     dry_run: bool = False
+    is_quiet: bool = False
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:

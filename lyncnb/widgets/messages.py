@@ -50,7 +50,7 @@ Look = TypedDict(
         "consent": str,  # what the planner must then agree to
         "ready": bool,  # to write: nothing is in the way
         "plan": str,
-        "count": int,
+        "label": str,  # of the button
         "words": str,
         "rows": Rows,
         "notes": list[str],
@@ -118,6 +118,7 @@ Status = TypedDict(
     "Status",
     {
         "type": Literal["status"],
+        "today": str,
         "counts": Counts,
         "problems": list[str],
         "notes": list[str],

@@ -7,6 +7,7 @@ the text of the cells, as the kernel keeps it; nothing is run.
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import PurePath
@@ -49,18 +50,30 @@ def execution_count() -> int:
     return 0 if shell is None else int(shell.execution_count)
 
 
-def after_each_cell(method: Callable[[], object]) -> None:
-    """Call a method whenever a cell of the notebook has run, as long as its object lives."""
+_after_changes: list[WeakMethod[Callable[[], object]]] = []
+
+
+def after_changes(method: Callable[[], object]) -> None:
+    """Call a method whenever a cell has run or a panel has written, as long as its object lives."""
     shell = get_ipython()
-    if shell is None:
-        return
-    living = WeakMethod(method)
+    if shell is not None and not _after_changes:
+        shell.events.register("post_run_cell", lambda *_: _call_after_changes())
+    _after_changes.append(WeakMethod(method))
 
-    def call(*_: object) -> None:
-        if (found := living()) is not None:
-            found()
 
-    shell.events.register("post_run_cell", call)
+def tell_change() -> None:
+    """Say that a panel has written, so that those which follow its folder look at it again.
+
+    In a thread of its own: who says it may hold a lock that one of the others waits for.
+    """
+    threading.Thread(target=_call_after_changes, name="lyncnb-changes", daemon=True).start()
+
+
+def _call_after_changes() -> None:
+    _after_changes[:] = [one for one in _after_changes if one() is not None]
+    for living in tuple(_after_changes):
+        if (method := living()) is not None:
+            method()
 
 
 def cells_showing(thing: object) -> list[int]:

@@ -161,7 +161,7 @@ _LABELS = {
     "receive": "Match the files",
     "package": "Type the passphrase",
     "steps": "Write checklist and scripts",
-    "deployed": "Record as deployed",
+    "deployed": "Give the day",
     "renew": "Give the reason",
     "": "",
 }

@@ -23,6 +23,7 @@ from .editing.name_reasons import of_name, of_request
 from .editing.plan_editing import PlanEditing
 from .editing.what_you_can_do import help_rows
 from .messages import Look, RequestResult, RequestTold
+from .notebook_cells import tell_change
 from .panel import ShownAsPanel
 from .request_run import RequestRun
 
@@ -98,7 +99,7 @@ class RequestChannel(Channel[RequestTold]):
             "notes": [],
             "ready": False,
             "plan": totals(panel.plan, panel.findings),
-            "count": len(panel.plan.certificates),
+            "label": f"Write {count_of(len(panel.plan.certificates), 'request')}",
             "words": "A run is going on.",
         }
         if panel.unaccepted:
@@ -106,7 +107,7 @@ class RequestChannel(Channel[RequestTold]):
             message["words"] = f"Errors stand in the way: {codes}. Correct or accept them first."
         elif not panel.job.state.is_busy:
             try:
-                _foresee(message, panel.look())
+                _foresee(message, panel.look(), panel.recovery)
                 if (other := panel.other_deployment) is not None:
                     message |= {"other": other.words, "consent": other.consent}
             except LyncnbError as error:
@@ -123,6 +124,7 @@ class RequestChannel(Channel[RequestTold]):
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._look()
             self.update_static()
+            tell_change()
 
     def _send_recovery(self) -> None:
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
@@ -141,6 +143,7 @@ class RequestChannel(Channel[RequestTold]):
         self.panel.name_recovery_key(file.strip())
         self.send({"type": "done", "added": []})
         self._send_recovery()
+        self._look()
 
     def _accept(self, *, name: str, key: str, value: Text) -> None:
         self.panel.accept(key, value)
@@ -184,17 +187,20 @@ class RequestChannel(Channel[RequestTold]):
         self.update_static()
 
 
-def _foresee(message: Look, bundle: RequestBundle) -> None:
+def _foresee(message: Look, bundle: RequestBundle, recovery: Sequence[str]) -> None:
     """Put in what a dry run says, without the requests that stay as they are."""
     changes = [change for change in bundle.changes if change.action != "kept"]
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     planned = count_of(len(bundle.requests), "request")
-    message["ready"] = True
-    message["words"] = (
-        f"{planned} after the run: {counts or 'none'}."
-        if changes
-        else f"The folder is as planned: {planned}, nothing to do."
-    )
+    known = {key.fingerprint for key in bundle.manifest.recovery}
+    message["ready"] = not bundle.is_quiet or not known.issuperset(recovery)
+    if changes:
+        message["words"] = f"{planned} after the run: {counts or 'none'}."
+    elif message["ready"]:
+        message["words"] = f"{planned}, all kept. The run brings the folder's records up to date."
+    else:
+        message["words"] = f"The folder is as planned: {planned}, nothing to do."
+        message["label"] = "Nothing to write"
     message["rows"] = [[c.action, c.id, "; ".join(c.reasons)] for c in changes[:_ROWS_LISTED]]
     message["notes"] = [*bundle.notes]
     if len(changes) > _ROWS_LISTED:

@@ -42,7 +42,7 @@ class NothingWritten:
     """Stands for the request folder until there is one; shown, it becomes the folder's table."""
 
     def __init__(self, folder: Path):
-        self._words = f"Nothing is written into {folder} yet: press Write in the panel above."
+        self._words = f"Nothing is written into {folder} yet; the request panel writes it."
         self._handles: list[DisplayHandle] = []
 
     def __bool__(self) -> bool:
@@ -381,10 +381,11 @@ class RequestRun:
         return (self.plan if isinstance(found, NothingWritten) else found).to_frame()
 
     def _repr_html_(self) -> str:
-        if self.job.result is None:
+        found = self.bundle
+        if isinstance(found, NothingWritten):
             words = f"To be written into {self.folder}: {totals(self.plan, self.findings)}"
             return tables.paragraph(words)
-        return self.links() + tables.paragraph(repr(self.job.result))
+        return self.links() + tables.paragraph(repr(found))
 
     def links(self) -> str:
         """Give links to the summary as HTML; a notebook opens them beside itself."""

@@ -44,7 +44,7 @@ from .editing.plan_editing import PlanEditing
 from .editing.sheet import encode_rows
 from .editing.what_you_can_do import help_rows
 from .messages import Refusal, StatusTold, StepResult
-from .notebook_cells import after_each_cell
+from .notebook_cells import after_changes, tell_change
 from .panel import ShownAsPanel
 from .request_needs import next_step, refusals, sentence, unwritten_step
 from .request_run import RequestRun, folder_path
@@ -173,9 +173,13 @@ class FolderWork:
 
         self._begin(work)
 
-    def record_deployed(self, *names: str) -> None:
-        """Begin to record that servers have their certificates: all packaged ones, or some."""
-        self._begin(lambda _: deployed(self.folder, *names, today=self.today))
+    def record_deployed(self, *names: str, on: date | None = None) -> None:
+        """Begin to record that servers have their certificates: all of them, or some.
+
+        `on` is the day since when they do; today if left out. With `names` it corrects a day that
+        was recorded.
+        """
+        self._begin(lambda _: deployed(self.folder, *names, on=on, today=self.today))
 
     def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
         """Begin to renew what is due, or some requests, for a reason.
@@ -301,7 +305,7 @@ class StatusChannel(Channel[StatusTold]):
         super().__init__(answers, f"Request folder {work.folder}, as it stands:")
         work.on_change = self.job_changed
         self._told_of = 0  # the time of the manifest that the page was told of
-        after_each_cell(self._cell_has_run)
+        after_changes(self._files_may_differ)
         if work.editor is not None:
             work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
 
@@ -310,8 +314,8 @@ class StatusChannel(Channel[StatusTold]):
         return self.work._repr_html_(), repr(self.work), False
 
     # -- telling
-    def _cell_has_run(self) -> None:
-        """Look again if a cell, such as one that receives by code, has changed the folder."""
+    def _files_may_differ(self) -> None:
+        """Look again if a cell, the request panel or another status panel changed the folder."""
         if self._told_of and self._told_of != self._time() and not self.work.job.state.is_busy:
             self.in_turn("look", self._send_status)
 
@@ -353,6 +357,7 @@ class StatusChannel(Channel[StatusTold]):
         self.send(
             {
                 "type": "status",
+                "today": str(status.today),
                 "counts": status.counts(),
                 "problems": [str(problem) for problem in status.problems],
                 "notes": list(status.notes),
@@ -376,6 +381,7 @@ class StatusChannel(Channel[StatusTold]):
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._send_status()
             self.update_static()
+            tell_change()
 
     # -- answering
     def _tell_names(self, *, name: str) -> None:
@@ -425,8 +431,17 @@ class StatusChannel(Channel[StatusTold]):
         # A server that logs its messages writes their content and never their buffers.
         self.send({"type": "password", "file": file}, [shown.pop().encode()])
 
-    def _record_deployed(self, *, requests: tuple[str, ...]) -> None:
-        self.work.record_deployed(*requests)
+    def _record_deployed(self, *, requests: tuple[str, ...], on: Text) -> None:
+        if not requests:
+            raise LyncnbError(
+                "nothing is packaged that its servers do not have yet",
+                hint="select the certificates in the table that are on their servers",
+            )
+        try:
+            day = date.fromisoformat(on)
+        except ValueError:
+            raise LyncnbError(f'"{on}" is not a day', hint="write it as 2026-12-01") from None
+        self.work.record_deployed(*requests, on=day)
 
     def _renew(self, *, requests: tuple[str, ...], reason: Text, passphrase: Secret) -> None:
         if not reason.strip():
@@ -458,8 +473,8 @@ def _told(result: Any) -> StepResult:
         headings = ("Request", "Why there is no package")
         rows = [(p.request_id, p.why) for p in result.packages if p.action == "refused"]
     elif isinstance(result, RecordedDeployments):
-        headings = ("Request", "Servers", "Day", "Serial number")
-        rows = [(o.id, "; ".join(o.servers), o.on, o.serial) for o in result.recorded]
+        headings = ("Request", "Recorded", "Servers", "Day", "Serial number")
+        rows = [(o.id, o.what, "; ".join(o.servers), o.on, o.serial) for o in result.recorded]
     elif isinstance(result, DeploymentSteps):
         headings = ("Request", "Why it is not in the steps")
         rows = [(one.request, one.why) for one in result.missing]

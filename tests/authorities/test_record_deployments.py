@@ -123,6 +123,18 @@ def test_a_waiting_renewal_leaves_the_certificate_that_is_there(folder):
     assert record.deployments == ()
 
 
+def test_a_day_for_the_other_servers_of_a_pool_is_no_correction(folder):
+    """Until all servers of a certificate are on record, its name stands for those that are not."""
+    pool = pool_of(folder)
+    first, *_ = pool.plan.servers
+    ln.deployed(folder, first, on=TODAY, today=LATER)
+    ln.deployed(folder, pool.id, on=LATER, today=LATER)
+    record = read_manifest(folder).by_id[pool.id]
+    days = {one.server: one.on for one in record.deployments}
+    assert days.pop(first) == str(TODAY)
+    assert set(days.values()) == {str(LATER)}
+
+
 def test_a_day_that_was_wrong_is_corrected_by_name(folder):
     """The day that is given for a name replaces the one on record, and the history shows one stay."""
     record = pool_of(folder)

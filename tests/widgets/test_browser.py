@@ -580,8 +580,13 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     again.fill(PASSPHRASE)
     lab.button("Write", exact=False).click()
     lab.wait_text("Finished.")
-    before = {path: path.read_bytes() for path in (folder / "wrong").rglob("*") if path.is_file()}
     again.wait_for(state="hidden")
+    expect(lab.button("Nothing to write")).to_be_disabled()
+    expect(lab.page.locator(".lc-result")).to_be_focused()  # Tab goes on from what was written
+    (folder / "wrong" / "summary.csv").unlink()
+    lab.button("Look again").click()
+    expect(lab.button("Write 6 requests")).to_be_enabled()
+    before = {path: path.read_bytes() for path in (folder / "wrong").rglob("*") if path.is_file()}
     first.fill("another horse battery")
     first.press("Enter")
     lab.page.get_by_role("alert").get_by_text("passphrase").first.wait_for()

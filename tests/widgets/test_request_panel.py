@@ -167,6 +167,31 @@ def test_a_request_panel_names_a_recovery_key(small, tmp_path):
     assert [key.fingerprint for key in named] == [public.fingerprint]
 
 
+def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_path):
+    """The button is off and says why; an edit, or another key that opens the folder, turns it on."""
+    editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
+    panel = RequestPanel(editor, tmp_path / "requests")
+    talk = Talk(panel.view)
+    look = talk.say("ready")["look"]
+    assert (look["ready"], look["label"]) == (True, "Write 2 requests")
+    assert "To be written" in panel._repr_html_()
+    talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
+    _until(talk, "finished")
+    look = talk.heard[-1][0]
+    assert (look["ready"], look["label"]) == (False, "Nothing to write")
+    assert look["words"] == "The folder is as planned: 2 requests, nothing to do."
+    again = RequestPanel(editor, tmp_path / "requests")  # of a later session
+    assert "2 requests in" in again._repr_html_()
+    assert "To be written" not in again._repr_html_()
+    new_recovery_key(tmp_path / "pair", PASSPHRASE)
+    assert talk.say("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
+    other = Talk(again.view)
+    assert not other.say("ready")["look"]["ready"]
+    editor.change_options(organization="Contoso")
+    look = other.say("look")["look"]
+    assert (look["ready"], look["label"]) == (True, "Write 2 requests")
+
+
 def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
     """The folder's own passphrase is asked for once, and a wrong one touches nothing."""
     panel = RequestPanel(small, tmp_path / "requests")

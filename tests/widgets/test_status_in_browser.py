@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE
 from lab_driver import CHROMIUM
-from lab_panels import EDITOR, axe_in_both_themes, open_panel
+from lab_panels import EDITOR, STATUS, axe_in_both_themes, open_panel
 from playwright.sync_api import expect
 
 import lyncnb as ln
+from lyncnb.authorities.certificates_on_record import load_issued
 
 pytestmark = [
     pytest.mark.browser,
@@ -71,6 +72,39 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     panel.get_by_role("grid").focus()
     lab.page.keyboard.type("x")
     expect(panel.get_by_role("grid").locator("input[type=text]")).to_have_count(0)
+
+
+def test_packages_and_records_with_every_step_open(lab, folder):
+    """axe-core has nothing to report of steps 3 to 6, of a password, a refusal and a result."""
+    bundle = written(folder, "packaged")
+    for place in ("first", "second"):
+        ln.demo.answer(bundle, folder / place, today=TODAY)
+        ln.receive(folder / "packaged", folder / place, today=TODAY)
+    issued = load_issued(ln.open_requests(folder / "packaged"), today=TODAY)
+    ln.write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
+    open_panel(lab, folder, STATUS.format(folder="packaged"), name="steps.ipynb")
+    panel = lab.page.get_by_role("group", name="Status of packaged")
+    panel.get_by_text("6 packaged").wait_for()
+    for part in panel.locator("details.lc-step").all():
+        part.evaluate("e => { e.open = true; }")
+    panel.locator("summary", has_text="Password of one package").click()
+    opening = panel.get_by_label("The folder's passphrase")
+    opening.fill(PASSPHRASE)
+    opening.press("Enter")
+    panel.locator(".lc-password").wait_for()
+    record = panel.get_by_role("button", name="Record 6 certificates")
+    panel.get_by_text("All packaged certificates are on 5 servers since 2026-11-24.").wait_for()
+    day = panel.get_by_label("Since which day")
+    today = day.input_value()
+    day.fill("")
+    record.click()
+    panel.get_by_role("alert").get_by_text('Not done: "" is not a day').wait_for()
+    found = axe_in_both_themes(lab)
+    day.fill(today)
+    record.click()
+    panel.locator("summary", has_text="What to look at: 6 lines").click()
+    panel.get_by_role("cell", name="recorded", exact=True).first.wait_for()
+    assert found + axe_in_both_themes(lab) == []
 
 
 def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):

@@ -101,8 +101,13 @@ def test_the_second_year(folder):
     first.say("package", passphrase=PASSPHRASE, target_os="")
     finish(first)
     first.say("steps", effective="")
-    assert finish(first)["status"]["next"]["step"] == "deployed"
-    first.say("deployed", requests=[])
+    told = finish(first)["status"]
+    assert told["next"]["step"] == "deployed"
+    assert told["today"] == str(TODAY)
+    assert "packaged" in first.say("deployed", requests=[], on=str(TODAY))["refused"]["lines"][0]
+    wrong = first.say("deployed", requests=told["packaged"], on="yesterday")["refused"]
+    assert wrong["lines"][0] == 'Not done: "yesterday" is not a day'
+    first.say("deployed", requests=told["packaged"], on=str(TODAY))
     assert finish(first)["status"]["next"]["words"].startswith("Nothing.")
     later = Talk(StatusPanel(folder, today=TODAY + timedelta(days=150)).view)
     later.say("ready")
@@ -115,6 +120,37 @@ def test_the_second_year(folder):
     assert told["status"]["next"]["step"] == "handover"
     valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
     assert valid == {"2027-05-22"}  # of what the servers have until then
+
+
+def test_a_wrong_day_is_corrected_in_the_panel(folder):
+    """The same certificates with another day are recorded since that day, and the result says so."""
+    talk = Talk(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
+    talk.say("package", passphrase=PASSPHRASE, target_os="")
+    packaged = finish(talk)["status"]["packaged"]
+    days = [str(TODAY + timedelta(days=number)) for number in (5, 2)]
+    results = []
+    for day in days:
+        talk.say("deployed", requests=packaged, on=day)
+        results += [row[1:4:2] for row in finish(talk)["result"]["rows"]]
+    assert results == [["recorded", days[0]]] * 2 + [["recorded", days[1]]] * 2
+    needs = {row["needs"] for row in talk.rows().values()}
+    assert needs == {f"On its servers since {days[1]}."}
+
+
+def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
+    """A status panel that waits for a folder shows its requests without a press."""
+    editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
+    talk = Talk(StatusPanel(editor, tmp_path / "new", today=TODAY).view)
+    assert talk.say("ready")["status"]["counts"] == {}
+    request = Talk(ln.RequestPanel(editor, tmp_path / "new").view)
+    request.say("ready")
+    request.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
+    end = time.monotonic() + 60
+    while "counts" not in str(talk.heard[-1]) or talk.heard[-1][0]["counts"] == {}:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    (counts,) = [message["counts"] for message, _ in talk.heard[-1:]]
+    assert list(counts) == ["waiting"]
 
 
 def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):

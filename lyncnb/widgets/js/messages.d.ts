@@ -116,7 +116,7 @@ type StatusAsked = { cell?: CellName } & (
   | { type: "package"; passphrase: string; target_os: string }
   | { type: "password"; id: string; passphrase: string }
   | { type: "steps"; effective: string }
-  | { type: "deployed"; requests: string[] }
+  | { type: "deployed"; requests: string[]; on: string }
   | { type: "renew"; requests: string[]; reason: string; passphrase: string }
   | { type: "why"; name: string }
 );
@@ -560,7 +560,7 @@ interface Look {
   consent: string;
   ready: boolean;
   plan: string;
-  count: number;
+  label: string;
   words: string;
   rows: string[][];
   notes: string[];
@@ -610,6 +610,7 @@ interface StatusStart {
 
 interface Status {
   type: "status";
+  today: string;
   counts: Record<string, number>;
   problems: string[];
   notes: string[];

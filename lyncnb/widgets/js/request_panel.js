@@ -83,7 +83,7 @@ export default {
     const cancel = button("Cancel", () => send({ type: "cancel" }), { disabled: true });
     const bar = h("progress", { class: "lc-progress", "aria-label": "Requests written", max: 1, value: 0 });
     const words = h("div", { role: "status", "aria-live": "polite", class: "lc-job" });
-    const result = h("div", { class: "lc-result", hidden: true });
+    const result = h("div", { class: "lc-result", hidden: true, tabIndex: -1 });
 
     const root = h("div", { class: "lyncnb lc-request lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button), kernel.line, plan, changed, speaker.box,
@@ -145,7 +145,7 @@ export default {
         ready = message.ready;
         blocked = !ready;
         plan.textContent = message.plan;
-        start.textContent = `Write ${plural(message.count, "request")}`;
+        start.textContent = message.label;
         foreseen.textContent = message.words;
         refill(rows,
           message.rows.length ? h("details", {}, h("summary", {}, "Request by request"),
@@ -158,7 +158,10 @@ export default {
         otherBox.hidden = !other;
         otherWords.textContent = other;
         consent.textContent = message.consent;
+        const hadFocus = document.activeElement === start;
         refresh();
+        // A button that is off has no focus: go on from what was written.
+        if (hadFocus && start.disabled) (result.hidden ? again : result).focus();
       },
       reasons: (message) => reasons.show(message),
       recovery({ fingerprints }) {

@@ -26,6 +26,7 @@ export default {
     /** @type {NextStep} */
     let wanted = { words: "", step: "", label: "", requests: [] };
     const go = button("", goOn, { class: "lc-button lc-primary", hidden: true });
+    let today = ""; // as the kernel says it
     let wentOn = false; // by that button, which is off while the step runs
     const refused = h("div", { class: "lc-refusals" });
     const odd = h("div", {});
@@ -70,10 +71,23 @@ export default {
         + (selected.size ? `, ${selected.size.toLocaleString("en")} selected` : "");
       pack.textContent = selected.size ? `Pack the ${plural(selected.size, "selected request")}`
         : "Pack all that wait";
-      record.textContent = selected.size ? `Record the ${plural(selected.size, "selected certificate")}`
-        : "Record all that are packaged";
+      refreshRecord();
       renew.textContent = selected.size ? `Renew the ${plural(selected.size, "selected certificate")}`
         : "Renew what is due";
+    }
+
+    /** What would be recorded: the selected certificates, or those packaged. */
+    const toRecord = () => (selected.size ? [...selected].map((id) => store.at(id) ?? 0)
+      : [...Array(store.size).keys()].filter((at) => store.text(at, "state") === "packaged"));
+    function refreshRecord() {
+      const places = toRecord();
+      const servers = new Set(places.flatMap((at) => store.text(at, "servers").split("; ")));
+      record.textContent = places.length ? `Record ${plural(places.length, "certificate")}`
+        : "Record as deployed";
+      recorded.textContent = places.length
+        ? `${selected.size ? "The selected" : "All packaged"} certificates are on ${
+          plural(servers.size, "server")} since ${since.value}.`
+        : "Select the certificates that are on their servers.";
     }
 
     /** @type {HTMLButtonElement[]} */
@@ -101,7 +115,7 @@ export default {
     const fold = (number, title, ...parts) => h("details", { class: "lc-step" },
       h("summary", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
 
-    /** Opens the next step, and begins it unless it needs the passphrase. */
+    /** Opens the next step, and begins it unless somebody has to say something first. */
     function goOn() {
       const steps = Object.entries(follow).find(([name]) => name === wanted.step)?.[1];
       if (!steps) {
@@ -109,8 +123,9 @@ export default {
         return;
       }
       steps.part.open = true;
-      if (wanted.step === "package" || wanted.step === "renew") {
-        (wanted.step === "renew" ? reason.control : phrase.input).focus();
+      const first = { package: phrase.input, renew: reason.control, deployed: since }[wanted.step];
+      if (first) {
+        first.focus();
         return;
       }
       wentOn = true;
@@ -186,8 +201,10 @@ export default {
     const steps = action("Write the steps", () => send({ type: "steps",
       effective: effective.control.value }));
 
-    const record = action("Record all that are packaged", () => send({ type: "deployed",
-      requests: [...selected].map(requestOf) }));
+    const since = h("input", { type: "date", class: "lc-control", onchange: refreshRecord });
+    const recorded = h("p", { role: "status" });
+    const record = action("Record as deployed", () => send({ type: "deployed", on: since.value,
+      requests: toRecord().map((at) => requestOf(store.id(at))) }));
 
     const reason = text("Why", "stands in the folder's history, e.g. yearly renewal");
     const opener = secretField("Passphrase of the folder", "", () => renew.click());
@@ -221,8 +238,9 @@ export default {
         part: fold("4", "Import and assign", fields(effective.field), line(steps)) },
       deployed: { control: record,
         part: fold("5", "Record that the servers have them", h("p", { class: "lc-help" },
-          "A certificate counts as in use until its successor is recorded. No key is touched."),
-        line(record)) },
+          "A certificate counts as in use until its successor is recorded. No key is touched. "
+          + "If a day was wrong, select the certificates and record them with the right day."),
+        fields(labelled("Since which day", since)), recorded, line(record)) },
       renew: { control: renew,
         part: fold("6", "Renew", fields(reason.field, opener.field), line(renew)) },
     };
@@ -278,6 +296,10 @@ export default {
         const found = Object.entries(message.counts);
         counts.replaceChildren(...found.map(([state, n]) =>
           h("span", { class: "lc-chip" }, `${n.toLocaleString("en")} ${state}`)));
+        // A day that somebody typed stays.
+        if (!since.value || since.value === today) since.value = message.today;
+        since.max = today = message.today;
+        refreshRecord();
         tellNext(message.next);
         behind.textContent = message.behind;
         refill(refused, ...message.refusals.map(refusalOf), message.more_refusals
