@@ -9,6 +9,7 @@
 # %% [markdown]
 # # Plan the certificates of a Lync Server 2013 deployment
 #
+# <!-- author -->
 # Press **Run > Run All Cells** to see the plan of the sample. To plan your own deployment, change one line: `topology_file`.
 # No table yet? Run `ln.GuidePanel()` in a new cell: it asks questions and writes a table.
 # What a table does not hold, such as your organization, is in `TABLE.plan.toml` in the same folder; the editor writes it.
@@ -22,6 +23,9 @@ request_folder = "requests"  # keys, requests and the summary; a new one for eac
 # %% [markdown]
 # ## 1. The plan editor
 #
+# The servers, and how many certificates, names and findings the plan has.
+#
+# <!-- author -->
 # Double-click a cell, or select servers and change them together. The counts follow at once.
 
 # %%
@@ -34,8 +38,11 @@ editor
 
 # %% [markdown]
 # The plan as a picture: who is outside, in the perimeter and inside, who connects to whom, and by
-# which name on which certificate. The tab *Picture* of the editor shows it too, with a mark at what
-# you changed. A cell that shows an older plan than the editor is marked; run it again.
+# which name on which certificate.
+#
+# <!-- author -->
+# The tab *Picture* of the editor shows it too, with a mark at what you changed. A cell that shows an
+# older plan than the editor is marked; run it again.
 
 # %%
 plan = editor.plan
@@ -53,7 +60,10 @@ plan
 
 # %% [markdown]
 # Which name is on which certificate. Read down a column to see what a pool carries, along a row
-# to see which servers have a name. `ln.figure(plan, "timeline")` shows the important days.
+# to see which servers have a name.
+#
+# <!-- author -->
+# `ln.figure(plan, "timeline")` shows the important days.
 
 # %%
 ln.figure(plan, "coverage")
@@ -66,18 +76,24 @@ ln.figure(plan, "coverage")
 print(topology, *topology.notes, sep="\n")
 
 # %% [markdown]
+# How many servers has each role, and which?
+#
+# <!-- author -->
 # The table of servers is a pandas DataFrame, too, and `ln.read_topology` reads a DataFrame as it reads a
-# file. How many servers has each role, and which?
+# file.
 
 # %%
 servers = topology.to_frame()
 servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; ".join)
 
 # %% [markdown]
-# ## 3. Your choices
+# ## 3. The choices
 #
+# <!-- author -->
 # The tab *Deployment* of the editor holds the choices that no server holds. Its tab *Save and open* writes
-# them beside the table, so that the next session finds both. These are the choices to settle:
+# them beside the table, so that the next session finds both.
+#
+# These are the choices to settle:
 #
 # | Choice | Default | Choose otherwise when |
 # | --- | --- | --- |
@@ -95,11 +111,12 @@ servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; 
 options
 
 # %% [markdown]
+# <!-- author -->
 # Every panel is an ipywidget, so it works together with your own controls. `editor.view` is the
 # widget of the editor. Its trait `overview` holds the counts of certificates, names and findings, and
 # the plan's digest. The buttons choose a scenario, and the counts beside them follow the editor.
 
-# %%
+# %% tags=["author"]
 import ipywidgets
 
 scenario = ipywidgets.ToggleButtons(
@@ -113,9 +130,11 @@ ipywidgets.dlink((editor.view, "overview"), (counts, "value"), words)
 ipywidgets.HBox([scenario, counts])
 
 # %% [markdown]
-# What if? This compares the plan with one that has wildcards; `≠` marks a difference. In the editor
-# the tab *Scenarios* keeps variants under names and compares them. `compared.differences` says what
-# that does to each certificate.
+# What if? This compares the plan with one that has wildcards; `≠` marks a difference.
+#
+# <!-- author -->
+# In the editor the tab *Scenarios* keeps variants under names and compares them. `compared.differences`
+# says what that does to each certificate.
 
 # %%
 from dataclasses import replace
@@ -128,9 +147,11 @@ compared
 # %% [markdown]
 # ## 4. Why each name is there
 #
-# Ask about any server: every name on each of its certificates, with the rule that put it there and
-# the document that says so. The person who approves the requests asks the same. This is the first
-# server with a certificate of a public CA, or the first of the table.
+# Every name on each certificate of a server, with the rule that put it there and the document that
+# says so. This is the first server with a certificate of a public CA, or the first of the table.
+#
+# <!-- author -->
+# Ask about any server. The person who approves the requests asks the same.
 
 # %%
 public = [certificate.servers[0] for certificate in plan.certificates if certificate.issuer == "public"]
@@ -138,7 +159,10 @@ plan.explain((public or list(servers["server_fqdn"]))[0])
 
 # %% [markdown]
 # A certificate helps only where the root above it is trusted: which roots each server, partner and
-# client needs, and what for. `ln.trust(plan).shown()` says who shows which certificate to whom.
+# client needs, and what for.
+#
+# <!-- author -->
+# `ln.trust(plan).shown()` says who shows which certificate to whom.
 
 # %%
 ln.trust(plan).only("Server", "Role", "Install", "Needed for", "Source")
@@ -208,11 +232,13 @@ for request in scripts.servers[:1]:
     print(f"\nFor {request.server}:", *commands, sep="\n")
 
 # %% [markdown]
-# This is the first route. The panel writes what the editor plans at the moment you press its button, and nothing before.
-# Each request gets a new key, written only encrypted under one passphrase (at least 12 characters)
-# that you type into the panel and that is stored nowhere. **Without it nobody can get the keys
-# back.** Pressing again changes nothing that is there; after a change of the plan it replaces exactly
-# the requests concerned and keeps the old keys in `archive`.
+# This is the first route. Each request gets a new key, written only encrypted under one passphrase
+# (at least 12 characters) that is stored nowhere. **Without it nobody can get the keys back.**
+#
+# <!-- author -->
+# The panel writes what the editor plans at the moment you press its button, and nothing before. You type
+# the passphrase into the panel. After a change of the plan the button replaces exactly the requests
+# concerned and keeps the old keys in `archive`.
 
 # %%
 request = ln.RequestPanel(editor, request_folder)
@@ -236,10 +262,13 @@ summary[summary["Issuer"] == "public"][["Servers", "Subject name", "Subject alte
 # %% [markdown]
 # ## 7. What comes next
 #
-# The status panel says what each request needs, and its blue button does the next step: hand the requests over
-# to the CA, match the certificates that it issues, package them with their keys, and write the steps for each
-# server. [receive.ipynb](receive.ipynb) shows it with certificates of the sample. Keep the whole folder, and the
-# passphrase in another place.
+# What each request needs: hand the requests over to the CA, match the certificates that it issues, package
+# them with their keys, and write the steps for each server. Keep the whole folder, and the passphrase in
+# another place.
+#
+# <!-- author -->
+# The panel's blue button does the next step. [receive.ipynb](receive.ipynb) shows it with certificates of
+# the sample.
 
 # %%
 ln.StatusPanel(editor, request_folder)

@@ -12,14 +12,17 @@
 # The requests are written. The panel below takes them to the certification authority (CA) and back: hand over,
 # match, package, import and assign. It compares every certificate that the CA issues with its request.
 #
+# <!-- author -->
 # Press **Run > Run All Cells** to see it with the sample's requests. For your own deployment, change one line:
-# `request_folder`. Put the files that the CA returns into the folder `answers`.
+# `request_folder`. Put the files that the CA returns into the folder `answers`. Then lyncnb writes a file only
+# when you press a button of the panel, or if you set `write_in_code`.
 
 # %% tags=["parameters"]
 import lyncnb as ln
 
 request_folder = "sample-requests"  # yours: "requests", or what the request panel wrote
 answers = "answers"  # the files that the CA returned, under any name
+write_in_code = False  # True: the code below the panel writes into your folder, too
 
 # %% [markdown]
 # ## 1. The requests
@@ -31,6 +34,7 @@ answers = "answers"  # the files that the CA returned, under any name
 import datetime
 
 is_sample = request_folder == "sample-requests"
+writes = is_sample or write_in_code
 today = datetime.date(2026, 11, 24) if is_sample else datetime.date.today()
 if is_sample:
     options = ln.PlanOptions(organization="Contoso", validity_days=730, planned_issue_date=today)
@@ -43,10 +47,12 @@ bundle.only("Role", "Servers", "Type", "Subject name", "State")
 # %% [markdown]
 # ## 2. The status panel
 #
-# The panel says what each request needs, and its blue button does the next step: it packs the requests for
-# the CA, matches the files that the CA returned, packages certificates with their keys, and writes the steps for
-# each server. If a certificate is refused, open its line to see why, and what to do. *What you can do* lists
-# every panel and command.
+# What each request needs: pack the requests for the CA, match the files that the CA returned, package
+# certificates with their keys, and write the steps for each server.
+#
+# <!-- author -->
+# The blue button does the next step. If a certificate is refused, open its line to see why, and what to do.
+# *What you can do* lists every panel and command.
 
 # %%
 panel = ln.StatusPanel(request_folder, answers=answers, today=today)
@@ -55,7 +61,9 @@ panel
 # %% [markdown]
 # ## 3. The same in code: hand over
 #
-# Everything below is the second way, for scripts and for readers without a kernel. The panel follows.
+# Everything below is the second way, for scripts and for readers without a kernel. The panel follows. In
+# a folder of your own this code shows what is there; it writes if you set `write_in_code`
+# to `True`.
 #
 # One package per CA: the requests, a summary, a page for the CA's people and, for AD CS, the
 # submission lines. No private key is in it; the package is searched for one before it is written.
@@ -66,9 +74,10 @@ panel
 # %%
 import pathlib
 
-pathlib.Path("for-the-cas.zip").unlink(missing_ok=True)  # the package of an earlier run
-package = ln.hand_over(request_folder, "for-the-cas.zip")
-print(package.summary())
+if writes:
+    pathlib.Path("for-the-cas.zip").unlink(missing_ok=True)  # the package of an earlier run
+    package = ln.hand_over(request_folder, "for-the-cas.zip")
+    print(package.summary())
 
 # %% [markdown]
 # What is in a package: each CA has a folder of its own.
@@ -76,21 +85,23 @@ print(package.summary())
 # %%
 import zipfile
 
-inside = zipfile.ZipFile("for-the-cas.zip").namelist()
-print("\n".join(name for name in inside if "csr/" not in name))
+if writes:
+    inside = zipfile.ZipFile("for-the-cas.zip").namelist()
+    print("\n".join(name for name in inside if "csr/" not in name))
 
 # %% [markdown]
 # ## 4. The CA answers
 #
 # With a folder of your own your CA answers, and this cell does nothing. Here `ln.demo` plays the CA. It
-# signs nothing but the samples, its key is never written, and it makes three usual mistakes: a name is
-# left out, a certificate does not say where its revocation list is (Lync Server requires that), and
-# one request is forgotten. Public certificates last 199 days, the others two years.
+# signs nothing but the samples, and its key is never written. The first time it makes three usual
+# mistakes: a name is left out, a certificate does not say where its revocation list is (Lync Server
+# requires that), and one request is forgotten. Public certificates last as long as the rules of the day
+# allow, the others two years. To practise a renewal, request it and run this cell and the next ones again.
+# A new kernel is a new CA: then delete `sample-requests` and `answers` first.
 # *Sources: Microsoft, Certificate infrastructure requirements for Lync Server 2013; CA/Browser Forum,
 # Baseline Requirements section 6.3.2.*
 
 # %%
-pathlib.Path(answers).mkdir(exist_ok=True)
 ln.demo.answer(bundle, answers, today=today) if is_sample else f"Your CA answers into {answers}."
 
 # %% [markdown]
@@ -100,7 +111,8 @@ ln.demo.answer(bundle, answers, today=today) if is_sample else f"Your CA answers
 # mail, a zip. They are told apart by what is inside and matched by public key.
 
 # %%
-issued = ln.match_certificates(bundle, answers, today=today)
+returned = [answers] if pathlib.Path(answers).exists() else []  # else the folder's own
+issued = ln.match_certificates(bundle, *returned, today=today)
 issued.only("Servers", "Type", "Valid until", "Chain", "Findings", "File")
 
 # %% [markdown]
@@ -119,11 +131,12 @@ findings[findings["Code"] != "root-to-compare"]
 print("\n".join(issued.waiting))
 
 # %% [markdown]
-# Up to here nothing was written. `ln.receive` does the same and keeps the certificates with their
-# chain in the request folder. Received again, the same files change nothing.
+# Matching writes nothing. `ln.receive` does the same and keeps the certificates with their chain in the
+# request folder. Received again, the same files change nothing.
 
 # %%
-issued = ln.receive(request_folder, answers, today=today)
+if writes:
+    issued = ln.receive(request_folder, *returned, today=today)
 status = ln.folder_status(request_folder, today=today)
 status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
 
@@ -135,7 +148,8 @@ status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
 
 # %%
 renewals = ln.list_renewals(request_folder, today=today)
-ln.write_renewals(request_folder, "renewals.ics")
+if writes:
+    ln.write_renewals(request_folder, "renewals.ics")
 renewals.only("Renew from", "Valid until", "Days left", "Servers", "Type")
 
 # %% [markdown]

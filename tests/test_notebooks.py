@@ -149,7 +149,7 @@ def as_workbook(data: bytes) -> bytes:
     return file.getvalue()
 
 
-def failing_cells(name: str, folder: Path, **parameters: str) -> list[str]:
+def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
     """Run a notebook's code cells beside the samples, its parameters changed; list what fails."""
     shutil.copytree(DATA, folder / "data", dirs_exist_ok=True)
     place = folder / "notebooks"
@@ -200,18 +200,39 @@ def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
     assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
 
 
-@pytest.mark.parametrize("answered", [True, False])
-def test_receiving_notebook_runs_on_any_folder(tmp_path, monkeypatch, answered):
-    """The sample plays its own CA; a folder of your own without a certificate stops no cell."""
+def files_in(folder: Path) -> dict[Path, bytes]:
+    """Give every file of a folder, but the samples."""
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and folder / "data" not in path.parents
+    }
+
+
+def test_receiving_notebook_plays_the_ca_of_the_sample(tmp_path, monkeypatch):
+    """The sample's certificates are made, matched and kept; no cell fails."""
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "only for the documentation")
-    if answered:
-        assert failing_cells("receive", tmp_path) == []
-        return
+    assert failing_cells("receive", tmp_path) == []
+    kept = tmp_path / "notebooks" / "sample-requests" / "returned"
+    assert len(list(kept.glob("*.cer"))) == 11
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_receiving_notebook_writes_nothing_into_a_folder_of_your_own(tmp_path, answered):
+    """Without a press of a button, until `write_in_code` is set; no cell fails, answered or not."""
     table_file = DATA / "single-server.csv"
     plan = ln.plan_certificates(ln.read_topology(table_file), ln.load_rules())
     folder = tmp_path / "mine"
-    ln.write_requests(plan, folder, passphrase=Secret("only for the documentation"))
+    bundle = ln.write_requests(plan, folder, passphrase=Secret("only for the documentation"))
+    if answered:
+        ln.demo.answer(bundle, tmp_path / "notebooks" / "answers")
+    before = files_in(tmp_path)
     assert failing_cells("receive", tmp_path, request_folder=str(folder)) == []
+    assert files_in(tmp_path) == before
+    given = {"request_folder": str(folder), "write_in_code": True}
+    assert failing_cells("receive", tmp_path, **given) == []
+    assert (tmp_path / "notebooks" / "for-the-cas.zip").is_file()
+    assert any(folder.glob("returned/*.cer")) is answered
 
 
 # Runs the cells of a notebook up to the last one that checks a plan, and shows what it found.

@@ -123,6 +123,8 @@ def share_command(
 ) -> int:
     """Write NOTEBOOK as a static page that can be sent to others.
 
+    Cells with the tag author stay out, and so does a paragraph below a line <!-- author -->.
+
     Refused if a cell or an output holds a private key, a passphrase or another secret, the state
     of widgets, or a path into somebody's home or a temporary folder; or if its outputs show two
     plans. With the folder's passphrase

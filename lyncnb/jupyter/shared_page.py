@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 _MARK = 'class="lyncnb-notebook"'
 
+# What only the notebook's author reads stays out of the page: a cell with this tag, and a paragraph
+# of a text below a line with this comment.
+_AUTHOR = "author"
+_AUTHOR_PARAGRAPH = re.compile(rf"^<!-- {_AUTHOR} -->\n(?:.+\n?)*", re.M)
+
 
 def _is_ours(file: IO[bytes]) -> bool:
     if outputs.is_page(_MARK.encode())(file):
@@ -330,6 +335,7 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
 
     static = copy.deepcopy(notebook)
     strip_widgets(static)
+    static.cells = [cell for cell in map(_for_readers, static.cells) if cell is not None]
     for cell in static.cells:
         if cell.cell_type == "markdown":
             pictures = {name: data for name, data in cell.get("attachments", {}).items() if data}
@@ -349,6 +355,16 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
         title,
         [styles, _contents(body), f"<div {_MARK}>\n{body}\n</div>"],
     )
+
+
+def _for_readers(cell: Notebook) -> Notebook | None:
+    """Leave out of a cell what is for the author alone; None if nothing of it is left."""
+    if _AUTHOR in cell.get("metadata", {}).get("tags", ()):
+        return None
+    if cell.cell_type == "markdown" and f"<!-- {_AUTHOR} -->" in cell.source:
+        cell.source = _AUTHOR_PARAGRAPH.sub("", cell.source)
+        return cell if cell.source.strip() else None
+    return cell
 
 
 def _printed(body: str) -> str:

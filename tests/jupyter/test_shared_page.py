@@ -229,6 +229,43 @@ def test_a_page_has_contents_and_folded_code():
     assert "print(1)" not in bare
 
 
+def test_what_is_for_the_author_stays_out():
+    """A tagged cell and a marked paragraph are left out; the notebook itself is not changed."""
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# Plan\nFor all.\n\n<!-- author -->\nPress **Run**\nnow.\n\nLast."),
+            new_markdown_cell("<!-- author -->\nA cell of your own."),
+            new_code_cell(
+                "1", metadata={"tags": ["author"]}, outputs=shown("text/html", "two")["outputs"]
+            ),
+        ]
+    )
+    before = nbformat.writes(notebook)
+    page = notebook_page(notebook, title="plan")
+    assert nbformat.writes(notebook) == before
+    assert "For all." in page
+    assert "Last." in page
+    for words in ("author", "Press", "now.", "of your own", "two"):
+        assert words not in page.partition("<body")[2], words
+
+
+@pytest.mark.parametrize("name", ["plan", "receive"])
+def test_the_page_of_our_notebooks_speaks_to_its_reader(name):
+    """Nobody who reads a page can press, run or type anything."""
+    notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
+    page = notebook_page(notebook, title=name, code=False)
+    words = words_in_page(page)
+    told = (
+        r"\b(?:press(?:es|ing)?|double-click|run all|run it again|the tab|blue button|you type)\b"
+    )
+    assert re.findall(told, words, re.I) == []
+
+
+def words_in_page(page: str) -> str:
+    """Give the text of a page without tags."""
+    return re.sub(r"<[^>]*>", " ", re.sub(r"<style.*?</style>", "", page, flags=re.S))
+
+
 def test_the_same_notebook_gives_the_same_page():
     """Nothing of the clock or of chance is in a page."""
     notebook = example()
