@@ -399,14 +399,7 @@ class _Run:
             return
         servers = servers or servers_of(record, part)
         present = {one.server: one for one in part.every_deployment}
-        # A server that went back to an earlier certificate has it again.
-        left = {
-            one.server
-            for other in record.generations
-            if other.generation != part.generation
-            for one in other.every_deployment
-            if one.server in present and one.recorded_at > present[one.server].recorded_at
-        }
+        left = _recorded_later_elsewhere(record, part)
         # Until all of them are on record, a name stands for those that are not.
         corrects = self.corrects and not seen_in and present.keys() >= set(servers)
         new = [
@@ -520,6 +513,21 @@ class _Run:
         )
         if one not in self.recorded:
             self.recorded.append(one)
+
+
+def _recorded_later_elsewhere(record: RequestRecord, part: Generation) -> set[str]:
+    """Return the servers of a generation that another one was recorded on since.
+
+    A server that went back to an earlier certificate has it again.
+    """
+    present = {one.server: one.recorded_at for one in part.every_deployment}
+    return {
+        one.server
+        for other in record.generations
+        if other.generation != part.generation
+        for one in other.every_deployment
+        if one.recorded_at > present.get(one.server, one.recorded_at)
+    }
 
 
 def _servers(record: RequestRecord) -> Iterator[str]:
