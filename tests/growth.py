@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import lyncnb
 
 #: Seconds of CPU below which a doubled time says nothing.
-LONG_ENOUGH = 0.1
+LONG_ENOUGH = 0.05
 
 
 def seconds(work: Callable[[], object]) -> float:
