@@ -24,7 +24,6 @@ from folders import (
     TODAY,
     answer_all,
     assert_private,
-    lower_rounds,
     numbered,
     plan_of,
     public_keys_of_keys,
@@ -55,11 +54,11 @@ NEW = "wrong mule capacitor"
 LATER = "2027-12-01"
 
 
-@pytest.fixture
-def states(tmp_path):
+@pytest.fixture(scope="module")
+def states(tmp_path_factory, quick_cipher):
     """Lay out a folder in each state that a command begins with, and what the command is given."""
-    lower_rounds()
-    place, plan = tmp_path / "states", numbered(6)
+    tmp_path, plan = tmp_path_factory.mktemp("states"), numbered(6)
+    place = tmp_path / "states"
     place.mkdir()
     new_recovery_key(tmp_path / "pair", PASSPHRASE)
     public, pair = f"{tmp_path}/pair.pub", f"{tmp_path}/pair"
@@ -113,7 +112,7 @@ def test_killed_at_random_moments(tmp_path, states, record_property):
             folder = shutil.copytree(state, tmp_path / "requests")
             ended = kill_one(writers, folder, job, chance.uniform(0, seconds[name] * share))
             told, share = told + ended, next_share(share, ended)
-            finished(name, folder)
+            finished(name, folder, states["with recovery"][1]["pair"])
             shutil.rmtree(folder)
     print(f"\n{KILLS} kills: {dict(told)}", end="")
     record_property("kills", dict(told))
@@ -137,7 +136,7 @@ def test_killed_at_each_step_of_wrapping(tmp_path, states, name, record_property
         for step in random.Random(name).sample(range(counted.count), steps):
             folder = shutil.copytree(state, tmp_path / "requests")
             told += kill_one(writers, folder, job, step=step)
-            finished(name, folder)
+            finished(name, folder, states["with recovery"][1]["pair"])
             shutil.rmtree(folder)
     print(f"\n{name}: {steps} of {counted.count} steps: {dict(told)}", end="")
     record_property("kills", dict(told))
@@ -184,7 +183,7 @@ def is_done(folder) -> bool:
     return True
 
 
-def finished(name, folder) -> None:
+def finished(name, folder, pair) -> None:
     """The folder is as the command leaves it when nobody kills it."""
     manifest = read_manifest(folder)
     passphrase = NEW if name in ("rekey", "with recovery", "take out") else PASSPHRASE
@@ -198,7 +197,7 @@ def finished(name, folder) -> None:
     if name == "receive":
         assert {record.state for record in manifest.requests} == {"issued"}
         return
-    pair = open_recovery_key(folder.parent / "pair", PASSPHRASE)
+    pair = open_recovery_key(pair, PASSPHRASE)
     if name == "request":
         assert len(manifest.requests) == 8
         rekey(folder, pair, "yet another passphrase")
