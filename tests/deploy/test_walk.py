@@ -43,12 +43,16 @@ pytestmark = needs_pwsh
 
 RULES = load_rules()
 FORMS = ["", "urn:certref:"]
-# All samples, and going back in both forms of Use from both states: LYNCNB_SAMPLES=1.
-SAMPLES = sorted(path.name for path in DATA.glob("*.csv"))
-BACK_CASES = [(in_use, form) for in_use in (False, True) for form in FORMS]
+# All samples and the roles of none, in both forms of Use, each of them back again: LYNCNB_SAMPLES=1.
+SAMPLES = [*sorted(path.name for path in DATA.glob("*.csv")), "others"]
+GO_BACK = SAMPLES
+CASES = [(name, in_use, form) for name in SAMPLES for in_use in (False, True) for form in FORMS]
 if not os.environ.get("LYNCNB_SAMPLES"):
-    SAMPLES = ["contoso.csv", "single-server.csv"]
-    BACK_CASES = [(False, ""), (True, "urn:certref:")]
+    GO_BACK = ["contoso.csv"]
+    CASES = [
+        (name, in_use, "") for name in ("single-server.csv", "others") for in_use in (False, True)
+    ]
+    CASES += [("contoso.csv", False, ""), ("contoso.csv", True, "urn:certref:")]
 BOTH = ("DrainServices", "StartServices", "TrustInstalled")
 
 
@@ -74,12 +78,12 @@ def page_of(steps: DeploymentSteps, server: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("in_use", [False, True], ids=["new", "in use"])
-@pytest.mark.parametrize("name", [*SAMPLES, "others"])
-def test_every_server_ends_with_the_planned_certificates(walk, name, in_use):
-    """After one run everything is as planned, a second run changes nothing, and all says yes."""
+@pytest.mark.parametrize(("name", "in_use", "form"), CASES)
+def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, form):
+    """After one run everything is as planned, a second run changes nothing, and -Back leads back."""
     steps = steps_of(name, rolls=in_use)
-    walk.begin(world_of(steps, in_use=in_use), steps)
+    walk.begin(world_of(steps, in_use=in_use, use_form=form), steps)
+    before = assignments(walk.world())
     runs = walk.day(steps, *BOTH)
     assert {server: run["code"] for server, run in runs.items() if run["code"]} == {}
     assert [run["harm"] for run in runs.values() if run["harm"]] == []
@@ -87,6 +91,7 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use):
     pages = {page.pool: page for page in in_order(steps)}.values()
     again = [walk.take(page, *BOTH) for page in pages]
     assert [run["changes"] for run in again if run["changes"]] == []
+    walk.save()
     if in_use:
         walk.pass_time(OLD_END - timedelta(hours=1))
     world = walk.world()
@@ -95,15 +100,13 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use):
     for page in pages:
         run = walk.run(page, "Verify")
         assert (run["code"], run["changes"]) == (0, []), all_lines([run])
+    walk.restore()
+    if name in GO_BACK:
+        ends_where_it_began(walk, steps, before, in_use=in_use)
 
 
-@pytest.mark.parametrize(("in_use", "form"), BACK_CASES)
-def test_going_back_ends_where_it_began(walk, form, in_use):
-    """After the day and -Back every usage has what it had, whatever form ``Use`` has."""
-    steps = steps_of("contoso.csv", rolls=in_use)
-    walk.begin(world_of(steps, in_use=in_use, use_form=form), steps)
-    before = assignments(walk.world())
-    walk.day(steps, *BOTH)
+def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -> None:
+    """After -Back on every server each usage has what it had, whatever form ``Use`` has."""
     for page in in_order(steps):
         run = walk.run(page, "Back", "RemoveGlobal", *BOTH, answers="Y\n" * 9)
         # A farm that is new with this change cannot be without a certificate: that is left.
