@@ -53,7 +53,7 @@ from .certificates_on_record import load_issued
 from .kept_approval import look_at_approval
 from .next_steps import next_steps
 from .plan_standing import PlanStanding, plan_standing
-from .returned.issued import IssuedCertificate, IssuedCertificates
+from .returned.issued import EXPIRED, IssuedCertificates
 from .summary_files import stale_note
 
 #: Every state that a request can be in, in the order of its life.
@@ -68,7 +68,6 @@ _COVERS_TOLD = 20
 _ALL_IS_WELL = ("issued", "packaged", "covered", "planned", "waiting", "superseded", "retired")
 # States of a request for which no certificate is good; a newer faulty one hinders nothing.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
-_EXPIRED = "certificate-expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,7 +378,7 @@ def rows_on_record(
 def _is_faulty(record: RequestRecord) -> bool:
     judgement = record.issued.judgement if record.issued is not None else None
     found = judgement.findings if judgement is not None else ()
-    return any(one.severity == "error" and one.code != _EXPIRED for one in found)
+    return any(one.severity == "error" and one.code != EXPIRED for one in found)
 
 
 def _problems(
@@ -540,9 +539,9 @@ def _statuses(
     manifest: Manifest, issued: IssuedCertificates, today: datetime, terms: RenewalTerms
 ) -> Iterator[RequestStatus]:
     refused = issued.refusals
-    faulty = {one.request_id for one in issued.certificates if _has_faults(one)}
+    faulty = {one.request_id for one in issued.certificates if one.has_faults}
     ended = {one.request_id for one in issued.certificates if one.has_errors} - faulty
-    ended -= {one.request_id for one in issued.refused}
+    ended -= {one.request_id for one in issued.open_refusals}
     lives = [generations_of(record) for record in manifest.requests]
     for life in lives:
         name = life.record.id
@@ -555,11 +554,6 @@ def _statuses(
         for old in record.archived:
             if old is not life.in_use:
                 yield _status(record, old, "superseded", old.superseded_at, old.issued, today)
-
-
-def _has_faults(certificate: IssuedCertificate) -> bool:
-    """Whether an error was found in a certificate on record; its end is a state of its own."""
-    return any(one.severity == "error" and one.code != _EXPIRED for one in certificate.findings)
 
 
 def _planned_status(

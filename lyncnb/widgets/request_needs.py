@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from ..authorities.handover import Handover
 from ..authorities.next_steps import stage_of
@@ -33,9 +34,8 @@ def refusals(issued: IssuedCertificates, requests: Iterable[RequestStatus]) -> d
         Those without a refused certificate are left out.
     """
     attempts: dict[str, list[IssuedCertificate]] = {}
-    for one in (*issued.certificates, *issued.refused):
-        if one.has_errors or issued.by_id.get(one.request_id) is not one:
-            attempts.setdefault(one.request_id, []).append(one)
+    for one in (*filter(attrgetter("has_faults"), issued.certificates), *issued.refused):
+        attempts.setdefault(one.request_id, []).append(one)
     found = {}
     for request in requests:
         given = attempts.get(request.id, [])

@@ -28,6 +28,8 @@ def test_the_clients_are_those_of_the_page():
     (group,) = [one for one in option_groups(rules) if one["title"] == "Key and hash"]
     (field,) = [one for one in group["fields"] if one["name"] == "oldest_client"]
     assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
+    words = [words for _, words in field["choices"]]
+    assert words == ["the oldest listed: Windows Vista", *LISTED]  # no line twice
 
 
 @pytest.mark.parametrize(("chosen", "named"), [("", "Windows Vista"), ("Windows 7", "Windows 7")])

@@ -13,6 +13,7 @@ from panel_kit import Talk
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
+from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.demonstration import Demonstration
 from lyncnb.errors import BundleError, LyncnbError
 from lyncnb.rules.rule_files import load_rules
@@ -239,6 +240,21 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
         assert f"serial {one['serial']}" not in one["words"]
         assert one["file"].startswith("returned/refused/")
         assert all("--accept" not in reason["hint"] for reason in one["reasons"])
+
+
+def test_what_expired_is_not_called_refused(refused, tmp_path):
+    """A certificate on record has one word for its end, whatever was refused before it came."""
+    bundle = ln.open_requests(tmp_path / "mine")
+    ln.demo.answer(bundle, tmp_path / "good", today=TODAY)
+    ln.receive(bundle.folder, tmp_path / "good", today=TODAY)
+    ended = Talk(StatusPanel(tmp_path / "mine", today=TODAY + timedelta(days=800)).view)
+    status = ended.say("ready")["status"]
+    assert {row["needs"] for row in ended.rows().values()} == {"Expired. Renew it."}
+    assert status["refusals"] == []
+    issued = load_issued(ln.open_requests(bundle.folder), today=TODAY + timedelta(days=800))
+    for record in bundle.requests:
+        assert "was refused" not in issued.why_refused(record.id)
+        assert "has expired: certificate-expired" in issued.why_refused(record.id)
 
 
 def test_a_refused_certificate_is_accepted_with_a_reason(refused):

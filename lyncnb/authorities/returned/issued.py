@@ -18,6 +18,8 @@ from ...rules.findings import Finding, Findings, grouped
 from .returned_files import ReturnedFile
 
 # Certificates that a line of the text names at most.
+#: The error of a certificate that was good until it ended.
+EXPIRED = "certificate-expired"
 _CERTIFICATES_SHOWN = 20
 
 
@@ -124,6 +126,17 @@ class IssuedCertificate(Told):
     def has_errors(self) -> bool:
         """Whether a finding says that it must not go on a server."""
         return any(found.severity == "error" for found in self.findings)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its last day is over."""
+        return any(one.code == EXPIRED for one in self.findings)
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether an error was found in it; that it has ended is no fault."""
+        errors = (one for one in self.findings if one.severity == "error")
+        return any(one.code != EXPIRED for one in errors)
 
     @property
     def is_taken(self) -> bool:
@@ -246,23 +259,34 @@ class IssuedCertificates(Table, Told):
     def refusals(self) -> Mapping[str, str]:
         """Which certificates were refused and why, by request id.
 
-        One that began before the good one needs nothing any more.
+        A certificate on record that has ended is not called refused.
         """
         found: dict[str, list[str]] = {}
-        for one in (*self.certificates, *self.refused):
-            good = self.by_id.get(one.request_id, one)
-            if good is not one and not good.has_errors and one.not_before < good.not_before:
-                continue
-            which = f"{one.source_file} (serial {one.serial_hex}) was refused"
+        for one in (*self.certificates, *self.open_refusals):
+            name = f"{one.source_file} (serial {one.serial_hex})"
+            which = f"{name} was refused"
             for error in one.findings:
                 if error.severity == "error":
-                    words = f"{which}: {error.code}: {error.message}"
+                    is_over = error.code == EXPIRED and self.by_id.get(one.request_id) is one
+                    words = f"{name} has expired" if is_over else which
+                    words = f"{words}: {error.code}: {error.message}"
                     found.setdefault(one.request_id, []).append(words)
             if one.request_id not in self.by_id and not one.has_errors:
                 # Its CA was not in force yet, or the rules have changed.
                 words = f"{which}, and nothing is wrong with it any more: receive FOLDER takes it"
                 found.setdefault(one.request_id, []).append(words)
         return {request_id: "; ".join(words) for request_id, words in found.items()}
+
+    @property
+    def open_refusals(self) -> tuple[IssuedCertificate, ...]:
+        """The refused certificates, but those older than a good one or ended as it has."""
+        return tuple(
+            one
+            for one in self.refused
+            if (good := self.by_id.get(one.request_id)) is None
+            or good.has_faults
+            or (one.not_before >= good.not_before and not (one.has_ended and good.has_ended))
+        )
 
     @property
     def has_errors(self) -> bool:

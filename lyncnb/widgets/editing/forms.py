@@ -156,7 +156,8 @@ def _field(name: str, rules: Rules) -> FieldFacts:
     kind = option.form
     if name == "oldest_client":
         listed = [one.id for one in rules.clients]
-        kind, choices = "choice", [["", " or ".join(listed[:1])], *([one, one] for one in listed)]
+        oldest = f"the oldest listed: {listed[0]}" if listed else ""
+        kind, choices = "choice", [["", oldest], *([one, one] for one in listed)]
     return {
         "name": name,
         "label": option.label,
