@@ -106,6 +106,10 @@ class TopologyError(LyncnbError):
 
     code = "topology"
 
+    def _render_traceback_(self) -> list[str]:
+        again = "Nothing was changed. Correct the table, or name another one"
+        return [*super()._render_traceback_(), f"{again}; then choose Run > Run All Cells."]
+
 
 class RulesError(LyncnbError):
     """A product's rule file is missing or wrong."""

@@ -9,6 +9,7 @@ from topology_documents import front_end, topology_builder
 from workbooks import rows_of, spreadsheet, xlsx
 
 import lyncnb as ln
+from lyncnb.errors import TopologyError
 from lyncnb.plan.scenarios import Scenarios
 from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
@@ -63,6 +64,33 @@ def test_a_problem_of_a_workbook_has_its_cell(folder):
     told = Talk(page._table).say("open", path="bad.xlsx", pasted="", folder="requests")
     assert any('bad.xlsx sheet "Servers" cell B2' in line for line in told["refused"]["lines"])
     assert page.editor is None
+
+
+def test_every_problem_of_a_table_is_told_where_it_is_opened(folder):
+    """On the page, in the editor and in the cell of a notebook: with its place and what to do."""
+    rows = [f"fe{number},FrontEnd,contoso.com" for number in range(9)]
+    (folder / "broken.csv").write_text("\n".join(["server_fqdn,role,sip_domains", *rows]))
+    editor = PlanEditor(ln.read_topology("five.csv"))
+    page = Talk(PlanningPage()._table)
+    given = {"path": "broken.csv", "pasted": "", "folder": "requests"}
+    with pytest.raises(TopologyError) as caught:
+        ln.read_topology("broken.csv")
+    in_cell = caught.value._render_traceback_()
+    assert in_cell[-1] == (
+        "Nothing was changed. Correct the table, or name another one; "
+        "then choose Run > Run All Cells."
+    )
+    for lines in (
+        page.say("open", **given)["refused"]["lines"],
+        Talk(editor.view).say("open", path="broken.csv")["refused"]["lines"],
+        in_cell,
+    ):
+        for row in range(2, 11):
+            assert any(f"broken.csv row {row}, column server_fqdn" in line for line in lines), row
+        assert sum("write the whole name" in line for line in lines) == 9
+    assert editor.topology.source == "five.csv"
+    (folder / "broken.csv").write_text(FIVE_SERVERS)
+    assert "opened" in page.say("open", **given)
 
 
 def test_an_editor_of_a_workbook_saves_a_table(folder):

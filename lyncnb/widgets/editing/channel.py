@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
 from ...base.records import RecordReader
 from ...base.shown import tables
-from ...errors import LyncnbError, Problem
+from ...errors import PROBLEMS_SHOWN, LyncnbError, Problem
 from .messages import CellName, Refused
 
 #: The JavaScript files of a page with a table of rows.
@@ -31,6 +31,8 @@ GRID_SCRIPTS = (
     "grid_header.js",
     "grid.js",
 )
+#: The type of the message that opens a file: every problem of the file is told.
+OPENING = "open"
 #: The messages that a panel's page is told.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
@@ -138,7 +140,8 @@ class Channel(Generic[Told]):
             try:
                 work()
             except LyncnbError as error:
-                self.refuse(about, error_lines(error), occupied=getattr(error, "occupied", False))
+                lines = every_line(error) if about == OPENING else error_lines(error)
+                self.refuse(about, lines, occupied=getattr(error, "occupied", False))
             except Exception as error:  # an invisible error would look like a panel that is dead
                 self.refuse(about, unexpected_lines(error))
             self._cell = None
@@ -199,6 +202,21 @@ def error_lines(error: LyncnbError) -> list[str]:
 
 def _sentence(problem: Problem) -> str:
     return f"{problem.message} ({problem.where})" if problem.where else problem.message
+
+
+def every_line(error: LyncnbError) -> list[str]:
+    """Write an error with every problem, its place and what to do, as for a file that is opened."""
+    problems = error.problems
+    if len(problems) < 2:
+        return error_lines(error)
+    lines = [f"Not done: {error.message}"]
+    for problem in problems[:PROBLEMS_SHOWN]:
+        where = f"{problem.where}: " if problem.where else ""
+        hint = f" What to do: {problem.hint}" if problem.hint else ""
+        lines.append(f"{where}{problem.message}.{hint}")
+    if len(problems) > PROBLEMS_SHOWN:
+        lines.append(f"… and {len(problems) - PROBLEMS_SHOWN:,} more")
+    return [*lines, f"What to do: {error.hint}"] if error.hint else lines
 
 
 def unexpected_lines(error: Exception) -> list[str]:

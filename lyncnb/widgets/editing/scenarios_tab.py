@@ -10,10 +10,10 @@ from ...base.disk.file_names import folder_name
 from ...base.records import Text
 from ...base.shown import tables
 from ...checks.compare_scenarios import MARK, ScenarioComparison, ScenarioFact
-from ...errors import PROBLEMS_SHOWN, LyncnbError, PlanError
+from ...errors import LyncnbError, PlanError
 from ...reports.figures import figure
 from . import explanations
-from .channel import Answers, Channel, error_lines
+from .channel import Answers, Channel, every_line
 from .messages import EditorTold
 from .scenarios import NOW, EditorScenarios
 
@@ -108,7 +108,7 @@ class ScenariosTab:
             try:
                 work(**parts)
             except LyncnbError as error:
-                lines = [*_every_line(error)] if len(error.problems) > 1 else error_lines(error)
+                lines = every_line(error)
                 offer = _instead(parts["name"].strip()) if about == "keep_scenario" else {}
                 occupied = getattr(error, "occupied", False)
                 self._channel.refuse(about, lines, occupied=occupied, **offer)
@@ -195,15 +195,3 @@ def _instead(name: str) -> dict[str, str]:
 def _cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:
     for fact in facts:
         yield [fact.of, fact.what, *map(tables.cell_text, fact.marked())]
-
-
-def _every_line(error: LyncnbError) -> Iterator[str]:
-    yield f"Not done: {error.message}"
-    for problem in error.problems[:PROBLEMS_SHOWN]:
-        where = f"{problem.where}: " if problem.where else ""
-        hint = f" What to do: {problem.hint}" if problem.hint else ""
-        yield f"{where}{problem.message}.{hint}"
-    if len(error.problems) > PROBLEMS_SHOWN:
-        yield f"… and {len(error.problems) - PROBLEMS_SHOWN:,} more"
-    if error.hint:
-        yield f"What to do: {error.hint}"
