@@ -221,7 +221,7 @@ def test_many_names_are_an_error_where_the_ca_is_known_to_refuse_them(ca, code, 
     codes = {f.code: f.severity for f in findings if "many-names" in f.code}
     assert codes == {code: severity}
     (warning,) = (c for c in ca_rules().checks if c.code == "many-names-on-public-certificate")
-    assert warning.meaning.startswith("Let's Encrypt refuses more than 100 names")
+    assert warning.meaning.startswith("Let's Encrypt rejects more than 100 names")
 
 
 @pytest.mark.parametrize(("ca", "told"), [("DigiCert", True), ("", True), ("Let's Encrypt", False)])
@@ -273,7 +273,7 @@ def test_a_record_that_stays_counts_for_ten_days():
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
     ]
     (now,), (later,) = told(date(2026, 11, 25)), told(date(2029, 3, 15))
-    assert now.endswith("counts for 200 days (10 with a DNS record that stays)")
+    assert now.endswith("counts for 200 days (10 with a persistent DNS record)")
     assert later.endswith("counts for 10 days")
 
 

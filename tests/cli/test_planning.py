@@ -229,7 +229,7 @@ def test_finding_of_a_returned_certificate(shell):
     """Codes of returned certificates are explained as well."""
     ended = shell("finding", "file-unreadable")
     assert ended.status == 0
-    assert ended.out.startswith("file-unreadable (error): A returned file cannot be read\n")
+    assert ended.out.startswith("file-unreadable (error): lyncnb cannot read a returned file\n")
 
 
 def test_unknown_finding_lists_near_ones(shell):

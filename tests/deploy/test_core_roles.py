@@ -54,7 +54,7 @@ def test_each_sheet_says_whom_to_ask_for_the_password(server):
     step = on(server)["passwords"]
     assert "lyncnb pfx FOLDER --show-password ID" in step.text
     assert all(package in step.text for package in packages(server))
-    assert "never takes the way of its package" in step.text
+    assert "Never send the password together with its package" in step.text
 
 
 def packages(server):
@@ -84,7 +84,7 @@ def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
     """At a renewal one step names the date before which, another the date after which."""
     before, after = (on("ee01", renewal=True)[n] for n in ("oauth-entra", "oauth-partners"))
     assert "Before 2026-12-21 14:00 UTC" in before.text
-    assert "until it ends (2026-12-22 14:00 UTC)" in before.text
+    assert "until it expires (2026-12-22 14:00 UTC)" in before.text
     assert after.step.phase == "later"
     assert after.title.startswith("After 2026-12-21 14:00 UTC")
     assert "-RefreshAuthMetadata" in after.text
@@ -102,7 +102,10 @@ def test_a_first_oauth_certificate_reaches_partners_on_the_day():
 def test_the_certificates_console_is_the_long_way_for_oauth(product):
     """Replication is the short way; copying in the console is documented too, so nothing forbids it."""
     text = on("ee01", product)["assign-oauth"].text
-    short, long = text.index("Replication takes the certificate"), text.index("console: copy")
+    short, long = (
+        text.index("Replication distributes the certificate"),
+        text.index("copy the certificate to each"),
+    )
     assert short < long
     assert "mistake" not in text
 
@@ -228,14 +231,16 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
 def test_chat_rooms_close_only_where_no_other_server_of_the_pool_runs():
     """The order of the evening does not promise an outage that a second server prevents."""
     (text,) = [place.text for place in steps().order if "PersistentChat" in place.roles]
-    assert "A chat room closes only where no other server of the Persistent Chat pool runs" in text
+    assert (
+        "A chat room closes only if no other server of the Persistent Chat pool is running" in text
+    )
 
 
 def test_a_mediation_server_that_carries_calls_is_never_restarted():
     """The restart is for a new server alone, and says so before anything else."""
     step = on("med01", renewal=True)["restart-mediation"]
     assert step.title.startswith("On a new server only")
-    assert "Never restart a server that carries calls" in step.text
+    assert "Never restart a server with active calls" in step.text
 
 
 def test_the_order_names_pairs_next_hop_and_central_management():

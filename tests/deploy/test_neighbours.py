@@ -199,7 +199,7 @@ def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk)
     walk.begin(world, made)
     first = walk.run(pages[0], answers="N\n")
     assert first["code"] == 1
-    assert "every Exchange server that the override counts for has" in unfolded(first)
+    assert "every Exchange server to which the override applies has" in unfolded(first)
     assert not [change for change in first["changes"] if "SettingOverride" in change]
     second = walk.run(pages[1], answers="Y\n")
     assert (second["code"], second["harm"]) == (0, []), all_lines([second])
@@ -229,7 +229,7 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
     begin(walk, made)
     run = walk.run(pages[0], answers="N\n")
     assert run["code"] == 1
-    assert "account can read the key" in unfolded(run)
+    assert "account of the application can read the key" in unfolded(run)
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
     assert walk.run(pages[0], answers="Y\n")["code"] == 0
     assert walk.run(pages[0])["code"] == 0  # it is assigned: nobody is asked again
@@ -241,7 +241,7 @@ def test_an_application_without_a_replica_is_asked_about(walk):
     begin(walk, made, replica=False)
     run = walk.run(pages[0], "TrustInstalled", answers="N\n")
     assert (run["code"], run["changes"], run["harm"]) == (1, [], [])
-    assert "You answered No. Not confirmed: the application is configured by hand" in unfolded(run)
+    assert "You answered No. Not confirmed: the application is configured manually" in unfolded(run)
     assert "before-" not in " ".join(walk.read(pages[0].server))
     walk.set(pages[0].server, replica=True)  # its administrator provisions it automatically
     run = walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)
@@ -259,9 +259,13 @@ def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
     text = unfolded(run)
     assert "by hand" in text
     assert "in the application's own configuration" in text
-    assert text.index("Import the package") < text.index("account read the key")
-    assert text.index("account read the key") < text.index("own configuration, where")
-    assert text.index("own configuration, where") < text.index("Restart the application")
+    assert text.index("Import the package") < text.index("account read access to the key")
+    assert text.index("account read access to the key") < text.index(
+        "name the certificate in the application's own configuration"
+    )
+    assert text.index("name the certificate in the application's own configuration") < text.index(
+        "Restart the application"
+    )
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
     here = walk.world()["servers"][page.server]
     assert thumbprint in here["my"]
@@ -271,7 +275,7 @@ def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
     assert walk.run(page, "Verify")["code"] == 0
     back = walk.run(page, "Back")
     assert (back["code"], back["changes"]) == (0, []), all_lines([back])
-    assert "Name the earlier certificate in the application's own configuration" in unfolded(back)
+    assert "name the earlier certificate in the application's own configuration" in unfolded(back)
 
 
 # ---- reverse proxies

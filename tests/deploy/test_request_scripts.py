@@ -147,7 +147,7 @@ def test_a_part_of_a_request_does_not_count(walk, text, ending):
     walk.write(TOOLS, name + ending, text)
     run = walk.run(page, on=TOOLS)
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
-    assert f"no part of a request is here: delete C:\\certificates\\{name}" in unfolded(run)
+    assert f"there is no partial request: delete C:\\certificates\\{name}" in unfolded(run)
     assert walk.run(page, "Verify", on=TOOLS)["code"] == 1
     walk.delete(TOOLS, name + ending)
     assert walk.run(page, on=TOOLS)["code"] == 0

@@ -172,7 +172,7 @@ def test_chain_goes_into_the_right_stores(steps):
     """A self-issued CA certificate goes to Root, by a command that names its file."""
     (step,) = [s for s in of(steps, "edge02.contoso.net").steps if s.step.id == "chain-edge"]
     assert re.fullmatch(r"certutil -addstore 'Root' 'C:\\.*\\chain\\.{40}\.cer'", step.commands[0])
-    assert "Only a self-signed root may go to Root" in step.text
+    assert "Install only a self-signed root in Root" in step.text
 
 
 def test_reverse_proxy_trusts_the_inside_too(contoso, steps):

@@ -186,8 +186,8 @@ def test_a_roll_over_that_nothing_shows_leaves_no_server_stopped(walk, server):
     page = page_of(steps, server)
     run = walk.run(page, *BOTH)
     assert run["code"] == 2, all_lines([run])
-    assert "WARNING this is not true: known for" in unfolded(run)
-    assert "Left for later: - this is not true: known for" in unfolded(run)
+    assert "WARNING this is not true: staged for" in unfolded(run)
+    assert "Left for later: - this is not true: staged for" in unfolded(run)
     assert stopped(walk.world()["servers"][page.server]) == []
     walk.pass_time(OLD_END - timedelta(hours=1))
     assert wrongs(replace(steps, servers=(page,)), walk.world()) == []
@@ -408,7 +408,9 @@ def test_an_intermediate_among_the_roots_is_named_and_confirmed_before_the_drain
     assert (
         "WARNING this is not true: Trusted Root Certification Authorities holds self-signed" in text
     )
-    assert text.index("Found: CN=Fabrikam Issuing CA 7") < text.index("Import instead of request")
+    assert text.index("Found: CN=Fabrikam Issuing CA 7") < text.index(
+        "Import the certificate instead of requesting it"
+    )
     assert "You answered No. Not confirmed: Trusted Root Certification Authorities" in text
     assert assignments(walk.world()) == before
     assert stopped(walk.world()["servers"][page.server]) == []

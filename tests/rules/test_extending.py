@@ -70,7 +70,8 @@ def test_other_words_stand_in_the_texts():
     """[words] says the texts for planners in the product's own words, longest first."""
     mine = extended('[words]\n"Lync Server 2013" = "Mine 7"\n"Lync Server" = "Mine"\n')
     assert (
-        mine.checks["wildcard-not-supported"].title == "A wildcard stands where Mine supports none"
+        mine.checks["wildcard-not-supported"].title
+        == "A wildcard is on a certificate for which Mine does not support one"
     )
     assert "for Mine 7." in mine.checks["key-size-not-documented"].meaning
     assert "Lync Server 2013" in mine.checks["wildcard-not-supported"].source

@@ -50,7 +50,7 @@ PAGES = [
     ("Edge: one at a time", "Edge", EXTERNAL, {"drain-edge", "start-services"}),
     ("Edge external", "Edge", EXTERNAL, {"assign-edge-external"}),
     ("Edge: A/V apart", "Edge", ("AudioVideoAuthentication",), {"assign-av"}),
-    ("passwords by another way", "FrontEnd", ("Default",), {"passwords"}),
+    ("passwords sent separately", "FrontEnd", ("Default",), {"passwords"}),
     ("trust first, everywhere", "Edge", ("Internal",), {"trust-everywhere"}),
     ("trust of gateways", "Mediation", ("Default",), {"chain-gateways"}),
     ("trust of partners", "Edge", ("Internal",), {"chain-partners"}),

@@ -59,7 +59,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     panel.get_by_text("returned/refused/").first.wait_for()
     panel.locator("summary").filter(has_text="What to look at").click()
     found_now = panel.get_by_role("region", name="What to look at")
-    found_now.get_by_text("Have it issued again with all names").wait_for()
+    found_now.get_by_text("Have the certificate reissued with all names").wait_for()
     assert found + axe_in_both_themes(lab) == []
     panel.get_by_label("Why crl-distribution-point-absent of").fill("the lab has no list")
     lab.page.keyboard.press("Enter")
