@@ -1,4 +1,4 @@
-"""The command line: one short function per command, each calling one public function."""
+"""The command line: a short function for each command, which calls one public function."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Without the program's name; the process's own if left out.
+        Without the program's name. By default, those of the process.
 
     Returns
     -------
     int
-        The exit status: 0 done; 1 refused or different; 2 unreadable or wrongly called; 3 the
-        request folder or its passphrase needs attention; 70 a fault of lyncnb; 130 interrupted.
+        The exit status: 0 success; 1 refused or different; 2 unreadable input or wrong arguments;
+        3 the request folder or its passphrase needs attention; 70 an error in lyncnb; 130
+        interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given in _HELP or given == ["--version"]:
-        return _answer_at_once(given)
+        return _print_help_or_version(given)
     from .app import run
 
     return run(given)
 
 
-def _answer_at_once(given: Sequence[str]) -> int:
-    # Help and version need nothing but this; see help.py.
+def _print_help_or_version(given: Sequence[str]) -> int:
+    # Neither needs click; see help.py.
     from .help import VERSION, overview
 
     try:

@@ -1,4 +1,4 @@
-"""The command line as a whole: which commands there are, and how each one ends."""
+"""The command line as a whole: its commands, and their exit status."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _show_help(context: click.Context, parameter: click.Parameter, value: bool) 
         raise click.exceptions.Exit
 
 
-def _with_help(command: click.Command) -> None:
-    # click's own help option writes to standard output past output.py.
+def _add_help(command: click.Command) -> None:
+    # The help option of click does not write through output.py.
     command.add_help_option = False
     command.params.append(
         click.Option(
@@ -55,19 +55,19 @@ class _Lyncnb(click.Group):
 
 
 def _refuse_repeated(command: click.Command, context: click.Context, rest: list[str]) -> None:
-    """Refuse an option that is given twice and takes one value: click would take the last."""
+    """Refuse a repeated option that takes one value; click would silently use the last one."""
     try:
         _, _, given = command.make_parser(context).parse_args([*rest])
     except click.UsageError:
-        return  # told, with its usage, by the command itself
-    options = [one for one in given if isinstance(one, click.Option)]
-    if any(one.is_eager for one in options):
-        return  # help is asked for
+        return  # The command itself reports this, with its usage.
+    options = [parameter for parameter in given if isinstance(parameter, click.Option)]
+    if any(option.is_eager for option in options):
+        return  # The planner asks for help.
     for option in dict.fromkeys(options):
-        may_be = option.multiple or option.is_flag or option.count
-        if options.count(option) > 1 and not may_be:
+        is_repeatable = option.multiple or option.is_flag or option.count
+        if options.count(option) > 1 and not is_repeatable:
             raise click.UsageError(
-                f"{max(option.opts, key=len)} is given {options.count(option)} times, and takes one"
+                f"{max(option.opts, key=len)} is given {options.count(option)} times, but takes one"
                 " value",
                 ctx=context,
             )
@@ -77,7 +77,7 @@ _group = _Lyncnb("lyncnb", help=overview())
 
 _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 
-#: All of them, in the order of the help page.
+#: All commands, in the order of the help page.
 COMMANDS = (
     *NOTEBOOK_COMMANDS,
     *GUIDING_COMMANDS,
@@ -93,13 +93,13 @@ COMMANDS = (
 
 for _command in COMMANDS:
     _command.short_help = summary_of(_command.name or "")
-    _with_help(_command)
+    _add_help(_command)
     _group.add_command(_command)
-_with_help(_group)
+_add_help(_group)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and say how it went.
+    """Run one command, and report any error.
 
     Parameters
     ----------
@@ -113,13 +113,13 @@ def run(arguments: Sequence[str]) -> int:
     """
     prepare_streams()
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # written for programmers; a planner gets findings
+        warnings.simplefilter("ignore")  # Warnings are for programmers; planners get findings.
     try:
         status = _invoke(arguments)
         finish_output()
     except SystemExit:
         raise
-    except BaseException as error:  # the boundary: no traceback reaches a planner
+    except BaseException as error:  # No traceback reaches a planner.
         return report(
             error,
             as_json="--json" in arguments,
@@ -129,7 +129,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: Sequence[str]) -> int:
-    # Not click's own main(): it turns a closed pipe into exit status 1 before anybody sees it.
+    # The main() of click would turn a closed pipe into exit status 1 without a message.
     try:
         with _group.make_context("lyncnb", list(arguments)) as context:
             return int(_group.invoke(context) or 0)

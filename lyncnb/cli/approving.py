@@ -1,14 +1,15 @@
-"""The command that approves a saved plan."""
+"""The command that approves a saved plan: approve."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from .inputs import force_option, json_option
-from .output import note, write, write_json
+from .output import note, write_json, write_lines, write_next
 
 if TYPE_CHECKING:
     from ..checks.saved_plan import SavedPlan
@@ -20,15 +21,17 @@ _LINES_SHOWN = 200
 @click.argument("saved_plan", metavar="FILE")
 @click.option(
     "--key", required=True, metavar="ID",
-    help="File of the SSH key to sign with, e.g. ~/.ssh/id_ed25519, or the .pub file of one that an"
-    " agent holds. ssh-keygen asks for its passphrase.",
+    help="File of the SSH key that signs, e.g. ~/.ssh/id_ed25519, or the .pub file of a key in an"
+    " SSH agent. ssh-keygen asks for its passphrase.",
 )  # fmt: skip
 @click.option(
     "--confirm", metavar="DIGEST",
-    help="Sign only the plan of this SHA-256, or of one that begins so (12 digits at least). Needed"
-    " where there is no terminal to ask at.",
+    help="Sign only the plan with this SHA-256 digest, or its first 12 or more digits. Required"
+    " without a terminal.",
 )  # fmt: skip
-@click.option("--product", metavar="NAME", help="Rules of your own (FILE.toml) of which it is.")
+@click.option(
+    "--product", metavar="NAME", help="FILE.toml with your own rules, if the plan uses them."
+)
 @force_option
 @json_option
 def approve_command(
@@ -41,13 +44,16 @@ def approve_command(
 ) -> int:
     """Approve the saved plan FILE: sign it with an SSH key, into FILE.sig.
 
-    FILE is planned again first. You see its certificates and its digest, and are asked whether to
-    sign; --confirm DIGEST answers that. Without lyncnb the same is done by: ssh-keygen -Y sign -n
-    lyncnb-plan -f ID FILE. Then: lyncnb request --plan FILE --approved-by SIGNERS FOLDER.
+    lyncnb first plans FILE again. It then shows the certificates and the digest, and asks whether
+    to sign; --confirm DIGEST answers in advance.
 
-    Exit status: 0; 1 if FILE is outdated or not what is confirmed, or the key does not sign;
-    2 if FILE was altered or cannot be read.
-    """
+    \b
+    To sign without lyncnb:
+      ssh-keygen -Y sign -n lyncnb-plan -f ID FILE
+
+    Exit status: 0; 1 if FILE is outdated, DIGEST does not match, or the key does not sign; 2 if
+    FILE was altered or cannot be read.
+    """  # noqa: D301  (click keeps the lines below the backspace character)
     from ..base.shown.tables import count_of
     from ..checks.saved_plan import read_saved_plan
     from ..export.approve_plan import approve_plan
@@ -55,7 +61,7 @@ def approve_command(
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        load_rules(product)  # known from then on
+        load_rules(product)  # lyncnb knows the product from then on.
     if confirm is None:
         confirm = _confirmed(read_saved_plan(saved_plan))
         if not confirm:
@@ -67,26 +73,27 @@ def approve_command(
         document = {"signature": str(approved.path), "key": approved.key, "sha256": saved.sha256}
         write_json({"format": "lyncnb-approval/1", **document})
         return 0
-    write(totals(saved.plan, saved.findings))
-    write(saved.identity)
-    write(str(approved))
+    write_lines(totals(saved.plan, saved.findings), saved.identity, str(approved))
     if saved.open_errors:
-        count = count_of(len(saved.open_errors), "error")
-        note(f"note: {count} without a reason to accept: as it is, request refuses this plan")
+        number = count_of(len(saved.open_errors), "error")
+        note(f"note: {number} not accepted: lyncnb request refuses this plan")
+    else:
+        path = shlex.quote(saved_plan)
+        write_next(f"Request it: lyncnb request --plan {path} --approved-by SIGNERS FOLDER")
     return 0
 
 
 def _confirmed(saved: SavedPlan) -> str:
-    """Show a plan at a terminal; give its digest if the answer is yes, else nothing."""
+    """Show a plan on a terminal; return its digest if the answer is yes, otherwise nothing."""
     from ..errors import ApprovalError
 
     if sys.stdin is None or not sys.stdin.isatty():
         raise ApprovalError(
-            f"{saved.identity}: nobody has confirmed this plan, and there is no terminal to ask at",
+            f"{saved.identity}: the plan is not confirmed, and there is no terminal to ask on",
             hint=f"read the plan, then: {saved.approve_line} --confirm {saved.sha256}",
         )
-    for one in saved.plan.certificates[:_LINES_SHOWN]:
-        note(f"{one.id}: {one.subject.common_name}, {one.issuer}, {one.key}")
+    for planned in saved.plan.certificates[:_LINES_SHOWN]:
+        note(f"{planned.id}: {planned.subject.common_name}, {planned.issuer}, {planned.key}")
     if len(saved.plan.certificates) > _LINES_SHOWN:
         note(f"… and {len(saved.plan.certificates) - _LINES_SHOWN:,} more")
     note(saved.identity)

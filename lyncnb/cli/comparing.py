@@ -1,4 +1,4 @@
-"""The commands that put two side by side: compare, compare-topology, asis."""
+"""The commands that compare: compare, compare-topology, asis."""
 
 from __future__ import annotations
 
@@ -42,13 +42,18 @@ _FILES_SHOWN = 200
 @click.argument("new", metavar="NEW")
 @click.option(
     "--options", "options_file", metavar="plan.toml",
-    help="Choices for both, where OLD and NEW are tables. Without it the defaults are used.",
+    help="Options for both, if OLD and NEW are tables. Without it, lyncnb uses the defaults.",
 )  # fmt: skip
-@click.option("--old-options", metavar="plan.toml", help="Choices for OLD alone.")
-@click.option("--new-options", metavar="plan.toml", help="Choices for NEW alone.")
-@click.option("--product", metavar="NAME", help="Product whose rules are used for tables.")
+@click.option("--old-options", metavar="plan.toml", help="Options for OLD only.")
+@click.option("--new-options", metavar="plan.toml", help="Options for NEW only.")
+@click.option("--product", metavar="NAME", help="Product whose rules apply to tables.")
 @json_option
-@click.option("-o", "output", metavar="FILE", help="Write .html, .csv, .md, .json or .svg.")
+@click.option(
+    "-o",
+    "output",
+    metavar="FILE",
+    help="Write the comparison to a .html, .csv, .md, .json or .svg file.",
+)
 @on_option
 @force_option
 def compare_command(
@@ -63,14 +68,14 @@ def compare_command(
     on: str | None,
     force: bool,
 ) -> int:
-    """Say what the plan of NEW has otherwise than that of OLD, and why.
+    """Show the differences between the plans of OLD and NEW, and their causes.
 
-    Each is a table of servers, a scenario's folder, a saved plan (lyncnb plan --save FILE), a
-    request folder, or a plan's JSON (lyncnb plan -o FILE.json). The last two hold certificates
-    alone, not the table they came from.
+    Each is a table of servers, the folder of a scenario, a saved plan (lyncnb plan --save FILE), a
+    request folder, or the JSON of a plan (lyncnb plan -o FILE.json). A request folder
+    and the JSON of a plan contain only the certificates, not the table.
 
-    Exit status: 0 if both ask for the same certificates; 1 if not; 2 if one cannot be read; 3 if
-    it is a folder that needs attention.
+    Exit status: 0 if both plans need the same certificates; 1 if not; 2 if one cannot be read; 3
+    if a request folder needs attention.
     """
     from ..base.disk.outputs import check_output
     from ..errors import UsageProblem
@@ -87,7 +92,7 @@ def compare_command(
     for path, own in sides:
         if own and _is_record(path):
             raise UsageProblem(
-                f"{path} is planned already: it takes no options", hint="leave its options out"
+                f"{path} is planned already and takes no options", hint="leave its options out"
             )
         choices = own or (None if is_scenario(path) else options_file)
         plans.append(plan_of(path, product, choices, on))
@@ -111,12 +116,12 @@ def _is_record(path: str) -> bool:
 def plan_of(
     path: str, product: str | None, options_file: str | None, on: str | None = None
 ) -> tuple[CertificatePlan, Findings | None]:
-    """Give the plan of a table, a saved plan, a request folder or a plan's JSON, and its findings.
+    """Return the plan and findings of a table, saved plan, request folder or plan's JSON.
 
     Raises
     ------
     LyncnbError
-        If it can be read as none of them.
+        If the path is none of them.
     """
     from ..authorities.read_plan import read_plan
     from ..checks.saved_plan import read_saved_plan
@@ -127,17 +132,17 @@ def plan_of(
 
     if _is_record(path):
         if product is not None:
-            load_rules(product)  # a product of one's own is known from then on
+            load_rules(product)  # lyncnb knows a planner's own product from then on.
         if not Path(path).is_dir() and is_saved_plan(read_plan_file(Path(path))):
             try:
                 saved = read_saved_plan(path)
                 return saved.plan, saved.findings
             except PlanOutdated:
-                said = read_saved_json(read_plan_file(Path(path)), source=Path(path).name)
-                recorded = said.recorded()
+                record = read_saved_json(read_plan_file(Path(path)), source=Path(path).name)
+                recorded = record.recorded()
                 note(
-                    f"note: {path} names other rules than those here, so it cannot be planned again"
-                    " and is taken as it stands"
+                    f"note: {path} was planned with other rules, so lyncnb cannot plan it again"
+                    " and compares the recorded certificates"
                 )
                 return recorded, recorded.findings
         recorded = read_plan(path)
@@ -150,26 +155,25 @@ def plan_of(
 @click.argument("new", metavar="B")
 @json_option
 def compare_topology_command(old: str, new: str, as_json: bool) -> int:
-    """Say where A and B disagree: servers, roles, pools and names, value by value.
+    """Show where A and B disagree: servers, roles, pools and names, value by value.
 
-    Each is a table of servers or a topology document, e.g. your table and what Topology Builder
-    holds. What only one of them has a column for is not compared, but named.
+    Each is a table of servers or a topology document, e.g. your table and the topology from
+    Topology Builder. lyncnb names the columns that only one of them has, but does not compare them.
 
     Exit status: 0 if they agree; 1 if not; 2 if one cannot be read.
     """
     from ..topology.topology import read_topology
 
-    found = read_topology(old).compare(read_topology(new))
+    comparison = read_topology(old).compare(read_topology(new))
     if as_json:
-        write_json(found.to_document())
+        write_json(comparison.to_document())
     else:
-        for one in found.differences[:_DIFFERENCES_SHOWN]:
-            write_lines(str(one))
-        if found.differences[_DIFFERENCES_SHOWN:]:
-            left = len(found.differences) - _DIFFERENCES_SHOWN
+        write_lines(*map(str, comparison.differences[:_DIFFERENCES_SHOWN]))
+        if comparison.differences[_DIFFERENCES_SHOWN:]:
+            left = len(comparison.differences) - _DIFFERENCES_SHOWN
             write(f"… and {left:,} more; with --json all are listed")
-        write_lines(found.summary())
-    return 0 if found.is_empty else 1
+        write_lines(comparison.summary())
+    return 0 if comparison.is_empty else 1
 
 
 @click.command("asis")
@@ -177,15 +181,17 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 @plan_arguments
 @click.option(
     "--on", metavar="DATE",
-    help="The day on which they must be in force, e.g. 2027-03-15 (default: the planned issue "
-    "date or today, whichever is later).",
+    help="The day on which the certificates must be valid, e.g. 2027-03-15 (default: the planned "
+    "issue date or today, whichever is later).",
 )  # fmt: skip
 @json_option
-@click.option("-o", "output", metavar="FILE", help="Write the table: .csv, .xlsx or .md.")
-@click.option("--save", metavar="FILE.json", help="Keep the answer.")
+@click.option("-o", "output", metavar="FILE", help="Write the table to a .csv, .xlsx or .md file.")
+@click.option(
+    "--save", metavar="FILE.json", help="Save the result, for lyncnb request --only-missing."
+)
 @click.option(
     "--folder", metavar="FOLDER",
-    help="Request folder: what it has on record as compromised covers nothing.",
+    help="Request folder. A certificate whose key it records as compromised covers nothing.",
 )  # fmt: skip
 @force_option
 def asis_command(
@@ -200,13 +206,15 @@ def asis_command(
     folder: str | None,
     force: bool,
 ) -> int:
-    """Hold the certificates that stand today against the plan of TOPOLOGY.
+    """Compare the installed certificates with the plan of TOPOLOGY.
 
-    PATH is a certificate, a folder or a zip archive of them, or what the PowerShell of lyncnb
-    snippet certificates exports on a server, which alone says where a certificate is. Each is
-    judged as one that comes back from a CA. No request is left out by this.
+    PATH is a certificate, a folder or zip archive of certificates, or a file that the script of
+    lyncnb snippet certificates exports on a server. Only such a file says where a certificate is
+    installed. lyncnb evaluates each certificate as if a CA had just returned it. This command does
+    not change which requests are made.
 
-    Exit status: 0 if everything planned is covered; 1 if not; 2 if something cannot be read.
+    Exit status: 0 if the installed certificates cover the plan; 1 if not; 2 if something cannot be
+    read.
     """
     from ..authorities.survey.as_is import AS_IS_FILE, AS_IS_TABLE, as_is_report
     from ..authorities.survey.compare_as_is import compare_as_is
@@ -221,21 +229,21 @@ def asis_command(
         if name is not None:
             check_output(name, kind, force=force, inputs=inputs)
     plan, _ = make_plan(topology, product, options_file)
-    found = compare_as_is(plan, *given, on=day_of(on), password=pfx_password, folder=folder)
+    as_is = compare_as_is(plan, *given, on=day_of(on), password=pfx_password, folder=folder)
     for name, kind in outputs:
         if name is not None:
-            data = write_report(as_is_report(found, kind), Path(name).suffix.lower())
+            data = write_report(as_is_report(as_is, kind), Path(name).suffix.lower())
             write_file(name, data, kind, force=force, inputs=inputs)
     if as_json:
-        write_bytes_out(found.to_json())
-        return found.exit_status
+        write_bytes_out(as_is.to_json())
+        return as_is.exit_status
     if output is None:
-        write_lines(*report_lines(as_is_report(found), width=line_width()))
-    write_lines(*found.notes)
-    for told in found.files[:_FILES_SHOWN]:
-        note(f"{told.severity}: {told.about}: {told.message} [{told.code}]")
-    write_lines(found.summary())
-    return found.exit_status
+        write_lines(*report_lines(as_is_report(as_is), width=line_width()))
+    write_lines(*as_is.notes)
+    for finding in as_is.files[:_FILES_SHOWN]:
+        note(f"{finding.severity}: {finding.about}: {finding.message} [{finding.code}]")
+    write_lines(as_is.summary())
+    return as_is.exit_status
 
 
 COMMANDS = (compare_command, compare_topology_command, asis_command)

@@ -1,4 +1,4 @@
-"""``check --fix``: what has one safe answer is shown, asked about, and written into the files."""
+"""``check --fix``: shows the fixes that have one safe answer, asks, and changes the files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import note, write
+from .output import note, write, write_lines
 
 if TYPE_CHECKING:
     from ..checks.mend_plan import Mended
@@ -21,17 +21,17 @@ _MOST_BACKUPS = 99
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What becomes of one file: its bytes before and after, and the difference in words."""
+    """The change of one file: its bytes before and after, and the difference as lines."""
 
     path: Path
     before: bytes
     after: bytes
-    words: tuple[str, ...]
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What is to be written, and what only a person can change."""
+    """The files that lyncnb can change, and the cells that only a person can change."""
 
     files: tuple[Change, ...]
     by_hand: tuple[str, ...] = ()
@@ -40,24 +40,24 @@ class Changes:
 def changes_of(
     plan: CertificatePlan, mended: Mended, *, topology: str, options_file: str | None
 ) -> Changes:
-    """Find what becomes of the table and the options.
+    """Return the changes of the table and of the options.
 
     Raises
     ------
     LyncnbError
-        If a file cannot be read again, or cannot be written back as it is.
+        If a file cannot be read again, or lyncnb cannot write it in the same form.
     """
     files: list[Change] = []
     by_hand: Sequence[str] = ()
     if mended.cells or mended.headings:
-        change, by_hand = _of_table(plan, mended, topology)
+        change, by_hand = _table_change(plan, mended, topology)
         files += [change] if change else []
     if mended.options and options_file:
-        files.append(_of_options(mended, options_file))
+        files.append(_options_change(mended, options_file))
     return Changes(files=tuple(files), by_hand=tuple(by_hand))
 
 
-def _of_table(
+def _table_change(
     plan: CertificatePlan, mended: Mended, topology: str
 ) -> tuple[Change | None, Sequence[str]]:
     from ..errors import TopologyError
@@ -66,32 +66,31 @@ def _of_table(
 
     path, data = Path(topology), _read(topology)
     if data.startswith(b"PK") or data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
-        return None, [*_cells_in_words(plan, mended)]
-    after, told = edit_csv(path.name, data, mended.cells, headings=mended.headings)
+        return None, [*_cell_lines(plan, mended)]
+    after, edits = edit_csv(path.name, data, mended.cells, headings=mended.headings)
     again = read_topology(after)
-    now = mended.plan.topology
-    if (again.columns, again.cells) != (now.columns, now.cells):
+    expected = mended.plan.topology
+    if (again.columns, again.cells) != (expected.columns, expected.cells):
         raise TopologyError(
-            f"{topology} cannot be mended here: it was changed meanwhile, or is written in an "
-            "unusual way",
+            f"lyncnb cannot fix {topology}: it changed in the meantime, or has an unusual form",
             hint="run the command again, or change the cells by hand",
         )
-    return Change(path=path, before=data, after=after, words=tuple(map(str, told))), ()
+    return Change(path=path, before=data, after=after, lines=tuple(map(str, edits))), ()
 
 
-def _cells_in_words(plan: CertificatePlan, mended: Mended) -> Iterator[str]:
+def _cell_lines(plan: CertificatePlan, mended: Mended) -> Iterator[str]:
     for heading, column in mended.headings.items():
         yield f'heading "{heading}" becomes "{column}"'
     columns = plan.topology.columns
     for row, texts in mended.cells.items():
         cells = dict(zip(columns, plan.topology.cells[row]))
         for column, text in texts.items():
-            now = f'"{text}"' if text else "blank"
+            new = f'"{text}"' if text else "blank"
             where = f"{cells['server_fqdn']} ({cells['role']}), column {column}"
-            yield f'{where}: "{cells[column]}" becomes {now}'
+            yield f'{where}: "{cells[column]}" becomes {new}'
 
 
-def _of_options(mended: Mended, options_file: str) -> Change:
+def _options_change(mended: Mended, options_file: str) -> Change:
     import difflib
 
     from ..checks.plan_toml_edit import edit_plan_toml
@@ -104,7 +103,7 @@ def _of_options(mended: Mended, options_file: str) -> Change:
         path=path,
         before=data,
         after=after,
-        words=tuple(line for line in lines if not line.startswith("@@")),
+        lines=tuple(line for line in lines if not line.startswith("@@")),
     )
 
 
@@ -117,31 +116,29 @@ def _read(path: str) -> bytes:
 
 
 def show(mended: Mended, changes: Changes) -> None:
-    """Write what is mended, and what becomes of each file."""
+    """Show what is fixed, and the change of each file."""
     for finding in mended.fixed:
-        write(f"{finding.severity}: {finding.words} [{finding.code}]")
+        write_lines(f"{finding.severity}: {finding.words} [{finding.code}]")
     write()
     for change in changes.files:
         write(f"{change.path}:")
-        for line in change.words:
-            write(f"  {line}")
+        write_lines(*(f"  {line}" for line in change.lines))
     if changes.by_hand:
-        write(
-            "Change these cells by hand; fixes are written into CSV files alone, and lyncnb"
-            " convert makes one:"
+        write_lines(
+            "Change these cells by hand. lyncnb writes fixes only into CSV files; lyncnb convert"
+            " makes one:"
         )
-        for line in changes.by_hand:
-            write(f"  {line}")
+        write_lines(*(f"  {line}" for line in changes.by_hand))
     write()
 
 
 def is_agreed(*, yes: bool) -> bool:
-    """Ask whether the changes are to be written.
+    """Ask whether to write the changes.
 
     Raises
     ------
     UsageProblem
-        If there is nobody to ask, and ``--yes`` was not given.
+        If there is no terminal to ask on, and ``--yes`` was not given.
     """
     from ..errors import UsageProblem
 
@@ -149,19 +146,19 @@ def is_agreed(*, yes: bool) -> bool:
         return True
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageProblem(
-            "--fix asks before it writes, and this is no terminal",
-            hint="add --yes to write these changes; with --json they are only listed",
+            "--fix asks before it writes, and there is no terminal to ask on",
+            hint="add --yes to write these changes; --json only lists them",
         )
     return click.confirm("Write these changes?", err=True)
 
 
 def write_changes(changes: Changes) -> None:
-    """Write each file, the old one beside it as FILE.bak.
+    """Write each file, and keep the old one next to it as FILE.bak.
 
     Raises
     ------
     OutputError
-        If a file changed meanwhile, lies in a request folder's own place, or the system refuses.
+        If a file changed in the meantime, belongs to a request folder, or cannot be written.
     """
     from ..base.disk import files
     from ..base.disk.outputs import refuse_own_place
@@ -175,7 +172,7 @@ def write_changes(changes: Changes) -> None:
             )
         if _read(str(change.path)) != change.before:
             raise OutputError(
-                f"{change.path} was changed meanwhile, and was left alone",
+                f"{change.path} changed in the meantime, so lyncnb did not write it",
                 hint="run the command again",
             )
     for change in changes.files:
@@ -185,11 +182,11 @@ def write_changes(changes: Changes) -> None:
             files.replace(change.path, change.after, mode)
         except BundleError as error:
             raise OutputError(error.message, hint=error.hint) from None
-        note(f"written: {change.path}; as it was: {kept}")
+        note(f"written: {change.path}; the old file is {kept}")
 
 
 def _backup(change: Change, mode: int) -> Path:
-    """Keep the old file beside the new one, over no other file."""
+    """Keep the old file next to the new one; no other file is replaced."""
     from ..base.disk import files
     from ..errors import OutputError
 

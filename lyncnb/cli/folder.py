@@ -1,4 +1,4 @@
-"""The commands that work on a request folder: request, renew, status, rekey, purge."""
+"""The commands that manage a request folder: request, renew, status, rekey, purge."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ..rules.findings import Findings
 
 _LINES_SHOWN = 200
-_REWORDED_TOLD = 5
+_REWORDED_SHOWN = 5
 _NEEDS_ATTENTION = 3
 
 
@@ -58,61 +58,68 @@ _NEEDS_ATTENTION = 3
 @click.argument("folder", metavar="FOLDER", required=False)
 @click.option(
     "--plan", "saved_plan", metavar="FILE",
-    help="Request a saved plan, instead of a table: FILE is planned again, and refused if anything"
-    " differs. Give FOLDER alone.",
+    help="Request a saved plan instead of TOPOLOGY. lyncnb plans FILE again, and refuses it if"
+    " anything differs.",
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="With --plan: FILE.sig must be the signature of somebody whom this file of allowed signers"
-    " (ssh-keygen's) lets sign now.",
+    help="With --plan: FILE.sig must be a valid signature of somebody in this allowed signers file"
+    " of ssh-keygen.",
 )  # fmt: skip
 @click.option(
     "--unapproved", default="", metavar="REASON",
-    help="Why this plan is requested into a FOLDER whose plan was approved; goes on record.",
+    help="Reason for requesting an unapproved plan into a FOLDER whose plan was approved. FOLDER"
+    " records it.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say what would be done and why, touch nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be done and why, and change nothing."
+)
 @json_option
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N",
-    help="Threads or processes; with --cluster, requests under way at once.",
+    help="Number of threads or processes; with --cluster, of requests at the same time.",
 )  # fmt: skip
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
-    help="Accept error findings of this code; goes into the manifest. May be repeated.",
+    help="Accept error findings with this code. The manifest records the reason. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--renew", multiple=True, metavar="ID",
-    help="Make this request anew although nothing changed. May be repeated; needs --reason.",
+    help="Make this request again although nothing changed. Needs --reason. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--reason", default="", metavar="TEXT", help="Why --renew, or --plan with an older plan."
+    "--reason",
+    default="",
+    metavar="TEXT",
+    help="Reason for --renew, or for --plan with an older plan.",
 )
 @click.option(
     "--only-missing", metavar="FILE.json",
-    help="What stands, as lyncnb asis --save FILE.json kept it: leave out each --reuse ID.",
+    help="Installed certificates (lyncnb asis --save FILE.json). Each --reuse ID is left out.",
 )  # fmt: skip
 @click.option(
     "--reuse", multiple=True, metavar="ID",
-    help="What stands covers this one and its key is at hand: make no request. May be repeated.",
+    help="Make no request for ID, because an installed certificate covers it and its key is"
+    " available. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
-    help="A recovery key that shall open FOLDER too. May be repeated.",
+    help="A recovery key that can also open FOLDER. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--team", default="", metavar="GROUP",
-    help="Make FOLDER for a team: the members of this group can read and write it (mode 2770, files"
-    " 0660). Goes on record.",
+    help="Make FOLDER for a team: members of this group can read and write it (mode 2770, files"
+    " 0660). FOLDER records the group.",
 )  # fmt: skip
 @click.option(
     "--cluster", metavar="ADDRESS",
-    help="Let the workers of this Dask scheduler make the keys (extra lyncnb[cluster]); the one"
-    " option that opens a connection. Another machine is reached by tls:// alone.",
+    help="Make the keys on the workers of this Dask scheduler (needs lyncnb[cluster]). This is the"
+    " only option that opens a connection. Another machine needs a tls:// address.",
 )  # fmt: skip
 @click.option(
     "--cluster-without-tls", is_flag=True,
-    help="Reach --cluster without TLS: whoever is on the way can read the requests and run programs"
-    " on the workers.",
+    help="Connect to --cluster without TLS. Anybody on the network path can then read the requests"
+    " and run programs on the workers.",
 )  # fmt: skip
 @passphrase_option
 def request_command(
@@ -127,22 +134,23 @@ def request_command(
     passphrase_file: str | None,
     **choices: Any,
 ) -> int:
-    """Write keys, certification requests and the summary of TOPOLOGY's plan into FOLDER.
+    """Write keys, certificate signing requests and the summary for TOPOLOGY's plan into FOLDER.
 
-    With --plan FILE and no TOPOLOGY: of a saved plan (lyncnb plan --save). Unsigned, FILE proves
-    that nothing was altered since it was saved, not who approved it; with --approved-by it must be
-    signed (lyncnb approve). Who signed goes on record in FOLDER; another plan is then refused there
-    unless it is approved too, or --unapproved says why not.
+    To request a saved plan (lyncnb plan --save), give --plan FILE and no TOPOLOGY. An unsigned FILE
+    proves only that nobody altered it after it was saved. With --approved-by, FILE must be signed
+    (lyncnb approve), and FOLDER records who signed. FOLDER then refuses any plan that is not
+    approved, unless --unapproved gives the reason.
 
-    No key whose request may be with a CA is overwritten or removed. The same plan again changes
-    nothing; what changed gets a new key and request, and the old pair moves to archive/.
+    lyncnb never overwrites or removes a key whose request may be with a CA. The same plan again
+    changes nothing. A changed certificate gets a new key and request, and the old pair moves to
+    archive/.
 
-    What is left out by --only-missing and --reuse stays left out in later runs, until the plan asks
-    for something else there, the certificate that covers it ends, or --renew names it.
+    Later runs also leave out what --only-missing and --reuse left out, until the plan of that
+    certificate changes, the installed certificate expires, or --renew names it.
 
-    Exit status: 0; 1 if the plan has errors that are not accepted, or is outdated or not
-    approved; 2 if a saved plan was altered, or something cannot be read; 3 if the folder
-    or its passphrase needs attention.
+    Exit status: 0; 1 if the plan has errors that are not accepted, is outdated or is not approved;
+    2 if a saved plan was altered, or something cannot be read; 3 if the folder or its passphrase
+    needs attention.
     """
     from ..base.disk.outputs import refuse_own_place
     from ..export.executors import Making
@@ -196,17 +204,17 @@ def _check_usage(
     folder: str, saved_plan: str | None, approved_by: str | None, choices: Mapping[str, Any]
 ) -> None:
     if approved_by is not None and saved_plan is None:
-        raise click.UsageError("--approved-by goes with --plan: only a saved plan is approved")
-    if not folder.strip():  # a shell variable that is not set; the present folder is "."
+        raise click.UsageError("--approved-by needs --plan: only a saved plan can be approved")
+    if not folder.strip():  # A shell variable that is not set. The current folder is ".".
         raise click.UsageError("FOLDER is blank")
     if choices["reason"] and not choices["renew"] and saved_plan is None:
-        raise click.UsageError("--reason says why --renew is given, and it is not")
+        raise click.UsageError("--reason needs --renew: it is the reason for renewing")
     if choices["reuse"] and not choices["only_missing"]:
-        raise click.UsageError("--reuse goes with --only-missing FILE.json")
+        raise click.UsageError("--reuse needs --only-missing FILE.json")
 
 
 def _location_notes(folder: str) -> tuple[str, ...]:
-    """Warn about where a new folder is, while another one is still easy to choose."""
+    """Warn about the location of a new folder, while it is still easy to choose another one."""
     from ..request_folder.folder_location import location_notes
     from ..request_folder.manifest import NAME
 
@@ -219,15 +227,15 @@ def _location_notes(folder: str) -> tuple[str, ...]:
 def _table_and_folder(
     topology: str, folder: str | None, options_file: str | None, saved_plan: str | None
 ) -> tuple[str, str]:
-    """Tell the two arguments apart: with a saved plan the first and only one is the folder."""
+    """Return the table and the folder; with a saved plan, the only argument is the folder."""
     if saved_plan is None:
         if folder is None:
             raise click.UsageError("Missing argument 'FOLDER'")
         return topology, folder
     if folder is not None:
-        raise click.UsageError("--plan holds the table: give FOLDER alone")
+        raise click.UsageError("--plan contains the table: give only FOLDER")
     if options_file is not None:
-        raise click.UsageError("--plan holds the options: leave --options out")
+        raise click.UsageError("--plan contains the options: leave --options out")
     return "", topology
 
 
@@ -235,54 +243,54 @@ def _saved_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
     from ..checks.saved_plan import read_saved_plan
     from ..rules.rule_files import load_rules
 
-    if product is not None:  # a product of one's own is known once its file was read
-        load_rules(product)
+    if product is not None:
+        load_rules(product)  # lyncnb knows a planner's own product from then on.
     saved = read_saved_plan(path, reworded=reworded)
     load_product(product, saved.plan.rules.product, path)
-    _tell_of_today(saved)
+    _note_new_errors(saved)
     return saved
 
 
-def _tell_of_today(saved: SavedPlan) -> None:
-    """Say what would be an error by the rules of today; the plan's own day is what counts."""
+def _note_new_errors(saved: SavedPlan) -> None:
+    """Report errors by the rules of today; the evaluation date of the plan decides."""
     from ..checks.check_plan import check_plan, present_day
 
     today = present_day(saved.plan)
     if today == saved.judged_on:
         return
-    before = {(one.code, one.about) for one in saved.findings if one.severity == "error"}
-    news = {
-        one.code
-        for one in check_plan(saved.plan, on=today)
-        if one.severity == "error" and (one.code, one.about) not in before
+    before = {(error.code, error.about) for error in saved.findings.of("error")}
+    new_codes = {
+        error.code
+        for error in check_plan(saved.plan, on=today).of("error")
+        if (error.code, error.about) not in before
     }
-    if news:
+    if new_codes:
         note(
-            f"note: {saved.path} is judged by the rules of {saved.judged_on}; by those of {today}"
-            f" there would be new errors: {', '.join(sorted(news))}"
+            f"note: the evaluation date of {saved.path} is {saved.judged_on}; by the rules of"
+            f" {today} it has new errors: {', '.join(sorted(new_codes))}"
         )
 
 
 def _show_approval(
     saved: SavedPlan, approved_by: str | None, folder: str, accept: Mapping[str, str]
 ) -> None:
-    """Say who approved the plan, before anybody is asked for a passphrase."""
+    """Show who approved the plan, before lyncnb asks for a passphrase."""
     if approved_by is None:
         return
     from ..export.approve_plan import check_approval
 
-    for one in check_approval(saved, approved_by, folder=folder, accept=accept):
-        when = f", as on record since {one.verified_at[:10]}" if one.verified_at else ""
-        note(f"approved by {one.signer} with the key {one.key}{when}")
-    for words in saved.reworded[:_REWORDED_TOLD]:
-        note(f"note: as approved, {words}")
-    if len(saved.reworded) > _REWORDED_TOLD:
-        note(f"note: … and {len(saved.reworded) - _REWORDED_TOLD:,} texts more are others now")
+    for approval in check_approval(saved, approved_by, folder=folder, accept=accept):
+        when = f", on record since {approval.verified_at[:10]}" if approval.verified_at else ""
+        note(f"approved by {approval.signer} with the key {approval.key}{when}")
+    for text in saved.reworded[:_REWORDED_SHOWN]:
+        note(f"note: as approved, {text}")
+    if len(saved.reworded) > _REWORDED_SHOWN:
+        note(f"note: … and {len(saved.reworded) - _REWORDED_SHOWN:,} more texts have new wording")
 
 
 @contextmanager
 def _executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
-    """Give the cluster's executor where one was asked for."""
+    """Yield the executor of the cluster, or None without --cluster."""
     if choices["cluster"] is None:
         yield None
         return
@@ -294,7 +302,7 @@ def _executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
 
 
 def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
-    # A misspelt code would accept nothing, and the planner would look for the reason elsewhere.
+    # A misspelled code accepts nothing, and the planner would look for the cause elsewhere.
     from ..rules.returned_rules import every_check
 
     for code in accept:
@@ -307,30 +315,37 @@ def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--due", is_flag=True,
-    help="Instead of NAME: everything that is due by now and that nothing is under way to replace.",
+    help="Instead of NAME: renew every certificate that is due and has no replacement under way.",
 )  # fmt: skip
 @click.option(
-    "--reason", default="", metavar="TEXT", help="Why; recorded with each request. Required."
+    "--reason",
+    default="",
+    metavar="TEXT",
+    help="Reason for the renewal; each request records it. Required.",
 )
 @click.option(
     "--compromised", is_flag=True,
-    help="The key may be in other hands: record that the CA is to revoke what is in use, too.",
+    help="The key may be compromised: also record that the CA must revoke the certificate in use.",
 )  # fmt: skip
 @click.option(
     "--withdraw", is_flag=True,
-    help="Give up a request that waits for its certificate. On a terminal you are asked.",
+    help="Withdraw a request that waits for its certificate. On a terminal, lyncnb asks.",
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="Where the plan of FOLDER was approved: the file of allowed signers (ssh-keygen's) that"
-    " must still let its signer sign.",
+    help="If the plan of FOLDER was approved: the allowed signers file of ssh-keygen, in which its"
+    " signer must still be valid.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say what would be done and why, touch nothing.")
 @click.option(
-    "--product", metavar="NAME", help="FILE.toml of your own product, as given to request."
+    "--dry-run", is_flag=True, help="Show what would be done and why, and change nothing."
+)
+@click.option(
+    "--product", metavar="NAME", help="FILE.toml with your own product, as for lyncnb request."
 )
 @json_option
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads or processes.")
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Number of threads or processes."
+)
 @passphrase_option
 def renew_command(
     folder: str,
@@ -345,13 +360,13 @@ def renew_command(
     """Make new keys and requests for certificates of FOLDER, from the plan that it keeps.
 
     NAME is an id or its beginning, a server, a pattern such as "*.contoso.com", a serial number or
-    a thumbprint. Subject, names and all else stay as planned; the plan is evaluated by the rules of
-    today. The certificates in use stay in use until the new ones are on their servers, and no key
-    is removed.
+    a thumbprint. Subject, names and all other fields stay as planned. lyncnb evaluates the plan by
+    the rules of today. The certificates in use stay in use until the new ones are installed, and
+    lyncnb removes no key.
 
     Exit status: 0; 1 if the plan has errors by the rules of today, or is not approved; 2 if
-    something cannot be read; 3 if the folder or its passphrase needs attention, or a request waits
-    for its certificate already.
+    something cannot be read; 3 if the folder or its passphrase needs attention, or a request
+    already waits for its certificate.
     """
     from ..authorities.summary_files import stale_note
     from ..export.executors import Making
@@ -380,19 +395,21 @@ def renew_command(
 def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
     if choices["due"] == bool(names):
         raise click.UsageError(
-            "give NAME (an id, a server or a pattern) or --due, and not both"
+            "give NAME (an id, a server or a pattern) or --due, not both"
             if names
-            else "say what to renew: NAME (an id, a server or a pattern), or --due for all that"
-            " is due"
+            else "name what to renew: NAME (an id, a server or a pattern), or --due for"
+            " everything that is due"
         )
     if choices["due"] and choices["compromised"]:
-        raise click.UsageError("--compromised: give NAME of what the key belongs to, not --due")
+        raise click.UsageError(
+            "--compromised needs NAME, the certificate of the key, instead of --due"
+        )
     if not (choices["reason"].strip() or choices["compromised"]):
-        raise click.UsageError("say why: --reason TEXT")
+        raise click.UsageError("the reason is missing: --reason TEXT")
 
 
 def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any]) -> RequestBundle:
-    """Say what would be done; where a request waits, ask at a terminal whether to give it up."""
+    """Return what would be done; if a request waits, ask whether to withdraw it."""
     from ..errors import RequestWaits
     from ..export.renew import renew
 
@@ -414,7 +431,7 @@ def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any
 def _look_ahead(
     plan: CertificatePlan, folder: str, findings: Findings, order: Mapping[str, Any]
 ) -> None:
-    """Refuse a plan with errors before anybody is asked for a passphrase; say how long it takes."""
+    """Refuse a plan with errors, and show how long it takes, before asking for a passphrase."""
     from ..errors import BundleError
     from ..export.changes import covering_day, make_order
     from ..export.covers import find_covers
@@ -426,7 +443,7 @@ def _look_ahead(
         covers = find_covers(plan, order["only_missing"], order["reuse"], on=day, now="")
         make_order(plan, findings=findings, now="", covers=covers, **own)
         return
-    # Trouble with the folder is told by the run itself, which waits for another writer to end.
+    # The run itself reports problems of the folder, and waits for another writer to end.
     with suppress(BundleError):
         ahead = write_requests(
             plan, folder, passphrase=None, findings=findings, dry_run=True, **order
@@ -436,7 +453,7 @@ def _look_ahead(
 
 
 def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
-    """Have a person agree where the folder belongs to another deployment; a script is told."""
+    """Ask for consent if the folder belongs to another deployment; a script gets a note."""
     from ..errors import BundleError
     from ..export.other_deployment import other_deployment
 
@@ -446,15 +463,15 @@ def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
     note(f"note: {other.words}")
     is_asked = sys.stdin is not None and sys.stdin.isatty()
     if is_asked and not click.confirm(f"{other.consent}?", err=True):
-        raise BundleError("nothing was written", hint="name another folder for this plan")
+        raise BundleError("nothing was written", hint="choose another folder for this plan")
 
 
 def _folder_passphrase(plan: CertificatePlan, folder: str, passphrase_file: str | None) -> Secret:
-    """Get the passphrase; a person who chooses one for a new folder learns if it is weak."""
+    """Return the passphrase; a new folder refuses a weak one."""
     from ..plan.known_words import known_words
     from ..request_folder.rebuild_manifest import has_secrets
 
-    # A folder that waits for requests of other computers has a manifest and no key yet.
+    # A folder that waits for requests from other computers has a manifest and no key yet.
     if has_secrets(folder):
         return get_passphrase(passphrase_file)
     return get_passphrase(passphrase_file, is_new=True, known=known_words(plan))
@@ -465,8 +482,8 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
     if as_json:
         write_json({"format": "lyncnb-result/1", **bundle.to_document()})
         return status
-    news = [change for change in bundle.changes if change.action != "kept"]
-    lines = [*count_same("request", map(_statement, news))]
+    changes = [change for change in bundle.changes if change.action != "kept"]
+    lines = [*count_same("request", map(_statement, changes))]
     write_lines(*lines[:_LINES_SHOWN])
     if len(lines) > _LINES_SHOWN:
         write(f"… and {len(lines) - _LINES_SHOWN:,} more; with --json all are listed")
@@ -494,15 +511,18 @@ def _statement(change: Change) -> tuple[str, str]:
 @json_option
 @click.option(
     "--rebuild", is_flag=True,
-    help="Open every key and make the manifest anew from keys and requests.",
+    help="Open every key, and make the manifest again from keys and requests.",
 )  # fmt: skip
-@click.option("--calendar", metavar="FILE.ics", help="Write the renewals as a calendar, too.")
+@click.option("--calendar", metavar="FILE.ics", help="Also write the renewals as a calendar.")
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="Verify who approved the plan, by this file of allowed signers (ssh-keygen's).",
+    help="Verify who approved the plan, with this allowed signers file of ssh-keygen.",
 )  # fmt: skip
 @click.option(
-    "--all", "is_all", is_flag=True, help="List superseded generations and what left the plan, too."
+    "--all",
+    "is_all",
+    is_flag=True,
+    help="Also list superseded generations and certificates that left the plan.",
 )
 @force_option
 @passphrase_option
@@ -518,16 +538,16 @@ def status_command(
     force: bool,
     passphrase_file: str | None,
 ) -> int:
-    """Say of each certificate of FOLDER until when its servers are covered, and what is under way.
+    """Show the state of each certificate of FOLDER, how long it is valid, and what is under way.
 
-    planned, waiting, issued, packaged, refused, covered, expiring, expired, superseded or retired.
-    What is on the servers counts from what was recorded (lyncnb deployed): a certificate is in use
-    until its successor is on all of them. Without --rebuild nothing is written and no passphrase
-    is needed.
+    States: planned, waiting, issued, packaged, refused, covered, expiring, expired, superseded,
+    retired. A certificate is in use until its successor is recorded on all servers (lyncnb
+    deployed).
+    Without --rebuild, lyncnb writes nothing and needs no passphrase.
 
-    With NAME, an id, a server, a pattern, a serial number or a thumbprint, lyncnb shows the history
-    of these certificates instead: each generation with its servers, who approved it, when it went
-    to the CA, and who did what and why.
+    With NAME (an id, a server, a pattern, a serial number or a thumbprint), lyncnb shows the
+    history of these certificates instead: each generation with its servers, who approved it, when
+    it went to the CA, and who did what and why.
 
     Exit status: 0; 1 if a certificate needs attention: expired, due for renewal, refused or to be
     revoked; 3 if files of the folder do.
@@ -539,7 +559,9 @@ def status_command(
 
     if names or on is not None:
         if rebuild or calendar is not None or approved_by is not None or is_all:
-            raise click.UsageError("NAME and --on show a history: give no other option but --json")
+            raise click.UsageError(
+                "NAME and --on show a history, and take no other option except --json"
+            )
         return _show_history(folder, names, on, as_json=as_json)
     if calendar is not None:
         check_output(calendar, CALENDAR, force=force)
@@ -582,9 +604,9 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
             )
             for item in shown
         ]
-        # A folder whose requests wait has nothing to say in most of them.
-        told = [at for at in range(len(columns)) if any(row[at] not in ("", None) for row in rows)]
-        write_table([columns[at] for at in told], [[row[at] for at in told] for row in rows])
+        # If all requests wait, most columns are empty.
+        used = [i for i in range(len(columns)) if any(row[i] not in ("", None) for row in rows)]
+        write_table([columns[i] for i in used], [[row[i] for i in used] for row in rows])
         write()
     write_lines(repr(status).splitlines()[0])
     if left := len(status.requests) - len(shown):
@@ -608,17 +630,17 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
 )
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
-    help="A recovery key that shall open FOLDER too; the passphrase stays as it is, unless"
-    " --new-passphrase-file is given. May be repeated.",
+    help="A recovery key that can also open FOLDER. The passphrase stays the same, unless you give"
+    " --new-passphrase-file. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--without-recovery", multiple=True, metavar="FINGERPRINT",
-    help="A recovery key that shall open FOLDER no longer. May be repeated.",
+    help="A recovery key that can no longer open FOLDER. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--with-recovery", metavar="FILE",
-    help="Open FOLDER with this recovery key, whose own passphrase is asked for, instead of the"
-    " folder's.",
+    help="Open FOLDER with this recovery key and its own passphrase, instead of the folder's"
+    " passphrase.",
 )  # fmt: skip
 @json_option
 def rekey_command(
@@ -630,11 +652,10 @@ def rekey_command(
     with_recovery: str | None,
     as_json: bool,
 ) -> int:
-    """Put every key and password list of FOLDER under another passphrase.
+    """Encrypt every key and password list of FOLDER with a new passphrase.
 
-    Every file is opened and checked before the first one is replaced. After an interruption give
-    the same two passphrases again. A recovery key that is taken out still opens copies of the
-    folder that were made before.
+    lyncnb opens and checks every file before it replaces the first one. After an interruption, give
+    the same two passphrases again. A removed recovery key still opens older copies of the folder.
 
     Exit status: 0; 3 if the folder or a passphrase needs attention.
     """
@@ -644,29 +665,31 @@ def rekey_command(
     from ..request_folder.manifest import read_manifest
     from ..request_folder.recovery_key import name_recovery_key, open_recovery_key
 
-    read_manifest(Path(folder))  # nobody is asked for passphrases of a folder that is none
+    read_manifest(Path(folder))  # Fails before lyncnb asks for a passphrase.
     is_asked = is_terminal(sys.stdin)
-    # Before anything is done: to name a recovery key alone, the passphrase stays as it is.
+    # To add only a recovery key, the passphrase stays the same.
     is_new_needed = bool(without_recovery) or not recovery
     if is_new_needed and new_passphrase_file is None and not is_asked:
         raise PassphraseError(
-            "no new passphrase, and nobody to ask: standard input is no terminal",
+            "the new passphrase is missing, and there is no terminal to ask on",
             hint="give its file: --new-passphrase-file",
         )
     if is_asked and passphrase_file is None:
         whose = "The recovery key's own passphrase." if with_recovery else ""
-        note(whose or "The folder's present passphrase.")
+        note(whose or "The folder's current passphrase.")
     given = get_passphrase(passphrase_file)
     old = open_recovery_key(with_recovery, given) if with_recovery else given
     if recovery and with_recovery:
-        raise click.UsageError("--recovery needs the folder's passphrase: first --with-recovery")
+        raise click.UsageError(
+            "--recovery needs the folder's passphrase: first run --with-recovery alone"
+        )
     for public_file in recovery:
         named = name_recovery_key(folder, given, public_file)
     if new_passphrase_file is None and not is_new_needed:
         return _show_recovery(named, as_json=as_json)
     if is_asked and new_passphrase_file is None:
         note("Its new passphrase.")
-    # Not from the environment: that is where the present one comes from.
+    # Not from the environment, which has the current passphrase.
     new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
     progress, finish = progress_bar("files")
     try:
@@ -694,11 +717,11 @@ def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
 @click.argument("folder", metavar="FOLDER")
 @click.option(
     "--deployed", multiple=True, metavar="ID",
-    help="Key and certificate of this request are on all its servers: its key and package here"
-    " can go. May be repeated.",
+    help="Also remove the key and package of this request, because they are installed on all its"
+    " servers. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--confirm", metavar="TOKEN", help="Remove exactly the list that an earlier call showed."
+    "--confirm", metavar="TOKEN", help="Remove exactly the list that an earlier run showed."
 )
 @json_option
 @passphrase_option
@@ -712,9 +735,9 @@ def purge_command(
     """Remove from FOLDER what no server uses any more: superseded, expired, deployed.
 
     The key of a certificate in use stays until its successor is recorded on all servers (lyncnb
-    deployed). What goes is listed first. On a terminal you are then asked; elsewhere give the
-    token that stands below the list with --confirm. Without it nothing is removed. The passphrase
-    is needed where the folder has packages, or files that may be copies of keys.
+    deployed). lyncnb first lists what it would remove. On a terminal, it then asks. Without a
+    terminal, pass the token below the list to --confirm; otherwise nothing is removed. You need the
+    passphrase if the folder has packages, or files that may be copies of keys.
 
     Exit status: 0; 3 if the folder needs attention.
     """

@@ -1,4 +1,4 @@
-"""The command that looks ahead: forecast."""
+"""The command that plans the years ahead: forecast."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 @click.command("forecast")
 @plan_arguments
 @click.argument("other", metavar="[OTHER]", required=False)
-@click.option("--other-options", metavar="plan.toml", help="Choices for OTHER alone; without OTHER "
-              "for the same TOPOLOGY.")  # fmt: skip
-@click.option("--until", metavar="DATE", help="The last day (default: 2030-12-31).")
+@click.option("--other-options", metavar="plan.toml", help="Options for OTHER, or "
+              "for a second forecast of TOPOLOGY.")  # fmt: skip
+@click.option("--until", metavar="DATE", help="The last day of the forecast (default: 2030-12-31).")
 @click.option(
     "--on", metavar="DATE",
-    help="Nothing is ordered before this day (default: the order for the planned issue date; of a "
+    help="The first day of an order (default: the order date for the planned issue date; for a "
     "request folder, today).",
 )  # fmt: skip
 @json_option
-@click.option("-o", "output", metavar="FILE",
-              help="Write .csv, .xlsx, .md, .html, .svg, .ics or .json.")  # fmt: skip
+@click.option(
+    "-o", "output", metavar="FILE",
+    help="Write the forecast to a .csv, .xlsx, .md, .html, .svg, .ics or .json file.",
+)  # fmt: skip
 @force_option
 def forecast_command(
     topology: str,
@@ -43,14 +45,15 @@ def forecast_command(
     output: str | None,
     force: bool,
 ) -> int:
-    """Say when each certificate is to be ordered, renewed and rolled over in the years ahead.
+    """Show when to order, renew and roll over each certificate in the years ahead.
 
-    TOPOLOGY is a table of servers, the folder of a scenario, a saved plan, or a request folder,
-    whose certificates on record then count. Lead times, freezes and maintenance windows stand in
-    plan.toml. With OTHER, or --other-options, two forecasts stand beside each other.
+    TOPOLOGY is a table of servers, the folder of a scenario, a saved plan, or a request folder. The
+    forecast of a request folder starts with the certificates that it records. Lead times, freezes
+    and maintenance windows are in plan.toml. With OTHER or --other-options, lyncnb compares two
+    forecasts.
 
-    Exit status: 0 if it can work; 1 if not, with each rule that it breaks; 2 if something cannot be
-    read.
+    Exit status: 0 if the forecast works; 1 if it breaks a rule, with each rule; 2 if something
+    cannot be read.
     """
     from ..base.disk.outputs import check_output
     from ..forecasts.compare_forecasts import FORECASTS_FILE, compare_forecasts, forecasts_report
@@ -61,24 +64,25 @@ def forecast_command(
     kind = FORECASTS_FILE if is_pair else FORECAST_FILE
     if output is not None:
         check_output(output, kind, force=force, inputs=inputs)
-    made = _forecast(topology, product, options_file, until, on)
-    works, report = made.works, forecast_report(made)
+    first = _forecast(topology, product, options_file, until, on)
+    works, report = first.works, forecast_report(first)
     if is_pair:
         second = _forecast(other or topology, product, other_options or options_file, until, on)
-        if other is None or other == topology:  # then only their options tell them apart
-            made = _named(made, options_file, topology)
-            second = _named(second, other_options, topology)
-        works, report = works and second.works, forecasts_report(compare_forecasts(made, second))
+        if other is None or other == topology:  # Only their options differ.
+            first = _with_options_name(first, options_file, topology)
+            second = _with_options_name(second, other_options, topology)
+        works, report = works and second.works, forecasts_report(compare_forecasts(first, second))
     show_report(report, output, as_json=as_json, force=force, inputs=inputs)
     return 0 if works else 1
 
 
-def _named(made: Forecast, options_file: str | None, path: str) -> Forecast:
+def _with_options_name(forecast: Forecast, options_file: str | None, path: str) -> Forecast:
+    """Return a forecast whose source names the options too."""
     from ..authorities.read_plan import is_record
 
-    own = "options of its own" if Path(path).is_dir() or is_record(path) else "the defaults"
-    name = Path(options_file).name if options_file else own
-    return replace(made, source=f"{made.source} with {name}")
+    default = "its own options" if Path(path).is_dir() or is_record(path) else "the defaults"
+    name = Path(options_file).name if options_file else default
+    return replace(forecast, source=f"{forecast.source} with {name}")
 
 
 def _forecast(
@@ -94,7 +98,7 @@ def _forecast(
         plan, _ = plan_of(path, product, options_file)
         return forecast(plan, until=last, start=start)
     if product is not None:
-        load_rules(product)  # a product of one's own is known from then on
+        load_rules(product)  # lyncnb knows a planner's own product from then on.
     options = PlanOptions.from_toml(Path(options_file)) if options_file else None
     return forecast(path, until=last, start=start, options=options)
 

@@ -1,4 +1,4 @@
-"""The command that asks: guide."""
+"""The command that asks about a deployment: guide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import json_option
-from .output import note, write, write_json, write_lines, write_table
+from .output import note, write, write_json, write_lines, write_next, write_table
 
 if TYPE_CHECKING:
     from ..guide.answers import Asked, GuideAnswers, Texts
@@ -26,43 +26,43 @@ _HELP, _BACK, _REST = "?", "<", ">"
 @click.argument("folder", metavar="[FOLDER]", required=False)
 @click.option(
     "--answers", "answers_file", metavar="FILE.toml",
-    help="Answers, as guide.toml has them; nobody is asked then.",
+    help="Take the answers from a file such as guide.toml, and ask nothing.",
 )  # fmt: skip
 @json_option
 @click.option(
     "--force", is_flag=True,
-    help="Replace a topology.csv, plan.toml or guide.toml that is there already.",
+    help="Replace an existing topology.csv, plan.toml or guide.toml.",
 )  # fmt: skip
 def guide_command(folder: str | None, answers_file: str | None, as_json: bool, force: bool) -> int:
-    """Ask what you know of a deployment, and lay out a first table and plan in FOLDER.
+    """Ask about your deployment, and write a first table and plan into FOLDER.
 
-    Enter takes what stands in brackets, ? says more about a question, < goes back to the one
-    before, > takes the brackets of all that is left. FOLDER (default: here) gets topology.csv, the
-    table of servers to be tuned; plan.toml, the options; and guide.toml, the answers, from which
-    --answers lays out the same again. Nothing is written before the last answer, and nothing over
-    a file that is there.
+    Press Enter to accept the answer in brackets. Type ? for an explanation, < to go back, > to
+    accept all remaining answers in brackets. lyncnb writes three files into FOLDER (default: the
+    current folder): topology.csv, the table of servers; plan.toml, the options; guide.toml, your
+    answers, from which --answers makes the same files again. lyncnb writes nothing before the last
+    answer, and replaces no existing file.
 
-    Exit status: 0; 1 if the plan has error findings; 2 if the answers are wrong, or there is
-    nobody to ask.
+    Exit status: 0; 1 if the plan has error findings; 2 if the answers are wrong, or there is no
+    terminal to ask on.
     """
     from ..errors import UsageProblem
     from ..guide.answers import GuideAnswers
     from ..guide.first_plan import check_folder_for, guided_plan, write_first_plan
     from ..plan.plan_json import plan_document
 
-    place = folder or "."
+    path = folder or "."
     if answers_file is not None:
         answers = GuideAnswers.from_toml(Path(answers_file))
     elif sys.stdin is None or not sys.stdin.isatty():
         raise UsageProblem(
-            "guide asks questions, and this is no terminal",
-            hint="run it in a terminal, or give the answers in a file: --answers FILE.toml",
+            "guide asks questions, and there is no terminal to ask on",
+            hint="run it in a terminal, or take the answers from a file: --answers FILE.toml",
         )
     else:
-        check_folder_for(place, force=force)
+        check_folder_for(path, force=force)
         answers = _ask_all()
     first = guided_plan(answers)
-    written = write_first_plan(first, place, force=force, answers_file=answers_file)
+    written = write_first_plan(first, path, force=force, answers_file=answers_file)
     if as_json:
         write_json(
             {
@@ -73,12 +73,12 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
             }
         )
     else:
-        _show(first, written, Path(place))
+        _show(first, written, Path(path))
     return 1 if first.findings.has_errors else 0
 
 
 def _ask_all() -> GuideAnswers:
-    """Ask until every question has an answer, and all of them fit together."""
+    """Ask until every question has an answer, and all answers fit together."""
     from ..guide.answers import GuideAnswers, walk
     from ..guide.lay_out import lay_out
 
@@ -93,25 +93,27 @@ def _ask_all() -> GuideAnswers:
     try:
         while True:
             walked = walk(texts, only_given=True)
-            wrong = next((one for one in walked if one.problem and one.place in texts), None)
+            wrong = next(
+                (asked for asked in walked if asked.problem and asked.place in texts), None
+            )
             asked = wrong or next(_unanswered(walked, texts), None)
             if wrong is not None:
-                _tell(wrong.problem, wrong.hint)
+                _note_problem(wrong.problem, wrong.hint)
                 texts.pop(wrong.place)
                 order.remove(wrong.place)
             if asked is None:
                 problems = lay_out(GuideAnswers(asked=walked)).problems
                 if not problems:
                     return GuideAnswers(asked=walked)
-                _tell(problems[0].message, problems[0].hint)
-                place = (problems[0].site, problems[0].key)
-                asked = next(one for one in walked if one.place == place)
+                _note_problem(problems[0].message, problems[0].hint)
+                key = (problems[0].site, problems[0].key)
+                asked = next(asked for asked in walked if asked.place == key)
             if is_rest_taken and not asked.problem and asked.place not in texts:
-                # All that is known to be asked at once: each walk looks at every question.
-                blank = takewhile(lambda one: not one.problem, _unanswered(walked, texts))
-                places = [one.place for one in blank]
-                texts.update(dict.fromkeys(places, ""))
-                order += places
+                # Accept all open questions at once: each walk visits every question.
+                blank = takewhile(lambda asked: not asked.problem, _unanswered(walked, texts))
+                keys = [asked.place for asked in blank]
+                texts.update(dict.fromkeys(keys, ""))
+                order += keys
                 continue
             is_rest_taken = False
             title = f"Site {asked.site}" if asked.site else asked.question.group
@@ -135,16 +137,16 @@ def _ask_all() -> GuideAnswers:
 
 
 def _unanswered(walked: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
-    return (one for one in walked if one.place not in texts)
+    return (asked for asked in walked if asked.place not in texts)
 
 
-def _tell(problem: str, hint: str) -> None:
+def _note_problem(problem: str, hint: str) -> None:
     note(f"  {problem}")
     note(f"  hint: {hint}")
 
 
 def _ask(asked: Asked) -> str:
-    """Ask one question, until there is an answer, or a sign that is none."""
+    """Ask one question; return the answer, or the sign for going back or accepting the rest."""
     from ..guide.answer_values import choices_of
 
     question = asked.question
@@ -153,7 +155,7 @@ def _ask(asked: Asked) -> str:
     offered = asked.default if asked.problem else asked.text or asked.default
     default = f" [{offered}]" if offered else ""
     while True:
-        # On standard error: standard output takes the result, which may go into a file.
+        # Prompts go to standard error, because standard output may go into a file.
         text = click.prompt(
             f"{question.words}{default}", default="", show_default=False, err=True,
             prompt_suffix="\n> ",
@@ -165,41 +167,36 @@ def _ask(asked: Asked) -> str:
         return text or ("" if asked.problem else asked.text)
 
 
-def _show(first: FirstPlan, written: tuple[Path, ...], place: Path) -> None:
+def _show(first: FirstPlan, written: tuple[Path, ...], folder: Path) -> None:
     titles, rows = first.overview()
     write_table(titles, rows)
     if more := len(first.topology.cells) - len(rows):
         write(f"… and {more:,} more, in the file")
     write()
-    for remark in first.remarks:
-        write_lines(remark)
-    for told in first.told_findings:
-        write_lines(told)
-    write_lines(f"{first.totals} They carry {first.names:,} different names.")
+    write_lines(*first.remarks)
+    write_lines(*first.told_findings)
+    write_lines(f"{first.totals} The certificates have {first.names:,} different names.")
     write()
     write("The same in Python:")
-    write(textwrap.indent(first.python, "  "))  # not wrapped: it is to be copied
-    write("What Microsoft's Planning Tool asked or gave, and this does not:")
-    for one in first.left_out:
-        write_lines(f"  {one.what}. {one.instead}")
+    write(textwrap.indent(first.python, "  "))  # Not wrapped, so that it can be copied.
+    write("Questions and results of Microsoft's Planning Tool that lyncnb guide leaves out:")
+    write_lines(*(f"  {left.what}. {left.instead}" for left in first.left_out))
     write()
     for path in written:
         write(f"written: {path}")
-    write("Next:")
-    for line in _next_commands(place):
-        write(f"  {line}")
+    write_next(*_next_steps(folder))
 
 
-def _next_commands(place: Path) -> tuple[str, str]:
+def _next_steps(folder: Path) -> tuple[str, str]:
     from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 
     table, options = (
-        shlex.quote((place / name).as_posix()) for name in (TOPOLOGY_FILE, OPTIONS_FILE)
+        shlex.quote((folder / name).as_posix()) for name in (TOPOLOGY_FILE, OPTIONS_FILE)
     )
-    requests = shlex.quote((place / "requests").as_posix())
+    requests = shlex.quote((folder / "requests").as_posix())
     return (
-        f"lyncnb plan {table} --options {options}",
-        f"lyncnb request {table} {requests} --options {options}",
+        f"Edit the table, then plan it: lyncnb plan {table} --options {options}",
+        f"Write the requests: lyncnb request {table} {requests} --options {options}",
     )
 
 

@@ -1,13 +1,13 @@
-"""What the commands are, as the first page of help shows them.
+"""The list of commands on the first page of help.
 
-Plain text and nothing imported, so that ``lyncnb --help`` answers as fast as Python starts:
-click alone takes longer to import than that.
+This module imports nothing, so that ``lyncnb --help`` answers as fast as Python starts. Importing
+click alone takes longer.
 """
 
 from __future__ import annotations
 
-#: The version in pyproject.toml, of which a test makes sure. To ask the installed package for it
-#: takes twice as long as all the rest.
+#: The version in pyproject.toml; a test compares them. To ask the installed package for it takes
+#: twice as long as everything else.
 VERSION = "0.1.0"
 
 #: Sections of the help page: title, then (command, what it does).
@@ -15,17 +15,17 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Notebooks",
         (
-            ("lab", "lay out a workspace and open the planning notebook in JupyterLab"),
-            ("run", "run a notebook without a browser, leave the executed copy and a page"),
-            ("dash", "open a page that plans a table, without a notebook"),
-            ("share", "write a notebook as a static page; refuses secrets"),
-            ("clean", "take widget state out of a notebook; refuses secrets"),
+            ("lab", "set up a workspace and open the planning notebook in JupyterLab"),
+            ("run", "run a notebook without a browser; writes the executed copy and a page"),
+            ("dash", "open the planning page in a browser, without a notebook"),
+            ("share", "export a notebook as a static page; refuses secrets"),
+            ("clean", "remove widget state from notebooks; refuses secrets"),
         ),
     ),
     (
         "Planning",
         (
-            ("guide", "ask what you know of a deployment, lay out a first table and plan"),
+            ("guide", "ask about your deployment, and write a first table and plan"),
             ("plan", "list every certificate that a topology needs"),
             ("check", "list only the findings"),
             ("explain", "explain why each name is on each certificate of a server"),
@@ -36,9 +36,9 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("asis", "compare the installed certificates with the plan"),
             ("trust", "show which roots each server needs, and who presents which certificate"),
             ("forecast", "show when to order, renew and roll over each certificate"),
-            ("convert", "write any topology as a table, .csv or .xlsx"),
+            ("convert", "convert any topology to a table, .csv or .xlsx"),
             ("template", "write an empty table to fill in, with drop-downs and notes"),
-            ("snippet", "print PowerShell that exports topology or certificates of a server"),
+            ("snippet", "print PowerShell that exports the topology or a server's certificates"),
         ),
     ),
     (
@@ -47,26 +47,27 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("request", "write keys, certificate signing requests and the summary"),
             ("status", "show the state of each request"),
             ("renew", "make new keys and requests from the plan that the folder keeps"),
-            ("handover", "pack what goes to a CA; no key"),
-            ("receive", "match issued certificates to requests, compare with the plan"),
+            ("handover", "package the requests for a CA; contains no key"),
+            ("receive", "match issued certificates to requests, and compare them with the plan"),
             ("pfx", "package issued certificates with their keys for the servers"),
-            ("steps", "write the changed deployment procedure: checklist and scripts"),
-            ("deployed", "record which certificates are on their servers"),
-            ("rekey", "change the folder's passphrase, and name recovery keys"),
-            ("recovery", "make a key that opens folders whose passphrase is lost"),
-            ("purge", "remove what no server uses any more; asks first"),
+            ("steps", "write the deployment procedure: a checklist, and scripts for each server"),
+            ("deployed", "record which certificates are installed on their servers"),
+            ("rekey", "change the folder's passphrase or its recovery keys"),
+            ("recovery", "create a recovery key, which opens a folder if its passphrase is lost"),
+            ("purge", "remove what no server uses any more; lists it and asks first"),
         ),
     ),
 )
 
 
 def summary_of(command: str) -> str:
-    """Say in a line what a command does; empty if there is no such command."""
+    """Return what a command does, in one line; empty if there is no such command."""
     return dict(pair for _, commands in SECTIONS for pair in commands).get(command, "")
 
 
 def overview() -> str:
-    """Write the first page of help."""
+    """Return the first page of help."""
+    width = max(len(name) for _, commands in SECTIONS for name, _ in commands)
     lines = [
         "Usage: lyncnb COMMAND ...",
         "",
@@ -74,11 +75,11 @@ def overview() -> str:
         "before the servers exist.",
     ]
     for title, commands in SECTIONS:
-        lines += ["", f"{title}:", *(f"  {name:<9} {text}" for name, text in commands)]
+        lines += ["", f"{title}:", *(f"  {name:<{width}}  {text}" for name, text in commands)]
     lines += [
         "",
-        "lyncnb COMMAND --help describes one command. lyncnb --version prints the version.",
-        "Exit status: 0 done; 1 refused or different; 2 unreadable or wrongly called;",
+        "lyncnb COMMAND --help describes a command. lyncnb --version prints the version.",
+        "Exit status: 0 success; 1 refused or different; 2 unreadable input or wrong arguments;",
         "3 the request folder or its passphrase needs attention.",
         "",
     ]

@@ -1,4 +1,4 @@
-"""What several commands are given: a topology and how to plan it, a passphrase."""
+"""The inputs that several commands share: a topology and its options, a passphrase."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ _NOTES_SHOWN = 10
 
 
 def plan_arguments(command: _Command) -> _Command:
-    """Add what every command takes that makes a plan: TOPOLOGY, --product, --options."""
+    """Add the arguments of every command that makes a plan: TOPOLOGY, --product, --options."""
     command = click.option(
         "--options",
         "options_file",
         metavar="plan.toml",
-        help="Choices that the topology does not hold. Without it the defaults are used, and a "
-        "note names the TOPOLOGY.plan.toml that was not read.",
+        help="Planning options. Without it, lyncnb uses the defaults, and names any "
+        "TOPOLOGY.plan.toml that it did not read.",
     )(command)
     command = click.option(
         "--product",
         metavar="NAME",
-        help="Product whose rules are used, or FILE.toml of your own (default: what a topology"
-        " document says, else lync2013).",
+        help="Product whose rules apply, or FILE.toml with your own rules (default: the product in"
+        " the topology document, otherwise lync2013).",
     )(command)
     return click.argument("topology", metavar="TOPOLOGY")(command)
 
 
 def on_option(command: _Command) -> _Command:
-    """Add --on, the day by whose rules a plan is judged."""
+    """Add --on, the evaluation date."""
     return click.option(
         "--on", metavar="DATE",
-        help="Judge by the rules of this day, e.g. 2027-03-15 (default: the planned issue date, "
-        "or today if there is none or it has passed).",
+        help="Evaluation date: apply the rules of this day, e.g. 2027-03-15 (default: the planned "
+        "issue date, or today if there is none or it has passed).",
     )(command)  # fmt: skip
 
 
 def json_option(command: _Command) -> _Command:
     """Add --json."""
     return click.option(
-        "--json", "as_json", is_flag=True, help="Write one JSON document and nothing else."
+        "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
     )(command)
 
 
@@ -65,7 +65,8 @@ def force_option(command: _Command) -> _Command:
     """Add --force."""
     return click.option(
         "--force", is_flag=True,
-        help="Replace a file of that name that is not lyncnb's. Never one of a request folder's.",
+        help="Replace an existing file that lyncnb did not write. This never replaces files of a"
+        " request folder.",
     )(command)  # fmt: skip
 
 
@@ -74,38 +75,38 @@ def passphrase_option(command: _Command) -> _Command:
     return click.option(
         "--passphrase-file",
         metavar="FILE",
-        help="File whose first line is the folder's passphrase. Without it the variable "
-        "LYNCNB_PASSPHRASE counts, then you are asked.",
+        help="File whose first line is the folder's passphrase. Without it, lyncnb takes the "
+        "variable LYNCNB_PASSPHRASE, or asks.",
     )(command)
 
 
 def make_plan(
     topology: str, product: str | None, options_file: str | None, *, on: str | None = None
 ) -> tuple[CertificatePlan, Findings]:
-    """Read a topology, plan it and look at the plan.
+    """Read a topology, plan it and check the plan.
 
     Parameters
     ----------
     topology : str
-        Path of the table, or the folder of a scenario, which has its own options.
+        Path of the table, or of the folder of a scenario, which has its own options.
     product : str or None
-        Beats the product that the options name.
+        Overrides the product that the options name.
     options_file : str or None
         Path of a ``plan.toml``.
     on : str or None, optional
-        Day by whose rules the plan is judged, as ``2027-03-15``.
+        Evaluation date, as ``2027-03-15``.
 
     Returns
     -------
     plan : CertificatePlan
         Every certificate that the topology needs.
     findings : Findings
-        What the checks say about it.
+        The findings of the checks.
 
     Raises
     ------
     LyncnbError
-        If the day is none, or topology, options or the product's rules cannot be read.
+        If the date is not valid, or topology, options or the product's rules cannot be read.
     """
     from ..checks.check_plan import check_plan, present_day
     from ..plan.options import PlanOptions
@@ -119,14 +120,14 @@ def make_plan(
         plan = _plan_of_scenario(topology, product, options_file)
         return plan, check_plan(plan, on=day or present_day(plan))
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
-    chosen = product or (_beside(options_file, options.product) if options_file else "")
+    chosen = product or (_product_path(options_file, options.product) if options_file else "")
     if chosen:
-        load_rules(chosen)  # a product of one's own says what its tables may hold
+        load_rules(chosen)  # A planner's own product can add columns and roles to tables.
     table = read_topology(topology)
-    rules = load_rules(chosen or _product_of(table) or options.product)
+    rules = load_rules(chosen or _document_product(table) or options.product)
     if not options_file:
-        _tell_of_unused_options(topology)
-    tell_of_clean_ups(table)
+        _note_unused_options(topology)
+    note_clean_ups(table)
     plan = plan_certificates(table, rules, options=replace(options, product=rules.product))
     return plan, check_plan(plan, on=day or present_day(plan))
 
@@ -142,39 +143,40 @@ def _plan_of_scenario(
         raise UsageProblem(
             f"{folder} is a scenario and has its own options", hint="leave --options out"
         )
-    rules = load_rules(product) if product else None  # says what its table may hold
-    found = open_scenario(folder)
+    rules = load_rules(product) if product else None  # It can add columns and roles to tables.
+    scenario = open_scenario(folder)
     if rules:
-        found = replace(found, options=replace(found.options, product=rules.product))
-    tell_of_clean_ups(found.topology)
-    return found.plan
+        options = replace(scenario.options, product=rules.product)
+        scenario = replace(scenario, options=options)
+    note_clean_ups(scenario.topology)
+    return scenario.plan
 
 
-def _beside(options_file: str, product: str) -> str:
-    """Find a product's file where the options that name it stand."""
+def _product_path(options_file: str, product: str) -> str:
+    """Return the path of a product's file, which is relative to the options that name it."""
     return str(Path(options_file).parent / product) if product.endswith(".toml") else product
 
 
-def _product_of(table: Topology) -> str:
-    """Give the product that a topology document is of, if there are rules for it."""
+def _document_product(table: Topology) -> str:
+    """Return the product of a topology document, if lyncnb has rules for it."""
     from ..rules.rule_files import products
 
     if table.product and table.product not in products():
         note(
-            f"note: there are no rules for {table.product}; those of another product are used"
-            f" (--product {', '.join(products())})"
+            f"note: lyncnb has no rules for {table.product}, so it applies those of another product"
+            f" (to choose one: --product {', '.join(products())})"
         )
         return ""
     return table.product
 
 
 def day_of(text: str | None) -> date | None:
-    """Read a day as ``2027-03-15``; None is none.
+    """Return the day of a text such as ``2027-03-15``; None for None.
 
     Raises
     ------
     UsageProblem
-        If it is no day.
+        If it is not a date.
     """
     from datetime import date
 
@@ -185,20 +187,20 @@ def day_of(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UsageProblem(f'"{text}" is no day', hint="write it as 2027-03-15") from None
+        raise UsageProblem(f'"{text}" is not a date', hint="write it as 2027-03-15") from None
 
 
-def _tell_of_unused_options(topology: str) -> None:
+def _note_unused_options(topology: str) -> None:
     from ..plan.plan_toml import OPTIONS_FILE, options_file
 
     path = Path(topology)
-    for beside in dict.fromkeys((options_file(path), path.with_name(OPTIONS_FILE))):
-        if beside.is_file():
-            note(f"note: {beside} was not used; to use it, add --options {beside}")
+    for unused in dict.fromkeys((options_file(path), path.with_name(OPTIONS_FILE))):
+        if unused.is_file():
+            note(f"note: {unused} was not used; to use it, add --options {unused}")
 
 
-def tell_of_clean_ups(table: Topology) -> None:
-    """Write what reading a topology has to say; not more than a screen of it."""
+def note_clean_ups(table: Topology) -> None:
+    """Report what lyncnb cleaned up in a topology, at most a screen of it."""
     for item in table.notes[:_NOTES_SHOWN]:
         note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:
@@ -208,16 +210,16 @@ def tell_of_clean_ups(table: Topology) -> None:
 def get_passphrase(
     passphrase_file: str | None, *, is_new: bool = False, known: Sequence[str] = ()
 ) -> Secret:
-    """Get the passphrase of a request folder.
+    """Return the passphrase of a request folder.
 
     Parameters
     ----------
     passphrase_file : str or None
         Its first line is the passphrase.
     is_new : bool, optional
-        Whether the folder is new, so that a person is asked twice.
+        Whether the folder is new; then lyncnb asks twice.
     known : sequence of str, optional
-        Words of the plan, which a new passphrase must not consist of.
+        Words of the plan, which a new passphrase must not be made of.
 
     Returns
     -------
@@ -232,18 +234,20 @@ def get_passphrase(
 def reasons(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
 ) -> dict[str, str]:
-    """Read CODE=REASON pairs."""
+    """Return the reason for each code in CODE=REASON pairs."""
     reasons = {}
     for value in values:
         code, sign, reason = (part.strip() for part in value.partition("="))
         if not (code and sign and reason):
-            raise click.BadParameter(f'"{value}" is not CODE=REASON; say why it is acceptable')
+            raise click.BadParameter(
+                f'"{value}" is not CODE=REASON; add the reason why it is acceptable'
+            )
         reasons[code] = reason
     return reasons
 
 
 def read_from(*paths: str | None) -> tuple[str | Path, ...]:
-    """List what an output must not replace: the files that were named, those of scenarios, too."""
+    """Return the files that an output must not replace: the inputs, and the files of scenarios."""
     from ..plan.scenarios import scenario_files
 
     given = [path for path in paths if path]
@@ -251,14 +255,14 @@ def read_from(*paths: str | None) -> tuple[str | Path, ...]:
 
 
 def expanded(files: tuple[str, ...]) -> list[str]:
-    """Give the files that were named; Windows' own shells leave ``*.cer`` to the program."""
+    """Return the named files, with patterns expanded; the shells of Windows do not expand them."""
     if os.name != "nt":
         return list(files)
     return [path for name in files for path in (glob.glob(name) or [name])]
 
 
 def pfx_password(name: str) -> Secret | None:
-    """Ask for the password of a PFX from a portal; nobody to ask is no password."""
+    """Ask for the password of a PFX from a CA's portal; None without a terminal."""
     from ..pki.passphrase import Secret
 
     if sys.stdin is None or not sys.stdin.isatty():
@@ -268,12 +272,12 @@ def pfx_password(name: str) -> Secret | None:
 
 
 def load_product(product: str | None, expected: str, path: str) -> None:
-    """Load the file of a planner's own product, so that later look-ups of its name find it.
+    """Load the file of a planner's own product, so that lyncnb knows its name from then on.
 
     Parameters
     ----------
     product : str or None
-        As ``--product`` names it; None reads nothing.
+        The value of ``--product``; None loads nothing.
     expected : str
         The product of the folder or saved plan.
     path : str

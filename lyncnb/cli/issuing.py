@@ -42,21 +42,26 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="FOLDER")
 @click.argument("out", metavar="OUT.zip")
 @click.option(
-    "--issuer", default="", metavar="X", help="Only what goes to internal, public, or this CA."
+    "--issuer",
+    default="",
+    metavar="X",
+    help="Only requests for this issuer: internal, public, or the name of a CA.",
 )
 @click.option("--site", metavar="X", help="Only requests of this site.")
 @click.option("--pool", default="", metavar="X", help="Only requests of this pool.")
 @click.option(
     "--template", "templates", multiple=True, metavar="[clientAuth=]NAME",
-    help="Name (not display name) of the AD CS certificate template (default: WebServer); with "
-    "clientAuth= of the one for requests that need client authentication too.",
+    help="Name (not display name) of the AD CS certificate template (default: WebServer). The "
+    "template after clientAuth= is for requests that also need client authentication.",
 )  # fmt: skip
-@click.option("--sender", default="", metavar="TEXT", help="Who sends it, for the CA's people.")
+@click.option(
+    "--sender", default="", metavar="TEXT", help="The sender, for the operators of the CA."
+)
 @click.option(
     "--needed-by",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="The day by which the certificates are needed, e.g. 2026-12-01 "
+    help="The day by which you need the certificates, e.g. 2026-12-01 "
     "(default: the planned issue date).",
 )
 @force_option
@@ -70,7 +75,7 @@ def handover_command(
     templates: tuple[str, ...],
     **choice: Any,
 ) -> int:
-    """Pack what goes to a CA: requests, summary, submission commands. No key.
+    """Package the requests for a CA with summary and submission commands, without keys.
 
     Exit status: 0; 3 if nothing waits for a certificate, or the folder needs attention.
     """
@@ -80,11 +85,11 @@ def handover_command(
     for name in templates:
         option = "client_template" if name.startswith("clientAuth=") else "template"
         choice[option] = name.removeprefix("clientAuth=")
-    packed = hand_over(folder, out, force=force, needed_by=day, **choice)
+    handover = hand_over(folder, out, force=force, needed_by=day, **choice)
     if as_json:
-        write_json({"format": "lyncnb-handover/1", **packed.to_document()})
+        write_json({"format": "lyncnb-handover/1", **handover.to_document()})
     else:
-        write_lines(packed.to_text().rstrip("\n"))
+        write_lines(handover.to_text().rstrip("\n"))
     return 0
 
 
@@ -93,18 +98,18 @@ def handover_command(
 @click.argument("files", metavar="FILE...", nargs=-1)
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
-    help="Take a certificate in spite of an error of this code; the reason goes on record.",
+    help="Accept a certificate despite an error with this code. FOLDER records the reason.",
 )  # fmt: skip
 @click.option(
     "--request", "requests", multiple=True, metavar="FILE.req",
-    help="A request that was made where its key is: compare it with the plan and keep it. May be"
-    " repeated.",
+    help="A request that was made on the computer with its key: compare it with the plan, and add"
+    " it to FOLDER. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--computer",
     default="",
     metavar="NAME",
-    help="With --request: the computer that has the key, if the request does not say so.",
+    help="With --request: the computer that has the key, if the request does not name it.",
 )
 @json_option
 def receive_command(
@@ -115,25 +120,25 @@ def receive_command(
     accept: Mapping[str, str],
     as_json: bool,
 ) -> int:
-    """Match returned FILEs to the requests of FOLDER and compare them with the plan.
+    """Match issued certificates to the requests of FOLDER, and compare them with the plan.
 
-    FILE is a certificate in any form, a folder, a zip or tar.gz archive, a saved mail (.eml) or a
-    page; without FILE it is what lies in FOLDER's own returned/. A private key in a returned file
-    is reported and never copied. A certificate with an error is kept in returned/refused/ and not
-    used; --accept without FILE judges it again.
+    FILE is a certificate in any format, a folder, a zip or tar.gz archive, a saved email (.eml) or
+    a web page. Without FILE, lyncnb reads the files in returned/ in FOLDER. It reports a private
+    key in a file and never copies it. A certificate with an error goes to returned/refused/ and is
+    not used. To evaluate it again, give --accept without FILE.
 
-    With --request the folder takes a request of steps --request-on-server instead, whose key
-    stays where it was made.
+    With --request, the folder takes a request of lyncnb steps --request-on-server instead. Its key
+    stays on the computer that made it.
 
     Exit status: 0; 1 if something differs from the plan; 2 if a file cannot be read; 3 if the
     folder needs attention.
     """
     if requests:
         if files:
-            raise click.UsageError("give certificates and --request in two calls")
+            raise click.UsageError("--request takes no certificates: run the command twice")
         return _receive_requests(folder, requests, computer, accept, as_json)
     if computer:
-        raise click.UsageError("--computer goes with --request")
+        raise click.UsageError("--computer needs --request")
     from ..authorities.import_certificates import receive
     from ..rules.returned_rules import may_be_accepted
 
@@ -143,9 +148,9 @@ def receive_command(
     else:
         write_lines(issued.to_text().rstrip("\n"))
         write_folder_next(folder, issued.bundle.manifest)
-    codes = sorted({one.code for one in issued.findings if one.severity == "error"})
+    codes = sorted({error.code for error in issued.findings.of("error")})
     if code := next(filter(may_be_accepted, codes), ""):
-        note(f"to take a certificate all the same: lyncnb receive {folder} --accept {code}=REASON")
+        note(f"to accept the certificate anyway: lyncnb receive {folder} --accept {code}=REASON")
     _note_stale_summary(issued.bundle)
     return issued.exit_status
 
@@ -157,7 +162,7 @@ def _receive_requests(
     accept: Mapping[str, str],
     as_json: bool,
 ) -> int:
-    """Take the requests of ``receive FOLDER --request FILE.req``."""
+    """Add the requests of ``receive FOLDER --request FILE.req`` to the folder."""
     from ..authorities.import_requests import receive_requests
 
     received = receive_requests(folder, *expanded(requests), computer=computer, accept=accept)
@@ -181,17 +186,17 @@ def _note_stale_summary(bundle: RequestBundle) -> None:
 @click.argument("folder", metavar="FOLDER")
 @click.option(
     "--target-os", default="", metavar="OS",
-    help="Windows Server version of all servers, e.g. 2012R2, instead of each one's own.",
+    help="Windows Server version of all servers, e.g. 2012R2, instead of the version in the plan.",
 )  # fmt: skip
 @click.option(
     "--without-chain", multiple=True, metavar="ID",
-    help="Package this request although a certificate of its chain is missing.",
+    help="Package this certificate although its chain is incomplete. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--show-password", metavar="ID", help="Show the password of one package on this terminal."
 )
 @click.option(
-    "--product", metavar="NAME", help="FILE.toml of your own product, as given to request."
+    "--product", metavar="NAME", help="FILE.toml with your own product, as for lyncnb request."
 )
 @passphrase_option
 @json_option
@@ -204,12 +209,12 @@ def pfx_command(
     passphrase_file: str | None,
     as_json: bool,
 ) -> int:
-    """Package each returned certificate with its key and chain, for import on its servers.
+    """Package each issued certificate with its key and chain, for import on its servers.
 
-    The encryption is the strongest that the server's Windows imports. Each package has a password
-    of its own; they stand in one list, encrypted under the folder's passphrase.
+    lyncnb uses the strongest encryption that the server's version of Windows can import. Each
+    package has its own password. The list of passwords is encrypted with the folder's passphrase.
 
-    Exit status: 0; 1 if something could not be packaged; 3 if the folder or its passphrase needs
+    Exit status: 0; 1 if a certificate cannot be packaged; 3 if the folder or its passphrase needs
     attention.
     """
     from ..authorities.certificates_on_record import load_issued
@@ -248,65 +253,76 @@ def _show_password(folder: str, request_id: str, passphrase_file: str | None) ->
     from ..errors import BundleError
 
     if not (is_terminal(sys.stdout) and is_terminal(sys.stdin)):
-        # A pipe or a log would keep it.
+        # A pipe or a log would keep the password.
         raise BundleError(
-            "a password is shown on a terminal only", hint="run this by hand, without a pipe"
+            "lyncnb shows a password only on a terminal", hint="run the command without a pipe"
         )
-    name = show_password(folder, request_id, get_passphrase(passphrase_file), show=_once)
+    name = show_password(
+        folder, request_id, get_passphrase(passphrase_file), show=_show_until_enter
+    )
     note(f"that was the password of {name}")
     return 0
 
 
-def _once(password: str) -> None:
-    """Show a text until Enter is pressed, then take it off the screen."""
+def _show_until_enter(password: str) -> None:
+    """Show a password until Enter is pressed, then erase it from the screen."""
     sys.stdout.write(f"{password}\n")
     sys.stdout.flush()
     click.prompt("Press Enter to hide it", default="", show_default=False, err=True)
-    sys.stdout.write("\x1b[2A\x1b[J")  # two lines up, clear what follows
+    sys.stdout.write("\x1b[2A\x1b[J")  # Move two lines up, and clear the rest.
 
 
 @click.command("steps")
 @click.argument("folder", metavar="FOLDER|TOPOLOGY")
 @click.option(
     "-o", "output", metavar="FILE",
-    help="Only the checklist, as .md or .html; with --request-on-server the request folder.",
+    help="Write only the checklist, as .md or .html. With --request-on-server: the request folder.",
 )  # fmt: skip
 @click.option(
     "--effective", multiple=True, metavar="[TYPE=]TIME",
-    help="When rolled-over certificates take effect on the servers, e.g. 2026-12-01T08:00, or "
-    "AudioVideoAuthentication=2026-12-01T08:00 for each type by itself.",
+    help="When rolled-over certificates take effect, e.g. 2026-12-01T08:00. For a single type: "
+    "AudioVideoAuthentication=2026-12-01T08:00.",
 )  # fmt: skip
 @click.option(
     "--changed/--all", "changed", default=None,
-    help="Only what is new to its servers (the default once a certificate was renewed), or all.",
+    help="Only new certificates (the default after a renewal), or all.",
 )  # fmt: skip
 @click.option(
     "--request-on-server", is_flag=True,
-    help="From TOPOLOGY: scripts that request where the administrative tools are installed.",
+    help="Write scripts that make the requests of TOPOLOGY on a computer with the administrative"
+    " tools.",
 )  # fmt: skip
 @click.option(
-    "--product", metavar="NAME", help="As in request: a product, or FILE.toml of your own."
+    "--product",
+    metavar="NAME",
+    help="Product, or FILE.toml with your own product, as for lyncnb request.",
 )
-@click.option("--options", "options_file", metavar="plan.toml", help="Likewise: the choices.")
+@click.option(
+    "--options",
+    "options_file",
+    metavar="plan.toml",
+    help="With --request-on-server: planning options.",
+)
 @click.option(
     "--template",
     default="",
     metavar="NAME",
-    help="Likewise: name (not display name) of the AD CS template, for an internal CA.",
+    help="With --request-on-server: name (not display name) of the AD CS template for an internal"
+    " CA.",
 )
 @click.option(
     "--computer",
     default="",
     metavar="NAME",
-    help="Likewise: the computer where the requests are to be made, if it is known.",
+    help="With --request-on-server: the computer that will make the requests, if you know it.",
 )
 @click.option(
     "--renew",
     multiple=True,
     metavar="ID",
-    help="Likewise: request this one anew although nothing changed. Needs --reason.",
+    help="With --request-on-server: request ID again although nothing changed. Needs --reason.",
 )
-@click.option("--reason", default="", metavar="TEXT", help="Why --renew.")
+@click.option("--reason", default="", metavar="TEXT", help="Reason for --renew.")
 @force_option
 @json_option
 def steps_command(
@@ -320,16 +336,17 @@ def steps_command(
     as_json: bool,
     **choices: Any,
 ) -> int:
-    """Write the changed deployment procedure: import and assign, server by server.
+    """Write the deployment procedure: how to import and assign the certificates of each server.
 
-    Checklists and a script for each server go to steps/ in FOLDER; what an earlier run wrote
-    there for others is removed. No script was tried on Windows; read it before you run it. Where
-    FOLDER knows the certificate in use, A/V and OAuth roll over before it ends if no time is said.
+    lyncnb writes checklists and a script for each server into steps/ in FOLDER, and removes the
+    files of an earlier run. The scripts were not tested on Windows: read a script before you run
+    it. If FOLDER records the certificate in use and you give no --effective, A/V and OAuth
+    certificates roll over before it expires.
 
-    With --request-on-server nothing is issued yet and no key is made here: -o names a request
-    folder, which then waits for requests whose keys are elsewhere (receive --request), and a page
-    and a script for each certificate of TOPOLOGY go to its steps/. Keys are RSA 2048 or RSA 4096:
-    the cmdlet makes no others.
+    With --request-on-server, lyncnb makes no key. -o names a request folder, which then waits for
+    requests from other computers (lyncnb receive --request). Its steps/ gets a page and a script
+    for each certificate of TOPOLOGY. Keys are RSA 2048 or RSA 4096, because the cmdlet makes no
+    others.
 
     Exit status: 0; 1 if a certificate is not packaged yet, or the plan has errors; 2 if TOPOLOGY
     cannot be read; 3 if the folder needs attention.
@@ -353,7 +370,7 @@ def steps_command(
     issued = load_issued(bundle)
     steps = deployment_steps(issued, effective=_times(effective), changed=changed)
     written = write_steps(steps, folder, output=output, force=force)
-    _tell_steps(steps, written, as_json, "not packaged")
+    _show_steps(steps, written, as_json, "not packaged")
     if not as_json:
         write_folder_next(folder, bundle.manifest)
     _note_stale_summary(bundle)
@@ -380,22 +397,22 @@ def _request_on_server(
     if output is None or not output.strip():
         raise click.UsageError("--request-on-server needs -o FOLDER")
     if reason and not renew:
-        raise click.UsageError("--reason says why --renew is given, and it is not")
+        raise click.UsageError("--reason needs --renew: it is the reason for renewing")
     refuse_own_place(output)
     plan, findings = make_plan(topology, product, options_file)
-    request_scripts(plan, template=template)  # what no script may hold makes no folder either
+    request_scripts(plan, template=template)  # Fails before the folder is made.
     bundle = request_elsewhere(
         plan, output, computer=computer, renew=renew, reason=reason, findings=findings
     )
     steps = request_scripts(plan, bundle, template=template)
     written = write_request_scripts(steps, output)
-    _tell_steps(steps, written, as_json, "not by this route")
+    _show_steps(steps, written, as_json, "not by this route")
     for text in bundle.notes:
         note(text)
     return 0
 
 
-def _tell_steps(
+def _show_steps(
     steps: DeploymentSteps, written: tuple[Path, ...], as_json: bool, missing: str
 ) -> None:
     if as_json:
@@ -404,8 +421,8 @@ def _tell_steps(
                 "format": "lyncnb-steps/1",
                 "files": [str(path) for path in written],
                 "servers": [server.server for server in steps.servers],
-                "missing": [{"id": one.request, "why": one.why} for one in steps.missing],
-                "covered": [{"id": one.request, "why": one.why} for one in steps.covered],
+                "missing": [{"id": gap.request, "why": gap.why} for gap in steps.missing],
+                "covered": [{"id": gap.request, "why": gap.why} for gap in steps.covered],
             }
         )
         return
@@ -416,7 +433,7 @@ def _tell_steps(
 
 
 def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
-    """Read the times of ``--effective``: one for all, or one for each type."""
+    """Return the times of ``--effective``: one for all types, or one for each type."""
     times = {}
     for text in texts:
         usage, _, time = text.rpartition("=")
@@ -424,13 +441,13 @@ def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
             times[usage] = datetime.fromisoformat(time)
         except ValueError:
             raise click.BadParameter(
-                f'"{time}" is no date and time; write it as 2026-12-01T08:00',
+                f'"{time}" is not a date and time; write it as 2026-12-01T08:00',
                 param_hint="--effective",
             ) from None
     if "" in times:
         if len(times) > 1:
             raise click.BadParameter(
-                "give one time for all, or TYPE=TIME for each", param_hint="--effective"
+                "give one time for all types, or TYPE=TIME for each type", param_hint="--effective"
             )
         return times[""]
     return times or None
@@ -441,17 +458,17 @@ def _times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help="Since which day it is there, e.g. 2027-03-15 (default: today); not in the future. With"
-    " NAME it corrects a day that was recorded.",
+    help="The day of the installation, e.g. 2027-03-15 (default: today); not in the future. With"
+    " NAME, it corrects a recorded day.",
 )  # fmt: skip
 @click.option(
     "--report", "reports", multiple=True, metavar="FILE",
-    help="What a server says: the file of its script with -Verify -Report FILE, or of lyncnb asis"
-    " --save. May be repeated.",
+    help="The report of a server: the FILE of its script with -Verify -Report FILE, or of lyncnb"
+    " asis --save. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--revoked", is_flag=True,
-    help="Record that the CA revoked the certificates of NAME whose revocation was requested.",
+    help="Record that the CA revoked the certificates of NAME whose revocation you requested.",
 )  # fmt: skip
 @json_option
 def deployed_command(
@@ -462,24 +479,29 @@ def deployed_command(
     revoked: bool,
     as_json: bool,
 ) -> int:
-    """Record in FOLDER that certificates are on their servers.
+    """Record in FOLDER that certificates are installed on their servers.
 
     NAME is an id or its beginning, a server, a pattern such as "edge*", a serial number or a
-    thumbprint. A server stands for all its certificates; a pool's certificate is recorded for that
-    server only. Without NAME and --report, lyncnb records every request whose newest generation has
-    a certificate. Until a renewed certificate is recorded on all its servers, the earlier one
-    counts as in use. No key is touched, and the same again changes nothing.
+    thumbprint. The name of a server selects all its certificates; lyncnb then records the
+    certificate of a pool for that server only. Without NAME and --report, lyncnb records every
+    request whose newest generation has a certificate. Until a renewed certificate is recorded on
+    all its servers, the earlier one counts as in use. lyncnb touches no key, and the same command
+    again changes nothing.
 
     Exit status: 0; 2 if a report or the day cannot be used; 3 if a NAME has no certificate, or the
     folder needs attention.
     """
     from ..authorities.record_deployments import deployed
+    from ..request_folder.bundle import open_requests
 
-    done = deployed(folder, *names, on=day_of(on), reports=expanded(reports), revoked=revoked)
+    deployments = deployed(
+        folder, *names, on=day_of(on), reports=expanded(reports), revoked=revoked
+    )
     if as_json:
-        write_json({"format": "lyncnb-deployed/1", **done.to_document()})
+        write_json({"format": "lyncnb-deployed/1", **deployments.to_document()})
     else:
-        write_lines(done.to_text().rstrip("\n"))
+        write_lines(deployments.to_text().rstrip("\n"))
+        write_folder_next(folder, open_requests(folder).manifest)
     return 0
 
 

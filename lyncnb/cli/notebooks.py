@@ -13,7 +13,9 @@ from .output import note, progress_bar, write
 if TYPE_CHECKING:
     from ..jupyter.notebook_files import Notebook
 
-_no_browser = click.option("--no-browser", is_flag=True, help="Only print the address.")
+_no_browser = click.option(
+    "--no-browser", is_flag=True, help="Print the address, and open no browser."
+)
 _port = click.option(
     "--port", type=click.IntRange(1, 65535), help="TCP port on the loopback interface."
 )
@@ -24,18 +26,18 @@ _port = click.option(
 @_no_browser
 @_port
 def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
-    """Lay out a workspace in FOLDER (default: work) and open the planning notebook.
+    """Set up a workspace in FOLDER (default: work) and open the planning notebook.
 
-    Notebooks and sample topologies are copied; nothing that is there is overwritten. JupyterLab
-    listens on the loopback interface only and always asks for its token, which is part of the
-    address that it prints. It runs until you stop it with Ctrl-C.
+    lyncnb copies notebooks and sample topologies into FOLDER and overwrites nothing. JupyterLab
+    listens only on the loopback interface and always requires its token, which is part of the
+    address that it prints. To stop it, press Ctrl-C.
     """
     from ..jupyter.workspace import DEFAULT_FOLDER, open_lab
 
-    place = folder or DEFAULT_FOLDER
-    if not os.path.exists(place):
-        note(f"no table of your own yet? lyncnb guide {place} asks what you know and lays one out")
-    open_lab(place, browser=not no_browser, port=port)
+    path = folder or DEFAULT_FOLDER
+    if not os.path.exists(path):
+        note(f"To make a table of your own servers: lyncnb guide {path}")
+    open_lab(path, browser=not no_browser, port=port)
     return 0
 
 
@@ -46,8 +48,8 @@ def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 def run_command(notebook: str | None, force: bool, passphrase_file: str | None) -> int:
     """Run NOTEBOOK from top to bottom without a browser.
 
-    The executed copy and a static page are left beside it; NOTEBOOK itself is not changed.
-    Without NOTEBOOK a workspace is laid out in work/ and its planning notebook runs.
+    lyncnb writes the executed copy and a static page next to NOTEBOOK, and does not change NOTEBOOK
+    itself. Without NOTEBOOK, lyncnb sets up a workspace in work/ and runs its planning notebook.
 
     Exit status: 0; 1 if a cell failed; 2 if NOTEBOOK cannot be read.
     """
@@ -58,7 +60,7 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     try:
         done = run_notebook(
             notebook or lay_out(),
-            # Asked for only if a cell asks; a kernel must never inherit it.
+            # lyncnb asks only if a cell does. A kernel must never inherit the passphrase.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
             force=force,
@@ -69,7 +71,7 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     write(f"  executed copy: {done.executed}")
     write(f"  static page:   {done.page}")
     for folder in done.request_folders:
-        write(f"  request folder: {folder} (summary.html in it says what to do next)")
+        write(f"  request folder: {folder} (its summary.html shows what to do next)")
     return 0
 
 
@@ -78,13 +80,12 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
 @_no_browser
 @_port
 def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
-    """Lay out a workspace in FOLDER (default: work) and open a page that plans a table.
+    """Set up a workspace in FOLDER (default: work) and open the planning page.
 
-    For planners who want no notebook: the page takes a table and shows its servers, certificates,
-    findings, pictures, and the panel that writes the requests. Voila serves it, on the loopback
-    interface only and for whoever has the address with its token. It runs until you stop it with
-    Ctrl-C.
-    Needs the extra: pip install "lyncnb[dash]".
+    The page replaces the notebook: it reads a table and shows its servers, certificates, findings
+    and figures, and the panel that writes the requests. Voila serves the page on the loopback
+    interface only, and requires the token in the address. To stop it, press Ctrl-C.
+    The page needs an extra: pip install "lyncnb[dash]".
 
     Exit status: 0; 1 if Voila is not installed.
     """
@@ -96,18 +97,19 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 
 @click.command("share")
 @click.argument("notebook", metavar="NOTEBOOK")
-@click.option("-o", "output", metavar="FILE.html", help="The page (default: beside the notebook).")
+@click.option(
+    "-o", "output", metavar="FILE.html", help="The page (default: in the folder of the notebook)."
+)
 @click.option(
     "--clean", is_flag=True,
-    help="Take out widget state, timings and paths of this machine first, and write the notebook "
-    "without them as well.",
+    help="First remove widget state, timings and local paths from the notebook itself.",
 )  # fmt: skip
-@click.option("--pdf", is_flag=True, help="Print the page too, by a Chromium that is there.")
-@click.option("--no-code", is_flag=True, help="Leave the code out; without it, it is folded.")
+@click.option("--pdf", is_flag=True, help="Also write the page as PDF, with an installed Chromium.")
+@click.option("--no-code", is_flag=True, help="Leave the code out (default: the code is folded).")
 @click.option(
     "--rerun", is_flag=True,
-    help="Run the notebook from its files first, in a kernel of its own: its outputs then show one"
-    " plan. Edits that are not saved are not in it, and no request is written.",
+    help="First run the notebook from its files in a new kernel, so that all outputs show the same"
+    " plan. The page does not include unsaved edits. No request is written.",
 )  # fmt: skip
 @passphrase_option
 @force_option
@@ -121,16 +123,16 @@ def share_command(
     passphrase_file: str | None,
     force: bool,
 ) -> int:
-    """Write NOTEBOOK as a static page that can be sent to others.
+    """Export NOTEBOOK as a static page that you can send to others.
 
-    Cells with the tag author stay out, and so does a paragraph below a line <!-- author -->.
+    The page leaves out cells with the tag author, and paragraphs below a line <!-- author -->.
 
-    Refused if a cell or an output holds a private key, a passphrase or another secret, the state
-    of widgets, or a path into somebody's home or a temporary folder; or if its outputs show two
-    plans. With the folder's passphrase
-    (--passphrase-file or LYNCNB_PASSPHRASE) that is looked for too, in whatever coding.
+    lyncnb refuses a notebook if a cell or an output contains a private key, a passphrase or another
+    secret, widget state, or a path into a home or temporary folder. It also refuses outputs that
+    show two different plans. With --passphrase-file or LYNCNB_PASSPHRASE, lyncnb also searches for
+    that passphrase in any encoding.
 
-    Exit status: 0; 1 if it was refused; 2 if NOTEBOOK cannot be read.
+    Exit status: 0; 1 if lyncnb refuses NOTEBOOK; 2 if NOTEBOOK cannot be read.
     """
     from ..jupyter.shared_page import share_notebook
 
@@ -167,16 +169,16 @@ def _run_again(notebook: str, passphrase_file: str | None) -> Notebook:
 @click.argument("notebooks", metavar="NOTEBOOK…", nargs=-1, required=True)
 @click.option(
     "--png", is_flag=True,
-    help="Make each picture a PNG output, drawn by a Chromium that is there: pages such as GitHub "
-    "show no other.",
+    help="Write each figure as PNG, with an installed Chromium. Sites such as GitHub show only"
+    " PNG.",
 )  # fmt: skip
 def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
-    """Take widget state and paths of this machine out of notebooks; leave their static form.
+    """Remove widget state and local paths from notebooks, and keep the static outputs.
 
-    Refused if a cell or an output holds a private key or a passphrase; the other notebooks are
-    cleaned all the same.
+    lyncnb refuses a notebook if a cell or an output contains a private key or a passphrase. It
+    cleans the other notebooks.
 
-    Exit status: 0; 1 if one was refused; 2 if one cannot be read.
+    Exit status: 0; 1 if lyncnb refuses a notebook; 2 if a notebook cannot be read.
     """
     from ..errors import NotebookError, Problem
     from ..jupyter.notebook_files import clean_notebook
@@ -194,7 +196,7 @@ def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     if refused:
         worst = max(refused, key=lambda error: error.exit_status)
         raise type(worst)(
-            f"{len(refused)} notebooks were left as they are",
+            f"{len(refused)} notebooks were not changed",
             problems=tuple(
                 problem
                 for error in refused

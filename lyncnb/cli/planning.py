@@ -134,7 +134,7 @@ def _note_saved(saved: SavedPlan) -> None:
 @on_option
 @click.option(
     "--fix", "wants_fix", is_flag=True,
-    help="Fix what has one safe answer in TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes"
+    help="Apply the fixes that are safe to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes"
     " and asks first. The old file stays as FILE.bak. With --json, fixes are only listed.",
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --fix: write without asking.")
@@ -188,7 +188,7 @@ def _fix(
     as_json: bool,
     yes: bool,
 ) -> int:
-    """Fix what has one safe answer, and list the remaining findings."""
+    """Apply the fixes that are safe, and list the remaining findings."""
     from ..checks.mend_plan import mend_plan
     from ..plan.plan_json import plan_json
     from .fixing import changes_of, is_agreed, show, write_changes
@@ -200,7 +200,7 @@ def _fix(
         return 1 if findings.has_errors else 0
     changes = changes_of(plan, mended, topology=topology, options_file=options_file)
     if not mended.fixed:
-        note("no finding has one safe answer; lyncnb changed nothing")
+        note("no finding has one safe fix; lyncnb changed nothing")
     else:
         show(mended, changes)
         if changes.files and is_agreed(yes=yes):

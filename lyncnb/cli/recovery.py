@@ -1,11 +1,11 @@
-"""The command that makes a recovery key, and what other commands do with one."""
+"""The command that creates a recovery key: recovery."""
 
 from __future__ import annotations
 
 import click
 
 from .inputs import get_passphrase, json_option
-from .output import note, write, write_json
+from .output import write_json, write_lines, write_next
 
 
 @click.command("recovery")
@@ -15,29 +15,29 @@ from .output import note, write, write_json
     "--passphrase-file",
     metavar="FILE",
     help="File whose first line becomes the passphrase of the recovery key, not of a folder. "
-    "Without it the variable LYNCNB_PASSPHRASE counts, then you are asked.",
+    "Without it, lyncnb takes the variable LYNCNB_PASSPHRASE, or asks.",
 )
 @json_option
 def recovery_command(what: str, file: str, passphrase_file: str | None, as_json: bool) -> int:
-    """Make a recovery key: FILE to keep, FILE.pub to hand out.
+    """Create a recovery key: FILE is the private half, FILE.pub the public half.
 
-    FILE opens every request folder that FILE.pub was named for, also when its passphrase is lost.
-    It stands under a passphrase of its own; keep it where the folders are not.
+    FILE opens every request folder to which FILE.pub was added, even if the folder's passphrase is
+    lost. FILE has its own passphrase. Keep FILE in a different location from the folders.
 
-    Exit status: 0; 2 if a file of that name is there; 3 if the passphrase will not do.
+    Exit status: 0; 2 if FILE exists already; 3 if the passphrase is refused.
     """
     from ..base.disk.outputs import refuse_own_place
     from ..request_folder.recovery_key import new_recovery_key
 
     refuse_own_place(file)
-    del what  # the one choice there is
+    del what  # "new" is the only choice.
     public = new_recovery_key(file, get_passphrase(passphrase_file, is_new=True))
     if as_json:
         write_json({"format": "lyncnb-recovery/1", "fingerprint": public.fingerprint})
         return 0
-    write(f"{file}: the half to keep; {file}.pub: the half to hand out")
-    write(f"fingerprint {public.fingerprint}")
-    note(f"note: name it for a folder: lyncnb rekey FOLDER --recovery {file}.pub")
+    write_lines(f"{file}: private half, keep it; {file}.pub: public half")
+    write_lines(f"fingerprint {public.fingerprint}")
+    write_next(f"Add the recovery key to a folder: lyncnb rekey FOLDER --recovery {file}.pub")
     return 0
 
 

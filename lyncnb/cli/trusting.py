@@ -1,4 +1,4 @@
-"""The command that plans trust: who shows which certificate to whom, and the roots for it."""
+"""The command that plans trust: who presents which certificate, and who needs which root."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 @plan_arguments
 @click.option(
     "--folder", metavar="FOLDER",
-    help="Request folder: where it has the CA certificates above what came back, roots are named "
-    "by their subjects and thumbprints.",
+    help="Request folder: lyncnb names each root by subject and thumbprint if the folder has the "
+    "CA certificates.",
 )  # fmt: skip
 @json_option
-@click.option("-o", "output", metavar="FILE", help="Write .csv, .xlsx, .html, .md or .json.")
+@click.option(
+    "-o",
+    "output",
+    metavar="FILE",
+    help="Write the report to a .csv, .xlsx, .html, .md or .json file.",
+)
 @force_option
 def trust_command(
     topology: str,
@@ -34,14 +39,14 @@ def trust_command(
     output: str | None,
     force: bool,
 ) -> int:
-    """Say which roots each server needs, and who shows which certificate to whom.
+    """Show which roots each server needs, and who presents which certificate to whom.
 
-    TOPOLOGY is a table of servers, a saved plan, a request folder or a plan's JSON. The last two
-    keep no table: connections that it would switch off are there as well. Each line has its
-    source, or is marked as inferred. Other people's servers and clients are named as far as they
-    need a root of yours, or you one of theirs.
+    TOPOLOGY is a table of servers, a saved plan, a request folder or the JSON of a plan. The last
+    two have no table, so lyncnb also lists connections that the table would switch off. Each
+    line has its source, or is marked as inferred. The report includes partners and clients if they
+    need one of your roots, or if you need one of theirs.
 
-    Exit status: 0; 2 if it cannot be read; 3 if a folder needs attention.
+    Exit status: 0; 2 if TOPOLOGY cannot be read; 3 if a request folder needs attention.
     """
     from ..authorities.trust.trust_report import TRUST_FILE, trust_report
     from ..base.disk.outputs import check_output
@@ -65,7 +70,7 @@ def _trust_of(
 
     if is_record(topology) and options_file:
         raise UsageProblem(
-            f"{topology} is planned already: it takes no options", hint="leave its options out"
+            f"{topology} is planned already and takes no options", hint="leave its options out"
         )
     plan, _ = plan_of(topology, product, options_file)
     if folder is None and is_record(topology) and Path(topology).is_dir():

@@ -114,7 +114,7 @@ def test_files(planner, ending):
         (("old.csv", "new.csv", "-o", "old.csv"), 2, "what the output is made of"),
         (("old.csv", "requests", "-o", "c.svg"), 2, "keeps no table"),
         (("old.json", "old.csv", "--old-options", "w.toml"), 2, "takes no options"),
-        (("old.csv", "new.csv", "--on", "tomorrow"), 2, '"tomorrow" is no day'),
+        (("old.csv", "new.csv", "--on", "tomorrow"), 2, '"tomorrow" is not a date'),
         (("old.csv",), 2, "NEW"),
     ],
 )

@@ -50,7 +50,7 @@ def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
     again = shell(*arguments, "--yes")
     assert (again.status, again.err) == (
         0,
-        "no finding has one safe answer; lyncnb changed nothing\n",
+        "no finding has one safe fix; lyncnb changed nothing\n",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -30,15 +31,15 @@ def test_a_file_of_answers_is_laid_out(shell):
     assert "7 certificates for 5 servers; findings: 0 errors, 0 warnings" in done.out
     first = ln.guided_plan(ln.GuideAnswers.from_toml(shell.folder / "given.toml"))
     names = {name for certificate in first.plan.certificates for name in certificate.names}
-    assert f"They carry {len(names)} different names." in done.out
-    assert "Microsoft's Planning Tool asked or gave" in done.out
-    plan, request = [line for line in done.out.splitlines() if line.startswith("  lyncnb ")]
+    assert f"The certificates have {len(names)} different names." in done.out
+    assert "Questions and results of Microsoft's Planning Tool" in done.out
+    plan, request = re.findall(r"^Next: .*: (lyncnb .*)$", done.out, re.M)
     table, options = "'first plan/topology.csv'", "'first plan/plan.toml'"
-    assert plan == f"  lyncnb plan {table} --options {options}"
-    assert request == f"  lyncnb request {table} 'first plan/requests' --options {options}"
+    assert plan == f"lyncnb plan {table} --options {options}"
+    assert request == f"lyncnb request {table} 'first plan/requests' --options {options}"
     again = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
     assert (again.status, "7 certificates" in again.out) == (0, True)
-    python = done.out.partition("The same in Python:\n")[2].partition("\nWhat Microsoft")[0]
+    python = done.out.partition("The same in Python:\n")[2].partition("\nQuestions and results")[0]
     made = {}
     exec("\n".join(line[2:] for line in python.splitlines()), made)
     assert made["topology"] == ln.read_topology(shell.folder / "first plan" / "topology.csv")
@@ -82,7 +83,7 @@ def test_what_is_wrong_leaves_nothing(shell):
     assert shell("guide", "new", "--answers", "nowhere.toml").status == 2
     nobody = shell.process("guide", "new")
     assert nobody.status == 2
-    assert "this is no terminal" in nobody.err
+    assert "there is no terminal to ask on" in nobody.err
     assert "--answers FILE.toml" in nobody.err
     assert files(shell.folder) == {"given.toml"}
 

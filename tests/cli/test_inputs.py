@@ -157,7 +157,7 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
         signal.alarm(0)
     assert ended.status in (1, 2, 3), (arguments, name, ended)
     assert "fault of lyncnb" not in ended.err
-    assert "--help says how to call it" not in ended.err  # the file was never looked at
+    assert "--help for the arguments" not in ended.err  # the file was never looked at
     if arguments[:3] == ("receive", "requests", "FILE") and ended.out:  # a line for each file
         assert re.search("^(error|warning): ", ended.out, re.MULTILINE), ended
         return

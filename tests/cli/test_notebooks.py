@@ -22,7 +22,7 @@ from lyncnb.pki.passphrase import PROMPTS
 
 shell = pytest.fixture(make_shell)
 
-INTERRUPTED = "lyncnb: interrupted; what was finished is kept\n"
+INTERRUPTED = "lyncnb: interrupted; finished work is kept\n"
 
 
 def _notebook(*cells: str, **outputs: str) -> str:
@@ -60,7 +60,7 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
     ended = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
     assert ended.status == 0
     assert ended.out.startswith("2 cells ran\n")
-    assert "  request folder: requests (summary.html in it" in ended.out
+    assert "  request folder: requests (its summary.html" in ended.out
     assert "others" not in ended.out
     assert (shell.folder / "small.ipynb").read_text() == before
     executed = (shell.folder / "small.executed.ipynb").read_text("utf-8")
@@ -221,7 +221,7 @@ def _serving(shell, command: str):
             told += line
             found = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", line)
         assert found, "no address with a token was printed"
-        assert ("lyncnb guide place asks what you know" in told) is (command == "lab")
+        assert ("your own servers: lyncnb guide place" in told) is (command == "lab")
         yield found.groups()
     finally:
         process.send_signal(signal.SIGTERM)

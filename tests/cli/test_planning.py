@@ -290,7 +290,7 @@ def test_usage_errors_have_the_same_form(shell):
     assert shell("plan") == (
         2,
         "",
-        "lyncnb: plan: Missing argument 'TOPOLOGY'\n  hint: lyncnb plan --help says how to call it\n",
+        "lyncnb: plan: Missing argument 'TOPOLOGY'\n  hint: run lyncnb plan --help for the arguments\n",
     )
     ended = shell("plna")
     assert ended.status == 2
@@ -305,7 +305,7 @@ def test_usage_error_with_json(shell):
         "error": {
             "code": "usage",
             "message": "plan: Missing argument 'TOPOLOGY'",
-            "hint": "lyncnb plan --help says how to call it",
+            "hint": "run lyncnb plan --help for the arguments",
         }
     }
 
@@ -319,7 +319,7 @@ def test_fault_is_told_without_a_traceback(shell, topology, monkeypatch):
     monkeypatch.setattr("lyncnb.topology.topology.read_topology", broken)
     ended = shell("plan", topology, "--json")
     assert ended.status == failures.FAULT
-    assert "this is a fault of lyncnb itself (test_planning.py line " in ended.err
+    assert "this is an error in lyncnb itself (test_planning.py line " in ended.err
     assert "RuntimeError: two lines" in ended.err
     assert json.loads(ended.out)["error"]["code"] == "fault"
     monkeypatch.setenv("LYNCNB_DEBUG", "1")
@@ -329,9 +329,9 @@ def test_fault_is_told_without_a_traceback(shell, topology, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (KeyboardInterrupt(), 130, "lyncnb: interrupted; what was finished is kept"),
-        (click.Abort(), 130, "lyncnb: interrupted; what was finished is kept"),
-        (MemoryError(), 2, "lyncnb: there is not enough memory"),
+        (KeyboardInterrupt(), 130, "lyncnb: interrupted; finished work is kept"),
+        (click.Abort(), 130, "lyncnb: interrupted; finished work is kept"),
+        (MemoryError(), 2, "lyncnb: not enough memory"),
         (PermissionError(13, "Permission denied", "/x"), 2, "lyncnb: /x: Permission denied"),
         (OSError("odd"), 2, "lyncnb: odd"),
         (LyncnbError("one", hint="two"), 2, "lyncnb: one\n  hint: two"),
@@ -454,7 +454,7 @@ def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
     assert json.loads(ended.out)["judged_on"] == "2026-03-14"
     wrong = shell(command, topology, "--on", "tomorrow")
     assert (wrong.status, wrong.out) == (2, "")
-    assert '"tomorrow" is no day' in wrong.err
+    assert '"tomorrow" is not a date' in wrong.err
     assert "2027-03-15" in wrong.err
 
 

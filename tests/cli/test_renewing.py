@@ -65,10 +65,10 @@ def test_a_dry_run_asks_nothing(planner):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (WHY, "say what to renew: NAME (an id, a server or a pattern), or --due"),
-        (("--due", "fe01.contoso.net", *WHY), "and not both"),
-        (("--due",), "say why: --reason TEXT"),
-        (("--due", "--compromised"), "--compromised: give NAME"),
+        (WHY, "name what to renew: NAME (an id, a server or a pattern), or --due"),
+        (("--due", "fe01.contoso.net", *WHY), ", not both"),
+        (("--due",), "the reason is missing: --reason TEXT"),
+        (("--due", "--compromised"), "--compromised needs NAME"),
     ],
 )
 def test_what_it_must_be_told(planner, arguments, words):

@@ -431,7 +431,7 @@ def test_the_command_does_the_same(shell, monkeypatch):
     assert set(changes.values()) == {"created"}
     assert not (shell.folder / "requests").exists()
     for arguments, words in (
-        (("--reuse", first.id), "--reuse goes with --only-missing"),
+        (("--reuse", first.id), "--reuse needs --only-missing"),
         (("--only-missing", "kept.json", "--reuse", "x"), 'reuse: "x" fits 0'),
         (("--only-missing", "t.csv", "--reuse", first.id), "not readable as JSON"),
         (("--only-missing", "nowhere.json"), 'cannot read "nowhere.json"'),

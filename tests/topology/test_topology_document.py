@@ -428,7 +428,7 @@ def test_every_command_takes_a_document(shell):
         assert ended.status in (0, 1), (command, ended)
         assert "contoso.tbxml this is a topology of Lync Server 2013" in ended.err
     shell.write("old.xml", published([front_end("se01.contoso.com")], version="5"))
-    assert "there are no rules for lync2010" in shell("check", "old.xml").err
+    assert "lyncnb has no rules for lync2010" in shell("check", "old.xml").err
     assert "no rules" not in shell("check", "old.xml", "--product", "lync2013").err
 
 
