@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakMethod
 
 from IPython.core.getipython import get_ipython
@@ -55,10 +55,14 @@ _after_changes: list[WeakMethod[Callable[[], object]]] = []
 
 def after_changes(method: Callable[[], object]) -> None:
     """Call a method whenever a cell has run or a panel has written, as long as its object lives."""
-    shell = get_ipython()
-    if shell is not None and not _after_changes:
-        shell.events.register("post_run_cell", lambda *_: _call_after_changes())
-    _after_changes.append(WeakMethod(method))
+    if (shell := get_ipython()) is not None:
+        _follow_cells(shell)
+    _after_changes.append(WeakMethod(method, _after_changes.remove))
+
+
+@lru_cache(maxsize=1)
+def _follow_cells(shell: Any) -> None:
+    shell.events.register("post_run_cell", lambda *_: _call_after_changes())
 
 
 def tell_change() -> None:
@@ -70,7 +74,6 @@ def tell_change() -> None:
 
 
 def _call_after_changes() -> None:
-    _after_changes[:] = [one for one in _after_changes if one() is not None]
     for living in tuple(_after_changes):
         if (method := living()) is not None:
             method()

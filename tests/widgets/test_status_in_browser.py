@@ -93,7 +93,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     opening.press("Enter")
     panel.locator(".lc-password").wait_for()
     record = panel.get_by_role("button", name="Record 6 certificates")
-    panel.get_by_text("All packaged certificates are on 5 servers since 2026-11-24.").wait_for()
+    panel.get_by_text("This records 6 certificates on 5 servers since 2026-11-24.").wait_for()
     day = panel.get_by_label("Since which day")
     today = day.input_value()
     day.fill("")

@@ -82,11 +82,10 @@ export default {
     function refreshRecord() {
       const places = toRecord();
       const servers = new Set(places.flatMap((at) => store.text(at, "servers").split("; ")));
-      record.textContent = places.length ? `Record ${plural(places.length, "certificate")}`
-        : "Record as deployed";
+      const certificates = plural(places.length, "certificate");
+      record.textContent = places.length ? `Record ${certificates}` : "Record as deployed";
       recorded.textContent = places.length
-        ? `${selected.size ? "The selected" : "All packaged"} certificates are on ${
-          plural(servers.size, "server")} since ${since.value}.`
+        ? `This records ${certificates} on ${plural(servers.size, "server")} since ${since.value}.`
         : "Select the certificates that are on their servers.";
     }
 
