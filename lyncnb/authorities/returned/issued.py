@@ -373,5 +373,7 @@ def _statement(certificate: IssuedCertificate) -> tuple[str, str]:
     """Return what was done with a certificate, and the names of its request and file."""
     what = "refused, kept in returned/refused/, issued" if certificate.has_errors else "issued"
     days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
-    name = f"{certificate.request_id} ({certificate.source_file})"
+    name = certificate.request_id
+    if not certificate.source_file.startswith(f"{name}."):
+        name += f" ({certificate.source_file})"
     return f"{what} by {certificate.issuer_name}, {days}", name
