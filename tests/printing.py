@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +63,14 @@ def office_pdf(path: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def opened(browser, path: Path, *, dark: bool = False, scripts: bool = False, width: int = 1280):
+def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
     """Open a file as a reader does: no network, and no scripts unless a test brings its own."""
     context = browser.new_context(
         offline=True,
         java_script_enabled=scripts,
         bypass_csp=scripts,
         viewport={"width": width, "height": 900},
-        color_scheme="dark" if dark else "light",
+        color_scheme="light",
     )
     page = context.new_page()
     try:
@@ -110,13 +111,26 @@ def torn_words(page) -> list[str]:
     )
 
 
-def axe_violations(page, *, inside: str = "html") -> list[tuple[str, list[str]]]:
-    """Ask axe-core what keeps somebody from reading the page, or what a selector finds of it."""
+def axe_in_both_themes(page) -> list[tuple[str, list[str]]]:
+    """Ask axe-core about the page in light, and in dark about what differs there: its colours."""
+    found = axe_violations(page)
+    page.emulate_media(color_scheme="dark")
+    return found + axe_violations(page, rules=["cat.color"])
+
+
+def axe_violations(
+    page, *, inside: str = "html", rules: Sequence[str] = ()
+) -> list[tuple[str, list[str]]]:
+    """Ask axe-core what keeps somebody from reading the page, or what a selector finds of it.
+
+    With `rules` only those with one of these tags are asked.
+    """
     import axe_playwright_python
 
     folder = Path(axe_playwright_python.__file__).parent
     page.evaluate((folder / "axe.min.js").read_text(encoding="utf-8"))
-    answer = page.evaluate("it => axe.run(it, {resultTypes: ['violations']})", inside)
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    answer = page.evaluate("([it, options]) => axe.run(it, options)", [inside, options])
     return [
         (violation["id"], [node["html"][:120] for node in violation["nodes"]])
         for violation in answer["violations"]

@@ -8,7 +8,7 @@ import pytest
 from big_topology import big_table
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_violations, cut_off, opened, page_count, pdf_text, words_in
+from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, page_count, pdf_text, words_in
 
 import lyncnb as ln
 from lyncnb.base.shown.html_page import to_page
@@ -81,18 +81,17 @@ def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
             assert page.evaluate(CROSSED) == [], kind
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path, dark):
+def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
     """Pictures with their tables on a page of lyncnb's: axe has nothing to say, nothing is cut."""
     path = tmp_path / "page.html"
     figures = [ln.figure(plan, kind) for kind in KINDS]
     parts = [figure._repr_html_() for figure in figures]
     path.write_text(to_page("Pictures", parts), encoding="utf-8")
-    with opened(chromium, path, dark=dark, scripts=True) as page:
+    with opened(chromium, path, scripts=True) as page:
         page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
         images = sum(len(sheets(figure.svg)) for figure in figures)
         assert page.evaluate("document.images.length") == images
-        assert axe_violations(page) == []
+        assert axe_in_both_themes(page) == []
         images = [entry for entry in cut_off(page) if entry.startswith(("IMG", "FIG"))]
         assert images == []
 
