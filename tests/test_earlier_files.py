@@ -205,7 +205,7 @@ def test_a_signed_plan_says_who_approved_it(shell):
         *("requests", "--passphrase-file", "passphrase"),
     )
     assert done.status == 1
-    assert "was saved by other rules than those here" in done.err
+    assert "was saved with different rules" in done.err
     assert "signature" not in done.err
     assert not (shell.folder / "requests").exists()
 

@@ -1,8 +1,8 @@
-"""Checks that look at one planned certificate, or at one of its names; a short function per test.
+"""Checks of one planned certificate, or of one of its names; one short function for each check.
 
-Each function yields what it found, in words with the value; of a name it gives that, "" for
-nothing. Which code, severity, hint and source belong to it, and which roles, usages and issuers it
-is asked about, is rule data.
+Each function yields messages with the value. A function for names returns a message, "" for no
+finding. The code, severity, hint and source, and the roles, usages and issuers that a check
+applies to, are rule data.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[s
 NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
-NEARLY_PERCENT = 95  # of what a CA holds, from which on it is nearly full
+NEARLY_PERCENT = 95  # of the limit of a CA: a size above it is reported
 OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
 
 def san_bytes(names: tuple[str, ...]) -> int:
-    """Length in bytes of a subjectAltName value of dNSNames (DER, RFC 5280 section 4.2.1.6).
+    """Return the length in bytes of a subjectAltName value of dNSNames (DER, RFC 5280 4.2.1.6).
 
-    Counted, not encoded, so that a plan of 100,000 certificates can be checked in passing; a test
-    holds it against the encoder.
+    Counted instead of encoded, so that checking 100,000 certificates takes no noticeable time. A
+    test compares the result with the encoder.
     """
     content = sum(len(name) + _header_bytes(len(name)) for name in names)
     return content + _header_bytes(content)
@@ -41,26 +41,26 @@ def _header_bytes(length: int) -> int:
 
 
 def subject_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a certificate whose subject name the table does not give."""
+    """Find a certificate without a subject name."""
     if not c.subject.common_name:
         yield f"{view.label(c)} has no subject name"
 
 
 def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a common name that X.520 does not allow."""
+    """Find a common name that is longer than X.520 allows."""
     name = c.subject.common_name
     if c.subject.too_long:
-        yield f'"{name}" has {len(name)} characters; {COMMON_NAME_CHARACTERS} are allowed'
+        yield f'"{name}" has {len(name)} characters; the limit is {COMMON_NAME_CHARACTERS}'
 
 
 def san_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find subject alternative names that an AD CS database column cannot hold."""
+    """Find subject alternative names that exceed the limit of an AD CS database column."""
     size = _bytes_over(c, rule.limit)
     if size:
         yield (
-            f"{len(c.subject_alt_name)} names take {size:,} bytes; AD CS holds {rule.limit:,} "
+            f"{len(c.subject_alt_name)} names need {size:,} bytes; AD CS stores {rule.limit:,} "
             f"({size - rule.limit:,} too many)"
         )
 
@@ -68,17 +68,17 @@ def san_too_large_for_ad_cs(
 def san_nearly_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find subject alternative names that leave hardly any room in that column."""
+    """Find subject alternative names that almost reach the limit of that column."""
     size = _bytes_over(c, rule.limit * NEARLY_PERCENT // 100)
     if 0 < size <= rule.limit:
         yield (
-            f"{len(c.subject_alt_name)} names take {size:,} bytes of the {rule.limit:,} that AD CS "
-            f"holds: {rule.limit - size:,} are left"
+            f"{len(c.subject_alt_name)} names need {size:,} of the {rule.limit:,} bytes that AD CS "
+            f"stores: {rule.limit - size:,} are left"
         )
 
 
 def _bytes_over(c: PlannedCertificate, limit: int) -> int:
-    """Give the size of a certificate's alternative names if it is over a limit, else 0."""
+    """Return the size of a certificate's alternative names if it exceeds a limit, else 0."""
     entries = c.subject_alt_name
     # No name is over 253 octets, so most certificates need no counting.
     if len(entries) * (253 + 3) < limit:
@@ -90,13 +90,13 @@ def _bytes_over(c: PlannedCertificate, limit: int) -> int:
 def subject_name_not_in_san(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a subject name that TLS clients will not see."""
+    """Find a subject name that TLS clients ignore."""
     name = c.subject.common_name
-    # A certificate that has no subject alternative names at all by its rule is no mistake
-    # (the internal interface of an Edge Server), so there must be some to be missing from.
+    # A certificate whose rule has no subject alternative names is correct (the internal interface
+    # of an Edge Server), so the check applies only if there are some.
     if name and c.subject_alt_name and all(entry.name != name for entry in c.subject_alt_name):
         names = ", ".join(entry.name for entry in c.subject_alt_name)
-        yield f'"{name}" is not among: {names}'
+        yield f'"{name}" is missing from: {names}'
 
 
 def wildcard_in_subject_name(
@@ -108,7 +108,7 @@ def wildcard_in_subject_name(
 
 
 def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a wildcard on a certificate whose role supports none."""
+    """Find a wildcard on a certificate whose role does not support one."""
     if view.supports_wildcard(c):
         return
     for name in view.wildcards(c):
@@ -116,7 +116,7 @@ def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRul
 
 
 def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a wildcard among names where the documents tolerate or allow one."""
+    """Find a wildcard that the documents tolerate or allow."""
     for name in view.wildcards(c):
         yield f'"{name}" on {view.label(c)}'
 
@@ -124,7 +124,7 @@ def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -
 def av_edge_name_on_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find the name of the A/V Edge service, unless another service has it too."""
+    """Find the name of the A/V Edge service, unless another service has the same name."""
     pool = view.pool(c)
     name = pool.av_edge_fqdn if pool else None
     needed = (pool.access_edge_fqdn, pool.webconf_edge_fqdn) if pool else ()
@@ -135,46 +135,46 @@ def av_edge_name_on_certificate(
 def aol_without_client_authentication(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find an Edge pool that serves AOL with a certificate that cannot authenticate a client."""
+    """Find the Edge pool of a deployment with AOL whose certificate lacks client authentication."""
     pool = view.pool(c)
     if pool and "aol_pic" in pool.flags and "clientAuth" not in c.extended_key_usage:
-        yield f"{view.label(c)} is for AOL and has {', '.join(c.extended_key_usage) or 'no EKU'}"
+        yield f"{view.label(c)} for AOL has only {', '.join(c.extended_key_usage) or 'no EKU'}"
 
 
 def hash_not_listed_for_clients(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a hash that the oldest client is not listed for."""
+    """Find a hash that Microsoft does not list for the oldest client."""
     client = view.plan.rules.oldest_client(view.plan.options.oldest_client)
     if client and c.hash not in client.hashes:
         listed = ", ".join(client.hashes)
-        yield f"{view.label(c)} is asked with {c.hash}; {client.id} is listed for {listed} alone"
+        yield f"{view.label(c)} uses {c.hash}; Microsoft lists {client.id} only for {listed}"
 
 
 def wildcard_does_not_cover(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a needed name that a wildcard of a neighbouring domain does not reach."""
+    """Find a required name that a wildcard of a similar domain does not cover."""
     wildcards = view.wildcards(c)
     if wildcards:
         for name in view.uncovered(c, rule.names):
-            yield f'"{name}" is covered neither by {", ".join(wildcards)} nor by its own name'
+            yield f'"{name}" is missing, and {", ".join(wildcards)} does not cover it'
 
 
 def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a name that the certificate's rules ask for and that nothing on it covers."""
+    """Find a name that the rules of the certificate require and that nothing on it covers."""
     for name in view.uncovered(c, rule.names):
         yield f'"{name}" is not on the certificate'
 
 
 def needed_name_forgotten(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find the same on a certificate without wildcards; with one, the wildcard's test says it."""
+    """Find the same on a certificate without wildcards; another check reports it for wildcards."""
     if not view.wildcards(c):
         yield from needed_name_missing(c, view, rule)
 
 
 def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an OAuthTokenIssuer key that is no RSA key of 2048 bits or more."""
+    """Find an OAuthTokenIssuer key that is not an RSA key of at least 2048 bits."""
     if c.key.algorithm != "RSA" or c.key.bits < OAUTH_KEY_BITS:
         yield f"the key is {c.key.algorithm} {c.key.bits}"
 
@@ -182,7 +182,7 @@ def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def key_size_not_documented(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find an RSA key size that Microsoft's table does not list."""
+    """Find an RSA key size that is not in Microsoft's table."""
     if c.key.algorithm == "RSA" and c.key.bits not in DOCUMENTED_RSA_BITS:
         yield f"the key is RSA {c.key.bits}"
 
@@ -196,33 +196,33 @@ def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -
 def key_refused(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find one of the keys that the check lists."""
     if str(c.key) in rule.keys:
-        yield f"{view.label(c)} is asked with a key {c.key}"
+        yield f"{view.label(c)} has a key {c.key}"
 
 
 def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an issuer that this role or usage must not have (``issuers`` of the check names it)."""
-    yield f"{view.label(c)} is to come from a CA that is {c.issuer}"
+    """Find an issuer that is not allowed for this role or usage (``issuers`` of the check)."""
+    yield f"{view.label(c)} is planned from {c.issuer} CA"
 
 
 def issuer_not_recommended(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an issuer that is possible and not recommended (``issuers`` of the check names it)."""
+    """Find an issuer that is possible but not recommended (``issuers`` of the check)."""
     yield f"{view.label(c)} is planned from a {c.issuer} CA"
 
 
 def issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find more than one issuer asked for a certificate, by its servers or for its usages."""
+    """Find different issuers for one certificate, from its servers or its usages."""
     wishes = view.issuer_wishes(c)
     if len(set().union(*wishes.values())) > 1:
         words = (f"{who}: {' and '.join(sorted(asked))}" for who, asked in sorted(wishes.items()))
-        yield f"{', '.join(words)}; the plan has {c.issuer}"
+        yield f"{', '.join(words)}; the plan uses {c.issuer}"
 
 
 def wildcard_and_desk_phones(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a wildcard on a certificate that desk phones meet."""
+    """Find a wildcard on a certificate that desk phones receive."""
     for name in view.wildcards(c):
-        yield f'"{name}" is on a certificate that phones see'
+        yield f'"{name}" is on a certificate that desk phones receive'
 
 
 def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
@@ -235,7 +235,7 @@ def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> It
 def servers_share_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find one certificate for several servers, which by the rules have one each."""
+    """Find one certificate for several servers if the rules plan one for each."""
     rules = view.plan.rules.certificates
     shared = c.shared_by == "pool" and len(c.servers) > 1
     if shared and any(one.id == c.rule and one.per_pool_if for one in rules):
@@ -245,39 +245,39 @@ def servers_share_certificate(
 def organization_without_place(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find an organization in a subject that does not say where it is."""
+    """Find an organization in a subject without a location."""
     subject = c.subject
     if subject.organization and not (subject.locality or subject.state):
-        yield f"the subject {subject} has O and neither L nor ST"
+        yield f"the subject {subject} has O, but neither L nor ST"
     elif subject.organization and not subject.country:
-        yield f"the subject {subject} has O and no C"
+        yield f"the subject {subject} has O, but no C"
 
 
 def place_without_organization(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a place in a subject that names no organization."""
+    """Find a location in a subject without an organization."""
     subject = c.subject
     if (subject.locality or subject.state) and not subject.organization:
-        yield f"the subject {subject} has a place and no O"
+        yield f"the subject {subject} has a location, but no O"
 
 
 def subject_fields_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a subject that holds more than the common name."""
+    """Find a subject with fields other than the common name."""
     subject = c.subject
     if subject.organization or subject.locality or subject.state or subject.country:
         yield f"the subject is {subject}"
 
 
 def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a certificate of the roles, usages or issuers that the check is about."""
+    """Find a certificate with the roles, usages, or issuers of the check."""
     yield f"{view.label(c)} is planned"
 
 
 def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find client authentication among the key usages."""
+    """Find client authentication in the extended key usages."""
     if "clientAuth" in c.extended_key_usage:
-        yield f"{view.label(c)} asks for it, for {first_of(c.names, 3)}"
+        yield f"{view.label(c)} has client authentication, for {first_of(c.names, 3)}"
 
 
 def unit_on_public_certificate(
@@ -293,37 +293,37 @@ def no_san_on_public_certificate(
 ) -> Iterator[str]:
     """Find a certificate without alternative names."""
     if not c.subject_alt_name:
-        yield f"{view.label(c)} has the subject {c.subject.common_name} and no alternative name"
+        yield f"{view.label(c)} has the subject {c.subject.common_name} but no alternative name"
 
 
 def common_name_not_a_san_on_public_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a common name that the alternative names do not repeat; without any, another test."""
+    """Find a common name that is not among the alternative names."""
     name = c.subject.common_name
     if name and c.subject_alt_name and name not in c.names:
-        yield f'"{name}" is none of {len(c.names)} alternative names'
+        yield f'"{name}" is not one of {len(c.names)} alternative names'
 
 
 def validity_asked_over_limit(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a validity asked for that is over the limit of the day."""
+    """Find a planned validity that exceeds the limit on the issue date."""
     days = view.plan.options.validity_for(c.issuer)
     if days and days > rule.limit:
-        yield f"{days:,} days are asked; on that day a CA may give {rule.limit:,}"
+        yield f"{days:,} days are planned; on that day the limit is {rule.limit:,} days"
 
 
 def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name in one of the zones that the check lists."""
+    """Find a name in one of the zones of the check."""
     for zone in rule.suffixes:
         if name == zone or name.endswith(f".{zone}"):
-            return f'"{name}" lies in {zone}'
+            return f'"{name}" is in {zone}'
     return ""
 
 
 def internal_name_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name outside the public domain name system on a certificate from a public CA."""
+    """Find a name outside the public DNS on a certificate from a public CA."""
     return f'"{name}" does not end in a registered domain' if view.is_internal(name) else ""
 
 
@@ -333,28 +333,28 @@ def underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 
 def international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a label in its encoded, internationalized form."""
+    """Find an internationalized label in its encoded form."""
     return f'"{name}" is the encoded form of an internationalized name' if name.is_idn else ""
 
 
 def single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name of one label."""
+    """Find a single-label name."""
     return "" if "." in name else f'"{name}" has no domain'
 
 
 def registry_wildcard_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a wildcard of a registry."""
     if name.is_wildcard and name.parent.is_registry:
-        return f'"{name}" stands for every domain below {name.parent}'
+        return f'"{name}" covers every domain under {name.parent}'
     return ""
 
 
 def shared_domain_wildcard_on_public_certificate(
     name: DnsName, view: PlanView, rule: CheckRule
 ) -> str:
-    """Find a wildcard of a domain whose owner gives names below it to others."""
+    """Find a wildcard of a domain whose owner assigns subdomains to others."""
     if name.is_wildcard and name.parent.is_public_suffix and not name.parent.is_registry:
-        return f'"{name}" stands for everybody\'s names below {name.parent}'
+        return f'"{name}" covers the names of all customers under {name.parent}'
     return ""
 
 
@@ -379,8 +379,8 @@ CERTIFICATE_TESTS = _named(
     too_many_names,
     servers_share_certificate,
 )
-# Whether they have anything to say hangs on role, usages, issuer, CA and ``PlanView.features``
-# alone; what they say may name the certificate.
+# Only role, usages, issuer, CA, and ``PlanView.features`` decide whether these checks report
+# anything. Their messages may name the certificate.
 FEATURE_TESTS = _named(
     certificate_planned,
     client_authentication,
@@ -401,7 +401,7 @@ FEATURE_TESTS = _named(
     place_without_organization,
     subject_fields_planned,
 )
-# Asked of each name on a certificate; what they say of a name is the same wherever it stands.
+# Checks of each name on a certificate. The message about a name is the same on every certificate.
 NAME_TESTS = _named(
     internal_name_on_public_certificate,
     underscore_in_name,

@@ -1,6 +1,6 @@
-"""``CertificatePlan`` to ``Findings``: what planners get wrong, one short function per test.
+"""``CertificatePlan`` to ``Findings``: checks for common mistakes, one short function for each.
 
-Which code, severity, meaning, hint and source a test has, and what it looks at, is data of the
+The code, severity, meaning, hint, and source of a check, and what it applies to, are data of the
 product (``[[check]]`` in ``products/``) and of the CAs (``cas/*.toml``).
 """
 
@@ -33,7 +33,7 @@ from .practice_checks import PRACTICE_TESTS
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
-#: What decides which tests a certificate is asked: role, usages, issuer and CA.
+# : What decides which checks apply to a certificate: role, usages, issuer, and CA.
 _Kind = tuple[str, tuple[str, ...], str, str]
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
@@ -41,30 +41,30 @@ _WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TE
 
 
 def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
-    """Look for what planners get wrong.
+    """Check a plan for common mistakes.
 
     Parameters
     ----------
     plan : CertificatePlan
         n certificates over p pools.
     on : date, optional
-        The day by whose rules the plan is judged; left out, the planned issue date of its
-        options, else today. ``judged_on`` of the findings says which it was.
+        The evaluation date; by default the planned issue date of the options, else today.
+        ``judged_on`` of the findings contains it.
 
     Returns
     -------
     Findings
-        Errors first, then warnings and notices; within each by code and by what it is about.
-        A plan with errors is refused by ``write_requests`` until each code is accepted.
+        Errors first, then warnings and notices; each sorted by code and by what it is about.
+        ``write_requests`` refuses a plan with errors until you accept each code.
 
     Raises
     ------
     RulesError
-        If the product asks for a test that does not exist.
+        If a check of the product names a function that does not exist.
 
     Notes
     -----
-    Source: each finding carries its own; they are data of the product and of the CAs.
+    Each finding has its own source, from the data of the product or of the CAs.
     """
     require("check_plan: plan", plan, CertificatePlan)
     day = judging_day(plan, on)
@@ -78,9 +78,9 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
 def judging_day(
     plan: CertificatePlan, on: date | None = None, *, today: date | None = None
 ) -> date:
-    """Settle the day by whose rules a plan is judged: asked for, planned, or today (UTC).
+    """Return the evaluation date of a plan: the requested date, the planned one, or today (UTC).
 
-    Where `today` is given, it counts instead of a planned issue date that has passed.
+    With `today`, a planned issue date in the past is replaced by `today`.
     """
     planned = plan.options.planned_issue_date
     if on:
@@ -91,16 +91,16 @@ def judging_day(
 
 
 def present_day(plan: CertificatePlan) -> date:
-    """Settle by whose rules a new request is judged now: the planned day, or today if later."""
+    """Return the evaluation date of new requests: the planned issue date, or today if later."""
     return judging_day(plan, today=datetime.now(UTC).date())
 
 
 def check_certificates(
     plan: CertificatePlan, certificates: Iterable[PlannedCertificate], *, on: date
 ) -> tuple[Finding, ...]:
-    """Run the tests of single certificates on some of a plan's certificates.
+    """Run the checks of single certificates for some certificates of a plan.
 
-    An editor that changed one pool asks this for that pool's certificates only, and
+    After a change to one pool, an editor runs this for the certificates of that pool only, and
     ``check_deployment`` for the rest.
     """
     with no_collection():
@@ -108,7 +108,7 @@ def check_certificates(
 
 
 def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
-    """Run the tests that look at the deployment as a whole."""
+    """Run the checks of the deployment as a whole."""
     with no_collection():
         return tuple(_of_deployment(PlanView(plan, on=on)))
 
@@ -116,7 +116,7 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
 def check_acceptances(
     plan: CertificatePlan, found: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
-    """Say which reasons of the options count for nothing, given all that the others found."""
+    """Find acceptances in the options that have no effect, given all other findings."""
     return tuple(_of_acceptances(PlanView(plan, on=on), found))
 
 
@@ -129,7 +129,7 @@ def _of_acceptances(view: PlanView, found: Iterable[Finding]) -> Iterator[Findin
 
 
 def _told(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
-    """Make a finding, with what mends it where one answer is safe."""
+    """Return a finding, with its fix if there is exactly one safe fix."""
     finding = finding_of(rule, about, message)
     fix = FIXES.get(_test(rule))
     return replace(finding, edits=fix(view, rule, about, message)) if fix else finding
@@ -138,7 +138,7 @@ def _told(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
 def _of_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
-    # Most certificates are alike in all that some tests look at, and in most of their names.
+    # Most certificates are alike in everything that some checks use, and share most of their names.
     kinds: dict[_Kind, _Tests] = {}
     alike: dict[tuple[_Kind, tuple[object, ...]], _Tests] = {}
     for certificate in certificates:
@@ -164,7 +164,7 @@ def _of_certificates(
 
 @dataclass(frozen=True, slots=True)
 class _Tests:
-    """What is asked of certificates of one role, usages and CA, and of each of their names."""
+    """The checks of certificates with one role, usages, and CA, and of their names."""
 
     of_certificate: list[tuple[CheckRule, CertificateTest]]
     of_name: list[tuple[CheckRule, NameTest]]
@@ -182,7 +182,7 @@ class _Tests:
         )
 
     def of_those_like(self, certificate: PlannedCertificate, view: PlanView) -> _Tests:
-        """Leave out the tests that are silent on a certificate, so on all with its features."""
+        """Leave out the checks that report nothing about this and similar certificates."""
         heard = [
             (rule, test)
             for rule, test in self.of_certificate
@@ -191,7 +191,7 @@ class _Tests:
         return replace(self, of_certificate=heard)
 
     def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
-        """Find what there is to say of a name, for ``said``."""
+        """Return the messages about a name, with their checks."""
         found = [(rule, test(name, view, rule)) for rule, test in self.of_name]
         self.said[name] = [(rule, message) for rule, message in found if message]
         return self.said[name]
@@ -214,7 +214,7 @@ def _is_of_one(rule: CheckRule) -> bool:
     if not is_of_one and name not in _WHOLE_TESTS and name not in LAST_TESTS:
         known = ", ".join(sorted({*_OF_ONE, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}))
         raise RulesError(
-            f'check "{rule.code}" asks for a test "{name}", and there is none of that name',
+            f'check "{rule.code}" names a function "{name}" that does not exist',
             hint=f"set `test` to one of: {known}",
         )
     return is_of_one

@@ -1,6 +1,6 @@
-"""Scenarios beside each other: a matrix of options and counts, and what each has otherwise.
+"""Scenarios side by side: a matrix of options and counts, and the differences between them.
 
-Pure. What differs between two is told by ``compare_plans``, as of any two plans.
+Pure. ``compare_plans`` compares two scenarios like any two plans.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
 from .check_plan import check_plan, judging_day
 
-#: Stands before each value that is other than the first scenario's.
+# : The mark before each value that differs from the first scenario's.
 MARK = "≠ "
 
 _FIXED = ("Of", "What", "Differs")
@@ -40,10 +40,10 @@ class ScenarioFact:
     of : str
         ``Counts``, ``Table`` or ``Options``.
     what : str
-        The option as forms call it, or what is counted.
+        The option as forms name it, or what is counted.
     values : tuple of object
-        One for each of the n scenarios; a count, a text, a truth value, several texts, or None
-        where it is not known.
+        One value for each scenario: a count, a text, a truth value, several texts, or None if
+        unknown.
     """
 
     of: str
@@ -52,11 +52,11 @@ class ScenarioFact:
 
     @property
     def differs(self) -> bool:
-        """Whether not all scenarios have the same."""
+        """Whether the values of the scenarios differ."""
         return any(value != self.values[0] for value in self.values)
 
     def marked(self) -> tuple[object, ...]:
-        """Give the values with ``MARK`` before each that is other than the first."""
+        """Return the values, with ``MARK`` before each one that differs from the first."""
         return tuple(
             value if value == self.values[0] else f"{MARK}{cell_text(value) or 'blank'}"
             for value in self.values
@@ -65,7 +65,7 @@ class ScenarioFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScenarioComparison(Table):
-    """Two or more scenarios beside each other; the others are held against the first.
+    """Two or more scenarios side by side; the others are compared with the first.
 
     ``to_frame`` gives every option and count, a row each, a column for each scenario and whether
     they differ. In a notebook those that differ come first, each other value behind a mark.
@@ -78,7 +78,7 @@ class ScenarioComparison(Table):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the scenarios are called here: where two share a name, with a number behind it."""
+        """The names of the scenarios; if two have the same name, with a number."""
         names: list[str] = []
         for one in self.scenarios:
             number, name = 1, one.name
@@ -90,7 +90,7 @@ class ScenarioComparison(Table):
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Each other scenario against the first, with the cause of each change and findings."""
+        """Compare each other scenario with the first: the cause of each change, and findings."""
         return tuple(
             Comparison(
                 difference=find_causes(difference),
@@ -101,11 +101,11 @@ class ScenarioComparison(Table):
         )
 
     def differing(self) -> tuple[ScenarioFact, ...]:
-        """Give the facts in which not all scenarios are alike."""
+        """Return the facts that differ between the scenarios."""
         return tuple(fact for fact in self.facts if fact.differs)
 
     def alike(self) -> tuple[ScenarioFact, ...]:
-        """Give the facts in which they are."""
+        """Return the facts that are the same in all scenarios."""
         return tuple(fact for fact in self.facts if not fact.differs)
 
     def _headings(self) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ class ScenarioComparison(Table):
     def _summary(self) -> str:
         first, *others = self.names
         told = [
-            f"{name}: {count_of(len(one.certificates), 'certificate')} otherwise"
+            f"{name}: {count_of(len(one.certificates), 'certificate')} changed"
             for name, one in zip(others, self.differences, strict=True)
         ]
         return f"Against {first}. {'; '.join(told)}"
@@ -126,13 +126,13 @@ class ScenarioComparison(Table):
         headings = (*_FIXED[:2], *self.names)
         other, alike = self.differing(), self.alike()
         rows = [(fact.of, fact.what, *fact.marked()) for fact in other]
-        words = f"{MARK.strip()} stands before what is other than “{self.names[0]}”."
+        words = f"{MARK.strip()} marks values that differ from “{self.names[0]}”."
         if not other:
-            words = "They agree in every option and count."
+            words = "All options and counts are the same."
         parts = [rows_to_html(headings, rows, caption=self._summary(), remarks=[words])]
         if alike:
             same = [(fact.of, fact.what, *fact.values) for fact in alike]
-            told = f"{len(alike)} options and counts are alike"
+            told = f"{len(alike)} options and counts are the same"
             parts.append(folded(told, rows_to_html(headings, same)))
         return "\n".join(parts)
 
@@ -141,41 +141,40 @@ class ScenarioComparison(Table):
 def compare_scenarios(
     *scenarios: Scenario, on: date | None = None, findings: Sequence[Findings | None] = ()
 ) -> ScenarioComparison:
-    """Put scenarios beside each other, and hold each against the first.
+    """Put scenarios side by side, and compare each with the first.
 
     Parameters
     ----------
     *scenarios : Scenario
-        n of them, two at least.
+        At least two.
     on : date, optional
-        The day by whose rules the plans are judged; left out, each by its planned issue date,
-        else today.
+        The evaluation date; by default the planned issue date of each scenario, else today.
     findings : sequence of Findings or None, optional
-        Of each of the n plans, where ``check_plan`` was asked already; None where it was not.
+        The findings of each plan, or None for plans that were not checked yet.
 
     Returns
     -------
     ScenarioComparison
-        With n - 1 differences.
+        With one comparison less than scenarios.
 
     Raises
     ------
     ScenarioError
-        If there are fewer than two, or findings of fewer or more.
+        If there are fewer than two, or the number of findings differs.
     LyncnbError
-        If no plan can be made of one.
+        If a scenario cannot be planned.
     """
     for one in scenarios:
         require("compare_scenarios: each scenario", one, Scenario)
     if len(scenarios) < 2:
         raise ScenarioError(
-            "a comparison needs two scenarios", hint="name two, or three, e.g. two of their folders"
+            "a comparison needs at least two scenarios", hint="name two or more of their folders"
         )
     known = findings or [None] * len(scenarios)
     if len(known) != len(scenarios):
         raise ScenarioError(
-            f"findings of {len(known)} scenarios, of which there are {len(scenarios)}",
-            hint="give them in the order of the scenarios, None for those to be checked",
+            f"there are findings for {len(known)} scenarios, but {len(scenarios)} scenarios",
+            hint="give one entry for each scenario in their order, None if it has no findings yet",
         )
     found = tuple(
         check_plan(one.plan, on=on) if told is None else told
@@ -192,7 +191,8 @@ def compare_scenarios(
 def _facts(scenarios: Sequence[Scenario], findings: Sequence[Findings]) -> Iterator[ScenarioFact]:
     counts = [_counted(one, found) for one, found in zip(scenarios, findings, strict=True)]
     for what in dict.fromkeys(what for one in counts for what in one):
-        # What a plan has none of is not counted; without validity_days nobody knows of renewals.
+        # A plan without an item has a count of 0. Without validity_days, yearly renewals are
+        # unknown.
         absent = None if what == "yearly renewal" else 0
         values = tuple(one.get(what, absent) for one in counts)
         if what != _ACCEPTED or any(values):

@@ -1,8 +1,8 @@
-"""Checks that look at the deployment as a whole; one short function per test.
+"""Checks of the deployment as a whole; one short function for each check.
 
-Each function yields pairs: what the finding is about (a certificate's id, or the first server of
-the pools concerned, where a planner begins to look), and what it found. Roles are told apart by
-the traits that the rules give them.
+Each function yields pairs: what the finding is about (the id of a certificate, or the first server
+of the pools concerned, where the planner should look first), and the message. The traits in the
+rules identify the roles.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Pairs = Iterator[tuple[str, str]]
 
 
 def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find one external web name on two pools."""
+    """Find an external web name that two pools share."""
     owners: dict[str, list[Pool]] = defaultdict(list)
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn:
@@ -39,28 +39,31 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an external web name that stands on no reverse proxy's certificate."""
+    """Find an external web name that is on no reverse proxy certificate."""
     published = view.names_on("reverse_proxy")
     if not view.pools_with("reverse_proxy"):
         return
     for pool in view.pools_with("publishes_web"):
         name = pool.web_external_fqdn
         if name and name not in published:
-            yield view.place(pool), f'"{name}" of {pool.fqdn} is on no reverse proxy\'s certificate'
+            yield (
+                view.place(pool),
+                f'"{name}" of {pool.fqdn} is not on any reverse proxy certificate',
+            )
 
 
 def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find external web names, and nothing that publishes them."""
+    """Find external web names without a reverse proxy that publishes them."""
     if view.pools_with("reverse_proxy"):
         return
     pools = [pool for pool in view.pools_with("publishes_web") if pool.web_external_fqdn]
     names = sorted({pool.web_external_fqdn for pool in pools if pool.web_external_fqdn})
     if names:
-        yield view.place(pools[0]), f"nothing publishes {first_of(names, 5)}"
+        yield view.place(pools[0]), f"no reverse proxy publishes {first_of(names, 5)}"
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a reverse proxy of a site without pools that have an external web name."""
+    """Find a reverse proxy in a site whose pools have no external web name."""
     sites = {pool.site for pool in view.pools_with("publishes_web") if pool.web_external_fqdn}
     for proxy in view.pools_with("reverse_proxy"):
         if not sites or (proxy.site and proxy.site not in sites):
@@ -68,7 +71,7 @@ def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web name on a server whose own name it has to be."""
+    """Find an internal web name on a server that must use its own name."""
     for pool in view.pools_with("single_computer"):
         name = pool.web_internal_fqdn
         if name and name != pool.fqdn:
@@ -76,7 +79,7 @@ def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web name on a server that is a pool of its own and may have one."""
+    """Find an internal web name on a single-server pool that may have one."""
     for pool in view.plan.topology.pools:
         name = pool.web_internal_fqdn
         if pool.role in rule.roles and len(pool.computers) == 1 and name not in (None, pool.fqdn):
@@ -84,7 +87,7 @@ def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs
 
 
 def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web name that another pool, a member or an external name has."""
+    """Find an internal web name that is already used for something else."""
     pools = view.pools_with("publishes_web")
     named = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
     if not named:
@@ -110,34 +113,40 @@ def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool whose web services have one name inside and outside."""
+    """Find a pool whose internal and external web services have the same name."""
     for pool in view.pools_with("publishes_web"):
         inside = pool.web_internal_fqdn or pool.fqdn
         if inside == pool.web_external_fqdn:
-            what = "which is its internal web name, too"
+            what = "which is also its internal web name"
             yield view.place(pool), f'web_external_fqdn of {pool.fqdn} is "{inside}", {what}'
 
 
 def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool of several servers whose web services have no name of their own inside."""
+    """Find a pool of several servers whose web services have no internal name of their own."""
     for pool in view.pools_with("publishes_web"):
         if len(pool.computers) > 1 and pool.web_internal_fqdn in (None, pool.fqdn):
-            yield view.place(pool), f"{pool.fqdn} has {len(pool.computers)} servers and one name"
+            yield (
+                view.place(pool),
+                f"{pool.fqdn} has {len(pool.computers)} servers, but no separate web_internal_fqdn",
+            )
 
 
 def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a certificate that must come from the internal servers' CA, and comes from another."""
+    """Find a certificate that does not come from the internal servers' CA, but must."""
     roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
     cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
     whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
     for certificate in view.asked_of(rule):
         if cas and (certificate.issuer, certificate.ca) not in cas:
-            own = certificate.ca or f"a CA that is {certificate.issuer}"
-            yield certificate.id, f"{view.label(certificate)} comes from {own}, theirs from {whose}"
+            own = certificate.ca or f"a CA of type {certificate.issuer}"
+            yield (
+                certificate.id,
+                f"{view.label(certificate)} comes from {own}, the others from {whose}",
+            )
 
 
 def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool name on a server that is a pool of its own."""
+    """Find a pool name that differs from the server name of a single-server pool."""
     for pool in view.pools_with("single_computer"):
         others = [c.fqdn for c in pool.computers if c.fqdn != pool.fqdn]
         if others:
@@ -145,7 +154,7 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find several certificates where the rules want one for a pool or for the deployment."""
+    """Find several certificates where the rules require one for a pool or the deployment."""
     seen: dict[tuple[str, str, tuple[str, ...]], list[PlannedCertificate]] = defaultdict(list)
     for certificate in view.asked_of(rule):
         seen[certificate.role, certificate.pool, certificate.usages].append(certificate)
@@ -157,7 +166,7 @@ def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool whose internal name serves as an external one."""
+    """Find an Edge pool whose internal name is also an external name."""
     for pool in view.pools_with("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"):
             name = getattr(pool, column)
@@ -166,38 +175,38 @@ def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool without a name that its external certificate carries."""
+    """Find an Edge pool that lacks a name of its external certificate."""
     for pool in view.pools_with("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn"):
             if getattr(pool, column) is None:
-                yield view.place(pool), f"{column} is blank on every row of {pool.fqdn}"
+                yield view.place(pool), f"{column} is blank in every row of {pool.fqdn}"
 
 
 def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool without the name of its A/V Edge service."""
+    """Find an Edge pool without a name for its A/V Edge service."""
     for pool in view.pools_with("perimeter"):
         if pool.av_edge_fqdn is None:
-            yield view.place(pool), f"av_edge_fqdn is blank on every row of {pool.fqdn}"
+            yield view.place(pool), f"av_edge_fqdn is blank in every row of {pool.fqdn}"
 
 
 def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool with web services and no external name for them."""
+    """Find a pool with web services that has no external web name."""
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn is None:
-            yield view.place(pool), f"web_external_fqdn is blank on every row of {pool.fqdn}"
+            yield view.place(pool), f"web_external_fqdn is blank in every row of {pool.fqdn}"
 
 
 def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an XMPP domain that is none of the SIP domains."""
+    """Find an XMPP domain that is not a SIP domain."""
     domains = set(view.plan.topology.sip_domains)
     for pool in view.pools_with("perimeter"):
         others = [name for name in pool.names_in("xmpp_domains") if name not in domains]
         if others:
-            yield view.place(pool), f"xmpp_domains of {pool.fqdn} has {_words(others)}"
+            yield view.place(pool), f"xmpp_domains of {pool.fqdn} contains {_words(others)}"
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find automatic sign-in pointed at more than one pool and the pool that it is paired with."""
+    """Find automatic sign-in on pools other than one pool and its backup pool."""
     pools = [pool for pool in view.pools_with("heeds_autologon") if "autologon" in pool.flags]
     counted: list[Pool] = []
     for pool in pools:
@@ -214,23 +223,23 @@ def _are_paired(one: Pool, other: Pool) -> bool:
 
 
 def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a cell that names an issuer for what is neither a usage nor a role of the product."""
+    """Find an issuer for a key that is neither a usage nor a role of the product."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (_, key), servers in view.issuer_keys().items():
         if key.lower() not in known:
-            yield servers[0], f'issuer of {_words(servers)} is for "{key}", which is no usage'
+            yield servers[0], f'issuer of {_words(servers)} is for "{key}", which is not a usage'
 
 
 def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a cell that names an issuer for a usage that no certificate of its server has."""
+    """Find an issuer for a usage that no certificate of the server has."""
     for role, key, servers in keys_not_here(view):
         words = f'issuer of {_words(servers)} is for "{key}"'
-        yield servers[0], f"{words}, and a server with the role {role} has none"
+        yield servers[0], f"{words}, but a server with the role {role} does not have it"
 
 
 def keys_not_here(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield role, usage and servers where an issuer is for a usage that the role has not."""
+    """Yield role, usage, and servers for issuers of usages that the role does not have."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (role, key), servers in view.issuer_keys().items():
@@ -245,24 +254,24 @@ def keys_not_here(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a role that shares the servers of another one and uses their certificates."""
+    """Find a role that is on the servers of another role and uses their certificates."""
     certificates = view.plan.rules.certificates
     for pool, host in hosted_pools(view.plan.topology.pools, view.plan.rules):
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
-            continue  # the table says so itself (mediation_standalone = false)
+            continue  # the table already contains this (mediation_standalone = false)
         servers = _words([computer.fqdn for computer in pool.computers])
         yield view.place(pool), f"{pool.role} uses the certificate of {host.role} on {servers}"
 
 
 def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find roles that share a server although no document supports it."""
+    """Find roles on one server that no document supports together."""
     together = unsupported_roles(view.plan.topology.pools, view.plan.rules)
     for roles, servers in together.items():
         yield servers[0], f"{_words(servers)} has the roles {', '.join(roles)}"
 
 
 def pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool of several possible servers that has the name of one server."""
+    """Find a multi-server pool that has the name of a server."""
     servers = {c.fqdn for _, c in view.plan.topology.computers}
     for pool in view.plan.topology.pools:
         if pool.role in rule.roles and pool.fqdn in servers:
@@ -270,7 +279,7 @@ def pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a collocated role whose pool is said to stand alone."""
+    """Find a collocated role whose pool is marked as stand-alone."""
     topology = view.plan.topology
     for pool, names in collocation_switches(view):
         rows = [
@@ -285,7 +294,7 @@ def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
-    """Yield pools beside another role's, with the yes/no columns that say that they stand alone."""
+    """Yield collocated pools, with the yes/no columns that mark them as stand-alone."""
     rules = view.plan.rules
     switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
     for pool, _ in hosted_pools(view.plan.topology.pools, rules):
@@ -295,7 +304,7 @@ def collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
 
 
 def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a further name for a usage that no certificate of its pool has."""
+    """Find an additional name for a usage that no certificate of the pool has."""
     pools = view.plan.topology.pools
     by_role: dict[str, set[str]] = defaultdict(set)
     for certificate in view.plan.rules.certificates:
@@ -308,24 +317,24 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
         for usage, name in pool.extra_san:
             if usage and usage.lower() not in here[pool.fqdn] and (pool.fqdn, usage) not in told:
                 told.add((pool.fqdn, usage))
-                yield view.place(pool), f'{name} is for "{usage}", which {pool.fqdn} has not'
+                yield view.place(pool), f'{name} is for "{usage}", which {pool.fqdn} does not have'
 
 
 def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a name in a column that the roles of its pool do not heed."""
+    """Find a name in a column that the roles of its pool do not use."""
     for facts, idle in idle_pools(view):
         whose = _words([f"{pool.fqdn} ({pool.role})" for pool in idle])
         roles = ", ".join(facts.roles)
-        yield view.place(idle[0]), f"{facts.name} of {whose} counts only for {roles}"
+        yield view.place(idle[0]), f"{facts.name} of {whose} is used only for {roles}"
 
 
 def idle_pools(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
-    """Yield columns of names, each with the pools that have one there and do not heed it."""
+    """Yield columns of names, each with the pools that have a name there but do not use it."""
     pools = view.plan.topology.pools
     for facts in topology_columns():
         if not facts.roles or not facts.kind.startswith("fqdn"):
-            continue  # a truth value may stand on every row of an export; a name is meant
-        # Collocated roles have one pool name and share its values.
+            continue  # an export may have a truth value in every row, but a name is intentional
+        # Collocated roles have the same pool name and share its values.
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}
         idle = [p for p in pools if p.names_in(facts.name) and p.fqdn not in heeded]
         if idle:
@@ -333,7 +342,7 @@ def idle_pools(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
 
 
 def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a column that is filled in and counts only for another product."""
+    """Find a column with values that only another product uses."""
     topology, rules = view.plan.topology, view.plan.rules
     used = rules.pool_columns
     for facts in topology_columns():
@@ -351,11 +360,14 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
         ]
         if titles:
             whose = _words([pool.fqdn for pool in filled])
-            yield view.place(filled[0]), f"{facts.name} of {whose} counts for {', '.join(titles)}"
+            yield (
+                view.place(filled[0]),
+                f"{facts.name} of {whose} is used only for {', '.join(titles)}",
+            )
 
 
 def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find columns that nothing reads; one whose heading is nearly known has its own test."""
+    """Find columns that lyncnb does not read; another check covers nearly known headings."""
     near = {heading for heading, _ in nearly_known_columns(view)}
     unread = [shown(h) for h in view.plan.topology.unread_columns if h not in near]
     if unread and view.plan.topology.pools:
@@ -363,14 +375,14 @@ def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def column_nearly_known(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a heading that is nearly that of a known column."""
+    """Find a heading that is almost the name of a known column."""
     for heading, name in nearly_known_columns(view):
         place = view.place(view.plan.topology.pools[0])
-        yield place, f"{shown(heading)} is not read; did you mean {name}?"
+        yield place, f"{shown(heading)} is not a known column; did you mean {name}?"
 
 
 def nearly_known_columns(view: PlanView) -> Iterator[tuple[str, str]]:
-    """Yield headings with the known columns that they nearly name and that the table lacks."""
+    """Yield headings that almost match a known column that the table does not have."""
     topology = view.plan.topology
     for heading in topology.unread_columns if topology.pools else ():
         name = nearest_column(heading)
@@ -379,16 +391,16 @@ def nearly_known_columns(view: PlanView) -> Iterator[tuple[str, str]]:
 
 
 def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a server whose first label is a name that Windows keeps for a device."""
+    """Find a server whose first label is reserved for a device by Windows."""
     for pool in view.plan.topology.pools:
         for computer in pool.computers:
             label = computer.fqdn.partition(".")[0]
             if label in rule.labels:
-                yield computer.fqdn, f'"{label}" is the name of a device to Windows'
+                yield computer.fqdn, f'"{label}" is a reserved device name in Windows'
 
 
 def in_words(pools: Sequence[Pool]) -> str:
-    """Name some pools in the middle of a sentence."""
+    """Format the names of some pools for the middle of a sentence."""
     return _words([pool.fqdn for pool in pools])
 
 

@@ -1,8 +1,8 @@
-"""What mends a finding, where there is one answer and it is safe: edits of the table or an option.
+"""Fixes of findings that have exactly one safe fix: edits of the table or of an option.
 
-Safe is what only says what the plan does already, or what Lync Server itself leaves no choice
-about. Whether a fix brings something new is not for these functions: who applies it looks at the
-mended plan first (``mend_plan``). Each gets what a finding is about and its message.
+A fix is safe if it only states what the plan already does, or what Lync Server requires.
+``mend_plan`` checks the fixed plan for new findings before it uses a fix. Each function gets what
+the finding is about, and its message.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Fix = Callable[[PlanView, CheckRule, str, str], tuple[Edit, ...]]
 def web_internal_fqdn_overridden(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Blank the internal web name of a server whose own name it has to be."""
+    """Clear the internal web name of a server that must use its own name."""
     pools = [p for p in view.pools_with("single_computer") if view.place(p) == about]
     rows = [row for pool in pools for row in _rows(view, pool)]
     return tuple(_blanked(view, rows, "web_internal_fqdn"))
@@ -38,7 +38,7 @@ def web_internal_fqdn_overridden(
 def pool_name_differs_from_server(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Blank the pool name of a server that is a pool of its own; of several it may be meant."""
+    """Clear the pool name of a single-server pool; other pool names may be intended."""
     pools = [p for p in view.pools_with("single_computer") if view.place(p) == about]
     rows = [row for pool in pools for row in _rows(view, pool)]
     servers = {_text(view, row, "server_fqdn").casefold() for row in rows}
@@ -46,7 +46,7 @@ def pool_name_differs_from_server(
 
 
 def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
-    """Blank a name that counts for no role of its pool."""
+    """Clear a name that no role of its pool uses."""
     for column, idle in idle_pools(view):
         if view.place(idle[0]) == about and message.startswith(f"{column.name} of "):
             rows = [row for pool in idle for row in _rows(view, pool)]
@@ -57,7 +57,7 @@ def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) 
 def issuer_key_not_here(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Take an issuer for a usage that a server has not out of its cells."""
+    """Remove an issuer for a usage that the server does not have from its cells."""
     gone = {
         (role, server): key
         for role, key, servers in keys_not_here(view)
@@ -75,7 +75,7 @@ def issuer_key_not_here(
 def column_nearly_known(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Give a heading the name of the column that it nearly is."""
+    """Rename a heading to the column that it almost matches."""
     return tuple(
         HeadingEdit(heading=heading, column=name)
         for heading, name in nearly_known_columns(view)
@@ -84,7 +84,7 @@ def column_nearly_known(
 
 
 def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
-    """Say in the table that a role stands beside another, if it has the column for it."""
+    """Mark a role as collocated in the table, if there is a column for it."""
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in collocation_switches(view)
@@ -98,7 +98,7 @@ def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -
 def stand_alone_and_collocated(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Say no where the table says that a collocated role stands alone."""
+    """Set the columns that mark a collocated role as stand-alone to no."""
     return tuple(
         CellEdit(row=row, column=name, text="false")
         for pool, names in collocation_switches(view)
@@ -113,14 +113,14 @@ def stand_alone_and_collocated(
 def av_edge_name_on_certificate(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Take the name of the A/V Edge service out of the further names of its pool."""
+    """Remove the name of the A/V Edge service from the additional names of its pool."""
     certificate = view.certificate(about)
     pool = view.pool(certificate) if certificate else None
     if pool is None or pool.av_edge_fqdn is None:
         return ()
     kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
     if len(kept) == len(pool.extra_san):
-        return ()  # another column brings it
+        return ()  # the name comes from another column
     return tuple(
         CellEdit(row=row, column="extra_san", text=_pairs(kept))
         for row in _rows(view, pool)
@@ -131,18 +131,18 @@ def av_edge_name_on_certificate(
 def validity_asked_over_limit(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Ask for the days that are allowed, where that shortens no certificate of another CA."""
+    """Plan the allowed validity, if that shortens no certificate of another CA."""
     if any(certificate.issuer != "public" for certificate in view.certificates):
         return ()
     if view.plan.options.validity:
-        return ()  # an edit sets an option, and no key of a section
+        return ()  # an edit sets a whole option, not a key in a section
     return (OptionEdit(option="validity_days", value=rule.limit),)
 
 
 def option_changes_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Put an option back to its default, or take out the key for which nothing is planned."""
+    """Reset an option to its default, or remove the key that applies to no certificate."""
     options = view.plan.options
     for name in ("issuer", "ca"):
         for key in getattr(options, name):
@@ -158,7 +158,7 @@ def option_changes_nothing(
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Take out a reason that is over or is for nothing, with its limits."""
+    """Remove an acceptance that has expired or has no effect, with its limits."""
     options = view.plan.options
     for code in options.accepted:
         until = options.accepted_until.get(code)
@@ -174,7 +174,7 @@ def acceptance_counts_for_nothing(
 
 
 def _rows(view: PlanView, pool: Pool) -> Iterator[int]:
-    """Yield the rows of a pool, those of roles beside it included: they share its values."""
+    """Yield the rows of a pool and of its collocated roles, which share its values."""
     for other in view.pools_named(pool.fqdn):
         for computer in other.computers:
             yield computer.row
@@ -192,11 +192,11 @@ def _blanked(view: PlanView, rows: list[int], column: str) -> Iterator[Edit]:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    """Write pairs of usage and value as a cell has them."""
+    """Format pairs of usage and value for a cell."""
     return "; ".join(f"{key}={value}" if key else str(value) for key, value in pairs)
 
 
-#: By the name of the test that finds what they mend.
+# : By the name of the function that finds what they fix.
 FIXES: dict[str, Fix] = {
     fix.__name__: fix
     for fix in (

@@ -1,6 +1,7 @@
-"""``CertificatePlan`` to a mended one: every fix of its findings that brings nothing new.
+"""``CertificatePlan`` to a fixed plan: every fix that introduces no new finding.
 
-A fix is tried on the plan first: it counts only if its finding is gone and no other has come.
+Each fix is tried on the plan first. It is used only if its finding disappears and no new one
+appears.
 """
 
 from __future__ import annotations
@@ -17,22 +18,23 @@ from ..plan.planner import plan_certificates
 from ..rules.findings import CellEdit, Edit, Finding, Findings, HeadingEdit, OptionEdit
 from .check_plan import check_plan
 
-# A fix may show the next one, e.g. of two names in one cell; each round mends at least one.
+# A fix may lead to another one, e.g. for two names in one cell. Each round fixes at least one
+# finding.
 _ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mended:
-    """A plan after its fixes.
+    """A plan after its findings were fixed.
 
     Parameters
     ----------
     plan : CertificatePlan
-        Made of the table and the options as they are now.
+        The plan of the changed table and options.
     findings : Findings
-        What is left.
+        The remaining findings.
     fixed : tuple of Finding
-        What is gone, each with the edits that mended it, in their order.
+        The fixed findings, each with its edits, in their order.
     """
 
     plan: CertificatePlan
@@ -41,7 +43,7 @@ class Mended:
 
     @property
     def cells(self) -> dict[int, dict[str, str]]:
-        """The new texts of the table, by row (an index into ``Topology.cells``) and column."""
+        """The new values of cells, by row (an index into ``Topology.cells``) and column."""
         changes: dict[int, dict[str, str]] = {}
         for edit in self.edits:
             if isinstance(edit, CellEdit):
@@ -50,38 +52,38 @@ class Mended:
 
     @property
     def headings(self) -> dict[str, str]:
-        """The new names of columns, by heading."""
+        """The new names of columns, by their old heading."""
         return {e.heading: e.column for e in self.edits if isinstance(e, HeadingEdit)}
 
     @property
     def options(self) -> tuple[OptionEdit, ...]:
-        """The edits of options, each once."""
+        """The edits of options, without duplicates."""
         return tuple(dict.fromkeys(e for e in self.edits if isinstance(e, OptionEdit)))
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """Every edit, in its order."""
+        """All edits, in their order."""
         return tuple(edit for finding in self.fixed for edit in finding.edits)
 
 
 def mend_plan(
     plan: CertificatePlan, *, on: date | None = None, codes: Collection[str] = ()
 ) -> Mended:
-    """Mend what has one safe answer.
+    """Fix the findings that have exactly one safe fix.
 
     Parameters
     ----------
     plan : CertificatePlan
         n certificates.
     on : date, optional
-        The day by whose rules it is judged, as for :func:`check_plan`.
+        The evaluation date, as for :func:`check_plan`.
     codes : collection of str, optional
-        The findings to mend, by their codes; left out, all.
+        The codes of the findings to fix; by default all.
 
     Returns
     -------
     Mended
-        The same plan where there is nothing to mend.
+        The same plan if there is nothing to fix.
     """
     findings = check_plan(plan, on=on)
     done = Mended(plan=plan, findings=findings, fixed=())
@@ -105,7 +107,7 @@ def mend_plan(
 
 
 def _apart(findings: Iterable[Finding]) -> list[Finding]:
-    """Choose findings whose edits do not concern one cell or option in different ways."""
+    """Choose findings whose edits do not conflict in a cell or option."""
     chosen: list[Finding] = []
     said: dict[tuple[object, str], Edit] = {}
     for finding in findings:
@@ -125,7 +127,7 @@ def _place(edit: Edit) -> tuple[object, str]:
 
 
 def _tried(before: Mended, wanted: list[Finding]) -> Mended | None:
-    """Give the plan after some fixes; None if one of them mends nothing or brings something."""
+    """Return the plan after some fixes; None if one fixes nothing or causes a finding."""
     edits = [edit for finding in wanted for edit in finding.edits]
     try:
         plan = with_edits(before.plan, edits)
@@ -138,17 +140,17 @@ def _tried(before: Mended, wanted: list[Finding]) -> Mended | None:
 
 
 def _count(findings: Findings) -> Counter[tuple[str, str]]:
-    # What a finding says of a whole deployment changes with it, e.g. a number of names.
+    # A message about the whole deployment may change with it, e.g. a number of names.
     return Counter((finding.code, finding.about) for finding in findings)
 
 
 def with_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
-    """Plan again with other cells and options.
+    """Plan again with changed cells and options.
 
     Raises
     ------
     TopologyError, OptionsError, PlanError
-        If the table or the options cannot be so.
+        If the changed table or options are not valid.
     """
     cells: dict[int, dict[str, str]] = {}
     headings: dict[str, str] = {}
@@ -167,7 +169,7 @@ def with_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
 
 
 def with_option_edits(options: PlanOptions, edits: Iterable[OptionEdit]) -> PlanOptions:
-    """Give options with other values."""
+    """Return options with changed values."""
     values: dict[str, object] = {}
     for edit in edits:
         now = values.get(edit.option, getattr(options, edit.option))

@@ -1,4 +1,4 @@
-"""Checks of the planner's options: what is chosen and changes nothing."""
+"""Checks of the options: choices that do not change the plan."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..topology.topology import Topology
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-#: The code that says that the planned issue date has passed: every plan comes to that day.
+# : The code of a planned issue date in the past; every plan reaches that day eventually.
 LATE = "planned-issue-date-passed"
 
-# These say something of every certificate, or of when and by whom it is judged, and nothing of
-# which names and certificates there are.
+# These options concern every certificate, or the evaluation date and evaluation, but not which
+# names and certificates there are.
 _NEVER_IDLE = frozenset(
     {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client", "lang"}
     | {"internal_only_sip_domains", "client_authentication", "shared_certificate"}
@@ -29,7 +29,7 @@ _NEVER_IDLE = frozenset(
 
 
 def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an option, or a usage in one, without which the plan is the same."""
+    """Find an option, or a usage in an option, that does not change the plan."""
     plan = view.plan
     if not plan.topology.pools:
         return
@@ -54,17 +54,17 @@ def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def option_in_words(name: str, options: PlanOptions) -> str:
-    """Give an option with its value, as what is found says it."""
+    """Format an option with its value for a message."""
     return f"{OPTIONS[name].key or name} = {_words(getattr(options, name))}"
 
 
 def key_in_words(name: str, key: str) -> str:
-    """Say of a usage or role that nothing of it is planned, as what is found says it."""
+    """Format a message that the plan has no certificate for a usage or role."""
     return f'{name} for "{key}" is for no certificate of the plan'
 
 
 def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
-    """Yield the usages and roles for which an issuer or a CA is chosen, and nothing is planned."""
+    """Yield the usages and roles with an issuer or a CA in the options but no certificate."""
     here = {""}
     for certificate in plan.certificates:
         here.update(map(str.lower, (certificate.role, certificate.issuer, *certificate.usages)))
@@ -92,16 +92,16 @@ def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
 
 
 def _two_servers_a_pool(topology: Topology) -> Topology:
-    """Give a topology that has every kind of name and few servers: the first two of each pool.
+    """Return a topology with every kind of name but few servers: the first two of each pool.
 
-    Two, because a name that every server of a pool carries differs from the pool's own.
+    Two servers, to distinguish names of each server from the name of the pool.
     """
     pools = tuple(replace(pool, computers=pool.computers[:2]) for pool in topology.pools)
     return replace(topology, pools=pools)
 
 
 def _contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
-    """Give what is requested, without the rules and reasons that it came from."""
+    """Return the content of the requests, without their rules and reasons."""
     return [(*c._replace(subject_alt_name=(), rule=""), c.names) for c in plan.certificates]
 
 
@@ -114,7 +114,7 @@ def _words(value: object) -> str:
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, found: Iterable[Finding]
 ) -> Pairs:
-    """Find a reason in the options for what is not found, or is found beyond its limits."""
+    """Find an acceptance for a code without findings, or with findings beyond its limits."""
     options, pools = view.plan.options, view.plan.topology.pools
     by_code: dict[str, list[Finding]] = {}
     for finding in found:
@@ -126,34 +126,40 @@ def acceptance_counts_for_nothing(
             yield place, ended_in_words(code, until)
         elif findings and not any(reason_for(f, options, on=view.on) for f in findings):
             ids = ", ".join(options.accepted_for.get(code, ()))
-            yield place, f"{code} is accepted for {ids} alone and found elsewhere"
+            yield (
+                place,
+                f"{code} is accepted only for {ids}, but the finding is on another certificate",
+            )
         elif not findings and code != LATE and code not in returned_checks():
             yield place, unneeded_in_words(code)
 
 
 def ended_in_words(code: str, until: date) -> str:
-    """Say of a reason that it is over, as what is found says it."""
-    return f"the reason for {code} ended on {until}"
+    """Format a message that an acceptance has expired."""
+    return f"the acceptance of {code} expired on {until}"
 
 
 def unneeded_in_words(code: str) -> str:
-    """Say of a reason that it is for nothing, as what is found says it."""
-    return f"{code} is accepted and not found"
+    """Format a message that the plan does not have an accepted finding."""
+    return f"{code} is accepted, but the plan does not have this finding"
 
 
-#: Asked when everything else was found.
+# : Runs after all other checks.
 LAST_TESTS = {acceptance_counts_for_nothing.__name__: acceptance_counts_for_nothing}
 
 
 def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a country code that is written in other letters than certificates have it."""
+    """Find a country code in lowercase."""
     country, pools = view.plan.options.country, view.plan.topology.pools
     if country != country.upper() and pools:
-        yield view.place(pools[0]), f'C is {country.upper()}; the options say "{country}"'
+        yield (
+            view.place(pools[0]),
+            f'the options have "{country}"; the certificates will have {country.upper()}',
+        )
 
 
 def planned_issue_date_passed(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a planned issue date before the day by whose rules the plan is judged."""
+    """Find a planned issue date before the evaluation date."""
     planned, pools = view.plan.options.planned_issue_date, view.plan.topology.pools
     if pools and planned is not None and planned < view.on:
         yield view.place(pools[0]), f"planned_issue_date is {planned}"

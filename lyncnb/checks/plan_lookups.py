@@ -1,4 +1,4 @@
-"""What the checks ask of a plan: pools, sites and rules by name, and which names are needed."""
+"""Look-ups for the checks: pools, sites, and rules by name, and the names that are required."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NO_TRAITS: frozenset[str] = frozenset()
 
 _NO_RULES: frozenset[str] = frozenset()
 
-#: Names that are asked for, each with the ids of the rules that ask.
+# : Required names, each with the ids of the rules that require it.
 _Needed = Mapping[DnsName, frozenset[str]]
-#: How pools give such names of their own, with the ids; and the names that all of them need.
+# : How pools give such names of their own, with the ids, and the names that all of them need.
 _PartsAsked = tuple[list[tuple[Finder, frozenset[str]]], _Needed]
 _NOTHING: _Needed = MappingProxyType({})
-#: What a check says of the certificates that it looks at.
+# : The roles, usages, issuers, and CAs that a check applies to.
 _Whom = tuple[tuple[str, ...], ...]
 
 
@@ -39,19 +39,19 @@ def _both(one: _Needed, more: _Needed) -> _Needed:
 
 
 class _NamesHere(NamedTuple):
-    """The alternative names of a certificate, and those that some check asks for."""
+    """The alternative names of a certificate, and those that some check requires."""
 
     present: frozenset[DnsName]
     wildcards: list[DnsName]
     needed: _Needed
-    lacks: bool  # whether one of these is not there; a wildcard may stand for it
+    lacks: bool  # whether one of these is missing; a wildcard may cover it
 
 
 _NO_NAMES = _NamesHere(frozenset(), [], _NOTHING, False)
 
 
 class PlanView:
-    """Name a plan with its look-ups, made once for all checks of a run."""
+    """A plan with look-ups, created once for all checks of a run."""
 
     def __init__(self, plan: CertificatePlan, *, on: date):
         self.plan = plan
@@ -77,13 +77,13 @@ class PlanView:
         self._internal: dict[str, bool] = {}
         self._by_name: dict[str, list[Pool]] = {}
         self._by_id: dict[str, PlannedCertificate] = {}
-        # What the documents ask for, whatever profile and wildcards the plan was made with.
+        # The names that the documents require, for any profile and with or without wildcards.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
         self._parts: dict[int, _PartsAsked] = {}
         self._asked: dict[_Whom, list[PlannedCertificate]] = {}
-        # Places of certificates that are alike in all that a check may be narrowed by.
+        # Positions of certificates that are the same in everything that can limit a check.
         self._kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
         self._domains: dict[_Whom, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _NamesHere] = (None, _NO_NAMES)
@@ -91,40 +91,40 @@ class PlanView:
 
     # -- looking up
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
-        """Give the pool that a certificate is for; None for the deployment's."""
+        """Return the pool of a certificate; None for the certificate of the deployment."""
         return self._pools.get((certificate.role, certificate.pool))
 
     def pools_named(self, name: str) -> list[Pool]:
-        """List the pools of a name: one, or several of collocated roles."""
+        """Return the pools with a name: one, or several with collocated roles."""
         if not self._by_name:
             for pool in self.plan.topology.pools:
                 self._by_name.setdefault(pool.fqdn, []).append(pool)
         return self._by_name.get(name, [])
 
     def certificate(self, id_: str) -> PlannedCertificate | None:
-        """Find a certificate by its id."""
+        """Return the certificate with an id."""
         if not self._by_id:
             self._by_id = {certificate.id: certificate for certificate in self.certificates}
         return self._by_id.get(id_)
 
     def supports_wildcard(self, certificate: PlannedCertificate) -> bool:
-        """Say whether a rule of its role and usages allows wildcards (one of any profile)."""
+        """Whether a rule of its role and usages allows wildcards, in any profile."""
         return (certificate.role, certificate.usages) in self._wildcards
 
     def traits(self, pool: Pool) -> frozenset[str]:
-        """Say what the rules say that a pool's role is."""
+        """Return the traits of a pool's role."""
         role = self.plan.rules.roles.get(pool.role)
         return role.traits if role else _NO_TRAITS
 
     def pools_with(self, trait: str) -> list[Pool]:
-        """List the pools whose role has a trait, in the topology's order."""
+        """Return the pools whose role has a trait, in the order of the topology."""
         if trait not in self._with_trait:
             roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
             self._with_trait[trait] = [p for p in self.plan.topology.pools if p.role in roles]
         return self._with_trait[trait]
 
     def applies(self, rule: CheckRule, certificate: PlannedCertificate) -> bool:
-        """Say whether a check looks at a certificate: by role, usages, issuer and CA."""
+        """Whether a check applies to a certificate, by role, usages, issuer, and CA."""
         return (
             (not rule.roles or certificate.role in rule.roles)
             and (not rule.usages or not set(rule.usages).isdisjoint(certificate.usages))
@@ -136,7 +136,7 @@ class PlanView:
         )
 
     def asked_of(self, rule: CheckRule) -> list[PlannedCertificate]:
-        """List the certificates that a check looks at, in the plan's order."""
+        """Return the certificates that a check applies to, in the order of the plan."""
         whom = _whom(rule)
         if whom not in self._asked:
             if not self._kinds:
@@ -150,13 +150,13 @@ class PlanView:
 
     # -- names
     def names(self, certificate: PlannedCertificate) -> list[DnsName]:
-        """List subject name and alternative names, each once."""
+        """Return the subject name and the alternative names, without duplicates."""
         names = [entry.name for entry in certificate.subject_alt_name]
         subject = DnsName(certificate.subject.common_name)
         return names if not subject or subject in names else [subject, *names]
 
     def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
-        """List the names that these name rules ask for and no name of the certificate covers."""
+        """Return the names that these rules require and that no name of the certificate covers."""
         here = self._turn_to(certificate)
         if not here.lacks:
             return []
@@ -168,14 +168,14 @@ class PlanView:
         ]
 
     def wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
-        """List the alternative names that are wildcards."""
+        """Return the alternative names that are wildcards."""
         return self._turn_to(certificate).wildcards
 
     def features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
-        """Give all that the tests of features look at, beside role, usages, issuer and CA.
+        """Return the input of the feature checks, other than role, usages, issuer, and CA.
 
-        None if the certificate has wildcards, or not every name that is needed: then it is looked
-        at for itself.
+        None if the certificate has wildcards or lacks a required name: then the checks run for this
+        certificate separately.
         """
         here, subject = self._turn_to(certificate), certificate.subject
         if here.lacks or here.wildcards:
@@ -192,7 +192,7 @@ class PlanView:
         )
 
     def _turn_to(self, certificate: PlannedCertificate) -> _NamesHere:
-        # Several checks in a row are asked about one certificate.
+        # Several checks in a row use the same certificate.
         if certificate is not self._last[0]:
             names = [entry.name for entry in certificate.subject_alt_name]
             present, needed = frozenset(names), self._needed_by(certificate)
@@ -202,7 +202,7 @@ class PlanView:
         return self._last[1]
 
     def _needed_by(self, certificate: PlannedCertificate) -> _Needed:
-        """Give every name that some check asks for, with the ids of the rules that give it."""
+        """Return every name that some check requires, with the ids of the rules for it."""
         pool, found = self.pool(certificate), _NOTHING
         if pool is None:
             return found
@@ -210,15 +210,15 @@ class PlanView:
             if resolved.rule.usages != certificate.usages:
                 continue
             finders, fixed = self._parts_asked(resolved)
-            # Nearly always that is all, and the same for every pool of the role.
+            # Usually this is complete, and the same for every pool of the role.
             found = _both(found, fixed) if found else fixed
             for find, why in finders:
-                # They are the same for every server of the pool, so any server stands for all.
+                # They are the same for every server of the pool, so any server represents all.
                 found = _both(found, dict.fromkeys(find(pool, pool.computers[0].fqdn), why))
         return found
 
     def _parts_asked(self, resolved: ResolvedRule) -> _PartsAsked:
-        """Give of a resolved rule what some check asks about, once for all of its pools."""
+        """Return the parts of a resolved rule that checks require, once for all of its pools."""
         known = self._parts.get(id(resolved))
         if known is None:
             finders = [
@@ -236,7 +236,7 @@ class PlanView:
         return known
 
     def names_on(self, trait: str) -> set[str]:
-        """Collect every name on the certificates of roles that have a trait."""
+        """Return every name on the certificates of roles with a trait."""
         roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
         return {
             entry.name
@@ -246,10 +246,10 @@ class PlanView:
         }
 
     def is_internal(self, name: str) -> bool:
-        """Say whether a name lies outside the public domain name system.
+        """Whether a name is outside the public domain name system.
 
-        Whatever stands below a name that lies inside does so too, so that the Public Suffix List
-        is asked once for a domain, not for each of its hosts.
+        A name below a public name is also public, so the Public Suffix List is used once for each
+        domain, not for each host.
         """
         known = self._internal.get(name)
         if known is None:
@@ -260,7 +260,7 @@ class PlanView:
         return known
 
     def domains_of(self, rule: CheckRule) -> list[str]:
-        """List the registered domains on what a check looks at; a name without one itself."""
+        """Return the registered domains that a check covers, or the name itself if it has none."""
         whom = _whom(rule)
         if whom not in self._domains:
             names = {e.name for c in self.asked_of(rule) for e in c.subject_alt_name}
@@ -268,18 +268,18 @@ class PlanView:
         return self._domains[whom]
 
     def pool_and_server_names(self) -> set[str]:
-        """Collect the FQDNs of all pools and servers."""
+        """Return the FQDNs of all pools and servers."""
         pools = self.plan.topology.pools
         return {pool.fqdn for pool in pools} | {c.fqdn for pool in pools for c in pool.computers}
 
     # -- issuers
     def issuer_wishes(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
-        """Give what the options or, if they say nothing, the rows of its servers ask as issuer.
+        """Return the issuers in the options or, if there are none, in the rows of its servers.
 
         Returns
         -------
         dict of str to set of str
-            By server; by "the options" if these decide.
+            By server, or by "the options".
         """
         if self._wished[certificate.rule]:
             return {"the options": self._wished[certificate.rule]}
@@ -292,12 +292,12 @@ class PlanView:
         return {fqdn: wishes_by_usage(rule, cell) for fqdn, cell in cells if cell}
 
     def issuer_keys(self) -> dict[tuple[str, str], list[str]]:
-        """Give the usages and roles that the column issuer names.
+        """Return the usages and roles in the issuer column.
 
         Returns
         -------
         dict of tuple to list of str
-            By role of the row and key, the servers; the general choice is left out.
+            The servers by role of the row and key, without the general value.
         """
         servers: dict[tuple[str, str], list[str]] = {}
         for (role, fqdn), cell in self._issuers.items():
@@ -305,36 +305,36 @@ class PlanView:
                 servers.setdefault((role, key), []).append(fqdn)
         return servers
 
-    # -- places: what a finding that concerns more than one certificate is about
+    # -- places: what a finding about several certificates refers to
     def place(self, pool: Pool) -> str:
-        """Name the server where a finding about a pool is to be looked at: its first one."""
+        """Return the server for a finding about a pool: its first one."""
         return pool.computers[0].fqdn
 
     # -- sites
     def sites(self) -> tuple[Site, ...]:
-        """Give the sites, each once though several share the deployment's simple URLs."""
+        """Return the sites; sites that share the deployment's simple URLs count as one."""
         seen: dict[object, Site] = {}
         for site in self.plan.topology.sites:
             seen.setdefault((site.meet_urls, site.dialin_url, site.admin_url), site)
         return tuple(seen.values())
 
     def web_sites(self) -> Iterator[Site]:
-        """Give the sites that hold a pool with web services."""
+        """Return the sites with a pool that has web services."""
         names = {pool.site for pool in self.pools_with("publishes_web")}
         return (site for site in self.plan.topology.sites if site.name in names)
 
     def site_place(self, site: Site) -> str:
-        """Name the server where a finding about a site is to be looked at."""
+        """Return the server for a finding about a site."""
         pools = [pool for pool in self.plan.topology.pools if pool.site == site.name]
         web = [pool for pool in pools if "publishes_web" in self.traits(pool)]
         return self.place((web or pools or self.plan.topology.pools)[0])
 
     def site_words(self, site: Site) -> str:
-        """Name a site in the middle of a sentence."""
+        """Format the name of a site for the middle of a sentence."""
         return f'site "{site.name}"' if site.name else "the deployment"
 
     # -- words
     def label(self, certificate: PlannedCertificate) -> str:
-        """Name a certificate in the middle of a sentence."""
+        """Format the name of a certificate for the middle of a sentence."""
         usages = ", ".join(certificate.usages) or certificate.role
         return f"{usages} of {certificate.owner}"

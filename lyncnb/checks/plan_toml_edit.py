@@ -1,4 +1,4 @@
-"""``plan.toml`` as it lies on the disk: other values, and every comment where it stands."""
+"""Edits of ``plan.toml`` on disk that keep every comment in its place."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..rules.findings import OptionEdit
 
 
 def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOptions) -> bytes:
-    """Write other values into a ``plan.toml``.
+    """Change values in a ``plan.toml``.
 
     Parameters
     ----------
     data : bytes
         The file, which :meth:`PlanOptions.from_toml` reads.
     edits : iterable of OptionEdit
-        What changes.
+        The changes.
     expected : PlanOptions
-        What the file is to say afterwards.
+        The options that the changed file must contain.
 
     Returns
     -------
@@ -31,9 +31,9 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
     Raises
     ------
     OptionsError
-        If the file, written so, would not say what is expected.
+        If the changed file would not contain the expected options.
     """
-    import tomlkit  # only who mends needs it: a plan runs without
+    import tomlkit  # only fixes need it, so planning works without it
 
     mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
     document = tomlkit.parse(data.removeprefix(mark).decode("utf-8"))
@@ -41,7 +41,9 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
         _apply(document, edit)
     written = mark + tomlkit.dumps(document).encode("utf-8")
     if PlanOptions.from_toml(written) != expected:
-        raise OptionsError("the options cannot be mended here", hint="change them by hand")
+        raise OptionsError(
+            "lyncnb cannot change these options in the file", hint="edit the file yourself"
+        )
     return written
 
 

@@ -1,4 +1,4 @@
-"""Checks of names where documents and practice differ: the plan says both, and keeps its names."""
+"""Checks of names for which documents and practice differ."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from .plan_lookups import PlanView
 
 
 def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a deployment in which no pool is marked for automatic sign-in."""
+    """Find a deployment without a pool for automatic sign-in."""
     pools = view.pools_with("heeds_autologon")
     if pools and not any("autologon" in pool.flags for pool in pools):
-        yield view.place(pools[0]), f"autologon is blank or false for {in_words(pools)}"
+        yield view.place(pools[0]), f"autologon is blank or false on {in_words(pools)}"
 
 
 def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find SIP domains that are no suffix of a pool's name, where its sip names are left out."""
+    """Find SIP domains that a pool's name does not end with, if the pool has no sip names."""
     for pool in view.pools_with("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
             continue
         others = [d for d in view.plan.topology.sip_domains if not _is_within(pool.fqdn, d)]
         if others:
             names = ", ".join(f"sip.{domain}" for domain in others)
-            yield view.place(pool), f"{pool.fqdn} does not end in {', '.join(others)}: add {names}"
+            yield (
+                view.place(pool),
+                f"{pool.fqdn} does not end with {', '.join(others)}: add {names}",
+            )
 
 
 def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
-    """List the names that clients meet and that lie in no SIP domain."""
+    """Find the names that clients use and that are in no SIP domain."""
     web, edges = view.pools_with("publishes_web"), view.pools_with("perimeter")
     met = [name for p in web for name in (p.fqdn, p.web_internal_fqdn, p.web_external_fqdn)]
     met += [pool.access_edge_fqdn for pool in edges]
@@ -52,7 +55,7 @@ def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a backup pool that is the pool itself or no pool with web services."""
+    """Find a backup pool that is the pool itself or has no web services."""
     known = {pool.fqdn for pool in view.pools_with("publishes_web")}
     for pool in view.pools_with("publishes_web"):
         for name in pool.names_in(BACKUP_POOL):

@@ -22,11 +22,11 @@ _AHEAD = timedelta(days=366)  # a renewal or two: what ends later is reported th
 
 
 def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
-    """Report for how many days a domain control validation counts."""
+    """Report for how many days a domain control validation is valid."""
     certificates = view.asked_of(rule)
     if certificates:
         domains = _listed(_names_to_validate(view, rule))
-        message = f"a validation of {domains} counts for {count_of(rule.limit, 'day')}"
+        message = f"a validation of {domains} is valid for {count_of(rule.limit, 'day')}"
         shorter = [m for m in ca_rules().methods if 0 < m.reuse_days < rule.limit]
         message += "".join(f" ({m.reuse_days} with a {m.title})" for m in shorter)
         yield certificates[0].id, message
@@ -41,11 +41,11 @@ def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
 
 
 def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
-    """Report for how many days the verification of the organization counts."""
+    """Report for how many days the verification of the organization is valid."""
     certificates = [c for c in view.asked_of(rule) if c.subject.organization]
     if certificates:
         name = certificates[0].subject.organization
-        yield certificates[0].id, f'what was verified of "{name}" counts for {rule.limit} days'
+        yield certificates[0].id, f'the verification of "{name}" is valid for {rule.limit} days'
 
 
 def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
@@ -118,12 +118,12 @@ def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
     """Find rules of CAs that were last reviewed too long ago."""
     certificates, as_of = view.asked_of(rule), ca_rules().as_of
     if certificates and view.on > _months_later(as_of, rule.limit):
-        age = f"more than {rule.limit} months before the day by which the plan is judged"
-        yield certificates[0].id, f"the rules are as of {as_of}, {age}"
+        age = f"more than {rule.limit} months before the evaluation date"
+        yield certificates[0].id, f"the last review was on {as_of}, {age}"
 
 
 def _months_later(day: date, months: int) -> date:
-    """Give the same day some months later, or that month's last."""
+    """Return the same day some months later, or the last day of that month."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     first = date(year, month + 1, 1)
     following = date(year + month // 11, (month + 1) % 12 + 1, 1)

@@ -1,8 +1,8 @@
-"""``SavedPlan``: a plan that is kept in a file, and planned again before anybody relies on it.
+"""``SavedPlan``: a plan in a file, which lyncnb plans again before it uses it.
 
-What a file says of certificates and findings is never believed: they are made again from its table
-and options, by the rules that are here, as of the day that it was judged. The file is good if that
-gives the same file, byte for byte; if not, everything that differs is told.
+lyncnb does not trust the certificates and findings in a file. It makes them again from the table
+and options in the file, with the installed rules, for the evaluation date of the file. The file is
+valid if the result is identical, byte for byte. Otherwise lyncnb lists all differences.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from ..rules.rule_files import rules_on_record
 from .check_plan import check_plan, judging_day
 
 _HINT_WORDS = (
-    "only words differ: a later lyncnb says the same otherwise, or somebody altered them. Save it "
-    "anew; as it is it is requested only if it is approved (--approved-by)"
+    "only texts differ: the file is from another version of lyncnb, or somebody changed them. Save "
+    "it again, or request it as it is if it is approved (--approved-by)"
 )
 _HINT_OUTDATED = (
     "save and approve it again: lyncnb plan TOPOLOGY --save FILE; "
     "lyncnb compare FILE TOPOLOGY shows every difference"
 )
-_HINT = "ask who saved it for the file as it was, or save it anew and have it approved anew"
+_HINT = "ask the person who saved it for the original file, or save and approve it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SavedPlan(Table):
-    """A plan in a file of which it is known that the same table and options give it again.
+    """A plan in a file whose table and options produce exactly this plan.
 
     Parameters
     ----------
@@ -60,14 +60,14 @@ class SavedPlan(Table):
     plan : CertificatePlan
         Planned again, with its table and options.
     findings : Findings
-        As of ``judged_on``.
+        The findings for ``judged_on``.
     sha256 : str
-        The digest in the file's last line, by which it is known.
+        The digest in the last line of the file, which identifies it.
     data : bytes
-        The file, which is what a signature is over.
+        The content of the file, which a signature covers.
     reworded : tuple of str
-        What the file words otherwise than lyncnb does now, each with both texts; only words, and
-        only of a plan that was read so: it is not requested unless it is approved as it is.
+        The texts in the file that differ from those of this version, each with both texts. Such
+        a plan can be requested only if it is approved.
     """
 
     _columns: ClassVar = columns(
@@ -87,12 +87,12 @@ class SavedPlan(Table):
 
     @property
     def judged_on(self) -> date:
-        """The day by whose rules it is judged, now and later."""
+        """The evaluation date, now and later."""
         return judging_day(self.plan, self.findings.judged_on)
 
     @property
     def open_errors(self) -> tuple[Finding, ...]:
-        """Errors that no reason of the options accepts: with them it cannot be requested."""
+        """The errors that are not accepted: with them lyncnb does not make requests."""
         return tuple(
             one
             for one in self.findings
@@ -101,17 +101,17 @@ class SavedPlan(Table):
 
     @property
     def sign_line(self) -> str:
-        """How somebody approves it without lyncnb; KEY stands for the file of a key."""
+        """The command to approve the plan without lyncnb; KEY is the file of a key."""
         return SIGN_LINE.replace("FILE", self._word)
 
     @property
     def approve_line(self) -> str:
-        """How somebody approves it with lyncnb."""
+        """The command to approve the plan with lyncnb."""
         return f"lyncnb approve {self._word} --key KEY"
 
     @property
     def _word(self) -> str:
-        path = str(self.path)  # what begins with a hyphen would be taken for an option
+        path = str(self.path)  # a path that begins with a hyphen would look like an option
         return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
     def _items(self) -> Iterable[Any]:
@@ -119,13 +119,13 @@ class SavedPlan(Table):
 
     @property
     def identity(self) -> str:
-        """File, day and digest, by which people tell it from another."""
-        return f"{self.path}, judged on {self.judged_on}, SHA-256 {self.sha256}"
+        """The file, evaluation date, and digest, for people to identify it."""
+        return f"{self.path}, evaluated for {self.judged_on}, SHA-256 {self.sha256}"
 
     def _summary(self) -> str:
         return (
             f"{self.path}: {count_of(len(self.plan.certificates), 'certificate')} for "
-            f"{self.plan.rules.title}, judged on {self.judged_on}, SHA-256 {self.sha256}"
+            f"{self.plan.rules.title}, evaluated for {self.judged_on}, SHA-256 {self.sha256}"
         )
 
     def __repr__(self) -> str:
@@ -141,7 +141,7 @@ def save_plan(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> SavedPlan:
-    """Save a plan as one JSON file that can be read, approved and requested later.
+    """Save a plan as one JSON file that you can read, approve, and request later.
 
     Parameters
     ----------
@@ -150,23 +150,23 @@ def save_plan(
     path : path
         Ends in ``.json``.
     findings : Findings, optional
-        Of the plan; made by ``check_plan`` if left out. They say the day by which they judge.
+        The findings of the plan, with their evaluation date; by default from ``check_plan``.
     force : bool, optional
-        Whether another file of that name may be replaced.
+        Whether to replace another file with that name.
     inputs : iterable of path, optional
-        Files that the plan was made of, which are not written over.
+        Input files of the plan, which are never overwritten.
 
     Returns
     -------
     SavedPlan
-        The same plan, findings and day give the same bytes.
+        The same plan, findings, and date always produce the same bytes.
 
     Raises
     ------
     OutputError
         If the file cannot be written there.
     PlanError
-        If a text of the table is none that a file can hold.
+        If a text of the table cannot be stored in a file.
     """
     check_output(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
     found = check_plan(plan) if findings is None else findings
@@ -191,31 +191,31 @@ def _saved(
 
 @no_collection()
 def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> SavedPlan:
-    """Read a saved plan, plan again from its table and options, and refuse what differs.
+    """Read a saved plan, plan again from its table and options, and refuse differences.
 
     Parameters
     ----------
     path : path
-        What :func:`save_plan` wrote.
+        A file that :func:`save_plan` wrote.
     reworded : bool, optional
-        Whether it may say the same in other words, as an earlier lyncnb did: findings of the same
-        code, place and severity, reasons of the same rules. ``reworded`` of the plan tells them.
-        For a plan of which a signature says that nobody altered it since.
+        Whether the texts may differ, as in a file of an earlier version: findings with the same
+        code, place, and severity, and reasons with the same rules. ``reworded`` of the plan
+        lists them. Use it only for a plan with a valid signature.
 
     Returns
     -------
     SavedPlan
-        Judged by the rules of its own day.
+        Evaluated for the date in the file.
 
     Raises
     ------
     PlanError
-        If it cannot be read, or is no saved plan.
+        If the file cannot be read or is not a saved plan.
     PlanAltered
-        If it is not what is planned again, certificate by certificate and name by name, by the
-        same rules: the file was altered.
+        If the same rules do not produce the same certificates and names: somebody changed the
+        file.
     PlanOutdated
-        If it was saved by other rules than those here. ``read_plan`` gives it as it is.
+        If it was saved with different rules. ``read_plan`` returns it unchanged.
     """
     path = Path(path)
     data = read_plan_file(path)
@@ -227,31 +227,32 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         told = error.problems or (Problem(message=error.message, hint=error.hint),)
         if said.is_whole and said.values["rules"] != rule_digests(rules):
             raise PlanOutdated(
-                f"{path.name}: was saved by other rules than those here, which cannot plan it",
+                f"{path.name}: was saved with different rules; the installed ones cannot plan it",
                 problems=told,
                 hint=_HINT_OUTDATED,
             ) from None
         altered = () if said.is_whole else (Problem(message=f"the file {ALTERED}"),)
         raise PlanAltered(
-            f"{path.name}: cannot be planned again", problems=(*altered, *told), hint=_HINT
+            f"{path.name}: lyncnb cannot plan it again", problems=(*altered, *told), hint=_HINT
         ) from None
     findings = check_plan(plan, on=said.judged_on)
     again = saved_plan_values(plan, findings, judged_on=said.judged_on)
     written = saved_plan_bytes(again)
     if written != data:
-        said = read_saved_json(data, source=path.name)  # told first: what can be no plan's
+        said = read_saved_json(data, source=path.name)  # reports first what no plan can contain
         is_only_words = (
             said.is_whole
             and saved_plan_bytes(said.values) == data
-            and json.dumps(_deciding(said.values)) == json.dumps(_deciding(again))  # its order, too
+            and json.dumps(_deciding(said.values))
+            == json.dumps(_deciding(again))  # including the order
         )
         if said.is_whole and said.values["rules"] != again["rules"]:
             raise _outdated(path, said.values, again)
         if reworded and is_only_words and (others := tuple(_rewordings(said.values, again))):
             return _saved(path, plan, findings, data, others)
         raise PlanAltered(
-            f"{path.name}: what is planned again from its table and options is not what it says, "
-            "so it is refused",
+            f"{path.name}: its table and options produce a different plan, "
+            "so lyncnb does not use it",
             problems=tuple(_differences(said, again)),
             hint=_HINT_WORDS if is_only_words else _HINT,
         )
@@ -259,15 +260,15 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
 
 
 def _outdated(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> PlanOutdated:
-    """Say which certificates other rules than those of the file plan otherwise, name by name."""
+    """Report the certificates that differ under the installed rules, name by name."""
     changed = tuple(_of_entries(before["certificates"], after["certificates"], "id"))
     what = (
-        "the rules here plan these certificates differently"
+        "the installed rules plan these certificates differently"
         if changed
         else "the certificates are the same, but findings and reasons may differ"
     )
     return PlanOutdated(
-        f"{path.name}: was saved by other rules than those here; {what}",
+        f"{path.name}: was saved with different rules; {what}",
         problems=changed or tuple(_of_rules(before["rules"], after["rules"])),
         hint=_HINT_OUTDATED,
     )
@@ -277,7 +278,7 @@ _WORDS_OF_FINDINGS = ("message", "hint", "source")
 
 
 def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a saved plan says, but for the words in which lyncnb says it to people."""
+    """Return the content of a saved plan without the texts for people."""
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},
         "findings": [
@@ -289,7 +290,7 @@ def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is worded otherwise, so that a text that somebody altered is seen."""
+    """Report the texts that differ, so that people can see a changed text."""
     for old, new in zip(before["findings"], after["findings"], strict=True):
         told = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
         if told:
@@ -305,7 +306,7 @@ def _rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
 
 
 def _differences(said: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
-    """Say what the file has otherwise than what is planned again, the most telling last."""
+    """Report how the file differs from the new plan, the most important difference last."""
     if not said.is_whole:
         yield Problem(message=f"the file {ALTERED}")
     before = said.values
@@ -323,20 +324,18 @@ def _differences(said: SavedDocument, again: Mapping[str, Any]) -> Iterator[Prob
             told = True
             yield from _of_head(key, before[key], again[key])
     if before["plan_sha256"] != again["plan_sha256"] and not told:
-        yield Problem(message="plan_sha256 is not that of these certificates")
+        yield Problem(message="plan_sha256 does not match these certificates")
     elif said.is_whole and not told and before["rules"] == again["rules"]:
         yield Problem(
-            message="it says the same, but not in the form in which lyncnb writes it "
-            "(order, blanks, line ends)"
+            message="the content is the same, but not the format in which lyncnb writes it "
+            "(order, spaces, line ends)"
         )
 
 
 def _of_rules(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Problem]:
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):
-            yield Problem(
-                message=f"the rules {name} are others here than those that it was made by"
-            )
+            yield Problem(message=f"the installed rules {name} differ from those in the file")
 
 
 def _of_entries(
@@ -345,39 +344,39 @@ def _of_entries(
     """Compare certificates, or reasons, one by one."""
     old, new = {one[key]: one for one in before}, {one[key]: one for one in after}
     if len(old) != len(before):
-        yield Problem(message=f"it has two entries of one {key}")
+        yield Problem(message=f"the file has two entries with the same {key}")
     for name in (name for name in old if name not in new):
-        yield Problem(message=f"{name} stands in the file, and is not planned")
+        yield Problem(message=f"{name} is in the file, but not in the new plan")
     for name in (name for name in new if name not in old):
-        yield Problem(message=f"{name} is planned, and not in the file")
+        yield Problem(message=f"{name} is in the new plan, but not in the file")
     for name in (name for name in new if name in old):
         for field in dict.fromkeys((*old[name], *new[name])):
             if old[name].get(field) != new[name].get(field):
                 yield from _of_value(f"{name}: {field}", old[name].get(field), new[name].get(field))
     if [*old] != [*new] and old.keys() == new.keys():
-        yield Problem(message="certificates and reasons stand in another order")
+        yield Problem(message="the order of certificates and reasons differs")
 
 
 def _of_value(what: str, before: object, after: object) -> Iterator[Problem]:
     if isinstance(before, list) and isinstance(after, list):
-        old, new = set(map(str, before)), set(map(str, after))  # both may be 100,000 servers
+        old, new = set(map(str, before)), set(map(str, after))  # both may contain 100,000 servers
         added = [one for one in before if str(one) not in new]
         missing = [one for one in after if str(one) not in old]
         for one in added:
-            yield Problem(message=f"{what}: {_words(one)} stands in the file, and is not planned")
+            yield Problem(message=f"{what}: {_words(one)} is in the file, but not in the new plan")
         for one in missing:
-            yield Problem(message=f"{what}: {_words(one)} is planned, and not in the file")
+            yield Problem(message=f"{what}: {_words(one)} is in the new plan, but not in the file")
         if not added and not missing:
-            yield Problem(message=f"{what}: stands in another order, or twice")
+            yield Problem(message=f"{what}: the order differs, or there are duplicates")
     elif isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
             if before.get(key) != after.get(key):
                 yield from _of_value(f"{what}: {key}", before.get(key), after.get(key))
         if before == after or [*before] != [*after]:
-            yield Problem(message=f"{what}: stands in another order")
+            yield Problem(message=f"{what}: the order differs")
     else:
         yield Problem(
-            message=f"{what}: {_words(before)} stands in the file, {_words(after)} is planned"
+            message=f"{what}: the file has {_words(before)}, the new plan has {_words(after)}"
         )
 
 
@@ -396,21 +395,17 @@ def _of_findings(
     old, new = {known(one): one for one in before}, {known(one): one for one in after}
     for which in (which for which in old if which not in new):
         code, about, message = which
-        yield Problem(
-            message=f"finding {code} about {about} stands in the file, and is not found: {message}"
-        )
+        yield Problem(message=f"finding {code} about {about} is only in the file: {message}")
     for which in (which for which in new if which not in old):
         code, about, message = which
-        yield Problem(
-            message=f"finding {code} about {about} is found, and not in the file: {message}"
-        )
+        yield Problem(message=f"finding {code} about {about} is only in the new plan: {message}")
     for which in (which for which in new if which in old and new[which] != old[which]):
         for field in new[which]:
             if old[which].get(field) != new[which][field]:
                 what = f"finding {which[0]} about {which[1]}: {field}"
                 yield from _of_value(what, old[which].get(field), new[which][field])
     if len(before) != len(old) or ([*old] != [*new] and old.keys() == new.keys()):
-        yield Problem(message="findings stand in another order, or twice")
+        yield Problem(message="the order of the findings differs, or there are duplicates")
 
 
 def _of_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
@@ -421,8 +416,8 @@ def _of_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
         for column, was, now in zip(after["columns"], old, new, strict=True):
             if was != now:
                 yield Problem(
-                    message=f"table row {number}, column {column}: {_words(was)} is not the form "
-                    f"that lyncnb keeps ({_words(now)})"
+                    message=f"table row {number}, column {column}: {_words(was)} is not written as "
+                    f"lyncnb stores it ({_words(now)})"
                 )
     if before["columns"] != after["columns"]:
-        yield Problem(message="the columns of the table have other names than lyncnb gives them")
+        yield Problem(message="the columns of the table do not have the names that lyncnb uses")

@@ -1,7 +1,7 @@
 """Checks of the simple URLs (Microsoft, Planning for simple URLs in Lync Server 2013).
 
-Only the host of a simple URL stands on a certificate, but a URL that breaks a rule will be changed
-before the deployment is through, and a changed host is a new certificate.
+A certificate contains only the host of a simple URL. But a URL that breaks a rule will be changed
+before the deployment is complete, and a changed host requires a new certificate.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ..topology.model import SimpleUrl, Site
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-# Letters, digits, dots and slashes are documented; of the hyphen, allowed in any host name, another
-# check speaks.
+# The documented characters are letters, digits, dots, and slashes. Another check covers the hyphen,
+# which host names may contain.
 _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
 
 _KINDS = ("meet_urls", "dialin_url", "admin_url")
@@ -33,25 +33,26 @@ def _urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
 
 
 def meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site with web services and no Meet URL."""
+    """Find a site with web services but no Meet URL."""
     for site in view.web_sites():
         if not site.meet_urls:
             yield view.site_place(site), f"no Meet URL for {view.site_words(site)}"
 
 
 def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site with web services and no Dial-in URL."""
+    """Find a site with web services but no Dial-in URL."""
     for site in view.web_sites():
         if site.dialin_url is None:
             yield view.site_place(site), f"no Dial-in URL for {view.site_words(site)}"
 
 
 def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site that differs from the others in one simple URL and not in all."""
+    """Find a site that overrides only some of the simple URLs."""
     sites = list(view.web_sites())
     counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
     for site in sites:
-        # No site shares a missing URL: admin is optional, and other checks report the other two.
+        # Sites cannot share a missing URL: admin is optional, and other checks report the other
+        # two.
         given = [kind for kind in _KINDS if getattr(site, kind)]
         own = [kind for kind in given if counts[kind][getattr(site, kind)] == 1]
         if own and len(own) < len(given):
@@ -61,7 +62,7 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find another number of Meet URLs than of SIP domains."""
+    """Find a number of Meet URLs that differs from the number of SIP domains."""
     domains = len(view.plan.topology.sip_domains)
     for site in view.web_sites():
         if site.meet_urls and len(site.meet_urls) != domains:
@@ -70,13 +71,16 @@ def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a port, a query or a character that a simple URL must not have."""
+    """Find a port, a query, or a character that a simple URL must not contain."""
     for site in view.sites():
         for column, url in _urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
                 yield view.site_place(site), f'{column} "{url.url}" has a port'
             elif not _ALLOWED.fullmatch(url.url):
-                yield view.site_place(site), f'{column} "{url.url}" has a character too many'
+                yield (
+                    view.site_place(site),
+                    f'{column} "{url.url}" contains a character that is not allowed',
+                )
 
 
 def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
@@ -88,7 +92,7 @@ def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL that is another one, or the beginning of another one."""
+    """Find a simple URL that is the same as, or the beginning of, another one."""
     for site in view.sites():
         urls = [(column, url.url.lower().rstrip("/")) for column, url in _urls(site)]
         for number, (column, url) in enumerate(urls):
@@ -96,20 +100,26 @@ def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
                 if other == url and urls.index((other_column, other)) < number:
                     yield view.site_place(site), f'{column} and {other_column} are both "{url}"'
                 elif other.startswith(url + "/"):
-                    yield view.site_place(site), f'{column} "{url}" begins {other_column} "{other}"'
+                    yield (
+                        view.site_place(site),
+                        f'{column} "{url}" is the beginning of {other_column} "{other}"',
+                    )
 
 
 def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL on a SIP domain itself."""
+    """Find a simple URL whose host is a SIP domain."""
     domains = set(view.plan.topology.sip_domains)
     for site in view.web_sites():
         for name, url in _urls(site):
             if url.host in domains:
-                yield view.site_place(site), f"{name} {url.url} stands on the SIP domain {url.host}"
+                yield (
+                    view.site_place(site),
+                    f"{name} {url.url} has the SIP domain {url.host} as host",
+                )
 
 
 def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL on the name of a pool or server."""
+    """Find a simple URL with the name of a pool or server."""
     taken = view.pool_and_server_names()
     for site in view.sites():
         for column, url in _urls(site):
@@ -118,7 +128,7 @@ def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL on the web services name of a pool; a pool's own name has its own test."""
+    """Find a simple URL with the web services name of a pool; another check covers pool names."""
     pools = view.pools_with("publishes_web")
     taken = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
     taken -= view.pool_and_server_names()

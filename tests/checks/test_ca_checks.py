@@ -86,7 +86,7 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
     ]
     assert any(f"{limit.value:,}" in message for message in told(limit.effective))
     assert not any(
-        f"may give {limit.value:,}" in message
+        f"the limit is {limit.value:,}" in message
         for message in told(limit.effective - timedelta(days=1))
     )
     exact = plan_of(options=PlanOptions(validity_days=limit.value))
@@ -97,8 +97,8 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
 TOLD = [
     (code, words, limit)
     for code, words, quantity in (
-        ("domains-validated-again", "counts for {} days", "domain-validation-days"),
-        ("organization-verified-again", "counts for {} days", "subject-validation-days"),
+        ("domains-validated-again", "is valid for {} days", "domain-validation-days"),
+        ("organization-verified-again", "is valid for {} days", "subject-validation-days"),
         ("zones-seen-from-many-places", "from {} remote places", "remote-perspectives"),
     )
     for limit in RULES.limits(quantity)
@@ -201,7 +201,7 @@ def test_the_smallest_limit_counts_alone(ca, days):
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     told = [f.message for f in findings if f.code == "domains-validated-again"]
-    counts = [message.split("counts for ")[1].partition(" (")[0] for message in told]
+    counts = [message.split("is valid for ")[1].partition(" (")[0] for message in told]
     assert counts == [f"{n} days" for n in days]
 
 
@@ -241,13 +241,13 @@ def test_a_country_in_small_letters_is_planned_in_capitals():
     plan = plan_of(options=PlanOptions(country="tw"))
     assert {c.subject.country for c in plan.certificates} == {"TW"}
     messages = [f.message for f in check_plan(plan) if f.code == "country-in-small-letters"]
-    assert messages == ['C is TW; the options say "tw"']
+    assert messages == ['the options have "tw"; the certificates will have TW']
 
 
 @pytest.mark.parametrize(
     ("ca", "proved"),
     [
-        ("DigiCert", "contoso.com, fabrikam.com counts"),
+        ("DigiCert", "contoso.com, fabrikam.com is valid"),
         ("Let's Encrypt", "dialin.contoso.com, lyncdiscover.contoso.com, "),
     ],
 )
@@ -273,8 +273,8 @@ def test_a_record_that_stays_counts_for_ten_days():
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
     ]
     (now,), (later,) = told(date(2026, 11, 25)), told(date(2029, 3, 15))
-    assert now.endswith("counts for 200 days (10 with a persistent DNS record)")
-    assert later.endswith("counts for 10 days")
+    assert now.endswith("is valid for 200 days (10 with a persistent DNS record)")
+    assert later.endswith("is valid for 10 days")
 
 
 @pytest.mark.parametrize(

@@ -124,4 +124,4 @@ def test_findings_are_of_each_scenario(count):
     one = ln.Scenario.of_plan("one", make_plan())
     with pytest.raises(ScenarioError, match=f"findings of {count} scenarios") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)
-    assert "in the order of the scenarios" in caught.value.hint
+    assert "for each scenario in their order" in caught.value.hint

@@ -135,10 +135,10 @@ def test_what_differs_is_told_name_by_name(tmp_path):
     left_out = document["findings"].pop(0)
     error = refused(
         first.path, redigested(document),
-        f"{certificate['id']}: san: evil.contoso.com stands in the file, and is not planned",
-        f"{gone} is planned, and not in the file",
-        "subject: CN: other.contoso.com stands in the file",
-        f"finding {left_out['code']} about {left_out['about']} is found, and not in the file",
+        f"{certificate['id']}: san: evil.contoso.com is in the file, but not in the new plan",
+        f"{gone} is in the new plan, but not in the file",
+        "subject: CN: the file has other.contoso.com",
+        f"finding {left_out['code']} about {left_out['about']} is only in the new plan",
     )  # fmt: skip
     assert error.exit_status == 2
 
@@ -151,11 +151,11 @@ def test_a_table_that_was_altered(tmp_path):
     document["table"]["rows"][1][at] = "rogue.contoso.com"
     refused(
         first.path, redigested(document),
-        "rogue-contoso-com", "ee02.contoso.com stands in the file, and is not planned",
+        "rogue-contoso-com", "ee02.contoso.com is in the file, but not in the new plan",
     )  # fmt: skip
     document = json.loads(first.data)
     document["options"]["key"]["bits"] = 4096
-    refused(first.path, redigested(document), "key: bits: 2048 stands in the file, 4096 is planned")
+    refused(first.path, redigested(document), "key: bits: the file has 2048, the new plan has 4096")
 
 
 def rules_with(old, new):
@@ -172,9 +172,9 @@ def test_other_rules_are_told(tmp_path):
     first = saved(planned, tmp_path)
     error = refused(
         first.path, first.data,
-        "was saved by other rules than those here",
-        "discover.contoso.com stands in the file, and is not planned",
-        "lyncdiscover.contoso.com is planned, and not in the file",
+        "was saved with different rules",
+        "discover.contoso.com is in the file, but not in the new plan",
+        "lyncdiscover.contoso.com is in the new plan, but not in the file",
         "save and approve it again",
     )  # fmt: skip
     assert (type(error), error.code, error.exit_status) == (PlanOutdated, "plan-outdated", 1)
@@ -184,7 +184,7 @@ def test_other_rules_are_told(tmp_path):
     }
     unused = 'extended_key_usage_if.reverse_proxy_client_eku = ["clientAuth"]'
     first = saved(ln.plan_certificates(planned.topology, rules_with(unused, "")), tmp_path)
-    error = refused(first.path, first.data, "the rules products/lync2013.toml are others here")
+    error = refused(first.path, first.data, "the installed rules products/lync2013.toml differ")
     assert len(error.problems) == 1
 
 
@@ -215,8 +215,10 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
     document["findings"][0]["message"] = "nothing to see here"
     document["reasons"][0]["why"] = "because"
     document["read_me"][1] = "it proves everything"
-    error = refused(first.path, redigested(document), "nothing to see here", "is found, and not in")
-    assert "only words differ" in error.hint
+    error = refused(
+        first.path, redigested(document), "nothing to see here", "is only in the new plan"
+    )
+    assert "only texts differ" in error.hint
     taken = read_saved_plan(first.path, reworded=True)
     assert taken.data == first.path.read_bytes()
     assert (taken.plan, taken.findings) == (planned, first.findings)
@@ -268,7 +270,7 @@ def test_what_cannot_be_planned_again(tmp_path):
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["options"]["accepted"] = {"no-such-code": "because"}
-    error = refused(first.path, redigested(document), "cannot be planned again", "no-such-code")
+    error = refused(first.path, redigested(document), "cannot plan it again", "no-such-code")
     assert (type(error), len(error.problems)) == (PlanAltered, 1)
     altered = first.data.replace(b'"accepted": {}', b'"accepted": {"no-such-code": "x"}', 1)
     refused(first.path, altered, "altered after it was saved", "no-such-code")

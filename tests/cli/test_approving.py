@@ -440,7 +440,7 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     sign_by_hand(planner.folder / "alice", path)
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, (planner.folder / "requests").exists()) == (2, False)
-    assert "only words differ" in ended.err
+    assert "only texts differ" in ended.err
     ended = request(planner)
     assert ended.status == 0, ended.err
     assert f"note: as approved, finding {document['findings'][0]['code']} about " in ended.err

@@ -59,7 +59,7 @@ def test_a_misspelt_heading_is_asked_about_and_corrected(shell):
     wrong = table().replace(b"autologon", b"autlogon").replace(b"extra_san", b"rack")
     path = shell.write("t.csv", wrong)
     before = shell("check", path, "--on", "2026-11-25")
-    assert '"autlogon" is not read; did you mean autologon?' in before.out
+    assert '"autlogon" is not a known column; did you mean autologon?' in before.out
     assert '"rack"' in before.out
     plan = json.loads(shell("plan", path, "--json").out)
     assert not any(

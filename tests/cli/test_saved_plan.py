@@ -148,7 +148,7 @@ def test_rules_of_ones_own(planner):
     planner.write("mine.toml", text + more)
     ended = planner.process("request", "--plan", "m.json", "--product", "mine.toml", "r", *PASS)
     assert ended.status == 1
-    assert "the rules products/mine_saved.toml are others here" in ended.err
+    assert "the installed rules products/mine_saved.toml differ" in ended.err
 
 
 def test_an_old_day_counts_and_is_told(planner):
@@ -229,7 +229,7 @@ def test_it_is_compared_with_anything(planner):
         (
             '"san": ["pool',
             '"san": ["x.contoso.com", "pool',
-            "stands in the file, and is not planned",
+            "is in the file, but not in the new plan",
         ),
         ('"title": "', '"title": "0 of ', "title: 0 of"),
     ],
@@ -263,7 +263,7 @@ def test_by_other_rules_it_is_not_requested(planner):
     (planner.folder / "p.json").write_bytes(text)
     ended = planner("request", "--plan", "p.json", "requests")
     assert ended.status == 1
-    assert f"{gone} is planned, and not in the file" in ended.err
+    assert f"{gone} is in the new plan, but not in the file" in ended.err
     assert "save and approve it again" in ended.err
     assert "altered" not in ended.err
     assert not (planner.folder / "requests").exists()
