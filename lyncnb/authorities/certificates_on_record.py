@@ -22,8 +22,8 @@ from .evaluation.cross_findings import with_cross_findings
 from .evaluation.evaluation import noted
 from .returned.candidates import Match, Outstanding, by_public_key, earlier_certificates
 from .returned.decoding import decode
-from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates, told_apart
-from .returned.matching import judge_on_record
+from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates, distinct_findings
+from .returned.matching import evaluate_on_record
 from .returned.returned_files import MAX_FILE_BYTES
 
 FOLDER = "returned"
@@ -65,7 +65,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
             certificate = by_sha256.get(part.sha256) if part is not None else None
             if part is not None and certificate is not None:
                 matches.append(
-                    judge_on_record(asked, certificate, part.file, issuers, by_sha256, at=at)
+                    evaluate_on_record(asked, certificate, part.file, issuers, by_sha256, at=at)
                 )
     earlier = earlier_certificates(outstanding, by_sha256)
     matches = [replace(one, earlier=earlier.get(one.asked.request_id)) for one in matches]
@@ -73,7 +73,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     held = [one for one in matches if one.certificate.sha256 == one.asked.held_sha256]
     refused = [one for one in matches if one.certificate.sha256 != one.asked.held_sha256]
     told = [*(found for _, found in missing), *packages.values()]
-    told += told_apart(map(as_issued, matches))
+    told += distinct_findings(map(as_issued, matches))
     return IssuedCertificates(
         bundle=bundle,
         today=at.date(),

@@ -308,26 +308,32 @@ SOUND = ["lyncnb certificate export 1", "Computer: a.contoso.com", "Time: 2026-1
          "Lync: yes"]  # fmt: skip
 BAD = {
     "a later version": (["lyncnb certificate export 2"], 'version "2" of the export'),
-    "nothing more": (SOUND[:1], 'cut off before "Computer'),
-    "no computer": ([SOUND[0], "Computer: a b", *SOUND[2:]], "is no name"),
-    "no time": ([*SOUND[:2], "Time: today", SOUND[3]], '"today" is no time'),
+    "nothing more": (SOUND[:1], 'it is incomplete: "Computer'),
+    "no computer": ([SOUND[0], "Computer: a b", *SOUND[2:]], "computer name is not valid"),
+    "no time": ([*SOUND[:2], "Time: today", SOUND[3]], '"today" is not a time'),
     "no answer": ([*SOUND[:3], "Lync: perhaps"], "neither yes nor no"),
-    "words": ([*SOUND, "Hello"], 'line 5 is "Hello", where "Store: …" belongs'),
+    "words": ([*SOUND, "Hello"], 'line 5 is "Hello" but must be "Store: …"'),
     "another store": ([*SOUND, "Store: Root"], "neither My nor CA"),
-    "no certificate": ([*SOUND, "Store: My", "Key: yes"], "it is cut off"),
-    "half of one": ([*SOUND, "Store: CA", "-----BEGIN CERTIFICATE-----", "AAAA"], "it is cut off"),
+    "no certificate": ([*SOUND, "Store: My", "Key: yes"], "it is incomplete"),
+    "half of one": (
+        [*SOUND, "Store: CA", "-----BEGIN CERTIFICATE-----", "AAAA"],
+        "it is incomplete",
+    ),
     "no base64": (
         [*SOUND, "Store: CA", "-----BEGIN CERTIFICATE-----", "?", "-----END CERTIFICATE-----"],
-        "no base64",
+        "not valid base64",
     ),
-    "a type of words": ([*SOUND, "Store: My", "Key: no", "Type: a; b"], '"a; b" is no type'),
-    "no thumbprint": ([*SOUND, "Not in the store: Default 0"], "no type with a thumbprint"),
+    "a type of words": (
+        [*SOUND, "Store: My", "Key: no", "Type: a; b"],
+        '"a; b" is not a certificate type',
+    ),
+    "no thumbprint": ([*SOUND, "Not in the store: Default 0"], "not a type with a thumbprint"),
 }
 
 
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_whole_export_is_refused(estate, what):
-    """A file that begins as an export and goes on as none is refused, in one message with its place."""
+    """A file that starts like an export but is not one causes one message with the line."""
     lines, words = BAD[what]
     estate.write("bad.pem", "\r\n".join(lines))
     ended = estate("asis", "bad.pem", "contoso.csv")

@@ -10,7 +10,7 @@ from cas.python_ca import PythonCa, der, issue, name
 from cryptography.hazmat.primitives.asymmetric import rsa
 from planned_entry import ENTRY, NAMES, SUBJECT
 
-from lyncnb.authorities.evaluation.evaluation import Evidence, judge
+from lyncnb.authorities.evaluation.evaluation import Evidence, evaluate
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers
 from lyncnb.rules.ca_rules import ca_rules
@@ -45,7 +45,9 @@ def found(ca, begins, *, days=100, issuer="public", chain=None):
         entry=replace(ENTRY, issuer=issuer),
         issuers=Issuers([read_certificate(der(one)) for one in chain or ca.chain]),
     )
-    return [(one.code, one.message) for one in judge(evidence, at=AT).findings if one.code in CODES]
+    return [
+        (one.code, one.message) for one in evaluate(evidence, at=AT).findings if one.code in CODES
+    ]
 
 
 def codes(*args, **changes):

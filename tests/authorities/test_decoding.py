@@ -121,7 +121,7 @@ def test_key_beside_certificate():
     """A key beside a certificate is told; the certificate is taken."""
     decoded = decode(KEY_PEM + pem(LEAF))
     assert [one.der for one in decoded.certificates] == [der(LEAF)]
-    assert decoded.remarks == (("private-key-in-file", 'it holds a "PRIVATE KEY"'),)
+    assert decoded.remarks == (("private-key-in-file", 'it contains a "PRIVATE KEY"'),)
 
 
 def test_damaged_beside_good():
@@ -129,7 +129,7 @@ def test_damaged_beside_good():
     bad = TEXT.replace("\nM", "\n!", 1)
     decoded = decode((bad + pem(CA.root).decode()).encode())
     assert [one.der for one in decoded.certificates] == [der(CA.root)]
-    assert decoded.remarks == (("file-malformed", 'the block "CERTIFICATE" is no base64'),)
+    assert decoded.remarks == (("file-malformed", 'the block "CERTIFICATE" is not valid base64'),)
 
 
 def test_pfx():
@@ -174,7 +174,11 @@ def test_json_of_cfssl():
     [
         ("<html>Certificate Pending <p>Your Request Id is 42.</html>", "request-pending", "42"),
         ("RequestId: 7\r\nTaken Under Submission (0)\r\n", "request-pending", "request 7"),
-        ("<html>Your certificate request was denied</html>", "request-denied", "the request was"),
+        (
+            "<html>Your certificate request was denied</html>",
+            "request-denied",
+            "denied the request",
+        ),
     ],
 )
 def test_what_ad_cs_says_instead(text, code, said):
@@ -201,8 +205,8 @@ def test_a_certificate_that_cannot_be_read_is_named():
     ("data", "message"),
     [
         (b"<html><body>Certificates</body></html>", "it is a web page; download the certificate"),
-        (b"- BEGIN CERTIFICATE -\nMII", "the BEGIN line is not -----BEGIN CERTIFICATE-----"),
-        (b"hello", "neither a certificate nor a request was found in it"),
+        (b"- BEGIN CERTIFICATE -\nMII", "has no line -----BEGIN CERTIFICATE-----"),
+        (b"hello", "it contains neither a certificate nor a request"),
         (b"\x30\x00", "it is ASN.1 data of another kind"),
     ],
 )
@@ -216,7 +220,7 @@ def test_nothing(data, message):
 def test_many_begin_lines_end_soon():
     """A file of nothing but BEGIN lines costs no more than its length."""
     decoded = decode(b"-----BEGIN CERTIFICATE-----\n" * 170_000)
-    assert decoded.remarks == (("file-malformed", "it has more than 20,000 armoured blocks"),)
+    assert decoded.remarks == (("file-malformed", "it has more than 20,000 PEM blocks"),)
 
 
 @given(st.binary(max_size=400))
@@ -244,7 +248,7 @@ def test_two_begin_lines():
     decoded = decode((half + TEXT).encode())
     assert [one.der for one in decoded.certificates] == [der(LEAF)]
     assert decoded.remarks == (
-        ("file-malformed", 'the block "CERTIFICATE" has no END line: it is cut off'),
+        ("file-malformed", 'the block "CERTIFICATE" has no END line, so it is incomplete'),
     )
 
 

@@ -412,7 +412,9 @@ def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
     later = datetime.now(UTC) + 2 * _HOUR
     (waiting, _) = folder_status(requests, today=later).requests
     assert waiting.state == "waiting"
-    assert waiting.refused.endswith("nothing is wrong with it any more: receive FOLDER takes it")
+    assert waiting.refused.endswith(
+        "but has no error now. To accept it, run: lyncnb receive FOLDER"
+    )
     assert load_issued(open_requests(requests), today=later).why_missing(waiting.id)
     assert receive(requests, today=later).waiting == ()
     assert {one.state for one in folder_status(requests, today=later).requests} == {"issued"}

@@ -91,7 +91,7 @@ def test_a_field_of_another_kind_is_told(kept, tmp_path, place):
 def test_covered_with_an_error_is_refused(kept, tmp_path):
     """Whoever computes the digest again still cannot say that a faulty certificate covers."""
     one = next(one for one in kept.planned if one.is_covered)
-    fault = finding("certificate-expired", one.id, "it ended on 2026-01-01")
+    fault = finding("certificate-expired", one.id, "it expired on 2026-01-01")
     planned = tuple(
         replace(other, findings=(fault,)) if other == one else other for other in kept.planned
     )

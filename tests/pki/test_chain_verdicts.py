@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from lyncnb.authorities.evaluation.evaluation import Evidence, judge
+from lyncnb.authorities.evaluation.evaluation import Evidence, evaluate
 from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.pki.certificates import BadCertificate, read_certificate
 from lyncnb.pki.chain import Issuers
@@ -292,7 +292,7 @@ def ours(certificates: list[x509.Certificate]) -> list[str]:
         shared_by="server",
     )
     evidence = Evidence(certificate=leaf, entry=entry, issuers=Issuers(above))
-    return [found.code for found in judge(evidence, at=_NOW).findings]
+    return [found.code for found in evaluate(evidence, at=_NOW).findings]
 
 
 def test_there_are_enough():

@@ -55,7 +55,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     blind = panel.locator("summary").filter(has_text="(No CRL distribution point)")
     blind.focus()
     lab.page.keyboard.press("Enter")
-    panel.get_by_text("it names no place of a revocation list").first.wait_for()
+    panel.get_by_text("the certificate has no CRL distribution point").first.wait_for()
     panel.get_by_text("returned/refused/").first.wait_for()
     panel.locator("summary").filter(has_text="What to look at").click()
     found_now = panel.get_by_role("region", name="What to look at")

@@ -1,1 +1,1 @@
-"""An issued certificate, evaluated: against its request, its predecessor, its CA and its roots."""
+"""Evaluate an issued certificate against its request, predecessor, CA and roots."""

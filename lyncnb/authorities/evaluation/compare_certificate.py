@@ -1,7 +1,7 @@
-"""A returned certificate against what was planned: a finding for every difference.
+"""Compare an issued certificate with the plan: one finding for each difference.
 
-Pure: the plan's entry, the certificate and the day in; findings out. What a finding means, how
-bad it is and who says so is data (``rules/returned_rules.toml``, ``cas/*.toml``).
+These functions are pure. The meaning, severity and source of each finding are data
+(``rules/returned_rules.toml``, ``cas/*.toml``).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, findings, returned_checks
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
-# RFC 1035 section 2.3.4, with room for a trailing dot; what is longer is not looked at closely.
+# RFC 1035 section 2.3.4, plus a trailing dot. Longer names are reported without further checks.
 _LONGEST = 254
-_SHOWN = 5  # certificate policies that a message lists
+_SHOWN = 5  # How many certificate policies a message lists.
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")
 
 
 def compare_certificate(
     certificate: Certificate, entry: PlannedEntry, *, today: date, validity_days: int = 0
 ) -> tuple[Finding, ...]:
-    """Compare a returned certificate with its entry of the plan.
+    """Compare an issued certificate with its entry of the plan.
 
     Parameters
     ----------
@@ -37,16 +37,15 @@ def compare_certificate(
     entry : PlannedEntry
         The certificate's entry of the plan document (``lyncnb-plan/1``).
     today : date
-        The moment of judgement; of a day its noon, UTC.
+        The evaluation time; a date means noon UTC of that day.
     validity_days : int, optional
-        Validity that was asked for, in days; 0 if none was.
+        The requested validity in days; 0 if none was requested.
 
     Returns
     -------
     tuple of Finding
         One per difference, in the order subject, names, usages, key, signature, validity, public
-        trust;
-        empty if the certificate is what was planned.
+        trust. Empty if the certificate is as planned.
     """
     return findings(
         entry,
@@ -80,12 +79,15 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
     if not present:
         yield "common-name-missing", f"planned {shown(wanted)}, the certificate has none"
     elif wanted.casefold() not in [name.casefold() for name in present]:
-        for code in ("common-name-changed", "common-name-changed-on-edge"):  # by usage, one counts
-            yield code, f"planned {shown(wanted)}, it is {_listed(present)}"
+        for code in (
+            "common-name-changed",
+            "common-name-changed-on-edge",
+        ):  # The usage decides which of the two applies.
+            yield code, f"planned {shown(wanted)}, the certificate has {_listed(present)}"
     elif wanted not in present:
-        yield "common-name-case", f"planned {shown(wanted)}, it is {_listed(present)}"
+        yield "common-name-case", f"planned {shown(wanted)}, the certificate has {_listed(present)}"
     if len(present) > 1:
-        yield "common-name-several", f"it has {len(present)}: {_listed(present)}"
+        yield "common-name-several", f"the certificate has {len(present)}: {_listed(present)}"
     found: dict[str, list[str]] = {}
     for name, value in certificate.subject:
         found.setdefault(name, []).append(value)
@@ -93,16 +95,19 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
         if name == "CN":
             continue
         if name not in found:
-            yield "subject-field-dropped", f"{name}={shown(value)} was asked for"
-        elif [_folded(one) for one in found[name]] != [_folded(value)]:
-            now = ", ".join(shown(one) for one in found[name])
-            yield "subject-field-changed", f"{name}: planned {shown(value)}, it is {now}"
+            yield "subject-field-dropped", f"the request has {name}={shown(value)}"
+        elif [_folded(text) for text in found[name]] != [_folded(value)]:
+            now = ", ".join(shown(text) for text in found[name])
+            yield (
+                "subject-field-changed",
+                f"{name}: planned {shown(value)}, the certificate has {now}",
+            )
     for name in found:
-        values = ", ".join(shown(one) for one in found[name])
+        values = ", ".join(shown(text) for text in found[name])
         if name == "OU" and entry.issuer == "public":
-            yield "organizational-unit-public", f"its subject has OU={values}"
+            yield "organizational-unit-public", f"the certificate's subject has OU={values}"
         elif name not in planned and name != "CN":
-            yield "subject-field-added", f"{name}: {values} was not asked for"
+            yield "subject-field-added", f"{name}: {values} is not in the request"
 
 
 def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
@@ -111,101 +116,115 @@ def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference
     common = {name.casefold() for name in certificate.common_names}
     added = present - planned
     if not planned and present and present == {entry.common_name.casefold()}:
-        yield "subject-repeated-in-san", f"{_listed(present)} stands there as well"
+        yield "subject-repeated-in-san", f"the SAN also lists {_listed(present)}"
         added = set()
     wildcards = [DnsName(name) for name in added if name.startswith("*.")]
     missing = planned - present
     covered = {name for name in missing if any(wild.covers(name) for wild in wildcards)}
     if covered:
         by = _listed(wild for wild in wildcards if any(wild.covers(name) for name in covered))
-        yield "names-replaced-by-wildcard", f"{by} stands for {_listed(covered)}"
+        yield "names-replaced-by-wildcard", f"{by} replaces {_listed(covered)}"
     if missing - covered:
-        yield "names-missing", _said(missing - covered, "is missing", "are missing")
+        yield "names-missing", _with_verb(missing - covered, "is missing", "are missing")
     if added:
-        yield "names-added", _unasked(added)
+        yield "names-added", _not_requested(added)
     if certificate.other_names:
-        yield "other-names-added", _unasked(certificate.other_names)
+        yield "other-names-added", _not_requested(certificate.other_names)
     if (planned or present) and common - present:
-        absent = "not among the alternative names"
-        yield "common-name-not-in-san", _said(common - present, f"is {absent}", f"are {absent}")
+        yield (
+            "common-name-not-in-san",
+            _with_verb(
+                common - present,
+                "is not a subject alternative name",
+                "are not subject alternative names",
+            ),
+        )
 
 
-def _unasked(names: Collection[str]) -> str:
-    return _said(names, "was not asked for", "were not asked for")
+def _not_requested(names: Collection[str]) -> str:
+    return _with_verb(names, "is not in the request", "are not in the request")
 
 
-def _said(names: Collection[str], one: str, several: str) -> str:
-    """Say of some names what they are or were, with a verb that fits their number."""
-    return f"{_listed(names)} {one if len(names) == 1 else several}"
+def _with_verb(names: Collection[str], singular: str, plural: str) -> str:
+    """List names, followed by the singular or plural phrase."""
+    return f"{_listed(names)} {singular if len(names) == 1 else plural}"
 
 
 def _name_forms(certificate: Certificate) -> Iterator[Difference]:
     for name in certificate.dns_names:
         if len(name) > _LONGEST:
-            yield "name-malformed", f"{shown(name)} is longer than a host name can be"
+            yield "name-malformed", f"{shown(name)} is longer than 253 characters"
             continue
         parent = DnsName(name.casefold().removeprefix("*."))
         if name.startswith("*.") and parent.is_registry:
-            yield "wildcard-on-public-suffix", f"{name} covers everybody's names below {parent}"
+            yield (
+                "wildcard-on-public-suffix",
+                f"{name} covers every organization's names below {parent}",
+            )
             continue
         try:
             parsed, _ = parse_name(name, allow_wildcard=True, allow_single_label=True)
         except BadName as error:
             yield "name-malformed", error.message
             continue
-        # A name that had to be cleaned (a blank, a trailing dot, a letter outside ASCII) is none.
+        # A name with a space, a trailing dot or a non-ASCII letter is not a valid host name.
         if parsed != name.casefold():
-            yield "name-malformed", f"{shown(name)} is no host name as it stands"
+            yield "name-malformed", f"{shown(name)} is not a valid host name"
 
 
 def _extended_key_usage(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     usages = certificate.extended_key_usage
     if usages is None:
-        yield "eku-server-auth-absent", "it has no extended key usage at all"
+        yield "eku-server-auth-absent", "the certificate has no extended key usage extension"
         return
     planned = tuple(entry.eku)
     listed = ", ".join(usages)
     if "serverAuth" not in usages:
-        yield "eku-server-auth-absent", f"it has {listed}"
+        yield "eku-server-auth-absent", f"the certificate has {listed}"
     for usage in planned:
         if usage != "serverAuth" and usage not in usages:
-            yield "eku-missing", f"{usage} was asked for, it has {listed}"
+            yield "eku-missing", f"planned {usage}, the certificate has {listed}"
     for usage in usages:
         if usage not in planned and usage != "serverAuth":
             codes = {"clientAuth": "eku-client-auth-added", "anyExtendedKeyUsage": "eku-any"}
-            yield codes.get(usage, "eku-added"), f"it has {listed}, planned {', '.join(planned)}"
+            yield (
+                codes.get(usage, "eku-added"),
+                f"planned {', '.join(planned)}, the certificate has {listed}",
+            )
 
 
 def _key_usage(certificate: Certificate) -> Iterator[Difference]:
     usage = certificate.key_usage
     if usage is None:
-        yield "key-usage-absent", "it has no key usage extension"
+        yield "key-usage-absent", "the certificate has no key usage extension"
         return
     listed = ", ".join(sorted(usage)) or "nothing"
     if "digitalSignature" not in usage:
-        yield "key-usage-digital-signature-absent", f"it allows {listed}"
+        yield "key-usage-digital-signature-absent", f"the certificate allows {listed}"
     if "keyEncipherment" not in usage and certificate.key_algorithm == "RSA":
-        yield "key-usage-key-encipherment-absent", f"it allows {listed}"
+        yield "key-usage-key-encipherment-absent", f"the certificate allows {listed}"
     if "keyCertSign" in usage:
-        yield "key-usage-certificate-signing", f"it allows {listed}"
+        yield "key-usage-certificate-signing", f"the certificate allows {listed}"
 
 
 def _key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
-    if entry.key is None:  # adopted without a plan: nothing to compare with
+    if entry.key is None:  # A request that was adopted without a plan has nothing to compare with.
         return
     planned = (entry.key.algorithm, entry.key.bits)
     present = (certificate.key_algorithm, certificate.key_bits)
     if planned != present:
-        message = f"planned {planned[0]} {planned[1]}, it is {present[0]} {present[1]}"
+        message = (
+            f"planned {planned[0]} {planned[1]}, the certificate has {present[0]} {present[1]}"
+        )
         yield "key-differs-from-plan", message
 
 
 def _signature(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     scheme, hash_name = certificate.signature_scheme, certificate.signature_hash
     if scheme == "RSASSA-PSS":
-        yield "signature-pss", f"it is signed with RSASSA-PSS and {hash_name or 'no known hash'}"
+        yield "signature-pss", f"the CA signed with RSASSA-PSS and {hash_name or 'an unknown hash'}"
     elif scheme not in _SUPPORTED_SCHEMES or not hash_name:
-        yield "signature-scheme-unsupported", f"it is signed with {scheme}"
+        yield "signature-scheme-unsupported", f"the CA signed with {scheme}"
         return
     if hash_name == "sha1":
         yield "signature-hash-sha1", "the CA signed with SHA-1"
@@ -220,7 +239,7 @@ def _revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Diffe
     urls = certificate.crl_urls
     if not urls:
         instead = _instead_of_list(certificate)
-        message = f"it names no place of a revocation list{instead and f', {instead}'}"
+        message = f"the certificate has no CRL distribution point{instead and f', {instead}'}"
         if instead and entry.issuer == "public":
             yield "crl-distribution-point-spared", message
         else:
@@ -230,53 +249,57 @@ def _revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Diffe
 
 
 def _instead_of_list(certificate: Certificate) -> str:
-    """Say why a public CA need not tell where its list of revoked certificates is; "" if it must.
+    """Say what replaces the CRL distribution point of a public certificate; "" if nothing does.
 
     Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.
     """
     if certificate.ocsp_urls:
-        return f"but of an OCSP responder, {shown(certificate.ocsp_urls[0])}"
+        return f"but it names an OCSP responder, {shown(certificate.ocsp_urls[0])}"
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
     for limit in ca_rules().limits("short-lived-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
-            return f"and lasts {limit.value} days or less"
+            return f"and it is valid for {limit.value} days or less"
     return ""
 
 
 def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Iterator[Difference]:
     begins, ends = certificate.not_before, certificate.not_after
     if ends < begins:
-        message = (
-            f"it begins on {begins:%Y-%m-%d at %H:%M} UTC and ends on {ends:%Y-%m-%d at %H:%M} UTC"
-        )
+        message = f"it is valid from {begins:%Y-%m-%d at %H:%M} UTC to {ends:%Y-%m-%d at %H:%M} UTC"
         yield "validity-reversed", message
         return
     if at.replace(microsecond=0) > ends:
-        yield "certificate-expired", f"it ended on {ends:%Y-%m-%d at %H:%M} UTC"
+        yield "certificate-expired", f"it expired on {ends:%Y-%m-%d at %H:%M} UTC"
     if at < begins:
-        yield "not-yet-valid", f"it begins on {begins:%Y-%m-%d at %H:%M} UTC"
-    # RFC 5280 section 4.1.2.5: the last second counts as well.
+        yield "not-yet-valid", f"it is valid from {begins:%Y-%m-%d at %H:%M} UTC"
+    # RFC 5280 section 4.1.2.5: the validity period includes its last second.
     lasts = ends - begins + timedelta(seconds=1)
-    # CAs date the beginning back by minutes or hours, at the cost of the end: a day is no news.
+    # CAs backdate the start by minutes or hours, which shortens the rest: one day is normal.
     if validity_days and lasts < timedelta(days=validity_days - 1):
-        yield "validity-shorter-than-asked", f"asked for {validity_days} days, it has {lasts.days}"
+        yield (
+            "validity-shorter-than-asked",
+            f"requested {validity_days} days, the certificate has {lasts.days}",
+        )
     for limit in ca_rules().limits("validity-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
             continue
-        since = f"what begins on {limit.effective} or later" if limit.effective else "it"
-        message = f"it lasts {_days(lasts)}; the limit is {limit.value} days for {since}"
+        since = f" if issued on {limit.effective} or later" if limit.effective else ""
+        message = f"it is valid for {_days(lasts)}; the limit is {limit.value} days{since}"
         yield "validity-over-public-limit", message
 
 
 def _public_trust(certificate: Certificate) -> Iterator[Difference]:
-    """Find what every publicly trusted certificate has and this one lacks."""
-    if certificate.issuer_name == DEMONSTRATION_NAME:  # only a fictional folder may hold it
+    """Find what a publicly trusted certificate must have and this one lacks."""
+    if certificate.issuer_name == DEMONSTRATION_NAME:  # Only a fictional folder may hold it.
         return
     reserved = returned_checks()["policy-of-public-ca-absent"].policies
     if not set(reserved) & set(certificate.policies):
         present = ", ".join(certificate.policies[:_SHOWN]) or "no certificate policy"
-        yield "policy-of-public-ca-absent", f"it has {present}, none of {', '.join(reserved)}"
+        yield (
+            "policy-of-public-ca-absent",
+            f"it has {present}; a public CA uses one of {', '.join(reserved)}",
+        )
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
     needed = max(
@@ -288,7 +311,7 @@ def _public_trust(certificate: Certificate) -> Iterator[Difference]:
         default=0,
     )
     if certificate.timestamps < needed:
-        message = f"it has {certificate.timestamps}, and needs {needed} for {_days(lasts)}"
+        message = f"it has {certificate.timestamps}; a validity of {_days(lasts)} needs {needed}"
         yield "timestamps-too-few", message
 
 

@@ -1,4 +1,4 @@
-"""A certificate against the one whose place it takes: what changed, field by field."""
+"""Compare a certificate with the one that it replaces, field by field."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ def succession(before: Certificate, after: Certificate) -> tuple[Succession, ...
     Parameters
     ----------
     before, after : Certificate
-        The earlier one and the one that takes its place.
+        The earlier certificate and its successor.
 
     Returns
     -------
     tuple of Succession
-        Serial number and key hash are left out, they differ by nature; validity comes first.
-        Names that both have are left out as well.
+        The validity comes first. Serial number, key hash and common names are left out.
     """
     return tuple(change for change in _compared(before, after) if change.before != change.after)
 

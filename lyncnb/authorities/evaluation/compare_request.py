@@ -1,7 +1,7 @@
-"""A request that was made elsewhere against the plan: a finding for every difference.
+"""Compare a request that was made elsewhere with the plan: one finding for each difference.
 
-Pure: what the request asks for and the plan's entry in, findings out. Another tool wrote it, so
-neither the order of names nor extensions of its own count.
+These functions are pure. Another tool wrote the request, so the order of names and further
+extensions do not count.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from ...rules.returned_rules import Difference, findings
 
 
 def compare_request(content: RequestContent, entry: PlannedEntry) -> tuple[Finding, ...]:
-    """Compare what a request asks for with its entry of the plan.
+    """Compare the content of a request with its entry of the plan.
 
     Parameters
     ----------
     content : RequestContent
-        Of a request that another tool made.
+        The content of a request that another tool made.
     entry : PlannedEntry
         The certificate's entry of the plan document (``lyncnb-plan/1``).
 
     Returns
     -------
     tuple of Finding
-        One per difference: subject, names, key, purposes, hash. What the tool was not told and
-        the CA decides (the hash of the certificate, key usage) is none.
+        One per difference: subject, names, key, usages, hash. What the CA decides (the hash of
+        the certificate, key usage) is not a difference.
     """
     return findings(
         entry,
@@ -51,24 +51,27 @@ def _subject(content: RequestContent, entry: PlannedEntry) -> Iterator[Differenc
     present = dict(content.subject)
     name = present.get("CN", "")
     if name.casefold() != entry.common_name.casefold():
-        found = shown(name) if name else "none"
-        yield "request-common-name-differs", f"planned {shown(entry.common_name)}, it has {found}"
+        present_name = shown(name) if name else "none"
+        yield (
+            "request-common-name-differs",
+            f"planned {shown(entry.common_name)}, the request has {present_name}",
+        )
     for short in dict.fromkeys([*entry.subject, *present]):
         before, after = entry.subject.get(short, ""), present.get(short, "")
         if short != "CN" and before != after:
             what = f"planned {shown(before)}" if before else "not planned"
-            found = f"it has {shown(after)}" if after else "it has none"
-            yield "request-subject-differs", f"{short}: {what}, {found}"
+            now = f"the request has {shown(after)}" if after else "the request has none"
+            yield "request-subject-differs", f"{short}: {what}, {now}"
 
 
 def _names(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     planned = {name.casefold() for name in entry.san}
     present = {name.casefold() for name in content.names}
     if missing := planned - present:
-        yield "request-names-missing", f"without {_listed(missing)}"
-    # The name of the subject once more is what TLS asks for, whether it is planned or not.
+        yield "request-names-missing", f"the request lacks {_listed(missing)}"
+    # TLS requires the common name as an alternative name too, whether it is planned or not.
     if added := present - planned - {entry.common_name.casefold()}:
-        yield "request-names-added", f"with {_listed(added)}"
+        yield "request-names-added", f"the request adds {_listed(added)}"
 
 
 def _key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
@@ -79,14 +82,15 @@ def _key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
         return
     planned = (entry.key.algorithm, entry.key.bits)
     if planned != (content.key_algorithm, content.key_bits):
-        found = f"{content.key_algorithm} {content.key_bits}"
-        yield "request-key-differs", f"planned {planned[0]} {planned[1]}, it has {found}"
+        present = f"{content.key_algorithm} {content.key_bits}"
+        yield "request-key-differs", f"planned {planned[0]} {planned[1]}, the request has {present}"
 
 
 def _purposes(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     usages = content.extended_key_usage
-    # Without the extension the CA's template decides.
+    # Without the extension, the CA's template decides.
     if usages and set(usages) != set(entry.eku):
-        yield "request-usage-differs", f"planned {', '.join(entry.eku)}, it has {', '.join(usages)}"
+        planned, present = ", ".join(entry.eku), ", ".join(usages)
+        yield "request-usage-differs", f"planned {planned}, the request has {present}"
     if content.hash != entry.hash:
-        yield "request-hash-differs", f"planned {entry.hash}, it is signed with {content.hash}"
+        yield "request-hash-differs", f"planned {entry.hash}, the request uses {content.hash}"

@@ -1,6 +1,6 @@
-"""The root of a returned certificate against what clients do with certificates of that root.
+"""Compare the root of an issued certificate with the announcements of clients about that root.
 
-The roots, the clients and the days are data (``cas/roots.toml``).
+The roots, the clients and the dates are data (``cas/roots.toml``).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _NAMES = ("CN", "OU")
 
 
 def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
-    """Yield what clients do with a certificate because of the root above it.
+    """Yield how clients treat a certificate because of its root.
 
     Parameters
     ----------
     certificate : Certificate
         The end-entity certificate.
     path : Path
-        Its path. If the root is missing there, the last issuer's name counts as the root's.
+        Its path. If the root is missing, the name of the last issuer is used.
 
     Yields
     ------
     tuple of str
-        Code and message, one for each line of the table that concerns the root.
+        Code and message, one for each rule that applies to the root.
     """
     last = (certificate, *path.issuers)[-1]
     fields = last.subject if path.is_complete else last.issuer
@@ -41,7 +41,7 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
 
 
 def _message(certificate: Certificate, rule: RootRule) -> str:
-    """Say what happens to a certificate of the root; "" if it is not concerned."""
+    """Say how a rule affects a certificate of the root; "" if it does not."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
         return f"in no trust store as of {rule.source.date}"

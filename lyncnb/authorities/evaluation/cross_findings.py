@@ -1,7 +1,7 @@
-"""What no certificate gives away by itself: what shows when all that came is looked at together.
+"""Findings that need several certificates: what a single certificate does not show.
 
-A serial number twice, one certificate where several were planned, a pool with two, a root that is
-to be compared, a key of somebody else.
+Duplicate serial numbers, one certificate for several requests, different certificates in a pool,
+a root to compare, an unknown key.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def with_cross_findings(
     asked: Sequence[Outstanding],
     by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
-    """Add to each answer what shows beside other requests: one certificate for several."""
+    """Add the findings that other requests cause: one certificate for several requests."""
     answered = {answer.asked.request_id for answer in answers}
     waiting: dict[object, list[Outstanding]] = {}
     for one in asked:
@@ -43,14 +43,14 @@ def with_cross_findings(
             waiting.setdefault(one.entry.pool, []).append(one)
     result = []
     for answer in answers:
-        beside = waiting.get(answer.asked.entry.pool, [])
-        more = findings(answer.asked.entry, _one_for_several(answer, beside, by_key))
+        same_pool = waiting.get(answer.asked.entry.pool, [])
+        more = findings(answer.asked.entry, _one_for_several(answer, same_pool, by_key))
         result.append(with_findings(answer, more))
     return result
 
 
 def _one_for_several(
-    answer: Match, beside: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
+    answer: Match, waiting: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
 ) -> Iterator[Difference]:
     own, code = answer.asked, "one-certificate-for-several-requests"
     for one in by_key.get(own.spki_sha256, ()):
@@ -58,32 +58,32 @@ def _one_for_several(
             yield code, f"{one.request_id} has the same public key"
     planned = _planned_names(own.entry)
     beyond = {name.casefold() for name in answer.certificate.dns_names} - planned
-    for one in beside if beyond else ():
-        wanted = _planned_names(one.entry)
+    for request in waiting if beyond else ():
+        wanted = _planned_names(request.entry)
         if wanted & beyond and wanted <= beyond | planned:
-            yield code, f"it carries every name of {one.request_id}, which is unanswered"
+            yield code, f"it has every name of {request.request_id}, which has no certificate yet"
 
 
 def with_other_cas(
     answers: Sequence[Match], cas: CasOnRecord, held: Iterable[str], issuers: Issuers
 ) -> list[Match]:
-    """Compare the answers of one run with each other where none of their CA is on record.
+    """Compare the CAs of one run's certificates where none of their CAs is on record.
 
     Parameters
     ----------
     answers : sequence of Match
-        n answers.
+        n matched certificates.
     cas : mapping
-        What was on record before.
+        The CAs that were on record before.
     held : iterable of str
-        SHA-256 of what is on record: it was compared when it came.
+        SHA-256 of the certificates on record: they were compared when they were received.
     issuers : Issuers
-        Who signed what.
+        The available CA certificates.
 
     Returns
     -------
     list of Match
-        If they come from several CAs, each says so: which one was asked is not known.
+        If they come from several CAs, each has a finding: lyncnb cannot know which CA is yours.
     """
     before = frozenset(held)
     here: dict[PlannedCa, CaOnRecord] = {}
@@ -94,19 +94,19 @@ def with_other_cas(
             ca.add(one.asked.request_id, chain, is_complete=one.path.is_complete)
     several = {key: ca for key, ca in here.items() if len(ca.roots) + len(ca.tops) > 1}
     return [
-        with_findings(one, findings(one.asked.entry, _beside(one, several, issuers)))
+        with_findings(one, findings(one.asked.entry, _from_several_cas(one, several, issuers)))
         if several and one.certificate.sha256 not in before and not one.has_errors
         else one
         for one in answers
     ]
 
 
-def _beside(one: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
+def _from_several_cas(one: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
     whole = several.get(one.asked.planned_ca)
     if whole is None:
         return
     top = (one.certificate, *one.path.issuers)[-1]
-    # One root, and certificates whose root is not here: those are what is not known.
+    # With one root, only the certificates whose root is missing are in doubt.
     if one.path.is_complete and set(whole.roots) == {top.spki_sha256}:
         return
     others = CaOnRecord(
@@ -126,22 +126,22 @@ def _beside(one: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Diff
         yield found
 
 
-def of_files(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
-    """Yield what there is to say about the files themselves."""
+def file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
+    """Yield the findings about the files themselves."""
     for file in files:
         for code, message in file.remarks:
             yield finding(code, file.name, message)
         for key in file.key_spki_sha256:
             if key not in batch.by_key:
                 yield finding(
-                    "pfx-key-not-ours", file.name, "its private key is not of this folder"
+                    "pfx-key-not-ours", file.name, "its private key does not belong to this folder"
                 )
 
 
-def of_the_rest(
+def unmatched_findings(
     answers: Sequence[Match], asked: Sequence[Outstanding], batch: Batch
 ) -> Iterator[Finding]:
-    """Judge the certificates that answer nothing, and serial numbers that occur twice."""
+    """Yield findings about unmatched certificates and about duplicate serial numbers."""
     used = {certificate for answer in answers for certificate in answer.path.issuers}
     shared = {
         one.entry.common_name.casefold(): one.request_id

@@ -1,8 +1,7 @@
-"""The one evaluation of a returned certificate: from what is on record to what there is to say.
+"""Evaluate an issued certificate: from the data on record to its findings.
 
-Pure: certificate, plan entry, the CAs' certificates, what was accepted and the moment in; findings
-out. ``receive``, ``pfx``, ``steps``, ``status`` and the panel all ask here, so that none of them
-knows better than another.
+These functions are pure. ``receive``, ``pfx``, ``steps``, ``status`` and the panel all use this
+module, so they always agree.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from ...rules.returned_rules import (
 from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
 
-#: What shows only beside other certificates, which are not all kept: these findings are believed
-#: as they were recorded, all others are found again.
+#: Findings that depend on other certificates, which the folder does not always keep. lyncnb reads
+#: these from the record and evaluates all others again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
     *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
@@ -41,13 +40,13 @@ NOTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a judgement is based on.
+    """What an evaluation is based on.
 
-    ``accepted`` holds the reason by code; ``noted`` what showed when it came, beside others.
-    ``settled`` is its certification path as it is on record: another one takes its place only where
-    an error is found in it, so that no CA certificate that comes later can lead to another root.
+    ``accepted`` holds the reason by code; ``noted`` the findings that depend on other certificates.
+    ``settled`` is its certification path on record. Another path replaces it only if it has an
+    error, so that no CA certificate that arrives later can lead to another root.
     ``is_fictional``: only such a folder may hold certificates of the demonstration CA.
-    ``target_os`` is the Windows of its servers.
+    ``target_os`` is the Windows version of its servers.
     """
 
     certificate: Certificate
@@ -62,39 +61,39 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The certification path and every finding, those that were accepted as notices."""
+class Evaluation:
+    """The certification path and every finding; accepted errors are notices."""
 
     path: Path
     findings: tuple[Finding, ...]
 
     @property
     def errors(self) -> int:
-        """How many findings say that it must not go on a server."""
+        """How many findings forbid the use of the certificate."""
         return sum(found.severity == "error" for found in self.findings)
 
 
-def judge(evidence: Evidence, *, at: datetime) -> Verdict:
-    """Judge one certificate.
+def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
+    """Evaluate one certificate.
 
     Parameters
     ----------
     evidence : Evidence
-        The certificate and what it is held against.
+        The certificate and the data that it is compared with.
     at : datetime
-        The moment of judgement, UTC: a certificate that ended an hour ago has ended.
+        The evaluation time, UTC: a certificate that ended an hour ago has expired.
 
     Returns
     -------
-    Verdict
-        The same evidence and the same moment give the same verdict.
+    Evaluation
+        The same evidence and the same time give the same evaluation.
     """
     certificate, entry = evidence.certificate, evidence.entry
     path = _path(evidence, at)
-    differences = [*evidence.noted, *_of_path(path, evidence)]
+    differences = [*evidence.noted, *_path_objections(path, evidence)]
     differences += _other_roots(path)
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
-        signed = f"it was signed by the {DEMONSTRATION_NAME}"
+        signed = f"the {DEMONSTRATION_NAME} signed it"
         differences.append(("demonstration-certificate", signed))
     if entry.issuer == "public":
         differences += compare_root(certificate, path)
@@ -105,7 +104,7 @@ def judge(evidence: Evidence, *, at: datetime) -> Verdict:
         certificate, entry, today=at, validity_days=evidence.validity_days
     )
     found = (*compared, *findings(entry, differences))
-    return Verdict(path=path, findings=with_acceptances(found, evidence.accepted))
+    return Evaluation(path=path, findings=with_acceptances(found, evidence.accepted))
 
 
 def _path(evidence: Evidence, at: datetime) -> Path:
@@ -123,8 +122,8 @@ def _path(evidence: Evidence, at: datetime) -> Path:
     return replace(followed, rejected=found.rejected, other_roots=roots)
 
 
-def _of_path(path: Path, evidence: Evidence) -> Iterator[Difference]:
-    """Give the objections to a path, as the servers and the kind of CA see them."""
+def _path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
+    """Yield the objections to a path, as the servers and the type of CA see them."""
     can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
     for wrong in path.objections:
         if wrong.code == "chain-curve-unsupported" and can_be_enabled:
@@ -138,7 +137,7 @@ def _of_path(path: Path, evidence: Evidence) -> Iterator[Difference]:
 
 
 def _other_roots(path: Path) -> Iterator[Difference]:
-    """Tell of further roots above a certificate: anybody can put one above a CA's key."""
+    """Report further roots above a certificate: anybody can create one for a CA's key."""
     root = path.issuers[-1] if path.is_complete else None
     others = {
         one.sha256: f'"{name_text(one.subject)}", SHA-256 {one.sha256}'
@@ -152,7 +151,7 @@ def _other_roots(path: Path) -> Iterator[Difference]:
 
 
 def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Make notices of the errors that were accepted and may be, each with its reason."""
+    """Turn accepted errors into notices with their reasons, where the rules allow it."""
     return tuple(
         one.accepted_because(accepted[one.code])
         if one.severity == "error" and one.code in accepted and may_be_accepted(one.code)
@@ -170,9 +169,9 @@ def to_record(
     *,
     at: str,
 ) -> Judgement:
-    """Write a judgement with its evidence, as the manifest keeps it."""
-    told = tuple(found)
-    codes = {one.code for one in told}
+    """Return an evaluation with its evidence, as the manifest keeps it."""
+    found = tuple(found)
+    codes = {one.code for one in found}
     return Judgement(
         certificate=certificate.sha256,
         chain=tuple(issuer.sha256 for issuer in path.issuers),
@@ -182,7 +181,8 @@ def to_record(
         rules=rules_identity(),
         judged_at=at,
         findings=tuple(
-            JudgedFinding(code=one.code, severity=one.severity, message=one.message) for one in told
+            JudgedFinding(code=one.code, severity=one.severity, message=one.message)
+            for one in found
         ),
         accepted=tuple(
             Acceptance(code=code, reason=reason)
@@ -193,7 +193,7 @@ def to_record(
 
 
 def entry_sha256(entry: PlannedEntry) -> str:
-    """Hash what was planned, as far as a certificate is compared with it."""
+    """Hash the planned fields that a certificate is compared with."""
     key = (entry.key.algorithm, entry.key.bits) if entry.key else None
     values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
     text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
@@ -201,24 +201,24 @@ def entry_sha256(entry: PlannedEntry) -> str:
 
 
 def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
-    """Yield what was accepted of the certificates on record, each with its reason."""
+    """Yield the accepted findings of the certificates on record, each with its reason."""
     for record in records:
         judgement = record.issued.judgement if record.issued is not None else None
         reasons = {one.code: one.reason for one in judgement.accepted} if judgement else {}
         for one in judgement.findings if judgement and reasons else ():
             if one.code in reasons and one.code in returned_checks():
-                told = finding(one.code, record.id, one.message)
-                # The message on record has its reason already.
-                yield replace(told.accepted_because(reasons[one.code]), message=one.message)
+                accepted = finding(one.code, record.id, one.message)
+                # The message on record already has its reason.
+                yield replace(accepted.accepted_because(reasons[one.code]), message=one.message)
 
 
 def noted(judgement: Judgement | None) -> tuple[Difference, ...]:
-    """Give back what only showed when the certificate came."""
+    """Return the recorded findings that depend on other certificates."""
     if judgement is None:
         return ()
     reasons = {one.code: one.reason for one in judgement.accepted}
     return tuple(
-        # The reason for which it was accepted is added anew.
+        # The reason of the acceptance is added again later.
         (one.code, one.message.removesuffix(accepted_words(reasons.get(one.code, ""))))
         for one in judgement.findings
         if one.code in NOTED

@@ -1,1 +1,1 @@
-"""Files that came back from a CA: read, taken for what they are, matched to requests."""
+"""Read the files that a CA returned, and match the certificates to requests."""

@@ -1,6 +1,6 @@
-"""What was asked of the CAs and what came back, as values, sorted out by public key.
+"""Requests and returned certificates, sorted by public key.
 
-Pure. ``matching.py`` decides which certificate answers which request.
+These functions are pure. ``matching.py`` decides which certificate belongs to which request.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from .returned_files import ReturnedFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outstanding:
-    """One generation of one request, as far as an answer to it is concerned.
+    """One generation of one request, with the data that matching needs.
 
-    ``entry`` is the certificate's entry of the plan document, ``validity_days`` what was asked
-    for (0: nothing), ``held_sha256`` the certificate that is on record already, in ``held_file``.
-    ``accepted`` has the reason of each error that was accepted, by code; ``noted`` what showed when
-    a certificate came, ``chains`` its whole path as on record, by its SHA-256; ``displaced`` are
-    certificates that had to make room.
-    ``is_fictional``: its folder holds nothing but names of the sample deployments. ``ca`` is the
-    name of the CA that was planned, if one is, ``target_os`` the Windows of its servers.
-    ``evidence`` is the certificate on record and the path above it, by SHA-256, if no error is
-    known of it; ``has_root`` tells whether that path is whole.
+    ``entry`` is the certificate's entry of the plan document, ``validity_days`` the requested
+    validity (0: none), ``held_sha256`` the certificate on record, in ``held_file``.
+    ``accepted`` has the reason of each accepted error, by code. ``noted`` has the recorded findings
+    of a certificate that depend on others, and ``chains`` its path, both by its SHA-256.
+    ``displaced`` are certificates that another one has replaced.
+    ``is_fictional``: its folder has only names of the sample deployments. ``ca`` is the name of
+    the planned CA, if one is planned, ``target_os`` the Windows version of its servers.
+    ``evidence`` is the certificate on record and the path above it, by SHA-256, unless it has a
+    known error; ``has_root`` says whether that path is complete.
     """
 
     request_id: str
@@ -55,15 +55,15 @@ class Outstanding:
 
     @property
     def planned_ca(self) -> PlannedCa:
-        """The CA that it was planned for."""
+        """The CA that the plan names for it."""
         return self.entry.issuer, self.ca
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A certificate that answers a request, its path, and every difference from the plan.
+    """A certificate that belongs to a request, its path, and every difference from the plan.
 
-    ``earlier`` is the certificate whose place it takes, of this generation or the one before.
+    ``earlier`` is the certificate that it replaces, of this generation or the one before.
     """
 
     asked: Outstanding
@@ -75,13 +75,13 @@ class Match:
 
     @property
     def has_errors(self) -> bool:
-        """Whether a finding says that it must not go on a server."""
+        """Whether a finding forbids the use of the certificate."""
         return any(found.severity == "error" for found in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The certificates of one run, sorted out."""
+    """The certificates of one run, sorted by public key."""
 
     sources: Mapping[Certificate, str]
     by_key: Mapping[str, tuple[Outstanding, ...]]
@@ -97,14 +97,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """What came of a batch of returned files.
+    """The result of matching returned files.
 
-    ``answers`` are to current requests, in their order; ``superseded`` to archived generations.
-    An answer that has errors is shown and not taken. ``refused`` are further certificates that
-    have errors and stand behind another one. ``findings`` are those that belong to no answer:
-    about files, and about requests whose answer was not taken. ``issuers`` are the certificates of
-    CAs, whoever signed with them; ``passed_over`` are those with the dates of the one that was
-    taken, with their request.
+    ``answers`` match current requests, in their order; ``superseded`` match archived generations.
+    A match that has errors is shown but not accepted. ``refused`` are further certificates with
+    errors, for requests that have a better one. ``findings`` belong to no match: they are about
+    files, and about requests whose certificate was not accepted. ``issuers`` are all CA
+    certificates; ``passed_over`` are certificates with the same dates as the accepted one, with
+    their request.
     """
 
     answers: tuple[Match, ...]
@@ -121,13 +121,13 @@ def sort_out(
     known: tuple[Certificate, ...],
     today: datetime,
 ) -> Batch:
-    """Sort requests and certificates by public key; everybody else's are possible issuers."""
+    """Sort requests and certificates by public key; all other certificates may be issuers."""
     sources: dict[Certificate, str] = {}
     for file in files:
         for certificate in file.certificates:
             sources.setdefault(certificate, file.name)
     by_key = by_public_key(asked)
-    # A certificate for a key of ours is nobody's issuer, so it cannot lengthen a path.
+    # A certificate for a key of this folder is never an issuer, so it cannot lengthen a path.
     others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     return Batch(
@@ -144,7 +144,7 @@ def sort_out(
 def _cas_on_record(
     asked: Iterable[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[PlannedCa, CaOnRecord]:
-    """Gather what the certificates that the folder has taken show of their CAs."""
+    """Collect what the certificates on record show about their CAs."""
     found: dict[PlannedCa, CaOnRecord] = {}
     for one in asked:
         chain = [known[sha256] for sha256 in one.evidence if sha256 in known]
@@ -155,7 +155,7 @@ def _cas_on_record(
 
 
 def by_public_key(asked: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
-    """Give the requests by the SHA-256 of their public key; hardly ever more than one each."""
+    """Return the requests by the SHA-256 of their public key, usually one for each key."""
     found: dict[str, tuple[Outstanding, ...]] = {}
     for one in asked:
         if one.spki_sha256:
@@ -173,13 +173,13 @@ def earlier_certificates(
 
 
 def is_issuer(certificate: Certificate) -> bool:
-    """Whether it is a CA's certificate, as far as it says so."""
+    """Whether a certificate says that it belongs to a CA."""
     return certificate.is_ca or certificate.is_self_issued
 
 
 def with_findings(answer: Match, more: tuple[Finding, ...]) -> Match:
-    """Add findings to an answer, those that were accepted as notices."""
+    """Add findings to a match; accepted ones become notices."""
     if not more:
         return answer
-    told = with_acceptances(more, answer.asked.accepted)
-    return replace(answer, findings=tuple(dict.fromkeys((*answer.findings, *told))))
+    more = with_acceptances(more, answer.asked.accepted)
+    return replace(answer, findings=tuple(dict.fromkeys((*answer.findings, *more))))

@@ -1,8 +1,8 @@
-"""The bytes of one returned file to certificates, whatever the file is called.
+"""Decode the bytes of one returned file to certificates; the file name does not matter.
 
-PEM, DER, base64 without armour, UTF-16 text, PKCS #7 under any label, PFX. Armour and file names
-are hints for people; only the structure of what is inside decides. Private keys are noticed,
-never decoded.
+Supported forms: PEM, DER, base64 without PEM lines, UTF-16 text, PKCS #7 under any label, PFX.
+PEM labels and file names are hints for people; only the structure of the content decides. Private
+keys are reported, never decoded.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from .server_export import BadExport, ServerExport, is_export, parse_export
 AskPassword = Callable[[], Secret | str | None]
 Remark = tuple[str, str]  # code of rules/returned_rules.toml, message
 
-# Possessive throughout: what is foreign must not choose how often it is read.
+# Possessive quantifiers throughout, so that a hostile file cannot cause repeated scans.
 _MARK = re.compile(r"-----[ \t]*+(BEGIN|END)[ \t]++([^\r\n-]{1,64}+)-----", re.IGNORECASE)
 _HEADER = re.compile(r"[ \t]*+[A-Za-z0-9-]{1,64}+:")
-# A mail that was answered or forwarded has "> " before each line; base64 has none.
+# A reply or forwarded mail has "> " before each line; base64 never has.
 _QUOTED = re.compile(r"^(?:[ \t]{0,8}+>)++", re.MULTILINE)
 _MARKUP = re.compile(r"<(?:br|p|div|pre|html|body|span|td|tt|code)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*+>")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]++={0,2}+")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-# The shortest certificate with a key in it has some 200 bytes; shorter text is a word, no base64.
+# The shortest certificate with a key has about 200 bytes; shorter text is a word, not base64.
 _SHORTEST_BASE64 = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What one file held.
+    """The content of one file.
 
-    ``certificates`` in the order of the file, each once. ``remarks`` are what there is to say
-    about the rest. ``key_spki_sha256`` are the public halves of keys found in PFX files.
-    ``requests`` are certification requests (PKCS #10), DER, not read any further. ``export`` says
-    where the certificates are, if the file is what ``lyncnb snippet certificates`` writes.
+    ``certificates`` are in the order of the file, each once. ``remarks`` describe the rest.
+    ``key_spki_sha256`` are the public halves of keys in PFX files. ``requests`` are certification
+    requests (PKCS #10), DER, not parsed. ``export`` says where the certificates are installed, if
+    ``lyncnb snippet certificates`` wrote the file.
     """
 
     certificates: tuple[Certificate, ...] = ()
@@ -61,12 +61,12 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     data : bytes
         The whole file.
     password : callable, optional
-        Asked, at most once, if the file is a PFX that has a password.
+        Called at most once, if the file is a PFX with a password.
 
     Returns
     -------
     Decoded
-        Never raises for what the bytes are: a damaged file is a remark.
+        A damaged file gives a remark; no content raises an error.
 
     Notes
     -----
@@ -90,7 +90,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
             else:
                 remarks.setdefault(result)
     if certificates:
-        # Beside its answer a request is no surprise: cfssl sends it back with the certificate.
+        # cfssl returns the request together with the certificate, so it needs no remark.
         remarks = {told: None for told in remarks if told[0] != "request-returned"}
     elif export is not None:
         remarks["file-without-certificate", f"{export.computer} has no certificate of its own"] = (
@@ -108,17 +108,20 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
 
 
 def _export(data: bytes) -> ServerExport | Remark | None:
-    """Read where certificates are, if a server says so; what is no whole export is not believed."""
+    """Read where a server has its certificates; an incomplete export is ignored."""
     if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _text(data)):
         return None
     try:
         return parse_export(text)
     except BadExport as error:
-        return "file-malformed", f"it begins as the export of a server's certificates, but {error}"
+        return (
+            "file-malformed",
+            f"it starts like the export of a server's certificates, but {error}",
+        )
 
 
 def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
-    """Yield the label ("" without armour) and the DER of every piece, or a remark in its place."""
+    """Yield the label ("" without PEM lines) and the DER of every piece, or a remark instead."""
     binary = _binary(data)
     if binary is not None:
         yield "", binary
@@ -132,7 +135,7 @@ def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
     joined = "".join(text.split())
     if len(joined) >= _SHORTEST_BASE64 and _BASE64.fullmatch(joined):
         content = _from_base64(joined)
-        # Any long word is base64 of something; only what begins like ASN.1 was meant to be.
+        # Any long word can be base64; only text that decodes to the start of ASN.1 counts.
         if content[:1] == b"0":
             yield "", content
     elif data[:1] == b"0" and len(data) > 1 and 0x80 <= data[1] <= 0x84:
@@ -140,7 +143,7 @@ def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
 
 
 def _binary(data: bytes) -> bytes | None:
-    """Return the data if it is whole ASN.1 elements."""
+    """Return the data if it consists of complete ASN.1 elements."""
     if data[:1] != b"0":
         return None
     try:
@@ -164,9 +167,9 @@ def _text(data: bytes) -> str:
 
 
 def _json_strings(text: str) -> str:
-    """Write what JSON says in its strings as text, one below the other; "" if it is no JSON.
+    """Return the strings of a JSON text, one below the other; "" if it is not JSON.
 
-    cfssl and the interfaces of many CAs answer so: ``{"cert": "-----BEGIN CERTIFICATE-----…"}``.
+    cfssl and the APIs of many CAs respond with ``{"cert": "-----BEGIN CERTIFICATE-----…"}``.
     """
     if text.lstrip()[:1] not in ("{", "["):
         return ""
@@ -187,7 +190,7 @@ def _json_strings(text: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """Take the tags out of what is HTML, as web mail and portals show a certificate in a page."""
+    """Remove the tags of HTML, for certificates shown in web mail and portals."""
     if not _MARKUP.search(text):
         return text
     return html.unescape(_TAG.sub("\n", text)).replace("\xa0", " ")
@@ -195,7 +198,7 @@ def _without_markup(text: str) -> str:
 
 def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, bytes | Remark]]:
     if len(marks) > 2 * MAX_ELEMENTS:
-        yield "", ("file-malformed", f"it has more than {MAX_ELEMENTS:,} armoured blocks")
+        yield "", ("file-malformed", f"it has more than {MAX_ELEMENTS:,} PEM blocks")
         return
     begin = None
     for mark in marks:
@@ -208,7 +211,7 @@ def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, byte
             yield label, _body(text[begin.end() : mark.start()], label)
             begin = None
         else:
-            yield "", ("file-malformed", f'an END line "{_short(mark[2])}" without its BEGIN line')
+            yield "", ("file-malformed", f'the line END "{_short(mark[2])}" has no BEGIN line')
             begin = None
     if begin is not None:
         yield "", _unfinished(begin)
@@ -216,20 +219,20 @@ def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, byte
 
 def _unfinished(begin: re.Match[str]) -> Remark:
     if "PRIVATE KEY" in begin[2].upper():
-        return "private-key-in-file", f'it holds a "{_short(begin[2])}"'
-    return "file-malformed", f'the block "{_short(begin[2])}" has no END line: it is cut off'
+        return "private-key-in-file", f'it contains a "{_short(begin[2])}"'
+    return "file-malformed", f'the block "{_short(begin[2])}" has no END line, so it is incomplete'
 
 
 def _body(body: str, label: str) -> bytes | Remark:
     if "PRIVATE KEY" in label:
-        # A key is known by its label alone: it may be encrypted or of a kind without ASN.1.
-        return "private-key-in-file", f'it holds a "{_short(label)}"'
+        # Only the label identifies a key: it may be encrypted or in a format without ASN.1.
+        return "private-key-in-file", f'it contains a "{_short(label)}"'
     content = _from_base64(_without_headers(_QUOTED.sub("", body)))
-    return content or ("file-malformed", f'the block "{_short(label)}" is no base64')
+    return content or ("file-malformed", f'the block "{_short(label)}" is not valid base64')
 
 
 def _without_headers(body: str) -> str:
-    """Leave out the header lines of a block, ``Name: value``, and what continues them."""
+    """Remove the header lines of a block (``Name: value``) and their continuation lines."""
     kept, in_header = [], False
     for line in body.splitlines():
         in_header = bool(_HEADER.match(line)) or (
@@ -241,7 +244,7 @@ def _without_headers(body: str) -> str:
 
 
 def _from_base64(text: str) -> bytes:
-    """Decode base64 with white space anywhere; empty if it is none."""
+    """Decode base64 with any white space; empty if the text is not base64."""
     try:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
     except (binascii.Error, ValueError):
@@ -260,22 +263,22 @@ def _read_piece(
         _refuse_leftovers(objects)
         for kind, der in objects:
             if kind is Kind.OTHER and len(kinds) > 1:
-                continue  # OpenSSL's trust settings behind a certificate
+                continue  # OpenSSL's trust settings after a certificate.
             yield from _read_object(kind, der, password)
     except BadStructure as error:
         named = f'the block "{_short(label)}"' if label else "it"
-        yield "file-malformed", f"{named} is no whole ASN.1: {error}"
+        yield "file-malformed", f"{named} is not complete ASN.1: {error}"
 
 
 def _refuse_leftovers(objects: list[tuple[Kind, bytes]]) -> None:
-    """Refuse elements that belong to nothing.
+    """Reject ASN.1 elements that belong to no known object.
 
-    Behind a certificate OpenSSL writes its trust settings (TRUSTED CERTIFICATE), one SEQUENCE.
+    After a certificate OpenSSL writes its trust settings (TRUSTED CERTIFICATE), one SEQUENCE.
     """
     for place, (kind, der) in enumerate(objects):
         behind = place > 0 and objects[place - 1][0] is Kind.CERTIFICATE
         if kind is Kind.OTHER and len(objects) > 1 and not (behind and der[:1] == b"0"):
-            raise BadStructure(f"{len(der)} octets that belong to nothing")
+            raise BadStructure(f"{len(der)} unexpected bytes at the end")
 
 
 def _read_object(
@@ -294,7 +297,7 @@ def _read_object(
         yield "request-returned", f"it is {kind.value}"
         yield der
     elif kind in (Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY):
-        yield "private-key-in-file", f"it holds {kind.value}"
+        yield "private-key-in-file", f"it contains {kind.value}"
     else:
         yield "file-without-certificate", f"it is {kind.value}"
 
@@ -327,7 +330,7 @@ def _pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Rem
         yield "file-without-certificate", "it is a PFX without certificates"
 
 
-# What AD CS says of a request that it has not decided on, on its page and in certreq's output.
+# What AD CS says about a pending or denied request, on its web page and in certreq's output.
 _PENDING = ("certificate pending", "taken under submission", "request is pending")
 _DENIED = ("request was denied", "denied by policy module", "certificate request denied")
 _OUTLOOK = bytes.fromhex("d0cf11e0a1b11ae1")
@@ -340,17 +343,20 @@ def _guess(data: bytes) -> Remark:
     number = _NUMBER.search(head)
     which = f"request {number[1]}" if number else "the request"
     if any(words in head for words in _PENDING):
-        return "request-pending", f"the CA says that {which} is pending: nobody has decided on it"
+        return (
+            "request-pending",
+            f"the CA says that {which} is pending: a CA manager must issue or deny it",
+        )
     if any(words in head for words in _DENIED):
-        return "request-denied", f"the CA says that {which} was denied"
+        return "request-denied", f"the CA says that it denied {which}"
     if data.startswith(_OUTLOOK):
-        what = "it is a message of Outlook (.msg) or another Office file; save the attachment"
-        return "file-without-certificate", f"{what}, and give that file"
-    what = "neither a certificate nor a request was found in it"
+        what = "it is an Outlook message (.msg) or another Office file; save the attachment"
+        return "file-without-certificate", f"{what} and receive that file"
+    what = "it contains neither a certificate nor a request"
     if "<html" in head or "<!doctype" in head:
-        what = "it is a web page; download the certificate itself instead of saving the page"
+        what = "it is a web page; download the certificate instead of the page"
     elif "begin" in head and "certificate" in head:
-        what = "it mentions a certificate, but the BEGIN line is not -----BEGIN CERTIFICATE-----"
+        what = "it mentions a certificate, but has no line -----BEGIN CERTIFICATE-----"
     return "file-without-certificate", what
 
 

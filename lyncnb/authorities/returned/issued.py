@@ -1,4 +1,4 @@
-"""``IssuedCertificates``: what came back, matched and compared, as values, tables and text."""
+"""``IssuedCertificates``: certificates that a CA returned, matched and compared with the plan."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _CERTIFICATES_SHOWN = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCertificate(Told):
-    """One returned certificate, the request it answers, and its certification path.
+    """One issued certificate, its request, and its certification path.
 
-    ``path`` begins with the issuer and ends with the root, as far as they are known;
-    ``chain_complete`` tells whether it ends in a self-signed certificate. ``earlier`` is the
-    certificate whose place it takes, if there was one; ``rejected`` are CA certificates of the
-    issuer's name that did not sign it; ``accepted`` has the reason of each error that was accepted.
+    ``path`` starts with the issuer and ends with the root, as far as they are known;
+    ``chain_complete`` says whether it ends in a self-signed certificate. ``earlier`` is the
+    certificate that it replaces, if any. ``rejected`` are CA certificates with the issuer's name
+    that did not sign it. ``accepted`` has the reason of each accepted error.
     """
 
     told: ClassVar = (
@@ -74,7 +74,7 @@ class IssuedCertificate(Told):
 
     @property
     def subject(self) -> str:
-        """The subject on one line, to be read and not parsed."""
+        """The subject on one line, for display only."""
         return name_text(self.certificate.subject)
 
     @property
@@ -99,7 +99,7 @@ class IssuedCertificate(Told):
 
     @property
     def thumbprint(self) -> str:
-        """SHA-1 of the certificate in capitals, as ``Set-CsCertificate -Thumbprint`` takes it."""
+        """SHA-1 of the certificate in capitals, for ``Set-CsCertificate -Thumbprint``."""
         return self.certificate.thumbprint
 
     @property
@@ -109,12 +109,12 @@ class IssuedCertificate(Told):
 
     @property
     def not_before(self) -> datetime:
-        """First moment of its validity, UTC."""
+        """Start of its validity, UTC."""
         return self.certificate.not_before
 
     @property
     def not_after(self) -> datetime:
-        """Last moment of its validity, UTC."""
+        """End of its validity, UTC."""
         return self.certificate.not_after
 
     @property
@@ -124,7 +124,7 @@ class IssuedCertificate(Told):
 
     @property
     def has_errors(self) -> bool:
-        """Whether a finding says that it must not go on a server."""
+        """Whether a finding forbids the use of the certificate."""
         return any(found.severity == "error" for found in self.findings)
 
     @property
@@ -140,12 +140,12 @@ class IssuedCertificate(Told):
 
     @property
     def is_taken(self) -> bool:
-        """Whether it may go on a server."""
+        """Whether it may be installed on a server."""
         return not self.has_errors
 
 
-def told_apart(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
-    """Yield findings of certificates; of several for one request each says which it is about."""
+def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
+    """Yield the findings of certificates; if a request has several, name the certificate."""
     given = tuple(certificates)
     several = Counter(one.request_id for one in given)
     for one in given:
@@ -157,11 +157,11 @@ def told_apart(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
                 yield found
 
 
-#: Events of the log about certificates that had to make room; their SHA-256 stands in brackets.
+#: History events about replaced certificates; the SHA-256 of each is in parentheses.
 DISPLACED = ("certificate-replaced", "certificate-passed-over")
 
 
-# A file that could not be read is told by another exit status than one that differs.
+# An unreadable file has another exit status than a mismatch.
 _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
 
 
@@ -173,33 +173,33 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class IssuedCertificates(Table, Told):
-    """Returned certificates of a request folder, compared with the plan.
+    """The issued certificates of a request folder, compared with the plan.
 
     Parameters
     ----------
     bundle : RequestBundle
         The request folder.
     today : date
-        The day of judgement.
+        The evaluation date.
     certificates : tuple of IssuedCertificate
         At most one per current request, in the order of the plan.
     superseded : tuple of IssuedCertificate
-        Answers to archived generations; not to be used.
+        Certificates for archived generations; do not use them.
     refused : tuple of IssuedCertificate
-        Certificates with errors that stand behind another one, or that were refused earlier.
+        Certificates with errors whose request has a better one, or that were refused earlier.
     issuers : tuple of Certificate
-        CA certificates, kept for the whole folder.
+        CA certificates, stored once for the folder.
     passed_over : tuple of (str, Certificate)
-        Request ids, and certificates with the same dates as the one that was taken.
+        Request ids, and certificates with the same dates as the accepted one.
     accepted : Mapping
-        The reason of each error that was accepted now, by code.
+        The reason of each error that this run accepted, by code.
     findings : Findings
-        All findings, those of the certificates and those about files and requests.
+        All findings about certificates, files and requests.
     files : tuple of ReturnedFile
-        Every file that was looked at.
+        Every file that was read.
     exchanged : Mapping
-        What is wrong with files of the folder, by path relative to it: those that were received
-        and packages that were made, where they are not the files on record or cannot be read.
+        Problems with received files and packages of the folder, by relative path: they cannot be
+        read or are not the files on record.
     """
 
     format: ClassVar = "lyncnb-received/1"
@@ -234,12 +234,12 @@ class IssuedCertificates(Table, Told):
 
     @property
     def chains(self) -> Mapping[str, tuple[Certificate, ...]]:
-        """The certificates above each, the issuer first, by request id; as ``trust`` takes them."""
+        """The CA certificates above each, the issuer first, by request id, for ``trust``."""
         return {one.request_id: one.path for one in self.certificates if not one.has_errors}
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """Ids of the requests that no certificate, now or earlier, answers."""
+        """Ids of the requests that have no issued certificate yet."""
         return tuple(
             record.id
             for record in self.bundle.requests
@@ -249,15 +249,15 @@ class IssuedCertificates(Table, Told):
         )
 
     def why_refused(self, request_id: str) -> str:
-        """Say which certificate for a request was refused, and why; "" if none was.
+        """Say which certificate of a request was refused, and why; "" if none was.
 
-        Every command that goes without a certificate says it in these words.
+        Every command that leaves out a certificate uses this text.
         """
         return self.refusals.get(request_id, "")
 
     @cached_property
     def refusals(self) -> Mapping[str, str]:
-        """Which certificates were refused and why, by request id.
+        """Return which certificates were refused and why, by request id.
 
         A certificate on record that has ended is not called refused.
         """
@@ -272,8 +272,8 @@ class IssuedCertificates(Table, Told):
                     words = f"{words}: {error.code}: {error.message}"
                     found.setdefault(one.request_id, []).append(words)
             if one.request_id not in self.by_id and not one.has_errors:
-                # Its CA was not in force yet, or the rules have changed.
-                words = f"{which}, and nothing is wrong with it any more: receive FOLDER takes it"
+                # The CA certificate was not valid yet, or the rules have changed.
+                words = f"{which} but has no error now. To accept it, run: lyncnb receive FOLDER"
                 found.setdefault(one.request_id, []).append(words)
         return {request_id: "; ".join(words) for request_id, words in found.items()}
 
@@ -295,18 +295,18 @@ class IssuedCertificates(Table, Told):
 
     @property
     def has_differences(self) -> bool:
-        """Whether anything is not as planned; a notice is no difference."""
+        """Whether anything differs from the plan; a notice is not a difference."""
         return any(found.severity != "notice" for found in self.findings)
 
     @property
     def exit_status(self) -> int:
-        """0 all as planned, 1 differences, 2 a file could not be read."""
+        """0 all as planned, 1 differences, 2 a file cannot be read."""
         if any(found.code in _UNREADABLE for found in self.findings):
             return 2
         return 1 if self.has_differences else 0
 
     def why_missing(self, request_id: str) -> str:
-        """Say why a request has no certificate that can be used; "" if none came back yet."""
+        """Say why a request has no usable certificate; "" if the CA has returned none."""
         lost = [
             found.message
             for found in self.findings
@@ -338,7 +338,7 @@ class IssuedCertificates(Table, Told):
         return super()._repr_html_() + (self.findings._repr_html_() if self.findings else "")
 
     def summary(self) -> str:
-        """Say in a sentence what came back."""
+        """Say in a sentence what the CA returned."""
         told = ", ".join(
             count_of(number, severity)
             for severity, number in self.findings.counts().items()
@@ -354,7 +354,7 @@ class IssuedCertificates(Table, Told):
         )
 
     def to_text(self) -> str:
-        """Write everything as plain lines, for a terminal."""
+        """Return everything as plain lines, for a terminal."""
         statements = (_statement(certificate) for certificate in self.certificates)
         lines = [*count_same("certificate", statements, shown=_CERTIFICATES_SHOWN)]
         for refused in self.refused:

@@ -1,4 +1,4 @@
-"""``match_certificates``: returned files against the requests of a folder; nothing is written."""
+"""``match_certificates``: compare returned files with the requests of a folder; writes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..certificates_on_record import (
     known_certificates,
     outstanding_requests,
 )
-from .issued import IssuedCertificates, told_apart
+from .issued import IssuedCertificates, distinct_findings
 from .matching import match_answers
 from .returned_files import Password, ReturnedFile, read_returned
 
@@ -42,25 +42,25 @@ def match_certificates(
     bundle : RequestBundle
         The request folder, from ``write_requests`` or ``open_requests``.
     *paths : path
-        Files, folders and zip archives. Left out: the folder's own ``returned``.
+        Files, folders and zip archives; default: the folder's own ``returned``.
     password : Secret, str or callable, optional
-        For a PFX; a callable gets the file's name and returns the password.
+        For a PFX; a callable receives the file name and returns the password.
     today : date or datetime, optional
-        The moment of judgement (of a day its noon, UTC); the present one if left out.
+        The evaluation time (a date means its noon, UTC); default: now.
     accept : mapping, optional
-        Why an error is no obstacle, by its code, beside what the folder has on record.
+        The reason for accepting an error, by its code, in addition to those on record.
 
     Returns
     -------
     IssuedCertificates
-        Nothing is written; ``store_returned`` does that.
+        Nothing is written; ``store_returned`` writes.
 
     Raises
     ------
     ReturnedFileError
         If a path does not exist.
     BundleError
-        If a code to accept is unknown, or no reason excuses it.
+        If a code to accept is unknown or cannot be accepted.
     """
     require("match_certificates: bundle", bundle, RequestBundle)
     at = moment_of(today) if today is not None else datetime.now(UTC)
@@ -78,10 +78,10 @@ def match_certificates(
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
         *_with_unrecorded(bundle, files, matched.findings),
-        # What was lost and has come again, in this form or another, is written once more.
+        # A lost file that was received again, in any form, is written again.
         *(found for part, found in missing if part not in here and not _is_rebuilt(found, files)),
         *packages.values(),
-        *told_apart(everyone),
+        *distinct_findings(everyone),
     ]
     return IssuedCertificates(
         bundle=bundle,
@@ -99,7 +99,7 @@ def match_certificates(
 
 
 def _is_rebuilt(found: Finding, files: Iterable[ReturnedFile]) -> bool:
-    """Whether a kept CA certificate that is gone came again: this run writes it once more."""
+    """Whether this run received a missing CA certificate again, and so restores it."""
     if found.code != "file-unreadable" or not found.about.startswith(f"{ISSUERS}/"):
         return False
     stem = found.about.rpartition("/")[2].removesuffix(".cer")
@@ -109,7 +109,7 @@ def _is_rebuilt(found: Finding, files: Iterable[ReturnedFile]) -> bool:
 def _with_unrecorded(
     bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
 ) -> Iterator[Finding]:
-    """Name the CSR of a certificate whose key is in the folder and in no record."""
+    """Name the CSR of a certificate whose key is in the folder but not in the manifest."""
     found = tuple(findings)
     here: dict[str, str] = {}
     if any(one.code == "unknown-key" for one in found):
@@ -125,7 +125,7 @@ def _with_unrecorded(
             if path is None
             else replace(
                 one,
-                message=f"{one.message}; its request is {path}, which the manifest does not know",
+                message=f"{one.message}; its request is {path}, which is not in the manifest",
                 hint="run: lyncnb status FOLDER --rebuild. Then receive this file again",
             )
         )
@@ -137,7 +137,7 @@ def _refused_again(
     known: Iterable[Certificate],
     accepted: Mapping[str, str],
 ) -> tuple[ReturnedFile, ...]:
-    """Give what was refused earlier, if a CA certificate or a reason came that may excuse it."""
+    """Return earlier refused certificates that a new CA certificate or reason may clear."""
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     came = (one for file in files for one in file.certificates)
     if not accepted and not any(one.is_ca and one.sha256 not in by_sha256 for one in came):
@@ -151,18 +151,18 @@ def _refused_again(
 
 
 def checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
-    """Give what is to be accepted, by code.
+    """Return the errors to accept, by code.
 
     Raises
     ------
     BundleError
-        If a code is unknown, if no reason excuses it, or if none was given.
+        If a code is unknown or cannot be accepted, or if its reason is missing.
     """
     for code, reason in accept.items():
         if code not in returned_checks():
             raise BundleError(
-                f"{code} is no finding about a returned certificate",
-                hint="write the code as receive told it, in brackets at the end of the line",
+                f"{code} is not the code of a finding about a returned certificate",
+                hint="copy the code in brackets at the end of a line of receive",
             )
         if returned_checks()[code].severity == "error" and not may_be_accepted(code):
             raise BundleError(
@@ -172,6 +172,6 @@ def checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
             )
         if not reason.strip():
             raise BundleError(
-                f"{code} was accepted without a reason", hint="write it as CODE=REASON"
+                f"the acceptance of {code} has no reason", hint="write it as CODE=REASON"
             )
     return dict(accept)

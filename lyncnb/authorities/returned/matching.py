@@ -1,7 +1,6 @@
-"""Which returned certificate answers which request, and what there is to say about each.
+"""Match returned certificates to requests, and collect the findings about each.
 
-Pure: what was asked and what came back in, answers and findings out. The public key decides;
-file names, serial numbers and subjects do not.
+These functions are pure. The public key decides; file names, serial numbers and subjects do not.
 """
 
 from __future__ import annotations
@@ -18,8 +17,13 @@ from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, finding, findings
 from ..cas_on_record import OTHER_ISSUER, OTHER_ROOT, CaOnRecord, fingerprint, other_ca
 from ..evaluation.compare_predecessor import succession
-from ..evaluation.cross_findings import of_files, of_the_rest, with_cross_findings, with_other_cas
-from ..evaluation.evaluation import Evidence, Verdict, judge, with_acceptances
+from ..evaluation.cross_findings import (
+    file_findings,
+    unmatched_findings,
+    with_cross_findings,
+    with_other_cas,
+)
+from ..evaluation.evaluation import Evaluation, Evidence, evaluate, with_acceptances
 from .candidates import Batch, Match, Matched, Outstanding, is_issuer, sort_out, with_findings
 from .returned_files import ReturnedFile
 
@@ -38,18 +42,18 @@ def match_answers(
     asked : sequence of Outstanding
         n generations of requests, current ones and archived ones.
     files : iterable of ReturnedFile
-        What came back.
+        The files that the CA returned.
     known : iterable of Certificate, optional
-        What the folder has already: certificates on record and their chains.
+        The certificates on record and their chains.
     today : date
-        The moment of judgement; of a day its noon, UTC.
+        The evaluation time; a date means noon UTC of that day.
 
     Returns
     -------
     Matched
-        At most one answer per request: the one with the fewest errors, of those the one that
-        begins last, of those the one that came last. What has an error never takes the place of
-        what has none. A certificate that is self-signed or a CA's is never an answer.
+        At most one certificate per request: the one with the fewest errors, then the latest start,
+        then the latest file. A certificate with an error never replaces one without errors. A
+        self-signed certificate or a CA certificate never matches a request.
 
     Notes
     -----
@@ -68,8 +72,8 @@ def match_answers(
     answers += _completed(asked, answers, batch)
     answers = with_cross_findings(answers, asked, batch.by_key)
     answers = with_other_cas(answers, batch.cas, batch.known, batch.issuers)
-    batch.loose.extend(of_files(files, batch))
-    rest = tuple(of_the_rest(answers + superseded + batch.refused, asked, batch))
+    batch.loose.extend(file_findings(files, batch))
+    rest = tuple(unmatched_findings(answers + superseded + batch.refused, asked, batch))
     answers = [with_findings(one, _about_request(rest, one)) for one in answers]
     mine = {one.asked.request_id for one in answers}
     batch.loose.extend(found for found in rest if found.about not in mine)
@@ -88,14 +92,14 @@ def _about_request(found: tuple[Finding, ...], answer: Match) -> tuple[Finding, 
 
 
 def _is_kept(certificate: Certificate, batch: Batch) -> bool:
-    """Whether it is a CA's certificate, which the folder keeps for whoever needs it."""
+    """Whether a certificate is a CA certificate, which the folder stores for later use."""
     return certificate.spki_sha256 not in batch.by_key and is_issuer(certificate)
 
 
 def _completed(
     asked: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
-    """Yield the certificates on record that CA certificates of this run complete or refute."""
+    """Yield certificates on record whose chain this run's CA certificates complete or refute."""
     news = [c for c in batch.sources if _is_kept(c, batch) and c.sha256 not in batch.known]
     if not news:
         return
@@ -105,25 +109,25 @@ def _completed(
         held = batch.known.get(one.held_sha256)
         if held is None or not one.is_current or one.request_id in here:
             continue
-        verdict = _judged(one, held, batch)
+        evaluation = _evaluated(one, held, batch)
         earlier = build_path(held, before, today=batch.today)
         told: tuple[Finding, ...] = ()
-        if verdict.path.issuers != earlier.issuers:
-            names = ", ".join(name_text(issuer.subject) for issuer in verdict.path.issuers)
+        if evaluation.path.issuers != earlier.issuers:
+            names = ", ".join(name_text(issuer.subject) for issuer in evaluation.path.issuers)
             told = (finding("chain-completed", one.request_id, shown(names)),)
-        elif verdict.path.objections == earlier.objections:
+        elif evaluation.path.objections == earlier.objections:
             continue
         yield Match(
             asked=one,
             certificate=held,
-            path=verdict.path,
+            path=evaluation.path,
             source_file=one.held_file,
-            findings=(*verdict.findings, *told),
+            findings=(*evaluation.findings, *told),
         )
 
 
 def _candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
-    """List the certificates for keys of ours, by key; tell those that can be no answer."""
+    """List the certificates for the folder's keys, by key; report those that cannot match."""
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for one in batch.by_key.get(certificate.spki_sha256, ())[:1]:
@@ -141,7 +145,7 @@ def _begins(certificate: Certificate) -> tuple[datetime, datetime]:
     return certificate.not_before, certificate.not_after
 
 
-# Found again whenever a certificate is matched: the chain may have come, the other one be gone.
+# Evaluated at each match: the chain may be complete now, or the other certificate may be gone.
 _UNPROVEN, _TWO_CAS = "replacement-unproven", "answers-of-two-cas"
 _FOUND_AGAIN = (_UNPROVEN, _TWO_CAS, OTHER_ROOT, OTHER_ISSUER)
 
@@ -166,36 +170,36 @@ def _evidence(
     )
 
 
-def _judged(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verdict:
+def _evaluated(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
     evidence = _evidence(asked, certificate, batch.issuers, batch.known)
     is_held = certificate.sha256 == asked.held_sha256
     told = tuple(
         one
         for one in evidence.noted
-        # What was taken, for a reason or before anything was known, stays as it was found.
+        # Recorded findings of an accepted certificate about another CA stay as they are.
         if one[0] not in _FOUND_AGAIN or (is_held and one[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
-    verdict = judge(replace(evidence, noted=told), at=batch.today)
+    evaluation = evaluate(replace(evidence, noted=told), at=batch.today)
     if told and is_held and any(one[0] in (OTHER_ROOT, OTHER_ISSUER) for one in told):
-        return verdict
-    return _with_other_ca(asked, certificate, verdict, batch)
+        return evaluation
+    return _with_other_ca(asked, certificate, evaluation, batch)
 
 
 def _with_other_ca(
-    asked: Outstanding, certificate: Certificate, verdict: Verdict, batch: Batch
-) -> Verdict:
-    """Say where a certificate comes from another CA than those on record."""
+    asked: Outstanding, certificate: Certificate, evaluation: Evaluation, batch: Batch
+) -> Evaluation:
+    """Add a finding if a certificate comes from another CA than those on record."""
     is_held = certificate.sha256 == asked.held_sha256
     ca = batch.cas.get(asked.planned_ca, CaOnRecord()).without(asked.request_id if is_held else "")
-    if is_held and verdict.path.issuers:
-        # Its own signature shows this CA. Another certificate that it did not sign is the faulty
-        # one, and has that error itself.
+    if is_held and evaluation.path.issuers:
+        # This certificate's signature proves the CA. A certificate that this CA did not sign is the
+        # faulty one and has its own error.
         ca = replace(ca, tops={})
-    other = other_ca(asked.planned_ca, certificate, verdict.path, ca, batch.issuers)
-    return _with_difference(asked, verdict, other) if other else verdict
+    other = other_ca(asked.planned_ca, certificate, evaluation.path, ca, batch.issuers)
+    return _with_difference(asked, evaluation, other) if other else evaluation
 
 
-def judge_on_record(
+def evaluate_on_record(
     asked: Outstanding,
     certificate: Certificate,
     file: str,
@@ -204,184 +208,186 @@ def judge_on_record(
     *,
     at: datetime,
 ) -> Match:
-    """Judge a certificate of the folder; ``known`` has all of its certificates by SHA-256."""
-    verdict = judge(_evidence(asked, certificate, issuers, known), at=at)
+    """Evaluate a certificate of the folder; ``known`` has all of them by SHA-256."""
+    evaluation = evaluate(_evidence(asked, certificate, issuers, known), at=at)
     return Match(
         asked=asked,
         certificate=certificate,
-        path=verdict.path,
+        path=evaluation.path,
         source_file=file,
-        findings=verdict.findings,
+        findings=evaluation.findings,
     )
 
 
 def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> Match | None:
-    """Choose the answer to one request; None if the one on record stays and did not come again."""
+    """Choose the certificate of one request; None to keep the one on record."""
     if not asked.is_current:
         return _take_superseded(asked, max(given, key=_begins), batch)
     held = batch.known.get(asked.held_sha256)
-    verdicts = {one: _judged(asked, one, batch) for one in given}
-    own = verdicts.get(held) or _judged(asked, held, batch) if held is not None else None
+    evaluations = {one: _evaluated(asked, one, batch) for one in given}
+    own = evaluations.get(held) or _evaluated(asked, held, batch) if held is not None else None
     if own is None:
-        verdicts = _of_one_ca(asked, verdicts)
+        evaluations = _of_one_ca(asked, evaluations)
     elif own.path.is_complete and not own.errors:
-        verdicts = {
-            one: verdict if one == held else _unproven(asked, verdict)
-            for one, verdict in verdicts.items()
+        evaluations = {
+            one: evaluation if one == held else _unproven(asked, evaluation)
+            for one, evaluation in evaluations.items()
         }
-    given = _told_once(given, verdicts, held if own and not own.errors else None)
+    given = _without_repeats(given, evaluations, held if own and not own.errors else None)
     if not given:
         return None
 
     def rank(one: Certificate) -> tuple[object, ...]:
-        found = verdicts[one].findings
-        # A certificate that had to make room before is no news when it comes again.
+        found = evaluations[one].findings
+        # A certificate that was replaced earlier is not new when it arrives again.
         is_new = 0 if one.sha256 in asked.displaced else 1 if one == held else 2
         warnings = sum(told.severity == "warning" for told in found)
-        # What is proven to be a CA's goes before what nothing proves, whatever its dates.
-        is_proven = verdicts[one].path.is_complete
+        # A complete chain is preferred to an incomplete one, whatever the dates.
+        is_proven = evaluations[one].path.is_complete
         begins, ends = _begins(one)
-        errors = verdicts[one].errors
+        errors = evaluations[one].errors
         return -errors, is_proven, begins, is_new, ends, -warnings, given.index(one)
 
     best = max(given, key=rank)
     if held is not None and own is not None and held != best:
-        # What has an error takes no place; of two good ones the older does not either, nor the
-        # one that had to make room before. What is proven takes that of what is not.
+        # A certificate with an error replaces none. Of two good ones, the older one and one that
+        # was replaced earlier do not replace the other. A complete chain beats an incomplete one.
         is_older = held.not_before > best.not_before or (
             held.not_before == best.not_before and best.sha256 in asked.displaced
         )
-        is_as_good = not own.errors and own.path.is_complete >= verdicts[best].path.is_complete
-        if verdicts[best].errors or (is_older and is_as_good):
+        is_as_good = not own.errors and own.path.is_complete >= evaluations[best].path.is_complete
+        if evaluations[best].errors or (is_older and is_as_good):
             best = held
     for one in given:
         if one not in (best, held):
-            _put_aside(asked, one, verdicts[one], best, batch)
-    if best not in verdicts:
+            _put_aside(asked, one, evaluations[one], best, batch)
+    if best not in evaluations:
         return None
-    verdict = verdicts[best]
-    good = [one for one in given if not verdicts[one].errors]
+    evaluation = evaluations[best]
+    good = [one for one in given if not evaluations[one].errors]
     differences = _of_choice(asked, best, good if best in good else [], held, batch)
     more = with_acceptances(findings(asked.entry, differences), asked.accepted)
     return Match(
         asked=asked,
         certificate=best,
-        path=verdict.path,
+        path=evaluation.path,
         source_file=batch.sources[best],
-        findings=(*verdict.findings, *more),
+        findings=(*evaluation.findings, *more),
         earlier=_earlier(asked, best, held, batch),
     )
 
 
-def _told_once(
+def _without_repeats(
     given: tuple[Certificate, ...],
-    verdicts: Mapping[Certificate, Verdict],
+    evaluations: Mapping[Certificate, Evaluation],
     held: Certificate | None,
 ) -> tuple[Certificate, ...]:
-    """Leave out what is another one with a second signature: it is no other certificate.
+    """Leave out a certificate that differs from another one only in its signature.
 
-    Of ECDSA anybody can make the second from the first (r, n - s). What no CA certificate here has
-    signed stays: one of the two may be damaged, and which is not known yet.
+    Anybody can derive a second ECDSA signature from the first (r, n - s). If no CA certificate here
+    verifies a signature, both stay: one of the two may be damaged.
     """
     known: dict[str, Certificate] = {held.signed_sha256: held} if held else {}
     found = []
     for one in given:
-        is_proven = verdicts[one].path.issuers and not verdicts[one].errors
+        is_proven = evaluations[one].path.issuers and not evaluations[one].errors
         if not is_proven or known.setdefault(one.signed_sha256, one) == one:
             found.append(one)
     return tuple(found)
 
 
 def _of_one_ca(
-    asked: Outstanding, verdicts: dict[Certificate, Verdict]
-) -> dict[Certificate, Verdict]:
-    """Refuse good answers whose chains end in different roots: which CA was asked is not known.
+    asked: Outstanding, evaluations: dict[Certificate, Evaluation]
+) -> dict[Certificate, Evaluation]:
+    """Reject good certificates whose chains end in different roots: the right CA is unknown.
 
-    Where a root is on record for that CA, an answer under another one has its error already.
+    If a root is on record for that CA, a certificate under another root already has its error.
     """
-    good = [one for one in verdicts.values() if not one.errors and one.path.is_complete]
+    good = [one for one in evaluations.values() if not one.errors and one.path.is_complete]
     if len({one.path.issuers[-1].spki_sha256 for one in good}) < 2:
-        return verdicts
-    found = dict(verdicts)
-    for certificate, verdict in verdicts.items():
-        if verdict in good:
-            root = fingerprint(verdict.path.issuers[-1])
+        return evaluations
+    found = dict(evaluations)
+    for certificate, evaluation in evaluations.items():
+        if evaluation in good:
+            root = fingerprint(evaluation.path.issuers[-1])
             message = (
-                f"serial {certificate.serial_hex} leads to the root {root}; another answer leads "
-                "to another one"
+                f"serial {certificate.serial_hex} has the root {root}; another certificate for the "
+                "request has a different root"
             )
-            found[certificate] = _with_difference(asked, verdict, (_TWO_CAS, message))
+            found[certificate] = _with_difference(asked, evaluation, (_TWO_CAS, message))
     return found
 
 
-def _with_difference(asked: Outstanding, verdict: Verdict, difference: Difference) -> Verdict:
+def _with_difference(
+    asked: Outstanding, evaluation: Evaluation, difference: Difference
+) -> Evaluation:
     more = with_acceptances(findings(asked.entry, [difference]), asked.accepted)
-    return replace(verdict, findings=(*verdict.findings, *more))
+    return replace(evaluation, findings=(*evaluation.findings, *more))
 
 
-def _unproven(asked: Outstanding, verdict: Verdict) -> Verdict:
-    """Refuse a successor whose chain has a gap, where the one on record has its whole chain.
+def _unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
+    """Reject a successor with an incomplete chain if the one on record has a complete chain.
 
-    That it comes from another CA is another finding, and accepted by that one's reason.
+    A certificate from another CA has a finding of its own, which has its own acceptance.
     """
-    is_told = any(one.code == OTHER_ROOT for one in verdict.findings)
-    if verdict.errors or verdict.path.is_complete or is_told:
-        return verdict
-    message = "a part of its chain is missing, and the certificate on record has its whole chain"
-    return _with_difference(asked, verdict, (_UNPROVEN, message))
+    is_told = any(one.code == OTHER_ROOT for one in evaluation.findings)
+    if evaluation.errors or evaluation.path.is_complete or is_told:
+        return evaluation
+    message = "its chain is incomplete, and the certificate on record has a complete chain"
+    return _with_difference(asked, evaluation, (_UNPROVEN, message))
 
 
 def _put_aside(
-    asked: Outstanding, one: Certificate, verdict: Verdict, best: Certificate, batch: Batch
+    asked: Outstanding, one: Certificate, evaluation: Evaluation, best: Certificate, batch: Batch
 ) -> None:
-    """Tell why a certificate is not taken; keep it for the refused ones if it has errors."""
-    if verdict.errors:
+    """Report why a certificate is not accepted; keep it as refused if it has errors."""
+    if evaluation.errors:
         batch.refused.append(
             Match(
                 asked=asked,
                 certificate=one,
-                path=verdict.path,
+                path=evaluation.path,
                 source_file=batch.sources[one],
-                findings=verdict.findings,
+                findings=evaluation.findings,
             )
         )
         return
     if one.not_before == best.not_before:
         batch.passed_over.append((asked.request_id, one))
     if one.not_before <= best.not_before and best not in batch.sources:
-        message = f"{_which(one, batch)}; on record is {_dates(best)}"
+        message = f"{_which(one, batch)}; the one on record: {_dates(best)}"
         batch.loose.append(finding("older-answer", asked.request_id, message))
 
 
 def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> Match | None:
-    """Keep an answer to a superseded request, unless it is forged: steps go by when it ends."""
+    """Keep a valid certificate of a superseded request: the steps need its end date."""
     held = batch.known.get(asked.held_sha256)
     if held is not None and _begins(held) > _begins(newest):
         return None
-    verdict = _of_path(asked, newest, batch)
+    evaluation = _path_evaluation(asked, newest, batch)
     if held is not None and held != newest:
-        verdict = _with_other_ca(asked, newest, verdict, batch)
-        own = _of_path(asked, held, batch)
+        evaluation = _with_other_ca(asked, newest, evaluation, batch)
+        own = _path_evaluation(asked, held, batch)
         if own.path.is_complete and not own.errors:
-            verdict = _unproven(asked, verdict)
+            evaluation = _unproven(asked, evaluation)
     message = f"{_which(newest, batch)}: generation {asked.generation}"
-    # What is on record already was told when it came.
+    # A certificate on record was reported when it was received.
     differences = [] if held == newest else [("answers-superseded-request", message)]
     told = findings(asked.entry, differences)
-    if verdict.errors and held != newest:
-        batch.loose.extend((*told, *verdict.findings))
+    if evaluation.errors and held != newest:
+        batch.loose.extend((*told, *evaluation.findings))
         return None
     return Match(
         asked=asked,
         certificate=newest,
-        path=verdict.path,
+        path=evaluation.path,
         source_file=batch.sources[newest],
         findings=told,
     )
 
 
-def _of_path(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verdict:
-    """Judge who signed a certificate, and nothing else of it; that its CA ended is no matter."""
+def _path_evaluation(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
+    """Evaluate only who signed a certificate; an expired CA does not matter."""
     path = build_path(certificate, batch.issuers, today=batch.today)
     found = findings(
         asked.entry,
@@ -391,7 +397,7 @@ def _of_path(asked: Outstanding, certificate: Certificate, batch: Batch) -> Verd
             if wrong.code != "chain-issuer-not-in-force"
         ],
     )
-    return Verdict(path=path, findings=tuple(one for one in found if one.severity == "error"))
+    return Evaluation(path=path, findings=tuple(one for one in found if one.severity == "error"))
 
 
 def _which(certificate: Certificate, batch: Batch) -> str:
@@ -416,7 +422,7 @@ def _of_choice(
         yield "renews-earlier-certificate", _changed(earlier, newest)
     rest = [certificate for certificate in given if certificate not in (newest, held)]
     for certificate in rest:
-        yield "several-answers", f"not taken: {_which(certificate, batch)}"
+        yield "several-answers", f"not used: {_which(certificate, batch)}"
     if rest and asked.entry.shared_by != "server" and held is None:
         servers = ", ".join(asked.entry.servers)
         yield "different-certificates-in-pool", f"{len(rest) + 1} certificates for {servers}"
@@ -436,6 +442,10 @@ def _earlier(
 
 def _changed(before: Certificate, after: Certificate) -> str:
     changes = "; ".join(map(str, succession(before, after)))
-    told = f"serial {before.serial_hex}, {_dates(before)}; {changes or 'nothing else changed'}"
+    change = f"serial {before.serial_hex}, {_dates(before)}; {changes or 'no other changes'}"
     lost = (before.not_after - after.not_after).days
-    return f"ends {count_of(lost, 'day')} before the one it replaces: {told}" if lost > 0 else told
+    return (
+        f"ends {count_of(lost, 'day')} before the one that it replaces: {change}"
+        if lost > 0
+        else change
+    )

@@ -1,7 +1,7 @@
-"""What came back from a CA: files, folders, archives and mails, read within bounds.
+"""Read what a CA returned: files, folders, archives and mails, within limits.
 
-Nothing is unpacked to disk and no link is followed, so no name in an archive can reach anywhere.
-What each file holds is found in ``decoding.py``.
+Nothing is unpacked to disk and links are not followed, so no name in an archive can point to
+another path. ``decoding.py`` decodes the content of each file.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from .server_export import ServerExport
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
 
-#: A PKCS #7 message with a thousand certificates and their chain has some 2 MB.
+#: A PKCS #7 message with a thousand certificates and their chain has about 2 MB.
 MAX_FILE_BYTES = 5_000_000
 
-#: An archive of 10,000 answers of 5 KB each, hardly compressible.
+#: An archive of 10,000 certificates of 5 KB each, which hardly compress.
 MAX_ARCHIVE_BYTES = 100_000_000
 MAX_ARCHIVE_ENTRIES = 10_000
 
-#: Certificates are dense; base64 text shrinks by a quarter and repeated chains by more, but a
-#: ratio of hundreds is a bomb. The sum bounds what many small bombs can do together.
+#: Certificates hardly compress: base64 text shrinks by a quarter, repeated chains by more, but a
+#: ratio of hundreds is a zip bomb. The total limit stops many small bombs.
 MAX_RATIO = 200
 MAX_UNPACKED_BYTES = 200_000_000
 
-#: The largest deployment that lyncnb is built for has 100,000 certificates, each with a chain.
+#: The largest supported deployment has 100,000 certificates, each with a chain.
 MAX_FOLDER_FILES = 250_000
 
-# What browsers, Windows and Jupyter leave in folders; a dot hides a file everywhere else.
+# Files that browsers, Windows and Jupyter leave in folders; a leading dot hides the others.
 _LEFT_ALONE = ("thumbs.db", "desktop.ini", "__macosx")
-# What submit.cmd keeps: the CA's name, and what certreq said to a request, known by its id.
+# Files that submit.cmd keeps: the CA's name, and certreq's output for each request id.
 _NOTE = re.compile(r"(?:^|[/ ])(?:ca|[A-Za-z]+-[a-z0-9-]*[0-9a-f]{8}(?:\.failed)?)\.txt$")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnedFile:
-    """One file that came back, and what it held.
+    """One returned file and its content.
 
-    ``name`` is what a planner recognises it by: the path relative to what was given, or
-    ``archive.zip: entry``. ``remarks`` are (code, message). ``export`` says where the certificates
-    are, if a server said so (``lyncnb snippet certificates``).
+    ``name`` is the relative path that a planner recognizes, or ``archive.zip: entry``. ``remarks``
+    are (code, message). ``export`` says where the certificates are installed, if a server's export
+    says so (``lyncnb snippet certificates``).
     """
 
     name: str
@@ -77,19 +77,18 @@ def read_returned(
     paths : iterable of path
         Files, folders (with all folders below) and archives.
     password : Secret, str, callable or None, optional
-        For PFX files that have a password. A callable gets the file's name and is asked once
+        For PFX files that have a password. A callable receives the file name and is called once
         per file.
 
     Returns
     -------
     tuple of ReturnedFile
-        In the order given, inside a folder by name. Every file is told, also one that could not
-        be read.
+        In the given order, inside a folder by name, including files that cannot be read.
 
     Raises
     ------
     ReturnedFileError
-        If a path that was given does not exist.
+        If a given path does not exist.
     """
     given = [Path(path) for path in paths]
     missing = [str(path) for path in given if not os.path.exists(path)]
@@ -102,15 +101,15 @@ def read_returned(
         if os.path.isdir(path):
             found.extend(_read_folder(path, password))
         else:
-            # The planner named this one, so a link is followed; inside a folder none is.
+            # The planner named this path, so a link is followed; links inside a folder are not.
             found.extend(_expected(_read_path(path.resolve(), visible(path.name), password)))
     return tuple(file for file in found if not _is_note(file))
 
 
 def _is_note(file: ReturnedFile) -> bool:
-    """Tell whether a file is one that ``submit.cmd`` writes beside the answers, and holds nothing.
+    """Whether ``submit.cmd`` wrote the file next to the certificates, and it has no content.
 
-    The people of the CA send the folder as it is; nobody expected a certificate in these.
+    The CA's administrators send the whole folder; these files are not expected to hold any.
     """
     return bool(_NOTE.search(file.name)) and {code for code, _ in file.remarks} == {
         "file-without-certificate"
@@ -118,9 +117,9 @@ def _is_note(file: ReturnedFile) -> bool:
 
 
 def _expected(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
-    """Take what was named and holds nothing for unreadable: something was meant to be in it.
+    """Report named files without content as unreadable: they should hold something.
 
-    In a folder, or beside certificates in an archive, other things may lie.
+    Folders, and archives that also have certificates, may contain other files.
     """
     found = list(files)
     if any(file.certificates or file.export for file in found):
@@ -143,8 +142,8 @@ def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
             path = Path(place) / name
             shown_name = visible(path.relative_to(folder).as_posix())
             if count > MAX_FOLDER_FILES:
-                message = f"more than {MAX_FOLDER_FILES:,} files; from here on none was looked at"
-                yield _told(shown_name, "file-unreadable", message)
+                message = f"it has more than {MAX_FOLDER_FILES:,} files; lyncnb ignored the rest"
+                yield _with_remark(shown_name, "file-unreadable", message)
                 return
             yield from _read_path(path, shown_name, password)
 
@@ -157,15 +156,15 @@ def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFi
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            yield _told(name, "file-skipped", "it is a symbolic link")
+            yield _with_remark(name, "file-skipped", "it is a symbolic link")
             return
         if not stat.S_ISREG(mode):
-            yield _told(name, "file-unreadable", "it is no ordinary file")
+            yield _with_remark(name, "file-unreadable", "it is not a regular file")
             return
         data = read(path, limit=_limit(path))
     except (BundleError, OSError) as error:
         reason = error.message if isinstance(error, BundleError) else error.strerror
-        yield _told(name, "file-unreadable", str(reason))
+        yield _with_remark(name, "file-unreadable", str(reason))
         return
     yield from _read_anything(data, name, password)
 
@@ -182,7 +181,7 @@ def _read_anything(data: bytes, name: str, password: Password) -> Iterator[Retur
 
 
 def _limit(path: Path) -> int:
-    """Give how many bytes a file may have: an archive may have more."""
+    """Return the maximum size of a file in bytes: an archive may be larger."""
     with path.open("rb") as file:
         head = file.read(512)
     is_archive = head.startswith((*_ZIP, GZIP)) or is_tar(head)
@@ -190,12 +189,12 @@ def _limit(path: Path) -> int:
 
 
 def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
-    """Read what a mail program saved; of its parts those that hold something are told."""
+    """Read a saved mail; report only the parts with content."""
     parts = [(f"{name}: {visible(part)}", content) for part, content in mail_parts(data)]
     found = [
         file
         for part, content in parts
-        # A mail inside a mail was taken apart with it.
+        # A mail inside a mail has already been split.
         for file in (
             [_read_data(content, part, password)]
             if is_mail(content)
@@ -210,10 +209,8 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
     if not _is_empty(whole):
         yield whole
         return
-    message = (
-        "it is a mail, and no certificate was found in it; save the attachment, and give that file"
-    )
-    yield _told(name, "file-without-certificate", message)
+    message = "it is a mail without a certificate; save the attachment and receive that file"
+    yield _with_remark(name, "file-without-certificate", message)
 
 
 def _is_empty(file: ReturnedFile) -> bool:
@@ -233,37 +230,39 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
         for number, entry in enumerate(tar_entries(data), 1):
             entry_name = f"{name}: {visible(entry.name)}"
             if number > MAX_ARCHIVE_ENTRIES:
-                message = f"it has more than {MAX_ARCHIVE_ENTRIES:,} entries; the rest was left"
-                yield _told(name, "file-unreadable", message)
+                message = (
+                    f"it has more than {MAX_ARCHIVE_ENTRIES:,} entries; lyncnb ignored the rest"
+                )
+                yield _with_remark(name, "file-unreadable", message)
                 return
             if not _is_left_alone(entry.name.split("/")[-1]):
                 is_empty = False
                 yield _read_tar_entry(entry, entry_name, password)
         if is_empty:
-            yield _told(name, "file-without-certificate", "the archive is empty")
+            yield _with_remark(name, "file-without-certificate", "the archive is empty")
     except BadTar as error:
-        yield _told(name, "file-unreadable", str(error))
+        yield _with_remark(name, "file-unreadable", str(error))
 
 
 def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedFile:
     if reason := _points_outside(entry.name):
-        return _told(name, "file-skipped", reason)
+        return _with_remark(name, "file-skipped", reason)
     if not entry.is_file:
-        return _told(name, "file-skipped", "it is a link or no ordinary file")
+        return _with_remark(name, "file-skipped", "it is a link or not a regular file")
     if len(entry.data) > MAX_FILE_BYTES:
-        return _told(name, "file-unreadable", f"it is larger than {MAX_FILE_BYTES:,} bytes")
+        return _with_remark(name, "file-unreadable", f"it is larger than {MAX_FILE_BYTES:,} bytes")
     if entry.data.startswith((*_ZIP, GZIP)) or is_tar(entry.data):
-        return _told(name, "file-skipped", "it is an archive inside an archive")
+        return _with_remark(name, "file-skipped", "it is an archive inside an archive")
     return _read_data(entry.data, name, password)
 
 
-def _told(name: str, code: str, message: str) -> ReturnedFile:
+def _with_remark(name: str, code: str, message: str) -> ReturnedFile:
     return ReturnedFile(name=name, remarks=((code, message),))
 
 
 def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
     if not data:
-        return _told(name, "file-unreadable", "it is empty")
+        return _with_remark(name, "file-unreadable", "it is empty")
     decoded: Decoded = decode(data, password=_ask(name, password))
     return ReturnedFile(
         name=name,
@@ -284,28 +283,32 @@ def _ask(name: str, password: Password) -> AskPassword | None:
 def _read_archive(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     trouble = contents_trouble(data, MAX_ARCHIVE_ENTRIES)
     if trouble:
-        yield _told(name, "file-unreadable", trouble)
+        yield _with_remark(name, "file-unreadable", trouble)
         return
     try:
         archive = zipfile.ZipFile(BytesIO(data))
     except READ_ERRORS as error:
-        yield _told(name, "file-unreadable", f"the archive is damaged: {archive_reason(error)}")
+        yield _with_remark(
+            name, "file-unreadable", f"the archive is damaged: {archive_reason(error)}"
+        )
         return
     left, empty = MAX_UNPACKED_BYTES, True
     for entry in archive.infolist():
-        # Old .NET writes archives with backslashes.
+        # Old .NET versions write archives with backslashes.
         if entry.is_dir() or _is_left_alone(entry.filename.replace("\\", "/").split("/")[-1]):
             continue
         empty = False
         entry_name = f"{name}: {visible(entry.filename)}"
         left -= entry.file_size
         if left < 0:
-            message = f"unpacked it has more than {MAX_UNPACKED_BYTES:,} bytes; the rest was left"
-            yield _told(entry_name, "file-unreadable", message)
+            message = (
+                f"it has more than {MAX_UNPACKED_BYTES:,} bytes unpacked; lyncnb ignored the rest"
+            )
+            yield _with_remark(entry_name, "file-unreadable", message)
             return
         yield _read_entry(archive, entry, entry_name, password)
     if empty:
-        yield _told(name, "file-without-certificate", "the archive is empty")
+        yield _with_remark(name, "file-without-certificate", "the archive is empty")
 
 
 def _read_entry(
@@ -313,18 +316,22 @@ def _read_entry(
 ) -> ReturnedFile:
     skipped = _why_skipped(entry)
     if skipped:
-        return _told(name, "file-skipped", skipped)
+        return _with_remark(name, "file-skipped", skipped)
     if entry.file_size > MAX_FILE_BYTES:
-        return _told(name, "file-unreadable", f"it is larger than {MAX_FILE_BYTES:,} bytes")
+        return _with_remark(name, "file-unreadable", f"it is larger than {MAX_FILE_BYTES:,} bytes")
     if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
-        return _told(name, "file-unreadable", f"it unpacks to more than {MAX_RATIO} times its size")
+        return _with_remark(
+            name, "file-unreadable", f"it unpacks to more than {MAX_RATIO} times its size"
+        )
     try:
         with archive.open(entry) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except READ_ERRORS as error:
-        return _told(name, "file-unreadable", f"the entry is damaged: {archive_reason(error)}")
+        return _with_remark(
+            name, "file-unreadable", f"the entry is damaged: {archive_reason(error)}"
+        )
     if data.startswith(_ZIP):
-        return _told(name, "file-skipped", "it is an archive inside an archive")
+        return _with_remark(name, "file-skipped", "it is an archive inside an archive")
     return _read_data(data, name, password)
 
 
@@ -336,7 +343,7 @@ def _why_skipped(entry: zipfile.ZipInfo) -> str:
     if entry.flag_bits & 0x1:
         return "it is encrypted"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "it is compressed in a way that no CA uses"
+        return "its compression method is not supported"
     return ""
 
 

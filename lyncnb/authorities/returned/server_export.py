@@ -1,8 +1,8 @@
-"""What a server's own export says beside its certificates: where each one is, and what it is for.
+"""Read a server's certificate export: where each certificate is and what uses it.
 
-``export_certificates.ps1`` writes the file: PEM with lines between the blocks, which RFC 7468
-section 2 lets stand there, so that any tool reads the certificates. Only what the script writes is
-taken; one line more or less, and the file is refused as an export.
+``export_certificates.ps1`` writes the file: PEM with lines between the blocks, as RFC 7468
+section 2 allows, so that any tool can read the certificates. The format is strict: a file with one
+line more or less is not accepted as an export.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from ...base.dns_name import DnsName
 from ...base.pasted_text import BadName, shown
 
-#: The PowerShell that writes it.
+#: The PowerShell script that writes it.
 EXPORT_SCRIPT = Path(__file__).with_name("export_certificates.ps1")
 
 _MARK = "lyncnb certificate export "
 _VERSION = "1"
-# A server has a dozen certificates, a store that nobody tidied a few hundred.
+# A server has a dozen certificates, a neglected store a few hundred.
 _MOST_LINES = 1_000_000
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _TYPE = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -32,15 +32,15 @@ _YES = {"yes": True, "no": False}
 
 
 class BadExport(ValueError):
-    """A file begins as an export and goes on as none."""
+    """A file starts like an export but does not follow its format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """One certificate in a computer's own store.
 
-    ``sha256`` is over its DER bytes, ``types`` what Lync Server uses it for there, as
-    ``Get-CsCertificate`` calls it. ``has_key``: Windows has a private key for it.
+    ``sha256`` is over its DER bytes, ``types`` are the usages that ``Get-CsCertificate`` shows for
+    it. ``has_key``: Windows has a private key for it.
     """
 
     sha256: str
@@ -52,8 +52,8 @@ class Placement:
 class ServerExport:
     """What ``export_certificates.ps1`` wrote on one computer.
 
-    ``exported_at`` is UTC, ISO 8601. ``has_lync``: whether Lync Server could be asked for types.
-    ``absent`` are types whose certificate is not in the store, with its thumbprint.
+    ``exported_at`` is UTC, ISO 8601. ``has_lync``: whether Lync Server reported usages. ``absent``
+    are usages whose certificate is not in the store, with its thumbprint.
     """
 
     computer: str
@@ -64,12 +64,12 @@ class ServerExport:
 
 
 def is_export(text: str) -> bool:
-    """Tell whether a text begins as an export, of whatever version."""
+    """Whether a text starts like an export of any version."""
     return text.startswith(_MARK)
 
 
 def parse_export(text: str) -> ServerExport:
-    """Read where certificates are from an export; the certificates are read by ``decoding``.
+    """Read the locations of certificates from an export; ``decoding`` reads the certificates.
 
     Parameters
     ----------
@@ -79,27 +79,27 @@ def parse_export(text: str) -> ServerExport:
     Returns
     -------
     ServerExport
-        CA certificates are left out: they are no server's.
+        CA certificates are left out: they do not belong to a server.
 
     Raises
     ------
     BadExport
-        If it is of another version, was cut off or edited; the message has the line.
+        If it has another version, is incomplete or was edited; the message has the line.
     """
     lines = _Lines(text)
     version = lines.next().removeprefix(_MARK)
     if version != _VERSION:
-        raise BadExport(f"version {shown(version)} of the export is not known here")
+        raise BadExport(f"lyncnb does not know version {shown(version)} of the export")
     computer = _computer(lines.value("Computer"))
     time = lines.value("Time")
     if not _TIME.fullmatch(time):
-        raise BadExport(f"{shown(time)} is no time such as 2026-11-24T08:00:00Z")
+        raise BadExport(f"{shown(time)} is not a time such as 2026-11-24T08:00:00Z")
     has_lync = _yes(lines.value("Lync"))
     absent = []
-    while (told := lines.optional("Not in the store")) is not None:
-        found = _ABSENT.fullmatch(told)
+    while (absence := lines.optional("Not in the store")) is not None:
+        found = _ABSENT.fullmatch(absence)
         if found is None:
-            raise BadExport(f"{shown(told)} is no type with a thumbprint")
+            raise BadExport(f"{shown(absence)} is not a type with a thumbprint")
         absent.append((found[1], found[2].upper()))
     return ServerExport(
         computer=computer,
@@ -111,7 +111,7 @@ def parse_export(text: str) -> ServerExport:
 
 
 class _Lines:
-    """The lines of an export, taken one by one; blank ones are passed over."""
+    """The lines of an export, one by one, without blank lines."""
 
     def __init__(self, text: str) -> None:
         lines = text.splitlines()
@@ -132,7 +132,7 @@ class _Lines:
     def next(self) -> str:
         line = self._look()
         if line is None:
-            raise BadExport("it is cut off")
+            raise BadExport("it is incomplete")
         self._place += 1
         return line
 
@@ -152,8 +152,8 @@ class _Lines:
     def unlike(self, expected: str) -> str:
         line = self._look()
         if line is None:
-            return f"it is cut off before {expected}"
-        return f"line {self._place + 1:,} is {shown(line)}, where {expected} belongs"
+            return f"it is incomplete: {expected} is missing"
+        return f"line {self._place + 1:,} is {shown(line)} but must be {expected}"
 
 
 def _placements(lines: _Lines) -> Iterator[Placement]:
@@ -165,9 +165,9 @@ def _placements(lines: _Lines) -> Iterator[Placement]:
         if store == "My":
             has_key = _yes(lines.value("Key"))
             while (kind := lines.optional("Type")) is not None:
-                kind = kind.removeprefix("urn:certref:")  # one of the two forms of Use
+                kind = kind.removeprefix("urn:certref:")  # One of the two forms of Use.
                 if not _TYPE.fullmatch(kind):
-                    raise BadExport(f"{shown(kind)} is no type of certificate")
+                    raise BadExport(f"{shown(kind)} is not a certificate type")
                 types.append(kind)
         sha256 = _sha256(lines)
         if store == "My":
@@ -176,21 +176,21 @@ def _placements(lines: _Lines) -> Iterator[Placement]:
 
 def _sha256(lines: _Lines) -> str:
     if lines.next() != _BEGIN:
-        raise BadExport("a certificate does not follow what is said of it")
+        raise BadExport("a description is not followed by its certificate")
     body = []
     while (line := lines.next()) != _END:
         body.append(line)
     try:
         return hashlib.sha256(binascii.a2b_base64("".join(body), strict_mode=True)).hexdigest()
     except ValueError:
-        raise BadExport("a certificate in it is no base64") from None
+        raise BadExport("a certificate in it is not valid base64") from None
 
 
 def _computer(text: str) -> str:
     try:
         return str(DnsName.parse(text, allow_single_label=True))
     except BadName as error:
-        raise BadExport(f"its computer is no name: {error.message}") from None
+        raise BadExport(f"the computer name is not valid: {error.message}") from None
 
 
 def _yes(text: str) -> bool:

@@ -26,7 +26,7 @@ from ...rules.returned_rules import finding, findings
 from ..cas_on_record import OTHER_ROOT, fingerprint
 from ..demonstration import is_fictional
 from ..evaluation.cross_findings import with_other_cas
-from ..evaluation.evaluation import Evidence, entry_sha256, judge
+from ..evaluation.evaluation import Evidence, entry_sha256, evaluate
 from ..returned.candidates import Match, Outstanding
 from ..returned.returned_files import Password, ReturnedFile, read_returned
 from ..returned.server_export import Placement, ServerExport
@@ -287,7 +287,7 @@ class _Judged:
 
     def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
         """Judge a certificate as one that came back for a planned one."""
-        verdict = judge(
+        verdict = evaluate(
             Evidence(
                 certificate=certificate,
                 entry=entry,
