@@ -1,1 +1,1 @@
-"""Notebooks as files, a planner's workspace, and the server extension."""
+"""Notebook files, the planner's workspace, and the server extension."""

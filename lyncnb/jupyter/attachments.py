@@ -1,4 +1,4 @@
-"""The pictures that are attached to a text cell, as nbconvert looks them up."""
+"""The pictures attached to a text cell, as nbconvert looks them up."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _BROKEN = {"image/png": ""}
 
 
 class Attachments(NotebookNode):
-    """Pictures by name; a name without a picture has a broken one, as JupyterLab shows it.
+    """Pictures by name. A name without a picture gets a broken picture, as in JupyterLab.
 
-    nbconvert refuses the whole notebook for such a name, and looks up names in the form of a link,
-    with ``%20`` for a space.
+    nbconvert fails for the whole notebook at such a name. It also looks up names in the form of a
+    link, with ``%20`` for a space.
     """
 
     def __contains__(self, name: object) -> bool:

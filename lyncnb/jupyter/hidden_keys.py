@@ -1,9 +1,10 @@
-"""Whether a text holds a private key, also where it is not plain to see.
+"""Find private keys in a text, also if they are encoded.
 
-A page shows ``&#45;`` as a dash, a highlighter puts tags between words, an attachment is base64:
-what a reader or a program gets back out of the text is looked at, not only the text. So are the
-other forms in which programs show keys: hexadecimal and decimal bytes, one decimal number, base85,
-reversed text, Python's ``b'...'``, JSON Web Keys, XML, and what ``openssl -text`` prints.
+A page shows ``&#45;`` as a dash, a highlighter puts tags between words, and an attachment is
+base64. So lyncnb checks the text itself and what a reader or a program decodes from it. It also
+checks the other forms in which programs show keys: hexadecimal and decimal bytes, one decimal
+number, base85, reversed text, Python's ``b'...'``, JSON Web Keys, XML, and the output of
+``openssl -text``.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _KEY_TEXT = re.compile(
     re.IGNORECASE,
 )
 
-# What a private key is in DER, whatever stands before it: the first bytes that no certificate and
-# no request has. The fields are those of the sources.
+# The first bytes of a private key in DER, wherever they occur. No certificate and no request has
+# these bytes. The fields are those of the sources.
 _KEY_BYTES = re.compile(
     # RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then an OCTET STRING.
     rb"\x02\x01[\x00\x01]\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04"
@@ -49,10 +50,10 @@ _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}(?:[:,]|,?\s+)?){24,}")
 _HEX_MARKS = re.compile(r"0x|[^0-9A-Fa-f]")
 _BYTES = re.compile(r"""b(?:'((?:[^'\\]|\\.){16,})'|"((?:[^"\\]|\\.){16,})")""")
 _DECIMAL = re.compile(r"(?:\d{1,3}[,\s]{1,4}){24,}")
-# One number: a key of 256 bits in DER has some 160 digits, one of 8,192 bits some 11,000.
+# One number: a 256-bit key in DER has about 160 digits, an 8,192-bit key about 11,000.
 _NUMBER = re.compile(r"(?<!\d)\d{150,12000}(?!\d)")
 _DIGITS_AT_ONCE = 4000
-# Base85, as Git and Python write it, and as Adobe does. A picture in base64 is longer than any key.
+# Base85 as Git, Python and Adobe write it. A picture in base64 is longer than any key.
 _BASE85 = re.compile(r"(?<![!-~])[!-~]{60,12000}(?![!-~])")
 _ENDS = "'\".,:"
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
@@ -61,27 +62,27 @@ _MOST_UNPACKED = 1 << 20
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _CODED = re.compile(r"[A-Za-z0-9+/]{24,}")
 
-# Coded twice is still found; who codes a key three times does not do so by accident.
+# A key that is encoded twice is still found. Nobody encodes a key three times by accident.
 _DEPTH = 2
 
 
 def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
-    """Say whether a text is, holds or encodes a private key.
+    """Return whether a text is, contains or encodes a private key.
 
     Parameters
     ----------
     text : str
-        Plain text, HTML, or base64 with anything around it.
+        Plain text, HTML, or base64 with any text around it.
     depth : int, optional
-        How many layers of base64 are taken off.
+        How many layers of base64 to decode.
 
     Returns
     -------
     bool
-        True for keys in PEM, PuTTY's and OpenSSH's form, and for DER keys and PFX in base64,
-        encrypted ones too: a passphrase can be guessed in peace by whoever has the file.
+        True for keys in the PEM, PuTTY and OpenSSH formats, and for DER keys and PFX in base64.
+        Encrypted keys count, because a person who has the file can guess its passphrase offline.
     """
-    forms = tuple(dict.fromkeys(_readings(text)))
+    forms = tuple(dict.fromkeys(_decode_text(text)))
     if any(map(_KEY_TEXT.search, forms)):
         return True
     if any('"kty"' in form and _JSON_KEY.search(form) for form in forms):
@@ -91,12 +92,12 @@ def holds_key(text: str, *, depth: int = _DEPTH) -> bool:
         or (_is_text(data) and holds_key(data.decode("latin-1"), depth=depth - 1))
         or (b"\0" in data and _is_key_in_utf16(data))
         for form in forms
-        for data in _decoded(form)
+        for data in _decode_base64(form)
     )
 
 
 def _is_text(data: bytes) -> bool:
-    # A picture is not, nor is what comes out at the three wrong starts of four.
+    # A picture is not text. Neither are the bytes from the three wrong start positions.
     return len(data.translate(None, _PRINTABLE)) < len(data) // 4
 
 
@@ -105,8 +106,8 @@ def _is_key_in_utf16(data: bytes) -> bool:
     return _is_text(text) and _KEY_TEXT.search(text.decode("latin-1")) is not None
 
 
-def _readings(text: str) -> Iterator[str]:
-    """Yield the text as it stands, and as a browser or a program would read it."""
+def _decode_text(text: str) -> Iterator[str]:
+    """Yield the text unchanged, and as a browser or a program would read it."""
     yield text
     for _ in range(3):  # an escaped page inside a page
         if "&" not in text:
@@ -123,10 +124,10 @@ def _readings(text: str) -> Iterator[str]:
     yield text[::-1]
 
 
-def _decoded(text: str) -> Iterator[bytes]:
-    """Decode each stretch of base64, four ways: letters before it may belong to something else."""
-    yield from _other_bytes(text)
-    # The letters of RFC 4648 section 5 are those of section 4 but for two.
+def _decode_base64(text: str) -> Iterator[bytes]:
+    """Decode each run of base64 in four ways, because letters before it may not belong to it."""
+    yield from _decode_other_forms(text)
+    # The alphabets of RFC 4648 sections 4 and 5 differ in two letters.
     joined = "".join(text.replace("\\n", "").replace("\\r", "").split())
     for run in _CODED.findall(joined.replace("-", "+").replace("_", "/")):
         for start in range(4):
@@ -138,7 +139,7 @@ def _decoded(text: str) -> Iterator[bytes]:
                     yield zlib.decompressobj(wbits=47).decompress(data, _MOST_UNPACKED)
 
 
-def _other_bytes(text: str) -> Iterator[bytes]:
+def _decode_other_forms(text: str) -> Iterator[bytes]:
     """Read bytes that are written as hexadecimal or decimal numbers, or as Python shows them."""
     for match in _HEX.finditer(text):
         digits = _HEX_MARKS.sub("", match[0])
@@ -152,12 +153,12 @@ def _other_bytes(text: str) -> Iterator[bytes]:
         numbers = [int(number) for number in re.findall(r"\d+", match[0])]
         yield bytes(number for number in numbers if number < 256)
     for match in _NUMBER.finditer(text):
-        yield _number_bytes(match[0])
+        yield _number_to_bytes(match[0])
     for match in _BASE85.finditer(text):
-        yield from _from_base85(match[0])
+        yield from _decode_base85(match[0])
 
 
-def _number_bytes(digits: str) -> bytes:
+def _number_to_bytes(digits: str) -> bytes:
     value = 0
     for start in range(0, len(digits), _DIGITS_AT_ONCE):
         part = digits[start : start + _DIGITS_AT_ONCE]
@@ -165,8 +166,8 @@ def _number_bytes(digits: str) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
-def _from_base85(word: str) -> Iterator[bytes]:
-    """Decode a word, also one in quotes behind a name and an equals sign."""
+def _decode_base85(word: str) -> Iterator[bytes]:
+    """Decode a word. The word may be in quotes after a name and an equals sign."""
     starts = {word, *(word.partition(mark)[2] for mark in ("='", '="', "=b'", "'", '"', "<~"))}
     for start in starts - {""}:
         text = start.rstrip(_ENDS).removesuffix("~>")

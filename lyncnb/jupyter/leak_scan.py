@@ -1,7 +1,7 @@
-"""What must not leave with a notebook: found and told by cell, never shown.
+"""Find what must not be shared with a notebook, and report the cell, never the secret.
 
-The guard in front of sharing. A saved notebook holds everything its cells printed, and a widget's
-state is a copy of what was typed into it.
+A saved notebook contains everything that its cells printed. The state of a widget is a copy of
+what the user typed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 Notebook = Any  # nbformat.NotebookNode: a dict that also has attributes
 
-# JupyterLab keeps the answer to input() in the output, and for getpass() eight dots instead.
+# JupyterLab keeps the answer to input() in the output. For getpass() it keeps eight dots instead.
 _HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
 
-# A variable, argument or key whose name ends so, and a text that is given to it.
+# A variable, argument or key with such a name, and a string literal as its value.
 _SECRET_NAME = (
     r"(?:pass(?:phrase|word|wd|code)|pwd|secret|token|credentials?"
     r"|(?:api|access|private|secret|account|storage)_?key|client_?secret)"
@@ -40,15 +40,15 @@ _WRITTEN_SECRET = re.compile(
     re.IGNORECASE,
 )
 _WRITTEN = (
-    "a passphrase or another secret is written in its source",
+    "its source contains a passphrase or another secret",
     "use ln.ask_passphrase(), and change the passphrase with: lyncnb rekey",
 )
-# As a header has it, or the address that JupyterLab prints; 48 hexadecimal digits are its own.
+# In an HTTP header, or in the address that JupyterLab prints. JupyterLab's own tokens have 48
 _AUTHORIZATION = re.compile(
     r"\b(?:Bearer|Basic)\s+[A-Za-z0-9+/_.=-]{16,}|[?&](?:amp;)?token=[\w.~-]{16,}", re.IGNORECASE
 )
 
-# Whose machine it was, and where on it: the folder's name is the user's.
+# Paths that show the name of the user.
 HOME_PATH = re.compile(
     r"(?:(?<![\w.-])/(?:home|Users|var/home)/"
     r"|[A-Z]:(?:\\{1,2}|/)(?:Users|Documents and Settings)(?:\\{1,2}|/))"
@@ -69,48 +69,50 @@ def scan_notebook(
     known: Sequence[Secret] = (),
     paths: bool = False,
 ) -> tuple[Problem, ...]:
-    """List what must not be shared: keys, answers to questions, passphrases, widget state.
+    """Return what must not be shared: keys, answers to questions, passphrases and widget state.
 
     Parameters
     ----------
     notebook : Notebook
-        In nbformat 4; it is not changed.
+        In nbformat 4. It is not changed.
     name : str, optional
         File name for the messages.
     known : sequence of Secret, optional
-        Passphrases that must not stand in it, in whatever coding.
+        Passphrases that it must not contain, in any encoding.
     paths : bool, optional
-        Whether paths into somebody's home folder or a temporary one count.
+        Whether to report paths in a home folder or a temporary folder.
 
     Returns
     -------
     tuple of Problem
-        In the order of the cells; empty if nothing was found. No message holds the secret.
+        In the order of the cells, or empty. No message contains a secret.
     """
     problems = []
     if notebook.metadata.get("widgets"):
         problems.append(
             Problem(
                 file=name,
-                message="it holds the state of widgets, a copy of all that was typed into them",
+                message="it contains the state of widgets, a copy of everything typed into them",
                 hint=f"run: lyncnb clean {name}",
             )
         )
     forms = tuple(form for secret in known for form in _forms(secret.reveal()))
     code = (cell.source if cell.cell_type == "code" else "" for cell in notebook.cells)
-    given = cells_with_secrets(code)
+    with_secrets = cells_with_secrets(code)
     for number, cell in enumerate(notebook.cells, start=1):
-        place = f"{name} cell {number}"
-        found = [*_cell_secrets(cell), *_known_secrets(cell, forms)]
-        if number - 1 in given:
-            found.append(_WRITTEN)
+        secrets = [*_cell_secrets(cell), *_known_secrets(cell, forms)]
+        if number - 1 in with_secrets:
+            secrets.append(_WRITTEN)
         if paths:
-            found += _paths(cell)
-        problems += [Problem(file=place, message=m, hint=h) for m, h in dict.fromkeys(found)]
+            secrets += _paths(cell)
+        problems += [
+            Problem(file=f"{name} cell {number}", message=message, hint=hint)
+            for message, hint in dict.fromkeys(secrets)
+        ]
     if not problems and _holds_key(notebook.metadata):
         problems.append(
             Problem(
-                file=name, message="a private key stands in its metadata", hint="make a new key"
+                file=name, message="its metadata contains a private key", hint="create a new key"
             )
         )
     problems += [
@@ -122,7 +124,7 @@ def scan_notebook(
 
 
 def refuse(problems: Sequence[Problem], path: Path) -> None:
-    """Raise if anything was found.
+    """Raise an error if there are problems.
 
     Raises
     ------
@@ -130,16 +132,18 @@ def refuse(problems: Sequence[Problem], path: Path) -> None:
         With every problem.
     """
     if problems:
-        raise NotebookError(f"{path.name} holds what must not be shared", problems=tuple(problems))
+        raise NotebookError(
+            f"{path.name} contains what must not be shared", problems=tuple(problems)
+        )
 
 
 def without_paths(notebook: Notebook) -> bool:
-    """Write ``~`` for home folders and ``(temporary)`` for temporary ones, in outputs alone.
+    """Replace home folders by ``~`` and temporary folders by ``(temporary)``, in outputs only.
 
     Returns
     -------
     bool
-        Whether there were any. What stands in the source of cells is left to its author.
+        Whether anything was replaced. The source of cells is not changed.
     """
     changed = False
     for cell in notebook.cells:
@@ -162,28 +166,28 @@ def _replace_paths(node: Any) -> bool:
 
 def _cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
     if _holds_key(cell):
-        yield "a private key stands in it", "delete the cell or its output, and make a new key"
+        yield "it contains a private key", "delete the cell or its output, and create a new key"
     if cell.cell_type == "code" and _WRITTEN_SECRET.search(cell.source):
         yield _WRITTEN
     if any(map(_AUTHORIZATION.search, _texts(cell))):
-        yield "a token for signing in stands in it", "delete it, and have the token withdrawn"
+        yield "it contains a sign-in token", "delete the token, and have it revoked"
     for output in cell.get("outputs", ()):
         is_answer = output.get("output_type") == "stream" and output.get("name") == "stdin"
         if is_answer and not _HIDDEN_ANSWER.search(output.text):
-            yield "the answer to a question stands in its output", "clear the output of this cell"
+            yield "its output contains the answer to a question", "clear the output of this cell"
             return
 
 
 def _known_secrets(node: Any, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
     if forms and any(form in text for text in _texts(node) for form in forms):
         yield (
-            "the folder's passphrase stands in it",
+            "it contains the folder's passphrase",
             "delete it, and change the passphrase with: lyncnb rekey",
         )
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give the codings in which a text may stand somewhere without being seen."""
+    """Yield the encodings in which a text can be present unnoticed."""
     yield secret
     yield html.escape(secret)
     yield html.escape(secret, quote=False)
@@ -195,19 +199,19 @@ def _forms(secret: str) -> Iterator[str]:
         yield data.hex().upper()
         for before in range(3):
             coded = base64.b64encode(b"\0" * before + data).decode("ascii")
-            # The first and the last group depend on what stands beside the secret.
+            # The first and the last group depend on the bytes around the secret.
             yield coded[4 if before else 0 : -4]
             yield coded[4 if before else 0 : -4].replace("+", "-").replace("/", "_")
 
 
 def _paths(cell: Notebook) -> Iterator[tuple[str, str]]:
     outputs = list(_texts(cell.get("outputs", ())))
-    clean = "take it out with --clean"
-    for pattern, what in ((HOME_PATH, "a home"), (TEMPORARY_PATH, "a temporary")):
+    clean = "remove it with --clean"
+    for pattern, kind in ((HOME_PATH, "home"), (TEMPORARY_PATH, "temporary")):
         if pattern.search(cell.source):
-            yield f"a path into {what} folder stands in its source", "write a relative path"
+            yield f"its source contains a path in a {kind} folder", "use a relative path"
         if any(map(pattern.search, outputs)):
-            yield f"a path into {what} folder stands in its output", clean
+            yield f"its output contains a path in a {kind} folder", clean
 
 
 def _holds_key(node: Any) -> bool:
@@ -220,11 +224,11 @@ def _texts(node: Any) -> Iterator[str]:
     elif isinstance(node, dict):
         for value in node.values():
             yield from _texts(value)
-        # A JSON Web Key may be kept as values, not as text.
+        # A JSON Web Key may be stored as values, not as text.
         if "kty" in node and "d" in node:
             yield '"kty":"key","d":"'
     elif isinstance(node, (list, tuple)):
-        # Text may be kept as a list of lines, as JavaScript and custom MIME types do.
+        # JavaScript and custom MIME types may store text as a list of lines.
         if all(isinstance(item, str) for item in node):
             yield "".join(node)
         for item in node:

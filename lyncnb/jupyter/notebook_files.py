@@ -1,6 +1,6 @@
-"""Notebooks as files: read, written, and cleaned of what must not stand in them.
+"""Read, write and clean notebook files.
 
-What that is says ``leak_scan``. Nothing here runs a notebook (``run_notebook``).
+``leak_scan`` decides what must not be in them, and ``run_notebook`` runs them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ..errors import UnreadableNotebook
 from .leak_scan import refuse, scan_notebook, without_paths
 from .png_pictures import split_pictures
 
-#: MIME type under which a live widget stands in a saved output.
+#: MIME type of a live widget in a saved output.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-#: What :func:`clean_notebook` writes over itself.
+#: The file that :func:`clean_notebook` replaces.
 CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.mentions()})
 
 _WIDGET_GONE = (
-    "<p><em>An interactive part of this notebook stood here. Open the notebook in JupyterLab and "
+    "<p><em>This notebook has an interactive part here. Open the notebook in JupyterLab and "
     "run its cells to use it.</em></p>"
 )
 
@@ -42,7 +42,7 @@ def read_notebook(path: str | Path) -> Notebook:
     Raises
     ------
     UnreadableNotebook
-        If there is no such file, or it is no notebook.
+        If the file does not exist or is not a notebook.
     """
     import nbformat
 
@@ -52,23 +52,23 @@ def read_notebook(path: str | Path) -> Notebook:
     values = _json(path, text)
     if not isinstance(values, dict) or not _is_notebook(values):
         raise UnreadableNotebook(
-            f'"{path}" is no Jupyter notebook of format 3 or 4',
-            hint="give a file that ends in .ipynb, and save an old one anew in JupyterLab",
+            f'"{path}" is not a Jupyter notebook of format 3 or 4',
+            hint="use a file that ends in .ipynb; save an older notebook again in JupyterLab",
         )
     try:
-        # Before nbformat touches it: its readers take the shape of the values for granted.
+        # Validate first, because nbformat's readers assume that the values have the right types.
         nbformat.validate(values)
         return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.ValidationError, RecursionError) as error:
         where = "".join(f" {step}" for step in getattr(error, "absolute_path", ()))
         raise UnreadableNotebook(
-            f'"{path}" is damaged: {where.strip() or "the whole"} is not as a notebook has it',
-            hint="open it in JupyterLab, look at that place and save it",
+            f'"{path}" is damaged: {where.strip() or "the file"} is not valid in a notebook',
+            hint="open it in JupyterLab, correct that part and save it",
         ) from error
 
 
 def _is_notebook(values: dict[str, object]) -> bool:
-    # nbformat's own validation takes this much for granted.
+    # nbformat's own validation assumes all of this.
     version = values.get("nbformat")
     cells = values.get("cells", [] if version == 3 else None)  # format 3 has worksheets
     numbers = (version, values.get("nbformat_minor", 0))
@@ -84,12 +84,12 @@ def _json(path: Path, text: str) -> object:
     try:
         values: object = json.loads(text)
         if "\\ud" in text.lower() or not text.isascii():
-            # Bytes that are no UTF-8, or half of a surrogate pair, cannot be written again.
+            # Bytes that are not UTF-8, and unpaired surrogates, cannot be written again.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableNotebook(
-            f'"{path}" is no Jupyter notebook: it is not JSON text, or nested too deeply',
-            hint="give a file that ends in .ipynb",
+            f'"{path}" is not a Jupyter notebook: it is not JSON text, or it is nested too deeply',
+            hint="use a file that ends in .ipynb",
         ) from error
     return values
 
@@ -97,7 +97,7 @@ def _json(path: Path, text: str) -> object:
 def write_notebook(
     notebook: Notebook, path: Path, *, kind: outputs.OutputKind, force: bool = False
 ) -> None:
-    """Write a notebook, whole or not at all, over an earlier one.
+    """Write a notebook, completely or not at all, and replace an earlier one.
 
     Parameters
     ----------
@@ -106,14 +106,14 @@ def write_notebook(
     path : Path
         Keeps its permissions if it exists.
     kind : OutputKind
-        What may be there already.
+        The kind of file that may be replaced.
     force : bool, optional
-        Whether anything else may be.
+        Whether any other file may be replaced.
 
     Raises
     ------
     OutputError
-        If the name is refused.
+        If the file cannot be written there.
     """
     import nbformat
 
@@ -123,17 +123,17 @@ def write_notebook(
 
 
 def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
-    """Take widget state, widget views, timings and paths of this machine out of a notebook.
+    """Remove widget state, widget views, timings and local paths from a notebook.
 
-    Static output stays: where a widget stood its ``text/html``, or a sentence in its place. Paths
-    into home and temporary folders are taken out of outputs, not out of code.
+    Static output stays: for a widget its ``text/html``, or a sentence instead. Paths in home and
+    temporary folders are removed from outputs, not from code.
 
     Parameters
     ----------
     path : path
-        Rewritten in place, and only if something changes.
+        Rewritten in place, but only if something changes.
     png : bool, optional
-        Whether pictures become PNG outputs, drawn by a Chromium that is there.
+        Whether to convert pictures to PNG outputs, with an installed Chromium.
 
     Returns
     -------
@@ -143,12 +143,12 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
     Raises
     ------
     NotebookError
-        If it holds a secret that cannot be taken out without losing a cell's content.
+        If it contains a secret that cannot be removed without losing a cell's content.
     UnreadableNotebook
-        If there is no such file, or it is no notebook.
+        If the file does not exist or is not a notebook.
     """
     path = Path(path)
-    # Over itself: what was read as a notebook is one.
+    # Replacing the file itself is allowed, because it was read as a notebook.
     outputs.check_output(path, CLEANED, force=True)
     notebook = read_notebook(path)
     changed = strip_widgets(notebook)
@@ -162,12 +162,12 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
 
 
 def strip_widgets(notebook: Notebook) -> bool:
-    """Do what :func:`clean_notebook` does to a notebook in memory.
+    """Remove widget state, widget views and timings from a notebook in memory.
 
     Returns
     -------
     bool
-        Whether anything was there to take out.
+        Whether anything was removed.
     """
     changed = notebook.metadata.pop("widgets", None) is not None
     for cell in notebook.cells:
@@ -175,7 +175,7 @@ def strip_widgets(notebook: Notebook) -> bool:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if data.pop(WIDGET_VIEW, None) is not None:
-                # "VBox(children=(...))" beside it tells a reader nothing.
+                # The text "VBox(children=(...))" is of no use to a reader.
                 data.setdefault("text/html", _WIDGET_GONE)
                 changed = True
     return changed

@@ -1,6 +1,6 @@
-"""Pictures of a notebook as PNG outputs.
+"""Convert the pictures of a notebook to PNG outputs.
 
-Pages that show notebooks, such as GitHub, leave out pictures inside HTML, and SVG.
+Sites that show notebooks, such as GitHub, leave out SVG and pictures inside HTML.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _SAME = "<p>The picture is the same as above.</p>"
 
 
 def split_pictures(notebook: Any, draw: Callable[[bytes], bytes]) -> bool:
-    """Give each SVG picture of an HTML output an output of its own, as `draw` makes it a PNG.
+    """Move each SVG picture of an HTML output to its own output, converted to PNG by `draw`.
 
-    A picture that the notebook has already shown is named, not repeated.
+    A note replaces a picture that the notebook already shows.
 
     Returns
     -------
     bool
-        Whether there was any.
+        Whether the notebook had such pictures.
     """
     from nbformat.v4 import new_output
 

@@ -1,7 +1,7 @@
-"""Run a notebook without a browser, and leave the executed copy and a static page beside it.
+"""Run a notebook without a browser, and write the executed copy and a static page next to it.
 
-The passphrase goes to the kernel the way a person would type it, as the answer to ``getpass``:
-it stands in no environment and no argument of the kernel, and in neither of the two files.
+The kernel receives the passphrase as the answer to ``getpass``, as if a person typed it. The
+passphrase is never in the kernel's environment or arguments, nor in the two files.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ if TYPE_CHECKING:
 
 _Args = TypeVarTuple("_Args")
 
-# Another program can take a port of a kernel after it was found free; the next start finds others.
+# Another program can take a kernel's port after it was found free. The next start uses others.
 _STARTS = 3
 
-# Metadata of an executed copy, by which the next run knows that it may replace it.
+# Metadata of an executed copy. It tells the next run that it may replace the file.
 _MARK = "lyncnb"
 
 
 def _is_executed(file: IO[bytes]) -> bool:
-    # Metadata stand at the end of a notebook.
+    # The metadata is at the end of a notebook.
     file.seek(0, os.SEEK_END)
     file.seek(max(file.tell() - (1 << 16), 0))
     return f'"{_MARK}": {{'.encode() in file.read()
 
 
-#: The copy that a run leaves.
+#: The executed copy that a run writes.
 EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_executed})
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
-#: Set in a kernel whose notebook runs without a browser: nobody is there to press a button. No
-#: secret; a panel then does at once what its button would do.
+#: Set in a kernel whose notebook runs without a browser. Nobody can press a button, so a panel does
+#: at once what its button would do. The value is not a secret.
 UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookRun:
-    """What running a notebook left behind.
+    """The result of running a notebook.
 
-    ``executed`` is the copy with its outputs, ``page`` the static HTML; ``cells`` counts the
-    code cells that ran, ``request_folders`` lists those beside the notebook that its code
-    names, as they are after the run.
+    ``executed`` is the copy with its outputs, ``page`` the static HTML. ``cells`` counts the code
+    cells that ran. ``request_folders`` lists the request folders next to the notebook that its
+    code names, after the run.
     """
 
     executed: Path
@@ -71,7 +71,7 @@ class NotebookRun:
 
 
 def is_unattended() -> bool:
-    """Tell whether this kernel runs a notebook that nobody looks at meanwhile."""
+    """Return whether this kernel runs a notebook without a user."""
     return os.environ.get(UNATTENDED_VARIABLE) == "1"
 
 
@@ -87,30 +87,30 @@ def run_notebook(
     Parameters
     ----------
     path : path
-        The notebook, which is not changed; it runs in its own folder.
+        The notebook. It is not changed, and it runs in its own folder.
     passphrase : callable, optional
-        Called at most once, if a cell asks for a passphrase, and returns it.
+        Called at most once, if a cell asks for a passphrase. Returns the passphrase.
     progress : callable, optional
         Called with (code cells done, code cells) after each cell.
     force : bool, optional
-        Whether others' files of the two names are replaced.
+        Whether to replace files that lyncnb did not write.
 
     Returns
     -------
     NotebookRun
-        ``NAME.executed.ipynb`` and ``NAME.executed.html``, beside the notebook.
+        ``NAME.executed.ipynb`` and ``NAME.executed.html``, next to the notebook.
 
     Raises
     ------
     NotebookError
-        If a cell failed: which, and why. Both files are written up to that cell. Or if the kernel
-        did not start; then nothing is written.
+        If a cell failed; both files are then written up to that cell. Or if the kernel did not
+        start; then nothing is written.
     UnreadableNotebook
-        If there is no such file, or it is no notebook.
+        If the file does not exist or is not a notebook.
     LyncnbError
-        What ``passphrase`` raised, if it has none.
+        The error of ``passphrase``, if it has no passphrase.
     OutputError
-        If a file that is not of an earlier run has one of the two names.
+        If one of the two files exists and an earlier run did not write it.
     """
     path = Path(path)
     executed = path.parent / f"{path.stem}.executed.ipynb"
@@ -141,7 +141,7 @@ def rerun_notebook(
     passphrase: Callable[[], Secret] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Notebook:
-    """Run a notebook as :func:`run_notebook` does, but press no button and leave no file.
+    """Run a notebook like :func:`run_notebook`, but press no button and write no file.
 
     Returns
     -------
@@ -162,28 +162,28 @@ def rerun_notebook(
     return notebook
 
 
-def _request_folders(notebook: Notebook, place: Path) -> tuple[Path, ...]:
-    """Find the request folders that stand beside a notebook and are named in its code."""
+def _request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
+    """Return the request folders next to a notebook that its code names."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     return tuple(
         folder
-        for folder in sorted(place.iterdir())
+        for folder in sorted(parent.iterdir())
         if folder.is_dir() and folder.name in code and is_request_folder(folder)
     )
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """A loop in which Ctrl-C ends the run, as elsewhere; nbclient's own handler fails."""
+    """An event loop in which Ctrl-C ends the run. nbclient's own handler fails."""
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
     ) -> NoReturn:
-        raise RuntimeError("as in a thread beside the main one")  # nbclient is prepared for that
+        raise RuntimeError("as in a thread other than the main thread")  # nbclient handles this
 
 
 @contextmanager
 def _ctrl_c_at_once() -> Iterator[None]:
-    """Let Ctrl-C stop what blocks the loop, e.g. a question; else it waits for the loop."""
+    """Let Ctrl-C stop a blocking call, such as a question, without waiting for the event loop."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -209,7 +209,7 @@ async def _execute(
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
     def starts(cell_index: int, **_: Any) -> None:
-        answers.place = f"{path.name} cell {cell_index + 1}"
+        answers.cell = f"{path.name} cell {cell_index + 1}"
 
     def is_done(cell_index: int, **_: Any) -> None:
         if progress is not None and cell_index in code:
@@ -218,52 +218,52 @@ async def _execute(
     client.on_notebook_start = answers.start
     client.on_cell_start = starts
     client.on_cell_executed = is_done
-    # A child never inherits the passphrase, whoever calls this function.
+    # A child process never inherits the passphrase.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
     environment[UNATTENDED_VARIABLE] = "1" if unattended else ""
-    # What a kernel says beside its outputs, e.g. when it is stopped, is not for the planner.
-    with tempfile.TemporaryFile() as said:
+    # The kernel's own messages, for example when it is stopped, are of no use to the planner.
+    with tempfile.TemporaryFile() as kernel_log:
         try:
-            await client.async_execute(env=environment, stderr=said)
+            await client.async_execute(env=environment, stderr=kernel_log)
         except CellExecutionError as error:
-            return answers.failure or _cell_error(answers.place, error)
+            return answers.failure or _cell_error(answers.cell, error)
         except DeadKernelError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # by Ctrl-C, not by the kernel's end
                 raise asyncio.CancelledError from None
             return NotebookError(
-                f"{answers.place}: the kernel died",
-                hint="look whether the machine ran out of memory",
+                f"{answers.cell}: the kernel died",
+                hint="check whether the computer ran out of memory, and run the notebook again",
             )
         except RuntimeError as error:
             if answers.is_started:
                 raise
-            atexit.unregister(client._cleanup_kernel)  # would fail: there is nothing to clean up
-            raise _not_started(path, said, str(error)) from None
+            atexit.unregister(client._cleanup_kernel)  # there is nothing to clean up
+            raise _not_started(path, kernel_log, str(error)) from None
         finally:
             answers.stop()
     return None
 
 
-def _not_started(path: Path, said: IO[bytes], why: str) -> NotebookError:
-    """Make the error of a failed start; Python's last line says why it failed."""
+def _not_started(path: Path, kernel_log: IO[bytes], why: str) -> NotebookError:
+    """Return the error for a failed start. The last line of Python's output gives the cause."""
     message = f"{path.name}: the kernel did not start"
     if "transport_encryption" in why:
         return NotebookError(
-            f"{message}: it cannot encrypt its channels, over which a passphrase would travel",
-            hint="install ipykernel again, and remove other kernels called python3: "
-            "jupyter kernelspec list",
+            f"{message}: it cannot encrypt its channels, which can carry a passphrase",
+            hint="install ipykernel again, and remove other kernels with the name python3; "
+            "to list them, run: jupyter kernelspec list",
         )
-    said.seek(max(said.seek(0, os.SEEK_END) - (1 << 12), 0))
-    lines = said.read().decode("utf-8", "replace").split("\n")
+    kernel_log.seek(max(kernel_log.seek(0, os.SEEK_END) - (1 << 12), 0))
+    lines = kernel_log.read().decode("utf-8", "replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     if not last:
-        hint = "look whether the machine has memory left, and run it again"
+        hint = "check whether the computer has enough memory, and run it again"
         return NotebookError(message, hint=hint)
     if "in use" in last:  # "Address already in use", on Windows "Address in use"
-        return KernelPortTaken(message, hint=f"run it again; it said: {last[:300]}")
-    hint = "a file beside the notebook may have the name of a Python module"
-    return NotebookError(message, hint=f"{hint}; it said: {last[:300]}")
+        return KernelPortTaken(message, hint=f"run it again; the kernel reported: {last[:300]}")
+    hint = "check whether a file next to the notebook has the name of a Python module"
+    return NotebookError(message, hint=f"{hint}; the kernel reported: {last[:300]}")
 
 
 def _client(notebook: Notebook, path: Path) -> Any:
@@ -276,19 +276,19 @@ def _client(notebook: Notebook, path: Path) -> Any:
         resources={"metadata": {"path": str(path.parent.resolve())}},
         timeout=None,
         record_timing=False,
-        # nbclient's own default would save every value that a widget holds.
+        # By default nbclient saves every value in a widget.
         store_widget_state=False,
-        # The kernel's channels are sockets on loopback, in plain text unless asked.
+        # The kernel's channels are loopback sockets. Without this option they carry plain text.
         config=Config({"KernelManager": {"transport_encryption": "required"}}),
     )
 
 
 class _Answers:
-    """Answers ``getpass`` in the kernel with the passphrase; stops any other question."""
+    """Answers ``getpass`` in the kernel with the passphrase, and stops at any other question."""
 
     def __init__(self, client: Any, passphrase: Callable[[], Secret] | None) -> None:
         self.failure: LyncnbError | None = None
-        self.place = ""
+        self.cell = ""
         self._client = client
         self._passphrase = passphrase
         self._secret: Secret | None = None
@@ -315,18 +315,18 @@ class _Answers:
                 answer = self._answer(message["content"])
             except LyncnbError as error:
                 self.failure = error
-                # The cell waits for an answer that will not come.
+                # The cell waits for an answer, and there is none.
                 await self._client.km.interrupt_kernel()
             else:
                 self._client.kc.input(answer.reveal())
 
     def _answer(self, question: dict[str, Any]) -> Secret:
-        # Any other hidden question, e.g. for a PFX's password, is not for the folder's passphrase.
+        # Other hidden questions, such as a PFX password, must not get the folder's passphrase.
         is_ours = question.get("password") and question.get("prompt") in PROMPTS
         if not is_ours or self._passphrase is None:
             raise NotebookError(
-                f'{self.place} asks "{question.get("prompt", "").strip()}", and nobody is there',
-                hint="give the value in the parameters cell, or open the notebook in JupyterLab",
+                f'{self.cell} asks "{question.get("prompt", "").strip()}", and nobody can answer',
+                hint="set the value in the parameters cell, or run the notebook in JupyterLab",
             )
         if self._secret is None:
             with _ctrl_c_at_once():
@@ -334,13 +334,13 @@ class _Answers:
         return self._secret
 
 
-def _cell_error(place: str, error: CellExecutionError) -> NotebookError:
-    # lyncnb's own errors say what to do in their text; of others the name helps as well.
+def _cell_error(cell: str, error: CellExecutionError) -> NotebookError:
+    # The text of lyncnb's own errors says what to do. For other errors the type helps as well.
     if any(error.ename == kind.__name__ for kind in _kinds(LyncnbError)):
-        return NotebookError(f"{place} failed: {error.evalue}")
+        return NotebookError(f"{cell} failed: {error.evalue}")
     return NotebookError(
-        f"{place} failed: {error.ename}: {error.evalue}",
-        hint="the executed copy beside the notebook shows the cell and everything before it",
+        f"{cell} failed: {error.ename}: {error.evalue}",
+        hint="to see the cell and its output, open the executed copy next to the notebook",
     )
 
 

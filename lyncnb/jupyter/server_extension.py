@@ -1,11 +1,11 @@
-"""A Jupyter Server extension: no notebook is saved with the state of its widgets.
+"""A Jupyter Server extension that removes the state of widgets when a notebook is saved.
 
-Widget state is a copy of every value a widget holds, so a typed password or an uploaded key
-would stand in the saved notebook, also long after the setting was switched off again. JupyterLab
-saves none by default and lyncnb's settings say so once more; this is the second line of defence.
+Widget state is a copy of every value in a widget. With it, a saved notebook would contain typed
+passwords and uploaded keys, even long after the setting is off again. JupyterLab saves no widget
+state by default, and lyncnb's settings confirm this. This extension is the second line of defence.
 
-Only the state goes. Widget *views* stay, because a page that is reloaded while requests are being
-written needs them to find its panel again; ``lyncnb clean`` and ``lyncnb share`` drop them.
+Widget *views* stay, because a page that is reloaded while requests are being written needs them to
+find its panel again. ``lyncnb clean`` and ``lyncnb share`` remove them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def drop_widget_state(model: dict[str, Any] | None = None, **_: Any) -> None:
     Parameters
     ----------
     model : dict, optional
-        Contents model of Jupyter Server; anything but a notebook with content is left alone.
+        Contents model of Jupyter Server. Only a notebook with content is changed.
     """
     if not model or model.get("type") != "notebook" or not model.get("content"):
         return

@@ -1,7 +1,7 @@
-"""A notebook as one static page to hand on: contents, code folded, no script, nothing loaded.
+"""Write a notebook as one static page to share: no script, nothing to load, code folded.
 
-What a cell printed is other people's text: tags that run or load something are taken out, and the
-policy in the page's head forbids what should have been missed.
+Outputs of cells are untrusted text. Tags that run or load something are removed, and the content
+security policy in the page's head blocks anything that was missed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _is_ours(file: IO[bytes]) -> bool:
 #: The page of :func:`share_notebook`.
 PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_ours})
 
-#: The same page on paper, and the notebook without what was taken out.
+#: The printed page, and the cleaned copy of the notebook.
 PRINTED = outputs.OutputKind(
     what="a page that Chromium printed", is_ours={".pdf": outputs.mentions(b"%PDF-", b"Skia/PDF")}
 )
@@ -52,12 +52,11 @@ CLEAN_COPY = outputs.OutputKind(
     what="a cleaned notebook", is_ours={".ipynb": outputs.mentions(b'"lyncnb"', b'"cleaned"')}
 )
 
-# A table of more columns is printed on sheets that lie on their side; pictures then stand on
-# sheets of their own, with the words before them, and are not turned there.
+# A table with more columns is printed in landscape. Pictures then get portrait sheets of their
+# own, together with the text before them.
 _UPRIGHT_COLUMNS = 8
 _UPRIGHT = "@page{size:A4}"
-# Nothing scrolls there, so that each column keeps nearly its equal share of the sheet: only a word
-# that is longer goes on in the next line.
+# Paper does not scroll, so all columns get almost the same width, and longer text are broken.
 _SHARES = "\n".join(
     f".lyncnb-table:has(tr>:nth-child({columns})):not(:has(tr>:nth-child({columns + 1}))):not(#x) "
     f":is(td,th){{min-width:{110 / columns:.1f}em}}"
@@ -177,7 +176,7 @@ _PROPERTIES = frozenset(
         "width",
     ]
 )
-# The content of these is not text to read: it goes with the tag.
+# The content of these tags is not readable text and is removed with the tag.
 _WHOLE = frozenset(["noscript", "script", "style", "template", "title"])
 _PLAN = re.compile(rf'{PLAN_ATTRIBUTE}="([0-9a-f]+)"')
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
@@ -214,7 +213,7 @@ LAYOUT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedNotebook:
-    """The files that were written; ``clean`` and ``pdf`` are None if they were not asked for."""
+    """The files that were written. ``clean`` and ``pdf`` are None if not requested."""
 
     page: Path
     clean: Path | None = None
@@ -238,24 +237,24 @@ def share_notebook(
     Parameters
     ----------
     path : path
-        The notebook, which is not changed.
+        The notebook. It is not changed.
     output : path, optional
-        The page; default is the notebook's name with ``.html``.
+        The page. The default is the notebook's name with ``.html``.
     clean : bool, optional
-        Whether widget state, timings, and paths of this machine in outputs are taken out first,
-        and ``NAME.clean.ipynb``, without them, is written beside the page.
+        Whether to remove widget state, timings, and local paths in outputs first, and to write the
+        cleaned notebook as ``NAME.clean.ipynb`` next to the page.
     pdf : bool, optional
-        Whether the page is printed too, by a Chromium that is there.
+        Whether to print the page as well, with an installed Chromium.
     code : bool, optional
-        Whether the page has the code, folded.
+        Whether to include the code, folded.
     for_others : bool, optional
-        Whether paths into home and temporary folders are refused.
+        Whether to stop at paths in home and temporary folders.
     known : sequence of Secret, optional
-        Passphrases that must not stand in it.
+        Passphrases that it must not contain.
     force : bool, optional
-        Whether others' files of these names are replaced.
+        Whether to replace files that lyncnb did not write.
     executed : Notebook, optional
-        The same notebook as it was run again, whose outputs count.
+        The same notebook after it was run again. Its outputs are used.
 
     Returns
     -------
@@ -265,10 +264,10 @@ def share_notebook(
     Raises
     ------
     NotebookError
-        If the notebook holds what :func:`~lyncnb.jupyter.leak_scan.scan_notebook` finds, or its
-        outputs show two plans, or there is no Chromium to print with; then nothing is written.
+        If :func:`~lyncnb.jupyter.leak_scan.scan_notebook` reports a problem, the outputs show two
+        plans, or there is no Chromium to print with. Then nothing is written.
     OutputError
-        If the name of a file is refused.
+        If a file cannot be written there.
     """
     path = Path(path)
     page = Path(output) if output is not None else path.parent / f"{path.stem}.html"
@@ -299,7 +298,7 @@ def share_notebook(
 
 
 def _refuse_two_plans(notebook: Notebook, path: Path) -> None:
-    """Refuse outputs of two plans; a scenario or demonstration is named there and is none."""
+    """Raise an error if outputs show two plans; scenarios and demonstrations do not count."""
     cells: dict[str, list[str]] = {}
     for number, cell in enumerate(notebook.cells, 1):
         pages = (output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ()))
@@ -308,28 +307,28 @@ def _refuse_two_plans(notebook: Notebook, path: Path) -> None:
     if len(cells) > 1:
         shown = "; ".join(f"cell {first_of(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(
-            f"{path.name} shows {len(cells)} different plans: {shown}. A reader would take them "
-            "for one",
-            hint="choose Run > Run All Cells, save, and share; or add --rerun",
+            f"{path.name} shows {len(cells)} different plans: {shown}. Readers would take them "
+            "for the same plan",
+            hint="choose Run > Run All Cells, save and share again, or add --rerun",
         )
 
 
 def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
-    """Render a notebook as a standing-alone HTML page.
+    """Return a notebook as a self-contained HTML page.
 
     Parameters
     ----------
     notebook : Notebook
-        Its widget views are left out, the notebook itself is not changed.
+        It is not changed. The page leaves out its widget views.
     title : str
-        Title of a page whose notebook begins with no heading; plain text.
+        Title of the page if the notebook does not begin with a heading, as plain text.
     code : bool, optional
-        Whether the page has the code, folded.
+        Whether to include the code, folded.
 
     Returns
     -------
     str
-        HTML without a single address to load from; a policy in its head forbids loading.
+        HTML that loads nothing. The content security policy in its head forbids loading.
     """
     from .attachments import Attachments
 
@@ -340,16 +339,16 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
         if cell.cell_type == "markdown":
             pictures = {name: data for name, data in cell.get("attachments", {}).items() if data}
             cell["attachments"] = Attachments(pictures)  # type: ignore[no-untyped-call]
-        cell.get("outputs", [])[:] = [_static(output) for output in cell.get("outputs", ())]
-    body = _ANCHOR.sub("", _rendered(static, code=code))
-    body = _NO_HEADING.sub("<td></td>", body)  # over pandas' index; nobody can read it out
+        cell.get("outputs", [])[:] = [_to_static(output) for output in cell.get("outputs", ())]
+    body = _ANCHOR.sub("", _render(static, code=code))
+    body = _NO_HEADING.sub("<td></td>", body)  # above pandas' index; a screen reader cannot read it
     first = _HEADING.search(body)
     if first and first[1] == "1":
-        title, body = _words(first[3]), body[: first.start()] + body[first.end() :]
-    heads = re.findall(r"<tr.*?</tr>", _printed(body), re.S)
+        title, body = _plain_text(first[3]), body[: first.start()] + body[first.end() :]
+    heads = re.findall(r"<tr.*?</tr>", _printed_part(body), re.S)
     columns = max((row.count("<th") for row in heads), default=0)
     layout = _UPRIGHT if columns <= _UPRIGHT_COLUMNS else _ON_THEIR_SIDE
-    # What came as <style> in an output is gone; of our own tables and pictures it is known.
+    # <style> tags of outputs were removed, so the styles of lyncnb's tables and pictures are added.
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
     return to_page(
         title,
@@ -367,10 +366,10 @@ def _for_readers(cell: Notebook) -> Notebook | None:
     return cell
 
 
-def _printed(body: str) -> str:
-    """Leave out what stays folded on paper, such as the data of a picture, with all inside it."""
+def _printed_part(body: str) -> str:
+    """Remove what stays folded on paper, such as the data of a picture."""
     kept: list[str] = []
-    folded: list[bool] = []  # of the elements that are open where we are
+    folded: list[bool] = []  # one for each enclosing element
     for part in _DETAILS.split(body):
         if part == "</details>":
             folded[-1:] = []
@@ -381,42 +380,43 @@ def _printed(body: str) -> str:
     return "".join(kept)
 
 
-def _rendered(notebook: Notebook, *, code: bool) -> str:
+def _render(notebook: Notebook, *, code: bool) -> str:
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(sanitize_html=True)  # type: ignore[no-untyped-call]
     exporter.raw_template = Path(__file__).with_name("cells.html.j2").read_text("utf-8")
-    exporter.register_filter("clean_html", _harmless)  # type: ignore[no-untyped-call]
+    exporter.register_filter("clean_html", _sanitize)  # type: ignore[no-untyped-call]
     body, _ = exporter.from_notebook_node(notebook, {"without_code": not code})
     return str(body)
 
 
-def _static(output: Notebook) -> Notebook:
-    """Leave of an output what a page can show: pictures become images with words beside them."""
+def _to_static(output: Notebook) -> Notebook:
+    """Keep of an output what a page can show. Pictures become images with alternative text."""
     data = output.get("data")
     if data is None:
         return output
-    words = str(data.get("text/plain", "")) or "Picture"
+    description = str(data.get("text/plain", "")) or "Picture"
     if "text/html" not in data:
         for kind in _IMAGES:
             if kind in data:
-                data["text/html"] = _image(kind, data[kind], words)
+                data["text/html"] = _image(kind, data[kind], description)
                 break
     for kind in set(data) - {"text/html", "text/markdown", "text/latex", "text/plain"}:
         del data[kind]
     return output
 
 
-def _image(kind: str, content: Any, words: str) -> str:
+def _image(kind: str, content: Any, description: str) -> str:
     import base64
 
     text = "".join(content) if isinstance(content, list) else str(content)
     coded = base64.b64encode(text.encode()).decode() if kind == "image/svg+xml" else text
-    return f'<img src="data:{kind};base64,{"".join(coded.split())}" alt="{html.escape(words)}">'
+    source = f"data:{kind};base64,{''.join(coded.split())}"
+    return f'<img src="{source}" alt="{html.escape(description)}">'
 
 
-def _harmless(text: object) -> str:
-    """Return a fragment without what runs or loads something."""
+def _sanitize(text: object) -> str:
+    """Return a fragment without anything that runs or loads something."""
     import nh3
 
     return nh3.clean(
@@ -424,25 +424,25 @@ def _harmless(text: object) -> str:
         tags=_TAGS,
         clean_content_tags=_WHOLE,
         attributes={"*": _ATTRIBUTES, "a": {"href"}, "img": {"src"}},
-        attribute_filter=_harmless_value,
+        attribute_filter=_sanitize_attribute,
         link_rel=None,
         url_schemes={"http", "https", "mailto", "data"},
         filter_style_properties=_PROPERTIES,
     )
 
 
-def _harmless_value(tag: str, name: str, value: str) -> str | None:
-    """Return the value of an attribute, or None if the attribute must go."""
+def _sanitize_attribute(tag: str, name: str, value: str) -> str | None:
+    """Return the value of an attribute, or None to remove the attribute."""
     if name == "src" and not value.startswith("data:image/"):
         return None
-    # A browser skips blanks and control characters in an address.
+    # Browsers ignore blanks and control characters in an address.
     if name == "href" and re.sub(r"[\x00-\x20]", "", value).lower().startswith("data:"):
         return None
     return value
 
 
 def _contents(body: str) -> str:
-    headings = [(_words(text), anchor) for _, anchor, text in _HEADING.findall(body)]
+    headings = [(_plain_text(text), anchor) for _, anchor, text in _HEADING.findall(body)]
     if len(headings) < 2:
         return ""
     links = "".join(
@@ -452,5 +452,5 @@ def _contents(body: str) -> str:
     return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
 
 
-def _words(fragment: str) -> str:
+def _plain_text(fragment: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", fragment)).strip()

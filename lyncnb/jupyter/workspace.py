@@ -1,6 +1,6 @@
 """A planner's workspace: notebooks and sample topologies, opened in JupyterLab or as a page.
 
-Nothing that stands in a workspace is ever overwritten, so laying out again is always safe.
+Existing files in a workspace are never overwritten, so you can prepare it again at any time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..base.disk.outputs import refuse_own_place
 from ..errors import NotebookError
 from .run_notebook import UNATTENDED_VARIABLE
 
-#: Folder of a workspace when none is named.
+#: The default folder of a workspace.
 DEFAULT_FOLDER = "work"
 
 #: The notebook that a workspace opens with.
@@ -32,7 +32,7 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
     Parameters
     ----------
     folder : path, optional
-        The workspace, made if it is not there. What it holds already is left as it is.
+        The workspace. It is created if necessary, and existing files stay unchanged.
 
     Returns
     -------
@@ -42,17 +42,18 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
     Raises
     ------
     NotebookError
-        If the folder cannot be made.
+        If the folder cannot be created.
     """
     refuse_own_place(folder)
     folder = Path(folder)
-    for source, place in _contents():
-        target = folder / place
+    for source, path in _contents():
+        target = folder / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise NotebookError(
-                f'"{target.parent}" cannot be made: {error.strerror}', hint="name another folder"
+                f'"{target.parent}" cannot be created: {error.strerror}',
+                hint="choose another folder",
             ) from error
         if not os.path.lexists(target):
             write_new(target, source.read_bytes(), 0o644)
@@ -62,16 +63,16 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
 def open_lab(
     folder: str | Path = DEFAULT_FOLDER, *, browser: bool = True, port: int | None = None
 ) -> None:
-    """Lay out a workspace and serve it in JupyterLab, until it is stopped with Ctrl-C.
+    """Prepare a workspace and serve it in JupyterLab until you press Ctrl-C.
 
     Parameters
     ----------
     folder : path, optional
         The workspace.
     browser : bool, optional
-        Whether to open the planning notebook in a browser; its address is printed anyway.
+        Whether to open the planning notebook in a browser. Its address is always printed.
     port : int, optional
-        TCP port on the loopback interface; default is Jupyter's, or the next free one.
+        TCP port on the loopback interface. The default is Jupyter's port, or the next free port.
     """
     from jupyterlab.labapp import LabApp
 
@@ -84,26 +85,26 @@ def open_lab(
         "--ServerApp.allow_remote_access=False",
         "--KernelManager.transport_encryption=required",
         f"--ServerApp.open_browser={browser}",
-        "--Application.log_level=WARN",  # what is left is the address, and what goes wrong
+        "--Application.log_level=WARN",  # shows only the address and problems
         *([f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port else []),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        arguments.append("--allow-root")  # in a container everybody is
-    # What Jupyter's extensions say about one another's old names is not the planner's affair.
+        arguments.append("--allow-root")  # containers usually run as root
+    # Deprecation warnings between Jupyter's extensions are of no use to the planner.
     with warnings.catch_warnings(record=True):
         server = LabApp.initialize_server(argv=arguments)
     provider = server.identity_provider
     if not provider.auth_enabled:
-        # The planner's own Jupyter configuration may switch the token off; here it is always on.
+        # The planner's Jupyter configuration may disable the token. Here it is always enabled.
         provider.token = provider.trait_defaults("token")
-        provider.token_generated = True  # so that the address shown holds it
+        provider.token_generated = True  # so the printed address contains it
     server.start()
 
 
 def open_page(
     folder: str | Path = DEFAULT_FOLDER, *, browser: bool = True, port: int | None = None
 ) -> None:
-    """Lay out a workspace and serve the planning page (Voila).
+    """Prepare a workspace and serve the planning page with Voila.
 
     Parameters
     ----------
@@ -129,12 +130,12 @@ def open_page(
     Voila.launch_instance(
         argv=[
             str(page),
-            "--template=lyncnb",  # asks no other host for anything
-            "--token",  # Voila serves anybody on the machine unless asked for one
+            "--template=lyncnb",  # loads nothing from other hosts
+            "--token",  # without it, Voila serves every user of the computer
             "--Voila.ip=127.0.0.1",
             f"--Voila.open_browser={browser}",
             "--KernelManager.transport_encryption=required",
-            # What the panels link to; Voila's own list stops at pictures.
+            # The files that the panels link to. Voila's own list contains only pictures.
             r"--VoilaConfiguration.file_allowlist=.*\.(csv|xlsx|html|md|svg|png|zip|ics)",
             *([f"--Voila.port={port}", "--Voila.port_retries=0"] if port else []),
         ]
@@ -142,21 +143,21 @@ def open_page(
 
 
 def _contents() -> list[tuple[Path, Path]]:
-    """List (file, place in a workspace) of all that travels with the package."""
+    """Return each file of the package for a workspace, and its path in the workspace."""
     root = _PACKAGE / "_workspace"
     if not root.is_dir():
-        root = _PACKAGE.parent  # an editable installation: the clone itself
+        root = _PACKAGE.parent  # an editable installation uses the clone itself
     notebooks = [path for path in root.glob("notebooks/*.ipynb") if ".executed" not in path.name]
     files = sorted(notebooks) + sorted(path for path in root.glob("data/*") if path.is_file())
     return [(path, path.relative_to(root)) for path in files]
 
 
 def _prepare_environment() -> None:
-    # Kernels and terminals inherit what this process has.
+    # Kernels and terminals inherit the environment of this process.
     os.environ.pop("LYNCNB_PASSPHRASE", None)
-    os.environ.pop(UNATTENDED_VARIABLE, None)  # here somebody is there to press
-    # A folder of our own, searched first: nbconvert in a terminal of this JupyterLab saves no
-    # widget state either, and no configuration file that others share is touched.
+    os.environ.pop(UNATTENDED_VARIABLE, None)  # here a user presses the buttons
+    # Jupyter searches this folder first. So nbconvert in a terminal of this JupyterLab saves no
+    # widget state either, and shared configuration files are not changed.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
     paths = [str(_PACKAGE / "jupyter" / "share"), os.environ.get("JUPYTER_PATH", "")]

@@ -1,7 +1,8 @@
-"""Passphrases that a notebook's source gives to functions of lyncnb, by position or by a variable.
+"""Find passphrases in a notebook's source that are arguments of lyncnb functions.
 
-``leak_scan`` finds a text by the name that it is given to. Here the call says what it is:
-``ln.rekey("requests", "the old one", "the new one")`` names none of the two.
+``leak_scan`` finds a secret by the name of its variable or argument. This module finds a secret by
+the function call, as in ``ln.rekey("requests", "old passphrase", "new passphrase")``, or by a
+variable in such a call.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
-#: Where each function takes a secret, counted from 0; blank where only by name.
+#: For each function, the positions of its secret arguments from 0. Empty: by keyword only.
 _POSITIONS: Mapping[str, tuple[int, ...]] = {
     "Secret": (0,),
     "rekey": (1, 2),
@@ -28,29 +29,29 @@ _KEYWORDS = frozenset(("passphrase", "password", "old", "new"))
 
 
 def cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
-    """Find the cells that hold a secret as a text, by their place among the sources.
+    """Return the indices of the sources that contain a secret as a string literal.
 
-    A cell holds one if it gives a text to one of these functions, or to a variable that some cell
-    gives to one of them.
+    The literal is an argument of one of these functions, or the value of a variable that any cell
+    passes to one of them.
     """
-    found: set[int] = set()
+    cells: set[int] = set()
     assigned: dict[str, set[int]] = {}
     used: set[str] = set()
-    for place, source in enumerate(sources):
+    for index, source in enumerate(sources):
         for node in _nodes(source):
             if isinstance(node, ast.Call):
-                for value in _secrets_of(node):
+                for value in _secret_arguments(node):
                     if _is_text(value):
-                        found.add(place)
+                        cells.add(index)
                     elif isinstance(value, ast.Name):
                         used.add(value.id)
-            for name in _names_of_text(node):
-                assigned.setdefault(name, set()).add(place)
-    return frozenset(found.union(*(assigned.get(name, ()) for name in used)))
+            for name in _text_variables(node):
+                assigned.setdefault(name, set()).add(index)
+    return frozenset(cells.union(*(assigned.get(name, ()) for name in used)))
 
 
 def _nodes(source: str) -> Iterator[ast.AST]:
-    # Lines for IPython or a shell are not Python.
+    # IPython and shell lines are not Python.
     lines = ["" if line.lstrip()[:1] in ("%", "!") else line for line in source.splitlines()]
     try:
         with warnings.catch_warnings():
@@ -60,15 +61,15 @@ def _nodes(source: str) -> Iterator[ast.AST]:
         return
 
 
-def _secrets_of(call: ast.Call) -> Iterator[ast.expr]:
+def _secret_arguments(call: ast.Call) -> Iterator[ast.expr]:
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else ""
     name = function.id if isinstance(function, ast.Name) else name
     if name not in _POSITIONS:
         return
-    for place in _POSITIONS[name]:
-        yield from call.args[place : place + 1]
-    yield from (given.value for given in call.keywords if given.arg in _KEYWORDS)
+    for position in _POSITIONS[name]:
+        yield from call.args[position : position + 1]
+    yield from (keyword.value for keyword in call.keywords if keyword.arg in _KEYWORDS)
 
 
 def _is_text(value: ast.expr) -> bool:
@@ -77,8 +78,8 @@ def _is_text(value: ast.expr) -> bool:
     )
 
 
-def _names_of_text(node: ast.AST) -> Iterator[str]:
-    """Yield the variables to which a text is given."""
+def _text_variables(node: ast.AST) -> Iterator[str]:
+    """Yield the variables that a string literal is assigned to."""
     if isinstance(node, ast.Assign) and _is_text(node.value):
         yield from (target.id for target in node.targets if isinstance(target, ast.Name))
     elif (

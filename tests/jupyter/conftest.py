@@ -1,4 +1,4 @@
-"""Kernels that somebody else installed."""
+"""Kernels that another user installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private keys are found however a notebook wraps them, and public things are not taken for them."""
+"""Private keys are found in every encoding, and public data is not reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _number(data: bytes) -> str:
     return "".join(reversed(parts)).lstrip("0")
 
 
-# How a text may stand in a notebook so that a reader gets it back.
+# Encodings of a text in a notebook from which a reader gets the text back.
 WRAPS = {
     "plain": lambda text: text,
     "one dash as an entity": lambda text: text.replace("-", "&#45;", 1),

@@ -1,4 +1,4 @@
-"""Planted secrets of every kind are found, and what is none may pass."""
+"""Planted secrets of every kind are found, and other texts are not reported."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ PFX = pkcs12.serialize_key_and_certificates(
     b"x", KEY, None, None, serialization.BestAvailableEncryption(b"x")
 )
 PASSPHRASE = 'blue "horse" & staple'
-TEMPORARY = "/tmp"  # in two parts: no path of a machine stands in the repository
-HOME = "/".join(["", "home", "alice"])  # no path of a machine stands in the repository
+TEMPORARY = "/tmp"  # in two parts, because the repository must not contain local paths
+HOME = "/".join(["", "home", "alice"])  # the repository must not contain local paths
 WINDOWS_HOME = "\\".join(["C:", "Users", "alice"])
 STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "x"}}}}
 
@@ -104,7 +104,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("kind", PLANTED)
 def test_a_planted_secret_is_found(kind):
-    """What must not be shared is found in its cell, and the message does not repeat it."""
+    """A secret is reported with its cell, and the message does not repeat it."""
     notebook = new_notebook(cells=[new_markdown_cell("x"), PLANTED[kind]])
     found = scan_notebook(notebook, name="a.ipynb", known=[Secret(PASSPHRASE)], paths=True)
     assert [problem.file for problem in found] == ["a.ipynb cell 2"]
@@ -124,7 +124,7 @@ def test_metadata_is_searched_too(metadata):
 
 
 def work_notebook():
-    """A planner's notebook as it is after a day of work: tables, pictures, requests, hashes."""
+    """Return a planner's notebook after a day of work: tables, pictures, requests and hashes."""
     planned = plan(front_end(1), front_end(2), edge(1))
     request = "-----BEGIN CERTIFICATE REQUEST-----\n" + coded(bytes(range(256)) * 3)
     return new_notebook(
@@ -143,7 +143,7 @@ def work_notebook():
 
 
 def public_notebook():
-    """Public keys, certificates and thumbprints in many codings."""
+    """Return public keys, certificates and thumbprints in many encodings."""
     public = KEY.public_key()
     der = public.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -182,12 +182,12 @@ def shipped(name):
     ids=["plan", "receive", "work", "public"],
 )
 def test_a_clean_notebook_passes(make):
-    """Four notebooks without a secret: nothing is flagged."""
+    """In four notebooks without a secret nothing is reported."""
     assert scan_notebook(make(), known=[Secret(PASSPHRASE)], paths=True) == ()
 
 
 def test_paths_are_taken_out_of_outputs_and_left_in_code():
-    """Cleaning writes a tilde for a home folder and leaves what somebody wrote."""
+    """Cleaning replaces a home folder by a tilde in outputs, not in the source."""
     notebook = new_notebook(
         cells=[
             printed(f"{HOME}/a/b and {TEMPORARY}/tmpx1/keys\n"),
@@ -203,13 +203,13 @@ def test_paths_are_taken_out_of_outputs_and_left_in_code():
 
 
 def test_a_view_alone_is_no_leak():
-    """The name of a widget's view holds nothing; only its state does."""
+    """A widget's view contains no values. Only its state does."""
     assert scan_notebook(new_notebook(cells=[shown(WIDGET_VIEW, {"model_id": "abc"})])) == ()
 
 
 @pytest.mark.parametrize("piece", ["0", "a1", "b'", '"d":"', "1 "])
 def test_no_text_makes_the_search_slow(piece):
-    """Whatever stands in a cell, twice its characters take about twice the time."""
+    """The time to scan a cell grows in proportion to its length."""
 
     def work(size: int):
         notebook = new_notebook(cells=[new_code_cell(piece * (size // len(piece)))])

@@ -1,4 +1,4 @@
-"""No passphrase reaches the disk through a notebook, whatever is typed, saved and run.
+"""No passphrase reaches the disk through a notebook, whatever you type, save and run.
 
 Everything that a session left is searched: notebook, checkpoints, request folder, and all files
 of the server's own folders (settings, workspaces, logs, IPython's history), as text and base64.
@@ -43,7 +43,7 @@ def shapes(needle: str) -> Iterator[bytes]:
     for encoding in ("utf-8", "utf-16-le"):
         for offset in range(3):
             text = base64.b64encode(b"x" * offset + needle.encode(encoding))
-            # The first and last group depend on what stands beside the needle.
+            # The first and last group depend on the bytes around the needle.
             yield text[4:-4]
             yield text[4:-4].replace(b"+", b"-").replace(b"/", b"_")
 
@@ -85,7 +85,7 @@ def test_a_browser_session_leaves_no_passphrase(
     chromium,
     hook,
 ):
-    """Typed and not sent, mistyped, given, wrong: after each the notebook is saved, nothing leaks.
+    """A passphrase does not leak if it is typed, mistyped, sent or wrong when you save.
 
     JupyterLab saves the state of the widgets, which a planner has to switch on.
     """
@@ -143,7 +143,7 @@ def test_a_browser_session_leaves_no_passphrase(
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_a_password_that_is_shown_stays_on_the_screen(tmp_path, chromium):
-    """The status panel shows one package's password; state saving on, no hook: nothing leaks."""
+    """The password that the status panel shows does not leak, even with widget state saved."""
     answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     arguments = ("--debug", "--Session.debug=True", NO_HOOK)
     with (

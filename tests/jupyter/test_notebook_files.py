@@ -1,4 +1,4 @@
-"""Notebooks as files: what is found in them, what is taken out, what a page holds."""
+"""Notebook files: which secrets are found, what is removed, and what a page contains."""
 
 from __future__ import annotations
 
@@ -42,30 +42,30 @@ def save(path, *cells, **metadata):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (printed(f"key:\n{PEM}"), "a private key stands in it"),
-        (printed(ENCRYPTED), "a private key stands in it"),
-        (new_code_cell(f"key = '''{PEM}'''"), "a private key stands in it"),
-        (new_markdown_cell(PEM), "a private key stands in it"),
-        (shown(text_html=f"<pre>{PEM}</pre>"), "a private key stands in it"),
+        (printed(f"key:\n{PEM}"), "it contains a private key"),
+        (printed(ENCRYPTED), "it contains a private key"),
+        (new_code_cell(f"key = '''{PEM}'''"), "it contains a private key"),
+        (new_markdown_cell(PEM), "it contains a private key"),
+        (shown(text_html=f"<pre>{PEM}</pre>"), "it contains a private key"),
         # a file shown as base64 starts at one of three places of a group
-        (printed(base64.b64encode(PEM.encode()).decode()), "a private key stands in it"),
-        (printed(base64.b64encode(b"-" + PEM.encode()).decode()), "a private key stands in it"),
-        (printed(base64.b64encode(b"--" + PEM.encode()).decode()), "a private key stands in it"),
-        (printed("Passphrase: hunter2\n", "stdin"), "the answer to a question stands in its out"),
+        (printed(base64.b64encode(PEM.encode()).decode()), "it contains a private key"),
+        (printed(base64.b64encode(b"-" + PEM.encode()).decode()), "it contains a private key"),
+        (printed(base64.b64encode(b"--" + PEM.encode()).decode()), "it contains a private key"),
+        (printed("Passphrase: hunter2\n", "stdin"), "its output contains the answer"),
         (
             new_code_cell("x(passphrase='four random words')"),
-            "a passphrase or another secret is wr",
+            "its source contains a passphrase",
         ),
-        (new_code_cell('PASSWORD = "hunter2"'), "a passphrase or another secret is wr"),
-        (new_code_cell("%env LYNCNB_PASSPHRASE=hunter2"), "a passphrase or another secret is wr"),
+        (new_code_cell('PASSWORD = "hunter2"'), "its source contains a passphrase"),
+        (new_code_cell("%env LYNCNB_PASSPHRASE=hunter2"), "its source contains a passphrase"),
         (
             new_code_cell('os.environ["LYNCNB_PASSPHRASE"] = "hunter2"'),
-            "a passphrase or another secret is wr",
+            "its source contains a passphrase",
         ),
     ],
 )
 def test_secrets_are_found_by_cell(cell, message):
-    """A key, an echoed answer or a written passphrase is found, with the number of its cell."""
+    """A key, an echoed answer and a passphrase in the source are reported with the cell number."""
     (problem,) = scan_notebook(new_notebook(cells=[new_markdown_cell("x"), cell]), name="a.ipynb")
     assert problem.file == "a.ipynb cell 2"
     assert problem.message.startswith(message)
@@ -84,12 +84,12 @@ def test_secrets_are_found_by_cell(cell, message):
     ],
 )
 def test_what_is_no_secret_passes(cell):
-    """Dots of a prompt, requests and words about keys may be shared."""
+    """The dots of a prompt, requests and texts about keys may be shared."""
     assert scan_notebook(new_notebook(cells=[cell])) == ()
 
 
 def test_clean_takes_state_views_and_timings_out(tmp_path):
-    """Cleaning leaves the static form of each output, and nothing of the widgets."""
+    """Cleaning keeps the static form of each output and removes the widgets."""
     view = {WIDGET_VIEW: {"model_id": "a"}}
     table = new_output("display_data", data={**view, "text/html": "<table></table>"})
     bare = new_output("display_data", data={**view, "text/plain": "VBox(children=())"})
@@ -101,7 +101,7 @@ def test_clean_takes_state_views_and_timings_out(tmp_path):
 
     outputs = read_notebook(path).cells[0].outputs
     assert outputs[0].data == {"text/html": "<table></table>"}
-    assert "An interactive part of this notebook stood here" in outputs[1].data["text/html"]
+    assert "This notebook has an interactive part here" in outputs[1].data["text/html"]
     text = path.read_text("utf-8")
     assert not any(word in text for word in ("needle", "widget-view", 'execution":', "widgets"))
     assert path.stat().st_mode & 0o777 == 0o640
@@ -109,7 +109,7 @@ def test_clean_takes_state_views_and_timings_out(tmp_path):
 
 @pytest.mark.browser
 def test_clean_makes_pictures_png_outputs(tmp_path):
-    """With png, what an editor leaves in a notebook has its picture where HTML pictures are left out."""
+    """With png, the picture of an editor becomes a PNG output."""
     editor = ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
     page, text, _ = editor.view.channel.static_form()
     saved = new_output("display_data", data={"text/html": page, "text/plain": text})
@@ -150,10 +150,12 @@ def test_clean_changes_a_clean_notebook_not_at_all(tmp_path):
 
 
 def test_clean_refuses_what_it_cannot_take_out(tmp_path):
-    """A key in a cell is reported, and the notebook is left as it is."""
+    """A key in a cell is reported, and the notebook is not changed."""
     path = save(tmp_path / "a.ipynb", printed(PEM), widgets=STATE)
     before = path.read_bytes()
-    with pytest.raises(NotebookError, match=r"(?s)must not be shared.*a.ipynb cell 1: a private"):
+    with pytest.raises(
+        NotebookError, match=r"(?s)must not be shared.*a.ipynb cell 1: it contains a private"
+    ):
         clean_notebook(path)
     assert before == path.read_bytes()
 
@@ -161,14 +163,14 @@ def test_clean_refuses_what_it_cannot_take_out(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "metadata", "message"),
     [
-        (printed(PEM), {}, "a private key stands in it"),
+        (printed(PEM), {}, "it contains a private key"),
         (printed("word\n", "stdin"), {}, "the answer to a question"),
         (new_code_cell("1"), {"widgets": STATE}, "state of widgets.*run: lyncnb clean a.ipynb"),
-        (new_code_cell("1"), {"mine": PEM}, "a private key stands in its metadata"),
+        (new_code_cell("1"), {"mine": PEM}, "its metadata contains a private key"),
     ],
 )
 def test_share_refuses_what_is_secret(tmp_path, cell, metadata, message):
-    """A notebook that holds a secret becomes no page."""
+    """A notebook that contains a secret is not written as a page."""
     path = save(tmp_path / "a.ipynb", cell, **metadata)
     with pytest.raises(NotebookError, match=f"(?s){message}"):
         share_notebook(path)
@@ -191,7 +193,7 @@ def test_page_loads_nothing_and_runs_nothing(tmp_path):
 
 
 def test_page_shows_the_static_form_of_widgets():
-    """A page has the table of a widget in its place, and no model it cannot find."""
+    """A page shows the table of a widget and refers to no missing widget model."""
     data = {WIDGET_VIEW: {"model_id": "a"}, "text/html": "<p>the table</p>"}
     cell = new_code_cell("1", outputs=[new_output("display_data", data=data)])
     notebook = new_notebook(cells=[cell])
@@ -204,10 +206,10 @@ def test_page_shows_the_static_form_of_widgets():
 
 @pytest.mark.parametrize("content", [b"server_fqdn,role\n", b"{}", b"\xff\xfe", b""])
 def test_what_is_no_notebook_is_said_so(tmp_path, content):
-    """A file that is no notebook gives one clear message."""
+    """A file that is not a notebook gives one clear message."""
     path = tmp_path / "a.ipynb"
     path.write_bytes(content)
-    with pytest.raises(NotebookError, match='a.ipynb" is no Jupyter notebook'):
+    with pytest.raises(NotebookError, match='a.ipynb" is not a Jupyter notebook'):
         read_notebook(path)
 
 

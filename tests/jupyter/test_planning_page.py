@@ -24,7 +24,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Path:
-    """The folder of the page, which starts in it empty."""
+    """Return the empty folder that the page works in."""
     return tmp_path_factory.mktemp("page")
 
 
@@ -76,7 +76,7 @@ def page(address, chromium):
 
 
 def test_a_table_opens_and_a_wrong_one_is_told(page):
-    """Servers and pictures of the sample; what cannot be a table is told and changes nothing."""
+    """The page shows the sample. Text that is not a table gives an error and changes nothing."""
     # The kernel tells it after the page is drawn.
     expect(page.get_by_label("Table in the workspace")).to_have_value("data/contoso.csv")
     page.get_by_role("button", name="Open the table").click()
@@ -121,7 +121,7 @@ def test_a_pasted_table_becomes_requests(page, workspace):
 
 
 def test_without_a_table_one_answers_questions(page, workspace):
-    """From the button to the table's files and the editor of what was laid out, on one page."""
+    """The guide leads from its button to the table's files and the editor, on one page."""
     page.get_by_role("button", name="No table yet").click()
     domains = page.get_by_label("SIP domains").first
     domains.fill("contoso.com")

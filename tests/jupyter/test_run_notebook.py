@@ -1,4 +1,4 @@
-"""Running a notebook without a browser: what is left, what is asked, what is said."""
+"""Running a notebook without a browser: the files it writes, and its questions and messages."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
     path = save(tmp_path, "import os\nprint(os.getcwd() == FOLDER)", "6 * 7")
     source = path.read_text("utf-8").replace("FOLDER", repr(str(tmp_path)))
     path.write_text(source, "utf-8")
-    told = []
-    run = run_notebook(path, progress=lambda done, total: told.append((done, total)))
+    calls = []
+    run = run_notebook(path, progress=lambda done, total: calls.append((done, total)))
     assert (run.executed, run.page) == (
         tmp_path / "a.executed.ipynb",
         tmp_path / "a.executed.html",
     )
     assert run.cells == 2
-    assert told == [(1, 2), (2, 2)]
+    assert calls == [(1, 2), (2, 2)]
     assert source == path.read_text("utf-8")
     cells = read_notebook(run.executed).cells
     assert [cell.outputs[0].get("text", "") for cell in cells[1:2]] == ["True\n"]
@@ -49,7 +49,7 @@ def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
 
 
 def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
-    """The kernel is told when it asks; its environment and the files left behind know nothing."""
+    """The kernel gets the passphrase when it asks. Its environment and the files do not contain it."""
     monkeypatch.setenv("LYNCNB_PASSPHRASE", NEEDLE)
     path = save(
         tmp_path,
@@ -69,9 +69,9 @@ def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("question", ["Password of the PFX: ", "Password: ", "Passphrase: "])
 def test_no_other_hidden_question_gets_the_passphrase(tmp_path, question):
-    """It is the folder's: what asks for something else gets no answer."""
+    """A question for another passphrase than the folder's gets no answer."""
     path = save(tmp_path, f"import getpass\nprint(getpass.getpass({question!r}))")
-    with pytest.raises(NotebookError, match="and nobody is there"):
+    with pytest.raises(NotebookError, match="and nobody can answer"):
         run_notebook(path, passphrase=lambda: Secret(NEEDLE))
     for file in tmp_path.iterdir():
         assert NEEDLE not in file.read_text("utf-8")
@@ -91,7 +91,7 @@ def test_kernel_channels_are_encrypted(tmp_path):
 
 @pytest.mark.usefixtures("older_kernel")
 def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
-    """Somebody's older kernel of the same name comes first: no word goes over its channels."""
+    """An older kernel with the same name is found first. It is refused before it gets any data."""
     path = save(tmp_path, "print('before')")
     with pytest.raises(NotebookError, match="cannot encrypt its channels") as caught:
         run_notebook(path)
@@ -102,8 +102,8 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     ("source", "message"),
     [
         ("1 / 0", "^a.ipynb cell 3 failed: ZeroDivisionError: division by zero"),
-        ("input('Name? ')", '^a.ipynb cell 3 asks "Name\\?", and nobody is there'),
-        ("import getpass; getpass.getpass()", "^a.ipynb cell 3 asks .*, and nobody is there"),
+        ("input('Name? ')", '^a.ipynb cell 3 asks "Name\\?", and nobody can answer'),
+        ("import getpass; getpass.getpass()", "^a.ipynb cell 3 asks .*, and nobody can answer"),
         (
             "from lyncnb.errors import TopologyError\nraise TopologyError('no row', hint='do x')",
             "^a.ipynb cell 3 failed: no row\n  hint: do x$",
@@ -112,7 +112,7 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     ],
 )
 def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
-    """The error says which cell and why; the files show what came before it."""
+    """The error names the cell and the cause. The files show the cells before it."""
     path = save(tmp_path, "print('before')", source, "print('after')")
     with pytest.raises(NotebookError, match=message):
         run_notebook(path)
@@ -122,8 +122,8 @@ def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
     assert (tmp_path / "a.executed.html").exists()
 
 
-def test_what_a_kernel_says_of_itself_is_not_told(tmp_path, capfd, monkeypatch):
-    """A kernel's own libraries may write when it is stopped; what cells write is an output."""
+def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
+    """Messages of a kernel's libraries are not shown, but the output of cells is."""
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it a kernel does not look after descriptor 2
     path = save(
         tmp_path,
@@ -139,19 +139,19 @@ def test_what_a_kernel_says_of_itself_is_not_told(tmp_path, capfd, monkeypatch):
 
 @pytest.mark.parametrize("said", ["no module named so", ""])
 def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
-    """A file beside the notebook can take the place of the kernel's own; nothing is written."""
+    """A file next to the notebook can hide a module of the kernel. Then nothing is written."""
     path = save(tmp_path, "6 * 7")
     (tmp_path / "ipykernel_launcher.py").write_text(f"import sys\nsys.exit({said!r} or 1)\n")
     with pytest.raises(NotebookError, match=r"^a\.ipynb: the kernel did not start") as caught:
         run_notebook(path)
-    assert caught.value.hint.endswith(f"it said: {said}" if said else "run it again")
+    assert caught.value.hint.endswith(f"the kernel reported: {said}" if said else "run it again")
     assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb", ".py"}
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("starts", [1, 2, 3])
 def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
-    """A kernel that finds a port of its own taken is started on others, three times at most."""
+    """A kernel whose port is taken is started on other ports, three times at most."""
     path = save(tmp_path, "6 * 7")
     find = LocalPortCache.find_available_port
     found = []
@@ -169,14 +169,14 @@ def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
         else:
             with pytest.raises(NotebookError, match="the kernel did not start") as caught:
                 run_notebook(path)
-            assert caught.value.hint.startswith("run it again; it said: ")
+            assert caught.value.hint.startswith("run it again; the kernel reported: ")
             assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb"}
     assert len(found) == min(starts + 1, 3) * 5  # a kernel has five
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_missing_passphrase_stops_the_run(tmp_path):
-    """What the caller says about a missing passphrase is what the planner reads."""
+    """The planner sees the caller's error for a missing passphrase."""
 
     def none() -> Secret:
         raise PassphraseError("there is no passphrase", hint="give one")
@@ -189,6 +189,6 @@ def test_a_missing_passphrase_stops_the_run(tmp_path):
 def test_a_printed_key_becomes_no_page(tmp_path):
     """A run whose output holds a private key leaves no page to share."""
     path = save(tmp_path, "print('-----BEGIN ' + 'PRIVATE KEY-----')")
-    with pytest.raises(NotebookError, match="a private key stands in it"):
+    with pytest.raises(NotebookError, match="it contains a private key"):
         run_notebook(path)
     assert not (tmp_path / "a.executed.html").exists()

@@ -1,4 +1,4 @@
-"""The pre-save hook: no notebook reaches the disk with the state of its widgets."""
+"""The pre-save hook saves no notebook with the state of its widgets."""
 
 from __future__ import annotations
 

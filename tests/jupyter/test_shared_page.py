@@ -1,4 +1,4 @@
-"""Pages to hand on: what they hold, what they leave out, and how they look and print."""
+"""Shared pages: what they contain and leave out, and how they look and print."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def example():
 )
 def test_a_link_to_a_page_in_itself_is_taken_out(address):
     """A browser also opens such an address with a control character before it or a line break inside."""
-    assert shared_page._harmless(f'<a href="{address}">open</a>') == "<a>open</a>"
+    assert shared_page._sanitize(f'<a href="{address}">open</a>') == "<a>open</a>"
 
 
 def test_what_runs_or_loads_is_taken_out():
-    """Scripts, handlers, addresses to load from, frames and forms go; words and style stay."""
+    """Scripts, handlers, loaded addresses, frames and forms are removed. Text and style stay."""
     notebook = new_notebook(
         cells=[
             new_markdown_cell(HOSTILE),
@@ -180,7 +180,7 @@ def test_a_second_sanitizer_finds_nothing():
 
     for _ in range(FRAGMENTS):
         fragment = "".join(chance.choices(PIECES, k=chance.randint(1, 12)))
-        page = shared_page._harmless(fragment)
+        page = shared_page._sanitize(fragment)
         escaped = clean(page, tags=tags, attributes=is_seen, protocols={"http", "https", "data"})
         assert escaped.count("&lt;") == page.count("&lt;"), fragment
         assert "<!--" not in page
@@ -267,13 +267,13 @@ def words_in_page(page: str) -> str:
 
 
 def test_the_same_notebook_gives_the_same_page():
-    """Nothing of the clock or of chance is in a page."""
+    """A page depends neither on the clock nor on chance."""
     notebook = example()
     assert notebook_page(notebook, title="x") == notebook_page(notebook, title="x")
 
 
 def test_clean_writes_the_notebook_too(tmp_path):
-    """With clean, state and paths go first, and the cleaned notebook stands beside the page."""
+    """With clean, state and paths are removed, and the cleaned notebook is next to the page."""
     notebook = example()
     notebook.metadata["widgets"] = {"state": {}, "x": 1}
     notebook.cells[-1].outputs[0].text = "written: /" + "home/alice/requests"
@@ -307,7 +307,7 @@ def test_files_of_others_are_left_alone(tmp_path):
 
 
 def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
-    """Share is told the passphrase by its variable, finds it in an output and does not print it."""
+    """Share finds the passphrase of the environment variable in an output and does not print it."""
     notebook = example()
     notebook.cells[-1].outputs[0].text = "it is correct horse battery, or so"
     path = shell.folder / "plan.ipynb"
@@ -316,12 +316,12 @@ def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "correct horse battery")
     refused = shell("share", path, "-o", shell.folder / "other.html")
     assert refused.status == 1
-    assert "plan.ipynb cell 9: the folder's passphrase stands in it" in refused.err
+    assert "plan.ipynb cell 9: it contains the folder's passphrase" in refused.err
     assert "horse" not in refused.err
 
 
 def test_clean_takes_several_notebooks(shell):
-    """As a hook before each commit, clean is given all notebooks of the commit."""
+    """As a pre-commit hook, clean gets all notebooks of the commit."""
     paths = [shell.folder / f"{name}.ipynb" for name in "ab"]
     for path in paths:
         notebook = example()
@@ -372,7 +372,7 @@ def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
 def test_on_paper_no_column_is_lost(tmp_path, monkeypatch):
-    """A table of 23 columns is printed whole, by the Chromium that is there."""
+    """An installed Chromium prints all of a table with 23 columns."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     path = tmp_path / "plan.ipynb"
     write_notebook(example(), path, kind=CLEAN_COPY)
@@ -388,7 +388,7 @@ def test_on_paper_no_column_is_lost(tmp_path, monkeypatch):
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
 def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
-    """What a page folds, rows after the tenth and names after the sixth, is printed all the same."""
+    """Folded parts of a page, such as rows after the tenth, are still printed."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     planned = ln.plan_certificates(
         ln.read_topology(DATA / "litwareinc-global.csv"), ln.load_rules("lync2013")
@@ -413,7 +413,7 @@ def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
 
 
 def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
-    """Beside narrow tables a picture stands where it is; a wide one turns only its own sheets."""
+    """A picture stays with narrow tables. A wide table turns only its own sheets."""
     wide = example()  # with a table of 23 columns
     narrow = new_notebook(cells=[new_markdown_cell("# Plan")])
     assert ".lyncnb-figure{page:upright}" in notebook_page(wide, title="Plan")
@@ -423,8 +423,8 @@ def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
-def test_words_before_a_picture_stand_on_its_sheet(tmp_path, monkeypatch):
-    """They are not left alone on a sheet that lies on its side."""
+def test_text_before_a_picture_is_on_its_sheet(tmp_path, monkeypatch):
+    """The text before a picture is not left alone on a landscape sheet."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     topology = ln.read_topology(DATA / "contoso.csv")  # fifteen columns
     planned = ln.plan_certificates(topology, ln.load_rules("lync2013"))
@@ -447,7 +447,7 @@ def test_words_before_a_picture_stand_on_its_sheet(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["chromium", "msedge", "chromium-headless-shell"])
 def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
-    """Whatever its maker calls it, if it stands where programs are."""
+    """Chromium is found under each of its names if it is on the path."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     (tmp_path / name).touch(0o755)
@@ -455,7 +455,7 @@ def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
 
 
 def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
-    """Where there is none to print with, that is said before anything is written."""
+    """If there is no Chromium, the error comes before anything is written."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     path = tmp_path / "plan.ipynb"
@@ -508,12 +508,12 @@ def test_a_page_of_two_plans_is_refused(tmp_path, shown):
     nbformat.write(cells_of("editor", shown), path)
     with pytest.raises(NotebookError, match="shows 2 different plans: cell 1; cell 2") as raised:
         share_notebook(path)
-    assert "Run All Cells, save, and share; or add --rerun" in raised.value.hint
+    assert "Run All Cells, save and share again, or add --rerun" in raised.value.hint
     assert not path.with_suffix(".html").exists()
 
 
 def test_a_page_of_one_plan_may_name_others(tmp_path):
-    """Outputs of one plan are shared; a scenario and a comparison are others, and say so."""
+    """Outputs of one plan may be shared, with labelled scenarios and comparisons."""
     path = tmp_path / "a.ipynb"
     notebook = cells_of(
         "editor",

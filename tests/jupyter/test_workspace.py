@@ -1,4 +1,4 @@
-"""A workspace: what is laid out, what is left alone, and how JupyterLab serves it."""
+"""A workspace: which files are copied and kept, and how JupyterLab serves it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_workspace_holds_notebooks_and_samples(tmp_path):
 
 
 def test_laying_out_again_overwrites_nothing(tmp_path):
-    """What stands in a workspace keeps its bytes; what is missing comes back."""
+    """Existing files of a workspace are not changed, and missing files are restored."""
     notebook = lay_out(tmp_path)
     notebook.write_text("mine", "utf-8")
     (tmp_path / "data" / "contoso.csv").unlink()
@@ -43,7 +43,7 @@ def test_laying_out_again_overwrites_nothing(tmp_path):
 
 
 def test_a_link_in_the_way_is_left_alone(tmp_path):
-    """A symbolic link that leads nowhere is not written through."""
+    """A broken symbolic link is not followed when files are written."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "contoso.csv").symlink_to(tmp_path / "elsewhere")
     lay_out(tmp_path)
@@ -51,9 +51,9 @@ def test_a_link_in_the_way_is_left_alone(tmp_path):
 
 
 def test_a_file_in_the_way_is_said_so(tmp_path):
-    """A workspace that cannot be made gives one clear message."""
+    """A workspace that cannot be created gives one clear message."""
     (tmp_path / "work").write_text("", "utf-8")
-    with pytest.raises(NotebookError, match="cannot be made: .*\n  hint: name another folder"):
+    with pytest.raises(NotebookError, match="cannot be created: .*\n  hint: choose another folder"):
         lay_out(tmp_path / "work")
 
 
@@ -169,7 +169,7 @@ def test_lab_never_passes_the_passphrase_on(serve):
 @pytest.mark.kernel
 @pytest.mark.usefixtures("older_kernel")
 def test_lab_starts_no_kernel_that_cannot_encrypt_its_channels(serve, tmp_path):
-    """Somebody's older kernel of the same name comes first, and is refused."""
+    """An older kernel with the same name is found first and refused."""
     port, token, _ = serve("open_lab")
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/kernels?token={token}",

@@ -32,23 +32,23 @@ PUBLIC = {
 
 
 def scan(sources):
-    """Scan a notebook of these cells; give the numbers of those that are told."""
+    """Return the numbers of the reported cells of a notebook with these cells."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     problems = scan_notebook(nbformat.v4.new_notebook(cells=cells), name="n.ipynb")
-    assert all("written in its source" in one.message for one in problems)
+    assert all("its source contains a passphrase" in one.message for one in problems)
     assert not any("battery" in str(one) for one in problems)
     return [one.file for one in problems]
 
 
 @pytest.mark.parametrize("sources", WRITTEN.values(), ids=WRITTEN)
 def test_a_written_passphrase_is_told(sources):
-    """Once, and by the cell where the text stands."""
+    """Each secret is reported once, with the cell that contains the text."""
     assert scan(sources) == ["n.ipynb cell 1"]
 
 
 @pytest.mark.parametrize("sources", PUBLIC.values(), ids=PUBLIC)
 def test_what_is_no_secret_is_not_told(sources):
-    """Texts that are given to other arguments, and what cannot be read as Python."""
+    """Texts in other arguments and invalid Python are not reported."""
     assert scan(sources) == []
 
 
@@ -65,7 +65,7 @@ def takers():
 
 @pytest.mark.parametrize(("function", "parameter", "position"), list(takers()))
 def test_every_function_that_takes_a_secret_is_known(function, parameter, position):
-    """By the name of the parameter, and by its position where Python allows that."""
+    """A secret is found as a keyword argument and, where Python allows it, by position."""
     calls = [f"ln.{function}(folder, {parameter}=words)"]
     if position is not None:
         calls.append(f"ln.{function}({'folder, ' * position}words)")
