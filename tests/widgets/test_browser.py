@@ -252,7 +252,7 @@ def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
     lab.page.get_by_text("Accepted: the names follow in May").wait_for()
     assert "the names follow in May" in kernel(lab, "editor.options.accepted")
     lab.page.get_by_role("button", name="dir01.contoso.com").first.click()
-    lab.page.get_by_text("What dir01.contoso.com gets").wait_for()
+    lab.page.get_by_text("Certificates of dir01.contoso.com").wait_for()
 
 
 def test_what_a_reader_has_begun_stays_when_a_list_is_drawn_anew(lab, folder):
@@ -402,7 +402,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     opened(spoken.get_by_role("button", name="web.contoso.com"), "web-external")
     lab.tab("Servers").click()
     cell_of(lab, "fe01.contoso.com", "Role").click()
-    lab.page.get_by_text("What fe01.contoso.com gets").wait_for()
+    lab.page.get_by_text("Certificates of fe01.contoso.com").wait_for()
     opened(page.locator(".lc-detail").get_by_role("button", name="web.contoso.com"), "web-external")
 
 

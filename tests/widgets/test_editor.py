@@ -88,7 +88,7 @@ def test_edit_changes_adds_and_removes_in_one_step(editor):
     sites = {pool.fqdn: pool.site for pool in editor.topology.pools}
     assert sites["dir01.contoso.com"] == "Kaohsiung"
     assert editor.plan == ln.plan_certificates(editor.topology, editor.rules)
-    assert editor.undo() == "servers changed by a call"
+    assert editor.undo() == "servers changed in code"
     assert editor.topology == editor.loaded.topology
 
 
@@ -126,10 +126,10 @@ def test_options_take_texts(editor):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"key": "RSA"}, 'option key is "RSA"'),
+        ({"key": "RSA"}, 'option key: "RSA" is not a valid key'),
         ({"key": "RSA 1024"}, "1024"),
-        ({"planned_issue_date": "tomorrow"}, '"tomorrow", which is no date'),
-        ({"validity_days": "two"}, '"two", which is no whole number'),
+        ({"planned_issue_date": "tomorrow"}, '"tomorrow" is not a date'),
+        ({"validity_days": "two"}, '"two" is not a whole number'),
         ({"layuot": "separate"}, 'no option "layuot"'),
         ({"issuer": {"Default": "verisign"}}, "verisign"),
         ({"ca": {"Nonsense": "CA1"}}, "Nonsense"),
@@ -219,7 +219,7 @@ def test_changes_tell_cells_rows_and_options(editor):
     assert editor.changes().values.tolist() == [
         ["dir01.contoso.com", "Site", "Taipei", "Kaohsiung"],
         ["med03.contoso.com", "(whole row)", "", "added: Mediation"],
-        ["med01.contoso.com", "(whole row)", "there", "removed"],
+        ["med01.contoso.com", "(whole row)", "in the table", "removed"],
         ["(options)", "Wildcards for simple URLs", "no", "yes"],
     ]
 
@@ -432,13 +432,13 @@ def test_an_option_refused_puts_the_form_back(talk, editor):
 def test_explain_says_why_each_name_is_there(talk):
     """The chosen server's certificates, each name with its reason and source."""
     answer = talk.say("explain", ids=[0], total=1)["explain"]
-    assert answer["title"] == "What fe01.contoso.com gets"
+    assert answer["title"] == "Certificates of fe01.contoso.com"
     names = {entry["name"]: entry for entry in answer["certificates"][0]["names"]}
     assert names["pool.contoso.com"]["place"] == "subject and SAN"
     assert names["pool.contoso.com"]["why"]
     assert names["pool.contoso.com"]["source"].startswith("Microsoft")
     many = talk.say("explain", ids=[0, 1], total=500)["explain"]
-    assert many["note"] == "The first 2 of 500 servers."
+    assert many["note"] == "Showing the first 2 of 500 servers."
     assert talk.say("explain", ids=[], total=0)["explain"]["certificates"] == []
 
 
@@ -679,7 +679,7 @@ def test_what_has_one_safe_answer_is_mended(talk, editor):
     editor.undo()
     assert editor.options.xmpp_host_names
     assert list(editor.findings) == list(ln.check_plan(editor.plan))
-    assert "by hand" in str(talk.say("mend", code="value-not-heeded"))
+    assert "No fix was applied" in str(talk.say("mend", code="value-not-heeded"))
 
 
 def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
@@ -748,7 +748,7 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
     (tmp_path / "other.plan.toml").write_text('layout = "separate"\n')
     editor.change_options(wildcard=True)
     answers = talk.say("open", path=str(path))
-    assert "edits that are not saved" in answers["refused"]["lines"][0]
+    assert "unsaved edits" in answers["refused"]["lines"][0]
     editor.save(tmp_path / "kept.csv")
     answers = talk.say("open", path=str(path))
     assert answers["start"]["source"] == "other.csv"
@@ -804,7 +804,7 @@ def test_the_static_form_is_the_table_as_it_stands(editor):
     assert "&lt;b&gt;x&lt;/b&gt;" in data["text/html"]
     assert "<b>x</b>" not in data["text/html"]
     assert "fe02.contoso.com" in data["text/html"]
-    assert "<caption>1 change against table</caption>" in data["text/html"]
+    assert "<caption>1 change since table was loaded</caption>" in data["text/html"]
 
 
 def test_a_check_box_leaves_a_request_to_the_set_up(talk, editor):

@@ -91,7 +91,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     keys.press("Tab")
     said.get_by_text(re.compile(r"\d+ -> \d+ names \(\+\d+\)")).wait_for()
     lab.tab("Changes").click()
-    effects = page.get_by_role("region", name="What that does to certificates and names")
+    effects = page.get_by_role("region", name="Effects on certificates and names")
     effects.get_by_text("sip.litwareinc.com").first.wait_for()
     lab.button("Undo").click()
     said.get_by_text(re.compile(r"\d+ -> \d+ names \(−\d+\)")).wait_for()

@@ -59,7 +59,7 @@ def test_a_subject_alone_has_its_rule_and_what_is_not_there_says_so(editor):
     (reason,) = ask(editor, "edge01.contoso.net")["reasons"]
     assert reason["rule"] == "edge-internal"
     told = ask(editor, "nowhere.contoso.com")
-    assert (told["reasons"], told["note"]) == ([], "It stands on no certificate of the plan.")
+    assert (told["reasons"], told["note"]) == ([], "No certificate in the plan contains this name.")
 
 
 def test_what_no_document_says_is_told_so(editor):
@@ -97,7 +97,7 @@ def test_a_request_has_all_its_names(editor, tmp_path):
     assert told["title"] == f"Names of {certificate.id}"
     listed = {name for reason in told["reasons"] for name in reason["names"]}
     assert listed == {str(name) for name in certificate.names}
-    assert ask(panel, "gone")["note"] == "It is not in the plan any more."
+    assert ask(panel, "gone")["note"] == "This certificate is no longer in the plan."
 
 
 def test_a_folder_tells_what_its_plan_says(tmp_path):

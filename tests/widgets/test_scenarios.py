@@ -43,7 +43,7 @@ def test_keep_switch_and_compare(editor):
     assert kept.compare("wildcards").names == ("wildcards", "in the editor now")
     editor.change_options(country="TW")
     assert kept.compare().names == ("as loaded", "in the editor now")
-    assert list(kept.to_frame()["In the editor"]) == ["changed since", ""]
+    assert list(kept.to_frame()["In the editor"]) == ["yes, with changes", ""]
 
 
 def test_nothing_is_lost_by_a_switch(editor):
@@ -126,7 +126,7 @@ def test_what_somebody_else_changed_is_not_written_over(editor):
     path = kept.folder / "first" / "plan.toml"
     path.write_text(path.read_text().replace('country = ""', 'country = "TW"'))
     editor.change_options(wildcard=True)
-    with pytest.raises(ln.LyncnbError, match="changed by somebody else") as told:
+    with pytest.raises(ln.LyncnbError, match="another person changed the files") as told:
         kept.keep()
     assert told.value.occupied
     assert ln.open_scenario(kept.folder / "first").options.country == "TW"
@@ -185,7 +185,7 @@ def test_by_messages(editor):
     talk.say("ready")
     answer = talk.say("keep_scenario", name="As planned", note="what we have")
     assert answer["scenario_done"]["said"].startswith("Kept as “As planned”")
-    assert answer["state"]["saved_words"] == "scenario As planned, as it is kept; as loaded"
+    assert answer["state"]["saved_words"] == "scenario As planned, as kept; as loaded"
     assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
     answer = talk.say("option", name="wildcard", value="true")
     words = "scenario As planned, changed since it was kept; 1 change, not saved"
@@ -193,15 +193,15 @@ def test_by_messages(editor):
     answer = talk.say("keep_scenario", name="Wildcards?", note="")["refused"]
     assert (answer["instead"], answer["offer"]) == ("Wildcards", "Keep as “Wildcards”")
     assert talk.say("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
-        "scenario Wildcards, as it is kept; 1 change"
+        "scenario Wildcards, as kept; 1 change"
     )
     assert talk.say("keep_scenario", name="As planned", note="")["refused"]["occupied"]
     compared = talk.say("compare_scenarios", names=["As planned", "Wildcards", ""])["compared"]
     assert compared["headings"] == ["Of", "What", "As planned", "Wildcards", "in the editor now"]
     assert ["Options", "Wildcards for simple URLs", "no", "≠ yes", "≠ yes"] in compared["differing"]
     assert [one["heading"] for one in compared["differences"]] == [
-        "“Wildcards” against “As planned”",
-        "“in the editor now” against “As planned”",
+        "“Wildcards” compared with “As planned”",
+        "“in the editor now” compared with “As planned”",
     ]
     assert "Cause" in compared["differences"][0]["headings"]
     assert "<svg" in talk.say("picture_scenario", place=0)["picture_of_scenario"]["svg"]
@@ -210,7 +210,7 @@ def test_by_messages(editor):
     talk.say("undo")
     assert talk.say("scenarios")["scenarios"]["old"]
     assert talk.say("open_scenario", name="Wildcards")["scenario_done"]["said"].endswith(
-        "Undo brings back what was there before."
+        "To return to the earlier state, choose Undo."
     )
     talk.say("copy_scenario", name="Wildcards")
     talk.say("change_scenario", name="Wildcards", new="Cheap", note="by the year")

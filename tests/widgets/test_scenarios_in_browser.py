@@ -49,7 +49,7 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
     lab.page.get_by_text("Nothing is kept yet. Give what the editor holds a name").wait_for()
     assert not place.exists()
     keep(lab, "As planned", "what we have")
-    lab.page.get_by_text("scenario As planned, as it is kept").wait_for()
+    lab.page.get_by_text("scenario As planned, as kept").wait_for()
     set_before = kernel(lab, "editor.plan.sha256")
     lab.tab("Deployment").click()
     lab.field("Wildcards for simple URLs").check()
@@ -72,7 +72,7 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
     assert ln.open_scenario(place / "Wildcards").options.wildcard
     lab.button("Open As planned").click()
     wait_kernel(lab, "editor.options.wildcard", "False")
-    lab.page.get_by_text("Undo brings back what was there before").wait_for()
+    lab.page.get_by_text("To return to the earlier state").wait_for()
     lab.button("Undo").click()
     wait_kernel(lab, "editor.options.wildcard", "True")
 
@@ -96,7 +96,7 @@ def test_change_duplicate_remove_and_back(lab, folder, place):
     set_cell_in_servers(lab)
     lab.tab("Scenarios").click()
     lab.button("Keep the changes in “First”").click()
-    lab.page.get_by_text("scenario First, as it is kept").wait_for()
+    lab.page.get_by_text("scenario First, as kept").wait_for()
     assert "Kaohsiung" in (place / "First" / "topology.csv").read_text("utf-8-sig")
 
 
@@ -138,7 +138,7 @@ def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
     answer_late(lab, "editor.view")
     lab.field("Name of First").press("Enter")
     lab.field("Note of Second").fill("what we")
-    lab.page.get_by_text("“First” is called “Base” now").wait_for()
+    lab.page.get_by_text("“First” is renamed to “Base”").wait_for()
     lab.page.keyboard.type(" have")
     expect(lab.field("Note of Second")).to_have_value("what we have")
     expect(lab.field("Compare Base")).to_be_checked()
@@ -167,7 +167,7 @@ def test_a_tick_is_about_the_scenario_that_was_looked_at(lab, folder, place):
     (place / "Second" / "plan.toml").write_text("wildcard = true\n")
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.button("Keep the changes in “Second”").click()
-    lab.page.get_by_role("alert").get_by_text("were changed by somebody else since").wait_for()
+    lab.page.get_by_role("alert").get_by_text("another person changed the files").wait_for()
     assert (place / "Second" / "plan.toml").read_text() == "wildcard = true\n"
 
 

@@ -319,7 +319,7 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     """A refused role is one press away; servers are copied by number; a pool is made of some."""
     open_editor(lab, folder)
     set_cell(lab, "fe02.contoso.com", "Role", "Mediation")
-    lab.button("Take out of the pool and change").click()
+    lab.button("Remove from the pool and change").click()
     wait_kernel(lab, "editor.topology.cells[1][1:3]", "('Mediation', '')")
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     press(lab, "Control+z")
@@ -328,7 +328,7 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     # The same for several that are ticked; the focus goes back to the button that asked.
     lab.field("New Role").select_option("Mediation")
     lab.button("Set for 1 server").click()
-    lab.button("Take out of the pool and change").click()
+    lab.button("Remove from the pool and change").click()
     wait_kernel(lab, "editor.topology.cells[1][1:3]", "('Mediation', '')")
     expect(lab.button("Set for 1 server")).to_be_focused()
     lab.button("Undo").click()
@@ -375,7 +375,7 @@ def test_changes_say_what_they_do_to_certificates(lab, folder):
     expect(live).to_contain_text("(−", use_inner_text=True)
     lab.page.locator(".lc-said").get_by_text("->").wait_for()
     lab.tab("Changes").click()
-    effects = lab.page.get_by_role("region", name="What that does to certificates and names")
+    effects = lab.page.get_by_role("region", name="Effects on certificates and names")
     effects.get_by_text("sip.fabrikam.com").first.wait_for()
     expect(effects).to_contain_text("name removed", use_inner_text=True)
     lab.page.get_by_text("to be requested anew").first.wait_for()

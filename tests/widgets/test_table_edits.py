@@ -173,5 +173,5 @@ def test_the_next_name(name, taken, wanted):
 
 def test_a_name_without_a_number_is_told():
     """There is no next one."""
-    with pytest.raises(LyncnbError, match=r"edge\.contoso\.com has no number"):
+    with pytest.raises(LyncnbError, match=r"edge\.contoso\.com: its name contains no number"):
         next_name("edge.contoso.com", ())

@@ -1,7 +1,7 @@
-"""Edits of many cells at once, as planners know them from spreadsheets. Knows no widget.
+"""Edits of many cells at once, as in spreadsheets, without any widget.
 
-A block is pasted, cleared or filled as one step: what can be taken is taken, and each cell that
-cannot says why. Servers change their pool with what belongs to a pool staying with it.
+You paste, clear or fill a block in one step. Valid texts are used, and each rejected cell has a
+reason. If servers change their pool, the values of the old pool stay with it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ...topology.columns import topology_columns
 from ...topology.topology import Topology
 from .sheet import group_names, pool_names
 
-_NAMED_BY = ("server_fqdn", "role")  # without these there is no row
+_NAMED_BY = ("server_fqdn", "role")  # a row needs these
 _NUMBER = re.compile(r"(\d+)(\D*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """A text for a cell: ``place`` is an index into the table's rows."""
+    """A text for a cell. ``place`` is the index of the table's row."""
 
     place: int
     column: str
@@ -30,7 +30,7 @@ class CellText:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCell:
-    """A cell that keeps what it had, the text that was meant for it, and why not."""
+    """A cell that keeps its text, the rejected text, and the reason."""
 
     place: int
     column: str
@@ -40,10 +40,10 @@ class RefusedCell:
 
 @dataclass(slots=True, kw_only=True)
 class TakenBlock:
-    """What a block made of a topology.
+    """The result of applying a block to a topology.
 
-    ``added`` counts the rows that came to its end; ``refused_rows`` are those that did not, by
-    their number in the block (from 1).
+    ``added`` counts the new rows. ``refused_rows`` are the rejected rows, by their number in the
+    block (from 1).
     """
 
     topology: Topology
@@ -55,23 +55,23 @@ class TakenBlock:
 def take_block(
     topology: Topology, cells: Iterable[CellText], add: Sequence[Mapping[str, str]] = ()
 ) -> TakenBlock:
-    """Put texts into cells and rows at the end, as far as they can be taken.
+    """Set cells and add rows at the end, as far as they are valid.
 
     Parameters
     ----------
     topology : Topology
         n rows.
     cells : iterable of CellText
-        A text for a column that a pool, a site or the deployment has goes where that value
-        stands; of two texts for the same value the first counts.
+        A text for a column of a pool, a site or the deployment goes to the row that contains the
+        value. Of two texts for the same value, the first is used.
     add : sequence of mapping of str to str, optional
-        For each new row its texts by column name. A row without a server or a role that can be
-        is refused as a whole.
+        The texts of each new row, by column name. A row without a valid server and role is
+        rejected.
 
     Returns
     -------
     TakenBlock
-        What was not taken is in it, with the reason.
+        The new topology, and the rejected cells and rows with the reasons.
     """
     taken = TakenBlock(topology=topology)
     _take_cells(taken, list(cells))
@@ -85,7 +85,7 @@ def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
         changes, doubled = _changes(taken.topology, cells)
         if doubled:
             taken.refused += doubled
-            gone = {(one.place, one.column) for one in doubled}
+            gone = {(cell.place, cell.column) for cell in doubled}
             cells = [cell for cell in cells if (cell.place, cell.column) not in gone]
             continue
         try:
@@ -96,7 +96,7 @@ def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
             if not wrong and len(cells) == 1:
                 taken.refused.append(_refused(cells[0], _problem(error)))
                 return
-            if not wrong:  # a contradiction that shows elsewhere: find out whose
+            if not wrong:  # the conflict is reported elsewhere: find the cell that causes it
                 _take_cells(taken, cells[: len(cells) // 2])
                 _take_cells(taken, cells[len(cells) // 2 :])
                 return
@@ -108,7 +108,7 @@ def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
 
 def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> None:
     start = len(taken.topology.cells)
-    found: list[RefusedCell] = []
+    refused: list[RefusedCell] = []
     while rows:
         try:
             taken.topology = taken.topology.with_rows(
@@ -128,7 +128,7 @@ def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> Non
                 row = rows[n][1]
                 if problem.column in row and problem.column not in _NAMED_BY:
                     text = row.pop(problem.column)
-                    found.append(RefusedCell(rows[n][0], problem.column, text, problem))
+                    refused.append(RefusedCell(rows[n][0], problem.column, text, problem))
                 else:
                     gone.setdefault(n, problem)
             taken.refused_rows += [(rows[n][0], problem) for n, problem in gone.items()]
@@ -137,9 +137,9 @@ def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> Non
             taken.added += len(rows)
             place_of = {number: start + n for n, (number, _) in enumerate(rows)}
             taken.refused += [
-                RefusedCell(place_of[one.place], one.column, one.text, one.problem)
-                for one in found
-                if one.place in place_of
+                RefusedCell(place_of[cell.place], cell.column, cell.text, cell.problem)
+                for cell in refused
+                if cell.place in place_of
             ]
             return
 
@@ -155,7 +155,7 @@ def _problem(error: TopologyError) -> Problem:
 def _changes(
     topology: Topology, cells: Sequence[CellText]
 ) -> tuple[dict[int, dict[str, str]], list[RefusedCell]]:
-    """Find where each text goes; what contradicts an earlier text of the block is refused."""
+    """Return the row for each text, and the texts that contradict an earlier text of the block."""
     scopes = {column.name: column.scope for column in topology_columns()}
     moves = {cell.place: cell.text for cell in cells if cell.column == "pool_fqdn"}
     changes = pool_moves(topology, moves)
@@ -166,12 +166,16 @@ def _changes(
     doubled = []
     for name, of_column in by_column.items():
         holders = _Holders(topology, name, scopes.get(name, "server"))
-        said: dict[str, str] = {}
+        texts: dict[str, str] = {}
         for cell in of_column:
             group = "" if cell.place in moves else holders.group(cell.place)
-            if group and said.setdefault(group, cell.text) != cell.text:
-                words = f'"{said[group]}" stands above for the same {scopes[name]}'
-                problem = Problem(message=words, value=cell.text, hint=f"a {scopes[name]} has one")
+            if group and texts.setdefault(group, cell.text) != cell.text:
+                scope = scopes[name]
+                problem = Problem(
+                    message=f'the block sets "{texts[group]}" above for the same {scope}',
+                    value=cell.text,
+                    hint=f"use one value for each {scope}",
+                )
                 doubled.append(_refused(cell, problem))
                 continue
             for place in holders.places(cell.place) if group else (cell.place,):
@@ -180,7 +184,7 @@ def _changes(
 
 
 class _Holders:
-    """The rows that hold a column's value for those that share it."""
+    """The rows that contain the value of a shared column."""
 
     def __init__(self, topology: Topology, name: str, scope: str):
         self._groups = group_names(topology, scope) if scope != "server" else []
@@ -193,30 +197,30 @@ class _Holders:
                     self._holders.setdefault(self._groups[place], []).append(place)
 
     def group(self, place: int) -> str:
-        """Name what the row shares the column with; "" if it has it alone."""
+        """Return the pool, site or deployment that shares the column with the row, or ""."""
         return f"{self._scope} {self._groups[place]}" if self._groups else ""
 
     def places(self, place: int) -> Sequence[int]:
-        """Give the rows to write in so that this row has the value."""
+        """Return the rows to change so that this row has the value."""
         return self._holders.get(self._groups[place], (place,))
 
 
 def pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[str, str]]:
-    """Move servers to other pools: what belongs to a pool stays with it.
+    """Move servers to other pools. The values of a pool stay with it.
 
     Parameters
     ----------
     topology : Topology
         n rows.
     moves : mapping of int to str
-        By index of a row the name of its pool; "" means a pool of its own.
+        The new pool by index of the row. "" means a pool of its own.
 
     Returns
     -------
     dict
-        By index, the texts to put in: the pool; and for columns of pools the values that only a
-        leaving row held, handed to a row that stays. A pool that leaves whole takes its own along,
-        unless the pool that it joins says otherwise.
+        The texts to set, by index of the row: the pool, and values of the old pool that only a
+        moved row contained, now in a row that stays. If all rows of a pool move, its values move
+        too, unless the new pool has its own.
     """
     changes: dict[int, dict[str, str]] = {place: {"pool_fqdn": to} for place, to in moves.items()}
     if not moves:
@@ -250,7 +254,7 @@ def pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[s
 
 
 def copied_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str]]:
-    """Copy servers, each under its name with the next free number.
+    """Copy servers, each with the next free number in its name.
 
     Parameters
     ----------
@@ -262,13 +266,13 @@ def copied_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str
     Returns
     -------
     list of dict
-        For each new row its texts by column name. In a pool of several servers it takes what the
-        pool has; a server that is a pool of its own is copied with all of it.
+        The texts of each new row, by column name. In a pool of several servers the copy uses the
+        pool's values. A server with a pool of its own is copied with all its values.
 
     Raises
     ------
     LyncnbError
-        If a name has no number to go on from.
+        If a name contains no number.
     """
     columns = topology.columns
     scopes = {column.name: column.scope for column in topology_columns()}
@@ -289,23 +293,24 @@ def copied_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str
 
 
 def next_name(name: str, taken: Iterable[str]) -> str:
-    """Give a server's name with the next number that is free: fe03 after fe02.
+    """Return a server's name with the next free number, such as fe03 after fe02.
 
     Raises
     ------
     LyncnbError
-        If its first label has no number.
+        If its first label contains no number.
     """
     label, dot, domain = str(name).partition(".")
-    found = _NUMBER.search(label)
-    if found is None:
+    match = _NUMBER.search(label)
+    if match is None:
         raise LyncnbError(
-            f"{name} has no number to go on from", hint="add the server with a name of your choice"
+            f"lyncnb cannot number a copy of {name}: its name contains no number",
+            hint="choose Add a server, and enter a name",
         )
     used = set(taken)
-    number, width = int(found[1]), len(found[1])
+    number, width = int(match[1]), len(match[1])
     while True:
         number += 1
-        candidate = f"{label[: found.start()]}{number:0{width}}{found[2]}{dot}{domain}"
+        candidate = f"{label[: match.start()]}{number:0{width}}{match[2]}{dot}{domain}"
         if candidate not in used:
             return candidate

@@ -1,7 +1,7 @@
-"""What every panel answers to the messages of its page, and how it tells an error.
+"""Answer the messages of a panel's page, and report errors to it.
 
-It needs no notebook and no kernel: whoever shows a panel sets ``send``. Values travel as messages
-and never as traits of a widget, so that a saved notebook holds none of them.
+A channel needs no notebook and no kernel. The code that shows the panel sets ``send``. Values are
+sent as messages, never as traits of a widget, so a saved notebook contains none of them.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ GRID_SCRIPTS = (
     "grid_header.js",
     "grid.js",
 )
-#: The type of the message that opens a file: every problem of the file is told.
+#: The type of the message that opens a file. All errors of the file are reported.
 OPENING = "open"
-#: The messages that a panel's page is told.
+#: The messages to a panel's page.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
-#: By ``type`` of a message, what answers it.
+#: The function that answers each ``type`` of message.
 Answers = Mapping[str, Callable[..., object]]
 
 
 class Send(Protocol[Told_contra]):
-    """Carries a message and its buffers to the page."""
+    """Sends a message and its buffers to the page."""
 
     def __call__(self, message: Told_contra, buffers: Sequence[bytes] = (), /) -> object:
         """Send it."""
 
 
 class Channel(Generic[Told]):
-    """Answers messages, and tells every error to the page that asked.
+    """Answers messages, and reports every error to the page.
 
     Parameters
     ----------
     answers : mapping of str to callable
-        By ``type`` of a message, what answers it; the parts are its keyword arguments.
+        The function that answers each ``type`` of message. Its keyword arguments are the parts.
     text : str
-        Stands for the panel where it cannot be shown.
+        Shown where the panel cannot be shown.
     asked : mapping of str to callable, optional
-        By ``type``, a function whose keyword arguments a message has as parts, where these are not
-        those of what answers it.
+        For each ``type`` whose parts are not the keyword arguments of the answering function, a
+        function that has these keyword arguments.
     """
 
-    #: The JavaScript files of the page, in order, after those that every page has.
+    #: The JavaScript files of the page, in order, after the files of every page.
     scripts: ClassVar[tuple[str, ...]] = ()
-    #: Seconds. Work keeps the interpreter from the thread that sends: a page waited 40 ms for 1 kB.
+    #: Seconds. Work in the interpreter blocks the sending thread: a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
     def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
@@ -72,31 +72,31 @@ class Channel(Generic[Told]):
         self.text = text
         #: Called with a message and a list of its buffers.
         self.send: Send[Told | Refused] = lambda message, buffers=(): None
-        #: Called when the static form is no longer true.
+        #: Called when the static form is out of date.
         self.update_static: Callable[[], object] = lambda: None
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
-        #: JupyterLab has messages answered beside the main thread, whose loop does what waited.
+        #: JupyterLab answers messages in another thread. The main thread's loop runs delayed work.
         self.turn = threading.RLock()
 
     # -- showing
     def work_ahead(self) -> None:
-        """Do what the page will ask for first, while it still loads the panel. Here nothing."""
+        """Prepare what the page requests first, while it loads the panel. By default nothing."""
 
     def first_form(self) -> tuple[str, str, bool]:
-        """Return what the static form shows until it is brought up to date for the first time."""
+        """Return the static form until its first update."""
         return self.static_form()
 
     def static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel, and whether to show it with the panel.
 
-        Here the sentence that stands for the panel; each panel returns what it holds.
+        By default the panel's text. Each panel returns its content.
         """
         return tables.paragraph(self.text), self.text, True
 
     # -- answering
     def receive(self, message: object) -> None:
-        """Answer a message of the page; a message of an unknown type is ignored."""
+        """Answer a message of the page. A message of an unknown type is ignored."""
         parts = dict(message) if isinstance(message, dict) else {}
         kind, cell = str(parts.pop("type", "")), parts.pop("cell", None)
         if kind in self.asked:
@@ -114,11 +114,11 @@ class Channel(Generic[Told]):
         return {item.name: getattr(record, item.name) for item in fields(record)}
 
     def once_sent(self, work: Callable[[], object]) -> None:
-        """Do something when the messages before it are on their way."""
+        """Run work after the earlier messages are sent."""
         self.later("sent", self.until_sent, work)
 
     def later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
-        """Do something after a pause, at once where nothing can wait; drop what has this name."""
+        """Run work after a delay, or at once without a loop. Drop waiting work of this name."""
         if name in self._waiting:
             self._waiting.pop(name).cancel()
         try:
@@ -131,9 +131,9 @@ class Channel(Generic[Told]):
     def in_turn(
         self, about: str, work: Callable[[], object], *, cell: CellName | None = None
     ) -> None:
-        """Do something when no other message is being answered; an error is told to the page.
+        """Run work when no other message is being answered, and report an error to the page.
 
-        `cell` is the cell of a table that asked, given back so that the page finds it.
+        `cell` is the cell of the edit. It is returned so that the page can show the error there.
         """
         with self.turn:
             self._cell = cell
@@ -142,7 +142,7 @@ class Channel(Generic[Told]):
             except LyncnbError as error:
                 lines = every_line(error) if about == OPENING else error_lines(error)
                 self.refuse(about, lines, occupied=getattr(error, "occupied", False))
-            except Exception as error:  # an invisible error would look like a panel that is dead
+            except Exception as error:  # a hidden error looks like a panel that does not respond
                 self.refuse(about, unexpected_lines(error))
             self._cell = None
 
@@ -155,7 +155,7 @@ class Channel(Generic[Told]):
         offer: str = "",
         instead: str = "",
     ) -> None:
-        """Tell why something was not done, and what can be done instead by one press."""
+        """Report why something was not done, and offer an alternative as a button."""
         self.send(
             {
                 "type": "refused",
@@ -171,7 +171,7 @@ class Channel(Generic[Told]):
 
 @cache
 def parts_of(function: Callable[..., object]) -> type:
-    """Return the keyword arguments of a function as a record, which a message is read by."""
+    """Return the keyword arguments of a function as a record type that validates a message."""
     hints = get_type_hints(function, include_extras=True)
     return make_dataclass(
         function.__name__,
@@ -186,7 +186,7 @@ def parts_of(function: Callable[..., object]) -> type:
 
 
 def error_lines(error: LyncnbError) -> list[str]:
-    """Write an error as the planner reads it: what, where, and what to do. Four lines at most."""
+    """Return an error as at most four lines: what happened, where, and what to do."""
     problems = error.problems
     if len(problems) == 1:
         lines = [f"Not done: {_sentence(problems[0])}"]
@@ -205,7 +205,7 @@ def _sentence(problem: Problem) -> str:
 
 
 def every_line(error: LyncnbError) -> list[str]:
-    """Write an error with every problem, its place and what to do, as for a file that is opened."""
+    """Return an error as lines with all problems, their places and hints, as for an opened file."""
     problems = error.problems
     if len(problems) < 2:
         return error_lines(error)
@@ -220,12 +220,12 @@ def every_line(error: LyncnbError) -> list[str]:
 
 
 def unexpected_lines(error: Exception) -> list[str]:
-    """Say that lyncnb is at fault: the place in it, but no value, which could be a secret."""
+    """Report an error in lyncnb with its code line, but no value, which could be a secret."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
-    place = f" at {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
+    line = f" at {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
     return [
         "Not done: an error in lyncnb itself. Nothing was changed.",
-        f"It is {type(error).__name__}{place}.",
-        "What to do: save your work; then do it another way, or report these lines.",
+        f"The error is {type(error).__name__}{line}.",
+        "What to do: save your work, then try another way or report these lines.",
     ]

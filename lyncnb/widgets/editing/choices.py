@@ -1,4 +1,4 @@
-"""Every choice of a plan editor as Python that repeats it, and as two files."""
+"""Write the choices of a plan editor as Python code that repeats them, and as two files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .forms import LABELS
 
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
-_LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
-Server = str | tuple[str, str]  # the role as well, where a server has several rows
+_LARGEST = 1 << 28  # bytes; 100,000 servers are about 30 MB
+Server = str | tuple[str, str]  # with the role if a server has several rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerEdits:
-    """What leads from one table to another: rows by name, so that the order of rows is free."""
+    """The edits between two tables. Rows are identified by name, so their order does not matter."""
 
     change: tuple[tuple[tuple[Server, ...], dict[str, str]], ...] = ()
     add: tuple[dict[str, str], ...] = ()
@@ -36,7 +36,7 @@ class ServerEdits:
 
 
 def server_keys(topology: Topology) -> list[Server]:
-    """Name each row: by its server, and by its role too where the server has several rows."""
+    """Return the key of each row: its server, with the role if the server has several rows."""
     server, role = (topology.columns.index(name) for name in ("server_fqdn", "role"))
     seen: dict[str, int] = {}
     for row in topology.cells:
@@ -50,19 +50,19 @@ def server_keys(topology: Topology) -> list[Server]:
 def same_rows(
     topology: Topology, states: Iterable[State], new_ids: Callable[[int], Sequence[int]]
 ) -> tuple[int, ...]:
-    """Give each row the id that its server has in a state, the first of them before the others."""
+    """Return for each row the id of its server in the first state that has it, or a new id."""
     keys = server_keys(topology)
     ids: dict[Server, int] = {}
     for state in states:
-        used, wanted = {*ids.values()}, {*keys}.difference(ids)
+        used, missing = {*ids.values()}, {*keys}.difference(ids)
         pairs = zip(server_keys(state.topology), state.ids)
-        ids |= {key: row_id for key, row_id in pairs if key in wanted and row_id not in used}
+        ids |= {key: row_id for key, row_id in pairs if key in missing and row_id not in used}
     fresh = iter(new_ids(sum(key not in ids for key in keys)))
     return tuple(ids[key] if key in ids else next(fresh) for key in keys)
 
 
 def edits_between(loaded: State, now: State) -> ServerEdits:
-    """Find what leads from the loaded table to the one in force."""
+    """Return the edits from the loaded table to the current table."""
     columns = now.topology.columns
     at = {name: place for place, name in enumerate(loaded.topology.columns)}
     before = {
@@ -88,7 +88,7 @@ def edits_between(loaded: State, now: State) -> ServerEdits:
 
 
 def option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
-    """Give the options that differ, as plain Python values."""
+    """Return the options that differ, as plain Python values."""
     changed = {}
     for item in fields(PlanOptions):
         value = getattr(now, item.name)
@@ -98,7 +98,7 @@ def option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
 
 
 def plain(value: object) -> object:
-    """Write an option's value with nothing but texts, numbers, tuples and dicts."""
+    """Convert an option's value to texts, numbers, tuples and dicts."""
     if isinstance(value, KeyParameters):
         return f"{value.algorithm} {value.bits}"
     if isinstance(value, Mapping):
@@ -111,7 +111,7 @@ def plain(value: object) -> object:
 
 
 def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
-    """List what differs: server or options, column, before, after."""
+    """Return the differences: server or options, column, before, after."""
     if now is loaded:
         return []
     rows = []
@@ -135,7 +135,7 @@ def change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
                 rows.append((was_named[row_id], heading, str(was), str(text)))
     left = set(now.ids)
     rows += [
-        (was_named[row_id], "(whole row)", "there", "removed")
+        (was_named[row_id], "(whole row)", "in the table", "removed")
         for row_id in before
         if row_id not in left
     ]
@@ -160,9 +160,9 @@ def _text(value: object) -> str:
 
 
 def to_code(loaded: State, now: State) -> str:
-    """Write the Python that makes an editor with every choice made so far.
+    """Return Python code that creates an editor with all choices so far.
 
-    It replaces the cell that makes the editor.
+    Use it instead of the code in the editor's cell.
     """
     path = loaded.topology.path
     reading = [f"topology = ln.read_topology({_quoted(path)})"] if path else []
@@ -183,14 +183,14 @@ def to_code(loaded: State, now: State) -> str:
 
 
 def loading_line(table: Path) -> str:
-    """Write the line of a notebook that opens a table; its options are beside it."""
+    """Return the line of a notebook that opens a table, together with the options next to it."""
     return f"topology_file = {_quoted(table.as_posix())}"
 
 
 def saved_files(where: Path) -> tuple[Path, Path]:
-    """Return where :func:`save_plan` writes: the table and its options.
+    """Return the paths that :func:`save_plan` writes: the table and its options.
 
-    A name that ends in ``.csv`` is the table's; any other is a folder, for ``topology.csv`` and
+    A name that ends in ``.csv`` is the table. Any other name is a folder for ``topology.csv`` and
     ``plan.toml``.
     """
     if where.suffix.lower() == ".csv":
@@ -203,7 +203,7 @@ def _call(name: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _literal(value: object, depth: int) -> str:
-    """Write a value as Python, broken into lines where it is long."""
+    """Return a value as Python code, on several lines if it is long."""
     flat = _flat(value)
     if (
         len(flat) + depth <= _WIDTH
@@ -240,36 +240,36 @@ def _quoted(text: str) -> str:
 
 
 def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
-    """Write a table and its options as :func:`saved_files` names them, both or neither refused.
+    """Write a table and its options to the paths of :func:`saved_files`: both or none.
 
     Parameters
     ----------
     where : Path
-        Its folder is made if it is not there; never a place that a request folder keeps for itself.
+        Its folder is created if necessary. It must not be reserved by a request folder.
     now : State
-        What to write.
+        The state to write.
     known : sequence of State
-        What was loaded, and what was saved before: such files are replaced.
+        The loaded and the previously saved states. Files with these contents are replaced.
     overwrite : bool
-        Whether files with another table or other choices are replaced.
+        Whether to replace files with another table or other choices.
 
     Raises
     ------
     FileOccupied
-        If there are such files, and `overwrite` was not asked for.
+        If such files exist and `overwrite` is False.
     LyncnbError
-        If a name is refused, or cannot be written.
+        If a file cannot be written there.
     """
     tables = [(state.topology.columns, state.topology.cells) for state in (*known, now)]
     options = [state.options for state in (*known, now)]
     contents = (now.topology.to_csv(), now.options.to_toml().encode())
     kinds = (
         OutputKind(
-            what="the table that was loaded, or one that was saved here",
+            what="the loaded table, or a table saved by this editor",
             is_ours={".csv": lambda file: _holds(file, _read_table, tables)},
         ),
         OutputKind(
-            what="the choices that were loaded, or some that were saved here",
+            what="the loaded options, or options saved by this editor",
             is_ours={".toml": lambda file: _holds(file, PlanOptions.from_toml, options)},
         ),
     )
@@ -286,7 +286,8 @@ def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: boo
             check_output(path, kind, force=overwrite)
     except FileOccupied as error:
         raise FileOccupied(
-            error.message, hint="save under another name, or look at it and then replace it"
+            error.message,
+            hint="save under another name, or open the file first and then replace it",
         ) from None
     for path, data, kind in zip(paths, contents, kinds, strict=True):
         write_output(path, data, kind, force=overwrite)
@@ -298,9 +299,9 @@ def _read_table(data: bytes) -> object:
 
 
 def _holds(file: IO[bytes], read: Callable[[bytes], object], known: Sequence[object]) -> bool:
-    """Return whether a file reads as one of the known tables or options."""
+    """Return whether a file contains one of the known tables or options."""
     try:
-        there = read(file.read(_LARGEST))
+        content = read(file.read(_LARGEST))
     except LyncnbError:
         return False
-    return there in known
+    return content in known

@@ -1,7 +1,7 @@
-"""A topology and its options under change, the plan that follows them, and the way back.
+"""A topology and its options that you edit, the plan that follows them, and undo.
 
-Every change passes here. What ``Topology``, ``PlanOptions`` or the planner refuse changes nothing.
-Each state is a pair of frozen values, so undo goes back to the pair before.
+Every change goes through this module. If ``Topology``, ``PlanOptions`` or the planner reject it,
+nothing changes. Each state is a pair of frozen values, so undo restores the earlier pair.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ Parts = ParamSpec("Parts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the planner has at one moment; ``said`` names the step that led there.
+    """The table and options at one moment. ``said`` names the last step.
 
-    ``scenario`` names the one that was opened or kept last, on the way there.
+    ``scenario`` is the name of the scenario that was last opened or kept.
     """
 
     topology: Topology
-    ids: tuple[int, ...]  # names of the rows for good: 0 … n-1 are those of the loaded file
+    ids: tuple[int, ...]  # permanent ids of the rows; 0 … n-1 are the loaded rows
     options: PlanOptions
     said: str = ""
     scenario: str = ""
 
     def is_same(self, other: State) -> bool:
-        """Return whether two states hold the same table and options."""
+        """Return whether two states have the same table and options."""
         mine, others = self.topology, other.topology
         is_table = mine is others or (mine.columns, mine.cells) == (others.columns, others.cells)
         return is_table and self.options == other.options
 
 
 class Draft:
-    """The state in force with its plan, the states before it, and those that were undone.
+    """The current state with its plan, the earlier states, and the undone states.
 
-    ``told`` is what an edit has its followers told, where that is not the name of a step.
+    ``told`` is the text that an edit sends to the followers instead of the name of a step.
     """
 
     def __init__(self, topology: Topology, rules: Rules, options: PlanOptions):
@@ -54,7 +54,7 @@ class Draft:
         self.begin(topology, rules, options)
 
     def begin(self, topology: Topology, rules: Rules, options: PlanOptions) -> None:
-        """Take a table and its options as loaded; there is no way back from here."""
+        """Load a table and its options. This cannot be undone."""
         options = settled_options(topology, rules, options)
         ids = tuple(range(len(topology.cells)))
         self.loaded = State(topology=topology, ids=ids, options=options)
@@ -68,36 +68,36 @@ class Draft:
 
     @property
     def topology(self) -> Topology:
-        """The topology in force."""
+        """The current topology."""
         return self.state.topology
 
     @property
     def options(self) -> PlanOptions:
-        """The options in force."""
+        """The current options."""
         return self.state.options
 
     # -- rows
     def texts(self, name: str) -> list[str]:
-        """Return the text of each row in a column; blanks where the table lacks the column."""
+        """Return the text of each row in a column, or blanks if the table does not have it."""
         if name not in self.topology.columns:
             return [""] * len(self.topology.cells)
         at = self.topology.columns.index(name)
         return [row[at] for row in self.topology.cells]
 
     def place_of(self) -> dict[int, int]:
-        """Return the row of each id; most changes leave the ids, so they are looked up once."""
+        """Return the row of each id. Most changes keep the ids, so the result is cached."""
         ids = self.state.ids
         if self._places[0] is not ids:
             self._places = ids, dict(zip(ids, range(len(ids))))
         return self._places[1]
 
     def places(self, ids: Iterable[int]) -> list[int]:
-        """Return the rows of some ids in order, without rows that are gone."""
+        """Return the rows of some ids in order, without removed rows."""
         place = self.place_of()
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
 
     def new_ids(self, count: int) -> tuple[int, ...]:
-        """Return ids that no row ever had."""
+        """Return new ids."""
         self._next_id += count
         return tuple(range(self._next_id - count, self._next_id))
 
@@ -108,7 +108,7 @@ class Draft:
         *args: Parts.args,
         **parts: Parts.kwargs,
     ) -> Answer:
-        """Make an edit, plan again, and tell who follows.
+        """Apply an edit, plan again, and notify the followers.
 
         Parameters
         ----------
@@ -120,12 +120,12 @@ class Draft:
         Returns
         -------
         object
-            What this edit returns, e.g. the ids of new rows.
+            The return value of the edit, such as the ids of new rows.
 
         Raises
         ------
         LyncnbError
-            If the edit is refused, or no plan can be made of it; then nothing is changed.
+            If the edit is not valid, or its result cannot be planned. Then nothing changes.
         """
         before = self.state, list(self.past), list(self.future)
         self.told = ""
@@ -139,12 +139,12 @@ class Draft:
         return answer
 
     def follow(self, tell: Callable[[str], object]) -> None:
-        """Have `tell` called after each change.
+        """Call `tell` after each change.
 
         Parameters
         ----------
         tell : callable
-            Called with what was taken back or made again, if that was it, else with "".
+            Called with the name of an undone or redone step, or with "" for other changes.
         """
         self._followers.append(tell)
 
@@ -153,7 +153,7 @@ class Draft:
             tell(said)
 
     def enter(self, state: State) -> None:
-        """Take over a state as one step; the same table, options and scenario are no step."""
+        """Set a state as one step. The same table, options and scenario do not count as a step."""
         if state.is_same(self.state) and state.scenario == self.state.scenario:
             return
         self.past.append(self.state)
@@ -162,11 +162,11 @@ class Draft:
         self.state = state
 
     def name_scenario(self, name: str) -> None:
-        """Note under which name the state is kept; that is no step."""
+        """Set the scenario name of the state. This does not count as a step."""
         self.state = replace(self.state, scenario=name)
 
     def rename_scenario(self, name: str, new: str) -> None:
-        """Rename a scenario in every state of the way back and forth."""
+        """Rename a scenario in all states of undo and redo."""
 
         def renamed(state: State) -> State:
             return replace(state, scenario=new) if state.scenario == name else state
@@ -175,12 +175,12 @@ class Draft:
         self.past, self.future = [*map(renamed, self.past)], [*map(renamed, self.future)]
 
     def adopt(self, other: Draft) -> None:
-        """Take over the state of another draft of the same table, with its way back."""
+        """Copy the state of another draft of the same table, with its undo and redo."""
         self.state, self.past, self.future = other.state, list(other.past), list(other.future)
         self._next_id = other._next_id
 
 
 def title(name: str) -> str:
-    """Return the heading of a column that planners see."""
+    """Return the heading of a column."""
     known = {facts.name: facts.title for facts in topology_columns()}
     return known.get(name, name)

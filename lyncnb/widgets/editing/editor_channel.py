@@ -1,4 +1,4 @@
-"""What the page of a plan editor asks and is told. It decides nothing, and knows no notebook."""
+"""The messages of a plan editor's page, and the answers to them, without a notebook."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .tables_here import tables_here
 from .unsaved import UnsavedEdits
 from .what_you_can_do import help_rows
 
-#: By ``type`` of the page's message, what it asks to see of the plan.
+#: The view of the plan for each ``type`` of message.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
     {
         "explain": explanations.explain,
@@ -42,15 +42,16 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
         "changes": explanations.changes,
     }
 )
-_REFUSED_TOLD = 500  # cells of a block, each with its reason
-_ROWS_TOLD = 5
+_REFUSED_LISTED = 500  # cells of a block, each with its reason
+_ROWS_LISTED = 5
 
 
 class EditorChannel(Channel[EditorTold]):
-    """Answers the page of an editor; rows, options and results travel as messages.
+    """Answers the page of an editor. Rows, options and results are sent as messages.
 
-    ``at_once`` is how many rows are sent, or certificates checked (a third of those in a whole
-    plan's own checks), before anything else is told: some 20 ms. Of more rows ``first`` come first.
+    ``at_once`` is the number of rows to send, or certificates to check, before any other message:
+    about 20 ms. Checks of a whole plan count a third of its certificates. If there are more rows,
+    the first ``first`` rows are sent before the others.
     """
 
     scripts = (
@@ -73,7 +74,7 @@ class EditorChannel(Channel[EditorTold]):
         "help_dialog.js",
         "plan_editor.js",
     )
-    #: Seconds after an edit until it is kept as a draft.
+    #: Seconds between an edit and its draft.
     until_kept = 0.5
     at_once = 1000
     first = 200
@@ -83,11 +84,11 @@ class EditorChannel(Channel[EditorTold]):
         self._scenarios = ScenariosTab(self, scenarios)
         self._first_path = editor.path
         self._begin()
-        #: Names the cells of a notebook whose output shows the plan as it was before.
+        #: Returns the cells of a notebook whose output shows an earlier plan.
         self.older_cells: Callable[[], list[int]] = list
-        self._older: list[int] = []  # as the page was told
+        self._older: list[int] = []  # as sent to the page
         self.restored: list[str] = []
-        #: Keeps what is not saved where the planner's next kernel finds it; None keeps nothing.
+        #: Keeps unsaved edits for the planner's next kernel. None keeps nothing.
         self.unsaved: UnsavedEdits | None = None
         answers: Answers = {
             **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
@@ -99,7 +100,7 @@ class EditorChannel(Channel[EditorTold]):
             "option": self._change_option,
             "set_up": self._set_up,
             "mend": self._mend,
-            "why": self._tell_why,
+            "why": self._send_reasons,
             "pools": self._choose_pools,
             "code": self._send_code,
             "save": self._save,
@@ -109,43 +110,45 @@ class EditorChannel(Channel[EditorTold]):
             "draft_discard": self._discard_draft,
             **self._scenarios.answers(),
         }
-        text = f"Plan editor of {editor.topology.source}, as it stands:"
+        text = f"Plan editor of {editor.topology.source}, current state:"
         super().__init__(answers, text, asked={**VIEWS, **EDITS})
         editor.follow(self.changed)
 
     def _begin(self) -> None:
-        """Forget what the page was told; it is of another table, or nobody has asked yet."""
+        """Reset what the page knows, because another table is open or the page has not started."""
         editor = self.editor
         self._loaded = editor.loaded
         self._sheet = Sheet(editor.loaded.topology)
-        self._is_told = False  # nobody has asked for rows yet
-        self._ahead: tuple[TableRows, list[bytes]] | None = None  # all rows, to be sent
-        self._is_all_new = False  # rows were made anew, and none says yet what was found
-        self._before = editor.state  # the last that was told, and what its plan counts
-        is_loaded = editor.state is editor.loaded  # then it may wait to be planned
+        self._is_told = False  # the page has not requested rows yet
+        self._ahead: tuple[TableRows, list[bytes]] | None = None  # the first rows, ready to send
+        self._is_all_new = False  # all rows are new and have no findings yet
+        self._before = editor.state  # the last state sent, and the sizes of its plan
+        is_loaded = editor.state is editor.loaded  # then it need not be planned yet
         self._sizes = None if is_loaded else editor.live.sizes()
         self.__dict__.pop("_sizes_of_loaded", None)
         self._step = ""
-        self._columns, self._groups = self._facts()  # as the page was told
+        self._columns, self._groups = self._facts()  # as sent to the page
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel; the live panel hides it."""
+        """Return HTML and text for readers without a kernel. The live panel hides them."""
         editor, page = self.editor, self.editor._repr_html_()
-        if len(editor.topology.cells) <= ROWS_SHOWN:  # of more, it would show part of the servers
+        if len(editor.topology.cells) <= ROWS_SHOWN:  # with more rows it would not show all servers
             page += figure(editor.plan).to_html()
         return page, repr(editor), False
 
     def first_form(self) -> tuple[str, str, bool]:
-        """Return the same; without plan and findings while these would keep many rows waiting."""
+        """Return the static form, without plan and findings if they would delay many rows."""
         editor = self.editor
         if len(editor.topology.cells) <= self.at_once:
             return self.static_form()
         self.update_static()
-        words = f"{count_of(len(editor.topology.cells), 'row')}; the plan is on its way."
+        words = (
+            f"{count_of(len(editor.topology.cells), 'row')}. lyncnb is still computing the plan."
+        )
         return editor.page(words), words, False
 
     def work_ahead(self) -> None:
-        """Have the rows in sight ready to send."""
+        """Prepare the visible rows."""
         self._ahead = self._encode_first()
 
     # -- telling
@@ -175,11 +178,11 @@ class EditorChannel(Channel[EditorTold]):
         self._is_told = False
         self.send(*(self._ahead or self._encode_first()))
         self._ahead = None
-        self.update_static()  # not before the rows are seen
+        self.update_static()  # not before the rows are visible
         self.once_sent(self._send_all_in_turn)
 
     def _facts(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
-        """Return what the page is told of the table's columns and of the form."""
+        """Return the description of the table's columns and of the form."""
         editor = self.editor
         columns = column_facts(editor.topology, editor.rules, editor.options.lang)
         return columns, option_groups(editor.rules)
@@ -201,10 +204,10 @@ class EditorChannel(Channel[EditorTold]):
         self.send(*encode_rows(sheet.ids, sheet.columns, whole=True))
 
     def changed(self, said: str) -> None:
-        """Tell the browser what a change changed: rows first, then what the checks say."""
+        """Send a change to the browser: rows first, then findings."""
         with self.turn:
             if self._loaded is self.editor.loaded:
-                self._tell(said)
+                self._send_changes(said)
             else:  # another table was opened
                 self._begin()
                 self.restored = []
@@ -213,22 +216,22 @@ class EditorChannel(Channel[EditorTold]):
             self.later("draft", self.until_kept, self.keep_draft)
 
     def keep_draft(self) -> None:
-        """Write the edits that are not saved; where that fails, say so once and keep none."""
+        """Write the unsaved edits. If that fails, report it once and stop keeping drafts."""
         if self.unsaved:
             try:
                 self.unsaved.keep()
             except LyncnbError as error:
                 self.unsaved = None
-                what = "your edits cannot be kept as a draft, so save them before you close"
-                because = Problem(message=f"{what}: {error.message}", hint=error.hint)
-                self.refuse("draft", error_lines(LyncnbError(what, problems=(because,))))
+                message = "your edits cannot be kept as a draft, so save them before you close"
+                problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
+                self.refuse("draft", error_lines(LyncnbError(message, problems=(problem,))))
 
     def _send_draft(self, unsaved: UnsavedEdits) -> None:
-        found = unsaved.find()
-        words = found[1].words(self.editor.saved) if found else ""
+        draft = unsaved.find()
+        words = draft[1].words(self.editor.saved) if draft else ""
         self.send({"type": "draft", "words": words})
 
-    def _tell(self, said: str) -> None:
+    def _send_changes(self, said: str) -> None:
         editor, sheet = self.editor, self._sheet
         state = editor.state
         self._step = self._step_words(state, said)
@@ -237,7 +240,7 @@ class EditorChannel(Channel[EditorTold]):
             self._ahead = None
             return
         columns, groups = self._facts()
-        if groups != self._groups:  # another product has other types to name an issuer for
+        if groups != self._groups:  # another product has other certificate types in the form
             self.send({"type": "form", "groups": groups})
         is_other = columns != self._columns or state.topology.columns != sheet.topology.columns
         self._columns, self._groups = columns, groups
@@ -250,7 +253,7 @@ class EditorChannel(Channel[EditorTold]):
         self._send_older()
 
     def _send_older(self) -> None:
-        """Name the cells whose output shows the plan as it was before."""
+        """Send the cells whose output shows an earlier plan."""
         older = self.older_cells()
         if older != self._older:
             self._older = older
@@ -262,7 +265,7 @@ class EditorChannel(Channel[EditorTold]):
             self.send(*encode_rows(ids, columns, whole=False))
 
     def _send_rest(self, said: str) -> None:
-        """Tell what follows from the rows; where that takes a while, findings when it is seen."""
+        """Send what depends on the rows. If the checks are slow, send the findings later."""
         live, plan = self.editor.live, self.editor.plan
         if max(live.unchecked(), len(plan.certificates) // 3) > self.at_once:
             self._send_state(said, live.sizes())
@@ -282,9 +285,9 @@ class EditorChannel(Channel[EditorTold]):
         touched = self.editor.live.take_touched()
         if self._is_all_new:
             self._is_all_new, touched = False, None
-        found = sheet.set_findings(self.editor.live.words_by_server(), touched)
+        places = sheet.set_findings(self.editor.live.words_by_server(), touched)
         texts = sheet.columns[FINDINGS]
-        self._send_rows(found, {FINDINGS: [texts[place] for place in found]})
+        self._send_rows(places, {FINDINGS: [texts[place] for place in places]})
 
     def _send_options(self) -> None:
         editor = self.editor
@@ -329,8 +332,8 @@ class EditorChannel(Channel[EditorTold]):
         return plan_sizes(self.editor.loaded_plan.certificates)
 
     def _step_words(self, state: State, said: str) -> str:
-        """Say what the last step was and what it did to the plan; "" if there was none."""
-        if state is self._before:  # saved, or told once more
+        """Return the last step and its effect on the plan, or "" if there was none."""
+        if state is self._before:  # saved, or sent again
             return ""
         old, new = self._sizes or self._sizes_of_loaded, self.editor.live.sizes()
         self._before, self._sizes = state, new
@@ -357,10 +360,10 @@ class EditorChannel(Channel[EditorTold]):
             is_shared = places and all(pools.count(pools[place]) > 1 for place in places)
             if column != "role" or not is_shared:
                 raise TopologyError(error.message, hint=error.hint, problems=problems) from None
-            hint = "press the button to do both, or set the pool first"
+            hint = "choose the button to do both, or change the pool first"
             problems = tuple(replace(problem, hint="") for problem in problems)
-            told = TopologyError(error.message, hint=hint, problems=problems)
-            self.refuse("edit", error_lines(told), offer="Take out of the pool and change")
+            combined = TopologyError(error.message, hint=hint, problems=problems)
+            self.refuse("edit", error_lines(combined), offer="Remove from the pool and change")
 
     def _set_block(self, **parts: Any) -> None:
         taken = self.editor.apply(set_block, **parts)
@@ -368,19 +371,19 @@ class EditorChannel(Channel[EditorTold]):
         ids = self.editor.state.ids
         wrong: list[RefusedCell] = [
             {
-                "cell": (ids[one.place], one.column),
-                "text": one.text,
-                "lines": error_lines(LyncnbError(one.problem.message, hint=one.problem.hint)),
+                "cell": (ids[cell.place], cell.column),
+                "text": cell.text,
+                "lines": error_lines(LyncnbError(cell.problem.message, hint=cell.problem.hint)),
             }
-            for one in taken.refused[:_REFUSED_TOLD]
+            for cell in taken.refused[:_REFUSED_LISTED]
         ]
-        self.send({"type": "refused_cells", "cells": wrong, "lines": _block_words(taken)})
+        self.send({"type": "refused_cells", "cells": wrong, "lines": _describe_rejected(taken)})
 
     def _choose_pools(self, *, pools: tuple[str, ...]) -> None:
         if ids := plan_views.pool_rows(self.editor, pools):
             self.send({"type": "chosen", "ids": ids})
 
-    def _tell_why(self, *, name: str) -> None:
+    def _send_reasons(self, *, name: str) -> None:
         self.send(name_reasons.of_name(self.editor.plan, name))
 
     def _send_code(self) -> None:
@@ -399,26 +402,27 @@ class EditorChannel(Channel[EditorTold]):
     def _open(self, *, path: Text) -> None:
         path, editor = path.strip(), self.editor
         if not path:
-            raise TopologyError("no table is named", hint="choose a file, or type its name")
+            raise TopologyError("no table is selected", hint="choose a file, or enter its name")
         self.keep_draft()
         if not editor.is_saved and not self.unsaved:
             raise LyncnbError(
-                "the table has edits that are not saved", hint="save them, or undo them, then open"
+                "the table has unsaved edits, which would be lost", hint="save or undo them first"
             )
-        kept = "" if editor.is_saved else f" The edits of {editor.loaded.topology.source} are kept"
-        kept += kept and " as a draft, which is offered when you open that table again."
+        source = editor.loaded.topology.source
+        kept = f" The edits of {source} are kept as a draft. To restore it, open that table again."
+        kept = "" if editor.is_saved else kept
         editor.open(path)
         self._send_saved(f"Opened: {path}.{kept}")
         self._send_code()
 
     def _send_saved(self, text: str) -> None:
-        """Tell what was done, and the line by which a later session opens the same table."""
+        """Report the result, and the line that opens the same table in a later session."""
         path = Path(self.editor.path)
         is_there = self._first_path and path == Path(self._first_path)
         hint = (
-            "The next session opens it: the notebook names this table already."
+            "The next session opens it, because the notebook already names this table."
             if is_there
-            else "To open it in the next session, put this line into the first cell:"
+            else "To open it in the next session, add this line to the first cell:"
         )
         line = "" if is_there else loading_line(path)
         self.send({"type": "saved", "text": text, "hint": hint, "line": line})
@@ -429,14 +433,14 @@ class EditorChannel(Channel[EditorTold]):
         except TopologyError as error:
             new = {len(self.editor.topology.cells) + 2}
             problems = tuple(_beside_the_grid(problem, "", new) for problem in error.problems)
-            words = f"the server cannot be added: {count_of(len(problems), 'problem')}"
-            raise TopologyError(words, hint=error.hint, problems=problems) from None
+            message = f"the server cannot be added: {count_of(len(problems), 'problem')}"
+            raise TopologyError(message, hint=error.hint, problems=problems) from None
 
     def _change_option(self, **parts: Any) -> None:
         try:
             self._apply(change_option, **parts)
         except LyncnbError:
-            self._send_options()  # the form goes back to what is so
+            self._send_options()  # the form shows the current values again
             raise
 
     def _set_up(self, *, id: str, is_chosen: bool) -> None:
@@ -445,7 +449,10 @@ class EditorChannel(Channel[EditorTold]):
 
     def _mend(self, *, code: str) -> None:
         if not self.editor.mend(code):
-            self.refuse("mend", ["Each fix contradicts something else: change it by hand."])
+            self.refuse(
+                "mend",
+                ["No fix was applied, because each conflicts with other data. Edit the table."],
+            )
 
     def _restore_draft(self) -> None:
         if self.unsaved:
@@ -477,23 +484,23 @@ class EditorChannel(Channel[EditorTold]):
 
 
 def _beside_the_grid(problem: Problem, column: str, rows: set[int]) -> Problem:
-    """Leave out of a problem's place what one sees: `column` of `rows`, numbered as in a file."""
+    """Remove from a place what the grid shows: `column` of `rows`, counted as in files."""
     if problem.row in rows:
         seen = "" if problem.column == column else title(problem.column)
         return replace(problem, file="", row=0, column=seen)
     return replace(problem, column=title(problem.column))
 
 
-def _block_words(taken: TakenBlock) -> list[str]:
-    """Say how much of a block was not taken; nothing if all of it was."""
+def _describe_rejected(taken: TakenBlock) -> list[str]:
+    """Describe the rejected part of a block, or return nothing if all of it was used."""
     lines = []
     if taken.refused:
         lines.append(
-            f"{count_of(len(taken.refused), 'cell')} could not be taken; they stand in red "
-            "with the reason, and the rest is taken."
+            f"{count_of(len(taken.refused), 'cell')} not changed: each shows the rejected text "
+            "in red with the reason. All other cells are changed."
         )
-    for number, problem in taken.refused_rows[:_ROWS_TOLD]:
+    for number, problem in taken.refused_rows[:_ROWS_LISTED]:
         lines.append(f"New row {number} is not added: {problem.message}. {problem.hint}")
-    if len(taken.refused_rows) > _ROWS_TOLD:
-        lines.append(f"… and {len(taken.refused_rows) - _ROWS_TOLD:,} more rows are not added")
+    if len(taken.refused_rows) > _ROWS_LISTED:
+        lines.append(f"… and {len(taken.refused_rows) - _ROWS_LISTED:,} more rows are not added")
     return lines

@@ -1,6 +1,6 @@
-"""Every edit of a draft: a function of the draft, its parts as keyword arguments.
+"""The edits of a draft. Each edit is a function of the draft and keyword arguments.
 
-The page's message for an edit has these parts, read by their annotations.
+The keyword arguments are also the parts of the page's message, and their annotations validate it.
 """
 
 from __future__ import annotations
@@ -32,77 +32,89 @@ RowIds = tuple[RowId, ...]
 
 
 def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
-    """Set a column of some rows; of their pools, where the column is the pool's."""
-    places = _chosen(draft, ids)
-    said = f"{title(column)} of {_servers(places, draft)}: {_shown(value)}"
+    """Set a column of some rows, or of their pools if the column belongs to the pool."""
+    places = _selected_places(draft, ids)
+    said = f"{title(column)} of {_describe_servers(places, draft)}: {_display_text(value)}"
     if column == "pool_fqdn":
         _move(draft, places, value, said)
     else:
-        _set(draft, column, _targets(draft, column, places), value, said)
+        _set_column(draft, column, _rows_to_set(draft, column, places), value, said)
 
 
 def set_everywhere(draft: Draft, *, name: str, value: str) -> None:
-    """Set a column for the whole deployment: in each row that fills it, else in the first.
+    """Set a column for the whole deployment: in each row with a value, or else in the first row.
 
-    A yes or no of pools is set for every pool that heeds it.
+    A yes/no column of pools is set for every pool that uses it.
     """
     facts = column_named(name)
     if facts.scope == "pool":
         places = [n for n, role in enumerate(draft.texts("role")) if facts.heeded_by(role)]
-        targets = _targets(draft, name, places)
+        targets = _rows_to_set(draft, name, places)
     else:
         texts = enumerate(draft.texts(name))
         targets = [n for n, text in texts if text or not value] or [0]
-    _set(draft, name, targets, value, f"{facts.title}: {_shown(value)}")
+    _set_column(draft, name, targets, value, f"{facts.title}: {_display_text(value)}")
 
 
 def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
-    """Take servers out of their pool and set a column of theirs, e.g. the role, as one step.
+    """Remove servers from their pool and set one of their columns, such as the role, in one step.
 
-    What belongs to the old pool stays with it.
+    The values of the old pool stay with it.
     """
-    places = _chosen(draft, ids)
-    said = f"{_servers(places, draft)} out of the pool, {title(column)} {_shown(value)}"
-    _move(draft, places, "", said, **{column: value})
+    places = _selected_places(draft, ids)
+    change = f"{title(column)}: {_display_text(value)}"
+    _move(
+        draft,
+        places,
+        "",
+        f"{_describe_servers(places, draft)} out of the pool; {change}",
+        **{column: value},
+    )
 
 
 def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
-    """Make a pool of some servers, if its name is free."""
-    places, name = _chosen(draft, ids), pool.strip().lower()
+    """Create a pool from some servers. Its name must be new."""
+    places, name = _selected_places(draft, ids), pool.strip().lower()
     if not name:
-        raise LyncnbError("the new pool has no name", hint="type its FQDN, e.g. pool02.contoso.com")
+        raise LyncnbError(
+            "the new pool has no name", hint="enter its FQDN, such as pool02.contoso.com"
+        )
     if name in set(group_names(draft.topology, "pool")):
         raise LyncnbError(
-            f"there is a pool {name} already", hint="set the column Pool to put servers into it"
+            f"the pool {name} already exists",
+            hint="to add servers to it, set their column Pool",
         )
-    _move(draft, places, name, f"new pool {name} of {_servers(places, draft)}")
+    _move(draft, places, name, f"new pool {name} with {_describe_servers(places, draft)}")
 
 
 def add_server(draft: Draft, *, values: Mapping[str, str]) -> tuple[int, ...]:
-    """Add a server at the end of the table, by its texts, and return the id of its row."""
+    """Add a server at the end of the table and return the id of its row."""
     row = {name: text for name, text in values.items() if text}
     return _add(draft, [row], f"added {row.get('server_fqdn', '')}")
 
 
 def duplicate(draft: Draft, *, ids: RowIds) -> tuple[int, ...]:
-    """Copy servers, each under its name with the next free number, and return the new ids."""
-    rows = copied_rows(draft.topology, _chosen(draft, ids))
+    """Copy servers, each with the next free number in its name, and return the new ids."""
+    rows = copied_rows(draft.topology, _selected_places(draft, ids))
     names = rows[0]["server_fqdn"] if len(rows) == 1 else f"{len(rows):,} servers"
     return _add(draft, rows, f"added {names}")
 
 
 def remove_servers(draft: Draft, *, ids: RowIds) -> None:
-    """Take rows out; a table without rows is refused."""
-    places = _chosen(draft, ids)
+    """Remove rows. At least one row must stay."""
+    places = _selected_places(draft, ids)
     gone = set(places)
     kept = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in gone)
-    topology, said = draft.topology.with_rows(remove=places), f"removed {_servers(places, draft)}"
+    topology, said = (
+        draft.topology.with_rows(remove=places),
+        f"removed {_describe_servers(places, draft)}",
+    )
     draft.enter(replace(draft.state, topology=topology, ids=kept, said=said))
 
 
 @dataclass(frozen=True, slots=True)
 class BlockText:
-    """A text for a cell of a row that is there."""
+    """A text for a cell of an existing row."""
 
     row: RowId
     column: str
@@ -111,7 +123,7 @@ class BlockText:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """A row to add, by its texts."""
+    """The texts of a row to add."""
 
     values: Mapping[str, str]
 
@@ -123,9 +135,9 @@ def set_block(
     add: tuple[BlockRow, ...] = (),
     said: str = "a block of cells",
 ) -> TakenBlock:
-    """Put texts into cells, and rows at the end of the table, as one step.
+    """Set cells and add rows at the end of the table, in one step.
 
-    What can be taken is taken; the rest is returned, each cell with the reason.
+    Valid texts are used. The result contains each rejected cell with the reason.
     """
     place, known = draft.place_of(), {*draft.topology.columns, *_scopes()}
     texts = [CellText(place[c.row], c.column, c.text) for c in cells if c.row in place]
@@ -137,7 +149,7 @@ def set_block(
 
 
 def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
-    """Change, add and remove servers that are known by their names, as one step."""
+    """Change, add and remove servers by name, in one step."""
     state = draft.state
     rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
     place_of = {key: place for place, key in enumerate(server_keys(state.topology))}
@@ -156,16 +168,16 @@ def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
 
 
 def change_options(draft: Draft, *, values: Mapping[str, object], said: str = "") -> None:
-    """Change options: fields of ``PlanOptions``, as values or as texts."""
+    """Change fields of ``PlanOptions``, given as values or as texts."""
     wanted: dict[str, Any] = {name: option_value(name, value) for name, value in values.items()}
     said = said or "; ".join(option_words(name, value) for name, value in wanted.items())
     draft.enter(replace(draft.state, options=replace(draft.options, **wanted), said=said))
 
 
 def accept(draft: Draft, *, code: str, reason: str) -> None:
-    """Accept the findings of a code, or no longer if the reason is blank.
+    """Accept the findings of a code, or withdraw the acceptance if the reason is blank.
 
-    A reason for what was accepted until a day that has passed counts without an end.
+    If an earlier acceptance has expired, the new one has no end date.
     """
     options, reason = draft.options, reason.strip()
     until, only = dict(options.accepted_until), dict(options.accepted_for)
@@ -183,10 +195,10 @@ def accept(draft: Draft, *, code: str, reason: str) -> None:
 
 
 def change_option(draft: Draft, *, name: str, value: Text, key: str | None = None) -> None:
-    """Change what a field of the page stands for.
+    """Change the option or column of a field of the page.
 
     ``name`` is an option, or ``column:`` and a column of the whole deployment. ``key`` is the usage
-    or code that the text is for, where an option has a text for each.
+    or finding code that the text is for, if the option has a text for each.
     """
     kind, _, of_deployment = name.partition(":")
     if kind == "column" and of_deployment in DEPLOYMENT:
@@ -201,43 +213,43 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
         change_options(draft, values={name: {**getattr(draft.options, name), key: value}})
 
 
-# -- whole states, and the way back
+# -- whole states, undo and redo
 
 
 def make_again(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
-    """Make the edits of a table and of options that another draft has, as two steps."""
+    """Repeat the edits of another draft, in two steps: the table, then the options."""
     if edits:
-        edit_table(draft, edits=edits, said="changes of before")
-    change_options(draft, values=options, said="options of before")
+        edit_table(draft, edits=edits, said="earlier changes to the table")
+    change_options(draft, values=options, said="earlier changes to options")
 
 
 def reset(draft: Draft) -> None:
-    """Go back to the loaded file, as a step that can be undone."""
+    """Restore the loaded file. This step can be undone."""
     if not draft.state.is_same(draft.loaded):
-        draft.enter(replace(draft.loaded, said="back to the file as loaded"))
+        draft.enter(replace(draft.loaded, said="restored the loaded file"))
 
 
 def undo(draft: Draft) -> str:
-    """Go back one step and return its name, or "" at the beginning."""
+    """Undo one step and return its name, or "" if there is none."""
     if not draft.past:
         return ""
     said = draft.state.said
     draft.future.append(draft.state)
-    draft.state, draft.told = draft.past.pop(), f"Taken back: {said}"
+    draft.state, draft.told = draft.past.pop(), f"Undone: {said}"
     return said
 
 
 def redo(draft: Draft) -> str:
-    """Go forward one step and return its name, or "" at the end."""
+    """Redo one step and return its name, or "" if there is none."""
     if not draft.future:
         return ""
     draft.past.append(draft.state)
     draft.state = draft.future.pop()
-    draft.told = f"Made again: {draft.state.said}"
+    draft.told = f"Redone: {draft.state.said}"
     return draft.state.said
 
 
-#: By ``type`` of the page's message, the edit that it asks for. Its parts are keyword arguments.
+#: The edit for each ``type`` of message. The message's parts are its keyword arguments.
 EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
     {
         "edit": set_cells,
@@ -255,26 +267,26 @@ EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
 )
 
 
-# -- what the edits have in common
+# -- helpers of the edits
 
 
 def _scopes() -> dict[str, str]:
     return {facts.name: facts.scope for facts in topology_columns()}
 
 
-def _shown(value: str) -> str:
+def _display_text(value: str) -> str:
     return " ".join(value.split()) or "blank"
 
 
-def _chosen(draft: Draft, ids: Iterable[int]) -> list[int]:
+def _selected_places(draft: Draft, ids: Iterable[int]) -> list[int]:
     places = draft.places(ids)
     if not places:
-        raise LyncnbError("no server is selected", hint="tick the servers first")
+        raise LyncnbError("no server is selected", hint="select the check boxes of the servers")
     return places
 
 
-def _servers(places: Sequence[int], draft: Draft) -> str:
-    """Name a row, by its role too where its server has several; count more of them."""
+def _describe_servers(places: Sequence[int], draft: Draft) -> str:
+    """Return the name of one row, with its role if the server has several, or a count of rows."""
     if len(places) > 1:
         return f"{len(places):,} servers"
     names, place = draft.texts("server_fqdn"), places[0]
@@ -283,8 +295,8 @@ def _servers(places: Sequence[int], draft: Draft) -> str:
     return f"{names[place]}, {draft.texts('role')[place]}"
 
 
-def _targets(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
-    """Find the rows to write in so that the groups of these rows get one value."""
+def _rows_to_set(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
+    """Return the rows to change so that each group of these rows has one value."""
     scope = _scopes().get(name, "server")
     if scope == "server":
         return list(places)
@@ -297,7 +309,7 @@ def _targets(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
     return sorted({*filled, *(first[group] for group in missing)})
 
 
-def _set(draft: Draft, name: str, places: Sequence[int], value: str, said: str) -> None:
+def _set_column(draft: Draft, name: str, places: Sequence[int], value: str, said: str) -> None:
     texts = draft.texts(name)
     if any(texts[place] != value for place in places):
         topology = draft.topology.with_cells({place: {name: value} for place in places})
@@ -305,7 +317,7 @@ def _set(draft: Draft, name: str, places: Sequence[int], value: str, said: str) 
 
 
 def _move(draft: Draft, places: Sequence[int], pool: str, said: str, **values: str) -> None:
-    """Put servers into another pool; what belongs to their old one stays with it."""
+    """Move servers to another pool. The values of the old pool stay with it."""
     changes = pool_moves(draft.topology, dict.fromkeys(places, pool))
     for place in places:
         changes[place] |= values
@@ -325,11 +337,11 @@ def _place(place_of: Mapping[Server, int], server: Server) -> int:
         return place_of[key]
     several = [f"{other!r}" for other in place_of if isinstance(other, tuple) and other[0] == key]
     hint = (
-        f"it has several rows; name one as {' or '.join(several)}"
+        f"it has several rows; to select one, use {' or '.join(several)}"
         if several
-        else "write the name as in the column server_fqdn"
+        else "use the name in the column server_fqdn"
     )
-    raise TopologyError(f"there is no row for the server {server!r}", hint=hint)
+    raise TopologyError(f"the table has no row for the server {server!r}", hint=hint)
 
 
 def _topology_of(rows: list[dict[str, str]], loaded: Topology) -> Topology:

@@ -1,4 +1,4 @@
-"""What the browser asks about a plan under change: the why of names, findings, changes."""
+"""Views of a plan that you edit: the reasons for names, the findings and the changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .messages import (
 )
 from .plan_editing import PlanEditing
 
-# Findings as the browser shows them: by code, each with what it means and its first places.
+# Findings as the browser shows them: by code, each with its meaning and its first places.
 
 ITEMS_LISTED = 25
 _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
@@ -42,7 +42,7 @@ _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A row of the grid that a finding is about, by its id, and the role of that row."""
+    """The id of the grid row that a finding is about, and the role of that row."""
 
     row: int
     role: str
@@ -58,27 +58,27 @@ def finding_groups(
     is_open: Callable[[Finding], bool],
     places: Mapping[str, Place] | None = None,
 ) -> list[FindingGroup]:
-    """Put findings of one code together.
+    """Group findings by code.
 
     Parameters
     ----------
     findings : iterable of Finding
         In the order to show them.
     plan : CertificatePlan
-        Its rules say what a code means, its certificates which names a message speaks of.
+        Its rules contain the meaning of a code, its certificates the names in messages.
     accepted, limits : mapping of str to str
-        By code, why it is accepted; until when and for what, in words, "" for no limit.
+        By code: the reason for the acceptance, and a description of its limits or "".
     over : container of str
-        Codes whose last day has passed.
+        Codes whose acceptance has expired.
     is_open : callable
-        Says of a finding whether it counts: nobody accepts it.
+        Returns whether a finding is not accepted.
     places : mapping of str to Place, optional
-        By what a finding is about, the row to go to.
+        The row to go to, by the subject of a finding.
 
     Returns
     -------
     list of dict
-        One for each code, with the number of findings and the first 25 of them.
+        One group for each code, with the number of findings and the first 25 findings.
     """
     groups: dict[str, FindingGroup] = {}
     for finding in findings:
@@ -106,7 +106,7 @@ def finding_groups(
         group["mendable"] += bool(finding.edits)
         if len(group["items"]) < ITEMS_LISTED:
             group["items"].append(_item(finding, (places or {}).get(finding.about)))
-    _tell_names([item for group in groups.values() for item in group["items"]], plan)
+    _set_names([item for group in groups.values() for item in group["items"]], plan)
     return list(groups.values())
 
 
@@ -122,8 +122,8 @@ def _item(finding: Finding, place: Place | None) -> FindingItem:
     }
 
 
-def _tell_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
-    """Say of each message which names of certificates stand in it: they lead to their reasons."""
+def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
+    """Set for each message the names of certificates in it. They link to their reasons."""
     spoken = [set(_NAME.findall(item["message"])) for item in items]
     asked = set().union(*spoken)
     planned = {
@@ -137,12 +137,12 @@ def _tell_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
 
 
 def in_headings(text: str) -> str:
-    """Say the names of columns as the grid's headings do."""
+    """Replace the names of columns by the grid's headings."""
     return _column_names().sub(lambda found: f"“{title(found[0])}”", text)
 
 
 def column_of(finding: Finding, role: str) -> str:
-    """Give the column to change for a finding: the first it speaks of that the role heeds."""
+    """Return the column to change for a finding: the first in its text that the role uses."""
     known = {column.name: column for column in topology_columns()}
     named = {column.title.lower(): column.name for column in topology_columns()}
     spoken = _column_words().findall(f"{finding.message} {finding.hint}")
@@ -150,7 +150,7 @@ def column_of(finding: Finding, role: str) -> str:
     return next((name for name in columns if known[name].heeded_by(role)), "")
 
 
-# "role" and "site" are words of every sentence; only names and headings that are none count.
+# "role" and "site" are also ordinary words, so only other names and headings count.
 
 
 @cache
@@ -174,39 +174,40 @@ _ROWS_LISTED = 500
 
 
 def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Explanation:
-    """Tell what some rows' servers get: each certificate, each name on it and why.
+    """Return the certificates of some rows' servers, with each name and its reasons.
 
     Parameters
     ----------
     editing : PlanEditing
         The plan.
     ids : tuple of int
-        Rows to explain; those that are gone are left out.
+        Rows to explain. Removed rows are left out.
     total : int
-        How many were chosen, where `ids` are only the first of them.
+        The number of selected rows, if `ids` are only the first of them.
     """
     places = editing.places(ids)
     names = editing.texts("server_fqdn")
     servers = list(dict.fromkeys(str(names[place]) for place in places))
-    found = editing.live.of_servers(servers)
-    title = f"What {servers[0]} gets" if len(servers) == 1 else f"What {total:,} servers get"
-    note = "" if total <= len(places) else f"The first {len(places)} of {total:,} servers."
+    certificates = editing.live.of_servers(servers)
+    title = f"Certificates of {servers[0] if len(servers) == 1 else f'{total:,} servers'}"
+    note = "" if total <= len(places) else f"Showing the first {len(places)} of {total:,} servers."
     if not servers:
-        title = "Choose a server to see what it gets"
-    elif not found:
-        note = "It needs no certificate." if len(servers) == 1 else "They need no certificate."
-    why = _reasons(editing, servers)
+        title = "Select a server to see its certificates"
+    elif not certificates:
+        is_single = len(servers) == 1
+        note = "This server needs no certificate." if is_single else "They need no certificate."
+    reasons = _reasons(editing, servers)
     return {
         "type": "explain",
         "title": title,
         "note": note,
-        "certificates": [_certificate(one, why.get(one.id, [])) for one in found],
-        "findings": _findings_of(editing, servers, found),
+        "certificates": [_certificate(item, reasons.get(item.id, [])) for item in certificates],
+        "findings": _findings_of(editing, servers, certificates),
     }
 
 
 def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[ServerName]]:
-    """Explain the names on these servers' certificates, by certificate."""
+    """Return the names on these servers' certificates with their reasons, by certificate."""
     reasons: dict[str, list[ServerName]] = {}
     for server in servers:
         explained: dict[str, list[ServerName]] = {}
@@ -249,7 +250,7 @@ def _findings_of(
 
 
 def findings(editing: PlanEditing) -> EditorFindings:
-    """Tell every finding by code, each with a server to go to where it has one."""
+    """Return all findings by code, each with the server to go to if there is one."""
     options, day = editing.options, judging_day(editing.plan)
     groups = finding_groups(
         editing.findings,
@@ -264,7 +265,7 @@ def findings(editing: PlanEditing) -> EditorFindings:
 
 
 def _places(editing: PlanEditing) -> dict[str, Place]:
-    """Find the row for each server, and for each certificate the row of its server and role."""
+    """Return the row of each server, and for each certificate the row of its server and role."""
     state = editing.state
     at = state.topology.columns.index("role")
     rows: dict[tuple[str, str], Place] = {}
@@ -277,9 +278,9 @@ def _places(editing: PlanEditing) -> dict[str, Place]:
     for certificate in editing.plan.certificates:
         if certificate.servers:
             server = certificate.servers[0]
-            found = rows.get((server, certificate.role)) or places.get(server)
-            if found is not None:
-                places[certificate.id] = found
+            row_place = rows.get((server, certificate.role)) or places.get(server)
+            if row_place is not None:
+                places[certificate.id] = row_place
     return places
 
 
@@ -288,10 +289,10 @@ _EFFECTS = ("Change", "Of", "Type", "Before", "After", "Why")
 
 
 def changes(editing: PlanEditing) -> Changes:
-    """Tell what changed against the loaded file: in certificates and names, then cell by cell.
+    """Return the changes since loading: in certificates and names, then in each cell.
 
-    At most 200 kinds of effects and 500 cells; which cell or option an effect comes from, where
-    the plan has 20,000 certificates at most.
+    At most 200 kinds of effects and 500 cells are listed. If the plan has at most 20,000
+    certificates, each effect names the cell or option that causes it.
     """
     difference = editing.effects()
     if len(editing.plan.certificates) <= _MOST_WITH_CAUSES:  # 0.05 s for 1,000 and an option
@@ -300,7 +301,7 @@ def changes(editing: PlanEditing) -> Changes:
     shown = [list(map(tables.cell_text, row)) for row in rows[:_ROWS_LISTED]]
     return {
         "type": "changes",
-        "title": f"Changed against {editing.topology.source}",
+        "title": f"Changes since {editing.topology.source} was loaded",
         "headings": list(CHANGE_COLUMNS),
         "rows": shown,
         "note": "" if len(rows) <= _ROWS_LISTED else tables.left_out(len(shown), len(rows)),
@@ -309,9 +310,9 @@ def changes(editing: PlanEditing) -> Changes:
 
 
 def effects(difference: PlanDifference) -> Effects:
-    """Tell certificates and names added, removed and to be requested anew, each with the reason.
+    """Return the certificates and names that are added, removed or requested again, with reasons.
 
-    Where somebody looked for it, also which cell, row or option it comes from.
+    If causes were searched for, include the cell, row or option that causes each.
     """
     groups = difference.groups()
     has_causes = any(group.cause for group in groups)
@@ -327,13 +328,13 @@ def effects(difference: PlanDifference) -> Effects:
         )
         for group in groups[: tables.ROWS_SHOWN]
     ]
-    told = [f"{len(difference.of(kind)):,} {words}" for kind, words in CHANGES.items()
+    parts = [f"{len(difference.of(kind)):,} {words}" for kind, words in CHANGES.items()
             if difference.of(kind)]  # fmt: skip
     counts = ", ".join(map(str, difference.counts))
-    words = f"Certificates: {', '.join(told)}. {counts}." if told else "No certificate changes."
+    words = f"Certificates: {', '.join(parts)}. {counts}." if parts else "No certificate changes."
     return {
         "words": words,
-        "title": "What that does to certificates and names",
+        "title": "Effects on certificates and names",
         "headings": [*_EFFECTS[:-1], *(("Cause",) if has_causes else ()), _EFFECTS[-1]],
         "rows": [[tables.cell_text(cell) for cell in row] for row in rows],
         "note": "" if len(groups) == len(rows) else tables.left_out(len(rows), len(groups)),

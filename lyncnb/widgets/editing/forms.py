@@ -1,4 +1,4 @@
-"""What the browser is told of columns and options: labels, choices, help. No values."""
+"""Describe columns and options for the browser: labels, choices and help, but no values."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "autologon", "issuer", "tar
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list")
 _LEAST = {"server_fqdn": 210, "role": 136}  # pixels
-_CHARACTER, _AROUND = 8.4, 22  # of a heading, which is never cut
+_CHARACTER, _AROUND = 8.4, 22  # of a heading, which is never truncated
 
-#: Columns of the table that belong to the whole deployment's panel, by how they are asked for.
+#: Columns of the table in the Deployment tab, with their kind of field.
 DEPLOYMENT = {
     "sip_domains": "list",
     "meet_urls": "list",
@@ -35,7 +35,7 @@ DEPLOYMENT = {
     "autodiscover": "choice",
     "strict_dns": "choice",
 }
-# The order of groups, and of fields that a form asks for otherwise than the file has them.
+# The order of groups, and of fields whose order in the form differs from the file.
 _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows")
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
@@ -51,7 +51,7 @@ _OWN_COLUMN: ColumnFacts = {
     "search": True,
     "least": 110,
     "share": 1,
-    "help": "a column of your own; it is kept and plans nothing",
+    "help": "your own column; lyncnb keeps it, but does not use it for planning",
 }
 _FINDINGS_COLUMN: ColumnFacts = {
     "name": FINDINGS,
@@ -60,12 +60,12 @@ _FINDINGS_COLUMN: ColumnFacts = {
     "shown": True,
     "least": 176,
     "share": 1,
-    "help": "what the checks say of this server",
+    "help": "the findings for this server",
 }
 
 
 def column_facts(topology: Topology, rules: Rules, language: str = "en") -> list[ColumnFacts]:
-    """Describe every column of the table, the findings of a row last; titles in a language."""
+    """Describe every column of the table, with Findings last, and titles in a language."""
     say = translator(language)
     known = {column.name: column for column in topology_columns()}
     facts: list[ColumnFacts] = []
@@ -79,7 +79,7 @@ def column_facts(topology: Topology, rules: Rules, language: str = "en") -> list
 
 
 def _title_width(title: str) -> int:
-    """Give the pixels that a heading needs, which is never cut; a Chinese character takes two."""
+    """Return the width of a heading in pixels. A Chinese character counts twice."""
     return round(_CHARACTER * sum(1 if letter.isascii() else 2 for letter in title)) + _AROUND
 
 
@@ -126,7 +126,7 @@ def option_groups(rules: Rules) -> list[FieldGroup]:
             "name": f"column:{name}",
             "label": known[name].title,
             "kind": kind,
-            "help": known[name].help + ("; one a line" if kind == "list" else ""),
+            "help": known[name].help + ("; one per line" if kind == "list" else ""),
             "choices": [["true", "yes, for every pool"], ["false", "no, for no pool"]],
         }
         for name, kind in DEPLOYMENT.items()
@@ -141,23 +141,23 @@ def option_groups(rules: Rules) -> list[FieldGroup]:
 
 
 def _help(meaning: str) -> str:
-    """Turn the comment of plan.toml into the help of a field: a box is on or off."""
+    """Convert the comment of plan.toml to the help of a field, where a check box is on or off."""
     if len(meaning) < 4:
-        return ""  # "O", "OU": the label says it
+        return ""  # "O", "OU": the label is enough
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
 def _field(name: str, rules: Rules) -> FieldFacts:
     """Describe the field of one option."""
     option = OPTIONS[name]
-    choices = [[choice, choice or "as each row says"] for choice in option.choices]
+    choices = [[choice, choice or "as in each row"] for choice in option.choices]
     if name == "product":
         choices = [[product, title] for product, title in product_titles().items()]
     kind = option.form
     if name == "oldest_client":
-        listed = [one.id for one in rules.clients]
-        oldest = f"the oldest listed: {listed[0]}" if listed else ""
-        kind, choices = "choice", [["", oldest], *([one, one] for one in listed)]
+        listed = [client.id for client in rules.clients]
+        oldest = f"the oldest in the list: {listed[0]}" if listed else ""
+        kind, choices = "choice", [["", oldest], *([client, client] for client in listed)]
     return {
         "name": name,
         "label": option.label,
@@ -176,11 +176,11 @@ def _issuers(rules: Rules) -> FieldGroup:
     rows += [
         {"key": key, "label": key, "note": issuer} for key, issuer in usage_issuers(rules).items()
     ]
-    issuers = [["", "by the rules"], *([issuer, issuer] for issuer in ISSUERS)]
+    issuers = [["", "as in the rules"], *([issuer, issuer] for issuer in ISSUERS)]
     return {
         "title": "Issuer and target CA",
-        "help": "A choice for one type beats the choice for every certificate; both beat the "
-        "Issuer column of the table, and that beats the rules.",
+        "help": "A choice for one type overrides the choice for every certificate. Both override "
+        "the Issuer column of the table, and that column overrides the rules.",
         "by_usage": {
             "caption": "Issuer and CA by type of certificate",
             "rows": rows,
@@ -193,16 +193,16 @@ def _issuers(rules: Rules) -> FieldGroup:
 
 
 def usage_issuers(rules: Rules) -> dict[str, str]:
-    """Give each usage, and each role without one, the issuer of the rules."""
-    found: dict[str, dict[str, None]] = {}
+    """Return the issuer in the rules for each usage, and for each role without usages."""
+    by_usage: dict[str, dict[str, None]] = {}
     for rule in rules.certificates:
         for key in rule.usages or (rule.role,):
-            found.setdefault(key, {})[rule.issuer] = None
-    return {key: " or ".join(issuers) for key, issuers in found.items()}
+            by_usage.setdefault(key, {})[rule.issuer] = None
+    return {key: " or ".join(issuers) for key, issuers in by_usage.items()}
 
 
 def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
-    """Give name, text and odd label of each deployment column as it stands."""
+    """Yield each deployment column with its text and a note if its values differ."""
     roles_at = topology.columns.index("role")
     for facts in topology_columns():
         if facts.name not in DEPLOYMENT:
@@ -212,7 +212,7 @@ def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
             heeding = [pool for pool in topology.pools if facts.heeded_by(pool.role)]
             on = {facts.name in pool.flags for pool in heeding} or {facts.default == "true"}
             text = "mixed" if len(on) > 1 else "true" if on.pop() else "false"
-            yield facts.name, text, "different by pool"
+            yield facts.name, text, "differs between pools"
             continue
         texts = {}
         if facts.name in topology.columns:
@@ -221,22 +221,22 @@ def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
             texts = dict.fromkeys(text for text, role in cells if text and role)
         separator = "\n" if kind == "list" else " "
         if len(texts) > 1:
-            yield facts.name, separator.join(texts), "different by site"
+            yield facts.name, separator.join(texts), "differs between sites"
         else:
             text = next(iter(texts), "")
             yield facts.name, "\n".join(entries(text)) if kind == "list" else text, ""
 
 
-# Text from a form or a call to the value of an option.
+# Convert text from a form or a call to the value of an option.
 
 
 def entries(text: str) -> tuple[str, ...]:
-    """Split a list as planners write it: at blanks, lines, ``;``, ``,`` and ``|``."""
+    """Split a list at blanks, line breaks, ``;``, ``,`` and ``|``."""
     return tuple(entry for entry in re.split(r"[\s;,|]+", text) if entry)
 
 
 def option_words(name: str, value: object) -> str:
-    """Say what an option was set to, as the form calls it."""
+    """Describe the new value of an option with its label in the form."""
     label = LABELS.get(name, name)
     if isinstance(value, Mapping):
         return label
@@ -247,27 +247,27 @@ def option_words(name: str, value: object) -> str:
 
 
 def option_value(name: str, value: object) -> object:
-    """Turn what a planner wrote into the value of an option.
+    """Convert a planner's text to the value of an option.
 
     Parameters
     ----------
     name : str
         A field of ``PlanOptions``.
     value : object
-        Its value already, or text: a list separates its entries by blanks, lines, ``;`` or
-        ``,``; a key is ``RSA 3072``; a date ``2026-01-31``; "" is none.
+        Its value, or a text. Separate the entries of a list by blanks, line breaks, ``;`` or
+        ``,``. Write a key as ``RSA 3072`` and a date as ``2026-01-31``. "" means no value.
 
     Raises
     ------
     OptionsError
-        If there is no such option, or the text cannot be read.
+        If the option does not exist, or the text is not valid.
     """
     kinds = {item.name: item.type for item in fields(PlanOptions)}
     if name not in kinds:
         close = difflib.get_close_matches(name, kinds, n=1)
         raise OptionsError(
             f'there is no option "{name}"',
-            hint=f"did you mean {close[0]}?" if close else f"there are {', '.join(kinds)}",
+            hint=f"did you mean {close[0]}?" if close else f"use one of these: {', '.join(kinds)}",
         )
     kind = kinds[name]
     if kind == "KeyParameters":
@@ -288,14 +288,17 @@ def option_value(name: str, value: object) -> object:
 def _key(value: object) -> object:
     if not isinstance(value, str):
         return value
-    found = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
-    if not found:
-        raise OptionsError(f'option key is "{value}"', hint="write it as RSA 3072 or ECDSA 256")
+    match = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
+    if not match:
+        raise OptionsError(
+            f'option key: "{value}" is not a valid key', hint="write it as RSA 3072 or ECDSA 256"
+        )
     try:
-        return KeyParameters(algorithm=found[1].upper(), bits=int(found[2]))
+        return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
     except ValueError as error:
         raise OptionsError(
-            f'option key is "{value}": {error}', hint="write it as RSA 3072 or ECDSA 256"
+            f'option key: "{value}" is not a valid key: {error}',
+            hint="write it as RSA 3072 or ECDSA 256",
         ) from None
 
 
@@ -308,7 +311,7 @@ def _date(name: str, value: object) -> object:
         return date.fromisoformat(value.strip())
     except ValueError:
         raise OptionsError(
-            f'option {name} is "{value}", which is no date', hint="write it as 2026-01-31"
+            f'option {name}: "{value}" is not a date', hint="write it as 2026-01-31"
         ) from None
 
 
@@ -319,7 +322,7 @@ def _number(name: str, value: object) -> object:
         return None
     if not re.fullmatch(r"\s*\d{1,6}\s*", value):
         raise OptionsError(
-            f'option {name} is "{value}", which is no whole number', hint="write digits only"
+            f'option {name}: "{value}" is not a whole number', hint="use digits only"
         )
     return int(value)
 

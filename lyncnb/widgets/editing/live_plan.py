@@ -1,4 +1,4 @@
-"""The plan and the findings of a draft, derived again only where something changed."""
+"""The plan and the findings of a draft, computed again only for changed parts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Part = tuple[PlannedCertificate, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """A pool's certificates and what the checks say of each of them."""
+    """A pool's certificates and their findings."""
 
     part: Part
     findings: tuple[Finding, ...]
@@ -42,17 +42,17 @@ class LivePlan:
     Raises
     ------
     PlanError, OptionsError
-        If no plan can be made of them. A name that comes out too long is told later, when the plan
-        is asked for: 100,000 servers are seen before they are planned.
+        If they cannot be planned. A name that is too long is reported only when the plan is
+        requested, because 100,000 servers are shown before they are planned.
     """
 
     def __init__(self, rules: Rules, topology: Topology, options: PlanOptions):
-        self.rules = rules  # of the plan as it is now
+        self.rules = rules  # of the current plan
         self._begin = topology, rules, settled_options(topology, rules, options)
-        self._options = options  # as asked for last
-        self._first: CertificatePlan | None = None  # made when somebody asks
+        self._options = options  # the last options
+        self._first: CertificatePlan | None = None  # computed on request
         self._later: CertificatePlan | None = None
-        self._checked: CertificatePlan | None = None  # the plan that what follows is about
+        self._checked: CertificatePlan | None = None  # the plan of the next attributes
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
         self._sized: tuple[CertificatePlan | None, dict[str, int]] = (None, {})
@@ -61,7 +61,7 @@ class LivePlan:
 
     @property
     def first(self) -> CertificatePlan:
-        """The plan of the topology and options that it began with."""
+        """The plan of the first topology and options."""
         if self._first is None:
             topology, rules, options = self._begin
             self._first = plan_certificates(topology, rules, options=options)
@@ -69,28 +69,28 @@ class LivePlan:
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan as it is now."""
+        """The current plan."""
         return self._later or self.first
 
     def sha256(self) -> str:
-        """Digest the plan as `CertificatePlan.sha256` does; only pools that changed are written."""
+        """Return the same digest as `CertificatePlan.sha256`, but encode only changed pools."""
         plan, before = self.plan, self._digested
         self._digested = {
-            # A part that is kept has its id for itself.
+            # The id is unique because the part is kept.
             id(part): before[id(part)] if id(part) in before else (part, digest_part(part))
             for part in plan.by_pool
         }
         return digest_of_parts(plan.rules.product, (text for _, text in self._digested.values()))
 
     def update(self, topology: Topology, options: PlanOptions) -> None:
-        """Plan again; checks wait until somebody asks, so that rows are seen before.
+        """Plan again. Checks run on request, so the rows are shown first.
 
-        Another product among the options is planned by its own rules.
+        If the options name another product, its rules are used.
 
         Raises
         ------
         PlanError, OptionsError, RulesError
-            If no plan can be made, or there is no such product; then the one before stays.
+            If there is no valid plan, or the product does not exist. Then the earlier plan stays.
         """
         if options != self._options:
             is_another = options.product != self._options.product
@@ -101,20 +101,20 @@ class LivePlan:
             self._later = replan(self.plan, topology)
 
     def unchecked(self) -> int:
-        """Count the certificates that are to be checked before findings can be told."""
+        """Return the number of certificates that must be checked before findings are known."""
         plan = self.plan
         if plan is self._checked:
             return 0
         return sum(len(part) for part in plan.by_pool if id(part) not in self._examined)
 
     def take_touched(self) -> set[str] | None:
-        """Give the servers whose words may have changed since this was asked; None for any."""
+        """Return the servers whose findings may differ since the last call, or None for all."""
         self._check()
         touched, self._touched = self._touched, set()
         return touched
 
     def _check(self) -> None:
-        """Check what is new in the plan since it was checked last."""
+        """Check the parts of the plan that are new since the last check."""
         plan, before = self.plan, self._checked
         if plan is before:
             return
@@ -138,7 +138,7 @@ class LivePlan:
     def _of_whole(
         self, plan: CertificatePlan, examined: Mapping[int, _Examined]
     ) -> tuple[Finding, ...]:
-        """Check what concerns all, and at last which reasons of the options count for nothing."""
+        """Check the whole deployment, and then report acceptances without effect."""
         day = judging_day(plan)
         found = check_deployment(plan, on=day)
         if not plan.options.accepted:
@@ -168,20 +168,20 @@ class LivePlan:
 
     @property
     def findings(self) -> Findings:
-        """Every finding, errors first: the same as ``check_plan`` gives."""
+        """All findings, errors first, the same as from ``check_plan``."""
         self._check()
         found = (*_of_parts(self._examined), *self._whole)
         return replace(sort_findings(found, judged_on=judging_day(self.plan)), plan=self.plan)
 
     def is_open(self, finding: Finding) -> bool:
-        """Say whether a finding counts: the options give no reason why it does not."""
+        """Return whether a finding is open, that is, the options do not accept it."""
         plan = self.plan
         return not (
             plan.options.accepted and reason_for(finding, plan.options, on=judging_day(plan))
         )
 
     def sizes(self) -> dict[str, int]:
-        """Count certificates, those of public CAs, and names; this needs no check."""
+        """Return the numbers of certificates, public certificates and names, without a check."""
         plan, (before, known) = self.plan, self._sized
         if before is None:
             self._sized = plan, plan_sizes(plan.certificates)
@@ -191,7 +191,7 @@ class LivePlan:
         return self._sized[1]
 
     def counts(self) -> dict[str, int]:
-        """Count the same, and findings by severity; those that are accepted apart."""
+        """Return :meth:`sizes` and the findings by severity. Accepted findings count separately."""
         self._check()
         totals = Counter(dict.fromkeys((*_SEVERITIES, _ACCEPTED), 0))
         totals.update(self._kind(found) for found in {*_of_parts(self._examined), *self._whole})
@@ -201,9 +201,10 @@ class LivePlan:
         return finding.severity if self.is_open(finding) else _ACCEPTED
 
     def words_by_server(self) -> Mapping[str, str]:
-        """Say how many findings each server has, e.g. ``1 error, 2 warnings, 1 accepted``.
+        """Describe the findings of each server, such as ``1 error, 2 warnings, 1 accepted``.
 
-        A finding about a certificate counts for its servers, the deployment's for none of them.
+        A finding about a certificate counts for its servers. Findings of the deployment's
+        certificates count for no server.
         """
         self._check()
         counts: dict[str, Counter[str]] = {}
@@ -216,10 +217,10 @@ class LivePlan:
                     counts.setdefault(server, Counter())[self._kind(finding)] += 1
         for finding in self._whole:
             counts.setdefault(finding.about, Counter())[self._kind(finding)] += 1
-        return {server: _words(found) for server, found in counts.items()}
+        return {server: _describe_counts(found) for server, found in counts.items()}
 
     def of_servers(self, servers: Iterable[str]) -> list[PlannedCertificate]:
-        """List the certificates of some servers, in the order of the plan."""
+        """Return the certificates of some servers, in the order of the plan."""
         wanted = set(servers)
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
 
@@ -229,11 +230,11 @@ def _of_parts(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
 
 
 def _beyond(plan: CertificatePlan, other: CertificatePlan) -> Iterator[PlannedCertificate]:
-    """Give a plan's certificates but for those of pools that both plans have alike."""
+    """Return a plan's certificates without the pools that are the same in both plans."""
     shared = set(map(id, other.by_pool))
     return (c for part in plan.by_pool if id(part) not in shared for c in part)
 
 
-def _words(counts: Counter[str]) -> str:
+def _describe_counts(counts: Counter[str]) -> str:
     words = [count_of(counts[severity], severity) for severity in _SEVERITIES if counts[severity]]
     return ", ".join([*words, *([f"{counts[_ACCEPTED]:,} accepted"] if counts[_ACCEPTED] else [])])

@@ -1,9 +1,9 @@
-"""What the page of a plan editor is told: the parts of every message, by its ``type``.
+"""The messages to the page of a plan editor: the parts of each message, by its ``type``.
 
-A table, so each message is one entry. ``js/messages.d.ts`` is made of it and of the arguments of
-what answers the page; mypy checks that the kernel sends these parts, tsc that the page reads them.
+Each message is one entry of the table. ``js/messages.d.ts`` is generated from this module and from
+the arguments of the answering functions. mypy checks the kernel's messages, tsc the page's.
 """
-# ruff: noqa: UP013  a class for each message would bury the table
+# ruff: noqa: UP013  a class for each message would hide the table
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal, NotRequired, TypedDict
 
 Counts = Mapping[str, int]
 Rows = list[list[str]]
-Choices = Sequence[Sequence[str]]  # each a value and its words
+Choices = Sequence[Sequence[str]]  # each is a value and its text
 CellName = tuple[int, str]  # the id of a row, and a column
 
 # -- every panel
@@ -21,12 +21,12 @@ Refused = TypedDict(
     "Refused",
     {
         "type": Literal["refused"],
-        "about": str,  # the type of what was asked
+        "about": str,  # the type of the page's message
         "lines": Sequence[str],
-        "cell": CellName | None,  # that asked
-        "occupied": bool,  # other files are in the way
-        "offer": str,  # what can be done instead, by one press; "" for nothing
-        "instead": str,  # a name in place of the one that was refused; "" for none
+        "cell": CellName | None,  # the cell of the edit
+        "occupied": bool,  # other files already exist there
+        "offer": str,  # label of a button with an alternative; "" for none
+        "instead": str,  # a valid name to use instead; "" for none
     },
 )
 ReasonFact = TypedDict("ReasonFact", {"heading": str, "says": str, "source": str})
@@ -36,7 +36,7 @@ RuleReason = TypedDict(
         "rule": str,
         "names": list[str],
         "facts": list[ReasonFact],
-        "places": list[str],  # certificates that carry the names
+        "places": list[str],  # certificates that contain the names
         "servers": str,
     },
 )
@@ -49,8 +49,8 @@ TableRows = TypedDict(
     "TableRows",
     {
         "type": Literal["rows"],
-        "all": bool,  # otherwise these replace the rows of the same ids
-        "total": NotRequired[int],  # of all rows, where these are only the first of them
+        "all": bool,  # false: these replace the rows with the same ids
+        "total": NotRequired[int],  # number of all rows, if these are only the first rows
         "columns": list[RowsColumn],
     },
 )
@@ -83,7 +83,7 @@ FindingItem = TypedDict(
     {
         "about": str,
         "message": str,
-        "names": list[str],  # of certificates, that the message contains
+        "names": list[str],  # names of certificates in the message
         "row": int | None,
         "column": str,
         "heading": str,
@@ -95,15 +95,15 @@ FindingGroup = TypedDict(
         "code": str,
         "severity": str,
         "title": str,
-        "subject": str,  # under which several codes are one entry; "" for none
+        "subject": str,  # several codes with this subject are one entry; "" for none
         "meaning": str,
         "hint": str,
         "source": str,
         "accepted": str,
         "limits": str,
-        "over": bool,  # its last day has passed
+        "over": bool,  # the acceptance has expired
         "count": int,
-        "open": int,  # of them those that nobody accepts
+        "open": int,  # those that are not accepted
         "mendable": int,
         "items": list[FindingItem],
     },
@@ -148,17 +148,17 @@ Options = TypedDict(
     {
         "type": Literal["options"],
         "values": Mapping[str, object],
-        "odd": Mapping[str, str],  # fields that have no one value, and why
+        "odd": Mapping[str, str],  # fields with several values, and the reason
     },
 )
 EditorState = TypedDict(
     "EditorState",
     {
         "type": Literal["state"],
-        "counts": Counts,  # without errors while these are not known yet
+        "counts": Counts,  # without findings until the checks are done
         "before": Counts,
-        "said": str,  # what was taken back or made again
-        "done": str,  # what was done, and what it did to the plan
+        "said": str,  # the step that was undone or redone
+        "done": str,  # the step, and its effect on the plan
         "undo": str,
         "redo": str,
         "changes": int,
@@ -178,7 +178,7 @@ Code = TypedDict(
     {
         "type": Literal["code"],
         "code": str,
-        "path": str,  # of the table that is open, "" for none
+        "path": str,  # of the open table; "" for none
         "options": str,  # the file of its options
         "is_written": bool,  # whether Save can write it
         "files": Sequence[str],  # tables that can be opened
@@ -190,13 +190,13 @@ Saved = TypedDict(
         "type": Literal["saved"],
         "text": str,
         "hint": str,
-        "line": str,  # for the notebook, "" where it has that line
+        "line": str,  # for the notebook; "" if the notebook has it
     },
 )
 Restored = TypedDict("Restored", {"type": Literal["restored"], "lines": list[str]})
 UnsavedDraft = TypedDict(
     "UnsavedDraft",
-    {"type": Literal["draft"], "words": str},  # "" where there is none
+    {"type": Literal["draft"], "words": str},  # "" if there is no draft
 )
 DraftChanges = TypedDict(
     "DraftChanges",
@@ -287,7 +287,7 @@ PlannedGroup = TypedDict(
         "key": str,
         "subject": str,
         "names": list[str],
-        "own": list[str],  # names that differ from one server of the group to the next
+        "own": list[str],  # names that differ between the servers of the group
         "servers": list[str],
         "count": int,
         "at_set_up": bool,
@@ -334,7 +334,7 @@ ScenarioList = TypedDict(
         "rows": list[KeptScenario],
         "removed": str,
         "most": int,
-        "old": bool,  # what is compared is no longer so
+        "old": bool,  # the comparison is out of date
     },
 )
 ScenarioDone = TypedDict(

@@ -1,4 +1,4 @@
-"""Why a name is there and what for, as the panels tell it to whoever clicks a name or request."""
+"""The reasons for a name and its purpose, for a user who selects a name or request in a panel."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _PLACES_LISTED = 12
 
 
 @dataclass(slots=True)
-class _Found:
-    """Where the names of one rule stand: certificates of a pool and use are one place."""
+class _RuleUses:
+    """The certificates with the names of one rule. Those of one pool and usage are one place."""
 
     names: dict[str, None] = field(default_factory=dict)
     places: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
     servers: dict[str, None] = field(default_factory=dict)
 
     def add(self, name: str, certificate: PlannedCertificate) -> None:
-        """Keep that a name stands on a certificate."""
+        """Record that a certificate contains a name."""
         self.names[name] = None
         place = (certificate.pool or certificate.id, title_of(certificate), certificate.issuer)
         self.places.setdefault(place, []).append(certificate.owner)
@@ -32,78 +32,78 @@ class _Found:
 
 
 def of_name(plan: CertificatePlan, name: str) -> Reasons:
-    """Tell of a name by which rules it is there, why, on whose certificates, and what for.
+    """Return the rules that add a name, the reasons, the certificates and the purpose.
 
     Parameters
     ----------
     plan : CertificatePlan
         n certificates.
     name : str
-        As it stands on certificates.
+        As in certificates.
 
     Returns
     -------
     dict
-        One reason for each rule that gives the name; none, and a note, where no certificate has it.
+        One reason for each rule that adds the name, or a note if no certificate contains it.
     """
-    found = _find(plan, ((certificate, name) for certificate in plan.certificates))
-    note = "" if found else "It stands on no certificate of the plan."
-    return _message(name, note, found, plan.rules.names)
+    rules = _find(plan, ((certificate, name) for certificate in plan.certificates))
+    note = "" if rules else "No certificate in the plan contains this name."
+    return _message(name, note, rules, plan.rules.names)
 
 
 def of_request(plan: CertificatePlan, request_id: str) -> Reasons:
-    """Tell of every name of one certificate the same, names of one rule together."""
+    """Return the reasons for all names of one certificate, grouped by rule."""
     named = (
         (certificate, str(name))
         for certificate in plan.certificates
         if certificate.id == request_id
         for name in dict.fromkeys((certificate.subject.common_name, *certificate.names))
     )
-    found = _find(plan, named)
-    note = "" if found else "It is not in the plan any more."
-    return _message(f"Names of {request_id}", note, found, plan.rules.names)
+    rules = _find(plan, named)
+    note = "" if rules else "This certificate is no longer in the plan."
+    return _message(f"Names of {request_id}", note, rules, plan.rules.names)
 
 
 def of_record(
     summary: Summary | None, names: Mapping[str, NameRule], request_id: str, others: Iterable[str]
 ) -> Reasons:
-    """Tell of every name of one request of a folder the same, as its summary has it on record.
+    """Return the reasons for all names of one request, from the summary of its folder.
 
     Parameters
     ----------
     summary : Summary or None
-        What the folder keeps of it; None if it keeps none.
+        The summary of the folder, or None.
     names : mapping of str to NameRule
-        Of the folder's product, by id.
+        The name rules of the folder's product, by id.
     request_id : str
-        Of a request.
+        The id of the request.
     others : iterable of str
-        Its names as they are on record, for a request of which no reason is.
+        The recorded names of the request, used if there is no reason on record.
     """
     title = f"Names of {request_id}"
     for block, member in summary.members if summary else ():
         if member.id != request_id:
             continue
-        found: dict[str, _Found] = {}
+        rules: dict[str, _RuleUses] = {}
         for group in block.names:
             for rule in group.rules:
-                told = found.setdefault(rule, _Found())
-                told.names.update(dict.fromkeys(group.names or member.servers))
-                told.servers.update(dict.fromkeys(member.servers))
-        return _message(title, "", found, names)
-    said = few([*others], _SERVERS_NAMED) or "none"
-    note = f"The folder keeps no reasons for the names of this request: {said}."
+                uses = rules.setdefault(rule, _RuleUses())
+                uses.names.update(dict.fromkeys(group.names or member.servers))
+                uses.servers.update(dict.fromkeys(member.servers))
+        return _message(title, "", rules, names)
+    listed = few([*others], _SERVERS_NAMED) or "none"
+    note = f"The folder contains no reasons for the names of this request: {listed}."
     return _message(title, note, {}, names)
 
 
 def _find(
     plan: CertificatePlan, named: Iterable[tuple[PlannedCertificate, str]]
-) -> dict[str, _Found]:
-    found: dict[str, _Found] = {}
+) -> dict[str, _RuleUses]:
+    rules: dict[str, _RuleUses] = {}
     for certificate, name in named:
         for rule in _rules_of(plan, certificate, name):
-            found.setdefault(rule, _Found()).add(name, certificate)
-    return found
+            rules.setdefault(rule, _RuleUses()).add(name, certificate)
+    return rules
 
 
 def _rules_of(plan: CertificatePlan, certificate: PlannedCertificate, name: str) -> Iterator[str]:
@@ -119,25 +119,25 @@ def _rules_of(plan: CertificatePlan, certificate: PlannedCertificate, name: str)
 
 
 def _message(
-    title: str, note: str, found: Mapping[str, _Found], names: Mapping[str, NameRule]
+    title: str, note: str, rules: Mapping[str, _RuleUses], names: Mapping[str, NameRule]
 ) -> Reasons:
-    reasons = [_reason(names[rule], one) for rule, one in found.items() if rule in names]
-    gone = [rule for rule in found if rule not in names]
-    if gone:  # the folder was written by rules that are others now
-        note = f"No longer among the rules: {', '.join(gone)}."
+    reasons = [_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
+    gone = [rule for rule in rules if rule not in names]
+    if gone:  # the folder was written with earlier rules
+        note = f"These rules no longer exist: {', '.join(gone)}."
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 
 
-def _reason(rule: NameRule, found: _Found) -> RuleReason:
+def _reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
     facts = (Fact(says=rule.why, source=rule.source), rule.clients, rule.without)
     places = [
         f"{few(folded_names(dict.fromkeys(owners)))} ({use}, {issuer} CA)"
-        for (_, use, issuer), owners in found.places.items()
+        for (_, use, issuer), owners in uses.places.items()
     ]
     left = len(places) - _PLACES_LISTED
     return {
         "rule": rule.id,
-        "names": [*found.names],
+        "names": [*uses.names],
         "facts": [
             {
                 "heading": heading,
@@ -147,5 +147,5 @@ def _reason(rule: NameRule, found: _Found) -> RuleReason:
             for heading, fact in zip(("Why", *EXPLANATION_COLUMNS[-2:]), facts, strict=True)
         ],
         "places": places[:_PLACES_LISTED] + ([f"and {left:,} more"] if left > 0 else []),
-        "servers": few(folded_names(found.servers), _SERVERS_NAMED),
+        "servers": few(folded_names(uses.servers), _SERVERS_NAMED),
     }

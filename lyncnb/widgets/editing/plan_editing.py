@@ -1,4 +1,4 @@
-"""Change a topology and its options by calls, save and replay: all of it without a browser."""
+"""Change a topology and its options by calls, save and repeat edits, all without a browser."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from .choices import (
 from .draft import Draft, State
 from .forms import SHOWN
 
-# Tables that are read, and not written in place.
+# Tables that lyncnb reads, but does not write.
 _NOT_WRITTEN = (".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 
 
 class PlanEditing(Draft):
-    """A topology and options under change, with the plan that follows them.
+    """A topology and options that you edit, with the plan that follows them.
 
-    ``earlier`` is the editor whose edits could not be made again when the cell was run again.
+    ``earlier`` is the editor whose edits could not be repeated when the cell was run again.
     """
 
     def __init__(
@@ -52,46 +52,46 @@ class PlanEditing(Draft):
     ):
         super().__init__(topology, rules or rules_for(topology, options), options)
         self._saved = self.state
-        #: The file of the table, "" where it was read from none and not saved yet.
+        #: The file of the table, or "" if the table has no file yet.
         self.path = topology.path
         self.earlier: PlanEditing | None = None
 
-    # -- what there is
+    # -- reading
     @property
     def saved(self) -> State:
-        """The state that was saved last, or as loaded."""
+        """The last saved state, or the loaded state."""
         return self._saved
 
     @property
     def rules(self) -> Rules:
-        """The rules of the product that the options name."""
+        """The rules of the product in the options."""
         return self.live.rules
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan of the topology and options as they are now."""
+        """The plan of the current topology and options."""
         return self.live.plan
 
     @property
     def loaded_plan(self) -> CertificatePlan:
-        """The plan of the table and options as they were loaded."""
+        """The plan of the loaded table and options."""
         return self.live.first
 
     @property
     def findings(self) -> Findings:
-        """What the checks say of the plan as it is now."""
+        """The findings for the current plan."""
         return self.live.findings
 
     def changes(self) -> tables.DataFrame:
-        """Give what changed against the loaded file, one row per cell or option, 4 columns."""
+        """Return the changes since loading, one row for each cell or option, with 4 columns."""
         return tables.to_frame(CHANGE_COLUMNS, change_rows(self.loaded, self.state))
 
     def effects(self) -> PlanDifference:
-        """Compare the plan of the loaded file with the one in force: certificates and names."""
+        """Compare the plan of the loaded file with the current plan: certificates and names."""
         return compare_plans(self.loaded_plan, self.plan)
 
     def code(self) -> str:
-        """Give the Python that repeats every choice, for the cell that makes the editor."""
+        """Return Python code that repeats all choices, for the editor's cell."""
         return to_code(self.loaded, self.state)
 
     # -- changing
@@ -107,21 +107,21 @@ class PlanEditing(Draft):
         Parameters
         ----------
         change : iterable of (servers, values), optional
-            Names of servers (with a role, ``("fe01.contoso.com", "FrontEnd")``, where a server
-            has several rows) and, by column, the texts to put in their cells.
+            Names of servers and the new texts of their cells, by column. If a server has several
+            rows, add the role: ``("fe01.contoso.com", "FrontEnd")``.
         add : iterable of mappings, optional
-            For each new server its texts by column.
+            The texts of each new server, by column.
         remove : iterable of servers, optional
-            Names as in `change`.
+            Names of servers, as in `change`.
 
         Raises
         ------
         TopologyError
-            If a server is not there, or the result is no topology; then nothing is changed.
+            If a server does not exist, or the result is not valid. Then nothing changes.
         """
         changed = tuple(((s,) if isinstance(s, str) else tuple(s), dict(v)) for s, v in change)
         wanted = ServerEdits(change=changed, add=tuple(map(dict, add)), remove=tuple(remove))
-        self.apply(edits.edit_table, edits=wanted, said="servers changed by a call")
+        self.apply(edits.edit_table, edits=wanted, said="servers changed in code")
 
     def change_options(self, **values: object) -> None:
         """Change options in one step.
@@ -129,25 +129,25 @@ class PlanEditing(Draft):
         Parameters
         ----------
         **values
-            Fields of ``PlanOptions``; texts will do, e.g. ``key="RSA 3072"`` or
+            Fields of ``PlanOptions``. Texts are possible, such as ``key="RSA 3072"`` or
             ``planned_issue_date="2026-01-31"``.
 
         Raises
         ------
         OptionsError
-            If there is no such option, or it cannot have the value; then nothing is changed.
+            If the option does not exist or the value is not valid. Then nothing changes.
         """
         self.apply(edits.change_options, values=values)
 
     def accept(self, code: str, reason: str) -> None:
-        """Accept the findings of a code, or no longer if the reason is blank.
+        """Accept the findings of a code, or withdraw the acceptance if the reason is blank.
 
-        A reason for what was accepted until a day that has passed counts without an end.
+        If an earlier acceptance has expired, the new one has no end date.
 
         Raises
         ------
         OptionsError
-            If there is no finding of that code, or no reason excuses it.
+            If the code does not exist, or its findings cannot be accepted.
         """
         self.apply(edits.accept, code=code, reason=reason)
 
@@ -173,29 +173,29 @@ class PlanEditing(Draft):
         return Findings(mended.fixed, mended.findings.judged_on)
 
     def undo(self) -> str:
-        """Take the last change back and say which it was; "" if there is none."""
+        """Undo the last change and return its name, or "" if there is none."""
         return self.apply(edits.undo)
 
     def redo(self) -> str:
-        """Make the change again that was taken back last; "" if there is none."""
+        """Redo the last undone change and return its name, or "" if there is none."""
         return self.apply(edits.redo)
 
     def reset(self) -> None:
-        """Go back to the loaded file. This can be undone as well."""
+        """Restore the loaded file. You can undo this."""
         self.apply(edits.reset)
 
     def name_scenario(self, name: str) -> None:
-        """Note as which scenario the state is kept."""
+        """Set the scenario name of the state."""
         super().name_scenario(name)
         self._tell(f"Kept as scenario {name}")
 
     def rename_scenario(self, name: str, new: str) -> None:
-        """Note that a scenario is called otherwise; "" if it is no more."""
+        """Rename a scenario in the states, or remove its name if the new name is ""."""
         super().rename_scenario(name, new)
-        self._tell(f"Scenario {name} is called {new}" if new else f"Scenario {name} is removed")
+        self._tell(f"Scenario {name} renamed to {new}" if new else f"Scenario {name} removed")
 
     def open(self, table: str | Path) -> None:
-        """Load another table with the options beside it, in place of this one and its edits.
+        """Load another table and the options next to it. They replace this table and its edits.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class PlanEditing(Draft):
         Raises
         ------
         LyncnbError
-            If it cannot be read or planned; then the editor stays as it is.
+            If it cannot be read or planned. Then the editor does not change.
         """
         topology, options = read_topology(table), PlanOptions.beside(table)
         self.begin(topology, rules_for(topology, options), options)
@@ -218,29 +218,31 @@ class PlanEditing(Draft):
         Parameters
         ----------
         where : path, optional
-            ``TABLE.csv``, whose options are then ``TABLE.plan.toml``; or a folder, which gets
-            ``topology.csv`` and ``plan.toml`` and is made if it is not there. Left out, the file
-            that was loaded or saved last.
+            ``TABLE.csv``, with its options in ``TABLE.plan.toml``. Or a folder for
+            ``topology.csv`` and ``plan.toml``, created if necessary. The default is the file
+            that was last loaded or saved.
         overwrite : bool, optional
-            Replace a table, or choices, that were neither loaded nor saved here before.
+            Whether to replace a table or options that this editor neither loaded nor saved.
 
         Returns
         -------
         tuple of Path
-            The table, columns that lyncnb does not know included, and the options.
+            The table, with unknown columns included, and the options.
 
         Raises
         ------
         LyncnbError
-            If other files are there, or the folder cannot be written; nothing is lost then.
+            If other files exist there, or the folder cannot be written. Then nothing is lost.
         """
         where = Path(where or self.path or ".")
         if not self.path and where == Path("."):
-            raise LyncnbError("this table has no file yet", hint="name one that ends in .csv")
+            raise LyncnbError(
+                "this table has no file yet", hint="enter a file name that ends in .csv"
+            )
         if where.suffix.lower() in _NOT_WRITTEN:
             raise LyncnbError(
                 f"the plan editor writes tables as CSV, and {where.name} is not a CSV file",
-                hint=f"save as {where.with_suffix('.csv')}; your file stays as it is",
+                hint=f"save as {where.with_suffix('.csv')}; {where.name} does not change",
             )
         known = (self.loaded, self._saved)
         save_plan(where, self.state, known=known, overwrite=overwrite)
@@ -251,31 +253,31 @@ class PlanEditing(Draft):
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything differs from what was loaded."""
+        """Whether the state differs from the loaded state."""
         return not self.loaded.is_same(self.state)
 
     @property
     def is_saved(self) -> bool:
-        """Whether nothing changed since loading or saving."""
+        """Whether there are no unsaved changes."""
         return self._saved.is_same(self.state)
 
     def take_over(self, earlier: PlanEditing) -> bool:
-        """Make the changes of an earlier editor of the same source.
+        """Repeat the changes of an earlier editor of the same source.
 
         Parameters
         ----------
         earlier : PlanEditing
-            Its steps can be undone here, if it was made from the same table and options.
+            If it was created from the same table and options, its steps can be undone here.
 
         Returns
         -------
         bool
-            Whether table and options are those that it was made from.
+            Whether it was created from the same table and options.
 
         Raises
         ------
         LyncnbError
-            If a change does not fit what was loaded now; then nothing is changed.
+            If a change does not fit the loaded table. Then nothing changes.
         """
         before, after = earlier.loaded, earlier.state
         if before.is_same(self.loaded):
@@ -291,19 +293,19 @@ class PlanEditing(Draft):
 
     # -- showing
     def to_frame(self) -> tables.DataFrame:
-        """Give the topology's table as it is now."""
+        """Return the current table of the topology."""
         return self.topology.to_frame()
 
     def _repr_html_(self) -> str:
-        found = self.findings
-        counted = [finding for finding in found if self.live.is_open(finding)]
-        accepted = len(found) - len(counted)
-        words = totals(self.plan, counted)
-        page = self.page(f"{words} {accepted:,} accepted." if accepted else words)
+        findings = self.findings
+        counted = [finding for finding in findings if self.live.is_open(finding)]
+        accepted = len(findings) - len(counted)
+        summary = totals(self.plan, counted)
+        page = self.page(f"{summary} {accepted:,} accepted." if accepted else summary)
         return tables.marked(page, tables.PlanMark(self.live.sha256()))
 
     def page(self, summary: str) -> str:
-        """Write a sentence, the servers, and what changed as HTML, 200 rows of each at most."""
+        """Return HTML with a summary, the servers and the changes, at most 200 rows of each."""
         table, source = self.topology, self.topology.source
         columns = [name for name in SHOWN if name in table.columns]
         places = [table.columns.index(name) for name in columns]
@@ -317,7 +319,7 @@ class PlanEditing(Draft):
             parts.append(tables.paragraph(tables.left_out(len(first), len(table.cells))))
         changed = change_rows(self.loaded, self.state)
         if changed:
-            caption = f"{count_of(len(changed), 'change')} against {source}"
+            caption = f"{count_of(len(changed), 'change')} since {source} was loaded"
             parts.append(
                 tables.rows_to_html(
                     CHANGE_COLUMNS, changed, caption=caption, limit=tables.ROWS_SHOWN

@@ -1,4 +1,4 @@
-"""The plan beside the table: certificates, names and pictures, as the page shows them."""
+"""The plan next to the table: certificates, names and pictures, as the page shows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .plan_editing import PlanEditing
 
 _NAMES_LISTED = 100
 _USES_LISTED = 12
-_USES_LOOKED_AT = 200  # certificates of one name; a name of them all would take seconds
+_USES_LOOKED_AT = 200  # certificates of one name; a name on all certificates would take seconds
 _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
 
@@ -28,7 +28,7 @@ def overview(editing: PlanEditing) -> dict[str, int | str]:
     -------
     dict
         ``certificates``, ``public``, ``names``, ``errors``, ``warnings``, ``notices`` and
-        ``accepted`` are whole numbers, ``digest`` is the plan's SHA-256. No name is among them.
+        ``accepted`` are integers. ``digest`` is the plan's SHA-256. It contains no names.
     """
     counts = editing.live.counts()
     return {
@@ -44,20 +44,20 @@ def overview(editing: PlanEditing) -> dict[str, int | str]:
 
 
 def by_name(editing: PlanEditing, *, search: Text) -> Names:
-    """Turn the table round: names, the certificates they stand on, for whom, and why.
+    """List the names with their certificates, the servers and the reasons.
 
     Parameters
     ----------
     editing : PlanEditing
         The plan.
     search : str
-        A part of the names to list; "" for all of them.
+        A part of the names to list, or "" for all names.
 
     Returns
     -------
     dict
-        The first 100 names in alphabetical order, by domain first, each with 12 kinds of
-        certificates: those of a pool that have it for the same reason are one.
+        The first 100 names, sorted by domain, each with up to 12 entries. Certificates of a pool
+        that have the name for the same reason are one entry.
     """
     plan, wanted = editing.plan, search.strip().lower()
     uses: dict[str, list[PlannedCertificate]] = {}
@@ -65,22 +65,22 @@ def by_name(editing: PlanEditing, *, search: Text) -> Names:
         for name in dict.fromkeys((*certificate.names, certificate.subject.common_name)):
             if name:
                 uses.setdefault(str(name), []).append(certificate)
-    found = sorted((name for name in uses if wanted in name), key=_by_domain)
+    matches = sorted((name for name in uses if wanted in name), key=_by_domain)
     rows = _rows_of_servers(editing)
     listed: list[NameEntry] = [
         {
             "name": name,
             "uses": listed_uses,
-            "more": len(uses[name]) - told,
+            "more": len(uses[name]) - count,
         }
-        for name in found[:_NAMES_LISTED]
-        for listed_uses, told in [_uses(name, uses[name], plan.rules, rows)]
+        for name in matches[:_NAMES_LISTED]
+        for listed_uses, count in [_uses(name, uses[name], plan.rules, rows)]
     ]
     return {
         "type": "names",
         "search": search,
         "total": len(uses),
-        "found": len(found),
+        "found": len(matches),
         "names": listed,
     }
 
@@ -92,22 +92,24 @@ def _by_domain(name: str) -> list[str]:
 def _uses(
     name: str, certificates: list[PlannedCertificate], rules: Rules, rows: Mapping[str, int]
 ) -> tuple[list[NameUse], int]:
-    """Tell the certificates of a name, those of a pool that have it alike as one; count them."""
-    told: dict[tuple[object, ...], NameUse] = {}
+    """Return the entries of a name, grouped by pool and reason, and the number of certificates."""
+    first: dict[tuple[object, ...], NameUse] = {}
     owners: dict[tuple[object, ...], list[str]] = {}
-    for one in certificates[:_USES_LOOKED_AT]:
-        use = _use(name, one, rules, rows)
+    for certificate in certificates[:_USES_LOOKED_AT]:
+        use = _use(name, certificate, rules, rows)
         alike = (use["certificate"], use["issuer"], use["place"], use["why"])
-        key = (one.pool or one.id, *alike)
-        told.setdefault(key, use)
-        owners.setdefault(key, []).append(one.owner)
-    listed = list(told)[:_USES_LISTED]
-    uses: list[NameUse] = [{**told[key], "owner": few(folded_names(owners[key]))} for key in listed]
+        key = (certificate.pool or certificate.id, *alike)
+        first.setdefault(key, use)
+        owners.setdefault(key, []).append(certificate.owner)
+    listed = list(first)[:_USES_LISTED]
+    uses: list[NameUse] = [
+        {**first[key], "owner": few(folded_names(owners[key]))} for key in listed
+    ]
     return uses, sum(len(owners[key]) for key in listed)
 
 
 def few(words: list[str], most: int = _OWNERS_NAMED) -> str:
-    """Write the first words in a row, and how many more there are."""
+    """Join the first texts, and add how many more there are."""
     return first_of(words, most)
 
 
@@ -123,7 +125,7 @@ def _use(
     ]
     is_subject = certificate.subject.common_name == name
     place = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
-    if not reasons:  # only the subject: its rule is that of the certificate
+    if not reasons:  # only the subject: use the rule of the certificate
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
     return {
@@ -138,10 +140,10 @@ def _use(
 
 
 def certificates(editing: PlanEditing) -> Certificates:
-    """List the plan's certificates with their names, 150 groups of them at most.
+    """List the plan's certificates with their names, in at most 150 groups.
 
-    Certificates of one pool that differ in the server's own name only are one group: the first is
-    listed, the others are named.
+    Certificates of one pool that differ only in the server's own name are one group. The first is
+    listed in full, the others by name.
     """
     plan = editing.plan.certificates
     rows = _rows_of_servers(editing)
@@ -158,7 +160,7 @@ def certificates(editing: PlanEditing) -> Certificates:
 
 
 def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> tuple[str, ...]:
-    """Give the ids to request at set-up, with or without the group of one certificate."""
+    """Return the ids to request at set-up, with or without the group of one certificate."""
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:
         groups.setdefault(_alike(certificate), set()).add(certificate.id)
@@ -168,7 +170,7 @@ def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> 
 
 
 def _alike(certificate: PlannedCertificate) -> tuple[object, ...]:
-    """Give what certificates have in common that are folded into one."""
+    """Return the key that is equal for certificates in one group."""
     names = tuple("" if name in certificate.servers else name for name in certificate.names)
     subject = certificate.subject
     own = subject.common_name in certificate.servers
@@ -198,7 +200,7 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Planne
         "subject": first.subject.to_rfc4514(),
         "names": [str(name) for name in first.names],
         "own": [str(name) for name in first.names if is_folded and name in first.servers],
-        "servers": folded_names([one.owner for one in members[1:]]),
+        "servers": folded_names([member.owner for member in members[1:]]),
         "count": len(members),
         "id": first.id,
         "at_set_up": first.at_set_up,
@@ -207,25 +209,26 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Planne
 
 
 def title_of(certificate: PlannedCertificate) -> str:
-    """Name a certificate by what it is used for."""
+    """Return the title of a certificate: its usages, or its role."""
     return ", ".join(certificate.usages) or certificate.role
 
 
 def _rows_of_servers(editing: PlanEditing) -> dict[str, int]:
     state = editing.state
-    found: dict[str, int] = {}
+    rows: dict[str, int] = {}
     for row_id, name in zip(state.ids, editing.texts("server_fqdn")):
-        found.setdefault(str(name), row_id)
-    return found
+        rows.setdefault(str(name), row_id)
+    return rows
 
 
 def _rows(members: Iterable[PlannedCertificate], rows: Mapping[str, int]) -> list[int]:
-    servers = (server for one in members if one.shared_by != "deployment" for server in one.servers)
+    own = (member for member in members if member.shared_by != "deployment")
+    servers = (server for member in own for server in member.servers)
     return [rows[server] for server in servers if server in rows][:1]
 
 
 def folded_names(names: Iterable[DnsName | str]) -> list[str]:
-    """Put neighbours in one word: fe02, fe03, fe04 of a domain become ``fe02–fe04.contoso.com``."""
+    """Join consecutive names: fe02, fe03 and fe04 become ``fe02–fe04.contoso.com``."""
     runs: list[list[str]] = []
     for name in map(str, names):
         if runs and _follows(runs[-1][-1], name):
@@ -235,9 +238,9 @@ def folded_names(names: Iterable[DnsName | str]) -> list[str]:
     return [run[0] if len(run) == 1 else f"{run[0].partition('.')[0]}–{run[-1]}" for run in runs]
 
 
-def _follows(one: str, other: str) -> bool:
-    label, _, domain = one.partition(".")
-    next_label, _, next_domain = other.partition(".")
+def _follows(name: str, next_name: str) -> bool:
+    label, _, domain = name.partition(".")
+    next_label, _, next_domain = next_name.partition(".")
     stem = label.rstrip("0123456789")
     number, next_number = label[len(stem) :], next_label[len(stem) :]
     if domain != next_domain or not next_label.startswith(stem) or not number.isdigit():
@@ -245,32 +248,32 @@ def _follows(one: str, other: str) -> bool:
     return next_number.isdigit() and int(next_number) == int(number) + 1
 
 
-# The plan as a picture, drawn when somebody looks; a pool in it leads to its rows.
+# The plan as a picture, drawn when the page asks for it. A pool in it leads to its rows.
 
 _TITLES = {
-    "topology": "Who speaks to whom",
-    "coverage": "Which name on whose certificate",
-    "timeline": "Days that matter",
+    "topology": "Connections between servers",
+    "coverage": "Names on certificates",
+    "timeline": "Important dates",
 }
 _ROWS_LISTED = 200
 
 
 def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
-    """Draw the plan; who speaks to whom with marks where it differs from the loaded file's.
+    """Draw the plan. In the picture of connections, mark changes against the loaded file.
 
     Parameters
     ----------
     editing : PlanEditing
         The plan.
     shows : str
-        One of ``KINDS``; any other is the first.
+        One of ``KINDS``. Any other value means the first.
     site : str
-        The site to show; one that the topology has not is none.
+        The site to show. All sites if the topology does not have it.
 
     Returns
     -------
     dict
-        The picture, its words and the same data as a table of 200 rows at most.
+        The picture, its description and the same data as a table of at most 200 rows.
     """
     kind = shows if shows in KINDS else DEFAULT
     sites = sorted({pool.site for pool in editing.plan.topology.pools} - {""})
@@ -294,7 +297,7 @@ def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
 
 
 def pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
-    """List the ids of the rows of some pools, named as the picture does: role and name."""
+    """Return the ids of the rows of some pools, given as role and name like in the picture."""
     wanted, ids = set(pools), editing.state.ids
     return [
         ids[computer.row]

@@ -1,4 +1,4 @@
-"""``editor.scenarios``: keep what the editor holds, switch, compare. Knows no widget."""
+"""``editor.scenarios``: keep, open and compare scenarios, without any widget."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .choices import same_rows
 from .draft import Draft, State
 from .plan_editing import PlanEditing
 
-#: What the editor holds is called so beside scenarios that are kept.
+#: The name of the editor's content in a list of kept scenarios.
 NOW = "in the editor now"
 
 _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
@@ -26,22 +26,22 @@ _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
 
 @dataclass(slots=True)
 class _Read:
-    """A scenario as it was read or written last; its plan and findings are made once."""
+    """A scenario as last read or written. Its plan and findings are computed once."""
 
-    held: dict[str, bytes]  # its files, so that a change by somebody else is noticed
+    held: dict[str, bytes]  # its files, to detect changes by other people
     scenario: Scenario
     findings: Findings | None = None
 
 
 class EditorScenarios(Table):
-    """The scenarios in a folder, as one editor opens and keeps them.
+    """The scenarios in a folder, for one editor.
 
     Parameters
     ----------
     editing : PlanEditing
         The editor.
     folder : Path
-        Holds a folder for each scenario; made when the first is kept.
+        Contains a folder for each scenario. Created when you keep the first scenario.
     """
 
     def __init__(self, editing: PlanEditing, folder: Path):
@@ -51,22 +51,22 @@ class EditorScenarios(Table):
 
     @property
     def folder(self) -> Path:
-        """Where they are kept."""
+        """The folder of the scenarios."""
         return self.kept.folder
 
     def names(self) -> tuple[str, ...]:
-        """List those that are kept."""
+        """Return the names of the kept scenarios."""
         return self.kept.names()
 
     @property
     def current(self) -> str:
-        """The scenario that was opened or kept last, "" if none was or it is there no more."""
+        """The scenario that was last opened or kept, or "" if there is none or it was removed."""
         name = self._editing.state.scenario
         return name if name and is_scenario(self.folder / name) else ""
 
     @property
     def has_changes(self) -> bool:
-        """Whether the editor holds something else than the current scenario as it was read last."""
+        """Whether the editor differs from the current scenario as last read."""
         name = self.current
         if name and name not in self._read:  # the cell was run again
             with suppress(ScenarioError):
@@ -77,43 +77,43 @@ class EditorScenarios(Table):
 
     @property
     def now(self) -> Scenario:
-        """What the editor holds, as a scenario."""
+        """The content of the editor, as a scenario."""
         return Scenario.of_plan(NOW, self._editing.plan)
 
     def _held(self) -> Scenario:
         return Scenario(name=NOW, topology=self._editing.topology, options=self._editing.options)
 
-    def is_so(self, scenario: Scenario) -> bool:
-        """Tell whether a scenario that was compared is still what is kept, or held now."""
+    def is_up_to_date(self, scenario: Scenario) -> bool:
+        """Return whether a compared scenario still equals the kept one, or the editor's content."""
         if scenario.name == NOW:
             return scenario.is_same(self._held())
         known = self._read.get(scenario.name)
         return known is None or known.scenario.is_same(scenario)
 
     def keep(self, name: str = "", note: str | None = None, *, replace: bool = False) -> Scenario:
-        """Keep what the editor holds.
+        """Keep the content of the editor as a scenario.
 
         Parameters
         ----------
         name : str, optional
-            A new name; left out, the current scenario's.
+            The name. The default is the current scenario's name.
         note : str, optional
-            Why; left out, the note that is there stays.
+            A reason. By default the existing note stays.
         replace : bool, optional
-            Whether another scenario of this name is replaced. The current one is replaced without,
-            unless its files changed since the editor read them.
+            Whether to replace another scenario with this name. The current scenario is always
+            replaced, unless its files changed since the editor read them.
 
         Returns
         -------
         Scenario
-            As it is kept.
+            The kept scenario.
 
         Raises
         ------
         FileOccupied
-            If there is another scenario of this name.
+            If another scenario has this name.
         ScenarioError
-            If no folder can have the name, or something else has it; the editor stays as it is.
+            If the name is not valid for a folder or is in use. The editor does not change.
         """
         name = name or self.current
         there = self.kept.files(name) if name in self.names() else {}
@@ -126,8 +126,8 @@ class EditorScenarios(Table):
             replace = _plan_files(known) == _plan_files(there)
             if not replace and _plan_files(made.files()) != _plan_files(there):
                 raise FileOccupied(
-                    f'the files of the scenario "{name}" were changed by somebody else since',
-                    hint="keep yours under another name and compare, or replace what is there",
+                    f'another person changed the files of the scenario "{name}"',
+                    hint="keep your version under another name and compare, or replace the files",
                 )
         self.kept.keep(made, replace=replace)
         live = self._editing.live
@@ -137,14 +137,14 @@ class EditorScenarios(Table):
         return made
 
     def open(self, name: str) -> Scenario:
-        """Put a scenario's table and options into the editor, as a step that can be undone.
+        """Load a scenario's table and options into the editor. This step can be undone.
 
         Raises
         ------
         ScenarioError
-            With every problem of its files; the editor stays as it is.
+            If its files have errors, with all of them. The editor does not change.
         LyncnbError
-            If no plan can be made of them; likewise.
+            If the planner rejects them. The editor does not change.
         """
         scenario = self.read(name)
         editing = self._editing
@@ -162,39 +162,39 @@ class EditorScenarios(Table):
         return scenario
 
     def read(self, name: str) -> Scenario:
-        """Read a scenario; one that lies there as it did before has the plan that was made of it.
+        """Read a scenario. If its files are unchanged, its plan is not computed again.
 
         Raises
         ------
         ScenarioError
-            If there is none of that name; or with every problem of its files.
+            If it does not exist, or with all errors of its files.
         """
         held = self.kept.files(name)
         known = self._read.get(name)
         if known is None or _plan_files(known.held) != _plan_files(held):
             self._read[name] = known = _Read(held, self.kept.open(name))
-        elif known.held != held:  # the note alone
+        elif known.held != held:  # only the note changed
             known.held = held
             known.scenario = known.scenario.called(name, note=self.kept.note(name))
         return known.scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
-        """Copy a scenario as it is kept, and give the copy's name.
+        """Copy a kept scenario and return the name of the copy.
 
         Raises
         ------
         ScenarioError
-            If there is none, or the new name is taken or can be none.
+            If it does not exist, or the new name is in use or not valid.
         """
         return self.kept.duplicate(name, new)
 
     def rename(self, name: str, new: str) -> None:
-        """Give a scenario another name.
+        """Rename a scenario.
 
         Raises
         ------
         ScenarioError
-            If there is none, or the new name is taken or can be none.
+            If it does not exist, or the new name is in use or not valid.
         """
         self.kept.rename(name, new)
         if name in self._read:
@@ -204,57 +204,57 @@ class EditorScenarios(Table):
         self._editing.rename_scenario(name, new)
 
     def set_note(self, name: str, note: str) -> None:
-        """Write another note beside a scenario.
+        """Change the note of a scenario.
 
         Raises
         ------
         ScenarioError
-            If there is none, or it cannot be written.
+            If it does not exist, or the note cannot be written.
         """
         self.kept.set_note(name, note)
 
     def remove(self, name: str) -> dict[str, bytes]:
-        """Remove a scenario, and give its files for :meth:`put_back`; the editor keeps its plan.
+        """Remove a scenario and return its files for :meth:`put_back`. The editor does not change.
 
         Raises
         ------
         ScenarioError
-            If there is none, or somebody put other files into its folder.
+            If it does not exist, or its folder contains other files.
         """
         held = self.kept.remove(name)
         self._editing.rename_scenario(name, "")
         return held
 
     def put_back(self, name: str, held: Mapping[str, bytes]) -> None:
-        """Make a scenario again that was removed.
+        """Restore a removed scenario.
 
         Raises
         ------
         ScenarioError
-            If something has its name by now.
+            If its name is now in use.
         """
         self.kept.put_back(name, held)
 
     def compare(self, *names: str | Scenario) -> ScenarioComparison:
-        """Put scenarios beside each other; the others are held against the first.
+        """Compare scenarios with the first of them.
 
         Parameters
         ----------
         *names : str or Scenario
-            Two or more; one alone is held beside what the editor holds, none: that beside the
-            loaded table and options. "" stands for what the editor holds.
+            Two or more. One scenario is compared with the editor's content. Without names, the
+            loaded table and options are compared with it. "" means the editor's content.
 
         Raises
         ------
         ScenarioError
-            If there is none of a name; or with every problem of its files.
+            If a scenario does not exist, or with all errors of its files.
         """
         chosen: list[str | Scenario] = [*names]
         if len(chosen) < 2:
             chosen = [*(chosen or [Scenario.of_plan("as loaded", self._editing.loaded_plan)]), ""]
-        found = [*map(self._scenario, chosen)]
+        pairs = [*map(self._scenario, chosen)]
         return compare_scenarios(
-            *(scenario for scenario, _ in found), findings=[told for _, told in found]
+            *(scenario for scenario, _ in pairs), findings=[findings for _, findings in pairs]
         )
 
     def _scenario(self, name: str | Scenario) -> tuple[Scenario, Findings | None]:
@@ -272,7 +272,9 @@ class EditorScenarios(Table):
 
     def _rows(self) -> Iterator[tuple[str, str, str]]:
         for name in self.names():
-            here = "" if name != self.current else "changed since" if self.has_changes else "yes"
+            here = (
+                "" if name != self.current else "yes, with changes" if self.has_changes else "yes"
+            )
             yield name, self.kept.note(name), here
 
     def _summary(self) -> str:

@@ -1,4 +1,4 @@
-"""What the tab of scenarios asks and is told."""
+"""The messages of the Scenarios tab, and the answers to them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .channel import Answers, Channel, every_line
 from .messages import EditorTold
 from .scenarios import NOW, EditorScenarios
 
-_MOST = 3  # beside each other: more do not fit on a page
+_MOST = 3  # side by side: more do not valid on a page
 
 
 class ScenariosTab:
-    """Answers the tab; everything that it does, ``editor.scenarios`` does.
+    """Answers the tab. ``editor.scenarios`` does the work.
 
     Parameters
     ----------
     channel : Channel
-        Sends what is to be told.
+        Sends the messages.
     scenarios : EditorScenarios
-        Of the editor.
+        The scenarios of the editor.
     """
 
     def __init__(self, channel: Channel[EditorTold], scenarios: EditorScenarios):
@@ -37,8 +37,8 @@ class ScenariosTab:
         self._compared: ScenarioComparison | None = None
 
     def answers(self) -> Answers:
-        """Return what answers each message of the tab."""
-        doings: dict[str, Callable[..., str]] = {
+        """Return the function that answers each message of the tab."""
+        actions: dict[str, Callable[..., str]] = {
             "keep_scenario": self._keep,
             "open_scenario": self._open,
             "copy_scenario": self._copy,
@@ -50,28 +50,31 @@ class ScenariosTab:
             "scenarios": self._list,
             "compare_scenarios": self._in_full("compare_scenarios", self._compare),
             "picture_scenario": self._picture,
-            **{name: self._in_full(name, self._doing(name, work)) for name, work in doings.items()},
+            **{
+                name: self._in_full(name, self._action(name, work))
+                for name, work in actions.items()
+            },
         }
 
     @property
     def is_kept(self) -> bool:
-        """Whether what the editor holds is kept under a name."""
+        """Whether the editor's content is kept as a scenario."""
         return bool(self._scenarios.current) and not self._scenarios.has_changes
 
     def words(self) -> str:
-        """Say for the head of the panel which scenario the editor holds."""
+        """Describe the scenario in the editor, for the head of the panel."""
         name = self._scenarios.current
         if not name:
             return ""
-        state = "as it is kept" if self.is_kept else "changed since it was kept"
+        state = "as kept" if self.is_kept else "changed since it was kept"
         return f"scenario {name}, {state}"
 
     def _is_old(self) -> bool:
-        """Tell whether what is compared is no longer so."""
+        """Return whether the comparison is out of date."""
         shown = self._compared.scenarios if self._compared else ()
-        return any(not self._scenarios.is_so(one) for one in shown)
+        return any(not self._scenarios.is_up_to_date(scenario) for scenario in shown)
 
-    # -- what is told
+    # -- messages
     def _list(self) -> None:
         kept = self._scenarios
         self._channel.send(
@@ -88,8 +91,8 @@ class ScenariosTab:
             }
         )
 
-    def _doing(self, about: str, work: Callable[..., str]) -> Callable[..., None]:
-        """Do something to the scenarios, then list them again and say what was done."""
+    def _action(self, about: str, work: Callable[..., str]) -> Callable[..., None]:
+        """Return a function that does the work, lists the scenarios and reports the result."""
 
         @wraps(work)
         def do(**parts: Any) -> None:
@@ -101,7 +104,7 @@ class ScenariosTab:
         return do
 
     def _in_full(self, about: str, work: Callable[..., object]) -> Callable[..., None]:
-        """Do something; of a scenario that is refused every problem is told."""
+        """Return a function that does the work and reports every problem of a rejected scenario."""
 
         @wraps(work)
         def do(**parts: Any) -> None:
@@ -109,13 +112,13 @@ class ScenariosTab:
                 work(**parts)
             except LyncnbError as error:
                 lines = every_line(error)
-                offer = _instead(parts["name"].strip()) if about == "keep_scenario" else {}
+                offer = _offer_name(parts["name"].strip()) if about == "keep_scenario" else {}
                 occupied = getattr(error, "occupied", False)
                 self._channel.refuse(about, lines, occupied=occupied, **offer)
 
         return do
 
-    # -- what is done
+    # -- actions
     def _keep(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
         why = None if note is None else note.strip()
         kept = self._scenarios.keep(name.strip(), why, replace=replace)
@@ -123,7 +126,7 @@ class ScenariosTab:
 
     def _open(self, *, name: str) -> str:
         self._scenarios.open(name)
-        return f"“{name}” is in the editor. Undo brings back what was there before."
+        return f"“{name}” is now in the editor. To return to the earlier state, choose Undo."
 
     def _copy(self, *, name: str) -> str:
         return f"Copied to “{self._scenarios.duplicate(name)}”."
@@ -133,7 +136,7 @@ class ScenariosTab:
         if new != name:
             self._scenarios.rename(name, new)
         self._scenarios.set_note(new, note.strip())
-        return f"“{new}” is changed." if new == name else f"“{name}” is called “{new}” now."
+        return f"“{new}” is changed." if new == name else f"“{name}” is renamed to “{new}”."
 
     def _remove(self, *, name: str) -> str:
         self._removed = name, self._scenarios.remove(name)
@@ -145,36 +148,36 @@ class ScenariosTab:
         name, held = self._removed
         self._scenarios.put_back(name, held)
         self._removed = None
-        return f"“{name}” is back."
+        return f"“{name}” is restored."
 
     def _compare(self, *, names: tuple[str, ...]) -> None:
-        found = self._scenarios.compare(*names)
-        self._compared = found
-        first = found.names[0]
+        comparison = self._scenarios.compare(*names)
+        self._compared = comparison
+        first = comparison.names[0]
         self._channel.send({"type": "done", "added": []})
         self._channel.send(
             {
                 "type": "compared",
-                "title": f"{MARK.strip()} stands before what is other than “{first}”",
-                "headings": ["Of", "What", *found.names],
-                "differing": [*_cells(found.differing())],
-                "alike": [*_cells(found.alike())],
+                "title": f"{MARK.strip()} marks differences from “{first}”",
+                "headings": ["Of", "What", *comparison.names],
+                "differing": [*_cells(comparison.differing())],
+                "alike": [*_cells(comparison.alike())],
                 "differences": [
                     {
-                        **explanations.effects(comparison.difference),
-                        "heading": f"“{name}” against “{first}”",
+                        **explanations.effects(pair.difference),
+                        "heading": f"“{name}” compared with “{first}”",
                     }
-                    for name, comparison in zip(found.names[1:], found.comparisons, strict=True)
+                    for name, pair in zip(comparison.names[1:], comparison.comparisons, strict=True)
                 ],
             }
         )
 
     def _picture(self, *, place: int) -> None:
-        """Draw what one of those compared last has otherwise than the first."""
-        found = self._compared
-        if found is None or not 0 <= place < len(found.differences):
-            raise PlanError("nothing is compared", hint="compare two scenarios first")
-        drawn = figure(found.differences[place])
+        """Draw the differences between a scenario of the last comparison and the first scenario."""
+        comparison = self._compared
+        if comparison is None or not 0 <= place < len(comparison.differences):
+            raise PlanError("there is no comparison to draw", hint="compare two scenarios first")
+        drawn = figure(comparison.differences[place])
         self._channel.send(
             {
                 "type": "picture_of_scenario",
@@ -186,10 +189,10 @@ class ScenariosTab:
         )
 
 
-def _instead(name: str) -> dict[str, str]:
-    """Offer a name that a folder can have in place of one that it cannot."""
-    fit = folder_name(name)
-    return {"instead": fit, "offer": f"Keep as “{fit}”"} if fit and fit != name else {}
+def _offer_name(name: str) -> dict[str, str]:
+    """Offer a valid folder name instead of an invalid one."""
+    valid = folder_name(name)
+    return {"instead": valid, "offer": f"Keep as “{valid}”"} if valid and valid != name else {}
 
 
 def _cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""The table as a planner sees it: what stands in a cell, or who lends a blank cell its value."""
+"""The table as a planner sees it: the text of each cell, or the inherited value of a blank cell."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from ...topology.columns import Column, topology_columns
 from ...topology.topology import Topology
 from .messages import RowsColumn, TableRows
 
-# Rows on their way to the browser: columns of codes into lists of distinct texts, as bytes.
+# Rows are sent to the browser as bytes: each column is a list of distinct texts and their codes.
 #
-# 10,000 rows of 20 columns are some 200 kB instead of 3 MB of JSON, and neither the kernel nor the
-# browser spends time on commas. Nothing of this is a trait, so nothing of it is ever saved.
+# 10,000 rows of 20 columns are about 200 kB instead of 3 MB of JSON, which is faster to write and
+# read. None of this is a trait of a widget, so none of it is saved in a notebook.
 
-INHERITED = "\x01"  # stands before a text that a blank cell has from its pool, site or default
+INHERITED = "\x01"  # prefix of a text that a blank cell inherits from its pool, site or default
 
 
 def encode_rows(
     ids: Sequence[int], columns: Mapping[str, Sequence[str]], *, whole: bool
 ) -> tuple[TableRows, list[bytes]]:
-    """Write rows as a message and its buffers.
+    """Encode rows as a message and its buffers.
 
     Parameters
     ----------
     ids : sequence of int
-        n numbers that name the rows for good.
+        n permanent numbers of the rows.
     columns : mapping of str to sequence of str
         m columns of n texts without NUL.
     whole : bool
-        Whether these are all rows; otherwise they replace those of the same ids.
+        Whether these are all rows. If not, they replace the rows with the same ids.
 
     Returns
     -------
     message : dict
         Names of the columns and bytes per code.
     buffers : list of bytes
-        The ids (4 bytes each); then for each column its distinct texts, joined by NUL, and n
+        The ids (4 bytes each). Then for each column its distinct texts, joined by NUL, and n
         codes.
     """
     buffers = [_numbers(ids, 4)]
@@ -59,17 +59,17 @@ def _numbers(values: Iterable[int], width: int) -> bytes:
 
 CHANGED = "_changed"
 FINDINGS = "_findings"
-# These say which pool and role a row has, and with that what it heeds and who lends to it.
+# These decide the pool and role of a row, and so which columns it uses and inherits.
 _PLACING = {"server_fqdn", "role", "pool_fqdn", "site"}
 
 
 class Sheet:
-    """The shown texts of every row, kept up to date row by row.
+    """The displayed texts of every row, updated row by row.
 
     Parameters
     ----------
     loaded : Topology
-        What changes are counted against; its n rows have the ids 0 … n-1.
+        Changes are counted from this topology. Its n rows have the ids 0 … n-1.
     """
 
     def __init__(self, loaded: Topology):
@@ -77,36 +77,36 @@ class Sheet:
         self._known = {column.name: column for column in topology_columns()}
         self._rearranged: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         self.topology = loaded
-        self._grouped: Topology | None = None  # what the names below are of
+        self._grouped: Topology | None = None  # the topology of the names below
         self._names: dict[str, list[str]] = {}
         self.ids: tuple[int, ...] = ()
         self.columns: dict[str, list[str]] = {}
         self.changes = 0  # cells changed, rows added, rows removed
 
     def first(self, topology: Topology, ids: tuple[int, ...], count: int) -> dict[str, list[str]]:
-        """Give the texts of the first rows, by column, before :meth:`rebuild` gives all."""
+        """Return the texts of the first rows, by column, before :meth:`rebuild` computes all."""
         self.topology, self.ids = topology, ids
         places = range(min(count, len(ids)))
         return {**self._texts(places), FINDINGS: [""] * len(places)}
 
     def rebuild(self, topology: Topology, ids: tuple[int, ...]) -> None:
-        """Work every row out again."""
+        """Compute every row again."""
         self.topology, self.ids = topology, ids
         self.columns = self._texts(range(len(ids)))
         self.columns[FINDINGS] = [""] * len(ids)
         kept = sum(row_id < len(self._loaded.cells) for row_id in ids)
         self.changes = len(self._loaded.cells) - kept
-        self.changes += sum(map(self._counted, ids, self.columns[CHANGED]))
+        self.changes += sum(map(self._count_changes, ids, self.columns[CHANGED]))
 
     def update(self, topology: Topology) -> tuple[list[int], dict[str, list[str]]]:
-        """Take a topology with the same rows over.
+        """Update to a topology with the same rows.
 
         Returns
         -------
         places : list of int
-            Rows that look different now, and their neighbours of the same pools.
+            Rows with different texts, and all rows of the same pools.
         columns : dict of str to list of str
-            By name, their texts; only columns in which one differs.
+            Their texts by column name, for columns with a difference only.
         """
         before, self.topology = self.topology, topology
         edited, names = _edited(before, topology)
@@ -120,8 +120,8 @@ class Sheet:
                 different[name] = texts
                 if name == CHANGED:
                     ids = [self.ids[place] for place in places]
-                    self.changes -= sum(map(self._counted, ids, (old[p] for p in places)))
-                    self.changes += sum(map(self._counted, ids, texts))
+                    self.changes -= sum(map(self._count_changes, ids, (old[p] for p in places)))
+                    self.changes += sum(map(self._count_changes, ids, texts))
                 for place, text in zip(places, texts):
                     old[place] = text
         return places, different
@@ -129,12 +129,12 @@ class Sheet:
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None
     ) -> list[int]:
-        """Put the words for the findings of servers in their rows; None means all servers.
+        """Set the findings of servers in their rows. None means all servers.
 
         Returns
         -------
         list of int
-            The rows whose words differ now.
+            The rows with different texts.
         """
         texts = self.columns[FINDINGS]
         names = self.columns["server_fqdn"]
@@ -148,21 +148,21 @@ class Sheet:
             texts[place] = by_server.get(names[place], "")
         return places
 
-    def _counted(self, row_id: int, changed: str) -> int:
-        """Count the changes of a row by the names of its changed columns; a new row is one."""
+    def _count_changes(self, row_id: int, changed: str) -> int:
+        """Return the number of changed columns of a row. A new row counts as one change."""
         if row_id >= len(self._loaded.cells):
             return 1
         return changed.count(" ") + 1 if changed else 0
 
     def changed_columns(self, place: int) -> list[str]:
-        """Name the columns in which a row differs from the loaded file; an added row was blank."""
+        """Return the columns in which a row differs from the loaded file. New rows were blank."""
         columns, row_id = self.topology.columns, self.ids[place]
         loaded = self._loaded_rows()
         before = loaded[row_id] if row_id < len(loaded) else ("",) * len(columns)
         return [name for name, a, b in zip(columns, self.topology.cells[place], before) if a != b]
 
     def _loaded_rows(self) -> Sequence[tuple[str, ...]]:
-        """Return the loaded rows under the columns of now."""
+        """Return the loaded rows with the current columns."""
         columns = self.topology.columns
         if columns == self._loaded.columns:
             return self._loaded.cells
@@ -175,7 +175,7 @@ class Sheet:
         return self._rearranged[columns]
 
     def _touched(self, before: Topology, edited: Sequence[int], names: Set[str]) -> list[int]:
-        """Find the rows that may look different: edited ones and all of their pools."""
+        """Return the rows that may have different texts: edited rows and their whole pools."""
         after = self.topology
         widely = before.columns != after.columns or any(
             name == "site" or self._scope(name) in ("site", "deployment") for name in names
@@ -206,7 +206,9 @@ class Sheet:
                 shown[name] = _defaults(self._known[name], roles)
                 continue
             texts = [row[at] for row in rows]
-            shown[name] = texts if column is None else self._lent(column, texts, roles, places)
+            shown[name] = (
+                texts if column is None else self._fill_inherited(column, texts, roles, places)
+            )
         loaded, ids = self._loaded_rows(), self.ids
         changed = [
             ""
@@ -216,20 +218,20 @@ class Sheet:
         ]
         return {**shown, CHANGED: changed}
 
-    def _lent(
+    def _fill_inherited(
         self, column: Column, texts: list[str], roles: list[str], places: Sequence[int]
     ) -> list[str]:
-        """Fill blanks with what the pool, site or deployment says, or with the default."""
+        """Fill blanks with the value of the pool, site or deployment, or with the default."""
         if "" not in texts:
             return texts
         defaults = _defaults(column, roles)
         if column.scope == "server":
             return [text or default for text, default in zip(texts, defaults)]
-        heeded = {role: column.heeded_by(role) for role in set(roles)}
-        groups, lenders = self._groups(column, places)
-        lent = {group: INHERITED + text for group, text in lenders.items()}
+        is_used = {role: column.heeded_by(role) for role in set(roles)}
+        groups, values = self._groups(column, places)
+        inherited = {group: INHERITED + text for group, text in values.items()}
         return [
-            text or ((lent.get(group) or default) if heeded[role] else "")
+            text or ((inherited.get(group) or default) if is_used[role] else "")
             for text, role, group, default in zip(texts, roles, groups, defaults)
         ]
 
@@ -241,29 +243,29 @@ class Sheet:
         return self._names[scope]
 
     def _groups(self, column: Column, places: Sequence[int]) -> tuple[list[str], dict[str, str]]:
-        """Give each row the group it shares a column with, and each group its text."""
+        """Return the group of each row that shares a column, and the text of each group."""
         whole = range(len(self.topology.cells)) if column.scope != "pool" else places
         names = self._group_names(column.scope)
         at, cells = _place(self.topology, column.name), self.topology.cells
-        lenders: dict[str, str] = {}
+        values: dict[str, str] = {}
         if at is not None:
             for place in whole:
                 if text := cells[place][at]:
-                    lenders.setdefault(names[place], text)
-        if column.scope == "site" and len(set(lenders.values())) == 1:
-            lenders = dict.fromkeys(names, next(iter(lenders.values())))
-        return [names[place] for place in places], lenders
+                    values.setdefault(names[place], text)
+        if column.scope == "site" and len(set(values.values())) == 1:
+            values = dict.fromkeys(names, next(iter(values.values())))
+        return [names[place] for place in places], values
 
 
 def _defaults(column: Column, roles: Sequence[str]) -> list[str]:
-    """Give what a blank cell of a column means in rows of these roles."""
+    """Return the meaning of a blank cell of a column for each of these roles."""
     text = INHERITED + column.default if column.default else ""
     by_role = {role: text if column.heeded_by(role) else "" for role in set(roles)}
     return [by_role[role] for role in roles]
 
 
 def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
-    """Find the rows whose cells differ, and the columns in which one does."""
+    """Return the rows with different cells, and the columns with a difference."""
     if before.columns != after.columns:
         return list(range(len(after.cells))), set(after.columns)
     places: list[int] = []
@@ -278,7 +280,7 @@ def _edited(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
 
 
 def pool_names(topology: Topology) -> list[str]:
-    """Give each row the name of its pool: the server's own where none is given."""
+    """Return the pool of each row, which is the server itself if none is given."""
     server, pool = topology.columns.index("server_fqdn"), _place(topology, "pool_fqdn")
     if pool is None:
         return [row[server] for row in topology.cells]
@@ -286,7 +288,7 @@ def pool_names(topology: Topology) -> list[str]:
 
 
 def group_names(topology: Topology, scope: str) -> list[str]:
-    """Give each row the name of what it shares a column of this scope with."""
+    """Return for each row the pool or site that shares a column of this scope, or ""."""
     if scope == "pool":
         return pool_names(topology)
     if scope == "site":
@@ -298,7 +300,7 @@ def group_names(topology: Topology, scope: str) -> list[str]:
 
 
 def column_names(topology: Topology) -> tuple[str, ...]:
-    """List the table's columns, then those that it could have."""
+    """Return the table's columns, then the other possible columns."""
     known = [column.name for column in topology_columns()]
     return (*topology.columns, *(name for name in known if name not in topology.columns))
 

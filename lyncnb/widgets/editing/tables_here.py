@@ -1,4 +1,4 @@
-"""The tables of the workspace, which a page offers to open."""
+"""The tables in the workspace that a page offers to open."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE
 
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
-# How the names begin of what Excel leaves beside a workbook that is open, and of what is hidden.
+# The prefixes of Excel's lock files and of hidden files.
 _NOT_SHOWN = ("~$", ".")
 _LISTED = 200
 
 
 def tables_here(beside: str = "", *, scenarios: bool = False) -> list[str]:
-    """List the tables below the working folder, and those in the folder of another table.
+    """List the tables in and below the working folder, and in the folder of another table.
 
     Parameters
     ----------
     beside : str, optional
         The other table.
     scenarios : bool, optional
-        Whether a table that is kept with its options is listed as their folder.
+        Whether to list the folder instead of a table that is kept with its options.
 
     Returns
     -------
@@ -30,14 +30,14 @@ def tables_here(beside: str = "", *, scenarios: bool = False) -> list[str]:
         At most 200 paths, in alphabetical order.
     """
     paths = [*Path().rglob("*"), *_siblings(beside)]
-    found = (
+    tables = (
         path
         for path in paths
         if path.suffix.lower() in _TABLES
         and not any(part.startswith(_NOT_SHOWN) and part != os.pardir for part in path.parts)
         and not _is_of_a_folder(path)
     )
-    return sorted({(_with_its_options(p) if scenarios else p).as_posix() for p in found})[:_LISTED]
+    return sorted({(_with_its_options(p) if scenarios else p).as_posix() for p in tables})[:_LISTED]
 
 
 def _siblings(table: str) -> Iterator[Path]:
@@ -46,12 +46,12 @@ def _siblings(table: str) -> Iterator[Path]:
 
 
 def _with_its_options(path: Path) -> Path:
-    """Return the folder of a table that is kept with its options: a scenario, or a first plan."""
+    """Return the folder of a table that is kept with its options, as in a scenario."""
     folder = path.parent
     is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()
     return folder if is_kept and folder != Path() else path
 
 
 def _is_of_a_folder(path: Path) -> bool:
-    """Return whether a file is in a request folder, whose summary is not a topology."""
+    """Return whether a file is in a request folder. Its summary is not a topology."""
     return any((folder / "manifest.json").exists() for folder in path.parents)

@@ -1,8 +1,9 @@
-"""Edits that are not saved, as a file beside the notebook: the next kernel offers them.
+"""Keep unsaved edits in a file next to the notebook. The next kernel offers to restore them.
 
-A draft says what leads from the saved table and options to those in force. It holds no secret,
-because an editor has none, and only its owner can read it. The file is replaced whole. It ends
-when the edits are saved, taken back or discarded. A draft of another kernel is never written over.
+A draft contains the edits from the saved table and options to the current ones. It contains no
+secret, because an editor has none, and only its owner can read it. The file is replaced as a whole.
+It is removed when the edits are saved, undone or discarded. lyncnb never overwrites a draft of
+another kernel.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from .draft import State
 from .edits import make_again
 from .plan_editing import PlanEditing
 
-#: The folder of the drafts, beside the notebook.
+#: The folder of the drafts, next to the notebook.
 DRAFT_FOLDER = ".lyncnb-draft"
 
 _FORMAT = "lyncnb-draft/1"
 _LARGEST = 1 << 28  # bytes, as for a table
-_MOST = 100  # files that are looked at
+_MOST = 100  # files to read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftServer:
-    """A row by its server, and by its role where the server has several rows."""
+    """The key of a row: its server, with the role if the server has several rows."""
 
     server: str
     role: str = ""
@@ -55,7 +56,7 @@ class DraftServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedServers:
-    """Servers, and the texts that their cells get."""
+    """Servers, and the new texts of their cells."""
 
     servers: tuple[DraftServer, ...]
     values: Mapping[str, str]
@@ -63,14 +64,14 @@ class ChangedServers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedServer:
-    """A row to add, by its texts."""
+    """The texts of a row to add."""
 
     values: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftFile:
-    """What a draft holds; ``table`` and ``table_sha256`` say what the edits start from."""
+    """The content of a draft. ``table`` and ``table_sha256`` identify the start of the edits."""
 
     format: str
     table: str
@@ -96,7 +97,7 @@ class DraftFile:
 
     @classmethod
     def between(cls, table: str, saved: State, now: State) -> DraftFile:
-        """Describe what leads from the saved state to the one in force."""
+        """Describe the edits from the saved state to the current state."""
         edits = edits_between(saved, now)
         return cls(
             format=_FORMAT,
@@ -114,13 +115,13 @@ class DraftFile:
         )
 
     def words(self, state: State) -> str:
-        """Say how many changes there are, and since when."""
+        """Describe the draft: the number of changes and the time."""
         day, _, time = self.written.partition("T")
         today = time_text(datetime.now(UTC)).partition("T")[0]
         since = f"{time[:5]} UTC" if day == today else f"{day} {time[:5]} UTC"
         words = f"Unsaved draft: {count_of(self.changes, 'change')} from {since}"
         if self.table_sha256 != table_digest(state):
-            return f"{words}, made when {state.topology.source} or its options were different."
+            return f"{words}. {state.topology.source} or its options changed since then."
         return f"{words}."
 
 
@@ -132,9 +133,9 @@ class UnsavedEdits:
     editor : PlanEditing
         The editor.
     place : str, optional
-        What tells it from other editors of this kernel, e.g. the id of its cell.
+        Identifies the editor in this kernel, such as the id of its cell.
     folder : Path, optional
-        Where drafts are kept; made when there is one.
+        The folder of the drafts. It is created for the first draft.
     """
 
     def __init__(self, editor: PlanEditing, place: str = "", folder: Path = Path(DRAFT_FOLDER)):
@@ -166,7 +167,7 @@ class UnsavedEdits:
                     yield path, draft
 
     def keep(self) -> None:
-        """Write what is not saved; remove the draft once there is nothing.
+        """Write the unsaved edits, or remove the draft if there are none.
 
         Raises
         ------
@@ -185,12 +186,12 @@ class UnsavedEdits:
                 self._remove(old)
 
     def restore(self) -> None:
-        """Make the edits of the draft that was found, and keep them as this editor's own.
+        """Repeat the edits of the draft, and keep them as this editor's draft.
 
         Raises
         ------
         LyncnbError
-            If a change does not fit the table as it is now; then nothing is changed.
+            If a change does not fit the current table. Then nothing changes.
         """
         if found := self.find():
             path, draft = found
@@ -199,12 +200,12 @@ class UnsavedEdits:
             self._remove(path)
 
     def discard(self) -> None:
-        """Remove the draft that was found."""
+        """Remove the draft."""
         if found := self.find():
             self._remove(found[0])
 
     def compare(self) -> list[tuple[str, str, str, str]]:
-        """List what the draft that was found changes: server or options, column, before, after.
+        """List the changes in the draft: server or options, column, before, after.
 
         Raises
         ------
@@ -225,7 +226,7 @@ class UnsavedEdits:
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # other drafts are in it
+        with suppress(OSError):  # it contains other drafts
             self._folder.rmdir()
 
 
@@ -238,12 +239,12 @@ def table_digest(state: State) -> str:
 
 @cache
 def _kernel() -> str:
-    """Name this kernel by the time at which it first kept a draft."""
+    """Return a name for this kernel: the time of its first draft."""
     return f"{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 
 def _read(path: Path) -> DraftFile | None:
-    """Read a draft; nothing for a file that is damaged, of a later version, or not a draft."""
+    """Read a draft, or return None if the file is damaged, of a later version or not a draft."""
     reader = RecordReader("draft", is_json=True)
     try:
         values = json.loads(files.read_named(path, limit=_LARGEST, error=BundleError))

@@ -1,4 +1,4 @@
-"""What a planner can do, in a notebook and in a shell: the help of the panels, a page of docs."""
+"""The tasks of a planner, in a notebook and in a shell: for the panels' help and the docs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .messages import Rows
 
 HEADINGS = ("You want to", "In a notebook", "In a shell")
 
-#: Each task: what you want, the panel or call for it, and the command.
+#: Each task: the task itself, the panel or call for it, and the command.
 TASKS: tuple[tuple[str, str, str], ...] = (
     ("plan on one page, without code", "", "lyncnb dash"),
     ("get a first table by questions", "ln.GuidePanel()", "lyncnb guide FOLDER"),
