@@ -52,7 +52,9 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     lab.page.keyboard.press("Enter")
     following.get_by_text("Next: Ask the CA for 2 certificates again.").wait_for()
     assert "serial" not in panel.inner_text()
-    blind = panel.locator("summary").filter(has_text="(No CRL distribution point)")
+    blind = panel.locator("summary").filter(
+        has_text="(The certificate has no CRL distribution point)"
+    )
     blind.focus()
     lab.page.keyboard.press("Enter")
     panel.get_by_text("the certificate has no CRL distribution point").first.wait_for()
@@ -65,7 +67,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     lab.page.keyboard.press("Enter")
     following.get_by_text("Next: Ask the CA for 1 certificate again.").wait_for()
     blind.wait_for(state="detached")
-    panel.get_by_role("row").filter(has_text="Refused (Names that were").first.wait_for()
+    panel.get_by_role("row").filter(has_text="Refused (The certificate is missing").first.wait_for()
     # The same filter, sort and copy as in the editor's table; nothing can be typed over.
     panel.get_by_label("Filter requests").fill("state:waiting")
     panel.get_by_text("of 6 requests shown").wait_for()

@@ -206,7 +206,7 @@ def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
     ids = status["next"]["requests"]
     assert sorted(ids) == sorted(one["id"] for one in status["refusals"])
     needs = {row["id"]: row["needs"] for row in refused.rows().values()}
-    blind = "Refused (No CRL distribution point). Ask the CA for another one."
+    blind = "Refused (The certificate has no CRL distribution point). Ask the CA for another one."
     assert blind in [needs[one] for one in ids]
     assert sorted(set(needs.values()) - {needs[one] for one in ids}) == [
         "Certificate received. Package it.",
