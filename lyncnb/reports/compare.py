@@ -1,7 +1,7 @@
-"""Two plans side by side: which certificates and names the second has otherwise, and why.
+"""The comparison of two plans: which certificates and names differ, and why.
 
-Pure. Complete: the old plan with these changes made is the new one. Minimal: what is alike is in
-no change. As in ``CertificatePlan.sha256``, another reason for the same name is no change.
+Pure. Complete: the old plan with these changes is the new one. Minimal: nothing that both plans
+have is listed. As in ``CertificatePlan.sha256``, another reason for the same name does not count.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.recorded_plan import NOT_RECORDED, RecordedPlan
 from ..rules.model import Rules
 
-#: What may happen to a certificate, and in words.
+#: What can happen to a certificate, with the words for it.
 CHANGES: Mapping[str, str] = {
     "added": "added",
     "removed": "removed",
-    "renewed": "to be requested anew",
+    "renewed": "to be requested again",
     "kept": "changed, but not in the request",
 }
 
@@ -32,12 +32,12 @@ class PlanChange(NamedTuple):
     """One difference: a row of the table. Make it with keywords.
 
     ``change`` is ``certificate added``, ``certificate removed``, ``name added``, ``name removed``
-    or ``changed``; then ``what`` names what is otherwise, e.g. ``Key``. ``cause`` is blank until
-    ``find_causes`` looked for it.
+    or ``changed``; then ``what`` names what differs, for example ``Key``. ``cause`` is blank until
+    ``find_causes`` fills it in.
 
     Notes
     -----
-    A tuple, not a dataclass, as ``PlannedCertificate``: one more SIP domain makes 10,000.
+    A tuple, like ``PlannedCertificate``, not a dataclass: one more SIP domain can make 10,000.
     """
 
     change: str
@@ -54,9 +54,9 @@ class PlanChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedCertificate:
-    """A certificate that two plans do not have alike; ``old`` or ``new`` may be missing.
+    """A certificate that differs between two plans; ``old`` or ``new`` may be missing.
 
-    ``change`` is one of ``CHANGES``; ``differences`` say all that is otherwise, one by one.
+    ``change`` is one of ``CHANGES``; ``differences`` lists every difference.
     """
 
     id: str
@@ -67,7 +67,7 @@ class ChangedCertificate:
 
     @property
     def planned(self) -> PlannedCertificate:
-        """The certificate as it is planned now; if it is removed, as it was."""
+        """The certificate in the new plan; if it was removed, in the old one."""
         planned = self.new or self.old
         assert planned is not None
         return planned
@@ -75,7 +75,7 @@ class ChangedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountChange:
-    """How many of something there are before and after; as text e.g. ``74 -> 64 names (−10)``."""
+    """A count before and after; as text, for example, ``74 -> 64 names (−10)``."""
 
     what: str  # in the singular
     before: int
@@ -91,18 +91,18 @@ class CountChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeGroup:
-    """The same change of one or more certificates, as people read it.
+    """The same change of one or more certificates.
 
     Parameters
     ----------
     change, what, before, after, why, source, cause : str
         As in :class:`PlanChange`.
     usages : tuple of str
-        The types of all of them.
+        The types of all the certificates.
     owners, ids : tuple of str
-        The n certificates: whose they are, each once, and their ids.
+        The owners of the certificates, each once, and the ids of the n certificates.
     names : tuple of str
-        What the certificates carry that are added or removed; else empty.
+        The names on the certificates that are added or removed; otherwise empty.
     """
 
     change: str
@@ -123,7 +123,7 @@ class ChangeGroup:
         return f"{self.what} {_CHANGED}" if self.change == _CHANGED else self.change
 
 
-#: A row for each change.
+#: The table has a row for each change.
 CHANGE_COLUMNS = columns(
     ("Change", "change"),
     ("Certificate", "certificate"),
@@ -140,9 +140,9 @@ CHANGE_COLUMNS = columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlanDifference(Table):
-    """What one plan has otherwise than another.
+    """The differences between two plans.
 
-    ``certificates`` are those that differ: first as the new plan lists them, then what it lacks.
+    ``certificates`` are those that differ: in the order of the new plan, then the removed ones.
     """
 
     _columns: ClassVar = CHANGE_COLUMNS
@@ -154,7 +154,7 @@ class PlanDifference(Table):
 
     @property
     def is_empty(self) -> bool:
-        """Whether both plans ask for the same certificates."""
+        """Whether both plans have the same certificates."""
         return not self.certificates
 
     @property
@@ -167,18 +167,18 @@ class PlanDifference(Table):
         return tuple(item for item in self.certificates if item.change == change)
 
     def groups(self) -> tuple[ChangeGroup, ...]:
-        """Put the same change of several certificates together.
+        """Group certificates that have the same change.
 
         Returns
         -------
         tuple of ChangeGroup
-            Certificates added, removed, with their names; then names and the rest of those that
-            stay. Within each kind in the order of the first certificate.
+            First the certificates that were added or removed, with their names. Then the changes
+            of the other certificates. Each kind is in the order of the first certificate.
         """
         found: dict[tuple[PlanChange, str], _Gathering] = {}
         for item in self.certificates:
             is_whole = item.old is None or item.new is None
-            # A pool's new servers stand together, those of two pools do not.
+            # The new servers of one pool form a group; those of two pools do not.
             place = item.planned.pool if is_whole else ""
             for change in item.differences[:1] if is_whole else item.differences:
                 key = change._replace(certificate="", owner="", usages=()), place
@@ -191,7 +191,7 @@ class PlanDifference(Table):
 
     def _repr_html_(self) -> str:
         groups = self.groups()
-        has_causes = any(group.cause for group in groups)  # else nobody looked for them
+        has_causes = any(group.cause for group in groups)  # none before find_causes
         table = ReportTable(
             columns=[one for one in _GROUPS if has_causes or one.heading != "Cause"],
             items=lambda: groups,
@@ -201,10 +201,10 @@ class PlanDifference(Table):
         return "".join(parts_html([table]))
 
     def _summary(self) -> str:
-        told = [
+        counts = [
             f"{len(self.of(kind)):,} {words}" for kind, words in CHANGES.items() if self.of(kind)
         ]
-        what = f"Certificates: {', '.join(told)}" if told else "The same certificates"
+        what = f"Certificates: {', '.join(counts)}" if counts else "The same certificates"
         titles = self.old.rules.title, self.new.rules.title
         product = f" {titles[0]} -> {titles[1]}." if titles[0] != titles[1] else ""
         return f"{what}.{product} {', '.join(map(str, self.counts))}"
@@ -229,7 +229,7 @@ _GROUPS = columns(
 
 @dataclass(slots=True)
 class _Gathering:
-    """What is gathered for one group; dictionaries, so that each stands once and in order."""
+    """The values of one group; dictionaries keep each value once and in order."""
 
     owners: dict[str, None] = field(default_factory=dict)
     ids: dict[str, None] = field(default_factory=dict)
@@ -261,24 +261,25 @@ class _Gathering:
 
 
 def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
-    """Say what one plan has otherwise than another: certificates and names, each with its reason.
+    """Return the differences between two plans: certificates and names, each with its reason.
 
     Parameters
     ----------
     old, new : CertificatePlan
-        Of any two topologies, options or products. Certificates are the same if their ids are:
-        one that gets another name is changed, that of a server in another pool is another one.
+        From any two topologies, options or products. Certificates with the same id are the
+        same certificate: one with another name has changed. A server that moves to another pool
+        gets a different certificate.
 
     Returns
     -------
     PlanDifference
-        Empty if both ask for the same certificates. A table with a row for each certificate and
-        name that comes or goes, and each field that is otherwise.
+        Empty if both have the same certificates. As a table, it has a row for each certificate
+        and name that is added or removed, and for each field that changed.
 
     Notes
     -----
-    What one plan kept of the other (``replan``) is not looked at, so that after an edit the cost
-    is that of the pools concerned.
+    What ``replan`` took over from the other plan is skipped, so that after an edit only the
+    pools concerned are compared.
     """
     require("compare_plans: old", old, CertificatePlan)
     require("compare_plans: new", new, CertificatePlan)
@@ -299,13 +300,13 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
 
 
 def count_changes(old: CertificatePlan, new: CertificatePlan) -> tuple[CountChange, ...]:
-    """Count what two plans ask for: certificates, those of public CAs, and names on them."""
+    """Count the certificates, public certificates and names of two plans."""
     before, after = plan_sizes(old.certificates), plan_sizes(new.certificates)
     return tuple(CountChange(what=what, before=before[what], after=after[what]) for what in before)
 
 
 def plan_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
-    """Count certificates, those of public CAs, and the names on all of them."""
+    """Count certificates, public certificates, and the names on all of them."""
     counted = tuple(certificates)
     return {
         "certificate": len(counted),
@@ -315,7 +316,7 @@ def plan_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
 
 
 def _by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, PlannedCertificate]:
-    """Give a plan's certificates by id, but for those of pools that both plans have alike."""
+    """Return a plan's certificates by id, without the pools that are the same in both plans."""
     shared = {id(part) for part in other.by_pool}
     parts = [part for part in plan.by_pool if id(part) not in shared]
     certificates = (c for part in parts for c in part) if plan.by_pool else plan.certificates
@@ -328,31 +329,31 @@ class _Field:
 
     title: str
     why: str
-    is_requested: bool = False  # it stands in the request
+    is_requested: bool = False  # whether the request contains it
 
 
-# What two certificates of one id may differ in beside their names.
+# In which fields, apart from names, two certificates with the same id may differ.
 _FIELDS: Mapping[str, _Field] = {
     "subject": _Field("Subject name", "the request names its subject", is_requested=True),
-    "extended_key_usage": _Field("EKU", "the request asks for these uses", is_requested=True),
-    "key": _Field("Key", "the request is made of this key", is_requested=True),
+    "extended_key_usage": _Field("EKU", "the request contains these usages", is_requested=True),
+    "key": _Field("Key", "the request is made with this key", is_requested=True),
     "hash": _Field("Hash", "the request is signed with it", is_requested=True),
     "issuer": _Field("Issuer", "the request goes to another kind of CA"),
     "ca": _Field("CA", "the request goes to another CA"),
     "servers": _Field("Servers", "the certificate is for these servers"),
-    "site": _Field("Site", "the servers stand there"),
-    "target_os": _Field("Target OS", "the package is to open on it"),
-    "at_set_up": _Field("At set-up", "where true, nothing is requested in advance"),
+    "site": _Field("Site", "the servers are in this site"),
+    "target_os": _Field("Target OS", "Windows must be able to open the package"),
+    "at_set_up": _Field("At set-up", "if true, nothing is requested in advance"),
 }
 _NAME_ORDER = _Field("Order of names", "the request lists its names in this order", True)
 
 
 class _Comparison:
-    """Two plans and what is looked up in them for the reasons."""
+    """Two plans with the lookups that reasons need."""
 
     def __init__(self, old: CertificatePlan, new: CertificatePlan):
         self.old, self.new = old, new
-        # By a name's rules, and whether it is added: then those of the new plan.
+        # The key is a name's rules and whether the name is added: then the new plan's rules apply.
         self._told: dict[tuple[tuple[str, ...], bool], tuple[str, str]] = {}
         is_known = not any(isinstance(plan, RecordedPlan) for plan in (old, new))
         self._fields_known = {
@@ -360,19 +361,19 @@ class _Comparison:
         }
 
     def added(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
-        """Say that a certificate is new, with every name on it."""
+        """Return the change for a new certificate, with every name on it."""
         why = _why_only(certificate, self._places_before, "new in the table")
         return self._whole(key, certificate, self.new.rules, why, is_added=True)
 
     def removed(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
-        """Say that a certificate is gone, with every name on it."""
+        """Return the change for a removed certificate, with every name on it."""
         why = _why_only(certificate, self._places_after, "no longer in the table")
         return self._whole(key, certificate, self.old.rules, why, is_added=False)
 
     def changed(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
     ) -> ChangedCertificate:
-        """Say what is otherwise on a certificate that both plans have, if anything is."""
+        """Return the change of a certificate that both plans have, if there is any."""
         differences = [*self._names(key, old, new), *self._fields(key, old, new)]
         requested = {item.title for item in (*_FIELDS.values(), _NAME_ORDER) if item.is_requested}
         is_renewed = any(
@@ -463,7 +464,7 @@ class _Comparison:
         )
 
     def _why(self, reasons: tuple[str, ...], rules: Rules, is_added: bool) -> tuple[str, str]:
-        """Say why a name is on a certificate; 10,000 servers have few kinds of names."""
+        """Return why a name is on a certificate; 10,000 servers have few kinds of names."""
         found = self._told.get((reasons, is_added))
         if found is None:
             known = [rules.names[rule] for rule in reasons if rule in rules.names]
@@ -484,12 +485,12 @@ class _Comparison:
 
 
 def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
-    """Give role and pool of every server, by its name."""
+    """Return role and pool of every server, by its name."""
     found: dict[str, set[tuple[str, str]]] = {}
     for pool in plan.topology.pools:
         for computer in pool.computers:
             found.setdefault(computer.fqdn, set()).add((pool.role, pool.fqdn))
-    if isinstance(plan, RecordedPlan):  # then its certificates alone tell
+    if isinstance(plan, RecordedPlan):  # only its certificates are known
         for certificate in plan.certificates:
             for server in certificate.servers:
                 found.setdefault(server, set()).add((certificate.role, certificate.pool))
@@ -499,7 +500,7 @@ def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
 def _why_only(
     certificate: PlannedCertificate, others: Mapping[str, set[tuple[str, str]]], absent: str
 ) -> str:
-    """Say why only one of the plans has a certificate, by where the other has its servers."""
+    """Return why only one plan has a certificate: look where the other plan has its servers."""
     places = [others.get(server, set()) for server in certificate.servers]
     if not any(places):
         return f"{'its server is' if len(places) == 1 else 'its servers are'} {absent}"
@@ -508,11 +509,11 @@ def _why_only(
         return "a server has another role"
     if certificate.pool and certificate.pool not in {pool for _, pool in known}:
         return "a server is in another pool"
-    return "options or rules ask for other certificates"
+    return "options or rules require other certificates"
 
 
 def _blank(key: str, certificate: PlannedCertificate) -> PlanChange:
-    """Begin what is to be said of a certificate that both plans have."""
+    """Return an empty change for a certificate that both plans have."""
     return PlanChange(
         change=_CHANGED,
         certificate=key,
@@ -526,7 +527,7 @@ def _blank(key: str, certificate: PlannedCertificate) -> PlanChange:
     )
 
 
-_NO_REASON = "why the name is on it is not on record"
+_NO_REASON = "the reason for this name is not on record"
 
 
 def _rule_source(rules: Rules, certificate: PlannedCertificate) -> str:

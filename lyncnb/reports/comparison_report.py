@@ -1,6 +1,6 @@
-"""``Comparison``: two plans side by side with all that is counted, and as text, JSON, page, table.
+"""``Comparison``: the comparison of two plans with counts, as text, JSON, page and table.
 
-Pure. ``compare.py`` says what differs; here it is counted, and written for people and programs.
+Pure. ``compare.py`` finds the differences; this file counts them and writes the report.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..rules.model import SEVERITIES
 from .compare import CHANGE_COLUMNS, ChangedCertificate, ChangeGroup, CountChange, PlanDifference
 from .figures import figure
 
-#: What a comparison is written as under a name of the planner's own.
+#: The kind of file that a comparison is written to.
 COMPARISON_FILE = report_kind(
     "a comparison",
     title="Two plans compared",
@@ -38,16 +38,16 @@ COMPARISON_FILE = report_kind(
     suffixes=(".csv", ".html", ".md", ".json", ".svg"),
 )
 
-_SHOWN = 60  # changes, and findings, in the short form
+_SHOWN = 60  # changes, and findings, in the short form, at most
 _DAYS_OF_A_YEAR = 365
 _OWNERS_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What one plan has otherwise than another, with what the checks found of each.
+    """The differences between two plans, with the findings of each.
 
-    ``old_findings`` and ``new_findings`` are None where they are not known.
+    ``old_findings`` and ``new_findings`` are None if they are not known.
     """
 
     difference: PlanDifference
@@ -56,18 +56,18 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """What is compared: ``old.csv -> new.csv``."""
+        """The names of both plans: ``old.csv -> new.csv``."""
         old, new = self.difference.old, self.difference.new
         return f"{old.topology.source} -> {new.topology.source}"
 
     @property
     def summary(self) -> str:
-        """All that differs, in one line."""
+        """All differences in one line."""
         return repr(self.difference)
 
     @cached_property
     def counts(self) -> tuple[CountChange, ...]:
-        """What there is of each plan, before and after; what is not known of both is left out."""
+        """The counts of both plans; what is not known for both is left out."""
         before, after = (
             plan_counts(plan, findings)
             for plan, findings in (
@@ -87,7 +87,7 @@ class Comparison:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What cannot be told of these two, and why."""
+        """What cannot be compared between these two plans, and why."""
         return tuple(dict.fromkeys(self._notes()))
 
     def _notes(self) -> Iterator[str]:
@@ -95,20 +95,20 @@ class Comparison:
         for plan, findings in zip(plans, (self.old_findings, self.new_findings), strict=True):
             source = plan.topology.source
             if isinstance(plan, RecordedPlan):
-                yield f"{source} keeps certificates, not the table and the options they came from"
+                yield f"{source} contains certificates, but not their table and options"
             elif not all(_days_asked(plan).values()):
-                yield f"yearly renewals are not counted: {source} is planned without validity_days"
+                yield f"yearly renewals are not counted: {source} was planned without validity_days"
             if findings is None:
-                yield f"findings are not counted: {source} keeps none"
+                yield f"findings are not counted: {source} contains none"
 
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:
-        """Findings of the old plan that the new one has not."""
+        """Findings that only the old plan has."""
         return _only_first(self.old_findings, self.new_findings)
 
     @cached_property
     def findings_new(self) -> tuple[Finding, ...]:
-        """Findings of the new plan that the old one has not."""
+        """Findings that only the new plan has."""
         return _only_first(self.new_findings, self.old_findings)
 
 
@@ -130,7 +130,7 @@ _MAY_BE_UNKNOWN = (_RENEWAL, *SEVERITIES)
 
 
 def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
-    """Count what there is of a plan, by what it is in the singular; what is unknown is left out."""
+    """Return the counts of a plan, by noun in the singular; what is unknown is left out."""
     certificates = plan.certificates
     names = Counter(dict.fromkeys(("internal", "public"), 0))
     for certificate in certificates:
@@ -140,7 +140,7 @@ def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, i
         "public certificate": sum(c.issuer == "public" for c in certificates),
         "name": names.total(),
         **{f"{issuer} name": number for issuer, number in names.items()},
-        # A key pair is made for each certificate, whoever shares it.
+        # Each certificate has one key pair, no matter how many servers share it.
         **Counter(f"{certificate.key} key" for certificate in certificates),
     }
     if renewals := _renewals(plan):
@@ -152,7 +152,7 @@ def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, i
 
 
 def _renewals(plan: CertificatePlan) -> int:
-    """Count the certificates that end in a year, by the days asked for or what is allowed."""
+    """Count the renewals in a year, by the requested days or the longest validity allowed."""
     issued, asked = plan.options.planned_issue_date, _days_asked(plan)
     if isinstance(plan, RecordedPlan) or not all(asked.values()):
         return 0
@@ -164,7 +164,7 @@ def _renewals(plan: CertificatePlan) -> int:
 
 
 def _days_asked(plan: CertificatePlan) -> dict[str, int]:
-    """Give the days of validity that are asked for, 0 where none are, by each issuer of a plan."""
+    """Return the requested days of validity by issuer; 0 if none are requested."""
     issuers = dict.fromkeys(one.issuer for one in plan.certificates)
     return {issuer: plan.options.validity_for(issuer) or 0 for issuer in issuers}
 
@@ -175,16 +175,16 @@ def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
     Parameters
     ----------
     comparison : Comparison
-        Of two plans.
+        The comparison of two plans.
     shown : int, optional
-        Changes in the short form at most.
+        The most changes in the short form.
 
     Returns
     -------
     Report
-        CSV, Markdown and JSON hold every change, a page puts the same change of several
-        certificates together, and the picture shows the new plan with what changed marked. There
-        is none, and ``.svg`` raises a PlanError, where the new plan is on record alone.
+        CSV, Markdown and JSON contain every change. A page groups certificates with the same
+        change. The picture marks the changes in the new plan. If the new plan comes from a
+        record alone, there is no picture and ``.svg`` raises a PlanError.
     """
     difference = comparison.difference
     is_drawn = not isinstance(difference.new, RecordedPlan)
@@ -234,9 +234,9 @@ def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
 
 
 def _values(comparison: Comparison) -> dict[str, object]:
-    """Return what the JSON tells: certificates that differ, each whole as it was and as it is.
+    """Return the content of the JSON: each certificate that differs, complete, old and new.
 
-    Putting each ``new`` in place of its ``old`` makes the new plan of the old one.
+    Replacing each ``old`` with its ``new`` turns the old plan into the new one.
     """
     side = ("source=topology.source", "product=rules.product", "plan_sha256=sha256")
     return {
@@ -248,7 +248,7 @@ def _values(comparison: Comparison) -> dict[str, object]:
     }
 
 
-_OF_ALL = ("certificate", "owner", "usages")  # said once, of the certificate
+_OF_ALL = ("certificate", "owner", "usages")  # once for each certificate
 
 
 def _changed(item: ChangedCertificate) -> dict[str, object]:
@@ -270,7 +270,7 @@ def _certificate(certificate: PlannedCertificate | None) -> dict[str, object] | 
 
 def _text(comparison: Comparison, shown: int) -> Iterator[list[str]]:
     """Yield a summary with counts, then each change once, then the findings."""
-    counts = [f"  {count}" for count in comparison.counts[3:]]  # the summary has said the first
+    counts = [f"  {count}" for count in comparison.counts[3:]]  # the summary has the first three
     notes = [f"  note: {note}" for note in comparison.notes]
     yield [comparison.title, comparison.summary, *counts, *notes]
     groups = comparison.difference.groups()
@@ -279,17 +279,17 @@ def _text(comparison: Comparison, shown: int) -> Iterator[list[str]]:
         yield lines_left(len(groups) - shown)
     for what, findings in (("gone", comparison.findings_gone), ("new", comparison.findings_new)):
         entries = grouped(findings)
-        told = [[f"finding {what}: {one.severity}: {one.places}: {one.words}"] for one in entries]
-        if len(told) > shown:
-            told[shown - 1] += lines_left(len(told) - shown)
-        yield from told[:shown]
+        lines = [[f"finding {what}: {one.severity}: {one.places}: {one.words}"] for one in entries]
+        if len(lines) > shown:
+            lines[shown - 1] += lines_left(len(lines) - shown)
+        yield from lines[:shown]
 
 
 def _group_lines(group: ChangeGroup) -> Iterator[str]:
-    told = group.before or group.after
+    values = group.before or group.after
     if group.before and group.after:
-        told = f"{group.before} -> {group.after}"
-    yield f"{group.title}: {told or _listed(group.names)}"
+        values = f"{group.before} -> {group.after}"
+    yield f"{group.title}: {values or _listed(group.names)}"
     usages = f" ({', '.join(group.usages)})" if group.usages else ""
     of = "of" if group.change.startswith("certificate") or group.what != "Name" else "on"
     yield f"  {of} {_listed(group.owners)}{usages}"
@@ -313,7 +313,7 @@ def _before_and_after(group: ChangeGroup) -> object:
 _COUNTS = columns(
     ("What", lambda count: count_of(2, count.what)[2:]), ("Before", "before"), ("After", "after")
 )
-# As few columns as there can be: reasons are sentences, and need the room.
+# As few columns as possible: reasons are sentences and need space.
 _GROUPS = columns(
     ("Change", "title"),
     ("What", _before_and_after),

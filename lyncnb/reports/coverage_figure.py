@@ -1,8 +1,8 @@
-"""The picture of which name stands on whose certificate: names down, pools across.
+"""The picture of which name is on whose certificate: names in rows, pools in columns.
 
-A mark's form says how much: a full disc, all certificates of the pool carry the name; half a
-disc, some; a ring, only as the subject. Too many names become the rules they came from, too many
-pools their roles; a fraction then says how many.
+The shape of a mark shows how many: a full disc, all certificates of the pool have the name; half
+a disc, some; a ring, only as the subject. If there are too many names, rows are rules. If there
+are too many pools, columns are roles. A fraction then shows how many.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLUMNS = (
     *("As subject only", "Certificates of the type"),
 )
 
-#: Names and pools that one picture shows each by itself.
+#: The most names and pools that a picture shows one by one.
 NAMES_SHOWN, POOLS_SHOWN = 70, 20
 
 _WIDTH, _MARGIN, _ROW, _NAMES_WIDTH = 1000, 12, 19, 290
@@ -32,7 +32,7 @@ _Place = tuple[str, str, str, tuple[str, ...]]  # site, role, pool, usages
 
 @dataclass(slots=True, kw_only=True)
 class _Mark:
-    """How many of how many certificates carry a name."""
+    """How many of how many certificates have a name."""
 
     carrying: int = 0
     subject_only: int = 0
@@ -40,10 +40,10 @@ class _Mark:
 
 
 class CoverageRow(NamedTuple):
-    """One name of the certificates of one pool that are for the same types; see ``COLUMNS``."""
+    """One name on a pool's certificates for the same types; see ``COLUMNS``."""
 
     name: str
-    rules: tuple[str, ...]  # ids of the name rules that gave it
+    rules: tuple[str, ...]  # ids of the rules that require it
     site: str
     role: str
     pool: str  # "" for the whole deployment's
@@ -54,7 +54,7 @@ class CoverageRow(NamedTuple):
 
 
 def coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[CoverageRow]:
-    """Yield what the picture is drawn from.
+    """Yield the rows that the picture shows.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def draw_coverage(
     )
     by_role = len(places) > POOLS_SHOWN
     by_rule = len({row.name for row in rows}) > NAMES_SHOWN
-    if by_role:  # whatever their sites are
+    if by_role:  # of all sites together
         places = sorted(places, key=lambda p: (not p[2], order.get(p[1], len(order)), p[3]))
     heads = _headings(places, by_role=by_role)
     marks = _marks(plan, heads, by_rule=by_rule)
@@ -122,7 +122,7 @@ _Heading = tuple[str, str]  # pool or role, and types
 
 
 def _headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
-    """Name the columns: pool or role, and the first of its types where it has several kinds."""
+    """Return the columns' headings: pool or role, with its first type if it has several kinds."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in places:
         kinds.setdefault(role if by_role else pool or role, set()).add(usages)
@@ -139,13 +139,13 @@ def _headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Headi
 def _marks(
     plan: CertificatePlan, heads: Mapping[_Place, _Heading], *, by_rule: bool
 ) -> Mapping[tuple[str, _Heading], _Mark]:
-    """Count the certificates of each column that carry a name, or one of a rule's names."""
+    """Count the certificates of each column that have a name, or one of a rule's names."""
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
     totals: dict[_Heading, int] = {}
     cells: dict[tuple[str, _Heading], _Mark] = {}
     for certificate in plan.certificates:
         head = heads.get((certificate.site, certificate.role, certificate.pool, certificate.usages))
-        if head is None:  # of another site
+        if head is None:  # in another site
             continue
         totals[head] = totals.get(head, 0) + 1
         listed: dict[str, None] = {}
@@ -166,7 +166,7 @@ def _marks(
 
 
 def _rule_words(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
-    """Name rules with the names that they gave: the first and the number, as far as they fit."""
+    """Return each rule with its first name and the number of names, as far as they fit."""
     names: dict[str, dict[str, None]] = {rule: {} for rule in rules}
     for row in rows:
         for rule in row.rules:
@@ -192,7 +192,7 @@ def _draw_frame(
 ) -> float:
     drawing.text(_MARGIN, 26, fit(title, _WIDTH - 2 * _MARGIN, 17), "title")
     _draw_legend(drawing)
-    heading = "Names, by the rule that gives them" if by_rule else "Names"
+    heading = "Names, by the rule that requires them" if by_rule else "Names"
     drawing.text(_MARGIN, _top() - 8, heading, "head")
     for place, name in enumerate(down):
         y = _top() + place * _ROW
@@ -224,7 +224,7 @@ def _draw_legend(drawing: Drawing) -> None:
 
 
 def _draw_mark(drawing: Drawing, x: float, y: float, mark: _Mark, *, room: float) -> None:
-    """Draw a mark and, if there is room, its fraction: the share in percent where that is long."""
+    """Draw a mark and, if it fits, its fraction, or the percentage if the fraction is long."""
     number = mark.carrying or mark.subject_only
     if mark.carrying >= mark.of:
         drawing.disc(x, y, 5.5, "mark")

@@ -1,6 +1,6 @@
-"""Pictures of a plan: the one verb, ``figure``, and what each picture is called and says.
+"""Pictures of a plan: ``figure``, with the title and description of each picture.
 
-How each is drawn stands in ``topology_figure``, ``coverage_figure`` and ``timeline_figure``.
+``topology_figure``, ``coverage_figure`` and ``timeline_figure`` draw them.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": mentions(*Figure.MAR
 
 @runtime_checkable
 class Dated(Protocol):
-    """What has dated facts to tell: the status of a request folder, a forecast.
+    """A value with events for a timeline: the status of a request folder, a forecast.
 
-    ``figure_title`` is what stands above them.
+    ``figure_title`` is the heading above them.
     """
 
     @property
     def figure_title(self) -> str:
-        """What the picture shows."""
+        """The heading of the picture."""
         ...
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
-        """Give its facts, in the order in which they are drawn."""
+        """Return its events in the order in which they are drawn."""
         ...
 
 
@@ -57,16 +57,16 @@ def figure(
     Parameters
     ----------
     of : CertificatePlan, PlanDifference, FolderStatus or Forecast
-        What is shown. Of a difference there is the new plan's topology alone, in which is marked
-        what changed; of a folder and of a forecast there is a timeline alone.
+        What to show. A difference has only the topology of the new plan, with the changes
+        marked. A folder and a forecast have only a timeline.
     kind : str, optional
-        ``topology`` (default of a plan): who stands outside, in the perimeter, inside, and who
-        speaks to whom by which name. ``coverage``: which name stands on whose certificate.
-        ``timeline``: when certificates are issued and end, and which limits hold.
+        ``topology`` (default of a plan): what is outside, in the perimeter and inside, and which
+        connections exist, with their names. ``coverage``: which name is on whose certificate.
+        ``timeline``: when certificates are issued and end, and which limits apply.
     site : str, optional
-        For ``topology``, the site shown pool by pool; for ``coverage``, the only one shown.
+        For ``topology``, the site to show pool by pool; for ``coverage``, the only site to show.
     facts : iterable of DatedFact, optional
-        For ``timeline``, what else is to stand in it.
+        For ``timeline``, further events.
 
     Returns
     -------
@@ -86,16 +86,16 @@ def figure(
     if not isinstance(of, CertificatePlan):
         if kind not in ("", "timeline"):
             raise PlanError(
-                f'of this there is no picture "{kind}"',
-                hint="ask for timeline, or draw the plan itself",
+                f'a folder or forecast has no picture "{kind}"',
+                hint="use timeline, or draw a picture of the plan",
             )
         return _timeline((*of.dated_facts(), *facts), of.figure_title)
     kind = kind or DEFAULT
     check_kind(kind)
     _check_site(of, site)
     if kind == "timeline":
-        told = timeline_figure.plan_facts(of)
-        drawn = _timeline((*told, *facts), f"Days that matter: {of.topology.source}", plan=of)
+        planned = timeline_figure.plan_facts(of)
+        drawn = _timeline((*planned, *facts), f"Important dates: {of.topology.source}", plan=of)
     else:
         drawn = KINDS[kind](of, site)
     return replace(drawn, plan=of)
@@ -111,12 +111,12 @@ def _check_site(plan: CertificatePlan, site: str) -> None:
 
 
 def check_kind(kind: str) -> None:
-    """Refuse a picture that a plan has not.
+    """Check that a picture of this kind exists.
 
     Raises
     ------
     PlanError
-        With the pictures that there are.
+        If it does not; the hint lists the pictures.
     """
     if kind not in KINDS:
         raise PlanError(
@@ -127,29 +127,29 @@ def check_kind(kind: str) -> None:
 def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | None = None) -> Figure:
     if isinstance(plan, RecordedPlan):
         raise PlanError(
-            f"{plan.topology.source} keeps no table: who speaks to whom is not known",
+            f"{plan.topology.source} contains no table, so its connections are not known",
             hint="plan the table that it came from",
         )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = [one for one in list_connections(plan) if one.rule.drawn]
-    title = f"{plan.rules.title}, {plan.topology.source}: who speaks to whom"
+    title = f"{plan.rules.title}, {plan.topology.source}: connections"
     description = (
         f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, from outside "
         "through the perimeter to the inside. Below each certificate the picture shows who "
         "connects to it, with the protocol and the names. Only connections for which the plan "
-        "has a name are shown. Which pools use each other follows from their sites, because the "
-        "topology does not say it."
+        "has a name are shown. lyncnb derives from the sites which pools use each other, because "
+        "the topology does not contain it."
     )
     if site:
         description += (
-            f" {site_words(site)} is shown pool by pool; of the other sites what speaks with it."
+            f" {site_words(site)} is shown pool by pool, with its connections to other sites."
         )
     columns: tuple[str, ...] = topology_figure.COLUMNS
     changes = None
     rows = topology_figure.topology_rows(plan, connections)
     if difference is not None:
-        title = f"{title}, and what changed"
-        description = f"{difference!r}. Marked with ± is what changed. {description}"
+        title = f"{title} and changes"
+        description = f"{difference!r}. The sign ± marks changes. {description}"
         columns, changes = (*columns, topology_figure.CHANGED), Changes(difference)
         rows = topology_figure.changed_rows(plan, connections, changes)
     svg = topology_figure.draw_topology(
@@ -164,8 +164,8 @@ def _topology(plan: CertificatePlan, site: str, difference: PlanDifference | Non
 def _difference(difference: PlanDifference, kind: str, site: str) -> Figure:
     if kind not in ("", DEFAULT):
         raise PlanError(
-            f'of two plans compared there is no picture "{kind}"',
-            hint=f"ask for {DEFAULT}, or draw one of the plans",
+            f'a comparison of two plans has no picture "{kind}"',
+            hint=f"use {DEFAULT}, or draw a picture of one plan",
         )
     _check_site(difference.new, site)
     return _topology(difference.new, site, difference)
@@ -178,10 +178,10 @@ def _coverage(plan: CertificatePlan, site: str) -> Figure:
     names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
     whole = " and the whole deployment" if any(not row.pool for row in rows) else ""
     description = (
-        f"{count_of(names, 'name')} down, {count_of(pools, 'pool')}{whole} across. A full disc: "
-        "all certificates of the column carry the name; half a disc: some of them; a ring: only as "
-        "the subject. Where there are too many, names stand together by the rule that gives them, "
-        "pools by their role."
+        f"{count_of(names, 'name')} in rows, {count_of(pools, 'pool')}{whole} in columns. A full "
+        "disc: all certificates of the column have the name; half a disc: some of them; a ring: "
+        "only as the subject. If there are too many names, each row is the rule that requires "
+        "them. If there are too many pools, each column is a role."
     )
     svg = coverage_figure.draw_coverage(plan, rows, title=title, description=description)
     return Figure(
@@ -194,14 +194,14 @@ def _timeline(
     facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
 ) -> Figure:
     description = (
-        f"{count_of(len(facts), 'fact')}, kind by kind, each from its first to its last day."
+        f"{count_of(len(facts), 'event')}, grouped by type, each from its first to its last day."
     )
     if any(fact.needs_a_look for fact in facts):
-        description += " What needs a look has an exclamation mark."
+        description += " An exclamation mark means that something needs attention."
     if plan is not None and plan.options.planned_issue_date is None:
         description += (
-            " No planned day of issue is set (planned_issue_date in the plan's options), so no day "
-            "of issue or end is shown."
+            " The plan's options set no planned_issue_date, so the picture shows no dates of "
+            "issue or end."
         )
     svg = timeline_figure.draw_timeline(facts, title=title, description=description)
     return Figure(

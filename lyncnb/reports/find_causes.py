@@ -1,10 +1,9 @@
-"""``find_causes``: which cell, row, option or rules each difference of two plans comes from.
+"""``find_causes``: which cell, row, option or rules cause each difference between two plans.
 
-Pure. What a planner changed is tried, one at a time: what differs between the old plan and one
-with this option alone set as in the new one, comes from this option. What differs with the new
-table alone comes from the table; which cell of it, is found by the values in it, and by whose the
-certificate is. What none of them makes alone comes from those together without which it is not
-there.
+Pure. Each input that the planner changed is tried alone: one option is set to its new value, and
+what then differs from the old plan comes from this option. What differs with only the new table
+comes from the table; the values of a cell and the owner of the certificate identify the cell. If
+no input alone causes a difference, the inputs that it cannot occur without cause it together.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from ..topology.topology import Topology
 from .compare import ChangedCertificate, PlanChange, PlanDifference, compare_plans
 from .table_changes import TableChange, table_changes
 
-# They change no certificate: a day to judge by, and findings that are accepted.
+# They change no certificate: the evaluation date, and accepted findings.
 _NO_CAUSE = frozenset(
     (
         "product",
@@ -44,7 +43,7 @@ _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inputs:
-    """What a plan is made of."""
+    """The inputs of a plan."""
 
     topology: Topology
     rules: Rules
@@ -56,26 +55,26 @@ class _Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Factor:
-    """Something that was changed; ``apply`` puts it from one side's inputs into others."""
+    """A changed input; ``apply`` copies it from one side's inputs to the other's."""
 
-    words: str  # "" for the table, which says more
+    words: str  # "" for the table, whose cells are named
     apply: Callable[[_Inputs, _Inputs], _Inputs]
 
 
 def find_causes(difference: PlanDifference) -> PlanDifference:
-    """Say of each change which cell, row, option or rules it comes from.
+    """Return the differences with the cell, row, option or rules that cause each change.
 
     Parameters
     ----------
     difference : PlanDifference
-        Of two plans; where several of table, options and rules differ, a plan is made for each
-        alone, and of three or more for all but each.
+        The differences between two plans. If several of table, options and rules differ, a plan
+        is made with each of them alone; if three or more differ, also with all but each.
 
     Returns
     -------
     PlanDifference
-        The same, with ``cause`` filled in. It stays blank where a side is on record alone, since
-        then nobody knows its table and options.
+        The same, with ``cause`` filled in. It stays blank if one plan comes from a record alone,
+        because its table and options are not known.
     """
     old, new = difference.old, difference.new
     if difference.is_empty or isinstance(old, RecordedPlan) or isinstance(new, RecordedPlan):
@@ -96,7 +95,7 @@ def find_causes(difference: PlanDifference) -> PlanDifference:
 
 
 class _Search:
-    """Two plans, what differs of their inputs, and what each of that does alone."""
+    """Two plans, the inputs that differ, and what each of these inputs changes alone."""
 
     def __init__(self, difference: PlanDifference):
         self._old_plan = difference.old
@@ -104,19 +103,19 @@ class _Search:
         self._factors = tuple(_factors(self._old, self._new))
 
     def cause(self, item: ChangedCertificate, change: PlanChange) -> str:
-        """Give the cause of one change, in words."""
+        """Return the cause of one change, in words."""
         factors, link = self._responsible(change)
         return link.join(factor.words or self._cells.words(item, change) for factor in factors)
 
     def _responsible(self, change: PlanChange) -> tuple[tuple[_Factor, ...], str]:
-        """Give what a change comes from, and whether each suffices or all are needed."""
+        """Return the inputs that cause a change, and whether one suffices or all are needed."""
         if len(self._factors) < 2:
             return self._factors, ""
         key = _key(change)
         alone = self._those(key in keys for keys in self._alone)
         if alone:
             return alone, " or "
-        if len(self._factors) == 2:  # the one without the other was tried already
+        if len(self._factors) == 2:  # each alone was tried already
             return self._factors, " and "
         return self._those(key not in keys for keys in self._without) or self._factors, " and "
 
@@ -125,12 +124,12 @@ class _Search:
 
     @cached_property
     def _alone(self) -> tuple[frozenset[object], ...]:
-        """By factor: the changes that it makes of the old plan by itself."""
+        """The changes that each input alone causes in the old plan."""
         return tuple(self._changes(factor.apply(self._old, self._new)) for factor in self._factors)
 
     @cached_property
     def _without(self) -> tuple[frozenset[object], ...]:
-        """By factor: the changes that all the others make of the old plan."""
+        """For each input, the changes that all others cause in the old plan."""
         return tuple(self._changes(factor.apply(self._new, self._old)) for factor in self._factors)
 
     def _changes(self, inputs: _Inputs) -> frozenset[object]:
@@ -150,7 +149,7 @@ def _inputs(plan: CertificatePlan) -> _Inputs:
 
 
 def _key(change: PlanChange) -> tuple[object, ...]:
-    """Give what a change is, without the words for it."""
+    """Return what identifies a change, without its wording."""
     return change.change, change.certificate, change.what, change.before, change.after
 
 
@@ -158,7 +157,7 @@ def _factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
     if old.topology != new.topology:
         yield _Factor(words="", apply=lambda to, of: replace(to, topology=of.topology))
     if old.rules is not new.rules and old.rules != new.rules:
-        # Options name their product, so they go with its rules.
+        # Options name their product, so they are applied together with its rules.
         yield _Factor(
             words=f"rules: {old.rules.title} -> {new.rules.title}",
             apply=lambda to, of: replace(
@@ -184,12 +183,12 @@ def _of_option(name: str) -> Callable[[_Inputs, _Inputs], _Inputs]:
 
 def _option_text(value: object) -> str:
     if isinstance(value, bool):
-        return str(value).lower()  # as the file has it
+        return str(value).lower()  # as in plan.toml
     return cell_text(shown(value)) or "blank"
 
 
 class _TableCauses:
-    """What differs of two tables, found by the values in it and by whose it is."""
+    """The differences between two tables, by the values in cells and by their owner."""
 
     def __init__(self, changes: Iterable[TableChange]):
         self._all = tuple(changes)
@@ -204,7 +203,7 @@ class _TableCauses:
                 self._gone.setdefault(_host(value), []).append(one)
 
     def words(self, item: ChangedCertificate, change: PlanChange) -> str:
-        """Say which cells or rows a change comes from: at most three, and how many more."""
+        """Return the cells or rows that cause a change: at most three, and how many more."""
         found = [*dict.fromkeys(one.words for one in self._of(item, change))]
         if not found:
             return "the table"
@@ -220,7 +219,7 @@ class _TableCauses:
             moved = sorted({*item.old.servers} ^ {*item.new.servers})
             return [one for name in moved for one in self._by_owner.get(("server", name), ())]
         else:
-            # A subject has a host of the table in it; an algorithm or an issuer has none.
+            # A subject contains a host of the table; an algorithm or an issuer does not.
             found = [
                 one
                 for text, values in ((change.before, self._gone), (change.after, self._came))
@@ -228,11 +227,11 @@ class _TableCauses:
                 for one in _with_value(host, values)
             ]
         near = self._near(planned)
-        # A value may stand in cells of several pools: those of the certificate's own come first.
+        # Cells of several pools may have the same value: the certificate's own pool comes first.
         return [one for one in found if one in near] or found or near or [*self._all]
 
     def _near(self, planned: PlannedCertificate) -> list[TableChange]:
-        """List what differs of its servers, else of its pool, its site, the deployment."""
+        """List the differences of its servers, or else of its pool, its site, the deployment."""
         places: tuple[list[tuple[str, str]], ...] = (
             [("server", server) for server in planned.servers],
             [("pool", planned.pool)],
@@ -255,5 +254,5 @@ def _with_value(name: str, changes: Mapping[str, list[TableChange]]) -> list[Tab
 
 
 def _host(value: str) -> str:
-    """Give the host name in a cell's value: ``USAGE=name``, ``https://name/path`` or ``name``."""
+    """Return the host name in a cell's value: ``USAGE=name``, ``https://name/path`` or ``name``."""
     return re.sub(r"^(?:[A-Za-z]+=|https?://)", "", value).partition("/")[0].lower()

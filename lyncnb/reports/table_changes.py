@@ -1,7 +1,7 @@
-"""What one table of servers has otherwise than another: cells, and whole rows.
+"""The differences between two tables of servers: cells and whole rows.
 
-Pure. A value of a pool, a site or the deployment may stand in any of its rows: it is compared
-where it belongs, whatever row it stands in.
+Pure. A value of a pool, a site or the deployment may be in any of its rows: it is compared for
+its owner, not for its row.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from ..topology.columns import Column, topology_columns
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 
-# Of which server, pool, site: the cell's owner by its scope.
+# How a message names the owner of a cell, by scope.
 _OF = {"server": "of", "pool": "of pool", "site": "of site", "deployment": ""}
-# What says where a row belongs is told as a row that is new or gone, or one that moved.
+# A change in a column that identifies a row counts as a row that was added, removed or moved.
 _PLACE = ("server_fqdn", "role")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableChange:
-    """A cell that is otherwise, or a row that only one table has.
+    """A cell that differs, or a row that only one table has.
 
     Attributes
     ----------
     words : str
-        As people read it, e.g. ``sip_domains: fabrikam.com added``.
+        The text for readers, for example ``sip_domains: fabrikam.com added``.
     scope : str
         ``server``, ``pool``, ``site`` or ``deployment``.
     owner : str
         Name of the server, pool or site; "" for the deployment.
     before, after : frozenset of str
-        What stands in it, value by value; of a row, the names in it.
+        Its values; for a row, the names in it.
     """
 
     words: str
@@ -48,7 +48,7 @@ _Owner = tuple[str, str]  # scope and name
 
 
 def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
-    """List what two tables have otherwise.
+    """List the differences between two tables.
 
     Parameters
     ----------
@@ -58,9 +58,8 @@ def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
     Returns
     -------
     tuple of TableChange
-        Rows that are gone and new, then cells by column. A cell of a row that only one of them
-        has is not told again, unless it says something about a pool, site or deployment that
-        both have.
+        Removed and added rows, then cells by column. The cells of a row that only one table has
+        are not listed, except values of a pool, site or deployment that both have.
     """
     rows_before, rows_after = _rows(old), _rows(new)
     found = [*_row_changes(rows_before, rows_after)]
@@ -83,7 +82,7 @@ def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
 
 
 def _rows(topology: Topology) -> _Rows:
-    # Only what lyncnb knows; columns may stand in another order.
+    # Only the columns that lyncnb knows; their order may differ.
     places = [place for place, _ in _known_columns(topology)]
     table = topology.cells
     return {
@@ -93,7 +92,7 @@ def _rows(topology: Topology) -> _Rows:
 
 
 def _cells(topology: Topology, touched: Set[_Owner]) -> _Cells:
-    """Gather what stands in the cells of these servers, pools, sites and the deployment."""
+    """Collect the cell values of these servers, pools, sites and the deployment."""
     found: _Cells = {}
     columns = _known_columns(topology)
     for pool, computer in topology.computers:
@@ -108,7 +107,7 @@ def _cells(topology: Topology, touched: Set[_Owner]) -> _Cells:
 
 
 def _known_columns(topology: Topology) -> list[tuple[int, Column]]:
-    """List the columns that lyncnb knows in its own order, each with its place in the table."""
+    """List the columns that lyncnb knows, in its own order, each with its index in the table."""
     return [
         (topology.columns.index(column.name), column)
         for column in topology_columns()
@@ -117,7 +116,7 @@ def _known_columns(topology: Topology) -> list[tuple[int, Column]]:
 
 
 def _owners_of(pool: Pool, computer: Computer) -> dict[str, str]:
-    """Name what the cells of a row may belong to, by scope."""
+    """Return the possible owners of a row's cells, by scope."""
     return {"server": computer.fqdn, "pool": pool.fqdn, "site": pool.site, "deployment": ""}
 
 
@@ -126,7 +125,7 @@ def _values(text: str) -> list[str]:
 
 
 def _owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
-    """List what there is in a table, or what the rows of some servers and roles belong to."""
+    """List the owners in a table, or the owners of the rows of some servers and roles."""
     found: set[_Owner] = set()
     for pool, computer in topology.computers:
         if keys is None or (computer.fqdn, pool.role) in keys:
@@ -138,12 +137,12 @@ def _row_changes(before: _Rows, after: _Rows) -> Iterator[TableChange]:
     for (server, role), (pool, _) in before.items():
         if (server, role) not in after:
             names = frozenset((server, pool))
-            words = f"the row of {server}, {role}, is gone"
+            words = f"the row of {server}, {role}, was removed"
             yield TableChange(words=words, scope="server", owner=server, before=names)
     for (server, role), (pool, _) in after.items():
         if (server, role) not in before:
             names = frozenset((server, pool))
-            words = f"the row of {server}, {role}, is new"
+            words = f"the row of {server}, {role}, was added"
             yield TableChange(words=words, scope="server", owner=server, after=names)
 
 
@@ -151,12 +150,12 @@ def _cell_change(
     column: Column, scope: str, owner: str, was: tuple[str, ...], now: tuple[str, ...]
 ) -> TableChange:
     of = f" {_OF[scope]} {owner}" if owner else ""
-    gone = [value for value in was if value not in now]
-    come = [value for value in now if value not in was]
-    if column.is_list and (gone or come):
-        told = [f"{', '.join(come)} added"] if come else []
-        told += [f"{', '.join(gone)} removed"] if gone else []
-        words = ", ".join(told)
+    removed = [value for value in was if value not in now]
+    added = [value for value in now if value not in was]
+    if column.is_list and (removed or added):
+        parts = [f"{', '.join(added)} added"] if added else []
+        parts += [f"{', '.join(removed)} removed"] if removed else []
+        words = ", ".join(parts)
     else:
         words = f"{'; '.join(was) or 'blank'} -> {'; '.join(now) or 'blank'}"
     return TableChange(

@@ -1,7 +1,6 @@
-"""The picture of days: when certificates are to be issued, when they end, which limits hold.
+"""The timeline: when certificates will be issued, when they end, and which limits apply.
 
-It draws rows of dated facts and knows nothing else: a later kind of fact is one more row, from
-wherever it comes, and needs no new drawing.
+It draws rows of dated events of any type. A new type of event needs no change here.
 """
 
 from __future__ import annotations
@@ -18,34 +17,34 @@ COLUMNS = ("Kind", "About", "What", "Begins", "Ends", "Needs a look", "Source")
 
 _WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 20, 310
 _KIND, _GAP = 20, 6  # pixels of a kind's heading, and below its last row
-_GATHERED = 48  # pixels of a row of marks with numbers below them
-_AXIS, _TOP = 50, 56  # where the axis begins, below its days, and the first kind
+_GATHERED = 48  # pixels of a row of marks with counts below them
+_AXIS, _TOP = 50, 56  # where the axis begins, below its dates, and the first type of event
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
-_BOLD = 1.12  # how much wider bold letters are
-_BIN = 38  # pixels; what ends within them is one mark
-_ROWS_OF_A_KIND = 14  # more are drawn as one row of marks, each with a number
+_BOLD = 1.12  # factor for the width of bold letters
+_BIN = 38  # pixels; events that end within them share a mark
+_ROWS_OF_A_KIND = 14  # more are drawn as one row of marks with counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedFact:
-    """Something that holds from one day to another, or happens on one.
+    """An event: something that applies from one day to another, or happens on one day.
 
     Attributes
     ----------
     kind : str
-        Facts of one kind stand together, e.g. ``Limits of public CAs``.
+        The type of event, for example ``Limits of public CAs``; each type is a group.
     about : str
-        Id of a request, name of a CA, "" for all.
+        Id of a request or name of a CA; "" for all.
     what : str
-        In words; facts of one kind with the same words and days are drawn once, with a number.
+        The text; events of one type with the same text and days are drawn once, with a count.
     begins, ends : date or None
-        The last day on which it holds; None: not known, or without end. One is given.
+        The first and the last day; None if it is not known or has no end. One is always given.
     needs_a_look : bool
-        Whether it is marked.
+        Whether it needs attention and is marked.
     source : str
-        Where it is from.
+        Where the dates come from.
     is_present : bool
-        Whether it is the day from which all others are seen: a line through the whole picture.
+        Whether it is the present day: a line through the whole picture.
     """
 
     kind: str
@@ -65,14 +64,14 @@ class _Line:
 
 
 def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
-    """List what a plan says about days.
+    """List the events of a plan.
 
     Returns
     -------
     tuple of DatedFact
-        Where a certificate is public, the limits on the validity of such that are on record, from
-        the planned day of issue on; for each certificate its planned issue and the end by the
-        validity asked for, if the plan options give them. Nothing is guessed where they do not.
+        If a certificate is public, the known limits on validity from the planned issue date on.
+        For each certificate, its planned issue date and its end by the requested validity, if
+        the plan options set them.
     """
     issued = plan.options.planned_issue_date
     is_public = any(certificate.issuer == "public" for certificate in plan.certificates)
@@ -85,7 +84,7 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
         public = certificate.issuer == "public"
         days = plan.options.validity_for(certificate.issuer)
         over = bool(days and public and limit and days > limit.value)
-        words = f"{days:,} days asked" if days else "issue; the CA says how long"
+        words = f"{days:,} days requested" if days else "issue; the CA sets the validity"
         if over and limit:
             words += f", {limit.value:,} allowed"
         facts.append(
@@ -94,7 +93,7 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
                 about=certificate.id,
                 what=words,
                 begins=issued,
-                # RFC 5280 4.1.2.5: the last second counts; n days end on the n-th day's eve.
+                # RFC 5280 4.1.2.5: the last second counts, so n days end just before the n-th day.
                 ends=_days_later(issued, days - 1) if days else issued,
                 needs_a_look=over,
                 source="plan options: planned_issue_date, "
@@ -105,16 +104,16 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
 
 
 def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
-    """List the limits on the validity of public certificates that hold on a day or later.
+    """List the limits on the validity of public certificates that apply on a day or later.
 
-    Those that bind all public CAs, and those of the one that is named.
+    Those of all public CAs, and those of the named one.
     """
     return tuple(
         DatedFact(
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
-            what=f"at most {limit.value:,} days for what begins then",
-            begins=limit.effective or since,  # a CA's present limit has no first day on record
+            what=f"at most {limit.value:,} days for certificates valid from then",
+            begins=limit.effective or since,  # a CA's present limit has no recorded first day
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
         )
@@ -124,19 +123,19 @@ def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
 
 
 def _days_later(day: date, days: int) -> date:
-    """Give the day so many days later, or the last that there is."""
+    """Return the day so many days later, or the last possible date."""
     return day + timedelta(days=min(days, (date.max - day).days))
 
 
 def fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
-    """Yield the facts as rows of a table, under ``COLUMNS``."""
+    """Yield the events as rows of a table with ``COLUMNS``."""
     for fact in facts:
         begins, ends = (day.isoformat() if day else "" for day in (fact.begins, fact.ends))
         yield fact.kind, fact.about, fact.what, begins, ends, fact.needs_a_look, fact.source
 
 
 def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -> str:
-    """Draw dated facts, kind by kind in the order given; an SVG document, 1,000 pixels wide."""
+    """Draw events by type, in the order given; return an SVG document, 1,000 pixels wide."""
     drawing = Drawing(_WIDTH)
     legend = _draw_legend(drawing, needs_a_look=any(fact.needs_a_look for fact in facts))
     drawing.text(_MARGIN, 22, fit(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
@@ -146,7 +145,7 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
         return drawing.to_svg(80, title=title, description=description)
     first, last = min(days), max(days)
     room = max(30, (last - first).days // 20)
-    # A certificate without an end has the last day that there is (RFC 5280 section 4.1.2.5).
+    # A certificate without an end has the last possible date (RFC 5280 section 4.1.2.5).
     begin = max(first.toordinal() - room, date.min.toordinal())
     end = min(last.toordinal() + room, date.max.toordinal())
     scale = _Scale(date.fromordinal(begin), date.fromordinal(end))
@@ -172,7 +171,7 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
 
 
 class _Scale:
-    """Days to pixels."""
+    """Converts days to pixels."""
 
     def __init__(self, first: date, last: date) -> None:
         self.first, self.last = first, last
@@ -187,7 +186,7 @@ def _rows_height(lines: int) -> float:
 
 
 def _draw_legend(drawing: Drawing, *, needs_a_look: bool) -> float:
-    """Draw what the marks mean, at the right of the title; where it begins."""
+    """Draw the legend to the right of the title; return where it begins."""
     begin = x = _WIDTH - (500 if needs_a_look else 360)
     drawing.rect(x, 14, 30, 8, "mark")
     drawing.text(x + 38, 22, "from the first to the last day", "small")
@@ -195,7 +194,7 @@ def _draw_legend(drawing: Drawing, *, needs_a_look: bool) -> float:
     drawing.text(x + 238, 22, "one day", "small")
     if needs_a_look:
         drawing.rect(x + 310, 14, 30, 8, "late")
-        drawing.text(x + 348, 22, "! needs a look", "small")
+        drawing.text(x + 348, 22, "! needs attention", "small")
     return float(begin)
 
 
@@ -208,7 +207,7 @@ def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
 
 
 def _ticks(first: date, last: date) -> list[date]:
-    """Give first days of years, or of months where there are few years; 14 at most."""
+    """Return the first days of years, or of months if there are few years; at most 14."""
     months = [
         date(year, month, 1)
         for year in range(first.year, last.year + 1)
@@ -245,7 +244,7 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
         drawing.rect(left, y - 4, max(2.0, right - left), 8, kind)
         if ends is None:
             drawing.text(right + 3, y + 4, "→")
-            label = f"{begins} on"
+            label = f"from {begins}"
         else:
             label = f"{begins} to {ends}"
         width = text_width(label, 11)
@@ -268,10 +267,10 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
 
 
 def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
-    """Draw many facts as a row of marks by their ends, or only days, and how many there are."""
+    """Draw many events as one row of marks by end date or day, with counts."""
     total = sum(line.count for line in lines)
     days = max(1, round(_BIN * (scale.last - scale.first).days / (_RIGHT - _LEFT)))
-    each = f"each mark: {days:,} days" if days > 1 else "each mark: a day"
+    each = f"each mark: {days:,} days" if days > 1 else "each mark: 1 day"
     by = "day" if all(line.fact.begins == line.fact.ends for line in lines) else "end"
     drawing.text(
         _MARGIN + 6, y + 15, fit(f"{total:,} in all, by their {by}; {each}", _WORDS - 8, 12)
@@ -284,7 +283,7 @@ def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_L
         begin = places[0][0]
         gathered = [one for one in places if one[0] < begin + _BIN]
         places = places[len(gathered) :]
-        # In the middle of what it stands for, so that a mark of one day stands on that day.
+        # In the middle of its range, so that a mark for one day is on that day.
         x = (begin + gathered[-1][0]) / 2
         number, looks = (sum(one[field] for one in gathered) for field in (1, 2))
         drawing.disc(x, y + 11, 5, "late" if looks else "mark")

@@ -1,7 +1,7 @@
-"""What stands in the topology picture: boxes for pools in bands for sites, and how high they are.
+"""The content of the topology picture: boxes for pools in bands for sites, with their heights.
 
-Drawn as finely as one sheet can be read: pool by pool, else the roles of each site, else the roles.
-``topology_figure`` draws them.
+The detail depends on what fits on one sheet: pools, or the roles of each site, or roles only.
+``topology_figure`` draws the boxes.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from ..rules.model import ZONES, PartyRule, Rules
 from ..topology.model import Pool
 from .compare import CHANGES, PlanDifference
 
-SHEET = 1235  # pixels of height that a sheet of A4 has for a picture below its heading
+SHEET = 1235  # pixels of height for a picture below the heading on an A4 sheet
 PAD, LINE = 8, 15  # pixels inside a box
 WIDTHS = {"outside": 138.0, "perimeter": 284.0, "inside": 388.0}
-BOLD = 1.12  # how much wider bold letters are
+BOLD = 1.12  # factor for the width of bold letters
 MARGIN = 12
 _WHOLE = "Whole deployment"
-BAND_TITLE = 350  # of a band's title, as widths are estimated: right of it run lines
-_ALMOST = 1.12  # of a sheet's height: printed a little smaller
+BAND_TITLE = 350  # estimated width of a band's title: lines run to the right of it
+_ALMOST = 1.12  # of a sheet's height: then it is printed a little smaller
 _TOP = 96.0  # below heading, legend and the titles of the zones
-_CONTINUED = 30.0  # likewise on a further sheet
+_CONTINUED = 30.0  # the same on a further sheet
 _GAP = 10  # below a box
-_LOWEST = 53  # pixels that a box takes at least, with the gap below it
-_POOLS_OF_A_SITE = 40  # of the one site that is shown pool by pool
-_NAMES_TRIED = 8  # never do more of them fit into a line
+_LOWEST = 53  # the least pixels of a box, with the gap below it
+_POOLS_OF_A_SITE = 40  # for a site that is shown pool by pool
+_NAMES_TRIED = 8  # more never fit into a line
 
 _Cell = tuple[str, ...]
 _Place = tuple[str, str]  # pool and role, "" and role for the whole deployment
 
 
 class Changes:
-    """What changed since another plan, by pool: words to mark boxes with.
+    """The changes since another plan, by pool: text for the marks of boxes.
 
     Parameters
     ----------
     difference : PlanDifference, optional
-        Without one nothing is marked.
+        Without it, nothing is marked.
     """
 
     def __init__(self, difference: PlanDifference | None = None) -> None:
@@ -63,14 +63,14 @@ class Changes:
                 self._zones[place] = roles[place[1]].zone if place[1] in roles else "inside"
 
     def words(self, places: Iterable[_Place]) -> list[str]:
-        """Say what happened to the certificates of some pools, a line each kind of change."""
+        """Describe the changes of some pools' certificates, a line for each kind of change."""
         total: Counter[str] = Counter()
         for place in places:
             total.update(self._counts.get(place, ()))
         return [f"{total[kind]:,} {words}" for kind, words in CHANGES.items() if total[kind]]
 
     def gone(self, zone: str) -> Iterator[tuple[_Place, str]]:
-        """Go through the pools of a zone that are no longer there, and say what went with them."""
+        """Yield the removed pools of a zone, with a description of what was removed."""
         for place, where in self._zones.items():
             if where == zone:
                 yield place, count_of(self._counts[place].total(), "certificate")
@@ -78,13 +78,13 @@ class Changes:
 
 @dataclass(slots=True, kw_only=True)
 class Arrival:
-    """One line of a box: who speaks to it, by which protocol and names."""
+    """One line of a box: who connects to it, with the protocol and names."""
 
     protocol: str
     port: int
     names: dict[str, None] = field(default_factory=dict)
     speakers: dict[tuple[str, str | None], None] = field(default_factory=dict)
-    said: tuple[str, ...] = ()  # the speakers in words
+    said: tuple[str, ...] = ()  # the connecting parties in words
     y: float = 0
 
 
@@ -106,10 +106,10 @@ class CertificateKind:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Box:
-    """A pool, the pools of a role, or a party; ``speaks``: the (role or party, site) it is.
+    """A pool, the pools of a role, or a party; ``speaks`` is its (role or party, site).
 
-    ``pools`` are role and name of each pool, as ``Edge/edgepool.contoso.com``; ``marks`` say what
-    changed of their certificates.
+    ``pools`` are role and name of each pool, as ``Edge/edgepool.contoso.com``; ``marks`` describe
+    the changes of their certificates.
     """
 
     zone: str
@@ -123,7 +123,7 @@ class Box:
 
     @property
     def height(self) -> float:
-        """Pixels that it takes, without the gap below it."""
+        """Its height in pixels, without the gap below it."""
         inner = len(self.lines) + len(self.marks) + 1
         for shown in self.shown:
             inner += len(wrapped(shown.usages, WIDTHS[self.zone] - 34)) + 1
@@ -133,7 +133,7 @@ class Box:
 
 @dataclass(slots=True, kw_only=True)
 class Band:
-    """A site, or several."""
+    """One or several sites."""
 
     title: str
     boxes: list[Box]
@@ -144,7 +144,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Bands and boxes in their places; ``breaks`` are where a further sheet may begin."""
+    """Bands and boxes with their positions; a further sheet may begin at ``breaks``."""
 
     bands: list[Band]
     height: float
@@ -152,7 +152,7 @@ class Layout:
 
 
 def kinds_of(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind]:
-    """Put certificates together that are for the same types and from the same kind of CA."""
+    """Group certificates for the same types and from the same kind of CA."""
     found: dict[tuple[tuple[str, ...], str], CertificateKind] = {}
     for certificate in certificates:
         key = (certificate.usages, certificate.issuer)
@@ -167,7 +167,7 @@ def kinds_of(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind
 
 
 def is_for(item: Connection, shown: CertificateKind, kinds: Sequence[CertificateKind]) -> bool:
-    """Whether a connection meets these certificates; those of one type from two CAs: the first."""
+    """Whether a connection uses these certificates; of one type from two CAs, the first."""
     usage = item.rule.usage
     fitting = [k for k in kinds if usage in k.usages or not (usage or k.usages)]
     return bool(fitting) and fitting[0] is shown
@@ -180,7 +180,7 @@ def lay_out(
     site: str = "",
     changes: Changes | None = None,
 ) -> Layout:
-    """Put what is shown into boxes, and the boxes into their places.
+    """Arrange the plan's pools in boxes, with their positions.
 
     Parameters
     ----------
@@ -189,9 +189,9 @@ def lay_out(
     connections : sequence of Connection
         As ``list_connections`` gives them.
     site : str, optional
-        A site to show pool by pool, whatever the others are.
+        A site to show pool by pool, independent of the others.
     changes : Changes, optional
-        What changed, to be marked.
+        The changes to mark.
     """
     changes = changes or Changes()
     groupings: list[Callable[[Pool], _Cell]] = [
@@ -207,7 +207,7 @@ def lay_out(
     inside = [pool for pool in plan.topology.pools if roles[pool.role].zone == "inside"]
     for grouping in groupings:
         if len(set(map(grouping, inside))) * _LOWEST > SHEET and grouping is not groupings[-1]:
-            continue  # not worth the trouble
+            continue  # a little more detail is not worth a second attempt
         bands = _bands(plan, connections, grouping, site, changes)
         if _place(bands) <= _ALMOST * SHEET:
             break
@@ -268,9 +268,9 @@ def _bands(
 
 
 def _near(bands: Sequence[Band], site: str) -> list[Band]:
-    """Leave out what is in other sites and speaks to nobody of this one, nor hears from it.
+    """Leave out boxes of other sites that have no connection with this site.
 
-    Of what is kept no line is left whose speakers are all left out: it would have no arrow.
+    Lines whose connecting parties are all left out are left out too: they would have no arrow.
     """
     own = [box for band in bands for box in band.boxes if (site in {s for _, s in box.speaks})]
     spoken = {
@@ -295,7 +295,7 @@ def _near(bands: Sequence[Band], site: str) -> list[Band]:
 
 
 def site_words(name: str) -> str:
-    """Name a site; one that is called ``Site 01`` is not called so twice."""
+    """Return ``Site`` and a name, without doubling the word in a name such as ``Site 01``."""
     return name if name.lower().startswith("site") else f"Site {name}"
 
 
@@ -343,7 +343,7 @@ def _pool_box(
 
 
 def _party_box(party: PartyRule) -> Box:
-    title, _, rest = party.title.partition(" ")  # outside there is room for one word
+    title, _, rest = party.title.partition(" ")  # outside, only one word fits
     narrow = text_width(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
     return Box(
         zone=party.zone,
@@ -367,7 +367,7 @@ def _deployment_box(role: str, certificates: Sequence[PlannedCertificate], chang
 
 
 def _gone(changes: Changes) -> list[Band]:
-    """Tell of pools that are no longer there, in a band of their own."""
+    """Return a band with the pools that were removed."""
     boxes = []
     for zone in ZONES:
         lines = [
@@ -383,7 +383,7 @@ def _gone(changes: Changes) -> list[Band]:
 
 
 def _gather_bare(band: Band) -> None:
-    """Put what needs no certificate and speaks to nobody into one box for each zone."""
+    """Combine pools without certificates and connections into one box for each zone."""
     for zone in ZONES:
         bare = [b for b in band.boxes if b.zone == zone and not b.shown and not b.marks]
         if bare:
@@ -397,10 +397,10 @@ def _gather_bare(band: Band) -> None:
 
 
 def _add_arrival(box: Box, item: Connection) -> None:
-    """Add a speaker to the line of a box that it belongs to.
+    """Add a connecting party to its line of a box.
 
-    One pool has a line for each set of names; of several pools the names stand together. Servers
-    and people never share a line.
+    A single pool has a line for each set of names; several pools combine their names. Servers and
+    people never share a line.
     """
     shown = next(s for s in box.shown if is_for(item, s, box.shown))
     rule = item.rule
@@ -420,9 +420,9 @@ def _put_in_words(box: Box, rules: Rules) -> None:
 
 
 def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
-    """Give every box and line its place, none across the end of a sheet; the picture's height.
+    """Set the position of every box and line within one sheet; return the picture's height.
 
-    Who is outside stands beside the bands of the sites, not above them.
+    The outside parties are next to the bands of the sites, not above them.
     """
     y, lowest = _TOP, dict.fromkeys(ZONES, _TOP)
     for band in bands:
@@ -445,7 +445,7 @@ def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
 
 
 def _with_a_box(y: float, title: float, band: Band, sheet: float) -> float:
-    """Give the place for a band: where its title and the whole of a box are on one sheet."""
+    """Return the position of a band: its title and a whole box must be on one sheet."""
     first: dict[str, Box] = {}
     for box in band.boxes:
         first.setdefault(box.zone, box)
@@ -453,7 +453,7 @@ def _with_a_box(y: float, title: float, band: Band, sheet: float) -> float:
 
 
 def _on_one_sheet(y: float, height: float, sheet: float) -> float:
-    """Give the place for what begins at ``y``: there, or below the head of the next sheet."""
+    """Return the position for what begins at ``y``: there, or at the top of the next sheet."""
     if not sheet or y // sheet == (y + height) // sheet:
         return y
     return (y // sheet + 1) * sheet + _CONTINUED
@@ -469,7 +469,7 @@ def _place_arrivals(box: Box) -> None:
 
 
 def listed(names: Sequence[str], width: float, size: float) -> str:
-    """List as many names as fit, whole, and count the others."""
+    """List as many whole names as fit, and count the others."""
     for shown in range(min(len(names), _NAMES_TRIED), 0, -1):
         more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
         text = ", ".join(names[:shown]) + more

@@ -1,7 +1,7 @@
-"""The picture of who stands where, outside to inside, and who speaks to whom by which name.
+"""The picture of the deployment from outside to inside, with its connections and their names.
 
-Each connection ends at a line of the listener's box that says it in words as well. What stands in
-it, and where, is ``topology_boxes``.
+Each connection ends at a line of the listener's box that describes it in words. ``topology_boxes``
+decides the content and positions.
 """
 
 from __future__ import annotations
@@ -46,27 +46,28 @@ COLUMNS = (
     ),
 )
 
-#: Where something is compared: a further column.
+#: The additional column of a comparison.
 CHANGED = "Changed"
 
 WIDTH = 1000
 _LEFT = {"outside": 12.0, "perimeter": 198.0, "inside": 538.0}
-# Where lines run: right of the zone of this name, from, to.
+# Where lines run: to the right of the zone with this name, from, to.
 _GUTTERS = {"outside": (150.0, 198.0), "perimeter": (482.0, 538.0), "inside": (926.0, 998.0)}
 _ZONE_TITLES = {"outside": "Outside", "perimeter": "Perimeter", "inside": "Inside"}
 
-_Trunk = tuple[int, str, str, str]  # place of the speaking box, gutter, zone it leads to, style
+_Trunk = tuple[int, str, str, str]  # position of the connecting box, gutter, target zone, style
 
 
 def topology_rows(
     plan: CertificatePlan, connections: Iterable[Connection]
 ) -> Iterator[tuple[object, ...]]:
-    """Yield what the picture is drawn from, under ``COLUMNS``.
+    """Yield the rows that the picture shows, with ``COLUMNS``.
 
     Yields
     ------
     tuple
-        For each kind of certificate of each pool one row a connection to it, or one row without.
+        For each kind of certificate of each pool, a row for each connection, or one row if there
+        is none.
     """
     by_pool = certificates_by_pool(plan)
     heard: dict[tuple[str, str], list[Connection]] = {}
@@ -97,7 +98,7 @@ def topology_rows(
 def changed_rows(
     plan: CertificatePlan, connections: Iterable[Connection], changes: Changes
 ) -> Iterator[tuple[object, ...]]:
-    """Yield the same rows with what changed of the pool, and a row for each pool that is gone."""
+    """Yield the same rows with the changes of the pool, and a row for each removed pool."""
     for row in topology_rows(plan, connections):
         yield (*row, changes.words([(str(row[3]), str(row[2]))]))
     for zone in ZONES:
@@ -141,16 +142,16 @@ def draw_topology(
     connections : sequence of Connection
         As :func:`list_connections` gives them.
     title, description : str
-        For the picture's head and for those who do not see it.
+        The heading of the picture, and its description for screen readers.
     site : str, optional
-        A site to show pool by pool, whatever the others are.
+        A site to show pool by pool, independent of the others.
     changes : Changes, optional
-        What changed since another plan, to be marked.
+        The changes since another plan, to mark.
 
     Returns
     -------
     str
-        An SVG document, 1,000 pixels wide; higher than a sheet, it is cut between boxes.
+        An SVG document, 1,000 pixels wide; if it is higher than a sheet, it is cut between boxes.
     """
     layout = lay_out(plan, connections, site=site, changes=changes)
     drawing = Drawing(WIDTH)
@@ -179,7 +180,7 @@ def _draw_zones(
     if is_compared:
         drawing.text(x, 48, "± changed", "small warn")
         x += 18 + text_width("± changed", 11) * BOLD
-    words = "an arrow ends at the listener's name"
+    words = "an arrow ends at the name of the listener"
     drawing.text(x, 48, fit(words, WIDTH - MARGIN - x, 11), "small quiet")
     for zone in ZONES:
         left, width = _LEFT[zone] - 6, WIDTHS[zone] + 12
@@ -191,7 +192,7 @@ def _draw_zones(
 
 
 def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
-    """Draw the connections: from each speaker one trunk in a gutter, a branch to each line."""
+    """Draw the connections: one trunk in a gutter from each box, with a branch to each line."""
     speaking: dict[tuple[str, str | None], list[Box]] = {}
     for box in boxes:
         for key in box.speaks:
@@ -220,7 +221,7 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
 
 
 def _gutter(source: str, target: str) -> str:
-    """Name the gutter, by the zone left of it, that lines from one zone to another run in."""
+    """Return the gutter for lines between two zones, named by the zone to its left."""
     if source == target:
         return source
     left, right = sorted((source, target), key=ZONES.index)
@@ -230,7 +231,7 @@ def _gutter(source: str, target: str) -> str:
 def _tracks(
     spans: Mapping[_Trunk, Sequence[float]],
 ) -> dict[_Trunk, int]:
-    """Give lines that run beside one another different places, those that do not the same."""
+    """Return different tracks for lines that run side by side, the same track for others."""
     ends: list[float] = []
     found = {}
     for key in sorted(spans, key=lambda k: (min(spans[k]), k)):
@@ -245,8 +246,8 @@ def _draw_trunk(
     drawing: Drawing, source: Box, style: str, ends: Sequence[tuple[Box, float]], x: float
 ) -> None:
     left, right = _LEFT[source.zone], _LEFT[source.zone] + WIDTHS[source.zone]
-    # Lines that leave to the left begin lower than those that leave to the right, each kind at
-    # a height of its own, lest two of them be taken for one.
+    # Lines to the left begin lower than lines to the right, and each kind has its own height,
+    # so that two lines do not look like one.
     below = 4 * ("solid", "dashed", "dotted").index(style) + (7 if x > right else 21)
     start = source.y + below
     drawing.path([(right if x > right else left, start), (x, start)], style)

@@ -50,10 +50,10 @@ def test_page_and_wiki_text_follow(returned):
     """The page asks the CA only for what is missing, and the fingerprint stands in its appendix."""
     _, folder, med, before = returned
     page = (folder / "summary.html").read_text("utf-8").replace("<wbr>", "")
-    assert "1 of 5 is back" in page
-    assert "1 of 5 is back" not in before["summary.html"].decode().replace("<wbr>", "")
+    assert "1 of 5 is issued" in page
+    assert "1 of 5 is issued" not in before["summary.html"].decode().replace("<wbr>", "")
     assert read_manifest(folder).by_id[med].issued.sha256 in page
-    assert "1 of 5 is back" in (folder / "summary.md").read_text("utf-8")
+    assert "1 of 5 is issued" in (folder / "summary.md").read_text("utf-8")
 
 
 def test_the_same_again_changes_no_byte(returned):

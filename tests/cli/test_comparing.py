@@ -55,7 +55,7 @@ def test_a_folder_with_its_table(planner):
     planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
     ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
     assert ended.status == 0, ended.out
-    assert "findings are not counted: requests keeps none" in ended.out
+    assert "findings are not counted: requests contains none" in ended.out
 
 
 def test_one_table_with_two_sets_of_choices(planner):
@@ -112,7 +112,7 @@ def test_files(planner, ending):
         (("old.csv", "."), 3, "no request folder"),
         (("old.csv", "new.csv", "-o", "c.txt"), 2, "cannot have the ending"),
         (("old.csv", "new.csv", "-o", "old.csv"), 2, "what the output is made of"),
-        (("old.csv", "requests", "-o", "c.svg"), 2, "keeps no table"),
+        (("old.csv", "requests", "-o", "c.svg"), 2, "contains no table"),
         (("old.json", "old.csv", "--old-options", "w.toml"), 2, "takes no options"),
         (("old.csv", "new.csv", "--on", "tomorrow"), 2, '"tomorrow" is not a date'),
         (("old.csv",), 2, "NEW"),

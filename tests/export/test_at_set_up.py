@@ -97,7 +97,7 @@ def test_every_summary_names_it(tmp_path):
     for name in ("summary.md", "summary.html"):
         text = (tmp_path / "f" / name).read_text("utf-8")
         assert "Requested at set-up" in text
-        assert "when the servers are set up, with their own wizard" in text
+        assert "with the deployment wizard when you set up the servers" in text
         assert not re.search(r"of \d+ (is|are) back", text)  # nothing has been sent yet
 
 

@@ -182,7 +182,7 @@ def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
     for name in ("summary.csv", "summary.html", "summary.md"):
         text = (folder / name).read_text("utf-8").replace("<wbr>", "")
         assert f"no request: {words}" in text, name
-    assert "1 more are covered" in (folder / "summary.md").read_text("utf-8")
+    assert "Installed certificates cover 1 more." in (folder / "summary.md").read_text("utf-8")
     assert f"csr/{FIRST}" not in (folder / "summary.html").read_text("utf-8")
     certify(folder, SECOND, THIRD)
     issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)

@@ -82,8 +82,8 @@ def test_a_table_opens_and_a_wrong_one_is_told(page):
     page.get_by_role("button", name="Open the table").click()
     page.get_by_label("Select edge01.contoso.net").wait_for()
     page.get_by_role("tab", name="Picture").click()
-    page.get_by_role("group", name="who speaks to whom").wait_for()
-    for kind, words in (("coverage", "names on certificates"), ("timeline", "Days that matter")):
+    page.get_by_role("group", name="connections").wait_for()
+    for kind, words in (("coverage", "names on certificates"), ("timeline", "Important dates")):
         page.get_by_label("Which picture").select_option(kind)
         page.get_by_role("group", name=words).wait_for()
     page.get_by_role("tab", name="Certificates").click()
@@ -102,7 +102,7 @@ def test_a_table_opens_and_a_wrong_one_is_told(page):
         expect(page.locator(".lc-editor")).to_have_css("background-color", paper)
     page.get_by_role("tab", name="Picture").click()
     page.get_by_label("Which picture").select_option("topology")
-    page.get_by_role("group", name="who speaks to whom").wait_for()
+    page.get_by_role("group", name="connections").wait_for()
     paper = page.locator(".lc-picture svg .paper")
     expect(paper).to_have_css("fill", "rgb(22, 24, 27)")
 

@@ -124,12 +124,12 @@ def test_an_unknown_product_is_told():
 
 
 def test_of_a_recorded_plan_there_is_no_topology():
-    """The picture of who speaks to whom needs the table; names on certificates are drawn."""
+    """The picture of connections needs the table; names on certificates are drawn."""
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     recorded = read_back(plan)
-    with pytest.raises(PlanError, match="keeps no table"):
+    with pytest.raises(PlanError, match="contains no table"):
         ln.figure(recorded)
-    with pytest.raises(PlanError, match="keeps no table"):
+    with pytest.raises(PlanError, match="contains no table"):
         ln.figure(compare_plans(plan, recorded))
     assert ln.figure(recorded, "coverage").rows == ln.figure(plan, "coverage").rows
     assert "keeps" not in ln.figure(compare_plans(recorded, plan)).svg

@@ -132,13 +132,13 @@ def test_why_a_certificate_comes_or_goes(old, new, why):
 
 
 def test_another_layout():
-    """Where neither server nor pool changed, options or rules ask for other certificates."""
+    """Where neither server nor pool changed, options or rules require other certificates."""
     one = plan(front_end(1))
     other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
     difference = compare_plans(one, other)
     assert [item.change for item in difference.certificates] == ["added"] * 3 + ["removed"]
     assert {c.why for c in difference.changes if c.what == "Certificate"} == {
-        "options or rules ask for other certificates"
+        "options or rules require other certificates"
     }
 
 

@@ -77,6 +77,6 @@ def test_on_paper_every_column_is_there(page_file, chromium, tmp_path):
         "sip_domains:litwareinc.comadded",
         "optionwildcard:false->true",
         "Managingserver-to-serverauthentication",
-        "Markedwith±iswhatchanged",
+        "Thesign±markschanges",
     ):
         assert words in text

@@ -220,11 +220,11 @@ def test_a_picture_says_how_many_pools_it_shows():
     """What is requested once for all servers is no pool; of other sites only part is shown."""
     sample = planned("contoso")
     pools = len(sample.topology.pools)
-    assert f" names down, {pools} pools and the whole deployment across" in (
+    assert f" names in rows, {pools} pools and the whole deployment in columns" in (
         ln.figure(sample, "coverage").description
     )
     shown = ln.figure(planned("litwareinc-global"), site="London").description
-    assert "Site London is shown pool by pool; of the other sites what speaks with it." in shown
+    assert "Site London is shown pool by pool, with its connections to other sites." in shown
     big = planned(big_table(SERVERS))
     assert "Site Site" not in "".join(texts(ln.figure(big, site="Site 01")))
     assert "Site Site" not in ln.figure(big, "coverage", site="Site 01").title
@@ -322,7 +322,7 @@ def test_what_changed_is_marked():
     edited = old.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
     figure = ln.figure(ln.compare_plans(old, ln.plan_certificates(edited, old.rules)))
     assert marked(figure) == {"Mediation/medpool01.contoso.net"}
-    assert "± 2 to be requested anew" in texts(figure)
+    assert "± 2 to be requested again" in texts(figure)
     frame = figure.to_frame()
     assert set(frame[frame["Changed"] != ""]["Pool"]) == {"medpool01.contoso.net"}
 
@@ -356,7 +356,7 @@ def test_of_a_comparison_there_is_one_picture():
     """Other kinds are refused, as is a site that the new plan has not."""
     difference = ln.compare_plans(planned("contoso"), planned("contoso"))
     assert marked(ln.figure(difference)) == set()
-    with pytest.raises(PlanError, match="compared there is no picture"):
+    with pytest.raises(PlanError, match="a comparison of two plans has no picture"):
         ln.figure(difference, "coverage")
     with pytest.raises(PlanError, match="no site"):
         ln.figure(difference, site="Paris")
@@ -465,7 +465,7 @@ def test_more_than_the_limit_is_marked():
     figure = ln.figure(told, "timeline")
     marked = {row[1] for row in figure.rows if row[5]}
     assert marked == {c.id for c in told.certificates if c.issuer == "public"}
-    assert f"! {len(marked)} × 365 days asked, 200 allowed" in texts(figure)
+    assert f"! {len(marked)} × 365 days requested, 200 allowed" in texts(figure)
 
 
 def test_without_a_planned_day_nothing_is_guessed():
@@ -523,7 +523,7 @@ def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
     """What needs a look is in the legend where something does."""
     fact = DatedFact(kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look)
     drawn = draw_timeline([fact], title="Days", description="of one certificate")
-    assert ("! needs a look" in drawn) == needs_a_look
+    assert ("! needs attention" in drawn) == needs_a_look
 
 
 def test_of_many_that_need_a_look_each_is_counted_once():

@@ -145,8 +145,8 @@ def test_rows():
     other = plan(front_end(1), front_end(3), edge(1))
     found = told(causes(one, other))
     new, gone = (
-        f"the row of ee0{number}.contoso.com, FrontEnd, is {what}"
-        for number, what in ((3, "new"), (2, "gone"))
+        f"the row of ee0{number}.contoso.com, FrontEnd, was {what}"
+        for number, what in ((3, "added"), (2, "removed"))
     )
     assert found["certificate added", "ee03.contoso.com"] == {new}
     assert found["certificate removed", "ee02.contoso.com"] == {gone}

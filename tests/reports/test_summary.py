@@ -208,7 +208,7 @@ def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
     ]
     cover = {row[0]: row[1:] for row in workbook["Cover"].iter_rows(values_only=True)}
     assert cover["Plan"][0].startswith("Certificates for Lync Server 2013: ")
-    assert cover["Asked: Server team"][1] == "when the certificates are back"
+    assert cover["Task: Server team"][1] == "when the certificates are issued"
     assert "Findings" in _workbook(plan, findings).sheetnames
     assert workbook["Certificates"].max_row == len(plan.certificates) + 1
     assert workbook["Servers"].max_row == 5
@@ -327,7 +327,7 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
     text = _text_of(
         formats.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
     )
-    assert "no day is set yet" in without
+    assert "no date is set yet" in without
     # Sources have dates of this month; the day itself stands nowhere.
     assert date.today().isoformat() not in without
     assert "2026-04-01" in text
@@ -335,7 +335,7 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
     assert "as far as the CA allows" not in without
     apart = replace(plan, options=replace(plan.options, validity={"internal": 365}))
     by_issuer = _text_of(formats.write_plan_table(apart, findings, suffix), suffix)
-    words = "internal: 365 days, as far as the CA allows; public: as long as the CA gives"
+    words = "internal: 365 days, as far as the CA allows; public: as long as the CA allows"
     assert words in by_issuer
     assert "2026-03-21 08:00 UTC" in text
 
@@ -396,7 +396,7 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     asks = with_requests(summarise(replace(plan, options=options), (error,))).asks
     wanted = ["Planner", "Approver", "Internal CA", "Public CA", "Server team"]
     assert [ask.who for ask in asks] == wanted
-    assert asks[0].what.startswith("Settle 1 error")
+    assert asks[0].what.startswith("Resolve 1 error")
     assert asks[2].when == "by 2026-04-01"
     assert "4 in all, as requested" in asks[2].what
 
@@ -530,7 +530,7 @@ def test_each_name_leads_to_what_it_is_for(plan, findings):
 def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
     """HTML and Markdown stop at a number of rows and say so; CSV and XLSX hold all."""
     monkeypatch.setattr(formats, "PAGE_ROWS", 2)
-    sentence = "The first 2 of 6 certificates. The CSV and XLSX tables hold all."
+    sentence = "The first 2 of 6 certificates. The CSV and XLSX files contain all of them."
     assert sentence in formats.write_plan_table(plan, findings, ".html").decode()
     assert sentence in formats.write_plan_table(plan, findings, ".md").decode()
     assert formats.write_plan_table(plan, findings, ".csv").count(b"\r\n") == 7
@@ -547,7 +547,7 @@ def test_json_is_the_plan_document(plan, findings):
 
 def test_unknown_format_is_refused(plan, findings):
     """A format that there is none of is named, with those that there are."""
-    with pytest.raises(PlanError, match=r'"\.pdf" is not a format') as caught:
+    with pytest.raises(PlanError, match=r'cannot write a plan as "\.pdf"') as caught:
         formats.write_plan_table(plan, findings, ".pdf")
     assert caught.value.hint == "give the file one of the endings .csv .xlsx .html .md .docx .json"
 
@@ -642,15 +642,15 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
     whole = summarise(plan, findings)
     some = with_requests(whole, _requests(plan)).asks
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
-        "Issue certificates 1.2 to 3, 3 in all, as requested, with every name. 1 of 4 is back."
+        "Issue certificates 1.2 to 3, 3 in all, as requested, with all names. 1 of 4 is issued."
     ]
     requests = list(_requests(plan))
     for one in requests:
         one.issued = requests[0].issued
     every = with_requests(whole, requests).asks
     assert [(ask.who, ask.when) for ask in every] == [
-        ("Server team", "now: all certificates are back"),
-        ("Planner", "from 2026-07-31 on"),
+        ("Server team", "now: all certificates are issued"),
+        ("Planner", "from 2026-07-31"),
     ]
     assert every[1].what.startswith("Renew certificates 1.1 to 5, valid until 2026-10-05")
 
@@ -677,13 +677,13 @@ def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
     asks = with_requests(summarise(plan, findings), requests).asks
     told = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.who == "Planner"]
     assert told == [
-        ("Renew certificates 1.2 and 4, valid until 2026-07-29", "from 2026-06-20 on"),
-        ("Renew certificate 1.1, valid until 2026-10-31", "from 2026-07-02 on"),
+        ("Renew certificates 1.2 and 4, valid until 2026-07-29", "from 2026-06-20"),
+        ("Renew certificate 1.1, valid until 2026-10-31", "from 2026-07-02"),
     ]
 
 
 def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
-    """While the next one is with the CA, the page shows what the servers have, and says so."""
+    """While the CA has the next request, the page shows what the servers have, and says so."""
     requests = list(_requests(plan))
     held, requests[0].issued = requests[0].issued, None
     life = SimpleNamespace(held=held, under_way=requests[0], deployed_on="2026-03-21", revoke=())
@@ -693,7 +693,7 @@ def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
         "2026-10-05", True, True,
     )  # fmt: skip
     assert told.blocks[0].validity[0] == (
-        "no. 1.1: 2026-03-20 to 2026-10-05, the next one is with the CA"
+        "no. 1.1: 2026-03-20 to 2026-10-05, the CA has the next request"
     )
     assert not any("Renew certificate" in ask.what for ask in told.asks)
 
@@ -737,10 +737,12 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
     assert ca.when == "now: due by 2026-03-20"
     assert ca.what.endswith(
-        "What came for certificate 1.2 was refused: issue again; the planner tells why."
+        "The response for certificate 1.2 was refused: issue again. Ask the planner why."
     )
     assert (
-        asks["Renew certificate 1.1, ended on 2026-10-05: request anew, and send that to the CA."]
+        asks[
+            "Renew certificate 1.1, ended on 2026-10-05: make new requests, and send them to the CA."
+        ]
         == "now"
     )
     assert "Approver" not in {ask.who for ask in told.asks}
@@ -748,7 +750,7 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     assert (ended.what, ended.needs_a_look) == ("ended: no. 1.1", True)
     # Nothing is planned any more of what is back.
     first = [fact.kind for fact in told.facts if fact.about == plan.certificates[0].id]
-    assert first == ["Certificates that are back"]
+    assert first == ["Issued certificates"]
 
 
 def test_a_block_says_of_which_certificate_something_holds(plan, findings):
@@ -758,7 +760,7 @@ def test_a_block_says_of_which_certificate_something_holds(plan, findings):
     block = with_requests(summarise(plan, findings), requests).blocks[0]
     assert block.validity == (
         "no. 1.1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",
-        "no. 1.2: what came back was refused",
+        "no. 1.2: the CA's response was refused",
     )
     block = replace(
         block,

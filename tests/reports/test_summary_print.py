@@ -114,7 +114,7 @@ def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
     assert page_count(pdf) <= sample.pages
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
     assert [r.csr_sha256 for r in requests if r.csr_sha256 not in text] == []
-    assert "Daysthatmatter" in text
+    assert "Importantdates" in text
     # The picture is the last, alone or below what is left, turned where it must; and legible.
     title = words_in(pdf, "Perimeter")[0]
     assert (title.height > title.width) == landscape

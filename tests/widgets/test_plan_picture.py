@@ -44,7 +44,7 @@ def test_what_was_edited_is_marked_until_it_is_taken_back():
     plain = talk.say("picture", shows="topology", site="")["picture"]["svg"]
     editor.edit(change=[("fe01.contoso.net", {"extra_san": "old.contoso.com"})])
     marked = talk.say("picture", shows="topology", site="")["picture"]
-    assert "± 3 to be requested anew" in marked["svg"]
+    assert "± 3 to be requested again" in marked["svg"]
     assert marked["headings"][-1] == "Changed"
     editor.undo()
     assert talk.say("picture", shows="topology", site="")["picture"]["svg"] == plain
@@ -81,7 +81,7 @@ def test_a_click_on_a_pool_selects_its_servers(lab, folder):
 
     kernel(lab, "editor.edit(change=[('chat01.contoso.net', {'extra_san': 'old.contoso.com'})])")
     lab.tab("Picture").click()
-    marked = page.get_by_text("± 2 to be requested anew")
+    marked = page.get_by_text("± 2 to be requested again")
     marked.wait_for()
     page.get_by_role("button", name=re.compile("Edge Server")).focus()
     page.keyboard.press("Home")
@@ -92,6 +92,6 @@ def test_a_click_on_a_pool_selects_its_servers(lab, folder):
 
     lab.tab("Picture").click()
     page.get_by_label("Which picture").select_option("coverage")
-    page.get_by_text("names down").wait_for()
+    page.get_by_text("in rows,").wait_for()
     page.get_by_text("The same data as a table").click()
     page.get_by_role("table").get_by_text("webext01.contoso.com").first.wait_for()

@@ -378,7 +378,7 @@ def test_changes_say_what_they_do_to_certificates(lab, folder):
     effects = lab.page.get_by_role("region", name="Effects on certificates and names")
     effects.get_by_text("sip.fabrikam.com").first.wait_for()
     expect(effects).to_contain_text("name removed", use_inner_text=True)
-    lab.page.get_by_text("to be requested anew").first.wait_for()
+    lab.page.get_by_text("to be requested again").first.wait_for()
     lab.button("Undo").click()
     lab.page.get_by_text("Nothing is changed against the loaded file.").wait_for()
     expect(live).not_to_contain_text("->", use_inner_text=True)

@@ -1,7 +1,7 @@
-"""Each column of the summary that is about a certificate, and in which of its tables it stands.
+"""Each column of the summary that describes a certificate, and the tables that contain it.
 
-A table has its columns in the order of this list. One that has the same heading in two tables and
-another value in each is described side by side.
+Tables have their columns in the order of this list. A column that has the same heading but
+another value in two tables is listed twice, one after the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ...base.certificate_fields import NAMES_HEADING
 from ...base.shown.tables import Column, columns
 from .content import Line
 
-# The tables: ``summary.csv``, what a notebook shows of it, and three sheets of the workbook.
+# The tables: ``summary.csv``, its short form in a notebook, and three sheets of the workbook.
 CSV, NOTEBOOK, CERTIFICATES, RENEWALS, FILES = range(5)
 
 
@@ -26,7 +26,7 @@ class _Described(NamedTuple):
 
 
 def _concerns(line: Line) -> tuple[str, ...]:
-    # Notices of the whole deployment would fill the row of the first that they are about.
+    # Notices about the whole deployment would fill the row of the first certificate.
     return tuple(code for code in line.member.warnings if not code.startswith("notice: "))
 
 
@@ -38,7 +38,7 @@ _COLUMNS = (
     _Described("Valid from", "member.valid_from", {RENEWALS: 12}),
     _Described("No.", "member.number", {CERTIFICATES: 6, RENEWALS: 6, FILES: 6}),
     _Described("ID", "member.id", {CSV: 0, FILES: 30}),
-    _Described("For", "block.whom", {CERTIFICATES: 22, RENEWALS: 26}),
+    _Described("For", "block.owner", {CERTIFICATES: 22, RENEWALS: 26}),
     _Described("Role", "block.role", _TABLE),
     _Described("Role", "block.title", {CERTIFICATES: 18}),
     _Described("Servers", "member.servers", {**_SHOWN, CERTIFICATES: 22, RENEWALS: 28}),
@@ -79,5 +79,5 @@ def described(table: int) -> tuple[tuple[str, str | Callable[[Any], Any], int], 
 
 
 def columns_of(table: int) -> tuple[Column, ...]:
-    """Return the columns of one table, of which each row is a :class:`Line`."""
+    """Return the columns of one table; each of its rows is a :class:`Line`."""
     return columns(*(one[:2] for one in described(table)))

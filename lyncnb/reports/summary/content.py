@@ -1,8 +1,8 @@
-"""What a summary says, before anybody lays it out: cover, blocks of certificates, servers.
+"""The content of a summary, without layout: cover, blocks of certificates, servers.
 
-The page, the workbook, the wiki text and the document to sign all tell the same ``Summary``.
-``summary_from_plan`` puts it together, ``summary_progress`` adds where the requests of a folder
-stand. Nothing in it depends on the day.
+The page, the workbook, the wiki text and the document to sign show the same ``Summary``.
+``from_plan`` makes it, ``progress`` adds the state of a folder's requests. Nothing in it depends
+on today's date.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ..timeline_figure import DatedFact
 
 _NOT_VERIFIED = "not verified: the key"
 
-#: How long certificates are asked for where nothing is chosen.
-AS_LONG_AS_GIVEN = "as long as the CA gives"
+#: The requested validity if the options do not set one.
+AS_LONG_AS_GIVEN = "as long as the CA allows"
 
-#: How every summary begins, and is known again.
+#: How every summary begins; lyncnb recognizes its files by it.
 TITLE = "Certificates for "
 
 
 class RequestPlaces(Protocol):
-    """Where CSR and key of a request stand, relative to the folder."""
+    """The paths of a request's CSR and key, relative to the folder."""
 
     @property
     def csr(self) -> str:
@@ -46,7 +46,7 @@ class RequestPlaces(Protocol):
 
 
 class HeldFacts(Protocol):
-    """When a certificate that servers have is valid; times are UTC, ISO 8601."""
+    """The validity of a certificate on servers; times are UTC, ISO 8601."""
 
     @property
     def not_before(self) -> str:
@@ -66,7 +66,7 @@ class HeldFacts(Protocol):
 
 
 class IssuedFacts(HeldFacts, Protocol):
-    """What is on record of a certificate that came back."""
+    """The record of an issued certificate."""
 
     @property
     def sha256(self) -> str:
@@ -74,7 +74,7 @@ class IssuedFacts(HeldFacts, Protocol):
 
 
 class CoverFacts(IssuedFacts, Protocol):
-    """What is on record of a certificate that stands for a request; times are UTC, ISO 8601."""
+    """The record of a certificate that covers a request; times are UTC, ISO 8601."""
 
     @property
     def thumbprint_sha1(self) -> str:
@@ -82,7 +82,7 @@ class CoverFacts(IssuedFacts, Protocol):
 
 
 class Request(Protocol):
-    """What the summary tells of a request of the folder.
+    """What the summary shows of a request in the folder.
 
     Hashes are empty until the request is written; times are UTC, ISO 8601, or empty.
     """
@@ -93,7 +93,7 @@ class Request(Protocol):
 
     @property
     def files(self) -> RequestPlaces:
-        """Where it stands."""
+        """The paths of its files."""
 
     @property
     def csr_sha256(self) -> str:
@@ -105,7 +105,7 @@ class Request(Protocol):
 
     @property
     def planned_at(self) -> str:
-        """When it was announced."""
+        """When it was first recorded."""
 
     @property
     def written_at(self) -> str:
@@ -113,7 +113,7 @@ class Request(Protocol):
 
     @property
     def issued_at(self) -> str:
-        """When its certificate came back."""
+        """When its certificate was received."""
 
     @property
     def retired_at(self) -> str:
@@ -121,55 +121,55 @@ class Request(Protocol):
 
     @property
     def issued(self) -> IssuedFacts | None:
-        """What is on record of its certificate, None before it came back."""
+        """The record of its certificate; None until it is received."""
 
     @property
     def covered(self) -> CoverFacts | None:
-        """What stands for it, so that nothing is requested; mostly None."""
+        """The certificate that covers it, so that nothing is requested; usually None."""
 
     @property
     def refused(self) -> Collection[object]:
-        """What came back and was not taken."""
+        """Received certificates that were refused."""
 
     @property
     def key_holder(self) -> str:
-        """The computer that has its key, "" if that is in the folder."""
+        """The computer that has its key; "" if the key is in the folder."""
 
     @property
     def import_commands(self) -> tuple[str, ...]:
-        """How the steps import its package; empty before there is one."""
+        """The commands that import its package; empty until there is one."""
 
     @property
     def assign_commands(self) -> tuple[str, ...]:
-        """How the steps assign it."""
+        """The commands that assign it."""
 
 
 class InUse(Protocol):
-    """What the servers of a request have, and whether another certificate is to follow it."""
+    """What the servers of a request use, and whether another certificate will replace it."""
 
     @property
     def held(self) -> HeldFacts | None:
-        """The certificate on the servers; None before one came back."""
+        """The certificate on the servers; None until one is received."""
 
     @property
     def under_way(self) -> object | None:
-        """The generation that is to follow it; None if there is none."""
+        """The generation that will replace it; None if there is none."""
 
     @property
     def deployed_on(self) -> str:
-        """From which day on all servers are recorded to have it; blank if not all."""
+        """Since which day all servers are recorded to have it; blank if not all have it."""
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """What the CA is still to revoke, a sentence for each certificate."""
+        """What the CA must still revoke, a sentence for each certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
-    """Names of a certificate that stand there for the same reasons.
+    """Names that are on a certificate for the same reasons.
 
-    ``is_own`` marks the name that each certificate of a block has for itself: its server's.
-    ``is_alternative`` is false for a subject name that does not stand among the alternative names.
+    ``is_own`` marks the name that differs between the certificates of a block: the server's.
+    ``is_alternative`` is false for a subject name that is not an alternative name as well.
     """
 
     names: tuple[str, ...]
@@ -181,46 +181,46 @@ class NeededNames:
     is_alternative: bool = True
 
 
-#: The columns Import and Assign before the package is made: until then there is no thumbprint.
+#: The columns Import and Assign until the package is made: before that, no thumbprint exists.
 AFTER_PACKAGING = "after packaging"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One certificate of a block: its servers, its files, and what identifies its request.
+    """One certificate of a block: its servers, its files, and the hashes of its request.
 
     The days are those of the certificate in use; files and hashes are those of the newest request.
-    ``is_to_follow`` says that this request has yet to follow what is in use. ``covered_by`` is the
-    thumbprint of a certificate that stands for it: then nothing is requested, and ``csr_file`` says
-    so in words.
+    ``is_to_follow`` means that this request has not yet replaced the certificate in use.
+    ``covered_by`` is the thumbprint of a certificate that covers it: then nothing is requested, and
+    ``csr_file`` contains a sentence about it.
     """
 
-    number: str  # 3, or 3.2 where a block holds several
+    number: str  # 3, or 3.2 if a block has several
     place: int  # in the plan, from 0
     id: str
     servers: tuple[str, ...]
     csr_file: str
     key_file: str
-    warnings: tuple[str, ...] = ()  # severity and code of what was found about it
+    warnings: tuple[str, ...] = ()  # severity and code of its findings
     csr_sha256: str = ""
     spki_sha256: str = ""
-    certificate_sha256: str = ""  # empty until the certificate is back
+    certificate_sha256: str = ""  # empty until the certificate is received
     valid_from: str = ""  # YYYY-MM-DD, UTC
     valid_until: str = ""
     renew_from: str = ""
     is_to_follow: bool = False
-    revoke: tuple[str, ...] = ()  # what its CA is still to revoke
-    deployed_on: str = ""  # YYYY-MM-DD, from when on all servers have what is in use
+    revoke: tuple[str, ...] = ()  # what its CA must still revoke
+    deployed_on: str = ""  # YYYY-MM-DD, since when all servers have the certificate in use
     covered_by: str = ""
-    is_refused: bool = False  # something came back and was not taken, and nothing else since
-    key_holder: str = ""  # the computer that has its key, if that is not in the folder
-    import_commands: tuple[str, ...] = ()  # of the steps; empty until there is a package
+    is_refused: bool = False  # whether the last certificate received for it was refused
+    key_holder: str = ""  # the computer that has its key, if the key is not in the folder
+    import_commands: tuple[str, ...] = ()  # empty until there is a package
     assign_commands: tuple[str, ...] = ()
-    is_at_set_up: bool = False  # requested when its server is set up: nothing goes to a CA before
+    is_at_set_up: bool = False  # whether it is requested when its server is set up, not in advance
 
     @property
     def exportable(self) -> str:
-        """Say whether its key can be exported; of a key that lyncnb never had, who has it."""
+        """Say whether its key can be exported, or which computer has a key unknown to lyncnb."""
         if self.covered_by:
             return f"{_NOT_VERIFIED} is on {', '.join(self.servers)}"
         if self.key_holder:
@@ -229,24 +229,24 @@ class Member:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a CA is still to issue it."""
+        """Whether a CA must still issue it."""
         return not (self.certificate_sha256 or self.covered_by)
 
     @property
     def is_to_install(self) -> bool:
-        """Whether its servers are not recorded to have it."""
+        """Whether no record says that its servers have it."""
         return self.is_to_follow or not self.deployed_on
 
     @property
     def renewal_words(self) -> str:
-        """Say when the certificate in use is renewed, or how far that is."""
+        """Say when to renew the certificate in use, or the state of its renewal."""
         if not self.is_to_follow:
             return f"renew from {self.renew_from}"
-        return "the next one is with the CA" if self.is_waiting else "the next one is to install"
+        return "the CA has the next request" if self.is_waiting else "install the next one"
 
     @property
     def install_cells(self) -> tuple[str, str]:
-        """The columns Import and Assign: the commands of the steps, one a line."""
+        """The columns Import and Assign: the commands of the steps, one on each line."""
         if self.covered_by:
             return "", ""
         commands = (self.import_commands, self.assign_commands)
@@ -257,7 +257,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Certificates that differ in nothing but the server whose own name is on them."""
+    """Certificates that differ only in the name of their own server."""
 
     number: int
     role: str
@@ -267,7 +267,7 @@ class Block:
     usages: tuple[str, ...]
     subject: str
     names: tuple[NeededNames, ...]
-    alternative_names: tuple[str, ...]  # in their order; "" is each server's own name
+    alternative_names: tuple[str, ...]  # in order; "" is each server's own name
     extended_key_usage: tuple[str, ...]
     key: str
     hash: str
@@ -280,33 +280,33 @@ class Block:
     has_sibling: bool = False  # whether another block is for the same pool
 
     @property
-    def whom(self) -> str:
-        """Say for whom the block is, e.g. ``eepool01.contoso.net``."""
+    def owner(self) -> str:
+        """The pool of the block, for example ``eepool01.contoso.net``, or the deployment."""
         return self.pool or "the whole deployment"
 
     @property
     def subject_words(self) -> str:
-        """Write the subject name for people: a line may end between its parts."""
+        """The subject name with spaces, so that a line can break between its parts."""
         return re.sub(r"(?<!\\),(?=[A-Z]+=)", ", ", self.subject)
 
     @property
     def heading(self) -> str:
-        """Tell the block from every other, e.g. ``6 · edgepool01.contoso.net, Internal``."""
-        told = f"{self.number} · {self.whom}"
+        """A heading that no other block has, e.g. ``6 · edgepool01.contoso.net, Internal``."""
+        heading = f"{self.number} · {self.owner}"
         if not (self.has_sibling and self.usages):
-            return told
+            return heading
         usages = ", ".join(self.usages)
         is_outside = any(usage.endswith("External") for usage in self.usages)
-        return f"{told}, outside ({usages})" if is_outside else f"{told}, {usages}"
+        return f"{heading}, outside ({usages})" if is_outside else f"{heading}, {usages}"
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """List the codes of what was found about any of its certificates."""
+        """List the codes of the findings about any of its certificates."""
         return tuple(dict.fromkeys(code for member in self.members for code in member.warnings))
 
     @property
     def sharing(self) -> str:
-        """Say in words how many certificates there are and who shares them."""
+        """Say how many certificates there are and who shares them."""
         servers = {server for member in self.members for server in member.servers}
         if self.shared_by == "server":
             if len(self.members) == 1:
@@ -317,38 +317,38 @@ class Block:
 
     @property
     def in_use_as(self) -> str:
-        """List the types that it is assigned to, or say that it has none."""
+        """List the types that it is assigned to, or say that there are none."""
         return ", ".join(self.usages) or NO_TYPE
 
     @property
     def authority(self) -> str:
-        """Name the CA, or say of which kind it is to be."""
+        """Return the name of the CA, or its kind if no CA is chosen."""
         return authority_name(self.issuer, self.ca)
 
     @property
     def concerns(self) -> tuple[str, ...]:
-        """List what was found about any of its certificates and is more than a notice."""
-        told = []
+        """List the errors and warnings about any of its certificates."""
+        concerns = []
         for code in self.warnings:
             if code.startswith("notice: "):
                 continue
             whose = {member.id for member in self.members if code in member.warnings}
-            told.append(self._said_of(whose, code))
-        return tuple(told)
+            concerns.append(self._limited_to(whose, code))
+        return tuple(concerns)
 
     @property
     def validity(self) -> tuple[str, ...]:
-        """Say when its certificates are valid and to be renewed; empty before one is back."""
+        """Say when its certificates are valid and when to renew them; empty if none is issued."""
         days: dict[str, set[str]] = {}
         for one in self.members:
-            words = "not back yet"
+            words = "not issued yet"
             if one.valid_until:
                 words = f"{one.valid_from} to {one.valid_until}, {one.renewal_words}"
             elif one.is_refused:
-                words = "what came back was refused"
+                words = "the CA's response was refused"
             days.setdefault(words, set()).add(one.id)
         is_back = any(one.valid_until or one.is_refused for one in self.members)
-        return tuple(self._said_of(ids, words) for words, ids in days.items()) if is_back else ()
+        return tuple(self._limited_to(ids, words) for words, ids in days.items()) if is_back else ()
 
     @property
     def exportable(self) -> str:
@@ -356,22 +356,22 @@ class Block:
         answers: dict[str, set[str]] = {}
         for member in self.members:
             answers.setdefault(member.exportable, set()).add(member.id)
-        return "; ".join(self._said_of(ids, answer) for answer, ids in answers.items())
+        return "; ".join(self._limited_to(ids, answer) for answer, ids in answers.items())
 
-    def _said_of(self, ids: Collection[str], words: str) -> str:
-        """Put numbers before what is not said of all its certificates."""
+    def _limited_to(self, ids: Collection[str], words: str) -> str:
+        """Prefix the numbers of certificates to words that do not apply to all of the block."""
         if len(ids) == len(self.members):
             return words
         return f"no. {', '.join(number_runs(self.members, ids))}: {words}"
 
     def names_of(self, member: Member) -> tuple[str, ...]:
-        """Give the alternative names of one of its certificates, in their order."""
+        """Return the alternative names of one of its certificates, in their order."""
         own = member.servers[0] if member.servers else ""
         return tuple(name or own for name in self.alternative_names)
 
     @property
     def has_fingerprints(self) -> bool:
-        """Whether the requests are written, so that they can be told by their hash."""
+        """Whether the requests are written, so that their hashes are known."""
         return any(member.csr_sha256 for member in self.members)
 
 
@@ -389,17 +389,17 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Who does what by when, and the part of the page that gives the details."""
+    """Who does what by when, and the part of the page with the details."""
 
     who: str
     what: str
     when: str
     where: str = ""  # heading of the part
     anchor: str = ""
-    is_approval: bool = False  # by a signature: a document has a page of its own for it
+    is_approval: bool = False  # whether it needs a signature: a document has a separate page for it
 
     def row(self, say: Callable[[str], str]) -> tuple[str, str, str, str]:
-        """Return who, what, by when and where, for a document with notices among its findings."""
+        """Return who, what, by when and where, for a document that lists notices as findings."""
         where = "Findings" if self.anchor == "notices" else self.where
         return say(self.who), self.what, self.when, say(where)
 
@@ -408,7 +408,7 @@ class Ask:
 class ServerLine:
     """One server in one role, and the certificates that it needs.
 
-    ``certificates`` are numbers of certificates, ``usages`` what each is in use as.
+    ``certificates`` are numbers of certificates, ``usages`` the types of each.
     """
 
     server: str
@@ -423,7 +423,7 @@ class ServerLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture of the plan: an SVG document, and what it shows in words."""
+    """A picture of the plan: an SVG document and its description."""
 
     title: str
     description: str
@@ -432,13 +432,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """All that a summary tells.
+    """The complete content of a summary.
 
-    ``asks``, ``folder_changed`` and what the members say of their certificates come from the
-    requests of a folder; the rest from the plan. ``facts`` are the days of the plan. ``left_out``
-    counts the certificates that are in the plan and not in ``blocks``. ``reasons`` are the rules
-    that gave the names of the blocks. ``approval`` says of a folder which saved plan was requested
-    into it and who approved that, a heading and a text each.
+    ``asks``, ``folder_changed`` and the state of each member come from the requests of a folder;
+    the rest comes from the plan. ``facts`` are the plan's events. ``left_out`` counts the
+    certificates of the plan that are not in ``blocks``. ``reasons`` are the rules that require the
+    names of the blocks. ``approval`` lists which saved plan the folder's requests come from and who
+    approved it, a heading and a text each.
     """
 
     title: str
@@ -446,7 +446,7 @@ class Summary:
     deployment: str
     sip_domains: tuple[str, ...]
     sites: tuple[str, ...]
-    roles: tuple[str, ...]  # how many servers of which role, in words
+    roles: tuple[str, ...]  # the number of servers of each role, in words
     planned_issue_date: date | None
     totals: str
     findings: tuple[Finding, ...]
@@ -457,18 +457,18 @@ class Summary:
     picture: Picture | None = None
     facts: tuple[DatedFact, ...] = ()
     left_out: int = 0
-    valid_for: str = AS_LONG_AS_GIVEN  # how many days are asked for, in words
-    folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC, "" without a folder
+    valid_for: str = AS_LONG_AS_GIVEN  # the requested validity, in words
+    folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC; "" without a folder
     asks: tuple[Ask, ...] = ()
-    saved_as: str = ""  # where the plan is saved, and what it is known by there
-    sign_line: str = ""  # what somebody types who approves it
+    saved_as: str = ""  # the saved plan's file and digest
+    sign_line: str = ""  # the command that approves it
     reasons: tuple[NameRule, ...] = ()
     lang: str = "en"  # of titles
-    terms: RenewalTerms = ANY_DAY  # by which it is decided when a certificate is renewed
+    terms: RenewalTerms = ANY_DAY  # they decide when to renew a certificate
     approval: tuple[tuple[str, str], ...] = ()
 
     def title_in(self, say: Callable[[str], str]) -> str:
-        """Give the title in the language of `say`; the files are recognized by the English one."""
+        """Return the title in the language of `say`; files are recognized by the English one."""
         return say(f"{TITLE}{{}}").format(self.product)
 
     @property
@@ -478,7 +478,7 @@ class Summary:
 
     def lines(self) -> list[Line]:
         """Return every certificate with its block, in the order of the plan."""
-        # A block gathers what is alike: of separate certificates, those of one usage.
+        # A block combines certificates that are alike, so its members are not in plan order.
         return sorted(self.members, key=lambda line: line.member.place)
 
     @property
@@ -489,34 +489,36 @@ class Summary:
 
     @property
     def documents(self) -> tuple[tuple[str, str], ...]:
-        """List title and address of each document that names and findings follow."""
+        """List title and address of each document that is a source of names or findings."""
         of_findings = (finding.source for finding in self.findings)
         return named_documents(chain(self.sources_of_names, of_findings), self.lang)
 
 
-#: What a reader who never saw a certificate needs to know of what happens with a request.
+#: What happens with a request, for readers who do not know certificates.
 STORY = (
     "A request (CSR, a file ending in .csr) asks a CA for one certificate; its private key stays "
-    "with the planner, encrypted. The CA’s people get the requests with a page that says how to "
-    "issue them and what to send back. What comes back is compared with this plan, then packed "
-    "with its key into a package (a file ending in .pfx, opened by a password) for its servers. "
-    "The steps, a checklist for each server, say how the package is imported and assigned. "
-    "“In use as” names the type of a certificate as the product's commands call it."
+    "with the planner, encrypted. The CA’s staff receive the requests with a page that explains "
+    "how to issue them and what to send back. lyncnb compares each issued certificate with this "
+    "plan. It then packs the certificate with its key into a package for its servers: a file "
+    "ending in .pfx, protected by a password. A checklist for each server explains how to import "
+    "and assign the package. “In use as” is the type of a certificate in the product's commands."
 )
 
-#: What every summary begins with, below its title.
+#: The text below the title of every summary.
 LEAD = (
-    "Every certificate that this deployment needs, planned before its servers exist: a "
-    "certification authority (CA) issues what is requested here, and the server team installs it."
+    "Every certificate that this deployment needs, planned before its servers exist. A "
+    "certification authority (CA) issues these certificates, and the server team installs them."
 )
 
 
-#: What a saved plan is worth without a signature.
-UNSIGNED = "Unsigned, a saved plan proves that nothing was altered, not who approved it."
+#: What a saved plan proves without a signature.
+UNSIGNED = (
+    "Without a signature, a saved plan proves that nothing was altered, but not who approved it."
+)
 
 
 def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
-    """Yield what the cover says of the deployment: a heading and a text each."""
+    """Yield the facts on the cover: a heading and a text each."""
     first, *others = summary.sip_domains or ("none",)
     yield "SIP domains", ", ".join([f"{first} (the default)" if others else first, *others])
     sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
@@ -526,29 +528,29 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     if at_set_up:
         runs = number_runs([member for _, member in summary.members], at_set_up)
         yield "Requested at set-up", f"{in_words(runs, 60)}; all others are requested in advance"
-    day = summary.planned_issue_date or "no day is set yet"
+    day = summary.planned_issue_date or "no date is set yet"
     yield "To be issued on", f"{day}; valid for {summary.valid_for}"
     if summary.saved_as:
         yield "Saved as", summary.saved_as
         yield "To approve it", f"{summary.sign_line} (KEY is your SSH key). {UNSIGNED}"
     yield from summary.approval
     if summary.folder_changed:
-        yield "As of", f"{summary.folder_changed}, the last change of the requests"
+        yield "As of", f"{summary.folder_changed}, when the requests last changed"
 
 
 def _counted_servers(summary: Summary) -> str:
-    """Say how many servers there are, and of which role; one in two roles is counted once."""
+    """Say how many servers of each role there are; one with two roles counts once."""
     roles = ", ".join(summary.roles)
     counted = Counter(line.server for line in summary.servers)
     if not counted or len(summary.roles) == 1:
         return roles
     several = sum(number > 1 for number in counted.values())
-    how = f", {several:,} of them in more than one role" if several else ""
+    how = f", {several:,} of them with more than one role" if several else ""
     return f"{len(counted):,}{how}: {roles}"
 
 
 def shortened(summary: Summary, most: int) -> Summary:
-    """Leave certificates out beyond so many, and say how many."""
+    """Keep the first `most` certificates, and count those left out."""
     kept, left = [], most
     for block in summary.blocks:
         members = block.members[:left]
@@ -563,7 +565,7 @@ def shortened(summary: Summary, most: int) -> Summary:
 
 
 def code_of(finding: Finding) -> str:
-    """Name a finding by severity and code; one that was accepted, with the reason."""
+    """Return the severity and code of a finding; if it was accepted, with the reason."""
     if finding.accepted:
         return f"accepted: {finding.code} ({finding.accepted})"
     return f"{finding.severity}: {finding.code}"
@@ -575,7 +577,7 @@ def authority_name(issuer: str, ca: str) -> str:
 
 
 def number_runs(members: Iterable[Member], ids: Collection[str]) -> list[str]:
-    """Give the numbers of some certificates among others, e.g. ``1.1 to 4`` and ``6``."""
+    """Return the numbers of some of the certificates, for example ``1.1 to 4`` and ``6``."""
     found: list[str] = []
     for is_one, run in groupby(members, key=lambda member: member.id in ids):
         numbers = [member.number for member in run]
@@ -587,7 +589,7 @@ def number_runs(members: Iterable[Member], ids: Collection[str]) -> list[str]:
 
 
 def in_words(runs: Sequence[str], most: int) -> str:
-    """Name certificates by the runs of their numbers, e.g. ``certificates 1.1 to 4 and 6``."""
+    """Write the runs of numbers as words, for example ``certificates 1.1 to 4 and 6``."""
     if len(runs) > most:
         return f"certificates {', '.join(runs[:most])} …"
     if len(runs) == 1:
@@ -596,7 +598,7 @@ def in_words(runs: Sequence[str], most: int) -> str:
 
 
 def by_authority(blocks: Iterable[Block]) -> dict[str, list[Block]]:
-    """Gather blocks by the CA that is to issue them, in the order of the plan."""
+    """Group blocks by the CA that issues them, in the order of the plan."""
     groups: dict[str, list[Block]] = {}
     for block in blocks:
         groups.setdefault(block.authority, []).append(block)

@@ -1,7 +1,7 @@
 """Plan, findings and requests for people, in every format, and the plan as a JSON document.
 
-The CSV is one row per certificate with everything; page, workbook, Markdown and document are laid
-out for their readers. The same arguments give the same bytes, always.
+The CSV has one complete row for each certificate; page, workbook, Markdown and document are laid
+out for their readers. The same arguments always give the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .progress import with_requests
 from .word import summary_word
 from .workbook import summary_workbook
 
-#: Certificates on a page, in Markdown or in a document at most: a browser takes minutes over more.
+#: The most certificates on a page, in Markdown or in a document: browsers need minutes for more.
 PAGE_ROWS = 5_000
 
 
@@ -46,20 +46,20 @@ def write_plan_table(
     plan : CertificatePlan
         n certificates.
     findings : Findings
-        What the checks found.
+        The findings of the checks.
     suffix : str
         One of ``PLAN_SUFFIXES``; ``.json`` gives the plan document.
     requests : sequence of Request, optional
-        Requests of the folder; without them the file names are those that they will have.
+        Requests of the folder; without them, the summary shows the names of future files.
 
     saved_as, sign_line : str, optional
-        Where the plan is saved, and what somebody types who approves it; stands on the cover.
+        Where the plan is saved, and the command that approves it; both are on the cover.
 
     Returns
     -------
     bytes
-        The file. HTML, Markdown and DOCX hold at most 5,000 certificates and say so; the other
-        formats hold all.
+        The file. HTML, Markdown and DOCX contain at most 5,000 certificates and say so; the other
+        formats contain all.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def write_plan_table(
 
 
 def write_summary(summary: Summary, suffix: str) -> bytes:
-    """Lay a summary out in one format: one of ``PLAN_SUFFIXES`` but ``.json``.
+    """Write a summary in one format: any of ``PLAN_SUFFIXES`` except ``.json``.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def _in_short(lay_out: Callable[..., str | bytes], summary: Summary) -> bytes:
     return made if isinstance(made, bytes) else made.encode("utf-8", "replace")
 
 
-# The formats of the summary; a plan's JSON is no summary.
+# The formats of the summary; a plan's JSON is not a summary.
 _WRITERS: Mapping[str, Callable[[Summary], bytes]] = {
     ".csv": _csv,
     ".xlsx": _xlsx,
@@ -116,21 +116,21 @@ PLAN_SUFFIXES = (*_WRITERS, ".json")
 
 
 def check_format(suffix: str) -> None:
-    """Refuse an ending that :func:`write_plan_table` knows no format for.
+    """Check that :func:`write_plan_table` supports the format.
 
     Raises
     ------
     PlanError
-        With the endings that there are.
+        If it does not; the hint lists the formats.
     """
     if suffix not in PLAN_SUFFIXES:
         raise PlanError(
-            f'"{suffix}" is not a format that a plan can be written in',
+            f'lyncnb cannot write a plan as "{suffix}"',
             hint=f"give the file one of the endings {' '.join(PLAN_SUFFIXES)}",
         )
 
 
-#: What a plan is written as under a name of the planner's own.
+#: The kind of file that a plan is written to.
 PLAN_FILE = report_kind(
     "a plan",
     title=TITLE,

@@ -29,7 +29,7 @@ from .content import (
     code_of,
 )
 
-# More servers or certificates make a picture that nobody can read, on a page that nobody prints.
+# With more servers or certificates, the picture would be too dense to read.
 _MOST_IN_A_PICTURE = 5_000
 
 
@@ -41,23 +41,24 @@ def summarise(
     pictures: bool = False,
     table_only: bool = False,
 ) -> Summary:
-    """Put together what a summary tells of a plan, before its requests are written.
+    """Return the summary of a plan, before its requests are written.
 
     Parameters
     ----------
     plan : CertificatePlan
         n certificates.
     findings : sequence of Finding
-        What the checks found.
+        The findings of the checks.
     pictures : bool, optional
-        Whether the picture of the plan and its days are wanted.
+        Whether to draw the plan and its timeline.
     table_only : bool, optional
-        Whether all that is wanted is what a table of the certificates shows.
+        Whether to include only what a table of the certificates needs.
 
     Returns
     -------
     Summary
-        At most n blocks; the same arguments give the same. Files are named as they will be.
+        At most n blocks; the same arguments give the same summary. File names are those of the
+        files that will be written.
     """
     blocks = _blocks(plan, findings)
     domains = tuple(map(str, plan.topology.sip_domains))
@@ -73,7 +74,7 @@ def summarise(
         planned_issue_date=plan.options.planned_issue_date,
         valid_for=_valid_for(plan),
         totals="" if table_only else totals(plan, findings),
-        # What mends a finding is for the planner's files, and nothing that people read.
+        # The edit that fixes a finding is for the planner's files, not for readers.
         findings=tuple(replace(one, edits=()) if one.edits else one for one in findings),
         blocks=blocks,
         servers=() if table_only else tuple(_server_lines(plan, blocks)),
@@ -85,7 +86,7 @@ def summarise(
 
 
 def _valid_for(plan: CertificatePlan) -> str:
-    """Say for how long the certificates are asked for, by issuer where that differs."""
+    """Say which validity is requested, by issuer if it differs."""
     days = {one.issuer: plan.options.validity_for(one.issuer) for one in plan.certificates}
     if len(set(days.values())) < 2:
         return _days_in_words(next(iter(days.values()), plan.options.validity_days))
@@ -130,7 +131,7 @@ def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, 
     groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
     for place, certificate in enumerate(plan.certificates):
         groups.setdefault(_likeness(certificate), []).append((place, certificate))
-    # What one CA is to issue stands together, and is numbered so.
+    # Certificates of the same CA are together, and numbered in this order.
     authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
     for group in groups.values():
         authorities.setdefault((group[0][1].issuer, group[0][1].ca), []).append(group)
@@ -143,12 +144,12 @@ def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, 
 
 
 def _own_name(certificate: PlannedCertificate) -> str:
-    """Give the server's own name, where each server has a certificate of its own."""
+    """Return the server's own name if each server has its own certificate."""
     return certificate.servers[0] if certificate.shared_by == "server" else ""
 
 
 def _likeness(certificate: PlannedCertificate) -> tuple[object, ...]:
-    """Give all that certificates of one block have in common."""
+    """Return everything that the certificates of one block have in common."""
     own = _own_name(certificate)
     return (
         certificate.role, certificate.site, certificate.pool, certificate.usages,
@@ -161,7 +162,7 @@ def _likeness(certificate: PlannedCertificate) -> tuple[object, ...]:
 
 
 class _BlockMaker:
-    """Makes blocks of certificates that are alike; what all of a plan share is looked up once."""
+    """Makes blocks of certificates that are alike; what a whole plan shares is looked up once."""
 
     def __init__(self, plan: CertificatePlan, findings: Iterable[Finding]) -> None:
         self._rules = plan.rules
@@ -169,7 +170,7 @@ class _BlockMaker:
         self._by_id = {rule.id: rule for rule in plan.rules.certificates}
         self._codes = _codes_by_subject(findings)
         self._reasons: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
-        # Findings speak of a pool under the name of its first server.
+        # A finding about a pool names the pool's first server.
         self._first = {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in plan.topology.pools}
 
     def block(
@@ -260,9 +261,9 @@ class _BlockMaker:
             )
 
     def _because(self, rule_ids: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return why rules give a name, and their sources; made once for all certificates."""
+        """Return why rules require a name, and their sources; made once for all certificates."""
         if rule_ids not in self._reasons:
-            # A plan saved under an older rule file may name a rule that is gone.
+            # A plan saved with an older rule file may name a rule that no longer exists.
             names = self._rules.names
             because = [names[rule_id] for rule_id in rule_ids if rule_id in names]
             sources = tuple(dict.fromkeys(rule.source for rule in because))
@@ -278,14 +279,14 @@ def _titles(plan: CertificatePlan) -> Mapping[str, str]:
 
 
 def _codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
-    """List what is told of each certificate, server or pool."""
+    """List the codes of the findings about each certificate, server or pool."""
     codes: dict[str, list[str]] = {}
     for finding in findings:
         codes.setdefault(finding.about, []).append(code_of(finding))
     return codes
 
 
-# --- Servers, and those that need nothing.
+# --- Servers, including those that need no certificate.
 
 
 def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:

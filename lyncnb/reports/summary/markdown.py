@@ -1,4 +1,4 @@
-"""The summary as Markdown that a wiki renders: headings, short lists, narrow tables."""
+"""The summary as Markdown for a wiki: headings, short lists, narrow tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def summary_markdown(summary: Summary, *, rows_shown: int) -> str:
     Returns
     -------
     str
-        CommonMark with pipe tables; nothing of a name is taken for markup.
+        CommonMark with pipe tables; names are escaped.
     """
     return "\n".join(part for part in _parts(summary, rows_shown) if part)
 
@@ -38,22 +38,24 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     if summary.asks:
         yield _heading("Who does what", say)
         rows = [ask.row(say) for ask in summary.asks]
-        yield to_markdown(_said(say, "Who", "What", "By when", "See"), rows)
+        yield to_markdown(_titles(say, "Who", "What", "By when", "See"), rows)
     groups = grouped(summary.findings)
     found = groups[:rows_shown]
     if found:
         yield _heading("Findings", say)
         lines = [(one.severity, one.places, one.paragraph, one.hint) for one in found]
-        yield to_markdown(_said(say, "Severity", "About", "What was found", "What to do"), lines)
+        yield to_markdown(_titles(say, "Severity", "About", "What was found", "What to do"), lines)
     if len(groups) > len(found):
         yield left_out(len(found), len(groups)) + "\n"
     if summary.spellings:
         yield _heading(spellings.HEADING, say)
-        yield to_markdown(_said(say, *spellings.COLUMNS), [one.row for one in summary.spellings])
+        yield to_markdown(_titles(say, *spellings.COLUMNS), [one.row for one in summary.spellings])
     servers = summary.servers[:rows_shown]
     if servers:
         yield _heading("Servers", say)
-        yield to_markdown(_said(say, "Server", "Role", "Certificates, no."), map(_server, servers))
+        yield to_markdown(
+            _titles(say, "Server", "Role", "Certificates, no."), map(_server, servers)
+        )
     if len(summary.servers) > rows_shown:
         yield left_out(rows_shown, len(summary.servers)) + "\n"
     for one in request_lists(summary):
@@ -70,7 +72,7 @@ def _heading(text: str, say: Callable[[str], str]) -> str:
     return f"## {say(text)}\n"
 
 
-def _said(say: Callable[[str], str], *titles: str) -> tuple[str, ...]:
+def _titles(say: Callable[[str], str], *titles: str) -> tuple[str, ...]:
     return tuple(map(say, titles))
 
 
@@ -99,11 +101,11 @@ def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
         for group in block.names
     ]
     if rows:
-        yield to_markdown(_said(say, "Name", "Who needs it"), rows)
+        yield to_markdown(_titles(say, "Name", "Who needs it"), rows)
     with_hash = block.has_fingerprints
     columns = ("No.", "Servers", "Request", *(("SHA-256 of the request",) if with_hash else ()))
     members = [
         (m.number, m.servers, m.csr_file, *((m.csr_sha256,) if with_hash else ()))
         for m in block.members
     ]
-    yield to_markdown(_said(say, *columns), members)
+    yield to_markdown(_titles(say, *columns), members)

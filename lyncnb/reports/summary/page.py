@@ -1,4 +1,4 @@
-"""The summary as one HTML page, to be read at a screen, sent, and printed."""
+"""The summary as one HTML page for the screen, for mail and for print."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ...rules.model import NOT_DOCUMENTED
 from ..timeline_figure import draw_timeline
 from .content import LEAD, STORY, Block, Picture, ServerLine, Summary, by_authority, cover_facts
 
-_DAYS = "Days that matter"
+_DAYS = "Important dates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestList:
-    """The requests of one CA, as a part of a page."""
+    """The requests to one CA: a part of the page."""
 
     anchor: str
     title: str
@@ -29,11 +29,11 @@ class RequestList:
 
     @property
     def size(self) -> int:
-        """How many requests there are; what is requested at set-up is none of them."""
+        """The number of requests, without those that are made at set-up."""
         return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
 
     def heading(self, say: Callable[[str], str]) -> str:
-        """Name the CA and say how many requests it gets, in the language of `say`."""
+        """Return the name of the CA with the number of its requests, in the language of `say`."""
         at_set_up = sum(len(block.members) for block in self.blocks) - self.size
         later = say(", {} at set-up").format(f"{at_set_up:,}") if at_set_up else ""
         counted = say("{}: {} request" if self.size == 1 else "{}: {} requests")
@@ -41,7 +41,7 @@ class RequestList:
 
     @property
     def common(self) -> tuple[tuple[str, str], ...]:
-        """Tell what holds for all of several blocks: on paper it is not said again in each."""
+        """What applies to all of several blocks: in print, the blocks do not repeat it."""
         first, *others = map(facts_of_all, self.blocks)
         return tuple(fact for fact in first if others and all(fact in other for other in others))
 
@@ -55,7 +55,7 @@ class ServerGroup:
 
 
 def facts_of_all(block: Block) -> tuple[tuple[str, str], ...]:
-    """Tell what is mostly the same for all requests of a CA: a heading and a text each."""
+    """Return what is usually the same for all requests to a CA: a heading and a text each."""
     told = (
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}"),
@@ -67,7 +67,7 @@ def facts_of_all(block: Block) -> tuple[tuple[str, str], ...]:
 
 
 def request_lists(summary: Summary) -> tuple[RequestList, ...]:
-    """Gather the requests by CA, in the order of the asks."""
+    """Group the requests by CA, in the order of the asks."""
     return tuple(
         RequestList(anchor=f"ca{number}", title=name, blocks=tuple(blocks))
         for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1)
@@ -75,7 +75,7 @@ def request_lists(summary: Summary) -> tuple[RequestList, ...]:
 
 
 def server_groups(lines: Iterable[ServerLine]) -> tuple[ServerGroup, ...]:
-    """Gather servers by role, those without a certificate last."""
+    """Group servers by role, those without a certificate last."""
     ordered = sorted(lines, key=lambda line: (line.why_none, line.title))
     groups = groupby(ordered, key=_heading)
     return tuple(ServerGroup(title=title, lines=tuple(group)) for title, group in groups)
@@ -86,31 +86,31 @@ def _heading(line: ServerLine) -> str:
 
 
 def days_picture(summary: Summary) -> Picture | None:
-    """Draw when certificates are issued and end; None where nothing of it is known."""
+    """Draw when certificates are issued and end; None if no dates are known."""
     if summary.planned_issue_date is None and not any(m.valid_until for _, m in summary.members):
         return None
-    description = "When certificates are to be issued, when they end, and which limits hold."
+    description = "When certificates will be issued, when they end, and which limits apply."
     svg = draw_timeline(summary.facts, title=_DAYS, description=description)
     return Picture(title=_DAYS, description=description, svg=svg)
 
 
 def summary_page(summary: Summary, *, rows_shown: int) -> str:
-    """Lay the summary out as a page.
+    """Return the summary as a page.
 
     Parameters
     ----------
     summary : Summary
         n blocks of certificates.
     rows_shown : int
-        Findings and servers listed at most; a sentence says so.
+        The most findings and servers to list; a sentence says if some are left out.
 
     Returns
     -------
     str
-        An HTML document that stands alone.
+        A self-contained HTML document.
     """
     sources = summary.sources_of_names
-    # Those of what is only told on a screen come last, so that paper leaves none out between.
+    # Sources of what only a screen shows come last, so that the numbers in print have no gap.
     told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
     numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])
     members = [member for _, member in summary.members]
@@ -156,11 +156,11 @@ def _html(picture: Picture | None) -> str:
 
 
 def what_is_left_out(summary: Summary) -> str:
-    """Say in two sentences that not every certificate is on the page; blank if all are."""
+    """Say that not every certificate is on the page; blank if all are."""
     if not summary.left_out:
         return ""
     shown = sum(len(block.members) for block in summary.blocks)
     return (
         f"The first {shown:,} of {shown + summary.left_out:,} certificates. "
-        "The CSV and XLSX tables hold all."
+        "The CSV and XLSX files contain all of them."
     )

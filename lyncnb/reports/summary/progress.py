@@ -1,6 +1,6 @@
-"""Where the requests of a folder stand, added to a summary: files, what came back, what to do next.
+"""The state of a folder's requests, added to a summary: files, issued certificates, next steps.
 
-Needs no plan: a command that changes what is on record of a request can tell it anew.
+Needs no plan, so that any command that changes a request's record can update the summary.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from .content import (
     number_runs,
 )
 
-_SHORT = 18  # letters of numbers that a line of the picture has room for
+_SHORT = 18  # characters of numbers that fit into a line of the picture
 _NOTHING_KNOWN: Mapping[str, InUse] = {}
-_NUMBERS = 60  # of certificates that an ask names at most
+_NUMBERS = 60  # the most certificates that an ask names
 
 
 def with_requests(
@@ -42,23 +42,23 @@ def with_requests(
     accepted: Iterable[Finding] = (),
     in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> Summary:
-    """Add what is on record of the requests, and who does what.
+    """Add the records of the requests, and who does what.
 
     Parameters
     ----------
     summary : Summary
         From :func:`lyncnb.reports.summary.from_plan.summarise`.
     requests : iterable of Request, optional
-        Requests of the folder; without them nothing is written yet.
+        Requests of the folder; without them, nothing is written yet.
     accepted : iterable of Finding, optional
-        What was accepted of certificates that came back, each about its request.
+        Accepted findings about issued certificates, each about its request.
     in_use : Mapping, optional
-        What the servers have, by id of the request; what came back last if left out.
+        What the servers use, by id of the request; by default the latest issued certificate.
 
     Returns
     -------
     Summary
-        With files, hashes, dates and asks; the same arguments give the same.
+        With files, hashes, dates and asks; the same arguments give the same summary.
     """
     records = {request.id: request for request in requests or ()}
     findings = (*summary.findings, *accepted)
@@ -94,7 +94,7 @@ def progress_digest(
     accepted: Iterable[Finding] = (),
     in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> str:
-    """Give a digest of everything that :func:`with_requests` adds."""
+    """Return a digest of everything that :func:`with_requests` adds."""
     digest = hashlib.sha256()
     for one in accepted:
         digest.update(repr((one.about, one.code, one.message)).encode("utf-8", "replace"))
@@ -117,7 +117,7 @@ def progress_digest(
 
 
 def _of_servers(life: InUse | None) -> tuple[str, ...]:
-    """Give what is told of the certificate in use beside what came back."""
+    """Return what the summary shows of the certificate in use, for the digest."""
     if life is None:
         return ()
     if life.held is None or not (life.deployed_on or life.under_way is not None):
@@ -131,7 +131,7 @@ def _times(record: Request) -> tuple[str, ...]:
 
 
 def _renew_from(issuer: str, terms: RenewalTerms, held: HeldFacts) -> str:
-    """Give the day on which to order what replaces a certificate."""
+    """Return the day on which to order the certificate that replaces this one."""
     return f"{terms.renewing(held.begins, held.ends, issuer).order_on}"
 
 
@@ -200,7 +200,7 @@ def _last_change(records: Iterable[Request]) -> str:
 
 
 def _facts(summary: Summary) -> Iterator[DatedFact]:
-    """Tell, for the picture of days, what is still planned and when what is there ends."""
+    """Yield the timeline's events: what is still planned, and when certificates end."""
     every = [member for _, member in summary.members]
     there = [member for member in every if member.valid_until]
     known = {member.id for member in there}
@@ -211,7 +211,7 @@ def _facts(summary: Summary) -> Iterator[DatedFact]:
         yield DatedFact(
             kind=_kind(there[0]),
             about="",
-            what="as of the last change of the requests",
+            what="last change of the requests",
             begins=day,
             ends=day,
             is_present=True,
@@ -224,7 +224,7 @@ def _facts(summary: Summary) -> Iterator[DatedFact]:
         if len(numbers) <= _SHORT:
             words += f": no. {numbers}"
         for member in members:
-            how = "as it stands" if member.covered_by else "as received"
+            how = "as installed" if member.covered_by else "as received"
             yield DatedFact(
                 kind=_kind(member),
                 about=member.id,
@@ -237,11 +237,11 @@ def _facts(summary: Summary) -> Iterator[DatedFact]:
 
 
 def _kind(member: Member) -> str:
-    return f"Certificates that {'stand' if member.covered_by else 'are back'}"
+    return f"{'Installed' if member.covered_by else 'Issued'} certificates"
 
 
 def _alike(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
-    """Gather certificates with the same days, those that are renewed first before the others."""
+    """Group certificates with the same days, in the order of their renewal."""
     found: dict[tuple[str, str, str], list[Member]] = {}
     for member in sorted(members, key=lambda one: (one.renew_from, one.place)):
         days = (member.valid_from, member.valid_until, member.renew_from)
@@ -253,7 +253,7 @@ def _changed_on(summary: Summary) -> str:
     return summary.folder_changed[:10]
 
 
-# --- Who is asked for what.
+# --- Who does what.
 
 
 def _asks(summary: Summary) -> Iterator[Ask]:
@@ -268,7 +268,7 @@ def _asks(summary: Summary) -> Iterator[Ask]:
     if waiting and not back:
         yield Ask(
             who="Approver",
-            what="Agree to this plan: sign the page that the planner sends with it.",
+            what="Approve this plan: sign the page that the planner sends with it.",
             when=f"before the requests are sent{f', in time for {day}' if day else ''}",
             where="this page",
             is_approval=True,
@@ -281,14 +281,15 @@ def _asks(summary: Summary) -> Iterator[Ask]:
     }
     if served:
         each = f"each of {len(served):,} servers" if len(served) > 1 else "the server"
-        when = "now: all certificates are back"
+        when = "now: all certificates are issued"
         if waiting:
-            when = "when the certificates are back"
+            when = "when the certificates are issued"
         if waiting and back:
-            when = f"as they come back: {len(back):,} of {len(back) + len(waiting):,} are"
+            when = f"as they are issued: {len(back):,} of {len(back) + len(waiting):,} so far"
         yield Ask(
             who="Server team",
-            what=f"Install what {each} needs, by the checklists that come with the packages.",
+            what=f"Install the certificates of {each}. Follow the checklists that come with the "
+            "packages.",
             when=when,
             where="Servers",
             anchor="servers",
@@ -297,7 +298,7 @@ def _asks(summary: Summary) -> Iterator[Ask]:
         which = in_words(number_runs([m for _, m in summary.members], at_set_up), _NUMBERS)
         yield Ask(
             who="Server team",
-            what=f"Request {which} when the servers are set up, with their own wizard.",
+            what=f"Request {which} with the deployment wizard when you set up the servers.",
             when="at set-up",
             where="Servers",
             anchor="servers",
@@ -306,7 +307,7 @@ def _asks(summary: Summary) -> Iterator[Ask]:
 
 
 def _of_revocations(summary: Summary) -> Iterator[Ask]:
-    """Ask each CA to revoke what has a compromised key, and the planner to record that it did."""
+    """Ask each CA to revoke certificates with a compromised key, and the planner to record it."""
     authorities = by_authority(summary.blocks)
     for number, (name, blocks) in enumerate(authorities.items(), start=1):
         words = [text for block in blocks for one in block.members for text in one.revoke]
@@ -323,36 +324,36 @@ def _of_revocations(summary: Summary) -> Iterator[Ask]:
         which = in_words(number_runs(every, ids), _NUMBERS)
         yield Ask(
             who="Planner",
-            what=f"The key of {which} is compromised: have the CA revoke what it issued, and record"
-            " when it did: lyncnb deployed FOLDER ID --revoked.",
+            what=f"The key of {which} is compromised. Ask the CA to revoke what it issued. Then "
+            "record the revocation: lyncnb deployed FOLDER ID --revoked.",
             when="now",
             where="this page",
         )
 
 
 def _of_domain_owners(summary: Summary, waiting: Collection[str]) -> Iterator[Ask]:
-    """Ask for what a public CA looks at before it issues: it is found in notices."""
+    """Ask domain owners to prepare for the checks of a public CA; notices describe them."""
     ordered = {
         member.id
         for block, member in summary.members
         if block.issuer == "public" and member.id in waiting
     }
-    told = {
+    codes = {
         one.code for one in summary.findings if one.severity == "notice" and one.about in ordered
     }
-    if told:
+    if codes:
         yield Ask(
             who="Domain owners",
             what="Prepare your DNS zones for the public CA and for its domain control validation: "
-            f"{count_of(len(told), 'notice')}.",
-            when="before a public CA is asked",
+            f"{count_of(len(codes), 'notice')}.",
+            when="before the order goes to a public CA",
             where="Notices",
             anchor="notices",
         )
 
 
 def _of_renewals(summary: Summary) -> Iterator[Ask]:
-    """Ask for all that is due before the next certificate in use ends, by the day of its end."""
+    """Ask for the renewals that are due before the next certificate in use ends, by end date."""
     changed = _changed_on(summary)
     every = [member for _, member in summary.members]
     in_use = [member for member in every if member.valid_until and not member.is_to_follow]
@@ -366,8 +367,8 @@ def _of_renewals(summary: Summary) -> Iterator[Ask]:
         yield Ask(
             who="Planner",
             what=f"Renew {which}, {'ended on' if ends < changed else 'valid until'} {ends}: "
-            "request anew, and send that to the CA.",
-            when="now" if renew == changed else f"from {renew} on",
+            "make new requests, and send them to the CA.",
+            when="now" if renew == changed else f"from {renew}",
             where="this page",
             anchor="days" if summary.picture else "",
         )
@@ -376,12 +377,12 @@ def _of_renewals(summary: Summary) -> Iterator[Ask]:
 def _of_planner(summary: Summary, *, is_under_way: bool) -> Iterator[Ask]:
     counts = Counter(finding.severity for finding in summary.findings)
     day = summary.planned_issue_date
-    sent = "before anything more is sent" if is_under_way else "before the requests are sent"
+    sent = "before further requests are sent" if is_under_way else "before the requests are sent"
     if counts["error"]:
         yield Ask(
             who="Planner",
-            what=f"Settle {count_of(counts['error'], 'error')}. Until then no request is "
-            "written, unless an error is accepted with a reason.",
+            what=f"Resolve {count_of(counts['error'], 'error')}, or accept each with a reason. "
+            "Until then, lyncnb writes no requests.",
             when="before the requests are written",
             where="Findings",
             anchor="findings",
@@ -389,7 +390,7 @@ def _of_planner(summary: Summary, *, is_under_way: bool) -> Iterator[Ask]:
     if counts["warning"]:
         yield Ask(
             who="Planner",
-            what=f"Look at {count_of(counts['warning'], 'warning')}.",
+            what=f"Review {count_of(counts['warning'], 'warning')}.",
             when=sent,
             where="Findings",
             anchor="findings",
@@ -397,7 +398,7 @@ def _of_planner(summary: Summary, *, is_under_way: bool) -> Iterator[Ask]:
     if day is None:
         yield Ask(
             who="Planner",
-            what="Set the day of issue; until then nobody below has a date.",
+            what="Set planned_issue_date. Until then, the tasks below have no date.",
             when=sent,
             where="this page",
         )
@@ -417,17 +418,17 @@ def _of_authority(
     in_all = f", {len(missing):,} in all," if len(runs) < len(missing) else ""
     covered = sum(bool(member.covered_by) for member in members)
     back = len(members) - len(missing) - covered
-    when = f"by {day}" if day else "the planner sets the day"
+    when = f"by {day}" if day else "the planner sets the date"
     if day and str(day) < _changed_on(summary):
         when = f"now: due by {day}"
-    what = f"Issue {in_words(runs, _NUMBERS)}{in_all} as requested, with every name."
+    what = f"Issue {in_words(runs, _NUMBERS)}{in_all} as requested, with all names."
     if back:
-        what += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} back."
+        what += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} issued."
     if covered:
-        what += f" {covered:,} more are covered by certificates that stand."
+        what += f" Installed certificates cover {covered:,} more."
     if refused := number_runs(every, {member.id for member in members if member.is_refused}):
         which = in_words(refused, _NUMBERS)
-        what += f" What came for {which} was refused: issue again; the planner tells why."
+        what += f" The response for {which} was refused: issue again. Ask the planner why."
     yield Ask(
         who=name,
         what=what,

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from docx.section import Section
     from docx.text.paragraph import Paragraph
 
-# The document's own date, so that the same plan gives the same bytes.
+# A fixed date, so that the same plan gives the same bytes.
 _CREATED = datetime(2000, 1, 1)
 
-_APPROVAL, _SIGN = "Approval", "Agree to this plan: sign the last page."
+_APPROVAL, _SIGN = "Approval", "Approve this plan: sign the last page."
 _SIGNATURES = ("Planned by", "Checked by", "Approved by")
 
 
@@ -51,7 +51,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     except ImportError:
         raise PlanError(
             "a .docx file needs python-docx, which is not installed",
-            hint='run: pip install "lyncnb[docx]"; or take .html and print it',
+            hint='run: pip install "lyncnb[docx]"; or write .html and print it',
         ) from None
     document = docx.Document()
     _set_page(document, summary.title, summary.lang)
@@ -90,14 +90,14 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     _signatures(document, summary)
     buffer = io.BytesIO()
     document.save(buffer)
-    return to_zip(from_zip(buffer.getvalue()))  # python-docx dates every part with today
+    return to_zip(from_zip(buffer.getvalue()))  # python-docx gives every part today's date
 
 
 def _set_page(document: Document, title: str, language: str) -> None:
     from docx.oxml.ns import qn
     from docx.shared import Mm, Pt
 
-    if language == "zh-TW":  # else a program may take the letters of another region's fonts
+    if language == "zh-TW":  # otherwise a program may use another region's glyphs
         defaults = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
         defaults.set(qn("w:eastAsia"), language)
     section = document.sections[0]
@@ -109,7 +109,7 @@ def _set_page(document: Document, title: str, language: str) -> None:
         style.font.name = "Arial"
         fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
         for kind in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
-            fonts.attrib.pop(qn(f"w:{kind}"), None)  # a theme's font would win
+            fonts.attrib.pop(qn(f"w:{kind}"), None)  # a theme's font would take precedence
         if language == "zh-TW":
             fonts.set(qn("w:eastAsia"), "Microsoft JhengHei")
             document.core_properties.language = page_language(language)
@@ -195,7 +195,7 @@ def _block(
 
 
 def _documents(document: Document, summary: Summary) -> None:
-    """Add links to the documents that names and findings follow."""
+    """Add links to the documents that are sources of names and findings."""
     if not summary.documents:
         return
     document.add_heading(translated("Documents", summary.lang), level=1)
@@ -225,8 +225,8 @@ def _signatures(document: Document, summary: Summary) -> None:
     heading = document.add_heading(translated(_APPROVAL, summary.lang), level=1)
     heading.paragraph_format.page_break_before = True
     document.add_paragraph(
-        "The certificates of this document are to be requested as planned. The plan is identified "
-        f"by its SHA-256: {summary.plan_sha256}"
+        "The planner may request the certificates in this document as planned. The SHA-256 of the "
+        f"plan is {summary.plan_sha256}"
     )
     document.add_paragraph(summary.totals)
     rows = [(who, "\n\n", "", "") for who in _SIGNATURES]
@@ -240,7 +240,7 @@ def _table(
     *,
     widths: Sequence[int],
 ) -> None:
-    """Add a table; its heading is repeated on every page, widths are millimetres."""
+    """Add a table that repeats its heading on every page; widths are in millimetres."""
     from docx.oxml.ns import qn
     from docx.oxml.parser import OxmlElement
     from docx.shared import Mm, Pt
@@ -269,5 +269,5 @@ def _table(
 
 def _text(value: object) -> str:
     text = "\n".join(value) if isinstance(value, tuple) else cell_text(value)
-    # XML 1.0 knows no other control characters; a table of servers can hold none of them.
+    # XML 1.0 allows no other control characters; a table of servers contains none of them.
     return "".join(c for c in text if c >= " " or c in "\t\n")

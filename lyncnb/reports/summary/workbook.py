@@ -1,4 +1,4 @@
-"""The summary as a workbook: one sheet for each question that somebody comes with."""
+"""The summary as a workbook: one sheet for each question."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def summary_workbook(summary: Summary) -> bytes:
     -------
     bytes
         Sheets Cover, Certificates, Names, Servers, Findings, Spellings, Renewals, Approval,
-        Documents, Files; those with nothing to say are left out. Names ends with a sentence where
-        there are more than a sheet holds.
+        Documents, Files, without empty sheets. If there are more names than a sheet holds, Names
+        ends with a sentence about it.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def summary_workbook(summary: Summary) -> bytes:
 
 
 def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
-    """Return every sheet, with titles in English, also those that have nothing to say."""
+    """Return every sheet, including empty ones, with titles in English."""
     return (
         _sheet(
             "Cover",
@@ -103,7 +103,7 @@ def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
             lambda: summary.documents,
             ("Document", 0, 90),
             ("Address", 1, 110),
-            # The cell of a source may name several documents, and a cell can be one link only.
+            # A source may name several documents, but a cell can have only one link.
             links=tuple(address for _, address in summary.documents),
         ),
         _sheet("Files", lambda: summary.members, *described(FILES)),
@@ -128,12 +128,12 @@ def _sheet(
 
 
 def _cover(summary: Summary) -> Iterator[Row]:
-    """Tell what is planned, then who is asked for what."""
+    """Yield the facts of the plan, then who does what."""
     yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
     for name, text in cover_facts(summary):
         yield (translated(name, summary.lang), text, "")
     for ask in summary.asks:
-        yield (f"Asked: {ask.who}", ask.what, ask.when)
+        yield (f"Task: {ask.who}", ask.what, ask.when)
 
 
 def _names(summary: Summary) -> Iterator[Row]:
@@ -141,7 +141,15 @@ def _names(summary: Summary) -> Iterator[Row]:
     rows = _all_names(summary)
     yield from islice(rows, most - 1)
     if next(rows, None) is not None:
-        yield ("", "", "… and more than a sheet holds", "", "the JSON document has all", "", "")
+        yield (
+            "",
+            "",
+            "… more names than a sheet holds",
+            "",
+            "the JSON document contains all",
+            "",
+            "",
+        )
 
 
 def _all_names(summary: Summary) -> Iterator[Row]:
@@ -151,9 +159,9 @@ def _all_names(summary: Summary) -> Iterator[Row]:
             because = (" ".join(group.why), group.rules, "; ".join(group.sources))
             if group.is_own:
                 for member in block.members:
-                    yield (member.number, block.whom, member.servers[0], "names", *because)
+                    yield (member.number, block.owner, member.servers[0], "names", *because)
             for name in group.names:
-                yield (str(block.number), block.whom, name, where or "names", *because)
+                yield (str(block.number), block.owner, name, where or "names", *because)
 
 
 def _needs(line: ServerLine) -> tuple[str, ...]:
@@ -162,7 +170,7 @@ def _needs(line: ServerLine) -> tuple[str, ...]:
 
 
 def _renewals(summary: Summary) -> list[Line]:
-    """Return the certificates that are back, in the order of the sheet's columns."""
+    """Return the certificates with a known end, in the order of the sheet's columns."""
     values = [column.value for column in columns_of(RENEWALS)]
     back = (line for line in summary.members if line.member.valid_until)
     return sorted(back, key=lambda line: [value(line) for value in values])
