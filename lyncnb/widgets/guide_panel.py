@@ -15,11 +15,11 @@ from ..guide.answers import Asked, GuideAnswers, Texts, walk
 from ..guide.first_plan import FirstPlan, guided_plan, write_first_plan
 from ..guide.lay_out import lay_out
 from ..guide.questions import interview
+from ..guide.what_you_can_do import help_rows
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..reports.figures import figure
 from ..topology.topology import Topology
 from .editing.channel import Answers, Channel
-from .editing.what_you_can_do import help_rows
 from .messages import GuideField, GuideProblem, GuideTold
 from .panel import ShownAsPanel
 

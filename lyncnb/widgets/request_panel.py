@@ -10,6 +10,7 @@ from ..base.shown import tables
 from ..base.shown.tables import count_of
 from ..checks.check_plan import judging_day
 from ..errors import LyncnbError, PassphraseError
+from ..guide.what_you_can_do import help_rows
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret
 from ..plan.acceptances import is_over
@@ -18,10 +19,8 @@ from ..plan.totals import totals
 from ..request_folder.bundle import RequestBundle
 from .background_job import CANCELLED, FAILED, FINISHED, JobState, progress_message
 from .editing.channel import Answers, Channel
-from .editing.explanations import finding_groups
-from .editing.name_reasons import of_name, of_request
+from .editing.explanations import finding_groups, of_name, of_request
 from .editing.plan_editing import PlanEditing
-from .editing.what_you_can_do import help_rows
 from .messages import Look, RequestResult, RequestTold
 from .notebook_cells import tell_change
 from .panel import ShownAsPanel

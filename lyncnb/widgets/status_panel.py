@@ -30,6 +30,7 @@ from ..deploy.write_pfx import write_pfx
 from ..errors import LyncnbError, PlanRejected
 from ..export.executors import Making, Progress
 from ..export.renew import renew
+from ..guide.what_you_can_do import help_rows
 from ..pki.passphrase import Secret, as_passphrase
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import NAME as MANIFEST
@@ -39,10 +40,9 @@ from ..rules.rule_files import rules_on_record
 from ..topology.columns import column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, progress_message
 from .editing.channel import GRID_SCRIPTS, Answers, Channel
-from .editing.name_reasons import of_record
+from .editing.explanations import of_record
 from .editing.plan_editing import PlanEditing
 from .editing.sheet import encode_rows
-from .editing.what_you_can_do import help_rows
 from .messages import Refusal, StatusTold, StepResult
 from .notebook_cells import after_changes, tell_change
 from .panel import ShownAsPanel

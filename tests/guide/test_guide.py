@@ -176,7 +176,7 @@ def test_clients_sign_in_at_one_pool():
         ({"pool_names": "{role}{n}"}, "pool_names: there is no {n}", "{k}, the number"),
         ({"sip_domains": "con toso"}, '"con" is not a fully', "write the whole name"),
         ({"sip_domains": "contoso.local"}, "no domain that somebody can have", "public domain"),
-        ({"sip_domains": "contoso.onion"}, "lies in onion: a name lies in a zone", "that you own"),
+        ({"sip_domains": "contoso.onion"}, "in onion: a name is in a zone", "that you own"),
         ({"sip_domains": "c_o.com"}, "has an underscore", "refuse"),
         ({"sip_domains": "x.onmicrosoft.com"}, "lies in onmicrosoft.com", "leave it out"),
         ({"sip_domains": f"{'a' * 60}.example.com"}, "has 72 characters", "64 at most"),

@@ -12,10 +12,11 @@ from typing import Any
 from ...base.records import Text
 from ...base.shown.tables import ROWS_SHOWN, count_of, left_out
 from ...errors import LyncnbError, Problem, TopologyError
+from ...guide.what_you_can_do import help_rows
 from ...plan.plan_toml import options_file
 from ...reports.compare import CountChange, plan_sizes
 from ...reports.figures import figure
-from . import explanations, name_reasons, plan_views
+from . import explanations, plan_views
 from .cell_blocks import TakenBlock
 from .channel import GRID_SCRIPTS, Answers, Channel, error_lines
 from .choices import CHANGE_COLUMNS, loading_line, option_changes, plain
@@ -29,7 +30,6 @@ from .scenarios_tab import ScenariosTab
 from .sheet import FINDINGS, Sheet, encode_rows, pool_names
 from .tables_here import tables_here
 from .unsaved import UnsavedEdits
-from .what_you_can_do import help_rows
 
 #: The view of the plan for each ``type`` of message.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
@@ -384,7 +384,7 @@ class EditorChannel(Channel[EditorTold]):
             self.send({"type": "chosen", "ids": ids})
 
     def _send_reasons(self, *, name: str) -> None:
-        self.send(name_reasons.of_name(self.editor.plan, name))
+        self.send(explanations.of_name(self.editor.plan, name))
 
     def _send_code(self) -> None:
         path = self.editor.path

@@ -9,7 +9,7 @@ from places import REPOSITORY
 
 import lyncnb as ln
 from lyncnb.cli.help import SECTIONS
-from lyncnb.widgets.editing.what_you_can_do import HEADINGS, TASKS, help_rows
+from lyncnb.guide.what_you_can_do import HEADINGS, TASKS, help_rows
 
 PAGE = REPOSITORY / "docs" / "what-you-can-do.md"
 _BEGINNING = """# What you can do

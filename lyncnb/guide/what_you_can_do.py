@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from .messages import Rows
-
 HEADINGS = ("You want to", "In a notebook", "In a shell")
 
 #: Each task: the task itself, the panel or call for it, and the command.
@@ -35,6 +33,6 @@ TASKS: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 
 
-def help_rows() -> Rows:
+def help_rows() -> list[list[str]]:
     """Return the list for a panel's page, its headings first."""
     return [list(HEADINGS), *map(list, TASKS)]
