@@ -1,1 +1,1 @@
-"""What a product asks of each role, and what its CAs ask, as data -> ``Rules``; findings."""
+"""The rules of a product and of CAs, from data to ``Rules``; findings."""

@@ -1,8 +1,8 @@
-"""What CAs may issue, by day: data (``cas/*.toml``) to the limits and checks in force on a day.
+"""What CAs may issue: data (``cas/*.toml``) to the limits and checks that apply on a day.
 
 One file holds the rules of one authority: the CA/Browser Forum and the browsers for public CAs,
 one CA's own, AD CS for internal ones. Each rule says to whom it applies, from when until when, and
-who says so; where two sources disagree, both stand there. Rules of public CAs are never asked
+its source. If two sources disagree, it has both. Rules of public CAs never apply
 about an internal one.
 """
 
@@ -27,18 +27,18 @@ from .rule_mistakes import check_codes, check_periods
 #: What a limit may be on, and how it is counted.
 QUANTITIES: Mapping[str, str] = {
     "validity-days": "days from the first to the last second of a certificate",
-    "usual-validity-days": "days for which a CA issues where nothing else is known",
+    "usual-validity-days": "days of validity if nothing else is known",
     "domain-validation-days": "days for which a CA may reuse a validation of a domain",
-    "subject-validation-days": "days for which a CA may reuse what it verified of an organization",
+    "subject-validation-days": "days for which a CA may reuse the verification of an organization",
     "short-lived-days": "days up to which a certificate counts as short-lived",
     "timestamps": "signed certificate timestamps that a certificate needs",
-    "remote-perspectives": "places on the network from which a CA validates, beside its own",
+    "remote-perspectives": "remote network perspectives from which a CA validates",
     "names": "names on one certificate",
     "san-bytes": "bytes of the subject alternative name extension",
     "age-months": "months after which a set of rules counts as old",
 }
 
-#: What a check judges: the plan, or a certificate that came back.
+#: What a check evaluates: the plan, or an issued certificate.
 JUDGES = ("plan", "returned")
 
 
@@ -130,7 +130,7 @@ class RootRule:
 class CaCheck:
     """A check as a file of CA rules has it; see :class:`CheckRule` for the fields of that name.
 
-    ``judges`` says what is judged. ``limit_of`` names the quantity whose limits it holds a plan
+    ``judges`` is what it evaluates. ``limit_of`` names the quantity whose limits apply to a plan
     against: of a CA's own and that of all CAs the smaller. It leaves out CAs with their own limit
     on ``not_bound_by``, and those that ``except_cas`` names by id. Lists show the checks of one
     ``group`` as the points of one notice.
@@ -284,7 +284,7 @@ class CaRuleSet:
         return tuple(sorted(found, key=lambda limit: limit.effective or date.min))
 
     def plan_checks(self, on: date) -> tuple[CheckRule, ...]:
-        """Give the checks that judge a plan on a day; one for each limit that counts."""
+        """Return the checks of a plan on a day; one for each limit that applies."""
         return tuple(self._rules(on=on, judges="plan"))
 
     def returned_checks(self) -> tuple[CheckRule, ...]:
@@ -378,7 +378,7 @@ def is_named(ca: str, names: Iterable[str]) -> bool:
 
 
 def _with_conflicts(source: Source, others: tuple[OtherSource, ...]) -> str:
-    return "; against it: ".join(map(str, (source, *(other.source for other in others))))
+    return "; contradicted by: ".join(map(str, (source, *(other.source for other in others))))
 
 
 def _disagreement(source: Source, others: tuple[OtherSource, ...]) -> str:
@@ -415,7 +415,7 @@ def ca_rules_digest() -> str:
 
 @cache
 def ca_rules_deciding() -> str:
-    """Give the SHA-256 of what decides findings, so that better words make no plan another."""
+    """Return the SHA-256 of what decides findings, so that new texts do not change a plan."""
     texts = [(file.name, file.read_text(encoding="utf-8")) for file in _rule_files()]
     return digest_of_deciding({name: parse_toml(text) for name, text in texts})
 
@@ -454,7 +454,7 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
 
 
 def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> None:
-    """Refuse what no rule can say, by its place in the file."""
+    """Report values that a rule cannot have, with their place in the file."""
     authorities = [a for other in rule_set.files for a in (*other.programmes, *other.cas)]
     known = [*ISSUERS, *(authority.id for authority in authorities)]
     for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):
@@ -462,7 +462,7 @@ def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> No
             where = f"{kind}[{number}]"
             reader.among(f"{where}.issuer", (authority.issuer,), ISSUERS, "issuer")
             if (kind == "ca") != bool(authority.names):
-                reader.problem(f"'{where}.names' goes with a CA and only there")
+                reader.problem(f"'{where}.names' is allowed only for a CA")
     limits = {f"limit[{number}]": limit for number, limit in enumerate(rules.limits)}
     checks = {f"check[{number}]": check for number, check in enumerate(rules.checks)}
     for number, method in enumerate(rules.methods):

@@ -1,4 +1,4 @@
-"""A product file that extends another one: it says only what differs.
+"""A product file that extends another one: it contains only the differences.
 
 ``extends = "lync2013"`` takes over every table of that product, and then
 
@@ -6,7 +6,7 @@
   ``after = "ID"``; an array whose records have no id (``deploy.shell`` …) is replaced as a whole;
 * ``[without]`` leaves out records by id, ``role = ["PersistentChat"]``, and with a role or a name
   whatever is about nothing else;
-* ``like = "ID"`` in a ``[[role]]`` has whatever is said for that role said for the new one;
+* ``like = "ID"`` in a ``[[role]]`` applies everything about that role to the new one;
 * ``[words]`` puts other words into the texts that are taken over, ``[sources]`` names the document
   that says the same of this product.
 
@@ -45,7 +45,7 @@ _LISTS = {
     "connections": ("connection",),
 }
 _WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections", "places")
-# Records that go with their roles. They are left out first: what is said of them goes as well.
+# Records that depend on roles. They are removed first, with everything that refers to them.
 _ABOUT_ROLES = ("connection", "deploy.place")
 _SAID_ALIKE = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
@@ -80,7 +80,7 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
             where = inside(place_of(document[kind], kind), unused)
-            reader.problem(f"'{where}' stands nowhere in {base_source}", "is it misspelt?")
+            reader.problem(f"'{where}' is not in {base_source}", "check the spelling")
     where = place_of(document.get("without"), "without")
     _leave_out(taken, tables["without"], where, reader, base_source)
     _say_alike(taken, document, reader)
@@ -109,7 +109,7 @@ def _table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Wording:
-    """How texts and sources of the other product are said of this one."""
+    """How to adapt texts and sources of the other product to this one."""
 
     words: Mapping[str, str]
     sources: Mapping[str, str]
@@ -261,7 +261,7 @@ def _records(
     own: set[object] = set()
     for index, record in enumerate(records):
         if not isinstance(record, Mapping):
-            found.append(record)  # told by whoever makes records
+            found.append(record)  # reported when records are made
             ids.append(None)
             continue
         identity = record.get(key)

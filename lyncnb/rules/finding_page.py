@@ -51,9 +51,9 @@ def finding_page(rules: Rules) -> str:
     }
     of_plans = [rules.own(cas.rule_of(c)) for c in cas.checks if "plan" in c.judges]
     sections = (
-        (f"Plans, by what {rules.title} asks", list(rules.checks.values())),
-        (f"Plans, by what CAs may issue (as of {cas.as_of})", of_plans),
-        ("Certificates that came back", list(map(rules.own, returned_checks().values()))),
+        (f"Plans: rules of {rules.title}", list(rules.checks.values())),
+        (f"Plans: rules of CAs (as of {cas.as_of})", of_plans),
+        ("Issued certificates", list(map(rules.own, returned_checks().values()))),
     )
     returned = {*returned_checks()}
     return render(
@@ -77,7 +77,7 @@ def _entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entr
     acceptance = ""
     if rule.severity == "error":
         may = rule.code not in returned or may_be_accepted(rule.code)
-        acceptance = "with a reason" if may else "no reason excuses it"
+        acceptance = "with a reason" if may else "you cannot accept it"
     return Entry(
         rule=rule,
         days=days_in_words(rule),
@@ -99,7 +99,7 @@ def days_in_words(rule: CheckRule) -> str:
 def _case(case: Case | None) -> str:
     if case is None:
         return ""
-    return f"{case.says}, judged by {case.on}" if case.on else case.says
+    return f"{case.says}, evaluated for {case.on}" if case.on else case.says
 
 
 def _numbers(quantity: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""``Finding`` and ``Findings``: what there is to say of a plan, and how bad it is."""
+"""``Finding`` and ``Findings``: the results of an evaluation, with their severity."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Edit = CellEdit | OptionEdit | HeadingEdit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding(Told):
-    """What a check has to say about one certificate, server or the file.
+    """The result of a check for one certificate, one server, or the file.
 
     ``title`` says what is found wherever its check finds something, ``message`` where and with
     which value. ``accepted`` is the reason for which an error is no obstacle; such a finding is a
@@ -94,7 +94,7 @@ class Finding(Told):
             self,
             severity="notice",
             message=f"{self.message}{accepted_words(reason)}",
-            hint="Nothing: it was accepted.",
+            hint="You do not need to do anything: the finding is accepted.",
             accepted=reason,
             edits=(),
         )
@@ -109,7 +109,7 @@ def accepted_words(reason: str) -> str:
     return f" (accepted: {reason})"
 
 
-_MESSAGES_SHOWN = 3  # of findings of one code, in a line
+_MESSAGES_SHOWN = 3  # messages for one code in a line
 _PLACES_SHOWN = 5
 
 
@@ -233,7 +233,7 @@ def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[Fi
     return tuple(groups)
 
 
-_SHOWN = 60  # findings that repr lists; a notebook's cell is no place for thousands
+_SHOWN = 60  # findings that repr lists; thousands do not fit in a notebook cell
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -250,7 +250,7 @@ class Findings(Table, Sequence[Finding]):
     )
 
     items: tuple[Finding, ...] = ()
-    #: The day by whose rules a plan was judged; None where no day counts.
+    #: The evaluation date of the plan; None if no date applies.
     judged_on: date | None = field(default=None, compare=False)
     #: The plan that they are about, where they are about one.
     plan: Marked | None = field(default=None, compare=False)

@@ -1,4 +1,4 @@
-"""The words in which rules are written: placeholders, flags, and the records of a rule file."""
+"""The vocabulary of rules: placeholders, flags, and the records of a rule file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..base.certificate_fields import NAMES_HEADING
 from ..base.shown.tables import Table
 from ..topology.columns import flag_columns, pool_name_columns
 
-# What may stand in braces in a template beside the columns of a pool, and what it becomes.
+# Placeholders of a template, in addition to the columns of a pool, and their values.
 _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
     {
         "computer.fqdn": "the server's own name",
@@ -37,7 +37,7 @@ _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
 
 
 def placeholders() -> Mapping[str, str]:
-    """Give what may stand in braces in a template, and what it becomes.
+    """Return the placeholders of a template, with a description of their values.
 
     Every column of a pool that holds names is one, ``{pool.COLUMN}``.
     """
@@ -45,7 +45,7 @@ def placeholders() -> Mapping[str, str]:
     return MappingProxyType({**_PLACEHOLDERS, **of_pools})
 
 
-# What a condition may ask beside the yes/no columns of a pool: choices of ``PlanOptions``, and
+# Flags of a condition, in addition to the yes/no columns of a pool: options of ``PlanOptions``, and
 # ``extra_san``.
 _CHOICES: Mapping[str, str] = MappingProxyType(
     {
@@ -63,7 +63,7 @@ _CHOICES: Mapping[str, str] = MappingProxyType(
 
 
 def known_flags() -> Mapping[str, str]:
-    """Give what a condition may ask, and what it means when it holds.
+    """Return the flags that a condition may use, with their meanings.
 
     Every yes/no column of a pool is one.
     """
@@ -77,7 +77,7 @@ ISSUERS = ("internal", "public")
 #: Of a finding, the worst first.
 SEVERITIES = ("error", "warning", "notice")
 
-#: Where servers and those who speak to them stand, from the Internet inwards.
+#: The zones of servers and clients, from the Internet inwards.
 ZONES = ("outside", "perimeter", "inside")
 
 #: Which pools of the listening roles a speaker speaks to. ``site``: those of its own site, or of
@@ -106,7 +106,7 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
 
 
-#: What is told in the place of a fact that no document gives.
+#: The text for a fact that no document contains.
 NOT_DOCUMENTED = "not documented"
 
 
@@ -148,7 +148,7 @@ class NameRule:
 
     ``template`` holds at most one placeholder; one with many values yields one name each.
     The name is there if all flags of ``if_all``, one of ``if_any`` (when given) and none of
-    ``unless`` hold. ``wildcard``: a wildcard of the parent domain may stand for it. ``clients`` is
+    ``unless`` hold. ``wildcard``: a wildcard of the parent domain may replace it. ``clients`` is
     who needs the name, ``without`` what breaks where it is missing; None: not documented.
     """
 
@@ -205,7 +205,7 @@ class CertificateRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleRule:
-    """What a role is, as far as certificates care."""
+    """A server role, as far as certificates are concerned."""
 
     id: str
     title: str
@@ -227,7 +227,7 @@ class ClientRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyRule:
-    """Somebody who speaks to the servers and is none of them, e.g. clients outside.
+    """A party that connects to the servers, e.g. external clients.
 
     ``root`` says in words which root is above its certificate; blank: it shows none.
     """
@@ -241,7 +241,7 @@ class PartyRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRule:
-    """Who opens a TLS connection to whom, and by which names.
+    """A TLS connection: who opens it, who accepts it, and the names in use.
 
     ``speakers`` are ids of roles or parties, ``listeners`` of roles. The listener shows its
     certificate for ``usage`` ("" for roles whose certificates have none); the speaker knows it by
@@ -268,7 +268,7 @@ class ConnectionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRule:
-    """What is said of the trust that some connections need, or servers of some roles.
+    """The trust that some connections, or servers of some roles, need.
 
     Of ``connections``: who listens shows a certificate, and who speaks needs its root. With
     ``speaker_eku`` the speaker shows one as well, with ``listener_eku`` the listener opens such
@@ -291,7 +291,7 @@ class TrustRule:
 class Case:
     """A deployment in which a check fires, or the nearest one in which it does not.
 
-    ``says`` tells it in words. It is a sample deployment with some cells changed: ``without`` are
+    ``says`` describes it. It is a sample deployment with some cells changed: ``without`` are
     roles that are left out, ``rows`` further rows by server, then by column, ``cells`` by role,
     then by column; ``options`` is the text of a ``plan.toml``, ``on`` the day by whose rules the
     plan is judged. ``names`` are the alternative names and ``subject_names`` the subject name of
@@ -347,14 +347,14 @@ class CheckRule:
     nearest: Case | None = None
 
     def holds_on(self, day: date) -> bool:
-        """Say whether the check is made on a day."""
+        """Whether the check applies on a day."""
         return (self.effective is None or self.effective <= day) and (
             self.until is None or day < self.until
         )
 
 
 def in_words(text: str, words: Mapping[str, str]) -> str:
-    """Put other words into a text, the longest of those that are there first."""
+    """Replace words in a text, the longest matches first."""
     found = sorted((old for old in words if old in text), key=len, reverse=True)
     pattern = "|".join(map(re.escape, found))
     return re.sub(pattern, lambda match: words[match[0]], text) if found else text
@@ -390,7 +390,7 @@ def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rules(Table):
-    """What one product version asks of each role.
+    """The rules of one product version for each role.
 
     ``sha256`` is that of what decides a plan. ``file_sha256`` is that of the whole file of a
     product of one's own, with the commands that become scripts; a product of the package has none.
@@ -419,19 +419,19 @@ class Rules(Table):
         return next(fitting, None)
 
     def said(self, text: str) -> str:
-        """Put the product's own words into a text that was written for another one."""
+        """Return a text of another product in the words of this one."""
         for words in self.words:
             text = in_words(text, words)
         return text
 
     def source(self, text: str) -> str:
-        """Name the product's own document in a source that was written for another one."""
+        """Return a source of another product with the document of this one."""
         for title, documents in self.cited:
             text, _ = cited(text, documents, title)
         return text
 
     def own(self, check: CheckRule) -> CheckRule:
-        """Give a check that several products share, in the product's own words."""
+        """Return a check that several products share, in the words of this product."""
         if not self.words:
             return check
         title, meaning, hint = map(self.said, (check.title, check.meaning, check.hint))
@@ -473,7 +473,7 @@ class Rules(Table):
 
     def _summary(self) -> str:
         return (
-            f"What {self.title} asks of each role: {len(self.certificates)} certificates, "
+            f"Rules of {self.title}: {len(self.certificates)} certificates, "
             f"{len(self.checks)} checks"
         )
 

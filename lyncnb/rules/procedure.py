@@ -55,7 +55,7 @@ _Record = TypeVar("_Record")
 
 #: What a step is taken once for: each server, each certificate there, each call that assigns some
 #: of its usages, each usage, each place, each CA certificate that the trust plan puts there, and
-#: each certificate that is to be requested.
+#: each certificate to request.
 SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request")
 
 #: When: on the day, once the old certificate has ended, to go back (or both on the day and then);
@@ -66,7 +66,7 @@ PHASES = ("day", "later", "back", "both", "request", "finish", "set-up")
 #: The phases that have steps of no server.
 BEFORE = ("request", "finish", "set-up")
 
-#: What a script is told to do only when asked, by its switches.
+#: The switches of a script for optional actions.
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
 #: What the script does at a step, more than its commands.
@@ -75,7 +75,7 @@ DEEDS = ("record", "assign", "drain", "start", "set", "restore")
 #: The keys of a step that name checks, in the order in which the script asks them.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 
-#: How a call assigns: at once, or beside the present certificate until a date.
+#: How a call assigns: immediately, or in addition to the present certificate until a date.
 CALLS = ("assign", "roll")
 
 #: The columns of the summary that show a step's commands.
@@ -226,7 +226,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollOver:
-    """Usages whose present certificate may stay in use beside the new one until it ends.
+    """Usages whose old and new certificates can both be in use until the old one expires.
 
     ``lead_hours`` is how long before that end the new one takes effect: the lifetime of a token.
     """
@@ -341,7 +341,7 @@ def _read(
 
 
 def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, object]) -> None:
-    """Refuse what has the right kind and means nothing, by its place in the table ``deploy``."""
+    """Report valid but meaningless values, with their place in the table ``deploy``."""
     if not re.match(r"[A-Z]:\\.", procedure.folder):
         where = place_of(table, "deploy")
         reader.problem(f"'{where}.folder' is not a full path", r"write it as 'C:\certificates'")
@@ -427,7 +427,7 @@ class PackageRules:
                 return encryption
         known = ", ".join(version for e in self.encryptions for version in e.target_os)
         raise PackageError(
-            f'"{target_os}" is no Windows Server version that packages are made for',
+            f'"{target_os}" is not a Windows Server version for which lyncnb makes packages',
             hint=f"use one of: {known}",
         )
 

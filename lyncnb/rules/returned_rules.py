@@ -1,4 +1,4 @@
-"""What returned certificates are judged by: ``returned_rules.toml`` and CA rules, to findings."""
+"""Rules for issued certificates: ``returned_rules.toml`` and CA rules, to findings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Planned(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnedRules:
-    """What returned certificates are judged by: ``returned_rules.toml``."""
+    """Rules for issued certificates: ``returned_rules.toml``."""
 
     checks: Mapping[str, CheckRule]
     never_accepted: frozenset[str] = frozenset()
@@ -136,7 +136,7 @@ def may_be_accepted(code: str) -> bool:
 
 @cache
 def rules_identity() -> str:
-    """Name the rules that judge, by the first digits of their SHA-256."""
+    """Return the identity of the rules: the first digits of their SHA-256."""
     path = package_files(__package__) / "returned_rules.toml"
     digest = hashlib.sha256(path.read_bytes() + ca_rules_digest().encode())
     return f"returned_rules {digest.hexdigest()[:16]}"

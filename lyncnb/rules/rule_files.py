@@ -1,6 +1,6 @@
-"""``products/`` to ``Rules``: nothing but what the vocabulary knows gets in.
+"""``products/`` to ``Rules``: only known vocabulary is accepted.
 
-What a product asks of each role is data: one file, or a folder whose files are read as one.
+The rules of a product are data: one file, or a folder whose files are read as one.
 Whatever does not fit its form, or says what no rule can (``rule_mistakes``), is refused with its
 place: a typo must not become a name on a certificate.
 """
@@ -56,7 +56,7 @@ FOLDER = "LYNCNB_PRODUCTS"
 # Of files of one's own, as they were read last: by the product that each is about.
 _own: dict[str, Rules] = {}
 
-# Of a text that is no name, in a message.
+# The number of characters of an invalid name in a message.
 _SHOWN = 100
 
 # A product has some 300 kB; a file that is larger is something else.
@@ -110,7 +110,7 @@ def _title(product: str) -> str:
 
 
 def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
-    """Read what one product version asks of each role.
+    """Read the rules of one product version.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
 
     Notes
     -----
-    Columns and roles that a file of one's own adds are known to whoever reads a table afterwards.
+    Columns and roles that a file of one's own adds are known to tables that are read afterwards.
     """
     name = os.fspath(product)
     if name in products():
@@ -146,8 +146,8 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
             return _load_own(file)
     raise RulesError(
         f'there are no rules for a product "{name}"',
-        hint=f"the products are {', '.join([*products(), *_own])}; one of your own is given as"
-        f" FILE.toml, or by name if {FOLDER} names its folder",
+        hint=f"the products are {', '.join([*products(), *_own])}; use your own product as"
+        f" FILE.toml, or by its name if {FOLDER} is set to its folder",
     )
 
 
@@ -170,20 +170,20 @@ def rules_on_record(product: str, *, sha256: str = "") -> Rules:
     Raises
     ------
     RulesError
-        If it is no name, there is no such product, or its file is another.
+        If it is not a name, the product does not exist, or its file differs.
     """
     if not PRODUCT_NAME.fullmatch(product):
         raise RulesError(
-            f'"{product[:_SHOWN]}" is no name of a product',
-            hint="was the file altered? A product of one's own is given by --product FILE.toml",
+            f'"{product[:_SHOWN]}" is not a product name',
+            hint="check the file. Use your own product with --product FILE.toml",
         )
     rules = load_rules(product)
     if sha256 and rules.file_sha256 != sha256:
         now = f"SHA-256 {rules.file_sha256}" if rules.file_sha256 else "a product of lyncnb"
         raise RulesError(
             f'the product "{product}" is {now}; the folder was made with SHA-256 {sha256}',
-            hint="its commands are run on servers: compare the two files. Give the one that the"
-            " folder was made with; or request the plan again with the new one: lyncnb request"
+            hint="its commands run on servers: compare the two files. Use the file that the"
+            " folder was made with, or request the plan again with the new file: lyncnb request"
             " TOPOLOGY FOLDER --product FILE.toml",
         )
     return rules
@@ -221,8 +221,8 @@ def _load_own(path: Path) -> Rules:
     if rules.product in products():
         put_back(known_before)
         raise RulesError(
-            f'{path.name} calls its product "{rules.product}", which is one of lyncnb\'s',
-            hint="give it a name of its own",
+            f'{path.name} has the product name "{rules.product}", which is a product of lyncnb',
+            hint="give it another name",
         )
     rules = replace(rules, file_sha256=hashlib.sha256(data).hexdigest())
     _own[rules.product] = rules
@@ -295,8 +295,8 @@ def _add(whole: Placed, table: Mapping[str, object], where: str, reader: RecordR
             first = earlier[0] if _is_array(earlier) else earlier
             file = place_of(first, whole.place).partition(": ")[0]
             reader.problem(
-                f"'{place}' does not go with what {file} holds",
-                "keep the values of a table in one file; arrays, as [[name]], can be in several",
+                f"'{place}' conflicts with the content of {file}",
+                "put the values of a table in one file; arrays such as [[name]] can be in several",
             )
 
 
@@ -352,7 +352,7 @@ def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, ob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Topology:
-    """The table ``[topology]``: what a product's tables of servers may hold besides."""
+    """The table ``[topology]``: additional roles and columns of a product's tables of servers."""
 
     columns: tuple[Column, ...] = named("column", default=())
     roles: tuple[Role, ...] = named("role", default=())
@@ -424,7 +424,7 @@ def _words(reader: RecordReader, words: object) -> tuple[Mapping[str, str], ...]
 
 
 def _check_settings(reader: RecordReader, rules: Rules) -> None:
-    """Read the tables that other commands ask for later: a typing error there is told now."""
+    """Read the tables that other commands ask for later: typing errors are reported now."""
     for key, read in (("pfx", package_rules), ("deploy", load_procedure)):
         if key not in rules.settings:
             continue

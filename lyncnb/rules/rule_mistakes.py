@@ -1,7 +1,7 @@
-"""What no rule can say: a name, role, flag or placeholder that there is not, an end before a begin.
+"""Mistakes in rules: unknown names, roles, flags or placeholders, an end before a start.
 
-Asked by every reader of rules: of products, of CAs and of returned certificates. Each mistake is
-told with its place in the file.
+Every reader of rules uses this: products, CAs, and issued certificates. Each mistake is reported
+with its place in the file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .model import (
 
 
 class _Coded(Protocol):
-    """What every kind of check says of itself."""
+    """What all kinds of checks have."""
 
     @property
     def code(self) -> str:
@@ -47,19 +47,19 @@ class _Coded(Protocol):
 
 
 class _Dated(Protocol):
-    """What holds for a time."""
+    """A rule with effective dates."""
 
     @property
     def effective(self) -> date | None:
-        """The first day on which it holds; None: always did."""
+        """The first day on which it applies; None: it always applied."""
 
     @property
     def until(self) -> date | None:
-        """The first day on which it holds no more; None: without end."""
+        """The first day on which it no longer applies; None: no end."""
 
 
 def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
-    """Refuse checks that say what no check can say, by their place in the file."""
+    """Report mistakes in checks, with their place in the file."""
     check_codes(reader, checks)
     check_periods(reader, checks)
     for where, check in checks.items():
@@ -67,7 +67,7 @@ def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
 
 
 def check_codes(reader: RecordReader, checks: Mapping[str, _Coded]) -> None:
-    """Refuse codes that are there twice or misspelt, and severities that there are not."""
+    """Report duplicate or invalid codes, and unknown severities."""
     reader.once(checks, "code")
     for where, check in checks.items():
         reader.among(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
@@ -78,21 +78,21 @@ def check_codes(reader: RecordReader, checks: Mapping[str, _Coded]) -> None:
 
 
 def check_periods(reader: RecordReader, rules: Mapping[str, _Dated]) -> None:
-    """Refuse rules that end before they begin, by their place in the file."""
+    """Report rules that end before they start, with their place in the file."""
     for where, rule in rules.items():
         if rule.effective and rule.until and rule.effective >= rule.until:
-            reader.problem(f"'{where}.until' is not after 'effective'", "leave one of them out")
+            reader.problem(f"'{where}.until' is not after 'effective'", "remove one of them")
 
 
 def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
-    """Refuse templates with placeholders, and conditions with flags, that there are not."""
+    """Report unknown placeholders in templates and unknown flags in conditions."""
     known, flags = placeholders(), known_flags()
     for where, name in names.items():
         match = TEMPLATE.fullmatch(name.template)
         if match is None:
             reader.problem(
                 f"'{where}.template' is \"{name.template}\"",
-                hint="lower case letters, digits, '-', '.', and at most one {placeholder}",
+                hint="use lowercase letters, digits, '-', '.', and at most one {placeholder}",
             )
         elif match[2]:
             reader.among(f"{where}.template", (match[2],), known, "placeholder")
@@ -140,7 +140,7 @@ def check_certificates(
     names: Mapping[str, NameRule],
     known: Mapping[str, list[str]],
 ) -> None:
-    """Refuse certificates that ask for names, roles, flags or usages that there are not."""
+    """Report certificates with unknown names, roles, flags, or usages."""
     name_ids, role_ids, flags = known["name"], known["role"], known_flags()
     for where, rule in certificates.items():
         shared = rule.issue_per == "deployment"
@@ -177,9 +177,9 @@ def _check_scope(
                 f'"{name.id}" with {{{placeholder}}}'
             )
     if rule.per_pool_if and rule.issue_per != "computer":
-        reader.problem(f"'{where}.per_pool_if' goes with issue_per = \"computer\" and only there")
+        reader.problem(f"'{where}.per_pool_if' is allowed only with issue_per = \"computer\"")
     if (rule.issue_per == "deployment") != bool(rule.needed_by):
-        reader.problem(f"'{where}.needed_by' goes with issue_per = \"deployment\" and only there")
+        reader.problem(f"'{where}.needed_by' is allowed only with issue_per = \"deployment\"")
 
 
 def check_connections(
@@ -187,7 +187,7 @@ def check_connections(
     connections: Mapping[str, ConnectionRule],
     known: Mapping[str, list[str]],
 ) -> None:
-    """Refuse connections of roles, parties and names that there are not."""
+    """Report connections with unknown roles, parties, or names."""
     roles, speakers, flags = known["role"], known["role"] + known["party"], known_flags()
     for where, rule in connections.items():
         reader.among(f"{where}.speakers", rule.speakers, speakers, "role or party")
@@ -200,7 +200,7 @@ def check_connections(
 def check_trusts(
     reader: RecordReader, trusts: Mapping[str, TrustRule], known: Mapping[str, list[str]]
 ) -> None:
-    """Refuse trusts in what there is not, or in both kinds at once."""
+    """Report trust entries with unknown references, or with both kinds."""
     for where, rule in trusts.items():
         reader.among(f"{where}.connections", rule.connections, known["connection"], "connection")
         reader.among(f"{where}.roles", rule.roles, known["role"], "role")
@@ -216,7 +216,7 @@ def check_roles(
     parties: Mapping[str, PartyRule],
     known: Mapping[str, list[str]],
 ) -> None:
-    """Refuse hosts and zones that there are not."""
+    """Report unknown hosting roles and zones."""
     for where, role in roles.items():
         reader.among(f"{where}.hosted_by", role.hosted_by, known["role"], "role")
     zones = {where: role.zone for where, role in roles.items()}

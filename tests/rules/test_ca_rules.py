@@ -66,7 +66,7 @@ applies = "public"
         ),
         (
             HEAD + '[[ca]]\nid = "c"\ntitle = "C"\nissuer = "public"\n',
-            "'ca[0].names' goes with a CA and only there",
+            "'ca[0].names' is allowed only for a CA",
         ),
     ],
 )
@@ -195,5 +195,5 @@ source = { document = "e", section = "4", date = 2026-02-02 }
     )
     rules = parse_ca_rules({"x.toml": text})
     rule = rules.rule_of(rules.checks[0])
-    assert rule.source == "d, 2026-01-01; against it: e, section 4, 2026-02-02"
+    assert rule.source == "d, 2026-01-01; contradicted by: e, section 4, 2026-02-02"
     assert rule.disagreement == "sources disagree with d: e says: it may"

@@ -135,8 +135,8 @@ def test_every_mistake_is_told_with_its_place():
         '[[certificate]]\nid = "x"\n'
     )
     assert told == [
-        "'words.Lynx' stands nowhere in lync2013",
-        "'sources.Microsoft, Nothing' stands nowhere in lync2013",
+        "'words.Lynx' is not in lync2013",
+        "'sources.Microsoft, Nothing' is not in lync2013",
         "Unknown kind of record \"rule\" in 'without'",
         "Unknown role of lync2013 \"Chat\" in 'without.role'",
         "Unknown role \"Old\" in 'role[0].like'",
@@ -169,7 +169,7 @@ def test_a_mistake_names_its_file_of_a_folder_that_extends():
     with pytest.raises(RulesError) as caught:
         parse_rules(texts, source="mine")
     assert [problem.message for problem in caught.value.problems] == [
-        "'mine/product.toml: words.Lynx' stands nowhere in lync2013",
+        "'mine/product.toml: words.Lynx' is not in lync2013",
         "Unknown role of lync2013 \"Chat\" in 'mine/product.toml: without.role'",
         "Unknown role \"Old\" in 'mine/roles.toml: role[0].like'",
         "Unknown role \"None\" in 'mine/roles.toml: role[0].after'",
@@ -276,8 +276,8 @@ def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('aliases = ["recorder"]', 'aliases = ["edge"]', "'topology.role[0]' is written \"edge\""),
-        ('name = "recorder_fqdn"', 'name = "site"', "'topology.column[0]' is written \"site\""),
+        ('aliases = ["recorder"]', 'aliases = ["edge"]', "'topology.role[0]' is \"edge\""),
+        ('name = "recorder_fqdn"', 'name = "site"', "'topology.column[0]' is \"site\""),
         ('scope = "pool"', 'scope = "site"', "in 'topology.column[0].scope'"),
         ('name = "recorder_fqdn"', 'name = "../x"', "'topology.column[0].name' is \"../x\""),
         ('product = "mine"', 'product = "../mine"', "'product' is \"../mine\""),
@@ -308,7 +308,7 @@ def test_files_that_are_no_product(tmp_path):
     with pytest.raises(RulesError, match="not UTF-8"):
         load_rules(tmp_path / "bytes.toml")
     (tmp_path / "lync.toml").write_text('product = "lync2013"\ntitle = "x"\n', encoding="utf-8")
-    with pytest.raises(RulesError, match="which is one of lyncnb's"):
+    with pytest.raises(RulesError, match="which is a product of lyncnb"):
         load_rules(tmp_path / "lync.toml")
 
 

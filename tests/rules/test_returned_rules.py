@@ -28,7 +28,7 @@ source = "s"
         (CHECK + "effective = 2026-01-01\nuntil = 2025-01-01", "'check[0].until' is not after"),
         ("[[chekc]]\n", "Unknown key in 'chekc'"),
         ('never_accepted = ["b"]', "Unknown check \"b\" in 'never_accepted'"),
-        ("check = 3", "'check' is no array of tables"),
+        ("check = 3", "'check' is not an array of tables"),
     ],
 )
 def test_mistakes_in_the_data(text, message):
