@@ -175,7 +175,7 @@ def test_every_column_stands_in_the_page_of_the_table(request):
     rows = [
         (c.name, _WHERE[c.scope], c.help, ", ".join(c.roles) or "all") for c in topology_columns()
     ]
-    table = to_markdown(("Column", "One value for each", "What stands there", "Roles"), rows)
+    table = to_markdown(("Column", "One value for each", "Values", "Roles"), rows)
     page = REPOSITORY / "docs" / "table-of-servers.md"
     before, mark, rest = page.read_text("utf-8").partition("<!-- columns -->\n")
     written, end, after = rest.partition("<!-- end of columns -->")

@@ -75,7 +75,7 @@ class KeyParameters:
     def __post_init__(self) -> None:
         sizes = _KEY_BITS.get(self.algorithm) if isinstance(self.algorithm, str) else None
         if sizes is None:
-            raise ValueError(f"{self.algorithm!r} is no key algorithm; take RSA or ECDSA")
+            raise ValueError(f"{self.algorithm!r} is not a key algorithm; use RSA or ECDSA")
         if type(self.bits) is not int or self.bits not in sizes:  # 2048.0 is equal, and no size
             listed = ", ".join(map(str, sizes))
             raise ValueError(f"{self.bits!r} bits for {self.algorithm}; take {listed}")
@@ -159,7 +159,9 @@ def _check_more(*values: str) -> None:
             raise ValueError(f"{short}={shown(value)} has {len(value)} characters, not {limit}")
     code = values[-1]
     if code and not (len(code) == 2 and code.isascii() and code.isalpha() and code.isupper()):
-        raise ValueError(f"C={shown(code)} is no country code; write two capitals, e.g. TW")
+        raise ValueError(
+            f"C={shown(code)} is not a country code; write two uppercase letters, e.g. TW"
+        )
 
 
 def _refuse_control(short: str, value: str) -> None:

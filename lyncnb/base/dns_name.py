@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
 # Deliberately narrower than the rules: whatever it takes is certainly a clean name, the careful
-# way judges the rest. Possessive quantifiers keep it linear.
+# way checks the rest. Possessive quantifiers keep it linear.
 _CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
 # So short a name has no label that is too long. Source: RFC 1035 section 2.3.4.
 _SHORT = 63
@@ -38,7 +38,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
 
 
 class DnsName(str):
-    """A host name as it stands in a dNSName: lower case, A-labels, no trailing dot.
+    """A host name in the form of a dNSName: lower case, A-labels, no trailing dot.
 
     A ``str`` to be made by :meth:`parse`, so it compares, sorts and serialises as one.
 
@@ -115,7 +115,7 @@ class DnsName(str):
 
         Notes
         -----
-        Source: RFC 9525 section 6.3; a wildcard stands for exactly one label.
+        Source: RFC 9525 section 6.3; a wildcard replaces exactly one label.
         """
         if self == name:
             return True
@@ -192,7 +192,7 @@ def parse_name(
     _refuse_address(name, bare)
     rest = _without_wildcard(name, bare, allowed=allow_wildcard)
     labels = [_a_label(label, bare) for label in rest.split(".")]
-    # What follows an asterisk is judged as a registry.
+    # The part after an asterisk is checked as a registry.
     single = allow_single_label or rest != name
     _refuse_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
@@ -201,7 +201,7 @@ def parse_name(
         final = f"*.{final}"
     if len(final) > 253:
         raise BadName(
-            f"{shown(bare)} is {len(final)} characters long, a name has at most 253",
+            f"{shown(bare)} is {len(final)} characters long; the limit is 253",
             "shorten it",
         )
     if not name.isascii():
@@ -238,13 +238,15 @@ def _refuse_other_things(text: str) -> None:
             f"write only what follows the @, e.g. {folded.rpartition('@')[2]}",
         )
     if "/" in folded or "\\" in folded:
-        raise BadName(f"{shown(text)} holds a path, not only a name", "write only the host name")
+        raise BadName(f"{shown(text)} contains a path, not only a name", "write only the host name")
     host, colon, port = folded.partition(":")
     if colon and port.isdigit():
-        raise BadName(f"{shown(text)} holds a port; certificates know none", f"write only {host}")
+        raise BadName(
+            f"{shown(text)} contains a port; names on certificates have none", f"write only {host}"
+        )
     if any(character.isspace() for character in folded):
         raise BadName(
-            f"{shown(text)} has white space inside",
+            f"{shown(text)} contains white space",
             "remove it; several names belong in a column that takes a list",
         )
 
@@ -260,7 +262,7 @@ def _refuse_address(text: str, written: str) -> None:
         return
     raise BadName(
         f"{shown(written)} is an IP address, not a name",
-        "write the host name that DNS has for it; Lync certificates hold names only",
+        "write its host name in DNS; Lync certificates contain only names",
     )
 
 
@@ -271,13 +273,13 @@ def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
     rest = name[2:]
     if not name.startswith("*.") or "*" in rest or not rest:
         raise BadName(
-            f"{shown(written)} is no wildcard that a certificate can hold",
-            "the asterisk is the whole first label and stands once, e.g. *.contoso.com",
+            f"{shown(written)} is not a valid wildcard",
+            "use one asterisk as the whole first label, e.g. *.contoso.com",
         )
     if not allowed:
         raise BadName(
-            f"{shown(written)} is a wildcard, and a wildcard cannot stand here",
-            "write the name itself; wildcards for simple URLs are a choice of the plan",
+            f"{shown(written)} is a wildcard, which is not allowed here",
+            "write the name itself; wildcards for simple URLs are an option of the plan",
         )
     return rest
 
@@ -285,8 +287,8 @@ def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
 def _refuse_registry(parent: DnsName, written: str) -> None:
     if "." not in parent or parent.is_registry:
         raise BadName(
-            f"{shown(written)} would cover everybody's names below {parent}",
-            "put the asterisk below a domain of your own, e.g. *.contoso.com",
+            f"{shown(written)} would cover the names of everybody under {parent}",
+            "use a wildcard of your own domain, e.g. *.contoso.com",
         )
 
 
@@ -294,15 +296,15 @@ def _a_label(label: str, written: str) -> str:
     """Check one label and give it in its ASCII form."""
     if not label:
         raise BadName(
-            f"{shown(written)} has nothing between two dots, or before the first",
-            "take out the dot that is too many",
+            f"{shown(written)} has an empty label between dots or at the beginning",
+            "remove the extra dot",
         )
     ascii_form = label
     if not label.isascii() or label.startswith("xn--"):
         ascii_form = idn.to_a_label(label, written)
     if len(ascii_form) > 63:
         raise BadName(
-            f"{shown(written)} has a label of {len(ascii_form)} characters, at most 63 are allowed",
+            f"{shown(written)} has a label of {len(ascii_form)} characters; the limit is 63",
             "shorten the part between two dots",
         )
     if not _LABEL.match(ascii_form):
@@ -310,12 +312,12 @@ def _a_label(label: str, written: str) -> str:
         raise BadName(
             f"{shown(written)} has a label that begins or ends with a hyphen"
             if wrong == "-"
-            else f"{shown(written)} holds the character {shown(wrong)}",
+            else f"{shown(written)} contains the character {shown(wrong)}",
             "use letters, digits and hyphens, with a letter or digit at either end",
         )
     if ascii_form[2:4] == "--" and not ascii_form.startswith("xn--"):
         raise BadName(
-            f"{shown(written)} has hyphens in third and fourth place, which is reserved",
+            f"{shown(written)} has hyphens as third and fourth characters, which are reserved",
             "only encoded international names (xn--…) have them there; check the spelling",
         )
     return ascii_form
@@ -329,6 +331,6 @@ def _refuse_number_or_label(labels: list[str], written: str, *, allow_single_lab
         )
     if labels[-1].isdigit():
         raise BadName(
-            f"{shown(written)} ends in a number, which only an IP address does",
-            "write the host name that DNS has for it",
+            f"{shown(written)} ends with a number, which is allowed only in an IP address",
+            "write its host name in DNS",
         )

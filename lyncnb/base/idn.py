@@ -43,13 +43,13 @@ def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
         mapped = idna.uts46_remap(text, std3_rules=False)
     except idna.IDNAError as error:
         raise BadName(
-            f"{shown(text)} holds a character that no host name has: {_reason(error)}",
+            f"{shown(text)} contains a character that host names cannot have: {_reason(error)}",
             "use letters, digits and hyphens",
         ) from None
     if mapped == text:
         return text, ()
     if unicodedata.normalize("NFC", text.lower()) == mapped:
-        return mapped, ("written in lower case",)
+        return mapped, ("changed to lowercase",)
     return mapped, ("full-width or compatibility characters written plainly",)
 
 
@@ -68,7 +68,7 @@ def to_a_label(label: str, written: str) -> str:
         return idna.encode(label, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
         raise BadName(
-            f"{shown(written)} is no valid international name: {_reason(error)}",
+            f"{shown(written)} is not a valid international name: {_reason(error)}",
             "check the spelling, or write its ASCII form (xn--…) as the registrar shows it",
         ) from None
 

@@ -56,5 +56,5 @@ def parse_json(data: bytes) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise NotJson("a key stands twice in it")
+        raise NotJson("it contains a key twice")
     return found

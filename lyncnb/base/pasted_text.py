@@ -65,14 +65,14 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
     for character in text:
         if is_control(character) and character != "\t":
             raise BadName(
-                f"{shown(text)} holds the control character U+{ord(character):04X}",
+                f"{shown(text)} contains the control character U+{ord(character):04X}",
                 "type it again instead of pasting it",
             )
     turned = _DIRECTIONS.intersection(_without_ends(text))
     if turned:
         codes = ", ".join(f"U+{ord(c):04X}" for c in sorted(turned))
         raise BadName(
-            f"{shown(text)} changes the direction of reading inside ({codes}): it is not what it "
+            f"{shown(text)} changes its reading direction ({codes}), so it differs from what it "
             "looks like",
             "type it again instead of pasting it",
         )

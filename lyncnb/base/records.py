@@ -204,7 +204,7 @@ class RecordReader:
             if self.is_json:
                 self.problem(f"'{where}' must be a list, not {value_words(entries)}")
             else:
-                self.problem(f"'{where}' is no array of tables", f"write [[{where}]] for each")
+                self.problem(f"'{where}' is not an array of tables", f"write [[{where}]] for each")
             return {}
         named_by = _shape(kind).named_by
         found: dict[str, _Record] = {}

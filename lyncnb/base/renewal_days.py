@@ -170,7 +170,7 @@ class RenewalTerms:
         issuer : str
             ``internal`` or ``public``.
         share : float, optional
-            The share of its life, counted from the end, in which it is to be replaced.
+            The share of its life, counted from the end, in which it must be replaced.
         """
         renew = renewal_day(begins, ends, share)
         key = begins.date(), renew, last_whole_day(ends), self.lead_of(issuer)

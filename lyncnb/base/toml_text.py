@@ -7,7 +7,7 @@ import tomllib
 
 
 class NotToml(ValueError):
-    """Bytes that are no TOML; ``hint`` says what to do."""
+    """Bytes that are not TOML; ``hint`` says what to do."""
 
     def __init__(self, message: str, hint: str):
         super().__init__(message)
@@ -18,7 +18,7 @@ class NotToml(ValueError):
 _MAX_KEY_PARTS = 200
 _KEY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)++""")
 # tomllib takes hexadecimal, octal and binary numbers of any length, which Python then cannot write;
-# TOML's have 64 bits. Text with as many such digits in a row is no text that somebody means.
+# TOML's have 64 bits. Text with as many such digits in a row is not a meaningful text.
 _ENDLESS = re.compile(r"0(?:x[0-9A-Fa-f_]{1000}|[ob][0-7_]{1000})")
 
 
@@ -45,10 +45,10 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
     except tomllib.TOMLDecodeError as error:
         raise NotToml(
             f"this is not TOML: {error}",
-            'texts stand in quotes, hash = "sha256", and tables in brackets',
+            'write texts in quotation marks, hash = "sha256", and tables in brackets',
         ) from None
     except (RecursionError, ValueError):  # brackets by the thousand; a number without end
         raise NotToml(
-            "this is TOML that nothing here needs: brackets too deep, or a number too long",
+            "this is TOML that lyncnb does not read: brackets too deep, or a number too long",
             "is it the right file?",
         ) from None

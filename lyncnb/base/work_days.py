@@ -142,7 +142,7 @@ def _span(option: str, name: str, text: str, forms: str) -> Span:
         raise OptionsError(f'option {option}.{name} is "{text}"', hint=f"write {forms}")
     if first[0] and last < first:
         raise OptionsError(
-            f'option {option}.{name} is "{text}", which ends before it begins',
+            f'option {option}.{name} is "{text}", which ends before it starts',
             hint="write the first day first",
         )
     return Span(first=first, last=last)

@@ -86,7 +86,7 @@ class WorkerProcesses:
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise BundleError(
                 f"a worker process ended too soon ({type(error).__name__})",
-                hint="is memory short? What is finished is kept; run the same again",
+                hint="free some memory, then run the same again; finished work is kept",
             ) from None
         if complaint:
             kind, message, hint = complaint

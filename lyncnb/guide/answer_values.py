@@ -87,7 +87,7 @@ def _one_of(text: str, choices: Mapping[str, str]) -> str:
         return by_text[answer]
     found = [choice for choice in choices if _squeezed(choice).startswith(answer)]
     if len(found) != 1:
-        raise BadName(f"{shown(text)} is none of them", f"answer {', '.join(choices)}")
+        raise BadName(f"{shown(text)} is not one of the choices", f"answer {', '.join(choices)}")
     return found[0]
 
 
@@ -118,11 +118,13 @@ def _yes_no(question: Question, text: str) -> bool:
 
 def _count(question: Question, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
-        raise BadName(f"{shown(text)} is no number", f"a whole number, {question.least} or more")
+        raise BadName(
+            f"{shown(text)} is not a number", f"enter a whole number, {question.least} or more"
+        )
     if not question.least <= int(text) <= _MOST:
         raise BadName(
             f"{int(text):,} is not between {question.least} and {_MOST}",
-            "more can be added to the table afterwards" if int(text) > _MOST else question.help,
+            "you can add more to the table later" if int(text) > _MOST else question.help,
         )
     return int(text)
 
@@ -132,7 +134,7 @@ def _sizes(question: Question, text: str) -> tuple[int, ...]:
     if not parts:
         raise BadName(f"{shown(text)} has no number", question.help)
     if len(parts) > _MOST:
-        raise BadName(f"there are {len(parts):,} pools", "add more to the table afterwards")
+        raise BadName(f"there are {len(parts):,} pools", "you can add more to the table later")
     return tuple(_count(question, part) for part in parts)
 
 
@@ -143,20 +145,20 @@ def _domain(question: Question, text: str) -> str:
     if len(name) > LONGEST_NAME:
         raise BadName(
             f"{shown(text)} has {len(name)} characters",
-            f"names on certificates have {LONGEST_NAME} at most, and something stands before it",
+            f"names on certificates have at most {LONGEST_NAME}, and a label is added before it",
         )
     if question.public and name.registrable is None:
         raise BadName(
-            f"{shown(text)} is no domain that somebody can have registered",
-            "people outside need certificates of a public CA, which certifies nothing below it; "
-            "give the public domain, or answer no to what is asked about outside",
+            f"{shown(text)} is not a domain that can be registered",
+            "external users need certificates from a public CA, which does not certify this "
+            "domain; enter the public domain, or answer no to the questions about external access",
         )
     if question.public:
         _refuse_zones_of_no_ca(name, text)
     if name == "onmicrosoft.com" or name.endswith(".onmicrosoft.com"):
         raise BadName(
-            f"{shown(text)} lies in onmicrosoft.com",
-            "no CA certifies such a name for you; leave it out",
+            f"{shown(text)} is in onmicrosoft.com",
+            "no CA certifies such a name for you; remove it",
         )
     return str(name)
 
@@ -166,7 +168,7 @@ def _refuse_zones_of_no_ca(name: DnsName, text: str) -> None:
     for check in ca_rules().checks:
         for zone in check.suffixes if check.test == "name_in_zone" else ():
             if name == zone or name.endswith(f".{zone}"):
-                raise BadName(f"{shown(text)} lies in {zone}: {check.title.lower()}", check.hint)
+                raise BadName(f"{shown(text)} is in {zone}: {check.title.lower()}", check.hint)
 
 
 def _domains(question: Question, text: str) -> tuple[str, ...]:
@@ -184,11 +186,11 @@ def _names(question: Question, text: str) -> tuple[str, ...]:
         if not name:
             continue
         if not (name.isprintable() and name[0].isalnum() and len(name) <= LONGEST_NAME):
-            raise BadName(f"{shown(name)} is no name", "a short name, such as Taipei")
+            raise BadName(f"{shown(name)} is not a name", "enter a short name, such as Taipei")
         if found.setdefault(name.casefold(), name) != name:
             raise BadName(
-                f"{shown(name)} and {shown(found[name.casefold()])} differ in letter case alone",
-                "give each site a name of its own",
+                f"{shown(name)} and {shown(found[name.casefold()])} differ only in letter case",
+                "give each site its own name",
             )
     if not found and not question.may_be_blank:
         raise BadName("there is no name", question.help)
@@ -199,8 +201,8 @@ def _label(question: Question, text: str) -> str:
     label = text.lower()
     if not LABEL.match(label):
         raise BadName(
-            f"{shown(text)} cannot stand in a host name",
-            "letters a to z, digits and hyphens, not first or last",
+            f"{shown(text)} cannot be part of a host name",
+            "use letters a to z, digits, and hyphens, with no hyphen at the beginning or end",
         )
     return label
 

@@ -1,7 +1,7 @@
 """``GuideAnswers``: what a planner answered, from a file, a form or a terminal; and as a file.
 
 Blank answers are the questions' defaults, which may hang on other answers. So an interview is
-walked through from its start each time: what is asked, what counts as answered, what is wrong.
+walked through from its start each time: the questions, the valid answers, and the mistakes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Texts = Mapping[tuple[str, str], str]
 _LARGEST = 1_000_000
 _CODE = 3  # letters of a site's short name, more where two sites begin alike
 _SITES = "site"  # the tables of sites in a file
-_OF_ITS_OWN = 'give each site a name of its own: name = "Taipei"'
+_OF_ITS_OWN = 'give each site its own name: name = "Taipei"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class GuideAnswers(Table, Told):
-    """What is known of a deployment that is to be laid out; make it by a classmethod.
+    """The answers about a new deployment; create it with a classmethod.
 
     Parameters
     ----------
@@ -122,8 +122,8 @@ class GuideAnswers(Table, Told):
         problems += [
             Problem(
                 file=source,
-                message=f"{place_words(site, key)}: it is not asked with these answers",
-                hint="take it out, or change the answer that it hangs on",
+                message=f"{place_words(site, key)}: the guide does not ask this with these answers",
+                hint="remove it, or change the answer that it depends on",
             )
             for site, key in texts
             if (site, key) not in places and not problems
@@ -138,7 +138,7 @@ class GuideAnswers(Table, Told):
         Raises
         ------
         AnswersError
-            If it cannot be read, is no TOML, or holds wrong answers; all of them at once.
+            If it cannot be read, is not TOML, or contains wrong answers; lists all of them.
         """
         if isinstance(source, bytes):
             name, data = "the answers", source
@@ -386,7 +386,7 @@ def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[s
         for key in [key for key in table if key in known]:
             text = _as_text(table[key])
             if text is None:
-                what = f"is {value_words(table[key])}, which is no answer"
+                what = f"is {value_words(table[key])}, which is not an answer"
                 reader.problem(f"'{f'{where}.{key}'.lstrip('.')}' {what}", known[key].help)
             else:
                 texts[site, key] = text
@@ -394,7 +394,7 @@ def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[s
     take("", document, "", _SITES)
     sites = document.get(_SITES, ())
     if not (isinstance(sites, (list, tuple)) and all(isinstance(v, Mapping) for v in sites)):
-        reader.problem(f"'{_SITES}' is no array of tables", f"write [[{_SITES}]]")
+        reader.problem(f"'{_SITES}' is not an array of tables", f"write [[{_SITES}]]")
         return texts
     for number, one in enumerate(sites):
         where = f"{_SITES}[{number}]"
@@ -421,7 +421,7 @@ def _site_name(value: object) -> str:
     except BadName as error:
         raise BadName(f"cannot be: {error}", error.hint) from None
     if not isinstance(names, tuple) or len(names) != 1:
-        raise BadName(f"is {shown(value)}, which separates several names", _OF_ITS_OWN)
+        raise BadName(f"is {shown(value)}, which separates names", _OF_ITS_OWN)
     return str(names[0])
 
 
@@ -454,7 +454,7 @@ def _raise(problems: Sequence[Problem], source: str) -> None:
 def _toml(asked: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
     import tomli_w  # only who writes needs it
 
-    lines = ["# Answers for lyncnb guide --answers; a line that is taken out is its default."]
+    lines = ["# Answers for lyncnb guide --answers; a missing line has its default value."]
     for site in ("", *sites):
         if site:
             lines += ["", f"[[{_SITES}]]", tomli_w.dumps({"name": site}).strip()]

@@ -1,6 +1,6 @@
 """``FirstPlan``: answers, the table laid out of them, its plan and findings; as files, as Python.
 
-The files stand beside one another: the table to be tuned, the options, and the answers, so that
+The files are in one folder: the table to be tuned, the options, and the answers, so that
 the interview can be repeated. They are written together or not at all.
 """
 
@@ -38,7 +38,7 @@ from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
 from .questions import LeftOut, interview
 
-#: What a folder has beside the table and the options.
+#: The files of a folder in addition to the table and the options.
 ANSWERS_FILE = "guide.toml"
 
 # What of the table is shown before it is written.
@@ -82,7 +82,7 @@ class FirstPlan(Table, Told):
 
     @property
     def names(self) -> int:
-        """How many names stand on the certificates, each counted once."""
+        """The number of distinct names on the certificates."""
         return len({str(name) for one in self.plan.certificates for name in one.names})
 
     @property
@@ -117,7 +117,7 @@ class FirstPlan(Table, Told):
         return [column(columns[place]).title for place in shown], rows
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
-        """Give the content of each file, by its name, as it stands in a folder."""
+        """Give the content of each file, by its file name."""
         options = replace(self.plan.options, product=self.answers.product_from(folder))
         return {
             TOPOLOGY_FILE: self.topology.to_csv(),
@@ -151,7 +151,7 @@ def guided_plan(answers: GuideAnswers) -> FirstPlan:
     Raises
     ------
     AnswersError
-        If the answers do not fit together.
+        If the answers contradict each other.
     """
     topology = guided_topology(answers)
     with no_collection():
@@ -238,7 +238,7 @@ def write_first_plan(
             place.mkdir(parents=True)
     except OSError as error:
         raise OutputError(
-            f"{place} cannot be made: {error.strerror}", hint="name another folder"
+            f"{place} cannot be made: {error.strerror}", hint="choose another folder"
         ) from None
     before = {name: _read(place / name) for name in contents}
     written: list[Path] = []
@@ -262,14 +262,14 @@ def check_folder_for(folder: str | os.PathLike[str], *, force: bool = False) -> 
     Parameters
     ----------
     folder : path
-        Where it is to be.
+        Its path.
     force : bool, optional
-        Whether what stands there is replaced.
+        Whether to replace existing files.
 
     Raises
     ------
     OutputError
-        With the file that stands there.
+        With the existing file.
     """
     _check(folder, dict.fromkeys((TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)), force=force)
 
@@ -281,20 +281,20 @@ def _check(
     force: bool,
     answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Refuse a folder; files that hold what is to be written may stay."""
+    """Refuse a folder; files with identical content may remain."""
     refuse_own_place(folder)
     place = Path(folder)
     if os.path.lexists(place) and not place.is_dir():
-        raise OutputError(f"{place} is no folder", hint="name a folder")
+        raise OutputError(f"{place} is not a folder", hint="choose a folder")
     if is_request_folder(place):
-        raise OutputError(f"{place} is a request folder", hint="name a folder beside it")
+        raise OutputError(f"{place} is a request folder", hint="choose another folder")
     for name, data in contents.items():
         try:
             check_output(place / name, _kind(data), force=force, inputs=(answers_file,))
         except FileOccupied:
             raise FileOccupied(
                 f"{place / name} is already there and was left alone",
-                hint="name another folder, or replace it with --force",
+                hint="choose another folder, or replace it with --force",
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""Answers to a table of servers: which there are, their names, what stands in which column.
+"""Answers to a table of servers: the servers, their names, and the values of the columns.
 
 What is laid out is data (``[[part]]`` of ``questions.toml``); here it is counted and named.
 """
@@ -16,7 +16,7 @@ from .answers import GuideAnswers, place_words, short_names
 from .name_patterns import LABEL, fill_pattern, read_pattern
 from .questions import Part, interview
 
-#: Where a table that was laid out is said to come from.
+#: The source that is shown for a generated table.
 SOURCE = "guide"
 
 # Windows' limit for a computer's NetBIOS name.
@@ -35,7 +35,7 @@ class LayoutProblem:
 
 @dataclass(slots=True, kw_only=True)
 class Layout:
-    """The rows as they grow: by column; who has which name; what is to be told."""
+    """The rows as they grow: by column; who has which name; the notes."""
 
     answers: GuideAnswers
     patterns: Mapping[str, Mapping[str, str]]
@@ -47,7 +47,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """A pool that is to be laid out: its part, site (as answered, and in the table) and servers."""
+    """A planned pool: its part, site (as answered, and in the table) and servers."""
 
     part: Part
     site: str
@@ -74,13 +74,13 @@ def guided_topology(answers: GuideAnswers) -> Topology:
     Raises
     ------
     AnswersError
-        If the answers do not fit together: two servers of one name, or nobody to serve people
+        If the answers contradict each other: two servers of one name, or nobody to serve people
         outside; all problems at once.
     """
     layout = lay_out(answers)
     if layout.problems:
         raise AnswersError(
-            "the answers do not fit together",
+            "the answers contradict each other",
             problems=tuple(
                 Problem(
                     message=f"{place_words(one.site, one.key)}: {one.message}",
@@ -114,7 +114,7 @@ def lay_out(answers: GuideAnswers) -> Layout:
         if first.setdefault(word, rows[0]) is not rows[0]:
             several[word] = pool.part
         if pool.part.all_sites and not pool.table_site:
-            layout.remarks.append(f"{_called(rows[0])} serves all sites: its cell site is blank.")
+            layout.remarks.append(f"{_called(rows[0])} serves all sites: its site is blank.")
         if pool is signing_in:
             rows[0]["autologon"] = "true"
             layout.remarks.append(f"Clients sign in automatically at {_called(rows[0])}.")
@@ -128,8 +128,8 @@ def lay_out(answers: GuideAnswers) -> Layout:
             LayoutProblem(
                 site="",
                 key="product",
-                message=f"of {answers.rules.title} the guide knows no kind of server",
-                hint="write its table by hand: lyncnb template",
+                message=f"the guide has no servers for {answers.rules.title}",
+                hint="write the table yourself: lyncnb template",
             )
         )
     _tell_of_long_names(layout)
@@ -169,8 +169,8 @@ def _simple_urls(answers: GuideAnswers) -> dict[str, str]:
 def _reserve(layout: Layout, urls: Mapping[str, str]) -> None:
     """Keep the names that clients make themselves, and those of simple URLs."""
     for domain in _texts(layout.answers.value("sip_domains")):
-        layout.names[f"lyncdiscover.{domain}"] = "what clients look for"
-        layout.names[f"lyncdiscoverinternal.{domain}"] = "what clients look for"
+        layout.names[f"lyncdiscover.{domain}"] = "a name that clients look for"
+        layout.names[f"lyncdiscoverinternal.{domain}"] = "a name that clients look for"
         layout.names[domain] = "a SIP domain"
     for text in urls.values():
         for url in text.split(";"):
@@ -186,8 +186,8 @@ def _check_outside(layout: Layout) -> None:
             LayoutProblem(
                 site=asked[0].site,
                 key="edge_servers",
-                message=f"no site has an Edge Server, and {why} is yes",
-                hint="give one site an Edge Server, or answer no to what is asked about outside",
+                message=f"no site has an Edge Server, but {why} is yes",
+                hint="give one site an Edge Server, or answer no about external access",
             )
         )
 
@@ -253,7 +253,7 @@ def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
                     site=site,
                     key=key,
                     message=f'there are two sites "{name}"',
-                    hint="give each branch site a name of its own",
+                    hint="give each branch site its own name",
                 )
             )
         seen.add(name.casefold())
@@ -333,22 +333,24 @@ def _name(
     taken = layout.names.get(name)
     if not LABEL.match(label):
         message, hint = (
-            f'"{label}" cannot stand in a host name',
-            "letters, digits, hyphens inside; 63",
+            f'"{label}" cannot be part of a host name',
+            "use letters, digits, and hyphens, at most 63",
         )
     elif len(name) > LONGEST_NAME:
         message = f"{name} has {len(name)} characters"
-        hint = f"a subject name has {LONGEST_NAME} at most: a shorter pattern, or short names"
+        hint = f"a subject name has at most {LONGEST_NAME}: use a shorter pattern, or short names"
     elif taken is not None:
         message = f"{name} would be both {taken} and {what}"
-        hint = "tell them apart by {site}, {role} or {service}, {n} and {k}, or give one kind a"
-        hint += f" pattern of its own: {kind}=…;{layout.answers.text(key)}"
+        hint = (
+            "distinguish them with {site}, {role} or {service}, {n} and {k}, or give one kind its"
+        )
+        hint += f" own pattern: {kind}=…;{layout.answers.text(key)}"
     elif (
         key != "service_names"
         and label == "sip"
         and domain in _texts(layout.answers.value("sip_domains"))
     ):
-        message, hint = f"{name} is what clients sign in to", "name the server otherwise"
+        message, hint = f"clients sign in to {name}", "choose another name for the server"
     else:
         layout.names[name] = what
         return name
@@ -366,8 +368,7 @@ def _tell_of_first(part: Part, row: Mapping[str, str], layout: Layout) -> None:
     given = [row.get(cell.column) for cell in part.cell if cell.first_only]
     if part.first_takes and any(one not in (None, "", "false") for one in given):
         layout.remarks.append(
-            f"{part.first_takes} goes through the first of several {part.role} pools,"
-            f" {_called(row)}."
+            f"{part.first_takes} uses the first of several {part.role} pools, {_called(row)}."
         )
 
 

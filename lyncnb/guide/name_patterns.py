@@ -45,7 +45,7 @@ def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, ob
             value = values[key]
             text = format(value, form or "") if isinstance(value, int) else str(value)
             parts.append(text or _BLANK)
-    # A blank number takes a hyphen beside it along: fe-pool-{k} is fe-pool.
+    # A blank number also removes the hyphen next to it: fe-pool-{k} becomes fe-pool.
     return _AROUND_BLANK.sub(r"\1", "".join(parts)).lower()
 
 
@@ -59,7 +59,7 @@ def read_pattern(
     text : str
         ``PATTERN`` for all, or ``KIND=PATTERN;…;PATTERN``.
     knows : collection of str
-        Placeholders that may stand in it.
+        The placeholders that it may contain.
     kinds : collection of str
         Kinds that may have their own.
     default : str
@@ -73,7 +73,7 @@ def read_pattern(
     Raises
     ------
     BadName
-        If a placeholder or kind is unknown, or a character can stand in no host name.
+        If a placeholder or kind is unknown, or a character is not allowed in a host name.
     """
     by_kind: dict[str, str] = {}
     for part in filter(None, (one.strip() for one in text.split(";"))):
@@ -82,14 +82,14 @@ def read_pattern(
         if kind and kind not in kinds:
             raise BadName(
                 f'there is no kind "{kind}"',
-                f"kinds with patterns of their own: {', '.join(kinds)}",
+                f"kinds with their own patterns: {', '.join(kinds)}",
             )
         if kind in by_kind:
             raise BadName(
                 f'there are two patterns for "{kind}"'
                 if kind
-                else "there are two patterns for all",
-                "give one alone, or write KIND=PATTERN before it",
+                else "there are two patterns for all kinds",
+                "use only one, or write KIND=PATTERN",
             )
         pattern = part[found.end() :].strip() if found else part
         by_kind[kind] = _checked(pattern, knows, for_all=not kind)
@@ -101,13 +101,13 @@ def _checked(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError:
-        raise BadName(f"a brace of {shown(pattern)} is not closed or not opened", hint) from None
+        raise BadName(f"{shown(pattern)} has an unpaired brace", hint) from None
     if for_all and not any(key for _, key, _, _ in parts):
         raise BadName(f"{shown(pattern)} gives everything the same name", hint)
     for literal, key, form, conversion in parts:
         if not _LITERAL.match(literal):
             raise BadName(
-                f"{shown(literal)} has a character that a host name's first label cannot have",
+                f"{shown(literal)} has a character that a host name cannot have",
                 f"letters a to z, digits and hyphens; {hint}",
             )
         if key is None:
@@ -115,7 +115,5 @@ def _checked(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
         if key not in knows:
             raise BadName(f"there is no {{{key}}}", hint)
         if conversion or (form and not (key in _NUMBERS and re.fullmatch(r"0[1-9]", form))):
-            raise BadName(
-                f"{{{key}}} cannot be written so", f"write {{n:02}} for two digits; {hint}"
-            )
+            raise BadName(f"{{{key}}} is not valid here", f"write {{n:02}} for two digits; {hint}")
     return pattern

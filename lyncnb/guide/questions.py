@@ -76,7 +76,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """What Microsoft's Planning Tool has and the interview has not, and what stands for it."""
+    """What Microsoft's Planning Tool has and the interview has not, and what replaces it."""
 
     what: str
     instead: str
@@ -85,7 +85,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interview:
-    """What ``questions.toml`` holds; `outside` lists the answers by which somebody is outside."""
+    """What ``questions.toml`` holds; `outside` lists the answers that include external users."""
 
     outside: tuple[str, ...]
     question: tuple[Question, ...]

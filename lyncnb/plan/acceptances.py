@@ -19,7 +19,7 @@ def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
     options : PlanOptions
         With ``accepted``, ``accepted_until`` and ``accepted_for``.
     on : date
-        The day by whose rules the plan is judged.
+        The evaluation date.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def accepted_codes(
     options : PlanOptions
         The planner's.
     on : date
-        The day by whose rules the plan is judged.
+        The evaluation date.
 
     Returns
     -------

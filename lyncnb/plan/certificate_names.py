@@ -118,7 +118,7 @@ class ResolvedRule:
     ) -> tuple[SanEntry, ...]:
         """Put wildcards for names, where the rules allow it and the options ask for it.
 
-        A wildcard of its parent stands for each name of which all rules allow it. The pool's own
+        A wildcard of its parent replaces each name for which all rules allow it. The pool's own
         names stay, whatever rules they come from. Wildcards go last, because some older clients
         give up at a wildcard that precedes their name.
         """
@@ -154,7 +154,7 @@ def _all_reasons(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ..
 
 @lru_cache(maxsize=4096)
 def _star(name: DnsName) -> DnsName | None:
-    # A wildcard below a public suffix (*.com) would stand for half the Internet.
+    # A wildcard below a public suffix (*.com) would cover half the Internet.
     parent = name.parent
     return None if parent.is_public_suffix else DnsName(f"*.{parent}")
 

@@ -34,7 +34,7 @@ from ..topology.topology import Topology
 from .options import PlanOptions
 
 #: What a certificate without a type is in use as: the product's commands do not assign it.
-NO_TYPE = "no type: set in its own software"
+NO_TYPE = "no type: configured in its own software"
 
 # Why each name is on a server's certificates, as a table.
 
@@ -161,7 +161,7 @@ _SLUG_LENGTH = 80  # keeps file names far below the 255 characters of every file
 class PlannedCertificate(NamedTuple):
     """One certificate to request. Make it with keywords.
 
-    ``subject.common_name`` is empty where the topology lacks the name that should stand there;
+    ``subject.common_name`` is empty if the topology lacks the name;
     the checks call that an error.
 
     Notes
@@ -234,7 +234,7 @@ def slug(name: str) -> str:
 
 
 def plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
-    """Digest what is to be requested, as :attr:`CertificatePlan.sha256`, by a product's name."""
+    """Digest the planned requests, as :attr:`CertificatePlan.sha256`, by a product's name."""
     # A list of product and certificates, written part by part: whole it may be 100 MB.
     return digest_of_parts(product, (digest_part((certificate,)) for certificate in certificates))
 
@@ -347,7 +347,7 @@ class CertificatePlan(Table):
 
     @property
     def sha256(self) -> str:
-        """Hex SHA-256 of what is to be requested: product, ids, names, subjects, keys, issuers.
+        """Hex SHA-256 of the planned requests: product, ids, names, subjects, keys, issuers.
 
         Which certificates are requested at set-up is part of it: who approves a plan approves what
         goes to a CA.

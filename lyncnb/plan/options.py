@@ -75,8 +75,8 @@ OPTIONS: Mapping[str, Option] = {
         "xmpp host names on Edge external", "flag", _CERTIFICATES,
     ),
     "separate_av_certificate": Option(
-        "", "separate_av_certificate", "true: A/V Authentication gets a certificate of its own",
-        "A/V Authentication on its own certificate", "flag", _CERTIFICATES,
+        "", "separate_av_certificate", "true: A/V Authentication gets its own certificate",
+        "Separate certificate for A/V Authentication", "flag", _CERTIFICATES,
     ),
     "reverse_proxy_client_eku": Option(
         "", "reverse_proxy_client_eku", "true: client authentication on reverse proxies as well",
@@ -88,7 +88,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "internal_only_sip_domains": Option(
         "", "internal_only_sip_domains", "SIP domains without names on Edge and reverse proxies",
-        "SIP domains that are used inside only", "list", _CERTIFICATES,
+        "SIP domains for internal use only", "list", _CERTIFICATES,
     ),
     "client_authentication": Option(
         "", "client_authentication",
@@ -106,12 +106,12 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "planned_issue_date": Option(
         "", "planned_issue_date",
-        "day of issue, e.g. 2026-01-31; judged by its rules, changes no certificate",
+        "issue date, e.g. 2026-01-31; evaluated by its rules, changes no certificate",
         "Planned issue date", "date", _DATES,
     ),
     "validity_days": Option(
-        "", "validity_days", "days to ask for; judged by the CA's limit, changes no certificate",
-        "Validity to ask for, days", "number", _DATES,
+        "", "validity_days", "days to request; the CA's limit applies, changes no certificate",
+        "Requested validity, days", "number", _DATES,
     ),
     "target_os": Option(
         "", "target_os", "Windows version of all servers; blank: as in the table",
@@ -148,8 +148,8 @@ OPTIONS: Mapping[str, Option] = {
         "ca", "", "name of the CA, by usage, role, internal or public; all = the rest", "Target CA"
     ),
     "validity": Option(
-        "validity", "", "days to ask for, where internal and public differ: internal, public",
-        "Validity to ask for by issuer, days",
+        "validity", "", "days to request, if internal and public differ: internal, public",
+        "Requested validity by issuer, days",
     ),
     "lead_days": Option(
         "lead_days", "", "days from the order to the certificate: internal, public; all = both",
@@ -168,7 +168,7 @@ OPTIONS: Mapping[str, Option] = {
         "accepted", "", "code of a finding = why it is accepted", "Accepted finding"
     ),
     "accepted_until": Option(
-        "accepted_until", "", "code = last day on which the reason counts, e.g. 2027-01-31",
+        "accepted_until", "", "code = last day of the reason, e.g. 2027-01-31",
         "Accepted until",
     ),
     "accepted_for": Option(
@@ -178,16 +178,16 @@ OPTIONS: Mapping[str, Option] = {
 }  # fmt: skip
 _TITLES = {
     "key": "Key of every certificate.",
-    "subject": "Fields of the subject beside the name; blank ones are left out.",
-    "issuer": "Who issues. This beats the table's column issuer, which beats the rules.",
-    "ca": "Which CA issues, for summary and submission.",
-    "validity": "Days to ask for by issuer, instead of validity_days; changes no certificate.",
-    "lead_days": "How long a CA takes; for the forecast, changes no certificate.",
-    "freezes": "When no work is done; for the forecast, changes no certificate.",
-    "windows": "When servers may be changed (none: on any day); for the forecast alone.",
-    "accepted_until": "How long a reason of [accepted] counts; by the day that judges the plan.",
-    "accepted_for": "For what alone a reason of [accepted] counts; left out, for all.",
-    "accepted": "Findings that do not stop the requests, or the certificates when they come.",
+    "subject": "Fields of the subject in addition to the name; blank fields are omitted.",
+    "issuer": "The issuer. It overrides the issuer column of the table, which overrides the rules.",
+    "ca": "The CA, for the summary and the submission.",
+    "validity": "Days to request by issuer, instead of validity_days; changes no certificate.",
+    "lead_days": "How many days a CA needs; for the forecast, changes no certificate.",
+    "freezes": "Days without work; for the forecast, changes no certificate.",
+    "windows": "Days for changes of servers (none: any day); only for the forecast.",
+    "accepted_until": "Last day of a reason in [accepted], compared with the evaluation date.",
+    "accepted_for": "What a reason in [accepted] is limited to; by default it applies to all.",
+    "accepted": "Findings that stop neither the requests nor the issued certificates.",
 }
 
 
@@ -408,7 +408,7 @@ class PlanOptions(_FromFile):
             for code, value in values.items():
                 if code not in self.accepted:
                     raise OptionsError(
-                        f'option {name} names "{code}", and [accepted] gives no reason for it',
+                        f'option {name} names "{code}", but [accepted] has no reason for it',
                         hint=f'write under [accepted]: {code} = "why"',
                     )
                 if name == "accepted_until":
@@ -596,7 +596,7 @@ def _choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
 
 def _text(name: str, value: object, *, required: bool = False) -> None:
     if not isinstance(value, str) or (required and not value.strip()):
-        _refuse(name, value, "a text" + (", not blank" if required else ""))
+        _refuse(name, value, "text" + (", not blank" if required else ""))
 
 
 def _subject_field(name: str, value: Any) -> None:
@@ -609,7 +609,7 @@ def _subject_field(name: str, value: Any) -> None:
     except ValueError as error:
         raise OptionsError(
             f"option {name}: {error}",
-            hint="write it as it is to stand in every subject, or leave it out",
+            hint="write it as it must appear in every subject, or remove it",
         ) from None
 
 

@@ -32,7 +32,7 @@ def options_values(options: PlanOptions) -> dict[str, object]:
     document: dict[str, object] = {}
     for name, place in OPTIONS.items():
         if name == "lang" or (name in _LATER and not getattr(options, name)):
-            continue  # how a plan is shown is no part of it
+            continue  # the display of a plan is not part of it
         value = _plain(getattr(options, name))
         if name == "key":
             value = {"algorithm": options.key.algorithm, "bits": options.key.bits}

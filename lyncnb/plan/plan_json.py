@@ -122,7 +122,7 @@ def plan_json(
     certificates : bool, optional
         False leaves the certificates out (``lyncnb check --json``).
     fixed : iterable of Finding, optional
-        Findings with the edits that mend them (``lyncnb check --fix --json``); an option without
+        Findings with the edits that fix them (``lyncnb check --fix --json``); an option without
         a value has its default again.
 
     Returns

@@ -34,16 +34,16 @@ def options_file(table: Path) -> Path:
 
 
 class Option(NamedTuple):
-    """One option: its place in the file, what a planner reads beside it, and its field on a form.
+    """One option: its place in the file, its comment, and its field on a form.
 
     Parameters
     ----------
     section, key : str
-        Where it stands in ``plan.toml``; without a key the option is the whole section.
+        Its place in ``plan.toml``; without a key the option is the whole section.
     comment : str
         What it means, in a line of the file and as help.
     label : str, optional
-        What stands beside its field.
+        The label of its field.
     form : str, optional
         How it is asked for: choice, flag, text, list, date or number; "" for what is asked for by
         usage, or not at all.
@@ -111,14 +111,14 @@ def write_plan_toml(
     values : mapping
         Values by option, as :func:`read_plan_toml` gives them; None is written as a comment.
     options, titles : mapping
-        By option its place, in the order of the file; by section what is said above it.
+        By option its place, in the order of the file; by section the comment above it.
 
     Returns
     -------
     str
         The same values give the same text.
     """
-    lines = ["# Choices for a certificate plan that the topology table does not hold.", ""]
+    lines = ["# Options of a certificate plan that are not in the topology table.", ""]
     section = ""
     for name, place in options.items():
         value = values[name]

@@ -356,7 +356,7 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
     )
     if problems:
         raise PlanError(
-            "no plan can be made of this topology",
+            "lyncnb cannot plan this topology",
             problems=problems,
             hint=_where_known({problem.value for problem in problems}, rules),
         )
@@ -369,7 +369,7 @@ def _where_known(roles: set[str], rules: Rules) -> str:
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
     if knowing:
         listed = ", ".join(f"{name} ({titles[name]})" for name in knowing)
-        return f"plan these servers with the product that knows them: {listed}"
+        return f"plan these servers with a product that has their role: {listed}"
     return f"the roles of {rules.title} are {', '.join(rules.roles)}"
 
 
@@ -392,7 +392,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
     for code in options.accepted:
         if code in returned_checks() and not may_be_accepted(code):
             raise OptionsError(
-                f'option accepted names "{code}", which no reason excuses: '
+                f'option accepted names "{code}", which cannot be accepted: '
                 f"{returned_checks()[code].title}",
                 hint=returned_checks()[code].hint,
             )
@@ -400,8 +400,8 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
             # A misspelt code accepts nothing, and the planner looks for the reason elsewhere.
             near = difflib.get_close_matches(code, every_check(rules), n=3, cutoff=0.4)
             raise OptionsError(
-                f'option accepted names "{code}", and {rules.title} has no finding of that code',
-                hint=f"did you mean {', '.join(near)}?" if near else "take a code that check shows",
+                f'option accepted names "{code}", but {rules.title} has no finding with that code',
+                hint=f"did you mean {', '.join(near)}?" if near else "use a code from lyncnb check",
             )
     if rules.oldest_client(options.oldest_client) is None and options.oldest_client:
         raise OptionsError(
@@ -413,7 +413,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
         for key in getattr(options, setting):
             if key.lower() not in {name.lower() for name in known | more}:
                 raise OptionsError(
-                    f'option {setting} is given for "{key}", which is neither a usage nor a role '
+                    f'option {setting} has a value for "{key}", which is not a usage or role '
                     f"of {rules.title}",
-                    hint=f"known are {', '.join(sorted(known | more - {''}))}",
+                    hint=f"known: {', '.join(sorted(known | more - {''}))}",
                 )

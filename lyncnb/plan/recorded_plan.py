@@ -30,7 +30,7 @@ from .plan_json import FORMAT
 #: What neither document nor folder keeps of a certificate: it is not compared.
 NOT_RECORDED = frozenset(("ca", "target_os"))
 
-_EDITED = "write it anew: lyncnb plan TOPOLOGY -o FILE.json"
+_EDITED = "write it again: lyncnb plan TOPOLOGY -o FILE.json"
 _FIELDS_OF = {
     "CN": "common_name",
     "O": "organization",
@@ -119,10 +119,10 @@ def recorded_certificates(
             continue
         if certificate.id != entry.id:
             problems.append(
-                Problem(message=f"{entry.id}: its role, usages and server give another id")
+                Problem(message=f"{entry.id}: its id does not match its role, usages, and server")
             )
         if certificate.id in ids:
-            problems.append(Problem(message=f"{entry.id}: stands twice"))
+            problems.append(Problem(message=f"{entry.id}: appears twice"))
         ids.add(certificate.id)
         found.append(certificate)
     return tuple(found)
@@ -135,7 +135,7 @@ def _certificate(
     reasons: Mapping[str, tuple[str, ...]],
 ) -> PlannedCertificate:
     if entry.key is None or not entry.role or not (entry.servers or entry.shared_by != "server"):
-        raise ValueError("what was planned is not on record, only what was requested")
+        raise ValueError("the record has only the requests, not the plan")
     subject = {name: entry.subject.get(short, "") for short, name in _FIELDS_OF.items()}
     return PlannedCertificate(
         role=entry.role,
@@ -164,7 +164,7 @@ def _name(text: str, known: dict[str, DnsName]) -> DnsName:
     if name is None:
         name = DnsName.parse(text, allow_wildcard=True, allow_single_label=True)
         if name != text:
-            raise ValueError(f'"{text}" is not a name as a plan has it')
+            raise ValueError(f'"{text}" is not a name of a plan')
         known[text] = name
     return name
 
@@ -260,7 +260,7 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
     Raises
     ------
     PlanError
-        If it is no such document, or was edited: its digest is that of other certificates.
+        If it is no such document, or was edited: its digest does not match its certificates.
     RulesError
         If its product is not known.
     """
@@ -269,7 +269,7 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
     except NotJson as error:
         raise PlanError(f"{source}: {error}", hint=_EDITED) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise PlanError(f"{source}: is no plan that lyncnb wrote ({FORMAT})", hint=_EDITED)
+        raise PlanError(f"{source}: is not a plan that lyncnb wrote ({FORMAT})", hint=_EDITED)
     reader = RecordReader(source)
     said = reader.record(_Document, document)
     if said is None:
@@ -286,7 +286,7 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
     findings = Findings(items=tuple(_finding(item, problems) for item in said.findings))
     plan = recorded_plan(certificates, rules, source=source, findings=findings)
     if not problems and plan.sha256 != said.plan_sha256:
-        problems.append(Problem(message="its digest is that of other certificates"))
+        problems.append(Problem(message="its digest does not match its certificates"))
     if problems:
         raise PlanError(f"{source}: was edited or damaged", problems=tuple(problems), hint=_EDITED)
     return plan
@@ -294,5 +294,5 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
 
 def _finding(said: RecordedFinding, problems: list[Problem]) -> Finding:
     if said.severity not in SEVERITIES:
-        problems.append(Problem(message=f'{said.code}: "{said.severity}" is no severity'))
+        problems.append(Problem(message=f'{said.code}: "{said.severity}" is not a severity'))
     return said.finding()

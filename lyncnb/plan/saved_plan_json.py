@@ -1,6 +1,6 @@
 """A saved plan as one JSON file, format ``lyncnb-saved-plan/1``: written, and read as it says.
 
-The file is to be read by people who approve it, and signed: the same table, options, rules and day
+People read the file to approve it, and signed: the same table, options, rules and day
 give the same bytes. Its last line has the SHA-256 of all lines before it. Whether it is what
 lyncnb plans of it again is not asked here (``checks/saved_plan.py``).
 """
@@ -42,7 +42,7 @@ from .totals import totals
 FORMAT = "lyncnb-saved-plan/1"
 #: What an SSH signature over the file is for (``ssh-keygen -Y sign -n``).
 NAMESPACE = "lyncnb-plan"
-#: How somebody approves a saved plan who has no lyncnb; KEY and FILE stand for themselves.
+#: How somebody approves a saved plan who has no lyncnb; KEY and FILE are placeholders.
 SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
 
 #: A saved plan under a name of the planner's own.
@@ -51,16 +51,16 @@ SAVED_PLAN_FILE = OutputKind(
 )
 
 _WHAT_IT_PROVES = (
-    "lyncnb request --plan FILE FOLDER plans again from this table and these options, and refuses "
-    "what differs. That proves that nothing was altered, not who approved it."
+    "lyncnb request --plan FILE FOLDER plans again from this table and these options, and stops "
+    "if anything differs. This proves that nothing was changed, not who approved it."
 )
 
-_SAVE_ANEW = "save it anew: lyncnb plan TOPOLOGY --save FILE"
-_WAS_ALTERED = "ask who saved it for the file as it was, or save it anew and have it approved anew"
+_SAVE_ANEW = "save it again: lyncnb plan TOPOLOGY --save FILE"
+_WAS_ALTERED = "ask the person who saved it for the original file, or save and approve it again"
 
 
 def rule_digests(rules: Rules) -> dict[str, str]:
-    """Name the rules that a plan is made and judged by, each with its SHA-256."""
+    """Return the rules of a plan and its evaluation, each with its SHA-256."""
     return {f"products/{rules.product}.toml": rules.sha256, "cas/*.toml": ca_rules_deciding()}
 
 
@@ -146,7 +146,7 @@ def _read_me(
     accepted = sum(bool(one["accepted"]) for one in errors)
     with_reason = f" Of the errors {accepted:,} are accepted with a reason." if accepted else ""
     return [
-        f"{totals(plan, findings)}{with_reason} Judged by the rules of {judged_on}.",
+        f"{totals(plan, findings)}{with_reason} Evaluated for {judged_on}.",
         _WHAT_IT_PROVES,
         f"To approve it: lyncnb approve FILE --key KEY; without lyncnb: {SIGN_LINE}",
     ]
@@ -183,7 +183,7 @@ def saved_plan_bytes(document: Mapping[str, Any]) -> bytes:
     Raises
     ------
     PlanError
-        If a text holds half a character, which no file can.
+        If a text contains an unpaired surrogate, which a file cannot store.
     """
     out = io.BytesIO()
     try:
@@ -191,7 +191,7 @@ def saved_plan_bytes(document: Mapping[str, Any]) -> bytes:
             out.write(text.encode())
     except UnicodeEncodeError:
         raise PlanError(
-            "a text of the table holds half a character", hint="type that cell again"
+            "a text of the table contains an unpaired surrogate", hint="type that cell again"
         ) from None
     digest = hashlib.sha256(out.getvalue()).hexdigest()
     out.write(f'"sha256": "{digest}"\n}}\n'.encode())
@@ -224,7 +224,7 @@ def _lines(entries: Iterable[str]) -> Iterator[str]:
     yield "]" if between == "\n" else "\n]"
 
 
-# Read back. What a record may hold is said by these classes.
+# Read back. These classes define the valid content of a record.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +259,7 @@ class SavedDocument:
     """A file of the form of a saved plan, as it says; nothing of it was planned again.
 
     ``values`` are its JSON values without the digest; ``is_whole`` says whether that is the digest
-    of what stands before it.
+    of the text before it.
     """
 
     source: str
@@ -271,7 +271,7 @@ class SavedDocument:
     _said: _Document | None = field(repr=False)
 
     def recorded(self) -> RecordedPlan:
-        """Return the plan as it stands in the file, without planning again.
+        """Return the plan in the file, without planning again.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class SavedDocument:
         return recorded_plan(plan.certificates, plan.rules, source=self.source, findings=findings)
 
     def plan(self, rules: Rules | None = None) -> tuple[CertificatePlan, Findings]:
-        """Return plan and findings as they stand in the file, with its table and options.
+        """Return the plan and findings in the file, with its table and options.
 
         Parameters
         ----------
@@ -322,7 +322,7 @@ class SavedDocument:
         return plan, Findings(findings, self.judged_on)
 
 
-ALTERED = "was altered after it was saved: its digest is that of another text"
+ALTERED = "was changed after it was saved: its digest does not match"
 
 
 def is_saved_plan(data: bytes) -> bool:
@@ -355,7 +355,7 @@ def read_saved_json(
     Raises
     ------
     PlanError
-        If it is no saved plan, or is cut off.
+        If it is not a saved plan, or is truncated.
     PlanAltered
         If values are not what lyncnb writes; all of them at once.
     RulesError
@@ -407,7 +407,7 @@ def _parsed(data: bytes, source: str) -> dict[str, Any]:
         plain = parse_json(data)
     except NotJson as error:
         raise PlanError(
-            f"{source}: {error}; it is no saved plan, or not all of it is here", hint=_SAVE_ANEW
+            f"{source}: {error}; it is not a complete saved plan", hint=_SAVE_ANEW
         ) from None
     found = plain.get("format") if isinstance(plain, dict) else None
     if found == FORMAT:
@@ -415,9 +415,10 @@ def _parsed(data: bytes, source: str) -> dict[str, Any]:
     newer = re.fullmatch(r"lyncnb-saved-plan/[0-9]{1,6}", found) if isinstance(found, str) else None
     if newer:
         raise PlanError(
-            f'{source}: format "{found}" is none of this lyncnb ({FORMAT})', hint="update lyncnb"
+            f'{source}: this version of lyncnb does not support format "{found}" ({FORMAT})',
+            hint="update lyncnb",
         )
-    raise PlanError(f"{source}: is no saved plan ({FORMAT})", hint=_SAVE_ANEW)
+    raise PlanError(f"{source}: is not a saved plan ({FORMAT})", hint=_SAVE_ANEW)
 
 
 def _day(value: object, reader: RecordReader) -> date | None:

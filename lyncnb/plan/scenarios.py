@@ -31,13 +31,13 @@ from .plan_toml import OPTIONS_FILE as OPTIONS_FILE
 from .plan_toml import TOPOLOGY_FILE as TOPOLOGY_FILE
 from .planner import plan_certificates, settled_options
 
-#: Where an editor keeps its scenarios, beside the notebook.
+#: The folder of an editor's scenarios, next to the notebook.
 DEFAULT_FOLDER = "scenarios"
 
 NOTE_FILE = "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
 _LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
-# Bytes of the others: options take a few thousand, and a note is no document.
+# Bytes of the others: options take a few thousand, and a note is short.
 _MOST = {OPTIONS_FILE: 1_000_000, NOTE_FILE: 1 << 16}
 
 
@@ -52,7 +52,7 @@ class Scenario(Table):
     topology : Topology
         n servers.
     options : PlanOptions, optional
-        The choices beside the table; they name the product.
+        The options of the table, including the product.
     note : str, optional
         Why somebody looks at it, in plain words or Markdown.
     """
@@ -184,11 +184,13 @@ def _of_files(name: str, folder: Path, found: Mapping[str, bytes]) -> Scenario:
     missing = [one for one in (TOPOLOGY_FILE, OPTIONS_FILE) if one not in found]
     if len(missing) == 2:
         raise ScenarioError(
-            f"{folder} is no scenario: it has neither {TOPOLOGY_FILE} nor {OPTIONS_FILE}",
-            hint="give the folder of one scenario, e.g. scenarios/NAME",
+            f"{folder} is not a scenario: it has neither {TOPOLOGY_FILE} nor {OPTIONS_FILE}",
+            hint="use the folder of one scenario, e.g. scenarios/NAME",
         )
     problems += [
-        Problem(message="the file is missing", file=one, hint="put it back, or keep it anew")
+        Problem(
+            message="the file is missing", file=one, hint="restore it, or save the scenario again"
+        )
         for one in missing
     ]
     options = topology = rules = None
@@ -211,7 +213,7 @@ def _of_files(name: str, folder: Path, found: Mapping[str, bytes]) -> Scenario:
         raise ScenarioError(
             f"the scenario {folder} cannot be opened: {count_of(len(problems), 'problem')}",
             problems=tuple(problems),
-            hint="mend the files, or take them back from version control",
+            hint="fix the files, or restore them from version control",
         )
     return Scenario(name=name, topology=replace(topology, source=name), options=options, note=note)
 
@@ -232,7 +234,7 @@ def _note(data: bytes) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
         raise ScenarioError(
-            f"it is no UTF-8 text at byte {error.start:,}", hint="save it as UTF-8"
+            f"it is not UTF-8 text at byte {error.start:,}", hint="save it as UTF-8"
         ) from None
 
 
@@ -241,8 +243,8 @@ def _note_data(note: str) -> bytes:
     data = f"{text}\n".encode("utf-8", "replace") if text else b""
     if len(data) > _MOST[NOTE_FILE]:
         raise ScenarioError(
-            f"the note has {len(data):,} bytes, and may have {_MOST[NOTE_FILE]:,}",
-            hint="put what is more into another file",
+            f"the note has {len(data):,} bytes; the limit is {_MOST[NOTE_FILE]:,}",
+            hint="move the rest to another file",
         )
     return data
 
@@ -250,8 +252,8 @@ def _note_data(note: str) -> bytes:
 def _refuse_size(name: str, data: bytes) -> None:
     if len(data) > _MOST[name]:
         raise ScenarioError(
-            f"it has {len(data):,} bytes, and may have {_MOST[name]:,}",
-            hint="put what is more into a file of its own",
+            f"it has {len(data):,} bytes; the limit is {_MOST[name]:,}",
+            hint="move the rest to another file",
         )
 
 
@@ -352,8 +354,8 @@ class Scenarios(Table):
             changed = {name: data for name, data in contents.items() if held.get(name) != data}
             if changed and not replace:
                 raise FileOccupied(
-                    f'there is another scenario "{scenario.name}" already',
-                    hint="take another name, or look at it and then replace it",
+                    f'there is already a scenario "{scenario.name}"',
+                    hint="choose another name, or check the scenario and then replace it",
                 )
             for name, data in changed.items():
                 files.replace(place / name, data, small_folder.FILE_MODE)
@@ -388,7 +390,7 @@ class Scenarios(Table):
                 small_folder.rename_folder(self.folder / name, target)
 
     def set_note(self, name: str, note: str) -> None:
-        """Write another note beside a scenario, whatever its other files hold.
+        """Replace the note of a scenario, regardless of its other files.
 
         Raises
         ------
@@ -429,7 +431,7 @@ class Scenarios(Table):
         if name in self.names():
             return
         known = self.names()
-        hint = f"there are {', '.join(known[:10])}" if known else "keep one first"
+        hint = f"there are {', '.join(known[:10])}" if known else "save one first"
         raise ScenarioError(f"there is no scenario {shown(name)} in {self.folder}", hint=hint)
 
     def _free(self, name: str, *, but: str = "") -> str:
@@ -438,10 +440,10 @@ class Scenarios(Table):
         plain = folder_name(name)
         if plain != name or not name:
             raise ScenarioError(
-                f"no scenario can be called {shown(name)}: it is a folder's name, on any system"
+                f"{shown(name)} is not a valid name: a scenario is a folder, on any system"
                 if name.strip()
                 else "the scenario has no name",
-                hint=f'call it "{plain}"' if plain else "call it by what it tries, e.g. Wildcards",
+                hint=f'name it "{plain}"' if plain else "name it after its purpose, e.g. Wildcards",
             )
         with suppress(FileNotFoundError, NotADirectoryError):
             for there in os.listdir(self.folder):
@@ -479,10 +481,12 @@ class Scenarios(Table):
 
 def _refuse_taken(name: str, *, is_ours: bool) -> NoReturn:
     if is_ours:
-        raise ScenarioError(f"there is a scenario {shown(name)} already", hint="take another name")
+        raise ScenarioError(
+            f"there is already a scenario {shown(name)}", hint="choose another name"
+        )
     raise ScenarioError(
-        f"{shown(name)} is there already and is no scenario, so it was left alone",
-        hint="take another name, or move it out of the folder of scenarios",
+        f"{shown(name)} already exists and is not a scenario, so lyncnb did not change it",
+        hint="choose another name, or move it out of the folder of scenarios",
     )
 
 

@@ -1,7 +1,7 @@
 """What reads otherwise in the table than it is requested: invisible characters, other scripts.
 
-Summaries and the manifest tell of it, because whoever approves a request sees the name as it is
-drawn, and the CA signs the bytes.
+Summaries and the manifest report it, because the person who approves a request sees the name
+on the screen, and the CA signs the bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
 #: How summaries head the list, and its columns.
-HEADING = "Names that read otherwise than they are requested"
+HEADING = "Names whose display differs from the requested form"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
 
 _PARTS = re.compile(r"[;,|\s=/]+|https:")
@@ -25,10 +25,10 @@ _PARTS = re.compile(r"[;,|\s=/]+|https:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spelling:
-    """A text that reads otherwise than what is requested for it.
+    """A text whose display differs from the requested form.
 
     ``place`` is row and column of the table, blank for a name that the table has as it is
-    requested, ``xn--…``. In ``written`` what cannot be seen stands as its number.
+    requested, ``xn--…``. In ``written`` invisible characters are shown as numbers.
     """
 
     place: str
@@ -43,7 +43,7 @@ class Spelling:
 
 
 def spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
-    """Tell of everything in a plan that reads otherwise than it is requested.
+    """Report everything in a plan whose display differs from the requested form.
 
     Of international names that the table has as they are requested, the shortest ones are told.
     """
@@ -61,7 +61,7 @@ def spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
 def spellings_of(
     certificates: Iterable[PlannedCertificate], topology: Topology
 ) -> Mapping[str, tuple[Spelling, ...]]:
-    """Tell of the names of each certificate that read otherwise than they are requested.
+    """Report the names of each certificate whose display differs from the requested form.
 
     Parameters
     ----------

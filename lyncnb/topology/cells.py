@@ -37,7 +37,7 @@ from .source_table import Note, Table, Texts, raise_problems
 Read = tuple[str, object, tuple[str, ...]]
 
 _SEPARATOR = re.compile(r"[;,|\s]+")
-# Host, port with its colon, and what follows; every text is such, so the host is judged next.
+# Host, port with its colon, and what follows; every text is such, so the host is checked next.
 _URL_PARTS = re.compile(r"\A([^/?#]*?)(:\d*)?([/?#].*)?\Z", re.DOTALL)
 # What a Chinese keyboard types for the same signs; invisible marks come along when pasting.
 _ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
@@ -54,7 +54,7 @@ def read_cell(text: str, column: Column) -> Read:
     Parameters
     ----------
     text : str
-        As it stands in the table.
+        The text in the table.
     column : Column
         Whose cell it is.
 
@@ -75,16 +75,15 @@ def read_cell(text: str, column: Column) -> Read:
 
 
 def refuse_breaks(text: str) -> None:
-    """Refuse a line break, NUL or half a character in a cell that holds one value."""
+    """Reject a line break, NUL, or unpaired surrogate in a cell with one value."""
     if "\n" in text or "\r" in text:
-        raise BadName(
-            f"{shown(text)} has a line break inside", "only lists may be broken into lines"
-        )
+        raise BadName(f"{shown(text)} contains a line break", "only lists may contain line breaks")
     if "\0" in text:
-        raise BadName(f"{shown(text)} holds a NUL character", "type the cell again")
+        raise BadName(f"{shown(text)} contains a NUL character", "type the cell again")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise BadName(
-            f"{shown(text)} holds half of a character, which no file can", "type the cell again"
+            f"{shown(text)} contains an unpaired surrogate, which a file cannot store",
+            "type the cell again",
         )
 
 
@@ -104,17 +103,18 @@ def _url(text: str, column: Column) -> Read:
     scheme, separator, rest = bare.partition("://")
     if scheme.lower() != "https" or not separator:
         raise BadName(
-            f"{shown(bare)} is no https URL", "write it whole, e.g. https://meet.contoso.com"
+            f"{shown(bare)} is not an https URL",
+            "write the complete URL, e.g. https://meet.contoso.com",
         )
     host, port, tail = _URL_PARTS.findall(rest)[0]
     if tail and re.search(r"\s", tail):
-        raise BadName(f"{shown(bare)} has white space inside", "remove it")
+        raise BadName(f"{shown(bare)} contains white space", "remove it")
     try:
         name, name_notes = parse_name(host)
     except BadName as error:
         raise BadName(f"in the URL {shown(bare)}: {error.message}", error.hint) from None
     if scheme != "https":
-        name_notes = (*name_notes, "written in lower case")
+        name_notes = (*name_notes, "changed to lowercase")
     url = f"https://{name}{port}{tail}"
     return url, SimpleUrl(url=url, host=name), tuple(dict.fromkeys(notes + name_notes))
 
@@ -126,12 +126,12 @@ def _list_of(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Rea
         values = {clean: value for clean, value, _ in parts if clean}
         notes = dict.fromkeys(note for _, _, said in parts for note in said)
         if len(values) < len(parts):
-            notes["repetition left out"] = None
+            notes["duplicate removed"] = None
         # A list that needed no cleaning stays as it was written, separators and all.
         as_written = [part for part in _SEPARATOR.split(text) if part]
         clean = text if as_written and as_written == list(values) else ";".join(values)
         if values and clean != text and not notes:
-            notes["separators written as semicolons"] = None
+            notes["separators changed to semicolons"] = None
         return clean, tuple(values.values()), tuple(notes)
 
     return read_list
@@ -142,13 +142,13 @@ def _fqdn_by_usage(text: str, column: Column) -> Read:
     usage, equals, name = text.partition("=")
     if equals and not re.fullmatch(r"[A-Za-z]+", clean_text(usage)[0]):
         raise BadName(
-            f"{shown(text)} is no name for a usage",
+            f"{shown(text)} is not a name for a usage",
             "write a name, or a usage and a name, e.g. AccessEdgeExternal=sip.contoso.com",
         )
     clean, value, notes = _fqdn(name if equals else text, column)
     usage = clean_text(usage)[0] if equals else ""
     if equals and not clean:
-        raise BadName(f"{shown(text)} gives {usage} no name", "write one after the sign =")
+        raise BadName(f"{shown(text)} has no name for {usage}", "write a name after the equal sign")
     return (f"{usage}={clean}" if usage else clean), (usage, value), notes
 
 
@@ -176,7 +176,7 @@ def _role(text: str, column: Column) -> Read:
         near = difflib.get_close_matches(heading_key(bare), role_keys(), n=1, cutoff=0.75)
         listed = ", ".join(role.id for role in topology_roles())
         raise BadName(
-            f"{shown(bare)} is no role that lyncnb knows",
+            f"{shown(bare)} is not a known role",
             f"did you mean {role_keys()[near[0]]}?" if near else f"write one of: {listed}",
         )
     return role, role, (() if role == bare else (f"role read as {role}",))
@@ -189,7 +189,7 @@ def _choice(text: str, column: Column) -> Read:
     choice = find_choice(column, bare)
     if choice is None:
         raise BadName(
-            f"{shown(bare)} is none of the values of {column.name}",
+            f"{shown(bare)} is not a value of {column.name}",
             f"write one of: {', '.join(column.choices)}",
         )
     return choice, choice, (() if choice == bare else (f"read as {choice}",))
@@ -204,12 +204,12 @@ def _issuer(text: str, column: Column) -> Read:
         choice = find_choice(column, issuer)
         if choice is None or (equals and not re.fullmatch(r"[A-Za-z]+", usage)):
             raise BadName(
-                f"{shown(part)} is no issuer",
-                "write internal or public, or per usage, e.g. AccessEdgeExternal=public",
+                f"{shown(part)} is not an issuer",
+                "write internal or public, or one for each usage, e.g. AccessEdgeExternal=public",
             )
         if issuers.setdefault(usage, choice) != choice:
             raise BadName(
-                f"{shown(bare)} gives {usage or 'every usage'} two issuers", "keep one of them"
+                f"{shown(bare)} has two issuers for {usage or 'every usage'}", "keep one of them"
             )
     clean = ";".join(f"{usage}={issuer}" if usage else issuer for usage, issuer in issuers.items())
     is_other = any(word in bare for word in column.choice_aliases)
@@ -237,7 +237,7 @@ class Report:
     source: str
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    table: Table | None = None  # where it stands in a workbook
+    table: Table | None = None  # its place in a workbook
 
     def problem(
         self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
@@ -395,7 +395,7 @@ def _one_spelling(
                     column=column.name,
                     before=text,
                     after=other,
-                    message=f"read as {other}: both spellings are one {column.name}"
+                    message=f"read as {other}: the two spellings have the same {column.name}"
                     + (f" ({len(places)} rows)" if len(places) > 1 else ""),
                 )
             )

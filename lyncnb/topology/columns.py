@@ -1,6 +1,7 @@
 """What the columns of a topology table mean, and how roles may be written: ``column_rules.toml``.
 
-Whoever reads, edits or shows the table asks here; no other file knows a heading or its aliases.
+Everything that reads, edits, or shows the table uses this module. No other file knows a heading
+or its aliases.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Column:
 
     ``scope`` is ``server``, ``pool``, ``site`` (of the deployment, or different by site) or
     ``deployment``; ``kind`` is ``fqdn``, ``fqdn_list``, ``fqdn_list_by_usage``, ``url``,
-    ``url_list``, ``bool``, ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` heed the
+    ``url_list``, ``bool``, ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` use the
     column; none listed means all of them. ``or_pool_name``: a blank cell means the pool's own
     name. ``title``, ``help`` and ``example`` are for planners.
     """
@@ -64,7 +65,7 @@ class Column:
         return self.kind in ("fqdn_list", "fqdn_list_by_usage", "url_list")
 
     def heeded_by(self, role: str) -> bool:
-        """Say whether servers of this role heed the column."""
+        """Whether servers of this role use the column."""
         return not self.roles or role in self.roles
 
 
@@ -72,8 +73,8 @@ class Column:
 class Role:
     """A server role as the table may name it.
 
-    ``certificates`` is False for what needs none. ``partner`` roles are no computers of the Lync
-    topology, so one server may play them beside others, in other pools.
+    ``certificates`` is False for what needs none. ``partner`` roles are not computers of the Lync
+    topology, so one server may also have other roles, in other pools.
     """
 
     id: str
@@ -99,7 +100,7 @@ def column(name: str) -> Column:
 
 
 def example_server() -> str:
-    """Give what stands for a server in the template's example, by which its row is known."""
+    """Return the example server of the template, which identifies its row."""
     return column("server_fqdn").example
 
 
@@ -213,7 +214,9 @@ def parse_column_rules(text: str) -> _ColumnRules:
 def check_column(reader: RecordReader, where: str, facts: Column) -> None:
     """Refuse a column of a scope or kind that there is not, by its place in a file."""
     if not re.fullmatch(r"[a-z][a-z_]*", facts.name):  # as a placeholder of the rules
-        reader.problem(f"'{where}.name' is {value_words(facts.name)}", "small letters and '_'")
+        reader.problem(
+            f"'{where}.name' is {value_words(facts.name)}", "use lowercase letters and '_'"
+        )
     reader.among(f"{where}.scope", (facts.scope,), _SCOPES, "scope")
     reader.among(f"{where}.kind", (facts.kind,), _KINDS, "kind")
 
@@ -262,8 +265,8 @@ def set_further(
         keys = {heading_key(text) for text in (name, *others)}
         for text in sorted(keys & texts[kind]):
             reader.problem(
-                f"'topology.{kind}[{counts[kind]}]' is written \"{text}\", as another {kind} is",
-                "take another name, title or alias",
+                f"'topology.{kind}[{counts[kind]}]' is \"{text}\", like another {kind}",
+                "choose another name, title, or alias",
             )
         texts[kind] |= keys
         counts[kind] += 1

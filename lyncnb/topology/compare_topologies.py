@@ -78,7 +78,7 @@ class TopologyDifference(Table, Told):
     def summary(self) -> str:
         """Say in a sentence how far they agree."""
         found = count_of(len(self.differences), "difference")
-        rest = f"; only one says: {', '.join(self.not_compared)}" if self.not_compared else ""
+        rest = f"; only one has: {', '.join(self.not_compared)}" if self.not_compared else ""
         return f"{self.before} and {self.after}: {found}{rest}"
 
 

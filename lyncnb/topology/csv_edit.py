@@ -14,7 +14,7 @@ from .csv_file import count_lines, decode, find_delimiter
 from .workbook import is_workbook
 from .xml_tree import is_markup
 
-_BY_HAND = "write it in the table by hand"
+_BY_HAND = "edit the table yourself"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +62,10 @@ def edit_csv(
     Raises
     ------
     TopologyError
-        If the file cannot be written back as it is, or has no such row or column.
+        If the file cannot be written back unchanged, or has no such row or column.
     """
     if is_markup(data) or is_workbook(data):
-        raise TopologyError(f"{name} is no CSV file", hint=_BY_HAND)
+        raise TopologyError(f"{name} is not a CSV file", hint=_BY_HAND)
     text, _ = decode(name, data)
     encoding, mark = _encoding(name, data, text)
     skipped, delimiter = find_delimiter(text)
@@ -90,12 +90,12 @@ def edit_csv(
                     raw = delimiter.join(row.parts)
         out.append(raw)
     if index < max(changes, default=-1):
-        raise TopologyError(f"{name} has no row for a change", hint=_BY_HAND)
+        raise TopologyError(f"{name} does not have a row that changes", hint=_BY_HAND)
     try:
         return "".join(out).encode(encoding), tuple(changed)
     except UnicodeEncodeError:
         raise TopologyError(
-            f"{name} is {encoding}, which lacks a character", hint=_BY_HAND
+            f"{name} is {encoding}, which cannot store a character", hint=_BY_HAND
         ) from None
 
 
@@ -114,7 +114,7 @@ def _encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
                     return encoding, mark
             except UnicodeEncodeError:
                 continue
-    raise TopologyError(f"{name} cannot be written back as it is", hint=_BY_HAND)
+    raise TopologyError(f"{name} cannot be written back unchanged", hint=_BY_HAND)
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:

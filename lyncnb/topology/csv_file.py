@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import _csv
 
 
-# A file to text: its size, its format, its encoding. Refuses what is no text table.
+# A file to text: its size, its format, its encoding. Rejects files that are not text tables.
 
 #: A file of this size or more is refused before it is read (bytes).
 MAX_BYTES = 200_000_000
@@ -39,10 +39,10 @@ MAX_BYTES = 200_000_000
 _WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 _SAVE_AS_WORKBOOK = "open it in Excel or LibreOffice and save it again, or restore it from a backup"
 _SAVE_AS = 'in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)"'
-_GIVE_A_PATH = "give the path of a topology table, e.g. data/contoso.csv, its bytes or a DataFrame"
-_LOOK_AT_THE_PATH = "look at the path; a table of servers is expected, e.g. data/contoso.csv"
+_GIVE_A_PATH = "use the path of a topology table, e.g. data/contoso.csv, its bytes, or a DataFrame"
+_LOOK_AT_THE_PATH = "check the path; lyncnb expects a table of servers, e.g. data/contoso.csv"
 
-# What begins like this is no text; each with the name that planners know it by.
+# Beginnings of files that are not text, with the names that planners know.
 _OTHER_FORMATS = (
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
@@ -108,11 +108,11 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
         except UnicodeDecodeError:
             pass  # then the byte that is not UTF-8 is what to tell
     if Path(name).suffix.casefold() in _WORKBOOKS:
-        raise TopologyError(f"{name} is not a workbook, and not a text", hint=_SAVE_AS_WORKBOOK)
+        raise TopologyError(f"{name} is neither a workbook nor text", hint=_SAVE_AS_WORKBOOK)
     line = data.count(b"\n", 0, place) + 1
     kind = "UTF-16" if encoding != "utf-8-sig" else "UTF-8"
     raise TopologyError(
-        f"{name} is no {kind} text: byte 0x{data[place]:02x} in line {line}", hint=_SAVE_AS
+        f"{name} is not {kind} text: byte 0x{data[place]:02x} in line {line}", hint=_SAVE_AS
     )
 
 
@@ -130,16 +130,16 @@ def _read(source: object) -> tuple[str, bytes]:
         raise TopologyError(
             f"cannot read {shown(str(path))}: {reason}", hint=_LOOK_AT_THE_PATH
         ) from None
-    kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file"
+    kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
     raise TopologyError(f"cannot read {shown(str(path))}: it is {kind}", hint=_LOOK_AT_THE_PATH)
 
 
 def _refuse_size(name: str, size: int) -> None:
     if size >= MAX_BYTES:
         raise TopologyError(
-            f"{name} is {size / 1e6:,.0f} MB; a table of {MAX_BYTES / 1e6:,.0f} MB or more "
-            "is not read",
-            hint="a server takes about 200 bytes; is this the right file?",
+            f"{name} is {size / 1e6:,.0f} MB; lyncnb does not read tables of "
+            f"{MAX_BYTES / 1e6:,.0f} MB or more",
+            hint="a server needs about 200 bytes; check whether this is the right file",
         )
     if size == 0:
         raise TopologyError(f"{name} is empty", hint="export the table again")
@@ -158,7 +158,7 @@ _TITLE_ROWS = 50
 # The encoding that an XML document declares, e.g. ISO-8859-1.
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 
-# What Excel is told, and what PowerShell's Export-Csv says without -NoTypeInformation.
+# A line for Excel, and what PowerShell's Export-Csv says without -NoTypeInformation.
 _FIRST_LINE = re.compile(r'(?:"?sep=([,;\t|])"?|#TYPE [^\r\n]*)(?:\r\n?|\n)', re.IGNORECASE)
 
 
@@ -189,7 +189,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     Raises
     ------
     TopologyError
-        If it is no such table.
+        If it is not such a table.
     """
     if is_frame(source):
         return _from_frame(source)
@@ -202,15 +202,15 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     text, is_cp950 = decode(name, data)
     if text[:100].lstrip()[:1] == "{":
         raise TopologyError(
-            f"{name} is a JSON file, and no table of servers",
-            hint="a saved plan is requested by lyncnb request --plan FILE FOLDER, and compared by "
-            "lyncnb compare",
+            f"{name} is a JSON file, not a table of servers",
+            hint="to request a saved plan, use lyncnb request --plan FILE FOLDER; to "
+            "compare it, use lyncnb compare",
         )
     if is_cp950:
         message = "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
         notes = (Note(row=0, column="", before="", after="", message=message),)
     if title := _title(text):
-        message = f"left out above the headings: {shown(title)}"
+        message = f"ignored above the headings: {shown(title)}"
         notes += (Note(row=0, column="", before="", after="", message=message),)
     split = split_csv(text, source=name)
     return make_table(
@@ -221,8 +221,8 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
 def _document_text(name: str, data: bytes) -> str:
     if len(data) >= MAX_DOCUMENT_BYTES:
         raise TopologyError(
-            f"{name} is {len(data) / 1e6:,.0f} MB; no topology takes so much",
-            hint="is this the right file?",
+            f"{name} is {len(data) / 1e6:,.0f} MB; no topology is that large",
+            hint="check whether this is the right file",
         )
     try:
         text, is_cp950 = decode(name, data)
@@ -232,7 +232,7 @@ def _document_text(name: str, data: bytes) -> str:
         declared = _DECLARED.match(data)
         says = f"; it declares {declared[1].decode('ascii')}" if declared else ""
         raise TopologyError(
-            f"{name} is an XML document, and its text is neither UTF-8 nor UTF-16{says}",
+            f"{name} is an XML document whose text is neither UTF-8 nor UTF-16{says}",
             hint="open it in an editor and save it as UTF-8, or export it again",
         )
     return text
@@ -290,7 +290,7 @@ def _title(text: str) -> str:
 
 
 def _split_line(line: str, delimiter: str) -> list[str]:
-    """Split one line; nothing if it is no row of its own, e.g. breaks off inside quotes."""
+    """Split one line; nothing if it is not a complete row, e.g. ends inside quotes."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:
@@ -357,14 +357,14 @@ def _broken_row(text: str, delimiter: str, *, first: int, source: str) -> Proble
         for _ in reader:
             row, line = row + 1, reader.line_num
     except csv.Error as error:
-        message = f"the table breaks off here ({error})"
-        hint = "a quotation mark in this row does not close, or stands inside a cell"
+        message = f"the table ends unexpectedly here ({error})"
+        hint = "a quotation mark in this row is not closed, or is inside a cell"
         if "field larger" in str(error) and (lines := reader.line_num - line) > 1:
             message = f"a cell that begins here runs over {lines:,} lines"
-            hint = "its quotation mark does not close; close it, or take it out"
+            hint = "its quotation mark is not closed; close it, or remove it"
         elif "field larger" in str(error):
             message = f"a cell of this row has more than {csv.field_size_limit():,} characters"
-            hint = "shorten it; what a server's row has to say is never so long"
+            hint = "shorten it; the values of a server are never that long"
     return Problem(file=source, row=row, message=message, hint=hint)
 
 
@@ -395,7 +395,7 @@ class _Splitter:
             column.add(cells)
 
     def _fits(self, number: int, cells: list[str]) -> bool:
-        """Say whether a row is to be kept: it is not blank and has a cell for every heading."""
+        """Whether to keep a row: it is not blank and has a cell for every heading."""
         if not _is_filled(cells):
             return False
         if len(cells) >= self._needed and not _is_filled(cells[len(self.headings) :]):
@@ -416,7 +416,7 @@ def _ragged(source: str, number: int, cells: Sequence[str], headings: Sequence[s
         value=first,
         message=f"the row has {len(cells)} cells and the heading {len(headings)} "
         f"(first cell {shown(first)})",
-        hint="a list that holds the table's own delimiter must stand in quotation marks",
+        hint="put a list that contains the delimiter of the table in quotation marks",
     )
 
 

@@ -47,12 +47,12 @@ def widened(
     Raises
     ------
     TopologyError
-        If a name is no column of the table or of ``column_rules.toml``.
+        If a name is not a column of the table or of ``column_rules.toml``.
     """
     asked = dict.fromkeys(name for row in texts for name in row if name not in columns)
     unknown = [name for name in asked if name not in _scopes()]
     if unknown:
-        hint = "take a heading of the table, or one that lyncnb knows"
+        hint = "use a heading of the table, or one that lyncnb knows"
         raise_problems(
             source,
             [
@@ -77,7 +77,7 @@ def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[
 def table(
     columns: tuple[str, ...], rows: Sequence[Row], places: Sequence[int], *, single_labels: bool
 ) -> Table:
-    """Make a table of some rows, numbered as they stand in the whole."""
+    """Make a table of some rows, numbered as in the whole table."""
     by_column = zip(*(rows[place] for place in places)) if places else ((),) * len(columns)
     return Table(
         source="",
@@ -123,7 +123,7 @@ def pools_of(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:
 
 
 def sites_left(pools: Iterable[Pool], gone: Set[int]) -> set[str]:
-    """Give the sites of pools that have a row beside those that are gone."""
+    """Return the sites of pools with rows that remain."""
     return {
         pool.site for pool in pools if any(computer.row not in gone for computer in pool.computers)
     }
@@ -167,7 +167,7 @@ def server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str
 
 
 def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int]) -> Set[int]:
-    """Move shared values that stand only on rows to be removed to other rows of their scope.
+    """Move shared values that are only in removed rows to other rows of their scope.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ class _Book:
         self.relations = relations
         self.sheets: list[tuple[Sheet, str]] = []
         self.is_1904 = False
-        self.is_stale = False  # whoever opens it shall calculate everything
+        self.is_stale = False  # programs that open it must calculate everything
 
     def take(self, element: str, facts: dict[str, str]) -> None:
         if element == "workbookPr":
@@ -394,7 +394,7 @@ class _SheetScanner:
         return number
 
     def _next_row(self, text: str) -> int:
-        """Give a row's number; rows stand in order."""
+        """Return a row's number; rows are in order."""
         number = self._number(text, MAX_ROWS) if text else self.row + 1
         if number <= self.row:
             raise self._damaged()
@@ -408,7 +408,7 @@ class _SheetScanner:
 
     def _damaged(self) -> TopologyError:
         return TopologyError(
-            f"{self.source} is damaged: a cell refers to what is not there",
+            f"{self.source} is damaged: a cell refers to missing content",
             hint="open it with Excel or LibreOffice and save it again",
         )
 

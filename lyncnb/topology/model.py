@@ -40,7 +40,7 @@ class Pool:
     """Computers of one role that act as one; a single server is a pool of its own name.
 
     ``computers`` are sorted by name. ``flags`` holds the names of the boolean columns that are
-    true and that the role heeds (``autologon``, ``strict_dns`` …). ``extra_san`` holds pairs of
+    true and that the role uses (``autologon``, ``strict_dns`` …). ``extra_san`` holds pairs of
     usage ("" for all) and name. A column of names that only rules ask for has no field: its names
     stand, by column, in ``further_names``.
     """

@@ -26,7 +26,7 @@ _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 _STYLE = "urn:oasis:names:tc:opendocument:xmlns:style:1.0"
-# LibreOffice's own: the only place where an error is told from its text.
+# LibreOffice's own: the only place that distinguishes an error from text.
 _ERROR_TYPE = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0 value-type"
 
 _VALUES = {
@@ -35,7 +35,7 @@ _VALUES = {
     "boolean": f"{_OFFICE} boolean-value",
 }
 _CELLS = (f"{_TABLE} table-cell", f"{_TABLE} covered-table-cell")
-# What stands in a cell and is no part of its text: notes, pictures.
+# Content of a cell that is not part of its text: notes, pictures.
 _BESIDE = (f"{_OFFICE} annotation", f"{_TABLE} shapes", f"{_TABLE} detective")
 _BLANKS = re.compile("[ \t\r\n]+")
 
@@ -68,7 +68,7 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
     if b"encryption-data" in manifest:
         raise TopologyError(
             f"{source} is protected with a password",
-            hint="open it, choose File, Save As, and take the tick off Save with password",
+            hint="open it, choose File, Save As, and clear Save with password",
         )
     scanner = _Scanner(source)
     scan_xml(
@@ -95,7 +95,7 @@ class _Scanner:
         self.odd: dict[int, str] = {}
         self.facts: dict[str, str] = {}
         self.parts: list[str] = []  # of the cell's text
-        self.beside = 0  # how deep in what is no part of the cell's text
+        self.beside = 0  # depth inside content that is not part of the cell's text
         self.is_text = self.is_filled = False  # in a paragraph; after one of this cell
 
     def start(self, name: str, facts: dict[str, str]) -> None:
@@ -211,7 +211,7 @@ class _Scanner:
 
     def _damaged(self) -> TopologyError:
         return TopologyError(
-            f"{self.source} is damaged: it counts more rows or columns than a sheet has",
+            f"{self.source} is damaged: it has more rows or columns than a sheet can have",
             hint="open it with LibreOffice and save it again",
         )
 

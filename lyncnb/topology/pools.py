@@ -152,7 +152,7 @@ class _Gatherer:
         return map({**self.cells.values[facts.name], "": default}.__getitem__, texts)
 
     def _names(self, facts: Column, texts: Sequence[str]) -> Iterable[tuple[DnsName, ...]]:
-        """Give the names of a column that is no field: a tuple of each, empty for a blank."""
+        """Return the names in a column that is not a field: a tuple for each, empty for a blank."""
         read: Mapping[str, Any] = self.cells.values.get(facts.name, {})
         names = read if facts.is_list else {text: (text,) for text in texts}
         return map({**names, "": ()}.__getitem__, texts)
@@ -160,7 +160,7 @@ class _Gatherer:
     def _flags(
         self, roles: Sequence[str], texts: Sequence[Sequence[str]]
     ) -> Iterable[frozenset[str]]:
-        """Give each pool the flags that are set and that its role heeds."""
+        """Give each pool the flags that are set and that its role uses."""
         switches = [facts.name for facts in self.shared if facts.kind == "bool"]
         told = [column for facts, column in zip(self.shared, texts) if facts.kind == "bool"]
         keys = list(zip(roles, *told))
@@ -197,9 +197,9 @@ class _Gatherer:
                 self.report.problem(
                     f"pool {fqdn} has two values of {name}: {shown(text)} in row {rows[first]}, "
                     f"{shown(other)} in row {rows[place]}",
-                    "a pool lies in one site"
+                    "a pool is in one site"
                     if name == "site"
-                    else "one row is enough; blank cells of the pool take the value over",
+                    else "one row is enough; blank cells of the pool inherit the value",
                     row=rows[place],
                     column=name,
                     value=other,
@@ -209,7 +209,7 @@ class _Gatherer:
     def _check_roles(
         self, fqdn: str, places: Sequence[int], by_role: Mapping[str, Sequence[Computer]]
     ) -> None:
-        """Refuse two roles in one pool, unless they stand on the same servers."""
+        """Reject two roles in one pool, unless they are on the same servers."""
         members = {role: {c.fqdn for c in computers} for role, computers in by_role.items()}
         largest = min(members, key=lambda role: (-len(members[role]), role_order()[role]))
         strangers = set().union(*members.values()) - members[largest]
@@ -219,7 +219,7 @@ class _Gatherer:
                 self.report.problem(
                     f"{server} has the role {role} in pool {fqdn}, whose other servers "
                     f"have the role {largest}",
-                    "give each role a pool of its own; collocated roles stand on the same servers",
+                    "give each role its own pool; collocated roles are on the same servers",
                     row=self.cells.rows[place],
                     column="role",
                     value=role,
@@ -227,7 +227,7 @@ class _Gatherer:
 
 
 def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> None:
-    """Refuse a server that stands twice in one role, or in two pools.
+    """Reject a server that appears twice in one role, or in two pools.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> 
         first = rows_of.setdefault((server, role), row)
         if first != row:
             report.problem(
-                f"{server} stands here and in row {first} as {role}",
+                f"{server} is in this row and in row {first} as {role}",
                 "keep one row for each server and role",
                 row=row,
                 column="server_fqdn",
@@ -255,8 +255,8 @@ def check_servers(rows: Iterable[tuple[int, str, str, str]], report: Report) -> 
             other, first = pool_of.setdefault(server, (pool, row))
             if other != pool:
                 report.problem(
-                    f"{server} is in pool {pool} here and in pool {other} in row {first}",
-                    "a server belongs to one pool; collocated roles name the same pool",
+                    f"{server} is in pool {pool} in this row and in pool {other} in row {first}",
+                    "a server belongs to one pool; collocated roles have the same pool",
                     row=row,
                     column="pool_fqdn",
                     value=pool,
@@ -344,7 +344,7 @@ def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
     told = any(problem.column in ("", "sip_domains") for problem in report.problems)
     if not found and not told:
         report.problem(
-            "no row names the SIP domains",
+            "no row has SIP domains",
             "write them in one row, the default first, e.g. contoso.com;fabrikam.com",
             column="sip_domains",
         )
@@ -354,12 +354,12 @@ def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
 def _by_site(cells: Cells, name: str, sites: Sequence[str], report: Report) -> dict[str, Any]:
     """Give each site's value of a column where it has one; two of them contradict.
 
-    What all rows agree on is the deployment's and stands under "".
+    What all rows agree on belongs to the deployment, with the key "".
     """
     texts, values = cells.column(name), cells.values.get(name, {})
     if len(values) <= 1:
         return dict.fromkeys(("",), *values.values()) if values else {}
-    # Rows repeat the same few pairs, so the first place of each is all there is to look at.
+    # Rows repeat the same few pairs, so only the first place of each is checked.
     first = {
         pair: place
         for place, pair in zip(range(len(texts) - 1, -1, -1), zip(sites[::-1], texts[::-1]))
@@ -373,7 +373,7 @@ def _by_site(cells: Cells, name: str, sites: Sequence[str], report: Report) -> d
             report.problem(
                 f"two values for {where}: {shown(known)} in row {cells.rows[one]}, "
                 f"{shown(text)} in row {cells.rows[place]}",
-                "one row is enough; blank cells take the value over",
+                "one row is enough; blank cells inherit the value",
                 row=cells.rows[place],
                 column=name,
                 value=text,

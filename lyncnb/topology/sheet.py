@@ -21,7 +21,7 @@ HEADING_WITHIN = 50
 # More merged areas, or cells with errors, than anybody can look at.
 _MAX_ODD = 100_000
 
-#: What may be wrong with a cell, beside its text.
+#: Problems of a cell in addition to its text.
 ERROR, NO_RESULT, DATE = "error", "no result", "date"
 
 
@@ -107,7 +107,7 @@ def too_many(source: str) -> TopologyError:
     """Refuse a sheet for its size."""
     return TopologyError(
         f"{source} has more cells than any table of servers",
-        hint="delete what stands beside the table, or save it as CSV",
+        hint="delete the cells outside the table, or save it as CSV",
     )
 
 

@@ -79,7 +79,7 @@ class TextsBuilder:
 
     def add(self, cells: Sequence[str]) -> None:
         """Add cells at the end."""
-        # What holds for a deployment or a pool stands on row after row.
+        # Values of a deployment or a pool are repeated in many rows.
         if cells and cells[0] == cells[-1] and cells.count(cells[0]) == len(cells):
             self._codes.extend(repeat(self._places[cells[0]], len(cells)))
         else:
@@ -92,7 +92,7 @@ class TextsBuilder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Where a table stands in a workbook: sheet, row of the headings, letters of the m columns."""
+    """The place of a table in a workbook: sheet, row of the headings, letters of the m columns."""
 
     sheet: str
     heading_row: int
@@ -120,7 +120,7 @@ class Table:
     product : str
         The product whose topology it is, where the file says so.
     grid : Grid or None
-        Where it stands in a workbook.
+        Its place in a workbook.
     single_labels : bool
         Whether servers and pools may have names without a domain: a check reports them.
     """
@@ -172,7 +172,7 @@ def make_table(
     product : str, optional
         The product whose topology it is.
     grid : Grid, optional
-        Where it stands in a workbook.
+        Its place in a workbook.
     single_labels : bool, optional
         Whether servers and pools may have names without a domain.
 
@@ -190,7 +190,7 @@ def make_table(
         found = [
             Problem(
                 file=source,
-                message="has a heading and no servers",
+                message="has a heading, but no servers",
                 hint="write one row for each server",
             )
         ]
@@ -219,7 +219,7 @@ def _without_example(
     code = texts[server].distinct.index(example)
     kept = [place for place, one in enumerate(texts[server].codes) if one != code]
     numbers = [row for row, one in zip(rows, texts[server].codes) if one == code]
-    message = f"row {numbers[0]} is the example of the template, and was left out"
+    message = f"row {numbers[0]} is the example of the template; lyncnb ignored it"
     note = Note(row=0, column="", before="", after="", message=message)
     columns = [one.cells() for one in texts]
     return (
@@ -249,7 +249,7 @@ def _heading_problems(
                 row=row,
                 sheet=sheet,
                 cell=cell,
-                message=f"column {place} has no heading, but cells that are not blank",
+                message=f"column {place} has values, but no heading",
                 hint="give it a heading, or remove the column",
             )
         elif any("\ud800" <= character <= "\udfff" for character in heading):
@@ -258,7 +258,7 @@ def _heading_problems(
                 row=row,
                 sheet=sheet,
                 cell=cell,
-                message=f"the heading {shown(heading)} holds half of a character",
+                message=f"the heading {shown(heading)} contains an unpaired surrogate",
                 hint="type it again",
             )
         elif name in first:

@@ -17,12 +17,12 @@ from .workbook import OWN_SHEETS
 
 _TITLE = "Table of servers"
 _SERVERS = "Servers"
-# In words that are no headings of a table of servers.
+# These texts must differ from headings of a table of servers.
 _HOLDS_FOR = {
-    "server": "this server alone",
-    "pool": "all servers of the pool; on one of their rows",
-    "site": "all of the site, or the deployment; on one row",
-    "deployment": "the whole deployment; on one row",
+    "server": "only this server",
+    "pool": "all servers of the pool; enter it in one row",
+    "site": "the site or the deployment; enter it in one row",
+    "deployment": "the whole deployment; enter it in one row",
 }
 _WIDTHS = {"bool": 12, "choice": 12, "role": 18, "text": 14, "issuer": 14}
 _WIDTH, _LONGEST = 26, 44
@@ -41,7 +41,7 @@ def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     Returns
     -------
     bytes
-        One sheet, whose cells are text; what columns mean stands in notes at their headings, and
+        One sheet, whose cells are text; notes at the headings explain the columns, and
         what may be chosen in drop-downs.
 
     Raises
@@ -51,8 +51,8 @@ def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     """
     if len(rows) >= SHEET_ROWS or any(len(text) > CELL_LENGTH for row in rows for text in row):
         raise TopologyError(
-            "the table does not fit into a workbook, whose sheets hold 1,048,576 rows and whose "
-            f"cells {CELL_LENGTH:,} characters",
+            "the table does not fit in a workbook: a sheet has at most 1,048,576 rows, and "
+            f"a cell at most {CELL_LENGTH:,} characters",
             hint="write it as .csv",
         )
     return to_xlsx([_servers(columns, rows)], title=_TITLE)
@@ -69,7 +69,7 @@ def template(suffix: str) -> bytes:
     Returns
     -------
     bytes
-        Headings in words, and one example, which is no server to whoever reads the table.
+        Headings in words, and one example, which readers of the table ignore.
     """
     columns = [column.title for column in topology_columns()]
     rows = [[column.example for column in topology_columns()]]
@@ -85,7 +85,7 @@ def template(suffix: str) -> bytes:
                     "Column",
                     "In a CSV file",
                     "One value for each",
-                    "What stands there",
+                    "Values",
                     "For",
                 ),
                 rows=lambda: [
@@ -113,7 +113,7 @@ def table_file(write: Callable[[str], bytes]) -> OutputKind:
     ----------
     write : callable
         Gives the content for ``.csv`` or ``.xlsx``. A file that holds anything else is somebody's
-        work, e.g. the template filled in, and is no output to be replaced.
+        work, e.g. the template filled in, and must not be replaced.
     """
 
     def is_same(suffix: str) -> Callable[[IO[bytes]], bool]:
@@ -157,11 +157,11 @@ def _width(column: Column | None, heading: str) -> int:
 
 
 def _help(column: Column) -> str:
-    lines = [column.help + ".", f"Holds for {_HOLDS_FOR[column.scope]}."]
+    lines = [column.help + ".", f"Applies to {_HOLDS_FOR[column.scope]}."]
     if column.roles:
         lines.append(f"Only for: {', '.join(column.roles)}.")
     if column.is_list:
-        lines.append("Several with a semicolon between them.")
+        lines.append("Separate several values with semicolons.")
     if column.default:
         lines.append(f"Blank: {column.default}.")
     return "\n".join(lines)

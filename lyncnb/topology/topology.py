@@ -70,7 +70,7 @@ class Topology(Table):
         Parameters
         ----------
         other : Topology
-            E.g. the document of what stands, against a table that was typed.
+            For example the document of the existing deployment and a table.
 
         Returns
         -------
@@ -216,7 +216,7 @@ class Topology(Table):
         if touched & {"server_fqdn", "role", "pool_fqdn"}:
             check_servers(edits.server_rows(cells, kept), report)
         if not rows:
-            report.problem("no server is left", "a topology has at least one row")
+            report.problem("no server remains", "a topology needs at least one row")
         kept = merged(kept, pools)
         sites, domains = self.sites, self.sip_domains
         if moved is not None or edits.is_beyond_pools(touched, cells, before, pools):
@@ -257,7 +257,7 @@ class Topology(Table):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What there is to say of the file as a whole, e.g. what is hidden in it."""
+        """Notes about the file as a whole, e.g. what is hidden in it."""
         return tuple(note.message for note in self.notes if not note.row)
 
     def _summary(self) -> str:

@@ -200,7 +200,7 @@ def _roles(cluster: _Cluster) -> tuple[str, ...]:
             collocated.append(meaning.role)
         elif meaning and meaning.role:
             main.append(_role(cluster, service, meaning))
-    if main and cluster.is_branch:  # Mediation is a part of what stands in a branch
+    if main and cluster.is_branch:  # Mediation is part of a branch appliance or server
         collocated = []
     return tuple(dict.fromkeys([*main[:1], *collocated]))
 
@@ -296,7 +296,7 @@ def _share(topology: Element, rows: list[dict[str, str]]) -> None:
             row.pop("admin_url", None)  # it is optional, and not inherited then
 
 
-# --- What there is to say besides.
+# --- Notes.
 
 
 def _told(clusters: Iterable[_Cluster]) -> Iterator[str]:
@@ -318,11 +318,11 @@ def _told(clusters: Iterable[_Cluster]) -> Iterator[str]:
         yield f"left out {_listed(names)}: {why}"
     for name, names in unknown.items():
         yield (
-            f"nothing is known here of the service {shown(name[:60])} on {_listed(names)}: write a"
-            " row by hand if it needs a certificate"
+            f"lyncnb does not know the service {shown(name[:60])} on {_listed(names)}: add a"
+            " row yourself if it needs a certificate"
         )
     for role, names in beside.items():
-        yield f"no row as {role} for {_listed(names)}, whose servers have another role already"
+        yield f"no row as {role} for {_listed(names)}: the servers already have another role"
 
 
 def _farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
@@ -330,8 +330,8 @@ def _farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
     for cluster in clusters:
         if host := _farm_host(cluster):
             yield (
-                f"{shown(cluster.fqdn)} is reached as {shown(host)} (DiscoveryUrl), which is "
-                "written into extra_san"
+                f"{shown(cluster.fqdn)} uses the name {shown(host)} (DiscoveryUrl), which is "
+                "added to extra_san"
             )
 
 
@@ -396,13 +396,13 @@ def read_topology_xml(source: str, text: str) -> Table:
     Returns
     -------
     Table
-        One row per server and role, in the document's order; the deployment's values stand in the
+        One row per server and role, in the document's order; the deployment's values are in the
         first. ``notes`` say what was left out, what is unknown, and what no document says.
 
     Raises
     ------
     TopologyError
-        If it is no such document, is damaged, or has no server.
+        If it is not such a document, is damaged, or has no server.
 
     Notes
     -----
@@ -425,7 +425,7 @@ def read_topology_xml(source: str, text: str) -> Table:
     rows = [row for cluster in clusters for row in _rows(cluster)]
     if topology is None or not rows:
         raise TopologyError(
-            f"{source} is a topology without a server that needs a certificate",
+            f"{source} is a topology that has no server with a certificate",
             hint="add the servers in Topology Builder and save it, or publish it",
         )
     _share(topology, rows)
@@ -439,7 +439,7 @@ def read_topology_xml(source: str, text: str) -> Table:
     told += [
         *_told(clusters),
         *_farms(clusters),
-        *map("the document does not say: {}".format, _questions(rows, columns)),
+        *map("missing in the document: {}".format, _questions(rows, columns)),
         _HOW_TO_ANSWER,
     ]
     return make_table(
@@ -454,7 +454,7 @@ def read_topology_xml(source: str, text: str) -> Table:
 
 
 def _rows(cluster: _Cluster) -> Iterator[dict[str, str]]:
-    """Yield a cluster's rows; the pool's further names stand in the first of each role."""
+    """Yield a cluster's rows; the first row of each role has the pool's additional names."""
     for role in _roles(cluster):
         names = _names(cluster, role)
         for machine in cluster.machines:

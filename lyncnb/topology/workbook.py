@@ -1,7 +1,7 @@
 """A workbook of Excel or LibreOffice to a ``Table`` of text: the sheet with servers, and its traps.
 
 Hidden rows and columns are read, since a filter hides what is wanted all the same; a hidden sheet
-only where no other has the headings. Either is told. A cell that is merged over several rows says
+only if no other has the headings. Both are reported. A cell that is merged over several rows says
 the same of each, as it looks.
 """
 
@@ -65,7 +65,7 @@ def read_workbook(source: str, data: bytes) -> Table:
     Raises
     ------
     TopologyError
-        If it is no such workbook, is protected, damaged or harmful, or more than one sheet has
+        If it is not such a workbook, is protected, damaged or harmful, or more than one sheet has
         the headings.
     """
     if data.startswith(OLE):
@@ -75,7 +75,7 @@ def read_workbook(source: str, data: bytes) -> Table:
         sheets = _reader_of(source, archive)(source, archive)
     except BadArchive as error:
         raise TopologyError(
-            f"{source} cannot be read as a workbook: {error}",
+            f"{source} cannot be opened as a workbook: {error}",
             hint="open it with Excel or LibreOffice and save it again, or send it again",
         ) from None
     sheet, notes = _chosen(source, sheets)
@@ -94,8 +94,8 @@ def _of_old_office(source: str, data: bytes) -> TopologyError:
     if holds("EncryptedPackage"):
         return TopologyError(
             f"{source} is protected with a password, or by a rights policy",
-            hint="in Excel choose File, Info, Protect Workbook, Encrypt with Password, take the "
-            "password out and save it",
+            hint="in Excel choose File, Info, Protect Workbook, Encrypt with Password, remove the "
+            "password and save it",
         )
     if holds("Workbook") or holds("Book"):
         return TopologyError(f"{source} is an old Excel workbook (.xls)", hint=_SAVE_AS)
@@ -126,27 +126,27 @@ def _reader_of(source: str, archive: Archive) -> Callable[[str, Archive], list[S
 
 
 def _chosen(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
-    """Give the sheet that has the headings, and what is to be said of the others."""
+    """Return the sheet with the headings, and notes about the others."""
     filled = [sheet for sheet in sheets if sheet.rows]
     if not filled:
-        raise TopologyError(f"{source} has no cells", hint="is this the right file?")
+        raise TopologyError(f"{source} has no cells", hint="check whether this is the right file")
     with_servers = [sheet for sheet in filled if sheet.heading_row]
     in_sight = [sheet for sheet in with_servers if not sheet.is_hidden]
     found = in_sight or with_servers
     if len(found) > 1:
         raise TopologyError(
             f"{source} has the headings of servers on {len(found)} sheets: {_listed(found)}",
-            hint="bring all servers to one sheet, and hide or delete the others",
+            hint="move all servers to one sheet, and hide or delete the others",
         )
     if not found:
         return _nearest(filled), []
     notes = []
     if found[0].is_hidden:
-        notes.append(f"sheet {shown(found[0].name)} is hidden; it was read, since no other has the "
+        notes.append(f"sheet {shown(found[0].name)} is hidden, but no other sheet has the "
                      "headings of servers")  # fmt: skip
     left = [one for one in with_servers if one is not found[0]]
     if left:
-        notes.append(f"not read, since hidden: sheet {_listed(left)}")
+        notes.append(f"not read, because it is hidden: sheet {_listed(left)}")
     others = [
         one
         for one in filled
@@ -160,7 +160,7 @@ def _chosen(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
 
 
 def _nearest(sheets: Sequence[Sheet]) -> Sheet:
-    """Take the row that has most of our headings for the heading, so that it is told what lacks."""
+    """Return the sheet with the most known headings, to report the missing ones."""
     candidates = [
         (known_headings(cells)[0], not sheet.is_hidden, -place, -row)
         for place, sheet in enumerate(sheets)
@@ -179,15 +179,15 @@ def _listed(sheets: Sequence[Sheet]) -> str:
 
 _ODD = {
     ERROR: (
-        "holds the error {value}, not a value",
-        "mend the formula, or type what should stand here",
+        "contains the error {value} instead of a value",
+        "fix the formula, or enter the value",
     ),
     NO_RESULT: (
-        "holds a formula that was never calculated",
+        "contains a formula that was never calculated",
         "open the workbook in Excel or LibreOffice and save it, or paste the values only",
     ),
     DATE: (
-        "holds a date ({value}), which a spreadsheet makes of some texts",
+        "contains a date ({value}); spreadsheets convert some texts to dates",
         "format the column as Text, then type it again",
     ),
 }
@@ -225,7 +225,7 @@ class _Sheet:
         self._tell_of_hidden(rows, names)
         if any(row < sheet.heading_row for row in sheet.rows):
             self.notes.append(
-                f"the headings stand in row {sheet.heading_row:,}; what is above was left out"
+                f"the headings are in row {sheet.heading_row:,}; lyncnb ignored the rows above"
             )
         return make_table(
             self.source,
@@ -261,7 +261,7 @@ class _Sheet:
             told.append(_area_name(area))
         if told:
             self.notes.append(
-                f"merged cells {first_of(told, _LISTED)}: what stands there was read for each of "
+                f"merged cells {first_of(told, _LISTED)}: their value was read for each of "
                 "their rows"
             )
 
@@ -282,8 +282,8 @@ class _Sheet:
                 row=area.first_row,
                 column=column,
                 value=value,
-                message=f"{shown(value)} stands in cells that are merged over several columns",
-                hint="take the merging back (Home, Merge & Center), and fill in each column",
+                message=f"{shown(value)} is in cells that are merged across several columns",
+                hint="unmerge the cells (Home, Merge & Center), and fill in each column",
             )
         )
 
@@ -320,7 +320,7 @@ class _Sheet:
             if (start := bisect_left(rows, first)) < (end := bisect_right(rows, last))
         ]
         if hidden:
-            self.notes.append(f"rows that are hidden, and were read: {_runs(hidden)}")
+            self.notes.append(f"hidden rows that were read: {_runs(hidden)}")
         unseen = {c for first, last in self.sheet.hidden_columns for c in range(first, last + 1)}
         columns = [
             f"{column_letters(column)} ({visible(name)})"
@@ -328,7 +328,7 @@ class _Sheet:
             if column in unseen
         ]
         if columns:
-            self.notes.append(f"columns that are hidden, and were read: {', '.join(columns)}")
+            self.notes.append(f"hidden columns that were read: {', '.join(columns)}")
 
 
 def _runs(runs: Sequence[tuple[int, int]]) -> str:

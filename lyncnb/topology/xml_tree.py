@@ -29,8 +29,8 @@ EXPORTED = "urn:lyncnb:topology-export:1 Export"
 #: The PowerShell that writes EXPORTED.
 EXPORT_SCRIPT = Path(__file__).with_name("export_topology.ps1")
 _WHAT_TO_GIVE = (
-    "give Topology Builder's .tbxml file, what Get-CsTopology -AsXml wrote, or a table (.csv,"
-    " .xlsx) with the headings server_fqdn, role, sip_domains"
+    "use the .tbxml file of Topology Builder, the output of Get-CsTopology -AsXml, or a table "
+    "(.csv, .xlsx) with the headings server_fqdn, role, sip_domains"
 )
 
 
@@ -126,10 +126,10 @@ def parse_xml(source: str, text: str) -> XmlTree:
     Raises
     ------
     TopologyError
-        If it is no XML, damaged, of another kind, or harmful.
+        If it is not XML, damaged, of another kind, or harmful.
     """
     tree = XmlTree(source)
-    # Given text and not bytes, expat heeds no encoding that the document claims: PowerShell's
+    # Given text and not bytes, expat ignores the encoding in the document: PowerShell's
     # Out-File writes UTF-16 under a declaration of UTF-8, and editors the other way round.
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = tree.refuse
@@ -177,7 +177,7 @@ def scan_xml(
     Raises
     ------
     TopologyError
-        If it is no XML, damaged, too deep, of too many elements, or has a document type.
+        If it is not XML, damaged, too deep, has too many elements, or has a document type.
     """
     left, depth = most, 0
 
@@ -188,7 +188,7 @@ def scan_xml(
         if left < 0 or depth > _MAX_DEPTH:
             raise TopologyError(
                 f"{source} has more cells, or deeper elements, than any table of servers",
-                hint="delete the blank columns and rows beside the table, or save it as CSV",
+                hint="delete the blank columns and rows next to the table, or save it as CSV",
             )
         start(name, attributes)
 
@@ -215,7 +215,7 @@ def scan_xml(
         parser.Parse(b"", True)
     except (expat.ExpatError, LookupError, UnicodeError):  # the latter two: an odd encoding
         raise TopologyError(
-            f"{source} is damaged: a part of it is no XML",
+            f"{source} is damaged: part of it is not XML",
             hint="open it with Excel or LibreOffice and save it again",
         ) from None
 

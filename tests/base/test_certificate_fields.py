@@ -37,7 +37,7 @@ def test_key_parameters_say_what_they_are(algorithm, bits, text):
         ("RSA", True, "True bits for RSA"),
         ("RSA", "2048", "'2048' bits for RSA"),
         ("ECDSA", 2048, "2048 bits for ECDSA; take 256, 384, 521"),
-        ("DSA", 2048, "'DSA' is no key algorithm; take RSA or ECDSA"),
+        ("DSA", 2048, "'DSA' is not a key algorithm; use RSA or ECDSA"),
     ],
 )
 def test_other_keys_are_refused(algorithm, bits, message):
@@ -92,9 +92,9 @@ def test_subject_is_escaped(organization, written):
         ({"organizational_unit": "o" * 65}, "OU=.* has 65 characters, not 64"),
         ({"locality": "l" * 129}, "L=.* has 129 characters, not 128"),
         ({"state": "s" * 129}, "ST=.* has 129 characters, not 128"),
-        ({"country": "tw"}, 'C="tw" is no country code; write two capitals, e.g. TW'),
-        ({"country": "TWN"}, 'C="TWN" is no country code'),
-        ({"country": "台灣"}, 'C="台灣" is no country code'),
+        ({"country": "tw"}, 'C="tw" is not a country code; write two uppercase letters, e.g. TW'),
+        ({"country": "TWN"}, 'C="TWN" is not a country code'),
+        ({"country": "台灣"}, 'C="台灣" is not a country code'),
         ({"organization": "Con\0toso"}, 'O="Con<U\\+0000>toso" holds a control character'),
         ({"organization": "Con\ntoso"}, "holds a control character"),
         ({"locality": "Tai\ud800pei"}, "holds a control character"),

@@ -15,9 +15,9 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like ano
     ("written", "mapped", "notes"),
     [
         ("lync.contoso.com", "lync.contoso.com", ()),
-        ("LYNC.Contoso.com", "lync.contoso.com", ("written in lower case",)),
-        ("FAß.de", "faß.de", ("written in lower case",)),
-        ("ÄÖ.de", "äö.de", ("written in lower case",)),
+        ("LYNC.Contoso.com", "lync.contoso.com", ("changed to lowercase",)),
+        ("FAß.de", "faß.de", ("changed to lowercase",)),
+        ("ÄÖ.de", "äö.de", ("changed to lowercase",)),
         (
             "１.２.３.４",
             "1.2.3.4",
@@ -30,7 +30,7 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like ano
             ("full-width or compatibility characters written plainly",),
         ),
         # The Kelvin sign looks like a K and is one.
-        ("\u212aontoso.com", "kontoso.com", ("written in lower case",)),
+        ("\u212aontoso.com", "kontoso.com", ("changed to lowercase",)),
         ("a_b.contoso.com", "a_b.contoso.com", ()),
     ],
 )

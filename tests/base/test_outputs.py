@@ -52,7 +52,7 @@ def test_what_the_output_is_made_of(tmp_path):
     path.write_bytes(b"note of old!")
     (tmp_path / "b.txt").hardlink_to(path)
     for name in (path, tmp_path / "." / "a.txt", tmp_path / "b.txt"):
-        with pytest.raises(OutputError, match="is what the output is made of"):
+        with pytest.raises(OutputError, match="is an input of this output"):
             write_output(name, b"note of new!", NOTE, force=True, inputs=(None, path))
 
 

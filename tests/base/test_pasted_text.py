@@ -96,7 +96,7 @@ def test_is_invisible_knows_letters_from_fillers():
 )
 def test_what_turns_the_direction_of_reading_is_refused(text):
     """A text that reads otherwise than it is written is not cleaned into another name."""
-    with pytest.raises(BadName, match="changes the direction of reading") as caught:
+    with pytest.raises(BadName, match="changes its reading direction") as caught:
         clean_text(text)
     assert "type it again" in caught.value.hint
 

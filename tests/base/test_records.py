@@ -76,7 +76,7 @@ def test_a_file_becomes_a_record():
         ('title = "t"\nmore.c = 3', "'more.c' must be a list of texts, not 3"),
         ('title = "t"\none = 3', "'one' is not a table"),
         ('title = "t"\none = {}', "Missing required value in 'one.id'"),
-        ('title = "t"\nentry = 3', "'entry' is no array of tables"),
+        ('title = "t"\nentry = 3', "'entry' is not an array of tables"),
         ('title = "t"\nentry = [3]', "'entry[0]' is not a table"),
         ('title = "t"\n[[entry]]\nid = "a"\ndays = true', "'entry[0].days' must be a whole number, not true"),
         ('title = "t"\n[[entry]]\nid = "a"\ndays = 2.0', "'entry[0].days' must be a whole number, not 2.0"),

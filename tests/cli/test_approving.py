@@ -225,7 +225,7 @@ def test_who_nobody_knows(planner):
             signers=signers,
         )  # fmt: skip
     refused(planner, "cannot read", signers="nowhere", status=2)
-    refused(planner, "is no plain file", signers=".", status=2)
+    refused(planner, "is not a regular file", signers=".", status=2)
 
 
 def test_a_signature_for_something_else(planner):

@@ -106,7 +106,7 @@ def test_endless_device(shell):
     """A device is no table and is not read."""
     ended = shell("check", "/dev/zero")
     assert ended.status == 2
-    assert "no regular file" in ended.err
+    assert "not a regular file" in ended.err
 
 
 def test_bytes_that_are_no_text(shell):
@@ -313,7 +313,7 @@ def test_output_over_the_input(shell):
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
     assert (ended.status, ended.out) == (2, "")
-    assert "is what the output is made of" in ended.err
+    assert "is an input of this output" in ended.err
     assert (shell.folder / "contoso.csv").read_text() == TWO_FRONT_ENDS
     shell.write("n.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     assert shell("share", "n.ipynb", "-o", "n.ipynb").status == 2

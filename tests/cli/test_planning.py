@@ -276,7 +276,7 @@ def test_clean_ups_are_told(shell):
     notes = [line for line in ended.err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 11
     assert notes[0] == (
-        'note: contoso.csv row 4, column server_fqdn, "FE20.contoso.net.": written in lower case;'
+        'note: contoso.csv row 4, column server_fqdn, "FE20.contoso.net.": changed to lowercase;'
         " trailing dot removed"
     )
     assert notes[-1].startswith("note: … and ")

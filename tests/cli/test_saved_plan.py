@@ -290,7 +290,7 @@ def test_no_file_names_another_to_be_opened(planner, product, command):
     more = ["--key", "k"] if command[0] == "approve" else []
     ended = planner(*command, *more)
     assert (ended.status, ended.out) == (2, "")
-    assert "is no name of a product" in ended.err
+    assert "is not a product name" in ended.err
 
 
 def test_a_name_that_begins_with_a_hyphen(planner):

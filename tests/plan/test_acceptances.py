@@ -97,7 +97,7 @@ def test_limits_are_kept_in_plan_toml():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[accepted_until]\na-b = 2027-01-31", 'names "a-b", and [accepted] gives no reason'),
+        ("[accepted_until]\na-b = 2027-01-31", 'names "a-b", but [accepted] has no reason'),
         ('[accepted]\na-b = "x"\n[accepted_until]\na-b = "soon"', "must be a date"),
         ('[accepted]\na-b = "x"\n[accepted_for]\na-b = "Edge"', "must be a list of texts"),
         ('[accepted]\na-b = "x"\n[accepted_for]\na-b = []', "accepted_for.a-b"),

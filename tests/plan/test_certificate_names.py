@@ -225,7 +225,7 @@ def test_own_names_are_never_behind_a_wildcard():
 
 
 def test_no_wildcard_below_a_public_suffix():
-    """The host contoso.com stays as it is: *.com would stand for half the Internet."""
+    """The host contoso.com stays as it is: *.com would cover half the Internet."""
     planned = plan(front_end(), meet_urls="https://contoso.com/meet", options=WILDCARD)
     assert "contoso.com" in names(planned)
     assert "*.com" not in names(planned)

@@ -91,7 +91,7 @@ def test_the_ca_is_found_by_usage_role_issuer(ca, expected):
 def test_an_option_for_nothing(setting):
     """A usage or role that the product does not have is refused, and the known ones are listed."""
     options = PlanOptions(**{setting: {"WebServicesExternl": "public"}})
-    message = f'option {setting} is given for "WebServicesExternl", which is neither a usage nor'
+    message = f'option {setting} has a value for "WebServicesExternl", which is not a usage or role'
     with pytest.raises(OptionsError, match=message) as caught:
         plan(front_end(), options=options)
     assert "WebServicesExternal" in caught.value.hint

@@ -72,12 +72,12 @@ def test_options_do_not_change():
         ({"layout": "Combined"}, 'option layout is "Combined"', "one of combined, separate"),
         ({"hash": "sha1"}, 'option hash is "sha1"', "one of sha256, sha384, sha512"),
         ({"target_os": "2003"}, 'option target_os is "2003"', 'one of "", 2008R2, 2012, 2012R2'),
-        ({"product": " "}, 'option product is " "', "a text, not blank"),
+        ({"product": " "}, 'option product is " "', "text, not blank"),
         ({"wildcard": 1}, "option wildcard is 1", "true or false"),
         ({"key": 2048}, "option key is 2048", "an algorithm and a number of bits"),
-        ({"organization": None}, "option organization is None", "a text"),
+        ({"organization": None}, "option organization is None", "text"),
         ({"organization": "x" * 65}, "option organization: O=", ""),
-        ({"country": "Taiwan"}, "option country: C=\"Taiwan\" is no country code", ""),
+        ({"country": "Taiwan"}, "option country: C=\"Taiwan\" is not a country code", ""),
         ({"planned_issue_date": "2026-01-31"}, 'option planned_issue_date is "2026-01-31"', "a date"),
         ({"planned_issue_date": datetime(2026, 1, 31)}, "option planned_issue_date is", "a date"),
         ({"validity_days": 0}, "option validity_days is 0", "a whole number of days"),
@@ -91,9 +91,9 @@ def test_options_do_not_change():
         ({"issuer": {"Default": "ours"}}, 'option issuer.Default is "ours"', "one of internal, public"),
         ({"issuer": {"": "ours"}}, 'option issuer.all is "ours"', "one of internal, public"),
         ({"issuer": "public"}, 'option issuer is "public"', "a section of texts by key"),
-        ({"ca": {"internal": ""}}, 'option ca.internal is ""', "a text, not blank"),
-        ({"ca": {3: "x"}}, "option ca is 3", "a text"),
-        ({"accepted": {"a-b": " "}}, 'option accepted.a-b is " "', "a text, not blank"),
+        ({"ca": {"internal": ""}}, 'option ca.internal is ""', "text, not blank"),
+        ({"ca": {3: "x"}}, "option ca is 3", "text"),
+        ({"accepted": {"a-b": " "}}, 'option accepted.a-b is " "', "text, not blank"),
         ({"accepted": {"A B": "why"}}, 'option accepted is "A B"', "the code of a finding"),
     ],
 )  # fmt: skip
@@ -173,15 +173,15 @@ def test_the_file_may_say_little():
         (b"xyz = 1", 'there is no option "xyz"', "known: product, profile"),
         (b'issuer = "public"', 'issuer is "public"', "write [issuer] on a line of its own"),
         (b"[key]\nbits = 1024", "option key: 1024 bits for RSA", ""),
-        (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is no key algorithm", ""),
+        (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is not a key algorithm", ""),
         (b"[key]\nalgorithm = []", "'key.algorithm' must be text, not a list of 0", ""),
         (b"[key]\nbits = 2048.0", "'key.bits' must be a whole number, not 2048.0", ""),
         (b'key = "RSA"', 'key is "RSA"', "write [key] on a line of its own"),
         (b'autodiscover_internal_extra_domains = ["a b", 5]', "'autodiscover_internal_extra_domains' must be a list of texts, not one with 5", ""),
         (b"[issuer]\nDefault = [1]", "'issuer.Default' must be text, not a list of 1", ""),
-        (b"validity_days = " + b"9" * 5000, "this is TOML that nothing here needs", ""),
-        (b"hash = " + b"[" * 50_000, "this is TOML that nothing here needs", ""),
-        (b"hash = sha256", "this is not TOML", 'texts stand in quotes, hash = "sha256"'),
+        (b"validity_days = " + b"9" * 5000, "this is TOML that lyncnb does not read", ""),
+        (b"hash = " + b"[" * 50_000, "this is TOML that lyncnb does not read", ""),
+        (b"hash = sha256", "this is not TOML", 'write texts in quotation marks, hash = "sha256"'),
         (b'organization = "\xff"', "this is not UTF-8 text", "save it as UTF-8"),
         (b"planned_issue_date = 2026-01-31T00:00:00", "'planned_issue_date' must be a date", ""),
     ],
@@ -246,7 +246,7 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
     """A pipe would be waited for without end, a device read without end."""
     os.mkfifo(tmp_path / "plan.toml")
     for path in (tmp_path / "plan.toml", "/dev/zero", tmp_path):
-        with pytest.raises(OptionsError, match="is no plain file"):
+        with pytest.raises(OptionsError, match="is not a regular file"):
             PlanOptions.from_toml(path)
     (tmp_path / "large.toml").write_bytes(b"#" * 2_000_000)
     with pytest.raises(OptionsError, match="has more than 1,000,000 bytes"):

@@ -111,7 +111,7 @@ def test_what_was_edited_is_refused(edit):
 )
 def test_what_is_no_plan_is_refused(data):
     """Anything else is told apart before its fields are looked at."""
-    with pytest.raises(PlanError, match=r"p\.json: (not readable|is no plan)"):
+    with pytest.raises(PlanError, match=r"p\.json: (not readable|is not a plan)"):
         read_plan_json(data, source="p.json")
 
 

@@ -69,7 +69,7 @@ def test_blank_rows_and_an_odd_hand_stay():
     ("changes", "message"),
     [
         ({0: {"no_such": "x"}}, "t.csv has no column no_such in row 2"),
-        ({7: {"site": "x"}}, "t.csv has no row for a change"),
+        ({7: {"site": "x"}}, "t.csv does not have a row that changes"),
     ],
 )
 def test_what_is_not_there_is_refused(changes, message):
@@ -80,7 +80,7 @@ def test_what_is_not_there_is_refused(changes, message):
 
 def test_a_character_that_the_encoding_lacks_is_refused():
     """Nothing is written that the file could not hold."""
-    with pytest.raises(TopologyError, match="t.csv is cp950, which lacks a character"):
+    with pytest.raises(TopologyError, match="t.csv is cp950, which cannot store a character"):
         edit_csv("t.csv", written().encode("cp950"), {0: {"site": "Kraków"}})
 
 

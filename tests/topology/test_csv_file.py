@@ -126,21 +126,21 @@ def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
         ),
         (
             f'{HEADING}\n{ROW}\n"fe02.contoso.net,FrontEnd,Taipei\n',
-            [(3, "the table breaks off here (unexpected end of data)")],
+            [(3, "the table ends unexpectedly here (unexpected end of data)")],
         ),
         (
             f'{HEADING}\n"fe02"x,FrontEnd,Taipei\n',
-            [(2, "the table breaks off here (',' expected after '\"')")],
+            [(2, "the table ends unexpectedly here (',' expected after '\"')")],
         ),
         (
             "server_fqdn,role,\nfe01.contoso.net,FrontEnd,x\n",
-            [(1, "column 3 has no heading, but cells that are not blank")],
+            [(1, "column 3 has values, but no heading")],
         ),
         (
             "fqdn;role;Server\nfe01.contoso.net;FrontEnd;x\n",
             [(1, 'two headings for one column: "fqdn" and "Server"')],
         ),
-        (f"{HEADING}\n", [(0, "has a heading and no servers")]),
+        (f"{HEADING}\n", [(0, "has a heading, but no servers")]),
         (
             "\n\n",
             [
@@ -312,7 +312,7 @@ def test_an_index_with_a_name_is_a_column():
         (pd.DataFrame({"fqdn": ["a"], "Server": ["b"], "role": ["FE"]}), "two headings for one"),
         (pd.DataFrame([["a", "b", "FE"]], columns=["fqdn", "fqdn", "role"]), "two headings"),
         (pd.DataFrame({"fqdn": ["a"]}), "there is no column role"),
-        (pd.DataFrame({"fqdn": [], "role": []}), "has a heading and no servers"),
+        (pd.DataFrame({"fqdn": [], "role": []}), "has a heading, but no servers"),
         (pd.DataFrame(), "there is no column server_fqdn"),
     ],
 )
@@ -377,11 +377,11 @@ def test_utf_16_without_a_mark_shows_at_once(encoding):
     ("data", "message"),
     [
         # "München" as latin-1 has it.
-        (b"server_fqdn,role\nM\xfcnchen", "is no UTF-8 text: byte 0xfc in line 2"),
-        (b"\xff\xfef\0q", "is no UTF-16 text: byte 0x71 in line 1"),
-        (b"server_fqdn,role\n\xff,\xff\n", "is no UTF-8 text: byte 0xff in line 2"),
+        (b"server_fqdn,role\nM\xfcnchen", "is not UTF-8 text: byte 0xfc in line 2"),
+        (b"\xff\xfef\0q", "is not UTF-16 text: byte 0x71 in line 1"),
+        (b"server_fqdn,role\n\xff,\xff\n", "is not UTF-8 text: byte 0xff in line 2"),
         # A UTF-8 file that was cut in the middle of a character.
-        (b"\xef\xbb\xbfserver_fqdn,\xe4\xbc", "is no UTF-8 text"),
+        (b"\xef\xbb\xbfserver_fqdn,\xe4\xbc", "is not UTF-8 text"),
     ],
 )
 def test_bytes_that_are_no_text_are_refused(data, message):
@@ -427,9 +427,11 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
     path = tmp_path / "huge.csv"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
-    with pytest.raises(TopologyError, match="huge.csv is 200 MB; a table of 200 MB or more") as e:
+    with pytest.raises(
+        TopologyError, match="huge.csv is 200 MB; lyncnb does not read tables of 200 MB or more"
+    ) as e:
         load(path)
-    assert "is this the right file" in e.value.hint
+    assert "check whether this is the right file" in e.value.hint
 
 
 def test_a_missing_file_is_told(tmp_path, monkeypatch):
@@ -450,7 +452,7 @@ def test_a_folder_is_no_table(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_a_device_is_not_read():
     """What never ends is not begun."""
-    with pytest.raises(TopologyError, match="it is no regular file"):
+    with pytest.raises(TopologyError, match="it is not a regular file"):
         load(os.devnull)
 
 
@@ -459,7 +461,7 @@ def test_an_impossible_path_is_told(path):
     """A path that no file can have is an error like any other, told for a shell as well."""
     with pytest.raises(TopologyError, match="cannot read") as caught:
         load(path)
-    assert caught.value.hint.startswith("look at the path")
+    assert caught.value.hint.startswith("check the path")
     assert "DataFrame" not in caught.value.hint
 
 
@@ -468,7 +470,7 @@ def test_something_else_is_no_source(source, kind):
     """What is neither a path nor bytes is refused in words."""
     with pytest.raises(TopologyError, match=f"cannot read a {kind}") as caught:
         load(source)
-    assert "its bytes or a DataFrame" in caught.value.hint
+    assert "its bytes, or a DataFrame" in caught.value.hint
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -487,7 +489,7 @@ def test_a_title_above_the_headings_is_left_out_and_reported(delimiter, above):
     topology = read_topology(text.replace("fe 01", "se01.contoso.com").encode())
     assert topology.columns == rows[0]
     (remark,) = topology.remarks
-    assert remark.startswith("left out above the headings: ")
+    assert remark.startswith("ignored above the headings: ")
     assert "servers" in remark or "Contoso" in remark
 
 
@@ -503,5 +505,5 @@ def test_random_bytes_are_not_a_workbook(tmp_path, name):
     """Who named the file for a program is told about that kind of file, not about text."""
     path = tmp_path / name
     path.write_bytes(bytes(range(255, 0, -1)) * 9)
-    with pytest.raises(TopologyError, match=f"{name} is not a workbook"):
+    with pytest.raises(TopologyError, match=f"{name} is neither a workbook nor text"):
         read_topology(path)

@@ -83,7 +83,7 @@ def test_cells_are_cleaned_as_in_a_file(contoso):
     after = contoso.with_cells({2: {"server_fqdn": "FE03.Contoso.net.", "role": "front end"}})
     assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
     assert [str(note) for note in after.notes] == [
-        'row 4, column server_fqdn, "FE03.Contoso.net.": written in lower case; trailing dot removed',
+        'row 4, column server_fqdn, "FE03.Contoso.net.": changed to lowercase; trailing dot removed',
         'row 4, column role, "front end": role read as FrontEnd',
     ]
     assert after == contoso
@@ -133,7 +133,7 @@ def test_a_blank_site_follows_its_pool():
         ({5: {"server_fqdn": "edge02"}}, 7, '"edge02" is not a fully qualified domain name'),
         ({5: {"server_fqdn": ""}}, 7, "server_fqdn is blank"),
         ({5: {"role": ""}}, 7, "role is blank"),
-        ({5: {"role": "Toaster"}}, 7, '"Toaster" is no role that lyncnb knows'),
+        ({5: {"role": "Toaster"}}, 7, '"Toaster" is not a known role'),
         ({5: {"autologon": "maybe"}}, 7, '"maybe" is neither true nor false'),
         (
             {1: {"autologon": "no"}},
@@ -141,17 +141,21 @@ def test_a_blank_site_follows_its_pool():
             'pool eepool01.contoso.net has two values of autologon: "true" in row 2, "false" in row 3',
         ),
         ({1: {"site": "Hsinchu"}}, 3, "pool eepool01.contoso.net has two values of site"),
-        ({1: {"server_fqdn": "fe01.contoso.net"}}, 3, "fe01.contoso.net stands here and in row 2"),
+        (
+            {1: {"server_fqdn": "fe01.contoso.net"}},
+            3,
+            "fe01.contoso.net is in this row and in row 2",
+        ),
         # A server of another pool, which is not derived again.
         (
             {7: {"server_fqdn": "dir01.contoso.net"}},
             9,
-            "dir01.contoso.net is in pool medpool01.contoso.net here and in pool dir01.contoso.net",
+            "dir01.contoso.net is in pool medpool01.contoso.net in this row and in pool dir01.contoso.net",
         ),
         ({3: {"pool_fqdn": "medpool01.contoso.net"}}, 5, "dir01.contoso.net has the role Director"),
         ({3: {"sip_domains": "fabrikam.com"}}, 5, "two values for the deployment"),
         ({3: {"dialin_url": "https://x.contoso.com"}}, 5, "two values for site Taipei"),
-        ({0: {"sip_domains": ""}}, 0, "no row names the SIP domains"),
+        ({0: {"sip_domains": ""}}, 0, "no row has SIP domains"),
         ({0: {"colour": "red"}}, 0, 'there is no column "colour"'),
     ],
 )
@@ -229,7 +233,7 @@ def test_values_of_a_site_stay_in_the_site(litware):
 
 def test_removing_the_last_row_is_refused(contoso):
     """A topology has at least one server."""
-    with pytest.raises(TopologyError, match="no server is left"):
+    with pytest.raises(TopologyError, match="no server remains"):
         contoso.with_rows(remove=range(len(contoso.cells)))
 
 

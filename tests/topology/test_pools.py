@@ -200,7 +200,7 @@ def test_a_server_stands_once_in_a_role():
         fqdn             role     pool
         fe01.contoso.net FrontEnd pool.contoso.net
         FE01.contoso.net FE       pool.contoso.net
-    """) == [(3, "server_fqdn", "fe01.contoso.net stands here and in row 2 as FrontEnd")]
+    """) == [(3, "server_fqdn", "fe01.contoso.net is in this row and in row 2 as FrontEnd")]
 
 
 def test_a_server_belongs_to_one_pool():
@@ -214,7 +214,7 @@ def test_a_server_belongs_to_one_pool():
             3,
             "pool_fqdn",
             (
-                "fe01.contoso.net is in pool medpool.contoso.net here and in pool pool.contoso.net "
+                "fe01.contoso.net is in pool medpool.contoso.net in this row and in pool pool.contoso.net "
                 "in row 2"
             ),
         )
@@ -280,7 +280,7 @@ def test_a_blank_server_or_role_is_told_and_the_rest_is_looked_at():
                 '"b.contoso.com" in row 5'
             ),
         ),
-        (6, "role", '"Toaster" is no role that lyncnb knows'),
+        (6, "role", '"Toaster" is not a known role'),
     ]
 
 
@@ -418,7 +418,7 @@ def test_the_default_sip_domain_comes_first():
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (("", ""), "no row names the SIP domains"),
+        (("", ""), "no row has SIP domains"),
         (
             ("contoso.com;fabrikam.com", "fabrikam.com;contoso.com"),
             (

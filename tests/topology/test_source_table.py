@@ -26,7 +26,7 @@ def test_columns_get_their_names():
         (["fqdn", "Server"], 'two headings for one column: "fqdn" and "Server"'),
         (["role", "Role "], 'two headings for one column: "role" and "Role "'),
         (["owner", "owner"], 'two headings for one column: "owner" and "owner"'),
-        (["fqdn", " "], "column 2 has no heading, but cells that are not blank"),
+        (["fqdn", " "], "column 2 has values, but no heading"),
         (["fqdn", "roll"], 'there is no column role; headings found: "fqdn", "roll"'),
         (["a;b", "c"], 'there is no column server_fqdn; headings found: "a;b", "c"'),
     ],
@@ -43,7 +43,7 @@ def test_headings_that_do_not_fit_are_refused(headings, message):
 
 def test_a_table_without_rows_is_refused():
     """A heading alone is no topology."""
-    with pytest.raises(TopologyError, match="has a heading and no servers"):
+    with pytest.raises(TopologyError, match="has a heading, but no servers"):
         table(["fqdn", "role"], rows=())
 
 

@@ -84,10 +84,10 @@ def test_edits_of_a_workbook_are_those_of_the_table(text):
 
 def test_a_table_that_does_not_fit_into_a_workbook():
     """A cell of more characters than a sheet holds is refused, never cut."""
-    with pytest.raises(TopologyError, match="does not fit into a workbook") as refused:
+    with pytest.raises(TopologyError, match="does not fit in a workbook") as refused:
         table_xlsx(["server_fqdn", "role"], [["a" * 40_000, "FrontEnd"]])
     assert refused.value.hint == "write it as .csv"
-    with pytest.raises(TopologyError, match="does not fit into a workbook"):
+    with pytest.raises(TopologyError, match="does not fit in a workbook"):
         table_xlsx(["server_fqdn", "role"], [["a", "FrontEnd"]] * 1_048_576)
 
 
@@ -102,7 +102,7 @@ def test_the_template_filled_in_is_read(over_example):
         "fe01.contoso.net",
         "fe02.contoso.net",
     ]
-    expected = [] if over_example else ["row 2 is the example of the template, and was left out"]
+    expected = [] if over_example else ["row 2 is the example of the template; lyncnb ignored it"]
     assert [str(note) for note in topology.notes] == expected
     (pool,) = topology.pools
     assert "autologon" in pool.flags
@@ -113,7 +113,7 @@ def test_the_template_filled_in_is_read(over_example):
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
 def test_an_empty_template_has_no_server(suffix):
     """What has only the example is told as a heading without servers; the same bytes each time."""
-    with pytest.raises(TopologyError, match="has a heading and no servers"):
+    with pytest.raises(TopologyError, match="has a heading, but no servers"):
         read_topology(template(suffix))
     assert template(suffix) == template(suffix)
 

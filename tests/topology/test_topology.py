@@ -122,10 +122,10 @@ def test_two_spellings_of_a_site_are_one_site():
     assert [site.name for site in read.sites] == ["Hsinchu", "台中", "臺北"]
     (note,) = [note for note in read.notes if note.before == "台北"]
     assert (note.row, note.column, note.after) == (2, "site", "臺北")
-    assert note.message == "read as 臺北: both spellings are one site"
+    assert note.message == "read as 臺北: the two spellings have the same site"
     (note,) = [note for note in read.notes if note.before == "HSINCHU"]
     assert (note.row, note.after) == (8, "Hsinchu")
-    assert note.message == "read as Hsinchu: both spellings are one site"
+    assert note.message == "read as Hsinchu: the two spellings have the same site"
     head, *rows = SITES.splitlines(keepends=True)
     again = read_topology((head + "".join(reversed(rows))).encode())
     assert [(pool.fqdn, pool.site) for pool in again.pools] == [
@@ -152,7 +152,7 @@ def test_clean_ups_are_listed():
     )
     assert [(n.row, n.column, n.before, n.after, n.message) for n in read.notes] == [
         (2, "server_fqdn", "FE01.Contoso.net.", "fe01.contoso.net",
-         "written in lower case; trailing dot removed"),
+         "changed to lowercase; trailing dot removed"),
         (3, "server_fqdn", "fe02\u200b.contoso.net", "fe02.contoso.net",
          "invisible character U+200B removed"),
         (2, "role", "fe", "FrontEnd", "role read as FrontEnd"),

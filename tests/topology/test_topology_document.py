@@ -145,7 +145,7 @@ def test_simple_urls_stand_in_the_order_of_their_domains():
     )
     asked = [str(note) for note in read(published(EVERYTHING)).notes]
     assert (
-        "the document does not say: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
+        "missing in the document: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
         in asked
     )
 
@@ -177,10 +177,10 @@ def test_what_gets_no_row_is_told(form):
         'left out "sql.contoso.com": SQL Servers need no certificate',
         'left out "contoso.com": file stores need no certificate',
         'left out "gw.contoso.com": a PSTN gateway is none of the product',
-        'nothing is known here of the service "TeaService" on "new.contoso.com"',
-        "the document does not say: which pool do clients sign in to automatically",
-        "the document does not say: is a branch an appliance (SBA) or a server (SBS)?",
-        "the document does not say: who issues which certificate",
+        'lyncnb does not know the service "TeaService" on "new.contoso.com"',
+        "missing in the document: which pool do clients sign in to automatically",
+        "missing in the document: is a branch an appliance (SBA) or a server (SBS)?",
+        "missing in the document: who issues which certificate",
         "to answer these questions, write a table with lyncnb convert and add the columns in",
     ):
         assert [one for one in told if words in one], words
@@ -255,7 +255,7 @@ BAD = {
     "a web page with doctype": ("<!DOCTYPE html><html></html>", "with a document type"),
     "another root": ("<Topology/>", 'begins with "Topology", not a topology'),
     "nothing": ("<?xml version='1.0'?>", "breaks off in line 1"),
-    "no server": (f"<Topology {NS}></Topology>", "without a server that needs a certificate"),
+    "no server": (f"<Topology {NS}></Topology>", "has no server with a certificate"),
     "cut": (SOUND[: len(SOUND) // 2], "breaks off in line 2"),
     "no XML": (SOUND.replace("</Services>", "</Service>"), "is damaged in line 2"),
     "an entity": (
@@ -273,7 +273,7 @@ BAD = {
     "too deep": (f"<Topology {NS}>" + "<a>" * 100_000, "more elements, or deeper ones"),
     "too many": (f"<Topology {NS}>" + "<a/>" * 500_000, "more elements, or deeper ones"),
     "an unknown entity": (f"<Topology {NS}>&nbsp;</Topology>", "is damaged in line 1"),
-    "too large": (f"<Topology {NS}>" + " " * 32_000_000, "no topology takes so much"),
+    "too large": (f"<Topology {NS}>" + " " * 32_000_000, "no topology is that large"),
     "no text": (f"<Topology {NS}>\ud800</Topology>", "UTF-8"),
 }
 
@@ -516,7 +516,7 @@ def test_the_host_of_a_discovery_url_is_a_name_of_the_farm(form):
         ("owas02.contoso.com", ""),
     ]
     (told,) = (remark for remark in topology.remarks if "DiscoveryUrl" in remark)
-    assert told.startswith('"owas.contoso.com" is reached as "office.contoso.com" (DiscoveryUrl)')
+    assert told.startswith('"owas.contoso.com" uses the name "office.contoso.com" (DiscoveryUrl)')
 
 
 @pytest.mark.parametrize("form", FORMS)

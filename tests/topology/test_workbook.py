@@ -194,7 +194,7 @@ def test_formats_that_have_no_code_in_the_file(cell, text):
     assert cells_of(one_sheet(row, heading=HEADING, parts=parts)) == [("fe01", "", "", text)]
     if "t=" in cell:
         row = row.replace("D2", "C2")
-        assert "holds a date" in str(read_rows(one_sheet(row, parts=parts)).problems[0])
+        assert "contains a date" in str(read_rows(one_sheet(row, parts=parts)).problems[0])
 
 
 def test_days_that_count_from_1904():
@@ -231,8 +231,8 @@ def test_a_date_where_a_name_should_be_is_refused():
         sheet.write(1, 2, date(2026, 3, 1), book.add_format({"num_format": "d-mmm"}))
 
     assert problems_of(xlsx(rows, change))[0] == (
-        'table sheet "Servers" cell C2, column site: holds a date (2026-03-01), which a spreadsheet '
-        "makes of some texts"
+        'table sheet "Servers" cell C2, column site: contains a date (2026-03-01); spreadsheets '
+        "convert some texts to dates"
     )
 
 
@@ -252,8 +252,8 @@ def test_formulas():
     assert found.texts[3].cells()[3] == "#N/A"
     where = 'table sheet "Servers" cell'
     assert [str(problem).partition("\n")[0] for problem in found.problems] == [
-        f"{where} A3, column server_fqdn: holds a formula that was never calculated",
-        f"{where} A4, column server_fqdn: holds the error #REF!, not a value",
+        f"{where} A3, column server_fqdn: contains a formula that was never calculated",
+        f"{where} A4, column server_fqdn: contains the error #REF! instead of a value",
     ]
     assert not any("server_fqdn is blank" in one for one in problems_of(xlsx(rows, change)))
 
@@ -264,7 +264,7 @@ def test_a_blank_result_is_a_result():
     assert read_rows(one_sheet(row.format("<v></v>"))).problems == ()
     assert cells_of(one_sheet(row.format("<v></v>"), heading=HEADING))[0][2:] == ("", "")
     (problem,) = read_rows(one_sheet(row.format(""))).problems
-    assert (problem.cell, problem.message[:15]) == ("C2", "holds a formula")
+    assert (problem.cell, problem.message[:18]) == ("C2", "contains a formula")
 
 
 def test_openpyxl_calculates_nothing():
@@ -285,13 +285,13 @@ def test_merged_cells():
 
     book = xlsx(rows, down)
     assert [row[2] for row in cells_of(book)] == ["Taipei"] * 3
-    assert told(book) == ["merged cells C2:C9: what stands there was read for each of their rows"]
+    assert told(book) == ["merged cells C2:C9: their value was read for each of their rows"]
 
     def across(_, sheet):
         sheet.merge_range("C3:D3", "Taipei")
 
     assert problems_of(xlsx(rows, across))[0] == (
-        'table sheet "Servers" cell C3:D3, column site: "Taipei" stands in cells that are merged over '
+        'table sheet "Servers" cell C3:D3, column site: "Taipei" is in cells that are merged across '
         "several columns"
     )
 
@@ -327,8 +327,8 @@ def test_hidden_rows_and_columns_are_read_and_told():
     book = xlsx(rows, change)
     assert len(cells_of(book)) == 4
     assert told(book) == [
-        "rows that are hidden, and were read: 3 to 4",
-        "columns that are hidden, and were read: C (site)",
+        "hidden rows that were read: 3 to 4",
+        "hidden columns that were read: C (site)",
     ]
 
 
@@ -337,8 +337,8 @@ def test_rows_and_columns_of_no_size_are_hidden():
     columns = '<cols><col min="2" max="3" width="0"/></cols>'
     row = '<row r="2" ht="0"><c r="A2" t="str"><v>fe01</v></c></row>'
     assert told(one_sheet(row, before=columns)) == [
-        "rows that are hidden, and were read: 2",
-        "columns that are hidden, and were read: B (role), C (site)",
+        "hidden rows that were read: 2",
+        "hidden columns that were read: B (role), C (site)",
     ]
 
 
@@ -355,7 +355,7 @@ def test_headings_below_a_title():
     book = xlsx([*title, HEADING, ONE])
     assert cells_of(book) == [tuple(ONE)]
     assert [*read_rows(book).rows] == [5]
-    assert told(book) == ["the headings stand in row 4; what is above was left out"]
+    assert told(book) == ["the headings are in row 4; lyncnb ignored the rows above"]
     assert "cell B5, column role" in problems_of(xlsx([*title, HEADING, [ONE[0], "Fronted"]]))[0]
 
 
@@ -382,11 +382,11 @@ def test_sheets():
     assert "hide or delete" in refused.value.hint
     book = xlsx([HEADING, ONE], more("Old", "Old v", hide=("Old", "Old v")))
     assert cells_of(book) == [tuple(ONE)]
-    assert told(book) == ['not read, since hidden: sheet "Old", "Old v"']
+    assert told(book) == ['not read, because it is hidden: sheet "Old", "Old v"']
     book = xlsx([["Notes"]], more("Old", hide=("Old",)))
     assert cells_of(book)[0][0] == "old.contoso.net"
     assert told(book) == [
-        'sheet "Old" is hidden; it was read, since no other has the headings of servers',
+        'sheet "Old" is hidden, but no other sheet has the headings of servers',
         'sheet "Old" was read; without headings of servers: "Servers"',
     ]
 
@@ -400,7 +400,7 @@ def test_headings_that_are_missing_are_told_as_of_csv():
     )
     assert problems_of(xlsx([["a", "b"], ["c", "d"]]))[0].endswith('headings found: "a", "b"')
     assert problems_of(xlsx([[*HEADING, ""], [*ONE, "ask Kim"]])) == [
-        'table sheet "Servers" cell E1: column 5 has no heading, but cells that are not blank'
+        'table sheet "Servers" cell E1: column 5 has values, but no heading'
     ]
 
 
@@ -483,10 +483,10 @@ def test_traps_of_opendocument():
     ]
     assert [*read_rows(book).rows] == [2, 10]
     assert told(book) == [
-        'not read, since hidden: sheet "Old"',
-        "merged cells C2:C3: what stands there was read for each of their rows",
-        "rows that are hidden, and were read: 2",
-        "columns that are hidden, and were read: D (rack)",
+        'not read, because it is hidden: sheet "Old"',
+        "merged cells C2:C3: their value was read for each of their rows",
+        "hidden rows that were read: 2",
+        "hidden columns that were read: D (rack)",
     ]
 
 
@@ -523,9 +523,9 @@ def test_formulas_of_opendocument():
     book = ods(ods_table(["".join(map(ods_cell, HEADING[:3])), *(row + rest for row in rows)]))
     found = [str(one).partition(": ")[2].partition("\n")[0] for one in read_rows(book).problems]
     assert found == [
-        "holds a formula that was never calculated",
-        "holds the error #REF!, not a value",
-        "holds the error 錯誤:502, not a value",
+        "contains a formula that was never calculated",
+        "contains the error #REF! instead of a value",
+        "contains the error 錯誤:502 instead of a value",
     ]
     assert any("cell A4, column server_fqdn: server_fqdn is blank" in p for p in problems_of(book))
 
@@ -562,9 +562,9 @@ BAD = {
     "no sheet": (packed(workbook({}, sheets=())), "has no cells"),
     "no cells": (with_sheet(sheet_xml("")), "has no cells"),
     "a sheet that is not there": (packed(workbook({})), "sheet1.xml is missing"),
-    "cut XML": (with_sheet(sheet_xml(row(2, "A2"))[:-30]), "a part of it is no XML"),
-    "no XML": (with_sheet(b"\xff\xfe\0\1"), "a part of it is no XML"),
-    "an odd encoding": (with_sheet('<?xml version="1.0" encoding="klingon"?><a/>'), "is no XML"),
+    "cut XML": (with_sheet(sheet_xml(row(2, "A2"))[:-30]), "part of it is not XML"),
+    "no XML": (with_sheet(b"\xff\xfe\0\1"), "part of it is not XML"),
+    "an odd encoding": (with_sheet('<?xml version="1.0" encoding="klingon"?><a/>'), "is not XML"),
     "entities": (with_sheet(f"{ENTITIES}<worksheet>&a1;</worksheet>"), "a document type"),
     "a file from elsewhere": (
         with_sheet('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'),
@@ -576,9 +576,9 @@ BAD = {
     ),
     "too deep": (with_sheet("<a>" * 100_000), "deeper elements"),
     "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times its size"),
-    "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to what is not there"),
-    "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to what is not there"),
-    "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to what is not there"),
+    "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to missing content"),
+    "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to missing content"),
+    "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to missing content"),
     "a sheet from elsewhere": (
         packed(workbook({}) | {"xl/_rels/workbook.xml.rels": f'<a><Relationship Id="rId1" Type="{RELS}'
         '/worksheet" Target="http://127.0.0.1:9/sheet.xml" TargetMode="External"/></a>'}),
@@ -599,7 +599,7 @@ BAD = {
     ),
     "a text that is not there": (
         one_sheet('<row r="2"><c r="A2" t="s"><v>7</v></c></row>'),
-        "refers to what is not there",
+        "refers to missing content",
     ),
     "rows beyond number": (
         ods(ods_table(["".join(map(ods_cell, HEADING))]) .replace(
@@ -609,12 +609,12 @@ BAD = {
     ),
     "counts in other digits": (
         ods('<table:table><table:table-column table:number-columns-repeated="²"/></table:table>'),
-        "counts more rows or columns",
+        "has more rows or columns",
     ),
-    "a row in other digits": (one_sheet('<row r="²"/>'), "refers to what is not there"),
+    "a row in other digits": (one_sheet('<row r="²"/>'), "refers to missing content"),
     "columns beyond number": (
         ods('<table:table><table:table-column table:number-columns-repeated="99999"/></table:table>'),
-        "counts more rows or columns",
+        "has more rows or columns",
     ),
     "a web page": (b"<html><table><tr><td>fe01</td></tr></table></html>", 'begins with "html"'),
 }  # fmt: skip
@@ -767,7 +767,7 @@ def test_what_libreoffice_saved(office, kind):
     filled = read_topology(office / f"filled.{kind}")
     assert filled == read_topology(filled_in(FILLED))
     assert [str(note) for note in filled.notes] == [
-        "row 2 is the example of the template, and was left out"
+        "row 2 is the example of the template; lyncnb ignored it"
     ]
     book = (office / f"traps.{kind}").read_bytes()
     assert cells_of(book) == [
@@ -777,10 +777,10 @@ def test_what_libreoffice_saved(office, kind):
         ("fe04.contoso.net", "FrontEnd", "Hsinchu", "TRUE"),
     ]
     assert told(book) == [
-        'not read, since hidden: sheet "Old"',
-        "merged cells C2:C3: what stands there was read for each of their rows",
-        "rows that are hidden, and were read: 5",
-        "columns that are hidden, and were read: D (rack)",
+        'not read, because it is hidden: sheet "Old"',
+        "merged cells C2:C3: their value was read for each of their rows",
+        "hidden rows that were read: 5",
+        "hidden columns that were read: D (rack)",
     ]
 
 
@@ -813,6 +813,9 @@ def test_a_problem_as_a_command_tells_it(shell):
     """Sheet and cell stand in the message and in JSON; a fix is written by hand."""
     shell.write("contoso.xlsx", xlsx([HEADING, [ONE[0], "Fronted", "", ""]]))
     ended = shell("check", "contoso.xlsx", "--json")
-    assert 'contoso.xlsx sheet "Servers" cell B2, column role: "Fronted" is no role' in ended.err
+    assert (
+        'contoso.xlsx sheet "Servers" cell B2, column role: "Fronted" is not a known role'
+        in ended.err
+    )
     assert '"sheet": "Servers"' in ended.out
     assert '"cell": "B2"' in ended.out

@@ -65,7 +65,7 @@ def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
 
 
 def test_what_is_wrong_stands_at_its_field(talk):
-    """A wrong answer, and answers that do not fit together."""
+    """A wrong answer, and answers that contradict each other."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     told = talk.say("answer", site="Main", key="edge_servers", text="0")
     assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]

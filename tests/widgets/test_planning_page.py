@@ -112,7 +112,7 @@ def hide_a_row(_, sheet):
 def test_what_is_hidden_is_said_where_the_table_is_shown(folder):
     """In a notebook below the table, in its text form, and on the page."""
     (folder / "hidden.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS), hide_a_row))
-    words = "rows that are hidden, and were read: 3"
+    words = "hidden rows that were read: 3"
     unread = 'lyncnb does not read these columns: "rack"'
     topology = ln.read_topology("hidden.xlsx")
     assert topology.remarks == (words,)

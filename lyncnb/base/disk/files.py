@@ -40,10 +40,10 @@ def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None
         raise system_calls.trouble(error, path, "look at the folder") from None
     if stat.S_ISLNK(found.st_mode):
         raise BundleError(
-            f"{path} is a symbolic link", hint="give the folder itself, not a link to it"
+            f"{path} is a symbolic link", hint="use the folder itself, not a link to it"
         )
     if not stat.S_ISDIR(found.st_mode):
-        raise BundleError(f"{path} is a file, not a folder", hint="give the path of a folder")
+        raise BundleError(f"{path} is a file, not a folder", hint="use the path of a folder")
     folder_access.check_access(path, found, reading=reading)
 
 
@@ -76,7 +76,7 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
             left = system_calls.lstat(path).st_mode & ~mode & 0o077
             if left and not folder_access.keeps_no_modes(path):
                 raise BundleError(
-                    f"{path} stays open to others (mode {stat.S_IMODE(found):04o})",
+                    f"{path} remains open to others (mode {stat.S_IMODE(found):04o})",
                     hint=f"run as its owner: chmod {mode:o} '{path}'",
                 )
     except OSError as error:
@@ -104,7 +104,7 @@ def sync(path: str | os.PathLike[str], flags: int) -> None:
 
 
 def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
-    """Write `data` under a temporary name beside `path`; nothing stays if that fails."""
+    """Write `data` under a temporary name next to `path`; nothing remains if that fails."""
     temp = path.with_name(temp_name())
     try:
         mode = folder_access.file_mode(path.parent, mode)
@@ -127,7 +127,7 @@ def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
 
 
 def temp_name() -> str:
-    """Give a name that no other file has, by which what was interrupted is found."""
+    """Return a unique name that identifies files of interrupted runs."""
     return TEMP_PREFIX + secrets.token_hex(8)
 
 
@@ -211,7 +211,7 @@ def replace(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> Non
     path = Path(path)
     if path.is_symlink():
         raise BundleError(
-            f"{path} is a symbolic link", hint="look where it points, then remove the link"
+            f"{path} is a symbolic link", hint="check where it points, then remove the link"
         )
     temp = write_temp(path, data, mode, sync=True)
     try:
@@ -377,7 +377,7 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO
     Raises
     ------
     BundleError
-        If it is no ordinary file.
+        If it is not a regular file.
     OSError
         If the system refuses.
     """
@@ -385,7 +385,9 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO
     descriptor = system_calls.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         system_calls.close(descriptor)
-        raise BundleError(f"{path} is no plain file", hint="name an ordinary file, or move it away")
+        raise BundleError(
+            f"{path} is not a regular file", hint="name an ordinary file, or move it away"
+        )
     return os.fdopen(descriptor, "rb")
 
 
@@ -404,7 +406,7 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
     Raises
     ------
     LyncnbError
-        Of the kind asked for, if it cannot be read, is no ordinary file, or is larger.
+        Of the kind asked for, if it cannot be read, is not a regular file, or is larger.
     """
     try:
         with open_plain(path) as file:
@@ -444,7 +446,8 @@ def remove_stale(folder: str | os.PathLike[str]) -> int:
 # Many new files at the price of few: written, synced together, then named in order.
 
 # 16 waiting threads share the journal's commits: a third of the time of one fsync after another
-# (ext4: 73 us a file against 250), and unlike one sync of the whole disk each file's error is told.
+# (ext4: 73 us a file against 250), and unlike one sync of the
+# whole disk it reports the error of each file.
 _SYNC_THREADS = 16
 
 

@@ -70,7 +70,7 @@ def check_access(path: str | os.PathLike[str], found: os.stat_result, *, reading
     if found.st_mode & _OTHERS_WRITE and not keeps_no_modes(path):
         raise BundleError(
             f"{path} can be written by others (mode {stat.S_IMODE(found.st_mode):04o})",
-            hint=f"look at what is in it, then run: chmod go-w '{path}'",
+            hint=f"check its content, then run: chmod go-w '{path}'",
         )
     if not reading and found.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
         raise BundleError(

@@ -104,8 +104,8 @@ def confirm(folder: Path) -> None:
     token = _held.get(os.path.realpath(folder))
     if token is not None and _token(folder / OWNER_NAME) != token:
         raise BundleError(
-            f"{folder} was taken over by {owner(folder)} while this run wrote it; this run stopped",
-            hint="the lock of this disk keeps nobody out: let one computer write the folder at a "
+            f"{folder} was taken over by {owner(folder)} during this run, so this run stopped",
+            hint="this disk does not enforce locks: let only one computer write to the folder at a "
             "time. Then run the same again",
         )
 
@@ -137,8 +137,8 @@ def _take(
     elif time.monotonic() >= deadline:
         _refuse(
             folder,
-            "wait until that is done, then run the same again. If that run has ended, which cannot "
-            f"be seen from here, remove {OWNER_NAME} from the folder",
+            "wait until that is done, then run the same again. If that run has ended, which "
+            f"lyncnb cannot see from here, remove {OWNER_NAME} from the folder",
         )
     for guard in guards.values():
         guard.release()

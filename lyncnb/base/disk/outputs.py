@@ -90,7 +90,7 @@ def first_line(start: bytes, end: bytes = b"") -> Test:
 
 
 def mentions(*marks: bytes) -> Test:
-    """Make a test of whether all marks stand in the first 4 MiB of a file."""
+    """Return a test for whether all marks are in the first 4 MiB of a file."""
 
     def is_ours(file: IO[bytes]) -> bool:
         head = file.read(_HEAD_BYTES)
@@ -131,7 +131,7 @@ def check_output(
     Parameters
     ----------
     path : path
-        Where the file is to be.
+        The path of the file.
     kind : OutputKind
         What it will be.
     force : bool, optional
@@ -155,7 +155,7 @@ def check_output(
     if not force and not _is_ours(path, kind):
         raise FileOccupied(
             f"{path} is already there and was left alone: it is not {kind.what} that lyncnb wrote",
-            hint="take another name, or replace it with --force",
+            hint="choose another name, or replace it with --force",
         )
 
 
@@ -225,9 +225,9 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
     try:
         if b"\0" in os.fsencode(path):
             raise ValueError(path)
-    except ValueError:  # half a character, too
+    except ValueError:  # also an unpaired surrogate
         raise OutputError(
-            f"{shown(os.fsdecode(path))} is the name of no file", hint="type it again"
+            f"{shown(os.fsdecode(path))} is not a valid file name", hint="enter it again"
         ) from None
     lexical = Path(os.path.abspath(path))
     resolved = Path(os.path.realpath(lexical.parent)) / lexical.name
@@ -266,7 +266,7 @@ def _refuse_inputs(path: Path, inputs: Iterable[str | os.PathLike[str] | None]) 
     for name in inputs:
         with suppress(OSError, ValueError):
             if name is not None and path.samefile(name):
-                raise OutputError(f"{path} is what the output is made of", hint="name another file")
+                raise OutputError(f"{path} is an input of this output", hint="choose another file")
 
 
 def _facts(path: str | os.PathLike[str]) -> os.stat_result | None:
@@ -276,7 +276,7 @@ def _facts(path: str | os.PathLike[str]) -> os.stat_result | None:
         return None
     except (OSError, ValueError) as error:
         told = error.strerror if isinstance(error, OSError) else error
-        raise OutputError(f"{path}: {told}", hint="name another file") from None
+        raise OutputError(f"{path}: {told}", hint="choose another file") from None
 
 
 def _refuse_what_is_no_file(path: str | os.PathLike[str], facts: os.stat_result) -> None:
@@ -284,10 +284,10 @@ def _refuse_what_is_no_file(path: str | os.PathLike[str], facts: os.stat_result)
         raise OutputError(f"{path} is a folder", hint="give the name of a file")
     if stat.S_ISLNK(facts.st_mode):
         raise OutputError(
-            f"{path} is a symbolic link", hint="look where it points, then name the file itself"
+            f"{path} is a symbolic link", hint="check where it points, then use the file itself"
         )
     if not stat.S_ISREG(facts.st_mode):
-        raise OutputError(f"{path} is no ordinary file", hint="name another file")
+        raise OutputError(f"{path} is not a regular file", hint="choose another file")
 
 
 def _is_ours(path: str | os.PathLike[str], kind: OutputKind) -> bool:

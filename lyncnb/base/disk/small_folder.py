@@ -79,16 +79,16 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
         raise system_calls.trouble(error, folder, "look at the folder") from None
     except ValueError:  # a character that no name can hold
         raise BundleError(
-            f"{shown(str(folder))} is the name of no folder", hint="type it again"
+            f"{shown(str(folder))} is not a valid folder name", hint="enter it again"
         ) from None
     if not stat.S_ISDIR(mode):
-        raise BundleError(f"{folder} is no folder", hint="give the path of a folder, not of a link")
+        raise BundleError(f"{folder} is no folder", hint="use the path of a folder, not of a link")
     present = [name for name in names if os.path.lexists(folder / name)]
     return {name: files.read(folder / name, limit=limit) for name in present}
 
 
 def rename_folder(folder: Path, target: Path) -> None:
-    """Give a folder another name beside it, never that of another one.
+    """Rename a folder in its parent, never to an existing name.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
         others = [name for name in others if not name.startswith(files.TEMP_PREFIX)]
         if others:
             raise BundleError(
-                f"{folder} holds other files, too: {', '.join(others[:5])}",
+                f"{folder} also contains other files: {', '.join(others[:5])}",
                 hint="move them away first; nothing was removed",
             )
         system_calls.rename(folder, gone)  # half a scenario is never in the list

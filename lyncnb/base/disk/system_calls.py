@@ -76,27 +76,27 @@ def find_program(name: str) -> str | None:
 HINTS = {
     errno.ENOSPC: "the disk is full: free some space, then run the same again; nothing is lost",
     errno.EDQUOT: "your quota is used up: free some space, then run the same again",
-    errno.EROFS: "this disk can only be read: take a folder on another one",
-    errno.EACCES: "you may not do that there: ask who owns the folder, or take another one",
-    errno.EPERM: "you may not do that there: ask who owns the folder, or take another one",
-    errno.EIO: "the disk reports a fault: copy the folder to a sound disk and go on there",
-    errno.ELOOP: "a symbolic link is in the way: look where it points, then remove it",
-    errno.ENOENT: "something on the way to it is missing: was the folder moved?",
-    errno.ENOTDIR: "a part of the path is a file, not a folder: take another path",
+    errno.EROFS: "this disk is read-only: use a folder on another disk",
+    errno.EACCES: "you do not have permission: ask the owner of the folder, or use another one",
+    errno.EPERM: "you do not have permission: ask the owner of the folder, or use another one",
+    errno.EIO: "the disk reports an error: copy the folder to another disk and continue there",
+    errno.ELOOP: "the path contains a symbolic link: check where it points, then remove it",
+    errno.ENOENT: "part of the path is missing: check whether the folder was moved",
+    errno.ENOTDIR: "part of the path is a file, not a folder: use another path",
     errno.EISDIR: "a folder has this name: move it away",
-    errno.ENAMETOOLONG: "take a folder with a shorter path",
+    errno.ENAMETOOLONG: "use a folder with a shorter path",
     errno.EMFILE: "too many files are open: close other programs, then run the same again",
 }
 
 
 def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: str) -> BundleError:
     """Say in plain words what the operating system refused, and what to do."""
-    if isinstance(error, ValueError):  # of a zero, or of half a character
+    if isinstance(error, ValueError):  # for a zero byte or an unpaired surrogate
         shown = ascii(os.fspath(path))[1:-1]
         return BundleError(
-            f"{shown}: cannot {doing}: this is the name of no file", hint="type it anew"
+            f"{shown}: cannot {doing}: this is not a valid file name", hint="enter it again"
         )
-    hint = HINTS.get(error.errno or 0, "see to the folder, then run the same again")
+    hint = HINTS.get(error.errno or 0, "check the folder, then run the same again")
     return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)
 
 
@@ -105,7 +105,7 @@ def protection_note() -> str:
     if not WINDOWS:
         return ""
     return (
-        "On Windows a file mode only says read-only: keys are as safe as the folder they are in. "
+        "On Windows a file mode only says read-only: keys are only as safe as their folder. "
         'Run: icacls FOLDER /inheritance:r /grant:r "%USERNAME%:(OI)(CI)F". A folder cannot be '
         "synced there either, so after a power cut the last files may be missing as a whole."
     )

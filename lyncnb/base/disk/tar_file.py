@@ -55,7 +55,7 @@ def gunzip(data: bytes, *, limit: int) -> bytes:
     if len(found) > limit:
         raise BadTar(f"it unpacks to more than {limit:,} bytes")
     if not unpacker.eof:
-        raise BadTar("the compressed file is cut off")
+        raise BadTar("the compressed file is truncated")
     return found
 
 
@@ -77,7 +77,7 @@ def tar_entries(data: bytes) -> Iterator[TarEntry]:
         size, kind = _number(header[124:136], place), header[156:157]
         content = data[place + _BLOCK : place + _BLOCK + size]
         if len(content) < size:
-            raise BadTar("the archive is cut off")
+            raise BadTar("the archive is truncated")
         place += _BLOCK + -(-size // _BLOCK) * _BLOCK
         if kind == _LONG_NAME:
             long_name = _text(content)
@@ -87,7 +87,7 @@ def tar_entries(data: bytes) -> Iterator[TarEntry]:
             if kind != b"5":
                 yield TarEntry(name, kind in _REGULAR, content)
     if data[place:].strip(b"\0"):
-        raise BadTar("the archive is cut off")
+        raise BadTar("the archive is truncated")
 
 
 def _prefix(header: bytes) -> str:

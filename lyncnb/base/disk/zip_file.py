@@ -86,7 +86,7 @@ def contents_trouble(data: bytes, most: int) -> str:
     """
     place = data.rfind(b"PK\x05\x06")
     if place < 0 or len(data) - place < _END_BYTES:
-        return "the archive is cut off"
+        return "the archive is truncated"
     entries = int.from_bytes(data[place + 10 : place + 12], "little")
     size = int.from_bytes(data[place + 12 : place + 16], "little")
     if data[max(place - 20, 0) : place].startswith(b"PK\x06\x07") or size == 0xFFFFFFFF:
@@ -171,7 +171,7 @@ class Archive:
                 while piece := file.read(_PIECE):
                     self._left -= len(piece)
                     if self._left < 0:
-                        raise BadArchive("it unpacks to more than anybody would read")
+                        raise BadArchive("its unpacked content is too large")
                     yield piece
         except BadArchive:
             raise

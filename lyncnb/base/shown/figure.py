@@ -83,7 +83,7 @@ class Figure(Table):
         return picture_html(self.title, self.description, self.svg)
 
     def _repr_html_(self) -> str:
-        # A dataclass with slots is made anew: super() without arguments does not find it.
+        # A dataclass with slots is created again: super() without arguments does not find it.
         table = Table._repr_html_(self)
         return marked(
             f"{self.to_html()}\n<details><summary>The same data as a table, "

@@ -1,6 +1,6 @@
 """Whole HTML pages by jinja2, every value escaped. Knows no certificate.
 
-The boundary for text on its way to a page of its own: templates (``*.html.j2``) stand beside the
+The boundary for text on its way to a page of its own: templates (``*.html.j2``) are next to the
 code that fills them, and autoescape is on for all of them. jinja2 is imported only when a page is
 written, so that planning runs where it is not installed.
 """

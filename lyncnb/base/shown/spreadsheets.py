@@ -42,7 +42,7 @@ class Sheet:
     """One sheet of a workbook.
 
     ``rows`` is called when the sheet is written, once for the widths and once for the cells, so
-    that a long table never stands in memory as a whole. ``widths`` are characters per column;
+    that a long table is never completely in memory. ``widths`` are characters per column;
     left out, they are measured. ``form`` makes it one to be filled in. ``links`` are addresses: the
     last cell of each row leads to its own. Nothing else in a workbook is a link.
     """
@@ -59,7 +59,7 @@ class Sheet:
 class Form:
     """What a sheet has that people fill in: its cells are text, whatever is typed.
 
-    ``notes`` stand at the m headings. ``choices`` are those of each column, or a range of another
+    ``notes`` are at the m headings. ``choices`` are those of each column, or a range of another
     sheet that lists them (``=Roles!$A$2:$A$9``); none where anything may stand. ``open_choices``
     are columns (from 0) where something else may be typed, too. Rows whose first cell is ``muted``
     are shown in grey.
@@ -88,7 +88,7 @@ def neutralise(value: Any) -> str:
     -----
     Source: OWASP, CSV Injection.
     """
-    # NUL goes first: it would hide the sign behind it and is dropped by whoever reads the file.
+    # NUL goes first: it would hide the sign behind it, and programs drop it.
     return _FORMULA_START.sub(r"\1'\2", cell_text(value).replace("\x00", ""))
 
 
@@ -126,7 +126,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
         UTF-8 with BOM (Excel reads it as UTF-8 only then), CRLF, every field quoted, at most
         32,767 characters in each (see :func:`fitting`).
     """
-    # Encoded row by row: as text, 100,000 rows would stand in memory twice.
+    # Encoded row by row: as text, 100,000 rows would be in memory twice.
     buffer = io.BytesIO(codecs.BOM_UTF8)
     buffer.seek(0, io.SEEK_END)
     buffer.write(_csv_line(columns).encode("utf-8", "replace"))
@@ -326,7 +326,7 @@ def _filled(frame: str, sheet: Sheet) -> Iterator[str]:
     yield _FILTER.sub(rf"\g<1>{max(number, 2)}", tail)
 
 
-# What cannot stand in XML as it is, or would be taken for something else there: ECMA-376 part 1,
+# Characters that XML cannot contain, or would be taken for something else there: ECMA-376 part 1,
 # section 22.9.2.19 (ST_Xstring) writes a character that XML has not as _x0001_.
 _XML_CARE = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ufffe\uffff]|_x[0-9A-Fa-f]{4}_|^\s|\s$")
 _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")

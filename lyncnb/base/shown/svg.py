@@ -18,7 +18,7 @@ _NARROW = dict.fromkeys("ijlI|", 290) | dict.fromkeys(" .,:;'!()[]/-ftr", 390)
 _WIDE = dict.fromkeys("mwMW@%", 980)
 _CAPITAL, _LETTER, _FULL = 730, 630, 1000
 
-# Lines differ in their dashes as well, marks in their form: nothing is told by colour alone.
+# Lines differ in their dashes as well, marks in their form: colour alone never carries meaning.
 _STYLE = """
 svg{color-scheme:light dark;--ink:#1b1b1b;--paper:#fff;--soft:#f1f4f8;--box:#fff;--line:#8b95a3;
 --quiet:#4d5560;--sip:#0b5394;--web:#17663a;--other:#7a3e8e;--mark:#0b5394;--warn:#8a4b00;
@@ -168,14 +168,14 @@ class Drawing:
 
     @contextmanager
     def group(self, *, label: str, pools: Iterable[str]) -> Iterator[None]:
-        """Put what is drawn meanwhile together, for whoever shows the picture to find again.
+        """Put what is drawn meanwhile together, so that a viewer of the picture can find it.
 
         Parameters
         ----------
         label : str
             What it is, in words.
         pools : iterable of str
-            What it stands for: names without blanks; a group of none is not marked.
+            What it represents: names without blanks; a group of none is not marked.
         """
         listed = " ".join(pools)
         about = f' data-pools="{_escape(listed)}" data-label="{_escape(label)}"' if listed else ""

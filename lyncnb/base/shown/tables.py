@@ -37,7 +37,7 @@ ROWS_OPEN = 10
 
 #: Part of every table's HTML; for a page that takes ``<style>`` out of what it is given.
 # Jupyter aligns every cell to the right, with a selector of two classes; names read from the left.
-# Words break only where <wbr> lets them: a letter a line is no table. On paper nothing is folded.
+# Words break only at <wbr>, never at single letters. On paper nothing is folded.
 TABLE_STYLE = (
     "<style>.lyncnb-table.lyncnb-table th,.lyncnb-table.lyncnb-table td"
     "{text-align:left;vertical-align:top;white-space:pre-line;overflow-wrap:break-word}"
