@@ -215,7 +215,7 @@ def test_an_answer_of_asis_says_that_it_is_too_old(shell):
     shell.write("t.csv", TWO_SITES)
     done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
     assert done.status == 2
-    assert "an older lyncnb saved this without a digest" in done.err
+    assert "an older lyncnb version wrote this file without a digest" in done.err
     assert "lyncnb asis" in done.err
 
 

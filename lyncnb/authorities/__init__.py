@@ -1,1 +1,1 @@
-"""Out to a certification authority, and back; where each request stands."""
+"""Hand requests to a certification authority, receive certificates, and show the status of each."""

@@ -1,4 +1,4 @@
-"""Whether the manifest's entries are those that the requests were made from.
+"""Check that the manifest's entries are those that the requests were made from.
 
 An entry decides to which CA a request goes and with what a certificate is compared. Its public key
 and names are compared with its CSR. A CSR does not say who is to issue: that is compared with the
@@ -31,7 +31,7 @@ _NAMES = frozenset(
 
 
 def altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """Name entries of the manifest that are not those of their requests.
+    """List entries of the manifest that differ from their requests.
 
     A CSR that is missing, or is not the one on record, is left to ``record_problems``.
     """
@@ -55,7 +55,7 @@ def _request_of(folder: Path, record: RequestRecord) -> CertificationRequest | N
 
 def _compared(record: RequestRecord, request: CertificationRequest) -> Iterator[Problem]:
     if request.spki_sha256 != record.spki_sha256:
-        message = f"{record.id}: its public key is not that of {record.files.csr}"
+        message = f"{record.id}: its public key differs from that of {record.files.csr}"
         yield Problem(message=message, file=NAME, hint=_HINT)
     if record.key_holder:
         return  # another tool wrote it, and what differed was accepted when it came
@@ -80,6 +80,7 @@ def _issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     digest = digest_of_manifest(manifest) if manifest.plan_sha256 else ""
     if digest and digest != manifest.plan_sha256 and not is_named:
         message = (
-            f"its entries give the plan {digest[:12]}…; requested was {manifest.plan_sha256[:12]}…"
+            f"its entries have the plan digest {digest[:12]}…, but the requested plan has "
+            f"{manifest.plan_sha256[:12]}…"
         )
         yield Problem(message=message, file=NAME, hint=_HINT)

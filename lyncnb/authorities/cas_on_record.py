@@ -57,7 +57,7 @@ CasOnRecord = Mapping[PlannedCa, CaOnRecord]
 def other_ca(
     planned: PlannedCa, certificate: Certificate, path: Path, ca: CaOnRecord, issuers: Issuers
 ) -> Difference | None:
-    """Compare the CA of a certificate with that of the folder's other certificates.
+    """Return a finding if the CA of a certificate is not that of the folder's other certificates.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def other_ca(
 
 
 def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers: Issuers) -> bool:
-    """Whether a path has the issuer of a certificate on record whose root is not here."""
+    """Whether a path has the issuer of a recorded certificate whose root is missing."""
     named = [one for one in path.issuers if one.subject_key == recorded.issuer_key]
     if any(issuers.signed(recorded, one) for one in named):
         return True
@@ -107,7 +107,7 @@ def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers:
 
 
 def _led(certificate: Certificate, root: Certificate) -> str:
-    return f"serial {certificate.serial_hex} leads to the root {fingerprint(root)}"
+    return f"serial {certificate.serial_hex} has the root {fingerprint(root)}"
 
 
 def _whose(planned: PlannedCa) -> str:
@@ -116,7 +116,7 @@ def _whose(planned: PlannedCa) -> str:
 
 
 def fingerprint(root: Certificate) -> str:
-    """Give a root's name and fingerprint, for nothing in it proves whose it is."""
+    """Return a root's name and fingerprint; the name alone does not identify it."""
     return f"{shown(name_text(root.subject))}, SHA-256 {root.sha256}"
 
 

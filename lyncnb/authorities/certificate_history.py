@@ -1,4 +1,4 @@
-"""``certificate_history``: every generation of a certificate and what became of it, for audits.
+"""``certificate_history``: every generation of a certificate and its events, for audits.
 
 From ``history.jsonl`` and the manifest. Which certificate a server had on a day follows from what
 was recorded as deployed; where nothing was, a note says so and lists what could have been there.
@@ -42,7 +42,7 @@ _Move = tuple[str, str, str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateEvent(Told):
-    """One thing that became of a generation: when, what, and who ran which command and why.
+    """One event of a generation: when, what, who ran which command, and why.
 
     ``at`` is a time, UTC, or a day, ISO 8601. ``user``, ``host`` and ``command`` are blank where
     the manifest alone knows of it.
@@ -67,7 +67,7 @@ class CertificateEvent(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay(Told):
-    """That a server had the certificate of a generation: from which day on, and until which.
+    """The period in which a server had the certificate of a generation.
 
     ``until`` is the day on which another one was put there, blank if none was.
     """
@@ -107,7 +107,7 @@ class GenerationHistory(Told):
     events: tuple[CertificateEvent, ...] = ()
 
     def lines(self) -> Iterator[str]:
-        """Yield what there is to say of it, a line each."""
+        """Yield its description, a line each."""
         yield f"{self.id}, generation {self.generation} ({', '.join(self.usages) or 'no type'})"
         if self.serial:
             valid = f"valid {self.not_before[:10]} to {self.not_after[:10]}"
@@ -122,7 +122,7 @@ class GenerationHistory(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CertificateHistory(Table, Told):
-    """What became of some certificates of a folder; with ``on``, what servers had on that day."""
+    """The history of certificates of a folder; with ``on``, what servers had on that day."""
 
     told: ClassVar = ("folder", "on", "generations", "notes")
 
@@ -165,7 +165,7 @@ class CertificateHistory(Table, Told):
 def certificate_history(
     folder: str | os.PathLike[str], *names: str, on: date | None = None
 ) -> CertificateHistory:
-    """Show what became of certificates: generations, servers, approvals, and who did what.
+    """Show the history of certificates: generations, servers, approvals, and who did what.
 
     Parameters
     ----------
@@ -199,7 +199,10 @@ def certificate_history(
     missing, notes = compare_history(history, manifest)
     notes = (*notes, *(one.message for one in missing))
     if not history.lines and manifest.format != FORMAT:
-        notes = (*notes, "this folder has no history yet: who ran which command is not known")
+        notes = (
+            *notes,
+            ("this folder has no history.jsonl, so lyncnb cannot show who ran which command"),
+        )
     known = _Known(manifest, history)
     generations: list[GenerationHistory] = []
     for one in _merged(found):
@@ -214,7 +217,7 @@ def certificate_history(
 
 
 def _merged(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
-    """Give each request once, with all servers that were named for it; none are all."""
+    """Return each request once, with all named servers; no named server means all."""
     by_id: dict[str, NamedRequest] = {}
     for one in found:
         before = by_id.get(one.record.id)
@@ -228,7 +231,7 @@ def _merged(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
 def _on_day(
     one: NamedRequest, whole: Sequence[GenerationHistory], day: str
 ) -> tuple[list[GenerationHistory], list[str]]:
-    """Choose the generations that servers had on a day; without a record, what could be there."""
+    """Return the generations that servers had on a day; without a record, the possible ones."""
     chosen: list[GenerationHistory] = []
     notes: list[str] = []
     unknown = {server for part in whole for server in part.servers}
@@ -239,7 +242,7 @@ def _on_day(
         if stays:
             chosen.append(replace(part, stays=stays))
     if unknown:
-        maybe = [part for part in whole if _may_be_there(part, day)]
+        maybe = [part for part in whole if _could_be_installed(part, day)]
         chosen += [part for part in maybe if part.id not in {old.id for old in chosen}]
         what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
@@ -249,7 +252,7 @@ def _on_day(
     return chosen, notes
 
 
-def _may_be_there(part: GenerationHistory, day: str) -> bool:
+def _could_be_installed(part: GenerationHistory, day: str) -> bool:
     received = [event.at[:10] for event in part.events if event.what == ISSUED]
     is_valid = part.not_before[:10] <= day <= part.not_after[:10]
     return bool(part.serial) and is_valid and min(received, default=day) <= day
@@ -307,7 +310,7 @@ class _Known:
             stays=tuple(
                 stay for stay in stays.get(number, ()) if not servers or stay.server in servers
             ),
-            events=tuple(_told(event, line) for event, line in events),
+            events=tuple(_detail(event, line) for event, line in events),
         )
 
     def _approvals(
@@ -375,7 +378,7 @@ def _time_of(event: Event, line: HistoryLine | None) -> str:
     return event.at or (line.at if line is not None else "") or event.on
 
 
-def _told(event: Event, line: HistoryLine | None) -> CertificateEvent:
+def _detail(event: Event, line: HistoryLine | None) -> CertificateEvent:
     detail = event.note
     if event.what == DEPLOYED:
         detail = f"since {event.on}" + (f", {event.note}" if event.note else "")

@@ -1,4 +1,4 @@
-"""The certificates that a request folder has, read and judged from what is on record alone."""
+"""Evaluate the certificates of a request folder from the data on record."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Missing = tuple[tuple[str, int], Finding]  # request and generation, and what t
 
 
 def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCertificates:
-    """Judge the certificates that a folder has on record, from the evidence on record alone.
+    """Evaluate the certificates of a folder from the evidence on record.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def as_issued(answer: Match) -> IssuedCertificate:
 
 
 def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
-    """Give the reasons on record for which errors of a request's certificate are no obstacle."""
+    """Return the recorded reasons for accepting errors of a request's certificate."""
     found = {one.code: one.reason for one in bundle.manifest.accepted}
     for part in (record.issued, *record.refused):
         if part is not None and part.judgement is not None:
@@ -126,7 +126,7 @@ def _accepted_of_cas(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
 def outstanding_requests(
     bundle: RequestBundle, accepted: Mapping[str, str]
 ) -> Iterator[Outstanding]:
-    """Yield what was asked, every generation, and what is on record of the answers.
+    """Yield every generation of every request, with its certificates on record.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def _has_root(issued: IssuedRecord | None) -> bool:
 def known_certificates(
     bundle: RequestBundle,
 ) -> tuple[tuple[Certificate, ...], list[_Missing], dict[str, str]]:
-    """Read what was received earlier; say what is gone or is not the file that was received.
+    """Read the received certificates; report files that are missing or were changed.
 
     A file that cannot be read is a problem of that file alone.
     """
@@ -220,7 +220,7 @@ def known_certificates(
             missing.append((who, finding("file-unreadable", who[0] or name, error.message)))
             continue
         if data is None:
-            message = f"{name} is on record and not in the folder"
+            message = f"{name} is on record but missing from the folder"
             missing.append((who, finding("file-unreadable", who[0] or name, message)))
             continue
         # A thousand certificates have the same chain: decoded once, held against each record.
@@ -239,7 +239,7 @@ def known_certificates(
 
 
 def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
-    """Say which packages are not those that were made, by the hash on record.
+    """Report packages that differ from the hash on record.
 
     One that is gone is on its servers, or is made again.
     """

@@ -1,4 +1,4 @@
-"""``demo``: somebody who plays the CA, for the sample deployments and for nobody else.
+"""``demo``: a demonstration CA for the sample deployments only.
 
 It answers as CAs do: mostly as asked, at first with a name left out here and a request forgotten
 there. What it signs is known by its issuer. Where a folder holds any name of a real organization,
@@ -29,7 +29,7 @@ _INTERNAL_DAYS = 730
 
 
 def is_fictional(entries: Iterable[PlannedEntry]) -> bool:
-    """Tell whether every name that entries of a plan hold is one of the samples' organizations."""
+    """Whether all names of the planned certificates belong to the sample organizations."""
     names = [name for entry in entries for name in _names_of(entry)]
     return bool(names) and all(_FICTIONAL.fullmatch(name) for name in names)
 
@@ -40,7 +40,7 @@ def _names_of(entry: PlannedEntry) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemonstrationAnswers:
-    """Where the answers lie, and what is wrong with them, in sentences."""
+    """Where the demonstration certificates are, and their mistakes, in sentences."""
 
     folder: Path
     files: int
@@ -68,7 +68,7 @@ class Demonstration:
     def answer(
         self, bundle: RequestBundle, into: str | Path = "answers", *, today: date | None = None
     ) -> DemonstrationAnswers:
-        """Sign the requests of a folder that wait, and leave the certificates in another folder.
+        """Sign the waiting requests of a folder, and write the certificates to another folder.
 
         The first time it makes three usual mistakes. Once the folder has received a certificate,
         it makes none.
@@ -89,8 +89,14 @@ class Demonstration:
         """
         if not is_fictional(record.plan for record in bundle.requests):
             raise BundleError(
-                f"{bundle.folder} holds names of a real organization, so nothing was signed",
-                hint="hand the requests to a CA; the demonstration is for the samples",
+                (
+                    f"{bundle.folder} contains names of a real organization, so the "
+                    "demonstration CA signed nothing"
+                ),
+                hint=(
+                    "send the requests to a real CA; the demonstration CA is only for the sample "
+                    "deployments"
+                ),
             )
         records = sorted(open_requests(bundle.folder).requests, key=lambda record: record.id)
         every = [one for record in records for one in record.generations]
@@ -116,8 +122,8 @@ class Demonstration:
         files.replace(folder / "root.pem", ca.root(), 0o644)
         told = (
             (short, "lacks its last name"),
-            (blind, "does not say where its revocation list is"),
-            (late, "was not answered"),
+            (blind, "has no CRL distribution point"),
+            (late, "has no certificate yet"),
         )
         mistakes = tuple(f"{record.id} {what}." for record, what in told if record is not None)
         return DemonstrationAnswers(folder=folder, files=count + 1, mistakes=mistakes)
@@ -132,7 +138,7 @@ def _days(record: RequestRecord, day: date) -> int:
 
 
 def _mistaken(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
-    """Choose who lacks a name, who lacks a revocation list, and who waits; few get none."""
+    """Choose the requests with a missing name, a missing CRL distribution point, or no answer."""
     several = [record for record in records if len(record.plan.san) > 1]
     if len(records) < 4 or not several:
         return None, None, None

@@ -1,4 +1,4 @@
-"""What goes to a CA: requests, a summary, a page for the CA's people, submission lines. No key.
+"""Package for a CA: requests, a summary, a page for the CA's administrators, scripts. No key.
 
 Made of the folder's records and CSR files only. Keys are not opened, not read and not named; the
 finished package is searched for key material before it is written.
@@ -62,7 +62,7 @@ _KEY_WORDS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Handover(Table, Told):
-    """A package that was written: where, and what it holds for which CA."""
+    """A written package: its path, and its contents for each CA."""
 
     told: ClassVar = (
         "file=path",
@@ -104,7 +104,9 @@ class Handover(Table, Told):
         files = ((f"in {part.folder}/", record.files.csr) for part, record in _each(self.parts))
         lines += count_same("request", files)
         if self.missing:
-            lines.append(f"the CA's people have to ask you for {self.missing}")
+            lines.append(
+                f"the package does not say {self.missing}, so the CA's administrators must ask you"
+            )
         if self.note:
             lines.append(f"note: {self.note}")
         lines.append(self.summary())
@@ -131,7 +133,7 @@ def hand_over(
     today: date | None = None,
     force: bool = False,
 ) -> Handover:
-    r"""Pack the requests that wait for a CA, and say what it is to revoke.
+    r"""Package the requests that wait for a CA, and list the certificates to revoke.
 
     Parameters
     ----------
@@ -195,7 +197,7 @@ def hand_over(
     revoked = [record for record in fitting if to_revoke(record)]
     if not (chosen or revoked):
         raise BundleError(
-            f"no request of {folder} waits for a certificate and fits the choice",
+            f"no waiting request in {folder} matches the selection",
             hint=_choices(bundle.requests),
         )
     refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
@@ -238,7 +240,10 @@ def _record(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
                 )
             )
     except BundleError as error:
-        return f"the package is written, and the folder's history does not say so: {error.message}"
+        return (
+            "lyncnb wrote the package but could not record it in the folder's history: "
+            f"{error.message}"
+        )
     return ""
 
 
@@ -276,18 +281,19 @@ def _choices(records: Iterable[RequestRecord]) -> str:
     elsewhere = [record.id for record in records if record.key_holder and not record.is_written]
     if elsewhere:
         return (
-            f"{len(elsewhere):,} are still to be requested elsewhere, e.g. {elsewhere[0]}: give "
-            "what comes of it to lyncnb receive FOLDER --request"
+            f"{len(elsewhere):,} must still be requested elsewhere, e.g. {elsewhere[0]}: give "
+            "those requests to lyncnb receive FOLDER --request"
         )
     if not waiting and any(record.state == "planned" and not record.covered for record in records):
         return (
-            "none waits at all; after an interrupted run lyncnb request completes the planned ones"
+            "no request waits; after an interrupted run, lyncnb request completes the "
+            "planned requests"
         )
     if not waiting:
-        return "none waits at all: lyncnb status FOLDER says where each one stands"
+        return "no request waits: lyncnb status FOLDER shows the state of each"
     issuers = {record.ca or record.plan.issuer for record in waiting}
     sites = {record.plan.site or "(no site)" for record in waiting}
-    return f"there are: issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
+    return f"available: issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
 
 
 def _needs_client(record: RequestRecord) -> bool:
@@ -395,8 +401,8 @@ def _csr(folder: Path, record: RequestRecord) -> bytes:
     data = read(folder / record.files.csr)
     if csr_sha256(data) != record.csr_sha256:
         raise BundleError(
-            f"{folder / record.files.csr}: this is not the request on record",
-            hint="run: lyncnb status FOLDER; it says what to restore",
+            f"{folder / record.files.csr}: this file is not the request on record",
+            hint="run: lyncnb status FOLDER; it shows what to restore",
         )
     return data
 
@@ -410,8 +416,8 @@ def refuse_keys(name: str, data: bytes) -> None:
         kinds = set()
     if found or kinds & {Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY, Kind.PFX}:
         raise BundleError(
-            f"{name}: holds a private key, so nothing was packed",
-            hint="look at the file in the request folder; a CSR never holds a key",
+            f"{name} contains a private key, so lyncnb wrote no package",
+            hint="check the file in the request folder; a CSR never contains a private key",
         )
 
 

@@ -1,4 +1,4 @@
-"""Returned certificates into the request folder: ``returned/``, ``archive/`` and the manifest.
+"""Store returned certificates in the request folder: ``returned/``, ``archive/`` and the manifest.
 
 What was there before is never overwritten and never removed: it moves to ``archive/``. The
 manifest is written last, so an interruption leaves files that the next run finds in place.
@@ -79,7 +79,7 @@ def receive(
     accept: Mapping[str, str] | None = None,
     lock_seconds: float = 10.0,
 ) -> IssuedCertificates:
-    """Match returned files, compare them with the plan, and keep the certificates.
+    """Match returned files, compare them with the plan, and store the certificates.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def _with_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) 
 
 
 def _clear_refused(folder: Path, before: Manifest, after: Manifest) -> None:
-    """Remove from ``refused/`` what passed since and stands in ``returned/`` now."""
+    """Remove certificates from ``refused/`` that are now accepted in ``returned/``."""
     names = [
         {old.file for record in manifest.requests for part in record.generations
          for old in part.refused}
@@ -275,8 +275,8 @@ def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGenera
         if same_place and part.spki_sha256 == one.issued.certificate.spki_sha256:
             return part
     raise BundleError(
-        f"{one.issued.request_id}: the request changed while its certificate was matched",
-        hint="run the same again",
+        f"{one.issued.request_id}: the request changed while lyncnb matched its certificate",
+        hint="run the command again",
     )
 
 
@@ -287,7 +287,7 @@ def _news(
 
 
 def _is_news(folder: Path, manifest: Manifest, one: _Placement, form: str) -> bool:
-    """Tell whether a folder of that format lacks anything of it, or judged it otherwise."""
+    """Whether the folder lacks a part of it, or has another evaluation on record."""
     part = _part(manifest, one)
     recorded = part.issued
     if one.is_refused:
@@ -382,7 +382,7 @@ def _write(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
 
 
 def _make_room(folder: Path, name: str, content: bytes, request_id: str) -> str:
-    """Move a file to ``archive/`` under a name made of its content; return that name."""
+    """Move a file to ``archive/`` under a name made from its content; return that name."""
     suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
     target = f"archive/{request_id}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
     if _existing(folder, target) == content:
@@ -429,7 +429,7 @@ def _recorded(
         kept = tuple(old for old in record.refused if old.sha256 != issued.sha256)
         record = replace(record, refused=kept)
         if record.issued is not None and record.issued.sha256 == issued.sha256:
-            # Judged anew, or with more of its chain: the package of it stays what it is.
+            # Evaluated again, or with more of its chain: its package stays valid.
             same_chain = record.issued.chain_sha256 in ("", received.chain_sha256)
             if same_chain:
                 return replace(record, issued=received)

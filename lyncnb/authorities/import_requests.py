@@ -1,4 +1,4 @@
-"""Requests that were made where their key is: compared with the plan and kept in ``csr/``.
+"""Compare requests that were made on another computer with the plan, and store them in ``csr/``.
 
 The CSR is written before the manifest names it, so an interruption leaves a file that the next run
 finds in place. No key is read, asked for or made.
@@ -65,7 +65,7 @@ class ReceivedRequest(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ReceivedRequests(Table, Told):
-    """What became of the requests of one run, and the folder as it is afterwards.
+    """The result for the requests of one run, and the updated folder.
 
     ``of_files`` is what else there was to tell of the files.
     """
@@ -94,7 +94,7 @@ class ReceivedRequests(Table, Told):
 
     @property
     def findings(self) -> Findings:
-        """Everything that was found, the worst first."""
+        """All findings, the most severe first."""
         of_requests = (found for one in self.requests for found in one.findings)
         return sort_findings((*of_requests, *self.of_files))
 
@@ -110,7 +110,7 @@ class ReceivedRequests(Table, Told):
         return self.summary()
 
     def summary(self) -> str:
-        """Say in a sentence what came."""
+        """Say in a sentence what was received."""
         actions = [one.action for one in self.requests]
         told = ", ".join(f"{actions.count(what)} {what}" for what in dict.fromkeys(actions))
         left = sum(
@@ -135,9 +135,10 @@ class ReceivedRequests(Table, Told):
 
 
 def unverified_keys(key_holders: Iterable[str]) -> list[str]:
-    """Say on which computers somebody has to look whether keys can be exported, one line each."""
+    """List the computers on which somebody must check whether keys are exportable."""
     return [
-        f"not verified: whether {count_of(number, 'key')} on {holder} can be exported; the scripts "
+        f"lyncnb cannot verify that {count_of(number, 'key')} on {holder} can be exported; "
+        "the scripts "
         "of the requests check it there. Look at what they said before the requests go to the CA."
         for holder, number in Counter(filter(None, key_holders)).items()
     ]
@@ -197,14 +198,14 @@ def receive_requests(
     path, now = Path(folder), timestamp(today)
     check_computer(computer)
     accepted = checked_acceptances(accept or {})
-    came, told_of_files = _requests_in(paths)
+    came, findings_of_files = _requests_in(paths)
     read_manifest(path)  # what is no request folder gets no lock's file
     with recorded(path, "receive --request", now=now, wait=lock_seconds, repairs=True):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
         told: list[ReceivedRequest] = []
         for one in came:
-            judged = _judge(one, manifest, computer, accepted)
+            judged = _evaluated(one, manifest, computer, accepted)
             told.append(judged)
             if judged.action != "refused":
                 _keep(survey, manifest.by_id[judged.request_id], one.request)
@@ -218,7 +219,7 @@ def receive_requests(
         bundle=RequestBundle(folder=path, manifest=manifest),
         requests=tuple(told),
         accepted=accepted,
-        of_files=told_of_files,
+        of_files=findings_of_files,
     )
 
 
@@ -232,7 +233,7 @@ def check_computer(name: str) -> None:
     """
     if name and not COMPUTER_NAME.fullmatch(name):
         raise OptionsError(
-            f'"{shown(name)}" is no name of a computer', hint="write it as tools01.contoso.com"
+            f'"{shown(name)}" is not a valid computer name', hint="write it as tools01.contoso.com"
         )
 
 
@@ -258,11 +259,11 @@ def _requests_in(
             problems.append(Problem(message=_why_none(file), file=file.name))
     if problems or not came:
         raise ReturnedFileError(
-            "there is no certification request; nothing was changed"
+            "the files contain no certification request, so nothing was changed"
             if not came
-            else "not every file holds a certification request; nothing was changed",
+            else "some files contain no certification request, so nothing was changed",
             problems=tuple(problems[:20]),
-            hint="give the .req files as Request-CsCertificate wrote them",
+            hint="give the unchanged .req files that Request-CsCertificate wrote",
         )
     return came, tuple(dict.fromkeys(told))
 
@@ -273,21 +274,21 @@ def _about(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, str, str]:
 
 def _why_none(file: ReturnedFile) -> str:
     if file.certificates:
-        return "it holds a certificate: give it without --request"
-    return "; ".join(text for _, text in file.remarks) or "it holds no request"
+        return "it contains a certificate: receive it without --request"
+    return "; ".join(text for _, text in file.remarks) or "it contains no request"
 
 
-def _judge(
+def _evaluated(
     one: _Came, manifest: Manifest, computer: str, accepted: Mapping[str, str]
 ) -> ReceivedRequest:
-    """Find the certificate that a request asks for, and say whether it can be kept."""
+    """Find the planned certificate of a request, and decide whether the request can be kept."""
     record = _record_of(one, manifest)
     if record is None:
         waiting = [r.id for r in manifest.requests if r.key_holder and not r.is_written]
         message = (
-            f"it fits none of the {len(waiting):,} that are to be made elsewhere"
+            f"it matches none of the {len(waiting):,} requests that are expected from elsewhere"
             if waiting
-            else "none is to be made elsewhere any more"
+            else "no request is expected from elsewhere"
         )
         told = finding("request-unknown", one.file, message)
         return ReceivedRequest(
@@ -323,7 +324,7 @@ def _obstacles(one: _Came, record: RequestRecord, manifest: Manifest) -> Iterato
         if any(part.spki_sha256 == key for part in other.generations)
     ]
     if owners:
-        yield finding("request-key-known", record.id, f"{one.file}: it is that of {owners[0]}")
+        yield finding("request-key-known", record.id, f"{one.file}: it is the key of {owners[0]}")
     elif record.is_written or not record.key_holder:
         where = f"its key is on {record.key_holder}" if record.key_holder else "its key is here"
         where = str(record.covered or where)

@@ -82,7 +82,7 @@ def look_at_approval(
     if last is None or not last.approvals:
         if signers is None:
             return KeptApproval()
-        message = "nobody approved the plan that was requested last"
+        message = "the last requested plan has no approval"
         return KeptApproval(problems=(Problem(message=message, file="manifest.json", hint=_HINT),))
     if not os.path.lexists(folder / PLAN) or not os.path.lexists(folder / SIGNATURE):
         return _not_kept(signers is not None)
@@ -91,7 +91,7 @@ def look_at_approval(
         return KeptApproval(notes=notes)
     except (ApprovalError, BundleError) as error:
         own = error.message.removeprefix(f"{SIGNATURE} ")
-        words = own if own != error.message else f"does not count: {own}"
+        words = own if own != error.message else f"is not valid: {own}"
         return _wrong(words, hint=error.hint)
 
 
@@ -110,8 +110,8 @@ def approved_plan(
     last = manifest.plans[-1] if manifest.plans else None
     if last is None or not last.approvals or last.plan_sha256 != manifest.plan_sha256:
         raise ApprovalError(
-            f"nobody approved the plan of {folder} that was requested last",
-            hint="leave --approved-by out, or request a plan that is approved: lyncnb request "
+            f"the last requested plan of {folder} has no approval",
+            hint="omit --approved-by, or request an approved plan: lyncnb request "
             "--plan PLAN --approved-by SIGNERS FOLDER",
         )
     try:
@@ -130,18 +130,22 @@ def _verified(
     present = dict(_present(folder))
     for name in (PLAN, SIGNATURE):
         if name not in present:
-            raise ApprovalError(f"{name} is missing, so nobody can see who approved", hint=_HINT)
+            raise ApprovalError(
+                (f"{name} is missing, so the approval cannot be verified"), hint=_HINT
+            )
     data, signature = present[PLAN], present[SIGNATURE]
     key = ssh_signatures.signing_key(data, signature, namespace=NAMESPACE)
     of_key = [one for one in last.approvals if one.key == key]
     digest = hashlib.sha256(signature).hexdigest()
     if not of_key:
-        raise ApprovalError(f"{SIGNATURE} is by the key {key}, which is not on record", hint=_HINT)
+        raise ApprovalError(
+            (f"{SIGNATURE} was made with the key {key}, which is not on record"), hint=_HINT
+        )
     approval = next((one for one in of_key if one.signature_sha256 == digest), None)
     if approval is None:
         raise ApprovalError(f"{SIGNATURE} is not the signature that was verified", hint=_HINT)
     if f'"sha256": "{last.sha256}"'.encode() not in data[-100:]:
-        raise ApprovalError(f"{SIGNATURE} is over another plan than the one on record", hint=_HINT)
+        raise ApprovalError(f"{SIGNATURE} signs another plan than the one on record", hint=_HINT)
     notes = [f"the signature matches the key recorded on {approval.verified_at[:10]}: {key}"]
     if allowed is not None:
         signer = ssh_signatures.verify(data, signature, allowed, namespace=NAMESPACE)
@@ -153,7 +157,7 @@ def _not_kept(is_asked: bool) -> KeptApproval:
     words = "the folder keeps no signature of its plan"
     if is_asked:
         return KeptApproval(problems=(Problem(message="is missing", file=SIGNATURE, hint=_HINT),))
-    return KeptApproval(notes=(f"{words}; who approved it is known from the manifest alone",))
+    return KeptApproval(notes=(f"{words}; only the manifest says who approved it",))
 
 
 def _wrong(message: str, hint: str = "") -> KeptApproval:

@@ -1,4 +1,4 @@
-"""What a person types for requests: an id, its beginning, a server, a pattern, or a certificate."""
+"""Find requests by id, beginning of an id, server, pattern, or certificate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NamedRequest:
 def named_requests(
     records: Sequence[RequestRecord], names: Iterable[str]
 ) -> tuple[tuple[NamedRequest, ...], tuple[Problem, ...]]:
-    """Find the requests that names mean.
+    """Find the requests that names refer to.
 
     Parameters
     ----------
@@ -109,9 +109,9 @@ def _unknown(records: Sequence[RequestRecord], name: str) -> Problem:
     if text and fitting:
         return Problem(
             message=f'"{name}" is the beginning of {len(fitting):,} ids: {", ".join(fitting[:5])}',
-            hint=f"give more of the id, or the pattern {name}* for all of them",
+            hint=f"type more of the id, or use the pattern {name}* for all of them",
         )
     return Problem(
-        message=f'"{name}" is no request and no server of this folder, and no certificate in it',
-        hint="give an id, a server such as edge01.contoso.com, or a pattern such as edge*",
+        message=f'"{name}" is not a request, server or certificate of this folder',
+        hint="use an id, a server such as edge01.contoso.com, or a pattern such as edge*",
     )

@@ -1,4 +1,4 @@
-"""What there is to do next in a request folder, each with its command: the end of every command.
+"""The next steps for a request folder, each with its command: every command ends with them.
 
 The most urgent comes first. Made of the rows of the status alone, so that every view says the same.
 """
@@ -16,7 +16,7 @@ _NAMED = 3
 
 
 class StatusRow(Protocol):
-    """What is asked of a row of the status."""
+    """The data of a status row that the next steps use."""
 
     @property
     def id(self) -> str:
@@ -56,7 +56,7 @@ class StatusRow(Protocol):
 
 
 def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tuple[str, ...]:
-    """List what there is to do, the most urgent first.
+    """List the next steps, the most urgent first.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
     yield from _renewals(rows, place)
     if chosen := [row for row in rows if stage_of(row) == "refused"]:
         yield (
-            f"Ask the CA for another certificate: {_certificates(chosen)} may not be installed. "
-            f"lyncnb status {place} {chosen[0].id} says why."
+            f"Ask the CA for another certificate: {_certificates(chosen)} must not be installed. "
+            f"lyncnb status {place} {chosen[0].id} shows why."
         )
     for stage, tell in _BY_STAGE.items():
         if chosen := [row for row in rows if stage_of(row) == stage]:
@@ -122,7 +122,7 @@ def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
 
 
 def stage_of(row: StatusRow) -> str:
-    """Say how far what still has to reach the servers is; blank if nothing has to."""
+    """Return the stage of a certificate that is not yet on its servers; blank if none."""
     if row.under_way or row.state in ("expired", "expiring"):
         return row.under_way
     if row.state in ("issued", "packaged") and row.deployed_on:
@@ -139,7 +139,8 @@ def _certificates(rows: Sequence[StatusRow]) -> str:
 
 def _packaged(rows: Sequence[StatusRow], place: str) -> str:
     return (
-        f"Install {_certificates(rows)}: lyncnb steps {place} writes how. When the servers have "
+        f"Install {_certificates(rows)}: lyncnb steps {place} writes the instructions. When "
+        "the servers have "
         f"them, record it: lyncnb deployed {place}"
     )
 
@@ -152,7 +153,7 @@ def _waiting(rows: Sequence[StatusRow], place: str) -> str:
     verb = "waits" if len(rows) == 1 else "wait"
     return (
         f"{_certificates(rows)} {verb} for the CA. To send: lyncnb handover {place} OUT.zip. "
-        f"When the answer is there: lyncnb receive {place} FILE"
+        f"When the CA returns the certificates: lyncnb receive {place} FILE"
     )
 
 

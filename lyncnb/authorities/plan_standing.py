@@ -1,4 +1,4 @@
-"""``PlanStanding``: whether a request folder still is what its saved plan asked for.
+"""``PlanStanding``: whether a request folder still matches its saved plan.
 
 Folder, plan and returned certificates agree where the folder's requests, as they are on record,
 give the plan's own digest, and no certificate that came back for them was refused.
@@ -18,8 +18,8 @@ from .read_plan import digest_of_manifest
 from .returned.issued import IssuedCertificates
 
 _HINT = (
-    "lyncnb compare PLAN FOLDER names what differs; request the saved plan again (lyncnb request "
-    "--plan), or save and request the present one"
+    "lyncnb compare PLAN FOLDER lists the differences; request the saved plan again (lyncnb "
+    "request --plan), or save and request the current plan"
 )
 
 
@@ -54,19 +54,19 @@ class PlanStanding(Told):
 
     @property
     def agrees(self) -> bool:
-        """Whether folder, plan and returned certificates still agree."""
+        """Whether folder, plan and issued certificates agree."""
         return self.follows and not self.refused
 
     @property
     def words(self) -> str:
-        """Say it in a line."""
-        plan = f"the saved plan {self.plan.sha256[:12]}…, judged on {self.plan.judged_on}"
+        """Return the comparison as one line."""
+        plan = f"the saved plan {self.plan.sha256[:12]}…, evaluated on {self.plan.judged_on}"
         names = ", ".join(
             f"{one.signer} ({one.key}) on {one.verified_at[:10]}" for one in self.plan.approvals
         )
-        by = f"approved by {names}" if names else "with no signature, so nobody approved it"
+        by = f"approved by {names}" if names else "without a signature, so it is not approved"
         if not self.follows:
-            return f"the folder is not what {plan} ({by}) asks for"
+            return f"the folder differs from {plan} ({by})"
         came = f"{count_of(self.certificates, 'certificate')} came back"
         refused = f", of {self.refused:,} requests one is refused" if self.refused else ""
         agree = " and agree with it" if self.certificates and not self.refused else ""

@@ -1,4 +1,4 @@
-"""``read_plan``: what was planned, from a request folder, a saved plan or a plan's JSON document.
+"""``read_plan``: read a plan from a request folder, a saved plan or a plan's JSON document.
 
 So that a folder can be compared with a plan of today: what is requested, and what would be.
 """
@@ -95,9 +95,9 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
     certificates = recorded_certificates(_entries(manifest), rules, problems)
     if problems:
         raise BundleError(
-            f"{folder} does not say what was planned for {len(problems):,} of its requests",
+            f"{folder} has no plan data for {len(problems):,} of its requests",
             problems=tuple(problems),
-            hint="plan again into it: lyncnb request TOPOLOGY FOLDER",
+            hint="request the plan again: lyncnb request TOPOLOGY FOLDER",
         )
     return recorded_plan(certificates, rules, source=str(folder))
 

@@ -1,4 +1,4 @@
-"""``deployed``: records which certificates are on their servers, and that a CA revoked one.
+"""``deployed``: record which certificates are on their servers, and that a CA revoked one.
 
 Nobody but the administrator knows when a certificate is on its servers. Until that is recorded, the
 earlier generation counts as in use (``request_folder/generations.py``). No key is touched here.
@@ -40,7 +40,7 @@ _WITHDRAWN, _REVOKED = "no longer on it", "revoked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDeployment(Told):
-    """What was recorded of one generation.
+    """What was recorded for one generation.
 
     ``what`` is ``recorded``, ``already recorded``, ``no longer on it`` or ``revoked``; ``on`` a
     day, ISO 8601. ``seen_in`` names the report that showed it.
@@ -59,7 +59,7 @@ class RecordedDeployment(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecordedDeployments(Table, Told):
-    """What a call recorded, and what else it has to say."""
+    """What a call recorded, and its notes."""
 
     told: ClassVar = ("folder", "recorded", "notes")
 
@@ -170,14 +170,13 @@ def deployed(
     day = on or present
     if day > present:
         raise OptionsError(
-            f"{day} is in the future, and only what has happened is recorded",
+            f"{day} is in the future, and lyncnb records only past deployments",
             hint=f"give {present} or an earlier day, or run this again on {day}",
         )
     if revoked and (reports or not names):
         raise OptionsError(
-            "revoked certificates are recorded by name, one decision each",
-            hint="give the id, the server or the serial number: lyncnb deployed FOLDER NAME "
-            "--revoked",
+            "--revoked needs the name of each certificate",
+            hint="give an id, a server or a serial number: lyncnb deployed FOLDER NAME --revoked",
         )
     seen = read_server_reports(reports)
     path = Path(folder)
@@ -256,8 +255,8 @@ class _Run:
                 by_name.setdefault(one.name, []).append((one, part))
             else:
                 self.notes.append(
-                    f"{one.record.id} is left out: it is no longer planned. Give its id to record "
-                    "it all the same"
+                    f"{one.record.id} is left out: it is no longer planned. To record it "
+                    "anyway, give its id"
                 )
         for name, pairs in by_name.items():
             for one, part in pairs:
@@ -297,7 +296,9 @@ class _Run:
                     )
                 )
             elif report.server not in known:
-                self.notes.append(f"{report.source}: {report.server} is no server of this folder")
+                self.notes.append(
+                    f"{report.source}: {report.server} is not a server of this folder"
+                )
             else:
                 self._record_report(report)
 
@@ -350,7 +351,7 @@ class _Run:
 
     def _error(self, record: RequestRecord, part: Generation) -> str:
         if not isinstance(part, ArchivedGeneration):
-            return self.good.get(record.id, "its file cannot be read")
+            return self.good.get(record.id, "lyncnb cannot read its file")
         judgement = part.issued.judgement if part.issued else None
         if judgement is None:
             return ""
@@ -460,7 +461,8 @@ class _Run:
         if part.issued.thumbprint_sha1.casefold() in report.unused:
             self.notes.append(
                 f"{report.source}: {report.server} has the certificate of {record.id}, generation "
-                f"{part.generation}, and does not use it for everything; it is not recorded"
+                f"{part.generation}, but does not use it for all planned usages, so lyncnb does "
+                "not record it"
             )
             return
         server = next(one for one in servers_of(record, part) if one.casefold() == report.server)

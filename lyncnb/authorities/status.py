@@ -1,4 +1,4 @@
-"""``FolderStatus``: where each request of a folder stands, and what is wrong with its files.
+"""``FolderStatus``: the state of each request of a folder, and problems with its files.
 
 For reading only: no lock and no passphrase. CSR and key files are compared with their records by
 the hash of their bytes; that a key opens and belongs to its CSR is what ``rebuild`` checks.
@@ -136,14 +136,14 @@ class RequestStatus(Told):
 
     @property
     def under_way_words(self) -> str:
-        """Say how far what is under way is, and how many of its servers have it."""
+        """Describe the progress of what is under way, and how many servers have it."""
         if not self.has_next:
             return self.under_way
         return f"{self.under_way}, on {len(self.has_next):,} of {len(self.servers):,} servers"
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody has to act: what is due waits for no command that is under way."""
+        """Whether somebody must act, even if a command is under way."""
         if self.revoke or self.is_revoked or self.state not in _ALL_IS_WELL:
             return True
         return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
@@ -275,7 +275,7 @@ def folder_status(
     today: date | None = None,
     approved_by: str | os.PathLike[str] | None = None,
 ) -> FolderStatus:
-    """Say where each request of a folder stands.
+    """Return the state of each request of a folder.
 
     Parameters
     ----------
@@ -341,7 +341,7 @@ def folder_status(
 def steps_from_here(
     folder: str | os.PathLike[str], manifest: Manifest, *, today: date | None = None
 ) -> tuple[str, ...]:
-    """List what there is to do next, from what is on record alone; of files, the plan's is read.
+    """List the next steps from the records only; of the files, only the plan is read.
 
     Parameters
     ----------
@@ -359,7 +359,7 @@ def steps_from_here(
 def rows_on_record(
     manifest: Manifest, terms: RenewalTerms, *, today: date | None = None
 ) -> Iterator[RequestStatus]:
-    """Say of each planned certificate how it stands, from what is on record alone.
+    """Return the state of each planned certificate from the records only.
 
     Parameters
     ----------
@@ -403,9 +403,9 @@ def _problems(
         return tuple(found)
     # Keys that have changed are what is going on, not what is wrong.
     rekeying = Problem(
-        message=f"the change of passphrase begun at {manifest.rekeying} is not finished",
+        message=f"the passphrase change that started at {manifest.rekeying} is not complete",
         file=NAME,
-        hint="finish it with the same two passphrases: lyncnb rekey FOLDER",
+        hint="complete it with the same two passphrases: lyncnb rekey FOLDER",
     )
     kept = (item for item in found if item.message != CHANGED or not item.file.endswith(".key"))
     return (rekeying, *kept)
@@ -431,7 +431,10 @@ def _notes(
     survey: Survey, manifest: Manifest, at: datetime, problems: Sequence[Problem]
 ) -> Iterator[str]:
     if os.path.lexists(survey.folder / OWNER_NAME):
-        yield f"a run is writing the folder, or was interrupted: {owner(survey.folder)}"
+        yield (
+            "another lyncnb command is writing to the folder, or was interrupted: "
+            f"{owner(survey.folder)}"
+        )
     unfinished = [
         record.id
         for record in manifest.requests
@@ -463,13 +466,13 @@ def _notes(
     if survey.keeps_no_modes:
         yield open_disk_note(survey.folder)
     if manifest.team:
-        yield f"a team's folder: the members of the group {manifest.team} can write it"
+        yield f"a team's folder: members of the group {manifest.team} can change it"
     for key in manifest.recovery:
         if any(one.file == LIST or key.fingerprint in one.message for one in problems):
             continue
         yield (
-            f"the recovery key {key.fingerprint} opens this folder beside its passphrase "
-            f"since {key.added_at[:10]}"
+            f"the recovery key {key.fingerprint} can open this folder, in addition to "
+            f"the passphrase, since {key.added_at[:10]}"
         )
     yield from unknown_notes(survey, manifest)
 
@@ -482,7 +485,7 @@ def _deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
     left = possible_secrets(survey, manifest, deployed)
     yield f"deployed: {count_of(len(deployed), 'request')}; " + (
         f"{count_of(len(left), 'file')} may still hold a key of them, e.g. {left[0]}; "
-        "lyncnb purge FOLDER lists what can go"
+        "lyncnb purge FOLDER lists what you can remove"
         if left
         else "their keys and packages are no longer in this folder; version histories and backups "
         "may keep copies"
@@ -516,7 +519,7 @@ def _elsewhere(manifest: Manifest) -> Iterator[str]:
 
 
 def _covered(manifest: Manifest, at: datetime) -> Iterator[str]:
-    """Say what is not requested because a certificate stands, and what that does no more."""
+    """List planned certificates that installed ones cover, and those no longer covered."""
     stands = []
     for record in manifest.requests:
         cover = record.covered

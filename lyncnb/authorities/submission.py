@@ -1,4 +1,4 @@
-"""What the people at a CA read: the page, the summary and the list of names of one part.
+"""What the CA's administrators read: the page, the summary and the list of names of one part.
 
 The words are data (``authorities/handover_wording.toml``); everything that comes from a topology is
 escaped on its way to a page and neutralised on its way to a spreadsheet.
@@ -145,7 +145,7 @@ def parse_wordings(text: str) -> Wordings:
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None
     if wordings is None:
-        raise RulesError(f"{name} has mistakes", problems=tuple(reader.problems))
+        raise RulesError(f"{name} has errors", problems=tuple(reader.problems))
     return wordings
 
 
@@ -394,7 +394,7 @@ def check_template(template: str) -> None:
         )
     if not _TEMPLATE.fullmatch(template) or template != template.strip():
         raise OptionsError(
-            f"{shown(template)} cannot be the name of a certificate template",
+            f"{shown(template)} is not a valid name of a certificate template",
             hint="give the template's name (not its display name), e.g. WebServer",
         )
 
@@ -412,7 +412,7 @@ def check_sender(sender: str) -> None:
     """
     if len(sender) > _LONGEST_SENDER or not all(sign.isprintable() for sign in sender):
         raise OptionsError(
-            f"{shown(sender)} cannot stand as the sender",
+            f"{shown(sender)} is not a valid sender",
             hint="give one line, e.g. Ana Li, Contoso IT, ana@contoso.com",
         )
 
@@ -427,7 +427,7 @@ def check_config(config: str) -> None:
     """
     if config and not _CONFIG.fullmatch(config):
         raise OptionsError(
-            f"{shown(config)} is no configuration string of an AD CS CA",
+            f"{shown(config)} is not the configuration string of an AD CS CA",
             hint=r"write it as certutil shows it, e.g. ca01.contoso.com\Contoso Issuing CA 1",
         )
 
@@ -460,8 +460,8 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
     for stem in stems:
         if not _STEM.fullmatch(stem):
             raise OptionsError(
-                f"{shown(stem)} is no name of a request file",
-                hint="take the files of a request folder",
+                f"{shown(stem)} is not the name of a request file",
+                hint="use the files of a request folder",
             )
         calls.append(f'call :request "{stem}"')
     # What a person types is expanded only after its line is parsed (delayed expansion).

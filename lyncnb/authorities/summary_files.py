@@ -1,4 +1,4 @@
-"""The summary files of a request folder: written with the requests, and again when one is issued.
+"""Write the summary files of a request folder: after requests and issued certificates.
 
 ``plan.json`` says what was planned, the records of the manifest what became of it: so a command
 that has the folder and no table can write the files again. ``manifest.summary`` has the SHA-256 of
@@ -193,10 +193,11 @@ def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         return
     last = manifest.plans[-1]
     plan = (
-        f"SHA-256 {last.sha256}, judged on {last.judged_on}, requested on {last.requested_at[:10]}"
+        f"SHA-256 {last.sha256}, evaluated on {last.judged_on}, requested on "
+        f"{last.requested_at[:10]}"
     )
     if last.plan_sha256 != manifest.plan_sha256:
-        plan += "; what is requested now is another plan, which nobody approved"
+        plan += "; the folder now contains another plan, which is not approved"
     yield "Saved plan", plan
     approvals = (
         f"{one.signer}, with the key {one.key}, verified on {one.verified_at[:10]}"
@@ -205,7 +206,7 @@ def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "Approved by", "; ".join(approvals) or "nobody: it was requested without a signature"
     if left := manifest.left_out_of_approved:
         ids = ", ".join(left[:_IDS_NAMED]) + (" …" if len(left) > _IDS_NAMED else "")
-        yield "Approved, not requested", f"{ids}: the planner says that what stands serves"
+        yield "Approved, not requested", f"{ids}: the planner reuses installed certificates"
 
 
 def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
@@ -227,12 +228,12 @@ def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def stale_note(folder: Path, manifest: Manifest) -> str:
-    """Say why the summary files do not show what is on record, and what to do; "" if they do."""
+    """Say why the summary files are out of date and what to do; "" if they are current."""
     if is_current(manifest):
         return ""
     why = f"it has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""
     if not manifest.plan_json_sha256:
-        why = f"this folder keeps no {PLAN_NAME}"
+        why = f"this folder has no {PLAN_NAME}"
     try:
         if not why:
             planned_summary(folder, manifest)
@@ -240,6 +241,6 @@ def stale_note(folder: Path, manifest: Manifest) -> str:
     except LyncnbError as error:
         why = error.message
     return (
-        f"the summary files stay as the last request wrote them: {why}. To write them again: "
+        f"lyncnb did not update the summary files: {why}. To write them again: "
         "lyncnb request TOPOLOGY FOLDER"
     )

@@ -1,1 +1,1 @@
-"""The request folder as it lies on disk; knows no plan."""
+"""The request folder on disk; this package knows no plan."""

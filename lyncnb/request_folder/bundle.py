@@ -1,4 +1,4 @@
-"""``RequestBundle``: a request folder as it is on disk, and what a run did with it."""
+"""``RequestBundle``: the request folder on disk, and what a run changed in it."""
 
 from __future__ import annotations
 
@@ -110,8 +110,10 @@ class RequestBundle(Table, Told):
         counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
         words = f"{count_of(len(self.requests), 'request')} in {self.folder}"
         words += f": {counted}" if counted else ""
-        words += " (dry run: nothing was touched)" if self.dry_run else ""
-        return words + (" (cancelled: run again to complete)" if self.cancelled else "")
+        words += " (dry run: nothing was changed)" if self.dry_run else ""
+        return words + (
+            " (canceled: run the command again to complete it)" if self.cancelled else ""
+        )
 
 
 def open_requests(folder: str | os.PathLike[str]) -> RequestBundle:

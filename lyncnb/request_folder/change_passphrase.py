@@ -52,21 +52,24 @@ class Rekeyed(Told):
     not_sealed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        words = f"{self.changed:,} files of {self.folder} are under the new passphrase now"
+        words = f"{self.changed:,} files of {self.folder} now use the new passphrase"
         if self.already:
             words += f"; {self.already:,} {'was' if self.already == 1 else 'were'} already"
         if self.left_alone:
-            words += f"; opened by neither passphrase and left alone: {', '.join(self.left_alone)}"
+            words += (
+                "; neither passphrase opens these files, so they were not changed: "
+                f"{', '.join(self.left_alone)}"
+            )
         if self.not_opened:
             words += (
-                f"\nNot sealed to this recovery key, and still under the lost passphrase: "
+                f"\nNot sealed to this recovery key, and still encrypted with the lost passphrase: "
                 f"{', '.join(self.not_opened)}. Renew each request: lyncnb renew FOLDER ID "
                 "--reason TEXT"
             )
         if self.not_sealed:
             words += (
                 f"\nNo longer recovery keys of this folder: {', '.join(self.not_sealed)}. "
-                "A recovery cannot tell who named them. Compare each fingerprint with its owner, "
+                "A recovery cannot verify who added them. Compare each fingerprint with its owner, "
                 "then name the key again: lyncnb rekey FOLDER --recovery FILE.pub"
             )
         return words
@@ -239,7 +242,9 @@ def _opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> Fold
         return open_with(folder, old)
     secret = as_passphrase(old)
     if secret == new:
-        raise PassphraseError("the new passphrase is the old one", hint="choose another one")
+        raise PassphraseError(
+            "the new passphrase is the same as the old one", hint="choose another passphrase"
+        )
     return FolderCipher(secret)
 
 
@@ -260,8 +265,11 @@ def _recipients(
             raise error from None
     if manifest.recovery and not present and not manifest.rekeying:
         raise BundleError(
-            f"{folder}: {LIST} is missing, and the manifest names recovery keys",
-            hint="restore it from a backup, or name them again: lyncnb rekey FOLDER --recovery PUB",
+            f"{folder}: {LIST} is missing, but the manifest names recovery keys",
+            hint=(
+                "restore it from a backup, or add the keys again: lyncnb rekey FOLDER --recovery "
+                "PUB"
+            ),
         )
     gone = [_one_of(present, name, manifest) for name in take_out]
     return tuple(one for one in present if one.key.fingerprint not in gone)
@@ -280,7 +288,7 @@ def _one_of(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
         return name  # the call that was interrupted has taken it out
     listed = ", ".join(one.key.fingerprint for one in present) or "none"
     raise BundleError(
-        f'"{name}" fits {len(found)} recovery keys of this folder', hint=f"there are: {listed}"
+        f'"{name}" matches {len(found)} recovery keys of this folder', hint=f"available: {listed}"
     )
 
 
@@ -373,7 +381,7 @@ def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) 
         isinstance(content, bytes) or keys.spki_sha256(content) != target.expected
     ):
         raise BundleError(
-            f"{target.path} is not the key that its record names",
+            f"{target.path} is not the key on record",
             hint="restore it from a backup, or renew the request",
         )
     return is_old
@@ -401,7 +409,8 @@ def _swap(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None
         again = new.open(files.read(temp, limit=LARGEST), name=name)
         if _plain(again) != _plain(content):
             raise BundleError(
-                f"{name}: what was written does not read back", hint="test this machine's disk"
+                f"{name}: lyncnb wrote the file but cannot read the same content again",
+                hint="check the disk of this computer",
             )
         confirm(folder)
         system_calls.replace(temp, path)

@@ -28,12 +28,14 @@ SECRET = ("keys", "archive", "pfx", "recovery")
 #: The mode of a file that is listed and that the system cannot look at.
 UNREACHABLE = 0
 MISSING = "is missing"
-CHANGED = "is not the file that was written"
+CHANGED = "is not the file that lyncnb wrote"
 _ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")
 _UNREADABLE = "make it available on this computer, or restore it from a backup"
-_LINK = "look where it points, then put the file itself in its place"
-_GIVE_AGAIN = "restore it from a backup, or give it again: lyncnb receive FOLDER --request FILE.req"
-_RESTORE = "restore it from a backup, or give the request up: --renew {id} --reason TEXT"
+_LINK = "check its target, then replace the link with the file itself"
+_GIVE_AGAIN = (
+    "restore it from a backup, or receive it again: lyncnb receive FOLDER --request FILE.req"
+)
+_RESTORE = "restore it from a backup, or abandon the request: --renew {id} --reason TEXT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +163,7 @@ def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
         if folded.startswith(stem) and folded.endswith(f".{ending}") and not is_own:
             yield Problem(
                 message="is a copy of the manifest that another program made; two computers may "
-                "have written the folder",
+                "have changed the folder",
                 file=name,
                 hint=f"keep as {NAME} the one that names more requests, move the other out of the "
                 "folder, then run: lyncnb status FOLDER --rebuild",
@@ -173,7 +175,7 @@ def _folder_problems(inside: Path, place: str, *, is_team: bool) -> list[Problem
     if system_calls.WINDOWS or place not in SECRET or not inside.lstat().st_mode & others:
         return []
     hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"
-    return [Problem(message="can be opened by others", file=f"{place}/", hint=hint)]
+    return [Problem(message="can be opened by other users", file=f"{place}/", hint=hint)]
 
 
 def _listing(inside: Path) -> dict[str, int]:
@@ -208,10 +210,10 @@ def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
         return (Problem(message="is a symbolic link", file=path, hint=_LINK),)
     if not stat.S_ISREG(mode):
         hint = "move it out of the folder"
-        return (Problem(message="is no file", file=path, hint=hint),)
+        return (Problem(message="is not a file", file=path, hint=hint),)
     if path.endswith(".key") and not system_calls.WINDOWS and mode & survey.others:
         hint = f"run: chmod {'660' if survey.is_team else '600'} '{where}'"
-        return (Problem(message="can be read by others", file=path, hint=hint),)
+        return (Problem(message="can be read by other users", file=path, hint=hint),)
     return ()
 
 
@@ -274,7 +276,7 @@ def archive_problems(survey: Survey, old: ArchivedGeneration) -> tuple[Problem, 
 
     One that was purged, or was lost already when the request was given up, is not missed.
     """
-    hint = "restore it from a backup: a certificate may still come back for it"
+    hint = "restore it from a backup: the CA may still issue a certificate for it"
     if old.purged_at:
         return ()
     return tuple(

@@ -26,7 +26,7 @@ _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("Nextcloud", re.compile(r"nextcloud\b", re.IGNORECASE), (".sync_nextcloud.db",)),
     ("Syncthing", re.compile(r"syncthing\b", re.IGNORECASE), (".stfolder",)),
 )
-_COPIES = "it keeps copies and earlier versions, also of keys that you purge"
+_COPIES = "it keeps copies and earlier versions, even of keys that you purge"
 
 
 def location_notes(folder: Path) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def _synchronised_notes(whole: Path) -> Iterator[str]:
             if name.match(place.name) or any(os.path.lexists(place / mark) for mark in marks):
                 yield (
                     f"{whole} is in a folder of {program}: {_COPIES}, and two computers can write "
-                    "the folder at once. Choose a folder that no program synchronises."
+                    "the folder at once. Choose a folder that is not synchronized."
                 )
                 break
 
@@ -64,7 +64,8 @@ def _disk_notes(whole: Path) -> Iterator[str]:
 def open_disk_note(folder: Path) -> str:
     """Say what a disk without file modes means for the keys on it."""
     return (
-        f"The disk of {folder} keeps no file modes: everybody who can use the disk can read and "
+        f"The disk of {folder} does not support file permissions: everybody who can use the "
+        "disk can read and "
         "replace the files, and only the passphrase protects the keys. Choose another disk, or "
         "mount this one for yourself alone (uid=, umask=077)."
     )

@@ -162,13 +162,13 @@ def read_history(folder: Path) -> History:
         if line is not None:
             if line.before != before:
                 notes.append(
-                    f"{HISTORY_NAME}: line {number} does not follow the line before it: one of the "
-                    "two was edited, or a line was removed. Compare the file with a backup"
+                    f"{HISTORY_NAME}: line {number} does not match the line before it: a line was "
+                    "edited or removed. Compare the file with a backup"
                 )
             lines.append(line)
         before = hashlib.sha256(text).hexdigest()
     if cut:
-        notes.append(f"{HISTORY_NAME}: the last line is cut off; the next run completes it")
+        notes.append(f"{HISTORY_NAME}: the last line is incomplete; the next run completes it")
     return History(lines=tuple(lines), notes=tuple(notes))
 
 
@@ -186,13 +186,13 @@ def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None
     try:
         document = parse_json(text)
     except NotJson as error:
-        notes.append(f"{HISTORY_NAME}: line {number} was damaged: {error}")
+        notes.append(f"{HISTORY_NAME}: line {number} is damaged: {error}")
         return None
     reader = RecordReader(HISTORY_NAME, is_json=True)
     line = reader.record(HistoryLine, document)
     if line is None:
         wrong = first_of([one.message for one in reader.problems], 1)
-        notes.append(f"{HISTORY_NAME}: line {number} was damaged: {wrong}")
+        notes.append(f"{HISTORY_NAME}: line {number} is damaged: {wrong}")
     return line
 
 
@@ -354,11 +354,11 @@ def _on_record(manifest: Manifest) -> set[tuple[str, int]]:
 
 def _altered(event: Event) -> Problem:
     return Problem(
-        message=f"{event.id}: generation {event.generation} has another public key than in "
+        message=f"{event.id}: generation {event.generation} has a different public key in "
         f"{HISTORY_NAME}",
         file=NAME,
-        hint="the manifest was altered, or two copies of the folder were put together: restore "
-        "the newest copy of the whole folder, or give the request up: "
+        hint="the manifest was changed, or two copies of the folder were merged: restore "
+        "the newest copy of the whole folder, or abandon the request: "
         f"--renew {event.id} --reason TEXT",
     )
 
@@ -369,7 +369,7 @@ def _missing(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
     if issued is not None:
         what += f", with the certificate {issued.serial} until {issued.not_after[:10]},"
     return Problem(
-        message=f"{what} is in {HISTORY_NAME} and not in the manifest",
+        message=f"{what} is in {HISTORY_NAME} but not in the manifest",
         file=HISTORY_NAME,
         hint="an older copy of the folder was put back, or two copies were put together: restore "
         "the newest copy of the whole folder. If there is none, lyncnb status FOLDER --rebuild "

@@ -20,7 +20,7 @@ from .manifest import Manifest
 from .request_record import BindingKey, RequestRecord
 
 _RESTORE = (
-    "restore manifest.json and the key from a backup, or give the request up: "
+    "restore manifest.json and the key from a backup, or abandon the request: "
     "--renew {id} --reason TEXT"
 )
 
@@ -166,7 +166,7 @@ def _pair_problems(
     if not keys.public_matches(key, request.public_key):
         yield _problem(record, f"is not the key of {csr_path}")
     elif request.spki_sha256 != record.spki_sha256:
-        yield _problem(record, "is not the key that its record names")
+        yield _problem(record, "is not the key on record")
 
 
 def _problem(record: RequestRecord, message: str) -> Problem:

@@ -100,7 +100,7 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
     try:
         plan = read_entries(data)
     except BundleError as error:
-        return manifest, (f"{error.message}; it was not used", *map(str, error.problems[:1]))
+        return manifest, (f"{error.message}; lyncnb did not use it", *map(str, error.problems[:1]))
     entries = {entry.id: entry for entry in plan.certificates}
     filled = {
         record.id: replace(record, plan=entry.planned, ca=entry.ca, target_os=entry.target_os)
@@ -108,7 +108,7 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
         if (entry := entries.get(record.id)) and _is_of(record.plan, entry)
     }
     if not filled:
-        return manifest, (f"{PLAN_NAME} is a plan of other requests; it was not used",)
+        return manifest, (f"{PLAN_NAME} is the plan of other requests; lyncnb did not use it",)
     left = [
         replace(record, state="retired", retired_at=record.retired_at or now)
         for record in manifest.requests
@@ -234,7 +234,8 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
     if kept.plans:
         names = ", ".join(one.signer for one in kept.plans[-1].approvals) or _NOBODY
         yield (
-            f"kept of the damaged manifest: the saved plan {kept.plans[-1].sha256[:12]}…, approved"
+            "recovered from the damaged manifest: the saved plan "
+            f"{kept.plans[-1].sha256[:12]}…, approved"
             f" by {names}"
         )
     elif facts:

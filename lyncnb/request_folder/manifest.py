@@ -183,7 +183,7 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
             f"{folder}: no command could read the manifest that was about to be written; it was "
             "left as it is",
             problems=tuple(reader.problems),
-            hint="make it from keys and CSRs: lyncnb status FOLDER --rebuild",
+            hint="rebuild it from the keys and CSRs: lyncnb status FOLDER --rebuild",
         )
     path, data = Path(folder) / NAME, manifest_bytes(manifest)
     if path.is_file():
@@ -214,20 +214,18 @@ def read_manifest(folder: Path) -> Manifest:
     if os.path.isfile(folder):  # false for a name that no system takes, too
         raise BundleError(
             f"{folder} is a file, not a request folder",
-            hint="a table of servers becomes one by: lyncnb request TOPOLOGY FOLDER",
+            hint="to make a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
         )
     if not os.path.lexists(path):
         raise BundleError(
-            f"{path}: no such file, so this is no request folder",
-            hint=f"check the folder's name; if it holds keys/, {_REBUILD}",
+            f"{path}: no such file, so this is not a request folder",
+            hint=f"check the folder's name; if it contains keys/, {_REBUILD}",
         )
     data = files.read(path, limit=_LARGEST)
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BundleError(
-            f"{path}: not readable as JSON ({_not_json(error)})", hint=_REBUILD
-        ) from None
+        raise BundleError(f"{path} is not valid JSON ({_not_json(error)})", hint=_REBUILD) from None
     found = document.get("format") if isinstance(document, dict) else None
     if found not in _FORMATS:
         _refuse_format(path, found)
@@ -237,7 +235,7 @@ def read_manifest(folder: Path) -> Manifest:
     manifest = manifest_of(document, reader)
     if manifest is None or reader.problems:
         raise BundleError(
-            f"{path}: was edited or damaged; nothing was changed",
+            f"{path}: the file was edited or damaged, so lyncnb changed nothing",
             problems=tuple(reader.problems),
             hint=_REBUILD,
         )
@@ -307,7 +305,7 @@ def _refuse_surrogates(document: Mapping[str, Any], reader: RecordReader) -> Non
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         before = error.object[: error.start][-80:]
-        reader.problem(f"an unpaired surrogate, half of a character, follows {shown(before)}")
+        reader.problem(f"an unpaired surrogate follows {shown(before)}")
 
 
 def _check_team(folder: Path, manifest: Manifest) -> None:
@@ -316,8 +314,8 @@ def _check_team(folder: Path, manifest: Manifest) -> None:
     if group and not folder_access.is_the_team(folder, manifest.team):
         expected = f'the group "{manifest.team}"' if manifest.team else "no team"
         raise SharedFolder(
-            f'{folder} can be written by the group "{group}", and its manifest names {expected}',
-            hint=f"look at what is in it, then run: chmod g-rwxs '{folder}'",
+            f'{folder} can be written by the group "{group}", but its manifest names {expected}',
+            hint=f"check the files in it, then run: chmod g-rwxs '{folder}'",
         )
 
 
@@ -325,10 +323,10 @@ def _not_json(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return str(error)
     if isinstance(error, UnicodeDecodeError):
-        return f"byte {error.start + 1} begins no character of UTF-8"
+        return f"byte {error.start + 1} is not valid UTF-8"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return "it holds a number that is too long"
+    return "it contains a number that is too long"
 
 
 def _refuse_format(path: Path, found: object) -> None:
@@ -340,8 +338,8 @@ def _refuse_format(path: Path, found: object) -> None:
             f'{path}: format "{found}" is newer than this lyncnb ({FORMAT})',
             hint="update lyncnb; nothing was changed",
         )
-    shown = f'format "{found:.60}"' if isinstance(found, str) else "it names no format, and so"
-    raise BundleError(f"{path}: {shown} is none of {', '.join(_FORMATS)}", hint=_REBUILD)
+    shown = f'format "{found:.60}"' if isinstance(found, str) else "it names no format, which"
+    raise BundleError(f"{path}: {shown} is not one of {', '.join(_FORMATS)}", hint=_REBUILD)
 
 
 def timestamp(today: date | None) -> str:

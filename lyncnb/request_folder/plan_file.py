@@ -73,14 +73,14 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
     """
     expected = manifest.plan_json_sha256
     if not expected:
-        raise BundleError(f"{folder} keeps no {PLAN_NAME}", hint=_AGAIN)
+        raise BundleError(f"{folder} has no {PLAN_NAME}", hint=_AGAIN)
     data = present_plan(folder)
     if not data:
         raise BundleError(f"{PLAN_NAME} is missing", hint=_RESTORE)
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise BundleError(
-            f"{PLAN_NAME} is not the plan that {NAME} names: its SHA-256 is {found[:12]}…, not "
+            f"{PLAN_NAME} is not the plan on record in {NAME}: its SHA-256 is {found[:12]}…, not "
             f"{expected[:12]}…",
             hint=_RESTORE,
         )
@@ -127,7 +127,7 @@ def read_entries(data: bytes) -> PlanOnDisk:
         If it is not a saved plan, or was altered; every value that is wrong is named.
     """
     if not has_its_digest(data):
-        raise BundleError(f"{PLAN_NAME} is not a whole saved plan", hint=_RESTORE)
+        raise BundleError(f"{PLAN_NAME} is not a complete saved plan", hint=_RESTORE)
     try:
         document = parse_json(data)
     except NotJson as error:
@@ -136,7 +136,7 @@ def read_entries(data: bytes) -> PlanOnDisk:
     found = reader.record(PlanOnDisk, document)
     if found is None:
         raise BundleError(
-            f"{PLAN_NAME} was altered or damaged", problems=tuple(reader.problems), hint=_RESTORE
+            f"{PLAN_NAME} was edited or damaged", problems=tuple(reader.problems), hint=_RESTORE
         )
     return found
 

@@ -95,10 +95,10 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
             found = _read(survey, place, stem, cipher)
         except PassphraseError as error:
             wrong = wrong or error
-            inventory.notes.append(f"{error.message}; it was left alone")
+            inventory.notes.append(f"{error.message}; lyncnb did not use it")
             continue
         except BundleError as error:
-            inventory.notes.append(f"{error.message}; it was left alone")
+            inventory.notes.append(f"{error.message}; lyncnb did not use it")
             continue
         opened += bool(found.key_sha256)
         if place == "archive" and (named := _ARCHIVED.fullmatch(stem)):
@@ -135,7 +135,7 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) ->
         request = csr.parse_request(files.read(survey.folder / paths["csr"]), name=paths["csr"])
         if request.signature_verifies() is False:
             raise BundleError(
-                f"{paths['csr']}: its signature is wrong",
+                f"{paths['csr']}: its signature is not valid",
                 hint="restore it from a backup, or move it and its key out of the folder",
             )
     if "key" in there and cipher is not None:
@@ -149,8 +149,8 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) ->
             )
         if place == "csr" and request is not None and (odd := keys.oddity(request.public_key)):
             raise BundleError(
-                f"{paths['key']} is no key as lyncnb makes them ({odd})",
-                hint="move it and its CSR out of the folder, and let the next run make a new pair",
+                f"{paths['key']} is not a key that lyncnb can use ({odd})",
+                hint="move it and its CSR out of the folder; the next run makes a new pair",
             )
     return Found(
         stem=stem,
@@ -162,7 +162,7 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) ->
     )
 
 
-_AGAIN = "the certificates in returned/ are matched again by: lyncnb receive FOLDER"
+_AGAIN = "to match the certificates in returned/ again, run: lyncnb receive FOLDER"
 
 
 def rebuild_manifest(
@@ -201,17 +201,17 @@ def rebuild_manifest(
     path = Path(folder)
     cipher = None if passphrase is None else FolderCipher(as_passphrase(passphrase))
     if cipher is None and has_secrets(path):
-        raise PassphraseError("no passphrase was given", hint="keys open with it alone")
+        raise PassphraseError("the passphrase is missing", hint="lyncnb needs it to open the keys")
     if not take_survey(path).holds_requests:
-        raise BundleError(f"{path} holds no keys and no CSRs", hint="check the folder's name")
+        raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
     with recorded(path, REBUILD, now=timestamp(today), wait=lock_seconds, repairs=True):
         survey = take_survey(path)
         refuse(path, survey.problems)
         before, damaged = _present_manifest(path)
         if before is not None and before.rekeying:
             raise BundleError(
-                f"{path}: a change of passphrase was interrupted",
-                hint="finish it first: lyncnb rekey FOLDER",
+                f"{path}: a passphrase change was interrupted",
+                hint="complete it first: lyncnb rekey FOLDER",
             )
         now = timestamp(today)
         kept = salvaged(damaged) if before is None else before
@@ -420,7 +420,8 @@ def _record(
 
 
 _NO_KEY = (
-    "has no key; it was left alone (if its key is on another computer, move the file out, write "
+    "has no key; lyncnb did not use it (if its key is on another computer, move the file "
+    "out, write "
     "the scripts with lyncnb steps --request-on-server, and give it to lyncnb receive --request)"
 )
 

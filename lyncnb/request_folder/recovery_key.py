@@ -39,8 +39,8 @@ _SEALED = ".sealed"
 _LIST_FORMAT, _SEALED_FORMAT = "lyncnb-recovery-keys/1", "lyncnb-sealed-key/1"
 _SMALL = 1 << 16
 _NAME_AGAIN = (
-    "while the passphrase is known, name the recovery key again: lyncnb rekey FOLDER --recovery "
-    "FILE.pub; if it is lost, lyncnb rekey FOLDER --with-recovery FILE opens what is sealed"
+    "if you know the passphrase, add the recovery key again: lyncnb rekey FOLDER --recovery "
+    "FILE.pub; if you do not, lyncnb rekey FOLDER --with-recovery FILE opens what is sealed"
 )
 
 
@@ -78,12 +78,12 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
     secret = as_new_passphrase(passphrase)
     path = Path(file)
     if not path.name:
-        raise OutputError(f'"{file}" is no name of a file', hint='e.g. "recovery.key"')
+        raise OutputError(f'"{file}" is not a valid file name', hint='e.g. "recovery.key"')
     public_path = path.with_name(path.name + ".pub")
     for place in (path, public_path):
         refuse_own_place(place)
         if os.path.lexists(place):
-            raise OutputError(f"{place} is there already", hint="give another name")
+            raise OutputError(f"{place} already exists", hint="choose another name")
     pair = RecoveryPair()
     try:
         files.write_new(path, pair.to_pem(FolderCipher(secret)), 0o600)
@@ -121,7 +121,7 @@ def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
     except BundleError as error:
         raise BundleError(
             error.message,
-            hint=f"remove {LIST} and name the recovery keys again: "
+            hint=f"remove {LIST} and add the recovery keys again: "
             "lyncnb rekey FOLDER --recovery FILE.pub",
         ) from None
     try:
@@ -137,8 +137,8 @@ def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
         )
     except (ValueError, KeyError, TypeError):
         raise BundleError(
-            f"{LIST} is no list of this version of lyncnb",
-            hint="use the version that wrote it; if there is none, remove it and name the recovery "
+            f"this version of lyncnb cannot read {LIST}",
+            hint="use the version that wrote it; if there is none, remove it and add the recovery "
             "keys again: lyncnb rekey FOLDER --recovery FILE.pub",
         ) from None
 
@@ -157,8 +157,11 @@ def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
     recipients = recipients_of(folder, cipher)
     if manifest.recovery and not recipients:
         raise BundleError(
-            f"{folder}: {LIST} is missing, and the manifest names recovery keys",
-            hint="restore it from a backup, or name them again: lyncnb rekey FOLDER --recovery PUB",
+            f"{folder}: {LIST} is missing, but the manifest names recovery keys",
+            hint=(
+                "restore it from a backup, or add the keys again: lyncnb rekey FOLDER --recovery "
+                "PUB"
+            ),
         )
     if recipients:
         cipher.seal_with(_sealer(folder, recipients))
@@ -246,7 +249,7 @@ def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
 def _wrong_list(folder: Path) -> str:
     """Say what is wrong with the list of recovery keys, as far as it shows without a passphrase."""
     if not os.path.lexists(folder / LIST):
-        return "is missing, and the manifest names recovery keys"
+        return "is missing, but the manifest names recovery keys"
     try:
         salt_of(files.read(folder / LIST, limit=LARGEST), name=LIST)
     except BundleError:
@@ -360,7 +363,7 @@ def open_with(folder: Path, pair: RecoveryPair) -> FolderCipher:
     if not derived:
         raise BundleError(
             f"{folder}: nothing was sealed to the recovery key {pair.public.fingerprint}",
-            hint="see lyncnb status FOLDER: it lists the recovery keys by their fingerprints",
+            hint="run lyncnb status FOLDER: it lists the recovery keys by fingerprint",
         )
     return FolderCipher.of_derived(derived)
 
@@ -439,8 +442,8 @@ def name_recovery_key(
         refuse(path, survey.problems)
         if manifest.rekeying:
             raise BundleError(
-                f"{path}: a change of passphrase was interrupted",
-                hint="finish it first: lyncnb rekey FOLDER",
+                f"{path}: a passphrase change was interrupted",
+                hint="complete it first: lyncnb rekey FOLDER",
             )
         prove_passphrase(survey, manifest, cipher)
         refuse(path, tuple(binding_problems(survey, manifest, cipher)))

@@ -158,7 +158,7 @@ def list_renewals(
     """
     if not 0 < share < 1:
         raise ArgumentError(
-            f"share={share!r}; take a share of the lifetime between 0 and 1",
+            f"share={share!r} is not a share of the lifetime; use a number between 0 and 1",
             hint="e.g. 1/3 renews a certificate of 90 days in its last 30",
         )
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)

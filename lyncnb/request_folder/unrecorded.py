@@ -31,7 +31,7 @@ _PLACES = ("csr", "keys", "archive")
 _OWN_COPY = re.compile(r"archive/(?:manifest|plan)-[0-9a-f]{8}\.json")
 _NUMBER = re.compile(r"-g([1-9][0-9]{0,5})\.(?:csr|key)$")
 _SECRET = re.compile(rf"\.(?:key|pfx|p12)\b|(?:^|/){re.escape(files.TEMP_PREFIX)}", re.IGNORECASE)
-_REBUILD = "lyncnb status FOLDER --rebuild takes it in with its key, as a superseded generation"
+_REBUILD = "lyncnb status FOLDER --rebuild adds it with its key, as a superseded generation"
 
 
 def unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
 def unrecorded_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     """Report each CSR that a CA may have and the manifest does not know."""
     for path in unrecorded_requests(survey, manifest).values():
-        message = "is a request that the manifest does not know; a CA may have it"
+        message = "is a request that is not in the manifest; a CA may have it"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
@@ -86,7 +86,7 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
     """Say what else is in the folder's own places and in no record."""
     ours = set(unrecorded_files(survey, manifest))
     for path in survey.strangers(manifest):
-        whose = "is in no record of the manifest" if path in ours else "is not lyncnb's"
+        whose = "is not in the manifest" if path in ours else "is not a file of lyncnb"
         yield f"{path} {whose}; it was left alone"
     unknown = unknown_files(survey, manifest)
     for place in ("archive", "returned", "pfx"):

@@ -50,10 +50,10 @@ def _public_key(record, document):
 
 ALTERED = {
     "issuer": (_issuer, "its issuer is public; plan.json says internal"),
-    "issuer, and no plan": (_issuer_without_plan, "its entries give the plan"),
+    "issuer, and no plan": (_issuer_without_plan, "its entries have the plan digest"),
     "issuer, and no digest": (_issuer_and_digest, "its issuer is public"),
     "names": (_names, "evil.fabrikam.com"),
-    "public key": (_public_key, "its public key is not that of csr/"),
+    "public key": (_public_key, "its public key differs from that of csr/"),
 }
 
 

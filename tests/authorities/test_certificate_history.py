@@ -112,7 +112,7 @@ def test_every_kind_of_name_finds_it(folder):
     for name in (record.id, record.plan.servers[1], "edge0?.*", old.serial, old.thumbprint_sha1):
         found = certificate_history(folder, name).generations
         assert record.id in {one.id for one in found}, name
-    with pytest.raises(BundleError, match='"nobody" is no request'):
+    with pytest.raises(BundleError, match='"nobody" is not a request'):
         certificate_history(folder, "nobody")
 
 

@@ -125,8 +125,8 @@ def test_what_a_server_uses_and_does_not_have_is_told(tmp_path):
     (tmp_path / "b.pem").write_bytes(export_of("other.contoso.com"))
     found = ln.compare_as_is(edge_pool(), tmp_path, on=DAY)
     assert found.notes == (
-        f"edge1.contoso.com uses {'0' * 40} for Default, and it is not in its store",
-        "other.contoso.com was exported and has no certificate in the plan",
+        f"edge1.contoso.com uses {'0' * 40} for Default, but it is not in its store",
+        "other.contoso.com was exported but has no certificate in the plan",
     )
     assert found.counts() == {"none": 2}
 
@@ -256,7 +256,7 @@ def test_the_command_tells_shows_and_keeps(estate):
     assert ended.status == 1
     assert ended.out.startswith("covered by ")
     assert f"{STATES['none']}: " in ended.out
-    assert "3 planned certificates, judged on 2026-11-24: 1 covered, 2 " in ended.out
+    assert "3 planned certificates, evaluated on 2026-11-24: 1 covered, 2 " in ended.out
     kept = json.loads((estate.folder / "kept.json").read_bytes())
     ended = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--json")
     assert json.loads(ended.out) | {"made_at": ""} == kept | {"made_at": ""}
@@ -364,4 +364,4 @@ def test_a_server_without_certificates_is_an_answer(estate):
     ended = estate("asis", "empty.pem", "contoso.csv")
     assert ended.status == 1
     assert "notice: empty.pem: fe02.contoso.net has no certificate of its own" in ended.err
-    assert "nothing stands for it" in ended.out
+    assert "without an installed certificate" in ended.out

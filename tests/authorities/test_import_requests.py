@@ -196,7 +196,7 @@ def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
         hand_over(folder, tmp_path / "out.zip")
     assert "receive FOLDER --request" in refused.value.hint
     received = receive_requests(folder, *made)
-    told = f"not verified: whether 2 keys on {TOOLS} can be exported"
+    told = f"lyncnb cannot verify that 2 keys on {TOOLS} can be exported"
     assert told in received.to_text()
     packed = hand_over(folder, tmp_path / "out.zip")
     assert len(packed.requests) == 2
@@ -321,7 +321,7 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
     assert holders == {SOME_COMPUTER}
     received = receive_requests(tmp_path / "second", made[0], computer="tools03.contoso.com")
     assert received.requests[0].key_holder == "tools03.contoso.com"
-    with pytest.raises(OptionsError, match="no name of a computer"):
+    with pytest.raises(OptionsError, match="not a valid computer name"):
         receive_requests(tmp_path / "second", made[1], computer="two words")
 
 
@@ -334,7 +334,7 @@ def test_what_is_no_request_changes_nothing(waiting):
     with pytest.raises(ReturnedFileError) as refused:
         receive_requests(folder, made[0], *sorted(made[0].parent.glob("[ew]*.req")))
     assert [problem.file for problem in refused.value.problems] == ["empty.req", "words.req"]
-    assert "nor a request was found" in refused.value.problems[1].message
+    assert "neither a certificate nor a request" in refused.value.problems[1].message
     assert snapshot(folder, but_lock=True) == before
     received = receive_requests(folder, made[0].parent)
     assert {one.action for one in received.requests} == {"taken"}

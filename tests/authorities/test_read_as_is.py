@@ -81,7 +81,9 @@ def test_a_field_of_another_kind_is_told(kept, tmp_path, place):
     for step in path:
         inside = inside[int(step) if step.isdigit() else step]
     inside[last] = BAD[place]
-    with pytest.raises(ReturnedFileError, match="kept.json: was edited or damaged") as caught:
+    with pytest.raises(
+        ReturnedFileError, match="kept.json: the file was edited or damaged"
+    ) as caught:
         read(json.dumps(document).encode(), tmp_path)
     told = str(caught.value.problems[0])
     expected = place.replace(".0", "[0]")
@@ -104,10 +106,10 @@ def test_an_altered_answer_is_refused(kept, tmp_path):
     """Any value that is changed by hand, or a digest that is missing."""
     document = json.loads(kept.to_json())
     for name, value in (("judged_on", "2027-01-01"), ("notes", ["x"]), ("sha256", "0" * 64)):
-        with pytest.raises(ReturnedFileError, match="was altered after it was saved"):
+        with pytest.raises(ReturnedFileError, match="was changed after it was saved"):
             read(json.dumps({**document, name: value}).encode(), tmp_path)
     del document["sha256"]
-    with pytest.raises(ReturnedFileError, match="saved this without a digest"):
+    with pytest.raises(ReturnedFileError, match="wrote this file without a digest"):
         read(json.dumps(document).encode(), tmp_path)
 
 
@@ -115,12 +117,12 @@ def test_ids_twice_and_states_that_do_not_fit_are_told(kept, tmp_path):
     """One id once, and a certificate with every state but that of nothing."""
     document = json.loads(kept.to_json())
     document["planned"].append(copy.deepcopy(document["planned"][0]))
-    with pytest.raises(ReturnedFileError, match="stands twice"):
+    with pytest.raises(ReturnedFileError, match="appears twice"):
         read(json.dumps(document).encode(), tmp_path)
     document["planned"].pop()
     one = next(one for one in document["planned"] if one["state"] == "none")
     one["state"] = "covered"
-    with pytest.raises(ReturnedFileError, match='does not go with the state "covered"'):
+    with pytest.raises(ReturnedFileError, match='does not match the state "covered"'):
         read(json.dumps(document).encode(), tmp_path)
 
 
@@ -128,9 +130,9 @@ def test_ids_twice_and_states_that_do_not_fit_are_told(kept, tmp_path):
     ("data", "words"),
     [
         (b"", "not readable as JSON"),
-        (b"[]", "is no answer that asis kept"),
-        (b'{"format": "lyncnb-asis/2"}', "is no answer that asis kept"),
-        (b'{"format": "lyncnb-asis/1"}', "was edited or damaged"),
+        (b"[]", "is not a file of lyncnb asis --save"),
+        (b'{"format": "lyncnb-asis/2"}', "is not a file of lyncnb asis --save"),
+        (b'{"format": "lyncnb-asis/1"}', "the file was edited or damaged"),
         (b'{"a": "\\ud800"}', "not readable as JSON"),
         (b"[" * 100_000, "not readable as JSON"),
     ],

@@ -99,7 +99,7 @@ def test_every_wrong_name_is_listed(folder):
         ln.deployed(folder, "nobody.contoso.com", oauth, pool_of(folder).id, today=TODAY)
     texts = [one.message for one in caught.value.problems]
     assert len(texts) == 2
-    assert '"nobody.contoso.com" is no request' in texts[0]
+    assert '"nobody.contoso.com" is not a request' in texts[0]
     assert "no certificate was received" in texts[1]
     assert snapshot(folder, but_lock=True) == before
 
@@ -216,7 +216,7 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
     assert f"{server} uses certificates that are not of this folder: {'AB' * 20}" in done.notes[0]
     strange = report(tmp_path, "nobody.contoso.com", pool.issued.thumbprint_sha1)
     again = ln.deployed(folder, reports=[strange], today=LATER)
-    assert "nobody.contoso.com is no server of this folder" in again.notes[0]
+    assert "nobody.contoso.com is not a server of this folder" in again.notes[0]
     assert other not in repr(again)
 
 
@@ -269,7 +269,7 @@ def test_a_revocation_is_recorded_by_name(folder):
     asked = Revocation(reason="keyCompromise", asked_at="2026-11-24T00:00:00Z")
     changed = pool.with_generation(1, revocation=asked)
     save_manifest(folder, read_manifest(folder).with_records([changed]))
-    with pytest.raises(OptionsError, match="recorded by name"):
+    with pytest.raises(OptionsError, match="needs the name of each"):
         ln.deployed(folder, revoked=True, today=LATER)
     other = next(one.id for one in read_manifest(folder).requests if one.id != pool.id)
     with pytest.raises(BundleError, match="no revocation was requested"):

@@ -112,8 +112,8 @@ def test_what_is_wrong_is_listed(folder):
     status = folder_status(folder)
     assert [(item.file, item.message) for item in status.problems] == [
         (f"csr/{names[0]}.csr", "is missing"),
-        (f"keys/{names[1]}.key", "is not the file that was written"),
-        (f"keys/{names[2]}.key", "can be read by others"),
+        (f"keys/{names[1]}.key", "is not the file that lyncnb wrote"),
+        (f"keys/{names[2]}.key", "can be read by other users"),
     ]
     assert status.needs_attention
     assert "needs attention: 3 files" in repr(status)
@@ -141,7 +141,7 @@ def test_what_else_is_there_is_noted(folder):
     assert f"or was interrupted: {getpass.getuser()} on " in status.notes[0]
     assert status.notes[1:] == (
         "an interrupted run left files of 1 request; the next run completes them",
-        "keys/Thumbs.db is not lyncnb's; it was left alone",
+        "keys/Thumbs.db is not a file of lyncnb; it was left alone",
     )
     assert status.requests[6].state == "planned"
     assert not status.needs_attention

@@ -59,7 +59,7 @@ def test_template(template):
 )
 def test_bad_template(template):
     """A name that could be anything else on a command line is refused."""
-    with pytest.raises(OptionsError, match="cannot be the name of a certificate template"):
+    with pytest.raises(OptionsError, match="is not a valid name of a certificate template"):
         check_template(template)
     with pytest.raises(OptionsError):
         submit_script([ID], template=template)
@@ -86,14 +86,14 @@ def test_config(config):
 )
 def test_bad_config(config):
     """Anything else is refused with the form that is meant."""
-    with pytest.raises(OptionsError, match="is no configuration string of an AD CS CA"):
+    with pytest.raises(OptionsError, match="is not the configuration string of an AD CS CA"):
         check_config(config)
 
 
 @pytest.mark.parametrize("stem", ["", "a b", "..", "a&b", "a/b"])
 def test_bad_stem(stem):
     """Only ids name files."""
-    with pytest.raises(OptionsError, match="is no name of a request file"):
+    with pytest.raises(OptionsError, match="is not the name of a request file"):
         submit_script([stem], template="WebServer")
 
 

@@ -159,7 +159,7 @@ def test_gateways_over_tls_are_mutual():
     ]
     (one,) = called
     assert (one.is_served, one.is_inferred) == (False, True)
-    assert one.client_authentication == "asked for, and not planned"
+    assert one.client_authentication == "required, but not planned"
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,9 @@ def test_client_authentication_ends_with_its_ca(ca, ends, code):
     ]
     assert one.is_served
     assert (one.client_auth_ends, one.ending) == (ends, code)
-    sooner = ", or sooner: sources disagree" if ca == "Sectigo" else ""
+    sooner = ", or earlier: sources disagree" if ca == "Sectigo" else ""
     assert one.client_authentication == (
-        f"planned; its CA issues none from {ends} on{sooner} [{code}]"
+        f"planned; its CA no longer issues it from {ends} on{sooner} [{code}]"
     )
     assert one.root.title == (f"{PUBLIC} ({ca})" if ca else PUBLIC)
 

@@ -140,7 +140,7 @@ def test_the_summary_says_who_approved_what(planner):
 
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     for text in told():
-        assert f"SHA-256 {digest['sha256']}, judged on {digest['judged_on']}" in text
+        assert f"SHA-256 {digest['sha256']}, evaluated on {digest['judged_on']}" in text
         assert "nobody: it was requested without a signature" in text
     assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
@@ -152,7 +152,7 @@ def test_the_summary_says_who_approved_what(planner):
     planner.write("t.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
     another = ("request", "t.csv", "requests", *PASS, "--unapproved", "fe02 was replaced")
     assert planner(*another).status == 0
-    assert ["another plan, which nobody approved" in text for text in told()] == [True] * 3
+    assert ["another plan, which is not approved" in text for text in told()] == [True] * 3
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
@@ -390,7 +390,7 @@ def test_a_rebuilt_manifest_says_who_had_approved(planner):
     (plan,) = json.loads(text)["plans"]
     path.write_text(text[:-30], "utf-8")
     ended = planner("status", "requests", "--rebuild", *PASS)
-    assert f"kept of the damaged manifest: the saved plan {plan['sha256'][:12]}" in ended.err
+    assert f"recovered from the damaged manifest: the saved plan {plan['sha256'][:12]}" in ended.err
     assert f"approved by {ALICE}" in ended.err
     assert json.loads(path.read_text("utf-8"))["plans"] == [plan]
     path.unlink()
@@ -421,7 +421,7 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     assert f"approved, and not requested on your word alone: {one.id}, since" in ended.err
     assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
-    assert f"- Approved, not requested: {one.id}: the planner says" in text
+    assert f"- Approved, not requested: {one.id}: the planner reuses" in text
     assert "1 covered by what stands" in planner("status", "requests").err
     again = request(planner, "--renew", one.id, "--reason", "its key is lost")
     assert again.status == 0

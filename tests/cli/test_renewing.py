@@ -202,7 +202,7 @@ def test_the_approved_plan_is_renewed_from(approved):
     (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")
     before = snapshot(approved.folder / "requests")
     ended = renew(approved, "--approved-by", "signers")
-    refused(ended, approved, before, "nobody approved the plan")
+    refused(ended, approved, before, "has no approval")
 
 
 @pytest.mark.tools

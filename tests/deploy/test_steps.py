@@ -340,10 +340,10 @@ def test_what_is_not_packaged_is_told(contoso, tmp_path):
     steps = deployment_steps(copy.matched(), today=TODAY)
     (missing,) = steps.missing
     assert (missing.request, missing.servers) == (name.stem, ("med01.contoso.net",))
-    assert "is on record and not in the folder" in missing.why
+    assert "is on record but missing from the folder" in missing.why
     assert steps.exit_status == 1
     assert "Not packaged" in to_markdown(steps)
-    assert "is on record and not in the folder" in steps._repr_html_()
+    assert "is on record but missing from the folder" in steps._repr_html_()
 
 
 def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):

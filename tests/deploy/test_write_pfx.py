@@ -170,7 +170,7 @@ def test_request_without_certificate_is_refused_and_told(issued):
     assert packages.exit_status == 1
     refused = [one for one in packages.packages if one.action == "refused"]
     assert [one.request_id for one in refused] == [name.stem]
-    assert "is on record and not in the folder" in refused[0].why
+    assert "is on record but missing from the folder" in refused[0].why
     assert packages.counts()["written"] == 1
 
 

@@ -140,9 +140,9 @@ def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands
     write(PLAN, place, only_missing=stands, reuse=[FIRST, SECOND, THIRD])
     assert requested(place) == set()
     assert ln.folder_status(place, today=TODAY).counts() == {"covered": 3}
-    with pytest.raises(BundleError, match="no request of") as caught:
+    with pytest.raises(BundleError, match="no waiting request in") as caught:
         ln.hand_over(place, tmp_path / "out.zip")
-    assert caught.value.hint == "none waits at all: lyncnb status FOLDER says where each one stands"
+    assert caught.value.hint == "no request waits: lyncnb status FOLDER shows the state of each"
     assert write(PLAN, place).counts() == {"kept": 3}
 
 
@@ -290,7 +290,7 @@ def test_an_id_must_fit_one(tmp_path, stands, asked, words):
 def test_what_is_not_covered_is_not_left_out(tmp_path):
     """Names that are missing, and words that contradict, are refused before anything is made."""
     stands = kept(tmp_path / "estate", bits=2048)
-    with pytest.raises(OptionsError, match=f"reuse: {FIRST} is not covered: of an old key"):
+    with pytest.raises(OptionsError, match=f"reuse: {FIRST} is not covered: with an old key"):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
     with pytest.raises(OptionsError, match="without what stands"):
         write(PLAN, tmp_path / "requests", reuse=[FIRST])
@@ -319,7 +319,7 @@ def test_entries_that_were_edited_are_refused(tmp_path, stands):
         wanted[place] = value if wanted[place] != value else "elsewhere"
         edited = tmp_path / "edited.json"
         edited.write_text(json.dumps(document), "utf-8")
-        with pytest.raises(ReturnedFileError, match="was altered after it was saved"):
+        with pytest.raises(ReturnedFileError, match="was changed after it was saved"):
             write(PLAN, tmp_path / "requests", only_missing=edited, reuse=[FIRST])
     assert not (tmp_path / "requests").exists()
 

@@ -506,7 +506,7 @@ def test_a_changed_file_is_noticed_and_can_be_given_up(folder, kind):
     name = plan.certificates[0].id
     path = folder / {"csr": "csr", "key": "keys"}[kind] / f"{name}.{kind}"
     path.write_bytes(path.read_bytes().replace(b"A", b"B", 5))
-    refused(folder, plan, "is not the file that was written")
+    refused(folder, plan, "is not the file that lyncnb wrote")
     changed = path.read_bytes()
     write(plan, folder, renew=[name], reason="damaged")
     assert (folder / "archive" / f"{name}-g1.{kind}").read_bytes() == changed
@@ -587,7 +587,7 @@ def test_strangers_files_are_left_alone_and_reported(folder):
     before = snapshot(folder)
     bundle = write(plan, folder)
     assert bundle.notes == tuple(
-        f"{path} is not lyncnb's; it was left alone"
+        f"{path} is not a file of lyncnb; it was left alone"
         for path in ("csr/Thumbs.db", "csr/link.csr", "keys/.ipynb_checkpoints", "keys/other.key")
     )
     assert snapshot(folder) == before
@@ -608,10 +608,10 @@ def test_keys_that_others_can_read_are_refused(folder):
     plan = numbered(1)
     write(plan, folder)
     (folder / "keys").chmod(0o755)
-    assert "chmod 700" in refused(folder, plan, "keys/: can be opened by others")
+    assert "chmod 700" in refused(folder, plan, "keys/: can be opened by other users")
     (folder / "keys").chmod(0o700)
     next((folder / "keys").iterdir()).chmod(0o640)
-    assert "chmod 600" in refused(folder, plan, "can be read by others")
+    assert "chmod 600" in refused(folder, plan, "can be read by other users")
 
 
 @pytest.mark.parametrize("place", ["keys", "csr", "lyncnb.lock", "manifest.json", "plan.json"])

@@ -80,7 +80,7 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
     [
         (PASSPHRASE, " " * 20, "too easy to guess"),
         ("another passphrase", NEW, "not the passphrase of this key"),
-        (PASSPHRASE, PASSPHRASE, "the new passphrase is the old one"),
+        (PASSPHRASE, PASSPHRASE, "the new passphrase is the same as the old one"),
         (PASSPHRASE, "short", "at least 12"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_key_that_is_not_its_records_stops_it(folder):
     one.write_bytes(two.read_bytes())
     with pytest.raises(BundleError, match="needs attention") as caught:
         rekey(folder, PASSPHRASE, NEW)
-    assert "is not the key that its record names" in str(caught.value)
+    assert "is not the key on record" in str(caught.value)
 
 
 def test_strangers_files_are_left_alone_and_named(folder):
@@ -203,7 +203,7 @@ def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
 def test_the_result_tells_itself(folder):
     """Text and JSON say how many files were changed."""
     done = rekey(folder, PASSPHRASE, NEW)
-    assert repr(done) == f"6 files of {folder} are under the new passphrase now"
+    assert repr(done) == f"6 files of {folder} now use the new passphrase"
     assert json.loads(json.dumps(done.to_document()))["changed"] == 6
 
 
@@ -228,7 +228,9 @@ def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
     other = FolderCipher(PASSPHRASE).decrypt(next((folder / "archive").glob("*.key")).read_bytes())
     real = FolderCipher.encrypt
     monkeypatch.setattr(FolderCipher, "encrypt", lambda self, key: real(self, other))
-    with pytest.raises(BundleError, match="what was written does not read back"):
+    with pytest.raises(
+        BundleError, match="lyncnb wrote the file but cannot read the same content again"
+    ):
         rekey(folder, PASSPHRASE, NEW)
     monkeypatch.undo()
     assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
@@ -250,7 +252,7 @@ def test_half_written_files_of_an_earlier_run_are_removed(folder):
     (folder / "keys" / "other.key").chmod(0o600)
     done = rekey(folder, PASSPHRASE, NEW)
     assert not list(folder.rglob(".tmp-*"))
-    assert repr(done).endswith("left alone: keys/other.key")
+    assert repr(done).endswith("so they were not changed: keys/other.key")
 
 
 def test_what_was_done_before_is_counted(folder):

@@ -61,7 +61,7 @@ def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
     (tmp_path / "r" / path).unlink()
     (tmp_path / "r" / path).mkdir()
     problems = file_problems(take_survey(tmp_path / "r"), path)
-    assert [problem.message for problem in problems] == ["is no file"]
+    assert [problem.message for problem in problems] == ["is not a file"]
 
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):

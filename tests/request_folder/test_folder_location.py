@@ -30,7 +30,7 @@ pytestmark = [
 
 DAY = date(2026, 12, 5)
 IDS = [item.id for item in numbered(2).certificates]
-OPEN = "keeps no file modes"
+OPEN = "does not support file permissions"
 
 
 def mounted(tmp_path):
@@ -122,7 +122,7 @@ def test_modes_that_somebody_opened_on_another_disk_are_refused(tmp_path):
     assert not any(OPEN in note for note in write(numbered(1), folder).notes)
     (folder / "keys").chmod(0o755)
     (problem,) = folder_status(folder).problems
-    assert (problem.file, problem.message) == ("keys/", "can be opened by others")
+    assert (problem.file, problem.message) == ("keys/", "can be opened by other users")
     (folder / "keys").chmod(0o700)
     folder.chmod(0o777)
     with pytest.raises(BundleError, match="can be written by others"):
@@ -144,7 +144,7 @@ def test_a_synchronised_folder_is_told_at_its_creation(tmp_path, program, path):
     for dry_run in (True, False):
         notes = write(numbered(1), folder, dry_run=dry_run).notes
         (note,) = [note for note in notes if program in note]
-        assert "copies and earlier versions, also of keys that you purge" in note
+        assert "copies and earlier versions, even of keys that you purge" in note
     assert not any(program in note for note in write(numbered(2), folder).notes)
 
 
@@ -153,7 +153,7 @@ def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
     """Whatever it is called."""
     (tmp_path / mark).mkdir()
     (note,) = location_notes(tmp_path / "a" / "requests")
-    assert "Choose a folder that no program synchronises" in note
+    assert "Choose a folder that is not synchronized" in note
 
 
 @pytest.mark.parametrize("name", ["drop box", "my onedrives", "git", "cloud"])

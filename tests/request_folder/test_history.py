@@ -78,7 +78,7 @@ def test_each_line_has_the_hash_of_the_line_before(folder):
         first.replace(b'"user": "' + user, b'"user": "Mallory') + b"\n" + second + b"\n"
     )
     (note,) = read_history(folder).notes
-    assert "line 2 does not follow the line before it" in note
+    assert "line 2 does not match the line before it" in note
     assert note in ln.folder_status(folder, today=TODAY).notes
     ln.deployed(folder, today=TODAY)
     assert len(lines(folder)) == 3
@@ -102,7 +102,7 @@ def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
     path.write_bytes(path.read_bytes()[:-40])
     status = ln.folder_status(folder, today=TODAY)
     assert not status.problems
-    assert any("the last line is cut off" in one for one in status.notes)
+    assert any("the last line is incomplete" in one for one in status.notes)
     assert any("is older than the manifest: 3 events" in one for one in status.notes)
     ln.deployed(folder, today=TODAY)
     assert [one["command"] for one in lines(folder)] == ["request", "recorded later", "deployed"]
@@ -187,7 +187,7 @@ def test_a_generation_of_which_each_copy_made_a_key_is_given_up_by_renewing(fold
     for copy in (folder, other):
         write(numbered(3), copy, renew=[name], reason="renewed", today=LATER)
     shutil.copyfile(folder / "history.jsonl", other / "history.jsonl")
-    told = f"{name}: generation 2 has another public key than in history.jsonl"
+    told = f"{name}: generation 2 has a different public key in history.jsonl"
     (problem,) = ln.folder_status(other, today=LATER).problems
     assert (problem.message, problem.file) == (told, "manifest.json")
     with pytest.raises(BundleError, match=told):
@@ -228,8 +228,8 @@ def test_damaged_lines_are_noted(folder):
     path.write_bytes(b"x\n" + b'{"at": "now", "user": "a", "host": "b", "command": "c"}\n' + good)
     history = read_history(folder)
     assert len(history.lines) == 1
-    assert "line 1 was damaged: not readable as JSON" in history.notes[0]
-    assert "line 2 was damaged: 'at' must be a time" in history.notes[1]
+    assert "line 1 is damaged: not readable as JSON" in history.notes[0]
+    assert "line 2 is damaged: 'at' must be a time" in history.notes[1]
 
 
 def test_a_strange_name_of_the_user_spoils_no_line(folder, monkeypatch):

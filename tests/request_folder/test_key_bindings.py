@@ -122,7 +122,7 @@ def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(fo
     """The history tells on a copied key as well; a refused rebuild gives nothing up in it."""
     attack(folder)
     name = read_manifest(folder).requests[1].id
-    told = f"{name}: generation 1 has another public key than in history.jsonl"
+    told = f"{name}: generation 1 has a different public key in history.jsonl"
     with pytest.raises(BundleError, match=told):
         rekey(folder, PASSPHRASE, "another passphrase")
     before = (folder / HISTORY_NAME).read_bytes()

@@ -148,14 +148,14 @@ def set_id(document):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "not readable as JSON"),
-        (b'{"format": "lyncnb-requests/1", "reque', "not readable as JSON"),  # cut off
-        (b"\xff\xfe{", "not readable as JSON"),
-        (b"[" * 100_000, "not readable as JSON"),
-        (b"[]", "it names no format, and so is none of lyncnb-requests/1"),
+        (b"", "is not valid JSON"),
+        (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),  # cut off
+        (b"\xff\xfe{", "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
+        (b"[]", "it names no format, which is not one of lyncnb-requests/1"),
         (b'{"format": "lyncnb-requests/4"}', "is newer than this lyncnb"),
-        (b'{"format": "lyncnb-requests/0"}', 'format "lyncnb-requests/0" is none of'),
-        (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is none of'),
+        (b'{"format": "lyncnb-requests/0"}', 'format "lyncnb-requests/0" is not one of'),
+        (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is not one of'),
         (b'{"format": 7}', "it names no format"),
         (b'{"format": "lyncnb-requests/1"}', "Missing required value in 'requests'"),
         (edited(set_files), f"'{ID}.files' are not those of this request"),

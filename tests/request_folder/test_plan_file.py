@@ -118,7 +118,10 @@ def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
     ("data", "message"),
     [
         (None, "plan.json is missing"),
-        (b"{}", "plan.json is not the plan that manifest.json names: its SHA-256 is 44136fa355b3"),
+        (
+            b"{}",
+            "plan.json is not the plan on record in manifest.json: its SHA-256 is 44136fa355b3",
+        ),
     ],
 )
 def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data, message):
@@ -135,7 +138,7 @@ def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data
     assert f"{problem.file} {problem.message}".startswith(message)
     assert problem.hint.endswith("lyncnb request TOPOLOGY FOLDER")
     note = stale_note(folder, read_manifest(folder))
-    assert note.startswith(f"the summary files stay as the last request wrote them: {message}")
+    assert note.startswith(f"lyncnb did not update the summary files: {message}")
     make_folder(folder, findings=None, accept=OAUTH)
     assert folder_status(folder, today=TODAY).problems == ()
     assert summaries(folder) != before
@@ -170,7 +173,7 @@ def test_what_no_plan_can_have_is_not_shown(folder, change):
     certify(folder, *(one.id for one in manifest.requests if not one.plan.at_set_up))
     assert summaries(folder) == before
     (note,) = [one for one in folder_status(folder, today=TODAY).notes if "summary" in one]
-    assert "the summary files stay as the last request wrote them: " in note
+    assert "lyncnb did not update the summary files: " in note
 
 
 def test_texts_of_an_altered_plan_are_no_markup(folder):
@@ -222,7 +225,7 @@ def test_a_lost_manifest_is_not_filled_in_from_another_plan(folder):
         (folder / "plan.json").write_bytes(text)
         bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
         assert bundle.manifest.plan_json_sha256 == ""
-        assert [one for one in bundle.notes if "it was not used" in one]
+        assert [one for one in bundle.notes if "lyncnb did not use it" in one]
     assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
 
 

@@ -84,7 +84,7 @@ def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
         assert "X25519" in done.stdout
     halves = pair, Path(public(pair))
     before = [half.read_bytes() for half in halves]
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         new_recovery_key(pair, OWN)
     assert [half.read_bytes() for half in halves] == before
     with pytest.raises(PassphraseError, match="not the passphrase"):
@@ -127,7 +127,7 @@ def test_a_folder_of_today_gets_one_and_no_key_is_touched(tmp_path, pair):
     (named,) = name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
     assert snapshot(folder / "keys") == before
     assert named.fingerprint == opened(pair).public.fingerprint
-    assert f"recovery key {named.fingerprint} opens this folder" in repr(folder_status(folder))
+    assert f"recovery key {named.fingerprint} can open this folder" in repr(folder_status(folder))
     assert write(numbered(3), folder).counts() == {"kept": 3}
     places = [folder / "manifest.json", *(folder / "recovery").iterdir()]
     kept = [(path.stat().st_mtime_ns, path.read_bytes()) for path in places]
@@ -216,7 +216,7 @@ def test_a_recovery_key_that_is_taken_out_opens_the_folder_no_longer(tmp_path, p
         rekey(folder, opened(pair), "yet another passphrase")
     rekey(folder, opened(other), "yet another passphrase")
     rekey(tmp_path / "copy", opened(pair), NEW)  # SECURITY.md says so
-    with pytest.raises(BundleError, match='"abc" fits 0 recovery keys'):
+    with pytest.raises(BundleError, match='"abc" matches 0 recovery keys'):
         rekey(folder, "yet another passphrase", NEW, take_out=["abc"])
 
 
@@ -291,7 +291,7 @@ DEAD = {
     "seals removed": (_remove_seals, "is missing; the recovery key"),
     "seals emptied": (_empty_seals, "is damaged; the recovery key"),
     "seals altered": (_flip_seals, "is damaged; the recovery key"),
-    "recovery/ removed": (_remove_place, "is missing, and the manifest names recovery keys"),
+    "recovery/ removed": (_remove_place, "is missing, but the manifest names recovery keys"),
     "list damaged": (_damage_list, "is damaged"),
 }
 
@@ -301,7 +301,7 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     """Status shows it without a passphrase, until the key is named again."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
-    opens = "opens this folder beside its passphrase"
+    opens = "can open this folder, in addition to the passphrase"
     assert not folder_status(folder).problems
     assert any(opens in note for note in folder_status(folder).notes)
     damage(folder)
@@ -469,7 +469,7 @@ def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
         patch.setattr("lyncnb.request_folder.change_passphrase._swapped", broken)
         with pytest.raises(BundleError, match="the disk is full"):
             rekey(folder, PASSPHRASE, NEW, **asked)
-    with pytest.raises(BundleError, match="a change of passphrase was interrupted"):
+    with pytest.raises(BundleError, match="a passphrase change was interrupted"):
         name_recovery_key(folder, PASSPHRASE, public(pair))
     rekey(folder, PASSPHRASE, NEW, **asked)
     assert public_keys_of_keys(folder, NEW) == keys
@@ -483,18 +483,18 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
     (folder / LIST).write_bytes(b"damaged")
     with pytest.raises(BundleError, match="no PEM file") as caught:
         write(numbered(2), folder)
-    assert caught.value.hint.startswith(f"remove {LIST} and name the recovery keys again")
+    assert caught.value.hint.startswith(f"remove {LIST} and add the recovery keys again")
     later = FolderCipher(PASSPHRASE).encrypt_data(b'{"format": "later/9"}', name=LIST)
     (folder / LIST).write_bytes(later)
-    with pytest.raises(BundleError, match="no list of this version"):
+    with pytest.raises(BundleError, match="this version of lyncnb cannot read"):
         write(numbered(2), folder)
     (folder / LIST).unlink()
-    with pytest.raises(BundleError, match="is missing, and the manifest names recovery keys"):
+    with pytest.raises(BundleError, match="is missing, but the manifest names recovery keys"):
         rekey(folder, PASSPHRASE, NEW)
     assert len(list((folder / "keys").iterdir())) == 1
 
 
 def test_a_key_without_a_name_is_refused_in_words():
     """An empty path names no file, and is no fault."""
-    with pytest.raises(OutputError, match="is no name of a file"):
+    with pytest.raises(OutputError, match="is not a valid file name"):
         new_recovery_key("", OWN)

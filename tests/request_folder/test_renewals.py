@@ -64,7 +64,9 @@ def test_share(folder, share, day):
 @pytest.mark.parametrize("share", [0, 1, -1, 30])
 def test_bad_share(folder, share):
     """Days are no share."""
-    with pytest.raises(ValueError, match="take a share of the lifetime between 0 and 1"):
+    with pytest.raises(
+        ValueError, match="is not a share of the lifetime; use a number between 0 and 1"
+    ):
         list_renewals(folder, share=share)
 
 

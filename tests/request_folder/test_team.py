@@ -163,7 +163,7 @@ def test_a_team_writes_one_folder(place):
     assert refused(as_user(CARL, problems, folder))
     assert read_manifest(folder).team == str(TEAM)
     notes = folder_status(folder, today=DAY).notes
-    assert f"a team's folder: the members of the group {TEAM} can write it" in notes
+    assert f"a team's folder: members of the group {TEAM} can change it" in notes
 
 
 def test_reading_needs_no_ownership(place):
@@ -175,7 +175,7 @@ def test_reading_needs_no_ownership(place):
         path.chmod(0o755 if path.is_dir() else 0o644)
     told = as_user(BEN, problems, folder)
     assert len(told) == 3  # the folder of keys, and two keys, which others can read now
-    assert all("by others" in problem for problem in told)
+    assert all("by other users" in problem for problem in told)
     told = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)
     assert "belongs to another user" in told
     assert "--team" in told
@@ -190,7 +190,7 @@ def test_a_run_of_root_does_not_lock_the_owner_out(place):
     assert as_user(ANN, problems, folder) == []
     assert "1 renewed" in as_user(ANN, write, numbered(2), folder, renew=IDS[:1], reason="x")
     clean = as_user(ANN, rekey, folder, PASSPHRASE, "another passphrase")
-    assert "under the new passphrase now" in clean
+    assert "now use the new passphrase" in clean
 
 
 def test_root_gives_the_files_of_a_team_to_the_owner_and_the_team(place):
@@ -213,7 +213,7 @@ def test_a_group_that_is_not_on_record_is_refused(tmp_path):
         lambda: write(numbered(2), folder),
         lambda: rebuild_manifest(folder, PASSPHRASE),
     ):
-        with pytest.raises(BundleError, match=f'can be written by the group "{TEAM}", and its man'):
+        with pytest.raises(BundleError, match=f'can be written by the group "{TEAM}", but its man'):
             attempt()
     folder.chmod(0o770)
     with pytest.raises(BundleError, match="can be written by others"):

@@ -55,7 +55,7 @@ def test_a_pair_of_another_computer_is_told_matched_and_taken_in(folder, tmp_pat
     write(numbered(1), other)  # the same passphrase, another run: another key
     name, path = put_copy(folder, other, program)
     (problem,) = folder_status(folder).problems
-    assert (problem.file, "the manifest does not know" in problem.message) == (path, True)
+    assert (problem.file, "is not in the manifest" in problem.message) == (path, True)
     ca = PythonCa()
     request = x509.load_pem_x509_csr((other / "csr" / f"{name}.csr").read_bytes())
     (tmp_path / "answer.pem").write_bytes(pem(ca.issue_for(request, days=199), *ca.chain))
@@ -79,7 +79,7 @@ def test_a_copy_of_the_same_pair_is_no_generation(folder):
     put_copy(folder, folder, "OneDrive")
     status = folder_status(folder)
     assert status.problems == ()
-    assert any("-DESKTOP-1.key is in no record" in note for note in status.notes)
+    assert any("-DESKTOP-1.key is not in the manifest" in note for note in status.notes)
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     assert [record.archived for record in read_manifest(folder).requests] == [(), ()]
 

@@ -1,1 +1,1 @@
-"""Certificates that stand on servers, compared with the plan."""
+"""Compare installed certificates with the plan."""

@@ -1,4 +1,4 @@
-"""``AsIs``: what the certificates that stand today do for a plan, as a table and as a document.
+"""``AsIs``: how installed certificates cover a plan, as a table and as a document.
 
 Values alone; ``compare_as_is.py`` finds them.
 """
@@ -31,14 +31,14 @@ FORMAT = "lyncnb-asis/1"
 STATES: Mapping[str, str] = {
     "covered": "covered",
     "elsewhere": "on the wrong server",
-    "compromised": "of a compromised key",
+    "compromised": "with a compromised key",
     "names-missing": "names missing",
-    "other-key": "of an old key",
-    "not-in-force": "not in force",
+    "other-key": "with an old key",
+    "not-in-force": "not valid on that day",
     "other-ca": "from another CA than the others",
     "unproven": "without the CA certificates that prove it",
     "differs": "not as planned",
-    "none": "nothing stands for it",
+    "none": "without an installed certificate",
 }
 
 #: States of what stands as planned, wherever it is.
@@ -49,7 +49,7 @@ _UNPLANNED = "unplanned"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingCertificate(Told):
-    """A server's certificate that stands today.
+    """A certificate that is installed on a server.
 
     ``thumbprint`` is SHA-1 as Windows shows it, ``sha256`` over the DER bytes; times are UTC,
     ISO 8601. ``files`` are where it was read, ``servers`` whose store has it, as far as exports of
@@ -69,7 +69,7 @@ class StandingCertificate(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAsIs(Told):
-    """One planned certificate, and what stands for it.
+    """A planned certificate and the installed certificate for it.
 
     ``state`` is one of ``STATES``. ``certificate`` is the one that covers it, else the nearest
     that there is; None if there is none. ``findings`` are what ``receive`` would say of it,
@@ -99,12 +99,12 @@ class PlannedAsIs(Told):
 
     @property
     def is_covered(self) -> bool:
-        """Whether its certificate stands and is where it is to be."""
+        """Whether its certificate is installed and in the right place."""
         return self.state == "covered"
 
     @property
     def is_good(self) -> bool:
-        """Whether a certificate stands that is as planned, wherever it is."""
+        """Whether an installed certificate is as planned, on any server."""
         return self.state in GOOD
 
     def __str__(self) -> str:
@@ -170,15 +170,15 @@ _COLUMNS = columns(
 
 #: What an answer is written as under a name of the planner's own.
 AS_IS_TABLE = report_kind(
-    "a table of the certificates that stand",
-    title="Certificates that stand today",
+    "a table of installed certificates",
+    title="Installed certificates",
     form=FORMAT,
     columns=_COLUMNS,
     suffixes=(".csv", ".xlsx", ".md"),
 )
 #: … and as what ``request --only-missing`` takes.
 AS_IS_FILE = report_kind(
-    "an answer of asis",
+    "a file of lyncnb asis --save",
     title=AS_IS_TABLE.title,
     form=FORMAT,
     columns=_COLUMNS,
@@ -190,7 +190,7 @@ _SHOWN = 200  # certificates in the short form
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AsIs(Table):
-    """What the certificates that stand today do for a plan, on one day.
+    """How the installed certificates cover a plan on one day.
 
     ``planned`` are in the order of the plan. ``files`` are findings about what was read, ``notes``
     what servers say that concerns no certificate here. ``made_at`` is UTC, ISO 8601.
@@ -230,7 +230,7 @@ class AsIs(Table):
         counted = [f"{number:,} {STATES[state]}" for state, number in self.counts().items()]
         counted += [f"{len(self.unplanned):,} {_UNPLANNED}"] if self.unplanned else []
         planned = count_of(len(self.planned), "planned certificate")
-        return f"{planned}, judged on {self.judged_on}: {', '.join(counted) or 'nothing'}"
+        return f"{planned}, evaluated on {self.judged_on}: {', '.join(counted) or 'nothing'}"
 
     def to_json(self) -> bytes:
         """Write what ``request --only-missing`` takes: the answer as UTF-8 JSON.

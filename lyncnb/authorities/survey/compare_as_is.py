@@ -1,4 +1,4 @@
-"""``compare_as_is``: which planned certificates stand already, and what those that stand lack.
+"""``compare_as_is``: compare installed certificates with the plan.
 
 A certificate that stands is judged as one that comes back from a CA is (``evaluation.py``), but for
 its key, which nobody here has seen. Whether that key is at hand only the planner can say.
@@ -53,7 +53,7 @@ def compare_as_is(
     password: Password = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> AsIs:
-    """Hold the certificates that stand today against a plan.
+    """Compare the installed certificates with the plan.
 
     Parameters
     ----------
@@ -84,14 +84,16 @@ def compare_as_is(
         If the request folder cannot be read.
     """
     if not paths:
-        raise ReturnedFileError("no certificates were given", hint="give files or folders")
+        raise ReturnedFileError(
+            "no files or folders were given", hint=("name at least one file or folder")
+        )
     files = read_returned(paths, password=password)
     told = tuple(
         finding(code, file.name, message) for file in files for code, message in file.remarks
     )
     if not any(file.certificates for file in files) and not any(file.export for file in files):
         raise ReturnedFileError(
-            "there is no certificate in what was given"
+            "the given files contain no certificate"
             + "".join(f"; {one.about}: {one.message}" for one in told[:3]),
             hint="give certificates, folders or zip archives of them, or what the PowerShell of"
             " lyncnb snippet certificates writes",
@@ -101,7 +103,7 @@ def compare_as_is(
     estate = _estate(files)
     records = read_manifest(FilePath(folder)).requests if folder is not None else ()
     entries = [planned_entry(certificate) for certificate in plan.certificates]
-    judged = _Judged(
+    judged = _Evaluated(
         estate=estate,
         entries=entries,
         # What was issued an hour ago is in force.
@@ -223,7 +225,7 @@ _MOST_JUDGED, _MOST_NEAR = 500, 5
 
 
 @dataclass
-class _Judged:
+class _Evaluated:
     """Which certificates are as planned, by id; and, of those that are nobody's, whose they were.
 
     ``uses`` has by SHA-256 all that a certificate is good for.
@@ -368,7 +370,7 @@ def _candidates(
 # The answers.
 
 
-def _planned(plan: CertificatePlan, judged: _Judged) -> tuple[PlannedAsIs, ...]:
+def _planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsIs, ...]:
     answers = []
     chosen = [_chosen(entry, judged) for entry in judged.entries]
     told = _with_other_cas(plan, chosen, judged)
@@ -395,7 +397,7 @@ _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 
 
 def _with_other_cas(
-    plan: CertificatePlan, chosen: list[_Chosen], judged: _Judged
+    plan: CertificatePlan, chosen: list[_Chosen], judged: _Evaluated
 ) -> Iterator[_Chosen]:
     """Compare the CAs of what is good with each other, as those of one delivery are."""
     matches = {}
@@ -427,7 +429,7 @@ def _with_other_cas(
         yield state, pair, remarks
 
 
-def _chosen(entry: PlannedEntry, judged: _Judged) -> _Chosen:
+def _chosen(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
     good = judged.good.get(entry.id, [])
     if good:
         best = max(good, key=lambda one: _worth(one, entry, judged.estate))
@@ -493,7 +495,9 @@ def _remarks(
             yield f"{server} also uses it for {', '.join(more)}"
 
 
-def _unplanned(planned: Iterable[PlannedAsIs], judged: _Judged) -> Iterator[UnplannedCertificate]:
+def _unplanned(
+    planned: Iterable[PlannedAsIs], judged: _Evaluated
+) -> Iterator[UnplannedCertificate]:
     taken = {one.certificate.sha256: one for one in planned if one.certificate is not None}
     by_id = {one.id: one for one in planned}
     fitting: dict[str, str] = {}
@@ -511,7 +515,7 @@ def _unplanned(planned: Iterable[PlannedAsIs], judged: _Judged) -> Iterator[Unpl
         if identity:
             other = by_id[identity].certificate
             assert other is not None
-            why = f"for {identity} there is {other.thumbprint}, which is nearer to the plan"
+            why = f"{other.thumbprint} is closer to the plan for {identity}"
         yield UnplannedCertificate(certificate=judged.estate.standing(certificate), why=why)
 
 
@@ -519,6 +523,6 @@ def _notes(exports: Mapping[str, ServerExport], entries: Iterable[PlannedEntry])
     known = {server for entry in entries for server in entry.servers}
     for computer, export in sorted(exports.items()):
         if computer not in known:
-            yield f"{computer} was exported and has no certificate in the plan"
+            yield f"{computer} was exported but has no certificate in the plan"
         for kind, thumbprint in export.absent:
-            yield f"{computer} uses {thumbprint} for {kind}, and it is not in its store"
+            yield f"{computer} uses {thumbprint} for {kind}, but it is not in its store"

@@ -1,4 +1,4 @@
-"""``read_as_is``: the answer that ``lyncnb asis --save`` kept, checked field by field."""
+"""``read_as_is``: read a file of ``lyncnb asis --save`` and check every field."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .as_is import (
 
 # 10,000 planned certificates with what there is to say of each are some 20 MB.
 _LARGEST = 1 << 28
-_AGAIN = "write it anew: lyncnb asis PATH… TOPOLOGY --save FILE.json"
+_AGAIN = "write it again: lyncnb asis PATH… TOPOLOGY --save FILE.json"
 _FORMS = {
     "thumbprint": re.compile(r"[0-9A-F]{40}"),
     "sha256": re.compile(r"[0-9a-f]{64}"),
@@ -89,7 +89,7 @@ class _Document:
 
 
 def read_as_is(path: str | os.PathLike[str]) -> AsIs:
-    """Read what ``lyncnb asis --save`` kept.
+    """Read a file that ``lyncnb asis --save`` wrote.
 
     Parameters
     ----------
@@ -118,11 +118,13 @@ def _parsed(data: bytes, name: str) -> dict[str, object]:
     except NotJson as error:
         raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ReturnedFileError(f"{name} is no answer that asis kept ({FORMAT})", hint=_AGAIN)
+        raise ReturnedFileError(
+            (f"{name} is not a file of lyncnb asis --save ({FORMAT})"), hint=_AGAIN
+        )
     if "planned" in document and "sha256" not in document:
         raise ReturnedFileError(
-            f"{name}: an older lyncnb saved this without a digest and counted certificates as "
-            "covered that a CA may not have signed",
+            f"{name}: an older lyncnb version wrote this file without a digest and did not "
+            "verify every signature",
             hint=_AGAIN,
         )
     planned = document.get("planned")
@@ -140,7 +142,7 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
             reader.problem(f"'{where}' {message}")
     if said is None or reader.problems:
         raise ReturnedFileError(
-            f"{name}: was edited or damaged", problems=tuple(reader.problems), hint=_AGAIN
+            f"{name}: the file was edited or damaged", problems=tuple(reader.problems), hint=_AGAIN
         )
     found = AsIs(
         product=said.product,
@@ -157,7 +159,7 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
     # By this answer requests are left out.
     if report_document(as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
-            f"{name}: was altered after it was saved: its digest is that of another text",
+            f"{name}: the file was changed after it was saved, so its digest does not match",
             hint=_AGAIN,
         )
     return found
@@ -166,27 +168,27 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
 def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
     """Yield the place of each text that is not of its form, and what it is not."""
     if not _FORMS["sha256"].fullmatch(said.plan_sha256):
-        yield "plan_sha256", "is no SHA-256"
+        yield "plan_sha256", "is not a SHA-256 value"
     if not _is_time(said.made_at):
-        yield "made_at", "is no time such as 2026-11-24T08:00:00Z"
+        yield "made_at", "is not a time such as 2026-11-24T08:00:00Z"
     try:
         date.fromisoformat(said.judged_on)
     except ValueError:
-        yield "judged_on", "is no day"
+        yield "judged_on", "is not a date"
     seen = set()
     for number, one in enumerate(said.planned):
         where = f"planned[{number}]"
         if one.id in seen:
-            yield f"{where}.id", "stands twice"
+            yield f"{where}.id", "appears twice"
         seen.add(one.id)
         if one.state not in STATES:
-            yield f"{where}.state", f"is none of {', '.join(STATES)}"
+            yield f"{where}.state", f"is not one of {', '.join(STATES)}"
         elif (one.certificate is None) != (one.state == "none"):
-            yield f"{where}.certificate", f'does not go with the state "{one.state}"'
+            yield f"{where}.certificate", f'does not match the state "{one.state}"'
         elif one.state in GOOD and any(told.severity == "error" for told in one.findings):
             yield f"{where}.state", f'is "{one.state}", and a finding of it is an error'
         if not _FORMS["sha256"].fullmatch(one.entry_sha256):
-            yield f"{where}.entry_sha256", "is no SHA-256"
+            yield f"{where}.entry_sha256", "is not a SHA-256 value"
         if one.certificate is not None:
             yield from _wrong_standing(one.certificate, f"{where}.certificate")
         yield from _wrong_findings(one.findings, f"{where}.findings")
@@ -198,19 +200,19 @@ def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
 def _wrong_standing(one: _Standing, where: str) -> Iterator[tuple[str, str]]:
     for name, form in _FORMS.items():
         if not form.fullmatch(getattr(one, name)):
-            yield f"{where}.{name}", "is not what it must be"
+            yield f"{where}.{name}", "has the wrong form"
     for name in ("not_before", "not_after"):
         if not _is_time(getattr(one, name)):
-            yield f"{where}.{name}", "is no time such as 2026-11-24T08:00:00Z"
+            yield f"{where}.{name}", "is not a time such as 2026-11-24T08:00:00Z"
     for text in (one.subject, one.issuer, *one.servers):
         if not text.isprintable():
-            yield where, "holds what cannot be printed"
+            yield where, "contains characters that cannot be printed"
 
 
 def _wrong_findings(found: tuple[_Finding, ...], where: str) -> Iterator[tuple[str, str]]:
     for number, one in enumerate(found):
         if one.severity not in SEVERITIES or one.code not in returned_checks():
-            yield f"{where}[{number}]", f'is no finding: "{one.severity}", "{one.code}"'
+            yield f"{where}[{number}]", f'is not a finding: "{one.severity}", "{one.code}"'
 
 
 def _is_time(text: str) -> bool:

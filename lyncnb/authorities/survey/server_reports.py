@@ -1,4 +1,4 @@
-"""What servers say of the certificates that they use: reports of their scripts, and as-is files."""
+"""Read which certificates servers use: reports of their scripts, and files of ``asis --save``."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[Server
             problems += own
     if problems:
         raise ReturnedFileError(
-            "not every report can be read; nothing was recorded", problems=tuple(problems)
+            "some reports cannot be read, so nothing was recorded", problems=tuple(problems)
         )
     return tuple(found)
 
@@ -95,12 +95,18 @@ def _reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
         return
     if form != FORMAT:
         raise ReturnedFileError(
-            f"{name} is no report of a server ({FORMAT}) and no as-is file ({AS_IS})", hint=_AGAIN
+            (
+                f"{name} is neither a server report ({FORMAT}) nor a file of lyncnb asis --save "
+                f"({AS_IS})"
+            ),
+            hint=_AGAIN,
         )
     reader = RecordReader(name, is_json=True)
     said = reader.record(_Document, document)
     if said is None or reader.problems:
-        raise ReturnedFileError(f"{name}: was edited or damaged", problems=tuple(reader.problems))
+        raise ReturnedFileError(
+            (f"{name}: the file was edited or damaged"), problems=tuple(reader.problems)
+        )
     seen = {one.thumbprint.casefold() for one in said.places if one.thumbprint}
     yield ServerReport(
         server=said.server.casefold(), at=said.at, source=name, thumbprints=tuple(sorted(seen))

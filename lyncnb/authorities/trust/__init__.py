@@ -1,1 +1,1 @@
-"""Which roots each server has to trust, and why: from the plan and the chains that came back."""
+"""Which roots each server must trust, and why, from the plan and the chains."""

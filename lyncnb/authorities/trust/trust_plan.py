@@ -1,4 +1,4 @@
-"""``trust``: who shows which certificate to whom, and which roots each server needs. Pure.
+"""``trust``: which side shows which certificate, and which roots each server needs. Pure.
 
 Who speaks to whom, and what is said of the trust between them, are data of the product
 (``[[connection]]``, ``[[trust]]``); whose CA issues a certificate is the plan's. Where the chains
@@ -305,9 +305,9 @@ class _Planner:
 
     def _side(self, who: _Who) -> TrustSide:
         role, site, pool = who
-        return TrustSide(role=role, site=site, pool=pool or "", words=self._words(who))
+        return TrustSide(role=role, site=site, pool=pool or "", words=self._title_of(who))
 
-    def _words(self, who: _Who) -> str:
+    def _title_of(self, who: _Who) -> str:
         kind, site, pool = who
         if kind in self.rules.parties:
             return self.rules.parties[kind].title
@@ -354,7 +354,7 @@ class _Planner:
         by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
         kind, site, pool = shown_by
         pools = [] if pool else self.pools.get((kind, site), [])
-        words = self._words(shown_by)
+        words = self._title_of(shown_by)
         if len(pools) == 1:
             shown_by = (kind, pools[0].site, str(pools[0].fqdn))
         elif pools and not is_all:
@@ -465,10 +465,10 @@ def _required(
 
 
 def _unsaid(rule: ConnectionRule) -> TrustRule:
-    """Say what holds of a connection of which no page says anything: that of every TLS client."""
+    """Return the rule of every TLS client, for a connection that no page describes."""
     return TrustRule(
         id=rule.id,
-        why="Whoever connects by TLS needs the root above the certificate that it is shown.",
+        why="A TLS client needs the root of the certificate that the server presents.",
         source=f"Inferred: RFC 5280 section 6, and {rule.source.replace('; ', ', ')}",
         connections=(rule.id,),
     )
@@ -477,7 +477,7 @@ def _unsaid(rule: ConnectionRule) -> TrustRule:
 def _unsaid_chain(role: str) -> TrustRule:
     return TrustRule(
         id=role,
-        why="A server sends the chain of its certificate to whoever connects.",
+        why="A server sends the chain of its certificate to each client.",
         source="Inferred: RFC 8446 section 4.4.2",
         roles=(role,),
     )

@@ -1,4 +1,4 @@
-"""A trust plan as a report: what to install, who shows which certificate to whom, who says so."""
+"""A trust plan as a report: what to install, who shows which certificate, and the sources."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def _page_tables(trust: TrustPlan) -> Iterator[ReportTable]:
         yield ReportTable(
             columns=_KNOWN,
             items=lambda: known,
-            formats={".html": "CA certificates that came back"},
+            formats={".html": "CA certificates received"},
         )
     yield ReportTable(
         columns=_STATEMENTS,
         items=lambda: trust.statements,
-        formats={".html": "What is said, and who says it"},
+        formats={".html": "Statements and sources"},
         anchor=lambda one: one.id,
     )
 
@@ -180,7 +180,7 @@ def _text(trust: TrustPlan) -> Iterator[list[str]]:
     ]
     if clients:
         yield [
-            "Client authentication, where a server's certificate is shown to whom it calls:",
+            "Client authentication, where a server presents its certificate as a client:",
             *map(_client_line, clients),
         ]
     yield [repr(trust)]

@@ -60,18 +60,18 @@ class CaCertificate(Told):
 
 @cache  # thousands of rows have few sources
 def is_inferred(source: str) -> bool:
-    """Say whether no document says it: every part of the source is inferred."""
+    """Whether a source is inferred in every part, so that no document states it."""
     return all(part.startswith("Inferred") for part in source.split("; "))
 
 
 def basis_of(source: str) -> str:
-    """Say in a word whether a document says it."""
+    """Return whether a document states it, in one word."""
     return "inferred" if is_inferred(source) else "documented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSide(Told):
-    """Who shows a certificate or is shown one: servers of a role, or a party.
+    """A side of a connection: servers of a role, or another party.
 
     ``role`` is the id of either. Of servers, ``pool`` names the one pool; left blank, they are all
     of the role at ``site``, or at every site (None). ``words`` say it.
@@ -152,16 +152,16 @@ class Presentation(Told):
 
     @property
     def client_authentication(self) -> str:
-        """What there is to say of client authentication, "" of a server's side."""
+        """Describe client authentication; "" for the server side."""
         if self.shown_as == "server":
             return ""
         ends = self._ends
         if "clientAuth" not in self.asked:
-            return f"not asked for{ends}"
+            return f"not required{ends}"
         if not self.certificates:
-            return "its certificate needs it"
+            return "required in its certificate"
         if not self.is_served:
-            return f"asked for, and not planned{ends}"
+            return f"required, but not planned{ends}"
         if self.issuer == "public":
             return f"planned{ends}"
         return "planned; your internal CA issues it as long as its template says so"
@@ -170,8 +170,11 @@ class Presentation(Told):
     def _ends(self) -> str:
         if self.client_auth_ends is None:
             return ""
-        disputed = ", or sooner: sources disagree" if self.ending_disputed else ""
-        return f"; its CA issues none from {self.client_auth_ends} on{disputed} [{self.ending}]"
+        disputed = ", or earlier: sources disagree" if self.ending_disputed else ""
+        return (
+            f"; its CA no longer issues it from {self.client_auth_ends} on{disputed} "
+            f"[{self.ending}]"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
