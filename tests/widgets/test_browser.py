@@ -78,9 +78,9 @@ def test_five_hundred_by_filter(lab, folder):
     open_editor(lab, folder, table="large.csv")
     lab.field("Filter servers").fill("tainan")
     lab.page.get_by_text("500 of 10,000 servers shown").wait_for()
-    lab.field("Select all that are shown").check()
+    lab.field("Select all shown rows").check()
     lab.page.get_by_text("500 servers selected").wait_for()
-    lab.field("What to set").select_option("role")
+    lab.field("Column to set").select_option("role")
     lab.field("New Role").select_option("SBA")
     lab.button("Set for 500 servers").click()
     lab.page.get_by_text("500 changes, not saved").wait_for()
@@ -160,7 +160,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
     # And as it happens: real keys on a list, a button, the grid and a field.
     lab.tab("Servers").click()
     for control in (
-        lab.field("What to set"),
+        lab.field("Column to set"),
         lab.field("Which servers to show"),
         lab.page.locator(".lyncnb summary", has_text="Columns"),
         lab.page.get_by_role("grid").first,
@@ -319,7 +319,7 @@ def test_answers_that_come_late(lab, folder):
     lab.field("Wildcards for simple URLs").uncheck()
     alert.wait_for(state="hidden")
     lab.tab("By name").click()
-    table = lab.page.get_by_role("region", name="Names, the certificates they stand on, and why")
+    table = lab.page.get_by_role("region", name="Names, their certificates, and the reasons")
     table.evaluate("one => { one.scrollTop = 90; one.drawnBefore = true; }")
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.page.wait_for_function(
@@ -353,7 +353,7 @@ def test_what_has_one_safe_answer_is_mended_by_a_press(lab, folder):
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.tab("Findings").click()
     block = lab.page.locator(".lc-block").filter(has_text="option-changes-nothing")
-    block.get_by_role("button", name="Mend option-changes-nothing").click()
+    block.get_by_role("button", name="Fix option-changes-nothing").click()
     block.wait_for(state="detached")
     assert kernel(lab, "editor.options.xmpp_host_names") == "False"
     expect(lab.page.get_by_role("button", name=re.compile("^Mend"))).to_have_count(0)

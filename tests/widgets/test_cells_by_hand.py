@@ -207,7 +207,7 @@ def test_two_rows_of_a_server_are_told_apart(lab, folder):
     lab.page.get_by_label("Select fe01.contoso.com, FrontEnd").wait_for()
     lab.page.get_by_label("Select fe01.contoso.com, Mediation").check()
     expect(lab.page.get_by_label("Select fe02.contoso.com", exact=True)).to_have_count(1)
-    lab.field("What to set").select_option("issuer")
+    lab.field("Column to set").select_option("issuer")
     lab.field("New Issuer").fill("public")
     lab.button("Set for 1 server").click()
     lab.page.get_by_text("1 change, not saved").wait_for()

@@ -671,7 +671,7 @@ def test_what_has_one_safe_answer_is_mended(talk, editor):
     groups = {g["code"]: g["mendable"] for g in talk.say("findings")["findings"]["groups"]}
     assert (groups["value-not-heeded"], groups["option-changes-nothing"]) == (1, 1)
     told = talk.say("mend", code="value-not-heeded")
-    assert "Mended: value-not-heeded" in told["state"]["done"]
+    assert "Fixed: value-not-heeded" in told["state"]["done"]
     assert editor.topology.cells == before.topology.cells
     assert editor.options.xmpp_host_names
     assert [found.code for found in editor.mend()] == ["option-changes-nothing"]

@@ -99,7 +99,7 @@ def test_run_all_again_keeps_what_was_not_saved(lab, folder):
         re.compile("^Kaohsiung"), use_inner_text=True
     )
     assert kernel(lab, "editor.topology.cells[2][3]") == "Kaohsiung"
-    lab.button("Take the file's instead").click()
+    lab.button("Use the file instead").click()
     lab.page.get_by_text("as loaded").first.wait_for()
     assert kernel(lab, "editor.topology.cells[2][3]") == "Taipei"
     lab.button("Undo").click()  # and the way back is there as before

@@ -37,7 +37,7 @@ def place(folder) -> Path:
 def keep(lab, name: str, note: str = "") -> None:
     lab.tab("Scenarios").click()
     lab.field("Name").fill(name)
-    lab.field("Note, why").fill(note)
+    lab.field("Note").fill(note)
     lab.button("Keep").click()
     lab.page.get_by_text(f"Kept as “{name}”").wait_for()
 
@@ -46,7 +46,7 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
     """What a new user does: keep, change, keep, compare; each with what the panel says next."""
     open_editor(lab, folder)
     lab.tab("Scenarios").click()
-    lab.page.get_by_text("Nothing is kept yet. Give what the editor holds a name").wait_for()
+    lab.page.get_by_text("There are no scenarios yet.").wait_for()
     assert not place.exists()
     keep(lab, "As planned", "what we have")
     lab.page.get_by_text("scenario As planned, as kept").wait_for()
@@ -91,7 +91,7 @@ def test_change_duplicate_remove_and_back(lab, folder, place):
     lab.button("Change Second").wait_for()
     assert ln.open_scenario(place / "Second").note == "two\nlines"
     lab.button("Remove Second").click()
-    lab.button("Put “Second” back").click()
+    lab.button("Restore “Second”").click()
     lab.button("Open Second").wait_for()
     set_cell_in_servers(lab)
     lab.tab("Scenarios").click()
@@ -120,7 +120,7 @@ def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
     lab.field("Name").fill("First")
     lab.button("Keep", exact=True).click()
     panel = lab.page.get_by_role("tabpanel", name="Scenarios")
-    panel.get_by_text("Replace what is there; I have looked at it").click()
+    panel.get_by_text("Replace the existing files; I have checked them").click()
     lab.button("Keep", exact=True).click()
     lab.page.get_by_text("Kept as “First”").wait_for()
     assert ln.open_scenario(place / "First").options == ln.PlanOptions()
@@ -163,7 +163,7 @@ def test_a_tick_is_about_the_scenario_that_was_looked_at(lab, folder, place):
     lab.field("Name").fill("First")
     lab.button("Keep", exact=True).click()
     panel = lab.page.get_by_role("tabpanel", name="Scenarios")
-    panel.get_by_text("Replace what is there; I have looked at it").click()
+    panel.get_by_text("Replace the existing files; I have checked them").click()
     (place / "Second" / "plan.toml").write_text("wildcard = true\n")
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.button("Keep the changes in “Second”").click()

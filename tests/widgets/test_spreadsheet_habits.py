@@ -120,7 +120,7 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
     mouse.down()
     mouse.move(last["x"] + 20, last["y"] + 10, steps=6)
     mouse.up()
-    said.get_by_text("6 cells chosen: 3 rows, 2 columns").wait_for()
+    said.get_by_text("6 cells selected: 3 rows, 2 columns").wait_for()
     wanted = "fe01.contoso.com\tFrontEnd\nfe02.contoso.com\tFrontEnd\ndir01.contoso.com\tDirector"
     assert copy(lab, 6) == wanted
     expect(lab.page.locator("[role=gridcell].lc-chosen")).to_have_count(6)
@@ -355,7 +355,7 @@ def test_the_plan_by_certificate_and_by_name(lab, folder):
     lab.tab("By name").click()
     lab.field("Find names").fill("lyncdiscover")
     lab.page.get_by_text(re.compile(r"^\d+ of \d+ different names")).first.wait_for()
-    table = lab.page.get_by_role("region", name="Names, the certificates they stand on, and why")
+    table = lab.page.get_by_role("region", name="Names, their certificates, and the reasons")
     table.get_by_text("lyncdiscoverinternal.contoso.com").first.wait_for()
     expect(table).not_to_contain_text("web.contoso.com", use_inner_text=True)
     table.get_by_role("button", name="dir01.contoso.com").first.click()
@@ -380,7 +380,7 @@ def test_changes_say_what_they_do_to_certificates(lab, folder):
     expect(effects).to_contain_text("name removed", use_inner_text=True)
     lab.page.get_by_text("to be requested again").first.wait_for()
     lab.button("Undo").click()
-    lab.page.get_by_text("Nothing is changed against the loaded file.").wait_for()
+    lab.page.get_by_text("Nothing has changed since the file was loaded.").wait_for()
     expect(live).not_to_contain_text("->", use_inner_text=True)
 
 

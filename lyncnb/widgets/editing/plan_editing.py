@@ -166,7 +166,7 @@ class PlanEditing(Draft):
         """
         mended, state = mend_plan(self.plan, codes=codes), self.state
         if mended.fixed:
-            said = f"Mended: {', '.join(dict.fromkeys(one.code for one in mended.fixed))}"
+            said = f"Fixed: {', '.join(dict.fromkeys(one.code for one in mended.fixed))}"
             plan = mended.plan
             fixed = replace(state, topology=plan.topology, options=plan.options, said=said)
             self.apply(Draft.enter, fixed)

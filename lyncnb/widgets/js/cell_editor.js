@@ -1,6 +1,6 @@
 // @ts-check
-// The control of a cell while it is open: a list where the kernel says what may be chosen, a box
-// with a line each where the cell holds several values, else a line of text.
+// The control of an open cell: a list if the kernel sends choices, a box with one line for each value
+// if the cell has several values, or else a line of text.
 
 const LIST_PARTS = /[\s;,|]+/;
 
@@ -8,8 +8,8 @@ const LIST_PARTS = /[\s;,|]+/;
 const listEntries = (text) => text.split(LIST_PARTS).filter(Boolean);
 
 /**
- * @param {ColumnFacts} column @param {string} value @param {string} name what it is called
- * @param {RowStore} store @param {HTMLDataListElement} suggestions filled with what other rows have
+ * @param {ColumnFacts} column @param {string} value @param {string} name its label
+ * @param {RowStore} store @param {HTMLDataListElement} suggestions filled with the texts of other rows
  * @returns {Control}
  */
 function makeCellControl(column, value, name, store, suggestions) {
@@ -34,13 +34,13 @@ function makeCellControl(column, value, name, store, suggestions) {
 }
 
 /**
- * What a control holds, as the cell would have it.
+ * The value of a control in the form that the cell uses.
  * @param {Control} control @param {ColumnFacts} column @param {string} before
  */
 function controlText(control, column, before) {
   if (!column.list || !(control instanceof HTMLTextAreaElement)) return control.value.trim();
   const entries = listEntries(control.value);
-  // The same entries are no change, however the file separates them.
+  // The same entries with other separators are not a change.
   return entries.join(";") === listEntries(before).join(";") ? before : entries.join(";");
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
-// The plan beside the table: each certificate with its names; those that differ in the server's own
-// name only are folded into one line.
+// The plan next to the table: each certificate with its names. Certificates that differ only in the
+// server's own name are one entry.
 
 /** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} wishes */
 function makeCertificatesTab({ send, goTo, reasons }) {
@@ -16,7 +16,7 @@ function makeCertificatesTab({ send, goTo, reasons }) {
   /** @param {PlannedGroup} group */
   function block(group) {
     const heading = group.rows.length
-      ? button(group.owner, () => goTo(group.rows[0]), { class: "lc-link", title: "Go to it in the table" })
+      ? button(group.owner, () => goTo(group.rows[0]), { class: "lc-link", title: "Go to this server in the table" })
       : group.owner;
     const own = new Set(group.own);
     return h("section", { class: "lc-block" },
@@ -36,9 +36,9 @@ function makeCertificatesTab({ send, goTo, reasons }) {
     /** @param {Certificates} message */
     show(message) {
       refill(body, ...message.groups.map(block));
-      if (!message.total) body.append(h("p", { class: "lc-hint" }, "No certificate is planned."));
+      if (!message.total) body.append(h("p", { class: "lc-hint" }, "The plan contains no certificates."));
       if (message.shown < message.total) {
-        body.append(h("p", { class: "lc-hint" }, `The first ${message.shown.toLocaleString("en")} of ${plural(message.total, "certificate")}. Tick servers in the first tab to see theirs.`));
+        body.append(h("p", { class: "lc-hint" }, `The first ${message.shown.toLocaleString("en")} of ${plural(message.total, "certificate")}. To see the others, select their servers in the Servers tab.`));
       }
     },
   };

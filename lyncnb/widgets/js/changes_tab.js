@@ -1,15 +1,14 @@
 // @ts-check
-// What the plan is against the loaded file: first what it does to certificates and names, then the
-// cells that were changed.
+// The changes since loading: first the effects on certificates and names, then the changed cells.
 
 /** @param {Send<EditorAsked>} send @param {NameReasons} reasons */
 function makeChanges(send, reasons) {
   const effects = h("div", { class: "lc-tall lc-stacks lc-stacks-early" });
   const cells = h("div", { class: "lc-stacks" });
-  const back = button("Back to the file as loaded", () => send({ type: "reset" }));
+  const back = button("Restore the loaded file", () => send({ type: "reset" }));
   const panel = h("div", { class: "lc-panel" }, effects, cells,
     h("div", { class: "lc-bar" }, back,
-      h("span", { class: "lc-hint" }, "This can be undone like every other change.")));
+      h("span", { class: "lc-hint" }, "You can undo this.")));
   return {
     panel,
     /** @param {Changes} message */
@@ -17,7 +16,7 @@ function makeChanges(send, reasons) {
       back.disabled = !message.rows.length;
       refill(cells, message.rows.length
         ? table(message.title, message.headings, message.rows)
-        : h("p", { class: "lc-hint" }, "Nothing is changed against the loaded file."));
+        : h("p", { class: "lc-hint" }, "Nothing has changed since the file was loaded."));
       if (message.note) cells.append(h("p", { class: "lc-hint" }, message.note));
       const { words, title, headings, rows, note } = message.effects;
       refill(effects, message.rows.length ? h("p", { class: "lc-next" }, words) : "",

@@ -1,6 +1,6 @@
 // @ts-check
-// Blocks of cells as the clipboard has them: tab-separated text, as Excel and LibreOffice write and
-// read it. A cell with a tab, a line break or a quotation mark stands in quotation marks.
+// Blocks of cells in the clipboard: tab-separated text, as in Excel and LibreOffice. A cell with a
+// tab, a line break or a quotation mark is in quotation marks.
 
 /** @param {string} text @returns {string[][]} */
 function parseBlock(text) {
@@ -34,7 +34,7 @@ function parseBlock(text) {
   return rows;
 }
 
-// What would be a formula gets the mark that spreadsheets have for text (OWASP, CSV Injection).
+// A text that looks like a formula gets the spreadsheets' text mark (OWASP, CSV Injection).
 const FORMULA = /^[=+\-@＝＋－＠\t\r]/;
 
 /** @param {string[][]} rows */

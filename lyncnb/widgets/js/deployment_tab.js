@@ -1,5 +1,5 @@
 // @ts-check
-// The second tab: choices for the whole deployment. Every field is described by the kernel.
+// The Deployment tab: choices for the whole deployment. The kernel describes every field.
 
 /** @param {Send<EditorAsked>} send */
 function makeForm(send) {
@@ -65,7 +65,7 @@ function makeForm(send) {
    * @param {Control} control @param {string} value @param {string} [odd]
    */
   function setText(control, value, odd) {
-    if (typing.has(control)) return; // an answer to something else must not wipe what is being typed
+    if (typing.has(control)) return; // another answer must not overwrite what the user is typing
     control.value = odd ? "" : value;
     if (!(control instanceof HTMLSelectElement)) {
       control.placeholder = odd ? `${odd}: change it in the table` : "";
@@ -94,7 +94,7 @@ function makeForm(send) {
       });
       return [h("span", {}, name), h("span", { class: "lc-source" }, row.note || ""), ...cells];
     });
-    return table(facts.caption, ["Type", "By the rules", ...facts.options.map((o) => o.label)], rows);
+    return table(facts.caption, ["Type", "In the rules", ...facts.options.map((o) => o.label)], rows);
   }
 
   return {

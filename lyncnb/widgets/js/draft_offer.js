@@ -1,5 +1,5 @@
 // @ts-check
-// Edits of an earlier kernel that were not saved: offered, never loaded unasked.
+// Offers the unsaved edits of an earlier kernel. They are never loaded automatically.
 
 /** @param {Send<EditorAsked>} send */
 function makeDraftOffer(send) {

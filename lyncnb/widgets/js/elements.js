@@ -1,5 +1,5 @@
 // @ts-check
-// What every panel shares: elements and words. Text goes in as text, never as markup.
+// Elements and texts for all panels. Text is inserted as text, never as markup.
 
 /**
  * Elements: h("button", {class: "x", onclick: f}, "Save"). A property of the element is set as one.
@@ -26,7 +26,7 @@ function h(tag, props = {}, ...kids) {
   return element;
 }
 
-// Every panel is a module of its own on the same page, so a number alone would come twice.
+// Every panel is a separate module on the same page, so a number alone is not unique.
 const moduleKey = Math.random().toString(36).slice(2, 9);
 let uniqueNumber = 0;
 /** @param {string} stem */
@@ -49,7 +49,7 @@ function button(label, onclick, more = {}) {
 }
 
 /**
- * A label and its control, side by side; the control is found by the label.
+ * A control with its label.
  * @param {string} text @param {Control} control @param {string} [help]
  */
 function labelled(text, control, help = "") {
@@ -87,9 +87,8 @@ const knownBy = (one) => `${one.tagName} ${one.getAttribute("aria-label")
 const SCROLLED = ".lc-scroll";
 
 /**
- * Puts new content into a part of a panel. What a reader has done there stays: where the keyboard
- * is, what is typed and not yet sent, what is opened or closed, how far a table is scrolled.
- * Elements are known by their words.
+ * Replaces the content of a part of a panel. It keeps the focus, unsent text, open details and the
+ * scroll positions of tables. Elements are identified by their texts.
  * @param {HTMLElement} part @param {...(Node | string)} kids
  */
 function refill(part, ...kids) {
@@ -111,7 +110,7 @@ function refill(part, ...kids) {
     else if (isTyped(one) && before && isTyped(before)) one.value = before.value;
   }
   const again = focused && place >= 0 ? alike(focused)[place] : undefined;
-  if (place >= 0 && !again) { // what was pressed is gone: Tab goes on from its list
+  if (place >= 0 && !again) { // the button no longer exists: Tab continues from its list
     part.tabIndex = -1;
     part.focus({ preventScroll: true });
   }
@@ -127,7 +126,7 @@ const isTyped = (one) => one instanceof HTMLTextAreaElement
   || (one instanceof HTMLInputElement && one.type === "text");
 
 /**
- * A table from rows of text or elements; a caption says what it is.
+ * A table with a caption, from rows of text or elements.
  * @param {string} caption @param {string[]} headings @param {Kid[][]} rows @param {Props} [props]
  */
 function table(caption, headings, rows, props = {}) {

@@ -1,6 +1,6 @@
 // @ts-check
-// What is typed into the filter: words in any column, "role:Edge" in one, "-site:Taipei" for what
-// is to be missing, "site:" with "" for blank cells. Quotation marks keep words together.
+// The text of the filter: words in any column, "role:Edge" in one column, "-site:Taipei" for rows
+// without Taipei, "site:" with "" for blank cells. Quotation marks keep words together.
 
 const FILTER_PARTS = /(-?)(?:([^\s:"]+):)?(?:"([^"]*)"?|(\S+))/g;
 
@@ -9,8 +9,8 @@ const asHeading = (text) => text.toLowerCase().replace(/[\s_-]/g, "");
 
 /**
  * @param {string} text
- * @param {ColumnFacts[]} columns those that may be named
- * @param {string[]} names those in which a word without a column is looked for
+ * @param {ColumnFacts[]} columns the columns to name
+ * @param {string[]} names the columns to search for a word without a column
  * @returns {{terms: FilterTerm[], unknown: string[]}}
  */
 function parseFilter(text, columns, names) {
@@ -18,7 +18,7 @@ function parseFilter(text, columns, names) {
     [[asHeading(column.name), column.name], [asHeading(column.title), column.name]]));
   const terms = [];
   const unknown = [];
-  // "role:" while the rest is still being typed asks for nothing yet.
+  // "role:" without a value filters nothing yet.
   const whole = text.replace(/(^|\s)-?([^\s:"]+):(?=\s|$)/g, (all, _, heading) =>
     (known.has(asHeading(heading)) ? " " : all));
   for (const [, minus, heading, quoted, word] of whole.matchAll(FILTER_PARTS)) {
@@ -27,7 +27,7 @@ function parseFilter(text, columns, names) {
     if (heading !== undefined && !column) unknown.push(heading);
     if (!value && !column) continue;
     terms.push({
-      // What only looks like a column, such as "https://…", is a word of its own.
+      // A word that only looks like a column, such as "https://…", is an ordinary word.
       text: heading !== undefined && !column ? `${heading.toLowerCase()}:${value}` : value,
       names: column ? [column] : names,
       negated: minus === "-",

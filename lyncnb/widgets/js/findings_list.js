@@ -1,5 +1,5 @@
 // @ts-check
-// Findings by code, each with what it means and its places; errors are accepted here.
+// Findings by code, each with its meaning and its places. You accept errors here.
 
 /**
  * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (code: string) => void,
@@ -20,7 +20,7 @@ function makeFindings({ send, reasons, mend, goTo }) {
           value: "" }), { "aria-label": `Do not accept ${group.code}` }));
     }
     const over = group.over ? h("p", { class: "lc-accept" },
-      `Accepted ${group.limits}. That day has passed, so it counts again.`
+      `Accepted ${group.limits}. The acceptance has expired, so the finding is open again.`
       + (group.accepted ? ` The reason was: ${group.accepted}` : "")) : null;
     if (group.severity !== "error") return over;
     const reason = h("input", { type: "text", class: "lc-control", autocomplete: "off",
@@ -29,7 +29,7 @@ function makeFindings({ send, reasons, mend, goTo }) {
       key: group.code, value: reason.value.trim() });
     reason.onkeydown = (event) => { if (event.key === "Enter") accept(); };
     return h("div", {}, over, h("div", { class: "lc-accept" },
-      group.over ? "Accept it anew, without a last day, because: " : "Accept it because: ", reason,
+      group.over ? "Accept it again, without an end date, because: " : "Accept it because: ", reason,
       button("Accept", accept, { "aria-label": `Accept ${group.code}` }),
       group.limits && !group.over ? h("span", { class: "lc-help" },
         ` It is accepted only ${group.limits}.`) : null));
@@ -47,16 +47,16 @@ function makeFindings({ send, reasons, mend, goTo }) {
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,
         h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
       h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
-      mend && group.mendable ? h("p", {}, button("Mend", () => mend(group.code), { "aria-label": `Mend ${group.code}` }),
-      ` There is one safe answer; it can be undone like every other change.`) : null,
+      mend && group.mendable ? h("p", {}, button("Fix", () => mend(group.code), { "aria-label": `Fix ${group.code}` }),
+      ` lyncnb knows one safe fix. You can undo it.`) : null,
       acceptance(group),
-      table(`Where it was found: ${group.title}`, ["About", "Finding"], rows),
+      table(`Places: ${group.title}`, ["About", "Finding"], rows),
       group.count > rows.length
         ? h("p", { class: "lc-hint" }, `The first ${rows.length} of ${group.count}.`) : null,
       h("p", { class: "lc-source" }, group.source));
   }
 
-  /** Groups on one subject are one entry that opens, where the first of them stands.
+  /** Groups on one subject are one expandable entry at the place of the first group.
    *  @param {FindingGroup[]} groups */
   function blocks(groups) {
     /** @param {FindingGroup} group */
@@ -79,7 +79,7 @@ function makeFindings({ send, reasons, mend, goTo }) {
     /** @param {EditorFindings | RequestFindings} message */
     show(message) {
       refill(body, ...(message.groups.length ? blocks(message.groups)
-        : [h("p", { class: "lc-hint" }, "Nothing found: no error, no warning, no notice.")]));
+        : [h("p", { class: "lc-hint" }, "There are no errors, warnings or notices.")]));
     },
   };
 }

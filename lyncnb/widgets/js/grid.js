@@ -4,7 +4,7 @@
 // without the focus ever being lost.
 //
 // As in a spreadsheet, the active cell is where a range of cells began, and `end` is its other
-// corner. Ticked rows are something else: they stay while one moves, sorts and filters.
+// corner. Selected rows are independent: they stay selected while you move, sort and filter.
 
 const ROW_HEIGHT = 28;
 /** @type {ColumnFacts} */
@@ -23,7 +23,7 @@ const SELECT_COLUMN = { name: "", title: "Select", least: 36, share: 1 };
 function makeGrid({ label, store, selected, nameOf, wishes }) {
   let columns = [SELECT_COLUMN];
   /** @type {ColumnFacts[]} */
-  let known = []; // a pasted heading may name what is not shown
+  let known = []; // a pasted heading may name a hidden column
   /** @type {number[]} */
   let view = [];
   /** @type {Corner} */
@@ -31,15 +31,15 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   /** @type {Corner} */
   let end = { row: 0, column: 1 };
   /** @type {number | undefined} */
-  let activeId; // the row under the active cell, wherever a sort or a filter puts it
+  let activeId; // the row of the active cell, also after a sort or filter
   /** @type {OpenCell | null} */
   let editing = null;
   /** @type {number | null} */
-  let tickedLast = null; // row from which Shift ticks
+  let tickedLast = null; // row from which Shift extends the selection
   /** @type {number | null} */
-  let tabbedFrom = null; // column in which a run of Tab began; Enter goes back to it
+  let tabbedFrom = null; // column where a run of Tab began; Enter returns to it
   /** @type {{id: number, k: number} | null} */
-  let left = null; // the cell whose text was just given away, while nothing else is done
+  let left = null; // the cell whose text was just sent, until the next action
   let frozen = true;
   let fitted = "";
   /** @type {Record<string, number>} */
@@ -48,7 +48,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   const pending = new Map();
   const stem = unique("grid");
 
-  const all = h("input", { type: "checkbox", "aria-label": "Select all that are shown" });
+  const all = h("input", { type: "checkbox", "aria-label": "Select all shown rows" });
   const header = makeGridHeader({
     columns: () => columns, all, onSort: wishes.sort, onDown: () => grid.focus(),
     onWidth: wishes.resized && ((name, width, ended) => {
@@ -195,7 +195,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
         if (row.pressedAgain && event.detail === 1 && !isRange) start(row.n, k);
         row.pressedAgain = false;
       };
-      cell.onmouseenter = () => { // what is cut off can be read all the same
+      cell.onmouseenter = () => { // shows truncated text as a tooltip
         const text = cell.querySelector(".lc-text");
         if (text && !cell.title && text.scrollWidth > text.clientWidth) cell.title = text.textContent ?? "";
       };
@@ -251,12 +251,12 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       + (waiting === undefined ? "" : " lc-waiting") + (column.editable ? " lc-editable" : "")
       + (wrong ? " lc-refused" : "");
     cell.title = wrong ? wrong.lines.join("\n")
-      : lent ? `${text} (not in this row: as the ${column.scope} has it)` : text;
+      : lent ? `${text} (inherited from the ${column.scope})` : text;
     /** @type {Node[]} */
     const parts = [column.name === "_findings" && text ? findingsTag(text)
       : h("span", { class: "lc-text" }, text)];
-    if (wrong) parts.unshift(h("span", { class: "lc-hidden" }, "Refused: "));
-    if (lent) parts.push(h("span", { class: "lc-hidden" }, ` (as the ${column.scope} has it)`));
+    if (wrong) parts.unshift(h("span", { class: "lc-hidden" }, "Rejected: "));
+    if (lent) parts.push(h("span", { class: "lc-hidden" }, ` (inherited from the ${column.scope})`));
     if (isChanged) {
       parts.push(h("span", { class: "lc-mark", "aria-hidden": "true" }, "✎"),
         h("span", { class: "lc-hidden" }, " (changed)"));
@@ -296,7 +296,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     else draw();
     const { top, bottom, left: first, right } = range();
     const [rows, across] = [bottom - top + 1, right - first + 1];
-    wishes.say?.(rows * across === 1 ? "" : `${plural(rows * across, "cell")} chosen: `
+    wishes.say?.(rows * across === 1 ? "" : `${plural(rows * across, "cell")} selected: `
       + `${plural(rows, "row")}, ${plural(across, "column")}`);
   }
 
@@ -323,7 +323,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   /** @param {MouseEvent} event @param {RowElement} row @param {number} k */
   function press(event, row, k) {
     if (event.button) return;
-    const wasHere = document.activeElement === grid; // whoever comes back only chooses a cell
+    const wasHere = document.activeElement === grid; // a click that returns to the grid only selects a cell
     stop(true);
     left = null;
     tabbedFrom = null;
@@ -408,7 +408,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       return;
     }
     stop(true);
-    // In a range that begins here the range stays: Ctrl+Enter fills it.
+    // A range that begins here stays, so that Ctrl+Enter can fill it.
     if (active.row !== n || active.column !== k) move(n, k);
     else bringIntoSight(active);
     const at = view[n];
@@ -433,7 +433,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     }
     control.onkeydown = editorKey;
     control.onblur = () => stop(true);
-    control.onpaste = (event) => { // a block, where one cell is open: it is meant for the table
+    control.onpaste = (event) => { // a block pasted into an open cell goes to the table
       const text = event.clipboardData?.getData("text/plain") ?? "";
       if (!wishes.block || !text.trimEnd().includes("\t")) return;
       event.preventDefault();
@@ -448,7 +448,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     control.focus({ preventScroll: true });
     if (typed) {
       beginWith(control, typed);
-      return; // an open list would take the Enter that is meant for the cell
+      return; // an open list would handle the Enter of the cell
     }
     if (!(control instanceof HTMLSelectElement)) control.select();
     if (control instanceof HTMLTextAreaElement) return;
@@ -458,7 +458,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   /** @param {HTMLTextAreaElement} control */
   function linesBox(control) {
     return h("div", { class: "lc-lines-box" }, control,
-      h("div", { class: "lc-help" }, "One a line: Alt+Enter begins a line, Enter keeps them."));
+      h("div", { class: "lc-help" }, "One value per line. Alt+Enter begins a line, Enter saves the cell."));
   }
 
   /** @param {KeyboardEvent} event */
@@ -482,7 +482,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       grid.focus({ preventScroll: true });
       draw();
     } else if (arrow && overwrites && control instanceof HTMLInputElement) {
-      leave(row + arrow[0], k + arrow[1]); // whoever types over a cell goes on with the arrows
+      leave(row + arrow[0], k + arrow[1]); // after replacing text the arrow keys move on
     } else return;
     event.preventDefault();
     event.stopPropagation();
@@ -549,12 +549,12 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       refused.forgive(id, name);
       const at = store.at(id);
       if (at === undefined) return false;
-      // A blank cell that shows what its pool lends it stays as it is.
+      // A blank cell that shows an inherited value does not change.
       return text === "" ? !store.inherited(at, name) && store.text(at, name) !== ""
         : store.text(at, name) !== text;
     });
     if (!cells.length && !block.add.length) {
-      wishes.say?.("Nothing differs from what is there.");
+      wishes.say?.("The cells already have these values.");
       draw();
       return;
     }
@@ -566,7 +566,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   function clearCells() {
     const cells = chosenCells().filter(({ at, column }) => !store.inherited(at, column.name)
       && store.text(at, column.name) !== "");
-    if (!cells.length) wishes.say?.("Nothing to clear: grey italics are lent by the pool, site or deployment.");
+    if (!cells.length) wishes.say?.("Nothing to clear. Grey italics are inherited from the pool, site or deployment.");
     else {
       give({ cells: cells.map(({ id, column }) => ({ row: id, column: column.name, text: "" })), add: [],
         said: `cleared ${plural(cells.length, "cell")}` });
@@ -632,7 +632,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     give(block);
   }
 
-  // A browser sends these to wherever the last selection of text was, not to what has the focus.
+  // Browsers send these events to the last text selection, not to the focused element.
   /** @param {ClipboardEvent} event */
   function clipboard(event) {
     if (document.activeElement !== grid || !event.clipboardData || !view.length) return;
@@ -655,7 +655,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   grid.addEventListener("focus", listen);
   grid.addEventListener("blur", unlisten);
 
-  // -- what was refused
+  // -- rejected cells
   /**
    * @param {number} id @param {string} name @param {string[]} lines @param {string} [offer]
    * @param {string} [given] the text, where it was given with others
@@ -670,7 +670,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     refused.keep(id, name, { text, lines, offer });
     refused.show(id, name);
     draw();
-    // Whoever has not gone on finds the cell open again, with what was typed.
+    // If the user has not moved on, the cell opens again with the typed text.
     const stays = left ? left.id === id && left.k === k : activeId === id && active.column === k;
     if (given === undefined && document.activeElement === grid && stays) start(n, k);
     left = null;
@@ -740,7 +740,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       tickedLast = end.row;
       tickRows(top, bottom, !ids.every((id) => selected.has(id)));
     } else if (key === "enter" && (jump || event.shiftKey) && !columns[column].editable) {
-      return true; // runs a cell in the notebook around: here it opens nothing
+      return true; // runs a cell in the notebook; here it opens nothing
     } else if (key === "enter" || key === "f2") start(row, column);
     else if (key === "a" && jump) {
       active = { row: 0, column: 1 };
@@ -769,9 +769,9 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   return {
     element: h("div", { class: "lc-grid-box" }, grid, refused.bubble, overlay, empty, suggestions), grid,
     setColumns, setView, draw, countSelected, refuse,
-    // The kernel has answered: what it holds is what is shown.
+    // The kernel has answered, and its values are shown.
     settled() { pending.clear(); draw(); },
-    // Something else was done since.
+    // Another action followed.
     forgiveAll() {
       if (!refused.size) return;
       refused.clear();
@@ -785,7 +785,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       const k = columns.findIndex((column) => column.name && column.name === name);
       if (n >= 0) move(n, k > 0 ? k : active.column);
     },
-    // Rows of another table than the one shown are on their way.
+    // The rows of another table will follow.
     empty() { stop(false); view = []; },
     /** @param {{widths: Record<string, number>, frozen: boolean}} layout */
     setLayout(layout) {

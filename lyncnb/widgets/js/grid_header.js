@@ -1,6 +1,6 @@
 // @ts-check
-// The headings of a table: one stop for Tab, arrows between them; sort by one or two columns, and
-// draw a column wider or narrower.
+// The headings of a table: one tab stop, and arrow keys between them. Sort by one or two columns, and
+// change the width of a column.
 
 const LEAST_WIDTH = 56; // pixels
 
@@ -11,7 +11,7 @@ const LEAST_WIDTH = 56; // pixels
 function makeGridHeader({ columns, all, onSort, onWidth, onDown }) {
   /** @type {SortKey[]} */
   let sorts = [];
-  let current = 0; // the heading that Tab comes to
+  let current = 0; // the heading that gets the focus
   /** @type {HTMLElement[]} */
   let stops = [];
   const row = h("div", { role: "row", class: "lc-row", "aria-rowindex": 1 });
@@ -43,7 +43,7 @@ function makeGridHeader({ columns, all, onSort, onWidth, onDown }) {
       mark.textContent = ` ${descending ? "▼" : "▲"}${sorts.length > 1 ? place + 1 : ""}`;
     }
     cell.append(h("button", { type: "button", class: "lc-sort",
-      title: [column.help, "Click: sort; Shift+click: then by this; Alt+← →: width"].filter(Boolean)
+      title: [column.help, "Click: sort. Shift+click: sort by this column second. Alt+← or Alt+→: change the width"].filter(Boolean)
         .join(". "),
       onclick: (event) => sortBy(column.name, event.shiftKey) }, column.title, mark));
     if (onWidth) cell.append(handle(cell, column));

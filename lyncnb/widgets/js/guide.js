@@ -1,11 +1,11 @@
 // @ts-check
-// The questions for a first plan: a small group at a time, with the plan so far beside it. The last
-// page shows what comes of the answers and writes it.
+// The questions for a first plan, one small group at a time, next to the plan so far. The last page
+// shows the resulting plan and writes it.
 
 const RESULT = "The first plan";
 
 /**
- * A field that stays while its question does, so that what is being typed is not wiped.
+ * A field that stays as long as its question, so that typed text is not lost.
  * @param {GuideField} facts @param {(text: string) => void} tell
  */
 function makeQuestion(facts, tell) {
@@ -96,9 +96,9 @@ export default {
       if (page !== RESULT) next.click();
     };
     const words = h("p", { class: "lc-next", role: "status" });
-    const problems = h("ul", { class: "lc-findings", "aria-label": "What is wrong with the answers" });
+    const problems = h("ul", { class: "lc-findings", "aria-label": "Errors in the answers" });
     const frame = h("div", { class: "lc-picture" });
-    // The picture brings styles of its own, which must not reach the notebook.
+    // The styles of the picture must not affect the notebook.
     const inside = frame.attachShadow({ mode: "open" });
     const lines = h("div", {});
     const servers = h("div", { class: "lc-stacks" });
@@ -107,11 +107,11 @@ export default {
     const leftOut = h("details", {});
     const folder = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
     const goOn = h("div", {});
-    let asked = ""; // the folder that was last asked for: what is replaced stands there
+    let asked = ""; // the requested folder, whose files are replaced
     /** @param {boolean} force */
     const send = (force) => {
       speaker.clear();
-      speaker.say(""); // what was written before says nothing of this
+      speaker.say(""); // the earlier result does not apply
       asked = folder.value;
       kernel.send({ type: "write", folder: asked, force });
     };
@@ -124,7 +124,7 @@ export default {
     const root = h("div", { class: "lyncnb lc-guide", role: "group", "aria-label": "Questions for a first plan" },
       h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "A first plan by questions"),
         h("span", { class: "lc-grow" }), help.button),
-      h("p", { class: "lc-hint" }, "A blank field takes the grey value in it. Nothing is written until you press the button on the last page."),
+      h("p", { class: "lc-hint" }, "A blank field uses the grey value in it. lyncnb writes nothing until you choose the button on the last page."),
       kernel.line,
       h("div", { class: "lc-beside" },
         h("div", {}, progress, form, h("div", { class: "lc-bar" }, back, next, toPlan)),
@@ -221,7 +221,7 @@ export default {
         folder.value ||= message.folder;
         help.show(message.help[0], message.help.slice(1));
         leftOut.replaceChildren(
-          h("summary", {}, "What Microsoft's Planning Tool asked or gave, and this does not"),
+          h("summary", {}, "What Microsoft's Planning Tool included and this guide does not"),
           table("Microsoft's Planning Tool", ["Planning Tool", "Here", "Source"], message.left_out));
       },
       asked(message) {
@@ -243,8 +243,8 @@ export default {
       },
       written(message) {
         speaker.say(message.words);
-        goOn.replaceChildren(...(message.python ? [h("p", {}, "To tune it, in the next cell:"),
-          h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "Python to go on with" }, message.python)]
+        goOn.replaceChildren(...(message.python ? [h("p", {}, "To change the plan, run this in the next cell:"),
+          h("pre", { class: "lc-code", tabIndex: 0, "aria-label": "Python code to continue with" }, message.python)]
           : []));
       },
       refused(message) {

@@ -1,12 +1,12 @@
 // @ts-check
-// Speaking with the kernel, and with whoever looks at the page or listens to it.
+// Messages to and from the kernel, and messages to the reader or a screen reader.
 
 /** @param {string[]} lines */
 const alertLines = (lines) => lines.map((line, n) =>
   h("div", { class: n ? "lc-alert-more" : "lc-alert-first" }, line));
 
 /**
- * Speaks with the kernel. It answers between cells: whoever waits longer is told why.
+ * Sends messages to the kernel, which answers between cells. A longer wait is explained.
  * @param {Model} model @returns {Connection<any, any>}
  */
 function connect(model) {
@@ -28,13 +28,13 @@ function connect(model) {
       clearTimeout(timer);
       try {
         model.send(message);
-      } catch { // the kernel that the panel belongs to is there no more
+      } catch { // the panel's kernel no longer exists
         line.textContent = "The kernel was restarted or has ended, so this panel no longer works. "
-          + "Choose Run > Run All Cells: edits that you did not save are offered again.";
+          + "Choose Run > Run All Cells. The panel then offers your unsaved edits again.";
         return;
       }
       timer = setTimeout(() => {
-        line.textContent = "The kernel is busy with a cell. This panel answers when the cell has ended.";
+        line.textContent = "The kernel is busy with a cell. This panel responds when the cell is done.";
       }, 1200);
     },
     end() {
@@ -44,7 +44,7 @@ function connect(model) {
   };
 }
 
-// Words for everybody: a polite line for results, an assertive one for refusals.
+// A polite live region for results, and an assertive live region for errors.
 function makeSpeaker() {
   const status = h("div", { role: "status", "aria-live": "polite", class: "lc-status" });
   const text = h("div", { class: "lc-alert-text" });

@@ -1,11 +1,10 @@
 // @ts-check
-// Keys that are a panel's own: no shortcut of the notebook around it takes them.
+// The keys of a panel, which must not run the notebook's shortcuts.
 
 /**
- * Jupyter's shortcuts act on keys that a panel lets through: "d d" on a focused list deletes the
- * cell, "b" adds one, Shift+Enter runs the cell again and with it drops every edit. What stays
- * free: Escape (back to the notebook), function keys, and Ctrl or Command with a letter that means
- * nothing here, such as S.
+ * Jupyter's shortcuts act on the keys that a panel does not handle: "d d" on a focused list deletes
+ * the cell, "b" adds one, and Shift+Enter runs the cell again and drops every edit. The notebook still
+ * gets Escape, function keys, and Ctrl or Command with a letter that the panel does not use, such as S.
  * @param {HTMLElement} root
  */
 function guardKeys(root) {
@@ -30,10 +29,10 @@ function guardKeys(root) {
   root.addEventListener("focusin", () => window.addEventListener("keydown", mark, true));
   root.addEventListener("focusout", () => window.removeEventListener("keydown", mark, true));
   root.addEventListener("keydown", (event) => { if (!passes(event)) event.stopPropagation(); });
-  // After a key that it was let see, JupyterLab waits for what it puts into a field, and drops a
-  // line end in a cell. The panel comes before the field, on the way down.
+  // After a key that JupyterLab gets, it waits for the field's input, and drops a line end in a cell.
+  // The panel handles the key before the field, in the capture phase.
   root.addEventListener("beforeinput", (event) => event.stopPropagation(), true);
-  // Nor does the notebook take what is copied here or pasted here.
+  // The notebook must not get copy and paste events of the panel.
   for (const kind of ["copy", "cut", "paste"]) {
     root.addEventListener(kind, (event) => event.stopPropagation());
   }

@@ -1,8 +1,8 @@
 // @ts-check
-// Why a name is there and what for: a click on a name, in whatever tab or panel, opens it above the
-// page, and the kernel says what stands in it.
+// The reasons for a name and its purpose. A click on a name in any tab or panel opens a dialog, and the
+// kernel sends its content.
 
-// A long name breaks behind a dot, where it is still read as one; that of an option behind "_".
+// A long name breaks after a dot, where it stays readable. The name of an option breaks after "_".
 /** @param {string} text */
 const atDots = (text) => text.split(/(?<=[._])/).flatMap((part) => [part, h("wbr")]);
 
@@ -13,8 +13,8 @@ function makeNameReasons(send) {
   const close = button("Close", () => dialog.close());
   const dialog = h("dialog", { class: "lc-why", "aria-labelledby": title.id },
     h("div", { class: "lc-bar" }, title, h("span", { class: "lc-grow" }), close), body);
-  dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); }; // beside it
-  // JupyterLab would leave the panel for the cell.
+  dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); }; // outside the dialog
+  // Otherwise JupyterLab moves the focus from the panel to the cell.
   dialog.onkeydown = (event) => { if (event.key === "Escape") event.stopPropagation(); };
 
   /** @param {string} heading @param {...Kid} told */
@@ -36,7 +36,7 @@ function makeNameReasons(send) {
 
   /** @param {string} name */
   const link = (name) => h("button", { type: "button", class: "lc-link lc-needed",
-    "aria-haspopup": "dialog", title: "Why it is there, and who needs it",
+    "aria-haspopup": "dialog", title: "Show the reasons for this name, and who needs it",
     onclick: () => send({ type: "why", name }) }, ...atDots(name));
 
   return {

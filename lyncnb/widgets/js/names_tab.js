@@ -1,11 +1,11 @@
 // @ts-check
-// The table turned round: every name, on which certificates, for whom, and why.
+// Every name with its certificates, their servers and the reasons.
 
 /** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} wishes */
 function makeNamesTab({ send, goTo, reasons }) {
   let timer = 0;
   const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
-    "aria-label": "Find names", placeholder: "A name or a part of it, e.g. lyncdiscover" });
+    "aria-label": "Find names", placeholder: "Part of a name, such as lyncdiscover" });
   const count = h("span", { role: "status", class: "lc-count" });
   const body = h("div", { class: "lc-tall" });
   const ask = () => send({ type: "names", search: find.value.trim() });
@@ -23,7 +23,7 @@ function makeNamesTab({ send, goTo, reasons }) {
   /** @param {NameUse} use */
   function owner(use) {
     const link = use.rows.length
-      ? button(use.owner, () => goTo(use.rows[0]), { class: "lc-link", title: "Go to it in the table" })
+      ? button(use.owner, () => goTo(use.rows[0]), { class: "lc-link", title: "Go to this server in the table" })
       : use.owner;
     return h("span", {}, link, h("span", { class: "lc-facts" }, ` ${use.certificate}, ${use.issuer} CA`));
   }
@@ -33,7 +33,7 @@ function makeNamesTab({ send, goTo, reasons }) {
     ask,
     /** @param {Names} message */
     show(message) {
-      if (message.search !== find.value.trim()) return; // an answer to what was typed before
+      if (message.search !== find.value.trim()) return; // an answer to an earlier search
       count.textContent = message.search
         ? `${message.found.toLocaleString("en")} of ${plural(message.total, "different name")}`
         : plural(message.total, "different name");
@@ -43,11 +43,11 @@ function makeNamesTab({ send, goTo, reasons }) {
         h("span", {}, h("strong", {}, use.place), `: ${use.why}`, h("div", { class: "lc-source" }, use.source)),
       ])).concat(more ? [["", `and on ${plural(more, "more certificate")}`, ""]] : []));
       refill(body, rows.length
-        ? table("Names, the certificates they stand on, and why",
+        ? table("Names, their certificates, and the reasons",
           ["Name", "On the certificate of", "Where and why"], rows)
-        : h("p", { class: "lc-hint" }, "No name like that stands on a certificate."));
+        : h("p", { class: "lc-hint" }, "No certificate contains such a name."));
       const left = message.found - message.names.length;
-      if (left) body.append(h("p", { class: "lc-hint" }, `The first ${message.names.length}; ${left.toLocaleString("en")} more. Type more of the name.`));
+      if (left) body.append(h("p", { class: "lc-hint" }, `The first ${message.names.length}; ${left.toLocaleString("en")} more. To find others, enter more of the name.`));
     },
     destroy: () => clearTimeout(timer),
   };

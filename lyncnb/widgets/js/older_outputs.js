@@ -1,12 +1,12 @@
 // @ts-check
-// The notebook around an editor: cells whose output shows an older plan are marked as such. The
-// kernel names them by their execution counts; this finds them by their prompts.
+// The notebook around an editor: marks cells whose output shows an older plan. The kernel sends their
+// execution counts, and this code finds the cells by their prompts.
 
-const OLDER = "This shows an older plan: the editor has changed since. Run the cell again.";
+const OLDER = "This output shows an older plan. To update it, run the cell again.";
 
 /**
- * Shows the editor once Run All has ended: JupyterLab stays at the last cell, far below. Whoever has
- * scrolled, clicked or typed meanwhile stays where they are.
+ * Scrolls to the editor after Run All, because JupyterLab stays at the last cell. If the user has
+ * scrolled, clicked or typed in the meantime, nothing moves.
  * @param {HTMLElement} root
  */
 function showAfterRunAll(root) {
@@ -14,7 +14,7 @@ function showAfterRunAll(root) {
   const touch = () => { isTouched = true; };
   const signs = ["wheel", "pointerdown", "keydown"];
   for (const sign of signs) window.addEventListener(sign, touch, { capture: true, once: true });
-  let left = 600; // looks, five in a second
+  let left = 600; // checks, five per second
   let rest = 0;
   let wasBusy = false;
   const timer = setInterval(() => {

@@ -1,5 +1,5 @@
-// What the panels' scripts hand to each other; messages.d.ts has what they ask the kernel and are told.
-// Read by editors and by tsc, never by a browser.
+// Types shared by the panels' scripts. The messages from and to the kernel are in messages.d.ts.
+// Used by editors and tsc, never by a browser.
 
 type Kid = Node | string | number | null | undefined | false;
 type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;

@@ -1,6 +1,6 @@
 // @ts-check
-// Fields for a passphrase: it stays in its field until it is sent, goes as a message, and is in no
-// model and no trait. Nothing of it is saved, whatever the notebook saves.
+// Fields for a passphrase. It stays in its field until it is sent as a message, and it is never in a
+// model or a trait. So no notebook saves it.
 
 /** @param {string} label @param {string} help @param {() => unknown} onEnter */
 function secretField(label, help, onEnter) {
@@ -8,7 +8,7 @@ function secretField(label, help, onEnter) {
     spellcheck: false });
   input.onkeydown = (event) => {
     if (event.key === "Enter") {
-      event.preventDefault(); // or the button that gets the focus meanwhile is pressed by it
+      event.preventDefault(); // otherwise Enter also presses the button that gets the focus
       onEnter();
     }
     if (event.key === "Escape" && input.value) {
@@ -19,7 +19,7 @@ function secretField(label, help, onEnter) {
   return {
     input,
     field: labelled(label, input, help),
-    // Gives what was typed and forgets it.
+    // Returns the typed text and clears the field.
     take() {
       const typed = input.value;
       input.value = "";

@@ -1,15 +1,15 @@
 // @ts-check
-// The plan as a picture: drawn by the kernel when it is looked at; a pool in it leads to its rows, a
-// name to its reasons.
+// The plan as a picture. The kernel draws it when the tab is open. A pool in it links to its rows, and
+// a name to its reasons.
 
-const NAME_COLUMNS = new Set(["Name", "By name"]); // of the table of the same data
+const NAME_COLUMNS = new Set(["Name", "By name"]); // in the table of the same data
 
 /** @param {{send: Send<EditorAsked>, reasons: NameReasons}} wishes */
 function makePictureTab({ send, reasons }) {
   const kinds = choose([], "", { class: "lc-control", "aria-label": "Which picture", onchange: ask });
   const sites = choose([], "", { class: "lc-control", "aria-label": "Which site", onchange: ask });
   const frame = h("div", { class: "lc-picture" });
-  // The picture brings styles of its own, which must not reach the notebook.
+  // The styles of the picture must not affect the notebook.
   const inside = frame.attachShadow({ mode: "open" });
   const words = h("p", { class: "lc-hint" });
   const hint = h("p", { class: "lc-hint" });
@@ -37,9 +37,9 @@ function makePictureTab({ send, reasons }) {
     parts.forEach((part, n) => makePart(part, n, parts));
     hint.hidden = !parts.length;
     if (parts.length) {
-      hint.textContent = (parts[0].dataset.name ? "Click a name to see why it is there and who needs it; "
-        : "Click a pool to select its servers in the first tab; ")
-        + "arrow keys go from one to the next, Enter chooses.";
+      hint.textContent = (parts[0].dataset.name ? "To see the reasons for a name, select it. "
+        : "To select the servers of a pool in the Servers tab, select the pool. ")
+        + "You can also use the arrow keys and Enter.";
     }
   }
 
@@ -49,7 +49,7 @@ function makePictureTab({ send, reasons }) {
     + "[data-name]:focus{font-weight:bold}");
 
   /**
-   * What can be chosen in the picture: a pool, or a name.
+   * A part of the picture that the user can select: a pool or a name.
    * @param {SVGElement} part @param {number} n @param {SVGElement[]} parts
    */
   function makePart(part, n, parts) {

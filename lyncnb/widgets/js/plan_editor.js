@@ -1,8 +1,8 @@
 // @ts-check
-// The plan editor: a live result on top, tabs below it. All that it knows comes from the kernel by
-// message, and every wish goes there; what is refused changes nothing.
+// The plan editor: the live result, and tabs below it. The kernel sends all its data and gets every
+// request. A rejected request changes nothing.
 
-// What only asks for something to be shown.
+// Messages that only ask for a view.
 const LOOKS = new Set(["ready", "explain", "findings", "names", "certificates", "why", "picture", "pools",
   "changes", "code", "scenarios", "picture_scenario", "draft_compare"]);
 
@@ -12,7 +12,7 @@ export default {
     const speaker = makeSpeaker();
     /** @type {Connection<EditorAsked, EditorTold>} */
     const kernel = connect(model);
-    let isSince = true; // whether anything was wished after the last refusal
+    let isSince = true; // whether there was a request after the last error
     /** @type {Send<EditorAsked>} */
     const send = (message) => {
       if (!LOOKS.has(message.type)) isSince = true;
@@ -28,11 +28,11 @@ export default {
 
     const restored = h("div", { class: "lc-note", hidden: true });
     const restoredWords = h("div", { role: "status" });
-    restored.append(restoredWords, button("Take the file's instead", () => {
+    restored.append(restoredWords, button("Use the file instead", () => {
       send({ type: "reset" });
       restored.hidden = true;
     }), button("Close", () => { restored.hidden = true; },
-      { "aria-label": "Close the note about what was restored", class: "lc-button lc-quiet" }));
+      { "aria-label": "Close the note about restored edits", class: "lc-button lc-quiet" }));
 
     const help = makeHelp();
     const draft = makeDraftOffer(send);
@@ -85,7 +85,7 @@ export default {
       send({ type: key === "y" || event.shiftKey ? "redo" : "undo" });
     });
 
-    // As it is now, and against the loaded file where that differs: "74 -> 64 names (−10)".
+    // The current number, with the number of the loaded file if it differs: "74 -> 64 names (−10)".
     /** @param {number} n @param {string} noun @param {string} [kind] @param {number} [was] */
     function chip(n, noun, kind = "", was = n) {
       const change = `${n > was ? "+" : "−"}${Math.abs(n - was).toLocaleString("en")}`;
@@ -96,7 +96,7 @@ export default {
 
     /** @type {Record<string, number>} */
     let before = {};
-    /** @param {Record<string, number>} c as they are now; without errors while these are not known yet */
+    /** @param {Record<string, number>} c the current counts, without findings until they are known */
     function showCounts(c) {
       const checked = c.error === undefined
         ? [h("span", { class: "lc-chip" }, "checking …")]
@@ -113,7 +113,7 @@ export default {
 
     /** @param {EditorState} message */
     function showState(message) {
-      if (message.done && isSince) speaker.clear(); // something was done since
+      if (message.done && isSince) speaker.clear(); // a change followed the error
       before = message.before;
       said.textContent = message.done;
       keep.changed(message);
@@ -122,7 +122,7 @@ export default {
       const stepped = [undo, redo].find((control) => control === document.activeElement);
       nameStep(undo, message.undo, "Undo");
       nameStep(redo, message.redo, "Redo");
-      // A button that has just been used up would drop the focus out of the panel.
+      // Otherwise a button that becomes disabled would move the focus out of the panel.
       if (stepped?.disabled) (stepped === undo ? redo : undo).focus();
       tabs.retitle("changes", `Changes (${message.changes})`);
       showCounts(message.counts);
@@ -143,7 +143,7 @@ export default {
         servers.start(message.columns, message.source);
         form.start(message.groups);
         help.show(message.help[0], message.help.slice(1));
-        notebook.mark([]); // an editor that stood here before may have left marks
+        notebook.mark([]); // an earlier editor may have left marks
       },
       columns: (message) => servers.start(message.columns),
       form: (message) => form.start(message.groups),
@@ -177,7 +177,7 @@ export default {
       draft_changes: (message) => draft.compare(message),
       older: (message) => notebook.mark(message.cells),
       refused(message) {
-        isSince = false; // what was wished before this could be read does not take it away
+        isSince = false; // an earlier request must not remove the error
         const instead = scenarios.refused(message);
         if (!servers.refused(message)) speaker.refuse(message.lines, message.offer, instead);
         keep.refused(message);

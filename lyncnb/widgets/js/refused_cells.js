@@ -1,5 +1,5 @@
 // @ts-check
-// What was refused: the text stays in its cell, and why stands beside it.
+// Rejected cells: the text stays in the cell, and the reason is shown next to it.
 
 /** @typedef {{text: string, lines: string[], offer?: string}} RefusedCell */
 

@@ -1,9 +1,9 @@
 // @ts-check
-// The rows of the table in the browser: columns of codes into lists of distinct texts, as they
-// come from the kernel. Filtering and sorting look at distinct texts first, so 100,000 rows answer
-// at once. Nothing here decides anything: what a cell holds is for the kernel to say.
+// The rows of the table in the browser. As in the kernel's messages, each column is a list of distinct
+// texts and their codes. Filters and sorts use the distinct texts, so 100,000 rows respond at once.
+// The kernel decides the content of every cell.
 
-const INHERITED = "\x01"; // marks a text that the pool, site or deployment lends to a blank cell
+const INHERITED = "\x01"; // prefix of a text that a blank cell inherits from the pool, site or deployment
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
@@ -133,9 +133,9 @@ function makeStore() {
     if (!column.rank) {
       /** @type {[string, number][]} */
       const order = column.texts.map((entry, code) => [entry.replace(INHERITED, ""), code]);
-      // Blank last whichever way, so that a sort never starts with nothing.
+      // Blanks are last in both directions, so a sort never starts with them.
       order.sort((a, b) => Number(a[0] === "") - Number(b[0] === "") || collator.compare(a[0], b[0]));
-      // What reads the same has one rank, own or lent, so that the second column can decide.
+      // The same text has one rank, own or inherited, so that the second column can decide.
       const rank = new Uint32Array(order.length);
       let last = 0;
       order.forEach(([shown, code], n) => {

@@ -1,5 +1,5 @@
 // @ts-check
-// Open, Save and Save as: a table and the options beside it; and Python that repeats every choice.
+// Open, Save and Save as for a table and its options, and Python code that repeats every choice.
 
 /** @param {Send<EditorAsked>} send */
 function makeSaveTab(send) {
@@ -10,14 +10,14 @@ function makeSaveTab(send) {
   const result = h("div", { class: "lc-result", role: "status" });
   const over = h("input", { type: "checkbox" });
   const overLine = h("label", { class: "lc-check", hidden: true }, over,
-    " Replace what is there; I have looked at it");
+    " Replace the existing files; I have checked them");
   /** @type {string | undefined} */
-  let asked; // the file that was last asked for: the tick is about that one alone
+  let asked; // the requested file: the check box applies to this file only
   /** @param {string} name "" for the file that is open */
   function write(name) {
     const overwrite = over.checked && name === asked;
     asked = name;
-    result.replaceChildren(); // what was saved before says nothing of this
+    result.replaceChildren(); // the earlier result does not apply
     send({ type: "save", path: name, overwrite });
   }
   const save = button("Save", () => write(""), { class: "lc-button lc-primary" });
@@ -32,16 +32,16 @@ function makeSaveTab(send) {
   }
   path.oninput = forgetTick;
   const code = h("pre", { class: "lc-code", tabIndex: 0, role: "region",
-    "aria-label": "Python that repeats every choice" });
+    "aria-label": "Python code that repeats every choice" });
   const panel = h("div", { class: "lc-panel" },
-    h("h3", { class: "lc-title" }, "As files"), now,
+    h("h3", { class: "lc-title" }, "Files"), now,
     h("div", { class: "lc-bar" }, save, overLine),
     h("div", { class: "lc-bar lc-end" },
-      labelled("Table file", path, "to save: a name that ends in .csv, or a folder"), open, saveAs, files),
+      labelled("Table file", path, "To save, enter a name that ends in .csv, or a folder."), open, saveAs, files),
     result,
     h("details", {}, h("summary", {}, "As Python"),
-      h("p", { class: "lc-hint" }, "Replace the cell that makes the editor with this code. Run All then "
-        + "shows the same plan."),
+      h("p", { class: "lc-hint" }, "To get the same plan with Run All, replace the code of the editor's "
+        + "cell with this code."),
       code, copyBar(code)));
   return {
     panel,
@@ -50,10 +50,10 @@ function makeSaveTab(send) {
       code.textContent = message.code;
       now.textContent = message.path
         ? `Open: ${message.path}. Its options are in ${message.options}, in the same folder.`
-        : "This table was not read from a file. Save it under a name that ends in .csv.";
+        : "This table has no file yet. Save it under a name that ends in .csv.";
       save.disabled = !message.is_written;
       save.title = message.is_written || !message.path ? ""
-        : "The editor writes tables as CSV. Choose Save as; your file stays as it is.";
+        : "The editor writes tables as CSV. Choose Save as. Your file does not change.";
       files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
       path.value ||= message.is_written ? "" : message.path.replace(/(\.[a-z]+)?$/i, ".csv").replace(/^\.csv$/, "");
     },
@@ -87,7 +87,7 @@ async function copyText(element) {
   try {
     await navigator.clipboard.writeText(element.textContent ?? "");
     return true;
-  } catch { // no permission, or no secure page: the old way
+  } catch { // no permission or no secure page: use the older method
     const range = document.createRange();
     range.selectNodeContents(element);
     const chosen = getSelection();

@@ -1,30 +1,30 @@
 // @ts-check
-// Scenarios: what the editor holds under a name, switched, and two or three beside each other.
+// Scenarios: keep the editor's content under a name, open scenarios, and compare two or three.
 
-const NEVER_KEPT = "Nothing is kept yet. Give what the editor holds a name; change something and "
-  + "keep that, too; then compare them here.";
+const NEVER_KEPT = "There are no scenarios yet. Keep the editor's content under a name, change something, "
+  + "keep it under another name, and then compare the two here.";
 
 /** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} wishes */
 function makeScenariosTab({ send, retitle }) {
-  /** @type {string[]} ticked, the first first; "" is what the editor holds */
+  /** @type {string[]} selected, in order; "" is the editor's content */
   let ticked = [];
   /** @typedef {{name: string, value: string, note: string}} ChangedRow */
-  /** @type {Map<string, ChangedRow>} rows that are being changed */
+  /** @type {Map<string, ChangedRow>} rows in edit mode */
   const changing = new Map();
-  /** @type {ChangedRow | null} the one that is being saved, and as what */
+  /** @type {ChangedRow | null} the row that is being saved, and its new name */
   let saving = null;
-  let waiting = false; // a second press of a button would do the same again
+  let waiting = false; // a second press of a button would repeat the action
   /** @type {ScenarioList | null} */
   let list = null;
-  let asked = ""; // the scenario that is to be kept
-  let occupied = ""; // the one that is there: the tick is about that one alone
+  let asked = ""; // the scenario to keep
+  let occupied = ""; // the existing scenario: the check box applies to it only
 
   const name = h("input", { type: "text", class: "lc-control", autocomplete: "off",
     placeholder: "e.g. With Directors" });
   const note = h("textarea", { class: "lc-control lc-scenario-note", rows: 2 });
   const over = h("input", { type: "checkbox" });
   const overLine = h("label", { class: "lc-check", hidden: true }, over,
-    " Replace what is there; I have looked at it");
+    " Replace the existing files; I have checked them");
   const keep = button("Keep", () => keepAs(name.value.trim(), note.value.trim()),
     { class: "lc-button lc-primary" });
   name.onkeydown = (event) => { if (event.key === "Enter") keep.click(); };
@@ -40,14 +40,14 @@ function makeScenariosTab({ send, retitle }) {
   const old = h("p", { role: "status", class: "lc-changed-plan" });
   const compared = h("div", { class: "lc-tall lc-stacks" });
   const panel = h("div", { class: "lc-panel" },
-    h("h3", { class: "lc-title" }, "Keep what the editor holds"),
-    h("div", { class: "lc-bar lc-end" }, labelled("Name", name), labelled("Note, why", note), keep,
+    h("h3", { class: "lc-title" }, "Keep the editor's content"),
+    h("div", { class: "lc-bar lc-end" }, labelled("Name", name), labelled("Note", note), keep,
       again, overLine),
     said,
     h("h3", { class: "lc-title" }, "Scenarios"), rows,
     h("div", { class: "lc-bar" }, compare, back, hint), old, compared);
 
-  /** @param {string} as @param {string} [why] left out, the note that is there stays */
+  /** @param {string} as @param {string} [why] the note; by default the existing note stays */
   function keepAs(as, why) {
     asked = as;
     send({ type: "keep_scenario", name: as, note: why, replace: over.checked && as === occupied });
@@ -73,9 +73,9 @@ function makeScenariosTab({ send, retitle }) {
     compare.disabled = !fits;
     compare.textContent = ticked.length > 1 ? `Compare ${ticked.length}` : "Compare";
     const first = ticked[0] === "" ? list?.now : ticked[0];
-    hint.textContent = !list?.rows.length ? "" : fits ? `The others are held against “${first}”.`
-      : ticked.length > most ? `Tick ${most} at most.`
-        : "Tick two or three; the others are held against the one that you tick first.";
+    hint.textContent = !list?.rows.length ? "" : fits ? `The others are compared with “${first}”.`
+      : ticked.length > most ? `Select at most ${most}.`
+        : "Select two or three. The others are compared with the first one that you select.";
   }
 
   /** @param {string} which @param {string} label */
@@ -95,7 +95,7 @@ function makeScenariosTab({ send, retitle }) {
     if (changed) return changingRow(changed);
     const here = one.name === all.current;
     const words = here ? h("div", { class: "lc-hint" }, all.changed
-      ? "◆ opened in the editor, changed since" : "◆ in the editor") : null;
+      ? "◆ in the editor, with changes" : "◆ in the editor") : null;
     return [ticker(one.name, one.name),
       h("div", {}, h("strong", {}, one.name), words),
       h("div", { class: "lc-scenario-words" }, one.note),
@@ -149,16 +149,16 @@ function makeScenariosTab({ send, retitle }) {
     again.hidden = !all.current || !all.changed;
     again.textContent = `Keep the changes in “${all.current}”`;
     back.hidden = !all.removed;
-    back.textContent = `Put “${all.removed}” back`;
-    const held = !all.current ? "not kept under a name"
+    back.textContent = `Restore “${all.removed}”`;
+    const held = !all.current ? "not kept as a scenario"
       : all.changed ? `“${all.current}”, changed since it was kept` : `the same as “${all.current}”`;
     const first = [ticker("", all.now), h("em", {}, all.now), h("div", { class: "lc-hint" }, held), ""];
     refill(rows, all.rows.length
-      ? table(`Kept in the folder ${all.folder}`, ["Compare", "Name", "Note", "What to do"],
+      ? table(`Kept in the folder ${all.folder}`, ["Compare", "Name", "Note", "Actions"],
         [first, ...all.rows.map((one) => row(one, all))])
       : h("p", { class: "lc-hint" }, NEVER_KEPT));
     compare.hidden = !all.rows.length;
-    old.textContent = all.old ? "One of them has changed since they were compared." : "";
+    old.textContent = all.old ? "This comparison is out of date. To update it, choose Compare." : "";
     showTicked();
   }
 
@@ -193,7 +193,7 @@ function makeScenariosTab({ send, retitle }) {
       list = message;
       const known = new Set(["", ...message.rows.map((one) => one.name)]);
       const [before, after] = [saving?.name ?? "", saving?.value ?? ""];
-      if (!known.has(before) && known.has(after)) { // it is called so now
+      if (!known.has(before) && known.has(after)) { // it has the new name now
         ticked = ticked.map((one) => (one === before ? after : one));
       }
       ticked = ticked.filter((one) => known.has(one));
@@ -215,11 +215,11 @@ function makeScenariosTab({ send, retitle }) {
           name.value = "";
           note.value = "";
         }
-        // Who keeps a second one wants to see what it has otherwise.
+        // After keeping a second scenario, a comparison is the likely next step.
         if (!ticked.includes(asked) && ticked.length < (list?.most ?? 3)) ticked.push(asked);
       }
       draw();
-      // Whoever has saved by Enter stood in a field that is gone now.
+      // After saving with Enter, the focused field no longer exists.
       if (saved && document.activeElement === rows) focusOn(`Change ${saved.value}`);
     },
     /** @param {Compared} message */
@@ -228,9 +228,9 @@ function makeScenariosTab({ send, retitle }) {
       old.textContent = "";
       compared.replaceChildren(
         differing.length ? matrix(differing, headings, title)
-          : h("p", { class: "lc-next" }, "They agree in every option and count."),
-        h("details", {}, h("summary", {}, `${alike.length} options and counts are alike`),
-          matrix(alike, headings, "Alike in all of them")),
+          : h("p", { class: "lc-next" }, "All options and counts are the same."),
+        h("details", {}, h("summary", {}, `${alike.length} options and counts are the same`),
+          matrix(alike, headings, "The same in all scenarios")),
         ...message.differences.map(difference));
       compared.scrollIntoView({ block: "nearest" });
     },

@@ -1,11 +1,11 @@
 // @ts-check
-// What the chosen servers get: each certificate, each name on it, and why it is there.
+// The certificates of the selected servers, with each name and its reasons.
 
 /** @param {NameReasons} reasons */
 function makeDetail(reasons) {
-  const title = h("h3", { class: "lc-title" }, "What the server gets");
+  const title = h("h3", { class: "lc-title" }, "Certificates of the server");
   const body = h("div", { class: "lc-detail-body lc-stacks" });
-  const panel = h("section", { class: "lc-detail", "aria-label": "What the chosen servers get" },
+  const panel = h("section", { class: "lc-detail", "aria-label": "Certificates of the selected servers" },
     title, body);
 
   /** @param {ServerCertificate} found @param {boolean} open */

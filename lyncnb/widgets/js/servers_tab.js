@@ -1,21 +1,21 @@
 // @ts-check
-// The first tab: find servers, select them, change one or many, see what each one gets and why.
+// The Servers tab: find, select and change servers, and see their certificates and the reasons.
 
 /** @param {{send: Send<EditorAsked>, say: (words: string) => void, reasons: NameReasons}} parts */
 function makeServers({ send, say, reasons }) {
   const store = makeStore();
   /** @type {Set<number>} */
   const selected = new Set();
-  const speaker = makeSpeaker(); // what was refused for many
-  const addSpeaker = makeSpeaker(); // and for a new server
+  const speaker = makeSpeaker(); // errors for several servers
+  const addSpeaker = makeSpeaker(); // errors for a new server
   /** @type {ColumnFacts[]} */
   let columns = []; // facts of every column, from the kernel
   /** @type {Layout} */
   let layout = { shown: [], widths: {}, sorts: [], frozen: true, source: "" };
   let askTimer = 0;
-  let total = 0; // rows that there are; more than are here while the first are shown
+  let total = 0; // number of all rows; more than loaded while only the first rows are shown
   /** @type {HTMLElement | null} */
-  let asker = null; // the button whose press is being answered: the focus comes back to it
+  let asker = null; // the pressed button, which gets the focus back
 
   const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",
     "aria-label": "Filter servers", placeholder: "Filter: words, role:Edge, -site:Taipei" });
@@ -44,19 +44,19 @@ function makeServers({ send, say, reasons }) {
     return store.isRepeated(at, "server_fqdn") ? `${server}, ${store.text(at, "role")}` : server;
   }
 
-  // -- changing many
-  let waiting = false; // a second press of a button would do the same again
+  // -- changing several servers
+  let waiting = false; // a second press of a button would repeat the action
   /** @type {Send<EditorAsked>} */
   const once = (message) => {
     if (waiting) return;
     waiting = true;
     send(message);
   };
-  const bulkColumn = h("select", { class: "lc-control", "aria-label": "What to set" });
+  const bulkColumn = h("select", { class: "lc-control", "aria-label": "Column to set" });
   const bulkValue = h("span", { class: "lc-bulk-value" });
   const bulkWords = h("strong", { class: "lc-bulk-words" });
   const bulkApply = button("Set", applyBulk, { class: "lc-button lc-primary" });
-  // What is filtered away is not in sight, so it is never removed.
+  // Servers that the filter hides are never removed.
   const bulkRemove = button("Remove", () => once({ type: "remove", ids: seen() }));
   const bulkClear = button("Clear selection", () => {
     selected.clear();
@@ -83,7 +83,7 @@ function makeServers({ send, say, reasons }) {
     h("span", { class: "lc-grow" }), bulkRemove, bulkClear, bulkMore);
   /** @type {{column: ColumnFacts, control: Control} | null} */
   let bulkNow = null;
-  /** @type {{ids: number[], column: string, value: string} | null} what was asked for last */
+  /** @type {{ids: number[], column: string, value: string} | null} the last request */
   let bulkAsked = null;
   const seen = () => grid.shown.map((at) => store.id(at)).filter((id) => selected.has(id));
 
@@ -114,7 +114,7 @@ function makeServers({ send, say, reasons }) {
     if (bulkAsked) send({ type: "leave_pool", ...bulkAsked });
   }
 
-  // -- adding one
+  // -- adding a server
   const addForm = h("form", { class: "lc-add", hidden: true, "aria-label": "Add a server" });
   const addOpen = button("Add a server…", () => {
     openAddForm(addForm.hidden);
@@ -151,7 +151,7 @@ function makeServers({ send, say, reasons }) {
     send({ type: "add", values });
   };
 
-  // -- what is shown
+  // -- view
   /** @param {SortKey[]} sorts */
   function onSort(sorts) {
     layout.sorts = sorts;
@@ -175,8 +175,8 @@ function makeServers({ send, say, reasons }) {
       ...columns.filter((column) => column.search).map((column) => column.name)])];
     const { terms, unknown } = parseFilter(find.value, columns, searched);
     grid.sayEmpty(!store.size ? "The table has no servers." : unknown.length
-      ? `No server matches; there is no column “${unknown[0]}”. Empty the filter, or show all servers.`
-      : "No server matches. Empty the filter, or show all servers.");
+      ? `No server matches; the table has no column “${unknown[0]}”. Clear the filter, or show all servers.`
+      : "No server matches. Clear the filter, or show all servers.");
     grid.setView(store.view({ terms, keep: kept[show.value], sorts: layout.sorts }), layout.sorts);
     refreshWords();
   }
@@ -186,12 +186,12 @@ function makeServers({ send, say, reasons }) {
     const inSight = n ? seen().length : 0;
     const unseen = n - inSight;
     count.textContent = total > store.size
-      ? `The first ${store.size.toLocaleString("en")} of ${plural(total, "server")}; the others follow …`
+      ? `The first ${store.size.toLocaleString("en")} of ${plural(total, "server")}. Loading the others …`
       : `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "server")} shown`;
     bulkWords.textContent = `${plural(n, "server")} selected`
       + (unseen ? `, ${unseen.toLocaleString("en")} of them not shown` : "");
     if (!n && bulk.contains(document.activeElement)) grid.grid.focus();
-    bulk.hidden = !n; // the rows have its place until there is something to change
+    bulk.hidden = !n; // the rows use its space until servers are selected
     for (const control of [bulkApply, bulkClear]) control.disabled = !n;
     for (const control of [bulkRemove, copies, poolMake, poolName]) control.disabled = !inSight;
     bulkApply.textContent = n ? `Set for ${plural(n, "server")}` : "Set";
@@ -224,14 +224,14 @@ function makeServers({ send, say, reasons }) {
       grid.setLayout(layout);
     };
     picker.replaceChildren(
-      h("label", { class: "lc-check" }, freeze, " Keep the server in sight"),
+      h("label", { class: "lc-check" }, freeze, " Keep the server column visible"),
       ...columns.filter((column) => !column.always).map((column) => {
         const box = h("input", { type: "checkbox", checked: layout.shown.includes(column.name) });
         box.onchange = () => showColumns(columns.map((one) => one.name).filter((name) =>
           (name === column.name ? box.checked : layout.shown.includes(name))));
         return h("label", { class: "lc-check", title: column.help }, box, " ", column.title);
       }),
-      button("As at first", () => {
+      button("Reset", () => {
         layout = usualLayout(columns, layout.source);
         pickColumns();
         showColumns(layout.shown);
@@ -252,7 +252,7 @@ function makeServers({ send, say, reasons }) {
     grid.setColumns(columns.filter((column) => layout.shown.includes(column.name)), columns);
   }
 
-  // -- what the servers get: asked for when the planner rests
+  // -- certificates of the servers: requested when the planner pauses
   const detail = makeDetail(reasons);
   function ask() {
     clearTimeout(askTimer);
@@ -271,10 +271,10 @@ function makeServers({ send, say, reasons }) {
       h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
       addOpen),
     addForm, over, bulkList, grid.element, bulk,
-    h("p", { class: "lc-hint" }, "To change a cell: double-click it, or Enter, or type. Cells are copied, "
-      + "pasted and filled as in a spreadsheet. To select servers: tick them, or Space; ? lists all keys. ",
-    h("span", { "aria-hidden": "true" }, "✎"), " marks what you changed; grey italics are what the "
-      + "pool, site or deployment lends to a blank cell."),
+    h("p", { class: "lc-hint" }, "To change a cell, double-click it, press Enter, or type. Copy, paste and "
+      + "fill cells as in a spreadsheet. To select a server, use its check box or Space. For all keys, press ?. ",
+    h("span", { "aria-hidden": "true" }, "✎"), " marks your changes. Grey italics are values that a blank "
+      + "cell inherits from its pool, site or deployment."),
     detail.panel, shortcuts.dialog);
   panel.addEventListener("keydown", (event) => {
     const typing = event.target instanceof Element
@@ -294,12 +294,12 @@ function makeServers({ send, say, reasons }) {
 
   return {
     panel, detail, ask,
-    /** @param {ColumnFacts[]} facts @param {string} [source] of the table, at its beginning */
+    /** @param {ColumnFacts[]} facts @param {string} [source] of the table, at the start */
     start(facts, source = layout.source) {
       const first = !columns.length;
       columns = facts;
       if (first || source !== layout.source) {
-        if (!first) { // sort and filter belong to the table that was here before
+        if (!first) { // sort and filter belong to the earlier table
           find.value = "";
           show.value = "all";
         }
@@ -312,7 +312,7 @@ function makeServers({ send, say, reasons }) {
     },
     /** @param {TableRows} message @param {DataView[]} buffers */
     rows(message, buffers) {
-      const isRest = message.all && total > store.size && !message.total; // of what is shown already
+      const isRest = message.all && total > store.size && !message.total; // the rest of the rows
       store.read(message, buffers);
       total = message.total ?? store.size;
       if (message.all) {
@@ -332,7 +332,7 @@ function makeServers({ send, say, reasons }) {
     /** @param {number[]} ids of rows that are new */
     added(ids) {
       openAddForm(false);
-      if (grid.shown.some((at) => store.id(at) === ids[0])) { // it is in sight
+      if (grid.shown.some((at) => store.id(at) === ids[0])) { // it is visible
         grid.show(ids[0]);
         if (!asker) grid.grid.focus();
         return;
@@ -370,10 +370,10 @@ function makeServers({ send, say, reasons }) {
         grid.refuse(...cell, lines, undefined, text);
       }
       if (!message.lines.length) return;
-      over.classList.add("lc-upward"); // the cells in red are to be seen
+      over.classList.add("lc-upward"); // so the red cells stay visible
       speaker.refuse(message.lines);
     },
-    /** @param {boolean} isSince whether what is done was wished after the last refusal */
+    /** @param {boolean} isSince whether the request followed the last error */
     done(isSince) {
       waiting = false;
       if (isSince) {
@@ -383,7 +383,7 @@ function makeServers({ send, say, reasons }) {
       if (asker?.isConnected) asker.focus();
       asker = null;
     },
-    // A step was taken back or made again: what was typed before belongs to another state.
+    // After undo or redo, typed text belongs to another state.
     forget() { speaker.clear(); addSpeaker.clear(); grid.forgiveAll(); },
     /**
      * Goes to the cell that a finding is about: its row selected, its column shown, in focus. Of

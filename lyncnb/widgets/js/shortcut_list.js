@@ -1,24 +1,24 @@
 // @ts-check
-// The list of keys that "?" shows; the focus goes back to where it was.
+// The list of keys that "?" shows. When it closes, the focus returns.
 
 const SHORTCUTS = [
-  ["Arrows, Page Up, Page Down", "go from cell to cell; with Ctrl to the end"],
-  ["Shift and an arrow, or drag", "choose a range of cells"],
-  ["A letter", "type over the cell"],
-  ["Enter or F2", "open the cell as it is"],
-  ["Enter, Tab", "keep what was typed; go down, or to the right (with Shift back)"],
-  ["Ctrl+Enter", "put what was typed into every cell of the range"],
-  ["Alt+Enter", "begin a line in a cell of several values"],
-  ["Escape", "leave the cell as it was"],
+  ["Arrows, Page Up, Page Down", "move between cells; with Ctrl, move to the end"],
+  ["Shift and an arrow, or drag", "select a range of cells"],
+  ["A letter", "replace the text of the cell"],
+  ["Enter or F2", "edit the text of the cell"],
+  ["Enter, Tab", "save the cell, and move down or right; with Shift, move up or left"],
+  ["Ctrl+Enter", "save the text in every cell of the range"],
+  ["Alt+Enter", "begin a new line in a cell with several values"],
+  ["Escape", "discard the edit of the cell"],
   ["Delete", "clear the cells of the range"],
-  ["Ctrl+C, Ctrl+X, Ctrl+V", "copy, cut, paste cells, from and to Excel and LibreOffice too; rows beyond the last are added"],
-  ["Ctrl+D", "fill the range down from its first row"],
-  ["Space", "tick the server, or all of the range"],
-  ["Ctrl+A", "choose every cell and tick every server that is shown"],
-  ["Ctrl+Z, Ctrl+Y", "undo, redo"],
-  ["On a heading: Enter, Shift+Enter", "sort by it; then by it"],
-  ["On a heading: Alt+←, Alt+→", "make the column narrower, wider"],
-  ["?", "this list"],
+  ["Ctrl+C, Ctrl+X, Ctrl+V", "copy, cut or paste cells, also from and to Excel and LibreOffice; rows after the last row are added"],
+  ["Ctrl+D", "fill the range with its first row"],
+  ["Space", "select the server, or all servers of the range"],
+  ["Ctrl+A", "select every cell and every server that is shown"],
+  ["Ctrl+Z, Ctrl+Y", "undo or redo"],
+  ["On a heading: Enter, Shift+Enter", "sort by this column; sort by this column second"],
+  ["On a heading: Alt+←, Alt+→", "make the column narrower or wider"],
+  ["?", "show this list"],
 ];
 
 function makeShortcutList() {
@@ -27,8 +27,8 @@ function makeShortcutList() {
   const dialog = h("dialog", { class: "lyncnb lc-shortcuts", "aria-label": "Keys of the plan editor" },
     table("Keys of the plan editor", ["Keys", "What they do"],
       SHORTCUTS.map(([keys, what]) => [h("kbd", {}, keys), what])),
-    h("p", { class: "lc-hint" }, "Filter: words in any column; role:Edge in one; -site:Taipei for what is to "
-      + "be missing; site:\"\" for blank cells."));
+    h("p", { class: "lc-hint" }, "Filter: words in any column, role:Edge in one column, -site:Taipei for rows "
+      + "without Taipei, or site:\"\" for blank cells."));
   dialog.append(button("Close", () => dialog.close()));
   dialog.addEventListener("close", () => {
     if (before instanceof HTMLElement) before.focus({ preventScroll: true });

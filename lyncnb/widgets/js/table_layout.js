@@ -1,7 +1,7 @@
 // @ts-check
-// How a planner has arranged the table: columns shown, their widths, the sort, the server kept in
-// sight. It stays in this browser, so that it survives a reload and a new kernel, and holds names of
-// columns and the table's own; the sort is that table's alone.
+// The layout of the table: visible columns, their widths, the sort, and the frozen server column. The
+// browser keeps it across reloads and new kernels. It contains only the names of the table and of
+// columns. The sort belongs to that table only.
 
 const LAYOUT_KEY = "lyncnb-editor-layout";
 
@@ -20,7 +20,7 @@ function keptLayout(columns, source) {
     const known = new Set(columns.map((column) => column.name));
     const always = columns.filter((column) => column.always).map((column) => column.name);
     return {
-      // In the order of the table, whatever table it was kept for.
+      // In the order of the current table.
       shown: columns.map((column) => column.name).filter((name) =>
         always.includes(name) || kept.shown.includes(name)),
       widths: Object.fromEntries(Object.entries(kept.widths).filter(([name, width]) =>
@@ -28,7 +28,7 @@ function keptLayout(columns, source) {
       sorts: kept.source === source ? kept.sorts.filter((sort) => known.has(sort.name)).slice(0, 2) : [],
       frozen: kept.frozen !== false, source,
     };
-  } catch { // no storage on this page, or somebody else's text in it
+  } catch { // the page has no storage, or the text is not a layout
     return usual;
   }
 }

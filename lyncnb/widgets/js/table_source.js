@@ -1,5 +1,5 @@
 // @ts-check
-// The beginning of the planning page: which table to plan, and where its requests would go.
+// The top of the planning page: the table to plan, and the folder for its requests.
 
 export default {
   /** @param {Host} host */
@@ -28,8 +28,8 @@ export default {
       kernel.line, speaker.box,
       h("div", { class: "lc-fields" },
         labelled("Table in the workspace", path, "CSV, XLSX, ODS, a Topology Builder document, or the folder of a scenario or first plan"),
-        labelled("Or paste rows", pasted, "with their headings, as copied from a spreadsheet"),
-        labelled("Request folder", folder, "nothing is written until you press Write below")),
+        labelled("Or paste rows", pasted, "with their headings, copied from a spreadsheet"),
+        labelled("Request folder", folder, "lyncnb writes nothing until you choose Write below")),
       h("div", { class: "lc-bar" }, open, ask, speaker.status), files);
     guardKeys(root);
 

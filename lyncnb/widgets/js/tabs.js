@@ -1,5 +1,5 @@
 // @ts-check
-// Tabs as WAI-ARIA has them: one stop for Tab, arrows between them.
+// Tabs as in WAI-ARIA: one tab stop, and arrow keys between the tabs.
 
 /** @param {string} label @param {Tab[]} tabs */
 function makeTabs(label, tabs) {
