@@ -1,7 +1,7 @@
-"""Long work in a thread of its own: the notebook stays alive, Cancel works, a reload harms nothing.
+"""Run long work in a separate thread: the notebook responds, Cancel works and you can reload.
 
-A callback in the kernel's main thread waits until the cell that runs has ended, so a Cancel
-button for work in a cell would come too late.
+A callback in the kernel's main thread waits for the end of the running cell. So a Cancel button for
+work in a cell would be too late.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _NOTHING_DONE = Progress(0, 0, 0.0, 0.0)
 _WORDS = {
     "ready": "Ready.",
     "running": "Working …",
-    "stopping": "Stopping; keys that are under way are finished and kept …",
-    "cancelled": "Cancelled. What was finished is kept; write again to complete it.",
+    "stopping": "Stopping. Keys in progress are finished and kept …",
+    "cancelled": "Cancelled. Finished requests are kept. To complete the rest, write again.",
     "failed": "Not finished.",
     "finished": "Finished.",
 }
-_UPDATE_EVERY = 0.1  # seconds; more would only keep the browser busy
+_UPDATE_EVERY = 0.1  # seconds; more updates would only load the browser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
-    """How far a job is; ``lines`` say why it failed."""
+    """The state of a job. ``lines`` contain the reason if it failed."""
 
     name: str = READY
     progress: Progress = _NOTHING_DONE
@@ -44,40 +44,44 @@ class JobState:
 
     @property
     def is_busy(self) -> bool:
-        """Whether work is going on."""
+        """Whether the job is running."""
         return self.name in (RUNNING, STOPPING)
 
 
 class Job(Generic[Result]):
-    """One piece of work at a time.
+    """Runs one piece of work at a time.
 
     Parameters
     ----------
     tell : callable
-        Called with each new :class:`JobState`, from the job's thread too, at most ten times a
-        second while it runs; never by two threads at once, so that the last told is the last.
+        Called with each new :class:`JobState`, also from the job's thread, at most ten times a
+        second. Two threads never call it at once, so the last call has the last state.
     """
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
-        self._lock = threading.RLock()  # a state, and the telling of it; whoever is told may ask
+        self._lock = (
+            threading.RLock()
+        )  # protects the state and its notification; a callback may read the state
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._told = 0.0
+        self._last_told = 0.0
         self.state = JobState()
         self.result: Result | None = None
 
     def start(self, work: Work[Result]) -> None:
-        """Begin; `work` gets a callback for progress and the event that asks it to stop.
+        """Start the work. It gets a callback for progress and an event that tells it to stop.
 
         Raises
         ------
         LyncnbError
-            If the work before is still going on.
+            If earlier work is still running.
         """
         with self._lock:
             if self.state.is_busy:
-                raise LyncnbError("it is running already", hint="wait for its end, or cancel it")
+                raise LyncnbError(
+                    "work is already in progress", hint="wait for its end, or cancel it"
+                )
             self._stop.clear()
             self.result = None
             self.state = JobState()
@@ -88,14 +92,14 @@ class Job(Generic[Result]):
             self._thread.start()
 
     def cancel(self) -> None:
-        """Ask the work to stop; what is finished is kept."""
-        with self._lock:  # or the work ends meanwhile, and its end is forgotten
+        """Tell the work to stop. Finished parts are kept."""
+        with self._lock:  # otherwise the work could end in the meantime and its end would be lost
             if self.state.is_busy:
                 self._stop.set()
                 self._change(name=STOPPING)
 
     def wait(self, seconds: float | None = None) -> JobState:
-        """Wait for the end of the work and give its state."""
+        """Wait for the end of the work and return its state."""
         if self._thread is not None:
             self._thread.join(seconds)
         return self.state
@@ -105,7 +109,7 @@ class Job(Generic[Result]):
             result = work(self._progress, self._stop)
         except LyncnbError as error:
             self._change(name=FAILED, lines=tuple(error_lines(error)))
-        except Exception as error:  # whatever it is, the planner must see that it ended
+        except Exception as error:  # the planner must see every failure
             self._change(name=FAILED, lines=tuple(unexpected_lines(error)))
         else:
             self.result = result
@@ -116,8 +120,8 @@ class Job(Generic[Result]):
         now = time.monotonic()
         with self._lock:
             self.state = replace(self.state, progress=progress)
-            if now - self._told >= _UPDATE_EVERY or progress.done == progress.total:
-                self._told = now
+            if now - self._last_told >= _UPDATE_EVERY or progress.done == progress.total:
+                self._last_told = now
                 self._tell(self.state)
 
     def _change(self, **changes: Any) -> None:
@@ -127,7 +131,7 @@ class Job(Generic[Result]):
 
 
 def progress_message(state: JobState) -> JobProgress:
-    """Return what a page is told of a job while it runs and at its end."""
+    """Return the message about a job for a page, while it runs and at its end."""
     done, total, *_ = state.progress
     return {
         "type": "job",
@@ -140,13 +144,13 @@ def progress_message(state: JobState) -> JobProgress:
 
 
 def progress_words(state: JobState) -> str:
-    """Say in a sentence how far a job is, with its rate and the time left."""
+    """Describe the progress of a job, with its rate and the time left."""
     name, (done, total, rate, left) = state.name, state.progress
     words = _WORDS[name]
     if total and name != READY:
         words += f" {done:,} of {total:,}"
         if rate and done < total and name == RUNNING:
-            words += f", {rate:,.1f} a second, about {_duration(left)} left"
+            words += f", {rate:,.1f} per second, about {_duration(left)} left"
         words += "."
     return words
 

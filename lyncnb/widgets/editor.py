@@ -1,7 +1,7 @@
-"""``PlanEditor``: tune roles and options in a notebook, and watch the plan change at once.
+"""``PlanEditor``: edit roles and options in a notebook, and see the plan change at once.
 
-A way to write arguments: ``editor.topology`` and ``editor.options`` are plain values at every
-moment, and all of it works without a browser.
+``editor.topology`` and ``editor.options`` are always plain values, and everything works without a
+browser.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from .panel import Panel, ShownAsPanel
 class EditorView(Panel):
     """The widget of an editor, with counts of its plan for other controls."""
 
-    #: Counts of the plan and its digest, for controls that follow it by ``observe`` or ``dlink``.
-    #: It holds no name, and it is not synchronized with the browser, so no notebook stores it.
+    #: Counts of the plan and its digest, for controls that follow it with ``observe`` or ``dlink``.
+    #: It contains no names and is not synchronized with the browser, so no notebook stores it.
     overview = traitlets.Dict(read_only=True)
 
     channel: EditorChannel
@@ -51,7 +51,7 @@ class EditorView(Panel):
         return overview(self.editor)
 
     def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
-        """Have `handler` called when a trait changes; ``overview`` follows the plan from now on."""
+        """Call `handler` when a trait changes. ``overview`` follows the plan from now on."""
         if "overview" in ([names] if isinstance(names, str) else names or ()):
             _ = self.overview
         super().observe(handler, names, type)
@@ -63,28 +63,28 @@ class EditorView(Panel):
 
 
 class PlanEditor(ShownAsPanel, PlanEditing):
-    """Edit a topology and the options of a plan, in a notebook cell or by calls.
+    """Edit a topology and the options of a plan, in a notebook cell or in code.
 
     Parameters
     ----------
     topology : Topology
-        n servers, as loaded; it is not changed.
+        n servers, as loaded. It is not changed.
     rules : Rules, optional
-        What one product version asks of each role; left out, those of the product that the
-        options name, or that a topology document is of.
+        The requirements of a product version for each role. The default is the product in the
+        options, or the product of a topology document.
     options : PlanOptions, optional
-        Choices to start from, e.g. ``ln.PlanOptions.beside("contoso.csv")``.
+        Initial choices, such as ``ln.PlanOptions.beside("contoso.csv")``.
     folder : path, optional
-        Where ``editor.scenarios`` are kept; made when the first is.
+        The folder of ``editor.scenarios``. Created when you keep the first scenario.
 
     Raises
     ------
     PlanError
-        If the rules do not know a role of the topology.
+        If the rules do not contain a role of the topology.
 
     Notes
     -----
-    Show it as the last line of a cell. Every change there and every call here can be undone.
+    Show it as the last line of a cell. You can undo every change in the panel and every call.
     """
 
     def __init__(
@@ -96,27 +96,27 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         folder: str | Path = DEFAULT_FOLDER,
     ):
         super().__init__(topology, rules, options=options)
-        #: What is kept under names of its own: ``editor.scenarios.keep("Wildcards")``.
+        #: The scenarios of the editor: ``editor.scenarios.keep("Wildcards")``.
         self.scenarios = EditorScenarios(self, Path(folder))
 
     @cached_property
     def view(self) -> EditorView:
-        """The panel of this editor; there is one, however often it is shown."""
+        """The panel of this editor. It is the same one each time it is shown."""
         return EditorView(self, self.scenarios)
 
     def keep_drafts(self, place: str) -> None:
-        """Keep edits that are not saved as drafts from now on, if a person makes them.
+        """Keep unsaved edits as drafts from now on, if a user makes them.
 
         Parameters
         ----------
         place : str
-            What tells this editor from others of the same kernel.
+            Identifies this editor in the kernel.
         """
         if has_kernel() and not is_unattended():
             self.view.channel.unsaved = UnsavedEdits(self, place)
 
     def _ipython_display_(self) -> None:
-        if "view" not in vars(self):  # it is shown for the first time
+        if "view" not in vars(self):  # shown for the first time
             restored = restore(self)
             self.view.channel.restored = restored
             self.keep_drafts(cell_id())

@@ -1,4 +1,4 @@
-"""``GuidePanel``: the questions for a first plan in a notebook, with what comes of the answers."""
+"""``GuidePanel``: the questions for a first plan in a notebook, with the resulting plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SERVERS_DRAWN = 60
 
 
 class GuideChannel(Channel[GuideTold]):
-    """Answers the page of a guide: every answer is a message, and so is the plan they make."""
+    """Answers the page of a guide. Answers and the resulting plan are sent as messages."""
 
     scripts = ("help_dialog.js", "picture_tab.js", "guide.js")
 
@@ -41,11 +41,11 @@ class GuideChannel(Channel[GuideTold]):
         super().__init__(answers, "Questions for a first plan:")
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Give HTML and text for whoever has no kernel; the live panel hides it."""
+        """Return HTML and text for readers without a kernel. The live panel hides them."""
         return self.guide._repr_html_(), repr(self.guide), False
 
     def _start(self) -> None:
-        left_out = [[one.what, one.instead, one.source] for one in interview().left_out]
+        left_out = [[item.what, item.instead, item.source] for item in interview().left_out]
         self.send(
             {
                 "type": "start",
@@ -64,15 +64,17 @@ class GuideChannel(Channel[GuideTold]):
     def _write(self, *, folder: Text, force: bool) -> None:
         folder = folder.strip()
         if not folder:
-            raise LyncnbError("the folder has no name", hint="write one, or . for this one")
+            raise LyncnbError(
+                "no folder was given", hint="enter a folder, or . for the current folder"
+            )
         written = self.guide.write(folder, force=force)
         words = f"Written: {', '.join(path.as_posix() for path in written)}."
-        # The planning page has no cells, and shows the plan itself.
+        # The planning page has no cells and shows the plan itself.
         is_shown = self.guide.on_written is not None
         self.send(
             {
                 "type": "written",
-                "words": f"{words} The plan is below." if is_shown else words,
+                "words": f"{words} The plan is shown below." if is_shown else words,
                 "python": "" if is_shown else _to_go_on(folder),
             }
         )
@@ -99,7 +101,7 @@ class GuideChannel(Channel[GuideTold]):
         if first is not None:
             headings, rows = first.overview()
             lines = [*first.remarks, *first.told_findings]
-        # What is not answered yet is no mistake of anybody's.
+        # An open question is not an error.
         waiting = [one for one in guide.wrong if not one.text]
         words = _words(first, waiting, problems)
         if len(waiting) == len(problems):
@@ -136,7 +138,7 @@ def _to_go_on(folder: str) -> str:
 
 
 def _picture(first: FirstPlan | None) -> str:
-    """Draw the plan so far; one of many servers would be too small to read beside the questions."""
+    """Draw the plan so far. With many servers the picture would be too small to read."""
     if first is None or len(first.topology.cells) > _SERVERS_DRAWN:
         return ""
     return figure(first.plan).svg
@@ -144,10 +146,10 @@ def _picture(first: FirstPlan | None) -> str:
 
 def _words(first: FirstPlan | None, waiting: list[Asked], problems: Sequence[GuideProblem]) -> str:
     if first is not None:
-        return f"{first.totals} They carry {first.names:,} different names."
+        return f"{first.totals} They contain {first.names:,} different names."
     if waiting and len(waiting) == len(problems):
-        return f"Still to be answered: {'; '.join(one.question.words for one in waiting)}."
-    return "These answers lay out no plan yet."
+        return f"Please answer: {'; '.join(one.question.words for one in waiting)}."
+    return "These answers do not give a plan yet. Correct the errors below."
 
 
 def _problem(words: str, site: str, key: str, problem: str) -> GuideProblem:
@@ -179,19 +181,19 @@ def _field(asked: Asked) -> GuideField:
 
 
 class GuidePanel(ShownAsPanel):
-    """Ask what a planner knows, and lay out a first plan while it is answered.
+    """Ask questions about a deployment, and show a first plan that follows the answers.
 
     Parameters
     ----------
     folder : path, optional
-        Where the files are to be written; it can be changed in the panel.
+        The folder for the files. You can change it in the panel.
     answers : GuideAnswers, optional
-        What is answered already.
+        Existing answers.
 
     Notes
     -----
-    Show it as the last line of a cell. ``topology``, ``first`` and ``answers`` give what comes of
-    the answers so far; nothing is written until the button is pressed, or ``write`` is called.
+    Show it as the last line of a cell. ``topology``, ``first`` and ``answers`` contain the results
+    so far. Nothing is written until you choose the button or call ``write``.
     """
 
     channel_of = GuideChannel
@@ -203,29 +205,31 @@ class GuidePanel(ShownAsPanel):
         self._texts: dict[tuple[str, str], str] = {}
         self._first: tuple[Texts, FirstPlan] | None = None
         self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
-        #: Who shows the plan when its files are written, called with their folder.
+        #: Called with the folder after the files are written, to show the plan.
         self.on_written: Callable[[Path], object] | None = None
         for one in answers.asked if answers is not None else ():
             text = answers.text(one.question.key, one.site) if answers is not None else ""
             self._texts[one.place] = "" if text == one.default else text
-        self._sites = self._sites_of_answers()  # the last ones that could be read
+        self._sites = self._sites_of_answers()  # the last valid ones
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
-        """Answer a question, as one would type it; blank is its default.
+        """Answer a question with a text. A blank text means the default.
 
         Raises
         ------
         AnswersError
-            If there is no such question.
+            If the question does not exist.
         """
         if key not in {one.key for one in interview().question}:
-            raise AnswersError(f'there is no question "{key}"', hint="see GuideAnswers")
+            raise AnswersError(
+                f'there is no question "{key}"', hint="for the questions, see GuideAnswers"
+            )
         self._texts[site, key] = text
         if key == "sites":
             self._rename_sites()
 
     def _rename_sites(self) -> None:
-        """Let a site that is called otherwise now keep what was answered for it."""
+        """Keep the answers for a renamed site."""
         before, after = self._sites, self._sites_of_answers()
         for old, new in zip(before, after, strict=False):
             if old not in after and new not in before:
@@ -234,19 +238,19 @@ class GuidePanel(ShownAsPanel):
         self._sites = after or before
 
     def _sites_of_answers(self) -> tuple[str, ...]:
-        said = next((one.value for one in self.asked if one.question.key == "sites"), ())
-        return tuple(map(str, said)) if isinstance(said, tuple) else ()
+        sites = next((item.value for item in self.asked if item.question.key == "sites"), ())
+        return tuple(map(str, sites)) if isinstance(sites, tuple) else ()
 
     @property
     def asked(self) -> tuple[Asked, ...]:
-        """Every question that these answers lead to, in order."""
+        """All questions for these answers, in order."""
         if self._asked is None or self._asked[0] != self._texts:
             self._asked = (dict(self._texts), walk(self._texts))
         return self._asked[1]
 
     @property
     def wrong(self) -> tuple[Asked, ...]:
-        """The questions whose answer is wrong or missing."""
+        """The questions with a wrong or missing answer."""
         return tuple(one for one in self.asked if one.problem)
 
     @property
@@ -256,7 +260,7 @@ class GuidePanel(ShownAsPanel):
         Raises
         ------
         AnswersError
-            If one is wrong or missing; then with all of them.
+            If answers are wrong or missing, with all of them.
         """
         if self.wrong:
             texts = [f"{one.where}: {one.problem}" for one in self.wrong]
@@ -265,7 +269,7 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def first(self) -> FirstPlan:
-        """The first plan of the answers; AnswersError where they lay out none."""
+        """The first plan from the answers. AnswersError if they do not give a plan."""
         answers = self.answers
         if self._first is None or self._first[0] != self._texts:
             self._first = (dict(self._texts), guided_plan(answers))
@@ -273,7 +277,7 @@ class GuidePanel(ShownAsPanel):
 
     @property
     def topology(self) -> Topology:
-        """The table of the answers; AnswersError where they lay out none."""
+        """The table from the answers. AnswersError if they do not give a plan."""
         return self.first.topology
 
     def write(
@@ -284,16 +288,16 @@ class GuidePanel(ShownAsPanel):
         Raises
         ------
         LyncnbError
-            If the answers lay out no plan, or files of other content stand there.
+            If the answers do not give a plan, or files with other content exist there.
         """
-        place = self.folder if folder is None else Path(folder)
-        written = write_first_plan(self.first, place, force=force)
+        path = self.folder if folder is None else Path(folder)
+        written = write_first_plan(self.first, path, force=force)
         if self.on_written is not None:
-            self.on_written(place)
+            self.on_written(path)
         return written
 
     def to_frame(self) -> tables.DataFrame:
-        """Give the questions with their answers, a row each."""
+        """Return the questions with their answers, one row for each."""
         return GuideAnswers(asked=self.asked).to_frame()
 
     def _repr_html_(self) -> str:
@@ -301,4 +305,6 @@ class GuidePanel(ShownAsPanel):
 
     def __repr__(self) -> str:
         left = len(self.wrong)
-        return "GuidePanel: " + (f"{left} answers are missing or wrong" if left else "answered")
+        return "GuidePanel: " + (
+            f"answers missing or wrong: {left}" if left else "all questions answered"
+        )

@@ -1,4 +1,4 @@
-"""What the pages of the other panels are told: the parts of every message, by its ``type``."""
+"""The messages to the pages of the other panels: the parts of each message, by its ``type``."""
 # ruff: noqa: UP013  a table, as in widgets/editing/messages.py
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RequestFindings = TypedDict(
     {
         "type": Literal["findings"],
         "groups": list[FindingGroup],
-        "open": list[str],  # codes of errors that nobody accepts
+        "open": list[str],  # codes of errors that are not accepted
     },
 )
 Look = TypedDict(
@@ -46,11 +46,11 @@ Look = TypedDict(
     {
         "type": Literal["look"],
         "is_new": bool,
-        "other": str,  # the folder belongs to another deployment, in words; "" if it does not
-        "consent": str,  # what the planner must then agree to
-        "ready": bool,  # to write: nothing is in the way
+        "other": str,  # description if the folder belongs to another deployment, else ""
+        "consent": str,  # the text that the planner must then confirm
+        "ready": bool,  # whether requests can be written
         "plan": str,
-        "label": str,  # of the button
+        "label": str,  # label of the button
         "words": str,
         "rows": Rows,
         "notes": list[str],
@@ -94,9 +94,9 @@ NextStep = TypedDict(
     "NextStep",
     {
         "words": str,
-        "step": str,  # look, handover, receive, package or steps; "" where none of them does it
-        "label": str,  # of its button
-        "requests": list[str],  # that the step is about; all if empty
+        "step": str,  # look, handover, receive, package or steps; "" if none of them applies
+        "label": str,  # label of its button
+        "requests": list[str],  # requests of the step; all if empty
     },
 )
 RefusedReason = TypedDict(
@@ -110,7 +110,7 @@ Refusal = TypedDict(
         "words": str,  # a line
         "file": str,
         "serial": str,
-        "earlier": int,  # certificates that were refused before this one
+        "earlier": int,  # number of certificates rejected before this one
         "reasons": list[RefusedReason],
     },
 )
@@ -126,7 +126,7 @@ Status = TypedDict(
         "packaged": list[str],
         "next": NextStep,
         "refusals": list[Refusal],
-        "more_refusals": int,  # than are listed
+        "more_refusals": int,  # number of refusals that are not listed
     },
 )
 StepResult = TypedDict(
@@ -161,7 +161,7 @@ GuideField = TypedDict(
         "default": str,
         "text": str,
         "least": int,
-        "missing": bool,  # it must be answered, and is not
+        "missing": bool,  # it needs an answer and has none
         "problem": str,
         "hint": str,
     },
@@ -177,7 +177,7 @@ Asked = TypedDict(
         "fields": list[GuideField],
         "problems": list[GuideProblem],
         "words": str,
-        "svg": str,  # the plan so far as a picture; "" without one
+        "svg": str,  # picture of the plan so far; "" for none
         "lines": list[str],
         "headings": list[str],
         "rows": Rows,
@@ -188,7 +188,7 @@ Asked = TypedDict(
 Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
 GuideTold = GuideStart | Asked | Written | Refused
 
-# -- the beginning of the planning page
+# -- the top of the planning page
 
 TableStart = TypedDict("TableStart", {"type": Literal["start"], "files": list[str], "folder": str})
 Opened = TypedDict("Opened", {"type": Literal["opened"], "words": str})

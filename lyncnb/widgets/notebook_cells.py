@@ -1,7 +1,7 @@
-"""Which cells of a notebook show an editor or its plan, and how it was when they ran.
+"""Find the cells of a notebook that show an editor or its plan, and its state when they ran.
 
-A cell depends on an editor if it names it, or a name that such a cell has bound. That is told by
-the text of the cells, as the kernel keeps it; nothing is run.
+A cell depends on an editor if it uses its name, or a name that such a cell assigned. This is read
+from the text of the cells in the kernel. Nothing is run.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .editing.plan_editing import PlanEditing
 
 
 class StatementNames(NamedTuple):
-    """The names that a statement of a cell reads, and those that it binds."""
+    """The names that a statement of a cell reads, and the names that it assigns."""
 
     read: frozenset[str]
     bound: frozenset[str]
 
 
 def has_kernel() -> bool:
-    """Return whether a notebook's kernel runs this, and not a script or a shell."""
+    """Return whether this code runs in a notebook's kernel, not in a script or a shell."""
     return hasattr(get_ipython(), "kernel")
 
 
 def cell_id() -> str:
-    """Give the id of the cell that is running, or "" where there is none or it has no id."""
+    """Return the id of the running cell, or "" if there is none."""
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel is None:
         return ""
@@ -45,7 +45,7 @@ def cell_id() -> str:
 
 
 def execution_count() -> int:
-    """Give the count of the cell that is running, or that will run next; 0 outside a kernel."""
+    """Return the execution count of the running or the next cell, or 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else int(shell.execution_count)
 
@@ -54,7 +54,7 @@ _after_changes: list[WeakMethod[Callable[[], object]]] = []
 
 
 def after_changes(method: Callable[[], object]) -> None:
-    """Call a method whenever a cell has run or a panel has written, as long as its object lives."""
+    """Call a method after each cell and after each panel's write, as long as its object exists."""
     if (shell := get_ipython()) is not None:
         _follow_cells(shell)
     _after_changes.append(WeakMethod(method, _after_changes.remove))
@@ -66,9 +66,9 @@ def _follow_cells(shell: Any) -> None:
 
 
 def tell_change() -> None:
-    """Say that a panel has written, so that those which follow its folder look at it again.
+    """Notify the panels of a folder that another panel has written to it.
 
-    In a thread of its own: who says it may hold a lock that one of the others waits for.
+    This uses a separate thread, because the caller may hold a lock that a panel waits for.
     """
     threading.Thread(target=_call_after_changes, name="lyncnb-changes", daemon=True).start()
 
@@ -80,7 +80,7 @@ def _call_after_changes() -> None:
 
 
 def cells_showing(thing: object) -> list[int]:
-    """Give the execution counts of the cells that depend on a thing, in order."""
+    """Return the execution counts of the cells that depend on an object, in order."""
     shell = get_ipython()
     if shell is None:
         return []
@@ -91,19 +91,19 @@ def cells_showing(thing: object) -> list[int]:
 
 
 def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
-    """Follow names from cell to cell.
+    """Return the cells that depend on names, directly or through other cells.
 
     Parameters
     ----------
     sources : sequence of str
         The text of each cell that ran, by its execution count.
     names : set of str
-        Names of the thing that is looked for.
+        The names of the object.
 
     Returns
     -------
     list of int
-        Places in `sources`.
+        Indices in `sources`.
     """
     following = set(names)
     found: list[int] = []
@@ -122,7 +122,7 @@ def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
 def _statements(source: str) -> tuple[StatementNames, ...]:
     try:
         statements = ast.parse(source).body
-    except (SyntaxError, ValueError):  # a magic, or a cell that failed
+    except (SyntaxError, ValueError):  # a magic command, or a cell with an error
         return ()
     return tuple(map(_names, statements))
 
@@ -136,20 +136,20 @@ def _names(statement: ast.stmt) -> StatementNames:
 
 
 class PlansShown:
-    """What an editor held when each cell ran, so that outputs with an older plan can be marked."""
+    """The state of an editor when each cell ran, to mark outputs with an older plan."""
 
     def __init__(self, state: State):
         self._since: list[tuple[int, State]] = [(0, state)]
 
     def changed(self, state: State) -> None:
-        """Keep what holds from now on."""
+        """Record a new state."""
         count = execution_count()
         if self._since[-1][0] == count:
             self._since.pop()
         self._since.append((count, state))
 
     def older(self, thing: object) -> list[int]:
-        """Give the counts of the cells that show an editor as it no longer is."""
+        """Return the execution counts of the cells that show an earlier state of an editor."""
         now = self._since[-1][1]
         return [count for count in cells_showing(thing) if not _same_plan(self._at(count), now)]
 
@@ -158,29 +158,29 @@ class PlansShown:
 
 
 def _same_plan(one: State, other: State) -> bool:
-    # Undo gives the very topology of before; comparing 100,000 rows would take its time.
+    # Undo restores the same topology object. Comparing 100,000 rows would be slow.
     return one.topology is other.topology and one.options == other.options
 
 
-# The edits of a cell's editor outlive the cell: "Run All" makes a new editor from the file, and
-# without this it would lose what was not saved. An editor is found again by the cell that shows it
-# and the name of its source. Nothing is kept beyond the kernel's life.
+# "Run All" creates a new editor from the file. Without this code unsaved edits would be lost. The
+# earlier editor is found by the cell that shows it and by the name of its source. Nothing is kept
+# after the kernel ends.
 
 _shown: dict[tuple[str, str], PlanEditing] = {}
 
 
 def restore(editor: PlanEditing) -> list[str]:
-    """Make the edits of the editor that this cell showed before, and remember this one.
+    """Repeat the edits of the editor that this cell showed before, and remember this editor.
 
     Parameters
     ----------
     editor : PlanEditing
-        Shown for the first time; one that the cell has changed itself stays as it is.
+        An editor shown for the first time. If the cell itself changed it, it stays unchanged.
 
     Returns
     -------
     list of str
-        What was restored, or why not; empty if there was nothing.
+        What was restored, or why not. Empty if there was nothing to restore.
     """
     cell = cell_id()
     if not cell:
@@ -196,10 +196,12 @@ def restore(editor: PlanEditing) -> list[str]:
     except LyncnbError as error:
         editor.earlier = earlier
         return [
-            f"{source} is another table now, and {count} of before cannot be made on it.",
-            f"Why: {error.message}",
-            "To see them: editor.earlier.changes(). As Python: print(editor.earlier.code())",
+            f"Your edits ({count}) do not fit the new table {source}, so they are not applied.",
+            f"Reason: {error.message}",
+            "To see them, run editor.earlier.changes() or print(editor.earlier.code()).",
         ]
     if is_same_file:
-        return [f"Restored from before this cell was run again: {count} against {source}."]
-    return [f"{source} or the options in the cell are new; {count} of before, made again on them."]
+        return [f"Your edits were restored after this cell ran again: {count} in {source}."]
+    return [
+        f"{source} or the options in the cell have changed. Your edits were applied again: {count}."
+    ]

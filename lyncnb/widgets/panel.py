@@ -1,4 +1,4 @@
-"""A panel in a notebook: one anywidget with plain JavaScript, and a static form below it."""
+"""A panel in a notebook: an anywidget with plain JavaScript, and a static form below it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _HERE = Path(__file__).parent
 _REST = 0.6  # seconds
 _SECRETS = ("passphrase", "again")
 
-# What every panel's scripts need before them.
+# Scripts that every panel needs first.
 _SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
 
 
 @cache
 def read_scripts(*names: str) -> str:
-    """Join a panel's JavaScript files of ``js`` into one module; no bundler and no network."""
+    """Join a panel's JavaScript files in ``js`` to one module, without a bundler or a network."""
     scripts = (_HERE / "js" / name for name in (*_SHARED_SCRIPTS, *names))
     return "\n".join(script.read_text(encoding="utf-8") for script in scripts)
 
 
 class Panel(anywidget.AnyWidget):
-    """Shows a channel: carries its messages to the page and back, and keeps its static form."""
+    """Shows a channel: exchanges messages with the page, and updates the static form."""
 
     _css = _HERE / "panel.css"
 
@@ -44,17 +44,17 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
-            # Nothing but these objects holds the text, and they end with the work.
+            # Only these objects contain the text, and they are released after the work.
             secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
             message = {**message, **secrets}
         self.channel.receive(message)
 
     def show(self) -> None:
-        """Display the panel, and beneath it its static form.
+        """Display the panel, and its static form below it.
 
-        Two outputs, because JupyterLab without a kernel shows an error for a widget and nothing
-        else of that output. The page hides the second one while the panel is alive (``panel.css``);
-        it follows the panel, so a notebook saved at any moment shows what was there.
+        These are two outputs, because without a kernel JupyterLab shows only an error for a widget.
+        The page hides the second output while the panel works (``panel.css``). It follows the
+        panel, so a saved notebook always shows the last state.
         """
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
         text = self.channel.text
@@ -72,7 +72,7 @@ class Panel(anywidget.AnyWidget):
         return {**bundle, "text/plain": text, "text/html": page}, metadata
 
     def update_static(self) -> None:
-        """Bring the static form up to date, once the planner rests for a moment."""
+        """Update the static form when the planner pauses."""
         self.channel.later("static", _REST, self._update_static)
 
     def _update_static(self) -> None:
@@ -85,14 +85,14 @@ class Panel(anywidget.AnyWidget):
 
 
 class ShownAsPanel:
-    """What a notebook shows as a panel, where it is the last line of a cell."""
+    """An object that a notebook shows as a panel if it is the last line of a cell."""
 
-    #: The class of what answers the panel's page, made with this value.
+    #: The class of the channel that answers the panel's page, created with this object.
     channel_of: ClassVar[Any]
 
     @cached_property
     def view(self) -> Panel:
-        """The widget; there is one, however often it is shown."""
+        """The widget. It is the same one each time it is shown."""
         return Panel(self.channel_of(self))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""``PlanningPage``: from a table to its requests on one page, for planners who want no notebook.
+"""``PlanningPage``: from a table to its requests on one page, for planners without a notebook.
 
-``lyncnb dash`` serves it. The editor with its tables and pictures, and the request panel, are all
-of one plan.
+``lyncnb dash`` serves it. The editor with its tables and pictures and the request panel show the
+same plan.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .request_panel import RequestPanel
 
 
 class TableChannel(Channel[TableTold]):
-    """Asks which table to plan: a file of the workspace, or rows pasted from a spreadsheet."""
+    """Asks for the table to plan: a file of the workspace, or rows pasted from a spreadsheet."""
 
     scripts = ("table_source.js",)
 
@@ -57,12 +57,12 @@ class TableChannel(Channel[TableTold]):
 
 
 class PlanningPage:
-    """A page that takes a table and shows everything of its plan.
+    """A page that opens a table and shows its plan.
 
     Notes
     -----
-    Show it as the last line of a cell. Nothing is written until the request panel's button is
-    pressed.
+    Show it as the last line of a cell. Nothing is written until you choose the button of the
+    request panel.
     """
 
     def __init__(self) -> None:
@@ -72,19 +72,19 @@ class PlanningPage:
         self.request: RequestPanel | None = None
 
     def open(self, source: str | bytes, folder: str) -> None:
-        """Plan a table and show its panels in place of those before.
+        """Plan a table and show its panels instead of the earlier ones.
 
         Parameters
         ----------
         source : str or bytes
-            Path of a table, or its content; or the folder of a scenario, whose options count.
+            Path of a table, its content, or the folder of a scenario with its options.
         folder : str
-            The request folder to write into.
+            The request folder for the new requests.
 
         Raises
         ------
         LyncnbError
-            If it is no topology, or the folder has no name; then the page stays as it is.
+            If it is not a topology, or no folder is given. Then the page does not change.
         """
         if isinstance(source, str) and is_scenario(source):
             scenario = open_scenario(source)
@@ -98,12 +98,12 @@ class PlanningPage:
         self._show(editor, folder)
 
     def ask(self, folder: str) -> None:
-        """Show the questions for a first plan; when its files are written, its panels as well.
+        """Show the questions for a first plan, and its panels after its files are written.
 
         Parameters
         ----------
         folder : str
-            The request folder to write into.
+            The request folder for the new requests.
         """
         guide = GuidePanel("first-plan")
 
@@ -117,12 +117,12 @@ class PlanningPage:
 
     def _show(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
         if self.editor is not None:
-            self.editor.view.channel.keep_draft()  # what is not saved is offered next time
+            self.editor.view.channel.keep_draft()  # unsaved edits are offered next time
         editor.keep_drafts("page")
         request = RequestPanel(editor, folder)
         self.editor, self.request = editor, request
         self.box.children = (self._table, *above, editor.view, request.view)
 
     def _ipython_display_(self) -> None:
-        show: Any = display  # IPython says nothing about its type
+        show: Any = display  # IPython does not declare its type
         show(self.box)

@@ -1,7 +1,7 @@
 """What to do next with a request folder: a sentence for each request, and one step for all.
 
-What a request's state is, ``folder_status`` says, and what is next without a panel, its
-``next_steps``; why a certificate was refused, the certificates on record do.
+``folder_status`` returns the state of each request, and its ``next_steps`` the next steps without a
+panel. The certificates on record contain the reasons for a refusal.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from ..deploy.server_steps import DeploymentSteps
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .messages import NextStep, Refusal
 
-#: Where a certificate is good for nothing, so that the CA must issue another one.
+#: States without a usable certificate. The CA must issue another one.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
 def refusals(issued: IssuedCertificates, requests: Iterable[RequestStatus]) -> dict[str, Refusal]:
-    """Describe the last certificate that was refused for each request, by request id.
+    """Describe the last refused certificate of each request, by request id.
 
     Parameters
     ----------
     issued : IssuedCertificates
-        What is on record.
+        The certificates on record.
     requests : iterable of RequestStatus
-        Those without a refused certificate are left out.
+        The requests. Those without a refused certificate are left out.
     """
     attempts: dict[str, list[IssuedCertificate]] = {}
     for one in (*filter(attrgetter("has_faults"), issued.certificates), *issued.refused):
@@ -49,7 +49,7 @@ def _refusal(request: RequestStatus, attempts: Sequence[IssuedCertificate]) -> R
     errors = [one for one in last.findings if one.severity == "error"]
     where = ", ".join(request.servers[:2]) or request.id
     titles = dict.fromkeys(returned_checks()[error.code].title for error in errors)
-    why = "; ".join(titles) or "nothing is wrong with it any more"
+    why = "; ".join(titles) or "it is correct now"
     return {
         "id": request.id,
         "words": f"{where}: certificate refused ({why})",
@@ -84,7 +84,7 @@ _SENTENCES: Mapping[str, str] = {
 
 
 def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
-    """Say in one sentence, or two short ones, where a request stands and what it needs."""
+    """Return the state of a request and its next step, in one or two short sentences."""
     if request.refused and request.state in _WITHOUT_GOOD_ONE:
         reasons = refusal["reasons"] if refusal is not None else []
         if refusal is not None and not reasons:
@@ -104,14 +104,14 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
 
 
 def next_step(status: FolderStatus, last: object) -> NextStep:
-    """Say what to do next, in the order of the procedure, with the step that does it.
+    """Return what to do next, in the order of the procedure, with its step in the panel.
 
     Parameters
     ----------
     status : FolderStatus
         Of the folder.
     last : object
-        What the step before came to; once a package for the CA is made, its answer comes next.
+        The result of the last step. After a package for the CA, its response comes next.
     """
     rows = status.shown
     stages = Counter(map(stage_of, rows))
@@ -143,11 +143,11 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
         return _step(status.next_steps[-1], "deployed")
     if stages["packaged"]:
         return _step("Write the steps. Then import and assign the packages.", "steps")
-    return _step("Nothing. Every request is where it should be.", "")
+    return _step("Nothing to do. All requests are complete.", "")
 
 
 def unwritten_step() -> NextStep:
-    """Say what to do next where the folder is still to be written."""
+    """Return the next step for a folder that is not written yet."""
     return _step("Write the requests with the request panel. Then look again.", "look")
 
 

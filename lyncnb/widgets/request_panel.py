@@ -1,4 +1,4 @@
-"""``RequestPanel``: from a plan to keys, requests and the summary table, by hand and in safety."""
+"""``RequestPanel``: write the keys, requests and summary table of a plan, step by step."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ROWS_LISTED = 200
 
 
 class RequestChannel(Channel[RequestTold]):
-    """Answers the page of a request panel; a passphrase is handed on and not kept."""
+    """Answers the page of a request panel. It passes a passphrase on and does not keep it."""
 
     scripts = ("findings_list.js", "help_dialog.js", "passphrase_field.js", "request_panel.js")
 
@@ -43,22 +43,22 @@ class RequestChannel(Channel[RequestTold]):
             "write": self._write,
             "scripts": self._write_scripts,
             "recovery": self._name_recovery_key,
-            "why": self._tell_why,
+            "why": self._send_reasons,
             "cancel": panel.cancel,
         }
         self._looked_at: CertificatePlan | None = None
-        self._seen_new = False  # as the page was told, which asks for the passphrase accordingly
-        super().__init__(answers, f"Requests into {panel.folder}, as they stand:")
+        self._seen_new = False  # as sent to the page, which decides how it asks for the passphrase
+        super().__init__(answers, f"Requests in {panel.folder}, current state:")
         panel.on_change = self.job_changed
         if panel.editor is not None:
             panel.editor.follow(lambda _: self.plan_changed())
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Give HTML and text for whoever has no kernel, and whether to show it beside the panel."""
+        """Return HTML and text for readers without a kernel, and whether the panel shows them."""
         panel = self.panel
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
-    # -- telling
+    # -- messages
     def _start(self) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder), "help": help_rows()})
         self._look()
@@ -66,7 +66,7 @@ class RequestChannel(Channel[RequestTold]):
         self.job_changed(self.panel.job.state)
 
     def plan_changed(self) -> None:
-        """Say that the editor's plan is another now; the page then asks to look again."""
+        """Report a change of the editor's plan. The page then asks for a new preview."""
         if self._looked_at is not None:
             self.update_static()
             self.send({"type": "changed", "words": "The plan has changed in the editor."})
@@ -85,7 +85,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
 
     def _look(self) -> None:
-        """Tell what a run would do; what stands in its way is told in its place."""
+        """Send what a run would do, or the reason why it cannot run."""
         panel = self.panel
         self._looked_at, self._seen_new = panel.plan, panel.is_new
         self._send_findings()
@@ -99,14 +99,16 @@ class RequestChannel(Channel[RequestTold]):
             "ready": False,
             "plan": totals(panel.plan, panel.findings),
             "label": f"Write {count_of(len(panel.plan.certificates), 'request')}",
-            "words": "A run is going on.",
+            "words": "A run is in progress.",
         }
         if panel.unaccepted:
             codes = ", ".join(panel.unaccepted)
-            message["words"] = f"Errors stand in the way: {codes}. Correct or accept them first."
+            message["words"] = (
+                f"These errors prevent writing: {codes}. Correct or accept them first."
+            )
         elif not panel.job.state.is_busy:
             try:
-                _foresee(message, panel.look(), panel.recovery)
+                _add_preview(message, panel.look(), panel.recovery)
                 if (other := panel.other_deployment) is not None:
                     message |= {"other": other.words, "consent": other.consent}
             except LyncnbError as error:
@@ -114,7 +116,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send(message)
 
     def job_changed(self, state: JobState) -> None:
-        """Tell how far the run is; at its end, what it did."""
+        """Send the progress of the run and, at its end, the result."""
         self.send(progress_message(state))
         if state.name == FAILED:
             self.refuse("write", list(state.lines))
@@ -129,15 +131,15 @@ class RequestChannel(Channel[RequestTold]):
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
 
     # -- answering
-    def _tell_why(self, *, name: str) -> None:
-        """Tell of a name that a finding speaks of, or of all names of a request, by its id."""
+    def _send_reasons(self, *, name: str) -> None:
+        """Send the reasons for a name, or for all names of a request by its id."""
         of_it = of_name if "." in name else of_request
         self.send(of_it(self.panel.plan, name))
 
     def _name_recovery_key(self, *, file: Text) -> None:
         if not file.strip():
             raise LyncnbError(
-                "no file was named", hint="write the name of the .pub file that you were given"
+                "no file was given", hint="enter the name of the .pub file that you received"
             )
         self.panel.name_recovery_key(file.strip())
         self.send({"type": "done", "added": []})
@@ -152,33 +154,33 @@ class RequestChannel(Channel[RequestTold]):
     def _write(self, *, passphrase: Secret, again: Secret, replaces: bool = False) -> None:
         is_new = self.panel.is_new
         if not passphrase.reveal():
-            raise PassphraseError("no passphrase was typed", hint="type it into the field")
+            raise PassphraseError("no passphrase was entered", hint="enter it in the field")
         if self._looked_at is not self.panel.plan:
             self._look()
             raise LyncnbError(
                 "the plan has changed since you looked, so nothing was written",
-                hint="see above what a run would do now, then write",
+                hint="check above what a run would do now, then write",
             )
         if self._seen_new is not is_new:
             self._look()
             raise LyncnbError(
                 "the folder has changed since you looked, so nothing was written",
-                hint="see above what a run would do now, then type the passphrase and write",
+                hint="check above what a run would do now, then enter the passphrase and write",
             )
         self.panel.start(passphrase, again if is_new else None, replaces=replaces)
 
     def _write_scripts(self, *, computer: Text, template: Text) -> None:
         panel = self.panel
         if panel.job.state.is_busy:
-            raise LyncnbError("a run is going on", hint="wait for its end, or cancel it")
+            raise LyncnbError("a run is in progress", hint="wait for its end, or cancel it")
         steps = panel.write_scripts(computer=computer.strip(), template=template.strip())
         self.send({"type": "done", "added": []})
         self.send(
             {
                 "type": "scripts",
                 "words": f"{count_of(len(steps.servers), 'script')} in {panel.folder}/steps, and "
-                "requests.html, which says how to run them. Give what comes of them to lyncnb "
-                f"receive {panel.folder} --request.",
+                "requests.html, which explains how to run them. To import the resulting requests, "
+                f"use lyncnb receive {panel.folder} --request.",
                 "notes": [f"{one.request}: {one.why}" for one in steps.missing[:_ROWS_LISTED]],
             }
         )
@@ -186,8 +188,8 @@ class RequestChannel(Channel[RequestTold]):
         self.update_static()
 
 
-def _foresee(message: Look, bundle: RequestBundle, recovery: Sequence[str]) -> None:
-    """Put in what a dry run says, without the requests that stay as they are."""
+def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) -> None:
+    """Add the result of a dry run to the message, without unchanged requests."""
     changes = [change for change in bundle.changes if change.action != "kept"]
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     planned = count_of(len(bundle.requests), "request")
@@ -198,7 +200,7 @@ def _foresee(message: Look, bundle: RequestBundle, recovery: Sequence[str]) -> N
     elif message["ready"]:
         message["words"] = f"{planned}, all kept. The run brings the folder's records up to date."
     else:
-        message["words"] = f"The folder is as planned: {planned}, nothing to do."
+        message["words"] = f"The folder matches the plan: {planned}, nothing to do."
         message["label"] = "Nothing to write"
     message["rows"] = [[c.action, c.id, "; ".join(c.reasons)] for c in changes[:_ROWS_LISTED]]
     message["notes"] = [*bundle.notes]
@@ -217,26 +219,26 @@ def _result(bundle: RequestBundle) -> RequestResult:
 
 
 class RequestPanel(ShownAsPanel, RequestRun):
-    """Write the requests of a plan, with a look before and a Cancel meanwhile.
+    """Write the requests of a plan, with a preview and a Cancel button.
 
     Parameters
     ----------
     source : PlanEditor or CertificatePlan
-        An editor, whose plan is followed as it changes; or a plan of n certificates.
+        An editor, whose changes the panel follows, or a plan of n certificates.
     folder : path
-        The request folder; need not exist.
+        The request folder. It need not exist.
     accept : mapping of str to str, optional
         Codes of error findings to accept, each with the reason.
     workers : int, optional
-        Threads that make keys, by default one for each core.
+        Threads that create keys, by default one for each core.
     recovery : sequence of path, optional
-        Public halves (``FILE.pub``) of recovery keys that shall open the folder too.
+        Public keys (``FILE.pub``) of recovery key pairs that can open the folder.
 
     Notes
     -----
     Show it as the last line of a cell. Without a browser: ``look``, ``start``, ``cancel``,
-    ``wait``, and ``bundle`` for the result. Where ``lyncnb run`` runs the notebook nobody can press
-    a button: then it writes when it is made.
+    ``wait``, and ``bundle`` for the result. If ``lyncnb run`` runs the notebook, nobody can press a
+    button, so the panel writes the requests when it is created.
     """
 
     channel_of = RequestChannel

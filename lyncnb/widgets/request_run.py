@@ -1,6 +1,6 @@
-"""``RequestRun``: the requests of a plan, looked at and written in the background; no browser.
+"""``RequestRun``: preview and write the requests of a plan in the background, without a browser.
 
-Everything that decides or writes is in ``write_requests``.
+``write_requests`` makes all decisions and writes all files.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from .summary_table import SummaryTable
 
 
 class NothingWritten:
-    """Stands for the request folder until there is one; shown, it becomes the folder's table."""
+    """A placeholder for the request folder. When shown, the folder's table replaces it later."""
 
     def __init__(self, folder: Path):
-        self._words = f"Nothing is written into {folder} yet; the request panel writes it."
+        self._words = f"{folder} contains no requests yet. To write them, use the request panel."
         self._handles: list[DisplayHandle] = []
 
     def __bool__(self) -> bool:
@@ -52,7 +52,7 @@ class NothingWritten:
         return self._words
 
     def _repr_html_(self) -> str:
-        # The page knows by the class that no plan is shown here, an older one least of all.
+        # The class tells the page that this output shows no plan, so it cannot be older.
         return f'<div class="lyncnb-unwritten">{tables.paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:
@@ -62,16 +62,16 @@ class NothingWritten:
             self._handles.append(handle)
 
     def becomes(self, bundle: RequestBundle) -> None:
-        """Put the table of what was written wherever this was shown."""
+        """Replace every shown placeholder by the table of the written requests."""
         for handle in self._handles:
             data = {"text/html": bundle._repr_html_(), "text/plain": repr(bundle)}
             handle.update(data, raw=True)  # type: ignore[no-untyped-call]
 
 
 class RequestRun:
-    """The requests of a plan, looked at and written in the background, accepted findings kept.
+    """Preview and write the requests of a plan in the background, with accepted findings.
 
-    ``on_change`` is called with the state of the job, in its thread too.
+    ``on_change`` is called with the state of the job, also from the job's thread.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class RequestRun:
         self._plan = source if isinstance(source, CertificatePlan) else None
         if self.editor is None and self._plan is None:
             raise LyncnbError(
-                f"a {type(self).__name__} takes an editor or a plan, not {_named(source)}",
+                f"a {type(self).__name__} takes an editor or a plan, not {_describe(source)}",
                 hint=f"write ln.{type(self).__name__}(editor, request_folder)",
             )
         self.folder = folder_path(folder, type(self).__name__)
@@ -100,19 +100,19 @@ class RequestRun:
         self.on_change: Callable[[JobState], object] = lambda state: None
         self.job: Job[RequestBundle] = Job(lambda state: self.on_change(state))
         self._nothing = NothingWritten(self.folder)
-        self._summaries: list[DisplayHandle] = []  # shown before anything was written
+        self._summaries: list[DisplayHandle] = []  # shown before the requests were written
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan that a run would write: the editor's as it is now, or the one given."""
+        """The plan that a run would write: the editor's current plan, or the given plan."""
         if self.editor is not None:
             return self.editor.plan
-        assert self._plan is not None  # __init__ refuses to have neither
+        assert self._plan is not None  # __init__ requires one of them
         return self._plan
 
     @property
     def findings(self) -> Findings:
-        """What the checks say of that plan."""
+        """The findings for that plan."""
         if self.editor is not None:
             return self.editor.findings
         if self._checked is None:
@@ -121,7 +121,7 @@ class RequestRun:
 
     @property
     def accepted(self) -> dict[str, str]:
-        """By code, why error findings are accepted: by the plan's options, and here."""
+        """The reasons for accepted errors, by code, from the plan's options and this panel."""
         findings, options = self.findings, self.plan.options
         day = judging_day(self.plan, findings.judged_on)
         together = {**accepted_codes(findings, options, on=day), **self._accepted_here}
@@ -129,33 +129,33 @@ class RequestRun:
 
     @property
     def acceptance_limits(self) -> dict[str, str]:
-        """By code, until when and for what the plan's options accept it, in words."""
+        """The limits of the acceptances in the plan's options, as text by code."""
         options = self.plan.options
         codes = options.accepted.keys() - {code for code, why in self._accepted_here.items() if why}
         return {code: limits_of(code, options) for code in codes}
 
     @property
     def recovery(self) -> tuple[str, ...]:
-        """Fingerprints of the recovery keys that the next run names for the folder."""
+        """Fingerprints of the recovery keys that the next run adds to the folder."""
         return tuple(self._recovery)
 
     def name_recovery_key(self, file: str | os.PathLike[str]) -> str:
-        """Have a recovery key open the folder too, from the next run on.
+        """Add a recovery key that can open the folder after the next run.
 
         Parameters
         ----------
         file : path
-            The half that was handed out, ``FILE.pub``.
+            The public key, ``FILE.pub``.
 
         Returns
         -------
         str
-            Its fingerprint, to be compared with that of whoever keeps the other half.
+            Its fingerprint. Compare it with the fingerprint that the owner of the private key sees.
 
         Raises
         ------
         BundleError
-            If it is no public half of a recovery key.
+            If the file is not the public key of a recovery key pair.
         """
         key = read_recovery_key(file)
         self._recovery[key.fingerprint] = Path(file)
@@ -163,9 +163,9 @@ class RequestRun:
 
     @property
     def bundle(self) -> RequestBundle | NothingWritten:
-        """The request folder as the last run left it, or as it was found.
+        """The request folder after the last run, or as it is on disk.
 
-        Something false, which shows itself as a sentence, while nothing is written.
+        A placeholder that is false and shows a sentence while nothing is written.
         """
         if self.job.result is not None:
             return self.job.result
@@ -176,17 +176,15 @@ class RequestRun:
 
     @property
     def summary(self) -> SummaryTable:
-        """The summary table of the request folder; of the plan, while nothing is written.
+        """The summary table of the request folder, or of the plan while nothing is written.
 
-        Shown in a notebook, it becomes the folder's once the requests are written.
+        A notebook replaces the plan's table by the folder's table when the requests are written.
         """
-        found = self.bundle
-        if isinstance(found, RequestBundle):
-            return self._summary_of(found)
-        words = f"To be written into {self.folder}: {totals(self.plan, self.findings)}"
-        return SummaryTable(
-            summarise(self.plan, self.findings), words, shown=self._summaries.append
-        )
+        bundle = self.bundle
+        if isinstance(bundle, RequestBundle):
+            return self._summary_of(bundle)
+        text = f"Not written into {self.folder} yet: {totals(self.plan, self.findings)}"
+        return SummaryTable(summarise(self.plan, self.findings), text, shown=self._summaries.append)
 
     def _summary_of(self, bundle: RequestBundle) -> SummaryTable:
         summary = folder_summary(bundle.folder, bundle.manifest) or summarise(
@@ -196,13 +194,13 @@ class RequestRun:
 
     @property
     def unaccepted(self) -> tuple[str, ...]:
-        """Codes of error findings that nobody accepted."""
+        """Codes of error findings that are not accepted."""
         errors = {finding.code for finding in self.findings if finding.severity == "error"}
         return tuple(sorted(errors - self.accepted.keys()))
 
     @property
     def is_new(self) -> bool:
-        """Whether the folder has no key yet, so that the passphrase is asked for twice."""
+        """Whether the folder has no key yet, so that the passphrase must be entered twice."""
         try:
             records = open_requests(self.folder).requests
         except BundleError:
@@ -210,7 +208,7 @@ class RequestRun:
         return not any(record.is_written for record in records)
 
     def accept(self, code: str, reason: str) -> None:
-        """Accept the error findings of a code, or no longer if the reason is blank.
+        """Accept the error findings of a code, or withdraw the acceptance if the reason is blank.
 
         Raises
         ------
@@ -219,15 +217,15 @@ class RequestRun:
         """
         if code not in {finding.code for finding in self.findings}:
             raise PlanRejected(
-                f'the plan has no finding "{code}"', hint="accept one that the list shows"
+                f'the plan has no finding "{code}"', hint="use a code in the list of findings"
             )
-        if self.editor is not None:  # one truth: it is saved with the editor's choices
+        if self.editor is not None:  # stored only once, with the editor's choices
             self.editor.accept(code, reason)
         else:
             self._accepted_here[code] = reason.strip()
 
     def look(self) -> RequestBundle:
-        """Say what a run would do with the folder, and touch nothing.
+        """Return what a run would do with the folder, without changing anything.
 
         Raises
         ------
@@ -254,7 +252,7 @@ class RequestRun:
         if (other := self.other_deployment) is not None:
             raise BundleError(
                 f"nothing was written. {other.words}",
-                hint=f"name another folder than {self.folder} for this plan, or agree in the panel",
+                hint=f"use another folder than {self.folder}, or confirm in the panel",
             )
 
     def start(
@@ -264,33 +262,33 @@ class RequestRun:
         *,
         replaces: bool = False,
     ) -> None:
-        """Begin to write in the background.
+        """Start to write in the background.
 
         Parameters
         ----------
         passphrase : Secret or str
-            Of the folder; at least 12 characters.
+            The folder's passphrase, at least 12 characters.
         again : Secret or str, optional
-            The same again, if somebody typed it.
+            The same passphrase, if a user typed it twice.
         replaces : bool, optional
-            Whether the requests of another deployment in the folder may be retired.
+            Whether requests of another deployment in the folder may be retired.
 
         Raises
         ------
         PassphraseError
-            If the two differ or it will not do. Whether a new folder's is easy to guess, the run
-            itself says.
+            If the two differ, or the passphrase is not valid. The run itself reports a passphrase
+            that is easy to guess.
         BundleError
             If the folder belongs to another deployment, unless `replaces` is true.
         LyncnbError
-            If a run is going on.
+            If a run is in progress.
         """
         secret = as_passphrase(passphrase)
         if again is not None and as_passphrase(again) != secret:
-            raise PassphraseError("the two passphrases differ", hint="type both again")
+            raise PassphraseError("the two passphrases differ", hint="enter both again")
         if not replaces:
             self._refuse_other_deployment()
-        # As they are now: the editor may go on changing while they are written.
+        # Copies, because the editor may change while the requests are written.
         plan, findings, accepted = self.plan, self.findings, self.accepted
         recovery = tuple(self._recovery.values())
 
@@ -312,27 +310,29 @@ class RequestRun:
         self.job.start(work)
 
     def write_scripts(self, *, computer: str = "", template: str = "") -> DeploymentSteps:
-        """Take the other route: no key is made here, the administrative tools request elsewhere.
+        """Write request scripts for another computer. This creates no key here.
 
         Parameters
         ----------
         computer : str, optional
-            Where the requests will be made, as far as it is known.
+            The computer that will create the requests, if it is known.
         template : str, optional
             Name (not display name) of the AD CS template, for requests to an internal CA.
 
         Returns
         -------
         DeploymentSteps
-            What the page and the scripts in the folder's ``steps`` say; ``missing`` names the
-            certificates that are not requested by this route.
+            The content of the page and the scripts in the folder's ``steps``. ``missing`` lists the
+            certificates that the scripts do not request.
 
         Raises
         ------
         PlanRejected, OptionsError, BundleError
             As ``request_elsewhere`` and ``request_scripts`` do.
         """
-        request_scripts(self.plan, template=template)  # what no script may hold makes no folder
+        request_scripts(
+            self.plan, template=template
+        )  # stops before the folder is created if a script would not be valid
         bundle = request_elsewhere(
             self.plan,
             self.folder,
@@ -345,14 +345,14 @@ class RequestRun:
         return steps
 
     def write_unattended(self) -> None:
-        """Write at once, in a kernel where nobody can press the button.
+        """Write at once, in a kernel without a user who can press the button.
 
         Raises
         ------
         PlanRejected, PassphraseError, BundleError
-            As ``write_requests`` does; the cell fails.
+            As ``write_requests`` does. The cell fails.
         """
-        self.look()  # what stands in the way is told before anybody is asked
+        self.look()  # reports problems before the passphrase is requested
         self._refuse_other_deployment()
         secret = ask_passphrase(confirm=self.is_new, known=known_words(self.plan))
         self.job.result = write_requests(
@@ -366,36 +366,36 @@ class RequestRun:
         )
 
     def cancel(self) -> None:
-        """Stop the run; what is finished is kept, and the next run completes it."""
+        """Stop the run. Finished requests are kept, and the next run completes the rest."""
         self.job.cancel()
 
     def wait(self, seconds: float | None = None) -> RequestBundle | None:
-        """Wait for the end of the run and give the request folder."""
+        """Wait for the end of the run and return the request folder."""
         self.job.wait(seconds)
         return self.job.result
 
     # -- showing
     def to_frame(self) -> tables.DataFrame:
-        """Give the requests of the last run, or the plan before the first."""
-        found = self.bundle
-        return (self.plan if isinstance(found, NothingWritten) else found).to_frame()
+        """Return the requests of the last run, or the plan before the first run."""
+        bundle = self.bundle
+        return (self.plan if isinstance(bundle, NothingWritten) else bundle).to_frame()
 
     def _repr_html_(self) -> str:
-        found = self.bundle
-        if isinstance(found, NothingWritten):
-            words = f"To be written into {self.folder}: {totals(self.plan, self.findings)}"
-            return tables.paragraph(words)
-        return self.links() + tables.paragraph(repr(found))
+        bundle = self.bundle
+        if isinstance(bundle, NothingWritten):
+            text = f"Not written into {self.folder} yet: {totals(self.plan, self.findings)}"
+            return tables.paragraph(text)
+        return self.links() + tables.paragraph(repr(bundle))
 
     def links(self) -> str:
-        """Give links to the summary as HTML; a notebook opens them beside itself."""
+        """Return links to the summary files as HTML, relative to the notebook."""
         here = Path.cwd()
-        found = [
+        links = [
             tables.link(name, os.path.relpath(self.folder / name, here))
             for name in SUMMARY_NAMES
             if (self.folder / name).is_file()
         ]
-        return f"<p>Open: {' · '.join(found)}</p>" if found else ""
+        return f"<p>Open: {' · '.join(links)}</p>" if links else ""
 
     def __repr__(self) -> str:
         name = type(self).__name__
@@ -404,20 +404,20 @@ class RequestRun:
 
 
 def folder_path(folder: object, panel: str) -> Path:
-    """Take the folder that a panel was given.
+    """Return the folder of a panel as a path.
 
     Raises
     ------
     LyncnbError
-        If it is no path.
+        If it is not a path.
     """
     if not isinstance(folder, (str, os.PathLike)) or not str(folder).strip():
         raise LyncnbError(
-            f"the folder of a {panel} is {_named(folder)}, which is no path",
-            hint='write its name in quotation marks, e.g. "requests"',
+            f"the folder of a {panel} must be a path, not {_describe(folder)}",
+            hint='write its name in quotation marks, such as "requests"',
         )
     return Path(folder)
 
 
-def _named(thing: object) -> str:
+def _describe(thing: object) -> str:
     return f'"{thing}"' if isinstance(thing, str) else f"a {type(thing).__name__}"

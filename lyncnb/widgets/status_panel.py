@@ -1,4 +1,4 @@
-"""``StatusPanel``: follow a request folder from the CA's answer to the servers."""
+"""``StatusPanel``: follow a request folder from the CA's response to the servers."""
 
 from __future__ import annotations
 
@@ -49,17 +49,16 @@ from .panel import ShownAsPanel
 from .request_needs import next_step, refusals, sentence, unwritten_step
 from .request_run import RequestRun, folder_path
 
-# A request folder from the CA's answer to the server, in the background; without a browser.
-#
-# Each step is a function of the package; this runs one at a time and keeps what it came to.
+# Work on a request folder from the CA's response to the servers, in the background and without a
+# browser. Each step is a function of the package. One step runs at a time, and its result is kept.
 
 Report = Callable[[Progress], None]
 
 
 class FolderWork:
-    """What is done with a request folder once its requests are written.
+    """The steps on a request folder after its requests are written.
 
-    ``on_change`` is called with the state of the job, in its thread too.
+    ``on_change`` is called with the state of the job, also from the job's thread.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class FolderWork:
         place = folder if isinstance(source, PlanEditing) else source
         if self.editor is None and folder is not None:
             raise LyncnbError(
-                f"a {type(self).__name__} takes a folder, or an editor and a folder",
+                f"a {type(self).__name__} needs a folder, or an editor and a folder",
                 hint=f"write ln.{type(self).__name__}(editor, request_folder)",
             )
         self.folder = folder_path(place, type(self).__name__)
@@ -82,11 +81,11 @@ class FolderWork:
         self.today = today
         self.on_change: Callable[[JobState], object] = lambda state: None
         self.job: Job[Any] = Job(lambda state: self.on_change(state))
-        self.status  # noqa: B018  a folder that cannot be read is told when the panel is made
+        self.status  # noqa: B018  reports an unreadable folder when the panel is created
 
     @property
     def status(self) -> FolderStatus:
-        """Every request and its state, read anew; none before the editor's plan is written."""
+        """All requests and their states, read again. None before the editor's plan is written."""
         if self.editor is not None and self.is_missing:
             day = self.today or judging_day(self.editor.plan)
             return FolderStatus(folder=self.folder, today=day, requests=())
@@ -94,26 +93,26 @@ class FolderWork:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the folder is still to be written, from the plan of the editor."""
+        """Whether the editor's plan is not written to the folder yet."""
         return self.editor is not None and not os.path.lexists(self.folder)
 
     def behind(self) -> str:
-        """Say how the folder differs from the plan of the editor; "" if it does not."""
+        """Describe how the folder differs from the editor's plan, or return "" if it does not."""
         if self.editor is None or self.is_missing:
             return ""
         try:
             changes = RequestRun(self.editor, self.folder).look().counts()
         except PlanRejected:
-            return "The editor's plan has errors that are not accepted; see its findings."
+            return "The editor's plan has errors that are not accepted. See its findings."
         changes.pop("kept", None)
         if not changes:
             return ""
         words = ", ".join(f"{number:,} {action}" for action, number in changes.items())
-        return f"The editor has another plan than this folder. Writing it again: {words}."
+        return f"The editor's plan differs from this folder. If you write it again: {words}."
 
     @property
     def result(self) -> Any:
-        """What the last step came to: its own noun, None before the first."""
+        """The result of the last step, or None before the first step."""
         return self.job.result
 
     def hand_over(
@@ -123,32 +122,32 @@ class FolderWork:
         issuer: str = "",
         requests: Iterable[str] | None = None,
     ) -> None:
-        """Begin to pack what goes to a CA: all that waits there, or some requests."""
+        """Start to package requests for a CA: all waiting requests, or some."""
         chosen = None if requests is None else tuple(requests)
         self._begin(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
 
     def receive(
         self, *paths: str | os.PathLike[str], accept: Mapping[str, str] | None = None
     ) -> None:
-        """Begin to match returned files, compare them with the plan, and keep them.
+        """Start to match issued certificates, compare them with the plan, and keep them.
 
-        `accept` holds codes of errors to accept in these files, each with the reason.
+        `accept` contains the codes of errors to accept in these files, each with its reason.
         """
         self._begin(lambda _: receive(self.folder, *paths, today=self.today, accept=accept))
 
     def refusals(self, status: FolderStatus) -> dict[str, Refusal]:
-        """Describe the last certificate that was refused for each request, by request id."""
+        """Describe the last refused certificate of each request, by request id."""
         if not any(request.refused for request in status.requests):
             return {}
         return refusals(self._issued(), status.requests)
 
     def package(self, passphrase: Secret | str, *, target_os: str = "") -> None:
-        """Begin to package each returned certificate with its key and chain.
+        """Start to package each issued certificate with its key and chain.
 
         Raises
         ------
         PassphraseError
-            If the passphrase will not do.
+            If the passphrase is not valid.
         """
         secret = as_passphrase(passphrase)
 
@@ -164,7 +163,7 @@ class FolderWork:
         self._begin(work)
 
     def write_steps(self, *, effective: datetime | None = None) -> None:
-        """Begin to write the changed deployment procedure."""
+        """Start to write the changed deployment procedure."""
 
         def work(_: Report) -> Any:
             steps = deployment_steps(self._issued(), effective=effective, today=self.today)
@@ -174,20 +173,19 @@ class FolderWork:
         self._begin(work)
 
     def record_deployed(self, *names: str, on: date | None = None) -> None:
-        """Begin to record that servers have their certificates: all of them, or some.
+        """Start to record that servers have their certificates: all of them, or some.
 
-        `on` is the day since when they do; today if left out. With `names` it corrects a day that
-        was recorded.
+        `on` is the day of deployment, by default today. With `names` it corrects a recorded day.
         """
         self._begin(lambda _: deployed(self.folder, *names, on=on, today=self.today))
 
     def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
-        """Begin to renew what is due, or some requests, for a reason.
+        """Start to renew the certificates that are due, or some requests, for a reason.
 
         Raises
         ------
         PassphraseError
-            If the passphrase will not do.
+            If the passphrase is not valid.
         """
         secret = as_passphrase(passphrase)
 
@@ -203,17 +201,17 @@ class FolderWork:
     def password(
         self, request_id: str, passphrase: Secret | str, *, show: Callable[[str], object]
     ) -> str:
-        """Show the password of one package to a person, and give the package's file.
+        """Show the password of one package to the user, and return the package's file.
 
         Raises
         ------
         BundleError
-            If there is no such package, or the passphrase is not the folder's.
+            If the package does not exist, or the passphrase is wrong.
         """
         return show_password(self.folder, request_id, as_passphrase(passphrase), show=show)
 
     def wait(self, seconds: float | None = None) -> Any:
-        """Wait for the end of a step and give what it came to."""
+        """Wait for the end of a step and return its result."""
         self.job.wait(seconds)
         return self.result
 
@@ -228,12 +226,12 @@ class FolderWork:
 
     # -- showing
     def to_frame(self) -> tables.DataFrame:
-        """Give the requests and their states, one row per generation."""
+        """Return the requests and their states, one row for each generation."""
         return self.status.to_frame()
 
     def _repr_html_(self) -> str:
         if self.is_missing:
-            return tables.paragraph(f"Nothing is written into {self.folder} yet.")
+            return tables.paragraph(f"{self.folder} contains no requests yet.")
         status = self.status
         why = self.refusals(status)
         return tables.rows_to_html(
@@ -248,7 +246,7 @@ class FolderWork:
 
 
 def _counting(report: Report) -> Callable[[int, int], None]:
-    """Make of two numbers a progress with a rate and the time left."""
+    """Return a callback that adds the rate and the time left to a progress of two numbers."""
     begin = time.monotonic()
 
     def count(done: int, total: int) -> None:
@@ -259,12 +257,12 @@ def _counting(report: Report) -> Callable[[int, int], None]:
     return count
 
 
-# The widget of a status panel: asks, shows, and keeps neither passphrase nor password.
+# The widget of a status panel. It keeps neither the passphrase nor a password.
 
 _ROWS_LISTED = 200
 _REFUSALS_LISTED = 20
 _Refusals = Mapping[str, Refusal]
-# Of each column of the table: heading, least pixels, share of the rest, and its text for a request.
+# For each column: heading, minimum width in pixels, share of the rest, and the text of a request.
 _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals], str]]] = {
     "id": ("Request", 140, 2, lambda one, _: _generation(one)),
     "state": ("State", 80, 1, lambda one, _: one.state),
@@ -283,7 +281,7 @@ def _generation(one: RequestStatus) -> str:
 
 
 class StatusChannel(Channel[StatusTold]):
-    """Answers the page of a status panel: a message begins each step, and messages tell of it."""
+    """Answers the page of a status panel. A message starts each step, and messages report it."""
 
     scripts = (*GRID_SCRIPTS, "help_dialog.js", "passphrase_field.js", "status_panel.js")
 
@@ -300,23 +298,27 @@ class StatusChannel(Channel[StatusTold]):
             "steps": self._steps,
             "deployed": self._record_deployed,
             "renew": self._renew,
-            "why": self._tell_names,
+            "why": self._send_reasons,
         }
-        super().__init__(answers, f"Request folder {work.folder}, as it stands:")
+        super().__init__(answers, f"Request folder {work.folder}, current state:")
         work.on_change = self.job_changed
-        self._told_of = 0  # the time of the manifest that the page was told of
+        self._shown_time = 0  # the time of the manifest that the page shows
         after_changes(self._files_may_differ)
         if work.editor is not None:
             work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
 
     def static_form(self) -> tuple[str, str, bool]:
-        """Give HTML and text for whoever has no kernel; the live panel hides it."""
+        """Return HTML and text for readers without a kernel. The live panel hides them."""
         return self.work._repr_html_(), repr(self.work), False
 
-    # -- telling
+    # -- messages
     def _files_may_differ(self) -> None:
-        """Look again if a cell, the request panel or another status panel changed the folder."""
-        if self._told_of and self._told_of != self._time() and not self.work.job.state.is_busy:
+        """Update the page if a cell, the request panel or another panel changed the folder."""
+        if (
+            self._shown_time
+            and self._shown_time != self._time()
+            and not self.work.job.state.is_busy
+        ):
             self.in_turn("look", self._send_status)
 
     def _time(self) -> int:
@@ -344,7 +346,7 @@ class StatusChannel(Channel[StatusTold]):
         self.job_changed(self.work.job.state)
 
     def _send_status(self) -> None:
-        self._told_of = self._time()
+        self._shown_time = self._time()
         status = self.work.status
         ids = range(len(status.requests))
         why = self.work.refusals(status)
@@ -372,21 +374,21 @@ class StatusChannel(Channel[StatusTold]):
         )
 
     def job_changed(self, state: JobState) -> None:
-        """Tell how far the step is; at its end, what it came to."""
+        """Send the progress of the step and, at its end, the result."""
         self.send(progress_message(state))
         if state.name == FAILED:
             self.refuse("step", list(state.lines))
         if state.name in (CANCELLED, FINISHED):
-            self.send(_told(self.work.result))
+            self.send(_step_result(self.work.result))
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._send_status()
             self.update_static()
             tell_change()
 
     # -- answering
-    def _tell_names(self, *, name: str) -> None:
+    def _send_reasons(self, *, name: str) -> None:
         manifest = read_manifest(self.work.folder)
-        request_id = name.partition(" ")[0]  # a generation stands behind it
+        request_id = name.partition(" ")[0]  # may be followed by a generation
         record = manifest.by_id.get(request_id)
         others = record.plan.san if record and record.plan else ()
         summary = folder_summary(self.work.folder, manifest)
@@ -396,29 +398,29 @@ class StatusChannel(Channel[StatusTold]):
     def _hand_over(self, *, out: Text, issuer: Text, requests: tuple[str, ...]) -> None:
         out = out.strip()
         if not out:
-            raise LyncnbError("the package has no name", hint="write one that ends in .zip")
+            raise LyncnbError("the package has no name", hint="enter a name that ends in .zip")
         self.work.hand_over(out, issuer=issuer.strip(), requests=requests or None)
 
     def _receive_files(self, *, paths: Text) -> None:
         lines = [line.strip() for line in paths.splitlines() if line.strip()]
         own = self.work.folder / "returned"
-        # The folder's own place is the default of receive, which need not exist yet.
+        # This folder is the default of receive, and it need not exist yet.
         lines = [] if lines == [str(own)] else lines
         if not lines and not any(path.is_file() for path in own.rglob("*")):
             raise LyncnbError(
-                f"there is no file in {own}", hint="put the CA's files there, or name their place"
+                f"there is no file in {own}", hint="put the CA's files there, or enter their path"
             )
         self.work.receive(*map(Path, lines))
 
     def _accept(self, *, id: Text, code: Text, reason: Text) -> None:
-        """Judge the refused certificate of a request again, with one of its errors accepted."""
+        """Evaluate the refused certificate of a request again, with one of its errors accepted."""
         if not reason.strip():
             raise LyncnbError(
-                "no reason was given", hint="write why the certificate is good all the same"
+                "no reason was given", hint="enter why the certificate is still acceptable"
             )
         refusal = self.work.refusals(self.work.status).get(id)
         if refusal is None:
-            raise LyncnbError(f'no certificate of "{id}" is refused', hint="look again")
+            raise LyncnbError(f'"{id}" has no refused certificate', hint="choose Look again")
         accepted = {code: reason.strip()}
         self.work.receive(self.work.folder / refusal["file"], accept=accepted)
 
@@ -428,24 +430,24 @@ class StatusChannel(Channel[StatusTold]):
     def _password(self, *, id: Text, passphrase: Secret) -> None:
         shown: list[str] = []
         file = self.work.password(id, passphrase, show=shown.append)
-        # A server that logs its messages writes their content and never their buffers.
+        # A server that logs messages writes their content, but not their buffers.
         self.send({"type": "password", "file": file}, [shown.pop().encode()])
 
     def _record_deployed(self, *, requests: tuple[str, ...], on: Text) -> None:
         if not requests:
             raise LyncnbError(
-                "nothing is packaged that its servers do not have yet",
-                hint="select the certificates in the table that are on their servers",
+                "all packaged certificates are already on their servers",
+                hint="to correct a day, select the certificates in the table",
             )
         try:
             day = date.fromisoformat(on)
         except ValueError:
-            raise LyncnbError(f'"{on}" is not a day', hint="write it as 2026-12-01") from None
+            raise LyncnbError(f'"{on}" is not a date', hint="write it as 2026-12-01") from None
         self.work.record_deployed(*requests, on=day)
 
     def _renew(self, *, requests: tuple[str, ...], reason: Text, passphrase: Secret) -> None:
         if not reason.strip():
-            raise LyncnbError("no reason was given", hint="write why, e.g. yearly renewal")
+            raise LyncnbError("no reason was given", hint="enter a reason, such as yearly renewal")
         self.work.renew(passphrase, *requests, reason=reason.strip())
 
     def _steps(self, *, effective: Text) -> None:
@@ -454,13 +456,13 @@ class StatusChannel(Channel[StatusTold]):
             moment = datetime.fromisoformat(text) if text else None
         except ValueError:
             raise LyncnbError(
-                f'"{text}" is no date and time', hint="write it as 2026-12-01T08:00"
+                f'"{text}" is not a date and time', hint="write it as 2026-12-01T08:00"
             ) from None
         self.work.write_steps(effective=moment)
 
 
-def _told(result: Any) -> StepResult:
-    """Give what a step came to: a sentence, and a table of what is odd."""
+def _step_result(result: Any) -> StepResult:
+    """Return the result of a step: a sentence, and a table of findings or other notes."""
     rows: Iterable[tuple[str, ...]] = ()
     headings: tuple[str, ...] = ()
     if isinstance(result, IssuedCertificates):
@@ -484,19 +486,19 @@ def _told(result: Any) -> StepResult:
 
 
 class StatusPanel(ShownAsPanel, FolderWork):
-    """Show the requests of a folder by state; hand over, receive, package, write the steps.
+    """Show the state of a folder's requests; hand over, receive, package and write the steps.
 
     Parameters
     ----------
     source : path or PlanEditor
-        A request folder; or an editor, then `folder` is given as well.
+        A request folder, or an editor together with `folder`.
     folder : path, optional
-        The request folder of an editor, written or not; the panel says when the editor's plan is
-        another.
+        The request folder of an editor. It need not exist. The panel reports if the editor's plan
+        differs from it.
     answers : path, optional
-        Where the CA's files will be; the folder's own ``returned`` if left out.
+        The folder of the CA's files. The default is the folder's own ``returned``.
     today : date, optional
-        The day of judgement instead of the present one, for results that can be repeated.
+        The evaluation date instead of today, for reproducible results.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""The summary of a plan or a request folder as a notebook shows it: a table, links to its files.
+"""The summary of a plan or a request folder in a notebook: a table, and links to its files.
 
-``to_frame`` gives every column of ``summary.csv``, so that planners filter the summary with pandas.
+``to_frame`` returns every column of ``summary.csv``, so you can filter the summary with pandas.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..base.shown import tables
 from ..reports.summary.columns import CSV, NOTEBOOK, columns_of
 from ..reports.summary.content import Line, Summary
 
-#: What a notebook shows of it: who needs which certificate, for which names, and who issues it.
+#: The columns in a notebook: the servers, the certificate, its names and its issuer.
 SHOWN = tables.headings_of(columns_of(NOTEBOOK))
 
 
@@ -23,13 +23,13 @@ class SummaryTable(tables.Table):
     Parameters
     ----------
     summary : Summary
-        Of a plan, or of a request folder.
+        The summary of a plan or a request folder.
     words : str
-        What stands above the table.
+        The text above the table.
     links : str
-        Links to the summary's files, as HTML; "" while there are none.
+        Links to the summary's files, as HTML, or "" if there are none.
     shown : callable
-        Called with the output when the table is shown, so that it can be brought up to date.
+        Called with the output when the table is shown, so that it can be updated.
     """
 
     _columns = columns_of(CSV)
@@ -50,9 +50,9 @@ class SummaryTable(tables.Table):
         return self._words
 
     def bundle(self) -> dict[str, str]:
-        """Give the table as a notebook shows it, by MIME type."""
+        """Return the table as a notebook shows it, by MIME type."""
         page = self._links + self.only(*SHOWN)._repr_html_()
-        note = f"{len(self._columns)} columns in all; to_frame() gives them as a DataFrame."
+        note = f"The summary has {len(self._columns)} columns. to_frame() returns all of them."
         return {"text/html": page + tables.paragraph(note), "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:

@@ -41,7 +41,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     """A group of questions at a time, beside the plan so far; wrong answers are a press away."""
     open_panel(lab, folder, GUIDE.format(folder="first"))
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
-    panel.get_by_text("Still to be answered: SIP domains").wait_for()
+    panel.get_by_text("Please answer: SIP domains").wait_for()
     panel.get_by_role("button", name="Next").click()
     panel.get_by_text("This answer is needed.").wait_for()  # and the page stays
     expect(panel.get_by_label("SIP domains").first).to_be_focused()

@@ -25,7 +25,7 @@ def test_it_begins_with_what_must_be_answered(talk):
     told = talk.say("ready")
     assert told["start"]["folder"] == "plan"
     assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
-    assert told["asked"]["words"].startswith("Still to be answered: SIP domains")
+    assert told["asked"]["words"].startswith("Please answer: SIP domains")
     assert (told["asked"]["python"], told["asked"]["problems"]) == ("", [])
     assert not [one for one in told["asked"]["fields"] if one["problem"]]
     with pytest.raises(AnswersError, match="sip_domains: there is no answer"):
@@ -83,7 +83,9 @@ def test_it_writes_when_asked(talk, tmp_path):
     """Into the folder named in the panel; what stands there is replaced only on a second press."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     assert [*tmp_path.iterdir()] == []
-    assert talk.say("write", folder=" ", force=False)["refused"]["lines"][0].endswith("no name")
+    assert talk.say("write", folder=" ", force=False)["refused"]["lines"][0].endswith(
+        "no folder was given"
+    )
     told = talk.say("write", folder="mine", force=False)["written"]
     assert told["words"] == "Written: mine/topology.csv, mine/plan.toml, mine/guide.toml."
     made = {"ln": ln}

@@ -170,7 +170,7 @@ def test_without_a_table_questions_lead_to_the_same_panels(folder):
     assert page.editor is None
     told = Talk(guide.view).say("write", folder="mine", force=False)
     assert told["written"]["words"].startswith("Written: mine/topology.csv")
-    assert told["written"]["words"].endswith("The plan is below.")
+    assert told["written"]["words"].endswith("The plan is shown below.")
     assert told["written"]["python"] == ""  # the page has no cells
     assert page.editor.rules.product == "sfbse"
     assert page.editor.topology == read_topology(folder / "mine" / "topology.csv")

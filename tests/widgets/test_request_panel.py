@@ -89,7 +89,7 @@ def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
 @pytest.mark.parametrize(
     ("first", "again", "words"),
     [
-        ("", "", "no passphrase was typed"),
+        ("", "", "no passphrase was entered"),
         ("short", "short", "at least 12"),
         (PASSPHRASE, "correct horse batterx", "differ"),
     ],
@@ -174,15 +174,15 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
     talk = Talk(panel.view)
     look = talk.say("ready")["look"]
     assert (look["ready"], look["label"]) == (True, "Write 2 requests")
-    assert "To be written" in panel._repr_html_()
+    assert "Not written into" in panel._repr_html_()
     talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     _until(talk, "finished")
     look = talk.heard[-1][0]
     assert (look["ready"], look["label"]) == (False, "Nothing to write")
-    assert look["words"] == "The folder is as planned: 2 requests, nothing to do."
+    assert look["words"] == "The folder matches the plan: 2 requests, nothing to do."
     again = RequestPanel(editor, tmp_path / "requests")  # of a later session
     assert "2 requests in" in again._repr_html_()
-    assert "To be written" not in again._repr_html_()
+    assert "Not written into" not in again._repr_html_()
     new_recovery_key(tmp_path / "pair", PASSPHRASE)
     assert talk.say("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
     other = Talk(again.view)
@@ -245,7 +245,7 @@ def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_pat
     while panel.job.state.progress.done < 3 and time.monotonic() < end:
         time.sleep(0.01)
     assert talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)["refused"]["lines"] == [
-        "Not done: it is running already",
+        "Not done: work is already in progress",
         "What to do: wait for its end, or cancel it",
     ]
     talk.say("cancel")
@@ -274,7 +274,7 @@ def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
     with pytest.raises(LyncnbError, match="not a Topology") as told:
         RequestPanel(topology, tmp_path)
     assert "ln.RequestPanel(editor, request_folder)" in told.value.hint
-    with pytest.raises(LyncnbError, match="no path"):
+    with pytest.raises(LyncnbError, match="must be a path"):
         RequestPanel(PlanEditor(topology, load_rules()), topology)
 
 

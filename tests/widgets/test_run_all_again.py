@@ -53,7 +53,9 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     lab.page.get_by_label("Select dir01.contoso.com").wait_for(timeout=5000)
     prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
     assert "[*]:" not in [prompt.strip() for prompt in prompts]
-    lab.page.get_by_text("Nothing is written into first yet: press Write").wait_for()
+    lab.page.get_by_text(
+        "first contains no requests yet. To write them, use the request panel."
+    ).wait_for()
     assert not (folder / "first").exists()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("The same passphrase again").fill(PASSPHRASE)
@@ -92,7 +94,7 @@ def test_run_all_again_keeps_what_was_not_saved(lab, folder):
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
     lab.run_all()
-    note = lab.page.get_by_text(re.compile(r"Restored from before .* 1 change against small.csv"))
+    note = lab.page.get_by_text(re.compile(r"Your edits were restored .* 1 change in small.csv"))
     note.wait_for()
     lab.page.get_by_text("1 change, not saved").wait_for()
     expect(cell_of(lab, "dir01.contoso.com", "Site")).to_have_text(
@@ -136,7 +138,7 @@ def test_outputs_of_an_older_plan_are_marked(lab, folder):
     lab.button("Redo").click()
     lab.page.locator(OLDER).first.wait_for()
     lab.run_all()
-    lab.page.get_by_text("Restored from before").wait_for()
+    lab.page.get_by_text("Your edits were restored").wait_for()
     lab.page.wait_for_function(f"() => !document.querySelector('{OLDER}')")
 
 
@@ -151,7 +153,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
     # What stands in the way is opened, and shut when it is gone.
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
-    panel.get_by_text("Errors stand in the way").wait_for()
+    panel.get_by_text("These errors prevent writing").wait_for()
     panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
     lab.button("Undo").click()
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()

@@ -59,8 +59,8 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     lab.page.keyboard.press("Enter")
     panel.get_by_text("the certificate has no CRL distribution point").first.wait_for()
     panel.get_by_text("returned/refused/").first.wait_for()
-    panel.locator("summary").filter(has_text="What to look at").click()
-    found_now = panel.get_by_role("region", name="What to look at")
+    panel.locator("summary").filter(has_text="Details").click()
+    found_now = panel.get_by_role("region", name="Details")
     found_now.get_by_text("Have the certificate reissued with all names").wait_for()
     assert found + axe_in_both_themes(lab) == []
     panel.get_by_label("Why crl-distribution-point-absent of").fill("the lab has no list")
@@ -96,15 +96,15 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     panel.locator(".lc-password").wait_for()
     record = panel.get_by_role("button", name="Record 6 certificates")
     panel.get_by_text("This records 6 certificates on 5 servers since 2026-11-24.").wait_for()
-    day = panel.get_by_label("Since which day")
+    day = panel.get_by_label("In use since")
     today = day.input_value()
     day.fill("")
     record.click()
-    panel.get_by_role("alert").get_by_text('Not done: "" is not a day').wait_for()
+    panel.get_by_role("alert").get_by_text('Not done: "" is not a date').wait_for()
     found = axe_in_both_themes(lab)
     day.fill(today)
     record.click()
-    panel.locator("summary", has_text="What to look at: 6 lines").click()
+    panel.locator("summary", has_text="Details: 6 lines").click()
     panel.get_by_role("cell", name="recorded", exact=True).first.wait_for()
     assert found + axe_in_both_themes(lab) == []
 
@@ -120,7 +120,7 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     ticked.get_by_role("checkbox").first.check()
     lab.page.get_by_label("Select med02.contoso.com").check()
     lab.button("Remove 1 server").click()
-    panel.get_by_text("The editor has another plan than this folder.").wait_for()
+    panel.get_by_text("The editor's plan differs from this folder.").wait_for()
     expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
     panel.get_by_role("button", name="Pack the 1 selected request").wait_for()  # as it was ticked
     expect(ticked.get_by_role("checkbox").first).to_be_checked()

@@ -107,9 +107,9 @@ def test_the_second_year(folder):
     assert told["today"] == str(TODAY)
     assert "packaged" in first.say("deployed", requests=[], on=str(TODAY))["refused"]["lines"][0]
     wrong = first.say("deployed", requests=told["packaged"], on="yesterday")["refused"]
-    assert wrong["lines"][0] == 'Not done: "yesterday" is not a day'
+    assert wrong["lines"][0] == 'Not done: "yesterday" is not a date'
     first.say("deployed", requests=told["packaged"], on=str(TODAY))
-    assert finish(first)["status"]["next"]["words"].startswith("Nothing.")
+    assert finish(first)["status"]["next"]["words"].startswith("Nothing to do.")
     later = Talk(StatusPanel(folder, today=TODAY + timedelta(days=150)).view)
     later.say("ready")
     assert later.say("look")["status"]["next"]["step"] == "renew"
@@ -173,7 +173,7 @@ def test_hand_over_says_when_nothing_waits(talk, tmp_path):
     assert "waits" in " ".join(finish(talk)["refused"]["lines"])
     assert talk.say("handover", out=" ", issuer="", requests=[])["refused"]["lines"] == [
         "Not done: the package has no name",
-        "What to do: write one that ends in .zip",
+        "What to do: enter a name that ends in .zip",
     ]
 
 
@@ -285,7 +285,7 @@ def test_with_an_editor_it_says_that_the_plan_is_another(folder):
     editor.change_options(key="RSA 3072")
     assert talk.types() == ["changed"]
     behind = talk.say("look")["status"]["behind"]
-    assert behind.startswith("The editor has another plan than this folder.")
+    assert behind.startswith("The editor's plan differs from this folder.")
     assert "2 " in behind
     editor.undo()
     assert talk.say("look")["status"]["behind"] == ""
@@ -294,9 +294,9 @@ def test_with_an_editor_it_says_that_the_plan_is_another(folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("requests", "requests"), "takes a folder, or an editor and a folder"),
-        ((5,), "no path"),
-        (("",), "no path"),
+        (("requests", "requests"), "needs a folder, or an editor and a folder"),
+        ((5,), "must be a path"),
+        (("",), "must be a path"),
     ],
 )
 def test_a_wrong_thing_is_told_when_the_panel_is_made(arguments, words):

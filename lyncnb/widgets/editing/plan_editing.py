@@ -152,17 +152,17 @@ class PlanEditing(Draft):
         self.apply(edits.accept, code=code, reason=reason)
 
     def mend(self, *codes: str) -> Findings:
-        """Mend what has one safe answer and brings no other finding, in one step.
+        """Fix findings that have one safe fix, in one step. A fix causes no new finding.
 
         Parameters
         ----------
         *codes : str, optional
-            The findings to mend, by their codes; left out, all.
+            The codes of the findings to fix. The default is all findings.
 
         Returns
         -------
         Findings
-            What is mended; nothing else changed.
+            The fixed findings.
         """
         mended, state = mend_plan(self.plan, codes=codes), self.state
         if mended.fixed:

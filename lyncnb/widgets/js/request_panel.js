@@ -1,12 +1,12 @@
 // @ts-check
-// The request panel: look, accept, type the passphrase, write, cancel.
+// The request panel: preview, accept findings, enter the passphrase, write, cancel.
 
 /** @param {() => unknown} onEnter */
 function makePassphrase(onEnter) {
   const first = secretField("Passphrase of the folder",
     "At least 12 characters. It encrypts every key.", onEnter);
   const again = secretField("The same passphrase again",
-    "A new folder: a mistype would lose its keys.", onEnter);
+    "Needed for a new folder. With a typing error you would lose its keys.", onEnter);
   return {
     fields: h("div", { class: "lc-passphrase" }, first.field, again.field),
     /** @param {boolean} isNew */
@@ -27,11 +27,11 @@ export default {
     const speaker = makeSpeaker();
     const reasons = makeNameReasons(send);
     const help = makeHelp();
-    let other = ""; // the deployment that the folder belongs to, if that is not the plan's
-    let ready = false; // to write: a look has been taken, and nothing stands in the way
+    let other = ""; // the folder's deployment if it is not the plan's
+    let ready = false; // ready to write: the preview is done and has no problems
     let busy = false;
-    let asked = false; // to write, and not answered yet: a second press would find no passphrase
-    let blocked = true; // by what the last look has told
+    let asked = false; // write was requested and is not answered yet: a second press would have no passphrase
+    let blocked = true; // by the last preview
     let cancelHadFocus = false;
     let openErrors = 0;
     let keyAsked = "";
@@ -52,15 +52,15 @@ export default {
     const passphrase = makePassphrase(write);
     const keyFile = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
     const keyNamed = h("p", { class: "lc-hint", role: "status" });
-    const nameKey = button("Name it", () => {
+    const nameKey = button("Add key", () => {
       keyAsked = keyFile.value.trim();
       send({ type: "recovery", file: keyAsked });
     });
     keyFile.onkeydown = (event) => { if (event.key === "Enter") nameKey.click(); };
-    const recovery = h("details", {}, h("summary", {}, "A second way to the keys"),
-      h("p", { class: "lc-hint" }, "A recovery key opens the folder should its passphrase be lost. "
-        + "“lyncnb recovery new FILE” makes one; only its public half, FILE.pub, is named here."),
-      h("div", { class: "lc-bar lc-end" }, labelled("Public half of a recovery key", keyFile), nameKey),
+    const recovery = h("details", {}, h("summary", {}, "Recovery key"),
+      h("p", { class: "lc-hint" }, "A recovery key opens the folder if the passphrase is lost. "
+        + "To create one, run “lyncnb recovery new FILE”. Enter only the public key, FILE.pub, here."),
+      h("div", { class: "lc-bar lc-end" }, labelled("Public recovery key", keyFile), nameKey),
       keyNamed);
     const computer = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
     const template = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
@@ -68,11 +68,11 @@ export default {
     const toScripts = button("Write scripts", () => {
       send({ type: "scripts", computer: computer.value, template: template.value });
     });
-    const otherRoute = h("details", {}, h("summary", {}, "Or request on a computer with the administrative tools"),
-      h("p", { class: "lc-hint" }, "No key is made here, and no passphrase is needed: each script requests one "
-        + "certificate there, with an exportable key. Certificates without a type stay with the route above."),
-      labelled("Computer", computer, "Where the scripts will run, e.g. tools01.contoso.com; may be blank"),
-      labelled("Template", template, "Name of the AD CS template for the internal CA; may be blank"),
+    const otherRoute = h("details", {}, h("summary", {}, "Request on a computer with the administrative tools instead"),
+      h("p", { class: "lc-hint" }, "lyncnb creates no key and needs no passphrase. Each script requests one "
+        + "certificate on that computer, with an exportable key. For certificates without a type, use Write above."),
+      labelled("Computer", computer, "Optional: the computer that runs the scripts, such as tools01.contoso.com"),
+      labelled("Template", template, "Optional: the name of the AD CS template for the internal CA"),
       h("div", { class: "lc-bar" }, toScripts), scripted);
     const agreed = h("input", { type: "checkbox", onchange: refresh });
     const consent = h("span", {});
@@ -87,7 +87,7 @@ export default {
 
     const root = h("div", { class: "lyncnb lc-request lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button), kernel.line, plan, changed, speaker.box,
-      step("1", "Look: nothing is touched yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
+      step("1", "Preview: nothing is written yet", h("div", { class: "lc-bar" }, foreseen, again), rows),
       places.option = step("2", "Findings", found),
       places.write = step("3", "Write", otherBox, passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
         h("div", { class: "lc-bar" }, bar, words), result, otherRoute), reasons.dialog, help.dialog);
@@ -110,7 +110,7 @@ export default {
       toScripts.disabled = busy || asked;
       again.disabled = busy;
       cancel.disabled = !(busy || asked);
-      // Who types while a look is being taken goes on typing.
+      // The user can continue to type during a preview.
       passphrase.disable(busy || asked || blocked);
     }
 
@@ -121,9 +121,9 @@ export default {
         help.show(message.help[0], message.help.slice(1));
         name.textContent = `Write requests into “${message.folder}”`;
       },
-      // The editor has another plan. Until that is looked at, nothing can be written.
+      // The editor's plan has changed. Writing is possible only after a new preview.
       changed(message) {
-        changed.textContent = `${message.words} Looking again …`;
+        changed.textContent = `${message.words} Updating the preview …`;
         ready = false;
         refresh();
         clearTimeout(lookTimer);
@@ -133,15 +133,15 @@ export default {
         findings.show(message);
         const total = message.groups.reduce((sum, group) => sum + group.count, 0);
         foundWords.textContent = message.open.length
-          ? `${plural(message.open.length, "kind")} of errors to correct or to accept`
-          : `${plural(total, "finding")}; none stands in the way`;
-        // Who has closed it knows of those errors.
+          ? `${plural(message.open.length, "type")} of error to correct or accept`
+          : `${plural(total, "finding")}, none of which prevents writing`;
+        // The user may have closed it on purpose.
         if (message.open.length > openErrors && !found.open) found.open = openedForErrors = true;
         else if (!message.open.length && openedForErrors) found.open = openedForErrors = false;
         openErrors = message.open.length;
       },
       look(message) {
-        if (changed.textContent) changed.textContent = "The plan has changed in the editor; this is what a run would do now.";
+        if (changed.textContent) changed.textContent = "The plan has changed in the editor. The preview shows what a run would do now.";
         ready = message.ready;
         blocked = !ready;
         plan.textContent = message.plan;
@@ -153,20 +153,20 @@ export default {
               ([what, id, ...why]) => [what, id && !id.includes(" ") ? reasons.link(id) : id, ...why]))) : "",
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
         passphrase.ask(message.is_new);
-        if (other !== message.other) agreed.checked = false; // who agreed saw another sentence
+        if (other !== message.other) agreed.checked = false; // the confirmation was for another text
         other = message.other;
         otherBox.hidden = !other;
         otherWords.textContent = other;
         consent.textContent = message.consent;
         const hadFocus = document.activeElement === start;
         refresh();
-        // A button that is off has no focus: go on from what was written.
+        // A disabled button has no focus, so move it to the result.
         if (hadFocus && start.disabled) (result.hidden ? again : result).focus();
       },
       reasons: (message) => reasons.show(message),
       recovery({ fingerprints }) {
         const words = fingerprints.length
-          ? `The next run lets it open the folder: ${fingerprints.join(", ")}.` : "";
+          ? `After the next run, this key can open the folder: ${fingerprints.join(", ")}.` : "";
         if (words && words !== keyNamed.textContent) recovery.open = true;
         keyNamed.textContent = words;
         if (keyFile.value.trim() === keyAsked) keyFile.value = "";
@@ -185,10 +185,10 @@ export default {
         cancel.textContent = message.state === "stopping" ? "Cancelling …" : "Cancel";
         refresh();
         if (busy) result.hidden = true;
-        if (busy && pressed) cancel.focus(); // start is off now, and pressed twice had the focus
+        if (busy && pressed) cancel.focus(); // start is disabled now and had the focus
         if (busy && message.state === "stopping") cancel.disabled = true;
         if (!ended) return;
-        const isFree = document.activeElement === document.body; // a button that is off has no focus
+        const isFree = document.activeElement === document.body; // a disabled button has no focus
         if (root.contains(document.activeElement) || (cancelHadFocus && isFree)) start.focus();
         cancelHadFocus = false;
       },
@@ -197,7 +197,7 @@ export default {
         changed.textContent = "";
         result.replaceChildren(h("strong", {}, message.words),
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)),
-          h("p", {}, message.cancelled ? "Write again to make the rest."
+          h("p", {}, message.cancelled ? "To complete the rest, write again."
             : "Next: open the summary below, then hand the requests to the CA."));
       },
       scripts(message) {
@@ -205,7 +205,7 @@ export default {
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
       },
       refused(message) {
-        if (places[message.about]) places[message.about].append(speaker.box); // beside what was pressed
+        if (places[message.about]) places[message.about].append(speaker.box); // next to the pressed button
         else changed.after(speaker.box);
         speaker.refuse(message.lines);
         if (message.about !== "write" || !asked) return;

@@ -1,6 +1,6 @@
 // @ts-check
-// The status panel: what each request needs, the next step with its button, and the four steps: hand
-// over, receive, package, write the steps. Only the next step is open.
+// The status panel: what each request needs, the next step with its button, and all steps from handing
+// over to renewal. Only the next step is open.
 
 export default {
   /** @param {Host} host */
@@ -26,8 +26,8 @@ export default {
     /** @type {NextStep} */
     let wanted = { words: "", step: "", label: "", requests: [] };
     const go = button("", goOn, { class: "lc-button lc-primary", hidden: true });
-    let today = ""; // as the kernel says it
-    let wentOn = false; // by that button, which is off while the step runs
+    let today = ""; // as sent by the kernel
+    let wentOn = false; // with that button, which is disabled while the step runs
     const refused = h("div", { class: "lc-refusals" });
     const odd = h("div", {});
     const behind = h("div", { role: "status", class: "lc-changed-plan" });
@@ -53,7 +53,7 @@ export default {
     /** @param {number} id of a row */
     const requestOf = (id) => store.text(store.at(id) ?? 0, "id");
     const names = button("Names and why", () => tellNames(grid.activeId), { "aria-haspopup": "dialog",
-      title: "The names of the request that the table stands on, why each is there and who needs it" });
+      title: "Show the names of the active request, their reasons, and who needs them" });
     /** @param {number | undefined} id */
     function tellNames(id) {
       const at = id === undefined ? undefined : store.at(id);
@@ -70,7 +70,7 @@ export default {
       count.textContent = `${grid.shown.length.toLocaleString("en")} of ${plural(store.size, "request")} shown`
         + (selected.size ? `, ${selected.size.toLocaleString("en")} selected` : "");
       pack.textContent = selected.size ? `Pack the ${plural(selected.size, "selected request")}`
-        : "Pack all that wait";
+        : "Pack all waiting requests";
       refreshRecord();
       renew.textContent = selected.size ? `Renew the ${plural(selected.size, "selected certificate")}`
         : "Renew what is due";
@@ -95,7 +95,7 @@ export default {
     function begin(control) {
       const part = control.closest("details");
       speaker.clear();
-      words.textContent = ""; // "Finished." of another step must not stand under this one
+      words.textContent = ""; // "Finished." of another step must not appear here
       result.replaceChildren();
       part?.append(working);
       if (part) part.open = true;
@@ -140,7 +140,7 @@ export default {
           h("p", { class: "lc-help" }, `What to do: ${reason.hint}`),
           reason.acceptable ? accepting(one.id, reason.code) : null]),
         h("p", { class: "lc-source" }, `${one.file}, serial ${one.serial}`, one.earlier
-          ? `; ${plural(one.earlier, "earlier certificate")} refused, too` : ""));
+          ? `; ${plural(one.earlier, "earlier certificate")} also refused` : ""));
     }
     /** @param {string} id @param {string} code */
     function accepting(id, code) {
@@ -161,14 +161,14 @@ export default {
       return { control, field: labelled(label, control, help) };
     };
 
-    const out = text("Package for the CA, a zip");
-    const issuer = text("Only for this issuer", "internal, public, or a CA's name; blank for all");
+    const out = text("Package for the CA (.zip)");
+    const issuer = text("Only for this issuer", "internal, public, or the name of a CA. Blank means all.");
     /** @param {string[]} requests */
     function handOver(requests) {
       begin(pack);
       send({ type: "handover", out: out.control.value, issuer: issuer.control.value, requests });
     }
-    const pack = action("Pack all that wait", () => handOver([...selected].map(requestOf)));
+    const pack = action("Pack all waiting requests", () => handOver([...selected].map(requestOf)));
 
     const paths = h("textarea", { class: "lc-control", rows: 2, spellcheck: false });
     const receive = action("Match and keep", () => send({ type: "receive", paths: paths.value }));
@@ -180,7 +180,7 @@ export default {
 
     const which = h("select", { class: "lc-control" });
     const opening = secretField("The folder's passphrase", "", () => reveal.click());
-    let isAsked = false; // another view of the panel gets the answer too
+    let isAsked = false; // another view of the panel also gets the answer
     const reveal = action("Show its password", () => {
       isAsked = true;
       send({ type: "password", id: which.value, passphrase: opening.take() });
@@ -188,15 +188,15 @@ export default {
     const shown = h("output", { class: "lc-password", hidden: true });
     const hide = button("Hide", forget, { hidden: true });
     let timer = 0;
-    which.onchange = forget; // a password beside the name of another package would be taken for its
+    which.onchange = forget; // the password must not appear next to the name of another package
     function forget() {
       clearTimeout(timer);
       shown.textContent = "";
       shown.hidden = hide.hidden = true;
     }
 
-    const effective = text("Rolled-over certificates take effect at", "servers' time, e.g. "
-      + "2026-12-01T08:00; blank if nothing is rolled over");
+    const effective = text("Rolled-over certificates take effect at", "local time of the servers, such as "
+      + "2026-12-01T08:00. Blank if nothing is rolled over.");
     const steps = action("Write the steps", () => send({ type: "steps",
       effective: effective.control.value }));
 
@@ -205,7 +205,7 @@ export default {
     const record = action("Record as deployed", () => send({ type: "deployed", on: since.value,
       requests: toRecord().map((at) => requestOf(store.id(at))) }));
 
-    const reason = text("Why", "stands in the folder's history, e.g. yearly renewal");
+    const reason = text("Reason", "For the folder's history, such as yearly renewal");
     const opener = secretField("Passphrase of the folder", "", () => renew.click());
     const renew = action("Renew what is due", () => send({ type: "renew",
       requests: [...selected].map(requestOf), reason: reason.control.value,
@@ -225,10 +225,10 @@ export default {
         part: fold("1", "Hand over to the CA", fields(out.field, issuer.field), line(pack)) },
       receive: { control: receive,
         part: fold("2", "Match the CA's certificates", fields(labelled("Returned files, folders or zip archives",
-          paths, "one a line; as the CA sent them")), line(receive)) },
+          paths, "One per line, as received from the CA")), line(receive)) },
       package: { control: make,
         part: fold("3", "Package for the servers", fields(
-          labelled("Windows Server of all servers", system, "it decides how the packages are encrypted"),
+          labelled("Windows Server of all servers", system, "It decides the encryption of the packages"),
           phrase.field),
         line(make),
         h("details", {}, h("summary", {}, "Password of one package"),
@@ -237,9 +237,9 @@ export default {
         part: fold("4", "Import and assign", fields(effective.field), line(steps)) },
       deployed: { control: record,
         part: fold("5", "Record that the servers have them", h("p", { class: "lc-help" },
-          "A certificate counts as in use until its successor is recorded. No key is touched. "
-          + "If a day was wrong, select the certificates and record them with the right day."),
-        fields(labelled("Since which day", since)), recorded, line(record)) },
+          "A certificate counts as in use until its successor is recorded. Keys do not change. "
+          + "To correct a day, select the certificates and record them again with the right day."),
+        fields(labelled("In use since", since)), recorded, line(record)) },
       renew: { control: renew,
         part: fold("6", "Renew", fields(reason.field, opener.field), line(renew)) },
     };
@@ -259,7 +259,7 @@ export default {
       go.hidden = !now.label;
       if (now.step !== wanted.step) {
         for (const [name, { part }] of Object.entries(follow)) {
-          // What a step came to stays in sight, and so does what somebody types.
+          // The result of a step stays visible, and so does typed text.
           if (name === now.step) part.open = true;
           else if (!part.contains(working) && !part.contains(document.activeElement)) part.open = false;
         }
@@ -275,12 +275,12 @@ export default {
         columns = message.columns;
         help.show(message.help[0], message.help.slice(1));
         system.replaceChildren(...message.systems.map((one) =>
-          h("option", { value: one }, one || "each one's own")));
+          h("option", { value: one }, one || "as in the table")));
         paths.value ||= message.returned;
         out.control.value ||= message.out;
       },
       rows(message, buffers) {
-        // Numbers of rows are others now; what was ticked is known by its request.
+        // Row numbers have changed, so the selection is restored by request.
         const ticked = new Set([...selected].map(requestOf));
         store.read(message, buffers);
         selected.clear();
@@ -295,7 +295,7 @@ export default {
         const found = Object.entries(message.counts);
         counts.replaceChildren(...found.map(([state, n]) =>
           h("span", { class: "lc-chip" }, `${n.toLocaleString("en")} ${state}`)));
-        // A day that somebody typed stays.
+        // A typed day stays.
         if (!since.value || since.value === today) since.value = message.today;
         since.max = today = message.today;
         refreshRecord();
@@ -315,7 +315,7 @@ export default {
         else forget();
         reveal.disabled = busy || !message.packaged.length;
       },
-      // The editor has another plan; whether the folder is behind it, a look says.
+      // The editor has another plan. A new look tells whether the folder differs from it.
       changed() {
         clearTimeout(lookTimer);
         lookTimer = setTimeout(() => send({ type: "look" }), 500);
@@ -334,8 +334,8 @@ export default {
       },
       result(message) {
         result.replaceChildren(h("strong", {}, message.words),
-          message.rows.length ? h("details", {}, h("summary", {}, `What to look at: ${plural(message.rows.length, "line")}`),
-            table("What to look at", message.headings, message.rows)) : "");
+          message.rows.length ? h("details", {}, h("summary", {}, `Details: ${plural(message.rows.length, "line")}`),
+            table("Details", message.headings, message.rows)) : "");
       },
       reasons: (message) => reasons.show(message),
       password(message, buffers) {
@@ -349,7 +349,7 @@ export default {
         hide.focus();
       },
       refused(message) {
-        isAsked = false; // what another view asks for next is not shown here
+        isAsked = false; // the next answer may belong to another view
         speaker.refuse(message.lines);
       },
     });
