@@ -63,7 +63,7 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
     lab.button("Compare 2").click()
     cell = lab.page.get_by_role("row", name="Options Wildcards for simple URLs no ≠ yes")
     cell.wait_for()
-    lab.page.get_by_role("heading", name="“Wildcards” against “As planned”").wait_for()
+    lab.page.get_by_role("heading", name="“Wildcards” compared with “As planned”").wait_for()
     expect(lab.page.get_by_text("option wildcard: false -> true").first).to_be_visible()
     lab.page.locator("summary", has_text="As a picture").click()
     lab.page.locator(".lc-block .lc-picture svg").wait_for()

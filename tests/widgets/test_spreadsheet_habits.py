@@ -151,7 +151,7 @@ def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
     press(lab, "Control+v")
     alert = lab.page.locator(".lc-bubble").get_by_role("alert")
     alert.get_by_text("NoSuchRole").first.wait_for()
-    lab.page.get_by_text("1 cell could not be taken").wait_for()
+    lab.page.get_by_text("1 cell not changed").wait_for()
     lab.page.get_by_text("New row 2 is not added").wait_for()
     expect(lab.page.locator(".lc-refused")).to_contain_text("NoSuchRole", use_inner_text=True)
     names = kernel(lab, "' '.join(row[0][:5] + row[3] for row in editor.topology.cells[3:])")
@@ -223,7 +223,7 @@ def test_filter_by_column_and_sort_by_two(lab, folder):
     ]:
         find.fill(text)
         lab.page.get_by_text(f"{count} of 5 servers shown").wait_for()
-    lab.page.get_by_text("there is no column “http”").wait_for()
+    lab.page.get_by_text("the table has no column “http”").wait_for()
     find.fill("")
     heading = lab.page.get_by_role("columnheader")
     heading.get_by_role("button", name="Site").click()

@@ -1,1 +1,1 @@
-"""The plan editor without a notebook: a draft, its edits, its plan, and what its page is told."""
+"""The plan editor without a notebook: a draft, its edits, its plan, and the page's messages."""

@@ -2,7 +2,7 @@
 // The plan next to the table: each certificate with its names. Certificates that differ only in the
 // server's own name are one entry.
 
-/** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} wishes */
+/** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} actions */
 function makeCertificatesTab({ send, goTo, reasons }) {
   const body = h("div", {});
 

@@ -4,9 +4,9 @@
 /** @param {Send<EditorAsked>} send */
 function makeForm(send) {
   const panel = h("div", { class: "lc-panel lc-form" });
-  /** @type {Map<string, (value: any, more?: string) => void>} name -> what puts a value in */
+  /** @type {Map<string, (value: any, more?: string) => void>} name -> function that sets a value */
   const controls = new Map();
-  /** @type {Set<Element>} fields in which somebody is typing */
+  /** @type {Set<Element>} fields in which the user is typing */
   const typing = new Set();
 
   /** @param {FieldFacts} facts */
@@ -52,7 +52,7 @@ function makeForm(send) {
   }
 
   /**
-   * A field sends when it is left or Enter is pressed.
+   * A field sends its value when it loses the focus or at Enter.
    * @param {Control} control @param {(value: string) => void} tell
    */
   function typed(control, tell) {
@@ -61,7 +61,7 @@ function makeForm(send) {
   }
 
   /**
-   * What differs between sites has no one value here; it is changed in the table.
+   * A value that differs between sites is read-only here. The user changes it in the table.
    * @param {Control} control @param {string} value @param {string} [odd]
    */
   function setText(control, value, odd) {
@@ -109,7 +109,7 @@ function makeForm(send) {
           : h("div", { class: "lc-fields" }, ...(group.fields ?? []).map(field)))));
     },
     /**
-     * What the kernel holds now; also after a refusal, so that a field never shows what is not so.
+     * Shows the kernel's current values, also after an error, so that no field shows a rejected value.
      * @param {Record<string, unknown>} values @param {Record<string, string>} [odd]
      */
     values(values, odd = {}) {

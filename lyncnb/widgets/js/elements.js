@@ -2,7 +2,7 @@
 // Elements and texts for all panels. Text is inserted as text, never as markup.
 
 /**
- * Elements: h("button", {class: "x", onclick: f}, "Save"). A property of the element is set as one.
+ * Elements: h("button", {class: "x", onclick: f}, "Save"). A known property is set as a property.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Props} [props]
@@ -35,7 +35,7 @@ const unique = (stem) => `lyncnb-${moduleKey}-${stem}-${++uniqueNumber}`;
 /** @param {number} n @param {string} noun */
 const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
-/** @type {Record<string, string>} Signs beside the words: a severity is never told by colour alone. */
+/** @type {Record<string, string>} Signs next to the text, so that colour is never the only mark of a severity. */
 const SIGNS = { error: "✖", warning: "▲", notice: "ℹ" };
 /** @param {string} severity @param {string} text */
 function severityTag(severity, text) {

@@ -3,7 +3,7 @@
 
 /**
  * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (code: string) => void,
- *    goTo?: (row: number, column: string) => void}} wishes
+ *    goTo?: (row: number, column: string) => void}} actions
  */
 function makeFindings({ send, reasons, mend, goTo }) {
   const body = h("div", { class: "lc-stacks" });

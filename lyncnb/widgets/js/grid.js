@@ -1,7 +1,7 @@
 // @ts-check
-// The table of rows: only those in sight are in the page, so 100,000 cost as much as 100. The grid
-// itself has the focus and names its active cell (aria-activedescendant): rows come and go under it
-// without the focus ever being lost.
+// The table of rows. Only visible rows are in the page, so 100,000 rows cost as much as 100. The grid
+// itself has the focus and names its active cell (aria-activedescendant), so the focus is never lost
+// when rows change.
 //
 // As in a spreadsheet, the active cell is where a range of cells began, and `end` is its other
 // corner. Selected rows are independent: they stay selected while you move, sort and filter.
@@ -18,9 +18,9 @@ const SELECT_COLUMN = { name: "", title: "Select", least: 36, share: 1 };
 
 /**
  * @param {{label: string, store: RowStore, selected: Set<number>, nameOf: (at: number) => string,
- *   wishes: GridWishes}} parts `selected` holds the ids of ticked rows
+ *   actions: GridActions}} parts `selected` contains the ids of selected rows
  */
-function makeGrid({ label, store, selected, nameOf, wishes }) {
+function makeGrid({ label, store, selected, nameOf, actions }) {
   let columns = [SELECT_COLUMN];
   /** @type {ColumnFacts[]} */
   let known = []; // a pasted heading may name a hidden column
@@ -50,11 +50,11 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
 
   const all = h("input", { type: "checkbox", "aria-label": "Select all shown rows" });
   const header = makeGridHeader({
-    columns: () => columns, all, onSort: wishes.sort, onDown: () => grid.focus(),
-    onWidth: wishes.resized && ((name, width, ended) => {
+    columns: () => columns, all, onSort: actions.sort, onDown: () => grid.focus(),
+    onWidth: actions.resized && ((name, width, ended) => {
       widths[name] = Math.round(width);
       measure();
-      if (ended) wishes.resized?.();
+      if (ended) actions.resized?.();
     }),
   });
   const body = h("div", { role: "rowgroup", class: "lc-body" });
@@ -69,12 +69,12 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     onClose() { grid.focus({ preventScroll: true }); draw(); },
     offerOf: (offer, cell, text) => {
       grid.focus({ preventScroll: true });
-      wishes.offer?.(offer, cell, text);
+      actions.offer?.(offer, cell, text);
     },
   });
 
   // -- columns and rows
-  /** @param {ColumnFacts[]} list @param {ColumnFacts[]} [all] those not shown as well */
+  /** @param {ColumnFacts[]} list @param {ColumnFacts[]} [all] all columns, including hidden ones */
   function setColumns(list, all = list) {
     stop(false);
     known = all;
@@ -108,7 +108,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     if (editing && store.id(view[editing.row]) !== editing.id) stop(false);
     const place = view.findIndex((at) => store.id(at) === activeId);
     const row = Math.max(0, place >= 0 ? place : Math.min(active.row, view.length - 1));
-    // A range stays where its rows stay; else only its first cell is still meant.
+    // A range is kept if its rows stay in place. Otherwise only its first cell is kept.
     if (row !== active.row || end.row >= view.length) end = { row, column: active.column };
     active = { row, column: active.column };
     activeId = view.length ? store.id(view[row]) : undefined;
@@ -118,7 +118,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     countSelected();
   }
 
-  // As high as its rows, up to a dozen; a height that the planner has drawn stays.
+  // As high as its rows, up to 12 rows. A height set by the user stays.
   function fit() {
     if (grid.style.height !== fitted) return;
     const rows = Math.max(4, view.length) + 1;
@@ -232,7 +232,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   }
 
   /**
-   * What a cell holds stays the same element while it says the same: between press and release of
+   * The content of a cell stays the same element while its text is the same: between press and release of
    * the mouse nothing under it may be replaced, or the browser sends no click.
    * @param {RowElement} row @param {number} k @param {ColumnFacts} column @param {number} at
    * @param {number} id @param {string[]} changed
@@ -284,7 +284,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     activeId = view.length ? store.id(view[active.row]) : undefined;
     if (reveal) bringIntoSight(active);
     else draw();
-    wishes.moved?.();
+    actions.moved?.();
   }
 
   /** @param {number} row @param {number} column @param {boolean} [reveal] */
@@ -296,7 +296,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     else draw();
     const { top, bottom, left: first, right } = range();
     const [rows, across] = [bottom - top + 1, right - first + 1];
-    wishes.say?.(rows * across === 1 ? "" : `${plural(rows * across, "cell")} selected: `
+    actions.say?.(rows * across === 1 ? "" : `${plural(rows * across, "cell")} selected: `
       + `${plural(rows, "row")}, ${plural(across, "column")}`);
   }
 
@@ -337,12 +337,12 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     if (event.ctrlKey || event.metaKey) tick(row.n, !selected.has(store.id(row.at)), false);
     row.pressedAgain = wasHere && active.row === row.n && active.column === k
       && Boolean(columns[k].editable);
-    // Nothing scrolls under a finger that is still down: the second press of two would miss.
+    // No scrolling while the pointer is down, or the second press of a double-click would miss.
     move(row.n, k, false);
     drag();
   }
 
-  // While the button is down the range follows the pointer; beyond an edge the table scrolls.
+  // While the button is down, the range follows the pointer. Beyond an edge the table scrolls.
   function drag() {
     let [x, y] = [NaN, NaN];
     const follow = () => {
@@ -372,13 +372,13 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   /** @param {number} x of the page @returns {number} */
   function columnAt(x) {
     const cells = pool[active.row % pool.length]?.cells ?? [];
-    // From the left, so that what is frozen lies above what is scrolled beneath it.
+    // From the left, because frozen cells cover scrolled cells.
     const found = cells.findIndex((cell) => x < cell.getBoundingClientRect().right);
     return found < 0 ? columns.length - 1 : Math.max(1, found);
   }
 
-  // -- ticking rows
-  /** @param {number} n @param {boolean} on @param {boolean} many from the one ticked last */
+  // -- selecting rows
+  /** @param {number} n @param {boolean} on @param {boolean} many also the rows since the last selected one */
   function tick(n, on, many) {
     const from = many && tickedLast !== null ? tickedLast : n;
     tickedLast = n;
@@ -392,19 +392,19 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       if (on) selected.add(id); else selected.delete(id);
     }
     countSelected();
-    wishes.ticked();
+    actions.ticked();
   }
 
   // -- editing
   /**
-   * Opens a cell. `typed` is the key that opened it: it begins the new text, or chooses in a list.
+   * Opens a cell. `typed` is the key that opened it. It starts the new text or selects in a list.
    * @param {number} n @param {number} k @param {string} [typed]
    */
   function start(n, k, typed = "") {
     const column = columns[k];
     if (!column || n >= view.length) return;
     if (!column.editable) {
-      if (!typed) wishes.open?.(store.id(view[n]));
+      if (!typed) actions.open?.(store.id(view[n]));
       return;
     }
     stop(true);
@@ -435,7 +435,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     control.onblur = () => stop(true);
     control.onpaste = (event) => { // a block pasted into an open cell goes to the table
       const text = event.clipboardData?.getData("text/plain") ?? "";
-      if (!wishes.block || !text.trimEnd().includes("\t")) return;
+      if (!actions.block || !text.trimEnd().includes("\t")) return;
       event.preventDefault();
       stop(false);
       grid.focus({ preventScroll: true });
@@ -523,7 +523,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       refused.forgive(id, column.name);
       if (text !== value) {
         pending.set(`${id} ${column.name}`, text);
-        wishes.edit?.(id, column.name, text);
+        actions.edit?.(id, column.name, text);
       }
     }
     const element = pool[row % pool.length];
@@ -554,19 +554,19 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
         : store.text(at, name) !== text;
     });
     if (!cells.length && !block.add.length) {
-      wishes.say?.("The cells already have these values.");
+      actions.say?.("The cells already have these values.");
       draw();
       return;
     }
     for (const { row, column, text } of cells.slice(0, 2000)) pending.set(`${row} ${column}`, text);
     draw();
-    wishes.block?.({ ...block, cells });
+    actions.block?.({ ...block, cells });
   }
 
   function clearCells() {
     const cells = chosenCells().filter(({ at, column }) => !store.inherited(at, column.name)
       && store.text(at, column.name) !== "");
-    if (!cells.length) wishes.say?.("Nothing to clear. Grey italics are inherited from the pool, site or deployment.");
+    if (!cells.length) actions.say?.("Nothing to clear. Grey italics are inherited from the pool, site or deployment.");
     else {
       give({ cells: cells.map(({ id, column }) => ({ row: id, column: column.name, text: "" })), add: [],
         said: `cleared ${plural(cells.length, "cell")}` });
@@ -636,7 +636,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   /** @param {ClipboardEvent} event */
   function clipboard(event) {
     if (document.activeElement !== grid || !event.clipboardData || !view.length) return;
-    if (event.type !== "copy" && !wishes.block) return;
+    if (event.type !== "copy" && !actions.block) return;
     event.preventDefault();
     event.stopPropagation();
     if (event.type === "paste") {
@@ -645,7 +645,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     }
     event.clipboardData.setData("text/plain", copied());
     const { top, bottom, left: first, right } = range();
-    wishes.say?.(`Copied ${plural((bottom - top + 1) * (right - first + 1), "cell")}`);
+    actions.say?.(`Copied ${plural((bottom - top + 1) * (right - first + 1), "cell")}`);
     if (event.type === "cut") clearCells();
   }
   /** @type {("copy" | "cut" | "paste")[]} */
@@ -677,7 +677,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
     return true;
   }
 
-  // Beside the grid and not in it, where only rows may be; so it moves when the grid scrolls.
+  // Outside the grid, which may contain only rows, so it must move when the grid scrolls.
   function placeOverlay() {
     if (refused.shown) {
       const [id, name] = refused.shown;
@@ -690,7 +690,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
   }
 
   /**
-   * Puts a box beneath a cell; false if the cell is not in sight.
+   * Places a box below a cell, or returns false if the cell is not visible.
    * @param {HTMLElement} box @param {number} n @param {number} k @param {number} below
    */
   function place(box, n, k, below) {
@@ -724,7 +724,7 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       else {
         tabbedFrom = null;
         move(go[0], go[1]);
-        wishes.say?.("");
+        actions.say?.("");
       }
     } else if (!otherKey(event, jump)) return;
     event.preventDefault();
@@ -747,9 +747,9 @@ function makeGrid({ label, store, selected, nameOf, wishes }) {
       activeId = store.id(view[0]);
       end = { row: view.length - 1, column: columns.length - 1 };
       tickRows(0, view.length - 1, true);
-    } else if (key === "d" && jump && wishes.block) fillDown();
-    else if (key === "delete" && wishes.block) clearCells();
-    else if (key === "backspace" && wishes.block) start(row, column, " ");
+    } else if (key === "d" && jump && actions.block) fillDown();
+    else if (key === "delete" && actions.block) clearCells();
+    else if (key === "backspace" && actions.block) start(row, column, " ");
     else if (event.key.length === 1 && !jump && !event.altKey && event.key !== "?"
       && columns[column].editable) start(row, column, event.key);
     else if (key === "escape" && (refused.shown || top !== bottom || end.column !== column)) {

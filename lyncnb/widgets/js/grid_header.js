@@ -17,7 +17,7 @@ function makeGridHeader({ columns, all, onSort, onWidth, onDown }) {
   const row = h("div", { role: "row", class: "lc-row", "aria-rowindex": 1 });
   const head = h("div", { role: "rowgroup", class: "lc-head" }, row);
 
-  /** @param {string} name @param {boolean} then as a second column to sort by */
+  /** @param {string} name @param {boolean} then whether it is the second column to sort by */
   function sortBy(name, then) {
     const old = sorts.find((sort) => sort.name === name);
     const next = !old ? { name, descending: false }

@@ -45,7 +45,7 @@ function makeQuestion(facts, tell) {
   };
   return {
     field, control,
-    /** Says so where a needed answer is missing. */
+    /** Shows an error at each missing required answer. */
     isAnswered() {
       if (!missing || control.value.trim()) return true;
       complain("This answer is needed.");
@@ -84,7 +84,7 @@ export default {
     /** @type {string[]} the pages in order, by title */
     let pages = [RESULT];
     let page = ""; // the title of the one that is shown
-    /** @type {Map<string, string[]>} of each page the ids of its questions */
+    /** @type {Map<string, string[]>} page -> the ids of its questions */
     let onPage = new Map();
     const form = h("div", { class: "lc-form" });
     const progress = h("p", { class: "lc-hint", role: "status" });
@@ -180,7 +180,7 @@ export default {
       toPlan.hidden = write.disabled || page === RESULT;
     }
 
-    /** @param {number} by one page back or on */
+    /** @param {number} by one page back or forward */
     function turn(by) {
       const asked = (onPage.get(page) ?? []).map((id) => questions.get(id));
       if (by > 0 && !asked.every((question) => question?.isAnswered() ?? true)) return;
@@ -208,7 +208,7 @@ export default {
     }
 
     /**
-     * Nodes that stay are not touched: taking one out would take the focus from it.
+     * Nodes that stay are not removed, because they would lose the focus.
      * @param {HTMLElement} parent @param {HTMLElement[]} kids
      */
     function putAll(parent, kids) {

@@ -60,7 +60,7 @@ function makeSpeaker() {
     /** @param {string} words */
     say(words) { if (status.textContent !== words) status.textContent = words; },
     /**
-     * @param {string[]} lines @param {string} [instead] what can be done instead, by one press
+     * @param {string[]} lines @param {string} [instead] label of a button with an alternative
      * @param {() => unknown} [act] that
      */
     refuse(lines, instead = "", act) {

@@ -17,9 +17,9 @@ function makeNameReasons(send) {
   // Otherwise JupyterLab moves the focus from the panel to the cell.
   dialog.onkeydown = (event) => { if (event.key === "Escape") event.stopPropagation(); };
 
-  /** @param {string} heading @param {...Kid} told */
-  const line = (heading, ...told) => (told.length
-    ? [h("dt", {}, heading), h("dd", {}, ...told)] : []);
+  /** @param {string} heading @param {...Kid} parts */
+  const line = (heading, ...parts) => (parts.length
+    ? [h("dt", {}, heading), h("dd", {}, ...parts)] : []);
 
   /** @param {RuleReason} reason @param {boolean} withNames */
   function block(reason, withNames) {
@@ -41,17 +41,17 @@ function makeNameReasons(send) {
 
   return {
     dialog,
-    /** A name, or the id of a request, that leads to the reasons. */
+    /** A name, or the id of a request, as a link to the reasons. */
     link,
     /**
-     * Names of a cell, each of which leads to its reasons; words are no names.
+     * The names in a cell as links to their reasons. Other words stay text.
      * @param {string} cell
      */
     links: (cell) => h("span", {}, ...cell.split("; ").flatMap((name, n) =>
       [n ? "; " : "", /^[^ ]+\.[^ ]+$/.test(name) ? link(name) : name])),
     /**
-     * A text in which names lead to their reasons.
-     * @param {string} text @param {string[]} names that stand in it @returns {Kid[]}
+     * A text with its names as links to their reasons.
+     * @param {string} text @param {string[]} names the names in the text @returns {Kid[]}
      */
     within: (text, names) => text.split(/([\w*-]+(?:\.[\w-]+)+)/).map((part) =>
       (names.includes(part) ? link(part) : part)),

@@ -27,7 +27,7 @@ interface Tab {
 
 // -- from the kernel
 
-/** What takes each type of message that a page is told. */
+/** The function that handles each type of message to a page. */
 type Answers<Told extends { type: string }> = {
   [Type in Told["type"]]: (message: Extract<Told, { type: Type }>, buffers: DataView[]) => unknown;
 };
@@ -61,7 +61,7 @@ interface SortKey {
   descending: boolean;
 }
 
-/** A word of the filter: in which columns it is looked for, and whether it must be missing. */
+/** A word of the filter: the columns to search, and whether the word must be missing. */
 interface FilterTerm {
   text: string;
   names: string[];
@@ -69,20 +69,20 @@ interface FilterTerm {
   exact: boolean;
 }
 
-/** What is pasted, cleared or filled: texts for cells that are there, and rows to add. */
+/** The result of a paste, clear or fill: texts for existing cells, and rows to add. */
 interface Block {
   cells: BlockText[];
   add: BlockRow[];
   said: string;
 }
 
-interface GridWishes {
+interface GridActions {
   edit?: (id: number, column: string, text: string) => void;
   block?: (block: Block) => void;
   offer?: (offer: string, cell: CellName, text: string) => void;
   moved?: () => void;
   ticked: () => void;
-  /** a cell that cannot be changed is pressed again, or Enter in it */
+  /** called at a second click or Enter in a cell that is not editable */
   open?: (id: number) => void;
   sort: (sorts: SortKey[]) => void;
   resized?: () => void;
@@ -94,6 +94,6 @@ interface Layout {
   widths: Record<string, number>;
   sorts: SortKey[];
   frozen: boolean;
-  /** the table that the sort is of */
+  /** the table of the sort */
   source: string;
 }

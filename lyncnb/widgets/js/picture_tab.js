@@ -4,7 +4,7 @@
 
 const NAME_COLUMNS = new Set(["Name", "By name"]); // in the table of the same data
 
-/** @param {{send: Send<EditorAsked>, reasons: NameReasons}} wishes */
+/** @param {{send: Send<EditorAsked>, reasons: NameReasons}} actions */
 function makePictureTab({ send, reasons }) {
   const kinds = choose([], "", { class: "lc-control", "aria-label": "Which picture", onchange: ask });
   const sites = choose([], "", { class: "lc-control", "aria-label": "Which site", onchange: ask });
@@ -29,7 +29,7 @@ function makePictureTab({ send, reasons }) {
     select.hidden = choices.length < 2;
   }
 
-  /** @param {string} svg As the kernel drew it; no text of the planner's is markup in it. */
+  /** @param {string} svg As drawn by the kernel. It contains no user text as markup. */
   function draw(svg) {
     const picture = pictureOf(frame, svg);
     inside.replaceChildren(style(), picture);
@@ -97,14 +97,14 @@ function makePictureTab({ send, reasons }) {
 }
 
 /**
- * A picture as the panel is, light or dark: the notebook's theme counts, not the system's.
+ * A picture in the notebook's light or dark theme, not in the system's theme.
  * @param {HTMLElement} frame where it will be @param {string} svg
  */
 function pictureOf(frame, svg) {
   const media = getComputedStyle(frame).colorScheme === "dark" ? "screen" : "not all";
   const text = svg.replace("screen and (prefers-color-scheme:dark)", media);
   const picture = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-  // The title would show as a tip wherever the pointer rests; both are said beside the picture.
+  // A title would show as a tooltip everywhere. Both texts are next to the picture.
   for (const words of picture.querySelectorAll("title,desc")) words.remove();
   picture.setAttribute("role", "group");
   picture.removeAttribute("aria-labelledby");

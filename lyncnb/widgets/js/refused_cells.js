@@ -4,7 +4,7 @@
 /** @typedef {{text: string, lines: string[], offer?: string}} RefusedCell */
 
 /**
- * @param {{onClose: () => void, offerOf: (offer: string, cell: CellName, text: string) => void}} wishes
+ * @param {{onClose: () => void, offerOf: (offer: string, cell: CellName, text: string) => void}} actions
  */
 function makeRefusedCells({ onClose, offerOf }) {
   /** @type {Map<string, RefusedCell>} */

@@ -37,7 +37,7 @@ export default {
     let keyAsked = "";
     let lookTimer = 0;
 
-    /** @type {Record<string, HTMLElement>} by what was asked for, where its refusal is told */
+    /** @type {Record<string, HTMLElement>} message type -> where its error is shown */
     const places = {};
     const name = h("h2", { class: "lc-name" });
     const plan = h("p", { class: "lc-hint" });

@@ -22,7 +22,7 @@ function decodeNumbers(view, width) {
 }
 
 /** @typedef {{texts: string[], codes: Uint32Array, codeOf: Map<string, number>,
- *    rank: Uint32Array | null}} StoredColumn `rank` of a code among all texts, once asked for */
+ *    rank: Uint32Array | null}} StoredColumn `rank` of a code among all texts, computed on demand */
 /** @typedef {ReturnType<typeof makeStore>} RowStore */
 
 function makeStore() {
@@ -32,7 +32,7 @@ function makeStore() {
   let place = new Map();
   /** @type {Map<string, StoredColumn>} */
   let columns = new Map();
-  /** @type {Map<string, Set<string>>} column -> its texts that more than one row has */
+  /** @type {Map<string, Set<string>>} column -> its texts in more than one row */
   const several = new Map();
 
   /** @param {StoredColumn} column @param {string} text */
@@ -99,7 +99,7 @@ function makeStore() {
   }
 
   /**
-   * Which rows hold every word of the filter, or lack it.
+   * The rows that match every word of the filter.
    * @param {FilterTerm[]} terms
    */
   function matching(terms) {
@@ -187,7 +187,7 @@ function makeStore() {
     at: (id) => place.get(id),
     get size() { return ids.length; },
     /**
-     * Whether more than one row has this row's text, so that it names none of them.
+     * Whether several rows have this row's text, so that the text does not identify a row.
      * @param {number} at @param {string} name
      */
     isRepeated(at, name) {

@@ -13,7 +13,7 @@ function makeSaveTab(send) {
     " Replace the existing files; I have checked them");
   /** @type {string | undefined} */
   let asked; // the requested file: the check box applies to this file only
-  /** @param {string} name "" for the file that is open */
+  /** @param {string} name "" for the open file */
   function write(name) {
     const overwrite = over.checked && name === asked;
     asked = name;

@@ -4,7 +4,7 @@
 const NEVER_KEPT = "There are no scenarios yet. Keep the editor's content under a name, change something, "
   + "keep it under another name, and then compare the two here.";
 
-/** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} wishes */
+/** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} actions */
 function makeScenariosTab({ send, retitle }) {
   /** @type {string[]} selected, in order; "" is the editor's content */
   let ticked = [];
@@ -245,7 +245,7 @@ function makeScenariosTab({ send, retitle }) {
       frame.shadowRoot.replaceChildren(pictureOf(frame, message.svg));
     },
     /**
-     * What can be done in place of what was refused.
+     * Offers an alternative to a rejected action.
      * @param {Refused} message
      */
     refused(message) {

@@ -26,7 +26,7 @@ function makeServers({ send, say, reasons }) {
   const picker = h("div", { class: "lc-picker-list" });
   const grid = makeGrid({
     label: "Servers of the topology", store, selected, nameOf,
-    wishes: {
+    actions: {
       edit: (id, name, value) => send({ type: "edit", ids: [id], column: name, value, cell: [id, name] }),
       block: (block) => send({ type: "block", ...block }),
       offer: (_, [id, name], value) => send({ type: "leave_pool", ids: [id], column: name, value }),
@@ -36,7 +36,7 @@ function makeServers({ send, say, reasons }) {
   });
 
   /**
-   * A server may stand twice, with a collocated role: then its role names the row as well.
+   * A server with a collocated role has two rows, so the name of a row then includes the role.
    * @param {number} at
    */
   function nameOf(at) {
@@ -344,7 +344,7 @@ function makeServers({ send, say, reasons }) {
       if (!asker) grid.grid.focus();
     },
     /**
-     * Says what was refused where it was asked for; false if that was not here.
+     * Shows an error where the request was made, or returns false if it was elsewhere.
      * @param {Refused} message
      */
     refused(message) {
@@ -361,7 +361,7 @@ function makeServers({ send, say, reasons }) {
       return true;
     },
     /**
-     * Cells of a block that were not taken, while the others were.
+     * Shows the rejected cells of a block.
      * @param {RefusedCells} message
      */
     refusedCells(message) {

@@ -39,7 +39,7 @@ export default {
     const grid = makeGrid({
       label: "Requests of the folder", store, selected,
       nameOf: (at) => store.text(at, "id"),
-      wishes: {
+      actions: {
         ticked: refreshWords,
         open: tellNames,
         resized() {},
@@ -76,7 +76,7 @@ export default {
         : "Renew what is due";
     }
 
-    /** What would be recorded: the selected certificates, or those packaged. */
+    /** The certificates to record: the selected ones, or all packaged ones. */
     const toRecord = () => (selected.size ? [...selected].map((id) => store.at(id) ?? 0)
       : [...Array(store.size).keys()].filter((at) => store.text(at, "state") === "packaged"));
     function refreshRecord() {
@@ -91,7 +91,7 @@ export default {
 
     /** @type {HTMLButtonElement[]} */
     const actions = [];
-    /** What a step comes to is told where it was begun. @param {HTMLElement} control */
+    /** Shows the result of a step where it was started. @param {HTMLElement} control */
     function begin(control) {
       const part = control.closest("details");
       speaker.clear();
@@ -114,7 +114,7 @@ export default {
     const fold = (number, title, ...parts) => h("details", { class: "lc-step" },
       h("summary", { class: "lc-title" }, h("span", { class: "lc-number" }, number), title), ...parts);
 
-    /** Opens the next step, and begins it unless somebody has to say something first. */
+    /** Opens the next step, and starts it unless it needs input first. */
     function goOn() {
       const steps = Object.entries(follow).find(([name]) => name === wanted.step)?.[1];
       if (!steps) {

@@ -37,7 +37,7 @@ function makeTabs(label, tabs) {
   });
   return {
     list, show,
-    /** Ask again for what the tab in sight shows. */
+    /** Requests the content of the visible tab again. */
     ask: () => find(current)?.ask?.(),
     /** @param {string} name @param {string} words */
     retitle(name, words) {
