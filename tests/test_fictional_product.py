@@ -110,7 +110,7 @@ def test_the_panels_speak_its_language(shell):
     rules = ln.load_rules(PRODUCT)
     editor = ln.PlanEditor(ln.read_topology("coast.csv"), rules)
     assert list(editor.plan.certificates[0].names) == LIGHT
-    with pytest.raises(ln.LyncnbError, match="no plan"):
+    with pytest.raises(ln.LyncnbError, match="cannot plan"):
         editor.change_options(product="sfbse")
     assert editor.rules is rules
 

@@ -237,7 +237,7 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
             read_saved_plan(first.path, reworded=True)
     altered = redigested(document).replace(b"nothing to see", b"nothing to fix")  # digest as it was
     first.path.write_bytes(altered)
-    with pytest.raises(PlanAltered, match="altered after it was saved"):
+    with pytest.raises(PlanAltered, match="changed after it was saved"):
         read_saved_plan(first.path, reworded=True)
 
 
@@ -273,7 +273,7 @@ def test_what_cannot_be_planned_again(tmp_path):
     error = refused(first.path, redigested(document), "cannot plan it again", "no-such-code")
     assert (type(error), len(error.problems)) == (PlanAltered, 1)
     altered = first.data.replace(b'"accepted": {}', b'"accepted": {"no-such-code": "x"}', 1)
-    refused(first.path, altered, "altered after it was saved", "no-such-code")
+    refused(first.path, altered, "changed after it was saved", "no-such-code")
 
 
 @pytest.mark.parametrize(
@@ -283,11 +283,11 @@ def test_what_cannot_be_planned_again(tmp_path):
         (lambda data: data[: len(data) // 2], "not readable as JSON"),
         (lambda data: b"", "not readable as JSON"),
         (lambda data: data.replace(b"saved-plan/1", b"saved-plan/2"), "update lyncnb"),
-        (lambda data: data.replace(b"lyncnb-saved-plan", b"lyncnb-plan"), "is no saved plan"),
-        (lambda data: data.replace(b"{\n", b'{"format": 1,\n', 1), "stands twice"),
-        (lambda data: data.replace(b"\n", b"\r\n"), "altered after it was saved"),
-        (lambda data: data + b" ", "altered after it was saved"),
-        (lambda data: b"\xef\xbb\xbf" + data, "altered after it was saved"),
+        (lambda data: data.replace(b"lyncnb-saved-plan", b"lyncnb-plan"), "is not a saved plan"),
+        (lambda data: data.replace(b"{\n", b'{"format": 1,\n', 1), "contains a key twice"),
+        (lambda data: data.replace(b"\n", b"\r\n"), "changed after it was saved"),
+        (lambda data: data + b" ", "changed after it was saved"),
+        (lambda data: b"\xef\xbb\xbf" + data, "changed after it was saved"),
         (lambda data: b"[" * 100_000, "not readable as JSON"),
         (lambda data: data.replace(b'"bits": 2048', b'"bits": ' + b"9" * 5000), "as JSON"),
         (lambda data: data.replace(b"ee01", b"\\ud800", 1), "as JSON"),

@@ -185,7 +185,7 @@ def test_a_plan_altered_after_it_was_approved(planner):
     refused(planner, "the signature is not over this plan: it was altered after it was signed")
     path = planner.folder / "p.json"
     path.write_text(path.read_text().replace("www.", "web."))
-    refused(planner, "altered after it was saved", status=2)
+    refused(planner, "changed after it was saved", status=2)
     ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.out) == (2, "")
 

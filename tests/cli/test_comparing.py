@@ -111,7 +111,7 @@ def test_files(planner, ending):
         (("none.json", "old.csv"), 2, "none.json"),
         (("old.csv", "."), 3, "no request folder"),
         (("old.csv", "new.csv", "-o", "c.txt"), 2, "cannot have the ending"),
-        (("old.csv", "new.csv", "-o", "old.csv"), 2, "what the output is made of"),
+        (("old.csv", "new.csv", "-o", "old.csv"), 2, "an input of this output"),
         (("old.csv", "requests", "-o", "c.svg"), 2, "contains no table"),
         (("old.json", "old.csv", "--old-options", "w.toml"), 2, "takes no options"),
         (("old.csv", "new.csv", "--on", "tomorrow"), 2, '"tomorrow" is not a date'),

@@ -191,7 +191,7 @@ def test_plan_with_errors_ends_with_1(shell):
         ended = shell(command, table)
         assert ended.status == 1
         title = load_rules("lync2013").checks["web-external-fqdn-missing"].title
-        assert f"error: {title}: web_external_fqdn is blank on every row" in ended.out
+        assert f"error: {title}: web_external_fqdn is blank in every row" in ended.out
         assert "[web-external-fqdn-missing]" in ended.out
         assert "  source: Microsoft" in ended.out
 
