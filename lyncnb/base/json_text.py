@@ -17,7 +17,7 @@ _DIGEST = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 
 
 class NotJson(ValueError):
-    """Bytes that are no JSON, or of which two readers would make different values."""
+    """Bytes that are not JSON, or that JSON readers interpret differently."""
 
 
 def may_hold_surrogates(data: bytes) -> bool:

@@ -240,7 +240,7 @@ def plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str
 
 
 def digest_part(certificates: Iterable[PlannedCertificate]) -> bytes:
-    """Write some of a plan's certificates as the plan's digest takes them."""
+    """Return some certificates of a plan in the form that its digest covers."""
     return b"".join(b"," + _json(certificate_document(one)) for one in certificates)
 
 

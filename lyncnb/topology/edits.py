@@ -201,7 +201,7 @@ def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int])
 def _scope_of(
     columns: Sequence[str], rows: Sequence[Row], place: int, column: Column
 ) -> Sequence[int]:
-    """List the rows for which a value on one row holds."""
+    """Return the rows to which the value in one row applies."""
     if column.scope == "pool":
         pools = pools_of(columns, rows)
         return [p for p, pool in enumerate(pools) if pool == pools[place]]
