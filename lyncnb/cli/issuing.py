@@ -406,7 +406,7 @@ def _request_on_server(
     )
     steps = request_scripts(plan, bundle, template=template)
     written = write_request_scripts(steps, output)
-    _show_steps(steps, written, as_json, "not by this route")
+    _show_steps(steps, written, as_json, "not in these scripts")
     for text in bundle.notes:
         note(text)
     return 0

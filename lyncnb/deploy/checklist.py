@@ -1,6 +1,6 @@
-"""The checklist as a page for people: HTML, a server a sheet when it is printed, or Markdown.
+"""The checklist as HTML, which prints each server on its own sheet, or as Markdown.
 
-It shows what a script runs: both are made of the same steps.
+It shows what a script runs: both come from the same steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .server_steps import DeploymentSteps, MissingPackage, ServerPackage, Server
 
 IMPORT_AND_ASSIGN = ": import and assign"
 
-#: What :func:`write_steps` writes under a name of the planner's own.
+#: The kind of file that :func:`write_steps` writes as one file.
 CHECKLIST = outputs.OutputKind(
     what="a checklist",
     is_ours={
@@ -29,44 +29,44 @@ CHECKLIST = outputs.OutputKind(
     },
 )
 
-#: The sections of a server's page, and what is said before the steps of each.
+#: The sections of a server's page, with the introduction of each.
 _SECTIONS = (
     ("steps", "", ""),
     (
         "later",
         "Later",
-        "Not on the day. Each of these steps says from when on it can be done.",
+        "Do these steps later. Each step says when you can begin.",
     ),
     (
         "back",
         "The way back",
-        "Only if something went wrong. The script of this server with -Back does the same.",
+        "Only if something went wrong. You can also run the script of this server with -Back.",
     ),
 )
 
 
-# What a script does, said once for each page.
+# What a script does, once on each page.
 _SCRIPT = (
-    "takes the steps that have commands. It stops where something is not as it should be, and says "
-    "what to do. Run it with -WhatIf first: it changes nothing and prints one line for each step. "
-    "-Verify changes nothing either and prints what is not true first. With -Verify -Report FILE "
-    "it also writes what the server uses; give FILE to: lyncnb deployed FOLDER --report FILE."
+    "runs the steps that have commands. If a check fails, it stops and tells you what to do. Run "
+    "it with -WhatIf first: it changes nothing and prints one line for each step. With -Verify it "
+    "changes nothing and prints the checks, failed ones first. With -Verify -Report FILE it also "
+    "records which certificates the server uses. Then run: lyncnb deployed FOLDER --report FILE."
 )
 _START = (
-    "The first command shows the SHA-256 of the script: compare it with {sha256}. The second takes "
-    "away the mark of a file from the internet. Where a Group Policy runs signed scripts only, "
-    "your organization signs the script first."
+    "The first command shows the SHA-256 of the script: compare it with {sha256}. The second "
+    "unblocks a file that was downloaded from the internet. If a Group Policy allows only signed "
+    "scripts, have your organization sign the script first."
 )
 
 
 def start_of(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
-    """Give how the script of a page is started: what to know, and the commands.
+    """Return how to start the script of a page: an explanation and the commands.
 
     Source: Microsoft, about_Execution_Policies; Microsoft, Unblock-File.
     """
     path = quote("\\".join((server.folder, script_of(server))))
     digest = hashlib.sha256(import_script(server)).hexdigest()
-    # Commands that a console's own shell loads exist in that console alone.
+    # Commands that the product's own shell loads exist only in that shell.
     own = f"powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File {path} -WhatIf"
     needs_shell = server.shell is not None and server.shell.commands and not server.shell.modules
     start = f"& {path} -WhatIf" if needs_shell else own
@@ -86,23 +86,23 @@ def sections(server: ServerSteps) -> Iterator[tuple[str, str, tuple[ServerStep, 
 
 
 def place_of(steps: DeploymentSteps, role: str) -> int:
-    """Give the place of a role in the order of one evening; unordered roles come last."""
+    """Return the position of a role in the order of the change; unordered roles come last."""
     places = [number for number, place in enumerate(steps.order) if role in place.roles]
     return places[0] if places else len(steps.order)
 
 
 def script_of(server: ServerSteps) -> str:
-    """Name the script that takes the steps of a page."""
+    """Return the file name of the script that runs the steps of a page."""
     return file_name(server.stem, ".ps1")
 
 
 def valid_of(package: ServerPackage) -> str:
-    """Say from when until when a certificate is valid; on an edge of the day its hour counts."""
+    """Return the validity of a certificate in words; the end has its time of day."""
     return f"{package.not_before:%Y-%m-%d} to {package.not_after:%Y-%m-%d %H:%M} UTC"
 
 
 def used_cmdlets(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
-    """Give the documented commands that the pages print, without those of other roles."""
+    """Return the documented commands that the pages print, without those of other roles."""
     texts = [
         text
         for server in steps.pages
@@ -117,8 +117,8 @@ def to_markdown(steps: DeploymentSteps) -> str:
     lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", ""]
     lines += [escape_markdown(steps.summary()), ""]
     lines += [steps.parts, ""] if steps.parts else []
-    lines += [f"- {_lacks(one)}" for one in steps.missing]
-    lines += [f"- {_stands(one)}" for one in steps.covered]
+    lines += [f"- {_not_packaged(one)}" for one in steps.missing]
+    lines += [f"- {_covered(one)}" for one in steps.covered]
     for server in steps.pages:
         lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
         for package in server.packages:
@@ -128,8 +128,10 @@ def to_markdown(steps: DeploymentSteps) -> str:
                 f"valid {valid_of(package)}"
             )
         if len(steps.pages) > 1:
-            lines += [f"- {_lacks(one)}" for one in steps.missing if server.server in one.servers]
-            lines += [f"- {_stands(one)}" for one in steps.covered if server.server in one.servers]
+            lines += [
+                f"- {_not_packaged(one)}" for one in steps.missing if server.server in one.servers
+            ]
+            lines += [f"- {_covered(one)}" for one in steps.covered if server.server in one.servers]
         if server.shell:
             lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
         words, commands = start_of(server)
@@ -150,17 +152,17 @@ def to_markdown(steps: DeploymentSteps) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lacks(one: MissingPackage) -> str:
+def _not_packaged(one: MissingPackage) -> str:
     return f"**Not packaged**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
 
 
-def _stands(one: MissingPackage) -> str:
+def _covered(one: MissingPackage) -> str:
     return f"**Not requested**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
 
 
 def _markdown_step(step: ServerStep) -> list[str]:
     lines = [f"  {escape_markdown(step.text)}"]
-    for words, checks in (("Only if", step.only_if), ("First", step.needs)):
+    for words, checks in (("Only if", step.only_if), ("Before", step.needs)):
         for check in checks:
             lines += ["", f"  {words}: {escape_markdown(check.text)}."]
     if step.wizard:
@@ -175,7 +177,7 @@ def _markdown_step(step: ServerStep) -> list[str]:
 
 
 def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
-    """Write the checklist as one page that stands alone and can be printed, a server a sheet."""
+    """Write the checklist as one self-contained page that prints each server on its own sheet."""
     ordered = sorted(steps.servers, key=lambda server: place_of(steps, server.role))
     evening = [
         (
@@ -205,7 +207,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
 
 
 def of_server(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
-    """Give the steps of one server, or of one key that is elsewhere, alone."""
+    """Return only the steps of one server, or of one key on another computer."""
     if server in steps.key_holders:
         return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
     own, covered = (

@@ -1,6 +1,6 @@
-"""A product's procedure, filled in: its words and commands with the values of one server.
+"""A product's procedure, filled in: its texts and commands with the values of one server.
 
-Pure. What a planner or a CA wrote goes into a command as a PowerShell literal and in no other way.
+Pure. Values from a planner or a CA enter a command only as PowerShell literals.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from .roll_over_times import outage_words
 from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerStep, ServerSteps
 from .trusted_cas import TrustOfPackages, issuers_above
 
-#: How the page and script end that finish a request where its key is.
+#: Ending of the names of page and script that finish a request on the computer with its key.
 FINISH = "-finish"
 
 
 def requested_name(
     entry: PlannedCertificate | PlannedEntry, common_name: str, generation: int
 ) -> str:
-    """Name a certificate that is requested by the administrative tools, for the store there.
+    """Return the friendly name of a certificate that the administrative tools request.
 
-    Names in a store must differ: one computer may make the requests of a whole deployment, in which
-    two Edge pools may have one common name and one server two roles. So each is named by its server
-    or pool, role and usages, and one that is made anew counts its generation.
+    Names in a store must differ. One computer may make the requests of a whole deployment, in which
+    two Edge pools may have the same common name and a server may have two roles. So a name has the
+    server or pool, role and usages, and the generation of a renewed request.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
@@ -41,7 +41,7 @@ def requested_name(
 
 
 def store_of(issuer: Certificate) -> str:
-    """Name the computer's store of a CA certificate: only a self-signed one may go to Root."""
+    """Return the store for a CA certificate: only a self-signed one may go to Root."""
     return "Root" if issuer.is_self_issued else "CA"
 
 
@@ -49,16 +49,16 @@ Values = Mapping[str, str | int | tuple[str, ...]]
 
 
 def _read_by_hand(place: FilledPlace) -> str:
-    """Give the command that shows a person what a place uses."""
+    """Return the command that shows a person what a place uses."""
     if not place.read:
-        return f"# by hand, in its own pages: {place.name}"
+        return f"# by hand, on the pages of: {place.name}"
     return (
         f"foreach ($Key in @({place.each})) {{ $Key; {place.read} }}" if place.each else place.read
     )
 
 
 def _set_by_hand(place: FilledPlace) -> str:
-    """Give the command with which a person sets a place, or all that there are of its kind."""
+    """Return the command with which a person sets a place, or all places of its kind."""
     command = place.set.replace("$Value", quote(place.new))
     return f"foreach ($Key in @({place.each})) {{ {command} }}" if place.each else command
 
@@ -73,7 +73,7 @@ def filled_command(step: Step, values: Values) -> tuple[str, ...]:
 
 
 def fill(text: str, values: Values, *, as_command: bool = False) -> str:
-    """Put values in for placeholders: as they read, or as PowerShell literals in a command."""
+    """Replace placeholders with values: as text, or as PowerShell literals in a command."""
 
     def value(match: re.Match[str]) -> str:
         found = values[match[1]]
@@ -88,7 +88,7 @@ def fill(text: str, values: Values, *, as_command: bool = False) -> str:
 
 
 class Filler:
-    """Fills in the steps of one product; what holds for all servers is worked out once."""
+    """Fills in the steps of one product; what all servers share is computed once."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Filler:
         }
 
     def path(self, *names: str) -> str:
-        """Give the full path of a file as it lies on a server."""
+        """Return the full path of a file on a server."""
         return "\\".join((self.procedure.folder, *names))
 
     def server_steps(
@@ -143,7 +143,7 @@ class Filler:
         )
 
     def trust_steps(self, server: str, issuers: Collection[str]) -> ServerSteps:
-        """Fill in how a server that gets no certificate comes to trust new CAs (SHA-256)."""
+        """Fill in the trust steps of a server that gets no certificate, for new CAs (SHA-256)."""
         role_here, pool = self.hosts[server]
         role = self.rules.roles.get(role_here)
         common = self._common(server, pool, [])
@@ -172,7 +172,7 @@ class Filler:
         )
 
     def _set_up(self, server: str, entry: PlannedEntry) -> Iterator[ServerStep]:
-        """Fill in how a certificate is requested on its own server."""
+        """Fill in how to request a certificate on its own server."""
         key = entry.key
         values: Values = {
             **self.common,
@@ -194,7 +194,7 @@ class Filler:
                 yield self.filled(step, values, about=", ".join(entry.usages))
 
     def key_holder_steps(self, package: ServerPackage) -> ServerSteps:
-        """Fill in what is done on the computer that has a key, before its package exists."""
+        """Fill in the steps on the computer that has a key, before its package exists."""
         role = self.rules.roles.get(package.role)
         values = {
             **self.common,
@@ -227,15 +227,15 @@ class Filler:
             back=(),
             folder=self.procedure.folder,
             anywhere=True,
-            suffix=FINISH,  # the script that made the request is called the same without it
+            suffix=FINISH,  # the script that made the request has the same name without it
         )
 
     def _host(self, server: str, package: ServerPackage | PlannedEntry) -> tuple[str, str]:
-        """Give role and pool of a server that has the deployment's certificate alone."""
+        """Return role and pool of a server that has only the deployment's certificate."""
         return self.hosts.get(server, (self._host_role(package), server))
 
     def _host_role(self, package: ServerPackage | PlannedEntry) -> str:
-        """Give a role whose servers have the deployment's certificate."""
+        """Return a role whose servers have the deployment's certificate."""
         roles = (
             role
             for rule in self.rules.certificates
@@ -284,7 +284,7 @@ class Filler:
                     yield from self._of_package(step, package, common)
 
     def _places_of(self, server: str, packages: list[ServerPackage]) -> list[tuple[Place, Values]]:
-        """Give the places where a server's certificates are in use, and their values."""
+        """Return the places that use a server's certificates, and their values."""
         found: list[tuple[Place, Values]] = []
         for package in packages:
             common = self._common(server, package.pool, packages)
@@ -318,7 +318,7 @@ class Filler:
         )
 
     def _of_place(self, step: Step, place: Place, values: Values) -> ServerStep:
-        """Fill in a step of one place; what it shows a person are the place's own commands."""
+        """Fill in a step of one place, with the place's own commands for a person."""
         own = self._filled_place(place, values)
         values = {**values, "new": own.new}
         filled = self.filled(step, values, package=str(values["package"]), about=own.name)
@@ -366,7 +366,8 @@ class Filler:
             "count": len(package.usages),
             "servers": package.servers,
             "san": package.san or (package.name,),
-            "superseded": package.superseded or "the first command shows serial number and issuer",
+            "superseded": package.superseded
+            or "see the serial number and issuer that the first command shows",
             "ports": self._ports(package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",
@@ -374,7 +375,7 @@ class Filler:
         }
 
     def _ports(self, role: str, usages: tuple[str, ...]) -> tuple[str, ...]:
-        """Give the ports that show a certificate of this role in every deployment, in order."""
+        """Return the ports that present a certificate of this role in every deployment."""
         ports = {
             rule.port
             for rule in self.rules.connections
@@ -393,7 +394,7 @@ class Filler:
             "lead_hours": call.roll.lead_hours if call.roll else 0,
             "effective": call.effective_text,
             "effective_words": call.effective_words,
-            "old_end": f"{end:%Y-%m-%d %H:%M} UTC" if end else "its NotAfter says when",
+            "old_end": f"{end:%Y-%m-%d %H:%M} UTC" if end else "the time in its NotAfter field",
             "outage": outage_words(package, call),
         }
 

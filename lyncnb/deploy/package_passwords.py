@@ -1,7 +1,7 @@
 """The passwords of the packages: one list, encrypted under the folder's passphrase.
 
-A package travels to a server by one way and its password by another, so the list never leaves the
-folder; a password is shown alone, when somebody asks for it.
+A package and its password must reach a server by different ways, so the list never leaves the
+folder. lyncnb shows a single password on request.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..request_folder.manifest import read_manifest
 
-#: Where the list stands, relative to the request folder.
+#: The path of the list, relative to the request folder.
 LIST = "pfx/passwords.enc"
 
 _FORMAT = "lyncnb-passwords/1"
-# 24 of 55 characters are 138 bits. The MAC of a PFX takes 2,048 rounds whatever the key
-# derivation takes, so only the length of the password protects a package that got lost.
+# 24 of 55 characters are 138 bits. The MAC of a PFX always takes 2,048 rounds, no matter how
+# strong the key derivation is, so only the length of the password protects a lost package.
 _CHARACTERS = 24
-# Letters and digits, for a shell and an old reader. Left out is what a person mistakes for another
-# in print (I l 1, O 0), and what a German keyboard has in each other's place (y z).
+# Only letters and digits, which every shell and old Windows accept. Left out are characters that
+# look alike in print (I l 1, O 0), and those that a German keyboard exchanges (y z).
 _ALPHABET = "".join(sign for sign in string.ascii_letters + string.digits if sign not in "Il1O0yz")
 _LIMIT = 64 << 20
 _DAMAGED = (
-    f"remove {LIST} and run: lyncnb pfx FOLDER; it makes the packages anew, with new passwords, "
-    "from the keys, which are not concerned"
+    f"remove {LIST} and run: lyncnb pfx FOLDER. It makes the packages again with new passwords; "
+    "the keys are not affected"
 )
 
 
@@ -43,14 +43,14 @@ def new_password() -> Secret:
 
 
 class PasswordList:
-    """Passwords of packages by the SHA-256 of the package, so that none can be mixed up.
+    """Passwords of packages by the SHA-256 of the package, so that they cannot be mixed up.
 
     Parameters
     ----------
     folder : Path
         The request folder.
     cipher : FolderCipher
-        Under the folder's passphrase.
+        Uses the folder's passphrase.
     """
 
     def __init__(self, folder: Path, cipher: FolderCipher):
@@ -67,7 +67,7 @@ class PasswordList:
         return package_sha256 in self._passwords
 
     def of(self, package_sha256: str) -> Secret:
-        """Give the password of a package.
+        """Return the password of a package.
 
         Raises
         ------
@@ -83,10 +83,10 @@ class PasswordList:
             ) from None
 
     def save(self, added: dict[str, Secret]) -> None:
-        """Write the list with new passwords; an old one stays until ``purge`` drops it.
+        """Write the list with new passwords; old ones remain until ``purge`` removes them.
 
-        The list is durable before the packages are: a package without a password would be lost
-        work, a password without a package is nothing.
+        The list is on disk before the packages: a package without a password is useless, a
+        password without a package does no harm.
         """
         self._passwords |= added
         document = {
@@ -113,7 +113,7 @@ class PasswordList:
             data = self._cipher.decrypt_data(pem, name=LIST)
         except PassphraseError as error:
             raise PassphraseError(
-                error.message, hint=f"{error.hint}; if it opens the keys, {_DAMAGED}"
+                error.message, hint=f"{error.hint}; if the passphrase opens the keys, {_DAMAGED}"
             ) from None
         except BundleError as error:
             raise BundleError(error.message, hint=_DAMAGED) from None
@@ -124,8 +124,8 @@ class PasswordList:
             self._passwords = {k: Secret(v) for k, v in document["passwords"].items()}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BundleError(
-                f"{LIST} is no list of this version of lyncnb",
-                hint="use the version that wrote it, or move it away and package again",
+                f"{LIST} was not written by this version of lyncnb",
+                hint="use the version that wrote it, or move the file away and package again",
             ) from None
 
 
@@ -143,11 +143,11 @@ def show_password(
     folder : path
         The request folder.
     request_id : str
-        Id of the request, or a beginning that only this one has.
+        Id of the request, or the unique beginning of one.
     passphrase : Secret or str
         The folder's.
     show : callable
-        Gets the password. It must keep it off every file, log and table.
+        Receives the password. It must not write it to a file, log or table.
 
     Returns
     -------
@@ -168,8 +168,8 @@ def show_password(
     if len(fitting) != 1:
         known = ", ".join((fitting or list(packages))[:5]) or "none yet"
         raise BundleError(
-            f'"{request_id}" fits {len(fitting)} packages of {folder}',
-            hint=f"give an id, or enough of its beginning; packaged are: {known}",
+            f'"{request_id}" matches {len(fitting)} packages of {folder}',
+            hint=f"give an id, or more of its beginning; the packages are: {known}",
         )
     package = packages[fitting[0]]
     cipher = FolderCipher(passphrase)

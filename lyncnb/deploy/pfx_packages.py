@@ -1,4 +1,4 @@
-"""``Packages``: what packaging a request folder came to, as a table, a text and a document."""
+"""``Packages``: the result of packaging a request folder, as a table, a text and a document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .package_passwords import LIST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """One package, or why there is none.
+    """One package, or the reason why there is none.
 
     ``action`` is ``written``, ``kept`` (it was there already), ``deployed`` (its key was removed
     because its servers have it), ``elsewhere`` (its key is on another computer, where it is
@@ -39,7 +39,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Packages(Table, Told):
-    """What packaging a request folder came to."""
+    """The result of packaging a request folder."""
 
     format: ClassVar = "lyncnb-packages/1"
     told: ClassVar = (
@@ -67,7 +67,7 @@ class Packages(Table, Told):
         return int(any(package.action == "refused" for package in self.packages))
 
     def counts(self) -> dict[str, int]:
-        """Count the packages by what was done; what is rare only where there is any."""
+        """Count the packages by action; rare actions appear only if they occurred."""
         actions = [package.action for package in self.packages]
         rare = [action for action in ("deployed", "elsewhere", "covered") if action in actions]
         shown = ("written", "kept", "refused", *rare)
@@ -80,7 +80,7 @@ class Packages(Table, Told):
         return self.summary()
 
     def summary(self) -> str:
-        """Say in a sentence what was done."""
+        """Return what was done, in one sentence."""
         counts = ", ".join(f"{number} {action}" for action, number in self.counts().items())
         made = any(package.action in ("written", "kept") for package in self.packages)
         return f"Packages: {counts}" + (f"; passwords in {LIST}, encrypted" if made else "")
@@ -109,7 +109,7 @@ _CHUNK = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One package to make; ``key`` is PKCS #8 DER in the clear, so it has no repr."""
+    """One package to make; ``key`` is unencrypted PKCS #8 DER, so repr hides it."""
 
     content: PfxContent
     key: bytes
@@ -132,8 +132,8 @@ def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[
     Returns
     -------
     list of bytes
-        n PFX files. The key derivation holds Python's lock, so threads would gain nothing; a few
-        packages are made here, many by processes.
+        n PFX files. The key derivation holds Python's lock, so threads would not help: a few
+        packages are made in this process, many in child processes.
 
     Raises
     ------
@@ -159,7 +159,7 @@ _Values = tuple[bytes, tuple[bytes, ...], str, str, str, bytes, str]
 
 
 def _values(task: Task) -> _Values:
-    """Give a task as plain values: a secret does not pickle, and must not by accident."""
+    """Return a task as plain values, because a secret cannot be pickled."""
     content = task.content
     fields = (content.certificate, content.chain, content.friendly_name)
     return (*fields, content.encryption, content.provider, task.key, task.password.reveal())

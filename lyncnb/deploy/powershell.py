@@ -1,7 +1,7 @@
 """Values as PowerShell literals, and scripts as Windows PowerShell 3.0 reads them.
 
-The scripts themselves are fixed texts beside this package; only literals are put in. Everything
-that PowerShell could take for more than text passes ``quote``.
+The scripts are fixed files in this package; only literals are inserted. Everything that
+PowerShell could interpret passes through ``quote``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import resources
 
 from ..errors import PackageError
 
-#: What stands in a fixed script where its values go.
+#: The line of a fixed script that is replaced with its values.
 MARK = "#LYNCNB-VALUES"
 
 # PowerShell's tokenizer takes all of these for a single quote (CharTraits.cs); its own
@@ -31,8 +31,8 @@ def quote(text: str) -> str:
     """
     if any(not c.isprintable() for c in text):
         raise PackageError(
-            f"{text!r} has a character that no script may contain",
-            hint="correct the name in the table; it has a line break or a control character",
+            f"{text!r} has a line break or a control character, which a script cannot contain",
+            hint="correct the name in the table",
         )
     return f"'{text.translate(_DOUBLED)}'"
 

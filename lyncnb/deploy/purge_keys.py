@@ -1,9 +1,9 @@
-"""Remove, listed and confirmed first, what no certificate authority or server needs any more.
+"""Remove what no CA or server needs any more, after listing and confirmation.
 
-The only place of the package that removes a key. What a later step may still need is never
-listed: a certificate that is in use keeps its key until its successor is recorded on all servers,
-a key that was said to be deployed stays until its certificate is there, and what an interrupted
-run left in ``archive/`` stays for good.
+This is the only place in lyncnb that removes a key. What a later step may need is never listed: a
+certificate in use keeps its key until its successor is recorded on all servers. A key recorded as
+deployed remains until its certificate is received. What an interrupted run left in ``archive/`` is
+never removed.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ KEY_AND_CSR, CSR = "key and CSR", "CSR"
 class PurgeItem:
     """One thing to remove: ``what`` is ``key and CSR``, ``CSR``, ``key``, ``package`` or a copy.
 
-    ``nothing`` is a request whose key was never here: that it is deployed is only noted. A copy is
-    a file that no record names and that holds the same key.
+    ``nothing`` is a request whose key was never here: only its deployment is recorded. A copy is a
+    file with the same key that no record names.
     """
 
     id: str
@@ -59,12 +59,12 @@ class PurgeItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeList(Table, Told):
-    """What a purge would remove, or did; ``token`` stands for exactly this list.
+    """What a purge would remove, or has removed; ``token`` identifies exactly this list.
 
-    ``kept`` counts the superseded generations that stay because no later one is on the servers,
-    ``unanswered`` the requests that were said to be deployed and have no certificate on record.
-    ``passwords`` are the packages, by SHA-256, whose passwords go because nobody needs
-    the packages. ``unopened`` are files that may hold a key and stay, since they did not open.
+    ``kept`` counts the superseded generations that remain because no later one is on the servers,
+    ``unanswered`` the requests that are recorded as deployed without an issued certificate.
+    ``passwords`` are the packages, by SHA-256, whose passwords are removed because nobody needs the
+    packages. ``unopened`` are files that may contain a key and remain because they did not open.
     """
 
     told: ClassVar = (
@@ -101,12 +101,12 @@ class PurgeList(Table, Told):
 
     @property
     def password_count(self) -> int:
-        """How many passwords of packages are taken off their list."""
+        """The number of passwords that are removed from their list."""
         return len(self.passwords)
 
     @property
     def token(self) -> str:
-        """Eight hex digits that confirm this list and no other."""
+        """Eight hex digits that confirm exactly this list."""
         lines = [f"{item.id} {item.generation} {' '.join(item.files)}" for item in self.items]
         return hashlib.sha256("\n".join((*lines, *self.passwords)).encode()).hexdigest()[:8]
 
@@ -123,11 +123,11 @@ class PurgeList(Table, Told):
     def _more(self) -> Iterator[str]:
         if self.passwords:
             number = count_of(len(self.passwords), "password")
-            yield f"{LIST}: {number} of packages that nobody needs"
+            yield f"{LIST}: {number} of packages that are no longer needed"
         if self.unopened:
             yield (
-                f"not opened, so not removed: {first_of(self.unopened, 1)}. A file of this kind "
-                "may hold a key. Give the passphrase, or look at the file and remove it yourself."
+                f"not opened, so not removed: {first_of(self.unopened, 1)}. Such a file may hold "
+                "a key. Give the passphrase, or check the file and remove it yourself."
             )
         if not self.is_empty:
             yield _HISTORIES
@@ -138,9 +138,9 @@ class PurgeList(Table, Told):
         before = ": this list was removed before" if self.is_done else ""
         what = f"{number:,} {done}" if number else f"nothing to remove{before}"
         if self.kept:
-            what += f"; {self.kept:,} superseded stay until a later one is recorded as deployed"
+            what += f"; {self.kept:,} superseded remain until a later one is recorded as deployed"
         if self.unanswered:
-            what += f"; {self.unanswered:,} of the deployed stay: no certificate came back for them"
+            what += f"; {self.unanswered:,} deployed remain: no certificate was issued for them"
         return f"{self.folder}: {what}"
 
 
@@ -167,8 +167,8 @@ def purge(
 
     Listed are: keys and CSRs of superseded generations, once a later one is recorded on all of its
     servers; those whose certificate has expired and is not in use; key and package of requests
-    named in `deployed`, whose CSR stays, so that a later run with the same plan requests nothing
-    anew.
+    named in `deployed`, whose CSR remains, so that a later run with the same plan requests nothing
+    again.
 
     Parameters
     ----------
@@ -179,8 +179,8 @@ def purge(
     confirmed : PurgeList or str, optional
         The list that an earlier call returned, or its token. Without it nothing is touched.
     passphrase : Secret or str, optional
-        The folder's. It opens copies of keys and packages, and the list of passwords: without it
-        passwords stay, and only those copies are found whose bytes are on record.
+        The folder's. It opens copies of keys and packages, and the list of passwords. Without it,
+        passwords remain, and copies are found only if their bytes are on record.
     today : date, optional
         The day that decides what is expired; by default the present one, UTC.
     lock_seconds : float, optional
@@ -210,8 +210,8 @@ def purge(
             if _is_finished(manifest, token) and listed.is_empty:
                 return replace(listed, is_done=True)
             raise BundleError(
-                f'{path}: "{token}" does not confirm what can be removed now; nothing was removed',
-                hint="list it again, read it, and confirm that",
+                f'{path}: "{token}" does not confirm the present list; nothing was removed',
+                hint="show the list again, read it, and confirm it with its own token",
             )
         if cipher is not None:
             refuse(path, tuple(binding_problems(survey, manifest, cipher)))
@@ -267,7 +267,7 @@ def _list(
         (record.id, old.generation)
         for record in manifest.requests
         for old in record.archived
-        if _there(survey, record, old)
+        if _remaining_files(survey, record, old)
     }
     kept = len(superseded - {(item.id, item.generation) for item in items})
     copies = secret_copies(survey, manifest, opener)
@@ -286,7 +286,7 @@ def _list(
 def _copies(
     manifest: Manifest, copies: Sequence[SecretCopy], named: frozenset[str], today: date
 ) -> Iterator[PurgeItem]:
-    """List the copies whose key nobody needs in any request that has it."""
+    """List the copies whose key is no longer needed by any request."""
     owners: dict[str, list[tuple[RequestRecord, RequestRecord | ArchivedGeneration]]] = {}
     for record in manifest.requests:
         for part in record.generations:
@@ -313,7 +313,7 @@ def why_removable(
     is_named: bool,
     today: date,
 ) -> str:
-    """Say why nobody needs the key of a generation any more; "" if somebody may."""
+    """Return why the key of a generation is no longer needed; "" if it may be needed."""
     life = _life(record, is_named)
     if part is record and part.issued is not None and (is_named or record.deployed_at):
         return _DEPLOYED
@@ -332,7 +332,7 @@ def why_removable(
 
 
 def _life(record: RequestRecord, is_named: bool) -> Generations:
-    """Say what is in use, as it will be recorded where somebody says that it is deployed."""
+    """Return the generations in use, with the deployment that the caller confirms."""
     if is_named and record.issued is not None and not record.deployed_at:
         at = record.packaged_at or record.issued_at or record.issued.received_at
         record = record.with_deployed(at=at)
@@ -348,10 +348,10 @@ def _unused_passwords(
     named: frozenset[str],
     today: date,
 ) -> tuple[str, ...]:
-    """List the packages, by SHA-256, whose passwords nobody needs.
+    """List the packages, by SHA-256, whose passwords are no longer needed.
 
-    The password of a package on record stays while its key is needed: the package may be on its
-    way to a server. So does that of a package that is in the folder by another name.
+    The password of a recorded package remains while its key is needed: the package may be on its
+    way to a server. So does the password of a package that has another name in the folder.
     """
     if opener is None:
         return ()
@@ -374,14 +374,14 @@ def _of_record(
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
         why = why_removable(record, old, is_deployed, today)
-        there = _there(survey, record, old)
+        there = _remaining_files(survey, record, old)
         if why and there:
             yield _keys(record.id, old.generation, why, there)
         if why:
             yield from _package(survey, record, old, why)
     why = why_removable(record, record, is_deployed, today)
     if why == _DEPLOYED:
-        # Also what an interrupted purge announced and left.
+        # This includes what an interrupted purge announced but did not remove.
         yield from _of_deployed(survey, record)
     elif why:
         there = tuple(path for path in record.files if survey.has(path))
@@ -390,8 +390,10 @@ def _of_record(
         yield from _package(survey, record, record, why)
 
 
-def _there(survey: Survey, record: RequestRecord, old: ArchivedGeneration) -> tuple[str, ...]:
-    """Name what is left of a superseded generation, also where its move was interrupted."""
+def _remaining_files(
+    survey: Survey, record: RequestRecord, old: ArchivedGeneration
+) -> tuple[str, ...]:
+    """List the remaining files of a superseded generation, even if its move was interrupted."""
     there = [path for path in old.files if survey.has(path)]
     if old is record.archived[-1]:
         there += [move.source for move in pending_moves(survey, record)]
@@ -422,7 +424,7 @@ def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
 def _package(
     survey: Survey, record: RequestRecord, part: RequestRecord | ArchivedGeneration, why: str
 ) -> Iterator[PurgeItem]:
-    """List the package of one generation; earlier versions gave those of all the same name."""
+    """List the package of one generation; earlier versions used one name for all generations."""
     path = part.package.file if part.package else ""
     if not part.package or not is_inside(path, "pfx") or not (survey.folder / path).is_file():
         return

@@ -1,4 +1,4 @@
-"""The summary's columns Import and Assign: the commands of the steps, on record in the folder."""
+"""The summary's columns Import and Assign: the commands of the steps, recorded in the folder."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .server_steps import DeploymentSteps, ServerStep
 
 
 def install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Give the commands of each request's import and assign steps, by its id.
+    """Return the commands of each request's import and assign steps, by its id.
 
-    A command that is the same on several servers appears once. A comment says which condition a
-    step has, or what to do where no command does it.
+    A command that is the same on several servers appears once. A comment gives the condition of a
+    step, or says what to do by hand.
     """
     found: dict[str, dict[str, dict[str, None]]] = {}
     for server in steps.servers:
@@ -40,14 +40,14 @@ def _lines(step: ServerStep) -> Iterator[str]:
 def record_commands(
     folder: Path, steps: DeploymentSteps, *, lock_seconds: float = 10.0
 ) -> Manifest:
-    """Put the commands on record and write the summary files again if they changed.
+    """Record the commands, and write the summary files again if they changed.
 
     Parameters
     ----------
     folder : Path
-        The request folder that the steps were made of.
+        The request folder that the steps come from.
     steps : DeploymentSteps
-        Of its packages. A request whose certificate has changed since keeps what is on record.
+        The steps of its packages. A request with a newer certificate keeps its record.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds.
 
@@ -64,7 +64,7 @@ def record_commands(
             replace(record, import_commands=imports, assign_commands=assigns)
             for record in manifest.requests
             if record.issued and record.issued.thumbprint_sha1 == thumbprints.get(record.id)
-            # A manifest that somebody altered may name a role whose steps have no such commands.
+            # An altered manifest may name a role whose steps have no such commands.
             if record.id in commands
             for imports, assigns in (commands[record.id],)
         ]

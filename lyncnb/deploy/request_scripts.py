@@ -1,7 +1,7 @@
-"""Requests by the administrative tools, from the plan alone: the key is born on that computer.
+"""Scripts with which the administrative tools make requests; the key is made on that computer.
 
-One script for each certificate, however many servers share it: two keys for one certificate would
-be an error. Nothing is made here but text.
+Each certificate has one script, no matter how many servers share it: two keys for one certificate
+would be an error. This file only makes text.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ REQUESTS = outputs.OutputKind(
     },
 )
 _NO_USAGE = (
-    "it has no usage that the cmdlet knows; lyncnb request TOPOLOGY FOLDER makes its key and its "
-    "request in the same folder"
+    "it has no usage that the cmdlet supports. Run lyncnb request TOPOLOGY FOLDER to make its key "
+    "and its request in the same folder"
 )
-_AT_SET_UP = "it is requested when its server is set up: see at_set_up in plan.toml"
-_KEY_HERE = "its key is in the request folder already"
+_AT_SET_UP = "you request it when you set up its server: see at_set_up in plan.toml"
+_KEY_HERE = "the request folder already has its key"
 
 
 def request_scripts(
@@ -54,15 +54,15 @@ def request_scripts(
     template: str = "",
     today: date | None = None,
 ) -> DeploymentSteps:
-    """Write how each certificate is requested where the administrative tools are installed.
+    """Return how to request each certificate with the administrative tools.
 
     Parameters
     ----------
     plan : CertificatePlan
-        n certificates; their names need to be settled, nothing needs to be issued.
+        n certificates with final names; nothing needs to be issued.
     bundle : RequestBundle, optional
-        The request folder that waits for the requests: whose keys it has is left out, and a
-        request that is made anew gets a file name of its own.
+        The request folder that waits for the requests. Requests whose keys it has are left out,
+        and a renewed request gets its own file name.
     template : str, optional
         Name (not display name) of the AD CS template, for requests to an internal CA.
     today : date, optional
@@ -71,15 +71,15 @@ def request_scripts(
     Returns
     -------
     DeploymentSteps
-        For each certificate with a usage its steps, under its id; ``missing`` names the others,
-        which that cmdlet cannot request.
+        The steps of each certificate with a usage, under its id; ``missing`` lists the others,
+        which the cmdlet cannot request.
 
     Raises
     ------
     RulesError
         If the product's procedure is wrong.
     OptionsError
-        If the template could not stand in a command line, or the cmdlet cannot make a planned key.
+        If the template cannot be part of a command line, or the cmdlet cannot make a planned key.
 
     Notes
     -----
@@ -134,12 +134,12 @@ def request_scripts(
         order=(),
         cmdlets=procedure.cmdlets,
         unit="request",
-        lacking="not by this route",
+        lacking="not in these scripts",
     )
 
 
 def _why_not(certificate: PlannedCertificate, record: RequestRecord | None) -> str:
-    """Say why a certificate is not requested by this route; blank: it is."""
+    """Return why a certificate is not in the scripts; blank if it is."""
     if not certificate.usages:
         return _NO_USAGE
     if certificate.at_set_up:
@@ -150,7 +150,7 @@ def _why_not(certificate: PlannedCertificate, record: RequestRecord | None) -> s
 
 
 def _refused_keys(procedure: Procedure, certificates: list[PlannedCertificate]) -> OptionsError:
-    """Say which certificates have keys that the administrative tools cannot make."""
+    """Return the error for keys that the administrative tools cannot make."""
     limits = [cmdlet for cmdlet in procedure.cmdlets if cmdlet.keys]
     takes = "; ".join(f"{cmdlet.name} takes {' or '.join(cmdlet.keys)}" for cmdlet in limits)
     return OptionsError(
@@ -169,7 +169,7 @@ def _values(
 ) -> Values:
     subject = dict(certificate.subject.fields())
     key = certificate.key
-    # A file of an earlier day or generation says nothing of this request.
+    # A file of an earlier day or generation proves nothing about this request.
     again = f"-g{generation}" if generation > 1 else ""
     name = f"{certificate.id}{again}-{day}.req"
     return {
@@ -209,10 +209,10 @@ def write_request_scripts(
     steps : DeploymentSteps
         From :func:`request_scripts`.
     folder : path
-        A request folder, whose ``steps`` they go to; or another one, which is made if it is not
-        there. What is in it under other names stays.
+        A request folder, whose ``steps`` receives the files, or another folder, which is created
+        if needed. Other files in it are kept.
     force : bool, optional
-        Whether another's file of such a name is replaced.
+        Whether to replace a file of this name that lyncnb did not write.
 
     Returns
     -------
@@ -222,7 +222,7 @@ def write_request_scripts(
     Raises
     ------
     OutputError
-        If the folder is one that a request folder keeps for itself, or a file is another's.
+        If the folder is a reserved part of a request folder, or a file is not lyncnb's.
     BundleError
         If a file cannot be written.
     """
@@ -236,7 +236,7 @@ def write_request_scripts(
             for name, data in contents.items():
                 files.replace(place / FOLDER / name, data, 0o644)
         for path in (place / FOLDER).glob("*.ps1"):
-            # Of a certificate that is planned no longer, or whose key is here now.
+            # Scripts of certificates that are no longer planned, or whose key is here now.
             if path.name not in contents and _is_request_script(path):
                 files.remove(path)
         return tuple(place / FOLDER / name for name in contents)
@@ -254,11 +254,11 @@ def _is_request_script(path: Path) -> bool:
         with files.open_plain(path, follow=False) as file:
             return outputs.mentions(b"\r\n$Server = ''\r\n", b"Request-CsCertificate -New ")(file)
     except (OSError, BundleError):
-        return False  # what cannot be read is not known to be ours
+        return False  # an unreadable file may not be lyncnb's
 
 
 def _contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
-    # Any computer with the tools may run a script, so it names none.
+    # Any computer with the tools may run a script, so the script names no computer.
     yield _PAGE, to_html(steps, title=_TITLE).encode()
     for request in steps.servers:
         yield script_of(request), import_script(request)

@@ -1,7 +1,7 @@
-"""When a certificate takes effect: at once, or beside the one in use until that one's tokens ended.
+"""When a certificate takes effect: at once, or together with the one in use until its tokens end.
 
-Pure. Splits the usages of a package into calls of ``Set-CsCertificate``, since those that can roll
-over go by themselves.
+Pure. Splits the usages of a package into calls of ``Set-CsCertificate``: usages that can roll over
+have their own call.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ..errors import PackageError
 from ..rules.procedure import Procedure, RollOver
 from .server_steps import Call, ServerPackage
 
-#: When what can roll over takes effect: for all usages, or for each by its name.
+#: When usages that can roll over take effect: one time for all, or one for each by name.
 Effective = datetime | Mapping[str, datetime] | None
 
 
-def times_said(effective: Effective, procedure: Procedure) -> dict[str, datetime]:
-    """Give the time of each usage that can roll over, as far as it was said."""
+def chosen_times(effective: Effective, procedure: Procedure) -> dict[str, datetime]:
+    """Return the chosen time of each usage that can roll over."""
     known = tuple(usage for roll in procedure.rolls for usage in roll.usages)
     if effective is None:
         return {}
@@ -29,7 +29,8 @@ def times_said(effective: Effective, procedure: Procedure) -> dict[str, datetime
     for usage in effective:
         if usage not in known:
             raise PackageError(
-                f'"{usage}" is no usage that can roll over', hint=f"use one of: {', '.join(known)}"
+                f'"{usage}" is not a usage that can roll over',
+                hint=f"use one of: {', '.join(known)}",
             )
     return dict(effective)
 
@@ -37,7 +38,7 @@ def times_said(effective: Effective, procedure: Procedure) -> dict[str, datetime
 def with_calls(
     package: ServerPackage, procedure: Procedure, times: Mapping[str, datetime], now: datetime
 ) -> ServerPackage:
-    """Split a certificate's usages into calls: those that can roll over go by themselves."""
+    """Split a certificate's usages into calls: those that can roll over have their own call."""
     rest = tuple(usage for usage in package.usages if procedure.roll_of(usage) is None)
     calls = [Call(usages=rest)] if rest else []
     for roll in procedure.rolls:
@@ -51,7 +52,7 @@ def with_calls(
 
 
 def outage_words(package: ServerPackage, call: Call) -> str:
-    """Say how long a call's usages have no valid certificate; empty where old and new overlap."""
+    """Say how long a call's usages have no valid certificate; empty if old and new overlap."""
     end = package.in_use_until
     if end is None or end >= package.not_before:
         return ""
@@ -67,28 +68,28 @@ def outage_words(package: ServerPackage, call: Call) -> str:
 def _effective(
     package: ServerPackage, roll: RollOver, said: datetime | None, now: datetime
 ) -> datetime | None:
-    """Settle when a new certificate takes effect; None: it is assigned at once.
+    """Decide when a new certificate takes effect; None: it is assigned at once.
 
-    Source: the roll's own: the end of the certificate in use minus the lifetime of a token. How
-    near the time is to the present does not count.
+    Source: that of the roll. The time is the end of the certificate in use minus the lifetime of a
+    token, even if that is soon.
     """
     end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
     if said is None:
         latest = later(end, -lead) if end is not None else now
-        # Before the new certificate is valid nothing can roll over to it.
+        # Nothing can roll over to a certificate that is not valid yet.
         return latest if latest > now and latest >= package.not_before else None
-    # Naive: the servers' time zone is taken to be this computer's; the server checks it again.
+    # A naive time is read in this computer's time zone; the server checks it again.
     moment = in_zone(said, UTC)
     names = ", ".join(roll.usages)
     if end is not None and later(moment, lead) > end:
         latest = in_zone(later(end, -lead), said.tzinfo)
         raise PackageError(
             f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the certificate in use ends at "
-            f"{end:%Y-%m-%d %H:%M} UTC, and tokens live {roll.lead_hours} hours",
+            f"{end:%Y-%m-%d %H:%M} UTC, and tokens are valid for {roll.lead_hours} hours",
             hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier"
             if later(end, -lead) >= package.not_before
-            else f"leave the time out: at {latest:%Y-%m-%d %H:%M} the new certificate is not valid "
-            "yet, so nothing can roll over to it",
+            else f"omit the time: at {latest:%Y-%m-%d %H:%M} the new certificate is not valid yet, "
+            "so nothing can roll over to it",
         )
     if not package.not_before <= moment < package.not_after:
         raise PackageError(

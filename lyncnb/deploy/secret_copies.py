@@ -1,8 +1,8 @@
-"""Keys and packages that no record of a folder names, recognised by their content.
+"""Keys and packages that no record of a folder names, recognized by their content.
 
-Programs that synchronise a folder leave copies, and a second certificate leaves the package of the
-first. A key is recognised by the SHA-256 of its file or, once opened, by its public key; a package
-by its SHA-256, or by the key in it.
+Programs that synchronize a folder leave copies, and a second certificate leaves the package of the
+first. A key is recognized by the SHA-256 of its file or, once opened, by its public key; a package
+by its SHA-256 or by the key in it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def secret_copies(survey: Survey, manifest: Manifest, opener: Opener | None) -> 
     survey, manifest : Survey, Manifest
         Of the folder.
     opener : Opener or None
-        Without it only files whose bytes are on record are recognised.
+        Without it, only files whose bytes are on record are recognized.
     """
     on_record = {}
     for record in manifest.requests:

@@ -1,4 +1,4 @@
-"""The script that takes the steps of one server: its values, and the fixed text that runs them."""
+"""The script that runs the steps of one server: its values, and the fixed text that uses them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from .server_steps import FilledCheck, FilledPlace, ServerStep, ServerSteps
 
 
 def import_script(server: ServerSteps) -> bytes:
-    """Write the script that takes the steps of one server, and can undo them.
+    """Write the script that runs the steps of one server, and can undo them.
 
     Parameters
     ----------
     server : ServerSteps
-        Public values all. What comes later is on its page alone: nobody wants it run by mistake.
+        Contains only public values. Later steps are only on the page, so that the script cannot
+        run them by mistake.
     """
     shell = server.shell
     return script(
@@ -34,7 +35,7 @@ def import_script(server: ServerSteps) -> bytes:
 
 
 def _block(command: str, *parameters: str) -> ScriptBlock | None:
-    """Write a command as a block that takes some parameters; blank: none."""
+    """Write a command as a script block with parameters; None if there is no command."""
     if not command:
         return None
     names = ", ".join(f"${name}" for name in parameters)
@@ -97,5 +98,5 @@ def _question(check: FilledCheck) -> dict[str, object]:
 
 
 def _without_blanks(entries: dict[str, object]) -> dict[str, object]:
-    """Leave out what is not set: the script reads it as nothing, no or zero."""
+    """Remove values that are not set: the script reads them as nothing, no or zero."""
     return {key: value for key, value in entries.items() if value}

@@ -1,7 +1,7 @@
-"""What a checklist and a script are made of: packages, checks, steps, and the servers they are for.
+"""The parts of a checklist and a script: packages, checks, steps and their servers.
 
-Values only; ``steps.py`` works them out, ``fill_steps.py`` fills them in, ``step_files.py`` writes
-them down.
+Values only; ``steps.py`` computes them, ``fill_steps.py`` fills them in, ``step_files.py`` writes
+the files.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerPackage:
-    """One packaged certificate: where it goes, what is in it, and what it replaces.
+    """One packaged certificate: its servers, its content, and what it replaces.
 
     ``issuer`` is ``internal`` or ``public``; ``path`` the certificates above it, issuer first.
-    ``in_use_until`` is the end of the certificate that it replaces, where the folder knows one.
-    ``key_holder`` is the computer that has its key, if that is not in the folder: the package is
-    exported there, so nobody knows its ``sha256`` yet. ``eku`` are its extended key usages, as
-    planned; where the plan is not known, blank. ``san`` are its DNS names.
+    ``in_use_until`` is the end of the certificate that it replaces, if the folder knows one.
+    ``key_holder`` is the computer that has its key, if the key is not in the folder: the package is
+    exported there, so its ``sha256`` is not known yet. ``eku`` are its planned extended key usages;
+    blank if the plan is not known. ``san`` are its DNS names.
     ``superseded`` is the serial number and issuer of the certificate that it replaces, if known.
     """
 
@@ -87,7 +87,7 @@ class ServerPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingPackage:
-    """A request without a package: why, and which servers lack it until there is one."""
+    """A request without a package: the reason, and the servers that wait for it."""
 
     request: str
     why: str
@@ -110,7 +110,7 @@ class FilledCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledPlace:
-    """A place of one server where a certificate is in use, with its commands filled in."""
+    """A place of one server that uses a certificate, with its commands filled in."""
 
     name: str
     new: str
@@ -130,7 +130,7 @@ class FilledPlace:
 class ServerStep:
     """One step on one server, filled in; ``package`` is "" for a step of the server as a whole.
 
-    ``about`` tells apart the same step for several usages or certificates.
+    ``about`` distinguishes the same step for several usages or certificates.
     """
 
     step: Step
@@ -150,17 +150,17 @@ class ServerStep:
 
     @property
     def checks(self) -> tuple[FilledCheck, ...]:
-        """All checks of the step, in the order in which the script asks them."""
+        """All checks of the step, in the order in which the script runs them."""
         return (*self.only_if, *self.holds, *self.waits, *self.needs, *self.confirms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSteps:
-    """The changed procedure of one server: the day, what comes later, and the way back.
+    """The changed procedure of one server: the change, later steps, and the way back.
 
-    Its page and script are called ``server`` and ``suffix``; that tells two pages of one server, or
-    of one request, apart. ``issuers`` are the CA certificates that it is to trust; a server that
-    does nothing but trust them is ``trust_only``.
+    The names of its page and script are ``server`` and ``suffix``, which distinguishes two pages of
+    one server or request. ``issuers`` are the CA certificates that it must trust; a server that has
+    only trust steps is ``trust_only``.
     """
 
     server: str
@@ -181,17 +181,17 @@ class ServerSteps:
 
     @property
     def change(self) -> str:
-        """The name of this change on the server: what it puts there, by thumbprint."""
+        """The name of this change on the server, from the thumbprints of its certificates."""
         return "-".join((self.server, *sorted(p.thumbprint[:8] for p in self.packages)))
 
     @property
     def stem(self) -> str:
-        """What its page and script are called, without an ending."""
+        """The name of its page and script, without extension."""
         return f"{self.server}{self.suffix}"
 
     @property
     def every_step(self) -> tuple[ServerStep, ...]:
-        """All of them, in the order in which a page shows them."""
+        """All steps, in the order of the page."""
         return (*self.steps, *self.later, *self.back)
 
 
@@ -199,10 +199,10 @@ class ServerSteps:
 class DeploymentSteps(Table):
     """The changed procedure of every server that has a package.
 
-    ``missing`` are the requests without a package, ``covered`` those that need none: a certificate
-    stands for them. ``order`` says which servers come first in one
-    evening; ``cmdlets`` where each command is documented. ``key_holders`` has, for each request
-    whose key is on another computer, what is to be done there before.
+    ``missing`` are the requests without a package, ``covered`` those that need none because an
+    installed certificate covers them. ``order`` says which servers come first in the change;
+    ``cmdlets`` where each command is documented. ``key_holders`` has the earlier steps for each
+    request whose key is on another computer.
     """
 
     product: str
@@ -212,7 +212,7 @@ class DeploymentSteps(Table):
     missing: tuple[MissingPackage, ...]
     order: tuple[Stage, ...]
     cmdlets: tuple[Cmdlet, ...]
-    unit: str = "server"  # what the steps are told for: servers, or requests
+    unit: str = "server"  # what the steps are for: servers or requests
     lacking: str = "without a package"
     key_holders: tuple[ServerSteps, ...] = ()
     covered: tuple[MissingPackage, ...] = ()
@@ -252,7 +252,7 @@ class DeploymentSteps(Table):
             )
         if self.covered:
             page += tables.rows_to_html(
-                ("Request", "What stands"),
+                ("Request", "Installed certificate"),
                 [(one.request, one.why) for one in self.covered],
                 caption="Not requested",
                 limit=tables.ROWS_SHOWN,
@@ -261,25 +261,27 @@ class DeploymentSteps(Table):
 
     @property
     def parts(self) -> str:
-        """Say that trust comes first where servers without a new certificate are to trust a CA."""
+        """Say that trust comes first, if servers without a new certificate must trust a CA."""
         trusting = sum(server.trust_only for server in self.servers)
         if not trusting:
             return ""
         return (
-            f"Two parts, in this order. First all {len(self.servers):,} servers here trust the new "
-            f"CA, also the {trusting:,} that get no certificate. Then certificates are imported "
-            f"and assigned on {len(self.servers) - trusting:,}."
+            f"Two parts, in this order. First make all {len(self.servers):,} servers trust the new "
+            f"CA, including the {trusting:,} that get no certificate. Then import and assign "
+            f"certificates on {len(self.servers) - trusting:,}."
         )
 
     def summary(self) -> str:
-        """Say in a sentence what there is."""
+        """Return the counts in one sentence."""
         if not self.pages and not self.missing and not self.covered:
-            return f"{self.title}: nothing is new to any server"
+            return f"{self.title}: no server needs a change"
         count = sum(len(server.steps) for server in self.servers)
         missing = count_of(len(self.missing), "certificate")
         words = f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"
         if self.key_holders:
-            words += f", {count_of(len(self.key_holders), 'key')} to be exported elsewhere before"
+            words += (
+                f", {count_of(len(self.key_holders), 'key')} to export first on other computers"
+            )
         if self.covered:
-            words += f"; {count_of(len(self.covered), 'certificate')} covered by what stands"
+            words += f"; {count_of(len(self.covered), 'request')} covered by installed certificates"
         return f"{self.title}: {words}" + (f"; {missing} {self.lacking}" if self.missing else "")

@@ -1,6 +1,6 @@
 """The changed procedure as files: ``steps/`` with checklists, and a script for each server.
 
-Checklist and script are made of the same steps: what one shows is what the other runs.
+Checklist and script come from the same steps: the checklist shows what the script runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def write_steps(
     force: bool = False,
     lock_seconds: float = 10.0,
 ) -> tuple[Path, ...]:
-    """Write the checklists and the scripts, and their commands into the folder's summary.
+    """Write the checklists and scripts, and add their commands to the folder's summary.
 
     Parameters
     ----------
@@ -46,17 +46,17 @@ def write_steps(
     output : path, optional
         One file instead, the checklist as ``.md`` or ``.html``.
     force : bool, optional
-        Whether another's file of the name ``output`` is replaced.
+        Whether to replace a file named ``output`` that lyncnb did not write.
     lock_seconds : float, optional
         How long to wait for another writer of the folder, in seconds.
 
     Returns
     -------
     tuple of Path
-        What was written: one checklist for all in two forms, a page and a script for each of the
-        m servers and for each request that is finished where its key is, and the CA certificates
-        in ``chain``; or one file. What an earlier run wrote there and this one did not is removed:
-        nobody is to run it any more.
+        The written files: one checklist for all in two formats, a page and a script for each of
+        the m servers and for each request that is finished on another computer, and the CA
+        certificates in ``chain``; or one file. Files that only an earlier run wrote are removed,
+        so that nobody runs them.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def write_steps(
 
 
 def _earlier(place: Path) -> set[str]:
-    """List what :func:`write_steps` wrote into a folder, told by what is in each file."""
+    """List what :func:`write_steps` wrote into a folder, recognized by the content of files."""
     found = {path.name for path in place.glob("*.html") if _holds(path, _is_checklist)}
     found |= {path.name for path in place.glob("*.ps1") if _holds(path, _is_script_of(path.stem))}
     issuers = place.glob("chain/*.cer")
@@ -101,15 +101,15 @@ def _holds(path: Path, test: outputs.Test) -> bool:
         with files.open_plain(path, follow=False) as file:
             return test(file)
     except (OSError, BundleError):
-        return False  # what cannot be read is not known to be ours
+        return False  # an unreadable file may not be lyncnb's
 
 
 _is_checklist = CHECKLIST.is_ours[".html"]
 
 
 def _is_script_of(stem: str) -> outputs.Test:
-    # A long name is shortened in the name of the file, and a device's has a sign more. What is
-    # done where a key is names no server.
+    # A file name shortens long server names and adds a character to reserved device names. A
+    # script for the computer with a key names no server.
     server = "" if stem.endswith(FINISH) else stem.replace("~", "", 1)[:150]
     if not server:
         return outputs.mentions(b"\r\n$Server = ''\r\n")
@@ -125,7 +125,7 @@ def _has_thumbprint(stem: str) -> outputs.Test:
 
 
 def _chain(steps: DeploymentSteps) -> dict[str, bytes]:
-    """Give the CA certificates as the files that the steps install."""
+    """Return the CA certificates as the files that the steps install."""
     return {
         f"chain/{issuer.thumbprint}.cer": issuer.der
         for server in steps.servers

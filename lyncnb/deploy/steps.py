@@ -1,6 +1,6 @@
-"""Import and assignment, server by server, as values: what a checklist and a script show.
+"""Import and assignment, server by server, as values for a checklist and a script.
 
-A pure step: packages and certificates in, filled steps out. ``step_files.py`` writes the files.
+Pure: packages and certificates in, filled steps out. ``step_files.py`` writes the files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..rules.model import Rules
 from ..rules.procedure import load_procedure, package_rules
 from ..rules.rule_files import rules_on_record
 from .fill_steps import Filler, requested_name
-from .roll_over_times import Effective, times_said, with_calls
+from .roll_over_times import Effective, chosen_times, with_calls
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
 from .trusted_cas import TrustOfPackages
 
@@ -39,19 +39,19 @@ def deployment_steps(
     changed: bool | None = None,
     today: date | None = None,
 ) -> DeploymentSteps:
-    """Write the changed deployment procedure: import and assign, computer by computer.
+    """Return the changed deployment procedure: import and assign, computer by computer.
 
     Parameters
     ----------
     issued : IssuedCertificates
         n certificates; those that were packaged are in the steps.
     effective : datetime or Mapping, optional
-        When rolled-over certificates take effect, in the servers' time: one time for every usage
-        that can roll over, or one for each by its name. Where the folder knows the certificate
-        in use, its end minus the lifetime of a token is taken if nothing is said.
+        When rolled-over certificates take effect, in the servers' time: one time for all usages
+        that can roll over, or one for each by name. The default, if the folder knows the
+        certificate in use, is its end minus the lifetime of a token.
     changed : bool, optional
-        Only what is new to its servers, and who has to trust a new CA for it. Left out, it is true
-        once a certificate was renewed.
+        Whether to include only what is new to its servers, and the servers that must trust a new
+        CA for it. By default true once a certificate was renewed.
     today : date, optional
         The day that counts as the present.
 
@@ -78,8 +78,8 @@ def deployment_steps(
     packages: list[ServerPackage] = []
     missing: list[MissingPackage] = []
     covered: list[MissingPackage] = []
-    # What a server is stays known when its own certificate is deployed and only the deployment's
-    # is renewed.
+    # The role of a server is known even if its own certificate is deployed and only the
+    # deployment's certificate is renewed.
     hosts = {
         server: (record.plan.role, record.plan.pool)
         for record in manifest.requests
@@ -92,11 +92,11 @@ def deployment_steps(
         if only_new and not _is_new(record, renewed_at):
             continue
         if record.covered and not record.covered.is_in_force(now):
-            why = f"it was {record.covered}: lyncnb request makes its request now"
+            why = f"it was {record.covered}: run lyncnb request to make its request"
             missing.append(_missing(record, why))
             continue
         if record.covered:
-            covered.append(_missing(record, _stands(record.covered)))
+            covered.append(_missing(record, _covering_words(record.covered)))
             continue
         found = _package_or_why(record, issued)
         if isinstance(found, ServerPackage):
@@ -118,29 +118,29 @@ def deployment_steps(
 
 
 def _package_or_why(record: RequestRecord, issued: IssuedCertificates) -> ServerPackage | str:
-    """Give what goes to the servers of a request, or say why nothing does."""
+    """Return the package for the servers of a request, or why there is none."""
     one = issued.by_id.get(record.id)
     if one is None or one.has_errors:
         if record.key_holder and not record.is_written:
-            return f"it is still to be requested on {record.key_holder}"
+            return f"it must still be requested on {record.key_holder}"
         if one is not None and {e.code for e in one.findings if e.severity == "error"} == _EXPIRED:
-            return f"it expired on {one.not_after:%Y-%m-%d}: renew it, lyncnb renew FOLDER --due"
-        why = issued.why_missing(record.id) or "no certificate came back yet"
-        # It will never be packaged: only the CA can help.
+            return f"it expired on {one.not_after:%Y-%m-%d}: run lyncnb renew FOLDER --due"
+        why = issued.why_missing(record.id) or "no certificate was issued yet"
+        # It can never be packaged: only the CA can help.
         is_refused = issued.why_refused(record.id)
         return f"ask the CA for another certificate: {why}" if is_refused else why
     if record.key_holder:
         return _server_package(record, None, one)
     if record.package is None or record.package.certificate != one.sha256:
-        return "it is not packaged yet: run lyncnb pfx"
+        return "it is not packaged yet: run lyncnb pfx FOLDER"
     if record.package.file in issued.exchanged:
-        why = f"{record.package.file} is not the package that was made"
-        return f"{why}: look who did that, then run lyncnb pfx"
+        why = f"{record.package.file} is not the package that lyncnb made"
+        return f"{why}: find out who replaced it, then run lyncnb pfx FOLDER"
     return _server_package(record, record.package, one)
 
 
 def _first_renewal(manifest: Manifest) -> str:
-    """Give when the first certificate of a folder was renewed; blank if none was."""
+    """Return when the first certificate of a folder was renewed; blank if none was."""
     times = (
         old.superseded_at
         for record in manifest.requests
@@ -153,7 +153,7 @@ def _first_renewal(manifest: Manifest) -> str:
 def _is_new(record: RequestRecord, renewed_at: str) -> bool:
     """Whether the servers of a certificate have another one, or none.
 
-    What came back before the first renewal is taken to be on its servers, recorded or not.
+    Certificates issued before the first renewal are assumed to be on their servers.
     """
     life = generations_of(record)
     if life.under_way is not None:
@@ -162,7 +162,7 @@ def _is_new(record: RequestRecord, renewed_at: str) -> bool:
 
 
 def _trusted_before(issued: IssuedCertificates, packages: list[ServerPackage]) -> frozenset[str]:
-    """Give the SHA-256 of the CA certificates above what the servers have now."""
+    """Return the SHA-256 of the CA certificates above those that the servers use now."""
     told = {package.id for package in packages}
     found: set[str] = set()
     for record in issued.bundle.manifest.requests:
@@ -182,7 +182,7 @@ def _is_at_set_up(record: RequestRecord) -> bool:
 
 
 def _others(issued: IssuedCertificates, packages: list[ServerPackage]) -> Iterator[ServerPackage]:
-    """Give what came back and is deployed already, or not packaged yet: it is verified as well."""
+    """Yield issued certificates that are deployed or not packaged: clients verify them as well."""
     told = {package.id for package in packages}
     for record in issued.bundle.manifest.requests:
         one = issued.by_id.get(record.id)
@@ -190,11 +190,11 @@ def _others(issued: IssuedCertificates, packages: list[ServerPackage]) -> Iterat
             yield _server_package(record, None, one)
 
 
-def _stands(cover: CoveringCertificate) -> str:
+def _covering_words(cover: CoveringCertificate) -> str:
     where = f", on {', '.join(cover.servers)}" if cover.servers else ""
     return (
-        f"{cover}{where}: nothing was requested. Where it is not in the store yet, import it with"
-        " its key; then assign this thumbprint"
+        f"{cover}{where}: nothing was requested. If it is not in the store yet, import it with its"
+        " key. Then assign this thumbprint"
     )
 
 
@@ -203,7 +203,7 @@ def _missing(record: RequestRecord, why: str) -> MissingPackage:
 
 
 def _hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
-    """Give the servers that a certificate is imported on: the deployment's on one of them."""
+    """Return the servers that import a certificate: the deployment's is imported on one."""
     servers = tuple(sorted(entry.servers))
     return servers[:1] if entry.shared_by == "deployment" else servers
 
@@ -211,9 +211,9 @@ def _hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
 def _server_package(
     record: RequestRecord, package: PackageRecord | None, one: IssuedCertificate
 ) -> ServerPackage:
-    """Say what goes to the servers; without a package it is exported where its key is."""
+    """Return the package for the servers; without a file, the computer with its key exports it."""
     plan = record.plan
-    # A certificate that was never packaged is on no server, unless its key was elsewhere.
+    # A certificate that was never packaged is on no server, unless its key is elsewhere.
     was_used = any(old.package or (old.issued and not old.key_sha256) for old in record.archived)
     replaced = one.earlier if was_used else None
     return ServerPackage(
@@ -264,31 +264,31 @@ def procedure_of(
     others: Iterable[ServerPackage] = (),
     trusted_before: Collection[str] | None = None,
 ) -> DeploymentSteps:
-    """Fill in a product's procedure for packages, whatever folder they come from.
+    """Fill in a product's procedure for packages from any folder.
 
     Parameters
     ----------
     packages : iterable of ServerPackage
-        n of them; their ``calls`` are worked out here.
+        n packages; their ``calls`` are computed here.
     rules : Rules
         Of the product.
     now : datetime
         The present, UTC.
     missing : iterable of MissingPackage
-        Requests that have none.
+        Requests without a package.
     covered : iterable of MissingPackage
-        Those that need none, because a certificate stands.
+        Requests that need no package because an installed certificate covers them.
     at_set_up : iterable of PlannedEntry, optional
         Certificates that are requested on their servers.
     effective : datetime or Mapping, optional
         See :func:`deployment_steps`.
     hosts : Mapping, optional
-        Role and pool of servers, for one that gets the deployment's certificate alone.
+        Role and pool of servers, for those that get only the deployment's certificate.
     others : iterable of ServerPackage, optional
-        Certificates that are not to be deployed: whoever verifies them needs their roots.
+        Certificates that are not deployed now: servers that verify them need their roots.
     trusted_before : collection of str, optional
-        SHA-256 of the CA certificates that are trusted already. Where it is given, servers that
-        get no certificate have a page, too, if they are to trust another one.
+        SHA-256 of the CA certificates that are already trusted. If it is given, servers that get
+        no certificate also have a page if they must trust another CA.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def procedure_of(
         See :func:`deployment_steps`.
     """
     procedure = load_procedure(rules)
-    times = times_said(effective, procedure)
+    times = chosen_times(effective, procedure)
     packed = [with_calls(package, procedure, times, now) for package in packages]
     by_server: dict[str, list[ServerPackage]] = defaultdict(list)
     for package in packed:

@@ -1,4 +1,4 @@
-"""Which of the known CA certificates each server is to trust: the trust plan of packages."""
+"""Which of the known CA certificates each server must trust: the trust plan of packages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..plan.recorded_plan import recorded_plan
 from ..rules.model import Rules
 from .server_steps import ServerPackage
 
-# Of a certificate that is there; trust asks neither for its key nor for its hash.
+# For an issued certificate; the trust plan uses neither its key nor its hash.
 _KEY = KeyParameters(algorithm="RSA", bits=2048)
 
 
 def issuers_above(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
-    """Give the CA certificates above packages, each once, the roots first."""
+    """Return the CA certificates above packages, each once, roots first."""
     found = {issuer.sha256: issuer for package in packages for issuer in package.path}
     return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
 
@@ -52,12 +52,12 @@ class TrustOfPackages:
         return trust(plan, chains={one.id: path for one, path in planned.items()})
 
     def on_server(self, server: str) -> tuple[tuple[Certificate, tuple[str, ...]], ...]:
-        """Give each CA certificate that a server is to trust, the roots first, and what for."""
+        """Return each CA certificate that a server must trust, roots first, and the reasons."""
         found: dict[str, dict[str, None]] = {}
         for one in self._required.get(server, ()):
             if one.ca.sha256:
                 found.setdefault(one.ca.sha256, {}).update(dict.fromkeys(one.reasons))
-        # The deployment's certificate stands on one server, whatever its role.
+        # The deployment's certificate is imported on one server of any role.
         for package in self._shared.get(server, ()):
             for issuer in package.path:
                 found.setdefault(issuer.sha256, {"its own certificate": None})
@@ -82,7 +82,7 @@ class TrustOfPackages:
 
 
 def _planned(package: ServerPackage, rules: Rules) -> PlannedCertificate:
-    """Give the planned certificate that a package answers, as far as trust asks for it."""
+    """Return the planned certificate of a package, with what the trust plan needs."""
     rule = next(
         (r for r in rules.certificates if (r.role, r.usages) == (package.role, package.usages)),
         None,

@@ -1,7 +1,7 @@
-"""Key, certificate and chain of each request to a package for its servers: ``pfx/*.pfx``.
+"""Write key, certificate and chain of each request to a package for its servers: ``pfx/*.pfx``.
 
-A package is written for the oldest Windows among its servers. Its password is drawn here, one for
-each package, and kept in an encrypted list; neither a script nor a table nor a log has it.
+A package suits the oldest Windows version among its servers. Each package has its own random
+password, which is kept only in an encrypted list, never in a script, table or log.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from .recorded_commands import record_commands
 from .steps import deployment_steps
 
 FOLDER = "pfx"
-# Packages are made, listed and named together; a batch bounds memory.
+# Packages are made, listed and renamed in batches, which limits memory.
 _BATCH = 500
 # Seconds of work that an interrupted run may lose. Saving after each batch wrote 43 GiB of
 # manifests for 100,000 packages.
@@ -76,26 +76,26 @@ def write_pfx(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> Packages:
-    """Package each returned certificate with its key and its chain, without the root.
+    """Package each issued certificate with its key and its chain, without the root.
 
     Parameters
     ----------
     issued : IssuedCertificates
         n certificates, matched and compared.
     folder : path, optional
-        Where the packages go: the request folder's ``pfx`` or a folder below it. ``purge`` looks
-        there and nowhere else.
+        The folder for the packages: the request folder's ``pfx`` or a folder below it. ``purge``
+        looks only there.
     passphrase : Secret or str
-        The folder's. None is enough where nothing is to be packaged here (see
+        The folder's. It may be None if there is nothing to package here (see
         :func:`needs_passphrase`).
     target_os : str, optional
         Windows Server version instead of the plan's, e.g. ``2012R2`` or ``2019``.
     without_chain : collection of str, optional
-        Ids of requests whose package may lack a part of the chain.
+        Ids of requests whose package may have an incomplete chain.
     workers : int, optional
         Processes at most; the number of processors if left out.
     progress : callable, optional
-        Called with packages done and packages in all.
+        Called with the number of finished packages and their total.
     today : date, optional
         Recorded instead of the present time, for results that can be repeated.
     lock_seconds : float, optional
@@ -104,8 +104,8 @@ def write_pfx(
     Returns
     -------
     Packages
-        Written, kept (same certificate, same target, already there), deployed, exported elsewhere
-        because their key is there, and refused.
+        Written, kept (already there for the same certificate and target), deployed, exported on
+        the computer that has the key, and refused.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def write_pfx(
         if ready or manifest.format != FIRST_FORMAT:
             manifest = _bound(base, manifest, cipher)
         parts = place.split("/")
-        for length in range(1, len(parts) + 1):  # the list of passwords stands in the first
+        for length in range(1, len(parts) + 1):  # the list of passwords is in the first
             files.make_folder(base.joinpath(*parts[:length]), 0o700)
         manifest, made = _write_all(
             base, manifest, ready, cipher, passwords, workers, now, progress
@@ -162,17 +162,19 @@ def _bound(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
 
 
 def needs_passphrase(bundle: RequestBundle) -> bool:
-    """Tell whether a folder has a key of its plan, so that a package may be made with it."""
+    """Tell whether a folder has a key of its plan, so that packages need the passphrase."""
     return any(record.has_key and record.state != "retired" for record in bundle.requests)
 
 
 def _without_keys(
     issued: IssuedCertificates, place: str, target_os: str, without_chain: Collection[str]
 ) -> Packages:
-    """Say what becomes of a folder's packages whose keys are all elsewhere, or gone to servers."""
+    """Return the result for a folder without keys: they are on other computers, or removed."""
     bundle = issued.bundle
     if needs_passphrase(bundle):
-        raise PassphraseError("no passphrase was given", hint="keys open with it alone")
+        raise PassphraseError(
+            "no passphrase was given", hint="give the folder's passphrase; it opens the keys"
+        )
     _refuse_unknown(bundle.manifest, bundle.folder, without_chain)
     _, packages = _sort_out(bundle.manifest, issued, place, target_os, (), without_chain)
     return Packages(bundle=bundle, packages=tuple(packages))
@@ -182,25 +184,25 @@ def _refuse_unknown(manifest: Manifest, base: Path, ids: Collection[str]) -> Non
     unknown = set(ids) - manifest.by_id.keys()
     if unknown:
         raise BundleError(
-            f"{', '.join(sorted(unknown))}: no such request in {base}",
+            f"{base} has no request {', '.join(sorted(unknown))}",
             hint="write the id as lyncnb status shows it",
         )
 
 
 def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
-    """Give the folder's path relative to the request folder, with slashes."""
+    """Return the folder's path relative to the request folder, with slashes."""
     try:
         whole, root = (base / folder).resolve(), base.resolve()
-    except (OSError, RuntimeError, ValueError):  # e.g. links in a circle, a name with a zero
+    except (OSError, RuntimeError, ValueError):  # for example circular links, or a NUL in a name
         raise BundleError(
-            f"{ascii(os.fspath(folder))[1:-1]} is the path of no folder",
-            hint="leave folder= out, or name one below pfx",
+            f"{ascii(os.fspath(folder))[1:-1]} is not a path of a folder",
+            hint="omit folder=, or name a folder below pfx",
         ) from None
     if not whole.is_relative_to(root / FOLDER):
         raise BundleError(
-            f"{folder} is no place for packages: they go to {base / FOLDER} or a folder below it",
-            hint="packages stay beside their keys, where purge finds them; copy them to the "
-            "servers from there",
+            f"{folder} cannot hold packages: they must be in {base / FOLDER} or a folder below it",
+            hint="omit folder=, so that purge finds the packages, and copy them to the servers "
+            "from there",
         )
     return whole.relative_to(root).as_posix()
 
@@ -213,7 +215,7 @@ def _sort_out(
     passwords: Container[str],
     without_chain: Collection[str],
 ) -> tuple[list[_Job], list[Package]]:
-    """Tell what is to be made from what is there already and what cannot be."""
+    """Separate the packages to make from those that exist or cannot be made."""
     rules = package_rules(rules_on_record(manifest.product, sha256=manifest.product_sha256))
     ready, settled = [], []
     for record in manifest.requests:
@@ -251,7 +253,7 @@ def _sort_out(
 
 
 def _name_of(record: RequestRecord, one: IssuedCertificate | None) -> str:
-    """Name the package of a request's present generation; one that is there keeps its name."""
+    """Return the file name of a request's package; an existing package keeps its name."""
     made = record.package
     if made is not None and one is not None and made.certificate == one.sha256:
         return made.file.rpartition("/")[2]
@@ -264,46 +266,46 @@ def _objection(
     issued: IssuedCertificates,
     may_lack_chain: bool,
 ) -> str:
-    """Say why a request cannot be packaged; "" if it can."""
+    """Return why a request cannot be packaged; "" if it can."""
     if one is None:
         return issued.why_missing(record.id) or (
-            f"no certificate came back yet (state {record.state})"
+            f"no certificate was issued yet (state {record.state})"
             if record.is_written or not record.key_holder
-            else f"it is still to be requested on {record.key_holder}"
+            else f"it must still be requested on {record.key_holder}"
         )
     if one.generation != record.generation:
-        return "the certificate answers a superseded request"
+        return "the certificate belongs to a superseded request"
     if one.has_errors:
         return issued.why_refused(record.id)
     # The root of a public CA is in the operating system's store.
     has_chain = one.chain_complete or (record.plan.issuer == "public" and bool(one.path))
     if not has_chain and not may_lack_chain:
         return (
-            "its chain is incomplete: receive the missing CA certificate, or package it as it is "
-            f"with --without-chain {record.id}"
+            "its chain is incomplete: receive the missing CA certificate, or package without it: "
+            f"--without-chain {record.id}"
         )
     return ""
 
 
 def _deployed(record: RequestRecord) -> str:
     if record.key_holder:
-        return f"it is deployed since {record.deployed_at[:10]}; its key was never here"
+        return f"it has been deployed since {record.deployed_at[:10]}; its key was never here"
     return (
-        f"it is deployed, its key was removed on {record.deployed_at[:10]}; for another package "
-        f"renew it (lyncnb renew FOLDER {record.id}), or put {record.files.key} back and rebuild "
-        "the manifest"
+        f"it is deployed, and its key was removed on {record.deployed_at[:10]}. To get another "
+        f"package, renew it (lyncnb renew FOLDER {record.id}), or restore {record.files.key} and "
+        "rebuild the manifest"
     )
 
 
 def _elsewhere(record: RequestRecord) -> str:
     return (
-        f"its key is on {record.key_holder}: finish the request there and export it; "
-        "lyncnb steps writes how"
+        f"its key is on {record.key_holder}: finish the request and export the package there; "
+        "lyncnb steps writes the commands"
     )
 
 
 def _friendly_name(record: RequestRecord, one: IssuedCertificate) -> str:
-    """Name a certificate for the store of its computers, where names must be unique.
+    """Return a certificate's friendly name for the store of its servers; it must be unique there.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
@@ -323,7 +325,7 @@ def _is_there(
     encryption: Encryption,
     passwords: Container[str],
 ) -> bool:
-    """Whether the same package was made before, and file and password are still there."""
+    """Whether the same package exists with its file and password."""
     made = record.package
     if made is None or made.certificate != one.sha256:
         return False
@@ -347,7 +349,7 @@ def _write_all(
     now: str,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Manifest, list[Package]]:
-    """Make all packages; save the manifest from time to time, at the end, and when it fails."""
+    """Make all packages; save the manifest regularly, at the end and after a failure."""
     packages: list[Package] = []
     saved_at = time.monotonic()
     try:
@@ -408,7 +410,7 @@ def _task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules) -> T
         )
     content = PfxContent(
         certificate=job.issued.der,
-        # An import would install a root unasked: a root is compared and installed by its own step.
+        # An import would install the root without asking: a separate step compares and installs it.
         chain=tuple(der for der in job.issued.chain if not read_certificate(der).is_self_issued),
         friendly_name=job.package.friendly_name,
         encryption=job.encryption.id,

@@ -460,7 +460,7 @@ def test_pfx_without_certificates(shell, written, passphrase):
     """Where not everything could be packaged the status is 1, with the reason for each."""
     ended = shell("pfx", "requests", "--passphrase-file", passphrase)
     assert ended.status == 1
-    assert ended.out.startswith("3 packages not made (no certificate came back yet ")
+    assert ended.out.startswith("3 packages not made (no certificate was issued yet ")
 
 
 def test_steps(shell, answered, passphrase):

@@ -63,7 +63,7 @@ def test_each_server_begins_a_sheet_of_its_own(chromium, tmp_path):
     first_lines = [sheet.splitlines()[0].strip() for sheet in printed if sheet]
     for server in STEPS.pages:
         assert first_lines.count(server.server) == 1, server.server
-    assert "How to look" not in "".join(printed)
+    assert "How to check" not in "".join(printed)
 
 
 def test_one_server_alone_begins_on_the_first_sheet(chromium, tmp_path):

@@ -139,7 +139,7 @@ def test_what_is_newer_is_seen():
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\0b", "a\x1bb", "a\u2028b", "a\u202eb"])
 def test_control_characters_are_refused(text):
     """A line break or control character is refused, with the text escaped in the message."""
-    with pytest.raises(PackageError, match="no script may contain"):
+    with pytest.raises(PackageError, match="which a script cannot contain"):
         quote(text)
 
 

@@ -95,7 +95,7 @@ def test_only_what_nobody_needs_is_listed(folder):
 def test_what_stays_is_counted(folder):
     """A planner who expects more on the list is told what stays, and until when."""
     first = purge(folder, today=BEFORE)
-    stays = "1 superseded stay until a later one is recorded as deployed"
+    stays = "1 superseded remain until a later one is recorded as deployed"
     assert (
         repr(first).splitlines()[0]
         == f"{folder}: 1 to remove (confirm with {first.token}); {stays}"
@@ -141,7 +141,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     assert again.is_done
     assert "nothing to remove: this list was removed before" in repr(again)
     assert (folder / "manifest.json").read_bytes() == before
-    with pytest.raises(BundleError, match="does not confirm what can be removed now"):
+    with pytest.raises(BundleError, match="does not confirm the present list"):
         purge(folder, today=BEFORE, confirmed="00000000")
     assert problems(folder) == ()
     assert write(numbered(5), folder).counts() == {"kept": 5}
@@ -208,7 +208,7 @@ def test_key_and_package_go_once_they_are_deployed(folder):
         (NAMES[3], 1, "key", ONLY),
         (NAMES[3], 1, "package", "deployed"),
     ]
-    assert "1 of the deployed stay: no certificate came back for them" in repr(first)
+    assert "1 deployed remain: no certificate was issued for them" in repr(first)
     assert first.to_document()["unanswered"] == 1
     assert purge(folder, today=BEFORE, deployed=named, confirmed=first).is_done
     assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
@@ -358,7 +358,7 @@ def test_what_changed_since_it_was_listed_is_not_removed(folder):
     issue(folder, NAMES[1])
     record_deployed(folder, NAMES[1])
     before = snapshot(folder / "archive") | snapshot(folder / "keys")
-    with pytest.raises(BundleError, match="does not confirm what can be removed now"):
+    with pytest.raises(BundleError, match="does not confirm the present list"):
         purge(folder, today=BEFORE, confirmed=first)
     assert snapshot(folder / "archive") | snapshot(folder / "keys") == before
 
@@ -481,7 +481,7 @@ def test_passwords_go_with_their_packages(folder):
     first = purge(folder, passphrase=PASSPHRASE, deployed=[NAMES[3]], today=BEFORE)
     assert first.passwords == (made[NAMES[3]].sha256,)
     assert first.token != without.token
-    assert "pfx/passwords.enc: 1 password of packages that nobody needs" in repr(first)
+    assert "pfx/passwords.enc: 1 password of packages that are no longer needed" in repr(first)
     purge_all(folder, deployed=[NAMES[3]])
     left = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
     assert left == in_list - {made[NAMES[3]].sha256}

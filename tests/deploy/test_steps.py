@@ -49,7 +49,7 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 THE_REST = "# ---- the rest is the same in every script"
-NOT_PACKAGED = "it is not packaged yet: run lyncnb pfx"
+NOT_PACKAGED = "it is not packaged yet: run lyncnb pfx FOLDER"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -273,7 +273,7 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
     assert "OUTAGE" not in to_markdown(steps)
     with pytest.raises(PackageError) as caught:
         procedure_of(packages, load_rules(), now=NOON, effective=datetime(2026, 12, 20))
-    assert "leave the time out" in caught.value.hint
+    assert "omit the time" in caught.value.hint
 
 
 def test_a_near_date_is_good(contoso):
@@ -313,7 +313,7 @@ def test_a_date_outside_the_new_certificate_is_refused(steps):
 
 def test_a_usage_that_cannot_roll_is_refused(contoso):
     """Only A/V and OAuth roll over; another name is told with those two."""
-    with pytest.raises(PackageError, match='"Default" is no usage that can roll') as caught:
+    with pytest.raises(PackageError, match='"Default" is not a usage that can roll') as caught:
         deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
     assert AV in caught.value.hint
     assert OAUTH in caught.value.hint
@@ -359,9 +359,9 @@ def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
         told = int(server.server in missing.servers)
         assert len(of_server(steps, server).missing) == told
         page = re.sub("<wbr>", "", to_html(of_server(steps, server)))
-        assert page.count(f"Not here</span>: {missing.request}") == told
+        assert page.count(f"Not packaged</span>: {missing.request}") == told
     page = re.sub("<wbr>", "", to_html(steps))
-    assert page.count(f"Not here</span>: {missing.request}") == 3
+    assert page.count(f"Not packaged</span>: {missing.request}") == 3
     assert to_markdown(steps).count("Not packaged") == 3
 
 
@@ -482,7 +482,7 @@ def test_a_page_has_what_is_needed_at_the_server(steps):
 def test_no_backtick_is_printed(steps):
     """Neither page has a stray backtick; in Markdown they stand around code alone."""
     lacking = (
-        MissingPackage(request="Edge-1", why="no certificate came back yet", servers=(EDGE,)),
+        MissingPackage(request="Edge-1", why="no certificate was issued yet", servers=(EDGE,)),
         MissingPackage(request="Edge-2", why=NOT_PACKAGED),
     )
     assert "`" not in to_html(replace(steps, missing=lacking))
@@ -602,7 +602,7 @@ def test_only_what_is_new_to_its_servers_is_in_the_steps(renewed):
     record_deployed(folder, name)
     done = deployment_steps(load_issued(open_requests(folder), today=later), today=later)
     assert (done.servers, done.exit_status) == ((), 0)
-    assert "nothing is new to any server" in done.summary()
+    assert "no server needs a change" in done.summary()
 
 
 def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
@@ -620,7 +620,7 @@ def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
         }, one.server
     alone = of(made, "ee01.contoso.com")
     assert {step.step.scope for step in alone.steps} == {"issuer"}
-    assert "Two parts, in this order. First all 3 servers here trust the new CA" in to_markdown(
+    assert "Two parts, in this order. First make all 3 servers trust the new CA" in to_markdown(
         made
     )
     page = to_html(made)

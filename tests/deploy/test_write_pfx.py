@@ -157,7 +157,7 @@ def test_wrong_passphrase_changes_nothing(issued):
 
 def test_folder_outside_is_refused(issued, tmp_path):
     """Packages stay inside the request folder."""
-    with pytest.raises(BundleError, match="is no place for packages"):
+    with pytest.raises(BundleError, match="cannot hold packages"):
         package(issued, folder=tmp_path / "elsewhere")
 
 
@@ -320,7 +320,7 @@ def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
     purge(issued.folder, deployed=names, today=TODAY, confirmed=listed)
     assert list((issued.folder / "pfx").rglob("*.pfx")) == []
     for place in ("keys", "pfx2", "returned", "..", "pfx/.."):
-        with pytest.raises(BundleError, match="is no place for packages"):
+        with pytest.raises(BundleError, match="cannot hold packages"):
             write_pfx(issued.matched(), place, passphrase=PASSPHRASE, today=TODAY)
 
 

@@ -1,7 +1,7 @@
 #requires -Version 3.0
 <#
 .SYNOPSIS
-    Takes the steps of the certificate checklist on this computer.
+    Runs the steps of the certificate checklist on this computer.
 .DESCRIPTION
     Run it with -WhatIf first: it prints one line for each step and changes nothing. Each step is
     checked, taken, and checked again. A step that is done already is left alone, so a second run
