@@ -1,7 +1,7 @@
-"""Which rules stand in the way where no certificate can follow another in time.
+"""Which rules prevent a certificate from being replaced in time.
 
-Pure. Every day on which the next one could be issued is asked which rules forbid it, or why it
-would not help; each rule is named once, with its days.
+Pure. For every day on which the next certificate could be issued, this file finds the rules that
+forbid it, or why it would not help. Each rule is listed once, with its days.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLAN = "plan options"
 
 @dataclass(slots=True)
 class _Days:
-    """The days of each rule that stands in the way."""
+    """The days of each rule that prevents a replacement."""
 
     found: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
 
@@ -32,7 +32,7 @@ class _Days:
 def rules_between(
     timetable: Timetable, hold: Hold, missing_from: int, *, lead_source: str
 ) -> tuple[BrokenRule, ...]:
-    """Name what keeps a certificate from being followed in time.
+    """List the rules that prevent a certificate from being replaced in time.
 
     Parameters
     ----------
@@ -43,13 +43,13 @@ def rules_between(
     missing_from : int
         The first day on which the next one is missing.
     lead_source : str
-        Who says how long tokens live.
+        The source for the lifetime of tokens.
 
     Returns
     -------
     tuple of BrokenRule
-        The end of what is in use first, then each rule that forbids a day of issue before the next
-        one is missing, or a change of servers after it.
+        First the end of the certificate in use. Then each rule that forbids a day of issue
+        before the next one is missing, or a later change of servers.
     """
     blocked, last = _Days(), min(missing_from, timetable.days.count) - 1
     for issue in range(max(hold.issued + 1, 0), last + 1):
@@ -59,7 +59,7 @@ def rules_between(
 
 
 def rules_at_first(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:
-    """Name what is wrong with the day on which the first certificate is planned to be issued."""
+    """List the rules that forbid the planned issue date of the first certificate."""
     blocked, ends = _Days(), list[BrokenRule]()
     _ask_order(timetable, issue, blocked)
     change = timetable.days.next_change[issue]
@@ -76,7 +76,7 @@ def _ask(timetable: Timetable, issue: int, last: int, blocked: _Days) -> None:
     if days.next_change[issue] > last:
         _ask_servers(days, issue, last, blocked)
     elif is_free:
-        # It could come in time, and would end no later than what leads nowhere.
+        # It could be in time, but would end too early for any successor.
         step = step_on(timetable.terms.validity, days.date(issue))
         blocked.add("validity", step, day=issue)
 
@@ -122,7 +122,7 @@ def _end(timetable: Timetable, hold: Hold) -> BrokenRule:
     ends, begins = days.date(hold.last), days.date(hold.issued)
     if hold.is_planned:
         step = step_on(timetable.terms.validity, begins)
-        says = f"what is issued on {begins} ends on {ends}: {step.rule}"
+        says = f"a certificate issued on {begins} ends on {ends}: {step.rule}"
         return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=step.source)
     return BrokenRule(
         rule="validity", says=f"the certificate on record ends on {ends}", begins=begins,
@@ -135,7 +135,7 @@ def _lead(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
     by = days.date(hold.deadline)
     return BrokenRule(
         rule="roll-over",
-        says=f"tokens live {terms.lead_hours} hours: the next one has to be on its servers by {by}",
+        says=f"tokens are valid for {terms.lead_hours} hours: install the next one by {by}",
         begins=by, ends=days.date(hold.last), source=source,
     )  # fmt: skip
 
@@ -151,33 +151,34 @@ def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
             case ("window",):
                 yield BrokenRule(
                     rule="window", begins=first, ends=last, source=f"{_PLAN}: windows",
-                    says=f"no maintenance window holds {_days_from(len(set(found)), first, last)}",
+                    says="no maintenance window includes "
+                    f"{_days_from(len(set(found)), first, last)}",
                 )  # fmt: skip
             case ("lead time",):
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
-                    says=f"the CA takes {count_of(terms.order_days, 'day')}, so what is to be "
-                    f"there {span_words(first, last)} would be ordered "
+                    says=f"the CA takes {count_of(terms.order_days, 'day')}, so a certificate "
+                    f"needed {span_words(first, last)} would have to be ordered "
                     f"{span_words(_back(first, terms), _back(last, terms))}",
                 )  # fmt: skip
             case ("earliest order",):
                 yield BrokenRule(
                     rule="earliest order", begins=first, ends=last,
                     source=f"the forecast's start; {_PLAN}: lead_days",
-                    says=f"to be issued on {last} it would have to be ordered by "
-                    f"{_back(last, terms)}, and nothing is ordered before {terms.earliest}",
+                    says=f"for an issue on {last} the order would be due by "
+                    f"{_back(last, terms)}, but no order is possible before {terms.earliest}",
                 )  # fmt: skip
             case ("validation", Step() as reuse):
                 yield BrokenRule(
                     rule="validation", begins=first, ends=last, source=reuse.source,
-                    says=f"what is issued {span_words(first, last)} needs a validation that is at "
-                    f"most {count_of(reuse.days, 'day')} old",
+                    says=f"a certificate issued {span_words(first, last)} needs a domain "
+                    f"validation that is at most {count_of(reuse.days, 'day')} old",
                 )  # fmt: skip
             case ("validity", Step() as step):
                 yield BrokenRule(
                     rule="validity", begins=first, ends=last, source=step.source,
-                    says=f"what is issued {span_words(first, last)} ends before the next can "
-                    f"follow: {step.rule}",
+                    says=f"a certificate issued {span_words(first, last)} ends before the next one "
+                    f"can replace it: {step.rule}",
                 )  # fmt: skip
     for freeze, told in freezes.items():
         yield BrokenRule(
@@ -187,7 +188,7 @@ def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
 
 
 def span_words(first: date, last: date) -> str:
-    """Say from which to which day, or on which one."""
+    """Return the words for a range of days, or for one day."""
     return f"on {first}" if first == last else f"from {first} to {last}"
 
 

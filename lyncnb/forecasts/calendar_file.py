@@ -1,7 +1,7 @@
-"""A forecast as a calendar that Outlook opens: short entries, each with an alarm before it is late.
+"""A forecast as a calendar for Outlook: short entries, each with a reminder before it is late.
 
-One entry of a day for all that is ordered, and one for all that comes to servers; none goes on for
-the months in which a certificate counts as expiring.
+Each day has one entry for all orders and one for all server changes. No entry lasts for the months
+in which a certificate counts as expiring.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PRODUCT = "-//lyncnb//certificate forecast//EN"
 
 _DAY = timedelta(days=1)
 _MORNING = time(8, tzinfo=UTC)
-_LISTED = 50  # certificates that an entry lists; a calendar is no table
+_LISTED = 50  # the most certificates that an entry lists
 
 
 def to_calendar(forecast: Forecast) -> bytes:
@@ -26,17 +26,17 @@ def to_calendar(forecast: Forecast) -> bytes:
     Returns
     -------
     bytes
-        RFC 5545. All-day entries of one day: orders, with the domains to be validated, and server
-        changes. Each reminds on the morning before, and again on the morning of the day before
-        the last on which it still works, where that is later. The same forecast gives the same
-        bytes; an entry of the same day and kind keeps its UID.
+        RFC 5545. All-day entries: orders, with the domains to validate, and server changes. Each
+        has a reminder on the morning before, and a second one on the morning before its last
+        possible day if that is later. The same forecast gives the same bytes; an entry of the
+        same day and kind keeps its UID.
     """
     return write_calendar(PRODUCT, _entries(forecast))
 
 
 def _entries(forecast: Forecast) -> Iterator[DayEntry]:
     for work in forecast.days():
-        if work.what != "validate":  # stands in the order's entry, or has one of its own
+        if work.what != "validate":  # part of the order's entry, or a separate one
             yield _entry(work, forecast)
         elif validated := tuple(one for one in work.entries if one.validate_on != one.order_on):
             yield _entry(work._replace(entries=validated), forecast)
@@ -47,7 +47,7 @@ def _entry(work: DayWork, forecast: Forecast) -> DayEntry:
     summary = {
         "order": f"Order {number}",
         "validate": f"Validate domains for {number}",
-        "change": f"Put {number} on {_servers(work.entries)}",
+        "change": f"Install {number} on {_servers(work.entries)}",
     }[work.what]
     summary += f" (by {last} at the latest)" if last and last > work.day else ""
     mornings = [work.day - _DAY]
@@ -88,6 +88,6 @@ def _description(work: DayWork) -> Iterator[str]:
         yield f"{one.owner}{usages}, {one.issuer} CA{by_words}"
         if work.what == "change":
             for usage, moment in one.takes_effect:
-                yield f"  roll {usage} over at {moment:%Y-%m-%d %H:%M} UTC"
+                yield f"  roll over {usage} at {moment:%Y-%m-%d %H:%M} UTC"
     if len(work.entries) > _LISTED:
         yield f"and {len(work.entries) - _LISTED:,} more"

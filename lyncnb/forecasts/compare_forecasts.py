@@ -1,4 +1,4 @@
-"""``compare_forecasts``: two forecasts beside each other, year by year, and what cannot work."""
+"""``compare_forecasts``: two forecasts side by side, year by year, with what cannot work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS = columns(
     ("Difference", lambda row: row[3] - row[2]),
 )
 
-#: What two forecasts are written as under a name of the planner's own.
+#: The kind of file that a comparison of forecasts is written to.
 FORECASTS_FILE = report_kind(
     "a comparison of forecasts",
     title="Two forecasts beside each other",
@@ -52,7 +52,7 @@ _PROBLEMS = columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ForecastComparison(Table):
-    """Two forecasts, each whole; as a table the work of each year, then of all years."""
+    """Two complete forecasts; as a table, the work of each year, then of all years."""
 
     _columns = COLUMNS
 
@@ -63,12 +63,12 @@ class ForecastComparison(Table):
         return self.work(by="year")
 
     def work(self, *, by: str) -> Iterator[tuple[str, str, int, int]]:
-        """Yield when there is what work, and how much in each of both.
+        """Yield period and kind of work, with the amount in each forecast.
 
         Parameters
         ----------
         by : str
-            ``year`` or ``month``; all of it comes last.
+            ``year`` or ``month``; the total comes last.
         """
         sides: list[dict[str, tuple[int, ...]]] = []
         for one in (self.first, self.second):
@@ -82,7 +82,7 @@ class ForecastComparison(Table):
                 yield (when, column.heading, before, after)
 
     def years(self) -> Iterator[tuple[str, ...]]:
-        """Yield a row for each year, and for all: ``4 -> 6 (+2)``."""
+        """Yield a row for each year and for all years: ``4 -> 6 (+2)``."""
         for when, rows in groupby(self.work(by="year"), key=itemgetter(0)):
             cells = (
                 f"{before:,}"
@@ -96,7 +96,7 @@ class ForecastComparison(Table):
         return self.summary()
 
     def summary(self) -> str:
-        """Say in a sentence what there is to do of each."""
+        """Return the work of each forecast in one sentence."""
         return f"{self.first.source}: {self.first.summary()} | {self.second.source}: " + (
             self.second.summary()
         )
@@ -110,7 +110,7 @@ class ForecastComparison(Table):
         return [f"{name}: {one.source}: {one.summary()}" for name, one in sides]
 
     def parts(self) -> list[Part]:
-        """Return what is said of both: in a line each, year by year, and what cannot work."""
+        """Return the parts of the report: summaries, work by year, and what cannot work."""
         parts: list[Part] = [
             *map(Sentence, self.lines()),
             ReportTable(
@@ -139,12 +139,12 @@ class ForecastComparison(Table):
 
 
 def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
-    """Put two forecasts beside each other.
+    """Compare two forecasts.
 
     Parameters
     ----------
     first, second : Forecast
-        E.g. with the present public CA and with another, or with and without Directors.
+        For example, with the present public CA and with another, or with and without Directors.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
 
 
 def forecasts_report(pair: ForecastComparison) -> Report:
-    """Return two forecasts as a report; CSV and JSON are by month, all else by year."""
+    """Return two forecasts as a report: CSV and JSON by month, other formats by year."""
     parts = pair.parts()
     for name, one in (("First", pair.first), ("Second", pair.second)):
         parts.append(Sentence(f"{name}: {one.source}", (".html",)))

@@ -29,7 +29,7 @@ from .model import (
     ForecastEntry,
 )
 
-#: What a forecast is written as under a name of the planner's own.
+#: The kind of file that a forecast is written to.
 FORECAST_FILE = report_kind(
     "a forecast",
     title="Certificates in the years ahead",
@@ -39,7 +39,7 @@ FORECAST_FILE = report_kind(
     calendar=PRODUCT,
 )
 
-_SHOWN = 40  # problems and certificates in the short form
+_SHOWN = 40  # the most problems and certificates in the short form
 
 
 def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
@@ -50,13 +50,13 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
     forecast : Forecast
         Of a plan or folder.
     shown : int, optional
-        Problems, and certificates, in the short form at most.
+        The most problems, and certificates, in the short form.
 
     Returns
     -------
     Report
-        CSV holds the certificates, XLSX their work by month and what cannot work, too; a page shows
-        the first 200 certificates.
+        CSV contains the certificates; XLSX also contains the work by month and what cannot work.
+        A page shows the first 200 certificates.
     """
     years = ReportTable(columns=YEARS, items=forecast.years, formats={".html": "Work by year"})
     months = ReportTable(
@@ -130,7 +130,7 @@ def _entry(one: ForecastEntry) -> dict[str, object]:
 
 
 def _text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:
-    """Yield what cannot work, the work ahead, and what is ordered first."""
+    """Yield what cannot work, the work ahead, and the next orders."""
     yield [forecast.summary(), *(f"  note: {note}" for note in forecast.notes)]
     problems = [[*problem.lines()] for problem in forecast.problems[:shown]]
     if problems:
@@ -146,7 +146,7 @@ def _text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:
 
 
 def _nexts(forecast: Forecast) -> list[ForecastEntry]:
-    """Give of each certificate what is ordered first."""
+    """Return the next order of each certificate."""
     found: dict[str, ForecastEntry] = {}
     for one in forecast.entries:
         if one.order_on:

@@ -1,6 +1,6 @@
-"""``forecast``: a plan, or a request folder, to the work of the years ahead.
+"""``forecast``: the work of the years ahead for a plan or a request folder.
 
-Pure but for a request folder, which it reads, and for which it asks what day it is.
+Pure, except that it reads a request folder and uses today's date for it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ DEFAULT_UNTIL = date(2030, 12, 31)
 
 _DAY = timedelta(days=1)
 _LAST_SECOND = time(23, 59, 59)
-_LONGEST = 100 * 366 * _DAY  # no plan is for more than a century
+_LONGEST = 100 * 366 * _DAY  # no plan covers more than a century
 _YEARS = 1900, 2900
-_BEFORE = 400 * _DAY  # what is issued on the first day may have been ordered a year before
+_BEFORE = 400 * _DAY  # a certificate issued on the first day may have been ordered a year before
 _ASKED = "plan options: validity, validity_days"
 _ON_RECORD = "the certificate on record"
 
@@ -52,40 +52,39 @@ def forecast(
     start: date | None = None,
     options: PlanOptions | None = None,
 ) -> Forecast:
-    """Say when each certificate is to be ordered, renewed and rolled over, until a day.
+    """Return when to order, renew and roll over each certificate, until a day.
 
     Parameters
     ----------
     plan : CertificatePlan, RequestBundle or path
-        What is planned; a path is a request folder, a saved plan or a plan's JSON. Of a folder the
-        certificates on its servers count, and what is under way to follow them.
+        The plan; a path is a request folder, a saved plan or a plan's JSON. For a folder, the
+        forecast uses the certificates on servers and those under way to replace them.
     until : date, optional
         The last day.
     start : date, optional
-        Before this day nothing is ordered. Left out, it is the day on which what is issued on the
-        planned issue date is ordered; of a folder, today, or the last day on record if that is
-        later.
+        No order is placed before this day. The default for a plan is the day of the order for the
+        planned issue date; for a folder, today or the last day on record, whichever is later.
     options : PlanOptions, optional
-        Lead times, freezes, windows, validity and planned issue date, if not the plan's own. A
-        folder has those of the plan that it keeps.
+        Lead times, freezes, windows, validity and planned issue date. The default are the plan's
+        own options; for a folder, those of its saved plan.
 
     Returns
     -------
     Forecast
-        One row per certificate, and what cannot work with each rule that it breaks. A plan with
-        the same arguments gives the same forecast, and a folder with the same start.
+        One row per certificate, and what cannot work, with each rule that it breaks. The same
+        plan and arguments, or the same folder and start, give the same forecast.
 
     Raises
     ------
     PlanError
-        If no day is known to begin with, or the last day is before it.
+        If the first day is not known, or the last day is before it.
 
     Notes
     -----
-    Days are whole and UTC. A certificate of n days ends with the n-th (RFC 5280 section
-    4.1.2.5), and what is done on a day is done when it ends. It is renewed in the last third of
-    its life, on the first day on which its servers may be changed. Its validity is that which is
-    asked for, and no more than the CA may give on that day.
+    Days are whole UTC days. A certificate of n days ends with the n-th day (RFC 5280 section
+    4.1.2.5), and work of a day is finished at its end. A certificate is renewed in the last
+    third of its life, on the first day on which its servers may be changed. Its validity is the
+    requested one, limited to what the CA may issue on that day.
     """
     require("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
     read, until = _read(plan), day_of(until)
@@ -95,8 +94,8 @@ def forecast(
     first = min(begin, issue or begin)
     if until < begin or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
         raise PlanError(
-            f"the forecast would go from {first} to {until}",
-            hint="choose a last day after the first, and within a century of it",
+            f"the forecast would cover {first} to {until}",
+            hint="choose a last day after the first day, and at most a century later",
         )
     terms = told.renewal_terms
     days = Days(first - _BEFORE, until, terms.work)
@@ -123,7 +122,7 @@ def forecast(
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """A plan, and by the id of their request what is on record, and what servers have."""
+    """A plan with the records and the certificates on servers, by the id of the request."""
 
     plan: CertificatePlan
     records: Mapping[str, RequestRecord]
@@ -166,13 +165,13 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
     if start is not None:
         return day_of(start)
     if read.seen is not None:
-        # What ended since the last run must not look as it did on that day.
+        # A certificate that ended since the last run must not look valid.
         return max(read.seen, date.fromisoformat(timestamp(None)[:10]))
     issue = options.planned_issue_date
     if issue is None:
         raise PlanError(
-            "no day is known from which to count",
-            hint="set planned_issue_date in plan.toml, or give the day (--on 2027-01-15)",
+            "the forecast has no first day, because the plan has no planned_issue_date",
+            hint="set planned_issue_date in plan.toml, or pass --on DATE, such as --on 2027-01-15",
         )
     issuers = {one.issuer for one in read.plan.certificates}
     lead = max(map(options.renewal_terms.lead_of, issuers), default=0)
@@ -187,29 +186,29 @@ class _Schedules:
     ) -> None:
         self.read, self.options, self.days, self.begin = read, options, days, begin
         self.terms = terms
-        # A planner's own product may have no steps: then nothing rolls over or restarts.
+        # A custom product may have no steps: then nothing rolls over or restarts.
         has_steps = "deploy" in read.plan.rules.settings
         self.procedure = load_procedure(read.plan.rules) if has_steps else None
         self._timetables: dict[Terms, Timetable] = {}
         self._validity: dict[tuple[str, str, int | None, str], tuple[Step, ...]] = {}
         self._reuse: dict[str, tuple[Step, ...]] = {}
         self._restarts: dict[tuple[str, tuple[str, ...]], bool] = {}
-        #: By what decides them: many certificates come too late for the same reasons.
+        #: Problems by their causes: many certificates are late for the same reasons.
         self.broken: dict[tuple[object, ...], tuple[BrokenRule, ...]] = {}
 
     @property
     def public_cas(self) -> tuple[str, ...]:
-        """The public CAs that issue any: first what binds all of them, then those named."""
+        """The public CAs of the plan: first "" for the rules of all, then the named ones."""
         public = [one for one in self.read.plan.certificates if one.issuer == "public"]
         return tuple(dict.fromkeys(("", *map(self.ca, public)))) if public else ()
 
     def ca(self, certificate: PlannedCertificate) -> str:
-        """Give the name of the CA of a certificate, as recorded or as planned; "" for none."""
+        """Return the recorded or planned CA of a certificate; "" if there is none."""
         record = self.read.records.get(certificate.id)
         return (record.ca if record else "") or certificate.ca
 
     def all(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
-        """Give every entry, certificate by certificate, and the problems of all together."""
+        """Return every entry, certificate by certificate, and all problems."""
         entries: list[ForecastEntry] = []
         found: dict[ForecastProblem, list[str]] = {}
         for certificate in self.read.plan.certificates:
@@ -223,7 +222,7 @@ class _Schedules:
         return entries, tuple(problems)
 
     def timetable(self, certificate: PlannedCertificate, name: str) -> Timetable:
-        """Give the timetable of a certificate."""
+        """Return the timetable of a certificate."""
         rolls = self.rolls(certificate)
         record, ca = self.read.records.get(name), self.ca(certificate)
         asked = self.options.validity_for(certificate.issuer)
@@ -244,7 +243,7 @@ class _Schedules:
         return self._timetables[terms]
 
     def rolls(self, certificate: PlannedCertificate) -> dict[str, RollOver]:
-        """Give how the certificate's usages roll over, those that can."""
+        """Return the roll-over of each usage that can roll over."""
         if self.procedure is None:
             return {}
         found = ((usage, self.procedure.roll_of(usage)) for usage in certificate.usages)
@@ -253,7 +252,7 @@ class _Schedules:
     def validity(
         self, issuer: str, ca: str, asked: int | None, source: str = _ASKED
     ) -> tuple[Step, ...]:
-        """Return for how many days a CA issues, by day; `source` says where `asked` is from."""
+        """Return the validity that a CA issues, by day; `source` is the source of `asked`."""
         key = (issuer, ca, asked, source)
         if key not in self._validity:
             limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
@@ -263,13 +262,13 @@ class _Schedules:
         return self._validity[key]
 
     def reuse(self, ca: str) -> tuple[Step, ...]:
-        """Give for how many days a public CA may reuse a validation of a domain, by day."""
+        """Return for how many days a public CA may reuse a domain validation, by day."""
         if ca not in self._reuse:
             self._reuse[ca] = _steps(ca_rules().smallest("domain-validation-days", ca=ca), None)
         return self._reuse[ca]
 
     def restarts(self, certificate: PlannedCertificate) -> bool:
-        """Say whether services restart for it: by a step that drains or restarts them."""
+        """Tell whether services restart for it: a step drains or restarts them."""
         key = (certificate.role, certificate.usages)
         if key not in self._restarts:
             self._restarts[key] = any(
@@ -286,26 +285,26 @@ class _Schedules:
 
 
 def _days_of(held: Held) -> int:
-    """Return for how many days a certificate was issued; its last second is part of it."""
+    """Return the validity of a certificate in days; its last second is part of it."""
     return max(1, (later(held.ends, timedelta(seconds=1)) - held.begins) // _DAY)
 
 
 def _steps(
     limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None, source: str = _ASKED
 ) -> tuple[Step, ...]:
-    """List the number of days that counts from each day on: the limit, or fewer if requested."""
+    """List the validity that applies from each day on: the limit, or fewer days if requested."""
     steps = []
     for day, least in limits:
         if asked is not None and (least is None or asked <= least.value):
             are = "is" if asked == 1 else "are"
-            words = f"{count_of(asked, 'day')} {are} asked for"
+            words = f"{count_of(asked, 'day')} {are} requested"
             if source == _ON_RECORD:
                 words = f"{count_of(asked, 'day')}, as the CA issued the one on record"
             steps.append(Step(day, asked, words, source))
         elif least is None:
             steps.append(Step(day, _UNLIMITED, "no limit is on record", _ASKED))
         else:
-            since = f", by what holds since {least.effective}" if least.effective else ""
+            since = f", by the limit in force since {least.effective}" if least.effective else ""
             words = f"{count_of(least.value, 'day')}{since}"
             steps.append(Step(day, least.value, words, str(least.source)))
     return tuple(steps)
@@ -329,7 +328,7 @@ class _Schedule:
         self.on_record: dict[Hold, Held] = {}
 
     def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
-        """Give its entries and problems."""
+        """Return its entries and problems."""
         entries: list[ForecastEntry] = []
         problems: list[ForecastProblem] = []
         held = self.of.read.held.get(self.name)
@@ -345,12 +344,12 @@ class _Schedule:
         following = self.timetable.turns(ordered[-1].hold if ordered else hold, first)
         for number, turn in enumerate(chain(ordered, following), 1):
             if turn.late_from is not None and hold is not None:
-                gap = hold.deadline + 1, turn.change  # on its last day it is put in place
+                gap = hold.deadline + 1, turn.change  # on its last day it is installed
                 problems.append(self._problem(number, hold, gap))
             entries.append(self._turn(number, turn, is_first=not in_use))
             hold, in_use = turn.hold, in_use or entries[-1].change_on is not None
             if turn.change >= self.days.count:
-                return entries, problems  # it never comes to a server, as was said
+                return entries, problems  # it is never installed, which is a problem already
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None:
@@ -361,7 +360,7 @@ class _Schedule:
         return entries, problems
 
     def _ordered(self, hold: Hold) -> Iterator[Turn]:
-        """Yield what is under way to follow a certificate: it is ordered, or back already."""
+        """Yield the certificates under way to replace one: ordered, or issued already."""
         part = self.of.read.under_way.get(self.name)
         if part is None:
             return
@@ -378,7 +377,9 @@ class _Schedule:
         yield Turn(
             hold=following,
             order=order,
-            validate=issue if part.issued is None else issue + 1,  # what is back was validated
+            validate=issue
+            if part.issued is None
+            else issue + 1,  # an issued certificate was validated
             issue=issue,
             change=change,
             order_by=None,
@@ -387,13 +388,13 @@ class _Schedule:
         )
 
     def _is_to_come(self, issue: date) -> bool:
-        """Whether the planned day counts: of what a folder waits for it may be over."""
+        """Whether the planned day is in the future: for a folder it may have passed."""
         return not self.of.read.records or issue >= self.of.begin
 
     def _on_record(self, held: Held) -> Hold:
         lead = timedelta(hours=self.timetable.terms.lead_hours)
         number = self.days.number
-        # A day counts when all of it is before the moment; notAfter itself is a second of it.
+        # A day counts if it ends before the moment; notAfter itself belongs to the validity.
         last, deadline = (
             number(last_whole_day(moment)) for moment in (held.ends, later(held.ends, -lead))
         )
@@ -425,7 +426,7 @@ class _Schedule:
 
     def _turn(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
         day, certificate = self.days.date, self.certificate
-        # The planned day of issue may be one from which it ends before it comes to a server.
+        # A certificate issued on the planned day may end before it can be installed.
         comes = turn.change < self.days.count and turn.change <= turn.hold.last
         change = day(turn.change) if comes else None
         done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
@@ -457,7 +458,7 @@ class _Schedule:
             last = self.days.date(min(change - 1, self.days.goal))
             yield ForecastProblem(
                 certificates=(), number=1, begins=day, ends=max(day, last), rules=rules,
-                what=f"the first one cannot be issued on {day} and come to its servers as planned",
+                what=f"the first one cannot be issued on {day} and installed as planned",
             )  # fmt: skip
 
     def _problem(self, number: int, hold: Hold, gap: tuple[int, int]) -> ForecastProblem:
@@ -475,17 +476,18 @@ class _Schedule:
     def _never(self) -> ForecastProblem:
         begin, end = self.of.begin, self.days.until
         rule = BrokenRule(
-            rule="earliest order", says=f"no order from {begin} on comes to a server by {end}",
+            rule="earliest order",
+            says=f"no certificate ordered from {begin} on can be installed by {end}",
             begins=begin, ends=end, source="plan options: freezes, windows, lead_days",
         )  # fmt: skip
         return ForecastProblem(
             certificates=(), number=1, begins=begin, ends=end, rules=(rule,),
-            what=f"it comes to no server until {end}",
+            what=f"it cannot be installed by {end}",
         )  # fmt: skip
 
 
 def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[ForecastEntry]:
-    """Add to each certificate the domains to validate: those without a validation that counts."""
+    """Add the domains to validate to each certificate: those without a current validation."""
     domains = {
         one.id: _domains(one, each_name=ca_rules().validates_each_name(schedules.ca(one)))
         for one in schedules.read.plan.certificates
@@ -505,7 +507,7 @@ def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
-                continue  # none can be made in time, which is a problem of its own
+                continue  # none is possible in time, which is a separate problem
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
                 found.append(domain)
@@ -523,9 +525,9 @@ def _issued(one: ForecastEntry, schedules: _Schedules) -> date:
 
 
 def _domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
-    """List what the CA validates: every name, or the domains that count for all names below them.
+    """List what the CA validates: every name, or the domains that cover all names below them.
 
-    Source: Baseline Requirements 3.2.2.4.7: a CA may count the validation of a domain for these
+    Source: Baseline Requirements 3.2.2.4.7: a CA may use the validation of a domain for these
     names.
     """
     names = (entry.name for entry in certificate.subject_alt_name)
@@ -544,15 +546,15 @@ def _notes(read: _Read, options: PlanOptions) -> Iterator[str]:
         if assumed:
             yield (
                 f"assumed for {count_of(len(assumed), 'certificate')} of an internal CA: "
-                f"{limit.value} days, since plan.toml has no validity_days and none is on record; "
-                f"{limit.source}"
+                f"{limit.value} days, because plan.toml has no validity_days and none is on "
+                f"record; {limit.source}"
             )
     public = [one for one in read.plan.certificates if one.issuer == "public"]
     if any(one.subject.organization for one in public):
-        yield "what a public CA verifies of the organization (O) is not among the validations"
+        yield "the validations do not include a public CA's verification of the organization (O)"
     if public:
         yield (
-            "the forecast assumes one validation by DNS for each registrable domain and CA, or for "
-            "each name where the CA is known to ask for that, and for what is on record on its "
-            "first day of validity"
+            "the forecast assumes one DNS validation for each registrable domain and CA, or for "
+            "each name if the CA is known to require that. For certificates on record, it assumes "
+            "the validation on their first day of validity"
         )

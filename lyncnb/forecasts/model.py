@@ -1,6 +1,6 @@
-"""``Forecast``: when certificates come back, month by month, and what does not work.
+"""``Forecast``: when certificates are renewed, month by month, and what cannot work.
 
-Values alone; ``make_forecast.py`` finds them, ``forecast_files.py`` writes them.
+Values only; ``make_forecast.py`` computes them, ``forecast_files.py`` writes them.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from ..reports.timeline_figure import DatedFact
 CANNOT_WORK = "What cannot work"
 CHANGES = "Server changes by month"
 
-_OWNERS = 4  # named in a row
+_OWNERS = 4  # the most owners named in a row
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 class ForecastEntry(NamedTuple):
-    """One certificate and its work. Make it with keywords; days are those of the planner.
+    """One certificate and its work. Make it with keywords.
 
     Attributes
     ----------
     id, owner, role, servers, usages, issuer, ca
-        Of the planned certificate that it is one of.
+        Those of its planned certificate.
     number : int
-        1, 2, …; 0 for the one that is on record.
+        1, 2, …; 0 for the certificate on record.
     order_on, validate_on, issued_on, change_on : date or None
-        When it is ordered, domains are validated for it (None: the proofs that there are count),
-        the CA issues it, and it comes to its servers. None for what is on record.
+        When it is ordered, when its domains are validated (None: existing validations suffice),
+        when the CA issues it, and when it is installed. None for the certificate on record.
     domains : tuple of str
-        What is validated for it.
+        The domains to validate for it.
     order_by, change_by : date or None
-        The last days on which all of it still works, or did, where it comes late (then there may
-        be none for the order); None where nothing in use sets a day.
+        The last possible days, also if they have passed (then the order may have none); None if
+        no certificate in use sets a day.
     takes_effect : tuple of (str, datetime)
-        Usages that roll over, each with the moment (UTC) that the old certificate's end allows.
+        Usages that roll over, each with the time (UTC) that the old certificate's end allows.
     valid_until : date
-        The last day on all of which it is valid.
+        The last day on which it is valid all day.
     renew_from : date
-        The day on which to order what replaces it.
+        The day on which to order its replacement.
     late_from : date or None
-        The day from which on a certificate that works is missing until ``change_on``.
+        The first day without a valid certificate, until ``change_on``.
     changes : int
-        Calls that put it on servers.
+        The number of calls that install it on servers.
     restarts : bool
         Whether services of its servers restart for it.
 
@@ -85,7 +85,7 @@ class ForecastEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenRule:
-    """One rule that stands in the way, on which days, and who says so.
+    """One rule that prevents a replacement, with its days and source.
 
     ``rule`` is one of ``validity``, ``roll-over``, ``freeze``, ``window``, ``lead time``,
     ``validation``, ``earliest order``.
@@ -100,7 +100,7 @@ class BrokenRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastProblem:
-    """What cannot work: ``begins`` to ``ends`` a certificate is missing, by all of these rules."""
+    """What cannot work: a certificate is missing from ``begins`` to ``ends`` due to these rules."""
 
     certificates: tuple[str, ...]
     number: int
@@ -116,7 +116,7 @@ class ForecastProblem:
         return f"{number:,} certificates" if number > 1 else self.certificates[0]
 
     def lines(self) -> Iterator[str]:
-        """Yield it in lines of text."""
+        """Yield the problem as lines of text."""
         yield f"cannot work: {first_of(self.certificates, 3)}: {self.what}"
         for rule in self.rules:
             yield f"  {rule.rule}: {rule.says}"
@@ -134,7 +134,7 @@ class MonthWork(NamedTuple):
 
 
 class DayWork(NamedTuple):
-    """What is done on one day: ``what`` is order, validate or change."""
+    """The work of one day: ``what`` is order, validate or change."""
 
     day: date
     what: str
@@ -168,7 +168,7 @@ def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-#: A row for each certificate.
+#: The columns of the table with a row for each certificate.
 COLUMNS = columns(
     ("Certificate", "id"),
     ("Servers", "servers"),
@@ -211,7 +211,7 @@ BROKEN = columns(
     ("Says", lambda row: row[1].says),
     ("Source", lambda row: row[1].source),
 )
-# As many columns as a page is wide; those of files have all, a row for each certificate.
+# Only the columns that fit on a page; files have all, with a row for each certificate.
 _WORK = columns(
     ("Order, by", lambda ones: _with_last(ones[0].order_on, ones[0].order_by)),
     ("Validate", _validated),
@@ -234,19 +234,19 @@ class Forecast(Table):
     Attributes
     ----------
     source, product : str
-        What it is of.
+        The source and product of its plan.
     start, until : date
-        The first day on which something may be ordered, and the last that is looked at.
+        The first day on which an order is possible, and the last day of the forecast.
     entries : tuple of ForecastEntry
-        Certificate by certificate as the plan has them, each in the order of time.
+        Certificate by certificate in the order of the plan, each in chronological order.
     problems : tuple of ForecastProblem
-        By their first day; none: the schedule works.
+        In the order of their first day; empty if the schedule works.
     freezes : tuple of Period
-        Those that touch these days.
+        Those in this period.
     limits : tuple of DatedFact
-        The limits that count then.
+        The limits that apply in this period.
     notes : tuple of str
-        What was taken for granted.
+        The assumptions of the forecast.
     """
 
     _columns = COLUMNS
@@ -268,7 +268,7 @@ class Forecast(Table):
 
     @cached_property
     def months(self) -> tuple[MonthWork, ...]:
-        """The work of each month that there is, from the first to the last; idle ones are 0."""
+        """The work of each month from the first to the last; months without work have zeros."""
         counts: dict[str, Counter[str]] = {}
         restarts: set[tuple[str, date]] = set()
         for one in self.entries:
@@ -289,7 +289,7 @@ class Forecast(Table):
         )
 
     def days(self) -> tuple[DayWork, ...]:
-        """Give the work day by day: what is ordered, validated and put on servers together."""
+        """Return the work day by day: what is ordered, validated and installed together."""
         found: dict[tuple[date, str], list[ForecastEntry]] = {}
         for one in self.entries:
             told = (one.order_on, "order"), (one.validate_on, "validate"), (one.change_on, "change")
@@ -302,17 +302,17 @@ class Forecast(Table):
 
     @property
     def figure_title(self) -> str:
-        """What stands above its picture."""
+        """The heading of its picture."""
         return f"The years ahead: {self.source}"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
-        """List what has days, for ``ln.figure(forecast)``.
+        """List the events for ``ln.figure(forecast)``.
 
         Returns
         -------
         tuple of DatedFact
-            Limits and freezes, what cannot work, then each day on which a certificate comes to
-            its servers, by issuer.
+            Limits and freezes, what cannot work, then each day on which a certificate is
+            installed, by issuer.
         """
         facts = [*self.limits]
         facts += [
@@ -350,7 +350,7 @@ class Forecast(Table):
         return "".join(parts_html((*self.problem_tables(), self.changes_table(), work, *notes)))
 
     def problem_tables(self) -> Iterator[ReportTable]:
-        """Yield the table of what cannot work and by which rules; none where all works."""
+        """Yield the table of what cannot work, with the rules; nothing if everything works."""
         if self.problems:
             yield ReportTable(
                 columns=BROKEN,
@@ -364,13 +364,13 @@ class Forecast(Table):
             )
 
     def changes_table(self) -> ReportTable:
-        """Return the server changes of each month as a table in which the heavy ones are seen."""
+        """Return the server changes by month as a table that highlights busy months."""
         return ReportTable(
             columns=CHANGES_BY_MONTH, items=self.changes, formats={".md": CHANGES, ".html": CHANGES}
         )
 
     def work_table(self, caption: str) -> ReportTable:
-        """Return what is to be done, in the order of time; what falls together as one row."""
+        """Return the work in chronological order; work of the same days is one row."""
         return ReportTable(
             columns=_WORK,
             items=lambda: _turns(self.entries),
@@ -380,7 +380,7 @@ class Forecast(Table):
         )
 
     def years(self) -> Iterator[MonthWork]:
-        """Yield the work of each year, as that of months."""
+        """Yield the work of each year, in the form of a month's work."""
         for year, months in groupby(self.months, key=lambda one: one.month[:4]):
             yield MonthWork(year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
 
@@ -390,7 +390,7 @@ class Forecast(Table):
         Parameters
         ----------
         bars : bool, optional
-            Whether each number has a bar, as high as the month is heavy; a month without is blank.
+            Whether each number has a bar that shows the amount; a month without changes is blank.
         """
         most = max((one.changes for one in self.months), default=0)
         for year, months in groupby(self.months, key=lambda one: one.month[:4]):
@@ -402,22 +402,24 @@ class Forecast(Table):
             yield (year, *cells)
 
     def summary(self) -> str:
-        """Say in a sentence what there is to do."""
+        """Return the work in one sentence."""
         sums = [sum(column) for column in list(zip(*self.months, strict=True))[1:]] or [0] * 4
         nouns = ("order", "validation", "server change", "restart")
         work = ", ".join(count_of(*pair) for pair in zip(sums, nouns, strict=True))
         certificates = len({one.id for one in self.entries})
-        told = f"{count_of(certificates, 'certificate')} from {self.start} to {self.until}: {work}"
+        text = f"{count_of(certificates, 'certificate')} from {self.start} to {self.until}: {work}"
         if self.problems:
-            told += f"; {count_of(len(self.problems), 'problem')}: it cannot work as planned"
-        return told
+            text += (
+                f"; {count_of(len(self.problems), 'problem')}: the schedule cannot work as planned"
+            )
+        return text
 
     def _summary(self) -> str:
         return self.summary()
 
 
 def _turns(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
-    """Yield what is done on the same days together."""
+    """Group the entries whose work is on the same days."""
     found: dict[tuple[str, ...], list[ForecastEntry]] = {}
     for one in entries:
         if one.order_on is not None:

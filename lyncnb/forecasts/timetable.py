@@ -1,10 +1,10 @@
-"""When a certificate is renewed again and again: days as numbers, without a name in them.
+"""The schedule of repeated renewals, with days as numbers and without names.
 
-Pure. A day is the number of days since the first of :class:`Days`. One certificate follows another
-if it is ordered on a day without a freeze, and on its servers, on a day on which they may be
-changed, before the other no longer serves. How long a certificate issued on a day is valid depends
-on that day alone; so from which days on a way leads to the end is found backwards, once for all
-certificates under the same terms.
+Pure. A day is the number of days since the first of :class:`Days`. A certificate can replace
+another if it is ordered on a day without a freeze and installed in time, on a day on which its
+servers may be changed. The validity of a certificate depends only on its day of issue. So the days
+from which a schedule reaches the end are computed backwards, once for all certificates under the
+same terms.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..base.renewal_days import (
 
 
 class Step(NamedTuple):
-    """A number of days that counts for what is issued from one day on; ``rule`` says by what."""
+    """A number of days that applies to issues from one day on; ``rule`` is the reason."""
 
     begins: date
     days: int
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What decides when a certificate can follow another.
+    """The conditions for replacing a certificate.
 
     Attributes
     ----------
@@ -45,11 +45,11 @@ class Terms:
         By day of issue: days of validity; days for which a validation may be reused (none: no
         domain is validated).
     order_days : int
-        From the order to the certificate.
+        Days from the order to the issued certificate.
     lead_hours : int
         How long before the end of a certificate the next takes effect.
     earliest : date
-        The first day on which something may be ordered.
+        The first day on which an order is possible.
     """
 
     validity: tuple[Step, ...]
@@ -60,24 +60,24 @@ class Terms:
 
 
 def step_on(steps: Sequence[Step], day: date) -> Step:
-    """Give the number that counts for what is issued on a day."""
+    """Return the step that applies to issues on a day."""
     return steps[max(0, bisect_right(steps, day, key=lambda step: step.begins) - 1)]
 
 
 class Hold(NamedTuple):
-    """A certificate in use, as days: what the next one has to follow."""
+    """A certificate in use, as days: the next one replaces it."""
 
     issued: int
-    last: int  # the last day on all of which it is valid
-    deadline: int  # the last day on which the next one may come to the servers
-    renew: int  # the day from which on it is renewed
+    last: int  # the last day on which it is valid all day
+    deadline: int  # the last day on which the next one may be installed
+    renew: int  # the first day of its renewal
     is_planned: bool = True  # not on record
 
 
 class Turn(NamedTuple):
-    """One certificate of a schedule, as days; None where nothing in use sets a day.
+    """One certificate of a schedule, as days; None if no certificate in use sets a day.
 
-    ``late_from`` is the first day on which a server that must have had the certificate has not.
+    ``late_from`` is the first day on which a server needs the certificate but does not have it.
     """
 
     hold: Hold
@@ -97,7 +97,7 @@ class Timetable:
         self.terms, self.days = terms, days
         count = days.count
         self.lasts = self._lasts()
-        # Work done on a day is done when it ends; so the next day begins before the lead does.
+        # Work of a day is finished at its end: the next day must begin before the lead time.
         lead = -(-terms.lead_hours // 24)
         self.deadlines = [last - lead for last in self.lasts]
         self.validate = [self._validated(issue) for issue in range(count)]
@@ -120,7 +120,7 @@ class Timetable:
         return found
 
     def _validated(self, issue: int) -> int:
-        """Give the day of validation for an issue: the first without a freeze from the order on."""
+        """Return the day of validation: from the order on, the first day without a freeze."""
         first = issue - self.terms.order_days
         if self.terms.reuse:
             reuse = step_on(self.terms.reuse, self.days.date(issue)).days
@@ -128,14 +128,14 @@ class Timetable:
         return self.days.next_unfrozen[first] if first >= 0 else issue
 
     def hold(self, issue: int) -> Hold:
-        """Give a certificate that is issued on a day."""
+        """Return the certificate that is issued on a day."""
         length = self.lasts[issue] - issue + 1
         renew = issue + int(length * (1 - EXPIRING_SHARE))
         return Hold(issue, self.lasts[issue], self.deadlines[issue], renew)
 
     @cached_property
     def to_the_end(self) -> Ways:
-        """The ways on which a certificate is in use on every day to the last."""
+        """The schedules with a certificate in use on every day to the last."""
         good = bytearray(self.days.count)
         following = self.days.count
         for issue in range(self.days.count - 1, -1, -1):
@@ -158,7 +158,7 @@ class Timetable:
         return self._toward[target]
 
     def _furthest(self, hold: Hold) -> int | None:
-        """Give the day of issue that is reached from a certificate and serves longest."""
+        """Return the day of issue that a certificate can reach and that covers the longest time."""
         target, best, reach = None, hold.deadline, self.days.up_to(hold.deadline)
         issue = max(hold.issued + 1, 0)
         while issue <= reach:
@@ -170,21 +170,21 @@ class Timetable:
         return target
 
     def turns(self, hold: Hold | None, first: int | None = None) -> Iterator[Turn]:
-        """Yield the certificates of a schedule, until the last day is served.
+        """Yield the certificates of a schedule, until the last day is covered.
 
         Parameters
         ----------
         hold : Hold or None
-            What is in use.
+            The certificate in use.
         first : int or None
-            Without it: the day of issue of the first; None: the first that can be.
+            Without `hold`: the day of issue of the first certificate; None: the first possible day.
 
         Notes
         -----
-        Each is on its servers on the first day on which that may be done, from when on the one
-        before is to be renewed, and is issued as late as that allows. Where there is no such day,
-        or no way leads on from it, it is the last day before. Where no day serves, what is in use
-        is followed as late as it can be, and the next one begins as early as it can.
+        Each certificate is installed on the first possible day after the renewal of the previous
+        one begins, and is issued as late as that allows. If there is no such day, or no schedule
+        continues from it, the last day before is used. If no day works, the certificate in use
+        is replaced as late as possible, and the next one begins as early as possible.
         """
         if hold is None:
             issue = first if first is not None else next_flagged(self.usable)[0]
@@ -212,7 +212,7 @@ class Timetable:
             yield self._turn(found, hold, before, ways, is_late=is_late)
 
     def _after(self, hold: Hold) -> int | None:
-        """Give the day of issue of what comes first to the servers after it was due."""
+        """Return the day of issue of the first certificate installed after the due day."""
         first = max(hold.issued, self.days.up_to(hold.deadline), -1) + 1
         for issue in range(first, self.days.count):
             if self.usable[issue]:

@@ -68,7 +68,7 @@ def test_calendar_says_all_that_is_to_be_done(made):
         order, change = found["order", one.order_on], found["change", one.change_on]
         assert one.owner in str(order["description"])
         for usage, moment in one.takes_effect:
-            words = f"roll {usage} over at {moment:%Y-%m-%d %H:%M} UTC"
+            words = f"roll over {usage} at {moment:%Y-%m-%d %H:%M} UTC"
             assert words in str(change["description"])
         for domain in one.domains:
             assert domain in str(order["description"])
@@ -134,7 +134,7 @@ def test_picture(made):
         "On servers, from an internal CA",
     ]
     assert "by their day" in figure.svg
-    with pytest.raises(PlanError, match="there is no picture"):
+    with pytest.raises(PlanError, match="has no picture"):
         ln.figure(made, "topology")
 
 

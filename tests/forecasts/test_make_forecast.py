@@ -54,7 +54,7 @@ def test_golden_case():
     assert days([edge[0], edge[1], edge[11], edge[12]], "valid_until") == [
         *("2027-06-12", "2027-07-15", "2029-05-05", "2029-05-18"),
     ]
-    # The A/V tokens live 8 hours: the old one ends at midnight after 2027-06-12.
+    # The A/V tokens are valid for 8 hours: the old one ends at midnight after 2027-06-12.
     assert edge[0].takes_effect == ()
     assert [(usage, f"{moment}") for usage, moment in edge[1].takes_effect] == [
         ("AudioVideoAuthentication", "2027-06-12 16:00:00+00:00")
@@ -82,7 +82,7 @@ def test_a_ca_may_validate_each_name(ca, validated):
 
 
 def test_oauth_takes_effect_a_day_before():
-    """Its tokens live 24 hours; it is put in place once for the deployment and restarts nothing."""
+    """Its tokens are valid for 24 hours; it is installed once and restarts nothing."""
     first, second = of(ln.forecast(with_options(planned())), "OAuthTokenIssuer")[:2]
     assert first.valid_until == date(2027, 11, 24)
     assert [f"{moment}" for _, moment in second.takes_effect] == ["2027-11-24 00:00:00+00:00"]
@@ -124,7 +124,7 @@ def test_a_freeze_that_is_too_long_names_its_rules():
     validity, roll_over, freeze = problem.rules
     assert f"{validity.begins} {validity.ends}" == "2029-05-31 2029-07-16"
     assert "47 days" in validity.says
-    assert "on its servers by 2029-07-15" in roll_over.says
+    assert "install the next one by 2029-07-15" in roll_over.says
     assert "6.3.2" in validity.source
     assert freeze.says == '"merger", 2029-06-01 to 2029-07-30: no orders, no server changes'
     after = [one for one in made.entries if one.id in problem.certificates and one.late_from]
@@ -164,7 +164,7 @@ def test_lead_time_before_the_first_issue():
     rules = {rule.rule: rule for one in made.problems for rule in one.rules}
     assert list(rules) == ["earliest order"]
     says = rules["earliest order"].says
-    assert "ordered by 2026-11-20" in says
+    assert "order would be due by 2026-11-20" in says
     assert "before 2026-11-24" in says
 
 
@@ -196,14 +196,14 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
     assert all(one.change_on is None or one.change_on <= one.valid_until for one in made.entries)
     problem = made.problems[0]
     assert [rule.says for rule in problem.rules] == [
-        "what is issued on 2029-03-15 ends on 2029-04-13: 30 days are asked for",
-        "no maintenance window holds a day from 2029-03-15 to 2029-04-13",
+        "a certificate issued on 2029-03-15 ends on 2029-04-13: 30 days are requested",
+        "no maintenance window includes a day from 2029-03-15 to 2029-04-13",
     ]
 
 
 def test_nothing_is_of_today():
     """Without a day to begin with there is none: it is asked for."""
-    with pytest.raises(PlanError, match="no day is known") as raised:
+    with pytest.raises(PlanError, match="forecast has no first day") as raised:
         ln.forecast(planned())
     assert "planned_issue_date" in raised.value.hint
     made = ln.forecast(planned(), start=date(2027, 1, 1))
@@ -376,7 +376,7 @@ def test_no_day_will_ever_do():
         planned(), start=ISSUE, options=ln.PlanOptions(freezes={"all": "01-01 to 12-31"})
     )
     assert made.entries == ()
-    assert {one.what for one in made.problems} == {"it comes to no server until 2030-12-31"}
+    assert {one.what for one in made.problems} == {"it cannot be installed by 2030-12-31"}
 
 
 def test_each_issuer_has_its_own_validity():
