@@ -185,7 +185,7 @@ def certificate_history(
     Raises
     ------
     BundleError
-        If it is no request folder, or a name means nothing in it; every such name is listed.
+        If it is not a request folder, or a name is unknown in it; every such name is listed.
     """
     require("folder", folder, str, os.PathLike)
     path, day = Path(folder), on.isoformat() if on else ""
@@ -294,7 +294,7 @@ class _Known:
         events.sort(key=lambda pair: _time_of(*pair))
         issued = part.issued if part is not None else None
         last = next((event for event, _ in reversed(events) if event.what == ISSUED), None)
-        # Where another one came back for the same request, servers have the one before it.
+        # If the CA issued another certificate for the same request, servers have the earlier one.
         held = _held(part, servers) if part is not None else None
         certificate = held or issued or last
         return GenerationHistory(

@@ -223,7 +223,7 @@ def known_certificates(
             message = f"{name} is on record but missing from the folder"
             missing.append((who, finding("file-unreadable", who[0] or name, message)))
             continue
-        # A thousand certificates have the same chain: decoded once, held against each record.
+        # A thousand certificates have the same chain: decoded once, compared with each record.
         if data not in read_before:
             read_before[data] = decode(data).certificates
         certificates = read_before[data]

@@ -157,8 +157,8 @@ def hand_over(
     sender : str, optional
         Who sends the package, and how they are reached; stands on the page.
     needed_by : date, optional
-        The day by which the certificates are needed; left out, the plan's day of issue, if
-        that has not passed.
+        The day by which the certificates are needed; left out, the planned issue date, if
+        it has not passed.
     today : date, optional
         The day whose limits the page names first; the present day (UTC) if left out.
     force : bool, optional

@@ -325,7 +325,7 @@ def _judgement(one: _Placement, part: RequestRecord | ArchivedGeneration, at: st
         objections=(),
         rejected=issued.rejected,
     )
-    # What was told once, beside other files, is no part of what the certificate is.
+    # A finding about one run's files does not belong to the certificate.
     told = tuple(found for found in issued.findings if found.code not in _TOLD_ONCE)
     entry = part.plan or PlannedEntry(id=issued.request_id)
     accepted = issued.accepted

@@ -36,7 +36,7 @@ from .returned.match_certificates import checked_acceptances
 from .returned.returned_files import ReturnedFile, read_returned
 from .summary_files import refresh_summary_files
 
-# Told of a file that holds no request, beside others in a folder.
+# Reported for a file without a request in a folder with other files.
 _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
 
 
@@ -100,7 +100,7 @@ class ReceivedRequests(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """0 if every request is as planned (a notice is no difference), else 1."""
+        """0 if every request is as planned (a notice is not a difference), else 1."""
         return int(any(found.severity != "notice" for found in self.findings))
 
     def _items(self) -> Iterable[Any]:
@@ -172,7 +172,7 @@ def receive_requests(
         Which computer has the keys. Left out, it is what Microsoft's tools write into the
         request, then what was planned.
     accept : mapping, optional
-        Why a difference is no obstacle, by the code of its finding.
+        The reason for accepting a difference, by the code of its finding.
     today : date, optional
         Recorded instead of the present time, for results that can be repeated.
     lock_seconds : float, optional
@@ -199,7 +199,7 @@ def receive_requests(
     check_computer(computer)
     accepted = checked_acceptances(accept or {})
     came, findings_of_files = _requests_in(paths)
-    read_manifest(path)  # what is no request folder gets no lock's file
+    read_manifest(path)  # another folder gets no lock file
     with recorded(path, "receive --request", now=now, wait=lock_seconds, repairs=True):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
@@ -242,7 +242,7 @@ def _requests_in(
 ) -> tuple[list[_Came], tuple[Finding, ...]]:
     """Read every request; tell every file that was named and holds none.
 
-    In a folder other things may lie, and a private key among them is told.
+    A folder may contain other files; a private key among them is reported.
     """
     named = {Path(path).name for path in paths if not os.path.isdir(path)}
     came: list[_Came] = []
@@ -355,7 +355,7 @@ def _fits(request: CertificationRequest, record: RequestRecord) -> bool:
 
 
 def _keep(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
-    """Write the CSR; what stands under its name already goes to ``archive/``."""
+    """Write the CSR; move a file that already has its name to ``archive/``."""
     target = survey.folder / record.files.csr
     moves = pending_moves(survey, record)
     if survey.has(record.files.csr) and record.files.csr not in {move.source for move in moves}:

@@ -1,7 +1,7 @@
 """``PlanStanding``: whether a request folder still matches its saved plan.
 
 Folder, plan and returned certificates agree where the folder's requests, as they are on record,
-give the plan's own digest, and no certificate that came back for them was refused.
+give the plan's own digest, and no issued certificate for them was refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PlanStanding(Told):
     """The saved plan that was last requested into a folder, and what the folder is beside it.
 
     ``follows`` says whether the folder's requests are those of the plan; ``certificates`` counts
-    what came back for them, ``refused`` how many requests have one that may not be used,
+    the issued certificates for them, ``refused`` how many requests have one that may not be used,
     ``covered`` how many planned ones are not requested because a certificate stands.
     """
 
@@ -67,10 +67,10 @@ class PlanStanding(Told):
         by = f"approved by {names}" if names else "without a signature, so it is not approved"
         if not self.follows:
             return f"the folder differs from {plan} ({by})"
-        came = f"{count_of(self.certificates, 'certificate')} came back"
+        came = f"{count_of(self.certificates, 'certificate')} received"
         refused = f", of {self.refused:,} requests one is refused" if self.refused else ""
         agree = " and agree with it" if self.certificates and not self.refused else ""
-        stands = f" and {self.covered:,} covered by what stands" if self.covered else ""
+        stands = f" and {self.covered:,} covered by installed certificates" if self.covered else ""
         requests = f"{count_of(self.requests, 'request')}{stands}"
         return f"{requests} as {plan} ({by}); {came}{agree}{refused}"
 

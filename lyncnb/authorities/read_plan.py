@@ -58,10 +58,10 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
     Raises
     ------
     BundleError
-        If it is no request folder, or its manifest was damaged or made anew of its requests
+        If it is not a request folder, or its manifest is damaged or was rebuilt
         (``status --rebuild``), so that it does not say what was planned.
     PlanError
-        If it is no plan document, or was edited (:class:`PlanAltered` of a saved plan).
+        If it is not a plan document, or was edited (:class:`PlanAltered` of a saved plan).
     """
     path = Path(path)
     if os.path.isdir(path):

@@ -180,7 +180,7 @@ def deployed(
         )
     seen = read_server_reports(reports)
     path = Path(folder)
-    read_manifest(path)  # what is no request folder gets no lock's file
+    read_manifest(path)  # another folder gets no lock file
     command = "deployed --revoked" if revoked else "deployed"
     with recorded(path, command, now=timestamp(today), wait=lock_seconds) as written:
         survey, manifest = take_survey(path), read_manifest(path)

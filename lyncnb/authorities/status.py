@@ -153,7 +153,7 @@ class RequestStatus(Told):
 class FolderStatus(Table, Told):
     """Every planned certificate of a folder and its state on one day; superseded ones last.
 
-    ``next_steps`` say what there is to do, the most urgent first, each with its command.
+    ``next_steps`` are sentences with a command each, the most urgent first.
     ``problems`` are files that are missing, changed, or open to others, and requests that are not
     those of the saved plan; ``notes`` is what else was seen. ``saved_plan`` says whether folder,
     saved plan and returned certificates agree; None where no saved plan was requested.
@@ -294,7 +294,7 @@ def folder_status(
     Raises
     ------
     BundleError
-        If it is no request folder, its manifest cannot be read, or others can write it.
+        If it is not a request folder, its manifest cannot be read, or others can write it.
     ApprovalError
         If the list of allowed signers cannot be read.
     """
@@ -535,7 +535,7 @@ def _covered(manifest: Manifest, at: datetime) -> Iterator[str]:
     yield from stands[:_COVERS_TOLD]
     if stands[_COVERS_TOLD:]:
         left = len(stands) - _COVERS_TOLD
-        yield f"{left:,} more are not requested, because what stands covers them"
+        yield f"{left:,} more are not requested, because installed certificates cover them"
 
 
 def _statuses(

@@ -34,7 +34,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part(Told):
-    r"""What goes to one CA under one template.
+    r"""The requests for one CA under one template.
 
     ``issuer`` is internal or public, ``ca`` the CA's name where one was given, ``folder`` the
     part's place inside the package. ``template`` and ``config`` (``host\CA name``) are those of
@@ -187,7 +187,7 @@ class RequestLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawnLine:
-    """A request that a newer one takes the place of, before a certificate came back for it."""
+    """A request that was superseded before the CA issued a certificate for it."""
 
     request: str
     sha256: str
@@ -279,7 +279,7 @@ def _withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
 
 
 def _lifetimes(ca: str, today: date) -> str:
-    """Say how long a public certificate may last, from a day on."""
+    """Say how long a public certificate may be valid, from a day on."""
     rules = ca_rules()
     steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
     days = max((day, value) for day, value in steps if day <= today)[1]
@@ -292,7 +292,7 @@ def _lifetimes(ca: str, today: date) -> str:
 
 
 def _wildcards(today: date) -> str:
-    """Say by which methods a public CA may validate a wildcard, from a day on."""
+    """Say which methods a public CA may use to validate a wildcard, from a day on."""
     last: dict[str, date] = {}
     for method in ca_rules().methods:
         end = method.until or date.max
@@ -378,7 +378,7 @@ _STEM = re.compile(r"[A-Za-z0-9-]{1,200}")
 
 
 def check_template(template: str) -> None:
-    """Refuse a template's name that could be anything else on a command line.
+    """Reject a template name that could be anything else on a command line.
 
     Raises
     ------
@@ -403,7 +403,7 @@ _LONGEST_SENDER = 200
 
 
 def check_sender(sender: str) -> None:
-    """Refuse a sender that is no line of text.
+    """Reject a sender that is not one line of text.
 
     Raises
     ------

@@ -122,7 +122,7 @@ def open_requests(folder: str | os.PathLike[str]) -> RequestBundle:
     Raises
     ------
     BundleError
-        If it is no request folder, or its manifest cannot be read.
+        If it is not a request folder, or its manifest cannot be read.
     """
     require("folder", folder, str, os.PathLike)
     path = Path(folder)

@@ -35,7 +35,7 @@ _THREADS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rekeyed(Told):
-    """How many files were encrypted anew, and which were left alone.
+    """How many files were encrypted again, and which were not changed.
 
     ``already`` counts those that an interrupted change had done; ``left_alone`` are files of
     others, damaged lists of passwords, and archived keys, that neither passphrase opens.
@@ -123,7 +123,7 @@ def rekey(
     ciphers = (_opener(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
-        # A wrong passphrase is told before even the lock's file is touched.
+        # A wrong passphrase is reported before the lock file is touched.
         finished = _finished_before(survey, manifest, take_out, *ciphers)
         if finished is not None:
             return finished
@@ -345,7 +345,7 @@ def _look(
             if is_locked := isinstance(error, PassphraseError):
                 wrong = wrong or error
             is_archived = target.path.startswith("archive/")
-            # A list of passwords is made anew with its packages; a key that is on record is not.
+            # A list of passwords is written again with its packages; a key on record is not.
             is_key = target.is_known and target.path.endswith(".key")
             if is_key and is_locked and is_recovery and not is_archived:
                 found.not_opened.append(target.path)

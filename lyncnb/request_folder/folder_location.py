@@ -17,7 +17,7 @@ from ..base.disk import folder_access, system_calls
 IGNORE_NAME, IGNORE_ALL = ".gitignore", b"*\n"
 
 # By the program: names that its folders have, also within the names that a system adds
-# ("OneDrive - Contoso", "OneDrive-Personal"), and files by which it marks them.
+# ("OneDrive - Contoso", "OneDrive-Personal"), and the files that mark them.
 _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("OneDrive", re.compile(r"onedrive\b", re.IGNORECASE), ()),
     ("Dropbox", re.compile(r"dropbox\b", re.IGNORECASE), (".dropbox", ".dropbox.cache")),

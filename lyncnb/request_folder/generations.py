@@ -31,7 +31,7 @@ class Generations:
     """The generations of one request, by what its servers have.
 
     ``held`` is the certificate on the servers that ends first, as far as it is known, and
-    ``in_use`` its generation: None before a certificate came back and where a certificate that
+    ``in_use`` its generation: None before a certificate is issued and where a certificate that
     stands covers the request. ``under_way`` is the newest generation as long as a server has
     another certificate; None if nothing is to follow. ``used`` are the numbers of all generations
     that a server has. ``is_recorded`` says whether that is on record for every server, and
@@ -87,7 +87,7 @@ def generations_of(record: RequestRecord) -> Generations:
     -------
     Generations
         A server has what was recorded for it last. Where nothing was, it is taken to have the
-        oldest certificate that came back: a later one may still lie in its package.
+        oldest issued certificate: a later one may still lie in its package.
     """
     on_servers, without = _on_servers(record)
     if not on_servers:
@@ -118,7 +118,7 @@ def generations_of(record: RequestRecord) -> Generations:
 def _on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
     """Say what each server of a request has, and whether one of them has nothing.
 
-    Nothing is known before a certificate came back.
+    Nothing is known before the CA issues a certificate.
 
     A certificate that the whole deployment shares (OAuth) is assigned on one server, and
     replicates: then all count as one, as they do where the servers are not known.

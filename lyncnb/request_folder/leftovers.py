@@ -182,7 +182,7 @@ def _sound(
     key = record.files.key
     if cipher is None or [(p.file, p.message) for p in problems] != [(key, CHANGED)]:
         return record, problems
-    # Encrypted anew by another program, or by a rekey whose last step was lost: still the key.
+    # Encrypted again by another program, or by a rekey whose last step was lost: still the key.
     pair = _pair(survey, record, cipher)
     if pair is None or pair.spki_sha256 != record.spki_sha256:
         return record, problems

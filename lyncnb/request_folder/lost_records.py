@@ -92,7 +92,7 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
     Returns
     -------
     tuple
-        The manifest, and what there is to say. A plan of other requests fills in nothing.
+        The manifest, and the notes. A plan of other requests fills in nothing.
     """
     data = present_plan(folder)
     if not data:
@@ -134,7 +134,7 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
     Returns
     -------
     tuple
-        The manifest, and what there is to say.
+        The manifest, and the notes.
     """
     keys: dict[tuple[str, int], str] = {}
     events: dict[str, list[Event]] = {}

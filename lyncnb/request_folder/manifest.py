@@ -1,4 +1,4 @@
-"""``manifest.json``: what the request folder holds, what is about to be written, what came back.
+"""``manifest.json``: what the request folder contains, what is being written, and what was issued.
 
 This file owns the document; it holds no secret and reads no key. What its records are is in
 ``request_record.py``, what a field may be in ``field_forms.py``.
@@ -45,7 +45,7 @@ FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
 _FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)
 NAME = "manifest.json"
 
-# 100,000 requests with three generations each are some 500 MB; more is no manifest of ours.
+# 100,000 requests with three generations each are about 500 MB; a larger file is not a manifest.
 _LARGEST = 1 << 31
 _REBUILD = "restore it from a backup, or run: lyncnb status FOLDER --rebuild"
 
@@ -122,7 +122,7 @@ class Manifest:
         return replace(self, requests=kept + tuple(changed.values()))
 
     def with_encrypted(self, path: str) -> Manifest:
-        """Return the manifest with one more file for ``rekey`` to encrypt anew (relative path)."""
+        """Return the manifest with one more file for ``rekey`` to encrypt again (relative path)."""
         if path in self.encrypted:
             return self
         return replace(self, encrypted=(*self.encrypted, path))

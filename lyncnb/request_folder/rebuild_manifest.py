@@ -2,7 +2,7 @@
 
 What the present manifest says is kept wherever the files bear it out, so on a sound folder
 nothing changes. A key is never removed: one without a CSR becomes a superseded generation under
-its public key's hash, so that a certificate that comes back still finds it.
+its public key's hash, so that an issued certificate still matches it.
 """
 
 from __future__ import annotations
@@ -329,7 +329,7 @@ def _rebuilt(
 def _numbered(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
     """Give the present generation a number above all in the archive.
 
-    A manifest that came back from a backup counts from where it was: its number may be taken.
+    A manifest restored from a backup counts from its old number, which may be taken.
     """
     taken = [*in_archive, *(part.generation for part in record.archived)]
     return replace(record, generation=max(record.generation, *(n + 1 for n in taken), 1))
@@ -348,7 +348,7 @@ def _archived(
         if present is not None and present.spki_sha256 == item.spki_sha256 and part is None:
             continue
         if part is None and old is not None and old.spki_sha256 == item.spki_sha256:
-            # The present generation of a manifest that came back: renewed since.
+            # The current generation of a restored manifest: renewed since.
             part = known[generation] = replace(
                 old.as_archived,
                 generation=generation,

@@ -175,7 +175,7 @@ def renew_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
     contents = {}
     for path in manifest.encrypted:
         if os.path.lexists(folder / path):
-            with suppress(BundleError):  # a damaged list is told by whoever needs it
+            with suppress(BundleError):  # the caller that needs the list reports damage
                 pem = files.read(folder / path, limit=LARGEST)
                 if cipher.is_old_data(pem, name=path):
                     contents[path] = cipher.decrypt_data(pem, name=path)
@@ -195,7 +195,7 @@ def _seal_path(folder: Path, which: Derivation | DerivedKey, fingerprint: str) -
 
 
 def _digest(document: Mapping[str, object]) -> str:
-    """Return the SHA-256 of a sealed file's values, by which damage shows without the key."""
+    """Return the SHA-256 of a sealed file's values, which shows damage without the key."""
     values = {key: value for key, value in document.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -346,7 +346,7 @@ def _salts(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
         try:
             salt = salt_of(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
-            continue  # damaged, or a stranger's: told by whoever needs it
+            continue  # damaged, or another's: the caller reports it
         found.setdefault(salt, path)
     return found
 
@@ -409,7 +409,7 @@ def name_recovery_key(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> tuple[RecoveryKey, ...]:
-    """Name a recovery key for a folder; no key is encrypted anew for that.
+    """Name a recovery key for a folder; no key is encrypted again for that.
 
     Parameters
     ----------

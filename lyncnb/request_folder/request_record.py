@@ -1,4 +1,4 @@
-"""One request of the folder: what was planned, under which key, what came back, what was packed.
+"""One request of the folder: its plan entry, key, issued certificate and package.
 
 A record says what was asked of a certificate authority and under which public key, so every later
 step (matching, packaging, a new run) compares with it and never guesses from file names. Records
@@ -108,7 +108,7 @@ class JudgedFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What was found of a certificate that came back, with everything that it was based on.
+    """The findings of an issued certificate, with everything that they are based on.
 
     Certificates are named by the SHA-256 of their DER bytes, as 64 lower-case hex digits:
     ``chain`` from the issuer up, ``rejected`` those that bore the issuer's name and did not sign.
@@ -149,7 +149,7 @@ class _ValidOnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedRecord(_ValidOnRecord):
-    """A certificate that came back, on record.
+    """An issued certificate on record.
 
     ``file`` and ``chain`` are relative to the folder, ``chain`` empty without one; their hashes
     are over the bytes of these files. ``sha256`` is over the certificate's DER bytes. Times are
@@ -203,7 +203,7 @@ class NameNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableNote:
-    """A text of the table that reads otherwise than what is requested for it.
+    """A text of the table that differs from the requested text.
 
     ``place`` is row and column, ``written`` what the table had, ``what`` what was made of it.
     """
@@ -358,7 +358,7 @@ class RequestRecord:
     retired``; a retired request left the plan and keeps its files. ``reasons`` says why this
     generation was made, field by field. ``validity_days`` is what was asked for, 0 for nothing.
     ``deployed_at`` is when its key and package were removed, on request, because its servers have
-    them. ``refused`` are certificates that came back and were not taken. ``key_holder`` is the
+    them. ``refused`` are issued certificates that lyncnb did not accept. ``key_holder`` is the
     computer that holds the key of a request that was made elsewhere. ``covered`` is the
     certificate that stands for it: then nothing of it is written until that one no longer does.
     ``import_commands`` and ``assign_commands`` are those of the steps as they were last written,
@@ -518,7 +518,7 @@ class RequestRecord:
     def with_issued(
         self, issued: IssuedRecord, *, at: str, generation: int | None = None
     ) -> RequestRecord:
-        """Return the record with the certificate that came back.
+        """Return the record with the issued certificate.
 
         Parameters
         ----------
@@ -546,7 +546,7 @@ class RequestRecord:
     def with_deployed(self, *, at: str) -> RequestRecord:
         """Return the record without key and package, which its servers have.
 
-        The CSR stays: by it a later run sees that nothing has to be requested anew.
+        The CSR stays, so that a later run does not request the certificate again.
         """
         changed = replace(self, deployed_at=at, key_sha256="", binding="")
         changed = replace(changed, deployments=changed.every_deployment)
@@ -603,7 +603,7 @@ class BindingKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFile:
-    """A file that came back and is kept for the whole folder, and the SHA-256 of its bytes."""
+    """A received file that is kept for the whole folder, and the SHA-256 of its bytes."""
 
     file: ReturnedFile
     sha256: Sha256

@@ -422,7 +422,7 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
     assert f"- Approved, not requested: {one.id}: the planner reuses" in text
-    assert "1 covered by what stands" in planner("status", "requests").err
+    assert "1 covered by installed certificates" in planner("status", "requests").err
     again = request(planner, "--renew", one.id, "--reason", "its key is lost")
     assert again.status == 0
     assert "not requested on your word" not in again.err

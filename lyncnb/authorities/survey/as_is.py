@@ -41,7 +41,7 @@ STATES: Mapping[str, str] = {
     "none": "without an installed certificate",
 }
 
-#: States of what stands as planned, wherever it is.
+#: States of installed certificates that are as planned, on any server.
 GOOD = ("covered", "elsewhere")
 
 _UNPLANNED = "unplanned"
@@ -118,7 +118,7 @@ class PlannedAsIs(Told):
         return f"{self.state_words}: {what}; {one.thumbprint} until {one.not_after[:10]}"
 
     def lines(self) -> Iterator[str]:
-        """Yield what there is to say of its certificate, a line each, errors first."""
+        """Yield the findings about its certificate, a line each, errors first."""
         for severity in ("error", "warning", "notice"):
             for found in self.findings:
                 if found.severity == severity:
@@ -241,7 +241,7 @@ class AsIs(Table):
 
 
 def as_is_report(found: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
-    """Return what stands today as a report: a table, or the answer that is kept."""
+    """Return the installed certificates as a table, or as the file for ``--only-missing``."""
     return Report(
         kind=kind,
         about=found.product,

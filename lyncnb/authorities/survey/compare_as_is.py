@@ -1,7 +1,7 @@
 """``compare_as_is``: compare installed certificates with the plan.
 
-A certificate that stands is judged as one that comes back from a CA is (``evaluation.py``), but for
-its key, which nobody here has seen. Whether that key is at hand only the planner can say.
+An installed certificate is evaluated like an issued one (``evaluation.py``), except for its key,
+which lyncnb cannot see. Only the planner can say whether that key is available.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _is_leaf(certificate: Certificate) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A certificate held against a planned one."""
+    """An installed certificate compared with a planned one."""
 
     certificate: Certificate
     path: Path
@@ -258,7 +258,7 @@ class _Evaluated:
                 rest.setdefault(certificate, []).append((apart, entry))
             self._find_good(entry, whole)
         for certificate, found in rest.items():
-            # What is good for one is no half-good one of another.
+            # A certificate that covers one planned certificate is not a candidate for another.
             if certificate.sha256 not in self.uses:
                 for apart, entry in self._homes(certificate, found):
                     self.near.setdefault(entry.id, []).append((apart, certificate))
@@ -272,7 +272,7 @@ class _Evaluated:
                 self.uses.setdefault(certificate.sha256, []).append(entry)
 
     def nearest(self, entry: PlannedEntry) -> _Pair | None:
-        """Choose what stands for a planned certificate that nothing covers: in use, in force."""
+        """Choose the closest installed certificate for an uncovered planned one: in use, valid."""
 
         def distance(one: _Near) -> tuple[object, ...]:
             apart, certificate = one
@@ -288,8 +288,8 @@ class _Evaluated:
         return best[1] if best else None
 
     def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
-        """Judge a certificate as one that came back for a planned one."""
-        verdict = evaluate(
+        """Evaluate a certificate as if the CA had issued it for a planned one."""
+        evaluation = evaluate(
             Evidence(
                 certificate=certificate,
                 entry=entry,
@@ -299,17 +299,17 @@ class _Evaluated:
             ),
             at=self.at,
         )
-        told = verdict.findings
+        told = evaluation.findings
         if certificate.is_self_issued and is_signed_by(certificate, certificate):
             told = (*findings(entry, [("self-signed", f"serial {certificate.serial_hex}")]), *told)
         # Without the certificates above it, nothing shows that a CA made its signature. The root of
         # a public CA is in the operating system's store, and seldom among the files.
-        is_proven = verdict.path.is_complete or (
-            entry.issuer == "public" and bool(verdict.path.issuers)
+        is_proven = evaluation.path.is_complete or (
+            entry.issuer == "public" and bool(evaluation.path.issuers)
         )
         return _Pair(
             certificate,
-            verdict.path,
+            evaluation.path,
             told,
             is_in_force=certificate.is_valid_at(self.at),
             is_proven=is_proven,
@@ -392,7 +392,7 @@ def _planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsIs, ..
     return tuple(answers)
 
 
-#: The state of a planned certificate, what stands for it, and remarks.
+#: The state of a planned certificate, the installed certificate for it, and remarks.
 _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 
 

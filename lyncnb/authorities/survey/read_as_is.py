@@ -28,7 +28,7 @@ from .as_is import (
     as_is_report,
 )
 
-# 10,000 planned certificates with what there is to say of each are some 20 MB.
+# 10,000 planned certificates with their findings are about 20 MB.
 _LARGEST = 1 << 28
 _AGAIN = "write it again: lyncnb asis PATH… TOPOLOGY --save FILE.json"
 _FORMS = {

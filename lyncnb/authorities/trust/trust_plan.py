@@ -1,6 +1,6 @@
 """``trust``: which side shows which certificate, and which roots each server needs. Pure.
 
-Who speaks to whom, and what is said of the trust between them, are data of the product
+Which sides connect, and the documented trust between them, are data of the product
 (``[[connection]]``, ``[[trust]]``); whose CA issues a certificate is the plan's. Where the chains
 above returned certificates are known, roots are named by their subjects and thumbprints, else by
 what they are: "root of your internal CA".
@@ -52,7 +52,7 @@ def trust(
         Of a table; of one on record it is not known which connections were switched off, so all
         are taken.
     chains : mapping of str to sequence of Certificate, optional
-        The certificates above what came back for a planned certificate, by its id, the issuer
+        The CA certificates above an issued certificate, by the id of the planned one, the issuer
         first: ``issued.chains``.
 
     Returns
@@ -161,7 +161,7 @@ _Needs = dict[_Who, dict[CaCertificate, _Need]]
 
 
 class _Planner:
-    """Works out presentations, and what whoever sees them needs."""
+    """Works out presentations, and which CA certificates the other sides need."""
 
     def __init__(self, plan: CertificatePlan, chains: Chains):
         self.plan = plan
@@ -319,7 +319,7 @@ class _Planner:
         return f"{kind}, {len(pools):,} pools" + (f" of site {site}" if site else "")
 
     def _ending(self, certificate: PlannedCertificate) -> CheckRule | None:
-        """Find the first rule by which the CA no longer issues client authentication."""
+        """Find the first rule that says when the CA stops issuing client authentication."""
         if certificate.issuer != "public":
             return None
         if certificate.ca not in self.endings:
@@ -336,7 +336,7 @@ class _Planner:
             self.endings[certificate.ca] = dated[0] if dated else None
         return self.endings[certificate.ca]
 
-    # --- What whoever is shown it needs.
+    # --- Which CA certificates the other side needs.
 
     def _need(
         self,

@@ -62,7 +62,7 @@ def trust_report(trust: TrustPlan) -> Report:
     )
 
 
-# A page has fewer columns: several facts share a cell, and what is said leads to who says it.
+# A page has fewer columns: several facts share a cell, and statements refer to their sources.
 
 
 def _page_tables(trust: TrustPlan) -> Iterator[ReportTable]:
