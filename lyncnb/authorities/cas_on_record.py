@@ -44,7 +44,7 @@ class CaOnRecord:
             shows.add(request_id)
 
     def without(self, request_id: str) -> CaOnRecord:
-        """Give what other requests show."""
+        """Return what other requests show."""
         return CaOnRecord(
             roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
             tops={key: one for key, one in self.tops.items() if one[1] - {request_id}},

@@ -275,7 +275,7 @@ class _Known:
         self._plans = {plan.sha256: plan for plan in manifest.plans}
 
     def generations(self, record: RequestRecord, servers: Sequence[str]) -> list[GenerationHistory]:
-        """Give every generation of a request, oldest first, also what the history alone knows."""
+        """Return every generation of a request, oldest first, also what the history alone knows."""
         numbers = {part.generation for part in record.generations}
         numbers |= {number for name, number in self._events if name == record.id}
         stays = self._stays(record, sorted(numbers))
@@ -348,7 +348,7 @@ class _Known:
 
 
 def _held(part: Generation, servers: Sequence[str]) -> Deployment | None:
-    """Give the certificate that servers have of a generation, if it is not the one on record."""
+    """Return the certificate that servers have of a generation, if it is not the one on record."""
     present = part.issued.sha256 if part.issued is not None else ""
     known = [one for one in part.every_deployment if not servers or one.server in servers]
     others = [one for one in known if one.certificate != present]

@@ -87,7 +87,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
 
 
 def as_issued(answer: Match) -> IssuedCertificate:
-    """Give a match as the certificate of its request."""
+    """Return a match as the certificate of its request."""
     return IssuedCertificate(
         request_id=answer.asked.request_id,
         generation=answer.asked.generation,
@@ -112,7 +112,7 @@ def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
 
 
 def _accepted_of_cas(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
-    """Give the reasons that count for every certificate of a planned CA, by that CA."""
+    """Return the reasons that count for every certificate of a planned CA, by that CA."""
     codes = returned_rules().accepted_for_a_ca
     found: dict[PlannedCa, dict[str, str]] = {}
     for record in bundle.requests:
@@ -186,7 +186,7 @@ def outstanding_requests(
 
 
 def _evidence_of(issued: IssuedRecord | None) -> tuple[str, ...]:
-    """Give a certificate on record and the path above it, if no error is known of it."""
+    """Return a certificate on record and the path above it, if no error is known of it."""
     if issued is None:
         return ()
     judgement = issued.judgement

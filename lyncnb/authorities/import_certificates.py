@@ -176,7 +176,7 @@ def store_returned(
 
 
 def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
-    """Tell whether a CA certificate came that none of the folder's chains has."""
+    """Return whether a CA certificate came that none of the folder's chains has."""
     known = {one.sha256 for one in known_certificates(bundle)[0]}
     return any(one.sha256 not in known for one in issued.issuers)
 
@@ -184,7 +184,7 @@ def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
 def _issuers_of(
     everyone: Iterable[IssuedCertificate], others: Iterable[Certificate]
 ) -> dict[str, Certificate]:
-    """Give every CA certificate that a judgement needs again, by SHA-256; rejected ones too."""
+    """Return every CA certificate that a judgement needs again, by SHA-256; rejected ones too."""
     found = {one.sha256: one for one in others}
     for issued in everyone:
         found |= {one.sha256: one for one in (*issued.path, *issued.rejected)}
@@ -338,7 +338,7 @@ def _existing(folder: Path, name: str) -> bytes:
 
 
 def _is_better(one: _Placement, chain: bytes) -> bool:
-    """Tell whether this run knows more of the chain than the file that is there."""
+    """Return whether this run knows more of the chain than the file that is there."""
     if chain == one.chain or not one.chain:
         return False
     before = decode(chain).certificates if chain else ()

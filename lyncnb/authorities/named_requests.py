@@ -91,7 +91,7 @@ def _is_server(server: str, text: str) -> bool:
 
 
 def _generation_of(record: RequestRecord, text: str) -> int:
-    """Give the generation that has a certificate of a serial number or thumbprint; 0 for none."""
+    """Return the generation that has a certificate of a serial number or thumbprint; 0 for none."""
     digits = text.replace(":", "").replace(" ", "")
     found = (
         part.generation

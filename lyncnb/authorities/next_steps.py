@@ -28,7 +28,7 @@ class StatusRow(Protocol):
 
     @property
     def has_next(self) -> Sequence[str]:
-        """Those of them that have what is under way already."""
+        """Those servers that already have the next certificate."""
 
     @property
     def state(self) -> str:
@@ -36,11 +36,11 @@ class StatusRow(Protocol):
 
     @property
     def under_way(self) -> str:
-        """How far the generation is that is to follow the one in use; blank if there is none."""
+        """The progress of the next generation; blank if there is none."""
 
     @property
     def deployed_on(self) -> str:
-        """From which day on its servers have what is in use; blank if that is not recorded."""
+        """The day since which its servers have the certificate in use; blank if not recorded."""
 
     @property
     def key_holder(self) -> str:
@@ -48,11 +48,11 @@ class StatusRow(Protocol):
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """Serial numbers that the CA is still to revoke."""
+        """Serial numbers that the CA must still revoke."""
 
     @property
     def is_revoked(self) -> bool:
-        """Whether what is in use is to be revoked, or is."""
+        """Whether the certificate in use is revoked or must be revoked."""
 
 
 def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tuple[str, ...]:

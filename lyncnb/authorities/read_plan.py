@@ -28,7 +28,7 @@ from ..rules.rule_files import rules_on_record
 
 
 def is_record(path: str | os.PathLike[str]) -> bool:
-    """Tell whether :func:`read_plan` reads this path, and not ``read_topology``.
+    """Return whether :func:`read_plan` reads this path, and not ``read_topology``.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
 
 
 def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
-    """Give what the manifest of a folder has on record as planned.
+    """Return what the manifest of a folder has on record as planned.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
 
 
 def digest_of_manifest(manifest: Manifest) -> str:
-    """Give the digest of what the manifest has on record as planned.
+    """Return the digest of what the manifest has on record as planned.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def digest_of_manifest(manifest: Manifest) -> str:
 
 
 def _entries(manifest: Manifest) -> Iterator[PlannedEntry]:
-    """Give what the folder's last plan asks for; what left the plan is kept in it as retired."""
+    """Return what the folder's last plan asks for; what left the plan is kept in it as retired."""
     for record in manifest.requests:
         if record.state != "retired":
             yield record.plan

@@ -330,7 +330,7 @@ class _Run:
     def _revoked(
         self, name: str, generation: int, revocation: Revocation, serial: str
     ) -> Revocation | None:
-        """Give a revocation as it is on record from now on; None if nothing is new."""
+        """Return a revocation as it is on record from now on; None if nothing is new."""
         when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
         if revocation.revoked_at:
             self._tell(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
@@ -343,7 +343,7 @@ class _Run:
         return replace(revocation, revoked_at=when)
 
     def _newest(self, record: RequestRecord) -> Generation | None:
-        """Give the newest generation whose certificate has no error."""
+        """Return the newest generation whose certificate has no error."""
         newest_first = sorted(record.generations, key=lambda one: -one.generation)
         return next(
             (one for one in newest_first if one.issued and not self._error(record, one)), None

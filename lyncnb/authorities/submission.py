@@ -126,7 +126,7 @@ class Wordings:
     public: Wording
 
     def of(self, issuer: str) -> Wording:
-        """Give the words for a kind of CA."""
+        """Return the words for a kind of CA."""
         return self.public if issuer == "public" else self.internal
 
 

@@ -149,14 +149,14 @@ def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Fi
 
 
 def _with_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
-    """Give each certificate the rule on record: two profiles may have one for the same use."""
+    """Add the rule on record to each certificate: two profiles may have rules for one usage."""
     for certificate in plan.certificates:
         record = manifest.by_id.get(certificate.id)
         yield certificate._replace(rule=record.rule) if record and record.rule else certificate
 
 
 def _as_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
-    """Give each finding its title, and an error the reason for which the run accepted it."""
+    """Add its title to each finding, and the acceptance reason to each accepted error."""
     titles = {code: rule.title for code, rule in every_check(rules).items()}
     of_run = {one.code: one.reason for one in manifest.accepted}
     of_plan = {(one.code, one.accepted) for one in findings}

@@ -151,7 +151,7 @@ def _linked(folder: Path) -> list[Problem]:
 
 
 def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
-    """Report what a program that synchronises made of two manifests."""
+    """Report copies of the manifest that a synchronization program made."""
     stem, ending = NAME.split(".")
     try:
         names = sorted(os.listdir(folder))

@@ -62,7 +62,7 @@ def _disk_notes(whole: Path) -> Iterator[str]:
 
 
 def open_disk_note(folder: Path) -> str:
-    """Say what a disk without file modes means for the keys on it."""
+    """Explain what a disk without file permissions means for the keys on it."""
     return (
         f"The disk of {folder} does not support file permissions: everybody who can use the "
         "disk can read and "

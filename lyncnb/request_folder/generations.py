@@ -1,4 +1,4 @@
-"""Which generation of a request its servers use, and which one is to follow it.
+"""The generation of a request that its servers use, and the next one.
 
 A certificate is in use until its successor is on the servers. Nobody but the administrator knows
 when that is, so it counts from what was recorded (``lyncnb deployed``), never from what was
@@ -47,7 +47,7 @@ class Generations:
     deployed_on: str = ""
 
     def renew_from(self, terms: RenewalTerms) -> date | None:
-        """Give the day on which to order what replaces the certificate that the servers have."""
+        """Return the day on which to order what replaces the certificate that the servers have."""
         if self.held is None:
             return None
         issuer = self.record.plan.issuer
@@ -62,7 +62,7 @@ class Generations:
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """What the CA is still to revoke, a sentence for each certificate."""
+        """What the CA must still revoke, a sentence for each certificate."""
         return tuple(map(str, to_revoke(self.record)))
 
 
@@ -151,7 +151,7 @@ def _on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
 
 
 def servers_of(record: RequestRecord, part: Generation) -> tuple[str, ...]:
-    """Give the servers that a generation's certificate is for."""
+    """Return the servers that a generation's certificate is for."""
     return (part.plan or record.plan).servers
 
 
@@ -180,7 +180,7 @@ class ToRevoke:
 
 
 def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:
-    """Give every certificate that is known of a generation's key, by SHA-256.
+    """Return every certificate that is known of a generation's key, by SHA-256.
 
     One that was refused has the key, too, and so may one that only a server shows.
     """
@@ -194,7 +194,7 @@ def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:
 
 
 def compromised_generations(record: RequestRecord, today: date) -> tuple[Generation, ...]:
-    """Give the generations to ask the CA about if the key of the one in use is compromised.
+    """Return the generations to ask the CA about if the key of the one in use is compromised.
 
     Those that have the same key, a certificate that has not ended, and no revocation on record.
     """
@@ -243,7 +243,7 @@ def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
 
 
 def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
-    """Give the keys that may be in other hands, by SHA-256 of SubjectPublicKeyInfo.
+    """Return the keys that may be in other hands, by SHA-256 of SubjectPublicKeyInfo.
 
     Of a certificate from before the first request no key is on record: it is its own SHA-256.
     """

@@ -76,7 +76,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Member:
-    """What differs between the events of a group."""
+    """The fields that differ between the events of a group."""
 
     id: Line = ""
     generation: _Number = 0
@@ -141,7 +141,7 @@ class History:
     notes: tuple[str, ...] = ()
 
     def events(self) -> set[tuple[object, ...]]:
-        """Give the identity of every event."""
+        """Return the identity of every event."""
         return {event.identity for line in self.lines for event in line.events()}
 
 
@@ -268,7 +268,7 @@ def _of_generation(
 
 
 def _of_covering(record: RequestRecord) -> Iterator[Event]:
-    """Yield what the CA is asked to do about the certificate from before the first request."""
+    """Yield the revocation events of the certificate that existed before the first request."""
     if (before := record.covering) and before.revocation:
         first = min(part.generation for part in record.generations)
         about = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
@@ -296,7 +296,7 @@ def _of_certificate(what: str, name: str, number: int, one: IssuedRecord) -> Eve
 
 
 def _digest(events: Iterable[tuple[object, ...]]) -> str:
-    """Give one number for a set of events, in whatever order they come."""
+    """Return one number for a set of events, in whatever order they come."""
     lines = sorted(map(repr, events))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
 
@@ -305,7 +305,7 @@ def _digest(events: Iterable[tuple[object, ...]]) -> str:
 
 
 def missing_requests(history: History, manifest: Manifest) -> dict[str, tuple[Event, HistoryLine]]:
-    """Give each request that the history knows and the manifest does not, by its public key."""
+    """Return each request that is in the history but not in the manifest, by its public key."""
     known = {part.spki_sha256 for record in manifest.requests for part in record.generations}
     found: dict[str, tuple[Event, HistoryLine]] = {}
     for line in history.lines:
@@ -343,7 +343,7 @@ def missing_generations(
 
 
 def _on_record(manifest: Manifest) -> set[tuple[str, int]]:
-    """Give each generation of which the manifest has a public key."""
+    """Return each generation of which the manifest has a public key."""
     return {
         (record.id, part.generation)
         for record in manifest.requests
@@ -591,7 +591,7 @@ def _last(data: bytes) -> bytes:
 
 
 def _last_state(folder: Path) -> object:
-    """Give the digest in the last line; of a line of 100,000 requests nothing else is looked at."""
+    """Return the digest in the last line, which may be very long, without parsing the rest."""
     with suppress(ValueError, RecursionError):
         document = json.loads(_last(_whole_lines(folder)[0]))
         return document.get("state") if isinstance(document, dict) else None
@@ -612,7 +612,7 @@ def _append(folder: Path, lines: Iterable[HistoryLine]) -> None:
 
 
 def _written(record: object) -> dict[str, object]:
-    """Give the fields of a line that say something."""
+    """Return the fields of a line that are not empty."""
     return {key: value for key, value in plain_record(record).items() if value}
 
 

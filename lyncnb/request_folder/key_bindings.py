@@ -66,7 +66,7 @@ def binding_problems(
     *,
     given_up: frozenset[str] = frozenset(),
 ) -> Iterator[Problem]:
-    """Name requests whose record or key is not what lyncnb wrote.
+    """Report requests whose record or key is not what lyncnb wrote.
 
     A request without an HMAC has its key opened and compared with its CSR and its record. Keys and
     CSRs that are missing or changed are left to :func:`record_problems`.

@@ -46,7 +46,7 @@ _RECORD = re.compile(rb'^(\{"id": .*\}),?$', re.MULTILINE)
 
 
 def salvaged(damaged: bytes) -> Manifest:
-    """Give what can be read of a damaged manifest and is nowhere else.
+    """Return what can be read of a damaged manifest and is nowhere else.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
 
 
 def _deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployment, ...]:
-    """Give the servers that have or had a generation, as its events record them in turn."""
+    """Return the servers that have or had a generation, as its events record them in turn."""
     by_server: dict[str, Deployment] = {}
     for event in events:
         if event.what == UNDEPLOYED:

@@ -80,7 +80,7 @@ class Inventory:
 
 
 def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
-    """Open every key that is named as lyncnb names them, and read every CSR.
+    """Open every key with a name of lyncnb's form, and read every CSR.
 
     Without a cipher only where there is no key.
 
@@ -252,7 +252,7 @@ def rebuild_manifest(
 
 
 def has_secrets(folder: str | os.PathLike[str]) -> bool:
-    """Tell whether anything in a folder is encrypted; where all keys are elsewhere nothing is."""
+    """Return whether anything in a folder is encrypted; where all keys are elsewhere nothing is."""
     path = Path(folder)
     survey = take_survey(path)
     names = (*survey.keys, *(name for name in survey.archive if name.endswith(".key")))
@@ -260,7 +260,7 @@ def has_secrets(folder: str | os.PathLike[str]) -> bool:
 
 
 def _with_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -> Manifest:
-    """Register the encrypted lists that are there, so that ``rekey`` takes them along."""
+    """Register the existing encrypted lists, so that ``rekey`` includes them."""
     if cipher is None:
         return manifest
     for path in sorted((folder / "pfx").glob("*.enc")) if (folder / "pfx").is_dir() else ():
@@ -327,7 +327,7 @@ def _rebuilt(
 
 
 def _numbered(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
-    """Give the present generation a number above all in the archive.
+    """Give the current generation a number above all in the archive.
 
     A manifest restored from a backup counts from its old number, which may be taken.
     """

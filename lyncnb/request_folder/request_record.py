@@ -41,12 +41,12 @@ from .field_forms import (
 
 
 def csr_path(request_id: str) -> str:
-    """Return where the CSR of a request stands, relative to the folder."""
+    """Return the path of the CSR of a request, relative to the folder."""
     return f"csr/{request_id}.csr"
 
 
 def key_path(request_id: str) -> str:
-    """Return where the private key of a request stands, relative to the folder."""
+    """Return the path of the private key of a request, relative to the folder."""
     return f"keys/{request_id}.key"
 
 

@@ -62,7 +62,7 @@ def _owner(name: str, manifest: Manifest) -> RequestRecord | None:
 
 
 def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
-    """Give the path of each unrecorded CSR that can be read, by the hash of its public key."""
+    """Return the path of each unrecorded CSR that can be read, by the hash of its public key."""
     found: dict[str, str] = {}
     for path in unrecorded_files(survey, manifest):
         if path.endswith(".csr") and not file_problems(survey, path):

@@ -545,7 +545,7 @@ def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"{", "not readable as JSON"),
+        (b"{", "is not valid JSON"),
         (b'{"format": "lyncnb-requests/9"}', "is newer than this lyncnb"),
     ],
 )

@@ -204,7 +204,7 @@ def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[
 
 
 def _signing_key(certificate: Certificate, issuers: Issuers) -> str:
-    """Give the SHA-256 of the public key here that verifies its signature; "" if none does."""
+    """Return the SHA-256 of the public key here that verifies its signature; "" if none does."""
     looked_at = issuers.looked_at(certificate)
     return next((issuer.spki_sha256 for issuer, signed in looked_at if signed), "")
 

@@ -114,7 +114,7 @@ def _reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
 
 
 def _of_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
-    """Give what an as-is file says of each server whose export it was made of."""
+    """Return what an as-is file says of each server whose export it was made of."""
     survey = read_as_is(path)
     stores: dict[str, dict[str, None]] = {}
     unused: dict[str, dict[str, None]] = {}

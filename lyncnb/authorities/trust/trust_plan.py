@@ -70,7 +70,7 @@ def trust(
 
 
 def _with_pools(plan: CertificatePlan) -> CertificatePlan:
-    """Give a plan on record the pools that its certificates are for."""
+    """Add to a plan on record the pools that its certificates are for."""
     if plan.topology.pools:
         return plan
     asked = frozenset(flag for rule in plan.rules.connections for flag in rule.if_all)
@@ -125,7 +125,7 @@ class _Need:
         self.whens.add(when)
 
     def pack(self) -> None:
-        """Put many pools of one role into one line."""
+        """Combine many pools of one role into one line."""
         kinds = Counter(kind for (kind, _, pool), _ in self.reasons if pool and pool != _SOME)
         for kind, number in kinds.items():
             if number > _POOLS_TOLD:
@@ -224,14 +224,14 @@ class _Planner:
         return self._by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
 
     def _of_speaker(self, connection: Connection) -> _Shown | None:
-        """Give the certificates that the speakers may show; None of a party, who has its own."""
+        """Return the certificates that the speakers may show; None of a party, who has its own."""
         role, site, usage = connection.speaker, connection.site, connection.rule.speaker_usage
         if role in self.rules.parties:
             return None
         return self._by_root(self.pools.get((role, site), ()), usage, (role, site, None, usage))
 
     def _held(self, pool: Pool) -> tuple[PlannedCertificate, ...]:
-        """Give the certificates of a pool; a role that another one hosts uses that one's."""
+        """Return the certificates of a pool; a role that another one hosts uses that one's."""
         hosts = self.rules.roles[pool.role].hosted_by
         places = ((pool.fqdn, role) for role in (pool.role, *hosts))
         return next((self.by_pool[place] for place in places if place in self.by_pool), ())

@@ -147,7 +147,7 @@ class Presentation(Told):
 
     @property
     def is_served(self) -> bool:
-        """Whether the certificate is planned with all that is asked of it; a party's own is."""
+        """Whether the planned certificate meets all requirements; a party's own one does."""
         return not self.certificates or set(self.asked) <= set(self.planned)
 
     @property
