@@ -82,10 +82,10 @@ class GuideChannel(Channel[GuideTold]):
     def _tell(self) -> None:
         guide = self.guide
         asked = guide.asked
-        fields = [_field(one) for one in asked]
+        fields = [_field(question) for question in asked]
         problems = [
-            _problem(one.question.words, one.site, one.question.key, one.problem)
-            for one in guide.wrong
+            _problem(asked.question.words, asked.site, asked.question.key, asked.problem)
+            for asked in guide.wrong
         ]
         lines: list[str] = []
         headings: list[str] = []
@@ -93,16 +93,17 @@ class GuideChannel(Channel[GuideTold]):
         first = None
         if not problems:
             layout = lay_out(GuideAnswers(asked=asked))
-            for one in layout.problems:
-                facts = next(f for f in fields if (f["site"], f["key"]) == (one.site, one.key))
-                facts.update({"problem": one.message, "hint": one.hint})
-                problems.append(_problem(facts["label"], one.site, one.key, one.message))
+            for problem in layout.problems:
+                place = problem.site, problem.key
+                facts = next(f for f in fields if (f["site"], f["key"]) == place)
+                facts.update({"problem": problem.message, "hint": problem.hint})
+                problems.append(_problem(facts["label"], *place, problem.message))
             first = None if problems else guide.first
         if first is not None:
             headings, rows = first.overview()
             lines = [*first.remarks, *first.told_findings]
         # An open question is not an error.
-        waiting = [one for one in guide.wrong if not one.text]
+        waiting = [asked for asked in guide.wrong if not asked.text]
         words = _words(first, waiting, problems)
         if len(waiting) == len(problems):
             problems = []
@@ -148,7 +149,7 @@ def _words(first: FirstPlan | None, waiting: list[Asked], problems: Sequence[Gui
     if first is not None:
         return f"{first.totals} They contain {first.names:,} different names."
     if waiting and len(waiting) == len(problems):
-        return f"Please answer: {'; '.join(one.question.words for one in waiting)}."
+        return f"Please answer: {'; '.join(asked.question.words for asked in waiting)}."
     return "These answers do not give a plan yet. Correct the errors below."
 
 
@@ -207,9 +208,9 @@ class GuidePanel(ShownAsPanel):
         self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
         #: Called with the folder after the files are written, to show the plan.
         self.on_written: Callable[[Path], object] | None = None
-        for one in answers.asked if answers is not None else ():
-            text = answers.text(one.question.key, one.site) if answers is not None else ""
-            self._texts[one.place] = "" if text == one.default else text
+        for asked in answers.asked if answers is not None else ():
+            text = answers.text(asked.question.key, asked.site) if answers is not None else ""
+            self._texts[asked.place] = "" if text == asked.default else text
         self._sites = self._sites_of_answers()  # the last valid ones
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
@@ -220,7 +221,7 @@ class GuidePanel(ShownAsPanel):
         AnswersError
             If the question does not exist.
         """
-        if key not in {one.key for one in interview().question}:
+        if key not in {question.key for question in interview().question}:
             raise AnswersError(
                 f'there is no question "{key}"', hint="for the questions, see GuideAnswers"
             )
@@ -233,8 +234,8 @@ class GuidePanel(ShownAsPanel):
         before, after = self._sites, self._sites_of_answers()
         for old, new in zip(before, after, strict=False):
             if old not in after and new not in before:
-                for place in [one for one in self._texts if one[0] == old]:
-                    self._texts[new, place[1]] = self._texts.pop(place)
+                for key in [key for site, key in self._texts if site == old]:
+                    self._texts[new, key] = self._texts.pop((old, key))
         self._sites = after or before
 
     def _sites_of_answers(self) -> tuple[str, ...]:
@@ -251,7 +252,7 @@ class GuidePanel(ShownAsPanel):
     @property
     def wrong(self) -> tuple[Asked, ...]:
         """The questions with a wrong or missing answer."""
-        return tuple(one for one in self.asked if one.problem)
+        return tuple(asked for asked in self.asked if asked.problem)
 
     @property
     def answers(self) -> GuideAnswers:
@@ -263,7 +264,7 @@ class GuidePanel(ShownAsPanel):
             If answers are wrong or missing, with all of them.
         """
         if self.wrong:
-            texts = [f"{one.where}: {one.problem}" for one in self.wrong]
+            texts = [f"{asked.where}: {asked.problem}" for asked in self.wrong]
             raise AnswersError("; ".join(texts), hint=self.wrong[0].hint)
         return GuideAnswers(asked=self.asked)
 

@@ -106,16 +106,16 @@ def dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
         Indices in `sources`.
     """
     following = set(names)
-    found: list[int] = []
+    cells: list[int] = []
     for count, source in enumerate(sources):
         for statement in _statements(source):
             if not statement.read & following:
                 following -= statement.bound - names
                 continue
             following |= statement.bound
-            if found[-1:] != [count]:
-                found.append(count)
-    return found
+            if cells[-1:] != [count]:
+                cells.append(count)
+    return cells
 
 
 @lru_cache(maxsize=1000)
@@ -157,9 +157,9 @@ class PlansShown:
         return [state for since, state in self._since if since <= count][-1]
 
 
-def _same_plan(one: State, other: State) -> bool:
+def _same_plan(state: State, other: State) -> bool:
     # Undo restores the same topology object. Comparing 100,000 rows would be slow.
-    return one.topology is other.topology and one.options == other.options
+    return state.topology is other.topology and state.options == other.options
 
 
 # "Run All" creates a new editor from the file. Without this code unsaved edits would be lost. The

@@ -48,7 +48,10 @@ class TableChannel(Channel[TableTold]):
             )
         self._page.open(pasted.encode() if pasted.strip() else path, folder.strip())
         remarks = self._page.editor.topology.remarks if self._page.editor else ()
-        words = [f"Opened: {path or 'the pasted table'}.", *(f"Note: {one}." for one in remarks)]
+        words = [
+            f"Opened: {path or 'the pasted table'}.",
+            *(f"Note: {remark}." for remark in remarks),
+        ]
         self.send({"type": "opened", "words": " ".join(words)})
 
     def _ask(self, *, folder: Text) -> None:

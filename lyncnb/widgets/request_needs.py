@@ -34,19 +34,20 @@ def refusals(issued: IssuedCertificates, requests: Iterable[RequestStatus]) -> d
         The requests. Those without a refused certificate are left out.
     """
     attempts: dict[str, list[IssuedCertificate]] = {}
-    for one in (*filter(attrgetter("has_faults"), issued.certificates), *issued.refused):
-        attempts.setdefault(one.request_id, []).append(one)
-    found = {}
+    faulty = filter(attrgetter("has_faults"), issued.certificates)
+    for certificate in (*faulty, *issued.refused):
+        attempts.setdefault(certificate.request_id, []).append(certificate)
+    described = {}
     for request in requests:
         given = attempts.get(request.id, [])
-        if request.refused and given and request.id not in found:
-            found[request.id] = _refusal(request, given)
-    return found
+        if request.refused and given and request.id not in described:
+            described[request.id] = _refusal(request, given)
+    return described
 
 
 def _refusal(request: RequestStatus, attempts: Sequence[IssuedCertificate]) -> Refusal:
-    last = max(attempts, key=lambda one: one.not_before)
-    errors = [one for one in last.findings if one.severity == "error"]
+    last = max(attempts, key=lambda certificate: certificate.not_before)
+    errors = [finding for finding in last.findings if finding.severity == "error"]
     where = ", ".join(request.servers[:2]) or request.id
     titles = dict.fromkeys(returned_checks()[error.code].title for error in errors)
     why = "; ".join(titles) or "it is correct now"
@@ -115,15 +116,15 @@ def next_step(status: FolderStatus, last: object) -> NextStep:
     """
     rows = status.shown
     stages = Counter(map(stage_of, rows))
-    again = [one for one in rows if one.refused and one.state in _WITHOUT_GOOD_ONE]
+    again = [row for row in rows if row.refused and row.state in _WITHOUT_GOOD_ONE]
     faulty = count_of(len(again), "certificate")
-    waits = [one.id for one in again if stage_of(one) == "waiting"]
+    waits = [row.id for row in again if stage_of(row) == "waiting"]
     if status.problems:
         return _step(f"Check {count_of(len(status.problems), 'file')} of the folder.", "look")
-    if any(one.revoke for one in rows):
+    if any(row.revoke for row in rows):
         return _step(status.next_steps[0], "")
-    if due := [one for one in rows if _is_due(one) and not one.under_way]:
-        elsewhere = all(one.key_holder for one in due)
+    if due := [row for row in rows if _is_due(row) and not row.under_way]:
+        elsewhere = all(row.key_holder for row in due)
         return _step(status.next_steps[0], "" if elsewhere else "renew")
     if waits and not isinstance(last, Handover):
         return _step(f"Ask the CA for {faulty} again.", "handover", requests=waits)

@@ -75,7 +75,7 @@ def page(address, chromium):
     assert [fault for fault in faults if not any(p.search(fault) for p in benign)] == []
 
 
-def test_a_table_opens_and_a_wrong_one_is_told(page):
+def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
     """The page shows the sample. Text that is not a table gives an error and changes nothing."""
     # The kernel tells it after the page is drawn.
     expect(page.get_by_label("Table in the workspace")).to_have_value("data/contoso.csv")

@@ -41,13 +41,13 @@ def scan(sources):
 
 
 @pytest.mark.parametrize("sources", WRITTEN.values(), ids=WRITTEN)
-def test_a_written_passphrase_is_told(sources):
+def test_a_passphrase_in_the_source_is_reported(sources):
     """Each secret is reported once, with the cell that contains the text."""
     assert scan(sources) == ["n.ipynb cell 1"]
 
 
 @pytest.mark.parametrize("sources", PUBLIC.values(), ids=PUBLIC)
-def test_what_is_no_secret_is_not_told(sources):
+def test_other_texts_are_not_reported(sources):
     """Texts in other arguments and invalid Python are not reported."""
     assert scan(sources) == []
 

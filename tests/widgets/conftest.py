@@ -32,7 +32,7 @@ def folder(request, server) -> Path:
 
 @pytest.fixture(scope="module")
 def answered(folder) -> str:
-    """A request folder whose certificates are back, beside the notebooks; give its name."""
+    """Return the name of a request folder with issued certificates, next to the notebooks."""
     (folder / "ca").mkdir()
     day = MIDNIGHT.date()  # as the browser's panels ask the clock
     answered_by_openssl(STANDARD_EDITION.encode(), folder / "ca", today=day, days=40)

@@ -1,4 +1,4 @@
-"""A job in its own thread: what is told of it, and in which order."""
+"""A job in its own thread: its notifications, and their order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lyncnb.widgets.background_job import CANCELLED, RUNNING, STOPPING, Job
 
 
 class LateEvent(threading.Event):
-    """An event whose setter is put aside for a moment, as a busy machine may do."""
+    """An event that pauses when it is set, as on a busy computer."""
 
     def set(self):
         """Set it, and come late."""
@@ -19,7 +19,7 @@ class LateEvent(threading.Event):
 
 
 def test_a_job_that_ends_while_it_is_cancelled_has_ended(monkeypatch):
-    """Else the panel says "Stopping" for ever, and nothing can be begun again."""
+    """The state after a cancel is final, so that another job can start."""
 
     def stopped_at_once(_, stop):
         stop.wait()

@@ -1,4 +1,4 @@
-"""The panels in a real JupyterLab, by mouse and keyboard: what a planner sees and may press.
+"""The panels in a real JupyterLab, by mouse and keyboard.
 
 Where Chromium is missing the tests are skipped and say so; in CI that is an error.
 """
@@ -45,7 +45,7 @@ TABS = (
 
 
 def test_one_role_is_changed_refused_undone(lab, folder):
-    """A change reaches Python and the counts; a refusal says why; undo takes it back."""
+    """A change reaches Python and the counts, an error gives its reason, and undo works."""
     open_editor(lab, folder)
     live = lab.page.locator(".lc-live")
     before = live.inner_text()
@@ -240,7 +240,7 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
 
 
 def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
-    """A finding names its server, a press shows the row, and an acceptance needs a reason."""
+    """A finding names its server and links to the row. An acceptance needs a reason."""
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.tab("Findings").click()
@@ -255,8 +255,8 @@ def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
     lab.page.get_by_text("Certificates of dir01.contoso.com").wait_for()
 
 
-def test_what_a_reader_has_begun_stays_when_a_list_is_drawn_anew(lab, folder):
-    """A reason half typed, the keyboard's place in it, and on a name: others' changes take none."""
+def test_typed_text_stays_when_a_list_is_drawn_again(lab, folder):
+    """Typed text and the focus stay when a list is drawn again."""
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.tab("Findings").click()
@@ -279,7 +279,7 @@ def test_what_a_reader_has_begun_stays_when_a_list_is_drawn_anew(lab, folder):
 
 
 def test_a_tick_to_replace_files_is_about_one_folder(lab, folder):
-    """Whoever agreed to replace what is in one folder has not looked at another."""
+    """A confirmation to replace files applies to one folder only."""
     for name in ("one", "two"):
         (folder / name).mkdir()
         (folder / name / "topology.csv").write_text("tuned")
@@ -302,7 +302,7 @@ def test_a_tick_to_replace_files_is_about_one_folder(lab, folder):
 
 
 def test_answers_that_come_late(lab, folder):
-    """A refusal stays until it can be read; a second press is none; a table stays where it is."""
+    """An error stays readable, a second press has no effect, and a table keeps its place."""
     open_editor(lab, folder)
     lab.tab("Deployment").click()
     answer_late(lab, "editor.view")
@@ -347,8 +347,8 @@ def test_a_kernel_that_is_restarted(lab, folder):
     lab.page.get_by_text("The kernel was restarted or has ended").wait_for()
 
 
-def test_what_has_one_safe_answer_is_mended_by_a_press(lab, folder):
-    """The button stands beside such a finding alone; what it did can be undone."""
+def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
+    """The button Fix appears only at a fixable finding, and its change can be undone."""
     open_editor(lab, folder)
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.tab("Findings").click()
@@ -407,7 +407,7 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
 
 
 def test_the_names_of_a_request_are_a_press_away(lab, folder, answered):
-    """In the request panel by its id, in the status panel by the row that one stands on."""
+    """The request panel finds a request by its id, the status panel by the active row."""
     cells = [REQUESTS.format(table="small.csv", folder="why"), STATUS.format(folder=answered)]
     open_panel(lab, folder, *cells)
     dialog = lab.page.locator("dialog.lc-why:visible")
@@ -450,7 +450,7 @@ def test_add_and_remove_a_server(lab, folder):
     lab.page.get_by_label("Select med03.contoso.com").wait_for()
 
 
-def test_an_error_in_a_callback_is_told_in_the_panel(lab, folder):
+def test_the_panel_shows_an_error_in_a_callback(lab, folder):
     """A fault of lyncnb itself is shown in plain lines, without a stack and without a value."""
     broken = "def broken(**_): raise ZeroDivisionError('a secret value')\n"
     broken += "editor.view.channel.answers['explain'] = broken"
@@ -469,7 +469,7 @@ def test_an_error_in_a_callback_is_told_in_the_panel(lab, folder):
 
 
 def test_requests_with_progress_cancel_and_finish(lab, folder):
-    """Other panels answer meanwhile, Cancel keeps what is finished, a second run completes."""
+    """Other panels respond during a run, Cancel keeps finished requests, a second run completes."""
     open_panel(
         lab,
         folder,
@@ -567,7 +567,7 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
 
 
 def test_passphrases_that_differ_or_are_wrong(lab, folder):
-    """Each is told in the panel, the fields are emptied, and nothing is overwritten."""
+    """The panel shows each error, clears the fields, and overwrites nothing."""
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="wrong"))
     first, again = lab.field("Passphrase of the folder"), lab.field("The same passphrase again")
     first.fill(PASSPHRASE)
@@ -677,7 +677,7 @@ def test_axe_finds_nothing(lab, folder, answered):
 
 
 def violations(lab, inside: str) -> list[tuple[str, str, str]]:
-    """Ask axe-core, which the page has loaded, about what a selector finds."""
+    """Return the findings of axe-core for the elements of a selector."""
     answer = lab.page.evaluate("it => axe.run(it, {resultTypes: ['violations']})", inside)
     return [(one["id"], one["help"], one["nodes"][0]["html"][:120]) for one in answer["violations"]]
 

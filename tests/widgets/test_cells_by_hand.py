@@ -29,7 +29,7 @@ def text_end(lab: LabBrowser, server: str, column: str, end: str) -> tuple[float
 
 
 def double_click(lab: LabBrowser, server: str, column: str, end: str) -> None:
-    """Press twice on one place, as a hand does: with a moment between."""
+    """Click twice at one place, with a short pause."""
     lab.page.mouse.move(*text_end(lab, server, column, end))
     for count in (1, 2):
         lab.page.mouse.down(click_count=count)
@@ -102,7 +102,7 @@ def test_the_panels_work_elsewhere(chromium, folder, app):
 
 
 def test_a_refusal_keeps_what_was_typed(lab, folder):
-    """The text stays in its cell, the reason beside it, the table where it was; Escape puts back."""
+    """Rejected text stays in its cell with the reason, and Escape restores the cell."""
     open_editor(lab, folder)
     top = lab.page.get_by_role("grid").bounding_box()["y"]
     lab.page.mouse.click(*text_end(lab, "med01.contoso.com", "Server", "first"))
@@ -181,7 +181,7 @@ def test_a_finding_leads_to_its_cell(lab, folder):
 
 
 def test_undo_and_save_say_what_they_did(lab, folder):
-    """Undo and Redo name the step; Save says what it replaced and how to load it again."""
+    """Undo and Redo name the step. Save names the file and how to load it again."""
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.button("Undo").click()
@@ -198,7 +198,7 @@ def test_undo_and_save_say_what_they_did(lab, folder):
     lab.page.get_by_text("Open: said.csv. Its options are in said.plan.toml").wait_for()
 
 
-def test_two_rows_of_a_server_are_told_apart(lab, folder):
+def test_two_rows_of_a_server_have_different_names(lab, folder):
     """A server with a collocated role has two rows; labels, steps and changes name the role."""
     text = (folder / "small.csv").read_text()
     text += "fe01.contoso.com,Mediation,pool.contoso.com,Taipei,,,,,,A1\n"

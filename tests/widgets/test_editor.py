@@ -136,7 +136,7 @@ def test_options_take_texts(editor):
     ],
 )
 def test_options_refuse_what_cannot_be(editor, values, words):
-    """The value stands in the message, and options and plan stay as they were."""
+    """The message contains the value, and options and plan do not change."""
     before = editor.options, editor.plan
     with pytest.raises(OptionsError, match=words):
         editor.change_options(**values)
@@ -163,7 +163,7 @@ def test_undo_and_redo_walk_the_same_states(editor):
 
 
 def test_reset_goes_to_the_file_and_can_be_undone(editor):
-    """The loaded table comes back as one more step."""
+    """Reset restores the loaded table as one more step."""
     editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.reset()
     assert len(editor.changes()) == 0
@@ -200,7 +200,7 @@ def test_code_repeats_every_choice(editor, topology, rules):
 
 
 def test_code_of_ten_thousand_changes_is_one_call(rules):
-    """Servers that got the same values stand in one list."""
+    """Servers with the same new values are in one list."""
     rows = "".join(f"s{n}.contoso.com,Mediation,contoso.com\n" for n in range(10_000))
     topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
     editor = PlanEditor(topology, rules)
@@ -242,7 +242,7 @@ def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
 
 
 def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
-    """What neither was loaded nor saved here is refused, until it is asked for."""
+    """Files that the editor neither loaded nor saved are replaced only with overwrite."""
     editor.save(tmp_path)
     editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.save(tmp_path)  # its own
@@ -276,7 +276,7 @@ def test_save_stays_out_of_a_request_folders_own_places(editor, tmp_path, place)
 
 
 def test_save_follows_no_link_and_waits_for_no_pipe(editor, tmp_path):
-    """What is no ordinary file is left alone, by overwriting too."""
+    """A path that is not a regular file is never overwritten."""
     (tmp_path / "topology.csv").symlink_to("elsewhere.csv")
     with pytest.raises(OutputError, match="is a symbolic link"):
         editor.save(tmp_path, overwrite=True)
@@ -306,7 +306,7 @@ def test_ready_is_answered_with_everything(talk):
 
 
 def test_an_edit_is_answered_with_the_row_and_the_counts(talk, editor):
-    """A role changes; the row, its mark and the counts come back."""
+    """After a change of role the page gets the row, its mark and the counts."""
     answers = talk.say("edit", ids=[2], column="role", value="Mediation")
     assert talk.rows()[2]["role"] == "Mediation"
     assert "role" in talk.rows()[2]["_changed"].split()
@@ -355,7 +355,7 @@ def test_many_rows_change_at_once(talk, editor):
 
 
 def test_changes_say_which_cell_or_option_they_come_from(talk, editor):
-    """Beside each change of certificates and names stands its cause, and what it was before."""
+    """Each change of certificates and names has its cause and the earlier value."""
     talk.say("edit", ids=[0], column="dialin_url", value="https://call.contoso.com")
     editor.change_options(autodiscover_internal_extra_domains=("contoso.net",))
     told = talk.say("changes")["changes"]["effects"]
@@ -390,7 +390,7 @@ def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
     assert talk.say("remove", ids=[0, 1, 2, 3, 4, 5])["refused"]["lines"]
 
 
-def test_a_list_stands_one_a_line_however_the_file_parts_it(rules):
+def test_a_list_has_one_entry_per_line(rules):
     """Commas and semicolons are lines in the form; a step is called as the form calls it."""
     table = CSV.replace("Taipei,contoso.com,", 'Taipei,"contoso.com,fabrikam.com",')
     editor = PlanEditor(ln.read_topology(table.encode()), rules)
@@ -406,7 +406,7 @@ def test_a_list_stands_one_a_line_however_the_file_parts_it(rules):
 
 
 def test_deployment_fields_write_the_table(talk, editor):
-    """SIP domains go where they stand; a yes or no goes to every pool that heeds it."""
+    """SIP domains go to their cell, and a yes/no value to every pool that uses it."""
     talk.say("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")
     assert editor.topology.sip_domains == ("contoso.com", "fabrikam.com")
     answers = talk.say("option", name="column:strict_dns", value="false")
@@ -519,7 +519,7 @@ _EDITS = st.one_of(
     at_once=st.sampled_from([0, 99]),
 )
 def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
-    """After any edits the rows, findings and counts that were told are those of a fresh start.
+    """After any edits the sent rows, findings and counts equal those of a new start.
 
     Many rows are told a few at a time: then a planner's edits come at any moment between.
     """
@@ -573,7 +573,7 @@ async def _edited(talk, edits):
 
 
 def test_many_rows_are_seen_before_they_are_planned(rules):
-    """The first come at once, then all, then the counts, at last the findings; asked for, at once."""
+    """The first rows come at once, then all rows, the counts, and last the findings."""
     lines = [f"med{n:04}.contoso.com,Mediation,contoso.com" for n in range(1200)]
     topology = ln.read_topology("\n".join(["server_fqdn,role,sip_domains", *lines]).encode())
     editor = PlanEditor(topology, rules)
@@ -657,8 +657,8 @@ def test_an_acceptance_is_shown_with_its_limits(
     assert (code not in RequestPanel(editor.plan, tmp_path).unaccepted) is (words != "for SBA-")
 
 
-def test_what_has_one_safe_answer_is_mended(talk, editor):
-    """A code is mended alone, in one step that is undone like any other; options count as well."""
+def test_what_has_one_safe_fix_is_fixed(talk, editor):
+    """One code is fixed in one step that can be undone, in options as well."""
     before = editor.state
     server = next(p for p in editor.topology.pools if p.role == "Mediation").computers[0].row
     editor.apply(
@@ -698,7 +698,7 @@ def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
 
 
 def test_saved_line_is_all_that_a_later_session_needs(talk, editor, tmp_path):
-    """Saved under a name, table and options come back by the one line of the notebook."""
+    """One line of the notebook loads a saved table and its options."""
     editor.change_options(organization="Contoso", key="RSA 4096")
     answers = talk.say("save", path=str(tmp_path / "mine.csv"), overwrite=False)
     assert (tmp_path / "mine.plan.toml").is_file()
@@ -711,7 +711,7 @@ def test_saved_line_is_all_that_a_later_session_needs(talk, editor, tmp_path):
 
 
 def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
-    """The file that was loaded is replaced; one that somebody changed since is not, unasked."""
+    """The loaded file is replaced, but not if another person changed it."""
     path = tmp_path / "mine.csv"
     path.write_text(FIVE_SERVERS)
     editor = ln.PlanEditor(ln.read_topology(path))
@@ -742,7 +742,7 @@ def test_a_workbook_is_never_written_over(tmp_path):
 
 
 def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monkeypatch):
-    """Open loads table and options afresh; unsaved edits are not dropped unasked."""
+    """Open loads a table and its options, and does not drop unsaved edits."""
     path = tmp_path / "other.csv"
     path.write_text(FIVE_SERVERS)
     (tmp_path / "other.plan.toml").write_text('layout = "separate"\n')
@@ -774,7 +774,7 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
         {"type": "save", "path": 5},
     ],
 )
-def test_a_message_of_nonsense_is_told_in_the_panel(talk, editor, message):
+def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
     """An error in a callback is shown in plain lines, with no value and no stack."""
     answers = talk.say(**{"kind" if key == "type" else key: v for key, v in message.items()})
     if "refused" in answers:
@@ -785,7 +785,7 @@ def test_a_message_of_nonsense_is_told_in_the_panel(talk, editor, message):
 
 
 def test_messages_of_other_kinds_are_ignored(talk):
-    """What is no wish gets no answer."""
+    """A message that is not valid gets no answer."""
     assert talk.say("nonsense") == {}
     talk.panel._receive(talk.panel, "text", [])
     talk.panel._receive(talk.panel, {"no": "type"}, [])
@@ -795,7 +795,7 @@ def test_messages_of_other_kinds_are_ignored(talk):
 # -- static forms
 
 
-def test_the_static_form_is_the_table_as_it_stands(editor):
+def test_the_static_form_is_the_current_table(editor):
     """Without a kernel a reader sees servers and changes, every text escaped."""
     editor.apply(set_cells, ids=[2], column="site", value="<b>x</b>")
     data, _ = editor._repr_mimebundle_()

@@ -42,7 +42,7 @@ def saved_as(lab, words: str) -> None:
 
 
 def test_from_a_table_with_mistakes_to_requests(lab, workspace):
-    """Load, mend three mistakes, move a server, try a SIP domain and take it back, export."""
+    """Load, fix three errors, move a server, add and undo a SIP domain, export."""
     page, keys = lab.page, lab.page.keyboard
     lab.open_notebook(workspace / "notebooks" / "plan.ipynb")
     page.locator(".jp-CodeCell").first.locator(".cm-line").first.click()

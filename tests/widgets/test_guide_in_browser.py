@@ -38,7 +38,7 @@ def page_of(panel, title):
 
 
 def test_from_an_empty_form_to_an_editor(lab, folder):
-    """A group of questions at a time, beside the plan so far; wrong answers are a press away."""
+    """The guide shows one group of questions with the plan so far, and links to wrong answers."""
     open_panel(lab, folder, GUIDE.format(folder="first"))
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     panel.get_by_text("Please answer: SIP domains").wait_for()

@@ -21,7 +21,7 @@ def fields(told):
 
 
 def test_it_begins_with_what_must_be_answered(talk):
-    """Nothing is called wrong before anybody answered; there is no plan yet."""
+    """Before the first answer there are no errors and no plan."""
     told = talk.say("ready")
     assert told["start"]["folder"] == "plan"
     assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
@@ -33,7 +33,7 @@ def test_it_begins_with_what_must_be_answered(talk):
 
 
 def test_answers_lay_out_a_plan(talk):
-    """A site more brings its questions; what is taken back brings the plan of before."""
+    """Another site adds its questions, and removing it restores the earlier plan."""
     first = talk.say("answer", site="", key="sip_domains", text="contoso.com")
     assert first["asked"]["words"].startswith("7 certificates for 5 servers")
     two = talk.say("answer", site="", key="sites", text="Taipei;台中")
@@ -64,7 +64,7 @@ def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
     assert told["Taipei", "directors"]["text"] == "2"
 
 
-def test_what_is_wrong_stands_at_its_field(talk):
+def test_an_error_is_shown_at_its_field(talk):
     """A wrong answer, and answers that contradict each other."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     told = talk.say("answer", site="Main", key="edge_servers", text="0")
@@ -73,14 +73,14 @@ def test_what_is_wrong_stands_at_its_field(talk):
         "Edge Servers: how many? (0 = none here) (site"
     )
     told = talk.say("answer", site="Main", key="edge_servers", text="many")
-    assert fields(told)["Main", "edge_servers"]["hint"] == "a whole number, 0 or more"
+    assert fields(told)["Main", "edge_servers"]["hint"] == "enter a whole number, 0 or more"
     refused = talk.say("write", folder="plan", force=False)["refused"]
     assert "edge_servers" in refused["lines"][0]
     assert "no question" in talk.say("answer", site="", key="x", text="")["refused"]["lines"][0]
 
 
 def test_it_writes_when_asked(talk, tmp_path):
-    """Into the folder named in the panel; what stands there is replaced only on a second press."""
+    """Files go to the panel's folder, and existing files are replaced only after a second press."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     assert [*tmp_path.iterdir()] == []
     assert talk.say("write", folder=" ", force=False)["refused"]["lines"][0].endswith(

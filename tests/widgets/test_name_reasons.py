@@ -29,7 +29,7 @@ def ask(panel, name: str) -> dict:
 
 
 def test_a_name_has_its_rule_sources_servers_and_use(editor):
-    """Every rule of the name is told with why, who needs it and what breaks, and where it stands."""
+    """Each rule of a name has its reason, clients, effect if missing, and certificates."""
     told = ask(editor, "meet.contoso.com")
     assert (told["title"], told["note"]) == ("meet.contoso.com", "")
     (reason,) = told["reasons"]
@@ -62,8 +62,8 @@ def test_a_subject_alone_has_its_rule_and_what_is_not_there_says_so(editor):
     assert (told["reasons"], told["note"]) == ([], "No certificate in the plan contains this name.")
 
 
-def test_what_no_document_says_is_told_so(editor):
-    """Nothing is made up for a name that the planner asked for."""
+def test_an_undocumented_reason_is_shown_as_such(editor):
+    """A name that the planner added has no invented reason."""
     editor.edit(change=[(["fe01.contoso.com"], {"extra_san": "www.contoso.com"})])
     (reason,) = ask(editor, "www.contoso.com")["reasons"]
     assert [(fact["says"], fact["source"]) for fact in reason["facts"][1:]] == [
@@ -101,7 +101,7 @@ def test_a_request_has_all_its_names(editor, tmp_path):
 
 
 def test_a_folder_tells_what_its_plan_says(tmp_path):
-    """The status panel reads in plan.json which rule gave which name; without it, it says so."""
+    """The status panel reads the rules of names from plan.json, or reports that it is missing."""
     folder, rules = tmp_path / "requests", load_rules()
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), rules)
     write_requests(plan, folder, passphrase=PASSPHRASE)

@@ -85,7 +85,7 @@ def test_a_control_changes_the_plan(editor):
 
 
 def test_the_trait_holds_no_name_and_stays_in_the_kernel(editor):
-    """A saved notebook has nothing of it: it is no part of the widget's state."""
+    """The overview is not part of the widget's state, so no notebook saves it."""
     overview = editor.view.overview
     assert "overview" not in editor.view.get_state()
     assert set(map(type, overview.values())) == {int, str}

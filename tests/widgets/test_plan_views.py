@@ -1,4 +1,4 @@
-"""The plan beside the table, by certificate and by name, as the browser is told of it."""
+"""The views of the plan by certificate and by name, as sent to the browser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_name_has_its_certificates(editor):
 
 
 def test_a_name_of_many_certificates_lists_the_first(editor):
-    """A name on the certificates of more than twelve pools says how many more there are."""
+    """A name on certificates of more than twelve pools shows the number of the others."""
     editor.edit(
         add=[
             {"server_fqdn": f"dir{n:02}.contoso.com", "role": "Director", "site": "Taipei"}

@@ -1,4 +1,4 @@
-"""The page that plans a table: which files it offers, what it opens, what it says of others."""
+"""The planning page: the files it offers and opens, and its errors for other files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lyncnb.widgets.planning_page import PlanningPage
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A workspace with a table of each kind, and what is none of the planner's."""
+    """A workspace with a table of each format, and with unrelated files."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "five.csv").write_text(FIVE_SERVERS)
     (tmp_path / "five.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS)))
@@ -59,7 +59,7 @@ def test_a_document_is_planned_by_its_product(folder, version, product):
 
 
 def test_a_problem_of_a_workbook_has_its_cell(folder):
-    """What is said on the page names sheet and cell; the page stays as it was."""
+    """The error names the sheet and the cell, and the page does not change."""
     page = PlanningPage()
     told = Talk(page._table).say("open", path="bad.xlsx", pasted="", folder="requests")
     assert any('bad.xlsx sheet "Servers" cell B2' in line for line in told["refused"]["lines"])
@@ -136,7 +136,7 @@ def test_a_workbook_in_a_notebook():
 
 
 def test_a_scenario_is_opened_with_its_options(folder):
-    """Its folder is offered in place of its table, and what a stopped program left is not."""
+    """A scenario is offered as a folder, and leftovers of a stopped program are not offered."""
     kept = ln.Scenario(
         name="Wildcards",
         topology=read_topology(FIVE_SERVERS.encode()),
@@ -160,7 +160,7 @@ def test_a_scenario_is_opened_with_its_options(folder):
 
 
 def test_without_a_table_questions_lead_to_the_same_panels(folder):
-    """The page's button asks; what is written is planned with its product's rules below."""
+    """The button starts the guide, and its files are planned with the rules of their product."""
     page = PlanningPage()
     told = Talk(page._table).say("ask", folder="requests")
     assert told["opened"]["words"] == "The questions are below."

@@ -85,7 +85,7 @@ def test_the_form_offers_every_product_and_shows_the_one_in_force():
 
 
 def test_the_product_is_saved_and_found_again(tmp_path):
-    """plan.toml names the product of the rules, whoever chose it, and the code repeats it."""
+    """plan.toml names the product of the rules, and the code repeats it."""
     editor = editor_of(CSV, "sfbse")
     _, choices = editor.save(tmp_path)
     assert ln.PlanOptions.from_toml(choices).product == "sfbse"

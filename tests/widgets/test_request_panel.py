@@ -38,7 +38,7 @@ def small(rules):
 
 
 def _until(talk: Talk, *states: str) -> dict:
-    """Wait until the job is in one of these states and everything is told."""
+    """Wait until the job is in one of these states and all messages are sent."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         told = [message for message, _ in talk.heard if message["type"] == "job"]
@@ -95,7 +95,7 @@ def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
     ],
 )
 def test_a_passphrase_that_will_not_do_is_told_and_not_shown(small, tmp_path, first, again, words):
-    """Nothing is written, and no answer holds what was typed."""
+    """Nothing is written, and no message contains the typed text."""
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
     answers = talk.say("write", passphrase=first, again=again)
@@ -168,7 +168,7 @@ def test_a_request_panel_names_a_recovery_key(small, tmp_path):
 
 
 def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_path):
-    """The button is off and says why; an edit, or another key that opens the folder, turns it on."""
+    """Without changes the button is disabled. An edit or a new recovery key enables it."""
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     panel = RequestPanel(editor, tmp_path / "requests")
     talk = Talk(panel.view)
@@ -193,7 +193,7 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
 
 
 def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
-    """The folder's own passphrase is asked for once, and a wrong one touches nothing."""
+    """An existing folder needs its passphrase once, and a wrong one changes nothing."""
     panel = RequestPanel(small, tmp_path / "requests")
     panel.start(PASSPHRASE)
     assert panel.wait(60).counts() == {"created": 1}
@@ -209,7 +209,7 @@ def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
 
 
 def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
-    """The look says which codes; each needs a reason, and the manifest gets it."""
+    """The preview lists the codes. Each needs a reason, which the manifest records."""
     text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     text += "fe01.contoso.com,FrontEnd,contoso.com\n"
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
@@ -261,7 +261,7 @@ def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_pat
 
 
 def test_start_compares_two_passphrases(small, tmp_path):
-    """By call as in the panel, a mistype is told before anything is begun."""
+    """A mistyped passphrase is reported before anything starts."""
     panel = RequestPanel(small, tmp_path / "requests")
     with pytest.raises(PassphraseError, match="differ"):
         panel.start(PASSPHRASE, PASSPHRASE + "x")
@@ -269,7 +269,7 @@ def test_start_compares_two_passphrases(small, tmp_path):
 
 
 def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
-    """A topology or two swapped arguments are told with what to write instead."""
+    """A topology or swapped arguments give an error with the correct call."""
     topology = read_topology(STANDARD_EDITION.encode())
     with pytest.raises(LyncnbError, match="not a Topology") as told:
         RequestPanel(topology, tmp_path)
@@ -279,7 +279,7 @@ def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
 
 
 def test_the_other_route_writes_scripts_and_no_key(rules, tmp_path):
-    """The panel's choice makes a folder that waits, with a script for each request, and says so."""
+    """The panel writes a folder with one script for each request, and reports it."""
     made = plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
     panel = RequestPanel(made, tmp_path / "requests")
     talk = Talk(panel.view)
@@ -298,7 +298,7 @@ def test_the_other_route_writes_scripts_and_no_key(rules, tmp_path):
 
 
 def test_a_wrong_template_writes_nothing(small, tmp_path):
-    """What could not stand in a command line is refused beside the button."""
+    """A text that is not valid in a command line gives an error next to the button."""
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
     answers = talk.say("scripts", computer="", template="a'; Remove-Item")

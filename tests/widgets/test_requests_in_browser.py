@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
-    """The message stands beside the button, the fields are empty, and no folder is made."""
+    """The error is next to the button, the fields are empty, and no folder is created."""
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="guessed"))
     first, again = lab.field("Passphrase of the folder"), lab.field("The same passphrase again")
     for field in (first, again):

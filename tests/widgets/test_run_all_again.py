@@ -89,7 +89,7 @@ def test_the_passphrase_is_nowhere_after_the_run(lab, folder):
 
 
 def test_run_all_again_keeps_what_was_not_saved(lab, folder):
-    """Edits come back, with a word about it and the file's own rows one press away."""
+    """Edits are restored with a note, and one button returns to the file."""
     open_editor(lab, folder, PLAN)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
@@ -143,7 +143,7 @@ def test_outputs_of_an_older_plan_are_marked(lab, folder):
 
 
 def test_the_request_panel_follows_the_editor(lab, folder):
-    """A change in the editor is said in the panel, which looks again and writes the new plan."""
+    """After a change in the editor the panel updates its preview and writes the new plan."""
     show_notebook(lab, folder, "followed")
     panel = lab.page.get_by_role("group", name="Request panel for followed")
     panel.get_by_text("6 requests after the run: 6 created.").wait_for()

@@ -47,7 +47,7 @@ def test_keep_switch_and_compare(editor):
 
 
 def test_nothing_is_lost_by_a_switch(editor):
-    """What was in the editor comes back with Undo, with its name; and the other with Redo."""
+    """Undo restores the earlier plan with its scenario name, and Redo the other one."""
     kept = editor.scenarios
     kept.keep("first")
     editor.change_options(wildcard=True)
@@ -67,7 +67,7 @@ def test_nothing_is_lost_by_a_switch(editor):
 
 
 def test_rows_of_a_server_stay_its_rows(editor):
-    """Changes are told by server, whatever the order of rows or who came and went."""
+    """Changes are listed by server, in any order of rows and with added or removed servers."""
     kept = editor.scenarios
     editor.apply(remove_servers, ids=[2])
     editor.apply(
@@ -89,7 +89,7 @@ def test_rows_of_a_server_stay_its_rows(editor):
 
 
 def test_two_rows_never_get_one_id(editor):
-    """A server that was renamed, beside another that has its old name."""
+    """A renamed server, and another server with its old name."""
     editor.scenarios.keep("both")
     editor.edit(change=[("med02.contoso.com", {"server_fqdn": "med03.contoso.com"})])
     path = editor.scenarios.folder / "both" / "topology.csv"
@@ -120,7 +120,7 @@ def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
 
 
 def test_what_somebody_else_changed_is_not_written_over(editor):
-    """Files that changed since the editor read them are replaced only when that is asked for."""
+    """Files that changed since the editor read them are replaced only on request."""
     kept = editor.scenarios
     kept.keep("first")
     path = kept.folder / "first" / "plan.toml"
@@ -143,7 +143,7 @@ def test_what_somebody_else_changed_is_not_written_over(editor):
 
 
 def test_the_note_stays_unless_another_is_given(editor):
-    """Keeping the changes of a scenario is no reason to lose why it is there."""
+    """Keeping the changes of a scenario keeps its note."""
     kept = editor.scenarios
     kept.keep("first", "why")
     editor.change_options(wildcard=True)
@@ -154,7 +154,7 @@ def test_the_note_stays_unless_another_is_given(editor):
 
 
 def test_the_cell_run_again_knows_its_scenario(editor):
-    """An editor made anew takes over under which name its plan is kept, and whether it is."""
+    """A new editor keeps the scenario name of its plan, and whether it has changes."""
     editor.scenarios.keep("first")
     editor.change_options(wildcard=True)
     editor.scenarios.keep("second")
@@ -180,7 +180,7 @@ def test_another_product_is_switched_to_and_back(editor):
 
 
 def test_by_messages(editor):
-    """All that the tab does, and what it is told."""
+    """All actions of the tab, and the messages to it."""
     talk = Talk(editor.view)
     talk.say("ready")
     answer = talk.say("keep_scenario", name="As planned", note="what we have")
@@ -224,8 +224,8 @@ def test_by_messages(editor):
     assert answer["removed"] == ""
 
 
-def test_a_folder_that_is_gone_is_told(editor):
-    """Nobody is told that a plan is kept when it is not."""
+def test_a_missing_folder_is_reported(editor):
+    """The page never shows a plan as kept if it is not."""
     editor.scenarios.keep("first")
     shutil.rmtree(editor.scenarios.folder)
     talk = Talk(editor.view)

@@ -43,7 +43,7 @@ def keep(lab, name: str, note: str = "") -> None:
 
 
 def test_from_nothing_to_a_compared_pair(lab, folder, place):
-    """What a new user does: keep, change, keep, compare; each with what the panel says next."""
+    """A new user keeps, changes, keeps and compares, and the panel guides each step."""
     open_editor(lab, folder)
     lab.tab("Scenarios").click()
     lab.page.get_by_text("There are no scenarios yet.").wait_for()
@@ -78,7 +78,7 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
 
 
 def test_change_duplicate_remove_and_back(lab, folder, place):
-    """Rows are changed in place by keyboard, and what was removed can be put back."""
+    """Rows are changed in place by keyboard, and a removed scenario can be restored."""
     open_editor(lab, folder)
     keep(lab, "First")
     lab.button("Duplicate First").click()
@@ -107,7 +107,7 @@ def set_cell_in_servers(lab) -> None:
 
 
 def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
-    """Every problem of a damaged scenario is told at once; another is replaced when it is looked at."""
+    """All errors of a damaged scenario are shown, and replacing needs a confirmation."""
     open_editor(lab, folder)
     keep(lab, "First")
     (place / "First" / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
@@ -155,7 +155,7 @@ def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
 
 
 def test_a_tick_is_about_the_scenario_that_was_looked_at(lab, folder, place):
-    """Whoever agreed to replace one has not agreed to replace another that somebody changed."""
+    """A confirmation to replace one scenario does not apply to another one."""
     open_editor(lab, folder)
     keep(lab, "First")
     keep(lab, "Second")

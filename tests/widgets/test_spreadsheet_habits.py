@@ -50,7 +50,7 @@ def click(lab: LabBrowser, server: str, column: str, **more: object) -> None:
 
 
 def copy(lab: LabBrowser, cells: int, keys: str = "Control+c") -> str:
-    """Copy what is chosen, wait until the table says so, and give the clipboard's text."""
+    """Copy the selected cells, wait for the message, and return the clipboard's text."""
     press(lab, keys)
     lab.page.locator(".lc-said").get_by_text(f"Copied {cells} cell").wait_for()
     return clipboard(lab)
@@ -110,7 +110,7 @@ def test_typing_goes_from_cell_to_cell(lab, folder):
 
 
 def test_ranges_by_mouse_shift_and_keys(lab, folder):
-    """Drag, Shift+click and Shift+arrows choose the same cells, which are said and copied."""
+    """Drag, Shift+click and Shift+arrows select the same cells, and copy copies them."""
     open_editor(lab, folder)
     said = lab.page.locator(".lc-said")
     first = cell_of(lab, "fe01.contoso.com", "Server").bounding_box()
@@ -182,7 +182,7 @@ def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
 
 
 def test_fill_down_fill_a_range_and_cut(lab, folder):
-    """Ctrl+D repeats the first row, Ctrl+Enter fills what is chosen, one cell fills a range."""
+    """Ctrl+D repeats the first row, Ctrl+Enter fills the range, and one cell fills a range."""
     open_editor(lab, folder)
     click(lab, "dir01.contoso.com", "Site")
     lab.page.keyboard.type("Yilan")
@@ -278,7 +278,7 @@ def test_the_layout_survives_a_reload(lab, folder):
 
 
 def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
-    """At 1280 pixels with JupyterLab's file browser open, and narrower, every box can be ticked."""
+    """In a window of 1280 pixels or less every check box can be selected."""
     before = lab.page.viewport_size
     open_editor(lab, folder)
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
@@ -296,7 +296,7 @@ def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
 
 
 def test_a_list_opens_as_a_line_each(lab, folder):
-    """SIP domains stand below each other; Alt+Enter begins a line, Enter keeps them."""
+    """SIP domains are on separate lines. Alt+Enter begins a line, and Enter saves them."""
     open_editor(lab, folder)
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
     lab.page.get_by_role("checkbox", name="SIP domains", exact=True).check()
@@ -316,7 +316,7 @@ def test_a_list_opens_as_a_line_each(lab, folder):
 
 
 def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
-    """A refused role is one press away; servers are copied by number; a pool is made of some."""
+    """A button resolves a rejected role, servers are copied by number, and a pool is created."""
     open_editor(lab, folder)
     set_cell(lab, "fe02.contoso.com", "Role", "Mediation")
     lab.button("Remove from the pool and change").click()

@@ -1,4 +1,4 @@
-"""The status panel as a planner sees it: what is wrong, whom to ask, and a folder that is behind."""
+"""The status panel in a browser: errors, next steps, and a folder that differs from the plan."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ status"""
 
 
 def written(folder: Path, name: str) -> ln.RequestBundle:
-    """Write the requests of the small table into a folder beside the notebooks."""
+    """Write the requests of the small table into a folder next to the notebooks."""
     topology = ln.read_topology(folder / "small.csv")
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     return ln.write_requests(plan, folder / name, passphrase=PASSPHRASE, today=TODAY)
@@ -110,7 +110,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
 
 
 def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
-    """A change in the editor is told with what writing would do; undo makes it go away."""
+    """After a change in the editor the panel shows what writing would do, until an undo."""
     written(folder, "behind")
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
     panel = lab.page.get_by_role("group", name="Status of behind")

@@ -96,7 +96,7 @@ def test_packages_passwords_and_steps(talk, folder):
 
 
 def test_the_second_year(folder):
-    """What is on the servers is recorded, what is due is renewed, and each says what is next."""
+    """Deployments are recorded, due certificates are renewed, and each step names the next one."""
     first = Talk(StatusPanel(folder, today=TODAY).view)
     first.say("ready")
     first.say("package", passphrase=PASSPHRASE, target_os="")
@@ -124,7 +124,7 @@ def test_the_second_year(folder):
 
 
 def test_a_wrong_day_is_corrected_in_the_panel(folder):
-    """The same certificates with another day are recorded since that day, and the result says so."""
+    """Recording certificates again with another day corrects the day and reports it."""
     talk = Talk(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
     talk.say("package", passphrase=PASSPHRASE, target_os="")
     packaged = finish(talk)["status"]["packaged"]
@@ -139,7 +139,7 @@ def test_a_wrong_day_is_corrected_in_the_panel(folder):
 
 
 def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
-    """A status panel that waits for a folder shows its requests without a press."""
+    """A status panel created before its folder shows the requests automatically."""
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     talk = Talk(StatusPanel(editor, tmp_path / "new", today=TODAY).view)
     assert talk.say("ready")["status"]["counts"] == {}
@@ -155,7 +155,7 @@ def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
 
 
 def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
-    """A file that answers nothing is told with what to do; the folder's own files do as well."""
+    """A file without a request gives an error, and the folder's own files are the default."""
     talk.say("receive", paths=str(folder / "returned"))
     assert finish(talk)["result"]["words"].startswith("2 certificates matched")
     (tmp_path / "stray.cer").write_text("no certificate")
@@ -186,7 +186,7 @@ def test_the_static_form_is_the_table(folder):
 
 @pytest.fixture
 def refused(tmp_path) -> Talk:
-    """A panel of a folder that has three good answers of six, two faulty ones and none for one."""
+    """A panel of a folder with three valid certificates of six, two faulty, and one missing."""
     planned = ln.plan_certificates(read_topology(FIVE_SERVERS.encode()), load_rules())
     bundle = ln.write_requests(planned, tmp_path / "mine", passphrase=PASSPHRASE, today=TODAY)
     ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
@@ -258,7 +258,7 @@ def test_what_expired_is_not_called_refused(refused, tmp_path):
 
 
 def test_a_refused_certificate_is_accepted_with_a_reason(refused):
-    """A press takes it; without a reason, or where no reason counts, it stays refused."""
+    """An acceptance with a reason takes the certificate, unless the code cannot be accepted."""
     (blind,) = (
         one
         for one in refused.say("look")["status"]["refusals"]
@@ -277,7 +277,7 @@ def test_a_refused_certificate_is_accepted_with_a_reason(refused):
 
 
 def test_with_an_editor_it_says_that_the_plan_is_another(folder):
-    """The panel follows the editor: what writing would change is said, and gone after an undo."""
+    """The panel shows what writing the editor's plan would change, until an undo."""
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     talk = Talk(StatusPanel(editor, folder, today=TODAY).view)
     assert talk.say("ready")["status"]["behind"] == ""
@@ -299,7 +299,7 @@ def test_with_an_editor_it_says_that_the_plan_is_another(folder):
         (("",), "must be a path"),
     ],
 )
-def test_a_wrong_thing_is_told_when_the_panel_is_made(arguments, words):
-    """What is neither a folder nor an editor is named, with what to write."""
+def test_an_invalid_source_gives_an_error_at_once(arguments, words):
+    """A source that is neither a folder nor an editor gives an error with the correct call."""
     with pytest.raises(LyncnbError, match=words):
         StatusPanel(*arguments)

@@ -1,4 +1,4 @@
-"""Edits of many cells at once: what is taken, what is refused where, what stays with a pool."""
+"""Edits of many cells: accepted and rejected cells, and the values that stay with a pool."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_what_fits_is_taken_and_the_rest_says_why(topology):
 
 
 def test_a_contradiction_is_found_wherever_it_shows(topology):
-    """A site that only one server of a pool gets is refused, the other cells are taken."""
+    """A site for only one server of a pool is rejected, and the other cells are changed."""
     taken = take_block(
         topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
     )
@@ -65,7 +65,7 @@ def test_a_contradiction_is_found_wherever_it_shows(topology):
 
 
 def test_a_pool_takes_one_value_of_a_block(topology):
-    """The value goes where the pool's stands; another one for the same pool is refused."""
+    """The value goes to the pool's cell, and a different one for the same pool is rejected."""
     name = "web_external_fqdn"
     taken = take_block(
         topology,
@@ -112,7 +112,7 @@ def test_what_belongs_to_a_pool_stays_with_it(topology):
 
 
 def test_a_server_joins_another_pool_without_contradiction(topology):
-    """What the joining server had of its own pool gives way to what the pool has."""
+    """The values of the new pool replace those of a server that joins it."""
     rows = FIVE_SERVERS + "fe09.contoso.com,FrontEnd,,Taipei,,,,nine.contoso.com,,\n"
     topology = read_topology(rows.encode())
     joined = topology.with_cells(pool_moves(topology, {5: "pool.contoso.com"}))
@@ -171,7 +171,7 @@ def test_the_next_name(name, taken, wanted):
     assert next_name(name, taken) == wanted
 
 
-def test_a_name_without_a_number_is_told():
-    """There is no next one."""
+def test_a_name_without_a_number_gives_an_error():
+    """A name without a number has no next name."""
     with pytest.raises(LyncnbError, match=r"edge\.contoso\.com: its name contains no number"):
         next_name("edge.contoso.com", ())

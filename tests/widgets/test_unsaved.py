@@ -58,7 +58,7 @@ def files(table) -> list:
 
 
 def listen(editor, drafts) -> list:
-    """Show the editor to a page; give what it is told."""
+    """Show the editor to a page, and return the messages."""
     channel, told = editor.view.channel, []
     channel.send, channel.unsaved = lambda message, buffers=(): told.append(message), drafts
     channel.receive({"type": "ready"})
@@ -66,7 +66,7 @@ def listen(editor, drafts) -> list:
 
 
 def test_next_kernel_is_offered_the_draft_and_loads_nothing(table, next_kernel):
-    """The offer says how many changes and since when; the editor shows the file until asked."""
+    """The offer shows the number and time of changes, and the editor shows the file until then."""
     before, _ = edited(table)
     next_kernel()
     editor, drafts = editor_of(table)
@@ -153,7 +153,7 @@ def test_draft_that_does_not_fit_stays(table, next_kernel):
 
 
 def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
-    """Only a draft of this table is found; a file that is no draft stops nothing."""
+    """Only a draft of this table is found, and other files are ignored."""
     edited(table)
     next_kernel()
     folder = table.parent / DRAFT_FOLDER
@@ -165,8 +165,8 @@ def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
     assert editor_of(table)[1].find()
 
 
-def test_what_cannot_be_kept_is_told_once(table):
-    """Where no folder can be made the page is told, and the editor works on without drafts."""
+def test_a_draft_that_cannot_be_kept_is_reported_once(table):
+    """If no folder can be created, the page shows it, and the editor works without drafts."""
     (table.parent / DRAFT_FOLDER).write_text("a file")
     editor, drafts = editor_of(table)
     told = listen(editor, drafts)
