@@ -1,7 +1,7 @@
-"""Who approved a saved plan: an SSH signature over its file, made and looked at.
+"""The approval of a saved plan: making and checking an SSH signature over its file.
 
-The signature stands beside the plan, in ``FILE.sig``. Whether its signer may sign is asked when the
-plan is requested; from then on the manifest says who approved it, and later runs rest on that.
+The signature is in ``FILE.sig`` next to the plan. lyncnb checks that the signer is allowed when
+the plan is requested. From then on, the manifest records who approved it, for later runs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import NAME, read_manifest
 from ..request_folder.request_record import ApprovalOnRecord
 
-_DIGITS = 12  # of a digest, at least: as many as status shows
+_DIGITS = 12  # the least digits of a digest: as many as status shows
 
-#: The signature beside a saved plan.
+#: The signature of a saved plan.
 SIGNATURE_FILE = OutputKind(
     what="an approval", is_ours={".sig": first_line(b"-----BEGIN SSH SIGNATURE-----")}
 )
@@ -41,7 +41,7 @@ class Approval:
 
 
 def signature_of(saved: SavedPlan) -> Path:
-    """Give the file in which the approval of a saved plan stands: ``FILE.sig``."""
+    """Return the path of a saved plan's approval: ``FILE.sig``."""
     return saved.path.with_name(f"{saved.path.name}.sig")
 
 
@@ -57,12 +57,12 @@ def approve_plan(
     Parameters
     ----------
     path : path
-        The saved plan. It is planned again first, and refused if anything differs.
+        The saved plan. lyncnb plans it again first, and stops if the result differs.
     key : path
-        A private SSH key, or the ``.pub`` file of one that an agent holds. ``ssh-keygen`` asks for
-        its passphrase.
+        A private SSH key, or the ``.pub`` file of a key in an agent. ``ssh-keygen`` asks for its
+        passphrase.
     force : bool, optional
-        Whether the approval by another key may be replaced, or a file that is none.
+        Whether to replace an approval by another key, or a file that is not an approval.
     digest : str, optional
         SHA-256 of the plan that was read and is to be signed, or its first 12 digits or more.
 
@@ -74,17 +74,17 @@ def approve_plan(
     Raises
     ------
     PlanError
-        If the plan cannot be read, or is not what is planned again.
+        If the plan cannot be read, or planning it again gives a different plan.
     ApprovalError
-        If the file is another plan than `digest` says, the key does not sign, or there is no
-        ``ssh-keygen``.
+        If the file is not the plan of `digest`, the key cannot sign, or ``ssh-keygen`` is not
+        installed.
     OutputError
         If the signature cannot be written.
     """
     saved = read_saved_plan(path)
     if digest and not _is_digest_of(saved, digest):
         raise ApprovalError(
-            f'{saved.identity}: this is not the plan "{digest}" that was confirmed',
+            f'{saved.identity}: this is not the plan "{digest}" that you confirmed',
             hint="read the plan again, and confirm its digest",
         )
     target = signature_of(saved)
@@ -102,7 +102,7 @@ def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
 
 
 def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None:
-    """Leave alone what somebody else signed; a signature over an earlier plan is worth nothing."""
+    """Refuse to replace another key's approval of this plan; one of an earlier plan is invalid."""
     if not os.path.exists(target):
         return
     try:
@@ -112,7 +112,7 @@ def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None
         return
     if before != made_by:
         raise FileOccupied(
-            f"{target} is an approval of this plan by another key, {before}; it was left alone",
+            f"{target} is an approval of this plan by another key, {before}; it was not replaced",
             hint="move it away, or replace it with --force",
         )
 
@@ -125,19 +125,19 @@ def check_approval(
     accept: Iterable[str] = (),
     now: str = "",
 ) -> tuple[ApprovalOnRecord, ...]:
-    """Look who approved a saved plan, and whether they may, now.
+    """Return who approved a saved plan, and check that the signer is allowed now.
 
     Parameters
     ----------
     saved : SavedPlan
-        With the signature in ``FILE.sig`` beside it.
+        With the signature in ``FILE.sig`` in the same folder.
     signers : path
         A list of allowed signers in the form of ssh-keygen(1).
     folder : path, optional
-        A request folder. Where it has this very signature of this very plan on record, that
-        record is given.
+        A request folder. If it has a record of exactly this signature and plan, that record is
+        returned.
     accept : iterable of str, optional
-        Codes that are to be accepted beside those of the plan; nobody approved them.
+        Codes to accept in addition to those of the plan; they are not approved.
     now : str, optional
         The time to record, UTC, ISO 8601.
 
@@ -149,13 +149,13 @@ def check_approval(
     Raises
     ------
     ApprovalError
-        If nobody did: no signature, one over another text, of a key that is unknown, expired or
-        not for plans; or there is no ``ssh-keygen``.
+        If it is not approved: the signature is missing, is over another text, or its key is
+        unknown, expired or not for plans; or ``ssh-keygen`` is not installed.
     """
     if codes := ", ".join(accept):
         raise ApprovalError(
-            f"who approved the plan did not see why {codes} is accepted",
-            hint="write the reason under [accepted] of plan.toml, save and approve it anew",
+            f"the approved plan does not contain the reason why {codes} is accepted",
+            hint="write the reason under [accepted] in plan.toml, save and approve the plan again",
         )
     allowed = ssh_signatures.read_signers(Path(signers))
     signature = ssh_signatures.read_signature(signature_of(saved))

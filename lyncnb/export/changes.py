@@ -1,7 +1,7 @@
-"""What a plan asks of a request folder: created, kept, renewed, adopted, retired, and why.
+"""The changes that a plan requires in a request folder: created, kept, renewed, retired, and why.
 
-Pure: a manifest and a plan's entries in, records and ``Change`` rows out. Nothing is read or
-written here, so that a dry run says exactly what a run would do.
+Pure: a manifest and a plan's entries in, records and ``Change`` rows out. This file reads and
+writes nothing, so that a dry run reports exactly what a run would do.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from .entry_differences import ABOUT, CONTENT, entry_differences
 from .resolve_ids import resolve_ids
 
 _JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.MULTILINE)
-_DIGITS = 12  # of a digest, by which people tell it from another
+_DIGITS = 12  # the digits of a digest that are shown to people
 _INTERRUPTED = "key and CSR of an interrupted run"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
@@ -58,10 +58,10 @@ Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One request as the plan wants it, under its id.
+    """One request as planned, with its id.
 
-    ``key_holder`` names the computer on which a new key of it is to be made; blank: here.
-    ``covered`` is what stands for it, so that it is left out.
+    ``key_holder`` names the computer that makes a new key for it; blank: this one.
+    ``covered`` is the certificate that covers it, so that nothing is requested.
     """
 
     id: str
@@ -73,12 +73,12 @@ class Wanted:
 
     @property
     def entry(self) -> PlannedEntry:
-        """Its entry of the plan document; made when asked, since there may be 100,000."""
+        """Its entry of the plan document; made on demand, because there may be 100,000."""
         return planned_entry(self.certificate)
 
 
 def _with_others(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
-    """Keep what a later lyncnb wrote beside the fields known here."""
+    """Keep the unknown fields that a later version of lyncnb wrote."""
     key = entry.key
     if key is not None and old.key is not None and old.key.others:
         key = replace(key, others=old.key.others)
@@ -86,12 +86,12 @@ def _with_others(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
 
 
 def resolve_renewals(wanted: Sequence[Wanted], renew: Sequence[str]) -> frozenset[str]:
-    """Turn ids, or beginnings that fit one id only, into the ids to renew.
+    """Return the ids to renew for ids or their unique beginnings.
 
     Raises
     ------
     BundleError
-        If one fits no planned request, or several.
+        If one matches no planned request, or several.
     """
     ids = [request.id for request in wanted]
     return resolve_ids(ids, renew, option="renew", error=BundleError)
@@ -109,7 +109,7 @@ def plan_changes(
     withdrawn: frozenset[str] = frozenset(),
     on: date | None = None,
 ) -> tuple[Manifest, tuple[Change, ...]]:
-    """Decide what becomes of each request, planned or on record.
+    """Decide the change of each request, planned or on record.
 
     Parameters
     ----------
@@ -124,12 +124,12 @@ def plan_changes(
     reason : str, optional
         Why they are renewed.
     compare : callable, optional
-        Says how the CSR in the folder differs from a planned certificate. The file that may be
-        with a CA decides, not the record: an edited record must not cost a request its place.
+        Returns how the CSR in the folder differs from a planned certificate. The file decides,
+        not the record, because a CA may have it: an edited record must not replace a request.
     adopted : frozenset of str, optional
-        Ids whose key and CSR were left by an interrupted run and are on record only now.
+        Ids whose key and CSR come from an interrupted run and are recorded only now.
     withdrawn : frozenset of str, optional
-        Ids of `renew` whose request is given up although it waits for its certificate.
+        Ids of `renew` whose request is withdrawn although it waits for its certificate.
     on : date, optional
         The day on which a certificate that covers a request must be in force.
 
@@ -207,7 +207,7 @@ def waits(record: RequestRecord) -> bool:
 def _renewal(
     old: RequestRecord | None, reason: str, *, is_withdrawn: bool, is_adopted: bool
 ) -> tuple[str, ...]:
-    """Say why a request is renewed, and that one is given up while it waits."""
+    """Return why a request is renewed, and that a waiting request is withdrawn."""
     renewed = (f"renewed: {reason}",)
     if old is None:
         return renewed
@@ -234,7 +234,7 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
         return
     raise RequestWaits(
         f"{count_of(len(waiting), 'request')} to renew {'wait' if waiting[1:] else 'waits'} for a "
-        "certificate already; another one would withdraw what may be with the CA",
+        "certificate. A new request would withdraw one that the CA may have",
         problems=tuple(
             Problem(
                 message=f"generation {one.generation} was requested on {one.written_at[:10]} "
@@ -243,12 +243,13 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
             )
             for one in waiting
         ),
-        hint="wait for the certificate, or withdraw what waits and request anew: --withdraw",
+        hint="wait for the certificate, or withdraw the waiting request and make a new one: "
+        "--withdraw",
     )
 
 
 def ask_to_revoke(manifest: Manifest, order: Order) -> Manifest:
-    """Record that the CA is to revoke the certificates of each compromised key."""
+    """Record that the CA must revoke the certificates of each compromised key."""
     asked = Revocation(reason=KEY_COMPROMISE, asked_at=order.now)
     records = []
     for name in sorted(order.compromised):
@@ -270,7 +271,7 @@ def _covered(
     now: str,
     on: date | None,
 ) -> tuple[RequestRecord, Change] | None:
-    """Leave a request out that a certificate covers, now or still; None if none does."""
+    """Leave out a request that a certificate covers; None if no certificate covers it."""
     before = old.covered if old is not None else None
     cover = request.covered
     if cover is None and (renewed or _uncovered(old, request, on)):
@@ -281,7 +282,7 @@ def _covered(
     if before is not None and replace(cover, recorded_at="", others={}) == replace(
         before, recorded_at="", others={}
     ):
-        cover = before  # said again: its time stays
+        cover = before  # recorded again: its time does not change
     new = _planned(request, generation=1, reasons=(str(cover),), now=now)
     new = replace(new, covered=cover, key_holder="")
     if old is None:
@@ -302,7 +303,7 @@ def _covered(
 
 
 def _uncovered(old: RequestRecord | None, request: Wanted, on: date | None) -> tuple[str, ...]:
-    """Say why the certificate on record covers a request no more; nothing if it does."""
+    """Return why the certificate on record no longer covers a request; empty if it does."""
     cover = old.covered if old is not None else None
     if old is None or cover is None:
         return ()
@@ -316,10 +317,10 @@ def _uncovered(old: RequestRecord | None, request: Wanted, on: date | None) -> t
 def _announced(
     old: RequestRecord, request: Wanted, renewed: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
-    """Go on with a request that has no files yet: its run broke off, or its key is made elsewhere.
+    """Continue a request without files: its run was interrupted, or another computer makes its key.
 
-    Where its key is made stays as it was announced, unless this run has another computer for it,
-    or it is renewed.
+    The computer that makes its key does not change, unless this run names another one or renews
+    the request.
     """
     stays = not renewed and not old.plan.at_set_up
     holder = request.key_holder or (old.key_holder if stays else "")
@@ -333,7 +334,7 @@ def _announced(
         others=old.others,
     )
     if replace(new, planned_at=old.planned_at) == old:
-        new = old  # the same announcement: its time stays
+        new = old  # the same announcement: its time does not change
     if holder and new is old:
         return old, _change("kept", old, ())
     action = _announcement(new, "renewed" if old.archived else "created")
@@ -341,7 +342,7 @@ def _announced(
 
 
 def _announcement(new: RequestRecord, action: str) -> str:
-    """Say that nothing is requested in advance, where that is so."""
+    """Return the action, or that the request is made at set-up."""
     return "at set-up" if new.plan.at_set_up else action
 
 
@@ -389,19 +390,19 @@ def _kept(old: RequestRecord, request: Wanted, entry: PlannedEntry) -> tuple[Req
     )
     if new == old:
         return old, _change("kept", old, ())  # one record in memory, not two
-    # How the table spells a name is no change by itself: the request is the same.
+    # Another spelling of a name in the table is not a change: the request is the same.
     new = replace(new, name_notes=request.name_notes)
     if old.state == "retired":
         return new, _change("adopted", new, ("back in the plan, unchanged", *about))
     return new, _change("kept", new, about)
 
 
-# What is asked of a request folder: the requests of a plan that may be written, and renewals.
+# ``Order``: the requests of a plan that may be written, and renewals.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is asked of a request folder: the plan's requests, renewals, and what was accepted."""
+    """The task for a request folder: the plan's requests, renewals, and accepted findings."""
 
     plan: CertificatePlan
     findings: Sequence[Finding]
@@ -411,26 +412,26 @@ class Order:
     reason: str
     now: str
 
-    #: The findings as the summary tells them: what was accepted has its reason.
+    #: The findings as the summary shows them: accepted ones have their reason.
     told_findings: tuple[Finding, ...]
     #: The day on which a certificate that covers a request must be in force.
     covered_on: date | None
-    #: The day by whose rules the findings are.
+    #: The evaluation date of the findings.
     judged_on: date
-    #: That the planned issue date has passed: an error if anything new is to be requested.
+    #: The finding that the planned issue date has passed: an error for new requests.
     late: Finding | None = None
     notes: tuple[str, ...] = ()
 
-    #: Whether it is the plan that the folder keeps: then no more than requests and keys change.
+    #: Whether it is the folder's own saved plan: then only requests and keys change.
     is_own_plan: bool = False
-    #: Requests to renew that may be given up although they wait for a certificate.
+    #: Requests to renew that may be withdrawn although they wait for a certificate.
     withdrawn: frozenset[str] = frozenset()
-    #: Requests whose key is compromised: the CA is to revoke what it issued for it.
+    #: Requests whose key is compromised: the CA must revoke their certificates.
     compromised: frozenset[str] = frozenset()
-    #: The SHA-256 of the approved plan that new requests rest on; blank if nobody approved.
+    #: The SHA-256 of the approved plan of new requests; blank if it is not approved.
     approved_plan: str = ""
 
-    #: The saved plan that is requested, if it is one, and its file.
+    #: The saved plan that is requested, if any, and its file.
     saved: PlanOnRecord | None = None
     saved_file: bytes = field(default=b"", repr=False)
     #: Why this plan is requested although another one was approved for the folder.
@@ -439,9 +440,9 @@ class Order:
     team: str = ""
 
     def plan_file(self, present: bytes) -> bytes:
-        """Return what ``plan.json`` is to be.
+        """Return the content for ``plan.json``.
 
-        A plan that says the same as the present file keeps the day by whose rules that was judged.
+        A plan that equals the present file keeps that file's evaluation date.
         """
         if self.saved_file:
             return self.saved_file
@@ -454,7 +455,7 @@ class Order:
 
 
 def _days_of(saved: bytes) -> Iterator[date]:
-    """Give the day that the file of a saved plan names, if it is one."""
+    """Return the evaluation date in the file of a saved plan, if it has one."""
     with suppress(ValueError):
         if found := _JUDGED_ON.search(saved):
             yield date.fromisoformat(found[1].decode())
@@ -471,17 +472,17 @@ def make_order(
     key_holders: Mapping[str, str] | None = None,
     covers: Covers = NO_COVERS,
 ) -> Order:
-    """Check that a plan may be written, and say what is asked.
+    """Check that a plan may be written, and return the task for the folder.
 
-    ``key_holders`` has the computer on which a key is to be made, by id; others are made here, or
-    at set-up on the server itself. ``covers`` are the requests that are left out.
+    ``key_holders`` names the computer that makes a key, by id; other keys are made here, or on the
+    server at set-up. ``covers`` are the requests that are left out.
 
     Raises
     ------
     PlanRejected
-        If it has error findings whose codes nobody accepted.
+        If it has error findings whose codes are not accepted.
     PlanError
-        If two of its requests have one id.
+        If two of its requests have the same id.
     OptionsError
         If an acceptance or a renewal has no reason.
     BundleError
@@ -498,7 +499,7 @@ def make_order(
     refuse_errors([finding for finding in errors if not why_each[finding]])
     late = _late(plan, today) if today else None
     why_late = (accept or {}).get(LATE) or (late and reason_for(late, plan.options, on=day)) or ""
-    # What is accepted of certificates to come is on record before the first of them comes.
+    # Codes accepted for issued certificates are recorded before the first one is received.
     counting = {**accepted_codes((), plan.options, on=day), **(accept or {})}
     used = {code: why for code, why in counting.items() if code in returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
@@ -507,11 +508,14 @@ def make_order(
     _refuse_twins(wanted)
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
-        raise OptionsError(f"renew: {', '.join(renew)} without a reason", hint="say why")
+        raise OptionsError(
+            f"renew: {', '.join(renew)} has no reason", hint="give the reason: --reason TEXT"
+        )
     renewed = resolve_renewals(wanted, renew)
     if both := sorted(renewed & covers.by_id.keys()):
         raise OptionsError(
-            f"renew, reuse: {', '.join(both)} cannot be made anew and left out", hint="say one"
+            f"renew, reuse: {', '.join(both)} cannot be both renewed and left out",
+            hint="use only one of renew and reuse for each request",
         )
     return Order(
         plan=plan,
@@ -532,13 +536,13 @@ def make_order(
 
 
 def _late(plan: CertificatePlan, today: date) -> Finding | None:
-    """Make the error that the planned issue date has passed, with the day to set."""
+    """Return the error that the planned issue date has passed, with the day to set."""
     planned, rule = plan.options.planned_issue_date, plan.rules.checks.get(LATE)
     if planned is None or planned >= today or rule is None:
         return None
     place = next((name for one in plan.certificates for name in one.servers), "")
-    message = f"planned_issue_date is {planned}, and a new request is sent on {today} or later"
-    hint = f"set planned_issue_date in plan.toml to {today} or later, or leave it out"
+    message = f"planned_issue_date is {planned}, but a new request is sent on {today} or later"
+    hint = f"set planned_issue_date in plan.toml to {today} or later, or remove it"
     return replace(finding_of(rule, place, message), severity="error", hint=hint)
 
 
@@ -560,7 +564,7 @@ def _wanted(
 def with_saved_plan(
     plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None
 ) -> tuple[PlanOnRecord, ...]:
-    """Put a saved plan on record as the last; one that is the last already keeps its times."""
+    """Record a saved plan as the last one; if it is already the last, its times do not change."""
     if saved is None:
         return plans
     if not plans or plans[-1].sha256 != saved.sha256:
@@ -573,8 +577,8 @@ def with_saved_plan(
 def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None) -> None:
     """Refuse a saved plan that was replaced, or is older than the one on record.
 
-    A signature does not end: whoever can write the plan's file can put back one that was approved
-    earlier. With a reason it is taken, and the reason goes on record.
+    A signature does not expire: a person who can write the plan's file can restore one that was
+    approved earlier. With a reason, the plan is accepted and the reason is recorded.
 
     Raises
     ------
@@ -585,7 +589,7 @@ def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
         return
     last = plans[-1]
     if any(one.sha256 == saved.sha256 for one in plans):
-        why = "it was replaced there"
+        why = "the folder replaced it before"
     elif saved.judged_on < last.judged_on:
         why = f"its evaluation date {saved.judged_on} is earlier than {last.judged_on}"
     else:
@@ -593,23 +597,23 @@ def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
     raise ApprovalError(
         f"the saved plan {saved.sha256[:12]}… is older than the plan {last.sha256[:12]}… that the "
         f"folder has on record: {why}",
-        hint="if the older plan is wanted, say why: --reason TEXT",
+        hint="if you want to request the older plan, give the reason: --reason TEXT",
     )
 
 
 def _check_reasons(reasons: Mapping[str, str]) -> None:
     for code, why in reasons.items():
         if not why.strip():
-            raise OptionsError(f'accept: "{code}" has no reason', hint=f"{code}=why it is fine")
+            raise OptionsError(f'accept: "{code}" has no reason', hint=f"write {code}=REASON")
         if code in returned_checks() and not may_be_accepted(code):
             raise OptionsError(
-                f'accept: no reason excuses "{code}": {returned_checks()[code].title}',
+                f'accept: "{code}" cannot be accepted: {returned_checks()[code].title}',
                 hint=returned_checks()[code].hint,
             )
 
 
 def covering_day(plan: CertificatePlan, now: str) -> date:
-    """Settle the day on which what covers a request must be in force: issue date, or today."""
+    """Return the day on which a covering certificate must be valid: the issue date or today."""
     today = date.fromisoformat(now[:10]) if now else judging_day(plan)
     return max(plan.options.planned_issue_date or today, today)
 
@@ -620,12 +624,12 @@ def _name_note(told: Spelling) -> NameNote:
 
 
 def _refuse_twins(wanted: Sequence[Wanted]) -> None:
-    # Two requests under one name would share one key file, and the manifest could not tell them.
+    # Two requests with one id would share a key file, and the manifest could not distinguish them.
     twice = [name for name, number in Counter(item.id for item in wanted).items() if number > 1]
     if twice:
         raise PlanError(
             f"the plan has two requests with the id {twice[0]}",
-            hint="see whether a server stands twice in the table",
+            hint="check whether a server appears twice in the table",
         )
 
 
@@ -647,5 +651,5 @@ def refuse_errors(errors: Sequence[Finding]) -> None:
             Problem(message=f"{', '.join(entry.codes)}: {entry.message}", hint=entry.hint)
             for entry in grouped(errors)[:20]
         ),
-        hint=f"correct the table, or accept each code with a reason, e.g. {codes[0]}=why",
+        hint=f"correct the table, or accept each code with a reason: {codes[0]}=REASON",
     )

@@ -1,9 +1,9 @@
-"""The keys of a plan made on other machines: a Dask cluster, when its address is given.
+"""Making the keys of a plan on other machines: a Dask cluster, if its address is given.
 
-What travels out is what each request asks for and a public key of this run; what comes back is the
+The workers receive the content of each request and a public key of this run. They return the
 request and its key, sealed to this run (``key_and_csr.py``). Dask unpickles what a scheduler or a
-worker sends, and a pickle can run code. So the connection is held by a child process
-(``cluster_client.py``), which has no passphrase and no key; here only JSON with bytes is read.
+worker sends, and a pickle can run code. So a child process (``cluster_client.py``) without a
+passphrase or key has the connection; this process only reads JSON with bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 _SECONDS = 10
 _COMMAND = "from lyncnb.export.cluster_client import serve; serve()"
-# A sealed RSA-4096 key and its request, as base64, are some 10 kB.
+# A sealed RSA-4096 key and its request, as base64, are about 10 kB.
 _LARGEST_LINE = 1 << 20
 _TEXT_SHOWN = 300
 _ENCRYPTED = ("tls://", "wss://")
@@ -47,35 +47,35 @@ _REFUSALS = {
 
 
 class WorkerError(Exception):
-    """What a worker said of a task that failed; the text comes from a stranger."""
+    """A worker's message about a failed task; the text is not trusted."""
 
 
 @contextmanager
 def cluster_executor(
     address: str, *, seconds: float = _SECONDS, without_tls: bool = False
 ) -> Iterator[Executor]:
-    """Connect to a Dask scheduler, and give an executor over its workers.
+    """Connect to a Dask scheduler, and yield an executor for its workers.
 
     Parameters
     ----------
     address : str
-        As the scheduler prints it, e.g. ``tls://10.0.0.5:8786``.
+        As the scheduler prints it, for example ``tls://10.0.0.5:8786``.
     seconds : float, optional
         How long to wait for the scheduler.
     without_tls : bool, optional
-        Whether another machine may be reached without TLS.
+        Whether to allow a connection to another machine without TLS.
 
     Yields
     ------
     Executor
-        For tasks that return a pair of bytes. A task of a lost worker is given to another one,
-        three times at most.
+        For tasks that return a pair of bytes. Another worker repeats the task of a lost worker,
+        at most three times.
 
     Raises
     ------
     ClusterError
-        If the extra is not installed, the address is not encrypted, nobody answers, or the
-        cluster has no worker.
+        If the extra is not installed, the address is not encrypted, no scheduler answers, or
+        the cluster has no worker.
     """
     if importlib.util.find_spec("distributed") is None:
         raise ClusterError(
@@ -84,10 +84,10 @@ def cluster_executor(
         )
     if not (without_tls or address.startswith(_ENCRYPTED) or _is_loopback(address)):
         raise ClusterError(
-            f'"{address}" is not encrypted. Anybody on the way can read the requests, and can run '
+            f'"{address}" is not encrypted. Anybody in the network can read the requests and run '
             "programs on the workers",
-            hint="use a scheduler with TLS (tls://HOST:PORT); in a network that you trust as you "
-            "trust this machine: --cluster-without-tls",
+            hint="use a scheduler with TLS (tls://HOST:PORT). If you trust the network like "
+            "this machine, use --cluster-without-tls",
         )
     child = start_child(_COMMAND, hidden=VARIABLE)
     try:
@@ -109,7 +109,7 @@ def _is_loopback(address: str) -> bool:
 
 
 class _ClusterExecutor(Executor):
-    """Tasks that the child process has a cluster's workers do."""
+    """Runs tasks on a cluster's workers through the child process."""
 
     def __init__(self, child: Child, opening: tuple[object, ...]) -> None:
         self._tasks, self._answers = child.tasks, child.answers
@@ -120,7 +120,7 @@ class _ClusterExecutor(Executor):
         self._send(opening)
 
     def refusal(self) -> str:
-        """Wait until the child is connected; say what it could not do, "" if it is connected."""
+        """Wait for the child to connect; return what failed, or "" if it is connected."""
         first = _read(self._answers)
         if first is None or first.get("ready") is not True:
             return str(first.get("refusal")) if first else "answer"
@@ -167,7 +167,7 @@ class _ClusterExecutor(Executor):
 
 
 def _read(answers: IO[bytes]) -> dict[str, object] | None:
-    """Read one line of the child's; None at the end, or if it is not one of ours."""
+    """Read one line from the child; None at the end, or if the line is not valid."""
     try:
         line = answers.readline(_LARGEST_LINE)
         document = json.loads(line) if line.endswith(b"\n") else None
@@ -182,17 +182,17 @@ def _content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
             try:
                 return tuple(base64.b64decode(part, validate=True) for part in parts)
             except ValueError:
-                return WorkerError("what it sent is not base64")
+                return WorkerError("its answer is not base64")
         case {"failed": str(text)}:
             shown = "".join(one if one.isprintable() else " " for one in text[:_TEXT_SHOWN])
             return WorkerError(shown)
-    return WorkerError("it sent something else than a key and a request")
+    return WorkerError("its answer is not a key and a request")
 
 
 def _ended() -> ClusterError:
     return ClusterError(
-        "the process that holds the connection to the cluster has ended",
-        hint="what is finished is kept; run the same again",
+        "the process with the connection to the cluster has ended",
+        hint="run the same command again; lyncnb keeps what is finished",
     )
 
 

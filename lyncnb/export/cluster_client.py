@@ -1,8 +1,8 @@
-"""The client of a Dask cluster, in a process of its own.
+"""The client of a Dask cluster, in a separate process.
 
-The one place of the package that opens a connection, and only when asked. What a scheduler or a
-worker sends is unpickled here, so assume that it can run code in this process: nothing secret is
-told to it, and what it says is checked by who started it (``cluster.py``).
+Opens a connection only on request. What a scheduler or a worker sends is unpickled here, so assume
+that it can run code in this process: the process gets no secret, and its parent (``cluster.py``)
+checks what it returns.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def serve() -> None:
-    """Have a cluster do the tasks from standard input until it closes; answer in JSON lines."""
+    """Run the tasks from standard input on a cluster until it closes; answer in JSON lines."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # What any package prints goes to standard error, not between the answers.
+    # Output of other packages goes to standard error, so that it is not between the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks = sys.stdin.buffer
     address, seconds = pickle.load(tasks)
@@ -33,7 +33,7 @@ def serve() -> None:
     else:
         _say(answers, {"ready": True})
         _Work(client, answers).do(tasks)
-    # Whoever asked is gone or done: Dask's own threads are not waited for.
+    # The parent has ended or needs nothing more: do not wait for Dask's own threads.
     answers.close()
     os._exit(0)
 
@@ -44,7 +44,7 @@ def _say(answers: IO[bytes], message: dict[str, object]) -> None:
 
 
 def _connect(address: str, seconds: float) -> Client | str:
-    """Give a connected client, or what is missing: ``tls``, ``answer`` or ``worker``."""
+    """Return a connected client, or what is missing: ``tls``, ``answer`` or ``worker``."""
     from distributed import Client
     from distributed.security import Security
 
@@ -53,17 +53,17 @@ def _connect(address: str, seconds: float) -> Client | str:
     if address.startswith("tls://") and arguments["ssl_context"] is None:
         return "tls"
     try:
-        # A client that finds nobody is closed only when it is collected, and if that happens while
-        # another one starts, both wait for ever (distributed 2026.8): so none is made in vain.
+        # A client without a scheduler is closed only by garbage collection. If another starts at
+        # that time, both wait forever (distributed 2026.8). So test the connection first.
         asyncio.run(_knock(address, seconds, arguments))
         client = Client(address, timeout=seconds, set_as_default=False, security=security)
         return client if client.nthreads() else "worker"
-    except Exception:  # whatever a stranger's answer does here, the planner is told one thing
+    except Exception:  # any failure of an untrusted answer gives the same message
         return "answer"
 
 
 async def _knock(address: str, seconds: float, arguments: dict[str, Any]) -> None:
-    """Connect and hang up; raise what Client would if nobody answers."""
+    """Connect and disconnect; raise what Client would raise if there is no answer."""
     from distributed.comm.core import connect
 
     connection = await connect(address, timeout=seconds, **arguments)
@@ -71,10 +71,10 @@ async def _knock(address: str, seconds: float, arguments: dict[str, Any]) -> Non
 
 
 class _Work:
-    """Tasks on a cluster's workers, each answered as soon as its result is here.
+    """Tasks on a cluster's workers, each answered as soon as its result arrives.
 
-    distributed's own executor asks for the state of a task after its result has come: of a worker
-    that is lost in between, it takes the result for the three parts of an exception.
+    The executor of distributed asks for the state of a task after its result has arrived. If the
+    worker is lost in between, it treats the result as the three parts of an exception.
     """
 
     def __init__(self, client: Client, answers: IO[bytes]) -> None:
@@ -83,9 +83,9 @@ class _Work:
         self._under_way: dict[int, Any] = {}
 
     def do(self, tasks: IO[bytes]) -> None:
-        """Take tasks until there are no more; one without a function cancels that number."""
+        """Process tasks until there are no more; a task without a function cancels that number."""
         loop = self._client.loop
-        assert loop is not None, "a client that has connected has one"
+        assert loop is not None, "a connected client has a loop"
         while True:
             try:
                 number, task, args, kwargs = pickle.load(tasks)
@@ -95,7 +95,7 @@ class _Work:
                 if (remote := self._under_way.pop(number, None)) is not None:
                     remote.cancel()
                 continue
-            # Not pure: no two tasks share an answer, for an answer is a key.
+            # Not pure: two tasks must never share an answer, because it contains a key.
             remote = self._client.submit(task, *args, pure=False, **kwargs)
             self._under_way[number] = remote
             loop.add_callback(self._answer, remote, number)
@@ -117,4 +117,4 @@ def _message(result: object) -> dict[str, object]:
     match result:
         case (bytes() as first, bytes() as second):
             return {"parts": [base64.b64encode(part).decode() for part in (first, second)]}
-    return {"failed": f"it sent a {type(result).__name__} instead of a key and a request"}
+    return {"failed": f"it returned a {type(result).__name__} instead of a key and a request"}

@@ -1,7 +1,7 @@
-"""Which requests of a plan are left out, because a certificate that stands covers them.
+"""Which requests of a plan are left out, because an installed certificate covers them.
 
-Two have to say so: the answer of ``asis`` that a certificate stands, and the planner that its key
-is at hand. Pure, but for reading that answer.
+Two statements are needed: the answer of ``asis`` that a certificate is installed, and the planner's
+that its key is available. Pure, except that it reads that answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covers:
-    """What covers which request, by id; ``notes`` say what could be covered and was not named."""
+    """The covering certificates, by request id; ``notes`` list further requests that have one."""
 
     by_id: Mapping[str, CoveringCertificate] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
@@ -51,18 +51,18 @@ def find_covers(
     plan : CertificatePlan
         n certificates.
     only_missing : AsIs, path or None
-        The answer of ``asis``, or the file that keeps it.
+        The answer of ``asis``, or its file.
     reuse : sequence of str
-        Ids, or their beginnings, whose key is at hand.
+        Ids, or their beginnings, whose key is available.
     on : date
-        The day on which they must be in force.
+        The day on which they must be valid.
     now : str
         The time to record, UTC, ISO 8601.
 
     Raises
     ------
     OptionsError
-        If an id fits no planned certificate, or none that is covered on that day.
+        If an id matches no planned certificate, or none that is covered on that day.
     ReturnedFileError
         If the file cannot be read, or is about another plan.
     """
@@ -70,12 +70,12 @@ def find_covers(
     if only_missing is None:
         if asked:
             raise OptionsError(
-                f"reuse: {', '.join(asked)} without what stands",
-                hint="give the answer of asis, too: --only-missing FILE.json",
+                f"reuse: {', '.join(asked)} needs the list of installed certificates",
+                hint="also give the answer of lyncnb asis: --only-missing FILE.json",
             )
         return NO_COVERS
     if isinstance(only_missing, AsIs):
-        found, name = only_missing, "what stands"
+        found, name = only_missing, "the list of installed certificates"
     else:
         found, name = read_as_is(only_missing), str(only_missing)
     _refuse_another_plan(found, plan, name)
@@ -93,9 +93,9 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
     before = {one.id: one.entry_sha256 for one in found.planned}
     now = {one.id: entry_sha256(planned_entry(one)) for one in plan.certificates}
     parts = {
-        "it knows nothing of": now.keys() - before.keys(),
-        "it is about": before.keys() - now.keys(),
-        "something else was planned for": {
+        "it does not include": now.keys() - before.keys(),
+        "it includes": before.keys() - now.keys(),
+        "the plan differs for": {
             one for one in now.keys() & before.keys() if now[one] != before[one]
         },
     }
@@ -103,10 +103,10 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
         f"{words} {first_of(sorted(ids), _NAMED)}" for words, ids in parts.items() if ids
     )
     if (found.product, found.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
-        return  # both are asked: who edits the entries of an answer may leave its digest alone
+        return  # check both: a person who edits the entries may not change the digest
     raise ReturnedFileError(
         f"{name} was made for another plan: {said or f'for {found.product}'}",
-        hint="hold the certificates against this plan: lyncnb asis PATH… TOPOLOGY --save FILE.json",
+        hint="compare the certificates with this plan: lyncnb asis PATH… TOPOLOGY --save FILE.json",
     )
 
 
@@ -118,20 +118,20 @@ def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
     if not one.is_good:
         raise OptionsError(
             f"reuse: {one.id} is not covered: {STATES[one.state]}",
-            hint="leave it out, so that it is requested",
+            hint="remove it from --reuse, so that it is requested",
         )
     if not _is_in_force(one, on):
         cover = _cover_of(one)
         raise OptionsError(
-            f"reuse: what covers {one.id} is in force from {cover.not_before[:10]} to"
-            f" {cover.not_after[:10]}, not on {on}, when the requests are to be issued",
-            hint="leave it out, so that it is requested",
+            f"reuse: the certificate for {one.id} is valid from {cover.not_before[:10]} to"
+            f" {cover.not_after[:10]}, but not on {on}, when the CA will issue the requests",
+            hint="remove it from --reuse, so that it is requested",
         )
 
 
 def _cover_of(one: PlannedAsIs) -> CoveringCertificate:
     standing = one.certificate
-    assert standing is not None  # of what is good
+    assert standing is not None  # a valid state has one
     return CoveringCertificate(
         thumbprint_sha1=standing.thumbprint,
         sha256=standing.sha256,
@@ -154,6 +154,6 @@ def _notes(found: AsIs, chosen: Collection[str], on: date) -> Iterator[str]:
     rest = [one.id for one in found.planned if one.id not in chosen and _is_in_force(one, on)]
     if rest:
         yield (
-            f"{len(rest):,} more are covered by what stands, e.g. {rest[0]}, and requested all the"
-            " same: name each whose key is at hand, --reuse ID"
+            f"installed certificates also cover {len(rest):,} of the requests,"
+            f" such as {rest[0]}. If you have the key, leave a request out: --reuse ID"
         )

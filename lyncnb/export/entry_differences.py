@@ -1,4 +1,4 @@
-"""How two entries of the plan document differ, field by field, for the same request id."""
+"""The differences between two entries of the plan document with the same request id."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 
 from ..base.planned_entry import PlannedEntry, PlannedKey
 
-#: Fields whose change needs another certificate; any other is told and kept on record.
+#: Fields whose change needs another certificate; other changes are only reported and recorded.
 CONTENT = ("subject", "san", "eku", "key", "hash")
-#: What is only told, and kept on record.
+#: Fields whose change is only reported and recorded.
 ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable", "at_set_up")
 
 
 def entry_differences(
     old: PlannedEntry, new: PlannedEntry, names: Sequence[str] = CONTENT
 ) -> tuple[str, ...]:
-    """Say field by field how two entries of the plan document differ.
+    """Return field by field how two entries of the plan document differ.
 
     Parameters
     ----------
     old, new : PlannedEntry
         Entries of the same request id.
     names : sequence of str, optional
-        The fields to look at; by default those that a certificate is made of.
+        The fields to compare; by default those of the certificate.
 
     Returns
     -------

@@ -1,9 +1,8 @@
-"""All keys and requests of a plan, by the executor that suits them.
+"""Makes all keys and requests of a plan with a suitable executor.
 
-RSA: threads, as many as this process may use cores, since its key generation releases the GIL.
-ECDSA: a plain loop, threads are slower; processes from some two thousand on. On other machines:
-any ``concurrent.futures`` executor. Memory does not grow with the number of requests, whoever
-stores the pairs.
+RSA: a thread for each available core, because RSA key generation releases the GIL. ECDSA: a plain
+loop, because threads are slower; processes from about two thousand requests on. On other machines:
+any ``concurrent.futures`` executor. Memory does not grow with the number of requests.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ _SECONDS = {
     ("ECDSA", 384): 0.0015,
     ("ECDSA", 521): 0.0015,
 }
-# Starting a process costs as much as some thousand P-256 pairs.
+# Starting a process takes as long as about a thousand P-256 pairs.
 _LOOP_AT_MOST = 2_000
 _CHUNK = 250
-# Tasks under way on other machines, if the caller does not say; a cluster may have as many cores.
+# The default number of concurrent tasks on other machines; a cluster may have as many cores.
 _REMOTE_TASKS = 256
 _LOOK_AT_CANCEL_EVERY = 0.2  # seconds
 
@@ -51,7 +50,7 @@ Store = Callable[[FinishedPair], object]
 
 
 class Progress(NamedTuple):
-    """How far a run is: pairs done and in all, pairs per second, seconds left (an estimate)."""
+    """The progress of a run: finished pairs, total, pairs per second, estimated seconds left."""
 
     done: int
     total: int
@@ -60,7 +59,7 @@ class Progress(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """How a run ended: pairs stored, and whether it was cancelled before the last."""
+    """The result of a run: stored pairs, and whether it was cancelled before the last."""
 
     done: int
     cancelled: bool
@@ -78,7 +77,7 @@ def _seconds(certificate: PlannedCertificate) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """By whom pairs are made, who is told how far that is, and what ends it.
+    """How pairs are made: executor, progress callback and cancellation.
 
     Parameters
     ----------
@@ -86,12 +85,12 @@ class Making:
         Threads or processes, by default as many as cores; with `executor` the number of tasks
         under way, by default 256.
     executor : concurrent.futures.Executor, optional
-        Makes the pairs instead, e.g. a cluster's. Its workers get plain data and a public key of
-        the run, and return each private key sealed to it.
+        Another executor, for example of a cluster. Its workers get plain data and a public key of
+        the run, and return each private key sealed to that key.
     progress : callable, optional
-        Takes a :class:`Progress` after each pair, in the thread that runs.
+        Called with a :class:`Progress` after each pair, in the running thread.
     cancel : threading.Event, optional
-        Once set, nothing new is begun; what is under way on this machine's threads is stored.
+        Once set, no new pair is started; pairs in progress on this machine are stored.
     """
 
     workers: int | None = None
@@ -103,10 +102,10 @@ class Making:
 def run(
     items: Sequence[Item], cipher: FolderCipher, *, store: Store, making: Making | None = None
 ) -> Exported:
-    """Make a key and a request for each item, and hand each pair on when it is finished.
+    """Make a key and a request for each item, and store each pair when it is finished.
 
-    RSA first, then ECDSA. Each pair is checked before it is handed on: the key's public half is
-    the request's, the request is the planned one, its signature verifies.
+    RSA first, then ECDSA. Each pair is checked before it is stored: the request has the key's
+    public half, it is the planned request, and its signature verifies.
 
     Parameters
     ----------
@@ -115,17 +114,17 @@ def run(
     cipher : FolderCipher
         Encrypts the keys; only here and in processes of this machine.
     store : callable
-        Takes each :class:`FinishedPair`, in this thread and in any order. What it raises ends the
-        run.
+        Called with each :class:`FinishedPair`, in this thread and in any order. An exception ends
+        the run.
     making : Making, optional
-        By whom, on this machine's cores if left out.
+        How to make the pairs; by default on this machine's cores.
 
     Raises
     ------
     PlanError
         If a request cannot be made as planned.
     BundleError
-        If a worker fails or sends what is wrong. What was stored before stays.
+        If a worker fails or returns a wrong answer. Pairs that are stored are kept.
     """
     making = making or Making()
     job = _Job(items, cipher, store, making)
@@ -145,7 +144,7 @@ def run(
 
 
 class _Job:
-    """One run: what every way of running needs, and how far it is."""
+    """One run: what every executor needs, and its progress."""
 
     def __init__(
         self,
@@ -172,9 +171,9 @@ class _Job:
 
     def run_threads(self, items: Sequence[Item], width: int) -> None:
         with ThreadPoolExecutor(width, "lyncnb-rsa") as pool:
-            # The slow derivation has its own thread to begin with, while others make keys.
+            # The slow key derivation runs in its own thread first, while others make keys.
             pool.submit(lambda: self._cipher.encryptor)
-            # Enough wait that no core is idle while this thread waits for the disk.
+            # Enough tasks wait so that no core is idle while this thread waits for the disk.
 
             def submit(item: Item) -> Future[FinishedPair]:
                 return pool.submit(self._pair, item)
@@ -187,7 +186,7 @@ class _Job:
     def run_processes(self, items: Sequence[Item], width: int) -> None:
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
-        # One core is for this thread, which writes what they make: for P-256 that is half the work.
+        # One core is for this thread, which writes the pairs: for P-256 that is half the work.
         count = max(1, width - 1)
         with pair_workers(count, self._cipher.encryptor) as children:
 
@@ -238,7 +237,8 @@ def _worker_failed(name: str, error: BaseException) -> BaseException:
     text = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
     return BundleError(
         f"a worker could not make {name}: {text}",
-        hint="every worker needs the same lyncnb and cryptography; what is finished is kept",
+        hint="install the same versions of lyncnb and cryptography on every worker, then run the "
+        "command again; lyncnb keeps what is finished",
     )
 
 
@@ -248,9 +248,9 @@ def _windowed(
     width: int,
     cancel: threading.Event,
 ) -> Generator[tuple[Task, Future[Any]]]:
-    """Keep `width` tasks under way, no more, and give each back when it is done."""
+    """Run at most `width` tasks at a time, and yield each when it is done."""
     pending: dict[Future[Any], Task] = {}
-    # Told by each future itself: to wait for all of them anew costs more than to make a request.
+    # Each future reports itself: waiting for all of them again costs more than making a request.
     done: SimpleQueue[Future[Any]] = SimpleQueue()
     rest = iter(tasks)
     try:

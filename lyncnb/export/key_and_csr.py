@@ -1,8 +1,9 @@
-"""One planned request to a finished pair of key and CSR, here or on another machine.
+"""Makes the key and CSR of a planned request, here or on another machine.
 
-Module-level functions and plain data only, so that any executor can take them to its workers. On
-this machine a pair comes back encrypted. From another machine the key comes back sealed to this
-run, and everything is checked before it is encrypted: passphrase and derived key never travel.
+Only module-level functions and plain data, so that any executor can send them to its workers. A
+process of this machine returns the key encrypted. Another machine returns it sealed to this run,
+and everything is checked before the key is encrypted: passphrase and derived key never leave this
+machine.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class FinishedPair(NamedTuple):
 def make_pair(name: str, content: RequestContent, encrypt: Encrypt) -> FinishedPair:
     """Make a key and the request for it, checked against each other and the plan.
 
-    ``encrypt`` writes the key; it is called last, and may take its time at first.
+    ``encrypt`` encrypts the key; it is called last, because its first call may be slow.
     """
     key = keys.generate_key(content.key)
     return _pair(name, key, build_request(content, key), encrypt)
@@ -68,14 +69,14 @@ def _pair(
 
 
 def make_sealed(name: str, content: RequestContent, public: bytes) -> tuple[bytes, bytes]:
-    """Make a pair on a machine that must not keep the key.
+    """Make a pair on a machine that must not store the key.
 
     Parameters
     ----------
     name : str
         Id of the request; the key is sealed for it.
     content : RequestContent
-        What to ask for.
+        The content of the request.
     public : bytes
         Public half of the run's key, 32 bytes.
 
@@ -97,7 +98,7 @@ def open_sealed(
     Raises
     ------
     BundleError
-        If the answer is not a key and a request that belong together and to the plan.
+        If the answer is not a matching key and request, or is not the planned request.
     """
     match answer:
         case (bytes() as sealed, bytes() as der):
@@ -110,11 +111,11 @@ def open_sealed(
     if not request.signature_verifies():
         raise _wrong(name, "a request whose signature does not verify")
     if odd := keys.oddity(request.public_key):
-        raise _wrong(name, f"a key as lyncnb makes none ({odd})")
+        raise _wrong(name, f"a key of a kind that lyncnb does not make ({odd})")
     try:
         key = keys.read_pkcs8(run_key.open(sealed, about=name), name=f"the key of {name}")
     except ValueError:
-        raise _wrong(name, "something that is no key") from None
+        raise _wrong(name, "data that is not a key") from None
     if not keys.public_matches(key, request.public_key):
         raise _wrong(name, "a key that does not belong to its request")
     return _pair(name, key, request, encryptor.encrypt)
@@ -123,12 +124,12 @@ def open_sealed(
 def _wrong(name: str, what: str) -> BundleError:
     return BundleError(
         f"a worker sent {what} for {name}",
-        hint="all workers need the same version of lyncnb; do without the one that is to blame",
+        hint="install the same version of lyncnb on all workers, or stop the faulty worker",
     )
 
 
 def pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
-    """Give processes of this machine whose tasks are sequences of arguments of `make_pair`."""
+    """Return worker processes of this machine for sequences of arguments of `make_pair`."""
     return WorkerProcesses(count, encryptor, command=_COMMAND, hidden=VARIABLE)
 
 
@@ -151,7 +152,7 @@ _KEY_USAGE = {"RSA": ("digitalSignature", "keyEncipherment"), "ECDSA": ("digital
 
 
 def content_of(certificate: PlannedCertificate) -> RequestContent:
-    """Tell what the request for a planned certificate must hold."""
+    """Return the content of the request for a planned certificate."""
     return RequestContent(
         subject=certificate.subject.fields(),
         names=tuple(str(entry.name) for entry in certificate.subject_alt_name),
@@ -163,20 +164,20 @@ def content_of(certificate: PlannedCertificate) -> RequestContent:
     )
 
 
-# Put finished pairs of key and CSR into the request folder: key first, both durable.
+# Write finished pairs of key and CSR into the request folder: key first, both durable.
 #
-# The order is the promise: a CSR has its name in ``csr/`` only when its key is on the disk under
-# its own, so whatever is sent to a CA has its key here.
+# The order matters: a CSR appears in ``csr/`` only after its key is on disk, so every request that
+# is sent to a CA has its key here.
 
-# Pairs that are synced together: to wait for the disk once for many costs a fraction of waiting for
-# each. An interruption loses the few that came last, and the next run makes them again.
+# Pairs that are synced together: one wait for many pairs takes much less time than one for each. An
+# interruption loses only the last few pairs, and the next run makes them again.
 _BATCH = 500
 _SECONDS = 0.25
 _CSR_MODE = 0o644
 
 
 class Written(NamedTuple):
-    """Hashes of what was written for a request, as its record keeps them."""
+    """Hashes of the written files of a request, for its record."""
 
     csr_sha256: str
     spki_sha256: str
@@ -186,8 +187,8 @@ class Written(NamedTuple):
 class PairStore:
     """Writes pairs into a folder whose lock is held; a context manager, for one thread.
 
-    A pair that comes more than a quarter of a second after those before it are durable is made
-    durable at once, any other with those that follow it.
+    A pair that arrives more than a quarter of a second after the last sync is synced at once;
+    other pairs are synced together.
 
     Parameters
     ----------
@@ -220,13 +221,13 @@ class PairStore:
         Raises
         ------
         BundleError
-            If the disk refuses, a name is taken, or a public key comes a second time.
+            If writing fails, a file exists, or a public key is a duplicate.
         """
         if pair.spki_sha256 in self._known:
             raise BundleError(
-                f"{pair.id}: a new key is one that the folder already has",
-                hint="this machine's random numbers repeat (a cloned virtual machine?): "
-                "use another one",
+                f"{pair.id}: the new key equals a key that the folder already has",
+                hint="use another machine: the random numbers of this one repeat, for example "
+                "because it is a clone",
             )
         self._known.add(pair.spki_sha256)
         key, request = self._folder / key_path(pair.id), self._folder / csr_path(pair.id)

@@ -1,4 +1,4 @@
-"""``OtherDeployment``: a request folder that belongs to other servers than those of a plan."""
+"""``OtherDeployment``: a request folder whose servers are not those of the plan."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class OtherDeployment:
 
     @property
     def words(self) -> str:
-        """What the two are and what writing would do, in two sentences."""
+        """Both deployments and the effect of writing, in two sentences."""
         return (
-            f"This folder holds the requests of another deployment: {_described(self.in_folder)}. "
+            f"This folder has the requests of another deployment: {_described(self.in_folder)}. "
             f"Writing retires them and requests the certificates of {_described(self.planned)}."
         )
 
     @property
     def consent(self) -> str:
-        """What a planner agrees to, in a line that names both deployments."""
+        """The text that a planner confirms, with both deployments."""
         names = _domain(self.in_folder), _domain(self.planned)
         if names[0] == names[1]:
             names = self.in_folder[0], self.planned[0]
@@ -51,7 +51,7 @@ def other_deployment(
     """
     try:
         records = open_requests(folder).requests
-    except BundleError:  # new, or the run itself reports what is wrong with it
+    except BundleError:  # the folder is new, or the run itself reports the problem
         return None
     in_folder = _servers(one.plan.servers for one in records if one.state != "retired")
     planned = _servers(one.servers for one in plan.certificates)

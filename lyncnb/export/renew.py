@@ -1,7 +1,7 @@
-"""Renew certificates of a request folder: new keys and requests from the plan that it keeps.
+"""Renew certificates of a request folder: new keys and requests from its saved plan.
 
-Nothing but keys and dates changes. What may be asked of a CA is evaluated by the rules of today,
-as if it were issued today; how it is carried out is ``write.py``'s affair, as for any request.
+Only keys and dates change. The plan is evaluated with today's rules, as if the certificates were
+issued today; ``write.py`` writes the files, as for any request.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _STOLEN = "its key is compromised"
 class _Choice:
     """Which requests get another generation, and whose key is compromised.
 
-    ``kept`` are those of a compromised key that another key is to follow already, ``elsewhere``
-    the requests whose key is on another computer.
+    ``kept`` are those with a compromised key that already have another key under way;
+    ``elsewhere`` those whose key is on another computer.
     """
 
     renewed: tuple[RequestRecord, ...]
@@ -63,15 +63,15 @@ def renew(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Make new keys and requests for certificates of a folder, from the plan that it keeps.
+    """Make new keys and requests for certificates of a folder, from its saved plan.
 
-    Subject, names and all else stay as planned. The certificates in use stay in use, and the old
-    keys stay in ``archive/``. The plan is evaluated by the rules of today.
+    Subject, names and everything else remain as planned. The certificates in use remain in use, and
+    the old keys remain in ``archive/``. The plan is evaluated with today's rules.
 
     Parameters
     ----------
     folder : path
-        A request folder that keeps its plan (``plan.json``).
+        A request folder with its saved plan (``plan.json``).
     names : str
         Each an id or its beginning, a server, a pattern such as ``*.contoso.com``, or a serial
         number or thumbprint.
@@ -80,20 +80,20 @@ def renew(
     reason : str
         Why; recorded with each request.
     due : bool, optional
-        Renew what is due instead: all that :func:`list_renewals` names by now and that nothing is
-        under way to replace.
+        Renew all certificates that are due instead: those in :func:`list_renewals` by now that
+        have no renewal under way.
     compromised : bool, optional
-        Whether the key of the certificates in use may be in other hands. It is recorded that the
-        CA is to revoke them, and what another key is under way for is not requested again.
+        Whether the key of the certificates in use may be compromised. lyncnb records that the CA
+        must revoke them. It makes no new request if one with another key is under way.
     withdraw : bool, optional
-        Whether a request that waits for its certificate is given up for a new one.
+        Whether to withdraw a request that waits for its certificate.
     approved_by : path, optional
-        A list of allowed signers. Where the folder's plan was approved it must be given, and must
-        still let the signer approve plans.
+        A list of allowed signers. It is required if the folder's plan was approved, and must
+        still allow the signer to approve plans.
     making : Making, optional
-        By whom keys are made, who is told how far that is, and what ends it.
+        How keys are made, with progress and cancellation.
     dry_run : bool, optional
-        Say what would be done, and touch nothing.
+        Report what would be done, and change nothing.
     today : date, optional
         Recorded instead of the present time, for results that can be repeated.
     lock_seconds : float, optional
@@ -111,11 +111,11 @@ def renew(
     OptionsError
         If there is no reason.
     PlanRejected
-        If the rules of today find an error that nobody accepted.
+        If today's rules find an error that is not accepted.
     ApprovalError
-        If the plan was approved and the list is missing, or does not let its signer sign.
+        If the plan was approved and the list is missing or does not allow its signer.
     RequestWaits
-        If a request waits for its certificate, and `withdraw` does not give it up.
+        If a request waits for its certificate, and `withdraw` is false.
     PassphraseError, BundleError
         If the folder or the passphrase needs attention.
     """
@@ -127,7 +127,7 @@ def renew(
     manifest = read_manifest(path)
     if not manifest.plan_json_sha256:
         raise BundleError(
-            f"{path} keeps no {PLAN_NAME}, so nothing says what to request again",
+            f"{path} has no {PLAN_NAME}, so lyncnb does not know what to renew",
             hint="run lyncnb request TOPOLOGY FOLDER once; it changes no request",
         )
     choice = _choose(path, manifest, names, day, compromised=compromised)
@@ -148,14 +148,15 @@ def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: 
     if due == bool(names):
         raise ArgumentError(
             "renew: give the requests to renew or due=True, and not both",
-            hint="a request is named by its id, by a server, or by a pattern (*.contoso.com)",
+            hint="name a request by its id, by a server, or by a pattern (*.contoso.com)",
         )
     if due and compromised:
         raise ArgumentError(
-            "renew: compromised=True with due=True", hint="name the requests whose key is stolen"
+            "renew: compromised=True cannot be combined with due=True",
+            hint="name the requests whose key is compromised",
         )
     if not why:
-        raise OptionsError("renew: there is no reason", hint="say why: --reason TEXT")
+        raise OptionsError("renew: the reason is missing", hint="give it: --reason TEXT")
 
 
 def _revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
@@ -165,14 +166,14 @@ def _revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str
         yield f"{one}: {one.request_id}, {which}"
     if told:
         place = shlex.quote(str(folder))
-        yield f"ask the CA at once; its page says so, too: lyncnb handover {place} OUT.zip"
+        yield f"ask the CA at once; its page also asks for it: lyncnb handover {place} OUT.zip"
 
 
 def _choose(
     folder: Path, manifest: Manifest, names: Sequence[str], day: date, *, compromised: bool
 ) -> _Choice:
     planned = [record for record in manifest.requests if record.state != "retired"]
-    # The key of a certificate that left the plan may be stolen as well.
+    # The key of a certificate that left the plan may be compromised too.
     known = manifest.requests if compromised else planned
     named = _named(known, names) if names else _due(folder, manifest, day)
     elsewhere = tuple(one for one in named if _is_elsewhere(one))
@@ -198,7 +199,7 @@ def _named(records: Sequence[RequestRecord], names: Sequence[str]) -> tuple[Requ
     found, problems = named_requests(records, names)
     if problems:
         raise BundleError(
-            "nothing was renewed: not every name means a request of the folder", problems=problems
+            "nothing was renewed: some names match no request of the folder", problems=problems
         )
     chosen = {one.record.id for one in found}
     return tuple(record for record in records if record.id in chosen)
@@ -216,13 +217,13 @@ def _has_another_key_under_way(record: RequestRecord) -> bool:
 
 
 _ELSEWHERE = (
-    "request it there: lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew ID --reason TEXT"
+    "renew it there: lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew ID --reason TEXT"
 )
 
 
 def _on_other_computers(records: Sequence[RequestRecord]) -> str:
     ids = first_of([f"{one.id} (on {_holder(one)})" for one in records], _NAMED)
-    return f"lyncnb does not have the key of {ids}, and so cannot renew it here"
+    return f"lyncnb does not have the key of {ids}, so it cannot renew it here"
 
 
 def _holder(record: RequestRecord) -> str:
@@ -240,14 +241,14 @@ def _order(
     withdraw: bool,
     approved_by: str | os.PathLike[str] | None,
 ) -> Order:
-    """Say what is asked of the folder: its own plan, and new requests of some certificates."""
+    """Return the task for the folder: its own plan, and new requests for some certificates."""
     present = read_plan_bytes(folder, manifest)
     ids = [record.id for record in choice.renewed]
     if ids:
         plan, approval = _plan(folder, manifest, present, approved_by)
-    else:  # A revocation needs nobody's approval.
+    else:  # A revocation needs no approval.
         plan, approval = plan_on_record(manifest, present)[0], ""
-    # Evaluated as issued today: the planned issue date is that of the first requests.
+    # Evaluate as issued today: the planned issue date belongs to the first requests.
     judged = replace(plan, options=replace(plan.options, planned_issue_date=day))
     others = {one.id for one in plan.certificates} - set(ids)
     findings = [one for one in check_plan(judged, on=day) if one.about not in others]
@@ -282,7 +283,7 @@ def _order(
 
 
 def _as_on_record(wanted: Wanted, manifest: Manifest) -> Wanted:
-    """Keep what the table said of its names, which the saved plan does not say."""
+    """Keep the table's notes about names, which the saved plan does not contain."""
     record = manifest.by_id.get(wanted.id)
     return replace(wanted, name_notes=record.name_notes) if record else wanted
 
@@ -290,22 +291,22 @@ def _as_on_record(wanted: Wanted, manifest: Manifest) -> Wanted:
 def _plan(
     folder: Path, manifest: Manifest, present: bytes, approved_by: str | os.PathLike[str] | None
 ) -> tuple[CertificatePlan, str]:
-    """Give the plan to renew from, and the SHA-256 of the approved plan that it is, or nothing."""
+    """Return the plan to renew, and the SHA-256 of the approved plan; blank if not approved."""
     if approved_by is None:
         last = manifest.plans[-1] if manifest.plans else None
         if last and last.approvals and last.plan_sha256 == manifest.plan_sha256:
             signer = last.approvals[-1]
             raise ApprovalError(
                 f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}; "
-                "whether that still counts, only a list of allowed signers says",
-                hint="give it: --approved-by SIGNERS",
+                "lyncnb needs a list of allowed signers to check this approval",
+                hint="give the list: --approved-by SIGNERS",
             )
         return plan_on_record(manifest, present)[0], ""
     data, record = approved_plan(folder, manifest, approved_by)
     plan = plan_on_record(manifest, data)[0]
     if plan.sha256 != record.plan_sha256:
         raise ApprovalError(
-            "the approved plan that the folder keeps has other certificates than its manifest says",
+            "the folder's approved plan and its manifest contain different certificates",
             hint="request it again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER",
         )
     return plan, record.sha256
@@ -319,7 +320,7 @@ def _notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
         yield f"{_on_other_computers(choice.elsewhere)}; {_ELSEWHERE}"
     for record in choice.kept:
         yield (
-            f"{record.id}: generation {record.generation} is under way with another key, so nothing"
-            " more was requested. If that key is the compromised one, first record that the servers"
+            f"{record.id}: generation {record.generation} is under way with another key, so lyncnb"
+            " made no new request. If that key is compromised too, first record that the servers"
             f" have it: lyncnb deployed {place} {record.id}"
         )

@@ -1,6 +1,6 @@
-"""A request folder whose keys are made on other computers: what is planned, and for which of them.
+"""A request folder whose keys are made on other computers: the plan, and the computers.
 
-Nothing is made here: no key, no CSR and no passphrase. ``receive_requests`` takes the CSRs.
+This file makes no key and no CSR, and needs no passphrase. ``receive_requests`` receives the CSRs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def request_elsewhere(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Plan a request folder whose keys are born where the administrative tools are installed.
+    """Plan a request folder whose keys are made where the administrative tools are installed.
 
     Parameters
     ----------
@@ -43,15 +43,15 @@ def request_elsewhere(
         n certificates. Those with a usage are requested elsewhere; the others are planned, and
         ``write_requests`` makes their keys in the same folder.
     folder : path
-        Made if missing. In a folder that has keys already, those stay where they are.
+        Created if missing. Keys that are already in the folder remain there.
     computer : str, optional
-        Where the requests will be made, as far as it is known.
+        The computer that will make the requests, if it is known.
     accept, findings
         As for ``write_requests``.
     renew : sequence of str, optional
-        Ids, or their beginnings, of requests to make anew although nothing changed.
+        Ids, or their beginnings, of requests to renew although nothing changed.
     reason : str, optional
-        Why; must be given with `renew`.
+        The reason; required with `renew`.
     today : date, optional
         Recorded instead of the present time, for results that can be repeated.
     lock_seconds : float, optional
@@ -67,9 +67,9 @@ def request_elsewhere(
     PlanRejected
         If the plan has errors that are not accepted.
     OptionsError
-        If `computer` is no name of one, or a renewal has no reason.
+        If `computer` is not a valid name, or a renewal has no reason.
     BundleError
-        If the folder needs attention; nothing was changed then.
+        If the folder needs attention; then nothing was changed.
 
     Notes
     -----
@@ -102,8 +102,8 @@ def request_elsewhere(
 
 def _foresee(folder: Path, order: Order) -> Preview:
     preview = foresee(folder, order, None)
-    # Whether a key belongs to its CSR shows only when it is opened, and here nobody has the
-    # passphrase: what an interrupted run left is for the command that made it.
+    # Only opening a key shows whether it belongs to its CSR, and this command has no
+    # passphrase: the command that was interrupted must complete its run.
     left = [
         Problem(message="key and CSR of an interrupted run", file=record.files.key)
         for record in preview.manifest.requests

@@ -1,4 +1,4 @@
-"""What a planner types for a request: its id, or enough of its beginning."""
+"""The ids of requests that a planner types: complete, or a unique beginning."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ..errors import LyncnbError
 def resolve_ids(
     ids: Sequence[str], asked: Sequence[str], *, option: str, error: type[LyncnbError]
 ) -> frozenset[str]:
-    """Turn ids, or beginnings that fit one id only, into ids.
+    """Return the ids for ids or their unique beginnings.
 
     Parameters
     ----------
     ids : sequence of str
-        Those that there are.
+        The existing ids.
     asked : sequence of str
-        What was typed.
+        The typed ids or beginnings.
     option : str
-        Where, for the message.
+        The name of the option, for the message.
     error : type of LyncnbError
-        What to raise.
+        The error to raise.
 
     Raises
     ------
     LyncnbError
-        If one fits no id, or several.
+        If one matches no id, or several.
     """
     known, found = frozenset(ids), set()
     for text in asked:
@@ -35,8 +35,8 @@ def resolve_ids(
             shown = ", ".join(fitting[:5] or ids[:5])
             number = len(fitting) if text else "any"
             raise error(
-                f'{option}: "{text}" fits {number} of the planned requests',
-                hint=f"give an id, or enough of its beginning: {shown} …",
+                f'{option}: "{text}" matches {number} of the planned requests',
+                hint=f"give an id, or more of its beginning: {shown} …",
             )
         found.update(fitting)
     return frozenset(found)

@@ -1,7 +1,7 @@
-"""What a run will do with a request folder, before anything is touched.
+"""What a run will do with a request folder, before it changes anything.
 
-``foresee`` compares what is asked with the folder. A dry run stops here; a run does the same under
-the lock and carries it out.
+``foresee`` compares the task with the folder. A dry run stops here; a real run repeats this under
+the lock and then makes the changes.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _LARGEST = 1 << 32  # summary tables grow with the plan
 class Preview:
     """What a run will do: files to move, requests to make, the manifest to announce.
 
-    ``is_proven`` tells that the passphrase opened a key; a folder without keys proves nothing.
-    ``plan_file`` is what ``plan.json`` is to be, ``has_its_plan`` whether it is that already.
+    ``is_proven`` means that the passphrase opened a key; a folder without keys proves nothing.
+    ``plan_file`` is the new content of ``plan.json``; ``has_its_plan`` means that the file has it.
     """
 
     survey: Survey
@@ -71,7 +71,7 @@ class Preview:
 
     @property
     def has_stale_summary(self) -> bool:
-        """Whether a summary file is missing, was edited, or shows what is so no more."""
+        """Whether a summary file is missing, was edited, or is out of date."""
         return not is_current(self.manifest) or any(
             not (path := self.survey.folder / name).is_file()
             or hashlib.sha256(files.read(path, limit=_LARGEST)).hexdigest()
@@ -81,13 +81,13 @@ class Preview:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the folder is already exactly as asked, so that nothing needs to be written."""
+        """Whether the folder is already as required, so that nothing needs to be written."""
         busy = self.moves or self.to_write or self.survey.stale or not self.has_its_plan
         return not busy and self.manifest == self.before and not self.has_stale_summary
 
 
 def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
-    """Compare a folder with what is asked of it; read everything, touch nothing.
+    """Compare a folder with its task; read everything, change nothing.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     PassphraseError
         If the passphrase opens no key of the folder.
     PlanRejected
-        If something new is to be requested by a day that has passed.
+        If there are new requests, but the planned issue date has passed.
     """
     survey = take_survey(folder)
     before = _manifest_of(survey)
@@ -158,7 +158,7 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
 def _key_problems(
     survey: Survey, before: Manifest, cipher: FolderCipher | None, order: Order
 ) -> Iterator[Problem]:
-    """Find keys that are those of another request, as far as it shows without the passphrase."""
+    """Find keys that belong to another request, as far as possible without the passphrase."""
     if cipher is None:
         yield from shared_keys(before, given_up=order.renew)
     else:
@@ -166,7 +166,7 @@ def _key_problems(
 
 
 def _refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
-    """Refuse to make a request, here or on another computer, after the planned issue date."""
+    """Refuse new requests, here or on another computer, after the planned issue date."""
     if order.late is None:
         return
     known = {(record.id, record.generation) for record in before.requests}
@@ -181,7 +181,7 @@ def _refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
 def _with_plan(
     after: Manifest, before: Manifest, order: Order, plan_file: bytes, *, is_present: bool
 ) -> Manifest:
-    """Name the plan that is asked for, what was accepted of it, and on which approval it rests."""
+    """Record the plan, its accepted findings and its approval."""
     after = after.with_records(
         replace(record, approved_plan=order.approved_plan)
         for record in after.requests
@@ -190,8 +190,8 @@ def _with_plan(
     if order.is_own_plan:
         if not is_present:
             raise BundleError(
-                "another run changed the folder's plan meanwhile; nothing was changed",
-                hint="run it again",
+                "another run changed the folder's plan meanwhile, so nothing was changed",
+                hint="run the command again",
             )
         return after
     after = replace(
@@ -204,7 +204,7 @@ def _with_plan(
         team=order.team or after.team,
         plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
         table=_table(order, before.table if is_present else None),
-        # What an earlier format kept of the summary is in its own manifest, which stays.
+        # The manifest of an earlier format keeps its own record of the summary.
         summary=after.summary if before.plan_json_sha256 else {},
     )
     if order.unapproved and before.plan_sha256 != order.plan.sha256:
@@ -213,7 +213,7 @@ def _with_plan(
 
 
 def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
-    """Say what the saved plan does not; a table that only has another name is the same."""
+    """Return what the saved plan lacks; a table with only another name is the same."""
     notes = (
         TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
         for one in spellings(order.plan)
@@ -227,19 +227,19 @@ def _table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
 
 
 def _other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
-    """Refuse a folder that exists for another team than the order names, or for no team."""
+    """Refuse an existing folder that is not for the team that the order names."""
     group = team_of(survey.folder)
     if order.team and survey.exists and not (group and is_the_team(survey.folder, order.team)):
         yield Problem(
             message=f"is not a folder of the group {order.team} with mode {TEAM_MODE:o}",
             file=str(survey.folder),
-            hint="leave --team out, or give a new folder",
+            hint="omit --team, or give a new folder",
         )
     elif group and not (order.team or manifest.team):
         yield Problem(
             message=f'can be written by the group "{group}"',
             file=str(survey.folder),
-            hint=f"if that is meant, give --team {group}",
+            hint=f"if this is intended, give --team {group}",
         )
 
 
@@ -253,7 +253,7 @@ def _manifest_of(survey: Survey) -> Manifest:
     if not survey.has_manifest:
         if survey.holds_requests:
             raise BundleError(
-                f"{survey.folder} holds keys or CSRs but no manifest.json; nothing was changed",
+                f"{survey.folder} has keys or CSRs but no manifest.json; nothing was changed",
                 hint="restore manifest.json, or run: lyncnb status FOLDER --rebuild",
             )
         return Manifest()
@@ -273,10 +273,10 @@ def _comparer(survey: Survey) -> Compare:
         try:
             request = csr.parse_request(files.read(survey.folder / path), name=path)
         except BundleError:
-            # Reached only for a request that is given up.
+            # This happens only for a request that is withdrawn.
             return ("csr: cannot be read",)
         if record.key_holder:
-            # Another tool made it, in its own order, with a hash and extensions of its own.
+            # Another tool made it, with its own order, hash and extensions.
             found = compare_request(request.content, planned_entry(certificate))
             return tuple(one.message for one in found if one.severity != "notice")
         return content_differences(request.content, content_of(certificate))
@@ -285,7 +285,7 @@ def _comparer(survey: Survey) -> Compare:
 
 
 def _without_lost(survey: Survey, before: Manifest, after: Manifest) -> Manifest:
-    """Take the hashes of files that are lost off what is superseded: nobody shall miss them."""
+    """Remove the hashes of lost files from superseded records, so that they are not reported."""
     changed = []
     for record in after.requests:
         old = before.by_id.get(record.id)
@@ -331,10 +331,10 @@ def _collisions(survey: Survey, before: Manifest, after: Manifest) -> list[Probl
 
 
 def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[Problem]:
-    """Name requests that changed and were made by the other route: this run cannot make them anew.
+    """List changed requests whose key is made elsewhere: this run cannot make them again.
 
-    A key is never made here for a request that was handed to another computer, nor the other way
-    round, unless the request is named as one to renew.
+    lyncnb never makes a key for a request that another computer makes, or the reverse, unless the
+    planner names that request for renewal.
     """
     holders = {request.id: request.key_holder for request in order.wanted}
     for record in after.requests:
@@ -349,12 +349,12 @@ def _other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[P
         if not has_changed or bool(old.key_holder) == bool(holders.get(record.id)):
             continue
         if not old.is_written and not old.key_holder:
-            continue  # nothing was made for it yet, by no route
+            continue  # no key was made for it yet, here or elsewhere
         yield _of_other_route(record, old)
 
 
 def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
-    """Name requests that are to be left out and are there: they may be with a CA."""
+    """List requests to leave out that already exist: a CA may have them."""
     covered = [request for request in order.wanted if request.covered is not None]
     revoked = {
         digest
@@ -367,16 +367,15 @@ def _already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
         old, cover = before.by_id.get(request.id), request.covered
         if cover is not None and cover.sha256 in revoked:
             yield Problem(
-                message=f"the key of serial {cover.serial} is compromised: it covers nothing",
+                message=f"the key of serial {cover.serial} is compromised: it cannot be reused",
                 file=request.id,
-                hint=f"leave --reuse {request.id} away",
+                hint=f"omit --reuse {request.id}",
             )
         elif old is not None and old.is_written:
             yield Problem(
-                message="it is requested already, and a request that may be with a CA is not left"
-                " out",
+                message="a CA may already have this request, so it cannot be left out",
                 file=old.files.csr,
-                hint=f"leave --reuse {request.id} away",
+                hint=f"omit --reuse {request.id}",
             )
 
 
@@ -384,24 +383,24 @@ def _of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
     what = "; ".join(record.reasons if record.generation != old.generation else ("it changed",))
     if old.key_holder:
         return Problem(
-            message=f"its key is on {old.key_holder}, and the plan asks for another certificate "
-            f"now ({what})",
+            message=f"its key is on {old.key_holder}, but the plan now requires another "
+            f"certificate ({what})",
             file=record.files.csr,
-            hint="write its script anew: lyncnb steps TOPOLOGY --request-on-server -o FOLDER; or "
+            hint="write its script again: lyncnb steps TOPOLOGY --request-on-server -o FOLDER; or "
             f"make its key here: --renew {record.id} --reason TEXT",
         )
     return Problem(
-        message="its key is in this folder, and the plan asks for another certificate "
-        f"now ({what})",
+        message="its key is in this folder, but the plan now requires another certificate "
+        f"({what})",
         file=record.files.csr,
-        hint="make it anew here: lyncnb request TOPOLOGY FOLDER; or have it requested on a "
-        f"server: --renew {record.id} --reason TEXT",
+        hint="make it again here: lyncnb request TOPOLOGY FOLDER; or request it on a server: "
+        f"--renew {record.id} --reason TEXT",
     )
 
 
 def _in_the_way(path: str) -> Problem:
     return Problem(
-        message="is in the way, and manifest.json does not know it",
+        message="has the name of a new file, and manifest.json does not list it",
         file=path,
-        hint="if it is lyncnb's, run: lyncnb status FOLDER --rebuild; else move it away",
+        hint="if lyncnb wrote it, run: lyncnb status FOLDER --rebuild; otherwise move it away",
     )

@@ -1,9 +1,9 @@
-"""Carry out what was foreseen for a request folder, so that no key is ever lost.
+"""Make the changes of a preview in a request folder, so that no key is ever lost.
 
-Order of a run: lock; look at everything; prove the passphrase; keep the plan; announce in the
-manifest what will be written; move what is superseded; per request the key, then the CSR, each
-durable; record in the manifest that it is written; summary. Interrupted anywhere, the next run
-completes.
+Order of a run: lock; read everything; verify the passphrase; save the plan; announce the files in
+the manifest; move superseded files; for each request write the key, then the CSR, each durable;
+record in the manifest that they are written; write the summary. If a run is interrupted anywhere,
+the next run completes it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ from .run_preview import Preview, foresee
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was foreseen, the manifest as it now stands, and whether the run was cancelled."""
+    """The preview, the present manifest, and whether the run was cancelled."""
 
     preview: Preview
     manifest: Manifest
@@ -94,7 +94,7 @@ def write(
     recovery: Sequence[RecoveryPublicKey] = (),
     lock_seconds: float = 10.0,
 ) -> Outcome:
-    """Bring a folder to what is asked, or leave it alone if it is there already.
+    """Make a folder as required, or leave it unchanged if it already is.
 
     Raises
     ------
@@ -103,14 +103,14 @@ def write(
     """
     cipher = FolderCipher(secret)
     confirm = _confirmation(secret, confirm_new, order.plan)
-    # A run that has nothing to do leaves even the lock's file alone, and works on a disk that can
-    # only be read. Anything else, trouble too, is looked at again under the lock.
+    # A run without changes does not touch the lock file, so it also works on a read-only disk. Any
+    # change or problem is examined again under the lock.
     preview = _look(folder, order, cipher)
     if preview is not None:
         confirm(preview)
         if preview.is_quiet and not _is_news(preview, recovery):
             return Outcome(preview=preview, manifest=preview.manifest)
-    del preview  # 100,000 requests are some 300 MB, once is enough
+    del preview  # 100,000 requests take about 300 MB; keep them only once
     with writing(folder, order, lock_seconds):
         preview = foresee(folder, order, cipher)
         confirm(preview)
@@ -118,14 +118,14 @@ def write(
 
 
 def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
-    """Foresee without the lock; None if somebody else is writing, so that it is worth waiting."""
+    """Preview without the lock; None if another run is writing, so that waiting makes sense."""
     for attempt in (1, 2):
         try:
             return foresee(folder, order, cipher)
         except BundleError:
             if os.path.lexists(folder / OWNER_NAME):
                 return None
-            # A writer may have finished while we looked: what is wrong stays wrong.
+            # Another run may have finished meanwhile; a real problem remains.
             if attempt == 2:
                 raise
     return None
@@ -143,7 +143,7 @@ def _confirmation(
         asked.append(True)
         if ask is not None and as_passphrase(ask()) != secret:
             raise PassphraseError(
-                "the two passphrases differ, so nothing was written", hint="run it again"
+                "the two passphrases differ, so nothing was written", hint="run the command again"
             )
 
     return confirm
@@ -151,12 +151,12 @@ def _confirmation(
 
 @contextmanager
 def writing(folder: Path, order: Order, wait: float) -> Iterator[None]:
-    """Make a request folder if it is missing, for a team or its owner alone, and be its writer."""
+    """Create a request folder if needed, for a team or only its owner, and hold its lock."""
     if order.team:
-        group_number(order.team)  # no folder is made for a group that does not exist
+        group_number(order.team)  # do not create a folder for a group that does not exist
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     for place in reversed(missing):
-        # What leads there is the planner's, and as open as the system makes it.
+        # Parent folders belong to the planner, with the system's default mode.
         files.make_folder(place, 0o700 if place == folder else 0o777)
         if order.team and place == folder:
             give_to_team(folder, order.team)
@@ -181,10 +181,10 @@ def _carry_out(
     recovery: Sequence[RecoveryPublicKey],
 ) -> Outcome:
     folder = preview.survey.folder
-    # Before the manifest says that no list is in the form of earlier versions.
+    # Before the manifest records that no list has the format of earlier versions.
     renew_lists(folder, cipher, preview.before)
     announce(preview)
-    # Before the first key: what it is encrypted with is sealed to the folder's recovery keys.
+    # Before the first key: its encryption key is sealed to the folder's recovery keys.
     if recovery:
         preview = replace(
             preview,
@@ -194,16 +194,16 @@ def _carry_out(
         )
     arm(folder, cipher, preview.manifest)
     manifest, cancelled = _make_pairs(preview, order, cipher, making)
-    # Recorded before the summary: whatever may be wrong with a table, the requests are finished.
+    # Recorded before the summary: even if a table fails, the requests are finished.
     save_manifest(folder, manifest)
-    # A folder that waited for requests of other computers had a summary before its first key.
+    # A folder that waited for other computers' requests had a summary before its first key.
     if manifest != preview.manifest or preview.has_stale_summary:
         manifest = write_summary(preview, manifest)
     return Outcome(preview=preview, manifest=manifest, cancelled=cancelled)
 
 
 def announce(preview: Preview) -> None:
-    """Keep the plan, say in the manifest what will be there, and move what is superseded away."""
+    """Save the plan, announce new files in the manifest, and move superseded files."""
     folder = preview.survey.folder
     for place in ("csr", "keys", *(["archive"] if preview.moves else [])):
         files.make_folder(folder / place, OWN_FOLDERS[place])
@@ -215,7 +215,7 @@ def announce(preview: Preview) -> None:
 
 
 def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
-    """Write the summary of the plan in every form, and record what it was made of."""
+    """Write the summary of the plan in every format, and record its inputs."""
     folder, order = preview.survey.folder, preview.order
     if order.is_own_plan:
         manifest = refresh_summary_files(folder, manifest)
@@ -259,7 +259,7 @@ def _public_keys(manifest: Manifest) -> Iterator[str]:
             yield old.spki_sha256
 
 
-# What a run will do is in ``run_preview.py``; how it is carried out is here.
+# ``run_preview.py`` decides what a run will do; this file does it.
 
 
 def _plan_and_findings(
@@ -273,8 +273,8 @@ def _plan_and_findings(
         return plan, findings, b""
     if findings is not None:
         raise ArgumentError(
-            "write_requests: findings are given beside a saved plan, which has its own",
-            hint="leave findings out, or give saved.plan",
+            "write_requests: a saved plan has its own findings, so do not give others",
+            hint="omit findings, or give saved.plan",
         )
     return plan.plan, plan.findings, plan.data
 
@@ -302,50 +302,50 @@ def write_requests(
 ) -> RequestBundle:
     """Write keys, certification requests and the summary of a plan into a request folder.
 
-    The same plan written again changes no byte and no time. A changed request gets a new
-    generation, and the old one goes to ``archive/`` whole; nothing is overwritten or removed.
+    Writing the same plan again changes no byte and no time. A changed request gets a new
+    generation, and all of the old one moves to ``archive/``. Nothing is overwritten or removed.
 
     Parameters
     ----------
     plan : CertificatePlan or SavedPlan
-        n certificates; a saved plan, with its own findings, goes on record in the manifest.
+        n certificates; a saved plan, with its own findings, is recorded in the manifest.
     folder : path
-        Made if missing, mode 0700, or 2770 for a team.
+        Created if missing, with mode 0700, or 2770 for a team.
     passphrase : Secret or str
-        At least 12 characters. It is proven on a key of the folder before anything is written.
-        None only for a dry run.
+        At least 12 characters. It must open a key of the folder before anything is written. None
+        only for a dry run.
     accept : mapping of str to str, optional
         Codes of error findings to accept, with the reason for each; recorded in the manifest.
     making : Making, optional
-        By whom keys are made, who is told how far that is, and what ends it.
+        How keys are made, with progress and cancellation.
     renew : sequence of str, optional
-        Ids, or their beginnings, of requests to make anew although nothing changed.
+        Ids, or their beginnings, of requests to renew although nothing changed.
     reason : str, optional
-        Why they are renewed; must be given with `renew`. Without it: why a saved plan is requested
+        Why they are renewed; required with `renew`. Without `renew`: why you request a saved plan
         that is older than the one on record.
     dry_run : bool, optional
-        Say what would be done, and touch nothing.
+        Report what would be done, and change nothing.
     today : date, optional
         Recorded instead of the present time, for results that can be repeated.
     findings : sequence of Finding, optional
-        Of the plan; made by ``check_plan`` if left out. A saved plan has its own.
+        The findings of the plan; by default ``check_plan`` finds them. A saved plan has its own.
     confirm_new : callable, optional
         Asks for the passphrase again; called only for a folder that has no key yet.
     recovery : sequence of path, optional
-        Public halves (``FILE.pub``) of recovery keys that shall open the folder too.
+        Public halves (``FILE.pub``) of recovery keys that can open the folder as well.
     only_missing : AsIs or path, optional
-        What stands today (:func:`lyncnb.compare_as_is`), or the file that keeps it.
+        The installed certificates (:func:`lyncnb.compare_as_is`), or the file with them.
     reuse : sequence of str, optional
-        Ids, or their beginnings, of requests that are left out: what stands covers them on the
-        planned issue date, and their key is at hand. The manifest says by which certificate. They
-        stay left out until the plan asks for something else, that certificate ends, or `renew`.
+        Ids, or their beginnings, of requests to leave out: an installed certificate covers them
+        on the planned issue date, and its key is available. The manifest records the certificate.
+        They are left out until the plan changes, that certificate ends, or `renew` names them.
     approved_by : path, optional
         A list of allowed signers, one of whom must have approved the saved plan.
     unapproved : str, optional
-        Why another plan than the approved one is requested into a folder whose plan was approved;
+        Why you request a plan that is not approved into a folder whose plan was approved;
         recorded in the manifest.
     team : str, optional
-        A group whose members share the new folder: they can read and write all of it.
+        A group whose members share the new folder: they can read and write everything in it.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds; negative waits without end.
 
@@ -357,20 +357,20 @@ def write_requests(
     Raises
     ------
     ArgumentError
-        If findings are given beside a saved plan.
+        If findings are given with a saved plan.
     PlanRejected
         If the plan has errors that are not accepted.
     ApprovalError
-        If it is to be approved, and is not.
+        If approval is required and missing.
     PassphraseError, BundleError
         If the folder or the passphrase needs attention; the message says what to do.
 
     Notes
     -----
-    What is checked when: every run compares each CSR and each encrypted key file with the record
-    by the hash of its bytes, looks at kinds and rights, and opens one key; a key file whose bytes
-    changed is opened and compared with its CSR. ``rebuild`` opens every key and verifies every
-    CSR's signature; packaging opens each key that it packs.
+    Every run compares the hash of each CSR and each encrypted key file with the record, checks
+    file types and permissions, and opens one key. It opens a key file whose bytes changed and
+    compares it with its CSR. ``rebuild`` opens every key and verifies every CSR's signature;
+    packaging opens each key that it packs.
     """
     require("write_requests: plan", plan, CertificatePlan, SavedPlan)
     path = Path(folder)
@@ -418,7 +418,7 @@ def fulfil(
     recovery: Sequence[RecoveryPublicKey] = (),
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Carry out what is asked of a folder, or say what would be done.
+    """Make the changes that a folder needs, or report what would be done.
 
     Raises
     ------
@@ -429,7 +429,10 @@ def fulfil(
     if dry_run:
         return _dry_run(foresee(folder, order, None if secret is None else FolderCipher(secret)))
     if secret is None:
-        raise PassphraseError("no passphrase was given", hint="keys are never written without one")
+        raise PassphraseError(
+            "no passphrase was given",
+            hint="give a passphrase; lyncnb never writes keys without one",
+        )
     outcome = write(
         folder, order, secret, making=making or Making(), confirm_new=confirm_new,
         recovery=recovery, lock_seconds=lock_seconds,
@@ -447,7 +450,7 @@ def _on_record(
     why: str,
     now: str,
 ) -> PlanOnRecord | None:
-    """Give what the manifest is to say of a saved plan; None for any other."""
+    """Return the record of a saved plan for the manifest; None for any other plan."""
     if approved_by is None and not unapproved.strip():
         _refuse_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, folder)
     if not isinstance(plan, SavedPlan):
@@ -460,9 +463,9 @@ def _on_record(
     approvals: tuple[ApprovalOnRecord, ...] = ()
     if plan.reworded and approved_by is None:
         raise PlanAltered(
-            f"{plan.path.name}: is worded otherwise than lyncnb does, and not approved as it is",
+            f"{plan.path.name}: its wording differs from lyncnb's, and it is not approved",
             problems=tuple(Problem(message=words) for words in plan.reworded),
-            hint="save it anew, or have it approved",
+            hint="save it again, or have it approved",
         )
     if approved_by is not None:
         approvals = check_approval(plan, approved_by, folder=folder, accept=accept, now=now)
@@ -477,7 +480,7 @@ def _on_record(
 
 
 def _keep_approval(folder: Path, plan: SavedPlan, record: PlanOnRecord, seconds: float) -> None:
-    """Keep plan and signature in the folder, if it is the signature that is on record."""
+    """Save plan and signature in the folder, if the record has this signature."""
     signature = read_signature(signature_of(plan))
     digest = hashlib.sha256(signature).hexdigest()
     if any(one.signature_sha256 == digest for one in record.approvals):
@@ -485,7 +488,7 @@ def _keep_approval(folder: Path, plan: SavedPlan, record: PlanOnRecord, seconds:
 
 
 def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
-    """Refuse another plan where somebody approved the one that the folder was made from."""
+    """Refuse a plan without approval if the folder's plan was approved."""
     if not os.path.isfile(folder / NAME):
         return
     manifest = read_manifest(folder)
@@ -494,10 +497,10 @@ def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
         return
     signer = approved[-1].approvals[-1]
     raise ApprovalError(
-        f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}; this is "
-        "another plan, which nobody approved, so nothing was changed",
-        hint="save the plan, have it approved and give --approved-by SIGNERS; or give the reason "
-        "why it goes without: --unapproved REASON",
+        f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. This is "
+        "another plan without approval, so nothing was changed",
+        hint="save the plan, have it approved and give --approved-by SIGNERS; or give a reason to "
+        "request it without approval: --unapproved REASON",
     )
 
 
@@ -513,7 +516,7 @@ def _dry_run(preview: Preview) -> RequestBundle:
 def bundle_of(
     preview: Preview, manifest: Manifest, *, cancelled: bool = False, dry_run: bool = False
 ) -> RequestBundle:
-    """Give the folder as it is after a run, with what the run did, or would do."""
+    """Return the folder after a run, with what the run did or would do."""
     changes = preview.changes
     if cancelled:
         waiting = {
@@ -544,7 +547,7 @@ def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
         )
 
 
-_NAMED = 5  # requests of a note
+_NAMED = 5  # the most requests in a note
 
 
 def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
@@ -552,8 +555,8 @@ def _notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     notes = list(unknown_notes(survey, manifest))
     if left := manifest.left_out_of_approved:
         notes.append(
-            f"approved, and not requested on your word alone: {first_of(left, _NAMED)},"
-            " since a certificate stands"
+            f"approved, but not requested because you said that an installed certificate covers it:"
+            f" {first_of(left, _NAMED)}"
         )
     kept = (change.id for change in preview.changes if change.action == "kept")
     for request_id in kept:

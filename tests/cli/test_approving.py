@@ -284,7 +284,7 @@ def test_reasons_that_nobody_approved(planner):
     """--accept beside --approved-by would put into the folder what the approver did not see."""
     approve(planner, "--key", "alice")
     refused(
-        planner, "did not see why wildcard-in-subject-name is accepted",
+        planner, "does not contain the reason why wildcard-in-subject-name is accepted",
         more=("--accept", "wildcard-in-subject-name=because"),
     )  # fmt: skip
     ended = planner("request", "t.csv", "requests", "--approved-by", "signers", *PASS)
@@ -418,7 +418,8 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     assert approve(planner, "--key", "alice").status == 0
     ended = request(planner, "--only-missing", "kept.json", "--reuse", one.id)
     assert ended.status == 0, ended.err
-    assert f"approved, and not requested on your word alone: {one.id}, since" in ended.err
+    note = "approved, but not requested because you said that an installed certificate covers it"
+    assert f"{note}: {one.id}" in ended.err
     assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
     assert f"- Approved, not requested: {one.id}: the planner reuses" in text
@@ -504,7 +505,7 @@ def test_an_approval_does_not_roll_back(planner):
     for name, data in zip(("p.json", "p.json.sig"), old, strict=True):
         (planner.folder / name).write_bytes(data)
     ended = request(planner)
-    assert (ended.status, "it was replaced there" in ended.err) == (1, True), ended
+    assert (ended.status, "the folder replaced it before" in ended.err) == (1, True), ended
     planner.write("t.csv", TWO_FRONT_ENDS.replace("contoso.net", "litwareinc.com"))
     save("2026-11-24")
     ended = request(planner)

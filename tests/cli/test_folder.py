@@ -120,7 +120,7 @@ def test_request_renew(shell, written):
     )
     ended = shell(*written, "--renew", "FrontEnd-fe01")
     assert ended.status == 2
-    assert "without a reason" in ended.err
+    assert "has no reason" in ended.err
 
 
 def test_request_json(shell, written):
@@ -354,7 +354,7 @@ def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology,
         encoding="utf-8",
         timeout=60,
     )
-    child.expect("This folder holds the requests of another deployment: ")
+    child.expect("This folder has the requests of another deployment: ")
     child.expect("write those of .*fabrikam")
     child.sendline("")
     child.expect("nothing was written")
@@ -363,7 +363,7 @@ def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology,
     assert child.exitstatus == 3
     assert _snapshot(shell.folder / "requests") == before
     ended = shell.process("request", other, *written[2:])
-    assert "note: This folder holds the requests of another deployment: " in ended.err
+    assert "note: This folder has the requests of another deployment: " in ended.err
     assert ended.status == 0
 
 

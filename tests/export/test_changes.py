@@ -207,9 +207,9 @@ def test_renewals_are_named_by_any_beginning_that_fits_one():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("Mediation-", 'renew: "Mediation-" fits 2 of the planned requests'),
-        ("Edge-", 'renew: "Edge-" fits 0 of the planned requests'),
-        ("", 'renew: "" fits any of the planned requests'),
+        ("Mediation-", 'renew: "Mediation-" matches 2 of the planned requests'),
+        ("Edge-", 'renew: "Edge-" matches 0 of the planned requests'),
+        ("", 'renew: "" matches any of the planned requests'),
     ],
 )
 def test_a_renewal_that_fits_none_or_several_is_refused(asked, message):

@@ -150,7 +150,9 @@ def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
     """Without the planner's word on the key every request is made, and it is told."""
     bundle = write(PLAN, tmp_path / "requests", only_missing=stands)
     assert bundle.counts() == {"created": 3}
-    assert any("3 more are covered by what stands" in note for note in bundle.notes)
+    assert any(
+        "installed certificates also cover 3 of the requests" in note for note in bundle.notes
+    )
 
 
 def test_what_is_covered_is_due_in_its_time(folder):
@@ -223,7 +225,7 @@ def test_an_ended_certificate_makes_the_request(folder):
     )
     issued = ln.match_certificates(ln.open_requests(folder), today=day)
     missing = {one.request: one.why for one in ln.deployment_steps(issued, today=day).missing}
-    assert "lyncnb request makes its request now" in missing[FIRST]
+    assert "run lyncnb request to make its request" in missing[FIRST]
     bundle = write(PLAN, folder, today=day)
     (change,) = [one for one in bundle.changes if one.id == FIRST]
     assert "that is not in force on 2027-06-10" in change.reasons[0]
@@ -238,7 +240,9 @@ def test_the_planned_issue_date_counts(tmp_path, folder):
         options=ln.PlanOptions(planned_issue_date=LAST_DAY + timedelta(days=1)),
         certificates=PLAN.certificates,
     )
-    with pytest.raises(OptionsError, match=f"what covers {SECOND} is in force from 2026-11-23"):
+    with pytest.raises(
+        OptionsError, match=f"the certificate for {SECOND} is valid from 2026-11-23"
+    ):
         write(later, tmp_path / "new", only_missing=tmp_path / "kept.json", reuse=[SECOND])
     assert write(later, folder).counts() == {"created": 1, "kept": 2}
 
@@ -267,17 +271,17 @@ def test_what_is_requested_is_not_left_out(tmp_path, stands):
     before = snapshot(tmp_path / "requests", but_lock=True)
     with pytest.raises(BundleError) as caught:
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
-    assert "may be with a CA is not left out" in str(caught.value)
-    assert f"leave --reuse {FIRST} away" in str(caught.value)
+    assert "so it cannot be left out" in str(caught.value)
+    assert f"omit --reuse {FIRST}" in str(caught.value)
     assert snapshot(tmp_path / "requests", but_lock=True) == before
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (["Mediation"], 'reuse: "Mediation" fits 3 of the planned requests'),
-        ([""], 'reuse: "" fits any of the planned requests'),
-        (["FrontEnd"], 'reuse: "FrontEnd" fits 0 of the planned requests'),
+        (["Mediation"], 'reuse: "Mediation" matches 3 of the planned requests'),
+        ([""], 'reuse: "" matches any of the planned requests'),
+        (["FrontEnd"], 'reuse: "FrontEnd" matches 0 of the planned requests'),
     ],
 )
 def test_an_id_must_fit_one(tmp_path, stands, asked, words):
@@ -292,20 +296,20 @@ def test_what_is_not_covered_is_not_left_out(tmp_path):
     stands = kept(tmp_path / "estate", bits=2048)
     with pytest.raises(OptionsError, match=f"reuse: {FIRST} is not covered: with an old key"):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
-    with pytest.raises(OptionsError, match="without what stands"):
+    with pytest.raises(OptionsError, match="needs the list of installed"):
         write(PLAN, tmp_path / "requests", reuse=[FIRST])
     stands = kept(tmp_path / "estate")
     both = {"renew": [FIRST], "reason": "lost", "reuse": [FIRST]}
-    with pytest.raises(OptionsError, match="cannot be made anew and left out"):
+    with pytest.raises(OptionsError, match="cannot be both renewed and left out"):
         write(PLAN, tmp_path / "requests", only_missing=stands, **both)
 
 
 def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
     """With what is otherwise: unknown ids, ids that are gone, and other names."""
     for plan, words in (
-        (numbered(4), "it knows nothing of Mediation-med00003"),
-        (numbered(2), f"it is about {THIRD}"),
-        (with_extra(PLAN, 1, "new.contoso.com"), f"something else was planned for {SECOND}"),
+        (numbered(4), "it does not include Mediation-med00003"),
+        (numbered(2), f"it includes {THIRD}"),
+        (with_extra(PLAN, 1, "new.contoso.com"), f"the plan differs for {SECOND}"),
     ):
         with pytest.raises(ReturnedFileError, match=f"made for another plan: {words}"):
             write(plan, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
@@ -432,7 +436,7 @@ def test_the_command_does_the_same(shell, monkeypatch):
     assert not (shell.folder / "requests").exists()
     for arguments, words in (
         (("--reuse", first.id), "--reuse needs --only-missing"),
-        (("--only-missing", "kept.json", "--reuse", "x"), 'reuse: "x" fits 0'),
+        (("--only-missing", "kept.json", "--reuse", "x"), 'reuse: "x" matches 0'),
         (("--only-missing", "t.csv", "--reuse", first.id), "not readable as JSON"),
         (("--only-missing", "nowhere.json"), 'cannot read "nowhere.json"'),
     ):

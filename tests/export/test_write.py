@@ -293,7 +293,7 @@ def test_renew_makes_another_generation_for_its_reason(folder):
 
 def test_renew_needs_a_reason(folder):
     """Nobody has to guess later why a key was changed."""
-    with pytest.raises(OptionsError, match="without a reason"):
+    with pytest.raises(OptionsError, match="has no reason"):
         write(numbered(1), folder, renew=["Mediation-med00000"])
     assert not folder.exists()
 
@@ -368,7 +368,7 @@ def test_a_plan_with_errors_is_refused(folder):
     with pytest.raises(PlanRejected, match="the plan has 1 error") as caught:
         write(numbered(1), folder, findings=[ERROR])
     assert "subject-name-too-long: the subject name has 70 characters" in str(caught.value)
-    assert "subject-name-too-long=why" in caught.value.hint
+    assert "subject-name-too-long=REASON" in caught.value.hint
     assert caught.value.exit_status == 1
     assert not folder.exists()
 
@@ -538,7 +538,7 @@ def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
     plan = numbered(1)
     write(plan, folder)
     (folder / "manifest.json").unlink()
-    text = refused(folder, plan, "holds keys or CSRs but no manifest.json")
+    text = refused(folder, plan, "has keys or CSRs but no manifest.json")
     assert "lyncnb status FOLDER --rebuild" in text
 
 
@@ -562,7 +562,9 @@ def test_a_file_in_the_way_is_not_written_over(folder, name):
     """A name that the manifest does not know and the plan wants stops the run."""
     write(numbered(1), folder)
     (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
-    text = refused(folder, numbered(2), "is in the way, and manifest.json does not know it")
+    text = refused(
+        folder, numbered(2), "has the name of a new file, and manifest.json does not list it"
+    )
     assert "--rebuild" in text
 
 
@@ -572,7 +574,7 @@ def test_a_file_in_the_way_in_the_archive_is_not_written_over(folder):
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
     (folder / "archive" / f"{plan.certificates[0].id}-g1.key").write_bytes(b"somebody's")
-    refused(folder, with_extra(plan, 0, "sip.contoso.com"), "is in the way")
+    refused(folder, with_extra(plan, 0, "sip.contoso.com"), "has the name of a new file")
 
 
 def test_strangers_files_are_left_alone_and_reported(folder):
@@ -671,7 +673,7 @@ def test_a_repeated_public_key_is_refused(folder, monkeypatch):
 
     same = keys.generate_key(kit.P256)
     monkeypatch.setattr("lyncnb.pki.keys.generate_key", lambda parameters: same)
-    with pytest.raises(BundleError, match="is one that the folder already has"):
+    with pytest.raises(BundleError, match="equals a key that the folder already has"):
         write(numbered(2), folder)
 
 

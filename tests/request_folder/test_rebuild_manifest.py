@@ -282,7 +282,7 @@ def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
     assert [path.read_bytes() for path in pair] == before
     with pytest.raises(BundleError, match="needs attention") as caught:
         write(numbered(4), folder)
-    assert "is in the way" in str(caught.value)
+    assert "has the name of a new file" in str(caught.value)
 
 
 def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):

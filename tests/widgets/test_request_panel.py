@@ -130,7 +130,7 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     talk = Talk(panel.view)
     look = talk.say("ready")["look"]
     assert look["other"] == (
-        "This folder holds the requests of another deployment: fabrikam.com (1 server: "
+        "This folder has the requests of another deployment: fabrikam.com (1 server: "
         "se01.fabrikam.com). Writing retires them and requests the certificates of contoso.com "
         "(1 server: med01.contoso.com)."
     )
