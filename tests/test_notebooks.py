@@ -49,7 +49,7 @@ NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 PERISHABLE = re.compile(
     r"\b[0-9a-f]{32,}\b"  # a hash
     r"|\b\d\d:\d\d:\d\d\b"  # a time of day
-    r"|0x[0-9a-f]{6,}"  # an address in memory
+    r"|(?<![\w+/])0x[0-9a-f]{6,}"  # an address in memory, not four letters of a picture
     r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # a path
 )
 
