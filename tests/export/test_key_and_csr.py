@@ -74,7 +74,7 @@ def wrong_answers():
         "bad signature": ((sealed_key(key), tampered), "whose signature does not verify"),
         "another key": ((sealed_key(another), der), "a key that does not belong to its request"),
         "key in the clear": ((keys.to_pkcs8(key), der), "cannot be opened"),
-        "no key": ((seal(b"0", public=RUN.public, about="Edge-1"), der), "that is no key"),
+        "no key": ((seal(b"0", public=RUN.public, about="Edge-1"), der), "that is not a key"),
         "for another run": (make_sealed("Edge-1", CONTENT, RunKey().public), "cannot be opened"),
         "for another request": (make_sealed("Edge-2", CONTENT, RUN.public), "cannot be opened"),
     }
@@ -171,6 +171,6 @@ def test_a_public_key_comes_once(folder):
     with PairStore(folder, known=[pair(1).spki_sha256]) as writer:
         writer(pair(2))
         for number in (1, 2):
-            with pytest.raises(BundleError, match="is one that the folder already has"):
+            with pytest.raises(BundleError, match="equals a key that the folder already has"):
                 writer(pair(number)._replace(id="b"))
     assert len(list((folder / "keys").iterdir())) == 1
