@@ -109,7 +109,7 @@ def test_run_all_again_keeps_what_was_not_saved(lab, folder):
 
 
 def test_edits_are_made_again_on_a_file_that_changed(lab, folder):
-    """A new row of the file is there, and the edits of before are made on it."""
+    """A new row of the file is loaded, and the earlier edits are applied to it."""
     table = folder / "moving.csv"
     table.write_text((folder / "small.csv").read_text())
     open_editor(lab, folder, table="moving.csv")
@@ -117,7 +117,7 @@ def test_edits_are_made_again_on_a_file_that_changed(lab, folder):
     lab.page.get_by_text("1 change, not saved").wait_for()
     table.write_text(table.read_text() + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
     lab.run_all()
-    lab.page.get_by_text("moving.csv or the options in the cell are new; 1 change").wait_for()
+    lab.page.get_by_text("Your edits were applied again: 1 change").wait_for()
     lab.page.get_by_label("Select med03.contoso.com").wait_for()
     assert kernel(lab, "editor.topology.cells[2][3]") == "Kaohsiung"
 
