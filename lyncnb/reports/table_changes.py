@@ -100,7 +100,7 @@ def _cells(topology: Topology, touched: Set[_Owner]) -> _Cells:
         row = topology.cells[computer.row]
         for place, column in columns:
             owner = (column.scope, owners[column.scope])
-            if row[place] and owner in touched and column.heeded_by(pool.role):
+            if row[place] and owner in touched and column.is_used_by(pool.role):
                 values = found.setdefault((column.name, *owner), {})
                 values.update(dict.fromkeys(_values(row[place])))
     return found

@@ -1,1 +1,1 @@
-"""Table of servers -> ``Topology``: what a planner writes down, as checked values."""
+"""A table of servers to a ``Topology``: the planner's input as validated values."""

@@ -1,7 +1,7 @@
 """A ``Table`` of text to ``Cells`` of values: each distinct text of a column is read once.
 
 A table of 100,000 rows holds far fewer distinct texts than cells. Problems and clean-ups are
-collected in a ``Report`` with the rows where they stand.
+collected in a ``Report`` with their rows.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ from .columns import (
 from .model import SimpleUrl
 from .source_table import Note, Table, Texts, raise_problems
 
-# The text of one cell to a value, by the kind of its column.
+# Convert the text of one cell to a value, by the kind of its column.
 #
-# Each reader gives the cell's clean text, its value, and the clean-ups that were made; text that
-# cannot be such a value raises ``BadName`` with a hint.
+# Each reader returns the cell's clean text, its value, and the clean-ups. It raises ``BadName``
+# with a hint if the text is not a valid value.
 
 #: Clean text, value, clean-ups.
 Read = tuple[str, object, tuple[str, ...]]
 
 _SEPARATOR = re.compile(r"[;,|\s]+")
-# Host, port with its colon, and what follows; every text is such, so the host is checked next.
+# Host, port with its colon, and the rest. The pattern matches any text, so the host is checked
+# next.
 _URL_PARTS = re.compile(r"\A([^/?#]*?)(:\d*)?([/?#].*)?\Z", re.DOTALL)
-# What a Chinese keyboard types for the same signs; invisible marks come along when pasting.
+# The characters that a Chinese keyboard types instead; pasting can add invisible marks.
 _ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
 
 _TRUTH = {
@@ -56,13 +57,13 @@ def read_cell(text: str, column: Column) -> Read:
     text : str
         The text in the table.
     column : Column
-        Whose cell it is.
+        The column of the cell.
 
     Returns
     -------
     tuple of str, value and tuple of str
-        The clean text, "" if nothing is in it; the value (a name, tuple, truth value …); each
-        clean-up in plain words.
+        The clean text, "" for a blank cell; the value (a name, tuple, truth value …); a description
+        of each clean-up.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def _list_of(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Rea
         notes = dict.fromkeys(note for _, _, said in parts for note in said)
         if len(values) < len(parts):
             notes["duplicate removed"] = None
-        # A list that needed no cleaning stays as it was written, separators and all.
+        # A list that needed no clean-up keeps its text, including the separators.
         as_written = [part for part in _SEPARATOR.split(text) if part]
         clean = text if as_written and as_written == list(values) else ";".join(values)
         if values and clean != text and not notes:
@@ -232,7 +233,7 @@ _READERS: dict[str, Callable[[str, Column], Read]] = {
 
 @dataclass(slots=True)
 class Report:
-    """What reading has to say about a table so far."""
+    """The problems and notes that reading a table produced so far."""
 
     source: str
     problems: list[Problem] = field(default_factory=list)
@@ -242,7 +243,7 @@ class Report:
     def problem(
         self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
     ) -> None:
-        """Add a problem at a place."""
+        """Add a problem of one row or column."""
         sheet, cell = self.table.cell(column, row) if self.table else ("", "")
         self.problems.append(
             Problem(
@@ -289,15 +290,15 @@ class Cells:
     indices: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """Give a column's n texts; blanks if the table has no such column."""
+        """Return a column's n texts; blanks if the table does not have the column."""
         return self.texts.get(name) or [""] * len(self.rows)
 
     def value(self, name: str, text: str) -> object:
-        """Give the value that a clean text has in a column."""
+        """Return the value of a clean text in a column."""
         return self.values[name][text] if name in self.values else text
 
     def tuples(self) -> tuple[tuple[str, ...], ...]:
-        """Give the n rows as tuples of m texts."""
+        """Return the n rows as tuples of m texts."""
         return tuple(zip(*(self.texts[name] for name in self.columns)))
 
 
@@ -319,7 +320,7 @@ def read_cells(
     indices : sequence of int, optional
         n indices of the rows in the whole table (default 0 … n-1).
     sites : iterable of str, optional
-        Sites that are known already: their spelling is kept.
+        Known sites, whose spelling is kept.
     """
     known = {column.name: column for column in topology_columns()}
     for name in ("server_fqdn", "pool_fqdn") if table.single_labels else ():
@@ -351,7 +352,7 @@ def _read_column(
     clean: list[str] = list(distinct)
     difficult: Iterable[str] = distinct
     if column.kind == "fqdn":
-        # Nearly all names are plain: one scan finds the others, and C makes the rest.
+        # Nearly all names are plain. One scan finds the others, and C code converts the rest.
         clean = list(map(DnsName, distinct))
         difficult = odd_names(distinct)
     read: dict[str, str] = {}
@@ -372,17 +373,17 @@ def _read_column(
     if read:
         clean = [read.get(text, name) for text, name in zip(distinct, clean)]
     if bad or said:
-        _tell(column.name, written, rows, bad, said, read, report)
+        _report_column(column.name, written, rows, bad, said, read, report)
     return Texts(clean, written.codes).cells(), values
 
 
 def _one_spelling(
     column: Column, texts: list[str], rows: Sequence[int], report: Report, known: Iterable[str]
 ) -> list[str]:
-    """Write what differs in letter case or variants of letters as most rows do, or as known."""
+    """Use the most frequent or the known spelling for texts that differ only in letter variants."""
     counted = Counter(texts)
     chosen: dict[str, str] = {spelling_key(column, name): name for name in known if name}
-    # Neither the order of rows nor that of a dict decides.
+    # The result must not depend on the order of rows or of a dict.
     for text in sorted(counted, key=lambda text: (-counted[text], text)):
         chosen.setdefault(spelling_key(column, text), text)
     instead = {text: chosen[spelling_key(column, text)] for text in counted}
@@ -402,7 +403,7 @@ def _one_spelling(
     return [instead[text] for text in texts]
 
 
-def _tell(
+def _report_column(
     name: str,
     written: Texts,
     rows: Sequence[int],
@@ -433,7 +434,7 @@ def _tell(
 
 
 def _refuse_breaks(name: str, written: Texts, rows: Sequence[int], report: Report) -> None:
-    """Refuse what no cell may hold in a column that is only kept."""
+    """Reject characters that no cell may contain in a column that is only kept."""
     joined = "".join(written.distinct)
     if joined.isascii() and not any(character in joined for character in "\n\r\0"):
         return

@@ -1,4 +1,4 @@
-"""What the columns of a topology table mean, and how roles may be written: ``column_rules.toml``.
+"""The columns of a topology table, and the spellings of roles (``column_rules.toml``).
 
 Everything that reads, edits, or shows the table uses this module. No other file knows a heading
 or its aliases.
@@ -20,7 +20,7 @@ from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
-# One letter wrong in six, two in fourteen; "notes" is not nearly "site".
+# This allows one wrong letter in six, and two in fourteen; "notes" must not match "site".
 _NEARLY = 0.85
 _SCOPES = ("server", "pool", "site", "deployment")
 _KINDS = (
@@ -35,9 +35,9 @@ class Column:
 
     ``scope`` is ``server``, ``pool``, ``site`` (of the deployment, or different by site) or
     ``deployment``; ``kind`` is ``fqdn``, ``fqdn_list``, ``fqdn_list_by_usage``, ``url``,
-    ``url_list``, ``bool``, ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` use the
-    column; none listed means all of them. ``or_pool_name``: a blank cell means the pool's own
-    name. ``title``, ``help`` and ``example`` are for planners.
+    ``url_list``, ``bool``, ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` lists the roles
+    that use the column; an empty list means all roles. With ``or_pool_name``, a blank cell means
+    the pool's own name. ``title``, ``help`` and ``example`` are for planners.
     """
 
     name: str
@@ -61,20 +61,20 @@ class Column:
 
     @property
     def is_list(self) -> bool:
-        """Whether a cell holds several values."""
+        """Whether a cell contains several values."""
         return self.kind in ("fqdn_list", "fqdn_list_by_usage", "url_list")
 
-    def heeded_by(self, role: str) -> bool:
+    def is_used_by(self, role: str) -> bool:
         """Whether servers of this role use the column."""
         return not self.roles or role in self.roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A server role as the table may name it.
+    """A server role that the table may contain.
 
-    ``certificates`` is False for what needs none. ``partner`` roles are not computers of the Lync
-    topology, so one server may also have other roles, in other pools.
+    ``certificates`` is False for a role that needs no certificate. ``partner`` roles are not
+    computers of the Lync topology, so one server may also have other roles, in other pools.
     """
 
     id: str
@@ -90,7 +90,7 @@ def topology_columns() -> tuple[Column, ...]:
 
 
 def topology_roles() -> tuple[Role, ...]:
-    """List the roles that the table may hold, in the order in which pools are listed."""
+    """List the roles that the table may contain, in the order of pools."""
     return tuple(_roles().values())
 
 
@@ -105,29 +105,29 @@ def example_server() -> str:
 
 
 def pool_name_columns() -> tuple[Column, ...]:
-    """List the columns that give a pool names, each a placeholder of the rules."""
+    """List the columns with names of a pool; each is a placeholder of the rules."""
     return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind.startswith("fqdn"))
 
 
 def flag_columns() -> tuple[Column, ...]:
-    """List the yes/no columns of pools, each a flag of the rules."""
+    """List the yes/no columns of pools; each is a flag of the rules."""
     return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind == "bool")
 
 
 def role_order() -> Mapping[str, int]:
-    """Give each role's place in the order of pools."""
+    """Return each role's position in the order of pools."""
     return _role_order()
 
 
 def find_role(text: str) -> str | None:
-    """Find a role's token by the token or an alias, None if there is no such role."""
+    """Find a role's token by the token or an alias; None for an unknown role."""
     return role_keys().get(heading_key(text))
 
 
 def heading_key(text: str) -> str:
-    """Reduce a heading or token to what counts: no case, blanks, ``_``, ``-`` and width."""
+    """Normalize a heading or token: ignore case, blanks, ``_``, ``-`` and width."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    # Each character is looked up once: a file that is not a table can be one long heading.
+    # Look up each character only once, because a file that is not a table can be one long heading.
     without = {
         c for c in set(folded) if c in "_-" or c.isspace() or unicodedata.category(c) == "Cf"
     }
@@ -135,7 +135,7 @@ def heading_key(text: str) -> str:
 
 
 def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
-    """Give each heading the name of its column.
+    """Return the name of each heading's column.
 
     Parameters
     ----------
@@ -145,29 +145,29 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        n names; a heading that no column claims stays as it is. A name may come twice when two
-        headings mean the same column.
+        n names; a heading without a known column is unchanged. A name appears twice if two headings
+        mean the same column.
     """
     headings = list(headings)
     by_key = _column_keys()
     keys = [heading_key(heading) for heading in headings]
     names = [by_key.get(key) for key in keys]
-    for place, key in enumerate(keys):
-        if names[place] is None:
+    for index, key in enumerate(keys):
+        if names[index] is None:
             candidates = _last_keys().get(key, ())
-            names[place] = next((name for name in candidates if name not in names), None)
+            names[index] = next((name for name in candidates if name not in names), None)
     return tuple(name or heading for name, heading in zip(names, headings))
 
 
 def nearest_column(heading: str) -> str | None:
-    """Find the column whose heading a text nearly is, e.g. ``autologon`` for ``autlogon``."""
+    """Find the column whose heading is similar to a text, e.g. ``autologon`` for ``autlogon``."""
     keys = {**{key: names[0] for key, names in _last_keys().items()}, **_column_keys()}
     near = difflib.get_close_matches(heading_key(heading), keys, n=1, cutoff=_NEARLY)
     return keys[near[0]] if near else None
 
 
 def spelling_key(column: Column, text: str) -> str:
-    """Write a text in one letter case, and of variants of a letter the first."""
+    """Normalize the letter case and letter variants of a text."""
     text = text.casefold()
     for letters in column.variants:
         for letter in letters[1:]:
@@ -185,7 +185,7 @@ def find_choice(column: Column, text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ColumnRules:
-    """What ``column_rules.toml`` holds."""
+    """The content of ``column_rules.toml``."""
 
     columns: tuple[Column, ...] = named("column")
     roles: tuple[Role, ...] = named("role")
@@ -212,8 +212,8 @@ def parse_column_rules(text: str) -> _ColumnRules:
 
 
 def check_column(reader: RecordReader, where: str, facts: Column) -> None:
-    """Refuse a column of a scope or kind that there is not, by its place in a file."""
-    if not re.fullmatch(r"[a-z][a-z_]*", facts.name):  # as a placeholder of the rules
+    """Report an unknown scope or kind of a column, with its place in the file."""
+    if not re.fullmatch(r"[a-z][a-z_]*", facts.name):  # because it is a placeholder of the rules
         reader.problem(
             f"'{where}.name' is {value_words(facts.name)}", "use lowercase letters and '_'"
         )
@@ -221,25 +221,25 @@ def check_column(reader: RecordReader, where: str, facts: Column) -> None:
     reader.among(f"{where}.kind", (facts.kind,), _KINDS, "kind")
 
 
-# What products of one's own add, by product.
+# The additional columns and roles of custom products, by product.
 _further: dict[str, _ColumnRules] = {}
 
 
 def set_further(
     reader: RecordReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
 ) -> None:
-    """Have tables know columns and roles that a product adds, in place of those it had before.
+    """Register the columns and roles that a product adds; they replace its previous ones.
 
     Parameters
     ----------
     reader : RecordReader
-        Gets what another has already: a name, or a way to write it. Nothing is added then.
+        Gets a problem for each name or spelling that is already in use; then nothing is added.
     product : str
-        Whose they are.
+        The product that adds them.
     columns : tuple of Column
-        Of pools: whatever else a table says, lyncnb has to know itself.
+        Only columns of pools; lyncnb itself defines all other columns.
     roles : tuple of Role
-        They stand after those that lyncnb knows.
+        They follow the roles that lyncnb defines.
     """
     kept = {name: rules for name, rules in _further.items() if name != product}
     if not columns and not roles and len(kept) == len(_further):
@@ -251,10 +251,10 @@ def set_further(
         "role": {*role_keys()},
     }
     for index, facts in enumerate(columns):
-        place = f"topology.column[{index}]"
-        reader.among(f"{place}.scope", (facts.scope,), ("pool",), "scope of a product's column")
+        path = f"topology.column[{index}]"
+        reader.among(f"{path}.scope", (facts.scope,), ("pool",), "scope of a product's column")
         reader.among(
-            f"{place}.roles", facts.roles, [r.id for r in (*_roles().values(), *roles)], "role"
+            f"{path}.roles", facts.roles, [r.id for r in (*_roles().values(), *roles)], "role"
         )
     new: list[tuple[str, str, tuple[str, ...]]] = [
         *(("column", one.name, (one.title, *one.aliases, *one.last_aliases)) for one in columns),
@@ -275,12 +275,12 @@ def set_further(
 
 
 def further() -> dict[str, _ColumnRules]:
-    """Give what products have added so far, for :func:`put_back`."""
+    """Return the current additions of products, for :func:`put_back`."""
     return dict(_further)
 
 
 def put_back(further: dict[str, _ColumnRules]) -> None:
-    """Have tables know what they knew then, and nothing that a product added since."""
+    """Restore the additions of products to an earlier state."""
     _further.clear()
     _further.update(further)
     for known in (_columns, _roles, _role_order, role_keys, _column_keys, _last_keys):
@@ -310,7 +310,7 @@ def _role_order() -> dict[str, int]:
 
 @functools.cache
 def role_keys() -> Mapping[str, str]:
-    """Give the token of each way to write a role, reduced by :func:`heading_key`."""
+    """Return the token of each spelling of a role, normalized by :func:`heading_key`."""
     return {
         heading_key(text): role.id
         for role in _roles().values()
@@ -328,14 +328,14 @@ def _column_keys() -> dict[str, str]:
 
 
 def _shown(title: str) -> list[str]:
-    """Give a title as it is shown in each language: what is shown is read back."""
+    """Return a title in each language, so that lyncnb reads the tables that it shows."""
     return [translated(title, language) for language in LANGUAGES]
 
 
 @functools.cache
 def _last_keys() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    columns_by_key: dict[str, list[str]] = {}
     for column in _columns().values():
         for text in column.last_aliases:
-            found.setdefault(heading_key(text), []).append(column.name)
-    return found
+            columns_by_key.setdefault(heading_key(text), []).append(column.name)
+    return columns_by_key

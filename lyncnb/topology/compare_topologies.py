@@ -1,4 +1,4 @@
-"""Where two topologies disagree, value by value: a planner's table and the document, say."""
+"""Compare two topologies value by value, for example a planner's table and the document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .model import Computer, Pool, Site
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One of two topologies, as far as they are compared."""
+    """The parts of one topology that are compared."""
 
     source: str
     columns: tuple[str, ...]
@@ -27,7 +27,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellDifference:
-    """One value that differs: whose, in which column, and both texts; "" where there is none."""
+    """A value that differs: its owner, its column, and both texts ("" for a missing value)."""
 
     about: str
     column: str
@@ -41,9 +41,9 @@ class CellDifference:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TopologyDifference(Table, Told):
-    """Everything in which two topologies disagree: deployment, sites, pools, servers.
+    """All differences of two topologies: deployment, sites, pools, servers.
 
-    ``not_compared`` are columns and roles of which one of them says nothing at all.
+    ``not_compared`` lists columns and roles that only one of them has.
     """
 
     format: ClassVar = "lyncnb-topology-difference/1"
@@ -62,21 +62,22 @@ class TopologyDifference(Table, Told):
 
     @property
     def is_empty(self) -> bool:
-        """Whether they agree in everything that both say."""
+        """Whether all compared values are equal."""
         return not self.differences
 
     def _headings(self) -> Sequence[str]:
         return ("About", "Column", self.before, self.after)
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
-        for one in self.differences:
-            yield one.about, column(one.column).title, one.before, one.after
+        for difference in self.differences:
+            title = column(difference.column).title
+            yield difference.about, title, difference.before, difference.after
 
     def _summary(self) -> str:
         return self.summary()
 
     def summary(self) -> str:
-        """Say in a sentence how far they agree."""
+        """Return the number of differences as one sentence."""
         found = count_of(len(self.differences), "difference")
         rest = f"; only one has: {', '.join(self.not_compared)}" if self.not_compared else ""
         return f"{self.before} and {self.after}: {found}{rest}"
@@ -93,42 +94,43 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
     Returns
     -------
     TopologyDifference
-        By scope, then by name. What a blank cell means counts, not that it is blank.
+        Sorted by scope, then by name. A blank cell counts as the value that it means.
     """
     silent = sorted(_silent_roles(old, new))
-    columns = [one for one in topology_columns() if one.name in old.columns]
-    columns = [one for one in columns if one.name in new.columns]
+    columns = [facts for facts in topology_columns() if facts.name in old.columns]
+    columns = [facts for facts in columns if facts.name in new.columns]
     pools = [
         {(pool.fqdn, pool.role): pool for pool in side.pools if pool.role not in silent}
         for side in (old, new)
     ]
-    found = [
+    differences = [
         *_domains(old, new, columns),
         *_sites(old.sites, new.sites, columns),
         *_servers(pools[0].values(), pools[1].values(), columns),
     ]
     for key in sorted(pools[0].keys() & pools[1].keys()):
-        found += _pool(pools[0][key], pools[1][key], columns)
-    once = {one.name for one in topology_columns()}.intersection({*old.columns} ^ {*new.columns})
+        differences += _pool(pools[0][key], pools[1][key], columns)
+    names = {facts.name for facts in topology_columns()}
+    once = names.intersection({*old.columns} ^ {*new.columns})
     return TopologyDifference(
         before=old.source,
         after=new.source,
-        differences=tuple(found),
-        not_compared=(*(one.name for one in topology_columns() if one.name in once), *silent),
+        differences=tuple(differences),
+        not_compared=(*(facts.name for facts in topology_columns() if facts.name in once), *silent),
     )
 
 
 def _silent_roles(old: Side, new: Side) -> Iterator[str]:
-    """Yield roles outside Lync that only one has: a document knows no reverse proxy."""
+    """Yield partner roles that only one topology has; a document has no reverse proxies."""
     held = [{pool.role for pool in side.pools} for side in (old, new)]
     partners = {role.id for role in topology_roles() if role.partner}
     yield from partners & (held[0] ^ held[1])
 
 
 def _domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterator[CellDifference]:
-    # The first is the default; the order of the others says nothing.
+    # The first domain is the default; the order of the others has no meaning.
     orders = [(*side.sip_domains[:1], *sorted(side.sip_domains[1:])) for side in (old, new)]
-    if orders[0] != orders[1] and any(one.name == "sip_domains" for one in columns):
+    if orders[0] != orders[1] and any(facts.name == "sip_domains" for facts in columns):
         before, after = (";".join(order) for order in orders)
         yield _difference("deployment", "sip_domains", before, after)
 
@@ -136,32 +138,32 @@ def _domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterator[CellDi
 def _sites(
     old: Sequence[Site], new: Sequence[Site], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
-    """Compare simple URLs by site; where sites are called otherwise, those of all together."""
+    """Compare simple URLs by site, or all together if the names of the sites differ."""
     names = sorted({site.name for site in old})
     groups: list[tuple[str, str | None]] = [(name or "deployment", name) for name in names]
     if names != sorted({site.name for site in new}):
         groups = [("deployment", None)]
     for about, name in groups:
-        for one in columns:
-            if not one.kind.startswith("url"):
+        for facts in columns:
+            if not facts.kind.startswith("url"):
                 continue
             before, after = (
                 ";".join(sorted({url for site in sites if name in (None, site.name)
-                                 for url in _urls(site, one.name)}))
+                                 for url in _urls(site, facts.name)}))
                 for sites in (old, new)
             )  # fmt: skip
             if before != after:
-                yield _difference(about, one.name, before, after)
+                yield _difference(about, facts.name, before, after)
 
 
 def _urls(site: Site, name: str) -> Iterator[str]:
     value = getattr(site, name)
-    for one in value if isinstance(value, tuple) else (value,):
-        if one is not None:
-            yield one.url
+    for simple_url in value if isinstance(value, tuple) else (value,):
+        if simple_url is not None:
+            yield simple_url.url
 
 
-#: What each server's row says of it.
+#: The columns that describe a single server.
 _OF_SERVERS: dict[str, Callable[[Pool, Computer], str]] = {
     "pool_fqdn": lambda pool, computer: pool.fqdn,
     "site": lambda pool, computer: pool.site,
@@ -175,20 +177,20 @@ _Places = dict[str, dict[str, tuple[Pool, Computer]]]
 
 
 def _places(pools: Iterable[Pool]) -> _Places:
-    """Give each server's pools by role."""
-    found: _Places = defaultdict(dict)
+    """Return each server's pools by role."""
+    pools_by_server: _Places = defaultdict(dict)
     for pool in pools:
         for computer in pool.computers:
-            found[computer.fqdn][pool.role] = (pool, computer)
-    return found
+            pools_by_server[computer.fqdn][pool.role] = (pool, computer)
+    return pools_by_server
 
 
 def _servers(
     old: Iterable[Pool], new: Iterable[Pool], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
-    """Compare which servers there are, in which roles, and what each row says."""
-    # A blank pool is the server's own, so that every table has the column.
-    names = {"pool_fqdn", *(one.name for one in columns)}
+    """Compare the servers, their roles, and the values of each row."""
+    # A blank pool means the server's own pool, so every table has the column.
+    names = {"pool_fqdn", *(facts.name for facts in columns)}
     sides = [_places(old), _places(new)]
     for server in sorted(sides[0].keys() | sides[1].keys()):
         before, after = (side.get(server, {}) for side in sides)
@@ -209,16 +211,16 @@ def _difference(about: str, name: str, before: str, after: str) -> CellDifferenc
 
 
 def _pool(old: Pool, new: Pool, columns: Iterable[Column]) -> Iterator[CellDifference]:
-    for one in columns:
-        if one.scope != "pool" or not one.heeded_by(old.role):
+    for facts in columns:
+        if facts.scope != "pool" or not facts.is_used_by(old.role):
             continue
-        before, after = (_text(pool, one) for pool in (old, new))
+        before, after = (_text(pool, facts) for pool in (old, new))
         if before != after:
-            yield _difference(f"{old.fqdn} as {old.role}", one.name, before, after)
+            yield _difference(f"{old.fqdn} as {old.role}", facts.name, before, after)
 
 
 def _text(pool: Pool, facts: Column) -> str:
-    """Give what a pool's column means."""
+    """Return the text of a pool's value in a column."""
     if facts.kind == "bool":
         return str(facts.name in pool.flags).lower()
     if facts.name == "extra_san":

@@ -1,4 +1,4 @@
-"""Cells of a CSV file as it lies on the disk: other texts, and everything else byte for byte."""
+"""Edit cells of a CSV file on disk, and keep everything else byte for byte."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BY_HAND = "edit the table yourself"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellChange:
-    """One changed cell: its row as a spreadsheet numbers it, its column, and both texts."""
+    """A changed cell: its row number in a spreadsheet, its column, and both texts."""
 
     row: int
     column: str
@@ -38,7 +38,7 @@ def edit_csv(
     *,
     headings: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[bytes, tuple[CellChange, ...]]:
-    """Write other texts into cells of a CSV file.
+    """Change the texts of cells of a CSV file.
 
     Parameters
     ----------
@@ -49,15 +49,15 @@ def edit_csv(
     changes : mapping of int to mapping of str to str
         By index into ``Topology.cells``, the new text by column name.
     headings : mapping of str to str, optional
-        By heading, the column name to write in its place.
+        By heading, the column name that replaces it.
 
     Returns
     -------
     bytes
-        The file with its encoding, BOM, separator, line ends and columns; rows that did not change
-        are the same bytes.
+        The file with its encoding, BOM, separator, line ends and columns; unchanged rows keep their
+        bytes.
     tuple of CellChange
-        What changed, by row.
+        The changes, by row.
 
     Raises
     ------
@@ -100,13 +100,13 @@ def edit_csv(
 
 
 def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
-    """Say whether a row is the template's example, which is none of the topology's."""
+    """Return whether a row is the template's example, which is not part of the topology."""
     at = columns.index("server_fqdn") if "server_fqdn" in columns else len(cells)
     return cells[at : at + 1] == [example_server()]
 
 
 def _encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
-    """Find how the text was encoded: what gives the same bytes again, and the mark in front."""
+    """Find the encoding and BOM that reproduce the same bytes."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
         for mark in ("", "\ufeff"):
             try:
@@ -118,7 +118,7 @@ def _encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each row as it is written, with its line end, and its cells."""
+    """Yield each row's text with its line end, and its cells."""
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     start = 0
@@ -128,7 +128,7 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _parts(raw: str, delimiter: str) -> list[str]:
-    """Cut a row into its cells as they are written, quotation marks and all."""
+    """Split a row into the texts of its cells, including quotation marks."""
     parts, is_quoted = [""], False
     for character in raw:
         if character == '"':
@@ -142,7 +142,7 @@ def _parts(raw: str, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row in the making: its cells, and how each is written; the last with its line end."""
+    """An unfinished row: its cells and their texts; the last text includes the line end."""
 
     file: str
     number: int
@@ -152,7 +152,7 @@ class _Row:
     parts: list[str]
 
     def change(self, texts: Mapping[str, str]) -> Iterator[CellChange]:
-        """Write other texts into parts; yield what changed."""
+        """Change the texts of cells, and yield the changes."""
         for column, text in texts.items():
             if column not in self.columns or self.columns.index(column) >= len(self.parts):
                 message = f"{self.file} has no column {column} in row {self.number}"

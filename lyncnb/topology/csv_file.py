@@ -1,7 +1,8 @@
-"""A file or a DataFrame to a ``Table`` of text, told apart by content; and rows back to CSV.
+"""Read a file or a DataFrame as a ``Table`` of text, and write rows as CSV.
 
-The boundary for CSV: no other file splits or writes a topology table. Nothing is guessed: every
-cell stays the text that it is (``NA``, ``007``), and a row that does not fit is named.
+The boundary for CSV: no other file splits or writes a topology table. lyncnb detects the format
+from the content. It does not convert cells (``NA`` and ``007`` stay text), and reports each row
+that does not fit.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     import _csv
 
 
-# A file to text: its size, its format, its encoding. Rejects files that are not text tables.
+# Decode a file to text, and reject files that are too large or not text tables.
 
-#: A file of this size or more is refused before it is read (bytes).
+#: lyncnb rejects a file of this size or more before it reads the file (bytes).
 MAX_BYTES = 200_000_000
 
 _WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -42,7 +43,7 @@ _SAVE_AS = 'in Excel choose File, Save As, "CSV UTF-8 (Comma delimited)"'
 _GIVE_A_PATH = "use the path of a topology table, e.g. data/contoso.csv, its bytes, or a DataFrame"
 _LOOK_AT_THE_PATH = "check the path; lyncnb expects a table of servers, e.g. data/contoso.csv"
 
-# Beginnings of files that are not text, with the names that planners know.
+# The first bytes of files that are not text, with the common names of their formats.
 _OTHER_FORMATS = (
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
@@ -50,7 +51,7 @@ _OTHER_FORMATS = (
 
 
 def load(source: object) -> tuple[str, bytes]:
-    """Get a table's bytes.
+    """Return a table's bytes.
 
     Parameters
     ----------
@@ -60,12 +61,12 @@ def load(source: object) -> tuple[str, bytes]:
     Returns
     -------
     tuple of str and bytes
-        A name for messages, and what is in it.
+        A name for messages, and the content.
 
     Raises
     ------
     TopologyError
-        If there is no such file, it cannot be read, is too large, empty, or another format.
+        If the file does not exist, cannot be read, is too large or empty, or has another format.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         name, data = "table", bytes(source)
@@ -85,15 +86,15 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
     Returns
     -------
     tuple of str and bool
-        The text without BOM, and whether it was taken for cp950, which is a guess.
+        The text without BOM, and whether it was decoded as cp950, which is a guess.
 
     Raises
     ------
     TopologyError
-        If it is none of them.
+        If no encoding fits.
     """
     encoding = "utf-8-sig"
-    # A heading has ASCII letters or commas near its start, so UTF-16 without BOM shows at once.
+    # A heading has ASCII letters or commas near its start, so UTF-16 without BOM is easy to detect.
     if data[:2] == b"\xff\xfe" or data[1:2] == b"\0":
         encoding = "utf-16-le"
     elif data[:2] == b"\xfe\xff" or data[:1] == b"\0":
@@ -101,18 +102,18 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
     try:
         return data.decode(encoding).removeprefix("\ufeff"), False
     except UnicodeDecodeError as error:
-        place = error.start
+        offset = error.start
     if encoding == "utf-8-sig" and not data.startswith(b"\xef\xbb\xbf"):
         try:
             return data.decode("cp950"), True
         except UnicodeDecodeError:
-            pass  # then the byte that is not UTF-8 is what to tell
+            pass  # then the message names the byte that is not UTF-8
     if Path(name).suffix.casefold() in _WORKBOOKS:
         raise TopologyError(f"{name} is neither a workbook nor text", hint=_SAVE_AS_WORKBOOK)
-    line = data.count(b"\n", 0, place) + 1
+    line = data.count(b"\n", 0, offset) + 1
     kind = "UTF-16" if encoding != "utf-8-sig" else "UTF-8"
     raise TopologyError(
-        f"{name} is not {kind} text: byte 0x{data[place]:02x} in line {line}", hint=_SAVE_AS
+        f"{name} is not {kind} text: byte 0x{data[offset]:02x} in line {line}", hint=_SAVE_AS
     )
 
 
@@ -145,20 +146,20 @@ def _refuse_size(name: str, size: int) -> None:
         raise TopologyError(f"{name} is empty", hint="export the table again")
 
 
-# Rows that are looked at together: enough that the work is done in C, few enough for the caches.
+# Rows in one chunk: enough for the work to happen in C, few enough for the CPU caches.
 _CHUNK = 2_000
 
-# Where str.splitlines ends a line and a table does not.
+# Characters that end a line for str.splitlines, but not in a table.
 _MORE_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
-# The heading is within so many characters, and so many lines: people put a title above it.
+# The heading must be within this many characters and lines; people put a title above it.
 _HEAD = 100_000
 _TITLE_ROWS = 50
 
 # The encoding that an XML document declares, e.g. ISO-8859-1.
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 
-# A line for Excel, and what PowerShell's Export-Csv says without -NoTypeInformation.
+# A line for Excel, and the first line of PowerShell's Export-Csv without -NoTypeInformation.
 _FIRST_LINE = re.compile(r'(?:"?sep=([,;\t|])"?|#TYPE [^\r\n]*)(?:\r\n?|\n)', re.IGNORECASE)
 
 
@@ -189,7 +190,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame) -> Table:
     Raises
     ------
     TopologyError
-        If it is not such a table.
+        If it is not a valid table.
     """
     if is_frame(source):
         return _from_frame(source)
@@ -254,7 +255,7 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def find_delimiter(text: str) -> tuple[str, str]:
-    """Find the lines in front of the heading, and what separates the cells."""
+    """Find the lines before the heading, and the delimiter."""
     first_line = _FIRST_LINE.match(text)
     skipped = first_line[0] if first_line else ""
     delimiters = first_line[1] if first_line and first_line[1] else ",;\t"
@@ -278,19 +279,19 @@ def find_delimiter(text: str) -> tuple[str, str]:
 
 
 def count_lines(text: str) -> int:
-    """Count the lines of a text in front of a table."""
+    """Count the lines of the text before a table."""
     return sum(1 for _ in io.StringIO(text, newline=""))
 
 
 def _title(text: str) -> str:
-    """Give what is written above the headings, "" if nothing is."""
+    """Return the text above the headings, "" if there is none."""
     skipped, _ = find_delimiter(text)
     lines = io.StringIO(_FIRST_LINE.sub("", skipped, count=1), newline="")
     return " ".join(line.strip(' ,;\t\r\n"') for line in lines).strip()
 
 
 def _split_line(line: str, delimiter: str) -> list[str]:
-    """Split one line; nothing if it is not a complete row, e.g. ends inside quotes."""
+    """Split one line; return an empty list for an incomplete row, e.g. with an open quote."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:
@@ -298,7 +299,7 @@ def _split_line(line: str, delimiter: str) -> list[str]:
 
 
 def split_csv(text: str, *, source: str) -> Split:
-    """Split a table into columns; blank rows are left out but counted.
+    """Split a table into columns; skip blank rows, but count them.
 
     Rows with too few or too many cells, quotation marks that do not close and cells that are far
     too long are ``problems``.
@@ -318,7 +319,7 @@ def split_csv(text: str, *, source: str) -> Split:
         splitter.add(chunk, first=first)
         first += len(chunk)
     columns = [column.texts() for column in splitter.columns]
-    # Excel writes a delimiter for every column that ever held something.
+    # Excel writes a delimiter for every column that was ever used.
     used = [
         at
         for at, heading in enumerate(headings)
@@ -335,7 +336,7 @@ def split_csv(text: str, *, source: str) -> Split:
 def _rows(
     text: str, delimiter: str, *, first: int, source: str, problems: list[Problem]
 ) -> Iterator[list[str]]:
-    """Yield the rows, up to one that cannot be read; that one becomes a problem."""
+    """Yield the rows up to the first unreadable one, which becomes a problem."""
     try:
         yield from _reader(text, delimiter)
     except csv.Error:
@@ -343,14 +344,15 @@ def _rows(
 
 
 def _reader(text: str, delimiter: str) -> _csv.Reader:
-    # A list of lines costs half of what StringIO does, where both end lines at the same places.
+    # A list of lines takes half the time of StringIO. It is used if both end lines at the same
+    # places.
     alike = not any(end in text for end in _MORE_LINE_ENDS)
     lines = text.splitlines(keepends=True) if alike else io.StringIO(text, newline="")
     return csv.reader(lines, delimiter=delimiter, strict=True)
 
 
 def _broken_row(text: str, delimiter: str, *, first: int, source: str) -> Problem:
-    """Say what the csv module could not read; it goes through the text again, with counting."""
+    """Describe the unreadable row; reads the text again to count the rows."""
     reader = _reader(text, delimiter)
     row, line = first, 0
     try:
@@ -369,7 +371,7 @@ def _broken_row(text: str, delimiter: str, *, first: int, source: str) -> Proble
 
 
 class _Splitter:
-    """Sorts rows into columns, a chunk at a time; keeps what does not fit as problems."""
+    """Splits rows into columns, chunk by chunk; collects rows that do not fit as problems."""
 
     def __init__(self, headings: Sequence[str], source: str, problems: list[Problem]):
         self.headings = headings
@@ -380,11 +382,11 @@ class _Splitter:
         self._needed = max((at for at, h in enumerate(headings, start=1) if h.strip()), default=0)
 
     def add(self, chunk: list[list[str]], *, first: int) -> None:
-        """Take up some rows, of which ``first`` is the number of the first."""
+        """Add rows; ``first`` is the number of the first one."""
         numbers: Sequence[int] = range(first, first + len(chunk))
         width = len(self.headings)
         by_column = [*zip(*chunk)] if {*map(len, chunk)} == {width} else []
-        # Nearly always every row has all its cells, and one column is filled on all of them.
+        # In nearly all chunks every row has all cells, and one column has no blanks.
         if not any(all(map(str.strip, cells)) for cells in by_column):
             kept = [(n, cells) for n, cells in zip(numbers, chunk) if self._fits(n, cells)]
             numbers = [number for number, _ in kept]
@@ -395,7 +397,7 @@ class _Splitter:
             column.add(cells)
 
     def _fits(self, number: int, cells: list[str]) -> bool:
-        """Whether to keep a row: it is not blank and has a cell for every heading."""
+        """Return whether a row is not blank and has a cell for every heading."""
         if not _is_filled(cells):
             return False
         if len(cells) >= self._needed and not _is_filled(cells[len(self.headings) :]):
@@ -421,17 +423,16 @@ def _ragged(source: str, number: int, cells: Sequence[str], headings: Sequence[s
 
 
 def _from_frame(frame: DataFrame) -> Table:
-    # An index with a name was a column before somebody called set_index; with drop=False it is one
-    # still.
+    # A named index was a column before a call of set_index; with drop=False it still is one.
     gone = [name for name in frame.index.names if name is not None and name not in frame.columns]
     if gone:
         frame = frame.reset_index(level=gone)
     columns = []
-    for place in range(frame.shape[1]):
-        column = frame.iloc[:, place]
+    for index in range(frame.shape[1]):
+        column = frame.iloc[:, index]
         columns.append([*map(_cell_text, column.tolist(), column.isna().tolist())])
     filled = [at for at, cells in enumerate(zip(*columns)) if any(map(str.strip, cells))]
-    # pandas keeps the attrs of a frame that is filtered or changed; no plan depends on them.
+    # pandas keeps the attrs of a filtered or changed frame, so no plan depends on them.
     source = frame.attrs.get("source")
     return make_table(
         Path(source).name if isinstance(source, (str, os.PathLike)) and source else "DataFrame",
@@ -442,7 +443,7 @@ def _from_frame(frame: DataFrame) -> Table:
 
 
 def _cell_text(value: object, missing: object) -> str:
-    """Write what a DataFrame holds as the text that a CSV file would have."""
+    """Return a value of a DataFrame as the text that a CSV file would contain."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -451,7 +452,7 @@ def _cell_text(value: object, missing: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    # A column with blanks makes floats of whole numbers: 2012 comes as 2012.0.
+    # pandas converts the integers of a column with blanks to floats: 2012 becomes 2012.0.
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

@@ -1,6 +1,6 @@
-"""Changed rows of a topology table: what an edit concerns, and what stays as it is.
+"""Edit rows of a topology table: find what a change affects, and keep the rest.
 
-``Topology.with_cells`` and ``with_rows`` are made of these. Rows here are tuples of cleaned text;
+``Topology.with_cells`` and ``with_rows`` use these functions. Rows here are tuples of cleaned text;
 an index counts them from 0 and is two less than the row number in a spreadsheet.
 """
 
@@ -21,17 +21,17 @@ from .source_table import Table, Texts, raise_problems
 Row = tuple[str, ...]
 Same = TypeVar("Same")
 
-# What a site or the deployment has depends on these beside the columns of that scope.
+# Values of a site or the deployment also depend on these columns.
 _PLACE = ("site", "pool_fqdn", "server_fqdn")
 
 
 def is_beyond_pools(
     touched: Set[str], cells: Cells, before: Iterable[Pool], after: Iterable[Pool]
 ) -> bool:
-    """Say whether changes in these columns may concern sites or the deployment."""
+    """Return whether changes in these columns can affect sites or the deployment."""
     if "site" in touched or any(_scopes().get(n) in ("site", "deployment") for n in touched):
         return True
-    # A row that leaves its site blank has that of its pool.
+    # A row with a blank site inherits the site of its pool.
     is_blank = not all(cells.column("site")) and touched & set(_PLACE)
     return bool(is_blank) or {pool.site for pool in before} != {pool.site for pool in after}
 
@@ -42,7 +42,7 @@ def widened(
     texts: Iterable[Mapping[str, str]],
     source: str,
 ) -> tuple[tuple[str, ...], list[Row]]:
-    """Give columns and rows with a place for everything that the new texts name.
+    """Return the columns and rows, with additional columns for the new texts if needed.
 
     Raises
     ------
@@ -65,12 +65,12 @@ def widened(
 
 
 def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[str, str]]) -> None:
-    """Put new texts into some rows, by index and column name."""
-    place = {name: number for number, name in enumerate(columns)}
+    """Set new texts in some rows, by index and column name."""
+    index_of = {name: number for number, name in enumerate(columns)}
     for index, new in texts.items():
         row = list(rows[index])
         for name, text in new.items():
-            row[place[name]] = text
+            row[index_of[name]] = text
         rows[index] = tuple(row)
 
 
@@ -78,45 +78,45 @@ def table(
     columns: tuple[str, ...], rows: Sequence[Row], places: Sequence[int], *, single_labels: bool
 ) -> Table:
     """Make a table of some rows, numbered as in the whole table."""
-    by_column = zip(*(rows[place] for place in places)) if places else ((),) * len(columns)
+    by_column = zip(*(rows[index] for index in places)) if places else ((),) * len(columns)
     return Table(
         source="",
         columns=columns,
         texts=tuple(map(Texts.of, by_column)),
-        rows=[place + 2 for place in places],
+        rows=[index + 2 for index in places],
         single_labels=single_labels,
     )
 
 
 def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
-    """Say whether a server or pool of some rows has a name without a domain, as documents may."""
+    """Return whether a server or pool of some rows has a single-label name (documents may)."""
     at = [columns.index(name) for name in ("server_fqdn", "pool_fqdn") if name in columns]
-    return any(row[place] and "." not in row[place] for row in rows for place in at)
+    return any(row[index] and "." not in row[index] for row in rows for index in at)
 
 
 def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
-    """Read what holds beyond a pool, of all n rows."""
+    """Read the columns of sites and the deployment, for all n rows."""
     whole = range(len(rows))
     names = tuple(
         name for name in columns if name in _PLACE or _scopes().get(name) in ("site", "deployment")
     )
     at = [columns.index(name) for name in names]
-    by_column = {name: [row[place] for row in rows] for name, place in zip(names, at)}
+    by_column = {name: [row[index] for row in rows] for name, index in zip(names, at)}
     read = read_cells(
         Table(
             source="",
             columns=tuple(name for name in names if name not in _PLACE),
             texts=tuple(Texts.of(c) for name, c in by_column.items() if name not in _PLACE),
-            rows=[place + 2 for place in whole],
+            rows=[index + 2 for index in whole],
         ),
         report,
     )
-    # Names and sites are clean already, and reading them again would be most of the work.
+    # Names and sites are already clean; reading them again would be most of the work.
     return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
 
 
 def pools_of(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:
-    """Give the pool of each row."""
+    """Return the pool of each row."""
     server = columns.index("server_fqdn")
     pool = columns.index("pool_fqdn") if "pool_fqdn" in columns else server
     return [row[pool] or row[server] for row in rows]
@@ -130,7 +130,7 @@ def sites_left(pools: Iterable[Pool], gone: Set[int]) -> set[str]:
 
 
 def moved_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
-    """Give a pool whose computers know their new rows; -1 for one that is gone."""
+    """Return a pool with the new row numbers of its computers; -1 marks a removed row."""
     if all(moved.get(computer.row) == computer.row for computer in pool.computers):
         return pool
     computers = tuple(replace(c, row=moved.get(c.row, -1)) for c in pool.computers)
@@ -138,12 +138,12 @@ def moved_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
 
 
 def same_objects(new: Sequence[Same], old: Iterable[Same]) -> list[Same]:
-    """Put an old object wherever the new one says the same, so that caches can tell."""
-    known = {_identity(one): one for one in old}
+    """Replace each new object by an equal old one, so that caches recognize it."""
+    known = {_identity(item): item for item in old}
     kept = []
-    for one in new:
-        other = known.get(_identity(one))
-        kept.append(other if other == one and _rows(other) == _rows(one) else one)
+    for item in new:
+        other = known.get(_identity(item))
+        kept.append(other if other == item and _rows(other) == _rows(item) else item)
     return kept
 
 
@@ -174,23 +174,23 @@ def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int])
     columns : sequence of str
         m names.
     rows : list of tuples
-        n rows; an heir's row is replaced.
+        n rows; the row that receives a value is replaced.
     removed : collection of int
-        Indices of the rows that will go.
+        Indices of the rows to be removed.
 
     Returns
     -------
     set of int
-        Indices of the heirs.
+        Indices of the rows that received values.
     """
     heirs = set()
     for column in topology_columns():
         if column.scope == "server" or column.name not in columns:
             continue
         at = columns.index(column.name)
-        for place in sorted(removed):
-            text = rows[place][at]
-            scope = _scope_of(columns, rows, place, column) if text else ()
+        for index in sorted(removed):
+            text = rows[index][at]
+            scope = _scope_of(columns, rows, index, column) if text else ()
             staying = [other for other in scope if other not in removed]
             if staying and not any(rows[other][at] for other in staying):
                 change(columns, rows, {staying[0]: {column.name: text}})
@@ -199,15 +199,15 @@ def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int])
 
 
 def _scope_of(
-    columns: Sequence[str], rows: Sequence[Row], place: int, column: Column
+    columns: Sequence[str], rows: Sequence[Row], index: int, column: Column
 ) -> Sequence[int]:
     """Return the rows to which the value in one row applies."""
     if column.scope == "pool":
         pools = pools_of(columns, rows)
-        return [p for p, pool in enumerate(pools) if pool == pools[place]]
+        return [p for p, pool in enumerate(pools) if pool == pools[index]]
     at = columns.index(column.name)
     if column.scope == "site" and len({row[at] for row in rows} - {""}) > 1:
-        site = _site(columns, rows[place])
+        site = _site(columns, rows[index])
         return [p for p, row in enumerate(rows) if _site(columns, row) == site]
     return range(len(rows))
 

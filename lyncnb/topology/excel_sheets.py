@@ -1,8 +1,8 @@
 """The sheets of an Excel workbook (.xlsx, .xlsm; ECMA-376) as text.
 
-No library is asked: those that there are keep a cell's value and drop what a planner has to be told
-of (hidden rows, merged cells, a formula that was never calculated), or make room for every cell of
-the sheet at once, so that 5 KB with one cell in the last row end the process.
+lyncnb does not use a library for this. Some libraries drop facts that a planner must know: hidden
+rows, merged cells, a formula that was never calculated. Others allocate every cell of the sheet, so
+a file of 5 KB with one cell in the last row exhausts the memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .xml_tree import scan_xml
 
 
 class _Local(dict[str, str]):
-    """Names of elements without their namespace; Excel has two, "Strict" writes the other."""
+    """Names of elements without their namespace; Excel uses another one for "Strict" files."""
 
     def __missing__(self, name: str) -> str:
         local = self[name] = name.rpartition(" ")[2]
@@ -56,7 +56,7 @@ class _Reader:
     def each(
         self, part: str, take: Callable[[str, dict[str, str]], None], *, most: int = 100_000
     ) -> None:
-        """Go through the elements of a part, if it is there: name and attributes."""
+        """Read the elements of a part, if it exists: name and attributes."""
         if part in self.archive:
             scan_xml(
                 self.source,
@@ -68,18 +68,18 @@ class _Reader:
             )
 
     def relations(self, part: str) -> dict[str, tuple[str, str]]:
-        """Give kind and target of each of a part's relations, by its id."""
+        """Return the kind and target of each relation of a part, by id."""
         folder, name = posixpath.split(part)
-        found = {}
+        relations = {}
 
         def take(element: str, facts: dict[str, str]) -> None:
             if element == "Relationship" and facts.get("TargetMode") != "External":
                 kind = facts.get("Type", "").rpartition("/")[2]
                 target = posixpath.normpath(posixpath.join("/", folder, facts.get("Target", "")))
-                found[facts.get("Id", "")] = (kind, target.lstrip("/"))
+                relations[facts.get("Id", "")] = (kind, target.lstrip("/"))
 
         self.each(posixpath.join(folder, "_rels", f"{name}.rels"), take)
-        return found
+        return relations
 
 
 def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
@@ -95,7 +95,7 @@ def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
     Returns
     -------
     list of Sheet
-        In the order of their tabs. Of one without headings only the first rows.
+        In the order of their tabs. A sheet without headings has only its first rows.
 
     Raises
     ------
@@ -129,13 +129,13 @@ def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
 
 
 class _Book:
-    """Takes up what the workbook says of itself."""
+    """Collects the sheets and settings of the workbook."""
 
     def __init__(self, relations: Mapping[str, tuple[str, str]]):
         self.relations = relations
         self.sheets: list[tuple[Sheet, str]] = []
         self.is_1904 = False
-        self.is_stale = False  # programs that open it must calculate everything
+        self.is_stale = False  # programs that open the workbook must calculate everything
 
     def take(self, element: str, facts: dict[str, str]) -> None:
         if element == "workbookPr":
@@ -150,15 +150,15 @@ class _Book:
                 self.sheets.append((Sheet(facts.get("name", ""), is_hidden), target))
 
 
-# --- Texts that cells share.
+# --- Shared texts of cells.
 
 
 class _Strings:
-    """Gathers the text of each ``si``: its ``t``, and not how it is pronounced (``rPh``)."""
+    """Collects the text of each ``si``: its ``t``, without its phonetic text (``rPh``)."""
 
     def __init__(self, local: _Local):
         self.local = local
-        self.found: list[str] = []
+        self.texts: list[str] = []
         self.parts: list[str] = []
         self.is_text = self.is_spoken = False
 
@@ -174,7 +174,7 @@ class _Strings:
         kind = self.local[name]
         self.is_text = False
         if kind == "si":
-            self.found.append(_unescaped("".join(self.parts)))
+            self.texts.append(_unescaped("".join(self.parts)))
         elif kind == "rPh":
             self.is_spoken = False
 
@@ -193,23 +193,23 @@ def _shared_strings(reader: _Reader, part: str) -> list[str]:
             end=strings.end,
             text=strings.text,
         )
-    return strings.found
+    return strings.texts
 
 
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 def _unescaped(text: str) -> str:
-    """Read what XML cannot hold: ECMA-376 part 1, section 22.9.2.19 (ST_Xstring)."""
+    """Decode the escapes of ST_Xstring (ECMA-376 part 1, section 22.9.2.19)."""
     if "_x" not in text:
         return text
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-# --- Numbers as they are shown.
+# --- Numbers as Excel displays them.
 
-# Formats of dates and times that have no code in the file: ECMA-376 part 1, section 18.8.30; 27 to
-# 36 and 50 to 58 in East Asian versions.
+# Date and time formats without a code in the file: ECMA-376 part 1, section 18.8.30; 27 to 36 and
+# 50 to 58 are for East Asian versions.
 _DATE_IDS = frozenset([*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)])
 _ZERO_IDS = {"1": "0", "2": "0.00"}
 _LITERAL = re.compile(r'"[^"]*"|\\.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|_.|\*.', re.IGNORECASE)
@@ -219,15 +219,15 @@ Written = Callable[[str], tuple[str, str]]
 
 
 def _formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]:
-    """Give for each style how it writes a number, and what is odd about it; plain ones are left."""
+    """Return the number format of each style, and its peculiarity; leave out plain styles."""
     codes: dict[str, str] = dict(_ZERO_IDS)
     formats: dict[str, Written] = {}
     start = datetime(1904, 1, 1) if is_1904 else datetime(1899, 12, 30)
     is_cell = False
-    place = 0
+    index = 0
 
     def take(element: str, facts: dict[str, str]) -> None:
-        nonlocal is_cell, place
+        nonlocal is_cell, index
         number = facts.get("numFmtId", "")
         if element == "numFmt":
             codes[number] = facts.get("formatCode", "")
@@ -236,15 +236,15 @@ def _formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]
         elif element == "xf" and is_cell:
             writer = _writer(number, codes.get(number, ""), start)
             if writer:
-                formats[str(place)] = writer
-            place += 1
+                formats[str(index)] = writer
+            index += 1
 
     reader.each(part, take, most=500_000)
     return formats
 
 
 def _writer(number: str, code: str, start: datetime) -> Written | None:
-    if number in {str(one) for one in _DATE_IDS}:
+    if number in {str(date_id) for date_id in _DATE_IDS}:
         return lambda text: (_date(text, start), DATE)
     zeros = _ZEROS.match(code)
     if zeros:
@@ -257,7 +257,7 @@ def _writer(number: str, code: str, start: datetime) -> Written | None:
 
 
 def _zeros(text: str, full: int, decimals: int) -> str:
-    """Write a number with as many digits as a format of zeros asks for: 007, 1.0."""
+    """Format a number with as many digits as a format of zeros requires: 007, 1.0."""
     try:
         return f"{float(text):0{full}.{decimals}f}"
     except (ValueError, OverflowError):
@@ -265,7 +265,7 @@ def _zeros(text: str, full: int, decimals: int) -> str:
 
 
 def _date(text: str, start: datetime) -> str:
-    """Write a day as 2026-01-02, a time as 13:30:00."""
+    """Format a date as 2026-01-02, and a time as 13:30:00."""
     try:
         days = float(text)
         moment = start + timedelta(seconds=round(days * 86_400))
@@ -281,7 +281,7 @@ def _date(text: str, start: datetime) -> str:
 
 
 class _SheetScanner:
-    """Takes up a sheet's XML as it goes by."""
+    """Reads a sheet's XML as a stream."""
 
     def __init__(
         self,
@@ -384,7 +384,7 @@ class _SheetScanner:
         raise self._damaged()
 
     def _column(self, reference: str) -> int:
-        """Give a cell's column; its row is that of the row around it."""
+        """Return a cell's column; its row is that of the enclosing row element."""
         letters = reference.rstrip("0123456789")
         number = self.columns.get(letters, -1)
         if number < 0:

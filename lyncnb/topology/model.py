@@ -1,4 +1,4 @@
-"""What a topology is made of: pools of computers, and sites with their simple URLs."""
+"""The parts of a topology: pools of computers, and sites with their simple URLs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class SimpleUrl:
 
     Notes
     -----
-    Source: Microsoft, Planning for simple URLs in Lync Server 2013. Whether the URL keeps the
-    rules of that page (no port, no pool name …) is for the checks to say.
+    Source: Microsoft, Planning for simple URLs in Lync Server 2013. The checks evaluate whether the
+    URL follows the rules of that page (no port, no pool name …).
     """
 
     url: str
@@ -25,7 +25,7 @@ class SimpleUrl:
 class Computer:
     """One server in one role: one row of the table.
 
-    ``row`` is an index into ``Topology.cells``; where it stands makes no computer another.
+    ``row`` is an index into ``Topology.cells``; it does not count when computers are compared.
     ``issuer`` holds pairs of usage ("" for all) and ``internal`` or ``public``.
     """
 
@@ -37,12 +37,12 @@ class Computer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Computers of one role that act as one; a single server is a pool of its own name.
+    """Computers of one role that act as one; a single server is a pool with its own name.
 
     ``computers`` are sorted by name. ``flags`` holds the names of the boolean columns that are
     true and that the role uses (``autologon``, ``strict_dns`` …). ``extra_san`` holds pairs of
-    usage ("" for all) and name. A column of names that only rules ask for has no field: its names
-    stand, by column, in ``further_names``.
+    usage ("" for all) and name. A column of names that only rules use has no field:
+    ``further_names`` contains its names by column.
     """
 
     fqdn: DnsName
@@ -60,7 +60,7 @@ class Pool:
     further_names: tuple[tuple[str, tuple[DnsName, ...]], ...] = ()
 
     def names_in(self, column: str) -> tuple[DnsName, ...]:
-        """Give the names of a column, whether it is a field or not; none where it is blank."""
+        """Return the names in a column, which may be a field or not; empty for a blank cell."""
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)

@@ -26,7 +26,7 @@ _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 _STYLE = "urn:oasis:names:tc:opendocument:xmlns:style:1.0"
-# LibreOffice's own: the only place that distinguishes an error from text.
+# LibreOffice's namespace, the only one that distinguishes an error from text.
 _ERROR_TYPE = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0 value-type"
 
 _VALUES = {
@@ -53,7 +53,7 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
     Returns
     -------
     list of Sheet
-        In the order of their tabs. Of one without headings only the first rows.
+        In the order of their tabs. A sheet without headings has only its first rows.
 
     Raises
     ------
@@ -82,21 +82,21 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
 
 
 class _Scanner:
-    """Takes up the document as it goes by."""
+    """Reads the document as a stream."""
 
     def __init__(self, source: str):
         self.source = source
         self.sheets: list[Sheet] = []
         self.hidden_styles: set[str] = set()
         self.style = ""
-        self.sheet: Sheet | None = None  # the one that is read; None between them
+        self.sheet: Sheet | None = None  # the current sheet; None between sheets
         self.row, self.rows_alike, self.column = 0, 1, 0
         self.cells: dict[int, str] = {}
         self.odd: dict[int, str] = {}
         self.facts: dict[str, str] = {}
         self.parts: list[str] = []  # of the cell's text
         self.beside = 0  # depth inside content that is not part of the cell's text
-        self.is_text = self.is_filled = False  # in a paragraph; after one of this cell
+        self.is_text = self.is_filled = False  # inside a paragraph; after a paragraph of this cell
 
     def start(self, name: str, facts: dict[str, str]) -> None:
         space, _, kind = name.rpartition(" ")
@@ -164,7 +164,7 @@ class _Scanner:
             with suppress(NoTable):
                 self.sheet.take(self.source, self.row, self.cells, self.rows_alike)
                 return
-            self.sheet = None  # what follows of it is passed over
+            self.sheet = None  # the rest of the sheet is skipped
         elif name == f"{_TABLE} table":
             self.sheet = None
 
@@ -187,7 +187,7 @@ class _Scanner:
         self.column += count
 
     def _value(self) -> tuple[str, str]:
-        """Give the cell's text, and what is odd about it."""
+        """Return the cell's text, and its peculiarity."""
         facts, shown = self.facts, "".join(self.parts)
         kind = facts.get(f"{_OFFICE} value-type", "")
         has_formula = f"{_TABLE} formula" in facts
@@ -217,7 +217,7 @@ class _Scanner:
 
 
 def _number(value: str, shown: str) -> str:
-    """Write a number as it is shown where that is all digits (007, 1.0), else plainly."""
+    """Return a number as displayed if that is only digits (007, 1.0), else in plain form."""
     with suppress(ValueError):
         if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", shown) and float(shown) == float(value):
             return shown

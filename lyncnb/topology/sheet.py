@@ -1,6 +1,6 @@
-"""One sheet of a workbook as text: what Excel and OpenDocument have in common.
+"""One sheet of a workbook as text, for Excel and OpenDocument.
 
-Only cells that hold something are kept, so that one cell in the last row costs one cell.
+It keeps only cells with content, so one cell in the last row takes the memory of one cell.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from ..errors import TopologyError
 from .columns import name_headings, topology_columns
 
-#: Limits of the formats: Microsoft, Excel specifications and limits; LibreOffice has the same.
+#: Limits of the formats: Microsoft, Excel specifications and limits; LibreOffice has the same
+#: limits.
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 #: 100,000 servers with all columns.
 MAX_CELLS = 3_000_000
-#: The headings stand among the first rows that hold something.
+#: The headings must be among the first rows with content.
 HEADING_WITHIN = 50
-# More merged areas, or cells with errors, than anybody can look at.
+# Above this number of merged areas or cells with errors, nobody could review them.
 _MAX_ODD = 100_000
 
-#: Problems of a cell in addition to its text.
+#: Peculiarities of a cell in addition to its text.
 ERROR, NO_RESULT, DATE = "error", "no result", "date"
 
 
@@ -36,16 +37,15 @@ class Area:
 
 
 class NoTable(Exception):
-    """Ends the reading of a sheet that has no headings of servers."""
+    """Raised to stop reading a sheet without headings of servers."""
 
 
 @dataclass(slots=True)
 class Sheet:
     """A sheet: ``rows`` by number from 1, in each the texts by column from 0.
 
-    ``odd`` says of a cell, by row and column, that it is ERROR, NO_RESULT or DATE.
-    ``heading_row`` is 0 where none of the first rows names server and role; the rest of such a
-    sheet is not read.
+    ``odd`` marks cells, by row and column, as ERROR, NO_RESULT or DATE. ``heading_row`` is 0 if
+    none of the first rows contains server and role; the rest of such a sheet is not read.
     """
 
     name: str
@@ -59,14 +59,14 @@ class Sheet:
     _cells: int = 0
 
     def take(self, source: str, number: int, cells: dict[int, str], repeat: int = 1) -> None:
-        """Take up a row, or several that are alike; `cells` is the sheet's from then on.
+        """Add a row, or several identical rows; the sheet then owns `cells`.
 
         Raises
         ------
         NoTable
-            If there were no headings so far, and this is far down.
+            If the first rows with content had no headings.
         TopologyError
-            If the sheet has more cells than any table.
+            If the sheet has more cells than any table can have.
         """
         if not any(map(str.strip, cells.values())):
             return
@@ -83,20 +83,20 @@ class Sheet:
                 raise NoTable
 
     def mark(self, source: str, row: int, column: int, odd: str) -> None:
-        """Say what is odd about a cell."""
+        """Record a peculiarity of a cell."""
         self.odd[row, column] = odd
         if len(self.odd) > _MAX_ODD:
             raise too_many(source)
 
     def merge(self, source: str, area: Area) -> None:
-        """Take up merged cells."""
+        """Add an area of merged cells."""
         self.merged.append(area)
         if len(self.merged) > _MAX_ODD:
             raise too_many(source)
 
 
 def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
-    """Add hidden rows or columns, which come in order, to their runs."""
+    """Add hidden rows or columns, in ascending order, to their ranges."""
     if hidden and first <= hidden[-1][1] + 1:
         hidden[-1] = (hidden[-1][0], max(last, hidden[-1][1]))
     else:
@@ -104,7 +104,7 @@ def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
 
 
 def too_many(source: str) -> TopologyError:
-    """Refuse a sheet for its size."""
+    """Return the error for a sheet that is too large."""
     return TopologyError(
         f"{source} has more cells than any table of servers",
         hint="delete the cells outside the table, or save it as CSV",
@@ -112,7 +112,7 @@ def too_many(source: str) -> TopologyError:
 
 
 def known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
-    """Count the columns that a row names; say whether those that a table needs are among them."""
+    """Count the known headings in a row, and return whether all required columns are among them."""
     named = set(name_headings(cells.values()))
     columns = topology_columns()
     count = sum(column.name in named for column in columns)
@@ -123,16 +123,16 @@ _REFERENCE = re.compile(r"\A([A-Z]{1,3})([0-9]{1,7})\Z")
 
 
 def place_of(reference: str) -> tuple[int, int] | None:
-    """Give row (from 1) and column (from 0) of a cell's name such as B7; None if it is none."""
-    found = _REFERENCE.match(reference)
-    if found is None:
+    """Return row (from 1) and column (from 0) of a cell name such as B7; None if invalid."""
+    match = _REFERENCE.match(reference)
+    if match is None:
         return None
-    row, column = int(found[2]), column_number(found[1])
+    row, column = int(match[2]), column_number(match[1])
     return (row, column) if 1 <= row <= MAX_ROWS and column < MAX_COLUMNS else None
 
 
 def column_number(letters: str) -> int:
-    """Give a column's number from 0 by its letters."""
+    """Return a column's number, from 0, for its letters."""
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1
@@ -140,22 +140,22 @@ def column_number(letters: str) -> int:
 
 
 def area_of(reference: str) -> Area | None:
-    """Give the rectangle that ``B2:C7`` or ``B2`` names; None if it names none."""
+    """Return the rectangle of ``B2:C7`` or ``B2``; None if the reference is invalid."""
     first, _, last = reference.partition(":")
     start, end = place_of(first), place_of(last or first)
     return Area(*start, *end) if start and end else None
 
 
 def whole_number(text: str, most: int) -> int | None:
-    """Read a count from 1 to `most`; None if it is none."""
-    # Only of ASCII is every digit one that int takes.
+    """Read a count from 1 to `most`; None if it is invalid."""
+    # Only ASCII digits are all valid for int.
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         return None
     return int(text) if 1 <= int(text) <= most else None
 
 
 def plain_number(text: str) -> str:
-    """Write a number as a person would: no point behind a whole one, no noise of its bits."""
+    """Format a number without a decimal point for integers, and without binary rounding noise."""
     if text.isdigit():
         return text
     try:

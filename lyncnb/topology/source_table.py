@@ -1,4 +1,4 @@
-"""A ``Table`` of text with named columns; refuses headings that are missing or there twice."""
+"""A ``Table`` of text with named columns; rejects missing or duplicate headings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .columns import example_server, name_headings, topology_columns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A clean-up that reading made, or something odd that it saw.
+    """A clean-up or a peculiarity of the table.
 
     ``row`` is the row in a spreadsheet (the heading is row 1), 0 for the whole file; ``cell`` is
     the cell of a workbook, such as B7.
@@ -32,10 +32,10 @@ class Note:
 
     @property
     def misleads_the_eye(self) -> bool:
-        """Whether the table shows something else than what is requested.
+        """Whether the table looks different from the names that are requested.
 
-        True of invisible characters that were removed and of international names: whoever reads
-        a summary has to be told of them.
+        True for removed invisible characters and for international names, so that every reader of a
+        summary learns about them.
         """
         return INVISIBLE in self.message or INTERNATIONAL in self.message
 
@@ -48,20 +48,20 @@ class Note:
 
 
 class Texts(NamedTuple):
-    """One column: its distinct texts as they first occur, and each of n rows' place among them."""
+    """A column: its distinct texts by first occurrence, and the index of each row's text."""
 
     distinct: Sequence[str]
     codes: Sequence[int]
 
     @classmethod
     def of(cls, cells: Iterable[str]) -> Texts:
-        """Make a column of its n cells."""
+        """Create a column from its n cells."""
         column = TextsBuilder()
         column.add(tuple(cells))
         return column.texts()
 
     def cells(self) -> list[str]:
-        """Write the column out: n texts."""
+        """Return the column's n texts."""
         if len(self.distinct) == len(self.codes):
             return list(self.distinct)
         if len(self.distinct) == 1:
@@ -70,23 +70,23 @@ class Texts(NamedTuple):
 
 
 class TextsBuilder:
-    """A column in the making: cells are added some at a time, and equal ones kept once."""
+    """Builds a column from chunks of cells, and keeps equal texts only once."""
 
     def __init__(self) -> None:
-        # A text that is not there yet gets the next number.
+        # A new text gets the next number.
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
         self._codes: list[int] = []
 
     def add(self, cells: Sequence[str]) -> None:
-        """Add cells at the end."""
-        # Values of a deployment or a pool are repeated in many rows.
+        """Append cells."""
+        # Many rows repeat the values of a deployment or a pool.
         if cells and cells[0] == cells[-1] and cells.count(cells[0]) == len(cells):
             self._codes.extend(repeat(self._places[cells[0]], len(cells)))
         else:
             self._codes.extend(map(self._places.__getitem__, cells))
 
     def texts(self) -> Texts:
-        """Give the column."""
+        """Return the column."""
         return Texts(list(self._places), self._codes)
 
 
@@ -101,7 +101,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Text by column, as it was written.
+    """The original text by column.
 
     Parameters
     ----------
@@ -114,15 +114,15 @@ class Table:
     rows : sequence of int
         n row numbers as a spreadsheet shows them.
     notes : tuple of Note
-        What was odd about the file.
+        Peculiarities of the file.
     problems : tuple of Problem
-        Rows that could not be read; they are left out.
+        Unreadable rows, which the table does not include.
     product : str
-        The product whose topology it is, where the file says so.
+        The product of the topology, if the file names it.
     grid : Grid or None
         Its place in a workbook.
     single_labels : bool
-        Whether servers and pools may have names without a domain: a check reports them.
+        Whether servers and pools may have single-label names, which a check reports.
     """
 
     source: str
@@ -136,7 +136,7 @@ class Table:
     single_labels: bool = False
 
     def cell(self, column: str, row: int) -> tuple[str, str]:
-        """Name the sheet and the cell of a place; blanks where the table is in no workbook."""
+        """Return the sheet and the cell of a row and column; blanks outside a workbook."""
         if self.grid is None:
             return "", ""
         at = self.columns.index(column) if row and column in self.columns else -1
@@ -155,7 +155,7 @@ def make_table(
     grid: Grid | None = None,
     single_labels: bool = False,
 ) -> Table:
-    """Name the columns of a table.
+    """Create a table, and name its columns.
 
     Parameters
     ----------
@@ -168,11 +168,9 @@ def make_table(
     rows : sequence of int
         n row numbers as a spreadsheet shows them.
     notes, problems : tuple, optional
-        What splitting had to say.
+        The notes and problems of splitting.
     product : str, optional
-        The product whose topology it is.
-    grid : Grid, optional
-        Its place in a workbook.
+        The product of the topology. grid : Grid, optional Its place in a workbook.
     single_labels : bool, optional
         Whether servers and pools may have names without a domain.
 
@@ -182,20 +180,20 @@ def make_table(
         If a heading is blank or there twice, a column is missing, or there is no row.
     """
     columns = name_headings(headings)
-    found = [*_heading_problems(source, headings, columns, grid)]
+    heading_problems = [*_heading_problems(source, headings, columns, grid)]
     if "server_fqdn" in columns:
         texts, rows, more = _without_example(texts, rows, columns.index("server_fqdn"))
         notes += more
-    if not found and not rows and not problems:
-        found = [
+    if not heading_problems and not rows and not problems:
+        heading_problems = [
             Problem(
                 file=source,
                 message="has a heading, but no servers",
                 hint="write one row for each server",
             )
         ]
-    if found:
-        raise_problems(source, [*found, *problems])
+    if heading_problems:
+        raise_problems(source, [*heading_problems, *problems])
     return Table(
         source=source,
         columns=columns,
@@ -217,14 +215,14 @@ def _without_example(
     if example not in texts[server].distinct:
         return texts, rows, ()
     code = texts[server].distinct.index(example)
-    kept = [place for place, one in enumerate(texts[server].codes) if one != code]
-    numbers = [row for row, one in zip(rows, texts[server].codes) if one == code]
+    kept = [index for index, column in enumerate(texts[server].codes) if column != code]
+    numbers = [row for row, column in zip(rows, texts[server].codes) if column == code]
     message = f"row {numbers[0]} is the example of the template; lyncnb ignored it"
     note = Note(row=0, column="", before="", after="", message=message)
-    columns = [one.cells() for one in texts]
+    columns = [column.cells() for column in texts]
     return (
-        [Texts.of(cells[place] for place in kept) for cells in columns],
-        [rows[place] for place in kept],
+        [Texts.of(cells[index] for index in kept) for cells in columns],
+        [rows[index] for index in kept],
         (note,),
     )
 
@@ -241,15 +239,15 @@ def _heading_problems(
 ) -> Iterable[Problem]:
     row, sheet = (grid.heading_row, grid.sheet) if grid else (1, "")
     first: dict[str, str] = {}
-    for place, (heading, name) in enumerate(zip(headings, columns), start=1):
-        cell = f"{grid.letters[place - 1]}{row}" if grid else ""
+    for number, (heading, name) in enumerate(zip(headings, columns), start=1):
+        cell = f"{grid.letters[number - 1]}{row}" if grid else ""
         if not heading.strip():
             yield Problem(
                 file=source,
                 row=row,
                 sheet=sheet,
                 cell=cell,
-                message=f"column {place} has values, but no heading",
+                message=f"column {number} has values, but no heading",
                 hint="give it a heading, or remove the column",
             )
         elif any("\ud800" <= character <= "\udfff" for character in heading):

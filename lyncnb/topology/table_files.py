@@ -1,6 +1,6 @@
-"""A table of servers as a file for people: CSV or a workbook to be filled in, and an empty one.
+"""Write a table of servers or an empty template, as CSV or as a workbook to fill in.
 
-What is written here reads back to the same table.
+Reading such a file returns the same table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .workbook import OWN_SHEETS
 
 _TITLE = "Table of servers"
 _SERVERS = "Servers"
-# These texts must differ from headings of a table of servers.
+# These texts must differ from the headings of a table of servers.
 _HOLDS_FOR = {
     "server": "only this server",
     "pool": "all servers of the pool; enter it in one row",
@@ -41,8 +41,8 @@ def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     Returns
     -------
     bytes
-        One sheet, whose cells are text; notes at the headings explain the columns, and
-        what may be chosen in drop-downs.
+        One sheet with text cells. Notes at the headings explain the columns; drop-down lists offer
+        the choices.
 
     Raises
     ------
@@ -59,17 +59,17 @@ def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def template(suffix: str) -> bytes:
-    """Write an empty table to be filled in.
+    """Write an empty table to fill in.
 
     Parameters
     ----------
     suffix : str
-        ``.xlsx``: with notes, drop-downs, and a sheet each on columns and roles; or ``.csv``.
+        ``.xlsx``, with notes, drop-down lists, and sheets about columns and roles; or ``.csv``.
 
     Returns
     -------
     bytes
-        Headings in words, and one example, which readers of the table ignore.
+        Headings, and one example row, which lyncnb ignores.
     """
     columns = [column.title for column in topology_columns()]
     rows = [[column.example for column in topology_columns()]]
@@ -107,13 +107,13 @@ def template(suffix: str) -> bytes:
 
 
 def table_file(write: Callable[[str], bytes]) -> OutputKind:
-    """Give the kind of file that a table is written to.
+    """Return the file kind for writing a table.
 
     Parameters
     ----------
     write : callable
-        Gives the content for ``.csv`` or ``.xlsx``. A file that holds anything else is somebody's
-        work, e.g. the template filled in, and must not be replaced.
+        Returns the content for ``.csv`` or ``.xlsx``. A file with other content is somebody's work,
+        e.g. a template that was filled in, and must not be replaced.
     """
 
     def is_same(suffix: str) -> Callable[[IO[bytes]], bool]:
@@ -132,7 +132,7 @@ def table_file(write: Callable[[str], bytes]) -> OutputKind:
 
 
 def _servers(headings: Sequence[str], rows: Sequence[Sequence[str]], *, roles: str = "") -> Sheet:
-    """Give the sheet; `roles` is the range that lists them."""
+    """Return the sheet; `roles` is the range that lists the roles."""
     by_heading = {text: one for one in topology_columns() for text in (one.name, one.title)}
     columns = [by_heading.get(heading) for heading in headings]
     return Sheet(

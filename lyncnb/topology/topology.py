@@ -1,6 +1,6 @@
-"""A topology table to ``Topology``: sites, pools, computers, SIP domains, simple URLs.
+"""Read a topology table as ``Topology``: sites, pools, computers, SIP domains, simple URLs.
 
-What a column means (scope, kind, default, aliases) is data: ``column_rules.toml``.
+``column_rules.toml`` defines the columns (scope, kind, default, aliases).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _REMARKS_SHOWN = 10
 class Topology(Table):
     """A deployment: n computers in p pools over s SIP domains.
 
-    ``columns`` and ``cells`` are the table as read, cleaned, unknown columns kept and blanks
-    left blank, so that ``to_frame`` gives back what ``read_topology`` was given. ``pools`` are in
-    the order (site, role, fqdn); everything that plans looks only at pools, sites and domains,
-    which is why row order changes nothing. Two topologies are equal if those are. ``product`` is
-    the product that a topology document is of, "" where nothing says so. ``path`` is the file that
-    was read, "" where it was none; ``scenario`` is whose table it is, "" for the plan itself.
+    ``columns`` and ``cells`` contain the cleaned table, with unknown columns and blank cells, so
+    that ``to_frame`` returns the input of ``read_topology``. ``pools`` are in the order (site,
+    role, fqdn); planning uses only pools, sites and domains, so the order of rows has no effect.
+    Two topologies are equal if these are equal. ``product`` is the product that a topology document
+    names, else "". ``path`` is the file that was read, else ""; ``scenario`` is the scenario that
+    owns the table, "" for the plan itself.
     """
 
     source: str = field(compare=False)
@@ -52,7 +52,7 @@ class Topology(Table):
 
     @property
     def cells(self) -> tuple[tuple[str, ...], ...]:
-        """The n rows; put together when first asked, since a plan needs none of them."""
+        """The n rows, created on first use because planning does not need them."""
         cells = self._cells
         if isinstance(cells, Cells):
             cells = cells.tuples()
@@ -61,11 +61,11 @@ class Topology(Table):
 
     @property
     def computers(self) -> Iterator[tuple[Pool, Computer]]:
-        """Go through the computers with their pools, in the order of the pools."""
+        """Yield the computers with their pools, in the order of the pools."""
         return ((pool, computer) for pool in self.pools for computer in pool.computers)
 
     def compare(self, other: Topology) -> TopologyDifference:
-        """Say where another topology disagrees, value by value.
+        """Compare this topology with another one, value by value.
 
         Parameters
         ----------
@@ -75,8 +75,9 @@ class Topology(Table):
         Returns
         -------
         TopologyDifference
-            Servers, roles, pools and names that differ. What a blank cell means counts; columns
-            and partners' roles of which only one says anything are not compared, but named.
+            Servers, roles, pools and names that differ. A blank cell counts as the value that it
+            means. Columns and partner roles that only one topology has are listed, but not
+            compared.
         """
         return compare_sides(self._side(), other._side())
 
@@ -90,7 +91,7 @@ class Topology(Table):
         )
 
     def with_cells(self, changes: Mapping[int, Mapping[str, str]]) -> Topology:
-        """Change cells, and derive only the pools concerned again.
+        """Change cells, and derive only the affected pools again.
 
         Parameters
         ----------
@@ -101,12 +102,12 @@ class Topology(Table):
         Returns
         -------
         Topology
-            Pools and sites that are the same as before are the same objects.
+            Unchanged pools and sites are the same objects as before.
 
         Raises
         ------
         TopologyError
-            If a text cannot be what the column holds, or contradicts other rows.
+            If a text is not valid in its column, or contradicts other rows.
         """
         columns, rows = edits.widened(self.columns, self.cells, changes.values(), self.source)
         edits.change(columns, rows, changes)
@@ -123,22 +124,22 @@ class Topology(Table):
         add : sequence of mapping of str to str, optional
             For each new row its texts by column name.
         remove : collection of int, optional
-            Indices into ``cells``. A value of the pool, the site or the deployment that stood
-            only there moves to another of its rows.
+            Indices into ``cells``. A value of a pool, site or the deployment that is only in a
+            removed row moves to another of its rows.
 
         Returns
         -------
         Topology
-            As :meth:`with_cells` gives it.
+            As for :meth:`with_cells`.
 
         Raises
         ------
         TopologyError
-            As :meth:`with_cells` does, and if no row is left.
+            As for :meth:`with_cells`, and if no row remains.
         """
         columns, rows = edits.widened(self.columns, self.cells, add, self.source)
         heirs = edits.hand_over(columns, rows, set(remove))
-        old_places = [place for place in range(len(rows)) if place not in set(remove)]
+        old_places = [index for index in range(len(rows)) if index not in set(remove)]
         moved = {old: new for new, old in enumerate(old_places)}
         rows = [rows[old] for old in old_places]
         start = len(rows)
@@ -164,12 +165,12 @@ class Topology(Table):
         Returns
         -------
         Topology
-            Of the same rows.
+            With the same rows.
 
         Raises
         ------
         TopologyError
-            If a text cannot be what the column holds, or the table has the column already.
+            If a text is not valid in its column, or the table already has the column.
         """
         columns = [names.get(heading, heading) for heading in self.columns]
         made = topology_of_rows(columns, self.cells, source=self.source)
@@ -187,14 +188,14 @@ class Topology(Table):
         touched: Set[str],
         moved: Mapping[int, int] | None = None,
     ) -> Topology:
-        """Derive what changed rows concern; ``gone`` counts old rows, ``new`` those of ``rows``."""
+        """Derive the affected parts; ``gone`` has indices of old rows, ``new`` of ``rows``."""
         report = Report(self.source)
-        # A name without a domain, which a document may have, stays until somebody corrects it.
+        # A document may contain single-label names; they stay until somebody corrects them.
         single = edits.has_single_label(self.columns, (self.cells[index] for index in gone))
         changed = edits.table(columns, rows, sorted(new), single_labels=single)
         fresh = read_cells(changed, report, sites=edits.sites_left(self.pools, gone))
         _require(fresh, report)
-        report.raise_if_any()  # what follows needs whole rows
+        report.raise_if_any()  # the rest needs complete rows
         for index, row in zip(sorted(new), fresh.tuples()):
             rows[index] = row
         names = {*edits.pools_of(self.columns, (self.cells[index] for index in gone))}
@@ -206,10 +207,10 @@ class Topology(Table):
             before = [edits.moved_pool(pool, moved) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
         places = sorted((members | new) - {-1})
-        if len(places) == len(new):  # no others in these pools: they are read already
+        if len(places) == len(new):  # only rows of these pools, whose cells are already read
             cells = replace(fresh, indices=places)
         else:
-            single = edits.has_single_label(columns, (rows[place] for place in places))
+            single = edits.has_single_label(columns, (rows[index] for index in places))
             whole = edits.table(columns, rows, places, single_labels=single)
             cells = read_cells(whole, Report(""), indices=places)
         pools = edits.same_objects(derive_pools(cells, report), before)
@@ -239,14 +240,14 @@ class Topology(Table):
         return self.columns
 
     def _rows(self) -> tuple[tuple[str, ...], ...]:
-        return self.cells  # so that read_topology reads the DataFrame again
+        return self.cells  # so that read_topology can read the DataFrame
 
     def to_csv(self) -> bytes:
-        """Write the table as UTF-8 with BOM, which Excel opens as it is."""
+        """Write the table as UTF-8 with BOM, which Excel opens directly."""
         return write_csv(self.columns, self.cells)
 
     def to_xlsx(self) -> bytes:
-        """Write the table as a workbook to be filled in, with drop-downs and notes.
+        """Write the table as a workbook to fill in, with drop-down lists and notes.
 
         Raises
         ------
@@ -273,19 +274,19 @@ class Topology(Table):
             self.cells,
             caption=self._summary(),
             limit=ROWS_SHOWN,
-            remarks=[f"Note: {remark}" for remark in self._told()],
+            remarks=[f"Note: {remark}" for remark in self._note_lines()],
         )
 
     def __repr__(self) -> str:
-        return "\n".join([self._summary(), *(f"  note: {remark}" for remark in self._told())])
+        return "\n".join([self._summary(), *(f"  note: {remark}" for remark in self._note_lines())])
 
     @property
     def unread_columns(self) -> tuple[str, ...]:
-        """The headings that no column claims: they stay in the table, and nothing reads them."""
+        """The headings without a known column, which lyncnb keeps but does not use."""
         known = {column.name for column in topology_columns()}
         return tuple(heading for heading in self.columns if heading not in known)
 
-    def _told(self) -> list[str]:
+    def _note_lines(self) -> list[str]:
         more = len(self.remarks) - _REMARKS_SHOWN
         rest = [f"and {more:,} more, in topology.remarks"] if more > 0 else []
         unread = ", ".join(map(shown, self.unread_columns))
@@ -301,13 +302,13 @@ def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topolog
     source : path, bytes or DataFrame
         One row per server and role: UTF-8, UTF-16 or cp950 CSV, a workbook (``.xlsx``, ``.xlsm``
         or ``.ods``), or a DataFrame. Or Topology Builder's ``.tbxml``, or what ``Get-CsTopology
-        -AsXml`` wrote. Told apart by content.
+        -AsXml`` wrote. The content decides the format.
 
     Returns
     -------
     Topology
-        n computers in p pools; what was cleaned, left out of a document, or is not said by it is
-        in ``notes``.
+        n computers in p pools; ``notes`` lists clean-ups, omitted parts of a document, and missing
+        facts.
 
     Raises
     ------
@@ -324,7 +325,7 @@ def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topolog
 def topology_of_rows(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, source: str
 ) -> Topology:
-    """Read the rows of a table that is on record: ``columns`` and ``cells`` of a topology.
+    """Read the rows of a saved table: ``columns`` and ``cells`` of a topology.
 
     Parameters
     ----------
@@ -333,17 +334,17 @@ def topology_of_rows(
     rows : sequence of sequence of str
         n rows of m texts.
     source : str
-        Where they are on record, for messages.
+        The file that contains them, for messages.
 
     Returns
     -------
     Topology
-        Equal to the one that they are of, with the same columns and cells.
+        Equal to the original, with the same columns and cells.
 
     Raises
     ------
     TopologyError
-        As :func:`read_topology` does.
+        As for :func:`read_topology`.
     """
     with no_collection():
         texts = [Texts.of(column) for column in zip(*rows, strict=True)]
@@ -358,7 +359,7 @@ def _derived(table: SourceTable) -> Topology:
     _require(cells, report)
     pools = derive_pools(cells, report)
     servers = cells.column("server_fqdn")
-    # Texts that differ and were not cleaned are names that differ.
+    # Different texts that needed no clean-up are different names.
     written = table.texts[table.columns.index("server_fqdn")].distinct
     if len(written) < len(servers) or report.notes or report.problems:
         check_servers(zip(cells.rows, servers, cells.column("role"), pool_names(cells)), report)
@@ -378,14 +379,14 @@ def _derived(table: SourceTable) -> Topology:
 
 
 def _require(cells: Cells, report: Report) -> None:
-    """Report rows without a server or a role, unless what stood there was bad."""
+    """Report rows without a server or a role, unless their text is already reported as invalid."""
     for column in topology_columns():
         texts = cells.column(column.name) if column.required else ()
         if all(texts):
             continue
-        told = {problem.row for problem in report.problems if problem.column == column.name}
+        reported = {problem.row for problem in report.problems if problem.column == column.name}
         for row, text in zip(cells.rows, texts):
-            if not text and row not in told:
+            if not text and row not in reported:
                 report.problem(f"{column.name} is blank", column.help, row=row, column=column.name)
 
 

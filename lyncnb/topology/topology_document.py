@@ -1,4 +1,4 @@
-"""A topology document of Topology Builder or ``Get-CsTopology`` to a ``Table`` of servers."""
+"""Read a topology document of Topology Builder or ``Get-CsTopology`` as a ``Table`` of servers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .columns import column
 from .source_table import Note, Table, Texts, make_table, raise_problems
 from .xml_tree import EXPORTED, WRAPPER, Element, parse_xml
 
-# --- What services mean: document_services.toml.
+# --- The meaning of services: document_services.toml.
 
 _DATA = Path(__file__).with_name("document_services.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Version:
-    """One product version, by the number that its services bear."""
+    """A product version, with the version number of its services."""
 
     number: str
     product: str
@@ -34,7 +34,7 @@ class _Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meaning:
-    """What a service of these names says of its servers."""
+    """The meaning of services with these names for their servers."""
 
     names: tuple[str, ...]
     role: str = ""
@@ -47,7 +47,7 @@ class _Meaning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What no document says, and where it is asked."""
+    """A fact that no document contains, and where the planner adds it."""
 
     text: str
     roles: tuple[str, ...] = ()
@@ -61,23 +61,23 @@ class _Meanings:
     questions: tuple[_Question, ...] = named("question")
 
     def of(self, name: str) -> _Meaning | None:
-        """Give what a service's name means."""
-        return next((one for one in self.services if name in one.names), None)
+        """Return the meaning of a service's name."""
+        return next((meaning for meaning in self.services if name in meaning.names), None)
 
 
 @functools.cache
 def _meanings() -> _Meanings:
     try:
         reader = RecordReader(_DATA.name)
-        found = reader.record(_Meanings, parse_toml(_DATA.read_text(encoding="utf-8")))
+        meanings = reader.record(_Meanings, parse_toml(_DATA.read_text(encoding="utf-8")))
     except NotToml as error:
         raise RulesError(f"{_DATA.name}: {error}", hint=error.hint) from None
-    if found is None or reader.problems:
+    if meanings is None or reader.problems:
         raise RulesError(f"{_DATA.name} has mistakes", problems=tuple(reader.problems))
-    return found
+    return meanings
 
 
-# --- The tree as clusters with their services, whatever the form.
+# --- Convert the tree of either form to clusters with their services.
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class _Service:
 
 @dataclass(slots=True)
 class _Cluster:
-    """Computers under one name (a pool in the table), at a site, with what runs on them."""
+    """Computers with one name (a pool in the table), at a site, with their services."""
 
     fqdn: str
     site: str
@@ -102,7 +102,7 @@ class _Cluster:
 
 def _cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
     fqdn = element.get("Fqdn")
-    # A single computer has the cluster's name, and may not be written at all.
+    # A single computer has the cluster's name; the document may omit it.
     machines = tuple(machine.get("Fqdn") or fqdn for machine in element.all("Machine"))
     return _Cluster(fqdn=fqdn, site=site, is_branch=is_branch, machines=machines or (fqdn,))
 
@@ -113,7 +113,7 @@ def _name_of(site: Element) -> str:
 
 
 def _wrapped(topology: Element) -> list[_Cluster]:
-    """List the clusters of Topology Builder's form: inside their sites, services by UniqueId."""
+    """List the clusters of Topology Builder's form: services refer to them by UniqueId."""
     clusters: dict[str, _Cluster] = {}
     for site in topology.all("CentralSite"):
         branches = {
@@ -130,15 +130,15 @@ def _wrapped(topology: Element) -> list[_Cluster]:
             for store in element.all("SqlInstance"):
                 clusters[store.get("UniqueId")] = clusters[element.get("UniqueId")]
     for service in topology.all("Service"):
-        place = clusters.get(service.get("InstalledOn"))
-        if place:
+        cluster = clusters.get(service.get("InstalledOn"))
+        if cluster:
             name, version = service.get("RoleName"), service.get("ServiceVersion")
-            place.services.append(_Service(name, version, service))
-    return list({id(one): one for one in clusters.values()}.values())
+            cluster.services.append(_Service(name, version, service))
+    return list({id(cluster): cluster for cluster in clusters.values()}.values())
 
 
 def _published(topology: Element) -> list[_Cluster]:
-    """List the clusters of the published form: by ClusterId, and services installed on that."""
+    """List the clusters of the published form: services refer to them by ClusterId."""
     sites: dict[str, tuple[str, bool]] = {}
     for kind in ("CentralSite", "RemoteSite"):
         for site in topology.all(kind):
@@ -151,21 +151,21 @@ def _published(topology: Element) -> list[_Cluster]:
             clusters[key] = _cluster(element, name, is_branch=is_branch)
     for service in topology.all("Service"):
         installed, identity = service.find("InstalledOn"), service.find("ServiceId")
-        place = clusters.get(_cluster_id(installed)) if installed else None
-        if place and identity:
+        cluster = clusters.get(_cluster_id(installed)) if installed else None
+        if cluster and identity:
             name, version = identity.get("RoleName"), service.get("ServiceVersion")
-            place.services.append(_Service(name, version, service))
+            cluster.services.append(_Service(name, version, service))
     return list(clusters.values())
 
 
 def _cluster_id(element: Element) -> tuple[str, str]:
-    found = next(element.all("ClusterId"), None)
-    return (found.get("SiteId"), found.get("Number")) if found else ("", "")
+    element_id = next(element.all("ClusterId"), None)
+    return (element_id.get("SiteId"), element_id.get("Number")) if element_id else ("", "")
 
 
-# --- Clusters to rows.
+# --- Convert clusters to rows.
 
-# Of Topology Builder's two, the better first.
+# The two elements of Topology Builder, the preferred one first.
 _TOPOLOGIES = ("NewTopology", "OriginalTopology")
 
 _COLUMNS = (
@@ -174,7 +174,7 @@ _COLUMNS = (
     *("webconf_edge_fqdn", "av_edge_fqdn", "extra_san"),
 )
 _ALWAYS = 5  # of these columns
-#: Which name of a pool an element of its web services gives, and the owner of an Edge port.
+#: The column for each element of a pool's web services, and for each owner of an Edge port.
 _WEB_NAMES = {"ExternalSettings": "web_external_fqdn", "InternalSettings": "web_internal_fqdn"}
 _EDGE_PORTS = {
     "urn:component:AccessEdge": "access_edge_fqdn",
@@ -182,7 +182,7 @@ _EDGE_PORTS = {
     "urn:component:MediaRelayEdge": "av_edge_fqdn",
 }
 _HOST = re.compile(r"https?://([^/:?#\s]+)", re.IGNORECASE)
-# What the elements of a list of sites may be.
+# The valid elements of each list of sites.
 _SITE_KINDS = {
     "Sites": ("CentralSite", "RemoteSite"),
     "CentralSites": ("CentralSite",),
@@ -192,7 +192,7 @@ _SIMPLE_URLS = {"Meet": "meet_urls", "Dialin": "dialin_url", "Cscp": "admin_url"
 
 
 def _roles(cluster: _Cluster) -> tuple[str, ...]:
-    """Give the roles of a cluster's servers, the one that their certificates follow first."""
+    """Return the roles of a cluster's servers; the first one determines their certificates."""
     main, collocated = [], []
     for service in cluster.services:
         meaning = _meanings().of(service.name)
@@ -200,7 +200,7 @@ def _roles(cluster: _Cluster) -> tuple[str, ...]:
             collocated.append(meaning.role)
         elif meaning and meaning.role:
             main.append(_role(cluster, service, meaning))
-    if main and cluster.is_branch:  # Mediation is part of a branch appliance or server
+    if main and cluster.is_branch:  # a branch appliance or server includes Mediation
         collocated = []
     return tuple(dict.fromkeys([*main[:1], *collocated]))
 
@@ -217,29 +217,29 @@ def _role(cluster: _Cluster, service: _Service, meaning: _Meaning) -> str:
 
 
 def _names(cluster: _Cluster, role: str) -> dict[str, str]:
-    """Give the further names of a pool, by column."""
-    found: dict[str, str] = {}
+    """Return the additional names of a pool, by column."""
+    names: dict[str, str] = {}
     for service in cluster.services:
         for element, name in _WEB_NAMES.items():
             for settings in service.element.all(element):
-                found.setdefault(name, settings.get("Host"))
+                names.setdefault(name, settings.get("Host"))
         for port in service.element.all("Port"):
             name = _EDGE_PORTS.get(port.get("Owner"), "")
             if name and port.get("InterfaceSide") == "External" and port.get("ConfiguredFqdn"):
-                found.setdefault(name, port.get("ConfiguredFqdn"))
+                names.setdefault(name, port.get("ConfiguredFqdn"))
     if farm := _farm_host(cluster):
-        found["extra_san"] = farm
+        names["extra_san"] = farm
     own = cluster.fqdn.casefold()
     return {
         name: text
-        for name, text in found.items()
-        if column(name).heeded_by(role)
+        for name, text in names.items()
+        if column(name).is_used_by(role)
         and not (column(name).or_pool_name and text.casefold() == own)
     }
 
 
 def _farm_host(cluster: _Cluster) -> str:
-    """Give the host of an Office Web Apps farm's DiscoveryUrl, "" if it is the cluster's name."""
+    """Return the host of an Office Web Apps farm's DiscoveryUrl, "" if it is the cluster's name."""
     farms = (farm for service in cluster.services for farm in service.element.all("WacService"))
     hosts = (_HOST.match(farm.get("DiscoveryUrl")) for farm in farms)
     host = next((match[1] for match in hosts if match), "")
@@ -250,7 +250,7 @@ def _sip_domains(topology: Element) -> list[str]:
     """List the SIP domains, the default first."""
     domains = next(topology.all("InternalDomains"), None)
     names = [domains.get("DefaultDomain")] if domains else []
-    names += [one.get("Name") for one in topology.all("InternalDomain")]
+    names += [domain.get("Name") for domain in topology.all("InternalDomain")]
     by_name: dict[str, str] = {}
     for name in filter(None, names):
         by_name.setdefault(name.casefold(), name)
@@ -258,14 +258,14 @@ def _sip_domains(topology: Element) -> list[str]:
 
 
 def _simple_urls(found: Iterable[Element], site: str, order: Sequence[str]) -> dict[str, str]:
-    """Give a site's own simple URLs, or those of all, by column; in the order of domains."""
+    """Return the simple URLs of a site or of all sites, by column, in the order of domains."""
     urls: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for url in found:
         name = _SIMPLE_URLS.get(url.get("Component"))
         entry = next(url.all("SimpleUrlEntry"), None)
         active = url.get("ActiveUrl") or (entry.get("Url") if entry else "")
         domain = url.get("Domain").casefold()
-        # Only an export says whose they are; a document holds those of all.
+        # Only an export names their site; a document contains the URLs of all sites.
         _, _, whose = url.get("Identity").partition("Site:")
         if name and active and whose == site:
             urls[name].append((order.index(domain) if domain in order else len(order), active))
@@ -276,7 +276,7 @@ def _simple_urls(found: Iterable[Element], site: str, order: Sequence[str]) -> d
 
 
 def _share(topology: Element, rows: list[dict[str, str]]) -> None:
-    """Write what holds for more than a pool into the first row that it holds for."""
+    """Write values of a site or the deployment into the first of its rows."""
     domains = _sip_domains(topology)
     order = [name.casefold() for name in domains]
     urls = list(topology.all("SimpleUrl"))
@@ -289,18 +289,18 @@ def _share(topology: Element, rows: list[dict[str, str]]) -> None:
     if not any(own.values()):
         rows[0].update(common)
         return
-    for site, row in first.items():  # where a site has its own, each has: its own, or those of all
+    for site, row in first.items():  # if one site has its own, each has
         mine = own.get(site, {})
         row.update({**common, **mine})
         if mine.keys() & {"meet_urls", "dialin_url"} and "admin_url" not in mine:
-            row.pop("admin_url", None)  # it is optional, and not inherited then
+            row.pop("admin_url", None)  # it is optional, and not inherited in this case
 
 
 # --- Notes.
 
 
-def _told(clusters: Iterable[_Cluster]) -> Iterator[str]:
-    """Say what got no row and why, and what nobody here knows."""
+def _omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
+    """Yield notes about services without a row and about unknown services."""
     left: dict[str, list[str]] = defaultdict(list)
     unknown: dict[str, list[str]] = defaultdict(list)
     beside: dict[str, list[str]] = defaultdict(list)
@@ -326,7 +326,7 @@ def _told(clusters: Iterable[_Cluster]) -> Iterator[str]:
 
 
 def _farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
-    """Say under which further names farms are reached."""
+    """Yield a note for each farm with an additional name."""
     for cluster in clusters:
         if host := _farm_host(cluster):
             yield (
@@ -335,8 +335,8 @@ def _farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
             )
 
 
-def _refuse_unknown_sites(source: str, topology: Element) -> None:
-    """Refuse a site of a kind that nobody here knows: what its servers are depends on it."""
+def _reject_unknown_sites(source: str, topology: Element) -> None:
+    """Reject a site of an unknown kind, because the roles of its servers depend on the kind."""
     problems = [
         Problem(
             file=source,
@@ -354,7 +354,7 @@ def _refuse_unknown_sites(source: str, topology: Element) -> None:
 
 
 def _has_no_row(meaning: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
-    """Say whether a role of a service is none of its servers' rows, though it has one."""
+    """Return whether a service has a role for which its servers get no row."""
     kinds = {meaning.role, meaning.single_role, meaning.director_role, meaning.branch_role}
     is_part = meaning.collocated and cluster.is_branch
     return bool(meaning.role) and not is_part and not kinds.intersection(roles)
@@ -365,7 +365,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[str]:
-    """Ask what no document says."""
+    """Yield the facts that the planner must add, because no document contains them."""
     roles = {row["role"] for row in rows}
     for question in _meanings().questions:
         is_asked = not question.roles or not roles.isdisjoint(question.roles)
@@ -373,7 +373,7 @@ def _questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[s
             yield question.text
 
 
-# --- Together.
+# --- Read a document.
 
 
 _HOW_TO_ANSWER = (
@@ -390,19 +390,19 @@ def read_topology_xml(source: str, text: str) -> Table:
     source : str
         File name for messages.
     text : str
-        XML of Topology Builder (``.tbxml``; of two topologies in it the new one counts) or of
+        XML of Topology Builder (``.tbxml``; lyncnb reads the new one of its two topologies) or of
         ``Get-CsTopology -AsXml``.
 
     Returns
     -------
     Table
-        One row per server and role, in the document's order; the deployment's values are in the
-        first. ``notes`` say what was left out, what is unknown, and what no document says.
+        One row per server and role, in the document's order; the first row has the deployment's
+        values. ``notes`` lists omitted and unknown services, and facts that no document contains.
 
     Raises
     ------
     TopologyError
-        If it is not such a document, is damaged, or has no server.
+        If it is not a topology document, is damaged, or has no server.
 
     Notes
     -----
@@ -411,8 +411,8 @@ def read_topology_xml(source: str, text: str) -> Table:
     tree = parse_xml(source, text)
     topology: Element | None = tree.root
     if tree.form == WRAPPER:
-        # OriginalTopology is what was published when the file was saved, NewTopology what is
-        # planned: the same servers twice.
+        # OriginalTopology is the published topology when the file was saved, NewTopology the
+        # planned one: both contain the same servers.
         topology = next(
             filter(None, (tree.root.find(name, "PartialTopology") for name in _TOPOLOGIES)), None
         )
@@ -420,7 +420,7 @@ def read_topology_xml(source: str, text: str) -> Table:
         topology = tree.root if tree.root.find("Topology", "Clusters") else None
     read = _wrapped if tree.form == WRAPPER else _published
     if topology:
-        _refuse_unknown_sites(source, topology)
+        _reject_unknown_sites(source, topology)
     clusters = read(topology) if topology else []
     rows = [row for cluster in clusters for row in _rows(cluster)]
     if topology is None or not rows:
@@ -431,13 +431,13 @@ def read_topology_xml(source: str, text: str) -> Table:
     _share(topology, rows)
     columns = [
         name
-        for place, name in enumerate(_COLUMNS)
-        if place < _ALWAYS or any(row.get(name) for row in rows)
+        for index, name in enumerate(_COLUMNS)
+        if index < _ALWAYS or any(row.get(name) for row in rows)
     ]
     version = _version(clusters)
-    told = [f"this is a topology of {version.title}"] if version else []
-    told += [
-        *_told(clusters),
+    messages = [f"this is a topology of {version.title}"] if version else []
+    messages += [
+        *_omissions(clusters),
         *_farms(clusters),
         *map("missing in the document: {}".format, _questions(rows, columns)),
         _HOW_TO_ANSWER,
@@ -447,7 +447,7 @@ def read_topology_xml(source: str, text: str) -> Table:
         columns,
         [Texts.of(row.get(name, "") for row in rows) for name in columns],
         range(2, len(rows) + 2),
-        notes=tuple(Note(row=0, column="", before="", after="", message=text) for text in told),
+        notes=tuple(Note(row=0, column="", before="", after="", message=text) for text in messages),
         product=version.product if version else "",
         single_labels=True,
     )
@@ -464,7 +464,7 @@ def _rows(cluster: _Cluster) -> Iterator[dict[str, str]]:
 
 
 def _version(clusters: Iterable[_Cluster]) -> _Version | None:
-    """Find the product that most services are of."""
+    """Find the product of most services."""
     counted = Counter(service.version for cluster in clusters for service in cluster.services)
     number = counted.most_common(1)[0][0] if counted else ""
-    return next((one for one in _meanings().versions if one.number == number), None)
+    return next((version for version in _meanings().versions if version.number == number), None)

@@ -1,8 +1,8 @@
-"""A workbook of Excel or LibreOffice to a ``Table`` of text: the sheet with servers, and its traps.
+"""Read the sheet with servers of an Excel or LibreOffice workbook as a ``Table`` of text.
 
-Hidden rows and columns are read, since a filter hides what is wanted all the same; a hidden sheet
-only if no other has the headings. Both are reported. A cell that is merged over several rows says
-the same of each, as it looks.
+lyncnb reads hidden rows and columns, because a filter hides rows that the planner needs. It reads a
+hidden sheet only if no other sheet has the headings. It reports both. A cell that is merged over
+several rows gives each row its value.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from .sheet import (
 )
 from .source_table import Grid, Note, Table, Texts, make_table
 
-#: How a workbook begins, and what older Office programs and protected workbooks begin with.
+#: The first bytes of a workbook, and of files of older Office programs and protected workbooks.
 ZIP, OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _SAVE_AS = "in Excel or LibreOffice choose File, Save As, and the kind Excel Workbook (.xlsx)"
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
-#: Sheets of ``lyncnb template`` that hold no servers, of which nothing has to be said.
+#: Sheets of ``lyncnb template`` without servers, which need no note.
 OWN_SHEETS = ("Columns", "Roles")
 _LISTED = 5
-# Cells of a table, the blank ones among them.
+# The maximum number of cells of a table, including blank ones.
 _MAX_TABLE = 10_000_000
 
 
 def is_workbook(data: bytes) -> bool:
-    """Say whether a file is a workbook, or another archive or Office document, by how it begins."""
+    """Return whether a file begins like a workbook or another archive or Office document."""
     return data.startswith((*ZIP, OLE))
 
 
@@ -60,12 +60,12 @@ def read_workbook(source: str, data: bytes) -> Table:
     Returns
     -------
     Table
-        n rows without the blank ones. ``notes`` say what is hidden, merged, or was left out.
+        n rows without the blank ones. ``notes`` lists hidden, merged and omitted parts.
 
     Raises
     ------
     TopologyError
-        If it is not such a workbook, is protected, damaged or harmful, or more than one sheet has
+        If it is not a valid workbook, is protected, damaged or harmful, or more than one sheet has
         the headings.
     """
     if data.startswith(OLE):
@@ -82,11 +82,11 @@ def read_workbook(source: str, data: bytes) -> Table:
     return _Sheet(source, sheet, notes).table()
 
 
-# --- Which kind of file it is.
+# --- Detect the kind of file.
 
 
 def _of_old_office(source: str, data: bytes) -> TopologyError:
-    """Say what an OLE file is, by the names in its directory ([MS-CFB] 2.6.1)."""
+    """Describe an OLE file by the names in its directory ([MS-CFB] 2.6.1)."""
 
     def holds(name: str) -> bool:
         return name.encode("utf-16-le") + b"\0\0" in data
@@ -103,7 +103,7 @@ def _of_old_office(source: str, data: bytes) -> TopologyError:
 
 
 def _reader_of(source: str, archive: Archive) -> Callable[[str, Archive], list[Sheet]]:
-    """Find out by its parts what kind of archive it is."""
+    """Detect the kind of archive by its parts."""
     names = archive.names
     if "mimetype" in archive:
         kind = b"".join(archive.pieces("mimetype")).decode("latin-1").strip()
@@ -122,7 +122,7 @@ def _reader_of(source: str, archive: Archive) -> Callable[[str, Archive], list[S
     )
 
 
-# --- Which sheet holds the servers.
+# --- Choose the sheet with the servers.
 
 
 def _chosen(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
@@ -132,50 +132,52 @@ def _chosen(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
         raise TopologyError(f"{source} has no cells", hint="check whether this is the right file")
     with_servers = [sheet for sheet in filled if sheet.heading_row]
     in_sight = [sheet for sheet in with_servers if not sheet.is_hidden]
-    found = in_sight or with_servers
-    if len(found) > 1:
+    candidates = in_sight or with_servers
+    if len(candidates) > 1:
         raise TopologyError(
-            f"{source} has the headings of servers on {len(found)} sheets: {_listed(found)}",
+            f"{source} has the headings of servers on {len(candidates)} sheets: "
+            f"{_listed(candidates)}",
             hint="move all servers to one sheet, and hide or delete the others",
         )
-    if not found:
+    if not candidates:
         return _nearest(filled), []
     notes = []
-    if found[0].is_hidden:
-        notes.append(f"sheet {shown(found[0].name)} is hidden, but no other sheet has the "
+    if candidates[0].is_hidden:
+        notes.append(f"sheet {shown(candidates[0].name)} is hidden, but no other sheet has the "
                      "headings of servers")  # fmt: skip
-    left = [one for one in with_servers if one is not found[0]]
+    left = [sheet for sheet in with_servers if sheet is not candidates[0]]
     if left:
         notes.append(f"not read, because it is hidden: sheet {_listed(left)}")
     others = [
-        one
-        for one in filled
-        if not one.heading_row and not one.is_hidden and one.name not in OWN_SHEETS
+        sheet
+        for sheet in filled
+        if not sheet.heading_row and not sheet.is_hidden and sheet.name not in OWN_SHEETS
     ]
     if others:
         notes.append(
-            f"sheet {shown(found[0].name)} was read; without headings of servers: {_listed(others)}"
+            f"sheet {shown(candidates[0].name)} was read; without headings of servers: "
+            f"{_listed(others)}"
         )
-    return found[0], notes
+    return candidates[0], notes
 
 
 def _nearest(sheets: Sequence[Sheet]) -> Sheet:
     """Return the sheet with the most known headings, to report the missing ones."""
     candidates = [
-        (known_headings(cells)[0], not sheet.is_hidden, -place, -row)
-        for place, sheet in enumerate(sheets)
+        (known_headings(cells)[0], not sheet.is_hidden, -index, -row)
+        for index, sheet in enumerate(sheets)
         for row, cells in sheet.rows.items()
     ]
-    _, _, place, row = max(candidates)
-    sheets[-place].heading_row = -row
-    return sheets[-place]
+    _, _, index, row = max(candidates)
+    sheets[-index].heading_row = -row
+    return sheets[-index]
 
 
 def _listed(sheets: Sequence[Sheet]) -> str:
     return first_of([shown(sheet.name) for sheet in sheets], _LISTED)
 
 
-# --- The sheet to a table.
+# --- Convert the sheet to a table.
 
 _ODD = {
     ERROR: (
@@ -195,7 +197,7 @@ _ODD = {
 
 @dataclass(slots=True)
 class _Sheet:
-    """A sheet on the way to a table."""
+    """Converts a sheet to a table."""
 
     source: str
     sheet: Sheet
@@ -203,11 +205,11 @@ class _Sheet:
     problems: list[Problem] = field(default_factory=list)
 
     def table(self) -> Table:
-        """Make the table."""
+        """Return the table."""
         sheet = self.sheet
         heading = sheet.rows[sheet.heading_row]
         rows = sorted(row for row in sheet.rows if row > sheet.heading_row)
-        # A column is there if something is written in it; blanks are nothing.
+        # A column exists if it contains text; blank cells do not count.
         columns = sorted(
             {
                 column
@@ -221,8 +223,8 @@ class _Sheet:
         headings = [heading.get(column, "") for column in columns]
         names = dict(zip(columns, name_headings(headings)))
         self._fill_merged(rows, names)
-        self._look_at_odd(rows, names)
-        self._tell_of_hidden(rows, names)
+        self._check_peculiarities(rows, names)
+        self._report_hidden(rows, names)
         if any(row < sheet.heading_row for row in sheet.rows):
             self.notes.append(
                 f"the headings are in row {sheet.heading_row:,}; lyncnb ignored the rows above"
@@ -242,10 +244,10 @@ class _Sheet:
         )
 
     def _fill_merged(self, rows: Sequence[int], names: dict[int, str]) -> None:
-        """Give each row what a cell says that is merged over several."""
-        done: dict[int, int] = {}  # by column, the last row that an area has covered
+        """Copy the value of a merged cell to each of its rows."""
+        done: dict[int, int] = {}  # by column, the last row covered by an area
         columns = list(names)
-        told = []
+        areas = []
         for area in sorted(self.sheet.merged, key=lambda a: (a.first_column, a.first_row)):
             after = max(done.get(area.first_column, 0), self.sheet.heading_row)
             value = self.sheet.rows.get(area.first_row, {}).get(area.first_column, "")
@@ -258,10 +260,10 @@ class _Sheet:
                 self._refuse_wide(area, names[area.first_column], value)
                 continue
             self._copy_down(area, covered, value)
-            told.append(_area_name(area))
-        if told:
+            areas.append(_area_name(area))
+        if areas:
             self.notes.append(
-                f"merged cells {first_of(told, _LISTED)}: their value was read for each of "
+                f"merged cells {first_of(areas, _LISTED)}: their value was read for each of "
                 "their rows"
             )
 
@@ -287,8 +289,8 @@ class _Sheet:
             )
         )
 
-    def _look_at_odd(self, rows: Sequence[int], names: dict[int, str]) -> None:
-        """Refuse errors, dates and formulas without a result where a column means something."""
+    def _check_peculiarities(self, rows: Sequence[int], names: dict[int, str]) -> None:
+        """Reject errors, dates and formulas without a result in known columns."""
         known = {column.name for column in topology_columns()}
         wanted = set(rows)
         for (row, column), odd in self.sheet.odd.items():
@@ -313,7 +315,7 @@ class _Sheet:
             if name in known or odd == NO_RESULT:
                 self.sheet.rows[row] = {**self.sheet.rows[row], column: ""}
 
-    def _tell_of_hidden(self, rows: Sequence[int], names: dict[int, str]) -> None:
+    def _report_hidden(self, rows: Sequence[int], names: dict[int, str]) -> None:
         hidden = [
             (rows[start], rows[end - 1])
             for first, last in self.sheet.hidden_rows

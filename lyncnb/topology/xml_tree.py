@@ -1,6 +1,6 @@
-"""XML of elsewhere to a tree of elements, or to calls. The only file that reads XML.
+"""Read external XML as a tree of elements or as calls. Only this file reads XML.
 
-Entities and document types are refused, and size, depth and number of elements are bounded.
+It rejects entities and document types, and limits size, depth and the number of elements.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from xml.parsers import expat
 from ..base.pasted_text import shown
 from ..errors import TopologyError
 
-#: A document of this size or more is refused (bytes); 5,000 servers take 4 MB.
+#: lyncnb rejects a document of this size or more (bytes); 5,000 servers take 4 MB.
 MAX_BYTES = 32_000_000
 _MAX_ELEMENTS = 400_000
 _MAX_DEPTH = 64
-#: Elements of a workbook's part; 100,000 servers with all columns take 8.2 million.
+#: Maximum number of elements in a workbook's part; 100,000 servers with all columns take 8.2
+#: million.
 MAX_SCANNED = 9_000_000
 
 _DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy."
-#: Full names of the roots that topologies have: Topology Builder's file, what Get-CsTopology
-#: -AsXml gives, and what ``export_topology.ps1`` puts around that.
+#: Full names of the root elements of topologies: Topology Builder's file, the output of
+#: Get-CsTopology -AsXml, and the element that ``export_topology.ps1`` adds around that output.
 WRAPPER = f"{_DEPLOY}TopologyBuilder.2008 TopologyBuilder"
 PUBLISHED = f"{_DEPLOY}Topology.2008 Topology"
 EXPORTED = "urn:lyncnb:topology-export:1 Export"
-#: The PowerShell that writes EXPORTED.
+#: The PowerShell commands that write EXPORTED.
 EXPORT_SCRIPT = Path(__file__).with_name("export_topology.ps1")
 _WHAT_TO_GIVE = (
     "use the .tbxml file of Topology Builder, the output of Get-CsTopology -AsXml, or a table "
@@ -44,21 +45,21 @@ class Element:
     text: str = ""
 
     def get(self, attribute: str) -> str:
-        """Give an attribute, "" if it is not there."""
+        """Return an attribute, "" if it is missing."""
         return self.attributes.get(attribute, "").strip()
 
     def find(self, *path: str) -> Element | None:
-        """Give the first element down a path of names."""
+        """Return the first element at a path of names."""
         here = self
         for name in path:
-            found = next((child for child in here.children if child.name == name), None)
-            if found is None:
+            match = next((child for child in here.children if child.name == name), None)
+            if match is None:
                 return None
-            here = found
+            here = match
         return here
 
     def all(self, name: str) -> Iterator[Element]:
-        """Go through all elements of a name below this one, in the document's order."""
+        """Yield all descendants with a name, in the document's order."""
         waiting = self.children[::-1]
         while waiting:
             child = waiting.pop()
@@ -68,7 +69,7 @@ class Element:
 
 
 class XmlTree:
-    """Builds the tree; refuses what no topology has. ``form`` is the root's full name."""
+    """Builds the tree; rejects XML that no topology contains. ``form`` is the root's full name."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -103,12 +104,12 @@ class XmlTree:
         self._open.pop()
 
     def text(self, text: str) -> None:
-        """Take up text, of which nothing here needs much."""
+        """Add text; topologies need only short texts."""
         if self._open and len(self._open[-1].text) < 1000:
             self._open[-1].text += text[:1000]
 
     def refuse(self, *_: object) -> None:
-        """Refuse a document type or an entity."""
+        """Reject a document type or an entity."""
         raise TopologyError(
             f"{self.source} is an XML or HTML document with a document type, which no topology has",
             hint=_WHAT_TO_GIVE,
@@ -116,7 +117,7 @@ class XmlTree:
 
 
 def is_markup(data: bytes) -> bool:
-    """Say whether a file is XML or HTML rather than a table, by how it begins."""
+    """Return whether a file begins like XML or HTML rather than a table."""
     return data[:256].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
 
 
@@ -126,11 +127,11 @@ def parse_xml(source: str, text: str) -> XmlTree:
     Raises
     ------
     TopologyError
-        If it is not XML, damaged, of another kind, or harmful.
+        If it is not XML, is damaged, of another kind, or harmful.
     """
     tree = XmlTree(source)
-    # Given text and not bytes, expat ignores the encoding in the document: PowerShell's
-    # Out-File writes UTF-16 under a declaration of UTF-8, and editors the other way round.
+    # With text instead of bytes, expat ignores the declared encoding. PowerShell's Out-File writes
+    # UTF-16 with a declaration of UTF-8, and editors do the reverse.
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = tree.refuse
     parser.EntityDeclHandler = tree.refuse
@@ -160,7 +161,7 @@ def scan_xml(
     text: Callable[[str], None],
     most: int = MAX_SCANNED,
 ) -> None:
-    """Go through XML that is too large for a tree: a part of a workbook.
+    """Read XML that is too large for a tree: a part of a workbook.
 
     Parameters
     ----------
@@ -169,15 +170,15 @@ def scan_xml(
     pieces : iterable of bytes
         The document.
     start, end, text : callable
-        Called as it goes. Full names, with a blank between namespace and name; what `start` or
-        another raises ends it.
+        Callbacks. Names are full, with a blank between namespace and name; an exception of a
+        callback stops reading.
     most : int, optional
-        How many elements it may have.
+        Maximum number of elements.
 
     Raises
     ------
     TopologyError
-        If it is not XML, damaged, too deep, has too many elements, or has a document type.
+        If it is not XML, is damaged or too deep, has too many elements, or has a document type.
     """
     left, depth = most, 0
 
@@ -213,7 +214,7 @@ def scan_xml(
         for piece in pieces:
             parser.Parse(piece, False)
         parser.Parse(b"", True)
-    except (expat.ExpatError, LookupError, UnicodeError):  # the latter two: an odd encoding
+    except (expat.ExpatError, LookupError, UnicodeError):  # the latter two: an unsupported encoding
         raise TopologyError(
             f"{source} is damaged: part of it is not XML",
             hint="open it with Excel or LibreOffice and save it again",

@@ -87,9 +87,9 @@ def test_the_columns_are_those_of_the_contract():
 
 def test_a_column_knows_who_heeds_it():
     """Automatic sign-in is for the pools that clients sign in to; a site is for all."""
-    assert column("autologon").heeded_by("Director")
-    assert not column("autologon").heeded_by("Edge")
-    assert column("site").heeded_by("Edge")
+    assert column("autologon").is_used_by("Director")
+    assert not column("autologon").is_used_by("Edge")
+    assert column("site").is_used_by("Edge")
 
 
 @pytest.mark.parametrize(

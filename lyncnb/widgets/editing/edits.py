@@ -48,7 +48,7 @@ def set_everywhere(draft: Draft, *, name: str, value: str) -> None:
     """
     facts = column_named(name)
     if facts.scope == "pool":
-        places = [n for n, role in enumerate(draft.texts("role")) if facts.heeded_by(role)]
+        places = [n for n, role in enumerate(draft.texts("role")) if facts.is_used_by(role)]
         targets = _rows_to_set(draft, name, places)
     else:
         texts = enumerate(draft.texts(name))

@@ -152,7 +152,7 @@ def column_of(finding: Finding, role: str) -> str:
     named = {column.title.lower(): column.name for column in topology_columns()}
     spoken = _column_words().findall(f"{finding.message} {finding.hint}")
     columns = (named.get(words.lower(), words) for words in spoken)
-    return next((name for name in columns if known[name].heeded_by(role)), "")
+    return next((name for name in columns if known[name].is_used_by(role)), "")
 
 
 # "role" and "site" are also ordinary words, so only other names and headings count.

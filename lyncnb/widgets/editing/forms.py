@@ -209,7 +209,7 @@ def deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
             continue
         kind = DEPLOYMENT[facts.name]
         if kind == "choice":
-            heeding = [pool for pool in topology.pools if facts.heeded_by(pool.role)]
+            heeding = [pool for pool in topology.pools if facts.is_used_by(pool.role)]
             on = {facts.name in pool.flags for pool in heeding} or {facts.default == "true"}
             text = "mixed" if len(on) > 1 else "true" if on.pop() else "false"
             yield facts.name, text, "differs between pools"

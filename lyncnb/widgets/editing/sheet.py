@@ -227,7 +227,7 @@ class Sheet:
         defaults = _defaults(column, roles)
         if column.scope == "server":
             return [text or default for text, default in zip(texts, defaults)]
-        is_used = {role: column.heeded_by(role) for role in set(roles)}
+        is_used = {role: column.is_used_by(role) for role in set(roles)}
         groups, values = self._groups(column, places)
         inherited = {group: INHERITED + text for group, text in values.items()}
         return [
@@ -260,7 +260,7 @@ class Sheet:
 def _defaults(column: Column, roles: Sequence[str]) -> list[str]:
     """Return the meaning of a blank cell of a column for each of these roles."""
     text = INHERITED + column.default if column.default else ""
-    by_role = {role: text if column.heeded_by(role) else "" for role in set(roles)}
+    by_role = {role: text if column.is_used_by(role) else "" for role in set(roles)}
     return [by_role[role] for role in roles]
 
 
