@@ -1,1 +1,1 @@
-"""The only place for cryptography and ASN.1: keys, requests, certificates, chains, packages."""
+"""The only package for cryptography and ASN.1: keys, requests, certificates, chains, packages."""

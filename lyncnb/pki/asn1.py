@@ -1,8 +1,8 @@
-"""ASN.1 elements, and what kind of PKI object they add up to. Judges nothing, decrypts nothing.
+"""Read ASN.1 elements and detect the type of PKI object. Evaluates and decrypts nothing.
 
-A file's name and the label of its armour say little: AD CS labels a PKCS #7 message CERTIFICATE,
-portals call anything ``.cer``. The structure cannot be wrong about itself, so everything that
-comes back from a CA is told apart here and nowhere else.
+A file's name and its PEM label are not reliable: AD CS labels a PKCS #7 message CERTIFICATE, and
+portals name any file ``.cer``. The structure is reliable. Only this module detects the type of a
+CA's response.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-#: A PFX nests about 12 deep. Anything far beyond that is built to exhaust the reader.
+#: A PFX has about 12 levels. A file with many more is made to exhaust the reader.
 MAX_DEPTH = 40
 
-#: A PKCS #7 message of a whole deployment holds some thousand certificates. Five megabytes of
-#: two-octet elements would hold two million, and cost the memory of a machine.
+#: A PKCS #7 message of a whole deployment has about a thousand certificates. Five megabytes of
+#: two-octet elements would be two million elements, and would use up the memory of a computer.
 MAX_ELEMENTS = 20_000
 
-# Telling what a file is reads each of its elements a few times.
+# Detecting the type of a file reads each of its elements a few times.
 _MAX_READ = 4 * MAX_ELEMENTS
 
 _SEQUENCE, _INTEGER, _BIT_STRING, _OCTET_STRING, _OID = 0x30, 0x02, 0x03, 0x04, 0x06
@@ -27,7 +27,7 @@ _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # 1.2.840.113549.1.7.2
 
 
 class Kind(Enum):
-    """What an ASN.1 element is, in the words used in messages."""
+    """The type of an ASN.1 object, as messages name it."""
 
     CERTIFICATE = "a certificate"
     REQUEST = "a certification request (PKCS #10)"
@@ -46,7 +46,7 @@ class BadStructure(ValueError):
 
 
 class Element(NamedTuple):
-    """Where one element lies: its tag, its contents and its end, as offsets into the data."""
+    """The position of one element: its tag, contents and end, as offsets into the data."""
 
     tag: int
     begin: int
@@ -56,10 +56,10 @@ class Element(NamedTuple):
 
 
 class _Allowance:
-    """How many elements may still be read of one file.
+    """The number of elements that may still be read from one file.
 
-    An indefinite length is found by reading everything inside; nested ones, read level by level,
-    would cost the square of what the file has, so all readings of a file count together.
+    The reader finds the end of an indefinite length by reading everything inside. The time for
+    nested ones grows with the square of their number, so all reads of a file count together.
     """
 
     __slots__ = ("left",)
@@ -83,22 +83,22 @@ def read_element(
     data : bytes
         n octets.
     offset, limit : int
-        Octets ``offset`` to ``limit`` may be used, 0 <= offset <= limit <= n.
+        The octets to use: 0 <= offset <= limit <= n.
     depth : int, optional
         Levels above this element.
     allowance : optional
-        What may still be read of the file, over all calls.
+        The number of elements that all calls together may still read from the file.
 
     Returns
     -------
     Element
-        A definite length of any form, or an indefinite one (BER), which old CAs still write.
+        With a definite length of any form, or an indefinite one (BER), which old CAs still use.
 
     Raises
     ------
     BadStructure
-        If the element does not end within ``limit``, nests deeper than :data:`MAX_DEPTH`, or
-        there are too many.
+        If the element does not end within ``limit``, has more levels than :data:`MAX_DEPTH`, or
+        if there are too many elements.
 
     Notes
     -----
@@ -114,7 +114,7 @@ def read_element(
 
 
 def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]:
-    """Find where the contents of an element begin and end; None for an indefinite length."""
+    """Return where the contents of an element begin and end; None for an indefinite length."""
     if limit - offset < 2:
         raise BadStructure("it ends inside a tag or length")
     if data[offset] & 0x1F == 0x1F:
@@ -134,7 +134,7 @@ def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]
 
 
 def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allowance) -> int:
-    """Find the two zero octets that end an indefinite length, past those that are inside it."""
+    """Return the offset of the two zero octets that end this indefinite length."""
     levels = 1
     while True:
         if data[offset : offset + 2] == b"\0\0":
@@ -166,14 +166,14 @@ def children(
         If the contents are not whole elements.
     """
     allowance = allowance or _Allowance()
-    found, offset = [], parent.content
+    elements, offset = [], parent.content
     while offset < parent.content_end:
         allowance.take()
         element = read_element(data, offset, parent.content_end, depth + 1, allowance)
-        found.append(element)
+        elements.append(element)
         offset = element.end
-        _stop_at_limit(len(found))
-    return found
+        _stop_at_limit(len(elements))
+    return elements
 
 
 def _stop_at_limit(count: int) -> None:
@@ -182,13 +182,13 @@ def _stop_at_limit(count: int) -> None:
 
 
 def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
-    """Split a run of ASN.1 elements and tell what each is.
+    """Split consecutive ASN.1 elements, and detect the type of each.
 
     Parameters
     ----------
     data : bytes
-        One element, or several one after the other as ``cat`` leaves them. White space at the
-        end is overlooked, for editors and portals add it.
+        One element, or several in sequence, as ``cat`` writes them. White space at the end is
+        ignored, because editors and portals add it.
 
     Returns
     -------
@@ -198,24 +198,24 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
     Raises
     ------
     BadStructure
-        If anything is left that is no element: bytes after a certificate belong to nothing, and
-        readers disagree on what such a file holds.
+        If the data has bytes that are not an element. Programs read a certificate with bytes
+        after its end in different ways.
     """
-    # An element may itself end in octets that look like white space, so they are no measure of
-    # where it ends: only what is left behind the last one is.
+    # An element may itself end in octets that look like white space. So only the octets after the
+    # last element are white space.
     last = len(data.rstrip(b"\r\n\t \x1a"))
-    found: list[tuple[Kind, bytes]] = []
+    objects: list[tuple[Kind, bytes]] = []
     offset, allowance = 0, _Allowance()
-    while offset < last or not found:
+    while offset < last or not objects:
         element = read_element(data, offset, len(data), 0, allowance)
-        found.append((_kind(data, element, allowance), data[element.begin : element.end]))
+        objects.append((_kind(data, element, allowance), data[element.begin : element.end]))
         offset = element.end
-        _stop_at_limit(len(found))
-    return found
+        _stop_at_limit(len(objects))
+    return objects
 
 
 def certificates_in(message: bytes) -> tuple[bytes, ...]:
-    """Take the certificates out of a PKCS #7 (CMS) signed message, in its own order.
+    """Return the certificates in a PKCS #7 (CMS) signed message, in its own order.
 
     Parameters
     ----------
@@ -225,17 +225,17 @@ def certificates_in(message: bytes) -> tuple[bytes, ...]:
     Returns
     -------
     tuple of bytes
-        DER certificates, leaf first, last or anywhere: a SET has no order.
+        DER certificates. The end-entity certificate may be anywhere: a SET has no order.
 
     Raises
     ------
     BadStructure
-        If it is no such message.
+        If it is not such a message.
 
     Notes
     -----
-    Source: RFC 5652 sections 3, 5.1 and 10.2.3. Written here because cryptography refuses some
-    of what Windows writes, and warns that it will refuse BER altogether.
+    Source: RFC 5652 sections 3, 5.1 and 10.2.3. lyncnb reads the message itself: cryptography
+    rejects some messages that Windows writes, and warns that it will reject all BER.
     """
     info = read_element(message, 0, len(message))
     parts = children(message, info)
@@ -244,8 +244,8 @@ def certificates_in(message: bytes) -> tuple[bytes, ...]:
     signed = _only_child(message, parts[1])
     for field in children(message, signed):
         if field.tag == _CONTEXT_0:
-            found = [entry for entry in children(message, field) if entry.tag == _SEQUENCE]
-            return tuple(message[entry.begin : entry.end] for entry in found)
+            entries = [entry for entry in children(message, field) if entry.tag == _SEQUENCE]
+            return tuple(message[entry.begin : entry.end] for entry in entries)
     return ()
 
 
@@ -257,7 +257,7 @@ def _only_child(data: bytes, parent: Element) -> Element:
 
 
 def _kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
-    """Tell what a top-level element is by the tags inside it."""
+    """Detect the type of a top-level element by the tags inside it."""
     if element.tag != _SEQUENCE:
         return Kind.OTHER
     inner = children(data, element, 0, allowance)
@@ -279,7 +279,7 @@ def _kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
 
 
 def _signed_kind(tags: list[int]) -> Kind:
-    """Tell a certificate, a request and a revocation list apart (RFC 5280 and RFC 2986)."""
+    """Distinguish a certificate, a request and a revocation list (RFC 5280 and RFC 2986)."""
     if tags[:1] == [_CONTEXT_0]:
         tags = tags[1:]
     if tags[:6] == [_INTEGER] + [_SEQUENCE] * 5:
@@ -293,21 +293,21 @@ def _signed_kind(tags: list[int]) -> Kind:
 
 
 def _versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
-    """Tell a PFX and the forms of a private key apart (RFC 7292, 5958, 8017, 5915)."""
+    """Distinguish a PFX and the forms of a private key (RFC 7292, 5958, 8017, 5915)."""
     if version == 3 and tags[1:2] == (_SEQUENCE,) and len(tags) <= 3:
         return Kind.PFX
     if tags[1:3] == (_SEQUENCE, _OCTET_STRING):
         return Kind.PRIVATE_KEY
     if tags[1:2] == (_OCTET_STRING,) and set(tags[2:]) <= {_CONTEXT_0, _CONTEXT_1}:
         return Kind.PRIVATE_KEY
-    # RSA writes nine numbers, DSA six; a bare RSA public key has two.
+    # An RSA private key has nine numbers, DSA has six, and an RSA public key has two.
     if set(tags) == {_INTEGER} and len(tags) >= 6:
         return Kind.PRIVATE_KEY
     return Kind.PUBLIC_KEY if tags == (_INTEGER, _INTEGER) else Kind.OTHER
 
 
 def work_factor(data: bytes) -> int:
-    """Add up the iteration counts that a password-protected file asks for.
+    """Return the sum of the iteration counts in a password-protected file.
 
     Parameters
     ----------
@@ -318,8 +318,8 @@ def work_factor(data: bytes) -> int:
     -------
     int
         The sum of all whole numbers that follow a salt, as in PBKDF2-params, PBEParameter, MacData
-        and scrypt-params (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7): many bags
-        with a count that is just allowed would take as long as one that is not.
+        and scrypt-params (RFC 8018 appendix A, RFC 7292 section 4, RFC 7914 section 7). It is a
+        sum because many bags with an allowed count take as long as one with a larger count.
 
     Raises
     ------
@@ -334,19 +334,19 @@ def work_factor(data: bytes) -> int:
 
 
 def object_identifiers(data: bytes) -> tuple[str, ...]:
-    """List the object identifiers in a file, dotted, each once, in its order.
+    """List the object identifiers in a file, dotted, each once, in the file's order.
 
     Raises
     ------
     BadStructure
         If the file is not whole.
     """
-    found = {
+    identifiers = {
         _dotted(data[element.content : element.content_end]): None
         for element, _ in _all_elements(data)
         if element.tag == _OID
     }
-    return tuple(found)
+    return tuple(identifiers)
 
 
 def _dotted(content: bytes) -> str:
@@ -362,16 +362,16 @@ def _dotted(content: bytes) -> str:
     return ".".join(map(str, (root, first - 40 * root, *numbers[1:])))
 
 
-_Found = Iterator[tuple[Element, Element | None]]
+_ElementPairs = Iterator[tuple[Element, Element | None]]
 
 
-def _all_elements(data: bytes) -> _Found:
-    """Yield every element of a file with the one before it, also those inside octet strings."""
+def _all_elements(data: bytes) -> _ElementPairs:
+    """Yield every element with the one before it, including those inside octet strings."""
     allowance = _Allowance()
     yield from _below(data, read_element(data, 0, len(data), 0, allowance), 0, allowance)
 
 
-def _below(data: bytes, parent: Element, depth: int, allowance: _Allowance) -> _Found:
+def _below(data: bytes, parent: Element, depth: int, allowance: _Allowance) -> _ElementPairs:
     before = None
     for element in children(data, parent, depth, allowance):
         yield element, before
@@ -382,14 +382,14 @@ def _below(data: bytes, parent: Element, depth: int, allowance: _Allowance) -> _
         before = element
 
 
-def _inside(data: bytes, element: Element, depth: int, allowance: _Allowance) -> _Found:
-    """Look into an octet string that may hold ASN.1; a salt that begins with 0x30 does not."""
+def _inside(data: bytes, element: Element, depth: int, allowance: _Allowance) -> _ElementPairs:
+    """Read an octet string that may contain ASN.1; a salt that begins with 0x30 does not."""
     begin, end = element.content, element.content_end
     try:
         inner = read_element(data, begin, end, depth + 1, allowance)
-        found = list(_below(data, inner, depth + 1, allowance))
+        pairs = list(_below(data, inner, depth + 1, allowance))
     except BadStructure:
         if allowance.left < 0:
             raise
         return
-    yield from found
+    yield from pairs

@@ -1,8 +1,8 @@
 """Certificate policies along a path, as RFC 5280 section 6.1 and Windows process them.
 
-Any policy will do for a server. So only one thing can fail: a CA that asks for an explicit policy
-and a path that has none in common. Of the tree of policies the level that was reached last is
-enough for that (RFC 9618 section 5).
+A server accepts any policy. So a path fails only if a CA requires an explicit policy and the
+certificates have no policy in common. For this check, the last level of the policy tree is enough
+(RFC 9618 section 5).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ _ANY = "2.5.29.32.0"
 
 @dataclass
 class _State:
-    """The policies of one level with what each is called below, and what is still allowed.
+    """The policies of one level with their names in the level below, and the limits.
 
-    The counters are certificates until the rule begins (RFC 5280 section 6.1.2 (d) to (f)).
+    Each counter is a number of certificates before its limit applies (RFC 5280 section 6.1.2 (d)
+    to (f)).
     """
 
     level: dict[str, set[str]] = field(default_factory=lambda: {_ANY: {_ANY}})
@@ -29,12 +30,12 @@ class _State:
 
 
 def policy_violation(path: Sequence[Certificate]) -> str:
-    """Say why the policies of a path are not valid; "" if they are.
+    """Return why the policies of a path are not valid; "" if they are.
 
     Parameters
     ----------
     path : sequence of Certificate
-        From the one that the root signed down to the end-entity certificate.
+        From the certificate that the root signed to the end-entity certificate.
 
     Notes
     -----
@@ -53,20 +54,20 @@ def policy_violation(path: Sequence[Certificate]) -> str:
             return f"{who} maps anyPolicy to another policy"
         _map(state, certificate)
         _count_down(state, certificate)
-    return _at_the_end(state, path[-1]) if path else ""
+    return _violation_at_end(state, path[-1]) if path else ""
 
 
 def _next_level(state: _State, certificate: Certificate, *, is_last: bool) -> dict[str, set[str]]:
     expected = {name for names in state.level.values() for name in names}
-    found: dict[str, set[str]] = {}
+    level: dict[str, set[str]] = {}
     for policy in certificate.policies:
         if policy != _ANY and (policy in expected or _ANY in state.level):
-            found[policy] = {policy}
+            level[policy] = {policy}
     may_be_any = state.inhibit_any > 0 or (not is_last and certificate.is_self_issued)
     if _ANY in certificate.policies and may_be_any:
         for policy in expected:
-            found.setdefault(policy, {policy})
-    return found
+            level.setdefault(policy, {policy})
+    return level
 
 
 def _map(state: _State, certificate: Certificate) -> None:
@@ -90,12 +91,12 @@ def _count_down(state: _State, certificate: Certificate) -> None:
     state.inhibit_any = _least(state.inhibit_any, certificate.inhibit_any_policy)
 
 
-def _least(present: int, asked: int | None) -> int:
-    return present if asked is None else min(present, asked)
+def _least(counter: int, limit: int | None) -> int:
+    return counter if limit is None else min(counter, limit)
 
 
-def _at_the_end(state: _State, certificate: Certificate) -> str:
-    is_asked = state.explicit <= 1 or certificate.require_explicit_policy == 0
-    if is_asked and not state.level:
+def _violation_at_end(state: _State, certificate: Certificate) -> str:
+    is_required = state.explicit <= 1 or certificate.require_explicit_policy == 0
+    if is_required and not state.level:
         return f'"{name_text(certificate.subject)}" has no policy that the CAs above it ask for'
     return ""

@@ -1,7 +1,7 @@
 """One X.509 certificate as checked facts.
 
-The only reader of returned certificates: what it refuses, nothing else ever sees. It judges
-nothing; ``authorities/evaluation/compare_certificate.py`` and ``chain.py`` do.
+Only this module reads issued certificates. If it rejects one, no other module sees that
+certificate. ``authorities/evaluation/compare_certificate.py`` and ``chain.py`` evaluate it.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from .asn1 import BadStructure, Element, children, object_identifiers, read_elem
 from .der_structures import items
 from .library_words import NotAsStandard, in_words
 
-#: A name in the form in which equal names are equal: a set of (OID, text) for each part.
+#: A name in a normalized form for comparisons: a set of (OID, text) for each part.
 NameKey = tuple[frozenset[tuple[str, str]], ...]
 
 Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
 #: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
 FIELD_NAMES = {x509.ObjectIdentifier(oid): short for short, oid in SUBJECT_OIDS.items()} | {
-    # What a plan never asks for and public CAs and directories write.
+    # Fields that no plan requests, but that public CAs and directories write.
     NameOID.DOMAIN_COMPONENT: "DC",
     NameOID.USER_ID: "UID",
     NameOID.EMAIL_ADDRESS: "emailAddress",
@@ -86,7 +86,7 @@ _SCHEMES = {
 
 _POLICY_MAPPINGS = x509.ObjectIdentifier("2.5.29.33")
 
-# Extensions that are looked at, here or in chain.py, so that critical ones are heeded.
+# Extensions that this module or chain.py processes, so they may be critical.
 _UNDERSTOOD = frozenset(
     {
         x509.BasicConstraints.oid,
@@ -102,9 +102,9 @@ _UNDERSTOOD = frozenset(
     }
 )
 
-# What pyca raises for a certificate that it cannot read, over all its accessors.
+# What the accessors of pyca raise for a certificate that they cannot read.
 _READ_ERRORS = (
-    KeyError,  # cryptography before 50: a name whose text has a tag of no string
+    KeyError,  # cryptography before 50: a name whose text does not have the tag of a string
     ValueError,
     TypeError,
     x509.InvalidVersion,
@@ -126,30 +126,32 @@ class GeneralName(NamedTuple):
 
 
 class BadCertificate(ValueError):
-    """The bytes look like a certificate and cannot be read as one."""
+    """The bytes look like a certificate, but cannot be read as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """What one certificate says. Equal if the bytes are equal.
+    """The content of one certificate. Two are equal if their bytes are equal.
 
     ``thumbprint`` is what Windows shows and ``Set-CsCertificate`` takes: SHA-1 in capitals.
-    ``signed_sha256`` is of what the CA signed alone: anybody can write a second signature of ECDSA
-    from the first, and has then two certificates that are one.
+    ``signed_sha256`` covers only the part that the CA signed. Anybody can derive a second ECDSA
+    signature from the first one, and so make two files of the same certificate.
     ``subject`` and ``issuer`` are (short name or dotted OID, value) in the certificate's order.
-    ``subject_key`` and ``issuer_key`` compare names as RFC 5280 section 7.1 asks: case and runs
-    of spaces do not count. ``extended_key_usage`` and ``key_usage`` are None if the certificate
+    ``subject_key`` and ``issuer_key`` are for comparisons of names by RFC 5280 section 7.1: they
+    ignore case and repeated spaces.
+    ``extended_key_usage`` and ``key_usage`` are None if the certificate
     does not limit them. Times are UTC. ``signature_scheme`` is ``RSASSA-PKCS1-v1_5``,
     ``RSASSA-PSS``, ``ECDSA``, ``Ed25519`` …; ``signature_hash`` is ``sha256`` …, empty if the
     scheme has none of its own. ``authority`` is the issuer and serial number of the issuer's own
-    certificate, if the authority key identifier names them. ``general_names`` are all names that
-    name constraints are about, ``permitted`` and ``excluded`` the constraints themselves.
-    ``crl_urls`` and ``ocsp_urls`` are where its revocation can be looked up and asked for.
-    ``curve`` is that of an elliptic key, as ``secp256r1``. ``policies`` are its certificate
-    policies, dotted; ``policy_mappings`` are pairs of what the CA above and the CA itself call a
-    policy. The three that follow count certificates until they hold (RFC 5280 sections 4.2.1.11
-    and 4.2.1.14). ``timestamps`` counts the signed certificate timestamps (RFC 6962) in it.
-    ``unknown_critical`` lists critical extensions that are not understood here, dotted.
+    certificate, if the authority key identifier names them. ``general_names`` are all names to
+    which name constraints apply; ``permitted`` and ``excluded`` are the constraints themselves.
+    ``crl_urls`` and ``ocsp_urls`` are the addresses for checking its revocation.
+    ``curve`` is the curve of an elliptic key, such as ``secp256r1``. ``policies`` are its
+    certificate policies, dotted. ``policy_mappings`` are pairs: the name of a policy in the CA
+    above, and in this CA. Each of the three fields that follow is a number of certificates before
+    its limit applies (RFC 5280 sections 4.2.1.11 and 4.2.1.14). ``timestamps`` is the number of
+    signed certificate timestamps (RFC 6962) in it. ``unknown_critical`` lists the critical
+    extensions that lyncnb does not understand, dotted.
     """
 
     der: bytes = field(repr=False)
@@ -199,7 +201,7 @@ class Certificate:
 
     @property
     def common_names(self) -> tuple[str, ...]:
-        """Every common name of the subject, in order; a public CA may leave none."""
+        """Every common name of the subject, in order; certificates of public CAs may have none."""
         return tuple(value for name, value in self.subject if name == "CN")
 
     @property
@@ -214,7 +216,7 @@ class Certificate:
 
     @property
     def issuer_name(self) -> str:
-        """The issuer's common name, or its whole name where it has none."""
+        """The issuer's common name, or its whole name if it has none."""
         names = [value for name, value in self.issuer if name == "CN"]
         return visible(names[-1]) if names else name_text(self.issuer)
 
@@ -230,7 +232,7 @@ def serial_text(serial: int) -> str:
 
 
 def moment_of(day: date) -> datetime:
-    """Give the moment that a ``today`` argument means, UTC.
+    """Return the moment that a ``today`` argument means, UTC.
 
     Parameters
     ----------
@@ -248,8 +250,8 @@ def name_text(name: tuple[tuple[str, str], ...]) -> str:
     Returns
     -------
     str
-        ``CN=…, O=…``; empty for an empty name. Meant to be read, not to be parsed; what cannot
-        be seen is written as a number.
+        ``CN=…, O=…``; empty for an empty name. It is for people, not for parsers. Invisible
+        characters are written as numbers.
     """
     return visible(", ".join(f"{field_name}={value}" for field_name, value in name))
 
@@ -280,8 +282,8 @@ def read_certificate(der: bytes) -> Certificate:
     Raises
     ------
     BadCertificate
-        If any part that lyncnb looks at cannot be read: version, names, dates, key, an
-        extension twice, an extension that is not what its OID says.
+        If a part that lyncnb reads is not valid: version, names, dates, key, or an extension
+        that appears twice or does not have the content that its OID requires.
 
     Notes
     -----
@@ -290,21 +292,21 @@ def read_certificate(der: bytes) -> Certificate:
     return _read(der)
 
 
-# A thousand answers bring the same CA certificates a thousand times: read once, kept once.
+# A thousand responses contain the same CA certificates a thousand times. Read each one once.
 @lru_cache(maxsize=256)
 def _read(der: bytes) -> Certificate:
     try:
         with warnings.catch_warnings():
-            # pyca warns of what a later version will refuse (a negative serial number …);
-            # what matters of that is a finding here.
+            # pyca warns about what a later version will reject, such as a negative serial number.
+            # What matters to a planner is a finding.
             warnings.simplefilter("ignore")
             return _facts(der, x509.load_der_x509_certificate(der))
     except _READ_ERRORS as error:
-        raise BadCertificate(f"{_who(der)}: {in_words(error)}") from None
+        raise BadCertificate(f"{_identify(der)}: {in_words(error)}") from None
 
 
-def _who(der: bytes) -> str:
-    """Name a certificate that cannot be read, as far as its own bytes go: serial and subject."""
+def _identify(der: bytes) -> str:
+    """Return serial and subject of a certificate that cannot be read, as far as they can be."""
     serial, subject = b"", tuple[str, ...]()
     try:
         content = children(der, read_element(der, 0, len(der)))[0]
@@ -312,7 +314,7 @@ def _who(der: bytes) -> str:
         serial = der[fields[0].content : fields[0].content_end][:24]
         subject = tuple(_common_names(der, fields[4]))
     except (BadStructure, IndexError):
-        pass  # then it is named by what could be read before
+        pass  # the message then contains only what was readable
     number = f"serial {serial.hex()}" if serial else "no serial number"
     return f"{number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
 
@@ -329,7 +331,7 @@ def _common_names(der: bytes, name: Element) -> Iterator[str]:
 def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
     if certificate.version is not x509.Version.v3 and len(certificate.extensions):
         raise NotAsStandard("extensions in a certificate that is not version 3")
-    _refuse_two_algorithms(der)
+    _reject_two_algorithms(der)
     extensions = {extension.oid: extension.value for extension in certificate.extensions}
     dns_names, other_names = _alternative_names(extensions)
     key_algorithm, key_bits, spki_sha256 = _key_facts(certificate)
@@ -381,10 +383,10 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
     )
 
 
-def _refuse_two_algorithms(der: bytes) -> None:
-    """Refuse a certificate that names one algorithm inside and another outside its signature.
+def _reject_two_algorithms(der: bytes) -> None:
+    """Reject a certificate whose two signature algorithms differ.
 
-    Source: RFC 5280 section 4.1.1.2; only the inner one is protected by the signature.
+    Source: RFC 5280 section 4.1.1.2. The signature protects only the inner one.
     """
     whole = read_element(der, 0, len(der))
     content, outer, _ = children(der, whole)
@@ -402,12 +404,12 @@ def _name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:
 
 
 def _value_text(value: str | bytes) -> str:
-    # A BIT STRING in a name comes as bytes; nobody has such a subject planned.
+    # pyca returns a BIT STRING in a name as bytes. No plan has such a subject.
     return value if isinstance(value, str) else "#" + value.hex()
 
 
 def _name_key(name: x509.Name) -> NameKey:
-    """Bring a name to the form in which equal names are equal (RFC 5280 section 7.1)."""
+    """Return a name in a normalized form for comparisons (RFC 5280 section 7.1)."""
     return tuple(
         frozenset(
             (entry.oid.dotted_string, " ".join(_value_text(entry.value).casefold().split()))
@@ -436,11 +438,11 @@ def _general_value(name: x509.GeneralName) -> str:
 
 
 def _key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
-    """Name the key's algorithm and size, and hash its SubjectPublicKeyInfo."""
+    """Return the key's algorithm, its size and the hash of its SubjectPublicKeyInfo."""
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        # A key that pyca cannot use is none that we made; it needs only to differ from ours.
+        # lyncnb never makes a key that pyca cannot use, so any value that differs will do.
         unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -463,7 +465,7 @@ def _curve(certificate: x509.Certificate) -> str:
 
 
 def _policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
-    """Read what pyca does not: SEQUENCE OF SEQUENCE { of the CA above, of this CA }."""
+    """Read the policy mappings, which pyca does not read: pairs of (CA above, this CA)."""
     extension = extensions.get(_POLICY_MAPPINGS)
     if not isinstance(extension, x509.UnrecognizedExtension):
         return ()
@@ -473,22 +475,22 @@ def _policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
         pairs = [()]
     if not all(1 <= len(pair) <= 2 for pair in pairs):
         raise NotAsStandard("policy mappings that are no pairs of policies")
-    # A policy that is mapped to itself is listed once.
+    # A policy that maps to itself appears only once in its pair.
     return tuple((pair[0], pair[-1]) for pair in pairs)
 
 
 def _policy_limits(extensions: Extensions) -> dict[str, int | None]:
-    found: dict[str, int | None] = dict.fromkeys(
+    limits: dict[str, int | None] = dict.fromkeys(
         ("require_explicit_policy", "inhibit_policy_mapping", "inhibit_any_policy")
     )
     constraints = extensions.get(x509.PolicyConstraints.oid)
     if isinstance(constraints, x509.PolicyConstraints):
-        found["require_explicit_policy"] = constraints.require_explicit_policy
-        found["inhibit_policy_mapping"] = constraints.inhibit_policy_mapping
+        limits["require_explicit_policy"] = constraints.require_explicit_policy
+        limits["inhibit_policy_mapping"] = constraints.inhibit_policy_mapping
     inhibit = extensions.get(x509.InhibitAnyPolicy.oid)
     if isinstance(inhibit, x509.InhibitAnyPolicy):
-        found["inhibit_any_policy"] = inhibit.skip_certs
-    return found
+        limits["inhibit_any_policy"] = inhibit.skip_certs
+    return limits
 
 
 def _signature_facts(certificate: x509.Certificate) -> tuple[str, str]:
@@ -537,10 +539,10 @@ def _ocsp_urls(extensions: Extensions) -> tuple[str, ...]:
     if not isinstance(access, x509.AuthorityInformationAccess):
         return ()
     return tuple(
-        str(place.access_location.value)
-        for place in access
-        if place.access_method == AuthorityInformationAccessOID.OCSP
-        and isinstance(place.access_location, x509.UniformResourceIdentifier)
+        str(description.access_location.value)
+        for description in access
+        if description.access_method == AuthorityInformationAccessOID.OCSP
+        and isinstance(description.access_location, x509.UniformResourceIdentifier)
     )
 
 
@@ -580,20 +582,20 @@ _EMAIL_ADDRESS = x509.ObjectIdentifier("1.2.840.113549.1.9.1")
 def _names_to_constrain(
     certificate: x509.Certificate, extensions: Extensions
 ) -> tuple[GeneralName, ...]:
-    """List the names that name constraints are about (RFC 5280 section 4.2.1.10)."""
+    """List the names to which name constraints apply (RFC 5280 section 4.2.1.10)."""
     names = extensions.get(x509.SubjectAlternativeName.oid)
     alternative = names if isinstance(names, x509.SubjectAlternativeName) else ()
-    found = [_general_name(name) for name in alternative]
+    names_found = [_general_name(name) for name in alternative]
     if certificate.subject.rdns:
-        found.append(GeneralName("directory", _name_key(certificate.subject)))
+        names_found.append(GeneralName("directory", _name_key(certificate.subject)))
     mails = certificate.subject.get_attributes_for_oid(_EMAIL_ADDRESS)
-    found += [GeneralName("email", str(mail.value)) for mail in mails]
-    if not any(name.kind == "DNS" for name in found):
-        # Without alternative names the common name is what a client compares.
+    names_found += [GeneralName("email", str(mail.value)) for mail in mails]
+    if not any(name.kind == "DNS" for name in names_found):
+        # Without alternative names, a client compares the common name.
         common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        hosts = [_value_text(one.value) for one in common]
-        found += [GeneralName("DNS", host) for host in hosts if _HOST.fullmatch(host)]
-    return tuple(found)
+        hosts = [_value_text(attribute.value) for attribute in common]
+        names_found += [GeneralName("DNS", host) for host in hosts if _HOST.fullmatch(host)]
+    return tuple(names_found)
 
 
 _HOST = re.compile(r"(?:\*\.)?(?:[A-Za-z0-9_-]++\.)++[A-Za-z0-9_-]++")

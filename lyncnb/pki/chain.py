@@ -1,8 +1,8 @@
-"""The certification path of a certificate: who signed whom, found by checking signatures.
+"""The certification path of a certificate, built by checking signatures.
 
-No trust store is asked: lyncnb cannot know which roots the servers trust, and a private CA of
-2008 breaks rules of the Web PKI that Windows never asked for. What is checked is what any
-verifier needs: each certificate is signed by the next one, and the next one is a CA in force.
+lyncnb uses no trust store, because it cannot know which roots the servers trust. A private CA of
+2008 breaks rules of the Web PKI that Windows never required. This module checks what any verifier
+needs: the next certificate signed each certificate, and the next one is a valid CA certificate.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .certificate_policies import policy_violation
 from .certificates import Certificate, NameKey, moment_of, name_text, serial_text
 from .name_constraints import constraint_violations
 
-# Who signed a certificate, and what a strict verifier says of a chain.
+# Signature checks, and the result of a strict verifier.
 #
-# Two opinions that are kept apart: :func:`is_signed_by` is arithmetic and decides; the Web PKI
-# verifier of pyca holds everybody to the browsers' rules, overlooks others (a common name that is
-# not in the SAN, a missing extended key usage, a wildcard on a public suffix), and is only heard.
+# The two are separate. :func:`is_signed_by` is arithmetic and decides. The Web PKI verifier of pyca
+# applies the browsers' rules to every chain. It ignores other rules (a common name that is not in
+# the SAN, a missing extended key usage, a wildcard on a public suffix), so it only informs.
 
-# Which kind of key makes which signature; a scheme that is not here cannot be checked.
+# The type of key for each signature scheme. A scheme that is not in this table cannot be checked.
 _KEYS = {
     "RSASSA-PKCS1-v1_5": (rsa.RSAPublicKey,),
     "RSASSA-PSS": (rsa.RSAPublicKey,),
@@ -41,18 +41,18 @@ _KEYS = {
 
 
 def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
-    """Check a certificate's signature with an issuer's public key, and nothing but that.
+    """Check only a certificate's signature, with an issuer's public key.
 
     Returns
     -------
     bool or None
-        None if this computer knows no way to check such a signature.
+        None if this computer cannot check such a signature.
 
     Notes
     -----
-    Source: RFC 5280 section 6.1.3 (a)(1). pyca's ``verify_directly_issued_by`` refuses SHA-1
-    as such, which would make an old but genuine signature look forged; the hash is judged
-    elsewhere and under its own name.
+    Source: RFC 5280 section 6.1.3 (a)(1). pyca's ``verify_directly_issued_by`` rejects every
+    SHA-1 signature, so an old but genuine signature would look forged. Other checks evaluate the
+    hash.
     """
     try:
         leaf, signer = map(_loaded, (certificate, issuer))
@@ -68,7 +68,7 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
 
 
 def _loaded(certificate: Certificate) -> x509.Certificate:
-    """Load a certificate, without pyca's word on what it will refuse one day (a serial of 0)."""
+    """Load a certificate without pyca's warnings about future versions (a serial of 0)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return x509.load_der_x509_certificate(certificate.der)
@@ -83,7 +83,7 @@ def _verify(key: object, leaf: x509.Certificate) -> None:
     if chosen is None:
         raise ValueError("a signature without a hash")
     if isinstance(key, ec.EllipticCurvePublicKey):
-        # pyca gives no parameters for SHA-1 here, so the scheme is put together by hand.
+        # pyca returns no parameters for SHA-1 here, so this line builds the scheme.
         key.verify(signature, content, ec.ECDSA(chosen))
     elif isinstance(key, rsa.RSAPublicKey):
         is_pss = leaf.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
@@ -96,33 +96,33 @@ def _verify(key: object, leaf: x509.Certificate) -> None:
 def web_pki_objection(
     certificate: Certificate, issuers: Sequence[Certificate], *, today: date
 ) -> str:
-    """Ask pyca's Web PKI verifier about a complete path.
+    """Return why pyca's Web PKI verifier rejects a complete path.
 
     Parameters
     ----------
     certificate : Certificate
-        The end-entity certificate; its first DNS name is the name asked for.
+        The end-entity certificate. The verifier checks its first DNS name.
     issuers : sequence of Certificate
-        Its path, nearest first; the last one is taken as the trusted root.
+        Its path, nearest first. The verifier trusts the last one as the root.
     today : date
-        The moment of judgement (of a day its noon, UTC), or when the last certificate begins.
+        The evaluation date: a moment, or a day, which means its noon, UTC. If a certificate of
+        the path begins later, the moment when the last one begins.
 
     Returns
     -------
     str
-        What it objects to, empty if nothing.
+        The reason, empty if it accepts the path.
 
     Notes
     -----
-    A SHA-1 signature is refused there as if it were wrong; that is no forgery, so such chains
-    are not put to it.
+    The verifier rejects a SHA-1 signature as if it were forged, so it does not get such chains.
     """
-    hashes = {one.signature_hash for one in (certificate, *issuers[:-1])}
+    hashes = {signed.signature_hash for signed in (certificate, *issuers[:-1])}
     if not issuers or not certificate.dns_names or hashes & {"sha1", "md5", ""}:
         return ""
     name = certificate.dns_names[0].replace("*", "name", 1)
-    # Dates are judged elsewhere; what begins in an hour is not to fail here as well.
-    begins = max(one.not_before for one in (certificate, *issuers))
+    # Other checks evaluate dates. A certificate that begins in an hour must not fail here as well.
+    begins = max(link.not_before for link in (certificate, *issuers))
     moment = max(moment_of(today), begins)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -140,23 +140,23 @@ def web_pki_objection(
     return ""
 
 
-#: Real paths have two to five certificates; cross-signed CAs can be made to form endless ones.
+#: Real paths have two to five certificates. An attacker can cross-sign CAs into endless paths.
 MAX_PATH = 24
 
-#: Candidates looked at for one issuer name, likeliest first. A folder holds each CA once or twice;
-#: more of one name than this is an attempt to make the search long, or to hide the right one among
-#: them. So where none of these signed, further ones are looked at, four times as many in all as
-#: there are CA certificates: the time stays in proportion to what came.
+#: Candidates to check for one issuer name, the most likely first. A folder has each CA once or
+#: twice. More candidates of one name are an attempt to slow the search, or to hide the right one.
+#: If none of these signed, further candidates are checked, in total four times as many as there are
+#: CA certificates. The time therefore stays in proportion to the input.
 MAX_CANDIDATES = 64
-_FURTHER_LOOKS = 4
+_FURTHER_CHECKS = 4
 
-#: Paths compared for one certificate. Cross-signing gives two or three.
+#: Paths to compare for one certificate. Cross-signing results in two or three.
 MAX_PATHS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """Something wrong with a path: the code of a check, and the particulars."""
+    """A problem in a path: the code of a check, and the details."""
 
     code: str
     detail: str
@@ -167,8 +167,8 @@ class Path:
     """The certificates above one certificate.
 
     ``issuers`` begins with the certificate's issuer; the last one is self-signed if
-    ``is_complete``. ``objections`` are in the order of the path. ``rejected`` bear an issuer's name
-    and did not sign. ``other_roots`` are those in which paths end that are as good as this one.
+    ``is_complete``. ``objections`` are in the order of the path. ``rejected`` have an issuer's name
+    but did not sign. ``other_roots`` are the roots of other paths with as few objections.
     """
 
     issuers: tuple[Certificate, ...]
@@ -178,68 +178,68 @@ class Path:
     other_roots: tuple[Certificate, ...] = ()
 
 
-#: A subject name, and a key identifier, or issuer and serial number, or both.
+#: A subject name with a key identifier, or with issuer and serial number, or with both.
 _Hint = tuple[NameKey, bytes | None, tuple[NameKey, int] | None]
 
 
 class Issuers:
-    """CA certificates by subject name, with the signatures already checked.
+    """CA certificates by subject name, with the results of signature checks.
 
-    The one mutable thing here is the memory of :func:`is_signed_by`: a thousand certificates
-    share an issuing CA, and its own path is then walked once.
+    Only the cache of :func:`is_signed_by` is mutable. A thousand certificates share an issuing CA,
+    and its own signatures are then checked once.
     """
 
     def __init__(self, certificates: Iterable[Certificate]):
-        # By name, and beside it by what an authority key identifier may say of the issuer: a file
-        # with thousands of CAs of one name must not be looked through for each certificate.
+        # By name, and also by what an authority key identifier may contain. A file with thousands
+        # of CAs of one name must not be searched for each certificate.
         self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
-        everyone = sorted(set(certificates), key=_newest_first)
-        self._further_looks = _FURTHER_LOOKS * len(everyone)
-        for one in everyone:
-            name, key = one.subject_key, one.subject_key_id
-            own = (one.issuer_key, one.serial)
+        newest_first = sorted(set(certificates), key=_newest_first)
+        self._further_checks = _FURTHER_CHECKS * len(newest_first)
+        for certificate in newest_first:
+            name, key = certificate.subject_key, certificate.subject_key_id
+            own = (certificate.issuer_key, certificate.serial)
             for hint in {
                 (name, None, None),
                 (name, key, None),
                 (name, None, own),
                 (name, key, own),
             }:
-                self._by_hint.setdefault(hint, []).append(one)
+                self._by_hint.setdefault(hint, []).append(certificate)
 
     def candidates(self, certificate: Certificate) -> Iterator[Certificate]:
-        """Yield the certificates whose subject is this one's issuer, likeliest first."""
+        """Yield the certificates whose subject is this one's issuer, the most likely first."""
         name, key, own = (
             certificate.issuer_key, certificate.authority_key_id, certificate.authority
         )  # fmt: skip
-        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1): what it contradicts
-        # comes last, and is only then left out. A CA without an identifier contradicts none.
-        hints = [(name, one, own) for one in ((key, b"") if key else (None,))]
+        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1). Candidates that
+        # contradict it come last. A CA without an identifier contradicts nothing.
+        hints = [(name, key_id, own) for key_id in ((key, b"") if key else (None,))]
         likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_newest_first)
         seen = set()
-        for one in chain(likely, self._by_hint.get((name, None, None), ())):
-            if one not in seen:
-                seen.add(one)
-                yield one
+        for candidate in chain(likely, self._by_hint.get((name, None, None), ())):
+            if candidate not in seen:
+                seen.add(candidate)
+                yield candidate
 
     def looked_at(self, certificate: Certificate) -> Iterator[tuple[Certificate, bool | None]]:
-        """Yield as many candidates as may be looked at, each with whether it signed."""
+        """Yield the candidates up to the limit, each with whether it signed."""
         has_signed = False
-        for place, one in enumerate(self.candidates(certificate)):
-            if place >= MAX_CANDIDATES:
-                if has_signed or not self._further_looks:
+        for position, candidate in enumerate(self.candidates(certificate)):
+            if position >= MAX_CANDIDATES:
+                if has_signed or not self._further_checks:
                     return
-                self._further_looks -= 1
-            signed = self.signed(certificate, one)
+                self._further_checks -= 1
+            signed = self.signed(certificate, candidate)
             has_signed = has_signed or bool(signed)
-            yield one, signed
+            yield candidate, signed
 
     def count(self, certificate: Certificate) -> int:
         """Count the certificates whose subject is this one's issuer."""
         return len(self._by_hint.get((certificate.issuer_key, None, None), ()))
 
     def signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
-        """Tell whether ``issuer`` signed ``certificate``, see :func:`is_signed_by`."""
+        """Return whether ``issuer`` signed ``certificate``, see :func:`is_signed_by`."""
         pair = (certificate.sha256, issuer.sha256)
         if pair not in self._signed:
             self._signed[pair] = is_signed_by(certificate, issuer)
@@ -247,13 +247,13 @@ class Issuers:
 
 
 def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether a certificate says itself that another key than this issuer's signed it."""
-    wanted, present = certificate.authority_key_id, issuer.subject_key_id
-    return bool(wanted and present and wanted != present)
+    """Whether the authority key identifier names a key other than this issuer's."""
+    expected, actual = certificate.authority_key_id, issuer.subject_key_id
+    return bool(expected and actual and expected != actual)
 
 
 def _contradiction(certificate: Certificate, issuer: Certificate) -> str:
-    """Say how an authority key identifier disagrees with a certificate of the issuer."""
+    """Return how an authority key identifier differs from a certificate of the issuer."""
     if _has_other_key(certificate, issuer):
         return f"key {certificate.authority_key_id.hex()}, not {issuer.subject_key_id.hex()}"
     if certificate.authority and certificate.authority != (issuer.issuer_key, issuer.serial):
@@ -274,47 +274,46 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     certificate : Certificate
         The end-entity certificate.
     issuers : Issuers
-        Every CA certificate that came along or came earlier.
+        Every CA certificate in this response and in earlier ones.
     today : date
-        The day on which the CA certificates must be in force.
+        The day on which the CA certificates must be valid.
 
     Returns
     -------
     Path
-        The path with the fewest objections among those that end in a self-signed certificate,
-        else the longest one found.
+        Of the paths that end in a self-signed certificate, the one with the fewest objections.
+        If there is none, the longest path.
 
     Notes
     -----
-    Source: RFC 5280 sections 6.1.3 to 6.1.5; RFC 4158 section 2 for choosing among paths.
+    Source: RFC 5280 sections 6.1.3 to 6.1.5; RFC 4158 section 2 for the choice of a path.
     """
     wrong: dict[Certificate, Objection] = {}
     walked = islice(_walk(certificate, (), issuers, wrong), MAX_PATHS)
-    judged = [
-        (complete, objections_to(certificate, found, today=today), found)
-        for found, complete in walked
+    evaluated = [
+        (complete, objections_to(certificate, path, today=today), path) for path, complete in walked
     ]
-    complete, objections, found = min(
-        judged, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
+    complete, objections, best = min(
+        evaluated, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
     )
-    alike = [path for whole, wrongs, path in judged if whole and len(wrongs) == len(objections)]
+    alike = [path for whole, wrongs, path in evaluated if whole and len(wrongs) == len(objections)]
     if not complete:
         objections += tuple(dict.fromkeys(wrong.values())) or (
-            _missing(certificate, found, issuers),
+            _missing(certificate, best, issuers),
         )
     return Path(
-        issuers=found,
+        issuers=best,
         is_complete=complete,
         objections=objections,
         rejected=tuple(wrong),
-        other_roots=tuple(dict.fromkeys(path[-1] for path in alike if path != found)),
+        other_roots=tuple(dict.fromkeys(path[-1] for path in alike if path != best)),
     )
 
 
 def follow(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers, *, today: date
 ) -> Path | None:
-    """Follow a path that is known already, up to a self-signed certificate.
+    """Return a known path if its signatures are correct up to a self-signed certificate.
 
     Parameters
     ----------
@@ -326,11 +325,12 @@ def follow(
     Returns
     -------
     Path or None
-        None if one of them did not sign the one before, or the last one not itself.
+        None if an issuer did not sign the certificate before it, or the last one is not
+        self-signed.
     """
     below = (certificate, *path)
     links = (*zip(below, path, strict=False), (below[-1], below[-1]))
-    if not path or not all(issuers.signed(one, issuer) for one, issuer in links):
+    if not path or not all(issuers.signed(signed, issuer) for signed, issuer in links):
         return None
     objections = objections_to(certificate, path, today=today)
     return Path(issuers=path, is_complete=True, objections=objections)
@@ -355,12 +355,14 @@ def _walk(
             extended = True
             yield from _walk(certificate, (*above, candidate), issuers, wrong)
         elif len(wrong) < MAX_CANDIDATES:
-            wrong[candidate] = _wrong(last, candidate, signed)
+            wrong[candidate] = _signature_objection(last, candidate, signed)
     if not extended:
         yield above, False
 
 
-def _wrong(certificate: Certificate, candidate: Certificate, signed: bool | None) -> Objection:
+def _signature_objection(
+    certificate: Certificate, candidate: Certificate, signed: bool | None
+) -> Objection:
     subject, issuer = name_text(certificate.subject), name_text(candidate.subject)
     if signed is None:
         return Objection(
@@ -381,12 +383,12 @@ def _wrong(certificate: Certificate, candidate: Certificate, signed: bool | None
 
 
 def _missing(
-    certificate: Certificate, found: tuple[Certificate, ...], issuers: Issuers
+    certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers
 ) -> Objection:
-    last = found[-1] if found else certificate
+    last = path[-1] if path else certificate
     who, count = f'"{name_text(last.issuer)}"', issuers.count(last)
     detail = f"no certificate of {who} came along"
-    if len(found) >= MAX_PATH:
+    if len(path) >= MAX_PATH:
         detail = f"the path has more than {MAX_PATH} certificates; it was not followed further"
     elif count > MAX_CANDIDATES:
         detail = f"{count:,} certificates of {who} came along; not all of them were looked at"
@@ -396,29 +398,29 @@ def _missing(
 def objections_to(
     certificate: Certificate, path: tuple[Certificate, ...], *, today: date
 ) -> tuple[Objection, ...]:
-    """List what is wrong with the CA certificates of a path.
+    """List the problems of the CA certificates of a path.
 
     Parameters
     ----------
     certificate : Certificate
         The end-entity certificate.
     path : tuple of Certificate
-        Its issuers, nearest first, each known to have signed the one before.
+        Its issuers, nearest first. Each one is known to have signed the one before.
     today : date
-        The day of judgement.
+        The evaluation date.
 
     Returns
     -------
     tuple of Objection
-        Empty if each is a CA, may sign, is in force, and allows the names and the depth.
+        Empty if each one is a CA, may sign, is valid, and allows the names and the depth.
     """
     found: list[Objection] = []
     below = (certificate, *path)
     for depth, issuer in enumerate(path):
         who = f'"{name_text(issuer.subject)}"'
         is_root = depth == len(path) - 1 and issuer.is_self_issued
-        # A version 1 root has no extensions to say that it is a CA; RFC 5280 leaves it to the one
-        # who trusts it.
+        # A version 1 root has no extension that marks it as a CA. RFC 5280 leaves the decision to
+        # the person who trusts it.
         may_sign = issuer.key_usage is None or "keyCertSign" in issuer.key_usage
         if not may_sign or not (issuer.is_ca or (is_root and issuer.is_version_1)):
             found.append(Objection(code="chain-issuer-not-ca", detail=f"{who} may not sign"))
@@ -433,14 +435,16 @@ def objections_to(
         found.extend(_key_objections(issuer, who, is_root=is_root))
         found.extend(_purpose_objections(issuer, who))
         violations = constraint_violations(below[: depth + 1], issuer)
-        found.extend(Objection(code="name-constraints-violated", detail=one) for one in violations)
+        found.extend(
+            Objection(code="name-constraints-violated", detail=text) for text in violations
+        )
         contradiction = _contradiction(below[depth], issuer)
         if contradiction:
             detail = f'"{name_text(below[depth].subject)}" names as its issuer {contradiction}'
             found.append(Objection(code="chain-authority-key-differs", detail=detail))
-    for one in below:
-        if one.unknown_critical:
-            detail = f'"{name_text(one.subject)}" has {", ".join(one.unknown_critical)}'
+    for link in below:
+        if link.unknown_critical:
+            detail = f'"{name_text(link.subject)}" has {", ".join(link.unknown_critical)}'
             found.append(Objection(code="critical-extension-unknown", detail=detail))
     if path and path[-1].is_self_issued:
         violation = policy_violation(below[-2::-1])
@@ -453,7 +457,7 @@ def objections_to(
 
 
 def _cas_below(below: tuple[Certificate, ...], depth: int) -> int:
-    # Self-issued certificates (a CA renewing its key) do not count, RFC 5280 section 4.2.1.9.
+    # Self-issued certificates (a CA renews its key) do not count, RFC 5280 section 4.2.1.9.
     return sum(not issuer.is_self_issued for issuer in below[1 : depth + 1])
 
 
@@ -466,7 +470,7 @@ _WEAK_HASHES = {"md5": "chain-signature-hash-broken", "sha1": "chain-signature-h
 
 
 def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
-    """Evaluate an issuer's key and its signature; a root's signature on itself proves nothing."""
+    """Evaluate an issuer's key and signature; a root's signature on itself proves nothing."""
     if not is_root and (code := _WEAK_HASHES.get(issuer.signature_hash)):
         yield Objection(code=code, detail=f"{who} is signed with {issuer.signature_hash.upper()}")
     if issuer.key_algorithm not in _CHAIN_KEYS:
@@ -487,7 +491,7 @@ def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator
 
 
 def _purpose_objections(issuer: Certificate, who: str) -> Iterator[Objection]:
-    """Check what a CA is limited to (Windows and OpenSSL read its EKU as a limit for all below)."""
+    """Check a CA's EKU, which Windows and OpenSSL read as a limit for everything below it."""
     usages = issuer.extended_key_usage
     if usages is None or "serverAuth" in usages:
         return

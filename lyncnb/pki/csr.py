@@ -1,8 +1,8 @@
-"""What is asked for and one key to a certification request, in memory; and back again.
+"""Build a certification request from its content and a key, in memory, and read one back.
 
-PKCS #10 (RFC 2986) with the names in the signed extensionRequest (RFC 2985 section 5.4.2), never
-as a request attribute: a CA need not be told to believe attributes. Nothing that Microsoft's tools
-add about user, machine or process goes in.
+PKCS #10 (RFC 2986) with the names in the signed extensionRequest (RFC 2985 section 5.4.2), never in
+a request attribute: no CA has to be configured to accept attributes. The request contains nothing
+of what Microsoft's tools add about user, computer or process.
 """
 
 from __future__ import annotations
@@ -26,29 +26,30 @@ from .asn1 import read_element
 from .der_structures import SEQUENCE, element, items
 from .library_words import NotAsStandard, in_words
 
-# What a certification request asks for, as plain values, and how two of them differ. Pure.
+# The content of a certification request as plain values, and the differences between two.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContent:
-    """What a request asks for, as plain text and numbers; the same from a plan and from a CSR.
+    """The content of a request as text and numbers, the same from a plan and from a CSR.
 
-    Two requests with equal content differ at most in their keys.
+    Two requests with equal content can differ only in their keys.
 
     Parameters
     ----------
     subject : tuple of (short name, value)
         In the order of RFC 4514: CN, OU, O, L, ST, C.
     names : tuple of str
-        subjectAltName in order; what is no dNSName has its kind in front, e.g. ``IP:10.0.0.1``.
+        subjectAltName in order. A value other than a dNSName begins with its type, for example
+        ``IP:10.0.0.1``.
     extended_key_usage, key_usage : tuple of str
         As RFC 5280 sections 4.2.1.12 and 4.2.1.3 spell them.
     key_algorithm, key_bits : str, int
         ``RSA`` or ``ECDSA``, and bits.
     hash : str
-        Of the signature, e.g. ``sha256``.
+        Of the signature, for example ``sha256``.
     other : tuple of str
-        Dotted numbers of extensions and attributes that no plan asks for.
+        Dotted numbers of extensions and attributes that no plan requests.
     modulus : int
         Of an RSA key; 0 in a plan and for other keys.
     """
@@ -70,12 +71,12 @@ class RequestContent:
 
 
 def content_differences(old: RequestContent, new: RequestContent) -> tuple[str, ...]:
-    """Say field by field how `new` differs from `old`; empty if they ask for the same.
+    """List the differences between two requests, field by field; empty if there are none.
 
     Returns
     -------
     tuple of str
-        E.g. ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``.
+        For example ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``.
     """
     found = [
         *_changed_subject(old.subject, new.subject),
@@ -111,7 +112,7 @@ def _changed_subject(
             found.append(f"subject {short}: + {after[short]}")
         else:
             found += _changed(f"subject {short}", before[short], after[short])
-    # Equal as tables: the order differs, or a field stands there twice.
+    # The fields are equal: their order differs, or a field appears twice.
     return found or [f"subject order: {_shorts(old)} -> {_shorts(new)}"]
 
 
@@ -120,7 +121,7 @@ def _shorts(subject: tuple[tuple[str, str], ...]) -> str:
 
 
 def _changed_list(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
-    """List added and removed values, and where the order changes among those that stay."""
+    """List added and removed values, and where the order of the others changes."""
     if old == new:
         return []
     more, less = Counter(new) - Counter(old), Counter(old) - Counter(new)
@@ -157,7 +158,7 @@ _EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 _CLIENT_INFO = x509.ObjectIdentifier("1.3.6.1.4.1.311.21.20")
 _UTF8_STRING = 0x0C
 
-#: What may be the name of a computer, with its domain or without.
+#: A valid name of a computer, with or without its domain.
 COMPUTER_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 _MAX_BYTES = 1 << 20
 _ODD = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
@@ -170,12 +171,12 @@ class CertificationRequest:
     Parameters
     ----------
     der, pem : bytes
-        The request itself; ``pem`` is what stands in the file.
+        The request itself; ``pem`` is the content of the file.
     content : RequestContent
-        What it asks for.
+        What it requests.
     spki_sha256, csr_sha256 : str
-        SHA-256, hexadecimal, of the SubjectPublicKeyInfo and of the whole request, both of the
-        DER bytes: line ends and armour do not count.
+        SHA-256, hexadecimal, of the SubjectPublicKeyInfo and of the whole request. Both are of
+        the DER bytes, so line ends and PEM labels do not count.
     public_key : keys.PublicKey
         The public half of its key.
     """
@@ -190,9 +191,9 @@ class CertificationRequest:
 
     @property
     def computer(self) -> str:
-        """The computer that made it, as Microsoft's tools say in an attribute; "" if none does.
+        """The computer that made it, from an attribute of Microsoft's tools; "" without one.
 
-        Whoever wrote the request says so, and nobody checks it; what is no name is left out.
+        The author of the request can write any name there. A value that is not a name is ignored.
 
         Notes
         -----
@@ -205,9 +206,9 @@ class CertificationRequest:
             return ""
 
     def signature_verifies(self) -> bool | None:
-        """Tell whether the request is signed with its own key; None if that cannot be judged.
+        """Return whether its own key signed the request; None if that cannot be checked.
 
-        Not ``is_signature_valid``: that says False for every SHA-1 signature, good or bad.
+        pyca's ``is_signature_valid`` does not serve: it is False for every SHA-1 signature.
         """
         return _verify(self._parsed, self.public_key)
 
@@ -215,29 +216,29 @@ class CertificationRequest:
 def build_request(content: RequestContent, key: keys.PrivateKey) -> CertificationRequest:
     """Make and sign a request.
 
-    PKCS #1 v1.5 for RSA (Lync Server 2013 does not take RSASSA-PSS), ECDSA otherwise. With an RSA
-    key the same plan gives the same bytes.
+    The signature is PKCS #1 v1.5 for RSA (Lync Server 2013 does not accept RSASSA-PSS) and ECDSA
+    otherwise. With an RSA key, the same plan results in the same bytes.
 
     Parameters
     ----------
     content : RequestContent
-        What to ask for. Without names there is no subjectAltName at all.
+        What to request. Without names, the request has no subjectAltName.
     key : PrivateKey
-        Of the planned algorithm and size.
+        A key of the planned algorithm and size.
 
     Returns
     -------
     CertificationRequest
-        Read back from its own bytes, and its signature verified.
+        Read back from its own bytes, with a verified signature.
 
     Raises
     ------
     PlanError
-        If such a request cannot be: subject too long, hash unknown, key of another size.
+        If the request is not possible: subject too long, hash unknown, key of another size.
     """
-    if (found := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
+    if (actual := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
         raise PlanError(
-            f"the key is {found[0]} {found[1]}, the plan says {content.key}",
+            f"the key is {actual[0]} {actual[1]}, the plan says {content.key}",
             hint="make a key as the plan says",
         )
     if content.hash not in _HASHES:
@@ -266,7 +267,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
 def _checked(
     request: CertificationRequest, content: RequestContent, key: keys.PrivateKey
 ) -> CertificationRequest:
-    """Look at the finished bytes before anybody gets them."""
+    """Check the finished request before anybody uses it."""
     if request.content != content:
         what = "; ".join(content_differences(content, request.content))
         raise PlanError(
@@ -297,7 +298,8 @@ def _eku(names: tuple[str, ...]) -> x509.ExtendedKeyUsage:
 def parse_request(data: bytes, *, name: str = "the request") -> CertificationRequest:
     """Read a request in PEM or DER.
 
-    The signature is not judged here; ask :meth:`CertificationRequest.signature_verifies`.
+    This function does not check the signature, see
+    :meth:`CertificationRequest.signature_verifies`.
 
     Parameters
     ----------
@@ -309,7 +311,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
     Raises
     ------
     BundleError
-        If it is no certification request with an RSA or ECDSA key.
+        If it is not a certification request with an RSA or ECDSA key.
     """
     try:
         if len(data) > _MAX_BYTES:
@@ -373,7 +375,7 @@ def _content(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey)
 
 
 def _unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
-    """Extensions that are marked critical where a plan does not, or the other way round."""
+    """List extensions that are critical in the request but not in a plan, or the reverse."""
     return [
         f"{extension.oid.dotted_string} {'critical' if extension.critical else 'not critical'}"
         for extension in parsed.extensions
@@ -386,7 +388,7 @@ def _short(attribute: x509.NameAttribute[str | bytes]) -> str:
 
 
 def _machine_name(content: bytes) -> str:
-    """Take the first text of ``SEQUENCE {clientId, MachineName, UserName, ProcessName}``."""
+    """Return the first text of ``SEQUENCE {clientId, MachineName, UserName, ProcessName}``."""
     for item in items(element(SEQUENCE, content)):
         inner = read_element(item, 0, len(item))
         if inner.tag == _UTF8_STRING:

@@ -1,6 +1,6 @@
-"""A certification authority for demonstrations: its key lives as long as the object, never on disk.
+"""A certification authority for demonstrations. Its key exists only in memory, never on disk.
 
-Whoever meets a certificate of it outside a demonstration knows it by its name.
+The name of its certificates shows that they are not for use outside a demonstration.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .csr import CertificationRequest
 DEMONSTRATION_NAME = "lyncnb demonstration CA, not for servers"
 
 _CRL = "http://pki.contoso.net/demonstration.crl"
-# Its root is valid on every day on which somebody may practise.
+# Its root is valid on every day that a planner may choose for a demonstration.
 _ROOT_BEGINS, _ROOT_DAYS = datetime(2020, 1, 1, tzinfo=UTC), 365 * 40
 
 
 class DemonstrationCa:
-    """A root that signs what it is asked to, each with a random serial number."""
+    """A root that signs every request, with a random serial number each."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -35,7 +35,7 @@ class DemonstrationCa:
         self._key_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
 
     def root(self) -> bytes:
-        """Give its own certificate, as PEM."""
+        """Return its own certificate, as PEM."""
         builder = (
             self._builder(self._name, self._key.public_key(), _ROOT_BEGINS, _ROOT_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -53,24 +53,24 @@ class DemonstrationCa:
         days: int,
         crl: bool = True,
     ) -> bytes:
-        """Answer a request, as DER.
+        """Issue a certificate for a request, as DER.
 
         Parameters
         ----------
         request : CertificationRequest
-            Subject, key and extended key usage are taken from it.
+            The certificate has its subject, key and extended key usage.
         names : sequence of str
-            subjectAltName, all of them dNSName; empty for none.
+            subjectAltName, each a dNSName; empty for none.
         begins : datetime
-            From when on it is valid, UTC.
+            The start of validity, UTC.
         days : int
             Validity in days.
         crl : bool, optional
-            Whether it says where the revocation list is.
+            Whether it contains the address of the revocation list.
         """
         parsed = x509.load_der_x509_csr(request.der)
-        asked = request.content.extended_key_usage or ("serverAuth",)
-        usages = [x509.ObjectIdentifier(EXTENDED_KEY_USAGES[name]) for name in asked]
+        requested = request.content.extended_key_usage or ("serverAuth",)
+        usages = [x509.ObjectIdentifier(EXTENDED_KEY_USAGES[name]) for name in requested]
         builder = (
             self._builder(parsed.subject, parsed.public_key(), begins, days)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
@@ -84,8 +84,8 @@ class DemonstrationCa:
             alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
             builder = builder.add_extension(alternative, critical=False)
         if crl:
-            place = x509.DistributionPoint([x509.UniformResourceIdentifier(_CRL)], None, None, None)
-            builder = builder.add_extension(x509.CRLDistributionPoints([place]), critical=False)
+            point = x509.DistributionPoint([x509.UniformResourceIdentifier(_CRL)], None, None, None)
+            builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def _builder(
@@ -107,5 +107,5 @@ _FLAGS = (
 )
 
 
-def _key_usage(*wanted: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{flag: flag in wanted for flag in _FLAGS})
+def _key_usage(*usages: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{flag: flag in usages for flag in _FLAGS})

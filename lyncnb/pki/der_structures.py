@@ -1,7 +1,7 @@
-"""What PKCS #8 and PKCS #12 share of DER: an algorithm with its parameters, and lists of elements.
+"""DER parts that PKCS #8 and PKCS #12 share: algorithms with parameters, and lists of elements.
 
-The structures themselves are declared beside what they are for; the library reads and writes them
-(``cryptography.hazmat.asn1``). What kind of object foreign bytes are, ``asn1`` tells.
+Each module declares its own structures; the library reads and writes them
+(``cryptography.hazmat.asn1``). The module ``asn1`` detects the type of an object.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ SEQUENCE, SET = 0x30, 0x31
 
 @sequence
 class AlgorithmIdentifier:
-    """An algorithm and its parameters, whatever they are (RFC 5280 section 4.1.1.2)."""
+    """An algorithm and its parameters of any type (RFC 5280 section 4.1.1.2)."""
 
     algorithm: x509.ObjectIdentifier
     parameters: TLV
 
 
 def any_element(value: object) -> TLV:
-    """Give a value as an element of any type, for a field that may hold several."""
+    """Return a value as an element of any type, for a field that allows several types."""
     return decode_der(TLV, encode_der(value))
 
 
@@ -37,7 +37,7 @@ def element(tag: int, content: bytes) -> bytes:
 
 
 def items(whole: bytes) -> list[bytes]:
-    """Give each element inside a SEQUENCE OF or SET OF, in order.
+    """Return each element inside a SEQUENCE OF or SET OF, in order.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""What only one key pair may open: HPKE in base mode (RFC 9180).
+"""Encryption to one key pair: HPKE in base mode (RFC 9180).
 
-A private key on its way back from another machine is sealed to the pair of one run: who hands out
-the work opens what comes back, and nobody between. The derived key of a run is sealed to a recovery
-key. HPKE says nothing about who sealed; the caller checks what it opened.
+A worker on another computer seals each private key to the key pair of the run. Only the process
+that distributed the work can open it. The derived key of a run is sealed to a recovery key. HPKE
+does not authenticate the sender, so the caller must check the opened content.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from ..errors import BundleError
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
-# What is sealed for one purpose cannot be passed off as sealed for the other.
+# Content that is sealed for one purpose does not open for the other.
 _PURPOSE = "lyncnb private key 1\n"
 RECOVERY = "lyncnb recovery of a derived key 1\n"
 
@@ -39,7 +39,7 @@ class RunKey:
         return self._private.public_key().public_bytes_raw()
 
     def open(self, sealed: bytes, *, about: str) -> bytes:
-        """Open what was sealed to this run for the request `about`.
+        """Open content that was sealed to this run for the request `about`.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class RunKey:
 
 
 def seal(data: bytes, *, public: bytes, about: str, purpose: str = _PURPOSE) -> bytes:
-    """Seal `data` to a public half, for `about` alone: a request, or a run's derived key."""
+    """Seal `data` to a public key, only for `about`: a request, or a run's derived key."""
     recipient = X25519PublicKey.from_public_bytes(public)
     return _SUITE.encrypt(data, recipient, info=(purpose + about).encode())
 
@@ -64,5 +64,5 @@ def seal(data: bytes, *, public: bytes, about: str, purpose: str = _PURPOSE) -> 
 def unseal(
     sealed: bytes, private: X25519PrivateKey, *, about: str, purpose: str = _PURPOSE
 ) -> bytes:
-    """Open what :func:`seal` sealed; raises InvalidTag if it was not so sealed to this pair."""
+    """Open the result of :func:`seal`; InvalidTag if the pair or the purpose differs."""
     return _SUITE.decrypt(sealed, private, info=(purpose + about).encode())

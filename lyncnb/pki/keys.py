@@ -1,4 +1,4 @@
-"""Generate, load, check and compare private keys; nothing here is written anywhere."""
+"""Generate, load, check and compare private keys; this module writes no file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _CURVES: dict[int, ec.EllipticCurve] = {
 
 
 def generate_key(parameters: KeyParameters) -> PrivateKey:
-    """Make a new private key: RSA with exponent 65537, or on a NIST curve.
+    """Generate a private key: RSA with exponent 65537, or on a NIST curve.
 
-    RSA generation releases the GIL (cryptography 47 and later), so threads make keys in parallel.
+    RSA generation releases the GIL (cryptography 47 and later), so threads work in parallel.
     """
     if parameters.algorithm == "RSA":
         return rsa.generate_private_key(65537, parameters.bits)
@@ -34,16 +34,16 @@ def generate_key(parameters: KeyParameters) -> PrivateKey:
 
 
 def key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
-    """Tell algorithm and bits of a key, e.g. ``("RSA", 2048)``."""
+    """Return the algorithm and the bits of a key, for example ``("RSA", 2048)``."""
     rsa_key = isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey)
     return ("RSA" if rsa_key else "ECDSA"), key.key_size
 
 
 def oddity(key: PublicKey) -> str:
-    """Say what a key has that :func:`generate_key` never makes; blank if nothing.
+    """Return how a key differs from all that :func:`generate_key` makes; "" if it does not.
 
-    What is taken over from a file is judged as what is made: a small exponent, another size or
-    curve would be refused by servers or CAs, or is weaker than planned.
+    A key from a file must be as good as a generated key. Servers or CAs would reject a small
+    exponent, another size or another curve, or the key would be weaker than planned.
     """
     if isinstance(key, rsa.RSAPublicKey):
         exponent = key.public_numbers().e
@@ -60,7 +60,7 @@ def oddity(key: PublicKey) -> str:
 
 
 def spki_sha256(key: PublicKey | PrivateKey) -> str:
-    """Fingerprint the public half: SHA-256 of the SubjectPublicKeyInfo, hexadecimal.
+    """Return the fingerprint of the public key: SHA-256 of the SubjectPublicKeyInfo, hexadecimal.
 
     Source: RFC 5280 section 4.1.2.7 for the structure, RFC 7469 section 2.4 for the choice.
     """
@@ -81,7 +81,7 @@ def _spki(key: PublicKey | PrivateKey) -> bytes:
 
 
 def to_pkcs8(key: PrivateKey) -> bytes:
-    """Serialise a key in the clear (RFC 5958, DER): for encryption, never for a file."""
+    """Return a key without encryption (RFC 5958, DER): to encrypt it, never for a file."""
     return key.private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
@@ -90,14 +90,14 @@ def to_pkcs8(key: PrivateKey) -> bytes:
 
 
 def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
-    """Load a key without testing its primes again, which costs as much as making it.
+    """Load a key without another test of its primes, which takes as long as generating it.
 
     Raises
     ------
     ValueError
-        If it is no key at all, as after decryption with a wrong passphrase.
+        If it is not a key, for example after decryption with a wrong passphrase.
     BundleError
-        If it is a key of another kind, or one whose numbers do not belong together.
+        If it is a key of another type, or if its numbers do not belong together.
     """
     try:
         key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
@@ -113,7 +113,7 @@ def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
 def _is_whole(key: PrivateKey) -> bool:
     """Check by arithmetic that no number of a key was altered (RFC 8017 section 3.2).
 
-    A changed block in the middle of a CBC text leaves the padding and the public half alone.
+    A changed block in the middle of a CBC text does not change the padding or the public half.
     """
     if isinstance(key, ec.EllipticCurvePrivateKey):
         point = key.private_numbers()
@@ -131,7 +131,7 @@ def _is_whole(key: PrivateKey) -> bool:
 
 
 def damaged(name: str, what: str) -> BundleError:
-    """Word the error for a key file that cannot be what was once written."""
+    """Return the error for a damaged key file."""
     return BundleError(
         f"{name} {what}", hint="restore the file from a copy; a new key needs a new certificate"
     )
@@ -140,8 +140,8 @@ def damaged(name: str, what: str) -> BundleError:
 # Baseline Requirements 6.1.1.3: the CA tries a hundred rounds of Fermat's method.
 _ROUNDS = 100
 
-# A modulus from Infineon's library is a power of 65537 modulo every one of these primes; one of
-# another library is that by a chance of one in 2**27 or less (CVE-2017-15361, 2017-10).
+# A modulus from Infineon's library is a power of 65537 modulo each of these primes. For another
+# library, the probability is one in 2**27 or less (CVE-2017-15361, 2017-10).
 _GENERATOR = 65537
 _PRIMES = (
     *(3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89),
@@ -152,8 +152,8 @@ _PRIMES = (
 def weakness(modulus: int) -> str:
     """Return why an RSA modulus can be factored, which a public CA must refuse; "" if it cannot.
 
-    Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 6.1.1.3. Debian's weak keys of
-    2008 are not looked for: that takes lists of them.
+    Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 6.1.1.3. This check does not
+    find Debian's weak keys of 2008, because that needs lists of them.
     """
     if all(modulus % prime in _powers(prime) for prime in _PRIMES):
         return "it was made by a library with a known flaw (ROCA, CVE-2017-15361)"

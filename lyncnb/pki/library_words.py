@@ -1,4 +1,4 @@
-"""What the library says of structures that it cannot read, in words for a planner."""
+"""Translate the library's errors about unreadable structures for a planner."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from ..base.pasted_text import visible
 
-# asn1 of pyca tells in the words of its own source: ParseError { kind: …, location: […] }.
+# The errors of pyca's asn1 have the form of its source: ParseError { kind: …, location: […] }.
 _KINDS = {
     "InvalidValue": "a value that cannot be",
     "InvalidTag": "a tag that cannot be",
@@ -20,8 +20,8 @@ _KINDS = {
     "OidTooLong": "an object identifier that is too long",
     "UnknownDefinedBy": "a value of a kind that nobody knows",
 }
-# What other parts of pyca say, by what it holds, in the order in which it is looked for.
-_SAYINGS = {
+# The errors of other parts of pyca, by a piece of their text. The first match counts.
+_OTHER_ERRORS = {
     "version": "its version is none of those that there are",
     "x400Address": "a name of a kind that no certificate for servers has",
     "CpsUri": "a policy with the address of a page where none belongs",
@@ -32,7 +32,7 @@ _SAYINGS = {
     "PEM": "the text around it is damaged",
     "unsupported": "a kind of value that this computer does not know",
 }
-# Parts of a certificate as its standard calls them, for those who do not know it by heart.
+# Names of a certificate's parts that are clearer than those in the standard.
 _PARTS = {
     "signature alg": "signature algorithm",
     "spki": "public key",
@@ -40,27 +40,28 @@ _PARTS = {
 }
 _KIND = re.compile(r"kind: (\w{1,40})")
 _OID = re.compile(r"\b[0-2](?:\.\d{1,12}){3,20}\b")
-_PLACE = re.compile(r'"\w{1,60}::(\w{1,60})"')
+_LOCATION = re.compile(r'"\w{1,60}::(\w{1,60})"')
 
 
 _UNKNOWN = "it is not as the standard has it"
 
 
 class NotAsStandard(ValueError):
-    """What we have against a structure ourselves, in words for a planner."""
+    """lyncnb itself rejects a structure; the text is for a planner."""
 
 
 def in_words(error: Exception) -> str:
-    """Say what a library has against a certificate, request or key, without its way to say so."""
+    """Return why a library rejects a certificate, request or key, in plain English."""
     text = str(error)
     if isinstance(error, NotAsStandard):
         return visible(text)
     if "ParseError" not in text:
-        said = (words for part, words in _SAYINGS.items() if part.casefold() in text.casefold())
+        lower = text.casefold()
+        texts = (words for part, words in _OTHER_ERRORS.items() if part.casefold() in lower)
         numbered = _OID.search(text)
-        return next(said, _UNKNOWN) + (f" ({numbered[0]})" if numbered else "")
+        return next(texts, _UNKNOWN) + (f" ({numbered[0]})" if numbered else "")
     kind = _KIND.search(text)
-    place = [one.removeprefix("raw_").replace("_", " ") for one in _PLACE.findall(text)]
+    location = [name.removeprefix("raw_").replace("_", " ") for name in _LOCATION.findall(text)]
     words = _KINDS.get(kind[1] if kind else "", _UNKNOWN)
-    inner = [_PARTS.get(one, one) for one in place if one != "tbs cert"]
+    inner = [_PARTS.get(name, name) for name in location if name != "tbs cert"]
     return words + (f" in its {inner[0]}" if inner else "")

@@ -1,4 +1,4 @@
-"""The names that a CA may certify: its name constraints, held against the certificates below it."""
+"""Check certificates against the name constraints of the CAs above them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from itertools import islice
 from ..base.pasted_text import visible
 from .certificates import Certificate, GeneralName, NameKey, name_text
 
-#: A CA certificate that forbids thousands of names is told by some of them and the number.
-_TOLD = 20
+#: If a CA certificate forbids thousands of names, the message lists some of them and the count.
+_MOST_LISTED = 20
 
 
 def constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
-    """Yield what an issuer's name constraints do not allow below it, in words.
+    """Yield a text for each name below an issuer that its name constraints do not allow.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ def constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> 
 
     Notes
     -----
-    Source: RFC 5280 sections 4.2.1.10 and 6.1.3 (b), (c): every certificate below counts, but for
-    self-issued ones that are no end-entity certificate.
+    Source: RFC 5280 sections 4.2.1.10 and 6.1.3 (b), (c): every certificate below counts, except
+    self-issued ones that are not end-entity certificates.
     """
     if not issuer.permitted and not issuer.excluded:
         return
     violations = _violations(below, issuer)
-    yield from islice(violations, _TOLD)
+    yield from islice(violations, _MOST_LISTED)
     left = sum(1 for _ in violations)
     if left:
         yield f'"{name_text(issuer.subject)}" does not allow {left:,} more names'
@@ -42,8 +42,8 @@ def constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> 
 def _violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
     who = f'"{name_text(issuer.subject)}"'
     permitted, excluded = _trees(issuer.permitted), _trees(issuer.excluded)
-    for place, certificate in enumerate(below):
-        if place and certificate.is_self_issued:
+    for position, certificate in enumerate(below):
+        if position and certificate.is_self_issued:
             continue
         for name in certificate.general_names:
             allowed, forbidden = permitted.get(name.kind), excluded.get(name.kind)
@@ -61,9 +61,10 @@ def _shown(name: GeneralName) -> str:
 
 
 class _Trees:
-    """The trees of one kind that constraints name, so that a name is looked up by its parents.
+    """The trees of one kind in the constraints, for lookups of a name by its parents.
 
-    Many names under many constraints, each against each, would take the square of a file's size.
+    Comparing each name with each constraint would take a time that grows with the square of the
+    file's size.
     """
 
     def __init__(self, bases: Sequence[GeneralName]):
@@ -79,17 +80,17 @@ class _Trees:
 
     @cached_property
     def networks(self) -> Mapping[tuple[int, int], frozenset[int]]:
-        """The networks by version and length of prefix."""
-        found: dict[tuple[int, int], set[int]] = {}
+        """The networks by IP version and prefix length."""
+        addresses: dict[tuple[int, int], set[int]] = {}
         for base in self.bases:
             with suppress(ValueError):
                 network = ipaddress.ip_network(str(base), strict=False)
-                place = found.setdefault((network.version, network.prefixlen), set())
-                place.add(int(network.network_address))
-        return {key: frozenset(addresses) for key, addresses in found.items()}
+                key = (network.version, network.prefixlen)
+                addresses.setdefault(key, set()).add(int(network.network_address))
+        return {key: frozenset(values) for key, values in addresses.items()}
 
     def has(self, name: GeneralName, *, liberal: bool) -> bool:
-        """Whether a name is within one of the trees; ``liberal`` where they are prohibitions."""
+        """Whether a name is in one of the trees; ``liberal`` if the trees are excluded names."""
         if isinstance(name.value, tuple):
             return any(name.value[:length] in self.bases for length in self.lengths)
         value = name.value.casefold()
@@ -104,15 +105,15 @@ class _Trees:
         if name.kind == "URI":
             host = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
             return host in self.bases or bool(_dotted_parents(host) & self.bases)
-        return True if liberal else value in self.bases  # of what cannot be compared the worst
+        return True if liberal else value in self.bases  # if lyncnb cannot compare, the worst case
 
     def _has_host(self, host: str, *, liberal: bool) -> bool:
         if "" in self.bases or (_parents(host) | _dotted_parents(host)) & self.bases:
             return True
         if not liberal:
             return False
-        # "*.contoso.com" can be used as an excluded "x.contoso.com"; ".contoso.com" bars itself
-        # too.
+        # "*.contoso.com" also covers an excluded "x.contoso.com". An excluded ".contoso.com" also
+        # excludes "contoso.com" itself.
         return f".{host}" in self.bases or (host.startswith("*.") and host[1:] in self.above)
 
     def _has_address(self, text: str) -> bool:
@@ -122,14 +123,15 @@ class _Trees:
             return False
         size = address.max_prefixlen
         return any(
-            version == address.version and (int(address) >> size - length << size - length) in here
-            for (version, length), here in self.networks.items()
+            version == address.version
+            and (int(address) >> size - length << size - length) in values
+            for (version, length), values in self.networks.items()
         )
 
 
 @lru_cache(maxsize=64)
 def _trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
-    """Sort constraints by kind; a thousand certificates have the same issuer."""
+    """Group constraints by kind; cached, because many certificates have the same issuer."""
     kinds: dict[str, list[GeneralName]] = {}
     for base in bases:
         kinds.setdefault(base.kind, []).append(base)
@@ -138,7 +140,7 @@ def _trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
 
 def _parents(host: str) -> set[str]:
     labels = host.split(".")[:128]
-    return {".".join(labels[place:]) for place in range(len(labels))}
+    return {".".join(labels[start:]) for start in range(len(labels))}
 
 
 def _dotted_parents(host: str) -> set[str]:

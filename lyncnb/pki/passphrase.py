@@ -1,4 +1,4 @@
-"""A secret that does not show itself, and how a planner gives the passphrase of a folder."""
+"""A secret whose text never appears in output, and the ways to enter a folder's passphrase."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from .passphrase_strength import weakness
 
 VARIABLE = "LYNCNB_PASSPHRASE"
 MIN_CHARACTERS = 12
-# OpenSSL's command line reads no longer passphrase (APP_PASS_LEN 1024); keys stay readable there.
+# OpenSSL's command line cannot read a longer passphrase (APP_PASS_LEN 1024).
 MAX_BYTES = 1000
-#: The two hidden questions of this package: for a passphrase, and for the same once more.
+#: The two hidden prompts of this package: for a passphrase, and for its repetition.
 PROMPTS = (
     f"Passphrase (at least {MIN_CHARACTERS} characters): ",
     "The same passphrase again: ",
 )
 _ATTEMPTS = 3
-# What a password manager hands over through a pipe: so much, and within that time.
+# Limits for a passphrase that a password manager writes to a pipe: its size and the time.
 _LINE_BYTES, _LINE_SECONDS = 4096, 10.0
 
 
 class Secret:
-    """Text that shows as ``***`` wherever it is printed, formatted, logged or pickled.
+    """Text that appears as ``***`` if it is printed, formatted, logged or pickled.
 
-    Two secrets compare in constant time. A pickle holds ``***`` in place of the text: what comes
-    out of it refuses to be used, so no passphrase travels with a job to another machine.
+    Comparisons take constant time. A pickle contains ``***`` instead of the text, and the object
+    from a pickle cannot be used. So no passphrase goes to another computer with a job.
 
     Notes
     -----
-    Python cannot erase text from memory; drop the object when done and keep its life short.
+    Python cannot erase text from memory. Delete the object as soon as you do not need it.
     """
 
     __slots__ = ("_text",)
-    __hash__ = None  # type: ignore[assignment]  # a hash would tell equal secrets from others
+    __hash__ = None  # type: ignore[assignment]  # a hash would show which secrets are equal
     _text: str | None
 
     def __init__(self, text: str):
@@ -50,7 +50,7 @@ class Secret:
         raise AttributeError("a secret cannot be changed")
 
     def reveal(self) -> str:
-        """Give the text itself. Call it as late as possible, and keep no copy."""
+        """Return the text itself. Call it as late as possible, and keep no copy."""
         if self._text is None:
             raise PassphraseError(
                 "this secret came through a file or another process; its text stayed behind",
@@ -87,13 +87,13 @@ def _shadow(_: str) -> Secret:
 
 
 def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secret:
-    """Check that a passphrase will do, and wrap it.
+    """Check a passphrase, and wrap it.
 
     Raises
     ------
     PassphraseError
-        If it has fewer than 12 characters, more than 1,000 bytes, or one that cannot be typed.
-        The message never holds the passphrase.
+        If it has fewer than 12 characters, more than 1,000 bytes, or a character that cannot be
+        typed. The message never contains the passphrase.
     """
     secret = text if isinstance(text, Secret) else Secret(text)
     value = secret.reveal()
@@ -118,17 +118,17 @@ def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secr
 def as_new_passphrase(
     text: Secret | str, *, source: str = "the new passphrase", known: Sequence[str] = ()
 ) -> Secret:
-    """Check a passphrase that is to protect something from now on: it must not be easy to guess.
+    """Check a new passphrase: it must not be easy to guess.
 
-    What an earlier version took stays good for opening what it protects. The estimate can take
-    seconds, so nothing calls this for each key that somebody presses.
+    A passphrase that an earlier version accepted still opens what it protects. The estimate can
+    take seconds, so do not call this for each key press.
 
     Parameters
     ----------
     text : Secret or str
         The passphrase.
     source : str, optional
-        What a message calls it.
+        Its name in messages.
     known : sequence of str, optional
         Words that an attacker would try first, such as the names of the plan.
 
@@ -156,18 +156,19 @@ def ask_passphrase(
 ) -> Secret:
     """Get the passphrase of a request folder from a file, the environment or the planner.
 
-    The first of these that there is: the first line of `file`; the variable
-    ``LYNCNB_PASSPHRASE``, which is taken out of the environment so that no child process gets it,
-    and remembered for this process; a prompt that shows nothing, in a terminal or a notebook.
+    The order is: the first line of `file`; the variable ``LYNCNB_PASSPHRASE``; a hidden prompt in
+    a terminal or a notebook. lyncnb removes the variable from the environment, so that no child
+    process gets it, and remembers its value for this process.
 
     Parameters
     ----------
     confirm : bool, optional
-        Ask twice for one that is not easy to guess, as for a new folder. Only for the prompt.
+        Ask twice, and for a passphrase that is not easy to guess, as for a new folder. Only for
+        the prompt.
     file : path, optional
-        UTF-8 text; byte order mark and line end are stripped.
+        UTF-8 text. The byte order mark and the line end are removed.
     environ : bool, optional
-        Whether to look at ``LYNCNB_PASSPHRASE``.
+        Whether to use ``LYNCNB_PASSPHRASE``.
     known : sequence of str, optional
         Words that an attacker would try first. Only for the prompt, with `confirm`.
 
@@ -179,12 +180,12 @@ def ask_passphrase(
     Raises
     ------
     PassphraseError
-        If there is none and nobody to ask, or it will not do.
+        If there is no passphrase and no prompt is possible, or the passphrase is not valid.
     """
     if file is not None:
         return as_passphrase(_from_file(file), source=f"the passphrase in {file}")
-    if environ and (found := _from_environment()) is not None:
-        return as_passphrase(found, source=f"the passphrase in {VARIABLE}")
+    if environ and (value := _from_environment()) is not None:
+        return as_passphrase(value, source=f"the passphrase in {VARIABLE}")
     if not _can_ask():
         raise PassphraseError(
             "no passphrase, and nobody to ask: standard input is no terminal",
@@ -211,14 +212,14 @@ _remembered: Secret | None = None
 
 
 def forget_passphrase() -> None:
-    """Drop what was read from the environment; the next one to ask has to give it again."""
+    """Forget the passphrase from the environment; the next call needs it again."""
     global _remembered
     _remembered = None
 
 
 def _from_environment() -> Secret | None:
-    # A notebook or command asks more than once (keys, then packages), but the variable goes at
-    # the first time: only this process still knows it.
+    # A notebook or command needs the passphrase more than once (keys, then packages). The first
+    # call removes the variable, and then only this process knows the value.
     global _remembered
     if (text := os.environ.pop(VARIABLE, None)) is not None:
         _remembered = Secret(text)
@@ -226,7 +227,7 @@ def _from_environment() -> Secret | None:
 
 
 def _can_ask() -> bool:
-    """Tell whether there is a terminal or a notebook to ask in."""
+    """Return whether a prompt is possible: in a terminal or in a notebook."""
     return _in_kernel() or (sys.stdin is not None and sys.stdin.isatty())
 
 
@@ -258,7 +259,7 @@ def _from_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
 
 def _prompt(text: str) -> str:
     with warnings.catch_warnings():
-        # Without a terminal that can hide typing, getpass would show the passphrase and warn.
+        # If the terminal cannot hide the input, getpass would warn and show the passphrase.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             return getpass.getpass(text)

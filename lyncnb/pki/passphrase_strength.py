@@ -1,32 +1,32 @@
-"""How easily somebody could guess a new passphrase, as zxcvbn estimates it."""
+"""Estimate with zxcvbn how easy a new passphrase is to guess."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-# zxcvbn refuses more than 72 characters; what follows a good beginning makes it no worse.
+# zxcvbn rejects more than 72 characters. More characters do not weaken a strong beginning.
 _CHARACTERS = 64
-_LEAST_SCORE = 2  # of 0 to 4: 0 and 1 stand for fewer than a million guesses
-_WITHIN_A_WORD = 4  # characters; shorter known words count only by themselves
+_LEAST_SCORE = 2  # of 0 to 4; 0 and 1 mean fewer than a million guesses
+_WITHIN_A_WORD = 4  # characters; a shorter known word counts only as a separate word
 _LITTLE_REMAINS = "Without the names of the plan, little of it remains."
 
 
 def weakness(text: str, known: Sequence[str] = ()) -> str | None:
-    """Say why a passphrase is too easy to guess; None if it is not.
+    """Return why a passphrase is too easy to guess; None if it is not.
 
     Parameters
     ----------
     text : str
         The passphrase; its first 64 characters count.
     known : sequence of str, optional
-        Words in lower case that an attacker would try first, the most likely one first. What
-        remains without them must be hard to guess, too: zxcvbn takes some names in a row for long
-        random text.
+        Words in lower case that an attacker would try first, the most likely one first. The rest
+        of the passphrase must also be hard to guess, because zxcvbn mistakes several names in a
+        row for long random text.
 
     Returns
     -------
     str or None
-        A sentence, "" where zxcvbn gives no reason. It never holds the passphrase.
+        A sentence, or "" if zxcvbn gives no reason. It never contains the passphrase.
     """
     beginning = text[:_CHARACTERS]
     why = _estimated(beginning, known)
@@ -37,11 +37,11 @@ def weakness(text: str, known: Sequence[str] = ()) -> str | None:
 
 
 def _estimated(text: str, known: Sequence[str]) -> str | None:
-    """Say why zxcvbn calls a text easy to guess; None if it does not."""
-    # Here, not above: its word lists take 0.1 s to load, and most commands make nothing new.
+    """Return why a text is easy to guess by zxcvbn; None if it is not."""
+    # The import is here because zxcvbn takes 0.1 s to load, and few commands need it.
     from zxcvbn import zxcvbn
 
-    # The result holds the passphrase, so nothing but these two values leaves this function.
+    # The result contains the passphrase, so only these two values leave this function.
     result = zxcvbn(text, user_inputs=known)
     if result["score"] >= _LEAST_SCORE:
         return None
@@ -49,13 +49,13 @@ def _estimated(text: str, known: Sequence[str]) -> str | None:
 
 
 def _without(text: str, known: Set[str]) -> str:
-    """Take known words out of a text, the longest first; one blank stands for each gap."""
+    """Replace each known word in a text with one space, the longest word first."""
     longest = min(len(text), max(map(len, known), default=0))
     for size in range(longest, 0, -1):
         for start in range(len(text) - size + 1):
             end = start + size
             around = text[max(start - 1, 0) : start] + text[end : end + 1]
-            is_by_itself = not any(map(str.isalnum, around))
-            if text[start:end].lower() in known and (size >= _WITHIN_A_WORD or is_by_itself):
+            is_separate = not any(map(str.isalnum, around))
+            if text[start:end].lower() in known and (size >= _WITHIN_A_WORD or is_separate):
                 text = text[:start] + " " * size + text[end:]
     return " ".join(text.split())

@@ -1,8 +1,8 @@
-"""One key, its certificate and the chain to the bytes of a PFX (PKCS #12) that Windows imports.
+"""Write a key, its certificate and the chain as a PFX (PKCS #12) that Windows imports.
 
-The library writes the PFX; what it cannot write are two attributes of the key that Windows reads:
-which provider is to hold the key, and that it is the computer's. They stand outside the encrypted
-part but inside the MAC, so they are added and the MAC is made again (RFC 7292 sections 4, B).
+The library writes the PFX, but not two attributes of the key that Windows reads: the provider that
+stores the key, and the mark that the key belongs to the computer. They are outside the encrypted
+part but inside the MAC. lyncnb adds them and computes the MAC again (RFC 7292 sections 4, B).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .der_structures import SEQUENCE, SET, AlgorithmIdentifier, any_element, ele
 from .keys import PrivateKey, PublicKey, public_matches, spki_sha256
 from .passphrase import Secret
 
-#: Rounds of the key derivation. The password is drawn at random from 62^22 possibilities, so they
-#: protect nothing that it does not; this is the library's own number, which every reader takes.
+#: Rounds of the key derivation. The password is one of 62^22 random texts, so more rounds would not
+#: add protection. This is the library's own number, which every reader accepts.
 KDF_ROUNDS = 20_000
 
 # Microsoft, PFXImportCertStore: the provider comes from this attribute of the key bag.
@@ -80,10 +80,10 @@ class _Pfx:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfxContent:
-    """What goes into one PFX.
+    """The content of one PFX.
 
     ``certificate`` and ``chain`` are DER, the chain from the issuer upwards. ``encryption`` is
-    ``3des-sha1`` or ``aes256-sha256``. ``provider`` is a Windows CSP's name, "" for none.
+    ``3des-sha1`` or ``aes256-sha256``. ``provider`` is the name of a Windows CSP, "" for none.
     """
 
     certificate: bytes
@@ -95,7 +95,7 @@ class PfxContent:
 
 def _loaded(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a serial of 0 and the like, which receive has told
+        warnings.simplefilter("ignore")  # such as a serial of 0, which the receive step reports
         return x509.load_der_x509_certificate(der)
 
 
@@ -109,17 +109,17 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     key : PrivateKey
         The private half of the certificate's key.
     password : Secret
-        ASCII only: some readers take nothing else.
+        ASCII only, because some readers accept nothing else.
 
     Returns
     -------
     bytes
-        DER, equal in structure to ``openssl pkcs12 -export -CSP … -LMK``.
+        DER with the same structure as ``openssl pkcs12 -export -CSP … -LMK``.
 
     Raises
     ------
     PackageError
-        If the key is not that of the certificate.
+        If the key does not belong to the certificate.
 
     Notes
     -----
@@ -157,7 +157,7 @@ def _attribute(oid: str, value: bytes) -> bytes:
 
 
 def _with_key_attributes(data: bytes, attributes: list[bytes], password: Secret) -> bytes:
-    """Add attributes to the key's bag and make the MAC again."""
+    """Add attributes to the key's bag, and compute the MAC again."""
     pfx = decode_der(_Pfx, data)
     authenticated = element(
         SEQUENCE,
@@ -184,7 +184,7 @@ def _data(content: bytes) -> _ContentInfo:
 
 
 def _with_bags(info: bytes, attributes: list[bytes]) -> bytes:
-    """Write a part again: the one not encrypted as a whole, which has the key's bag alone."""
+    """Add attributes to the part that is not encrypted as a whole; it has only the key's bag."""
     part = decode_der(_ContentInfo, info)
     if part.content_type.dotted_string != _DATA:
         return info
@@ -195,8 +195,8 @@ def _with_bags(info: bytes, attributes: list[bytes]) -> bytes:
 def _with_attributes(bag: bytes, attributes: list[bytes]) -> bytes:
     identifier, value, *own = items(bag)
     # DER sorts the elements of a SET OF by their encoding (X.690 section 11.6).
-    all_of_them = sorted([*(one for some in own for one in items(some)), *attributes])
-    return element(SEQUENCE, identifier + value + element(SET, b"".join(all_of_them)))
+    values = sorted([*(attribute for group in own for attribute in items(group)), *attributes])
+    return element(SEQUENCE, identifier + value + element(SET, b"".join(values)))
 
 
 def _mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> bytes:
@@ -220,18 +220,18 @@ def _fill(piece: bytes, block: int) -> bytes:
     return (piece * (length // len(piece) + 1))[:length]
 
 
-# A PFX that a portal hands out: its certificates, and whose key it holds.
+# A PFX from a portal: its certificates, and the owner of its key.
 #
-# Some portals make the key themselves, or wrap the CSR's key with the answer. lyncnb needs neither:
-# the certificates are taken, the key is compared by its public half and dropped. This is the only
-# file that opens a PFX of somebody else.
+# Some portals generate the key themselves, or add the CSR's key to the response. lyncnb needs only
+# the certificates. It compares the public half of the key and then drops the key. No other module
+# opens a PFX that lyncnb did not write.
 
-#: OWASP asks for 600,000 rounds; a file that asks for a hundred times that only keeps us busy.
+#: OWASP recommends 600,000 rounds. A file with a hundred times as many only uses up time.
 MAX_ROUNDS = 5_000_000
 
 
-# What stands outside the encryption of a PFX that can be opened: kinds of content and of bags,
-# their attributes, digests, and the ciphers that pyca knows (tried with OpenSSL 3.5, all of them).
+# Identifiers outside the encrypted part of a PFX that pyca can open: types of content and bags,
+# their attributes, digests, and the ciphers that pyca supports (all tested with OpenSSL 3.5).
 _KNOWN_ROOTS = (
     *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
     *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),
@@ -241,15 +241,15 @@ _KNOWN_ROOTS = (
 
 
 class PfxNotOpened(ValueError):
-    """The PFX cannot be opened; the text says why and never holds the password."""
+    """The PFX cannot be opened; the text has the reason, never the password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfxContents:
-    """DER certificates, the key's own first, and the SHA-256 of the key's public half.
+    """DER certificates, that of the key first, and the SHA-256 of the key's public half.
 
-    ``key_spki_sha256`` is empty if there is no key, ``unknown`` if it is of a kind that lyncnb
-    never makes.
+    ``key_spki_sha256`` is empty without a key, and ``unknown`` for a type of key that lyncnb never
+    makes.
     """
 
     certificates: tuple[bytes, ...]
@@ -264,7 +264,7 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     data : bytes
         The file.
     password : Secret, str or None
-        None and the empty text open files that have none.
+        None or an empty text for a file without a password.
 
     Returns
     -------
@@ -274,7 +274,7 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     Raises
     ------
     PfxNotOpened
-        If the password is wrong, the encryption unknown, or the file asks for too much work.
+        If the password is wrong, the encryption is unknown, or the file needs too many rounds.
     """
     try:
         rounds, used = work_factor(data), object_identifiers(data)
@@ -285,10 +285,10 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     text = password.reveal() if isinstance(password, Secret) else password
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pyca announces that it will refuse BER one day
-            found = pkcs12.load_pkcs12(data, text.encode() if text else None)
+            warnings.simplefilter("ignore")  # pyca warns that a later version will reject BER
+            contents = pkcs12.load_pkcs12(data, text.encode() if text else None)
     except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
-        # pyca cannot tell a wrong password from a damaged file or from a cipher it does not know.
+        # pyca raises the same error for a wrong password, a damaged file and an unknown cipher.
         unknown = [oid for oid in used if not oid.startswith(_KNOWN_ROOTS)]
         if unknown:
             raise PfxNotOpened(
@@ -298,11 +298,11 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         if text:
             raise PfxNotOpened("the password is wrong, or the file is damaged") from None
         raise PfxNotOpened("it has a password, and none was given") from None
-    own = [found.cert.certificate] if found.cert else []
-    others = [entry.certificate for entry in found.additional_certs]
+    own = [contents.cert.certificate] if contents.cert else []
+    others = [entry.certificate for entry in contents.additional_certs]
     return PfxContents(
-        certificates=tuple(one.public_bytes(Encoding.DER) for one in (*own, *others)),
-        key_spki_sha256=_fingerprint(found.key),
+        certificates=tuple(cert.public_bytes(Encoding.DER) for cert in (*own, *others)),
+        key_spki_sha256=_fingerprint(contents.key),
     )
 
 

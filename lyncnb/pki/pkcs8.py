@@ -1,9 +1,9 @@
 """The keys of a folder, encrypted at rest.
 
-``BestAvailableEncryption`` would derive the encryption key with 2,048 rounds, so this file writes
-PKCS #8 (RFC 5958) with PBES2 (RFC 8018) itself: as OpenSSL does, and readable by it, with 600,000
-rounds. What is lyncnb's own (lists of passwords and of recovery keys) is encrypted and
-authenticated by AES-GCM under a key of its own: workers choose what is encrypted under the other.
+``BestAvailableEncryption`` would derive the encryption key with 2,048 rounds. So this module writes
+PKCS #8 (RFC 5958) with PBES2 (RFC 8018) itself, with 600,000 rounds, and OpenSSL can read it.
+lyncnb encrypts its own files (lists of passwords and of recovery keys) with AES-GCM and a separate
+key, because workers choose what the other key encrypts.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from .der_structures import SEQUENCE, AlgorithmIdentifier, any_element, element
 from .library_words import in_words
 from .passphrase import Secret, as_passphrase
 
-# Encryption of one run: a key that was derived already, and a fresh random IV for each file.
+# The encryption of one run: a derived key, and a new random IV for each file.
 #
-# This is all that a worker process gets: with it keys can be written for the folder, but nothing
-# tells it the passphrase, and it reads nothing.
+# A worker process gets only this. It can write keys for the folder, but it does not know the
+# passphrase, and it cannot read a file.
 
 IV_BYTES = 16
 BLOCK_BITS = 128
@@ -47,7 +47,7 @@ _OCTET_STRING = 0x04
 
 
 class Derivation(NamedTuple):
-    """What a key was derived by: ``prf`` is the hash of PBKDF2's HMAC, ``length`` is in bytes."""
+    """Parameters of PBKDF2: ``prf`` is the hash of its HMAC, ``length`` is in bytes."""
 
     salt: bytes
     rounds: int
@@ -56,9 +56,9 @@ class Derivation(NamedTuple):
 
 
 class DerivedKey(NamedTuple):
-    """A key that was derived from a passphrase, and what it was derived by.
+    """A key that was derived from a passphrase, with the parameters of PBKDF2.
 
-    ``prf`` is the hash of PBKDF2's HMAC, ``length`` the number of bytes of ``key``.
+    ``prf`` is the hash of its HMAC, ``length`` is the number of bytes of ``key``.
     """
 
     salt: bytes
@@ -79,8 +79,8 @@ class Encryptor(NamedTuple):
     key : bytes
         32 bytes. For this machine's own processes only.
     algorithm : bytes
-        DER of the PBES2 AlgorithmIdentifier that tells a reader how the key was derived, without
-        the IV, which are its last 16 bytes.
+        DER of the PBES2 AlgorithmIdentifier, which has the parameters of the derivation, without
+        its last 16 bytes, the IV.
     """
 
     key: bytes
@@ -94,7 +94,7 @@ class Encryptor(NamedTuple):
         return self.encrypt_bytes(keys.to_pkcs8(key), KEY_LABEL)
 
     def encrypt_bytes(self, data: bytes, label: bytes) -> bytes:
-        """Write bytes as PEM of that label, in the envelope of PKCS #8."""
+        """Write bytes as PEM with that label, in the envelope of PKCS #8."""
         iv = secrets.token_bytes(IV_BYTES)
         padder = PKCS7(BLOCK_BITS).padder()
         encryptor = Cipher(algorithms.AES(self.key), modes.CBC(iv)).encryptor()
@@ -111,12 +111,12 @@ def _armour(der: bytes, label: bytes) -> bytes:
 
 #: Source: OWASP, Password Storage Cheat Sheet, PBKDF2-HMAC-SHA256.
 ROUNDS = 600_000
-# A file that asks for more would only keep the machine busy for minutes.
+# A file with more rounds would only keep the computer busy for minutes.
 _MAX_ROUNDS = 10_000_000
 _SALT_BYTES = 16
 _DATA_LABEL = b"LYNCNB ENCRYPTED DATA"
 _WHAT = {KEY_LABEL: "key", _DATA_LABEL: "file"}
-# A list of passwords has some 100 bytes for each package.
+# A list of passwords has about 100 bytes for each package.
 _MAX_PEM_BYTES = {KEY_LABEL: 64 * 1024, _DATA_LABEL: 64 * 1024 * 1024}
 
 _Content = TypeVar("_Content")
@@ -128,10 +128,10 @@ _PRFS: dict[str, hashes.HashAlgorithm] = {
 }
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
 _GCM, _NONCE_BYTES, _TAG_BYTES = "aes256_gcm", 12, 16
-# A key for one purpose says nothing about the key for another, nor about what both come from.
+# The key for one purpose does not reveal the key for another, nor the key of both.
 _FOR_DATA, _FOR_RECORDS = b"lyncnb data of a folder 1", b"lyncnb records of a folder 1"
 _PBES2, _PBKDF2 = "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.12"  # RFC 8018 appendix A
-# Names for messages too: RFC 8018 appendix B.1.2 and B.2.2, NIST's register for AES.
+# Names, also for messages: RFC 8018 appendix B.1.2 and B.2.2, NIST's register for AES.
 _NAMES = {
     "1.2.840.113549.2.7": "sha1",
     "1.2.840.113549.2.9": "sha256",
@@ -149,7 +149,7 @@ _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----\s([^-]+)-----END \1-----")
 
 @sequence
 class _Pbkdf2:
-    """PBKDF2-params (RFC 8018 appendix A.2) with a salt that is given; no `prf` means SHA-1."""
+    """PBKDF2-params (RFC 8018 appendix A.2) with an explicit salt; no `prf` means SHA-1."""
 
     salt: bytes
     iteration_count: int
@@ -174,7 +174,7 @@ class _GcmParameters:
 
 
 class _Envelope(NamedTuple):
-    """A PKCS #8 file taken apart; ``iv`` is the nonce where ``is_gcm``."""
+    """The parts of a PKCS #8 file; ``iv`` is the nonce if ``is_gcm``."""
 
     derivation: Derivation
     iv: bytes
@@ -193,16 +193,16 @@ class _EncryptedPrivateKeyInfo:
 class FolderCipher:
     """Encrypt and decrypt the keys of one folder under one passphrase.
 
-    The slow derivation is done once for all keys of a run, with a fresh salt; each file gets its
-    own random IV. Keys of earlier runs have other salts, whose derivations are kept as well. May
-    be used by many threads.
+    The slow derivation runs once for all keys of a run, with a new salt. Each file gets its own
+    random IV. Keys of earlier runs have other salts, and the cipher keeps their derived keys as
+    well. Several threads can use one cipher.
 
     Parameters
     ----------
     passphrase : Secret or str
         At least 12 characters.
     rounds : int, optional
-        Of PBKDF2, for what is written; lower only in tests.
+        Rounds of PBKDF2 for new files; lower only in tests.
     """
 
     def __init__(self, passphrase: Secret | str, *, rounds: int = ROUNDS):
@@ -223,29 +223,29 @@ class FolderCipher:
 
     @classmethod
     def of_derived(cls, derived: Iterable[DerivedKey]) -> FolderCipher:
-        """Make a cipher that opens what these keys open, and encrypts nothing."""
+        """Return a cipher that opens the files of these keys, and encrypts nothing."""
         cipher = cls.__new__(cls)
         cipher._passphrase, cipher._rounds, cipher._before_use = None, 0, None
         cipher._lock, cipher._proven, cipher._own = threading.Lock(), set(), None
-        cipher._derived = {Derivation(*one[:4]): one.key for one in derived}
+        cipher._derived = {Derivation(*entry[:4]): entry.key for entry in derived}
         cipher._takes_old_data = True
         return cipher
 
     def refuse_old_data(self, is_refused: bool) -> None:
-        """Take lists in the form of earlier versions, which has no MAC, or refuse them."""
+        """Accept or reject lists in the format of earlier versions, which has no MAC."""
         self._takes_old_data = not is_refused
 
     def seal_with(self, seal: Callable[[DerivedKey], object]) -> None:
-        """Have the key of this run handed to `seal` before anything is encrypted with it."""
+        """Call `seal` with the key of this run before the key encrypts anything."""
         with self._lock:
             self._before_use = seal
             if self._own is not None:
-                # Nothing was written with it yet: who encrypts arms the cipher first.
+                # Nothing is encrypted with it yet, because callers call this first.
                 self._own = None
 
     @property
     def encryptor(self) -> Encryptor:
-        """What this run encrypts with; derived at first use (about 0.1 s)."""
+        """The encryption of this run; the key is derived at first use (about 0.1 s)."""
         with self._lock:
             if self._own is None:
                 salt = secrets.token_bytes(_SALT_BYTES)
@@ -266,10 +266,10 @@ class FolderCipher:
         return self.encryptor.encrypt_bytes(data, KEY_LABEL)
 
     def encrypt_data(self, data: bytes, *, name: str) -> bytes:
-        """Write other data of the folder, e.g. its list of package passwords, as PEM.
+        """Write other data of the folder, such as its list of package passwords, as PEM.
 
-        AES-256-GCM under a key for such data alone, in the same envelope under a label of our own.
-        ``name`` is its path in the folder: elsewhere it does not open.
+        AES-256-GCM with a separate key, in the same envelope with lyncnb's own label. ``name`` is
+        the path in the folder: the file does not open at another path.
         """
         own = self.encryptor
         salt = _salt_in(own.algorithm)
@@ -280,25 +280,25 @@ class FolderCipher:
         return _armour(element(SEQUENCE, body), _DATA_LABEL)
 
     def is_old_data(self, pem: bytes, *, name: str) -> bool:
-        """Whether a list is in the form of earlier versions, which has no MAC."""
+        """Whether a list is in the format of earlier versions, which has no MAC."""
         return not _read_envelope(pem, name, _DATA_LABEL).is_gcm
 
     @property
     def derivation(self) -> Derivation:
-        """By what a key of this folder was derived: of this run, or of a file that opened."""
+        """The derivation of a key of this folder: of a file that opened, or of this run."""
         with self._lock:
             proven = (which for which in self._derived if which.salt in self._proven)
-            if (found := next(proven, None)) is not None:
-                return found
+            if (derivation := next(proven, None)) is not None:
+                return derivation
         return Derivation(_salt_in(self.encryptor.algorithm), self._rounds, "sha256", 32)
 
     def macs(self, derivation: Derivation, texts: Iterable[bytes]) -> list[str]:
-        """Give the HMAC-SHA256 of each text, hexadecimal, under a key for records alone.
+        """Return the HMAC-SHA256 of each text, hexadecimal, with a key only for records.
 
         Raises
         ------
         PassphraseError
-            If only a recovery key is at hand, and it does not open that derivation.
+            If there is only a recovery key, and it does not open that derivation.
         """
         with self._lock:
             key = _purpose_key(self._derive_locked(derivation, "manifest.json"), _FOR_RECORDS)
@@ -317,17 +317,17 @@ class FolderCipher:
         Raises
         ------
         PassphraseError
-            If the passphrase is not that of the key.
+            If the passphrase does not belong to the key.
         BundleError
-            If the file is damaged, or no key that this tool could have written.
+            If the file is damaged, or is not a key that lyncnb writes.
         """
         return self._decrypt(pem, name, KEY_LABEL, lambda data: keys.read_pkcs8(data, name=name))
 
     def decrypt_data(self, pem: bytes, *, name: str) -> bytes:
-        """Read what :meth:`encrypt_data` wrote; raises as :meth:`decrypt` does.
+        """Read the result of :meth:`encrypt_data`; raises the errors of :meth:`decrypt`.
 
-        ``name`` is its path in the folder. What an earlier version wrote opens, too, until
-        :meth:`refuse_old_data`.
+        ``name`` is its path in the folder. Files of earlier versions also open, unless
+        :meth:`refuse_old_data` rejects them.
         """
         envelope = _read_envelope(pem, name, _DATA_LABEL)
         if not envelope.is_gcm:
@@ -349,18 +349,18 @@ class FolderCipher:
         return data
 
     def decrypt_pkcs8(self, pem: bytes, *, name: str) -> bytes:
-        """Read what :meth:`encrypt_pkcs8` wrote; raises as :meth:`decrypt` does."""
+        """Read the result of :meth:`encrypt_pkcs8`; raises the errors of :meth:`decrypt`."""
         return self._decrypt(pem, name, KEY_LABEL, _whole_pkcs8)
 
     def key_of(self, pem: bytes, *, name: str) -> DerivedKey:
-        """Open a file of the folder, and give the derived key that opened it."""
+        """Open a file of the folder, and return the derived key that opened it."""
         self.open(pem, name=name)
         label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
         which = _read_envelope(pem, name, label).derivation
         return DerivedKey(*which, self._derived[which])
 
     def open(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
-        """Read a file of the folder by its name: a key if it ends in ``.key``, else other data."""
+        """Read a file of the folder: a key if its name ends in ``.key``, else other data."""
         read = self.decrypt if name.endswith(".key") else self.decrypt_data
         return read(pem, name=name)
 
@@ -383,7 +383,8 @@ class FolderCipher:
         return content
 
     def _not_opened(self, salt: bytes, name: str, label: bytes) -> BundleError:
-        # No cipher can tell a wrong key from a damaged text; another file of the same salt can.
+        # A cipher cannot distinguish a wrong key from a damaged text. If another file with the
+        # same salt opened, the text is damaged.
         if salt in self._proven:
             return keys.damaged(name, "does not decrypt, others of its run do")
         return PassphraseError(
@@ -404,12 +405,12 @@ class FolderCipher:
 
 
 def _purpose_key(derived: bytes, purpose: bytes) -> bytes:
-    """Derive the key for one purpose from that of a run (HKDF, RFC 5869)."""
+    """Derive the key for one purpose from the key of a run (HKDF, RFC 5869)."""
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(derived)
 
 
 def _gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
-    """DER of the PBES2 AlgorithmIdentifier with AES-256-GCM (RFC 5084)."""
+    """Return the DER of the PBES2 AlgorithmIdentifier with AES-256-GCM (RFC 5084)."""
     scheme = AlgorithmIdentifier(
         algorithm=_OIDS[_GCM],
         parameters=any_element(_GcmParameters(nonce=nonce, icv_length=_TAG_BYTES)),
@@ -418,14 +419,14 @@ def _gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
 
 
 def _salt_in(algorithm: bytes) -> bytes:
-    """Read the salt back from what :func:`_algorithm` wrote, whose IV was cut off."""
+    """Return the salt in the result of :func:`_algorithm` without its IV."""
     whole = decode_der(AlgorithmIdentifier, algorithm + bytes(IV_BYTES))
     pbes2 = _parameters(whole, _PBES2, _Pbes2)
     return _parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2).salt
 
 
 def _algorithm(salt: bytes, rounds: int) -> bytes:
-    """DER of the PBES2 AlgorithmIdentifier (RFC 8018 appendix A), with an IV of zeros last."""
+    """Return the DER of the PBES2 AlgorithmIdentifier (RFC 8018 appendix A), IV zeros last."""
     scheme = AlgorithmIdentifier(
         algorithm=_OIDS["aes256_cbc"], parameters=any_element(bytes(IV_BYTES))
     )
@@ -453,19 +454,19 @@ def _pbes2(salt: bytes, rounds: int, scheme: AlgorithmIdentifier) -> bytes:
 
 
 def salt_of(pem: bytes, *, name: str) -> Derivation:
-    """Tell by what the key of an encrypted file was derived: salt, rounds, hash, bytes.
+    """Return the derivation of the key of an encrypted file: salt, rounds, hash, bytes.
 
     Raises
     ------
     BundleError
-        If it is no file that a cipher wrote.
+        If :class:`FolderCipher` did not write the file.
     """
     label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
     return _read_envelope(pem, name, label).derivation
 
 
 def _whole_pkcs8(data: bytes) -> bytes:
-    serialization.load_der_private_key(data, None)  # ValueError if it is none
+    serialization.load_der_private_key(data, None)  # ValueError if it is not a key
     return data
 
 
@@ -477,16 +478,16 @@ def _checked(data: bytes) -> bytes:
 
 
 def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
-    found = _ARMOUR.search(pem) if len(pem) <= _MAX_PEM_BYTES[label] else None
-    if found is None:
+    armour = _ARMOUR.search(pem) if len(pem) <= _MAX_PEM_BYTES[label] else None
+    if armour is None:
         raise keys.damaged(name, "is no PEM file")
-    if found[1] != label:
+    if armour[1] != label:
         raise BundleError(
-            f"{name} holds {found[1].decode()}, not {label.decode()}",
+            f"{name} holds {armour[1].decode()}, not {label.decode()}",
             hint="lyncnb writes no such file; move it out of the folder",
         )
     try:
-        der = base64.b64decode(b"".join(found[2].split()), validate=True)
+        der = base64.b64decode(b"".join(armour[2].split()), validate=True)
         envelope = decode_der(_EncryptedPrivateKeyInfo, der)
         pbes2 = _parameters(envelope.encryption_algorithm, _PBES2, _Pbes2)
         pbkdf2 = _parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2)
@@ -510,10 +511,10 @@ def _iv(scheme: AlgorithmIdentifier, mode: str) -> bytes:
     if mode != _GCM:
         iv: bytes = scheme.parameters.parse(bytes)
         return iv
-    found: _GcmParameters = scheme.parameters.parse(_GcmParameters)
-    if found.icv_length != _TAG_BYTES:
-        raise ValueError(f"a tag of {found.icv_length} bytes")
-    return found.nonce
+    parameters: _GcmParameters = scheme.parameters.parse(_GcmParameters)
+    if parameters.icv_length != _TAG_BYTES:
+        raise ValueError(f"a tag of {parameters.icv_length} bytes")
+    return parameters.nonce
 
 
 def _name(algorithm: AlgorithmIdentifier) -> str:
@@ -523,5 +524,5 @@ def _name(algorithm: AlgorithmIdentifier) -> str:
 def _parameters(algorithm: AlgorithmIdentifier, oid: str, kind: type[_Content]) -> _Content:
     if algorithm.algorithm.dotted_string != oid:
         raise ValueError(algorithm.algorithm.dotted_string)
-    found: _Content = algorithm.parameters.parse(kind)
-    return found
+    parameters: _Content = algorithm.parameters.parse(kind)
+    return parameters

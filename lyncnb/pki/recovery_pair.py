@@ -1,8 +1,8 @@
-"""The key pair that can open a folder whose passphrase is lost.
+"""The key pair that opens a folder whose passphrase is lost.
 
-X25519. The public half is handed out as PEM; the private half stands in a file of its own, PKCS #8
-under a passphrase of its own, readable by OpenSSL. Each run's derived key is sealed to the public
-half (HPKE, ``hpke.py``) for exactly the salt that it belongs to.
+X25519. You distribute the public half as PEM. The private half is in a separate PKCS #8 file with
+its own passphrase, which OpenSSL can read. Each run seals its derived key to the public half (HPKE,
+``hpke.py``), only for the salt that the key belongs to.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _HINT = "give the .pub file that `lyncnb recovery new` wrote"
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPublicKey:
-    """The half that is handed out: 32 bytes."""
+    """The half to distribute: 32 bytes."""
 
     public: bytes
 
     @property
     def fingerprint(self) -> str:
-        """First half of the SHA-256 of the 32 bytes, in eight groups of four hex digits."""
+        """The first half of the SHA-256 of the 32 bytes, in eight groups of four hex digits."""
         digest = hashlib.sha256(self.public).hexdigest()
         return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
 
     def seal(self, data: bytes, *, about: str) -> bytes:
-        """Seal `data` for one purpose, which whoever opens it has to name."""
+        """Seal `data` for one purpose; to open it, name the same purpose."""
         return hpke.seal(data, public=self.public, about=about, purpose=hpke.RECOVERY)
 
     def to_pem(self) -> bytes:
@@ -46,7 +46,7 @@ class RecoveryPublicKey:
 
 
 class RecoveryPair:
-    """Both halves; the private one never leaves this object but encrypted."""
+    """Both halves; the private one leaves this object only in encrypted form."""
 
     __slots__ = ("_private",)
 
@@ -61,11 +61,11 @@ class RecoveryPair:
 
     @property
     def public(self) -> RecoveryPublicKey:
-        """The half to hand out."""
+        """The half to distribute."""
         return RecoveryPublicKey(self._private.public_key().public_bytes_raw())
 
     def open(self, sealed: bytes, *, about: str) -> bytes:
-        """Open what was sealed to the public half for `about`; ValueError if it was not."""
+        """Open content that was sealed to the public half for `about`; otherwise ValueError."""
         try:
             return hpke.unseal(sealed, self._private, about=about, purpose=hpke.RECOVERY)
         except InvalidTag:
@@ -82,12 +82,12 @@ class RecoveryPair:
 
 
 def read_pair(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPair:
-    """Read a private half that :meth:`RecoveryPair.to_pem` wrote.
+    """Read the private half that :meth:`RecoveryPair.to_pem` wrote.
 
     Raises
     ------
     PassphraseError, BundleError
-        If the passphrase is another one, or the file is no recovery key.
+        If the passphrase is wrong, or the file is not a recovery key.
     """
     data = FolderCipher(passphrase).decrypt_pkcs8(pem, name=name)
     key = serialization.load_der_private_key(data, None)
@@ -99,12 +99,12 @@ def read_pair(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPai
 
 
 def read_public(pem: bytes, *, name: str) -> RecoveryPublicKey:
-    """Read a public half that :meth:`RecoveryPublicKey.to_pem` wrote.
+    """Read the public half that :meth:`RecoveryPublicKey.to_pem` wrote.
 
     Raises
     ------
     BundleError
-        If it is anything else, the private half included.
+        If it is something else, for example the private half.
     """
     if b"PRIVATE KEY" in pem:
         raise BundleError(f"{name} is the half to keep", hint=_HINT)

@@ -1,8 +1,8 @@
 """SSH signatures over a file, made and verified by OpenSSH's ``ssh-keygen -Y``.
 
-The only file that runs it. Keys, agents and hardware tokens are its affair: no private key and no
-passphrase of one passes through here. It gets copies of what was read, in a folder of their own,
-so that what is verified is what was read.
+Only this module runs ``ssh-keygen``, which handles keys, agents and hardware tokens. lyncnb never
+sees a private key or its passphrase. ``ssh-keygen`` gets copies of the bytes that lyncnb read, in a
+separate folder, so that it verifies exactly these bytes.
 
 Source: PROTOCOL.sshsig of OpenSSH, and ssh-keygen(1), section ALLOWED SIGNERS.
 """
@@ -27,16 +27,16 @@ from .passphrase import VARIABLE
 _PROGRAM = "ssh-keygen"
 _GOOD = re.compile(r'Good "[^"]+" signature with (\S+) key (SHA256:\S+)')
 _LINE = re.compile(r"^signers:([0-9]{1,9}): ", re.MULTILINE)
-_NAMES = re.compile(r'\s*"?([^"\s]+)')  # how a line of the list begins
-_SECONDS = 60  # to verify; who signs may have to type a passphrase or touch a token
+_NAMES = re.compile(r'\s*"?([^"\s]+)')  # the beginning of a line of the list
+_SECONDS = 60  # only to verify: the signer may have to type a passphrase or touch a token
 _FILES = ("-s", "signature", "-f", "signers")
-# An armored signature has less than 1 kB, a list of signers a line for each.
+# An armored signature is smaller than 1 kB. A list has one line for each signer.
 _LARGEST_SIGNATURE, _LARGEST_SIGNERS = 100_000, 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """Who signed: the name that a list of allowed signers gives, and the key's fingerprint."""
+    """A signer: the name in the list of allowed signers, and the key's fingerprint."""
 
     name: str
     key: str
@@ -48,16 +48,16 @@ def find_ssh_keygen() -> str:
     Raises
     ------
     ApprovalError
-        If there is none.
+        If it is not installed.
     """
-    found = find_program(_PROGRAM)
-    if found is None:
+    program = find_program(_PROGRAM)
+    if program is None:
         raise ApprovalError(
             f"there is no {_PROGRAM} here, and nothing else can make or verify an approval",
             hint="install OpenSSH (Debian: openssh-client; Windows: the optional feature OpenSSH "
             "Client), 8.2 or later",
         )
-    return found
+    return program
 
 
 def read_signature(path: Path) -> bytes:
@@ -77,7 +77,7 @@ def read_signature(path: Path) -> bytes:
 
 
 def read_signers(path: Path) -> bytes:
-    """Read a file of allowed signers, in the form of ssh-keygen(1).
+    """Read a file of allowed signers, in the format of ssh-keygen(1).
 
     Raises
     ------
@@ -88,16 +88,16 @@ def read_signers(path: Path) -> bytes:
 
 
 def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> bytes:
-    """Sign bytes with an SSH key; ``ssh-keygen`` asks for its passphrase where it has one.
+    """Sign bytes with an SSH key; ``ssh-keygen`` asks for its passphrase if it has one.
 
     Parameters
     ----------
     content : bytes
-        What is signed.
+        The bytes to sign.
     key : path
-        A private key, or the public half (``KEY.pub``) of one that an agent holds.
+        A private key, or the public half (``KEY.pub``) of a key in an agent.
     namespace : str
-        What the signature is for; it is valid for nothing else.
+        The purpose of the signature; it is not valid for another purpose.
 
     Returns
     -------
@@ -107,29 +107,29 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
     Raises
     ------
     ApprovalError
-        If there is no such key, or it does not sign.
+        If the key does not exist, or does not sign.
     """
     program, path = find_ssh_keygen(), Path(os.path.expanduser(key))
-    _refuse_no_key(path)
+    _require_key(path)
     with tempfile.TemporaryDirectory(prefix="lyncnb-sign-") as folder:
         _lay_out(Path(folder), content=content)
         command = [program, "-q", "-Y", "sign", "-n", namespace, "-f", str(path.absolute())]
-        # At a terminal its words (touch the token, another try) are for the person who signs.
+        # In a terminal, its messages (touch the token, try again) are for the person who signs.
         is_shown = sys.stderr is not None and sys.stderr.isatty()
         ended = _run([*command, "content"], folder, is_shown=is_shown, seconds=None)
         made = Path(folder, "content.sig")
         if ended.returncode or not made.is_file():
             raise ApprovalError(
-                f"{path} did not sign{_said(ended)}",
+                f"{path} did not sign{_program_output(ended)}",
                 hint="look at the key and its passphrase; an agent's key is named by its .pub file",
             )
         return made.read_bytes()
 
 
-def _refuse_no_key(path: Path) -> None:
-    for place in (path, path.with_name(f"{path.name}.pub") if path.name else path):
+def _require_key(path: Path) -> None:
+    for candidate in (path, path.with_name(f"{path.name}.pub") if path.name else path):
         try:
-            files.open_plain(place).close()
+            files.open_plain(candidate).close()
             return
         except (OSError, ValueError, BundleError):
             continue
@@ -140,12 +140,12 @@ def _refuse_no_key(path: Path) -> None:
 
 
 def signing_key(content: bytes, signature: bytes, *, namespace: str) -> str:
-    """Give the fingerprint of the key that made a signature over these bytes, whoever has it.
+    """Return the fingerprint of the key that signed these bytes, allowed or not.
 
     Raises
     ------
     ApprovalError
-        If it is no signature over them, or not for this.
+        If the signature does not belong to these bytes or to this namespace.
     """
     with tempfile.TemporaryDirectory(prefix="lyncnb-verify-") as folder:
         return _signing_key(find_ssh_keygen(), Path(folder), content, signature, namespace)
@@ -158,40 +158,40 @@ def _signing_key(
     ended = _run(
         [program, "-Y", "check-novalidate", "-n", namespace, "-s", "signature"], folder, content
     )
-    found = _GOOD.search(ended.stdout.decode("utf-8", "replace"))
-    if ended.returncode or found is None:
+    match = _GOOD.search(ended.stdout.decode("utf-8", "replace"))
+    if ended.returncode or match is None:
         raise ApprovalError(
             f"the signature is not over this plan: it was altered after it was signed, or another "
-            f"file was signed, or for something else than {namespace}{_said(ended)}",
+            f"file was signed, or for something else than {namespace}{_program_output(ended)}",
             hint=f"have it signed as it is: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
         )
-    return found[2]
+    return match[2]
 
 
 def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) -> Signer:
-    """Verify a signature against a list of allowed signers, for this moment.
+    """Verify a signature against a list of allowed signers, at the present time.
 
     Parameters
     ----------
     content : bytes
-        What was signed.
+        The signed bytes.
     signature : bytes
         Armored.
     signers : bytes
-        A list of allowed signers, with the days within which each may sign.
+        A list of allowed signers, with the period in which each may sign.
     namespace : str
-        What the signature must be for.
+        The required purpose of the signature.
 
     Returns
     -------
     Signer
-        Who signed, by the name in the list.
+        The signer, by the name in the list.
 
     Raises
     ------
     ApprovalError
-        If the bytes are not what was signed, or the key is none of the list, expired, or not for
-        this; with its fingerprint.
+        If the signature is for other bytes, or the key is not in the list, is expired, or is not
+        for this namespace. The message contains the fingerprint.
     """
     program = find_ssh_keygen()
     with tempfile.TemporaryDirectory(prefix="lyncnb-verify-") as name:
@@ -200,20 +200,20 @@ def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) 
         _lay_out(folder, signers=signers)
         ended = _run([program, "-Y", "find-principals", *_FILES], folder)
         names = [line for line in ended.stdout.decode("utf-8", "replace").split("\n") if line]
-        for one in names if ended.returncode == 0 else ():
+        for signer in names if ended.returncode == 0 else ():
             ended = _run(
-                [program, "-Y", "verify", "-n", namespace, "-I", one, *_FILES],
+                [program, "-Y", "verify", "-n", namespace, "-I", signer, *_FILES],
                 folder,
                 content,
             )
             if ended.returncode == 0:
-                _refuse_unseen(one, key)
-                return Signer(name=one, key=key)
+                _reject_unclear_name(signer, key)
+                return Signer(name=signer, key=key)
         raise _refusal(key, signers, ended)
 
 
-def _refuse_unseen(name: str, key: str) -> None:
-    """Refuse a name that reads otherwise than it is, or that no record can hold."""
+def _reject_unclear_name(name: str, key: str) -> None:
+    """Reject a name with invisible characters, or one that no record can contain."""
     if set(name) & set('*?!," '):
         raise ApprovalError(
             f"the list of allowed signers gives the key {key} no single name but {shown(name)}, so "
@@ -228,23 +228,23 @@ def _refuse_unseen(name: str, key: str) -> None:
 
 
 def _refusal(key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]) -> ApprovalError:
-    """Say why a good signature does not count: by whom it is, and what the list says of them."""
-    said = ended.stderr.decode("utf-8", "replace")
-    line = _LINE.search(said)
+    """Return the error for a correct signature of a key that the list does not allow."""
+    output = ended.stderr.decode("utf-8", "replace")
+    line = _LINE.search(output)
     lines, who = signers.split(b"\n"), ""
     if line and int(line[1]) <= len(lines):
         entry = _NAMES.match(lines[int(line[1]) - 1].decode("utf-8", "replace"))
         who = f" of {entry[1]}" if entry else ""
-    if "has expired" in said:
+    if "has expired" in output:
         what = f"the key {key}{who} has expired"
-    elif "not yet valid" in said:
+    elif "not yet valid" in output:
         what = f"the key {key}{who} is not yet valid"
-    elif "namespace" in said:
+    elif "namespace" in output:
         what = f"the key {key}{who} is not allowed to sign plans"
     else:
         what = f"the key {key} is none of the allowed signers"
     return ApprovalError(
-        f"{what}, so the plan is not approved{_said(ended)}",
+        f"{what}, so the plan is not approved{_program_output(ended)}",
         hint="have it signed by somebody who is allowed now, or see to the list of allowed signers",
     )
 
@@ -282,7 +282,7 @@ def _run(
         ) from None
 
 
-def _said(ended: subprocess.CompletedProcess[bytes]) -> str:
+def _program_output(ended: subprocess.CompletedProcess[bytes]) -> str:
     lines = (ended.stderr or b"").decode("utf-8", "replace").splitlines()
-    told = "; ".join(line.strip() for line in lines if line.strip())
-    return f" (ssh-keygen says: {told[:300]})" if told else ""
+    text = "; ".join(line.strip() for line in lines if line.strip())
+    return f" (ssh-keygen says: {text[:300]})" if text else ""
