@@ -117,9 +117,9 @@ def bring_back(
 def check_all(
     folder: Path, issued: IssuedCertificates, *codes: str, public: tuple[str, ...] = ()
 ) -> None:
-    """Check that all came back with these findings and no other, and that pkilint agrees.
+    """Check that every certificate was issued with exactly these findings and that pkilint agrees.
 
-    Findings in `public` are those of certificates that were planned as public ones, besides.
+    `public` are additional findings of certificates that were planned for a public CA.
     """
     records = open_requests(folder).manifest.by_id
     assert [one.request_id for one in issued.certificates] == list(records)
@@ -173,7 +173,7 @@ def test_cfssl(folders, tmp_path):
 
 
 def test_nss(folders, tmp_path):
-    """NSS, told where its list is, answers every request, and each is received without a hand."""
+    """NSS, given its list's URL, signs every request; receive accepts each without manual work."""
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca")
     issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
@@ -204,9 +204,9 @@ def test_tools_at_hand(folders, tmp_path, kind):
 
 
 def test_pebble(folders, tmp_path):
-    """Pebble drops the subject, adds client authentication, has OCSP and no list, as it may.
+    """Pebble drops the subject, adds client authentication, and has OCSP but no CRL, as it may.
 
-    All of it is told, and each certificate is received without a hand.
+    lyncnb reports all of it and accepts each certificate without manual work.
     """
     folder = copy_of(folders["public with SAN"], tmp_path)
     with PebbleCa(tmp_path / "ca") as ca:
@@ -325,7 +325,7 @@ def test_ad_cs_template_in_request(stand_in):
 
 
 def test_ad_cs_pending(folders, stand_in, tmp_path):
-    """A request that waits for approval comes back later, by its number."""
+    """A request that waits for approval is issued later, by its request number."""
     folder = copy_of(folders["P256"], tmp_path)
     pages = client(stand_in)
     first = packed_requests(folder, tmp_path)[0]
@@ -357,7 +357,7 @@ def test_ad_cs_wants_a_password(stand_in):
     ],
 )
 def test_openssl_signature(folders, tmp_path, options, code):
-    """What a CA signs with is told by its name, and a genuine signature never as wrong."""
+    """A finding names a CA's signature algorithm; a genuine signature is never invalid."""
     from cas import run
 
     folder = copy_of(folders["P256"], tmp_path)
@@ -412,7 +412,7 @@ def judged(changes: dict) -> tuple[set[str], bytes]:
 
 @pytest.mark.parametrize("changes", CASES)
 def test_pkilint_agrees(changes):
-    """Where pkilint and we judge the same thing, good or bad, we agree."""
+    """Where pkilint and lyncnb check the same rule, they agree on good and bad certificates."""
     assert disagreements(*judged(changes)) == []
 
 

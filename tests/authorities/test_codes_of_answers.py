@@ -1,7 +1,7 @@
-"""What shows in a file, beside other answers or in the folder: what fires, and the nearest that does not.
+"""Findings about several issued certificates or the folder: a case that fires and a near miss.
 
-The two cases of a code differ in one thing. Answers are matched in memory; what needs a file or a
-folder is given a place.
+The two cases of a code differ in one thing. Certificates are matched in memory; cases that need a
+file or a folder get a path.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ RSA_KEY = rsa.generate_private_key(65537, 2048)  # of a whole CA: only RSA has t
 
 
 def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
-    """A CA's certificate, of the CA that is told."""
+    """Make a certificate of the given CA."""
     values = {
         "subject": subject,
         "eku": None,
@@ -93,19 +93,19 @@ def of_second():
 
 
 def told(requests, *files, known=()):
-    """Every code that is told of some files, and of the answers among them."""
+    """Return every code reported for some files and the certificates in them."""
     found = match(requests, *files, known=known)
     answers = (*found.answers, *found.superseded, *found.refused)
     return {one.code for one in (*found.findings, *(f for a in answers for f in a.findings))}
 
 
 def one(*certificates, known=(), **changes):
-    """What is told of the answers to one request."""
+    """Return the codes reported for the certificates of one request."""
     return told([asked("a", **changes)], file(*certificates), known=known)
 
 
 def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
-    """What is told of answers to a request that has one on record, whose chain is known."""
+    """Return the codes for a request that has a certificate on record with a known chain."""
     on_record = made("a", begins=begins)
     return one(
         *(on_record if certificate is None else certificate for certificate in certificates),
@@ -285,7 +285,7 @@ MATCHED = {
 
 @pytest.mark.parametrize("code", MATCHED)
 def test_what_fires_beside_others_and_the_nearest_that_does_not(code):
-    """The code is told of the one batch and not of the other."""
+    """The finding is reported for the first batch and not for the second."""
     fires, nearest = MATCHED[code]
     assert code in fires()
     assert code not in nearest()
@@ -419,7 +419,7 @@ PLACED = {
 
 @pytest.mark.parametrize("code", PLACED)
 def test_what_fires_in_a_place_and_the_nearest_that_does_not(code, tmp_path):
-    """The code is told of the one file or folder and not of the other."""
+    """The finding is reported for the first file or folder and not for the second."""
     fires, nearest = PLACED[code]
     for case in ("fires", "nearest"):
         (tmp_path / case).mkdir()

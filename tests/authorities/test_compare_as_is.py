@@ -1,6 +1,6 @@
-"""Certificates that stand against a plan: every fault is named, and none is invented.
+"""Installed certificates compared with a plan: every fault is named, and none is invented.
 
-LYNCNB_ESTATES is how many estates are looked at; CI takes a tenth of the two hundred.
+LYNCNB_ESTATES is the number of estates checked; CI takes a tenth of the two hundred.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def edge_pool(**cells):
 
 
 def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
-    """It is on one Edge Server and not on the other: that is told, with the server."""
+    """If only one of two Edge Servers has the certificate, lyncnb names the one without it."""
     planned = edge_pool()
     outside = stand_for(planned.certificates[0])
     chain = authority().chain
@@ -133,7 +133,7 @@ def test_what_a_server_uses_and_does_not_have_is_told(tmp_path):
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_the_later_export_of_a_server_counts(tmp_path, names):
-    """Of two exports of one server the later one says how it stands, in any order."""
+    """Of two exports of one server the later one counts, whatever their order."""
     planned = edge_pool()
     inside = next(one for one in planned.certificates if one.usages == ("Internal",))
     stored = [Stored(stand_for(inside), ("Internal",))]
@@ -175,7 +175,7 @@ def plan_of_edge(**options):
 
 
 def test_one_certificate_may_cover_two_that_were_planned_apart(tmp_path):
-    """In use it is told for both; the one made for a purpose goes before it."""
+    """A certificate in use counts for both entries; one made for a purpose is preferred."""
     cells = {"web_external_fqdn": "web.contoso.com"}
     planned = plan(
         row("fe1.contoso.com", "FrontEnd", "ee.contoso.com", **cells),
@@ -270,7 +270,7 @@ def test_the_command_tells_shows_and_keeps(estate):
 
 
 def test_everything_covered_is_0(tmp_path):
-    """Exit status 0 if what is planned stands, whatever else does."""
+    """The exit status is 0 if every planned certificate is installed, whatever else is."""
     planned = plan(row("med.contoso.com", "Mediation", "med.contoso.com"))
     for number, one in enumerate(planned.certificates):
         stored = [Stored(stand_for(one), one.usages)]
@@ -359,7 +359,7 @@ def test_an_export_is_read_as_powershell_may_write_it(estate):
 
 
 def test_a_server_without_certificates_is_an_answer(estate):
-    """An export of an empty store says that there is nothing, and is no unreadable file."""
+    """An export of an empty store shows no certificates and is not an unreadable file."""
     estate.write("empty.pem", export_of("fe02.contoso.net"))
     ended = estate("asis", "empty.pem", "contoso.csv")
     assert ended.status == 1

@@ -78,7 +78,7 @@ def test_difference(changes, code, message):
 
 
 def test_wildcard_on_public_suffix():
-    """A wildcard for a whole registry is told, beside the name that nobody asked for."""
+    """A wildcard for a whole registry is reported, and so is a name that nobody requested."""
     assert compared(made(san=(*NAMES, "*.com.tw"))) == [
         ("names-added", '"*.com.tw" is not in the request'),
         ("wildcard-on-public-suffix", "*.com.tw covers every organization's names below com.tw"),
@@ -90,7 +90,7 @@ def test_wildcard_on_public_suffix():
 
 
 def test_common_name_not_in_san():
-    """A common name that is not in the SAN is told beside the missing name."""
+    """A common name that is not in the SAN is reported in addition to the missing name."""
     assert compared(made(san=NAMES[1:])) == [
         ("names-missing", '"eepool.contoso.com" is missing'),
         (
@@ -107,7 +107,7 @@ def test_no_san_at_all():
 
 
 def test_wildcard_instead_of_names():
-    """A wildcard that covers missing names is told as that."""
+    """A wildcard that covers missing names is reported as such."""
     assert compared(made(san=("eepool.contoso.com", "*.contoso.com"))) == [
         ("names-replaced-by-wildcard", '"*.contoso.com" replaces "ee01.contoso.com", "meet.contoso.com"'),
         ("names-added", '"*.contoso.com" is not in the request'),
@@ -162,7 +162,7 @@ def test_key_usage_of_ecdsa():
 
 
 def test_key_differs():
-    """A key of another kind than planned is told with both."""
+    """A key of another type than planned is reported with both types."""
     assert compared(made(), key=PlannedKey(algorithm="RSA", bits=4096)) == [
         ("key-differs-from-plan", "planned RSA 4096, the certificate has RSA 2048")
     ]
@@ -173,7 +173,7 @@ def test_key_differs():
     [("internal", "signature-hash-sha1"), ("public", "signature-hash-sha1-public")],
 )
 def test_sha1(issuer, code):
-    """SHA-1 is told as SHA-1, worse from a public CA, and never as tampering."""
+    """SHA-1 is reported as SHA-1, more severely from a public CA, and never as tampering."""
     certificate = resigned(made(days=100), RSA_CA.key, "sha1")
     assert compared(certificate, issuer=issuer) == [(code, "the CA signed with SHA-1")]
 
@@ -192,7 +192,7 @@ def test_other_sha2():
 
 
 def test_ed25519():
-    """A signature that old Windows does not know is told."""
+    """A signature algorithm that old Windows versions do not support is reported."""
     ca_key = ed25519.Ed25519PrivateKey.generate()
     builder = (
         x509.CertificateBuilder()
@@ -219,7 +219,7 @@ def test_ed25519():
     ],
 )
 def test_no_list_of_revoked_certificates(issuer, changes, code):
-    """A public CA may leave its list out beside OCSP or for a few days; Lync's page asks for it."""
+    """A public CA may omit its CRL if it has OCSP or for short lives; Lync's page requires one."""
     found = compared(made(**({"days": 100} | changes)), issuer=issuer)
     assert [one for one, _ in found] == [f"crl-distribution-point-{code}"]
     assert returned_checks()[found[0][0]].severity == {"absent": "error", "spared": "warning"}[code]
@@ -269,7 +269,7 @@ def test_ldap_only(role, expected):
     ],
 )
 def test_validity_asked(days, asked, expected):
-    """A validity shorter than asked by more than a day is told."""
+    """A validity more than one day shorter than requested is reported."""
     assert compared(made(days=days), validity_days=asked) == expected
 
 

@@ -38,7 +38,7 @@ def made(ca=CA, key=KEY, **changes):
     ],
 )
 def test_changes(changes, expected):
-    """Each field that changed is told with both values, and nothing else."""
+    """Each changed field is reported with both values, and no other field is."""
     key = KEY
     before = made()
     certificate = issue(
@@ -50,7 +50,7 @@ def test_changes(changes, expected):
 
 
 def test_issuer_and_key():
-    """Another CA and another key size are told."""
+    """Another CA and another key size are reported."""
     other = PythonCa("Fabrikam")
     after = made(other, ec.generate_private_key(ec.SECP384R1()))
     assert succession(made(), after) == (

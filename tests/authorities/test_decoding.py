@@ -1,4 +1,4 @@
-"""Every form in which a certificate comes back, told apart by structure."""
+"""Every format in which a certificate is returned, distinguished by structure."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def trusted() -> bytes:
     ],
 )
 def test_forms(data, expected):
-    """Each form gives its certificates in order, and nothing is said about it."""
+    """Each format gives its certificates in order, without a problem."""
     decoded = decode(data)
     assert sorted(one.der for one in decoded.certificates) == sorted(map(der, expected))
     assert decoded.remarks == ()
@@ -92,7 +92,7 @@ def test_forms(data, expected):
 @pytest.mark.parametrize("last", [b"\n", b"\r", b"\t", b" ", b"\x1a"])
 @pytest.mark.parametrize("behind", [b"", b"\r\n", b" \t\x1a"])
 def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
-    """Every two-hundredth signature does: only what stands behind the certificate is overlooked."""
+    """One signature in 200 ends in white space: only what follows the certificate is ignored."""
     leaf = der(LEAF)[:-1] + last
     assert [one.der for one in decode(leaf + behind).certificates] == [leaf]
     assert [one.der for one in decode(leaf + der(CA.issuing) + behind).certificates] == [
@@ -102,7 +102,7 @@ def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
 
 
 def reordered(*certificates) -> bytes:
-    """Write a PKCS #7 message whose certificates stand in this order, as Windows does."""
+    """Write a PKCS #7 message with the certificates in this order, as Windows does."""
     made = p7b(*certificates)
     in_set = b"".join(sorted(map(der, certificates)))
     assert made.count(in_set) == 1
@@ -118,14 +118,14 @@ def test_order_in_message(order):
 
 
 def test_key_beside_certificate():
-    """A key beside a certificate is told; the certificate is taken."""
+    """A key next to a certificate is reported, and the certificate is read."""
     decoded = decode(KEY_PEM + pem(LEAF))
     assert [one.der for one in decoded.certificates] == [der(LEAF)]
     assert decoded.remarks == (("private-key-in-file", 'it contains a "PRIVATE KEY"'),)
 
 
 def test_damaged_beside_good():
-    """Of two blocks only the sound one is taken, and the other is told."""
+    """Of two blocks only the intact one is read, and the other is reported."""
     bad = TEXT.replace("\nM", "\n!", 1)
     decoded = decode((bad + pem(CA.root).decode()).encode())
     assert [one.der for one in decoded.certificates] == [der(CA.root)]
@@ -154,7 +154,7 @@ def test_pfx():
 
 
 def test_json_of_cfssl():
-    """The certificate in cfssl's JSON is taken; the request beside it is no surprise."""
+    """The certificate in cfssl's JSON is read; the request in the same file raises no problem."""
     request = x509.CertificateSigningRequestBuilder().subject_name(LEAF.subject)
     csr = request.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
     for document in (
@@ -182,14 +182,14 @@ def test_json_of_cfssl():
     ],
 )
 def test_what_ad_cs_says_instead(text, code, said):
-    """A page or an output that says pending or denied is told as that, with its number."""
+    """A page or output that says pending or denied is reported as such, with its request number."""
     ((found, message),) = decode(text.encode()).remarks
     assert found == code
     assert said in message
 
 
 def test_a_certificate_that_cannot_be_read_is_named():
-    """Serial number and subject stand in the message, and no debug text of a library."""
+    """The message has the serial number and the subject, and no debug text of a library."""
     whole = der(LEAF)
     oid = bytes.fromhex("551d11")  # subjectAltName
     place = whole.index(oid) + len(oid)
@@ -211,7 +211,7 @@ def test_a_certificate_that_cannot_be_read_is_named():
     ],
 )
 def test_nothing(data, message):
-    """A file without a certificate is told what it seems to be."""
+    """For a file without a certificate lyncnb reports what the file seems to be."""
     ((code, said),) = decode(data).remarks
     assert code == "file-without-certificate"
     assert message in said
@@ -225,7 +225,7 @@ def test_many_begin_lines_end_soon():
 
 @given(st.binary(max_size=400))
 def test_any_bytes(data):
-    """No bytes whatever raise, and every file is told or gives certificates."""
+    """No bytes raise an exception: every file gives certificates or a problem."""
     decoded = decode(data)
     assert decoded.certificates or decoded.remarks
 
@@ -253,7 +253,7 @@ def test_two_begin_lines():
 
 
 def test_empty_message():
-    """A PKCS #7 message without certificates is told."""
+    """A PKCS #7 message without certificates is reported."""
     inner = bytes.fromhex("0201013100300b06092a864886f70d0107013100")
     signed = b"\x30" + bytes([len(inner)]) + inner
     wrapped = bytes.fromhex("06092a864886f70d010702") + b"\xa0" + bytes([len(signed)]) + signed
@@ -264,7 +264,7 @@ def test_empty_message():
 
 
 def test_pfx_with_a_wrong_password():
-    """A wrong password is told, and the password is in no message."""
+    """A wrong password is reported, and the password appears in no message."""
     locked = pkcs12.serialize_key_and_certificates(
         b"x", KEY, LEAF, CA.chain, BestAvailableEncryption(b"portal")
     )
@@ -274,7 +274,7 @@ def test_pfx_with_a_wrong_password():
 
 
 def test_pfx_without_certificate():
-    """A PFX that holds a key alone is told as both."""
+    """A PFX with only a key is reported as a key and as a file without a certificate."""
     alone = pkcs12.serialize_key_and_certificates(b"x", KEY, None, None, NoEncryption())
     assert [code for code, _ in decode(alone).remarks] == [
         "private-key-in-file",

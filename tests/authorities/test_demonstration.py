@@ -1,4 +1,4 @@
-"""The demonstration CA: it signs the samples, and nothing of it stands in any other folder."""
+"""The demonstration CA: it signs the samples and never appears in any other folder."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_second_answer_and_a_renewal_have_no_mistake(tmp_path):
 
 
 def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeypatch):
-    """Numbers count for the key that signed: the first certificates stay good beside another's."""
+    """Serial numbers count per signing key: another CA's do not affect the first certificates."""
     bundle = bundle_of("contoso.com", tmp_path / "requests")
     for place in ("first", "second"):
         numbers = iter(range(100, 200))
@@ -115,7 +115,7 @@ def test_it_signs_no_folder_with_a_real_name(tmp_path):
     ],
 )
 def test_the_samples_names_are_told_by_their_end(tmp_path, name, expected):
-    """The organization stands right before the last label, and is a label of its own."""
+    """The organization is a label of its own, directly before the last label."""
     entry = bundle_of("contoso.com", tmp_path / "requests").requests[0].plan
     assert is_fictional([replace(entry, san=(*entry.san, name))]) is expected
 

@@ -1,8 +1,8 @@
-"""What each command says of a returned file, and its exit status: one judgement for all of them.
+"""What each command reports for a returned file, and its exit status: one evaluation for all.
 
-A row a file: OpenSSL made the certificate (or something near to one), ``receive`` is given it, and
-``status``, ``pfx`` and ``steps`` are asked afterwards. What receive found stands in the way of
-every one of them, by name.
+Each row is a file: OpenSSL makes the certificate (or something like one), ``receive`` reads it, and
+``status``, ``pfx`` and ``steps`` run afterwards. An error that receive finds stops each of them and
+is named.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def ask(shell: Shell) -> dict[str, tuple[int, str]]:
 
 @pytest.mark.parametrize(("changes", "code"), REFUSED.values(), ids=REFUSED)
 def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes, code):
-    """The certificate is named with its error by all of them; the good one beside it goes on."""
+    """Every command names the certificate with its error, and the valid one is still processed."""
     back = shell.folder / "back"
     certificate = answer(ca, requests, back, **changes)
     if not changes:
@@ -257,7 +257,7 @@ def test_a_gap_is_packaged_when_it_is_asked_for(shell, requests, ca):
 
 
 def test_policy_is_accepted_with_a_reason(shell, requests, ca):
-    """Without a file what was refused is judged again; the reason is on record and shown."""
+    """A rejected certificate is evaluated again without its file; the reason is recorded."""
     back = shell.folder / "back"
     answer(ca, requests, back, extensions=without("crl"))
     (back / "chain.pem").write_bytes(ca.chain)
@@ -375,7 +375,7 @@ def test_mathematics_is_not_accepted(shell, requests, code):
 @pytest.mark.parametrize("place", ["returned", "pfx"])
 @pytest.mark.parametrize("names", [("Standard", "Deploy"), ("Deploy", "Standard")])
 def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
-    """A certificate or a package that is not the one on record is told by its hash."""
+    """A certificate or package other than the recorded one is reported with its hash."""
     back = shell.folder / "back"
     answer(ca, requests, back)
     (back / "chain.pem").write_bytes(ca.chain)
@@ -403,7 +403,7 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
 
 
 def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
-    """A CA that was not in force yet: who looks later is told to receive what lies there."""
+    """If a CA's validity begins later, lyncnb then says to receive the stored certificate again."""
     soon = Authority(ca.folder, "root").subordinate("soon", begins=_HOUR)
     back = tmp_path / "back"
     answer(soon, requests, back)
@@ -421,7 +421,7 @@ def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
 
 
 def test_reading_writes_nothing(shell, requests, ca):
-    """Status and a judgement of what is on record leave every byte and time alone."""
+    """Status and an evaluation of the recorded certificates change no byte and no time stamp."""
     back = shell.folder / "back"
     answer(ca, requests, back, ends=-_HOUR)
     (back / "chain.pem").write_bytes(ca.chain)

@@ -1,7 +1,7 @@
-"""Certificates of all the world with our public key put in: none is lost, none stops the reading.
+"""Certificates of many origins with our public key: none is lost, none stops the reading.
 
-Each of pyca's vectors becomes a possible answer to a request of ours: odd names, odd dates, odd
-extensions, signatures that cannot be right. How many are taken is said by ``LYNCNB_VECTORS``.
+Each of pyca's vectors becomes a possible certificate for one of our requests: odd names, dates and
+extensions, and invalid signatures. ``LYNCNB_VECTORS`` sets how many are used.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def grafted(der: bytes, key: bytes) -> bytes | None:
 
 
 def test_none_is_lost(tmp_path):
-    """Each that can be read is kept, refused or taken, and comes back byte for byte."""
+    """Each readable certificate is kept, rejected or accepted, and stays the same byte for byte."""
     bundle = make_folder(tmp_path / "requests")
     request_id = find_id(bundle, "med01")
     key = request_of(bundle, request_id).public_key()

@@ -106,7 +106,7 @@ def test_page(folder, tmp_path):
     ],
 )
 def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes):
-    """Of all limits on a CA the smallest is told, and e-mail validates a wildcard for a while."""
+    """The page has the smallest of a CA's limits, and e-mail validates a wildcard for a while."""
     made = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
     hand_over(made, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
     (page,) = (data.decode() for name, data in contents(tmp_path / "out.zip").items()
@@ -118,7 +118,7 @@ def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes
 
 
 def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
-    """The CA reads the day that stands on the cover of the folder's summary, too."""
+    """For the CA, the page repeats the date on the cover of the folder's summary."""
     make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))
     hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2026, 12, 15))
     assert "<td>2026-12-15</td>" in contents(tmp_path / "out.zip")["internal/README.html"].decode()
@@ -128,7 +128,7 @@ def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
 
 
 def test_page_counts_from_its_own_day(tmp_path):
-    """A planned day that has passed is no day to issue by, and its limits are those of today."""
+    """A planned issue date in the past is not used: the limits are those of the current date."""
     options = {"planned_issue_date": date(2027, 1, 28), "issuer": {"": "public"}}
     make_folder(tmp_path / "requests", make_plan(**options))
     made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
@@ -140,7 +140,7 @@ def test_page_counts_from_its_own_day(tmp_path):
 
 
 def test_page_says_who_asks_and_until_when(folder, tmp_path):
-    """Sender, date, product and sites stand on the page, and what to send back."""
+    """The page has sender, date, product and sites, and says what to send back."""
     hand_over(folder, tmp_path / "with.zip", sender="Ana <ana@contoso.com>", needed_by=TODAY)
     hand_over(folder, tmp_path / "without.zip")
     place = "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
@@ -156,7 +156,7 @@ def test_page_says_who_asks_and_until_when(folder, tmp_path):
 
 
 def test_page_cites_the_products_own_documents(tmp_path):
-    """For another product no page of Lync Server is cited, and none is said twice."""
+    """For another product the page cites no Lync Server page, and no page twice."""
     plan = plan_certificates(make_plan().topology, load_rules("sfb2019"))
     made = make_folder(tmp_path / "requests", plan).folder
     hand_over(made, tmp_path / "out.zip")
@@ -180,7 +180,7 @@ def test_page_tells_how_each_request_is_issued(folder, tmp_path):
 
 @pytest.mark.parametrize("sender", ["two\nlines", "x" * 201, "bell\a"])
 def test_sender_is_one_line(folder, tmp_path, sender):
-    """What cannot stand on the page as one line is refused before anything is done."""
+    """A sender that does not fit on one line is refused before anything is written."""
     with pytest.raises(OptionsError, match="is not a valid sender"):
         hand_over(folder, tmp_path / "out.zip", sender=sender)
     assert not (tmp_path / "out.zip").exists()
@@ -218,7 +218,7 @@ def test_wave(folder, tmp_path):
 
 
 def test_only_what_waits(folder, tmp_path):
-    """What has its certificate is not handed over again; nothing left is said with a choice."""
+    """Requests with a certificate are not handed over again; if none is left, it is an error."""
     bundle = open_requests(folder)
     ca = PythonCa()
     last = find_id(bundle, "med01")
@@ -317,7 +317,7 @@ def test_two_names_one_folder():
 
 
 def test_nothing_waits_at_all(folder, tmp_path):
-    """When every request has its certificate, that is said."""
+    """When every request has its certificate, the page says so."""
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"
@@ -429,7 +429,7 @@ def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
 
 
 def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
-    """What a page leaves open is told with the option that says it; nothing is left where all is said."""
+    """The page names the option for each open point, and has no open point if all are given."""
     folder = make_folder(tmp_path / "requests", make_plan()).folder
     open_points = hand_over(folder, tmp_path / "out.zip").missing
     assert all(word in open_points for word in ("--sender", "--needed-by", "[ca]"))

@@ -1,6 +1,6 @@
-"""Files that somebody spoilt, by accident or on purpose, thrown at a folder with a good certificate.
+"""Damaged and malicious files, given to a folder that has a valid certificate.
 
-How many is said by ``LYNCNB_HOSTILE``; each is made from its number, so that one can be made again.
+``LYNCNB_HOSTILE`` sets their number; each is made from its number, so that it can be made again.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def write(path, data: bytes):
 
 
 def test_received(folder, tmp_path):
-    """Each certificate stands in returned with its chain, and the manifest says so."""
+    """Each certificate is in the folder returned with its chain, and the manifest records it."""
     bundle = open_requests(folder)
     answers = answer_all(bundle, CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
@@ -168,7 +168,7 @@ def test_renewed_request(folder, tmp_path):
 
 
 def test_superseded(folder, tmp_path):
-    """An answer to a superseded request is told and kept beside its key, not used."""
+    """A certificate for a superseded request is reported and kept with its key, but not used."""
     request_id = find_id(open_requests(folder), "med01")
     old_csr = request_of(open_requests(folder), request_id)
     write_requests(
@@ -207,7 +207,7 @@ def test_what_was_dropped_in(folder):
 
 
 def test_hostile(folder, tmp_path):
-    """Sixty damaged, hostile or unrelated files: each told, none accepted, nothing else touched."""
+    """Sixty damaged, malicious or unrelated files: each is reported, and nothing else changes."""
     key = ec.generate_private_key(ec.SECP256R1())
     foreign = python_ca.issue(
         key.public_key(), CA.issuing.subject, CA.key, subject=[("CN", "sip.contoso.com")]
@@ -294,7 +294,7 @@ def test_changed_meanwhile(folder, tmp_path):
 
 
 def test_lost_file(folder, tmp_path):
-    """A file that is on record and gone is told, and written again when it comes back."""
+    """A recorded file that is missing is reported, and written again when it is received again."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     answer = write(tmp_path / "a.p7b", p7b(answer_all(bundle, CA)[request_id], *CA.chain))
@@ -312,7 +312,7 @@ def test_lost_file(folder, tmp_path):
 
 
 def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
-    """What came is received again, and nothing is told of what is being rebuilt."""
+    """The files are received again, and lyncnb reports nothing about what it rebuilds."""
     answers = answer_all(open_requests(folder), CA)
     answer = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, answer, today=TODAY)
@@ -335,7 +335,7 @@ def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
 
 
 def test_public_files(folder, tmp_path):
-    """Certificates are no secret and may be read; the folder of old keys stays closed."""
+    """Certificates are public and can be read by all; the folder of old keys stays closed."""
     answers = answer_all(open_requests(folder), CA)
     receive(folder, write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain)), today=TODAY)
     modes = {path.stat().st_mode & 0o777 for path in (folder / "returned").rglob("*.*")}
@@ -344,7 +344,7 @@ def test_public_files(folder, tmp_path):
 
 
 def test_no_key_ever(folder, tmp_path):
-    """A key that came beside a certificate is in no file of the folder afterwards."""
+    """A key that was returned with a certificate is in no file of the folder afterwards."""
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
         NoEncryption,

@@ -228,7 +228,7 @@ def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
 
 
 def test_a_key_of_another_size_is_never_taken(waiting):
-    """Its certificate would be refused when it comes back, so no reason helps."""
+    """Its certificate would be rejected, so no reason can make the request acceptable."""
     folder, _, _ = waiting
     made = request_there(folder, folder.parent / "other", bits="3072")
     received = receive_requests(folder, made[0])
@@ -300,7 +300,7 @@ def test_a_file_of_another_name_is_known_by_what_it_asks_for(waiting, name):
 
 
 def test_what_nobody_waits_for_is_unknown(waiting):
-    """A request that fits no certificate is told and not kept."""
+    """A request that fits no planned certificate is reported and not kept."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     other = request_there(folder, folder.parent / "other", names=False)[0]
@@ -326,7 +326,7 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
 
 
 def test_what_is_no_request_changes_nothing(waiting):
-    """Files that hold no request are told all together, and a key in a folder is told."""
+    """All files without a request are reported together, and so is a key in a folder."""
     folder, _, made = waiting
     before = snapshot(folder, but_lock=True)
     (made[0].with_name("empty.req")).write_bytes(b"")
@@ -399,7 +399,7 @@ def test_both_routes_in_one_folder(tmp_path):
 
 
 def test_renewing_by_name_takes_the_route_of_the_command(waiting):
-    """A named request is made anew where the command makes requests."""
+    """A request named for renewal is created again on the computer that runs the command."""
     folder, plan, made = waiting
     receive_requests(folder, *made)
     name = made[0].stem
@@ -451,7 +451,7 @@ def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path)
 
 
 def test_a_lost_csr_comes_again(waiting):
-    """Status says what to do when the CSR is gone, and giving the request again mends it."""
+    """Status says what to do when the CSR is missing, and importing the request again fixes it."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     (folder / "csr" / f"{made[0].stem}.csr").unlink()
@@ -462,7 +462,7 @@ def test_a_lost_csr_comes_again(waiting):
 
 
 def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
-    """Without a manifest a CSR without a key is known if it says who made it; else it is told."""
+    """Without a manifest, a CSR without a key is matched if it names its origin, else reported."""
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
     receive_requests(folder, *made)

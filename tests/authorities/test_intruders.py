@@ -1,7 +1,7 @@
-"""Somebody gives lyncnb files of his own: no wrong certificate gets a place, no right one loses it.
+"""Malicious files: no wrong certificate is accepted, and no valid one is lost.
 
-Whoever it is knows the requests, which are no secret, and the certificates of the CA. He has a
-root of his own and everything that OpenSSL can do, and no key of the CA or of the folder.
+The attacker knows the requests, which are public, and the certificates of the CA, has a root and
+everything that OpenSSL can do, but no key of the CA or of the folder.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def template(tmp_path_factory) -> Path:
 
 
 class Folder:
-    """A request folder with its CA, and what came back so far."""
+    """A request folder with its CA and the files returned so far."""
 
     def __init__(self, shell: Shell, template: Path) -> None:
         self.shell = shell
@@ -68,7 +68,7 @@ class Folder:
         return found
 
     def file(self, name: str, data: bytes) -> Path:
-        """Write a file that comes back."""
+        """Write a returned file."""
         (self.place / name).write_bytes(data)
         return self.place / name
 
@@ -78,7 +78,7 @@ class Folder:
         return [leaf, self.file("chain.pem", self.ca.chain)]
 
     def receive(self, *files: Path | str) -> str:
-        """Receive files; give what is said."""
+        """Receive files and return the findings."""
         return self.shell("receive", "requests", *files).out
 
     @property
@@ -282,7 +282,7 @@ def test_the_root_on_record_tells_two_cas_apart(folder):
 
 @pytest.mark.parametrize("together", [False, True])
 def test_a_second_signature(folder, together):
-    """Of ECDSA anybody makes a second signature from the first: that is no other certificate."""
+    """Anyone can derive a second ECDSA signature from the first: it is not another certificate."""
     good = folder.good()
     twin = folder.file("a-twin.pem", signed_again(good[0].read_bytes()))
     said = folder.receive(*good, *([twin] if together else []))
@@ -319,7 +319,7 @@ def test_an_answer_to_a_superseded_request(folder):
 
 
 def test_hundreds_of_cas_of_the_same_name(folder):
-    """Whoever writes CA certificates of the CA's name by the hundred hides the right one not."""
+    """Hundreds of CA certificates with the CA's name do not hide the genuine one."""
     good, real = folder.good(), x509.load_pem_x509_certificate(folder.ca.pem)
     key = ec.generate_private_key(ec.SECP256R1())
     key_id = real.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -356,7 +356,7 @@ def test_a_serial_number_before_any_chain(folder):
 
 
 def test_a_serial_number_twice_before_any_chain(folder):
-    """Where the CA did give a number twice, both are told as soon as its certificate is there."""
+    """If the CA used a serial number twice, both are reported once its certificate is received."""
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     for csr in (folder.csr, other):
         folder.ca.sign(csr, folder.place / f"{csr.stem}.pem", serial=4711)
@@ -418,7 +418,7 @@ def test_a_ca_that_renewed_its_key_before_anything_came(folder):
 
 
 def test_a_reason_stands_once(folder):
-    """What showed beside others and was accepted reads the same however often it is judged."""
+    """An accepted finding about several certificates reads the same after every evaluation."""
     good = folder.good(serial=99)
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     twin = folder.ca.sign(other, folder.place / "twin.pem", serial=99)

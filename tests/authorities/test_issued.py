@@ -167,7 +167,7 @@ def test_edited_manifest(tmp_path, place):
 
 
 def test_today(bundle, answers):
-    """The day of judgement is an argument; without it, it is the present day."""
+    """The evaluation date is an argument; without it, it is the current date."""
     from datetime import UTC, date, datetime, timedelta
 
     late = match_certificates(bundle, answers, today=date(2030, 1, 1))

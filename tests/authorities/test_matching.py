@@ -105,7 +105,7 @@ def test_different_in_pool():
 
 
 def test_different_key_for_pool():
-    """A certificate for the pool's name with another key is told about the pool's request."""
+    """A certificate for the pool's name with another key is reported for the pool's request."""
     shared = asked("a", entry={"shared_by": "pool"})
     matched = match([shared], file(made("a"), *CHAIN), file(made("foreign"), name="x.cer"))
     assert ("unknown-key", "x.cer") in codes(matched.findings)
@@ -122,7 +122,7 @@ def test_older_than_held():
 
 
 def test_held_again():
-    """The certificate on record, received again, is no news."""
+    """Receiving the recorded certificate again changes nothing."""
     held = made("a")
     (answer,) = match(
         [asked("a", held_sha256=held.sha256)], file(held), known=[held, *CHAIN]
@@ -131,7 +131,7 @@ def test_held_again():
 
 
 def test_replaces():
-    """A newer answer takes the place of the one on record, and what changed is said."""
+    """A newer certificate replaces the recorded one, and the changes are reported."""
     held, newer = (
         made("a", begins=TODAY - timedelta(9)),
         made("a", san=(*SAN["a"], "x.contoso.com")),
@@ -170,7 +170,7 @@ def test_a_replacement_that_ends_earlier_is_told_in_days():
 
 
 def test_superseded():
-    """An answer to an archived generation is told and kept apart."""
+    """A certificate for an archived generation is reported and kept separately."""
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False)]
     matched = match(requests, file(made("old"), *CHAIN))
     assert matched.answers == ()
@@ -186,7 +186,7 @@ def test_retired():
 
 
 def test_self_signed():
-    """A certificate that somebody signed with the request's own key is no answer."""
+    """A certificate signed with the request's own key is not accepted."""
     name = [("CN", "pool.contoso.com")]
     from cas.python_ca import name as make_name
 
@@ -197,7 +197,7 @@ def test_self_signed():
 
 
 def test_ca_certificate():
-    """A CA certificate for a server's key is no answer, and no issuer either."""
+    """A CA certificate for a server's key is not accepted, not even as an issuer."""
     one = made("a", ca=True, usage=CA_USAGE, eku=None)
     matched = match([asked("a")], file(one, *CHAIN))
     assert matched.answers == ()
@@ -205,7 +205,7 @@ def test_ca_certificate():
 
 
 def test_unknown_key():
-    """A certificate for a key of somebody else is told about its file."""
+    """A certificate for an unknown key is reported with its file."""
     matched = match([asked("a")], file(made("foreign"), name="foreign.cer"))
     assert codes(matched.findings) == [("unknown-key", "foreign.cer")]
     assert matched.findings[0].message == ('"pool.contoso.com", issued by "Contoso Issuing CA 1"')
@@ -222,7 +222,7 @@ def test_unused_chain():
 
 
 def test_duplicate_serial():
-    """Two certificates with one number of one CA are told, once each."""
+    """Two certificates of one CA with the same serial number are reported once each."""
     matched = match(
         [asked("a"), asked("b")], file(made("a", serial=7), made("b", serial=7), *CHAIN)
     )
@@ -241,7 +241,7 @@ def test_duplicate_serial():
 
 
 def test_one_certificate_for_two_requests():
-    """A certificate that carries the names of an unanswered request beside is told."""
+    """A certificate that also has the names of another open request is reported."""
     both = (*SAN["a"], "b.contoso.com")
     (answer,) = match([asked("a"), asked("b")], file(made("a", san=both), *CHAIN)).answers
     assert codes(answer.findings) == [
@@ -254,7 +254,7 @@ def test_one_certificate_for_two_requests():
 
 
 def test_one_key_for_two_requests():
-    """Two requests with one public key get one certificate, and that is told for both."""
+    """Two requests with one public key get one certificate, and both report it."""
     twin = asked("b", spki_sha256=spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
     answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
     assert [codes(one.findings) for one in answers] == [
@@ -283,7 +283,7 @@ def test_web_pki_is_heard_for_public_only():
 
 @pytest.mark.parametrize("known", [True, False])
 def test_pfx_key(known):
-    """A PFX whose key is not of this folder is told; one whose key is, is not."""
+    """A PFX is reported if its key does not belong to this folder, and only then."""
     key = spki_sha256(KEYS["a" if known else "foreign"])
     remark = ("private-key-in-file", "it is a PFX with a private key")
     matched = match([asked("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,)))

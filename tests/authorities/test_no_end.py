@@ -70,7 +70,7 @@ def test_every_command_ends_as_it_should(shell, folder):
 
 
 def test_a_root_without_an_end_blocks_nothing(shell, folder):
-    """Beside the right root, one of the same name without an end leaves receive as it was."""
+    """A second root of the same name without an end date does not change what receive does."""
     ca, other = make_root(shell.folder / "ca"), endless(make_root(shell.folder / "other"))
     shell.write("other.pem", other.pem)
     assert shell("receive", "requests", "other.pem").status in (0, 1)

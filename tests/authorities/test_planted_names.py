@@ -148,7 +148,7 @@ def reach(shell, commands, path) -> set[int]:
 
 
 def test_no_text_of_a_saved_plan_becomes_a_path(shell):
-    """Each altered text is refused, also where the digest is made anew for it."""
+    """Each altered text is refused, even if its digest is computed again."""
     shell.write("table.csv", STANDARD_EDITION)
     shell.write("passphrase", PASSPHRASE)
     assert shell("plan", "table.csv", "--save", "p.json").status == 0

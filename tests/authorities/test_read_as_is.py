@@ -1,4 +1,4 @@
-"""The kept answer of asis: what was kept comes back, and whatever else is there is told."""
+"""The saved as-is evaluation: it is read back, and anything else is reported."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_field_of_another_kind_is_told(kept, tmp_path, place):
 
 
 def test_covered_with_an_error_is_refused(kept, tmp_path):
-    """Whoever computes the digest again still cannot say that a faulty certificate covers."""
+    """A new digest does not make a certificate with an error count as covered."""
     one = next(one for one in kept.planned if one.is_covered)
     fault = finding("certificate-expired", one.id, "it expired on 2026-01-01")
     planned = tuple(

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
-    """Compared with its plan, a folder has nothing otherwise; why names are on it, it cannot say."""
+    """A folder equals its own plan, but cannot explain why a certificate has its names."""
     plan = make_plan()
     make_folder(tmp_path / "requests", plan)
     recorded = read_plan(tmp_path / "requests")
@@ -45,7 +45,7 @@ def test_what_left_the_plan_is_not_in_it(tmp_path):
 
 
 def test_a_folder_that_does_not_say_what_was_planned(tmp_path):
-    """Entries that were made anew of requests alone are told, all of them."""
+    """All entries that were rebuilt from requests alone are reported."""
     make_folder(tmp_path / "requests", make_plan())
     path = tmp_path / "requests" / NAME
     document = json.loads(path.read_text())

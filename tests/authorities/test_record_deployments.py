@@ -92,7 +92,7 @@ def test_patterns_and_beginnings_and_serials_name_requests(folder):
 
 
 def test_every_wrong_name_is_listed(folder):
-    """A name that means nothing and one without a certificate are both said; nothing is recorded."""
+    """An unknown name and one without a certificate are both reported; nothing is recorded."""
     oauth = find_id(ln.open_requests(folder), "deployment")
     before = snapshot(folder, but_lock=True)
     with pytest.raises(BundleError) as caught:
@@ -124,7 +124,7 @@ def test_a_waiting_renewal_leaves_the_certificate_that_is_there(folder):
 
 
 def test_a_day_for_the_other_servers_of_a_pool_is_no_correction(folder):
-    """Until all servers of a certificate are on record, its name stands for those that are not."""
+    """Until all servers of a certificate are recorded, its name means the remaining ones."""
     pool = pool_of(folder)
     first, *_ = pool.plan.servers
     ln.deployed(folder, first, on=TODAY, today=LATER)
@@ -153,7 +153,7 @@ def test_a_day_that_was_wrong_is_corrected_by_name(folder):
 
 
 def test_what_left_the_plan_is_left_out_aloud(folder):
-    """A server whose certificate is no longer planned gets a note, not silence."""
+    """A server whose certificate is no longer planned gets a note and is not dropped silently."""
     record = pool_of(folder)
     manifest = read_manifest(folder)
     save_manifest(

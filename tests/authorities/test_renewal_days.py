@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def with_certificates(folder, chance, case):
-    """Put certificates of random lives on record, as if they had come back."""
+    """Record certificates with random validity, as if the CA had issued them."""
     records = []
     manifest = open_requests(folder).manifest
     for record in manifest.requests:

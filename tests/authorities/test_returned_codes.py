@@ -1,7 +1,7 @@
-"""Each finding of a certificate beside its plan, and of its path: what fires, and the nearest that does not.
+"""Findings of one certificate and of its chain: a case that fires and a near miss.
 
-Made by the CA of this process. What a single certificate beside its plan cannot show stands in
-``test_codes_of_answers.py``, what a request shows in ``test_compare_request.py``.
+The CA of this process makes them. Findings that need more than one certificate and its plan are in
+``test_codes_of_answers.py``, those of a request in ``test_compare_request.py``.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ COMPARED = {
 
 @pytest.mark.parametrize("code", COMPARED)
 def test_what_fires_and_the_nearest_that_does_not(code):
-    """The code is told of the one and not of the other."""
+    """The finding is reported for the first certificate and not for the second."""
     fires, nearest = COMPARED[code]
     assert code in case(**fires)
     assert code not in case(**nearest)
@@ -165,7 +165,7 @@ def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
 
 
 def whole(**changes):
-    """Codes of a path of a CA that is made as told, with all its certificates."""
+    """Return the codes for a chain of a CA made with these arguments, with all its certificates."""
     ca = PythonCa(**changes)
     return path_codes(ca, *ca.chain)
 
@@ -225,14 +225,14 @@ PATHS = {
 
 @pytest.mark.parametrize("code", PATHS)
 def test_what_fires_in_a_path_and_the_nearest_that_does_not(code):
-    """The code is told of the one path and not of the other."""
+    """The finding is reported for the first chain and not for the second."""
     fires, nearest = PATHS[code]
     assert code in fires()
     assert code not in nearest()
 
 
 def test_every_code_has_its_cases():
-    """Each code stands in one table, here, beside other answers or among requests; none is unknown."""
+    """Each code is in exactly one table of these test files, and no code is unknown."""
     roots = {rule.code for rule in ca_rules().roots}  # of test_compare_roots.py
     tables = [COMPARED, PATHS, MATCHED, PLACED, roots, [code for code, *_ in REQUESTED]]
     assert sorted(code for table in tables for code in table) == sorted(returned_checks())

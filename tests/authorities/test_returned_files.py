@@ -39,7 +39,7 @@ def test_enough_hostile_files():
 
 @pytest.mark.parametrize("name", list(HOSTILE))
 def test_hostile(tmp_path, name):
-    """Each is told under its name, and nothing of it is taken."""
+    """Each is reported under its name, and no certificate is read from it."""
     data, code = HOSTILE[name]
     path = tmp_path / name.split(": ")[0]
     path.write_bytes(data)
@@ -123,7 +123,7 @@ def test_archive_that_lies(tmp_path):
 
 
 def test_folder_is_bounded(tmp_path, monkeypatch):
-    """A folder without end is told, and reading stops."""
+    """A folder without end is reported, and reading stops."""
     monkeypatch.setattr(returned_files, "MAX_FOLDER_FILES", 3)
     for number in range(9):
         (tmp_path / f"{number}.cer").write_bytes(pem(LEAF))
@@ -152,7 +152,7 @@ def test_missing(tmp_path):
 
 
 def test_unreadable_by_rights(tmp_path):
-    """A file that the system refuses is told with the reason."""
+    """A file that the system cannot open is reported with the reason."""
     if os.geteuid() == 0:
         path = tmp_path / "gone"
         path.mkdir()
@@ -176,7 +176,7 @@ def test_zip64(tmp_path):
 
 
 def test_archive_with_a_damaged_list(tmp_path):
-    """An archive whose list of contents is damaged is told."""
+    """An archive with a damaged directory is reported."""
     data = archive(("a.cer", pem(LEAF)))
     path = tmp_path / "list.zip"
     path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x09"))
@@ -279,7 +279,7 @@ SENT = {
 
 @pytest.mark.parametrize("data", SENT.values(), ids=SENT)
 def test_what_mail_programs_and_cas_send_is_read(tmp_path, data):
-    """Leaf, intermediate and root come out of it, and nothing is told of the rest."""
+    """Leaf, intermediate and root are read, and nothing is reported about the rest."""
     path = tmp_path / "answer"
     path.write_bytes(data)
     files = read_returned([path])

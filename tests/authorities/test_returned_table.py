@@ -1,8 +1,8 @@
-"""The table "returned file x command": what comes back, and what each command says of it.
+"""The table "returned file x command": what is returned, and what each command reports.
 
-A row for every kind of file that was once judged wrong. OpenSSL signs; ``receive`` is given the
-files, then ``status``, ``pfx`` and ``steps`` are asked. Each says the row's code by name where it
-stands in the way, and the exit statuses are those of the row.
+One row for every kind of file that was once evaluated wrongly. OpenSSL signs; ``receive`` reads the
+files, then ``status``, ``pfx`` and ``steps`` run. Each reports the row's code if the finding blocks
+it, and the exit statuses are those of the row.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Case:
         return self.back / name
 
     def answer(self, ca: Authority | None = None, *, chain: bool = True, **how) -> Path:
-        """Answer both requests, the server's as told, with the chain beside."""
+        """Sign both requests, the server's with these arguments, and add the chain."""
         ca = ca or self.issuing
         self.issuing.sign(self.csr("Deployment"), self.back / "oauth.pem")
         if chain:
@@ -79,12 +79,12 @@ Build = Callable[[Case], Iterable[list[Path]] | None]
 
 @dataclass(frozen=True)
 class Row:
-    """What comes back, in runs of receive, and what is said of it.
+    """The returned files, in runs of receive, and what the commands report about them.
 
     ``build`` gives the files of each run, or nothing for one run with all of them. ``ends`` are
     the exit statuses of the last receive, status, pfx and steps; ``says`` are codes that receive
-    tells; ``names`` the code that every later command tells as well, "" for none; ``packages``
-    how many of two there are in the end; ``pfx`` what else pfx is told.
+    reports; ``names`` the code that every later command reports too, "" for none; ``packages``
+    how many of two there are in the end; ``pfx`` further arguments of pfx.
     """
 
     build: Build
@@ -101,12 +101,12 @@ def refused(build: Build, code: str) -> Row:
 
 
 def warned(build: Build, code: str) -> Row:
-    """Give the row of an answer that is told and taken."""
+    """Return the row of a certificate that is accepted with a finding."""
     return Row(build, (1, 0, 0, 0), (code,))
 
 
 def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
-    """Give the row of a file from which nothing can be taken; the answers beside it are."""
+    """Return the row of a file that cannot be read; the certificates next to it can."""
 
     def build(case: Case) -> None:
         case.answer()
@@ -128,7 +128,7 @@ def named(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
 
 
 def signed(**how) -> Build:
-    """Have the server's request signed as told."""
+    """Sign the server's request with these arguments."""
     return lambda case: case.answer(**how) and None
 
 
@@ -189,7 +189,7 @@ def same_serial(case: Case) -> None:
 
 
 def stranger(case: Case) -> None:
-    """A certificate of the deployment's name for somebody else's key, beside the right ones."""
+    """Return a certificate with the deployment's name for an unknown key, and the right ones."""
     case.answer()
     openssl(
         *("req", "-newkey", "rsa:2048", "-nodes", "-keyout", case.back.parent / "their.key"),

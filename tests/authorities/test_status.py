@@ -1,4 +1,4 @@
-"""Where each request stands on a day, and what is wrong with its files."""
+"""The state of each request on a given date, and problems with its files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def folder(tmp_path):
 
 
 def test_each_request_has_its_state(folder):
-    """Waiting, issued, packaged, retired and superseded are told apart."""
+    """Waiting, issued, packaged, retired and superseded requests are distinguished."""
     plan = with_extra(plan_of(*numbered(6).certificates[:5]), 4, "sip.contoso.com")
     write(plan, folder)
     status = folder_status(folder, today=date(2026, 12, 5))
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_listed(folder):
 
 
 def test_a_missing_archived_key_is_listed(folder):
-    """A certificate may still come back for a superseded request."""
+    """A superseded request may still get a certificate, so its missing key is reported."""
     name = numbered(6).certificates[3].id
     write(numbered(6), folder, renew=[name], reason="x")
     (folder / "archive" / f"{name}-g1.key").unlink()
@@ -128,7 +128,7 @@ def test_a_missing_archived_key_is_listed(folder):
 
 
 def test_what_else_is_there_is_noted(folder):
-    """Strangers' files, a run under way and an interrupted one are told, and are no problem."""
+    """Foreign files, a running run and an interrupted one are noted and are not errors."""
     (folder / "keys" / "Thumbs.db").write_bytes(b"x")
     dry = write(numbered(7), folder, dry_run=True).manifest
     plan = read_manifest(folder).plan_json_sha256
@@ -179,7 +179,7 @@ def test_a_status_shows_itself_as_a_table(folder):
 
 
 def test_what_is_no_request_folder_is_refused(tmp_path):
-    """Without a manifest there is no status."""
+    """Without a manifest, status stops with an error."""
     with pytest.raises(BundleError, match="no such file"):
         folder_status(tmp_path)
     os.symlink(tmp_path, tmp_path / "link")

@@ -1,4 +1,4 @@
-"""The batch file for AD CS, and what may not stand in it."""
+"""The batch file for AD CS, and the characters that it must not contain."""
 
 from __future__ import annotations
 

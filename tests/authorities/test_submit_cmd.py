@@ -1,4 +1,4 @@
-"""``submit.cmd`` as Windows runs it, with a stand-in for certreq."""
+"""``submit.cmd`` as Windows runs it, with a stub for certreq."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The summary of a folder, told anew when certificates come back."""
+"""The summary of a folder is written again when certificates are received."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def returned(tmp_path_factory):
 
 
 def test_receive_tells_when_to_renew(returned):
-    """The sheet of renewals has the certificate that came back, from when on to renew it."""
+    """The sheet of renewals has the issued certificate and the date from which to renew it."""
     _, folder, med, _ = returned
     workbook = openpyxl.load_workbook(io.BytesIO((folder / "summary.xlsx").read_bytes()))
     (row,) = workbook["Renewals"].iter_rows(min_row=2, values_only=True)
@@ -47,7 +47,7 @@ def test_receive_tells_when_to_renew(returned):
 
 
 def test_page_and_wiki_text_follow(returned):
-    """The page asks the CA only for what is missing, and the fingerprint stands in its appendix."""
+    """The page asks the CA only for missing certificates; the fingerprint is in its appendix."""
     _, folder, med, before = returned
     page = (folder / "summary.html").read_text("utf-8").replace("<wbr>", "")
     assert "1 of 5 is issued" in page

@@ -86,7 +86,7 @@ class Authority:
 
 @dataclass
 class Lab:
-    """Authorities by what is said of their roots, and certificates by what they are for."""
+    """CAs by the role of their roots, and certificates by their purpose."""
 
     folder: Path
     authorities: dict[str, Authority] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class Lab:
 
 
 def shake(server, client, host, *, client_store, server_store, purpose) -> str:
-    """Open one mutual or plain TLS connection; "" if both sides accept, else what is said."""
+    """Open one mutual or plain TLS connection; return "" if both sides accept, else the error."""
     command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2"]
     command += ["-cert", server, "-cert_chain", server, "-key", server]
     command += ["-CAfile", server_store] if server_store else ["-no-CAfile"]
@@ -183,7 +183,7 @@ class Pair:
 
 
 def pairs_of(planned, trust):
-    """List every pair of one plan; those whom a party or application calls back as well."""
+    """List every pair of a plan, and the pairs in which a partner or application connects back."""
     found = []
     for one in trust.presentations:
         others = [

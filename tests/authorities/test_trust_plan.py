@@ -1,4 +1,4 @@
-"""Who shows which certificate to whom: what Microsoft's pages say, and that nothing is left open."""
+"""Which certificate each party presents to which: as Microsoft's pages say, without gaps."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def roots(planned: ln.TrustPlan, who: str) -> set[str]:
 
 
 def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, str]]:
-    """Give who shows a certificate to whom in a connection, as what, and the root needed."""
+    """Return who presents a certificate in a connection, its purpose, and the root needed."""
     return [
         (one.presenter.role, one.shown_as, one.verifier.role, one.root.title)
         for one in planned.presentations
@@ -245,7 +245,7 @@ def test_what_no_page_says_is_marked():
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global"])
 def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
-    """Whoever is shown a certificate has its root, and every server the chain of its own."""
+    """A party that is shown a certificate has its root; every server has its own chain."""
     planned = ln.plan_certificates(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules())
     found = trust(planned)
     for one in found.presentations:

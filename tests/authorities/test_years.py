@@ -73,7 +73,7 @@ class History:
         self.day += timedelta(days=self.random.choice([1, 5, 20, 60]))
 
     def answer(self) -> None:
-        """Let a certificate come back, perhaps a second one for the same request."""
+        """Issue a certificate, perhaps a second one for the same request."""
         if self.record.issued is not None and self.random.random() < 0.7:
             return
         self.serial += 1
@@ -152,7 +152,7 @@ def check(history: History) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_at_no_day_does_a_view_say_more_than_the_servers_have(seed):
-    """Status, calendar and purge are held against the servers, after each thing that happens."""
+    """Status, calendar and purge are compared with the servers after each event."""
     for number in range(HISTORIES // 10):
         history = History(Random(f"{seed} {number}"))
         for _ in range(40):
