@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..base.dns_name import DnsName
 from ..plan.certificate_names import Finder, ResolvedRule, plan_context
-from ..plan.issuers import wishes_by_usage
+from ..plan.issuers import settings_by_usage
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.ca_rules import ca_rules, is_named
 from ..rules.model import CheckRule
@@ -61,7 +61,7 @@ class PlanView:
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
         asked = plan.options.issuer
-        self._wished = {rule.id: wishes_by_usage(rule, asked) for rule in plan.rules.certificates}
+        self._wished = {rule.id: settings_by_usage(rule, asked) for rule in plan.rules.certificates}
         self._wildcards = {
             (rule.role, rule.usages) for rule in plan.rules.certificates if rule.wildcard
         }
@@ -289,7 +289,7 @@ class PlanView:
         roles = rule.needed_by or (rule.role,)
         cells = ((fqdn, self._issuers.get((role, fqdn))) for fqdn in certificate.servers
                  for role in roles)  # fmt: skip
-        return {fqdn: wishes_by_usage(rule, cell) for fqdn, cell in cells if cell}
+        return {fqdn: settings_by_usage(rule, cell) for fqdn, cell in cells if cell}
 
     def issuer_keys(self) -> dict[tuple[str, str], list[str]]:
         """Return the usages and roles in the issuer column.

@@ -1,1 +1,1 @@
-"""``Topology`` + ``Rules`` + ``PlanOptions`` -> ``CertificatePlan``. Pure."""
+"""Derive a ``CertificatePlan`` from ``Topology``, ``Rules`` and ``PlanOptions``. Pure."""

@@ -1,4 +1,4 @@
-"""Which findings the planner's options accept: with what reason, until when, for what."""
+"""The findings that the planner's options accept: the reason, the last day, and the scope."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .options import PlanOptions
 
 
 def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
-    """Give the reason for which a finding is accepted on a day, with its limits in words.
+    """Return the reason for accepting a finding on a day, with a description of its limits.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
     Returns
     -------
     str
-        "" if it is not accepted: no reason, its last day is over, or it is about something else.
+        "" if it is not accepted: it has no reason, its last day is over, or its scope differs.
     """
     reason = options.accepted.get(finding.code, "")
     only = options.accepted_for.get(finding.code, ())
@@ -39,18 +39,18 @@ def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
 
 
 def is_over(code: str, options: PlanOptions, *, on: date) -> bool:
-    """Say whether the last day on which the options accept a code is before a day."""
+    """Return whether the last day of the acceptance of a code is before a day."""
     until = options.accepted_until.get(code)
     return bool(until and until < on)
 
 
 def limits_of(code: str, options: PlanOptions) -> str:
-    """Say until when and for what the options accept a code.
+    """Return the last day and the scope of the acceptance of a code, in words.
 
     Returns
     -------
     str
-        "" if it is accepted without an end and for everything.
+        "" if the acceptance has no last day and no scope.
     """
     until = options.accepted_until.get(code)
     only = options.accepted_for.get(code, ())
@@ -60,14 +60,14 @@ def limits_of(code: str, options: PlanOptions) -> str:
 
 
 def is_about(about: str, ids: Iterable[str]) -> bool:
-    """Say whether one of some ids, or beginnings of ids, names what a finding is about."""
+    """Return whether one of the ids, or beginnings of ids, matches a finding's subject."""
     return any(about.lower().startswith(begins.lower()) for begins in ids if begins)
 
 
 def accepted_codes(
     findings: Iterable[Finding], options: PlanOptions, *, on: date
 ) -> Mapping[str, str]:
-    """Give the codes that the options accept whole: every finding of theirs, on a day.
+    """Return the codes of which the options accept every finding on a day.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def accepted_codes(
     Returns
     -------
     mapping of str to str
-        By code the reason. One that is not found (of a certificate that is still to come) counts
-        until its last day.
+        The reason by code. A code without a finding (of a future certificate) counts until its last
+        day.
     """
     reasons = {
         code: reason

@@ -1,7 +1,7 @@
-"""Which names the rules give to a pool's certificates, and why.
+"""The names of a pool's certificates by the rules, with their reasons.
 
-What the rules give for a role with certain flags at a certain site is worked out once, as a
-``ResolvedRule``; a pool then adds its own names and each of its servers puts its own name in.
+lyncnb resolves the rules once for a role, its flags and its site, as a ``ResolvedRule``. A pool
+then adds its own names, and each server inserts its own name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..topology.topology import Topology
 from .issuers import settle_issuer, target_ca
 from .options import PlanOptions
 
-# The names of one certificate of a pool: each once, with its reasons, wildcards last.
+# The names of one certificate of a pool: each name once, with its reasons, wildcards last.
 
 Values = tuple[DnsName, ...]
 
@@ -30,7 +30,7 @@ Finder = Callable[[Pool, DnsName], Values]
 
 
 def _finder(facts: Column) -> Finder:
-    """Find the names in a column of the pool; where it is blank perhaps the pool's own."""
+    """Return a function for the names in a column of a pool, or for the pool's own name."""
     name, own = facts.name, facts.or_pool_name
 
     def find(pool: Pool, server: DnsName) -> Values:
@@ -43,8 +43,8 @@ def _finder(facts: Column) -> Finder:
     return find if name in Pool.__dataclass_fields__ and not facts.is_list else find_all
 
 
-# What placeholders become that a pool, and perhaps one of its servers, gives the value of; beside
-# the columns of names.
+# The values of the placeholders that a pool or one of its servers fills, in addition to the columns
+# of names.
 _OF_POOL: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),
@@ -58,40 +58,40 @@ def _finder_of(placeholder: str) -> Finder:
 
 
 def _extra_names(usages: Iterable[str]) -> Finder:
-    """Find the further names for all usages and for some of these."""
+    """Return the additional names for all usages and for the given ones."""
     asked = {"", *(usage.lower() for usage in usages)}
     return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in asked)
 
 
-#: Options that list pools, each a flag of the pools that it lists.
+#: Options that list pools; each one is a flag of these pools.
 _OF_POOLS = ("client_authentication", "shared_certificate")
 
-#: The column that names the pool with which one is paired.
+#: The column with the name of the paired pool.
 BACKUP_POOL = "backup_pool"
 
 
 class Part(NamedTuple):
-    """Names in a resolved: of one rule if a pool has to give them, else of all rules in a row."""
+    """Names of one rule if a pool provides them, else of several consecutive rules."""
 
     find: Finder | None
-    why: tuple[str, ...]  # id of the rule of what ``find`` gives
+    why: tuple[str, ...]  # id of the rule of the names from ``find``
     fixed: Mapping[DnsName, SanEntry]  # the same for every pool of the role, flags and site
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRule:
-    """One certificate rule, worked out for a role, its flags and its site."""
+    """One certificate rule, resolved for a role, its flags and its site."""
 
     rule: CertificateRule
-    subject: Part | None  # None: its flags are not set
+    subject: Part | None  # None if its flags are not set
     parts: tuple[Part, ...]
     extended_key_usage: tuple[str, ...]
     may_be_wildcard: frozenset[str]  # ids of the rules whose names a wildcard may replace
-    issuer: str  # where no cell of the table asks
-    ca: str  # of that issuer
+    issuer: str  # if no cell of the table requests an issuer
+    ca: str  # for that issuer
 
     def common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
-        """Give the subject's name, "" where the topology lacks it."""
+        """Return the common name, "" if the topology lacks it."""
         part = self.subject
         if part is None:
             return ""
@@ -99,28 +99,28 @@ class ResolvedRule:
 
     def names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
         """List the names for one server of a pool, each once, before wildcards."""
-        found: dict[DnsName, SanEntry] = {}
+        entries: dict[DnsName, SanEntry] = {}
         for find, why, fixed in self.parts:
             if find is not None:
                 for name in find(pool, server):
-                    known = found.get(name)
+                    known = entries.get(name)
                     reasons = why if known is None else _all_reasons(known.reasons, why)
-                    found[name] = SanEntry(name, reasons)
-            elif found.keys().isdisjoint(fixed):
-                found |= fixed  # nearly always; every pool then shares the same entries
+                    entries[name] = SanEntry(name, reasons)
+            elif entries.keys().isdisjoint(fixed):
+                entries |= fixed  # the usual case, in which all pools share the same entries
             else:
                 for entry in fixed.values():
-                    merge(found, entry)
-        return found
+                    merge(entries, entry)
+        return entries
 
     def entries(
         self, names: Mapping[DnsName, SanEntry], pool: Pool, server: DnsName
     ) -> tuple[SanEntry, ...]:
-        """Put wildcards for names, where the rules allow it and the options ask for it.
+        """Replace names by wildcards if the rules allow it and the options request it.
 
-        A wildcard of its parent replaces each name for which all rules allow it. The pool's own
-        names stay, whatever rules they come from. Wildcards go last, because some older clients
-        give up at a wildcard that precedes their name.
+        A wildcard of the parent domain replaces each name for which all rules allow it. The pool's
+        own names always stay. Wildcards are last, because some older clients stop at a wildcard
+        that precedes their name.
         """
         if not self.may_be_wildcard and "*" not in "".join(names):
             return tuple(names.values())
@@ -128,7 +128,7 @@ class ResolvedRule:
         kept: list[SanEntry] = []
         stars: dict[DnsName, SanEntry] = {}
         for entry in names.values():
-            if entry.name.is_wildcard:  # the table asked for it
+            if entry.name.is_wildcard:  # the table requests it
                 merge(stars, entry)
                 continue
             star = _star(entry.name)
@@ -139,15 +139,15 @@ class ResolvedRule:
         return (*kept, *stars.values())
 
 
-def merge(found: dict[DnsName, SanEntry], entry: SanEntry) -> None:
-    """Add an entry, or its reasons to the entry of the same name."""
-    known = found.get(entry.name)
+def merge(entries: dict[DnsName, SanEntry], entry: SanEntry) -> None:
+    """Add an entry, or add its reasons to the entry of the same name."""
+    known = entries.get(entry.name)
     if known is not None:
         entry = SanEntry(entry.name, _all_reasons(known.reasons, entry.reasons))
-    found[entry.name] = entry
+    entries[entry.name] = entry
 
 
-@lru_cache(maxsize=256)  # thousands of pools have the same few
+@lru_cache(maxsize=256)  # thousands of pools share the same few values
 def _all_reasons(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known + more))
 
@@ -160,7 +160,7 @@ def _star(name: DnsName) -> DnsName | None:
 
 
 def of_pool(rule: NameRule) -> Finder:
-    """Tell how to find the names of a rule whose placeholder a pool fills."""
+    """Return the function for the names of a rule whose placeholder a pool fills."""
     before, placeholder, after = rule.parts
     find = _finder_of(placeholder)
     if not before and not after:
@@ -169,7 +169,7 @@ def of_pool(rule: NameRule) -> Finder:
 
 
 def spell(rule: NameRule, values: Iterable[DnsName]) -> Values:
-    """Put values into the rule's template."""
+    """Insert values into the rule's template."""
     before, _, after = rule.parts
     names = [f"{before}{value}{after}" for value in values]
     try:
@@ -180,8 +180,8 @@ def spell(rule: NameRule, values: Iterable[DnsName]) -> Values:
         ) from None
 
 
-# What placeholders become that the deployment and a site fill, the same for all pools there;
-# those that a pool fills are in _OF_POOL. "": a name without placeholder.
+# The values of the placeholders that the deployment and a site fill, the same for all pools of the
+# site. _OF_POOL has those that a pool fills. "" is for a name without placeholder.
 _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "": lambda context, site: (DnsName(),),
     "sip_domain": lambda context, site: context.sip_domains,
@@ -201,7 +201,7 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
-# What placeholders become that the sites of a pool's backup pool fill.
+# The values of the placeholders that the site of a pool's backup pool fills.
 _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
     "backup.meet_url.host": lambda sites: _meet(sites),
     "backup.dialin_url.host": lambda sites: _dialin(sites),
@@ -209,17 +209,16 @@ _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
 
 
 def resolved_placeholders() -> frozenset[str]:
-    """Give the placeholders that are resolved here; the vocabulary must list exactly these."""
+    """Return the placeholders of this module; the vocabulary must list exactly these."""
     of_columns = {f"pool.{facts.name}" for facts in pool_name_columns()}
     return frozenset((_OF_POOL.keys() | _OF_SITE.keys() | _OF_BACKUP.keys() | of_columns) - {""})
 
 
 @dataclass(slots=True)
 class PlanContext:
-    """What the plans of all pools have in common: rules, options, SIP domains, sites.
+    """The shared input of all pools' plans: rules, options, SIP domains, sites.
 
-    Made by :func:`plan_context`. It keeps the resolved rules that pools ask for, which
-    changes nothing but speed.
+    Made by :func:`plan_context`. It caches resolved rules.
     """
 
     rules: Rules
@@ -227,10 +226,10 @@ class PlanContext:
     sip_domains: Values
     extra_domains: Values
     sites: Mapping[str, Site]
-    pools: tuple[Pool, ...]  # of the whole topology: a reverse proxy carries names of others
-    flags: frozenset[str]  # those that the options set
-    subject: DistinguishedName  # of every certificate, but for the common name
-    publishing: frozenset[str]  # roles whose certificates carry names of other pools
+    pools: tuple[Pool, ...]  # of the whole topology: a reverse proxy has names of other pools
+    flags: frozenset[str]  # the flags that the options set
+    subject: DistinguishedName  # of every certificate, without the common name
+    publishing: frozenset[str]  # roles whose certificates have names of other pools
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
     _resolved: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
         field(default_factory=dict)
@@ -241,32 +240,32 @@ class PlanContext:
 
     @property
     def external_sip_domains(self) -> Values:
-        """List the SIP domains that clients and partners outside use."""
+        """List the SIP domains that external clients and partners use."""
         inside = self.options.internal_only_sip_domains
         return tuple(domain for domain in self.sip_domains if domain not in inside)
 
     def outside(self, hosts: Values) -> Values:
-        """Leave out the hosts whose SIP domain is used inside only."""
+        """Omit the hosts whose SIP domain is only for internal use."""
         inside = self.options.internal_only_sip_domains
         if not inside:
             return hosts
         return tuple(host for host in hosts if self._sip_domain_of(host) not in inside)
 
     def _sip_domain_of(self, host: DnsName) -> DnsName:
-        """Give the nearest SIP domain that a host is in, empty if there is none."""
+        """Return the longest SIP domain that contains a host, empty if there is none."""
         name = host
         while name and name not in self.sip_domains:
             name = name.parent
         return name
 
     def sites_of(self, site: str) -> tuple[Site, ...]:
-        """Give the site with its simple URLs, as a tuple of at most one."""
+        """Return the site with its simple URLs, as a tuple of at most one site."""
         return (self.sites[site],) if site in self.sites else ()
 
     def published_sites(self, site: str) -> tuple[Site, ...]:
         """List the sites that a reverse proxy at ``site`` publishes: its own, or all if blank.
 
-        Those of the backup pools of its pools come after its own.
+        The sites of its pools' backup pools follow.
         """
         if not site:
             return tuple(self.sites.values())
@@ -275,16 +274,16 @@ class PlanContext:
             for pool in self.pools:
                 if pool.further_names and (backup := self.backup_sites(pool)):
                     self._backups[pool.site] = (*self._backups.get(pool.site, ()), *backup)
-        found = (*self.sites_of(site), *self._backups.get(site, ()))
-        return tuple({one.name: one for one in found}.values())
+        sites = (*self.sites_of(site), *self._backups.get(site, ()))
+        return tuple({published.name: published for published in sites}.values())
 
     def backup_sites(self, pool: Pool) -> tuple[Site, ...]:
-        """Give the site of the pool that a pool is paired with, as a tuple of at most one."""
+        """Return the site of a pool's backup pool, as a tuple of at most one site."""
         names = pool.names_in(BACKUP_POOL)
         if not names:
             return ()
         if not self._site_of_pool:
-            self._site_of_pool.update((str(one.fqdn), one.site) for one in self.pools)
+            self._site_of_pool.update((str(pool_.fqdn), pool_.site) for pool_ in self.pools)
         site = self._site_of_pool.get(names[0])
         return () if site is None else self.sites_of(site)
 
@@ -292,15 +291,15 @@ class PlanContext:
         """List the external web names that a reverse proxy at ``site`` publishes, in order."""
         if not self._published:
             for pool in self.pools:
-                place = self.rules.roles[pool.role].publish_order
-                if place and pool.web_external_fqdn:
-                    pair = (place, pool.web_external_fqdn)
+                order = self.rules.roles[pool.role].publish_order
+                if order and pool.web_external_fqdn:
+                    pair = (order, pool.web_external_fqdn)
                     self._published.setdefault(pool.site, set()).add(pair)
         chosen = [self._published.get(site, ())] if site else self._published.values()
         return tuple(name for _, name in sorted(pair for group in chosen for pair in group))
 
     def resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
-        """Give the resolved rules of the certificates that a pool needs, in their order."""
+        """Return the resolved rules of the certificates that a pool needs, in order."""
         flags = pool.flags
         for choice in _OF_POOLS:
             if pool.fqdn in getattr(self.options, choice):
@@ -308,9 +307,9 @@ class PlanContext:
         extra = frozenset(usage.lower() for usage, _ in pool.extra_san)
         site = pool.site if pool.role in self.publishing else self._twin(pool.site)
         key = (pool.role, flags, site, extra)
-        found = self._resolved.get(key)
-        if found is None:
-            found = self._resolved[key] = tuple(
+        resolved = self._resolved.get(key)
+        if resolved is None:
+            resolved = self._resolved[key] = tuple(
                 self._resolve(rule, flags | self.flags, site, extra)
                 for rule in self.rules.certificates
                 if rule.role == pool.role
@@ -319,14 +318,14 @@ class PlanContext:
                 and (flags | self.flags).issuperset(rule.if_all)
                 and (flags | self.flags).isdisjoint(rule.unless)
             )
-        return found
+        return resolved
 
     def _twin(self, site: str) -> str:
-        """Give the first site with the same simple URLs: all else that a site gives to names."""
+        """Return the first site with the same simple URLs, which produce the same names."""
         if not self._twins:
             first: dict[object, str] = {}
-            for name, one in self.sites.items():
-                urls = (one.meet_urls, one.dialin_url, one.admin_url)
+            for name, other in self.sites.items():
+                urls = (other.meet_urls, other.dialin_url, other.admin_url)
                 self._twins[name] = first.setdefault(urls, name)
         return self._twins.get(site, site)
 
@@ -356,7 +355,7 @@ class PlanContext:
         )
 
     def _of_backup(self, rule: NameRule) -> Finder:
-        """Tell how to find the names of a rule whose placeholder a pool's backup pool fills."""
+        """Return the function for names whose placeholder a pool's backup pool fills."""
         values = _OF_BACKUP[rule.parts[1]]
         return lambda pool, server: (
             spell(rule, values(self.backup_sites(pool))) if pool.further_names else ()
@@ -369,7 +368,7 @@ class PlanContext:
         site: str,
         usages: tuple[str, ...],
     ) -> tuple[Part, ...]:
-        """Work out the name rules whose flags are set; what does not depend on pools is merged."""
+        """Resolve the name rules whose flags are set; merge names that no pool provides."""
         parts: list[Part] = []
         fixed: dict[DnsName, SanEntry] = {}
         for rule in names:
@@ -393,7 +392,7 @@ class PlanContext:
 
 
 def _of_all_servers(rule: NameRule) -> NameRule:
-    """Give a rule of one server's name as one of the names of all servers of the pool."""
+    """Convert a rule for one server's name to a rule for the names of all servers of the pool."""
     return replace(rule, template=rule.template.replace("{computer.fqdn}", "{pool.computers}"))
 
 
@@ -406,16 +405,16 @@ def _holds(rule: NameRule, flags: frozenset[str]) -> bool:
 
 
 def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> PlanContext:
-    """Gather what the plans of all pools have in common.
+    """Collect the shared input of all pools' plans.
 
     Parameters
     ----------
     topology : Topology
         Every role of its pools must be one of ``rules.roles``.
     rules : Rules
-        What one product version asks of each role.
+        The requirements of one product version for each role.
     options : PlanOptions
-        Choices that neither table nor rules make.
+        The planner's options.
 
     Returns
     -------
@@ -443,7 +442,7 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
 
 
 def publishing_roles(rules: Rules) -> frozenset[str]:
-    """Tell the roles whose certificates carry names of other pools."""
+    """Return the roles whose certificates have names of other pools."""
     return frozenset(
         rule.role
         for rule in rules.certificates

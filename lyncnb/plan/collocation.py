@@ -1,7 +1,7 @@
-"""Roles that share a server: which of their pools plans a certificate, and which one lends it.
+"""Roles that share a server: which role has the certificate, and which roles use it.
 
-Which role may stand on whose servers is data of the product (``hosted_by`` of a role). Whether
-that is so or not, no server gets two certificates for one usage: the first pool here keeps its own.
+The product's data defines the valid hosts of a role (``hosted_by``). In any case no server gets two
+certificates for one usage: the first pool keeps its certificate.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _Part = tuple[PlannedCertificate, ...]
 
 
 def shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool, ...]]:
-    """Find the servers that have several roles which need certificates.
+    """Find the servers with several roles that need certificates.
 
     Parameters
     ----------
     pools : iterable of Pool
         All p pools of a topology.
     rules : Rules
-        A role without a certificate rule shares a server with any other.
+        A role without a certificate rule may share a server with any role.
 
     Returns
     -------
     dict of str to tuple of Pool
-        By server, its pools: a role that lends its certificate stands before those that use it.
+        The pools by server: a role with a certificate precedes the roles that use it.
     """
     needing = {certificate.role for certificate in rules.certificates}
     partners = {role.id for role in topology_roles() if role.partner}
@@ -41,7 +41,7 @@ def shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool,
             by_pool.setdefault(pool.fqdn, []).append(pool)
             if pool.role in partners:
                 partner_pools.append(pool)
-    # A server is in one pool name, except with a partner's role, so few pools need a closer look.
+    # Except for partner roles, a server has one pool name, so few pools need a closer look.
     suspects = [pool for group in by_pool.values() if len(group) > 1 for pool in group]
     if partner_pools:
         theirs = {computer.fqdn for pool in partner_pools for computer in pool.computers}
@@ -59,26 +59,26 @@ def shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool,
 
 
 def _rank(rules: Rules) -> Callable[[Pool], tuple[bool, int, str]]:
-    """Give the sort key by which roles that lend their certificates stand first."""
+    """Return a sort key that puts roles with a certificate first."""
     guests = {role.id for role in rules.roles.values() if role.hosted_by}
     order = role_order()
     return lambda pool: (pool.role in guests, order[pool.role], pool.fqdn)
 
 
 def hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[tuple[Pool, Pool]]:
-    """List the pools whose servers have a role that lends its certificate, each with that pool.
+    """List the pools that use another role's certificate, each with that role's pool.
 
     Notes
     -----
     Source: ``hosted_by`` of the product's roles.
     """
-    found: dict[int, tuple[Pool, Pool]] = {}
+    hosts_by_pool: dict[int, tuple[Pool, Pool]] = {}
     for here in shared_servers(pools, rules).values():
         for pool in here:
             host = next((h for h in here if h.role in rules.roles[pool.role].hosted_by), None)
             if host is not None:
-                found.setdefault(id(pool), (pool, host))
-    return list(found.values())
+                hosts_by_pool.setdefault(id(pool), (pool, host))
+    return list(hosts_by_pool.values())
 
 
 def unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ...], list[str]]:
@@ -87,10 +87,9 @@ def unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ..
     Returns
     -------
     dict of tuple of str to list of str
-        By the roles of a server, the servers. Supported are servers on which one role hosts all
-        others.
+        The servers by their roles. Servers on which one role hosts all others are supported.
     """
-    found: dict[tuple[str, ...], list[str]] = {}
+    servers_by_roles: dict[tuple[str, ...], list[str]] = {}
     for server, here in shared_servers(pools, rules).items():
         roles = tuple(dict.fromkeys(pool.role for pool in here))
         hosts = (
@@ -98,12 +97,12 @@ def unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ..
             for host in roles
         )
         if len(roles) > 1 and not any(hosts):
-            found.setdefault(roles, []).append(server)
-    return found
+            servers_by_roles.setdefault(roles, []).append(server)
+    return servers_by_roles
 
 
 def one_for_each_usage(pools: Sequence[Pool], parts: Sequence[_Part], rules: Rules) -> list[_Part]:
-    """Leave out what would be a second certificate of a server for the same usage.
+    """Omit any second certificate of a server for the same usage.
 
     Parameters
     ----------
@@ -117,21 +116,21 @@ def one_for_each_usage(pools: Sequence[Pool], parts: Sequence[_Part], rules: Rul
     Returns
     -------
     list of tuple
-        The certificates that are left. Those of roles without a usage are told apart by subject.
+        The remaining certificates. For roles without a usage, the subject is compared.
     """
     shared = shared_servers(pools, rules)
-    place = {id(pool): number for number, pool in enumerate(pools)} if shared else {}
+    index_of = {id(pool): number for number, pool in enumerate(pools)} if shared else {}
     concerned = {id(pool): pool for here in shared.values() for pool in here}
     taken: dict[str, set[str]] = {server: set() for server in shared}
     kept = list(parts)
     for pool in sorted(concerned.values(), key=_rank(rules)):
-        number = place[id(pool)]
+        number = index_of[id(pool)]
         kept[number] = tuple(_remaining(parts[number], taken))
     return kept
 
 
 def _remaining(part: _Part, taken: Mapping[str, set[str]]) -> Iterator[PlannedCertificate]:
-    """Yield a pool's certificates for the servers whose usages are free, which it then takes."""
+    """Yield and register a pool's certificates whose usages are still free on their servers."""
     for certificate in part:
         uses = set(certificate.usages) or {f"subject {certificate.subject.common_name}"}
         servers = tuple(s for s in certificate.servers if uses.isdisjoint(taken.get(s, ())))

@@ -1,8 +1,8 @@
-"""Who speaks to whom, and by which names that stand on planned certificates. Pure.
+"""The TLS connections of a plan, with the names on planned certificates that they use. Pure.
 
-The rules say which role speaks to which (``[[connection]]``); the plan says which pools there are
-and what their certificates carry. A connection for which no certificate carries a name is left
-out: nobody could check it.
+The rules define the connections between roles (``[[connection]]``); the plan provides the pools and
+the names on their certificates. The list omits a connection without a name on a certificate,
+because nobody could check it.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from ..rules.model import ConnectionRule
 from ..topology.model import Pool
 from .model import CertificatePlan, PlannedCertificate
 
-#: One role in one site.
+#: A role and a site, or a pool name and a role.
 _Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Speakers of one kind that know one pool by the same names.
+    """Speakers of one kind that connect to one pool with the same names.
 
     Attributes
     ----------
     rule : ConnectionRule
-        Who, by which protocol, why.
+        The roles, the protocol, and the reason.
     listener : Pool
-        Whose certificate is shown.
+        The pool that presents its certificate.
     speaker : str
-        Id of a role, or of a party that is none.
+        Id of a role or a party.
     site : str or None
-        Site of the speaking pools; None: they are of any site, or it is a party.
+        Site of the speaking pools; None for any site or a party.
     pools : int
-        How many pools speak, the listener itself not counted; 0 for a party.
+        Number of speaking pools without the listener itself; 0 for a party.
     names : tuple of str
-        The names by which they know it, as they stand on its certificates; never empty.
+        The names that they use, as on the listener's certificates; never empty.
     """
 
     rule: ConnectionRule
@@ -49,15 +49,15 @@ class Connection:
 def certificates_by_pool(
     plan: CertificatePlan,
 ) -> Mapping[_Place, tuple[PlannedCertificate, ...]]:
-    """Gather the certificates of each pool, under (pool name, role); ("", role) for all servers."""
-    found: dict[_Place, list[PlannedCertificate]] = {}
+    """Group certificates by (pool name, role), or ("", role) for all servers."""
+    groups: dict[_Place, list[PlannedCertificate]] = {}
     for certificate in plan.certificates:
-        found.setdefault((certificate.pool, certificate.role), []).append(certificate)
-    return {key: tuple(values) for key, values in found.items()}
+        groups.setdefault((certificate.pool, certificate.role), []).append(certificate)
+    return {key: tuple(values) for key, values in groups.items()}
 
 
 def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
-    """List who speaks to whom.
+    """List the connections of a plan.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
         of_role = counts.setdefault(pool.role, {})
         of_role[pool.site] = of_role.get(pool.site, 0) + 1
         listeners.setdefault(pool.role, []).append(pool)
-    found: list[Connection] = []
+    connections: list[Connection] = []
     for rule in plan.rules.connections:
         pools = [pool for role in rule.listeners for pool in listeners.get(role, ())]
         with_names = [
@@ -93,7 +93,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
         }
         for pool, names in with_names:
             for speaker, site, number in _speakers(rule, pool, plan, counts, alone):
-                found.append(
+                connections.append(
                     Connection(
                         rule=rule,
                         listener=pool,
@@ -103,29 +103,29 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
                         names=names,
                     )
                 )
-    return tuple(found)
+    return tuple(connections)
 
 
 def names_for(rule: ConnectionRule, certificates: Iterable[PlannedCertificate]) -> tuple[str, ...]:
-    """Give the names of a connection that stand on some certificate shown in it.
+    """Return the names of a connection that are on one of its certificates.
 
     Returns
     -------
     tuple of str
-        Each once: the alternative names that the rule's names gave, and the subject's name where
+        Distinct names: the alternative names from the rule's name rules, or the subject name if
         there are no alternative names.
     """
     wanted = frozenset(rule.names)
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for certificate in certificates:
         if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
             for entry in certificate.subject_alt_name:
-                # A plan on record may not keep why a name is there: then each may be meant.
+                # A saved plan may lack the reasons of names; then any name may be the one in use.
                 if not entry.reasons or not wanted.isdisjoint(entry.reasons):
-                    found[str(entry.name)] = None
+                    names[str(entry.name)] = None
             if not certificate.subject_alt_name and certificate.subject.common_name:
-                found[certificate.subject.common_name] = None
-    return tuple(found)
+                names[certificate.subject.common_name] = None
+    return tuple(names)
 
 
 def _speakers(
@@ -137,7 +137,7 @@ def _speakers(
 ) -> Iterator[tuple[str, str | None, int]]:
     """Yield the kinds of speakers to one pool: role or party, site, number of pools.
 
-    ``alone`` names, by role, the sites that have no listener of their own.
+    ``alone`` contains, by role, the sites without a listener of their own.
     """
     for speaker in rule.speakers:
         if speaker in plan.rules.parties:
@@ -149,7 +149,7 @@ def _speakers(
             if number := sum(by_site.values()) - own:
                 yield speaker, None, number
             continue
-        # A blank site is that of all sites; a listener in it is near to everybody.
+        # A blank site means all sites; a listener in it is near to all speakers.
         near = (listener.site, "") if listener.site else tuple(by_site)
         for site in dict.fromkeys((*near, *alone.get(speaker, ()))):
             number = by_site.get(site, 0) - (own and site == listener.site)

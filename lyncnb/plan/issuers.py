@@ -1,4 +1,4 @@
-"""Who issues a certificate: what options, table and rules ask, and how that is settled."""
+"""The issuer of a certificate: the requests of options, table and rules, and the decision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .options import PlanOptions
 
 
 def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:
-    """Collect what the table's cells ask as issuer of one certificate.
+    """Collect the issuers that the table's cells request for one certificate.
 
     Parameters
     ----------
@@ -22,23 +22,23 @@ def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> froze
     Returns
     -------
     frozenset of str
-        Of ``internal`` and ``public``: none if no cell says anything; both if servers that share
-        the certificate disagree, or cells for usages that it combines.
+        ``internal``, ``public``, or both if the cells of its servers or usages disagree; empty if
+        no cell requests an issuer.
     """
-    said = [asked(rule, dict(computer.issuer)) for computer in computers if computer.issuer]
-    return frozenset().union(*said)
+    choices = [asked(rule, dict(computer.issuer)) for computer in computers if computer.issuer]
+    return frozenset().union(*choices)
 
 
 def settle_issuer(
     rule: CertificateRule, computers: Iterable[Computer], options: PlanOptions
 ) -> str:
-    """Settle who issues: an option beats the cells, a cell beats the rule.
+    """Decide the issuer: an option overrides the cells, a cell overrides the rule.
 
     Returns
     -------
     str
-        ``internal`` or ``public``. Where both are asked it is public: such a certificate serves
-        both ends, an internal one fails for everybody outside. The checks tell of it.
+        ``internal`` or ``public``. If the cells request both it is public, because an internal
+        certificate fails for all external clients. The checks report it.
     """
     for wishes in (asked(rule, options.issuer), issuers_asked(rule, computers)):
         if wishes:
@@ -47,16 +47,16 @@ def settle_issuer(
 
 
 def target_ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> str:
-    """Find the name of the CA that is to issue: by usage, role, issuer, or for all; else ""."""
+    """Return the CA's name: by usage, role, issuer, or for all; else ""."""
     choices = {key.lower(): ca for key, ca in options.ca.items()}
     keys = (*rule.usages, rule.role, issuer, "")
     return next((choices[key.lower()] for key in keys if key.lower() in choices), "")
 
 
 def asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Collect the choices for a certificate: for its usages or role, else the general one.
+    """Collect the settings for a certificate: for its usages or role, else the general one.
 
-    Usages and roles match without regard to case, as the cmdlets take them.
+    Usages and roles match in any letter case, as in the cmdlets.
     """
     by_key = {key.lower(): issuer for key, issuer in choices.items()}
     keys = (key.lower() for key in (*rule.usages, rule.role))
@@ -64,11 +64,11 @@ def asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
     return special or ({by_key[""]} if "" in by_key else set())
 
 
-def wishes_by_usage(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Collect what the choices come to for each usage of a certificate, one by one.
+def settings_by_usage(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
+    """Collect the settings that apply to each single usage of a certificate.
 
-    More than one means that the usages would go to different CAs if they were not combined.
-    Nothing if the choices say nothing about this certificate.
+    More than one setting means that the usages would have different CAs in separate certificates.
+    Empty if no setting applies to this certificate.
     """
     if not asked(rule, choices):
         return set()

@@ -1,4 +1,4 @@
-"""The words of a plan that somebody who attacks the deployment would try as a passphrase."""
+"""The words of a plan that an attacker would try as a passphrase."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHORTEST = 3  # characters
 
 
 def known_words(plan: CertificatePlan) -> tuple[str, ...]:
-    """List the names of a plan and their parts, the most frequent first.
+    """List the names of a plan and their parts, most frequent first.
 
     Returns
     -------

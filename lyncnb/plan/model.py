@@ -1,6 +1,6 @@
-"""The plan and what is in it: ``PlannedCertificate``, ``CertificatePlan``, ``Explanation``.
+"""The plan and its parts: ``PlannedCertificate``, ``CertificatePlan``, ``Explanation``.
 
-Pure values. ``planner.py`` makes them, ``plan_json.py`` writes them as JSON.
+These are pure values. ``planner.py`` creates them, ``plan_json.py`` writes them as JSON.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
 from .options import PlanOptions
 
-#: What a certificate without a type is in use as: the product's commands do not assign it.
+#: The usage text of a certificate without a type, which no command of the product assigns.
 NO_TYPE = "no type: configured in its own software"
 
-# Why each name is on a server's certificates, as a table.
+# A table of the reasons for the names on a server's certificates.
 
 EXPLANATION_COLUMNS = (
     *("Certificate", "Type", "Where", "Name", "Rule", "Why", "Source"),
@@ -56,8 +56,8 @@ class ExplainedName:
     rule: str  # id of the name rule
     why: str
     source: str
-    clients: Fact | None = None  # who needs it; None: not documented
-    without: Fact | None = None  # what breaks where it is missing
+    clients: Fact | None = None  # the clients that need it; None if not documented
+    without: Fact | None = None  # the effect if it is missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -91,7 +91,7 @@ class Explanation(Table):
         return f"Names on the certificates of {self.server}"
 
     def _repr_html_(self) -> str:
-        """Show a table for each certificate; names that are there for one reason are one row."""
+        """Show a table for each certificate; names with the same reason share a row."""
         shown = [] if self.names else [rows_to_html(self._headings(), [], caption=self._summary())]
         for certificate in dict.fromkeys(item.certificate for item in self.names):
             items = [item for item in self.names if item.certificate == certificate]
@@ -99,7 +99,7 @@ class Explanation(Table):
             for item in items:
                 alike.setdefault((item.place, item.rule), []).append(item)
             rows = [
-                (tuple(item.name or "(no name)" for item in found), *where, *_told(found[0]))
+                (tuple(item.name or "(no name)" for item in found), *where, *_fact_cells(found[0]))
                 for where, found in alike.items()
             ]
             use = ", ".join(items[0].usages) or items[0].role
@@ -131,20 +131,20 @@ class Explanation(Table):
 
 
 def fact_words(fact: Fact | None, *, between: str = "\n") -> str:
-    """Write a fact of a name and its source; that no document gives it, where there is none."""
+    """Format a fact of a name with its source, or state that it is not documented."""
     return f"{fact.says}{between}{fact.source}" if fact else NOT_DOCUMENTED
 
 
 _TOLD = ("Why", *EXPLANATION_COLUMNS[-2:])
 
 
-def _told(item: ExplainedName | NameRule) -> tuple[str, ...]:
-    """Give why, who needs it and what breaks, each with its source below it."""
+def _fact_cells(item: ExplainedName | NameRule) -> tuple[str, ...]:
+    """Return the reason, the clients, and the effect, each with its source below it."""
     facts = (Fact(says=item.why, source=item.source), item.clients, item.without)
     return tuple(map(fact_words, facts))
 
 
-# What a notebook shows of them, in as many columns as a screen of 1280 pixels is wide.
+# The columns in a notebook, which fit a screen of 1280 pixels.
 _SHOWN_COLUMNS = (
     "Role, site",
     "Pool",
@@ -159,18 +159,18 @@ _SLUG_LENGTH = 80  # keeps file names far below the 255 characters of every file
 
 
 class PlannedCertificate(NamedTuple):
-    """One certificate to request. Make it with keywords.
+    """One certificate to request. Create it with keywords.
 
-    ``subject.common_name`` is empty if the topology lacks the name;
-    the checks call that an error.
+    ``subject.common_name`` is empty if the topology lacks the name, which the checks report as an
+    error.
 
     Notes
     -----
-    A tuple, not a dataclass: there may be 100,000, and a frozen dataclass takes four times as long
-    to make, as much as reading the server's row.
+    This is a tuple because a plan may have 100,000 of them. Creating a frozen dataclass takes four
+    times as long, as much as reading the server's row.
     """
 
-    # The same for all servers of a pool …
+    # Shared by all servers of a pool:
     role: str
     site: str
     pool: str  # "" for the deployment's
@@ -180,21 +180,21 @@ class PlannedCertificate(NamedTuple):
     hash: str
     shared_by: str  # server | pool | deployment
     rule: str  # id of its CertificateRule
-    # … and each certificate's own.
+    # Specific to each certificate:
     servers: tuple[str, ...]
     subject: DistinguishedName
     subject_alt_name: tuple[SanEntry, ...]
     issuer: str  # internal | public
     ca: str  # the target CA's name, "" if none was given
-    target_os: str  # the oldest of its servers
-    at_set_up: bool = False  # requested when its server is set up, not in advance
+    target_os: str  # the oldest version of its servers
+    at_set_up: bool = False  # requested at the set-up of its server, not in advance
 
     @property
     def id(self) -> str:
         """``<role>-<slug>-<8 hex>``, also the stem of the certificate's files.
 
-        Made of the role, the usages and the server, pool or deployment it is for, and of nothing
-        else: a certificate that gets another name on it keeps its id.
+        It depends only on the role, the usages and the server, pool or deployment. A certificate
+        with an additional name keeps its id.
         """
         server = self.servers[0] if self.shared_by == "server" else ""
         what = "\0".join(
@@ -205,7 +205,7 @@ class PlannedCertificate(NamedTuple):
 
     @property
     def owner(self) -> str:
-        """The server, the pool or ``the deployment`` that it is for."""
+        """The server, the pool or ``the deployment`` of the certificate."""
         if self.shared_by == "server":
             return self.servers[0]
         return self.pool or "the deployment"
@@ -217,12 +217,12 @@ class PlannedCertificate(NamedTuple):
 
 
 def slug(name: str) -> str:
-    """Spell a host name so that it is safe in a file name on every system.
+    """Convert a host name to text that is safe in file names on every system.
 
     Parameters
     ----------
     name : str
-        A host name, perhaps a wildcard.
+        A host name or a wildcard.
 
     Returns
     -------
@@ -234,18 +234,18 @@ def slug(name: str) -> str:
 
 
 def plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
-    """Digest the planned requests, as :attr:`CertificatePlan.sha256`, by a product's name."""
-    # A list of product and certificates, written part by part: whole it may be 100 MB.
+    """Return the digest of planned requests, as :attr:`CertificatePlan.sha256`."""
+    # A list of product and certificates, hashed part by part because it may have 100 MB.
     return digest_of_parts(product, (digest_part((certificate,)) for certificate in certificates))
 
 
 def digest_part(certificates: Iterable[PlannedCertificate]) -> bytes:
-    """Return some certificates of a plan in the form that its digest covers."""
-    return b"".join(b"," + _json(certificate_document(one)) for one in certificates)
+    """Return the bytes of some certificates for the digest."""
+    return b"".join(b"," + _json(certificate_document(certificate)) for certificate in certificates)
 
 
 def digest_of_parts(product: str, parts: Iterable[bytes]) -> str:
-    """Digest a plan of which each part is written already, in the plan's order."""
+    """Return the digest of a plan from its parts, in the plan's order."""
     digest = hashlib.sha256(b"[" + _json(product))
     for part in parts:
         digest.update(part)
@@ -261,7 +261,7 @@ def _json(value: object) -> bytes:
 
 
 def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
-    """Write a planned certificate as it goes on record, without the reasons for its names."""
+    """Convert a planned certificate to its record, without the reasons for its names."""
     return PlannedEntry(
         id=certificate.id,
         role=certificate.role,
@@ -281,10 +281,10 @@ def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
 
 
 def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
-    """Write a certificate as the JSON values of its :func:`planned_entry`.
+    """Return the JSON values of a certificate's :func:`planned_entry`.
 
-    Written by itself, since the digest of 100,000 certificates would take 1.5 s more with records
-    between; a test compares both.
+    This does not use the records, because the digest of 100,000 certificates would take 1.5 s
+    longer. A test compares both.
 
     Returns
     -------
@@ -305,8 +305,8 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
         "key": {"algorithm": certificate.key.algorithm, "bits": certificate.key.bits},
         "hash": certificate.hash,
         "shared_by": certificate.shared_by,
-        "exportable": True,  # a key that is made in advance has to travel to its server
-        # Said only where it is so: plans without it keep their digest.
+        "exportable": True,  # a key that is created in advance must be copied to its server
+        # Only written if true, so that plans without it keep their digest.
         **({"at_set_up": True} if certificate.at_set_up else {}),
     }
 
@@ -315,8 +315,8 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
 class CertificatePlan(Table):
     """Every certificate of a topology, by site, pool, computer, usage; the deployment's last.
 
-    ``by_pool`` holds the same certificates, one tuple for each of ``topology.pools`` and one for
-    the deployment, so that a changed topology can keep what did not change (``planner.replan``).
+    ``by_pool`` contains the same certificates, one tuple for each of ``topology.pools`` and one for
+    the deployment, so that ``planner.replan`` can keep unchanged pools.
     """
 
     _columns: ClassVar = columns(
@@ -349,22 +349,22 @@ class CertificatePlan(Table):
     def sha256(self) -> str:
         """Hex SHA-256 of the planned requests: product, ids, names, subjects, keys, issuers.
 
-        Which certificates are requested at set-up is part of it: who approves a plan approves what
-        goes to a CA.
-        The reasons are left out, so a better explanation does not change it; nor do the order of
-        rows, other columns, or saving the table in another program.
+        It includes which certificates are requested at set-up, because an approval covers the
+        requests to a CA. It excludes the reasons, so a better explanation does not change it. The
+        order of rows, other columns, or saving the table in another program do not change it
+        either.
         """
         return plan_digest(self.rules.product, self.certificates)
 
     def mark(self) -> PlanMark:
-        """Return what tells an output of this plan from those of others."""
+        """Return the mark that identifies outputs of this plan."""
         return PlanMark(self.sha256, self.topology.scenario)
 
     def _shown_plan(self) -> CertificatePlan:
         return self
 
     def explain(self, server: str) -> Explanation:
-        """Say why each name is on each certificate of one server.
+        """Explain the names on each certificate of one server.
 
         Parameters
         ----------
@@ -379,7 +379,7 @@ class CertificatePlan(Table):
         Raises
         ------
         PlanError
-            If there is no such server; the hint lists similar names.
+            If the server does not exist; the hint lists similar names.
         """
         wanted = server.strip().rstrip(".").lower()
         rows = [
@@ -437,9 +437,9 @@ class CertificatePlan(Table):
         return self.certificates
 
     def _repr_html_(self) -> str:
-        """Show the plan with each name leading to the reason for it, below the table."""
+        """Show the plan; each name links to its reason below the table."""
         shown = self.certificates[:ROWS_SHOWN]
-        # Two plans on one page must not share anchors.
+        # The anchors of two plans on one page must differ.
         mark = f"lyncnb-why-{shown[-1].id[-8:] if shown else ''}-"
         rows = [self._shown(certificate, mark) for certificate in shown]
         rows += [()] * (len(self.certificates) - len(shown))  # counted, not shown
@@ -455,7 +455,7 @@ class CertificatePlan(Table):
         known = [self.rules.names[rule] for rule in used if rule in self.rules.names]
         reasons = rows_to_html(
             ("Rule", *_TOLD),
-            [(rule.id, *_told(rule)) for rule in known],
+            [(rule.id, *_fact_cells(rule)) for rule in known],
             ids=[mark + rule.id for rule in known],
             linked=_TOLD,
         )
@@ -487,7 +487,7 @@ class CertificatePlan(Table):
 
 
 def _closest(typed: str, names: Iterable[str]) -> list[str]:
-    """Give up to three names for what was typed: whole labels first, then what is alike."""
+    """Return up to three names that are similar to a typed one, equal labels first."""
     names = list(names)
     labels = typed.split(".")
     hosts = {name: name.partition(".")[0] for name in names}

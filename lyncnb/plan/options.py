@@ -1,4 +1,4 @@
-"""``PlanOptions``: every choice that the topology table does not hold, and what it may be."""
+"""``PlanOptions``: every setting that is not in the topology table, with its valid values."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _KEY_CHOICES = ("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "E
 _CERTIFICATES, _KEY_GROUP = "Certificates", "Key and hash"
 _SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
 
-#: Every option, described once, in the order in which the file has them; forms sort them by group.
+#: The only description of every option, in the order of the file; forms sort them by group.
 OPTIONS: Mapping[str, Option] = {
-    # Which there are, who has the rules says.
+    # The module with the rules defines the choices.
     "product": Option(
         "", "product", "product whose rules are used", "Product", "choice", _CERTIFICATES
     ),
@@ -192,25 +192,25 @@ _TITLES = {
 
 
 def shown(value: object) -> object:
-    """Give a value as a table shows it: a section as ``key = value`` pairs."""
+    """Format a value for a table: a section as ``key = value`` pairs."""
     if not isinstance(value, Mapping):
         return value
     return tuple(f"{key or ALL} = {item}" for key, item in value.items())
 
 
 def options_in(document: Mapping[str, object], reader: RecordReader) -> dict[str, Any]:
-    """Read the options of a document that is parsed; the reader gets every problem."""
+    """Read the options of a parsed document; the reader gets every problem."""
     return values_in(document, reader, OPTIONS, _kinds())
 
 
 @functools.cache
 def _kinds() -> dict[str, Any]:
-    """Give the type of each option."""
+    """Return the type of each option."""
     return typing.get_type_hints(PlanOptions)
 
 
 class _FromFile(Table):
-    """Keeps what was found where the options were looked for; a changed copy has no such words."""
+    """Keeps the note about the file of the options; a changed copy has no note."""
 
     __slots__ = ("_found",)
     _found: str
@@ -218,64 +218,63 @@ class _FromFile(Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlanOptions(_FromFile):
-    """Choices of the planner. As a file it is ``plan.toml``, beside the table.
+    """The planner's settings, which a file ``plan.toml`` next to the table contains.
 
     Parameters
     ----------
     lang : str
-        Of titles in editor and summary; what is planned does not depend on it.
+        Language of titles in editor and summary; it does not affect the plan.
     product, profile, layout : str
         Rules to use; ``default`` or ``doc_example``; ``combined`` or ``separate``.
     wildcard, autodiscover_https, edge_member_names : bool
-        Flags that name and certificate rules ask for, see ``rules.model.known_flags``.
+        Flags of name and certificate rules, see ``rules.model.known_flags``.
     xmpp_host_names, separate_av_certificate, reverse_proxy_client_eku : bool
         Likewise.
     autodiscover_internal_extra_domains : tuple of str
-        Domains for ``lyncdiscoverinternal`` names beside the SIP domains.
+        Domains for ``lyncdiscoverinternal`` names in addition to the SIP domains.
     internal_only_sip_domains : tuple of str
         SIP domains that get no names on the certificates of Edge pools and reverse proxies.
     client_authentication : tuple of str
-        Pools whose certificates get client authentication beside server authentication.
+        Pools whose certificates get client authentication in addition to server authentication.
     shared_certificate : tuple of str
         Front End pools whose servers share one certificate, which has the names of all of them.
     at_set_up : tuple of str
-        Ids of certificates that are planned and not requested in advance.
+        Ids of certificates that are planned, but not requested in advance.
     key : KeyParameters
         Default RSA, 2048 bits.
     hash : str
-        Of the requests' signatures: sha256, sha384 or sha512.
+        Hash of the requests' signatures: sha256, sha384 or sha512.
     oldest_client : str
-        Oldest system that clients run on, one that the product lists; "" is the oldest of them.
+        Oldest operating system of clients, as the product lists it; "" means the oldest one.
     organization, organizational_unit, locality, state, country : str
-        Further fields of every subject.
+        Additional fields of every subject.
     issuer : mapping of str to str
         By usage, by role, or "" for all: ``internal`` or ``public``.
     ca : mapping of str to str
         By usage, role, ``internal``, ``public``, or "" for all: the CA's name.
     planned_issue_date : date or None
-        When the CA is to issue.
+        The day on which the CA is expected to issue.
     validity_days : int or None
-        Days of validity to ask for.
-    target_os : str
-        Windows version of all servers; "" leaves each row's own.
+        Days of validity to request. target_os : str Windows version of all servers; "" keeps the
+        version of each row.
     validity : mapping of str to int
-        ``internal`` or ``public``: days of validity to ask for instead of ``validity_days``.
+        By ``internal`` or ``public``: days of validity to request instead of ``validity_days``.
     lead_days : mapping of str to int
         ``internal``, ``public``, or "" for both: days from the order to the certificate.
     freezes, windows : mapping of str to str
-        By a name: days without any work; days on which alone servers are changed.
+        By name: days without any work, and the only days for changing servers.
     accepted : mapping of str to str
-        Code of an accepted finding: why.
+        By code of an accepted finding: the reason.
     accepted_until : mapping of str to date
-        Code of an accepted finding: the last day on which the reason counts.
+        By code of an accepted finding: the last day of the acceptance.
     accepted_for : mapping of str to tuple of str
-        Code of an accepted finding: the certificates or servers for which alone it counts, by
-        their ids or how these begin.
+        By code of an accepted finding: the scope, as ids of certificates or servers or beginnings
+        of ids.
 
     Raises
     ------
     OptionsError
-        If a value is none that the option can have.
+        If a value is not valid for its option.
     """
 
     product: str = "lync2013"
@@ -324,7 +323,7 @@ class PlanOptions(_FromFile):
         raise_problems(problems)
 
     def _checks(self) -> Iterator[Callable[[], None]]:
-        """Yield what looks at each option, so that all that is wrong is told at once."""
+        """Yield the checks of the options, so that one error can list all problems."""
         for name, option in OPTIONS.items():
             if option.form == "choice" and name not in ("key", "product"):
                 yield partial(_choice, name, getattr(self, name), option.choices)
@@ -370,11 +369,11 @@ class PlanOptions(_FromFile):
 
     @property
     def renewal_terms(self) -> RenewalTerms:
-        """Lead times, freezes and windows: by which it is decided when to renew."""
+        """Lead times, freezes and windows, which determine when to renew."""
         return RenewalTerms(self.lead_days, read_work_days(self.freezes, self.windows))
 
     def validity_for(self, issuer: str) -> int | None:
-        """Give the days of validity to ask an ``internal`` or a ``public`` CA for."""
+        """Return the days of validity to request from an ``internal`` or a ``public`` CA."""
         return self.validity.get(issuer, self.validity_days)
 
     def _keep_validity(self) -> None:
@@ -389,14 +388,16 @@ class PlanOptions(_FromFile):
                 _refuse(f"lead_days.{issuer or ALL}", days, "a whole number of days, at most 366")
 
     def _keep_days(self, name: str, keys: tuple[str, ...]) -> None:
-        """Keep numbers of days by issuer, in a fixed order."""
+        """Store numbers of days by issuer, in a fixed order."""
         days = getattr(self, name)
         if not isinstance(days, Mapping):
             _refuse(name, days, "a section of days by issuer")
         kept = {"" if key == ALL else key: days[key] for key in sorted(days)}
         for key in kept:
             if key not in keys:
-                *first, last = (one or ALL for one in (*ISSUERS, *(key for key in keys if not key)))
+                *first, last = (
+                    key_ or ALL for key_ in (*ISSUERS, *(key for key in keys if not key))
+                )
                 _refuse(name, key or ALL, f"for {', '.join(first)} or {last}")
         self._keep(name, kept)
 
@@ -421,7 +422,7 @@ class PlanOptions(_FromFile):
             self._keep(name, kept)
 
     def _keep(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)  # the dataclass is frozen; this is its own making
+        object.__setattr__(self, name, value)  # the frozen dataclass is still being created
 
     @classmethod
     def from_toml(cls, source: str | Path | bytes) -> PlanOptions:
@@ -430,12 +431,12 @@ class PlanOptions(_FromFile):
         Parameters
         ----------
         source : path or bytes
-            The file, or what is in it.
+            The file or its content.
 
         Returns
         -------
         PlanOptions
-            What the file leaves out has its default.
+            Missing options have their defaults.
 
         Raises
         ------
@@ -450,7 +451,7 @@ class PlanOptions(_FromFile):
         try:
             values = read_plan_toml(data, reader, OPTIONS, _kinds())
             if reader.problems and "accepted" not in values:
-                # Their reasons are perhaps what is wrong.
+                # The error may be in their reasons.
                 values = {key: value for key, value in values.items() if key not in _LIMITS}
             try:
                 options = cls(**values)
@@ -467,7 +468,7 @@ class PlanOptions(_FromFile):
 
     @classmethod
     def beside(cls, table: str | Path) -> PlanOptions:
-        """Read the options of a table: ``TABLE.plan.toml`` in the folder of the table.
+        """Read the options of a table from ``TABLE.plan.toml`` in the same folder.
 
         Parameters
         ----------
@@ -478,33 +479,33 @@ class PlanOptions(_FromFile):
         Returns
         -------
         PlanOptions
-            The defaults if there is no such file. As the last line of a cell they name the file
-            that was read, or that is missing.
+            The defaults if the file does not exist. As the last line of a cell they show the file
+            that was read or is missing.
 
         Raises
         ------
         OptionsError
-            As :meth:`from_toml` does.
+            As for :meth:`from_toml`.
         """
         path = options_file(Path(table))
         if path.is_file():
             options = cls.from_toml(path)
-            if options.product.endswith(".toml"):  # a product of one's own, named from there
+            if options.product.endswith(".toml"):  # a custom product, relative to this folder
                 options = replace(options, product=str(path.parent / options.product))
-            found = f"Options from {path.name}"
+            note = f"Options from {path.name}"
         else:
             options, name = cls(), Path(table).name
-            found = (
+            note = (
                 f"{name} has no options file: {path.name} is not in its folder. The defaults "
                 "apply, and the subjects have no organization, locality or country. Set them in "
                 f"the tab Deployment of the editor, and save; or write {path.name}"
             )
             if (path.parent / OPTIONS_FILE).is_file():
-                found += (
+                note += (
                     f". {OPTIONS_FILE} in that folder is not read, because it names no table; "
                     f"rename it to {path.name} if it belongs to {name}"
                 )
-        object.__setattr__(options, "_found", found)
+        object.__setattr__(options, "_found", note)
         return options
 
     def to_toml(self) -> str:
@@ -513,7 +514,7 @@ class PlanOptions(_FromFile):
         Returns
         -------
         str
-            The same options give the same text; :meth:`from_toml` gives equal options back.
+            Equal options have the same text; :meth:`from_toml` returns equal options.
         """
         return write_plan_toml(self._plain(), OPTIONS, _TITLES)
 
@@ -533,7 +534,7 @@ class PlanOptions(_FromFile):
         return f"{getattr(self, '_found', 'Plan options')}: {different} set."
 
     def _different(self) -> list[tuple[object, ...]]:
-        """Return the rows of the options that do not have their defaults."""
+        """Return the rows of the options that differ from their defaults."""
         default = dict(zip(OPTIONS, DEFAULT_OPTIONS._rows(), strict=True))
         return [row for row in self._rows() if row != default[str(row[0])]]
 
@@ -553,7 +554,7 @@ _DOMAIN_LISTS = (
 )  # fmt: skip
 _LIMITS = ("accepted_until", "accepted_for")
 
-# A plan.toml has a few kB; what is larger is something else.
+# A plan.toml has a few kB; a larger file is something else.
 _LARGEST = 1_000_000
 
 
@@ -604,7 +605,7 @@ def _subject_field(name: str, value: Any) -> None:
     try:
         written = (
             value.upper() if name == "country" and len(value) == 2 else value
-        )  # a check says that C=tw is TW
+        )  # a check reports that C=tw means TW
         replace(DistinguishedName(common_name=""), **{name: written})
     except ValueError as error:
         raise OptionsError(
@@ -628,7 +629,7 @@ def _texts_by_key(name: str, values: object) -> dict[str, str]:
     for key, value in values.items():
         _text(name, key)
         _text(f"{name}.{key or ALL}", value, required=True)
-    # "all" is how plan.toml writes it; a planner may write the same in a notebook.
+    # plan.toml uses "all"; a planner may use it in a notebook, too.
     return {"" if key == ALL else key: values[key] for key in sorted(values)}
 
 

@@ -1,4 +1,4 @@
-"""``PlanOptions`` as JSON values, in the places that ``plan.toml`` has: for a plan on record."""
+"""``PlanOptions`` as JSON values with the structure of ``plan.toml``, for a saved plan."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def options_values(options: PlanOptions) -> dict[str, object]:
-    """Write options as JSON values.
+    """Convert options to JSON values.
 
     Parameters
     ----------
     options : PlanOptions
-        The planner's.
+        The planner's options.
 
     Returns
     -------
     dict
-        Every option under the keys and sections of ``plan.toml``, in its order; a day as text,
-        e.g. ``2026-01-31``, and null where none is set. What earlier versions did not have is left
-        out where it is empty: a plan saved by them is still the same.
+        Every option under the keys and sections of ``plan.toml``, in its order; a day is text, e.g.
+        ``2026-01-31``, and null if it is not set. Empty options that earlier versions did not have
+        are omitted, so that saved plans stay identical.
     """
     document: dict[str, object] = {}
-    for name, place in OPTIONS.items():
+    for name, option in OPTIONS.items():
         if name == "lang" or (name in _LATER and not getattr(options, name)):
-            continue  # the display of a plan is not part of it
+            continue  # the display of a plan is not part of the plan
         value = _plain(getattr(options, name))
         if name == "key":
             value = {"algorithm": options.key.algorithm, "bits": options.key.bits}
-        if not place.section:
-            document[place.key] = value
-        elif place.key:
-            section = document.setdefault(place.section, {})
+        if not option.section:
+            document[option.key] = value
+        elif option.key:
+            section = document.setdefault(option.section, {})
             assert isinstance(section, dict)
-            section[place.key] = value
+            section[option.key] = value
         else:
-            document[place.section] = value
+            document[option.section] = value
     return document
 
 
@@ -56,7 +56,7 @@ def _plain(value: object) -> object:
 
 
 def read_options_values(document: Mapping[str, object], reader: RecordReader) -> PlanOptions | None:
-    """Read options that :func:`options_values` wrote.
+    """Read the values from :func:`options_values`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def read_options_values(document: Mapping[str, object], reader: RecordReader) ->
     Raises
     ------
     OptionsError
-        If a value is none that the option can have.
+        If a value is not valid for its option.
     """
     before = len(reader.problems)
     plain = {key: value for key, value in document.items() if value is not None}

@@ -15,24 +15,24 @@ FORMAT = "lyncnb-plan/1"
 
 
 def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> dict[str, object]:
-    """Write a plan and its findings as JSON values, in a stable order.
+    """Convert a plan and its findings to JSON values, in a stable order.
 
     Parameters
     ----------
     plan : CertificatePlan
         n certificates.
     findings : iterable of Finding, optional
-        What ``check_plan`` says of it; their order is kept.
+        The result of ``check_plan``; their order is kept.
 
     Returns
     -------
     dict
-        ``format``, ``product``, ``plan_sha256``, ``judged_on`` (the day by whose rules the findings
-        are, where they say it), ``certificates`` (n, in the plan's order, each name with the rules
-        and sources it comes from; international names also as people write them, in ``unicode``),
-        ``reasons`` (each rule of those names once, with why it is there, who needs it and what
-        breaks without it: null where no document says so) and ``findings``. Only dicts, lists and
-        texts, numbers, truth values and None, so ``json.dumps`` takes it as it is.
+        ``format``, ``product``, ``plan_sha256``, ``judged_on`` (the evaluation date of the
+        findings, if they have one), ``certificates`` (n, in the plan's order, each name with its
+        rules and sources; international names also in their written form, in ``unicode``),
+        ``reasons`` (each rule of those names once, with its reason, its clients and the effect if
+        the name is missing; null if not documented) and ``findings``. ``json.dumps`` accepts all
+        values.
     """
     document = _heading(plan, findings)
     document["certificates"] = list(_certificates(plan))
@@ -57,7 +57,7 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     names = plan.rules.names
     reasons = {
         rule.id: {"rule": rule.id, "source": rule.source} for rule in names.values()
-    }  # one dict per rule, shared by every certificate
+    }  # one dict per rule, shared by all certificates
     for certificate in plan.certificates:
         entry = certificate_document(certificate)
         entry["reasons"] = {
@@ -74,12 +74,12 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
 
 def _reasons(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
-    found: dict[tuple[str, ...], None] = {}
+    reasons: dict[tuple[str, ...], None] = {}
     for certificate in plan.certificates:
-        # The subject of Edge internal stands among no alternative names.
-        found[subjects[certificate.rule],] = None
-        found.update(dict.fromkeys(san.reasons for san in certificate.subject_alt_name))
-    used = dict.fromkeys(itertools.chain.from_iterable(found))
+        # The subject name of Edge internal is not among its alternative names.
+        reasons[subjects[certificate.rule],] = None
+        reasons.update(dict.fromkeys(san.reasons for san in certificate.subject_alt_name))
+    used = dict.fromkeys(itertools.chain.from_iterable(reasons))
     for rule in map(plan.rules.names.__getitem__, used):
         yield {
             "rule": rule.id,
@@ -120,16 +120,16 @@ def plan_json(
     plan, findings
         As for :func:`plan_document`.
     certificates : bool, optional
-        False leaves the certificates out (``lyncnb check --json``).
+        False omits the certificates (``lyncnb check --json``).
     fixed : iterable of Finding, optional
-        Findings with the edits that fix them (``lyncnb check --fix --json``); an option without
-        a value has its default again.
+        Findings with the edits that fix them (``lyncnb check --fix --json``); an option without a
+        value returns to its default.
 
     Returns
     -------
     bytes
-        UTF-8, one certificate and one finding a line: a diff of two documents then names the
-        certificates concerned, and memory suffices for 100,000 of them.
+        UTF-8, one line for each certificate and finding, so that a diff of two documents shows the
+        affected certificates.
     """
     lists: dict[str, Iterable[dict[str, object]]] = {
         "reasons": _reasons(plan),

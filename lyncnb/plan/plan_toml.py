@@ -1,6 +1,6 @@
-"""``plan.toml``: sections and keys to values by option, and back with a comment on each line.
+"""Read ``plan.toml`` as values by option, and write it with a comment on each line.
 
-Which options there are, and what each may be, says ``options.py``.
+``options.py`` defines the options and their valid values.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from ..base.records import RecordReader, value_words
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
 
-#: How the key "" (no usage in particular) is written.
+#: The spelling of the key "" (all usages).
 ALL = "all"
 
-#: A table and its options in a folder of their own: a scenario, or the first plan of the guide.
+#: A table and its options in their own folder: a scenario, or the first plan of the guide.
 TOPOLOGY_FILE, OPTIONS_FILE = "topology.csv", "plan.toml"
 
 
 def options_file(table: Path) -> Path:
-    """Return where the options of a table are: ``TABLE.plan.toml`` in the folder of the table.
+    """Return the options file of a table: ``TABLE.plan.toml`` in the same folder.
 
-    In a folder that holds ``topology.csv`` and ``plan.toml`` these two belong together.
+    In a folder with ``topology.csv`` and ``plan.toml`` these two belong together.
     """
     own, pair = table.with_suffix(f".{OPTIONS_FILE}"), table.with_name(OPTIONS_FILE)
     return pair if table.name == TOPOLOGY_FILE and pair.is_file() and not own.is_file() else own
@@ -41,16 +41,16 @@ class Option(NamedTuple):
     section, key : str
         Its place in ``plan.toml``; without a key the option is the whole section.
     comment : str
-        What it means, in a line of the file and as help.
+        Its meaning, for the file and as help.
     label : str, optional
         The label of its field.
     form : str, optional
-        How it is asked for: choice, flag, text, list, date or number; "" for what is asked for by
-        usage, or not at all.
+        The type of its form field: choice, flag, text, list, date or number; "" for an option with
+        a value for each usage or without a field.
     group : str, optional
-        Heading under which a form asks for it.
+        Heading of its group in a form.
     choices : tuple of str, optional
-        What a choice may be.
+        The valid values of a choice.
     """
 
     section: str
@@ -65,21 +65,21 @@ class Option(NamedTuple):
 def read_plan_toml(
     data: bytes, reader: RecordReader, options: Mapping[str, Option], kinds: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Read the options that a file sets.
+    """Read the options in a file.
 
     Parameters
     ----------
     data : bytes
-        What is in the file.
+        The content of the file.
     reader : RecordReader
-        Gets every unknown key and every value of another kind.
+        Gets every unknown key and every value of a wrong type.
     options, kinds : mapping
         By option: its place, and its type.
 
     Returns
     -------
     dict
-        By option, the values that have its kind.
+        By option, the values of the correct type.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def read_plan_toml(
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:
-    """Raise what is wrong with some options: one as it is, several as problems."""
+    """Raise the problems of options: one as the error itself, several as a list."""
     if len(problems) == 1:
         raise OptionsError(problems[0].message, hint=problems[0].hint)
     if problems:
@@ -104,35 +104,35 @@ def raise_problems(problems: Sequence[Problem]) -> None:
 def write_plan_toml(
     values: Mapping[str, Any], options: Mapping[str, Option], titles: Mapping[str, str]
 ) -> str:
-    """Write options, every one in its place with a comment.
+    """Write all options in their places, with comments.
 
     Parameters
     ----------
     values : mapping
-        Values by option, as :func:`read_plan_toml` gives them; None is written as a comment.
+        Values by option, as :func:`read_plan_toml` returns them; None is written as a comment.
     options, titles : mapping
-        By option its place, in the order of the file; by section the comment above it.
+        The place by option, in the order of the file; the comment above each section.
 
     Returns
     -------
     str
-        The same values give the same text.
+        Equal values have the same text.
     """
     lines = ["# Options of a certificate plan that are not in the topology table.", ""]
     section = ""
-    for name, place in options.items():
+    for name, option in options.items():
         value = values[name]
-        if place.section != section:
-            section = place.section
+        if option.section != section:
+            section = option.section
             lines += ["", f"# {titles[section]}"]
-            lines += [f"# {place.comment}"] if not place.key else []
+            lines += [f"# {option.comment}"] if not option.key else []
             lines.append(f"[{section}]")
-        if not place.key:
+        if not option.key:
             lines += [_toml_line(key or ALL, item) for key, item in value.items()]
         elif value is None:
-            lines.append(f"# {place.key} =  # {place.comment}")
+            lines.append(f"# {option.key} =  # {option.comment}")
         else:
-            lines.append(f"{_toml_line(place.key, value)}  # {place.comment}")
+            lines.append(f"{_toml_line(option.key, value)}  # {option.comment}")
     return "\n".join(lines) + "\n"
 
 
@@ -142,12 +142,12 @@ def values_in(
     options: Mapping[str, Option],
     kinds: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Read the options of a document that is parsed; the reader gets every problem.
+    """Read the options of a parsed document; the reader gets every problem.
 
-    What has one is left out, so that who looks at the values next meets no consequence of it.
+    Options with a problem are omitted, so that they cause no further problems.
     """
-    by_place = {(place.section, place.key): name for name, place in options.items()}
-    sections = {place.section for place in options.values() if place.section}
+    by_place = {(option.section, option.key): name for name, option in options.items()}
+    sections = {option.section for option in options.values() if option.section}
     values: dict[str, Any] = {}
 
     def keep(name: str, value: object, before: int) -> None:
@@ -185,7 +185,7 @@ def values_in(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KeySection:
-    """The section ``[key]``; the size is the algorithm's smallest if left out."""
+    """The section ``[key]``; the default size is the algorithm's smallest."""
 
     algorithm: str = "RSA"
     bits: int | None = None
@@ -195,12 +195,12 @@ def _key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | N
     for name in sorted(dict(value).keys() - {"algorithm", "bits"}):
         reader.problem(f'there is no option "key.{name}"', "known: algorithm, bits")
         return None
-    said = reader.record(_KeySection, value, "key")
-    if said is None:
+    section = reader.record(_KeySection, value, "key")
+    if section is None:
         return None
-    bits = said.bits or (256 if said.algorithm == "ECDSA" else 2048)
+    bits = section.bits or (256 if section.algorithm == "ECDSA" else 2048)
     try:
-        return KeyParameters(algorithm=said.algorithm, bits=bits)
+        return KeyParameters(algorithm=section.algorithm, bits=bits)
     except ValueError as error:
         hint = "RSA has 2048, 3072 or 4096 bits, ECDSA 256, 384 or 521"
         reader.problem(f"option key: {error}", hint)
@@ -208,7 +208,7 @@ def _key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | N
 
 
 def _refuse_unknown(key: str, reader: RecordReader, options: Mapping[str, Option]) -> None:
-    """Refuse a key and name the one that was perhaps meant, in whatever section it stands."""
+    """Report an unknown key, with a similar key of any section."""
     known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in options.values() if p.key}
     known |= {p.section: f"[{p.section}]" for p in options.values() if not p.key}
     written = key.rpartition(".")[2].lower()
@@ -220,7 +220,7 @@ def _refuse_unknown(key: str, reader: RecordReader, options: Mapping[str, Option
 
 def _toml_line(key: str, value: object) -> str:
     """Write one key and its value as TOML, on one line."""
-    import tomli_w  # only who writes needs it: a plan runs without
+    import tomli_w  # imported here because only writing needs it
 
     name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
     return f"{name} = {_toml(value)}"

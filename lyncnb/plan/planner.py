@@ -1,7 +1,7 @@
-"""``Topology`` + ``Rules`` + ``PlanOptions`` to ``CertificatePlan``. Pure: no disk, no clock.
+"""Derive ``CertificatePlan`` from ``Topology``, ``Rules`` and ``PlanOptions``. Pure.
 
-One derivation per distinct pool, not per server; a plan is put together from those of its pools,
-so that after an edit only the pools concerned are derived again.
+lyncnb derives certificates per distinct pool, not per server, and assembles the plan from its
+pools. After an edit it derives only the affected pools again.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from .issuers import settle_issuer, target_ca
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS, PlanOptions
 
-# The certificates of one pool: its names worked out once, each server's own put in by position.
+# The certificates of one pool: names are resolved once; each server's name is inserted by position.
 
-# Stands for the server's name while a pool's names are worked out; no host name is like it.
+# Placeholder for the server's name while a pool's names are resolved; it is not a valid host name.
 _SERVER = DnsName("\0")
 
-#: What certificates of one rule and pool differ in: servers, subject, names, target_os.
+#: The values that differ between certificates of one rule and pool: servers, subject, names,
+#: target_os.
 _Row = tuple[tuple[str, ...], DistinguishedName, tuple[SanEntry, ...], str]
 
 _SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
@@ -57,7 +58,7 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
     pool : Pool
         m computers of one role.
     context : PlanContext
-        From :func:`lyncnb.plan.certificate_names.plan_context`, of a topology with the pool.
+        From :func:`lyncnb.plan.certificate_names.plan_context`, for a topology with the pool.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
 
 
 def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
-    """Make the certificates of one rule: one for each computer, or one for all of them."""
+    """Create the certificates of one rule: one for each computer, or one for all computers."""
     options, computers = context.options, pool.computers
     rows: Iterable[_Row]
     groups: Iterable[tuple[Computer, ...]]
@@ -116,19 +117,19 @@ def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[Plan
 
 
 def _row_shared(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
-    """Give what the one certificate of all computers of a pool has of its own."""
-    server = pool.computers[0].fqdn  # names that mention it are for single servers only
+    """Return the specific values of the certificate that all computers of a pool share."""
+    server = pool.computers[0].fqdn  # names with this placeholder are for single servers only
     return (
         tuple(map(_NAME_OF, pool.computers)),
         context.subject.of_host(resolved.common_name(pool, server)),
         resolved.entries(resolved.names(pool, server), pool, server),
-        # The package must open on the oldest system, too.
+        # The oldest server must be able to import the package.
         context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
     )
 
 
 def _rows_each(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iterable[_Row]:
-    """Give what each computer's certificate has of its own: names with a gap for the server's."""
+    """Return the specific values of each computer's certificate."""
     names = resolved.names(pool, _SERVER)
     entries = resolved.entries(names, pool, _SERVER)
     own = names.get(_SERVER)
@@ -142,7 +143,7 @@ def _rows_each(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iter
         sans = [entries] * len(servers)
     if not names.keys().isdisjoint(servers):
         for at, server in enumerate(servers):
-            if server in names:  # it is also the pool's name, or a web name: the reasons add up
+            if server in names:  # it is also the pool's name or a web name, so merge the reasons
                 sans[at] = resolved.entries(resolved.names(pool, server), pool, server)
     common_name = resolved.common_name(pool, _SERVER)
     subjects: Iterable[DistinguishedName] = map(context.subject.of_host, servers)
@@ -159,7 +160,7 @@ def _as_asked(
     computers: Iterable[Computer],
     options: PlanOptions,
 ) -> PlannedCertificate:
-    """Heed what the table asks as issuer."""
+    """Apply the issuer that the table requests."""
     issuer = settle_issuer(resolved.rule, computers, options)
     return certificate._replace(issuer=issuer, ca=target_ca(resolved.rule, issuer, options))
 
@@ -167,34 +168,34 @@ def _as_asked(
 def plan_certificates(
     topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS
 ) -> CertificatePlan:
-    """List every certificate the topology needs.
+    """List every certificate that the topology needs.
 
     Parameters
     ----------
     topology : Topology
         n computers in p pools over s SIP domains.
     rules : Rules
-        What one product version asks of each role.
+        The requirements of one product version for each role.
     options : PlanOptions, optional
-        Choices that neither table nor rules make, e.g. ``wildcard``.
+        The planner's options, e.g. ``wildcard``.
 
     Returns
     -------
     CertificatePlan
-        One entry per certificate, by site, pool, computer, usage; the deployment's last. A name
-        that the topology lacks is left out, also as subject; the checks say which.
+        One entry per certificate, by site, pool, computer, usage; the deployment's last. Names that
+        the topology lacks are omitted, also as subject; the checks report them.
 
     Raises
     ------
     PlanError
-        If the product does not know a role; all of them at once.
+        If the product does not know a role; lists all unknown roles.
     OptionsError
-        If an option names a usage, a role or a finding that the product does not have, or the
-        options are for another product than the rules.
+        If an option names a usage, a role or a finding that the product does not have, or if
+        options and rules are for different products.
 
     Notes
     -----
-    Source: RFC 5280 section 4.2.1.6; each name carries the ids of its own rules and their sources.
+    Source: RFC 5280 section 4.2.1.6; each name has the ids of its rules with their sources.
     """
     options = settled_options(topology, rules, options)
     context = plan_context(topology, rules, options)
@@ -204,12 +205,12 @@ def plan_certificates(
 
 
 def rules_for(topology: Topology, options: PlanOptions) -> Rules:
-    """Load the rules of the product that the options name, else of the one that the table is of.
+    """Load the rules of the product in the options, else of the table's product.
 
     Raises
     ------
     RulesError
-        If there is no such product.
+        If the product does not exist.
     """
     require("topology", topology, Topology)
     require("options", options, PlanOptions)
@@ -219,12 +220,12 @@ def rules_for(topology: Topology, options: PlanOptions) -> Rules:
 
 
 def settled_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:
-    """Give the options with the rules' product, or refuse what no plan can be made of.
+    """Return the options with the rules' product, or reject invalid input.
 
     Raises
     ------
     PlanError, OptionsError
-        As :func:`plan_certificates`, but for names that come out too long.
+        As for :func:`plan_certificates`, except for names that are too long.
     """
     require("topology", topology, Topology)
     require("rules", rules, Rules)
@@ -236,20 +237,20 @@ def settled_options(topology: Topology, rules: Rules, options: PlanOptions) -> P
 
 
 def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
-    """Plan a topology again after an edit, with the rules and options of an earlier plan.
+    """Plan an edited topology with the rules and options of an earlier plan.
 
     Parameters
     ----------
     previous : CertificatePlan
-        Made by :func:`plan_certificates` or by this function.
+        From :func:`plan_certificates` or this function.
     topology : Topology
-        Pools that are the very objects of ``previous.topology`` keep their certificates.
+        Pools that are the same objects as in ``previous.topology`` keep their certificates.
 
     Returns
     -------
     CertificatePlan
-        Equal to what :func:`plan_certificates` gives. Only the pools concerned are derived again:
-        all of a site if its simple URLs changed, all if SIP domains did.
+        Equal to the result of :func:`plan_certificates`. Only the affected pools are derived again:
+        all pools of a site if its simple URLs changed, all pools if SIP domains changed.
 
     Raises
     ------
@@ -267,16 +268,16 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
     if sites or any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
-        publishing = publishing_roles(rules)  # their certificates carry names of other pools
+        publishing = publishing_roles(rules)  # their certificates have names of other pools
         for pool in topology.pools:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
     for pool in topology.pools:
         if pool.further_names and pool.names_in(BACKUP_POOL):
-            kept.pop(id(pool), None)  # it has names of another pool's site
+            kept.pop(id(pool), None)  # it has names of its backup pool's site
     for here in shared_servers(old.pools, rules).values():
         for pool in here:
-            kept.pop(id(pool), None)  # the role beside it may be gone
+            kept.pop(id(pool), None)  # the role on the same server may be gone
     context = plan_context(topology, rules, previous.options)
     with no_collection():
         parts = [
@@ -287,9 +288,9 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     return _assembled(topology, context, parts, by_pool[-1] if same_servers else None)
 
 
-def _differing(one: Iterable[Site], other: Iterable[Site]) -> set[str]:
-    """Name the sites that only one has, or that have other simple URLs there."""
-    before, after = ({site.name: site for site in sites} for sites in (one, other))
+def _differing(before_sites: Iterable[Site], after_sites: Iterable[Site]) -> set[str]:
+    """Return the sites that are missing or have other simple URLs on one side."""
+    before, after = ({site.name: site for site in sites} for sites in (before_sites, after_sites))
     return {name for name in before | after if before.get(name) != after.get(name)}
 
 
@@ -319,14 +320,14 @@ def _needing(pools: Iterable[Pool], rules: Rules) -> set[tuple[str, Computer]]:
 
 
 def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCertificate, ...]:
-    """Plan the certificates that the deployment has once, for all servers that need them."""
-    found = []
+    """Plan the certificates that all servers of the deployment share."""
+    certificates = []
     for rule in context.rules.certificates:
         if not rule.needed_by:
             continue
         pools = [pool for pool in topology.pools if pool.role in rule.needed_by]
         if pools:
-            # Names of one pool are often alike: so the sort that counts finds long runs.
+            # The names of one pool are often similar, so the sort finds long sorted runs.
             pools.sort(key=lambda pool: pool.computers[0].fqdn)
             by_name = {computer.fqdn: computer for pool in pools for computer in pool.computers}
             computers = sorted(by_name.values(), key=attrgetter("fqdn"))
@@ -338,10 +339,10 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
                 flags=frozenset(),
             )
             resolved_rules = (r for r in context.resolved_rules(all_servers) if r.rule is rule)
-            found += [
+            certificates += [
                 c for resolved in resolved_rules for c in issue(resolved, all_servers, context)
             ]
-    return tuple(found)
+    return tuple(certificates)
 
 
 def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
@@ -363,7 +364,7 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
 
 
 def _where_known(roles: set[str], rules: Rules) -> str:
-    """Name the products that know roles which these rules do not, or else the roles they know."""
+    """Return a hint: products with the unknown roles, or else the known roles."""
     titles = product_titles()
     others = [name for name in titles if name != rules.product]
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
@@ -374,10 +375,10 @@ def _where_known(roles: set[str], rules: Rules) -> str:
 
 
 def _of_product(options: PlanOptions, rules: Rules) -> PlanOptions:
-    """Give options that name the product planned for; refuse those that name another one."""
+    """Return options with the product of the rules; reject options for another product."""
     if options.product == rules.product:
         return options
-    if options.product == DEFAULT_OPTIONS.product:  # nobody chose: the rules say which it is
+    if options.product == DEFAULT_OPTIONS.product:  # the planner did not choose a product
         return replace(options, product=rules.product)
     known = product_titles()
     raise OptionsError(
@@ -397,7 +398,8 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 hint=returned_checks()[code].hint,
             )
         if code not in every_check(rules):
-            # A misspelt code accepts nothing, and the planner looks for the reason elsewhere.
+            # A misspelled code accepts nothing, and the planner would look for the reason
+            # elsewhere.
             near = difflib.get_close_matches(code, every_check(rules), n=3, cutoff=0.4)
             raise OptionsError(
                 f'option accepted names "{code}", but {rules.title} has no finding with that code',
@@ -406,7 +408,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
     if rules.oldest_client(options.oldest_client) is None and options.oldest_client:
         raise OptionsError(
             f'option oldest_client is "{options.oldest_client}", which {rules.title} does not list',
-            hint=f"it must be one of {', '.join(one.id for one in rules.clients) or 'none'}",
+            hint=f"it must be one of {', '.join(client.id for client in rules.clients) or 'none'}",
         )
     known = rules.usages | set(rules.roles)
     for setting, more in (("issuer", {""}), ("ca", {"", "internal", "public"})):

@@ -1,7 +1,7 @@
-"""``RecordedPlan``: certificates as a file or a folder has them, without the table they came from.
+"""``RecordedPlan``: the certificates in a file or folder, without their table and options.
 
-So that a plan can be compared with what was written down earlier: the plan's JSON document
-(``plan_json.py``), or the entries of a request folder.
+It allows comparing a plan with an earlier one: the JSON document of a plan (``plan_json.py``) or
+the entries of a request folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS
 from .plan_json import FORMAT
 
-#: What neither document nor folder keeps of a certificate: it is not compared.
+#: The fields that neither a document nor a folder contains; they are not compared.
 NOT_RECORDED = frozenset(("ca", "target_os"))
 
 _EDITED = "write it again: lyncnb plan TOPOLOGY -o FILE.json"
@@ -43,10 +43,10 @@ _FIELDS_OF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecordedPlan(CertificatePlan):
-    """A plan as it was written down: its certificates, not the table and options they came from.
+    """A plan from a file or folder: its certificates, without their table and options.
 
-    ``topology`` names the file or folder and is empty, ``options`` are the defaults; of neither is
-    known what they were. ``findings`` are those on record, None where there are none on record.
+    ``topology`` is empty and has the name of the file or folder; ``options`` are the defaults.
+    ``findings`` are the recorded ones, None if there are none.
     """
 
     findings: Findings | None = field(default=None, compare=False)
@@ -54,7 +54,7 @@ class RecordedPlan(CertificatePlan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedFinding:
-    """A finding as the plan document has it; see ``Finding.to_document``."""
+    """A finding in a plan document; see ``Finding.to_document``."""
 
     code: str
     severity: str
@@ -64,7 +64,7 @@ class RecordedFinding:
     source: str = ""
 
     def finding(self, *, accepted: str = "") -> Finding:
-        """Give it as a finding; ``accepted`` is why it was accepted, if it was."""
+        """Return a finding; ``accepted`` is the reason for its acceptance, if any."""
         return Finding(
             code=self.code,
             severity=self.severity,
@@ -76,7 +76,7 @@ class RecordedFinding:
         )
 
 
-#: The rules that gave the names of certificates, by the certificates' ids and the names.
+#: The rules of the names of certificates, by certificate id and name.
 NameReasons = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
@@ -87,29 +87,28 @@ def recorded_certificates(
     *,
     reasons: NameReasons = MappingProxyType({}),
 ) -> tuple[PlannedCertificate, ...]:
-    """Read entries of a record as planned certificates.
+    """Convert entries of a record to planned certificates.
 
     Parameters
     ----------
     entries : iterable of PlannedEntry
         n entries.
     rules : Rules or None
-        Those of the record's product, by which each certificate is found its rule; None: of none
-        it is asked.
+        The rules of the record's product, to find each certificate's rule; None skips this.
     problems : list of Problem
-        Each entry that can be none of a plan is added.
+        Gets each entry that no plan can contain.
     reasons : mapping, optional
-        Rules of the names, where they are on record.
+        The recorded rules of the names, if any.
 
     Returns
     -------
     tuple of PlannedCertificate
-        Those that are sound, in the order given.
+        The valid ones, in the given order.
     """
     by_use: dict[tuple[str, tuple[str, ...]], str] = {}
     for rule in rules.certificates if rules else ():
-        by_use.setdefault((rule.role, rule.usages), rule.id)  # other profiles' rules come later
-    found, ids = [], set()
+        by_use.setdefault((rule.role, rule.usages), rule.id)  # rules of other profiles come later
+    certificates, ids = [], set()
     names: dict[str, DnsName] = {}
     for entry in entries:
         try:
@@ -124,8 +123,8 @@ def recorded_certificates(
         if certificate.id in ids:
             problems.append(Problem(message=f"{entry.id}: appears twice"))
         ids.add(certificate.id)
-        found.append(certificate)
-    return tuple(found)
+        certificates.append(certificate)
+    return tuple(certificates)
 
 
 def _certificate(
@@ -176,7 +175,7 @@ def recorded_plan(
     source: str,
     findings: Findings | None = None,
 ) -> RecordedPlan:
-    """Put certificates on record together as a plan; ``source`` is where they are from."""
+    """Create a plan from recorded certificates; ``source`` is their file or folder."""
     return RecordedPlan(
         topology=Topology(source=source, sip_domains=(), sites=(), pools=()),
         rules=rules,
@@ -186,27 +185,28 @@ def recorded_plan(
     )
 
 
-# 100,000 certificates with the sources of their names are some 400 MB; more is no plan of ours.
+# 100,000 certificates with the sources of their names have about 400 MB; lyncnb writes no larger
+# plan.
 _LARGEST = 1 << 30
 
 
 def read_plan_file(path: Path) -> bytes:
-    """Read the bytes of a plan that a planner named.
+    """Read the file of a plan.
 
     Raises
     ------
     PlanError
-        If they cannot be read, or are more than a plan can have.
+        If it cannot be read, or is too large for a plan.
     """
     return files.read_named(path, limit=_LARGEST, error=PlanError)
 
 
-# The plan document: what ``lyncnb plan --json`` writes.
+# The plan document, which ``lyncnb plan --json`` writes.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NameReason:
-    """A rule that gave a name; its source is for people to read."""
+    """A rule of a name; only people read its source."""
 
     rule: str
     source: str = ""
@@ -222,7 +222,7 @@ class _DocumentEntry(PlannedEntry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DocumentReason:
-    """What a rule says; for people to read, here the rules themselves are asked."""
+    """The texts of a rule for people; this module uses the rules themselves."""
 
     rule: str
     why: str
@@ -243,7 +243,7 @@ class _Document:
 
 
 def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
-    """Read what ``lyncnb plan --json`` or ``-o FILE.json`` wrote.
+    """Read the output of ``lyncnb plan --json`` or ``-o FILE.json``.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
     Raises
     ------
     PlanError
-        If it is no such document, or was edited: its digest does not match its certificates.
+        If it is not such a document, or its digest does not match its certificates.
     RulesError
         If its product is not known.
     """
@@ -271,28 +271,32 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise PlanError(f"{source}: is not a plan that lyncnb wrote ({FORMAT})", hint=_EDITED)
     reader = RecordReader(source)
-    said = reader.record(_Document, document)
-    if said is None:
+    content = reader.record(_Document, document)
+    if content is None:
         raise PlanError(
             f"{source}: was edited or damaged", problems=tuple(reader.problems), hint=_EDITED
         )
-    rules = rules_on_record(said.product)
+    rules = rules_on_record(content.product)
     problems: list[Problem] = []
     reasons = {
-        one.id: {name: tuple(rule.rule for rule in given) for name, given in one.reasons.items()}
-        for one in said.certificates
+        entry.id: {
+            name: tuple(rule.rule for rule in given) for name, given in entry.reasons.items()
+        }
+        for entry in content.certificates
     }
-    certificates = recorded_certificates(said.certificates, rules, problems, reasons=reasons)
-    findings = Findings(items=tuple(_finding(item, problems) for item in said.findings))
+    certificates = recorded_certificates(content.certificates, rules, problems, reasons=reasons)
+    findings = Findings(items=tuple(_finding(item, problems) for item in content.findings))
     plan = recorded_plan(certificates, rules, source=source, findings=findings)
-    if not problems and plan.sha256 != said.plan_sha256:
+    if not problems and plan.sha256 != content.plan_sha256:
         problems.append(Problem(message="its digest does not match its certificates"))
     if problems:
         raise PlanError(f"{source}: was edited or damaged", problems=tuple(problems), hint=_EDITED)
     return plan
 
 
-def _finding(said: RecordedFinding, problems: list[Problem]) -> Finding:
-    if said.severity not in SEVERITIES:
-        problems.append(Problem(message=f'{said.code}: "{said.severity}" is not a severity'))
-    return said.finding()
+def _finding(recorded: RecordedFinding, problems: list[Problem]) -> Finding:
+    if recorded.severity not in SEVERITIES:
+        problems.append(
+            Problem(message=f'{recorded.code}: "{recorded.severity}" is not a severity')
+        )
+    return recorded.finding()

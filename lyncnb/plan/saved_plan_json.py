@@ -1,8 +1,8 @@
-"""A saved plan as one JSON file, format ``lyncnb-saved-plan/1``: written, and read as it says.
+"""Write and read a saved plan as a JSON file, format ``lyncnb-saved-plan/1``.
 
-People read the file to approve it, and signed: the same table, options, rules and day
-give the same bytes. Its last line has the SHA-256 of all lines before it. Whether it is what
-lyncnb plans of it again is not asked here (``checks/saved_plan.py``).
+People read the file to approve it, and sign it. The same table, options, rules and day produce the
+same bytes. The last line contains the SHA-256 of all lines before it. ``checks/saved_plan.py``
+compares the file with a new plan.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from .recorded_plan import (
 from .totals import totals
 
 FORMAT = "lyncnb-saved-plan/1"
-#: What an SSH signature over the file is for (``ssh-keygen -Y sign -n``).
+#: The namespace of an SSH signature of the file (``ssh-keygen -Y sign -n``).
 NAMESPACE = "lyncnb-plan"
-#: How somebody approves a saved plan who has no lyncnb; KEY and FILE are placeholders.
+#: The command to approve a saved plan without lyncnb; KEY and FILE are placeholders.
 SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
 
-#: A saved plan under a name of the planner's own.
+#: The suffix of a saved plan's file name.
 SAVED_PLAN_FILE = OutputKind(
     what="a saved plan", is_ours={".json": mentions(b'"format": "lyncnb-saved-plan/')}
 )
@@ -67,14 +67,14 @@ def rule_digests(rules: Rules) -> dict[str, str]:
 def saved_plan_values(
     plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date
 ) -> dict[str, Any]:
-    """Write a plan as the JSON values of a saved plan, but for the digest.
+    """Return the JSON values of a saved plan, without the digest.
 
     Parameters
     ----------
     plan : CertificatePlan
-        n certificates, with the table and the options that they came from.
+        n certificates, with their table and options.
     findings : iterable of Finding
-        What ``check_plan`` says of it on that day.
+        The result of ``check_plan`` on that day.
     judged_on : date
         The day.
 
@@ -88,7 +88,7 @@ def saved_plan_values(
 
 
 def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date) -> bytes:
-    """Write a plan as the file of a saved plan, one certificate at a time in memory.
+    """Yield the file of a saved plan in parts, one certificate at a time.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on:
     Raises
     ------
     PlanError
-        As :func:`saved_plan_bytes` does.
+        As for :func:`saved_plan_bytes`.
     """
     return saved_plan_bytes(_saved_values(plan, tuple(findings), judged_on))
 
@@ -106,7 +106,7 @@ def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on:
 def _saved_values(
     plan: CertificatePlan, findings: tuple[Finding, ...], judged_on: date
 ) -> dict[str, Any]:
-    entries = [_finding(one, plan.options, judged_on) for one in findings]
+    entries = [_finding(finding, plan.options, judged_on) for finding in findings]
     used = dict.fromkeys(
         rule
         for certificate in plan.certificates
@@ -142,8 +142,8 @@ def _read_me(
     entries: list[dict[str, object]],
     judged_on: date,
 ) -> list[str]:
-    errors = [one for one in entries if one["severity"] == "error"]
-    accepted = sum(bool(one["accepted"]) for one in errors)
+    errors = [entry for entry in entries if entry["severity"] == "error"]
+    accepted = sum(bool(entry["accepted"]) for entry in errors)
     with_reason = f" Of the errors {accepted:,} are accepted with a reason." if accepted else ""
     return [
         f"{totals(plan, findings)}{with_reason} Evaluated for {judged_on}.",
@@ -167,18 +167,18 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
 
 
 def saved_plan_bytes(document: Mapping[str, Any]) -> bytes:
-    """Write the JSON values of a saved plan as the file.
+    """Return the file of a saved plan's JSON values.
 
     Parameters
     ----------
     document : mapping
-        As :func:`saved_plan_values` gives it.
+        The result of :func:`saved_plan_values`.
 
     Returns
     -------
     bytes
-        UTF-8; one row, certificate and finding a line, so that a difference of two files names
-        what differs. The same values give the same bytes.
+        UTF-8; one line for each row, certificate and finding, so that a diff of two files shows the
+        changes. Equal values have the same bytes.
 
     Raises
     ------
@@ -256,10 +256,10 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedDocument:
-    """A file of the form of a saved plan, as it says; nothing of it was planned again.
+    """The content of a saved plan's file, without planning again.
 
-    ``values`` are its JSON values without the digest; ``is_whole`` says whether that is the digest
-    of the text before it.
+    ``values`` are its JSON values without the digest; ``is_whole`` is whether the digest matches
+    the text before it.
     """
 
     source: str
@@ -268,7 +268,7 @@ class SavedDocument:
     topology: Topology
     options: PlanOptions
     is_whole: bool
-    _said: _Document | None = field(repr=False)
+    _document: _Document | None = field(repr=False)
 
     def recorded(self) -> RecordedPlan:
         """Return the plan in the file, without planning again.
@@ -276,7 +276,7 @@ class SavedDocument:
         Raises
         ------
         PlanAltered
-            If the file was altered, or an entry is none that a plan can have.
+            If the file was altered, or no plan can contain one of its entries.
         """
         plan, findings = self.plan()
         return recorded_plan(plan.certificates, plan.rules, source=self.source, findings=findings)
@@ -287,21 +287,21 @@ class SavedDocument:
         Parameters
         ----------
         rules : Rules, optional
-            Of its product; those of the product that it names if left out.
+            Rules of its product; by default those of the product that it names.
 
         Raises
         ------
         PlanAltered
-            As :meth:`recorded` does.
+            As for :meth:`recorded`.
         """
-        if self._said is None:
+        if self._document is None:
             raise ValueError("only part of the file was read")
         if not self.is_whole:
             raise PlanAltered(f"{self.source}: {ALTERED}", hint=_WAS_ALTERED)
-        rules = rules or rules_on_record(self._said.product)
+        rules = rules or rules_on_record(self._document.product)
         problems: list[Problem] = []
-        entries = self._said.certificates
-        reasons = {one.id: one.reasons for one in entries}
+        entries = self._document.certificates
+        reasons = {entry.id: entry.reasons for entry in entries}
         certificates = recorded_certificates(entries, rules, problems, reasons=reasons)
         if problems:
             raise PlanAltered(
@@ -318,7 +318,9 @@ class SavedDocument:
                 for certificate, entry in zip(certificates, entries, strict=True)
             ),
         )
-        findings = tuple(one.finding(accepted=one.accepted) for one in self._said.findings)
+        findings = tuple(
+            entry.finding(accepted=entry.accepted) for entry in self._document.findings
+        )
         return plan, Findings(findings, self.judged_on)
 
 
@@ -326,14 +328,14 @@ ALTERED = "was changed after it was saved: its digest does not match"
 
 
 def is_saved_plan(data: bytes) -> bool:
-    """Tell whether bytes begin as a saved plan does."""
+    """Return whether bytes begin like a saved plan."""
     return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and FORMAT.encode() in data[:200]
 
 
 def read_saved_json(
     data: bytes, *, source: str, whole: bool = True, rules: Rules | None = None
 ) -> SavedDocument:
-    """Read the file of a saved plan, and check that each value is what it must be.
+    """Read the file of a saved plan, and validate each value.
 
     Parameters
     ----------
@@ -342,42 +344,42 @@ def read_saved_json(
     source : str
         Its name, for messages.
     whole : bool, optional
-        Whether certificates and findings are checked, too. Who plans them again, and finds the same
-        bytes, knows that they are what they must be.
+        Whether to validate certificates and findings, too. This is not necessary if a new plan has
+        the same bytes.
     rules : Rules, optional
-        Of its product; those of the product that it names if left out.
+        Rules of its product; by default those of the product that it names.
 
     Returns
     -------
     SavedDocument
-        What it says.
+        The content of the file.
 
     Raises
     ------
     PlanError
         If it is not a saved plan, or is truncated.
     PlanAltered
-        If values are not what lyncnb writes; all of them at once.
+        If lyncnb does not write such values; lists all of them.
     RulesError
-        If its product is not known here.
+        If its product is unknown.
     """
     plain = _parsed(data, source)
     reader = RecordReader("")
     table, options = plain.get("table"), plain.get("options")
     rest = {key: value for key, value in plain.items() if key not in ("table", "options")}
-    said = reader.record(_Document, rest) if whole else None
-    if said is not None:
-        severities = [one.severity for one in said.findings]
+    content = reader.record(_Document, rest) if whole else None
+    if content is not None:
+        severities = [finding.severity for finding in content.findings]
         reader.among("findings: severity", severities, SEVERITIES, "severity")
     day = _day(rest.get("judged_on"), reader)
     problems: list[Problem] = []
     chosen = _options(options, reader)
     if chosen is not None and rules is None:
-        rules_on_record(chosen.product)  # which may bring columns of its own
+        rules_on_record(chosen.product)  # which may add its own columns
     topology = _tried(problems, lambda: _topology(table, source, reader))
     problems = [*reader.problems, *problems]
-    if day is None or topology is None or chosen is None or problems or (whole and said is None):
-        if not whole:  # then every problem of the file at once
+    if day is None or topology is None or chosen is None or problems or (whole and content is None):
+        if not whole:  # then report every problem of the file
             return read_saved_json(data, source=source, rules=rules)
         raise PlanAltered(
             f"{source}: was altered or damaged", problems=tuple(problems), hint=_WAS_ALTERED
@@ -389,7 +391,7 @@ def read_saved_json(
         topology=topology,
         options=chosen,
         is_whole=has_its_digest(data),
-        _said=said,
+        _document=content,
     )
 
 
@@ -397,8 +399,8 @@ def _tried(problems: list[Problem], read: Any) -> Any:
     try:
         return read()
     except LyncnbError as error:
-        told = Problem(message=error.message, hint=error.hint)
-        problems.extend(error.problems or (told,))
+        problem = Problem(message=error.message, hint=error.hint)
+        problems.extend(error.problems or (problem,))
         return None
 
 
@@ -409,13 +411,15 @@ def _parsed(data: bytes, source: str) -> dict[str, Any]:
         raise PlanError(
             f"{source}: {error}; it is not a complete saved plan", hint=_SAVE_ANEW
         ) from None
-    found = plain.get("format") if isinstance(plain, dict) else None
-    if found == FORMAT:
+    format_ = plain.get("format") if isinstance(plain, dict) else None
+    if format_ == FORMAT:
         return plain  # type: ignore[no-any-return]
-    newer = re.fullmatch(r"lyncnb-saved-plan/[0-9]{1,6}", found) if isinstance(found, str) else None
+    newer = (
+        re.fullmatch(r"lyncnb-saved-plan/[0-9]{1,6}", format_) if isinstance(format_, str) else None
+    )
     if newer:
         raise PlanError(
-            f'{source}: this version of lyncnb does not support format "{found}" ({FORMAT})',
+            f'{source}: this version of lyncnb does not support format "{format_}" ({FORMAT})',
             hint="update lyncnb",
         )
     raise PlanError(f"{source}: is not a saved plan ({FORMAT})", hint=_SAVE_ANEW)
@@ -452,7 +456,7 @@ def _topology(table: object, source: str, reader: RecordReader) -> Topology | No
 
 
 def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _options(options: object, reader: RecordReader) -> PlanOptions | None:

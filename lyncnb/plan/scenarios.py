@@ -1,9 +1,8 @@
-"""``Scenario``: a table and its options under a name, with a note; as a folder of three files.
+"""``Scenario``: a table and its options under a name, with a note, in a folder of three files.
 
-``scenarios/NAME/`` holds ``topology.csv``, ``plan.toml`` and ``note.md``. A new folder is written
-whole or not at all; later each file that differs is replaced by itself. They are what people read,
-compare in version control and change by hand, so nothing else is kept of a scenario: its plan is
-made when somebody asks.
+``scenarios/NAME/`` contains ``topology.csv``, ``plan.toml`` and ``note.md``. lyncnb writes a new
+folder completely or not at all, and later replaces each changed file. People read, compare and edit
+these files, so a scenario has no other data: lyncnb derives its plan on first use.
 """
 
 from __future__ import annotations
@@ -36,42 +35,42 @@ DEFAULT_FOLDER = "scenarios"
 
 NOTE_FILE = "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
-_LARGEST = 1 << 28  # bytes; 100,000 servers are some 30 MB
-# Bytes of the others: options take a few thousand, and a note is short.
+_LARGEST = 1 << 28  # bytes; 100,000 servers have about 30 MB
+# Limit of the other files (bytes): options take a few thousand, and a note is short.
 _MOST = {OPTIONS_FILE: 1_000_000, NOTE_FILE: 1 << 16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Scenario(Table):
-    """One way in which a deployment may be planned.
+    """A variant of a plan under a name.
 
     Parameters
     ----------
     name : str
-        What it is called, and its folder.
+        Its name and the name of its folder.
     topology : Topology
         n servers.
     options : PlanOptions, optional
         The options of the table, including the product.
     note : str, optional
-        Why somebody looks at it, in plain words or Markdown.
+        The purpose of the scenario, as plain text or Markdown.
     """
 
     name: str
     topology: Topology
     options: PlanOptions = DEFAULT_OPTIONS
     note: str = ""
-    # Never an argument: what is made by ``replace`` with other options has another plan.
+    # Not an argument, because a copy from ``replace`` with other options has another plan.
     _plan: CertificatePlan | None = field(default=None, init=False, compare=False)
 
     @property
     def rules(self) -> Rules:
-        """The rules of the product that the options name."""
+        """The rules of the product in the options."""
         return load_rules(self.options.product)
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan, made when first asked; its source is called as the scenario is.
+        """The plan, derived on first use; its source has the scenario's name.
 
         Raises
         ------
@@ -87,7 +86,7 @@ class Scenario(Table):
 
     @classmethod
     def of_plan(cls, name: str, plan: CertificatePlan, *, note: str = "") -> Scenario:
-        """Make a scenario of a plan that is there already."""
+        """Create a scenario from an existing plan."""
         made = cls(name=name, topology=plan.topology, options=plan.options, note=note)
         topology = replace(plan.topology, source=name, scenario=name)
         named = replace(plan, topology=topology)
@@ -95,19 +94,19 @@ class Scenario(Table):
         return made
 
     def called(self, name: str, *, note: str) -> Scenario:
-        """Give the same under another name, or with another note; its plan is not made again."""
+        """Return a copy with another name or note, which keeps the plan."""
         if self._plan is not None:
             return Scenario.of_plan(name, self._plan, note=note)
         return replace(self, name=name, note=note)
 
     def is_same(self, other: Scenario) -> bool:
-        """Tell whether another has the same table, cell for cell, and the same options."""
+        """Return whether another scenario has the same cells and options."""
         ours, others = self.topology, other.topology
         same = ours is others or (ours.columns, ours.cells) == (others.columns, others.cells)
         return same and self.options == other.options
 
     def files(self) -> dict[str, bytes]:
-        """Give the files of its folder, by name.
+        """Return the files of its folder, by name.
 
         Raises
         ------
@@ -140,7 +139,7 @@ class Scenario(Table):
 
 
 def is_scenario(folder: str | os.PathLike[str]) -> bool:
-    """Tell whether a folder is a scenario's, be it a damaged one."""
+    """Return whether a folder is a scenario's, even a damaged one."""
     marks = (TOPOLOGY_FILE, OPTIONS_FILE)
     return os.path.isdir(folder) and any(
         os.path.lexists(os.path.join(folder, mark)) for mark in marks
@@ -148,7 +147,7 @@ def is_scenario(folder: str | os.PathLike[str]) -> bool:
 
 
 def scenario_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """List what a scenario is read from, where a folder is one; nothing for anything else."""
+    """List the files of a scenario's folder; empty for any other folder."""
     return tuple(Path(folder, name) for name in _FILES) if is_scenario(folder) else ()
 
 
@@ -158,30 +157,30 @@ def open_scenario(folder: str | os.PathLike[str]) -> Scenario:
     Parameters
     ----------
     folder : path
-        Holds ``topology.csv`` and ``plan.toml``, and may hold ``note.md``; its name is the
+        Contains ``topology.csv`` and ``plan.toml``, and may contain ``note.md``; its name is the
         scenario's.
 
     Returns
     -------
     Scenario
-        As it lies there, also if it was changed by hand.
+        The current content, including manual changes.
 
     Raises
     ------
     ScenarioError
         With every problem of every file.
     """
-    place = Path(os.path.abspath(folder))
+    path = Path(os.path.abspath(folder))
     try:
-        found = small_folder.read_files(place, _FILES, limit=_LARGEST)
+        contents = small_folder.read_files(path, _FILES, limit=_LARGEST)
     except BundleError as error:
         raise ScenarioError(error.message, hint=error.hint) from None
-    return _of_files(place.name, Path(folder), found)
+    return _of_files(path.name, Path(folder), contents)
 
 
-def _of_files(name: str, folder: Path, found: Mapping[str, bytes]) -> Scenario:
+def _of_files(name: str, folder: Path, contents: Mapping[str, bytes]) -> Scenario:
     problems: list[Problem] = []
-    missing = [one for one in (TOPOLOGY_FILE, OPTIONS_FILE) if one not in found]
+    missing = [file for file in (TOPOLOGY_FILE, OPTIONS_FILE) if file not in contents]
     if len(missing) == 2:
         raise ScenarioError(
             f"{folder} is not a scenario: it has neither {TOPOLOGY_FILE} nor {OPTIONS_FILE}",
@@ -189,26 +188,26 @@ def _of_files(name: str, folder: Path, found: Mapping[str, bytes]) -> Scenario:
         )
     problems += [
         Problem(
-            message="the file is missing", file=one, hint="restore it, or save the scenario again"
+            message="the file is missing", file=file, hint="restore it, or save the scenario again"
         )
-        for one in missing
+        for file in missing
     ]
     options = topology = rules = None
     with _noting(problems, OPTIONS_FILE):
-        if OPTIONS_FILE in found:
-            _refuse_size(OPTIONS_FILE, found[OPTIONS_FILE])
-            options = PlanOptions.from_toml(found[OPTIONS_FILE])
-            # Before the table: a product of one's own says what tables may hold.
+        if OPTIONS_FILE in contents:
+            _refuse_size(OPTIONS_FILE, contents[OPTIONS_FILE])
+            options = PlanOptions.from_toml(contents[OPTIONS_FILE])
+            # Options come before the table, because a custom product defines columns of tables.
             rules = rules_on_record(options.product)
     with _noting(problems, TOPOLOGY_FILE):
-        if TOPOLOGY_FILE in found:
-            topology = read_topology(found[TOPOLOGY_FILE])
+        if TOPOLOGY_FILE in contents:
+            topology = read_topology(contents[TOPOLOGY_FILE])
     if topology and rules and options:
         with _noting(problems, ""):
             settled_options(topology, rules, options)
     note = ""
     with _noting(problems, NOTE_FILE):
-        note = _note(found.get(NOTE_FILE, b""))
+        note = _note(contents.get(NOTE_FILE, b""))
     if problems or options is None or topology is None:
         raise ScenarioError(
             f"the scenario {folder} cannot be opened: {count_of(len(problems), 'problem')}",
@@ -220,12 +219,12 @@ def _of_files(name: str, folder: Path, found: Mapping[str, bytes]) -> Scenario:
 
 @contextmanager
 def _noting(problems: list[Problem], file: str) -> Iterator[None]:
-    """Note what is wrong with a file, and go on with the next."""
+    """Record the problems of a file, and continue with the next one."""
     try:
         yield
     except LyncnbError as error:
-        told = error.problems or (Problem(message=error.message, hint=error.hint),)
-        problems += [replace(one, file=file) for one in told]
+        found_problems = error.problems or (Problem(message=error.message, hint=error.hint),)
+        problems += [replace(problem, file=file) for problem in found_problems]
 
 
 def _note(data: bytes) -> str:
@@ -259,21 +258,21 @@ def _refuse_size(name: str, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scenarios(Table):
-    """The scenarios of a workspace: a folder with a folder for each.
+    """The scenarios of a workspace, each in a subfolder of one folder.
 
     Parameters
     ----------
     folder : Path
-        Made when the first is kept.
+        Created with the first scenario.
     """
 
     folder: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))  # a notebook has it as text
+        object.__setattr__(self, "folder", Path(self.folder))  # notebooks pass a text
 
     def names(self) -> tuple[str, ...]:
-        """List the scenarios that there are, damaged ones too, in alphabetical order.
+        """List the names of all scenarios, including damaged ones, in alphabetical order.
 
         Raises
         ------
@@ -285,18 +284,18 @@ class Scenarios(Table):
         except FileNotFoundError:
             return ()
         except OSError as error:
-            told = trouble(error, self.folder, "list the folder")
-            raise ScenarioError(told.message, hint=told.hint) from None
+            error_text = trouble(error, self.folder, "list the folder")
+            raise ScenarioError(error_text.message, hint=error_text.hint) from None
         names = [n for n in found if not n.startswith(".") and is_scenario(self.folder / n)]
-        return tuple(sorted(names, key=lambda one: (one.casefold(), one)))
+        return tuple(sorted(names, key=lambda name: (name.casefold(), name)))
 
     def files(self, name: str) -> dict[str, bytes]:
-        """Read the files of a scenario as they are, by name.
+        """Read the files of a scenario as bytes, by name.
 
         Raises
         ------
         ScenarioError
-            If there is no such scenario, or they cannot be read.
+            If the scenario does not exist, or its files cannot be read.
         """
         self._known(name)
         try:
@@ -310,45 +309,45 @@ class Scenarios(Table):
         Raises
         ------
         ScenarioError
-            If there is none of that name; or with every problem of its files.
+            If the scenario does not exist; or with every problem of its files.
         """
         self._known(name)
         return open_scenario(self.folder / name)
 
     def note(self, name: str) -> str:
-        """Read the note of a scenario, and nothing else; blank where it cannot be read."""
+        """Read only the note of a scenario; blank if it cannot be read."""
         with suppress(BundleError, ScenarioError):
             read = small_folder.read_files(self.folder / name, (NOTE_FILE,), limit=_MOST[NOTE_FILE])
             return _note(read.get(NOTE_FILE, b""))
         return ""
 
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
-        """Write a scenario into the folder of its name; replace only the files that differ.
+        """Write a scenario to its folder; replace only the files that differ.
 
         Parameters
         ----------
         scenario : Scenario
-            Where the same is kept already, nothing is written.
+            If the folder already contains the same, nothing is written.
         replace : bool, optional
-            Whether another scenario of this name is replaced.
+            Whether to replace another scenario of this name.
 
         Returns
         -------
         Scenario
-            As it is kept.
+            The saved scenario.
 
         Raises
         ------
         FileOccupied
-            If there is another scenario of this name, and `replace` was not asked for.
+            If there is another scenario of this name, and `replace` is False.
         ScenarioError
-            If no folder can have the name, or something else has it.
+            If the name is not valid for a folder, or something else has it.
         """
-        place = self.folder / self._free(scenario.name, but=scenario.name)
+        path = self.folder / self._free(scenario.name, but=scenario.name)
         contents = scenario.files()
         with _as_scenario():
-            if not os.path.lexists(place):
-                small_folder.write_folder(place, contents)
+            if not os.path.lexists(path):
+                small_folder.write_folder(path, contents)
                 return scenario
             held = self.files(scenario.name)
             changed = {name: data for name, data in contents.items() if held.get(name) != data}
@@ -358,11 +357,11 @@ class Scenarios(Table):
                     hint="choose another name, or check the scenario and then replace it",
                 )
             for name, data in changed.items():
-                files.replace(place / name, data, small_folder.FILE_MODE)
+                files.replace(path / name, data, small_folder.FILE_MODE)
         return scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
-        """Copy a scenario as it lies there; give the copy's name, a free one if none is given.
+        """Copy a scenario's files; return the copy's name, by default a free one.
 
         Raises
         ------
@@ -381,7 +380,7 @@ class Scenarios(Table):
         Raises
         ------
         ScenarioError
-            If it has none of these names, or the new one is taken or none that a folder can have.
+            If the scenario does not exist, or the new name is taken or not valid for a folder.
         """
         self._known(name)
         if new != name:
@@ -390,12 +389,12 @@ class Scenarios(Table):
                 small_folder.rename_folder(self.folder / name, target)
 
     def set_note(self, name: str, note: str) -> None:
-        """Replace the note of a scenario, regardless of its other files.
+        """Replace the note of a scenario without reading its other files.
 
         Raises
         ------
         ScenarioError
-            If there is no such scenario, or it cannot be written.
+            If the scenario does not exist, or the note cannot be written.
         """
         self._known(name)
         data = _note_data(note)
@@ -404,12 +403,12 @@ class Scenarios(Table):
                 files.replace(self.folder / name / NOTE_FILE, data, small_folder.FILE_MODE)
 
     def remove(self, name: str) -> dict[str, bytes]:
-        """Remove a scenario's folder, and give what it held.
+        """Remove a scenario's folder, and return its files.
 
         Raises
         ------
         ScenarioError
-            If there is no such scenario, or other files are in its folder.
+            If the scenario does not exist, or its folder contains other files.
         """
         held = self.files(name)
         with _as_scenario():
@@ -417,12 +416,12 @@ class Scenarios(Table):
         return held
 
     def put_back(self, name: str, held: Mapping[str, bytes]) -> None:
-        """Make the folder again that :meth:`remove` removed.
+        """Restore the folder that :meth:`remove` removed.
 
         Raises
         ------
         ScenarioError
-            If something has its name by now.
+            If something else has its name now.
         """
         with _as_scenario():
             small_folder.write_folder(self.folder / self._free(name), held)
@@ -435,7 +434,7 @@ class Scenarios(Table):
         raise ScenarioError(f"there is no scenario {shown(name)} in {self.folder}", hint=hint)
 
     def _free(self, name: str, *, but: str = "") -> str:
-        """Refuse a name that no folder can have, or that is taken by another than `but`."""
+        """Reject a name that is not valid for a folder, or that another scenario than `but` has."""
         refuse_own_place(self.folder)
         plain = folder_name(name)
         if plain != name or not name:
@@ -459,8 +458,8 @@ class Scenarios(Table):
         return name
 
     def _copy(self, name: str) -> str:
-        """Find a free name for a copy."""
-        taken = {one.casefold() for one in os.listdir(self.folder)}
+        """Return a free name for a copy."""
+        taken = {entry.casefold() for entry in os.listdir(self.folder)}
         number = 1
         while True:
             end = " copy" if number == 1 else f" copy {number}"

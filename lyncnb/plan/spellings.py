@@ -1,4 +1,4 @@
-"""What reads otherwise in the table than it is requested: invisible characters, other scripts.
+"""Names whose display differs from the request: invisible characters and other scripts.
 
 Summaries and the manifest report it, because the person who approves a request sees the name
 on the screen, and the CA signs the bytes.
@@ -16,7 +16,7 @@ from ..topology.source_table import Note
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
-#: How summaries head the list, and its columns.
+#: The heading and the columns of the list in summaries.
 HEADING = "Names whose display differs from the requested form"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
 
@@ -27,8 +27,8 @@ _PARTS = re.compile(r"[;,|\s=/]+|https:")
 class Spelling:
     """A text whose display differs from the requested form.
 
-    ``place`` is row and column of the table, blank for a name that the table has as it is
-    requested, ``xn--…``. In ``written`` invisible characters are shown as numbers.
+    ``place`` is the row and column in the table, blank if the table has the requested form,
+    ``xn--…``. ``written`` shows invisible characters as numbers.
     """
 
     place: str
@@ -38,24 +38,24 @@ class Spelling:
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """Its cells, in the order of ``COLUMNS``."""
+        """The cells of its row, in the order of ``COLUMNS``."""
         return self.place, self.written, self.requested, self.what
 
 
 def spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
     """Report everything in a plan whose display differs from the requested form.
 
-    Of international names that the table has as they are requested, the shortest ones are told.
+    For international names in their requested form it reports only the shortest ones.
     """
-    found = list(_in_table(plan.topology))
-    told = {part for spelling in found for part in _PARTS.split(spelling.requested)}
+    results = list(_in_table(plan.topology))
+    known = {part for spelling in results for part in _PARTS.split(spelling.requested)}
     names = (name for certificate in plan.certificates for name in _names(certificate))
     international = dict.fromkeys(name for name in names if name.is_idn)
     for name in sorted(international, key=lambda name: name.count(".")):
-        if told.isdisjoint(_ends(name)):
-            told.add(str(name))
-            found.append(_international(name))
-    return tuple(found)
+        if known.isdisjoint(_ends(name)):
+            known.add(str(name))
+            results.append(_international(name))
+    return tuple(results)
 
 
 def spellings_of(
@@ -66,24 +66,24 @@ def spellings_of(
     Parameters
     ----------
     certificates : iterable of PlannedCertificate
-        n of them.
+        n certificates.
     topology : Topology
-        The table that they were planned from.
+        Their table.
 
     Returns
     -------
     mapping of str to tuple of Spelling
-        By certificate id, each about one name; an id without any is left out.
+        By certificate id; an id without such names is omitted.
     """
     unseen = dict(_with_unseen(topology))
-    found = {}
+    by_id = {}
     for certificate in certificates:
-        told = tuple(
+        differing = tuple(
             spelling for name in _names(certificate) for spelling in _of_name(name, unseen)
         )
-        if told:
-            found[certificate.id] = told
-    return found
+        if differing:
+            by_id[certificate.id] = differing
+    return by_id
 
 
 def _names(certificate: PlannedCertificate) -> Iterator[DnsName]:
@@ -110,7 +110,7 @@ def _place(note: Note) -> str:
 
 
 def _with_unseen(topology: Topology) -> Iterator[tuple[str, Spelling]]:
-    """Yield each name of the table that had invisible characters, as it is requested."""
+    """Yield each requested name that had invisible characters in the table."""
     for note in topology.notes:
         if INVISIBLE not in note.message:
             continue
@@ -129,7 +129,7 @@ def _of_name(name: DnsName, unseen: Mapping[str, Spelling]) -> Iterator[Spelling
     if unseen:
         for end in _ends(name):
             if end in unseen:
-                # A name that was made of one in the table has the same characters in it.
+                # A name that is derived from one in the table contains the same characters.
                 written = name.removesuffix(end) + unseen[end].written
                 yield replace(unseen[end], written=written, requested=str(name))
     if name.is_idn:
@@ -138,7 +138,7 @@ def _of_name(name: DnsName, unseen: Mapping[str, Spelling]) -> Iterator[Spelling
 
 def _ends(name: DnsName) -> Iterator[str]:
     labels = name.split(".")
-    return (".".join(labels[place:]) for place in range(len(labels)))
+    return (".".join(labels[start:]) for start in range(len(labels)))
 
 
 def _international(name: DnsName) -> Spelling:

@@ -1,4 +1,4 @@
-"""How much a plan holds and how much was found, in a sentence or two."""
+"""The numbers of a plan's certificates, servers and findings, in one or two sentences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .model import CertificatePlan
 
 
 def why_none(rules: Rules, role: str) -> str:
-    """Say why a server of this role has no certificate."""
+    """Return why a server of this role has no certificate."""
     asked = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
     if asked:
         return "none: what would make its certificate necessary is not in the table"
@@ -21,7 +21,7 @@ def why_none(rules: Rules, role: str) -> str:
 
 
 def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
-    """List the servers that no certificate is for, each with the role of its row."""
+    """List the servers without a certificate, each with the role of its row."""
     served = {server for certificate in plan.certificates for server in certificate.servers}
     left = {
         computer.fqdn: pool.role
@@ -31,23 +31,23 @@ def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
     return tuple(left.items())
 
 
-_NAMED = 10  # servers that a sentence names at most
+_NAMED = 10  # maximum number of servers in a sentence
 
 
 def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
-    """Say in words how much a plan holds, how much was found, and which servers need nothing.
+    """Return a summary of a plan, its findings, and the servers without a certificate.
 
     Returns
     -------
     str
-        One sentence; two where servers of the table have no certificate.
+        One sentence; two if some servers of the table have no certificate.
     """
     servers = {server for certificate in plan.certificates for server in certificate.servers}
     counts = Counter(finding.severity for finding in findings)
-    found = ", ".join(count_of(counts[severity], severity) for severity in SEVERITIES)
+    counted = ", ".join(count_of(counts[severity], severity) for severity in SEVERITIES)
     text = (
         f"{count_of(len(plan.certificates), 'certificate')} for "
-        f"{count_of(len(servers), 'server')}; findings: {found}."
+        f"{count_of(len(servers), 'server')}; findings: {counted}."
     )
     without = servers_without(plan)
     if not without:
