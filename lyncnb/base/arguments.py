@@ -1,6 +1,6 @@
-"""A clear message where a notebook gives None or text to a function that needs an object.
+"""A clear message if a notebook passes None or text to a function that needs an object.
 
-Only the functions that a notebook calls one after another check their arguments.
+Only the functions that a notebook calls in sequence check their arguments.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _MADE_BY = {
 
 
 def require(argument: str, value: object, *kinds: type) -> None:
-    """Raise ArgumentError unless the value is of one of these kinds.
+    """Raise ArgumentError unless the value has one of these types.
 
-    The message never shows the value: text in the wrong place may be a passphrase.
+    The message never shows the value, because misplaced text may be a passphrase.
     """
     if isinstance(value, kinds):
         return
     given = {type(None): "None", str: "text"}.get(type(value), f"of type {type(value).__name__}")
-    wanted = " or ".join(kind.__name__ for kind in kinds)
+    expected = " or ".join(kind.__name__ for kind in kinds)
     raise ArgumentError(
-        f"{argument} is {given}, not of type {wanted}", hint=_MADE_BY[kinds[0].__name__]
+        f"{argument} is {given}, not of type {expected}", hint=_MADE_BY[kinds[0].__name__]
     )

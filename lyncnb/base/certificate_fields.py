@@ -1,7 +1,7 @@
 """The fields of a certification request as checked values.
 
-Text becomes a value once and is trusted after. ``dns_name.py`` reads names; this file holds
-what else a request says: subject, key, extended key usage.
+Text is checked once, when it becomes a value. ``dns_name.py`` reads names; this module has the
+other fields of a request: subject, key, extended key usage.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from .dns_name import DnsName
 from .pasted_text import shown
 
-# Names as RFC 5280 section 4.2.1.12 spells them, dotted as the standard numbers them.
+# Names from RFC 5280 section 4.2.1.12, with their dotted numbers.
 EXTENDED_KEY_USAGES = {
     "serverAuth": "1.3.6.1.5.5.7.3.1",
     "clientAuth": "1.3.6.1.5.5.7.3.2",
@@ -34,7 +34,7 @@ SUBJECT_OIDS = {
 }
 
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
-#: Every key that can be planned, as it is written in words.
+#: Every key that a plan can have, as text.
 KEYS = tuple(f"{algorithm} {bits}" for algorithm, sizes in _KEY_BITS.items() for bits in sizes)
 
 # Short name (RFC 4514 section 3), upper bound (RFC 5280 appendix A.1), by field.
@@ -76,7 +76,7 @@ class KeyParameters:
         sizes = _KEY_BITS.get(self.algorithm) if isinstance(self.algorithm, str) else None
         if sizes is None:
             raise ValueError(f"{self.algorithm!r} is not a key algorithm; use RSA or ECDSA")
-        if type(self.bits) is not int or self.bits not in sizes:  # 2048.0 is equal, and no size
+        if type(self.bits) is not int or self.bits not in sizes:  # 2048.0 is equal, but no size
             listed = ", ".join(map(str, sizes))
             raise ValueError(f"{self.bits!r} bits for {self.algorithm}; take {listed}")
 
@@ -86,16 +86,16 @@ class KeyParameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistinguishedName:
-    """A subject name (RFC 5280 section 4.1.2.6); a field left empty is left out.
+    """A subject name (RFC 5280 section 4.1.2.6) without its empty fields.
 
-    The common name may be longer than a request can hold (64 characters): a plan has to be able
-    to say so, and :meth:`too_long` tells. Every other field is checked here, since cryptography
-    checks none of them.
+    The common name may be longer than a request allows (64 characters), so that a plan can report
+    it, see :attr:`too_long`. This class checks every other field, because cryptography checks none
+    of them.
 
     Raises
     ------
     ValueError
-        If a field holds a control character, is too long, or the country is not two letters.
+        If a field contains a control character, is too long, or the country is not two letters.
     """
 
     common_name: str
@@ -106,13 +106,13 @@ class DistinguishedName:
     country: str = ""
 
     def __post_init__(self) -> None:
-        _refuse_control("CN", self.common_name)
+        _reject_control("CN", self.common_name)
         _check_more(
             self.organizational_unit, self.organization, self.locality, self.state, self.country
         )
 
     def of_host(self, name: str) -> DistinguishedName:
-        """Return the same subject for another host, "" for one that has no name yet."""
+        """Return the same subject for another host; "" for a host without a name."""
         return DistinguishedName(
             common_name=name,
             organization=self.organization,
@@ -124,11 +124,11 @@ class DistinguishedName:
 
     @property
     def too_long(self) -> bool:
-        """Whether the common name passes ub-common-name, 64 (RFC 5280 appendix A.1)."""
+        """Whether the common name is longer than ub-common-name, 64 (RFC 5280 appendix A.1)."""
         return len(self.common_name) > _SUBJECT["common_name"][1]
 
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """List short name and value of every field there is: CN, OU, O, L, ST, C."""
+        """Return short name and value of every field that is not empty: CN, OU, O, L, ST, C."""
         pairs = (
             ("CN", self.common_name),
             ("OU", self.organizational_unit),
@@ -140,21 +140,21 @@ class DistinguishedName:
         return tuple([pair for pair in pairs if pair[1]])
 
     def to_rfc4514(self) -> str:
-        """Write it as RFC 4514 does, e.g. ``CN=pool.contoso.com,O=Contoso,C=US``."""
+        """Return it in the format of RFC 4514, such as ``CN=pool.contoso.com,O=Contoso,C=US``."""
         return ",".join(f"{short}={_escaped(value)}" for short, value in self.fields())
 
     def __str__(self) -> str:
         return self.to_rfc4514()
 
 
-# Certificates by the thousand differ in nothing but their common name.
+# Thousands of certificates differ only in their common name.
 @lru_cache(maxsize=64)
 def _check_more(*values: str) -> None:
-    """Check what follows the common name, field by field."""
+    """Check the fields after the common name."""
     for value, (short, limit) in zip(values, list(_SUBJECT.values())[1:], strict=True):
         if not value:
             continue
-        _refuse_control(short, value)
+        _reject_control(short, value)
         if len(value) > limit and short != "C":
             raise ValueError(f"{short}={shown(value)} has {len(value)} characters, not {limit}")
     code = values[-1]
@@ -164,13 +164,13 @@ def _check_more(*values: str) -> None:
         )
 
 
-def _refuse_control(short: str, value: str) -> None:
+def _reject_control(short: str, value: str) -> None:
     if not value.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         raise ValueError(f"{short}={shown(value)} holds a control character")
 
 
 def _escaped(value: str) -> str:
-    """Escape a value as RFC 4514 section 2.4 asks."""
+    """Escape a value as RFC 4514 section 2.4 requires."""
     text = "".join(f"\\{c}" if c in ',+"\\<>;=' else c for c in value)
     if text[:1] in ("#", " "):
         text = f"\\{text}"

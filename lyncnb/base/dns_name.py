@@ -1,9 +1,9 @@
-"""Text to ``DnsName``: the one place where something written becomes a host name.
+"""Text to ``DnsName``: the only module that makes a host name from text.
 
-``cryptography.x509.DNSName`` refuses nothing but non-ASCII text, so every name passes here
-before it comes near a request. What is harmless (case, a trailing dot, white space around,
-invisible characters, a Unicode spelling) is cleaned and reported; what cannot be a name is
-refused, never guessed at. What is legal somewhere (an underscore, ``.local``) stays.
+``cryptography.x509.DNSName`` rejects only non-ASCII text, so this module checks every name before a
+request contains it. It corrects and reports what is harmless: letter case, a trailing dot, white
+space around the name, invisible characters, a Unicode spelling. It rejects any other invalid name
+and never guesses. It keeps what is valid in some networks, such as an underscore or ``.local``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 from . import idn
 from .pasted_text import BadName, clean_text, shown
 
-#: How the note begins that gives the ASCII form of a name.
+#: The beginning of the note with the ASCII form of a name.
 INTERNATIONAL = "international name written as"
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
-# Deliberately narrower than the rules: whatever it takes is certainly a clean name, the careful
-# way checks the rest. Possessive quantifiers keep it linear.
+# Narrower than the rules: a match is certainly a valid name, and parse_name checks the rest.
+# Possessive quantifiers keep the time linear.
 _CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
-# So short a name has no label that is too long. Source: RFC 1035 section 2.3.4.
+# A name of this length has no label that is too long. Source: RFC 1035 section 2.3.4.
 _SHORT = 63
 _LONGEST = 253
 _is_clean = re.compile(rf"{_CLEAN}\Z").match
@@ -40,7 +40,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
 class DnsName(str):
     """A host name in the form of a dNSName: lower case, A-labels, no trailing dot.
 
-    A ``str`` to be made by :meth:`parse`, so it compares, sorts and serialises as one.
+    :meth:`parse` makes one. It is a ``str``, so it compares, sorts and serialises like text.
 
     Notes
     -----
@@ -53,7 +53,7 @@ class DnsName(str):
     def parse(
         cls, text: str, *, allow_wildcard: bool = False, allow_single_label: bool = False
     ) -> DnsName:
-        """Read a name, see :func:`parse_name`; the clean-ups made are not told."""
+        """Return a name from text without the notes of :func:`parse_name`."""
         return parse_name(
             text, allow_wildcard=allow_wildcard, allow_single_label=allow_single_label
         )[0]
@@ -70,12 +70,12 @@ class DnsName(str):
 
     @property
     def as_written(self) -> str:
-        """The name as people write it, A-labels in their Unicode form (RFC 5891)."""
+        """The name with its A-labels in Unicode (RFC 5891), for people."""
         return idn.to_unicode(self) if self.is_idn else str(self)
 
     @property
     def has_underscore(self) -> bool:
-        """Whether an underscore is in it: legal in DNS, refused by public CAs and by Lync."""
+        """Whether it has an underscore, which DNS allows and public CAs and Lync reject."""
         return "_" in self
 
     @property
@@ -85,37 +85,37 @@ class DnsName(str):
 
     @property
     def is_public_suffix(self) -> bool:
-        """Whether somebody gives names directly below it to others (Public Suffix List)."""
+        """Whether different owners register names directly below it (Public Suffix List)."""
         return str(_public_suffixes().publicsuffix(self)) == self
 
     @property
     def is_registry(self) -> bool:
-        """Whether that is a registry, not the owner of a domain (``com.tw``, not ``github.io``).
+        """Whether it is a registry, not the owner of a domain (``com.tw``, not ``github.io``).
 
         Notes
         -----
-        Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 3.2.2.6, 2026-03-31: of the
-        Public Suffix List the section "ICANN DOMAINS" counts, not "PRIVATE DOMAINS".
+        Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 3.2.2.6, 2026-03-31. Only the
+        section "ICANN DOMAINS" of the Public Suffix List counts, not "PRIVATE DOMAINS".
         """
         return self.is_public_suffix and str(_registries().publicsuffix(self)) == self
 
     @property
     def registrable(self) -> DnsName | None:
-        """The part that somebody registered, e.g. ``contoso.com``; None if nobody can have."""
-        found = _public_suffixes().privatesuffix(self.removeprefix("*."))
-        return None if found is None else DnsName(found)
+        """The part that its owner registered, such as ``contoso.com``; None if impossible."""
+        domain = _public_suffixes().privatesuffix(self.removeprefix("*."))
+        return None if domain is None else DnsName(domain)
 
     @property
     def is_internal(self) -> bool:
-        """Whether no public CA may certify it: a single label, or no public suffix above."""
+        """Whether public CAs may not certify it: a single label, or no public suffix above."""
         return self.registrable is None and not self.is_public_suffix
 
     def covers(self, name: str) -> bool:
-        """Say whether a certificate for this name is good for ``name``.
+        """Return whether a certificate for this name is valid for ``name``.
 
         Notes
         -----
-        Source: RFC 9525 section 6.3; a wildcard replaces exactly one label.
+        Source: RFC 9525 section 6.3. A wildcard replaces exactly one label.
         """
         if self == name:
             return True
@@ -123,10 +123,10 @@ class DnsName(str):
 
 
 def odd_names(texts: Iterable[str]) -> list[str]:
-    """List the texts that are not plainly a clean name and need :func:`parse_name`.
+    """List the texts that need :func:`parse_name`, with the order and repetitions of ``texts``.
 
-    One scan in C for all of them; every other text may be wrapped in ``DnsName`` as it is.
-    Order and repetitions are those of ``texts``.
+    One scan in C finds them. Every other text is a valid name, and ``DnsName`` can take it
+    unchanged.
     """
     texts = list(texts)
     if not texts:
@@ -138,17 +138,17 @@ def odd_names(texts: Iterable[str]) -> list[str]:
 
 
 def is_host_name(text: str) -> bool:
-    """Tell whether a text is the name of one host, exactly as a plan writes it.
+    """Return whether a text is the name of one host, exactly as a plan writes it.
 
     Parameters
     ----------
     text : str
-        What a file says; lower case, no wildcard, and one label is enough.
+        A name in lower case and without a wildcard; one label is enough.
     """
     if len(text) <= _SHORT and _is_clean(text):
         return True
     labels = text.split(".")
-    return len(text) <= _LONGEST and all(len(one) <= _SHORT and _LABEL.match(one) for one in labels)
+    return len(text) <= _LONGEST and all(len(x) <= _SHORT and _LABEL.match(x) for x in labels)
 
 
 def parse_name(
@@ -159,21 +159,21 @@ def parse_name(
     Parameters
     ----------
     text : str
-        As somebody wrote it.
+        The text as it was entered.
     allow_wildcard : bool, optional
         Whether the whole leftmost label may be ``*``.
     allow_single_label : bool, optional
-        Whether a name without a dot is good.
+        Whether a name without a dot is valid.
 
     Returns
     -------
     tuple of DnsName and tuple of str
-        The name, and each clean-up that was made, in plain words.
+        The name, and a note for each correction.
 
     Raises
     ------
     BadName
-        If the text cannot be a name.
+        If the text is not a valid name.
 
     Notes
     -----
@@ -183,21 +183,21 @@ def parse_name(
     if len(text) <= _SHORT and _is_clean(text):
         return DnsName(text), ()
     bare, cleaned = clean_text(text)
-    _refuse_other_things(bare)
+    _reject_other_text(bare)
     name, mapping = idn.lower_and_map(bare)
     notes = [*cleaned, *mapping]
     if name.endswith("."):
         name = name[:-1]
         notes.append("trailing dot removed")
-    _refuse_address(name, bare)
+    _reject_address(name, bare)
     rest = _without_wildcard(name, bare, allowed=allow_wildcard)
     labels = [_a_label(label, bare) for label in rest.split(".")]
     # The part after an asterisk is checked as a registry.
     single = allow_single_label or rest != name
-    _refuse_number_or_label(labels, bare, allow_single_label=single)
+    _reject_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
     if rest != name:
-        _refuse_registry(DnsName(final), bare)
+        _reject_registry(DnsName(final), bare)
         final = f"*.{final}"
     if len(final) > 253:
         raise BadName(
@@ -211,7 +211,7 @@ def parse_name(
 
 @functools.cache
 def _public_suffixes() -> PublicSuffixList:
-    from publicsuffixlist import PublicSuffixList  # 30 ms, and most runs need none of it
+    from publicsuffixlist import PublicSuffixList  # takes 30 ms, and most runs do not need it
 
     return PublicSuffixList(accept_unknown=False)
 
@@ -223,15 +223,15 @@ def _registries() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
-def _refuse_other_things(text: str) -> None:
-    """Refuse what is plainly something else than a name, each with its own hint."""
+def _reject_other_text(text: str) -> None:
+    """Reject text that is clearly not a name, such as a URL, with a hint for each case."""
     if not text:
         raise BadName("the name is empty", "write a name, e.g. pool01.contoso.com")
     folded = unicodedata.normalize("NFKC", text)
     if "://" in folded:
         host = folded.split("://", 1)[1].partition("/")[0]
         raise BadName(f"{shown(text)} is a URL, not a name", f"write only the host, e.g. {host}")
-    _refuse_address(folded, text)
+    _reject_address(folded, text)
     if "@" in folded:
         raise BadName(
             f"{shown(text)} is an e-mail or SIP address, not a name",
@@ -251,8 +251,8 @@ def _refuse_other_things(text: str) -> None:
         )
 
 
-def _refuse_address(text: str, written: str) -> None:
-    # With brackets, a port, a prefix length or a zone it is an address all the same.
+def _reject_address(text: str, written: str) -> None:
+    # An address with brackets, a port, a prefix length or a zone is still an address.
     bare = text.partition("/")[0].partition("%")[0]
     with_port = re.fullmatch(r"(\[.*\]|[\d.]+):\d+", bare)
     bare = (with_port[1] if with_port else bare).strip("[]")
@@ -267,7 +267,7 @@ def _refuse_address(text: str, written: str) -> None:
 
 
 def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
-    """Take ``*.`` off the front; refuse every other asterisk."""
+    """Return the name without ``*.`` at its start; reject every other asterisk."""
     if "*" not in name:
         return name
     rest = name[2:]
@@ -284,7 +284,7 @@ def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
     return rest
 
 
-def _refuse_registry(parent: DnsName, written: str) -> None:
+def _reject_registry(parent: DnsName, written: str) -> None:
     if "." not in parent or parent.is_registry:
         raise BadName(
             f"{shown(written)} would cover the names of everybody under {parent}",
@@ -293,7 +293,7 @@ def _refuse_registry(parent: DnsName, written: str) -> None:
 
 
 def _a_label(label: str, written: str) -> str:
-    """Check one label and give it in its ASCII form."""
+    """Check one label, and return its ASCII form."""
     if not label:
         raise BadName(
             f"{shown(written)} has an empty label between dots or at the beginning",
@@ -323,7 +323,7 @@ def _a_label(label: str, written: str) -> str:
     return ascii_form
 
 
-def _refuse_number_or_label(labels: list[str], written: str, *, allow_single_label: bool) -> None:
+def _reject_number_or_label(labels: list[str], written: str, *, allow_single_label: bool) -> None:
     if len(labels) == 1 and not allow_single_label:
         raise BadName(
             f"{shown(written)} is not a fully qualified domain name",

@@ -1,7 +1,7 @@
-"""International domain names: Unicode to the ASCII form that certificates hold, and look-alikes.
+"""International domain names: from Unicode to the ASCII form in certificates, and look-alikes.
 
-The only file that knows IDNA. Never ``str.encode("idna")``: the built-in codec follows IDNA 2003,
-makes another domain of some names (the German sharp s becomes ss) and lets symbols through.
+Only this module handles IDNA. Do not use ``str.encode("idna")``: Python's codec follows IDNA 2003.
+It converts some names to another domain (the German sharp s becomes ss) and accepts symbols.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import idna
 
 from .pasted_text import BadName, shown
 
-# Unicode Technical Standard 39, section 5.2: these write one language together.
+# Unicode Technical Standard 39, section 5.2: scripts that one language uses together.
 _WRITTEN_TOGETHER = (
     {"CJK", "LATIN", "HIRAGANA", "KATAKANA"},
     {"CJK", "LATIN", "BOPOMOFO"},
@@ -23,17 +23,17 @@ _TITLES = {"CJK": "Chinese"}
 
 
 def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
-    """Lower-case and map compatibility forms, full-width digits and dots among them.
+    """Convert text to lower case and map compatibility forms, such as full-width digits.
 
     Returns
     -------
     tuple of str and tuple of str
-        The text, and what was done to it in plain words.
+        The text, and a note if it was changed.
 
     Raises
     ------
     BadName
-        If a character can be in no name.
+        If a host name cannot contain one of the characters.
 
     Notes
     -----
@@ -54,12 +54,12 @@ def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def to_a_label(label: str, written: str) -> str:
-    """Give a label's ASCII form (RFC 5891); an A-label is checked and stays.
+    """Return a label's ASCII form (RFC 5891); an A-label is checked and returned unchanged.
 
     Raises
     ------
     BadName
-        If it is none; ``written`` is the whole name for the message.
+        If it is not a valid label. The message contains ``written``, the whole name.
     """
     try:
         if label.isascii():
@@ -74,14 +74,14 @@ def to_a_label(label: str, written: str) -> str:
 
 
 def to_unicode(name: str) -> str:
-    """Give a name with its A-labels decoded; one that cannot be decoded stays."""
+    """Return a name with its A-labels decoded, except those that cannot be decoded."""
     labels = name.split(".")
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         if label.startswith("xn--"):
             try:
-                labels[place] = idna.ulabel(label)
+                labels[index] = idna.ulabel(label)
             except (idna.IDNAError, UnicodeError):
-                pass  # a wildcard's or a foreign certificate's label may be anything
+                pass  # a label of a wildcard or of another CA's certificate may be invalid
     return ".".join(labels)
 
 
@@ -94,7 +94,7 @@ def _reason(error: Exception) -> str:
 
 
 def mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
-    """Warn of look-alikes: A-labels with letters of scripts that no language writes together."""
+    """Yield a warning for each A-label whose scripts no language uses together (look-alikes)."""
     for label in labels:
         if not label.startswith("xn--"):
             continue

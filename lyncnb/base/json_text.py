@@ -1,4 +1,4 @@
-"""JSON of a file that somebody hands over: parsed so that every reader sees the same in it."""
+"""Parse the JSON of a file from elsewhere so that every reader gets the same values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import re
 from typing import Any
 
-# An unpaired surrogate: escaped, where a pair is one character, or as bytes, which Python's reader
-# takes although UTF-8 has no such bytes.
+# A surrogate: as an escape, which may also be half of a valid pair, or as bytes, which Python's
+# reader accepts although they are not valid UTF-8.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
@@ -21,16 +21,16 @@ class NotJson(ValueError):
 
 
 def may_hold_surrogates(data: bytes) -> bool:
-    """Tell whether a document may have an unpaired surrogate, so that it must be looked at."""
+    """Return whether a document may contain an unpaired surrogate and needs a full check."""
     return bool(_HALF.search(data))
 
 
 def has_its_digest(data: bytes) -> bool:
     """Return whether the last line of a document has the SHA-256 of all lines before it."""
     start = max(data.rfind(b'\n"sha256": "'), 0)
-    found = _DIGEST.fullmatch(data, start)
+    match = _DIGEST.fullmatch(data, start)
     expected = hashlib.sha256(data[: start + 1]).hexdigest().encode()
-    return found is not None and found[1] == expected
+    return match is not None and match[1] == expected
 
 
 def parse_json(data: bytes) -> Any:
@@ -39,11 +39,12 @@ def parse_json(data: bytes) -> Any:
     Raises
     ------
     NotJson
-        If it is none, is nested too deeply or has a number too long, holds half a character, which
-        cannot be written again, or a key twice: one reader takes the first, another the last.
+        If it is not JSON, has too many levels, a number that is too long, an unpaired surrogate,
+        which cannot be written again, or a key twice: some readers use the first value, others
+        the last.
     """
     try:
-        plain = json.loads(data, object_pairs_hook=_once)
+        plain = json.loads(data, object_pairs_hook=_unique_members)
         if may_hold_surrogates(data):
             json.dumps(plain, ensure_ascii=False).encode()
     except NotJson:
@@ -53,8 +54,8 @@ def parse_json(data: bytes) -> Any:
     return plain
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise NotJson("it contains a key twice")
-    return found
+    return members

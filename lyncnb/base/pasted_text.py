@@ -1,24 +1,24 @@
-"""Text as people type and paste it: what cannot be seen, what surrounds it, how to show it."""
+"""Text that people type or paste: invisible characters, white space, and safe display."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Joiners may be part of a word in some scripts, so what reads the word decides on them.
+# Joiners may be part of a word in some scripts, so the reader of the word decides about them.
 _JOINERS = "\u200c\u200d"
-# Unicode's Bidi_Control: they let a text be read in another order than it is written.
+# Unicode's Bidi_Control: a text with them is shown in a different order than it is stored.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# Marks that reorder nothing where they begin or end a text, where dialogs leave them.
+# Marks that change no order at the start or end of a text, where dialogs insert them.
 _MARKS = "\u061c\u200e\u200f"
 _MORE_INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 
 
-#: How the note begins that tells of characters nobody saw.
+#: The beginning of the note about invisible characters.
 INVISIBLE = "invisible character"
 
 
 class BadName(ValueError):
-    """Text that cannot be what it should be; says so in ``message``, and what to do in ``hint``."""
+    """Text that is not valid; ``message`` has the reason, ``hint`` what to do."""
 
     def __init__(self, message: str, hint: str = ""):
         super().__init__(message)
@@ -27,38 +27,38 @@ class BadName(ValueError):
 
 
 def shown(text: str) -> str:
-    """Quote a text for a message: nothing invisible, not too long."""
+    """Return a text in quotation marks for a message, visible and not too long."""
     short = text if len(text) <= 80 else f"{text[:60]}…({len(text)} characters)"
     return f'"{visible(short)}"'
 
 
 def visible(text: str) -> str:
-    """Write what cannot be seen as its number: no text from outside steers a terminal."""
+    """Replace invisible characters with their numbers, so that no text controls a terminal."""
     if text.isprintable() and not _has_more_invisible(text):
         return text
     return "".join(f"<U+{ord(c):04X}>" if _is_unseen(c) else c for c in text)
 
 
 def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """Drop what cannot be seen and the white space around.
+    """Remove invisible characters and the white space around a text.
 
     Parameters
     ----------
     text : str
-        As somebody wrote it.
+        The text as it was entered.
 
     Returns
     -------
     tuple of str and tuple of str
-        The text, and each clean-up that was made, in plain words.
+        The text, and a note for each correction.
 
     Raises
     ------
     BadName
-        If it holds a control character, or one that changes the direction of reading: what is
-        seen would not be what is requested.
+        If it has a control character, or one that changes the direction of reading. The request
+        would then differ from the visible text.
     """
-    # isprintable is False for every character that one of the steps below would find.
+    # isprintable is False for every character that the steps below would change or reject.
     if text.isprintable() and text == text.strip() and not _has_more_invisible(text):
         return text, ()
     notes = []
@@ -89,7 +89,7 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _without_ends(text: str) -> str:
-    """Take off what is unseen at either end and reorders nothing there."""
+    """Remove invisible characters at both ends that do not change the order of the text."""
     begin, end = 0, len(text)
     while begin < end and _is_harmless(text[begin]):
         begin += 1
@@ -105,17 +105,17 @@ def _is_harmless(character: str) -> bool:
 
 
 def is_control(character: str) -> bool:
-    """Say whether it is a control character or half of a surrogate pair."""
+    """Return whether it is a control character or an unpaired surrogate."""
     return unicodedata.category(character) in ("Cc", "Cs")
 
 
 def is_invisible(character: str) -> bool:
-    """Say whether nobody can see it: zero width, byte order marks, directions, fillers."""
+    """Return whether it is invisible: zero width, byte order mark, direction mark, filler."""
     return unicodedata.category(character) == "Cf" or _has_more_invisible(character)
 
 
 def _has_more_invisible(text: str) -> bool:
-    # Letters and marks by their category, but nothing is drawn.
+    # Their category is letter or mark, but they are not visible.
     return not text.isascii() and any(
         c in _MORE_INVISIBLE or "\ufe00" <= c <= "\ufe0f" for c in text
     )

@@ -1,7 +1,7 @@
-"""A certificate as it was planned, on record: in request folders, saved plans and plan documents.
+"""The record of a planned certificate in request folders, saved plans and plan documents.
 
-One description for all of them, so that lyncnb compares an issued certificate with the same entry
-wherever it was kept.
+All of them use the same record, so that lyncnb compares an issued certificate with the same entry,
+wherever it is stored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .dns_name import is_host_name
 from .records import BLANK_IS_NONE, SINCE_2, Check, Line, Text, matching, number_in, others_field
 
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9-]{0,200}"
-# An id becomes a file name, so a manifest that somebody edited must not reach outside the folder.
+# An id becomes a file name, so an edited manifest must not lead to a file outside the folder.
 Id = Annotated[str, Check("a request id", matching(ID_PATTERN))]
 # A server's name becomes the name of its page and script.
 Host = Annotated[str, Check("a host name such as fe01.contoso.com", is_host_name)]
@@ -25,7 +25,7 @@ Bits = Annotated[int, number_in(0, 1 << 20)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedKey:
-    """Algorithm and size of a key pair as it was asked for; an adopted key may have any size."""
+    """Algorithm and size of a requested key pair; an adopted key may have any size."""
 
     algorithm: Line
     bits: Bits
@@ -36,12 +36,13 @@ class PlannedKey:
 class PlannedEntry:
     """A certificate's entry of the plan document (``lyncnb-plan/1``), without its reasons.
 
-    ``subject`` has the short names of RFC 4514 (CN, O, …). What only a plan can tell is blank in
-    an entry that was made of a CSR alone, and ``key`` is None where even that is gone.
-    ``at_set_up``: it is requested when its server is set up, and nothing is handed over.
+    ``subject`` has the short names of RFC 4514 (CN, O, …). An entry that comes
+    only from a CSR has blank values for everything else; ``key`` is None if even the CSR is gone.
+    ``at_set_up``: the certificate is requested when its server is set up, so lyncnb delivers
+    nothing.
     """
 
-    # An entry without a plan is blank where only a plan can tell, but whole.
+    # An entry without a plan has all keys, with blank values for what only a plan contains.
     whole: ClassVar = True
 
     id: Id
@@ -79,6 +80,6 @@ class SavedEntry(PlannedEntry):
 
     @property
     def planned(self) -> PlannedEntry:
-        """Its part that a request folder has on record, too."""
+        """The part of it that a request folder also records."""
         names = (item.name for item in fields(PlannedEntry))
         return PlannedEntry(**{name: getattr(self, name) for name in names})

@@ -1,7 +1,7 @@
-"""On which day a certificate is to be renewed: by its life, the CA's lead time, and the work days.
+"""The day to renew a certificate: from its validity, the CA's lead time and the work days.
 
-Pure. Forecast, status, calendar and summary ask here, so that they name the same day. Days are
-whole days, UTC, and are numbers in a table of :class:`Days`.
+Forecast, status, calendar and summary use this module, so they show the same day. Days are whole
+days, UTC. Each is a number in a table of :class:`Days`. The module has no side effects.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ EXPIRING_SHARE = 1 / 3
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
-_AFTER = 400  # days that are known after the last one: what is due then is renewed before
-_YEARS = 3  # before and after a renewal in which a day for it is looked for
+_AFTER = 400  # days after the last one that the table has, for renewals that are due then
+_YEARS = 3  # years before and after a renewal to search for its day
 
 
 class Days:
-    """The days of a span, and what a planner lets be done on each."""
+    """The days of a period, and the work that a planner allows on each."""
 
     def __init__(self, begin: date, until: date, work: WorkDays) -> None:
         self.begin, self.until = begin, until
-        #: The number of the last day that is to be served; beyond it, days are known for a year.
+        #: The number of the last day to plan for; the table has another year of days after it.
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
@@ -46,87 +46,87 @@ class Days:
             is_in and not is_frozen
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
-        #: By day: the first on or after it, and the last on or before it, to change a server.
+        #: By day: the first day on or after it, and the last on or before it, to change a server.
         self.next_change = next_flagged(may_change)
         self.last_change = last_flagged(may_change)
         self.next_unfrozen = next_flagged(bytearray(not day for day in self.frozen))
 
     def number(self, day: date) -> int:
-        """Give the number of a day."""
+        """Return the number of a day."""
         return (day - self.begin).days
 
     def date(self, number: int) -> date:
-        """Give the day of a number; the last that there is for what is later."""
+        """Return the day of a number, at most the last day of the calendar."""
         ordinal = self.begin.toordinal() + number
         return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
     def up_to(self, deadline: int) -> int:
-        """Give the last day on or before another on which servers may be changed; or -1."""
+        """Return the last day up to `deadline` on which servers may be changed; -1 for none."""
         return self.last_change[min(deadline, self.count - 1)] if deadline >= 0 else -1
 
 
 def next_flagged(flags: Sequence[int]) -> list[int]:
-    """Give, by day, the first day on or after it with a flag; one past the end for none."""
-    found = [len(flags)] * (len(flags) + 1)
+    """Return, by day, the first day on or after it with a flag; one past the end for none."""
+    days = [len(flags)] * (len(flags) + 1)
     for day in range(len(flags) - 1, -1, -1):
-        found[day] = day if flags[day] else found[day + 1]
-    return found
+        days[day] = day if flags[day] else days[day + 1]
+    return days
 
 
 def last_flagged(flags: Sequence[int]) -> list[int]:
-    """Give, by day, the last day on or before it with a flag; -1 for none."""
-    found, last = [], -1
+    """Return, by day, the last day on or before it with a flag; -1 for none."""
+    days, last = [], -1
     for day, flag in enumerate(flags):
         last = day if flag else last
-        found.append(last)
-    return found
+        days.append(last)
+    return days
 
 
 class Ways(NamedTuple):
-    """On which days a certificate may be issued: by day, the next one and the last one."""
+    """The days on which a certificate may be issued: by day, the next and the last one."""
 
     next: list[int]
     last: list[int]
 
 
 def issue_day(days: Days, ways: Ways, *, renew: int, first: int, deadline: int) -> int | None:
-    """Choose the day of issue of what follows a certificate.
+    """Return the day of issue of a certificate's successor.
 
-    It is on its servers on the first day on which that may be done, from `renew` on, and is issued
-    as late as that allows. Where there is no such day, it is the last one before.
+    The successor is installed on the first permitted day from `renew` on, and is issued as late as
+    possible for that. If there is no such day, the last day before `renew` counts.
 
     Parameters
     ----------
     days : Days
-        The days by which it is chosen.
+        The days to choose from.
     ways : Ways
-        On which of them it may be issued.
+        The days on which a certificate may be issued.
     renew : int
-        The day from which on the one in use is to be replaced.
+        The first day to replace the present certificate.
     first, deadline : int
-        The first day of issue, and the last day on which it may come to the servers.
+        The first day of issue, and the last day to install it on the servers.
 
     Returns
     -------
     int or None
-        None if no day serves, or it would be one that is not known.
+        None if no day is possible, or if it is after the table.
     """
     last = days.up_to(deadline)
     if last < first:
         return None
     renew = min(renew, days.count)
-    # What is issued after the last day to change a server before `renew` comes there later.
-    wanted = max(first, days.last_change[renew - 1] + 1 if renew > 0 else 0)
-    found = ways.next[wanted] if wanted < days.count else days.count
-    if found <= last:
-        return ways.last[min(days.next_change[found], last)]
+    # A certificate that is issued after the last work day before `renew` is installed later.
+    earliest = max(first, days.last_change[renew - 1] + 1 if renew > 0 else 0)
+    issue = ways.next[earliest] if earliest < days.count else days.count
+    if issue <= last:
+        return ways.last[min(days.next_change[issue], last)]
     if deadline >= days.count:
-        return None  # it is renewed on a day that is not known
+        return None  # its day is after the table
     return ways.last[last] if ways.last[last] >= first else None
 
 
 class Renewing(NamedTuple):
-    """The day on which the next certificate is ordered, and that on which it comes to servers."""
+    """The day to order the next certificate, and the day to install it on the servers."""
 
     order_on: date
     change_on: date
@@ -134,7 +134,7 @@ class Renewing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RenewalTerms:
-    """How long CAs take, and on which days may be worked.
+    """The lead times of CAs, and the days on which work is allowed.
 
     Parameters
     ----------
@@ -150,18 +150,18 @@ class RenewalTerms:
     _ways: dict[tuple[int, int], Ways] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _found: dict[tuple[date, date, date, int], Renewing] = field(
+    _renewals: dict[tuple[date, date, date, int], Renewing] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def lead_of(self, issuer: str) -> int:
-        """Give the days that a CA takes."""
+        """Return the lead time of a CA in days."""
         return self.lead_days.get(issuer, self.lead_days.get("", 0))
 
     def renewing(
         self, begins: datetime, ends: datetime, issuer: str, *, share: float = EXPIRING_SHARE
     ) -> Renewing:
-        """Say when a certificate is to be renewed: ordered, and replaced on its servers.
+        """Return when to renew a certificate: when to order it, and when to replace it.
 
         Parameters
         ----------
@@ -170,13 +170,13 @@ class RenewalTerms:
         issuer : str
             ``internal`` or ``public``.
         share : float, optional
-            The share of its life, counted from the end, in which it must be replaced.
+            The last share of its validity period, in which it must be replaced.
         """
         renew = renewal_day(begins, ends, share)
         key = begins.date(), renew, last_whole_day(ends), self.lead_of(issuer)
-        if key not in self._found:
-            self._found[key] = self._renewing(*key)
-        return self._found[key]
+        if key not in self._renewals:
+            self._renewals[key] = self._renewing(*key)
+        return self._renewals[key]
 
     def _renewing(self, begins: date, renew: date, last: date, lead: int) -> Renewing:
         if not (self.work.freezes or self.work.windows):
@@ -199,7 +199,7 @@ class RenewalTerms:
         return self._days[year]
 
     def _ways_of(self, year: int, lead: int) -> Ways:
-        """Give the days of issue for which an order and a change of servers may be made."""
+        """Return the days of issue that allow an order before and a change of servers after."""
         if (year, lead) not in self._ways:
             days = self._days_around(year)
             good = bytearray(
@@ -217,13 +217,13 @@ ANY_DAY = RenewalTerms({}, WorkDays())
 
 
 def renewal_day(begins: datetime, ends: datetime, share: float = EXPIRING_SHARE) -> date:
-    """Give the day on which the last share of a life begins; its last second is part of it."""
+    """Return the first day of the last share of a validity period, which ends with `ends`."""
     end = later(ends, _SECOND)
     return (end - (end - begins) * share).date()
 
 
 def last_whole_day(ends: datetime) -> date:
-    """Give the last day that a certificate is valid on from its first to its last second."""
+    """Return the last day on which a certificate is valid for the whole day."""
     day = ends.date()
     return day if ends.time() >= _LAST_SECOND or day == date.min else day - _DAY
 

@@ -1,4 +1,4 @@
-"""Arithmetic on times that somebody else wrote: it ends at the limits of the calendar."""
+"""Arithmetic on times from other sources, limited to the range of the calendar."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ _FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
 
 
 def day_of(day: date) -> date:
-    """Return the day of a date, or of a date with a time as notebooks often have it."""
+    """Return the day of a date, or of a date with a time, as notebooks often have."""
     return day.date() if isinstance(day, datetime) else day
 
 
 def later(moment: datetime, span: timedelta) -> datetime:
-    """Return a moment so much later, or earlier for a negative span.
+    """Return a moment later by a span; earlier if the span is negative.
 
     Notes
     -----
-    Source: RFC 5280 section 4.1.2.5: ``99991231235959Z`` means no well-defined end, and nothing
-    can be added to it.
+    Source: RFC 5280 section 4.1.2.5: ``99991231235959Z`` means no well-defined end, so no
+    span can be added to it.
     """
     try:
         return moment + span
@@ -28,7 +28,7 @@ def later(moment: datetime, span: timedelta) -> datetime:
 
 
 def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
-    """Return a moment as the clocks of a zone show it; at the limits of the calendar, in UTC."""
+    """Return a moment in a time zone; at the limits of the calendar, in UTC."""
     try:
         return moment.astimezone(zone)
     except (OverflowError, ValueError):
@@ -36,6 +36,6 @@ def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
 
 
 def time_text(time: datetime) -> str:
-    """Write a time as the manifest does: UTC, ISO 8601 to the second."""
-    # strftime leaves the zeros off a year before 1000, which some certificates begin in.
+    """Return a time in the format of the manifest: UTC, ISO 8601 to the second."""
+    # strftime omits the leading zeros of a year before 1000, in which some certificates begin.
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

@@ -1,4 +1,4 @@
-"""TOML of a file that somebody wrote: parsed within bounds."""
+"""Parse the TOML of a file from elsewhere, within limits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class NotToml(ValueError):
         self.hint = hint
 
 
-# tomllib takes the square of a dotted key's parts; a host name has 127 labels at most.
+# The time of tomllib grows with the square of a key's parts. A host name has at most 127 labels.
 _MAX_KEY_PARTS = 200
 _KEY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)++""")
-# tomllib takes hexadecimal, octal and binary numbers of any length, which Python then cannot write;
-# TOML's have 64 bits. Text with as many such digits in a row is not a meaningful text.
+# tomllib accepts hexadecimal, octal and binary numbers of any length, which Python cannot write
+# again. TOML numbers have 64 bits. No meaningful text has so many such digits in a row.
 _ENDLESS = re.compile(r"0(?:x[0-9A-Fa-f_]{1000}|[ob][0-7_]{1000})")
 
 
@@ -28,13 +28,13 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
     Raises
     ------
     NotToml
-        If it is none, or so deep or with numbers so long that nobody means it.
+        If it is not TOML, has too many levels, or a number that is too long.
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise NotToml("this is not UTF-8 text", "save it as UTF-8") from None
-    if any(one[0].count(".") > _MAX_KEY_PARTS for one in _KEY_PARTS.finditer(text)):
+    if any(key[0].count(".") > _MAX_KEY_PARTS for key in _KEY_PARTS.finditer(text)):
         raise NotToml(
             f"this has a key of more than {_MAX_KEY_PARTS} parts", "is it the right file?"
         )
@@ -47,7 +47,7 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
             f"this is not TOML: {error}",
             'write texts in quotation marks, hash = "sha256", and tables in brackets',
         ) from None
-    except (RecursionError, ValueError):  # brackets by the thousand; a number without end
+    except (RecursionError, ValueError):  # thousands of brackets, or a number that is too long
         raise NotToml(
             "this is TOML that lyncnb does not read: brackets too deep, or a number too long",
             "is it the right file?",

@@ -1,6 +1,6 @@
-"""On which days a planner lets work be done: freezes and maintenance windows, as texts and as days.
+"""The days on which a planner allows work: freezes and maintenance windows.
 
-Pure. A text is read once; whoever plans work asks for the days of a span.
+Each text is read once. The code that plans work requests the days of a period. No side effects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WEEKLY = "saturday, or second saturday, last sunday"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """Days from the first to the last, both included; ``name`` as the planner calls them."""
+    """Days from the first to the last, both included; ``name`` is the planner's."""
 
     name: str
     begins: date
@@ -35,13 +35,13 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Days that a text names: of one year, or, without a year (0), of every one."""
+    """Days that a text names, in one year, or in every year if the year is 0."""
 
     first: tuple[int, int, int]
     last: tuple[int, int, int]
 
     def periods(self, name: str, begin: date, end: date) -> Iterator[Period]:
-        """Yield each time that it comes between two days, in order."""
+        """Yield its periods between two days, in order."""
         years = (self.first[0],) if self.first[0] else range(begin.year - 1, end.year + 1)
         for year in years:
             first = date(year, *self.first[1:])
@@ -59,7 +59,7 @@ class Weekday:
     which: int = 0
 
     def holds_on(self, day: date) -> bool:
-        """Say whether a day is one."""
+        """Return whether this rule includes a day."""
         if day.weekday() != self.weekday:
             return False
         if self.which < 0:
@@ -69,36 +69,36 @@ class Weekday:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkDays:
-    """All freezes and windows of a planner; without a window servers may be changed on any day."""
+    """All freezes and windows of a planner; without windows, any day allows changes."""
 
     freezes: tuple[tuple[str, tuple[Span, ...]], ...] = ()
     windows: tuple[tuple[str, tuple[Span | Weekday, ...]], ...] = ()
 
     def freezes_between(self, begin: date, end: date) -> tuple[Period, ...]:
-        """Give the freezes that touch a span of days, by their first day."""
-        found = [
+        """Return the freezes that overlap a period, by their first day."""
+        periods = [
             period
             for name, spans in self.freezes
             for span in spans
             for period in span.periods(name, begin, end)
         ]
-        return tuple(sorted(found, key=lambda one: (one.begins, one.ends, one.name)))
+        return tuple(sorted(periods, key=lambda freeze: (freeze.begins, freeze.ends, freeze.name)))
 
     def window_days(self, begin: date, end: date) -> frozenset[date] | None:
-        """Give the days between two that lie in a window; None where there are no windows."""
+        """Return the days of a period that are in a window; None if there are no windows."""
         if not self.windows:
             return None
-        found: set[date] = set()
+        in_windows: set[date] = set()
         days = [begin + number * _DAY for number in range((end - begin).days + 1)]
         for name, parts in self.windows:
             for part in parts:
                 if isinstance(part, Weekday):
-                    found.update(day for day in days if part.holds_on(day))
+                    in_windows.update(day for day in days if part.holds_on(day))
                     continue
                 for period in part.periods(name, begin, end):
                     first, last = max(begin, period.begins), min(end, period.ends)
-                    found.update(days[(first - begin).days : (last - begin).days + 1])
-        return frozenset(found)
+                    in_windows.update(days[(first - begin).days : (last - begin).days + 1])
+        return frozenset(in_windows)
 
 
 def read_work_days(freezes: Mapping[str, str], windows: Mapping[str, str]) -> WorkDays:
@@ -107,7 +107,7 @@ def read_work_days(freezes: Mapping[str, str], windows: Mapping[str, str]) -> Wo
     Raises
     ------
     OptionsError
-        If a text names no days.
+        If a text does not name days.
     """
     return WorkDays(
         freezes=tuple((name, tuple(_spans("freezes", name, freezes[name]))) for name in freezes),
@@ -130,14 +130,14 @@ def _spans(option: str, name: str, text: str) -> Iterator[Span]:
 
 
 def _split(text: str) -> list[str]:
-    # What is said twice is looked up once: a look-up goes through all days of a forecast.
+    # A repeated part is looked up once, because a lookup goes through all days of a forecast.
     return [*dict.fromkeys(" ".join(part.casefold().split()) for part in text.split(","))]
 
 
 def _span(option: str, name: str, text: str, forms: str) -> Span:
-    said = _SPAN.fullmatch(text)
-    first = _numbers(said["first"]) if said else None
-    last = (_numbers(said["last"]) if said["last"] else first) if said else None
+    match = _SPAN.fullmatch(text)
+    first = _numbers(match["first"]) if match else None
+    last = (_numbers(match["last"]) if match["last"] else first) if match else None
     if first is None or last is None or bool(first[0]) != bool(last[0]):
         raise OptionsError(f'option {option}.{name} is "{text}"', hint=f"write {forms}")
     if first[0] and last < first:

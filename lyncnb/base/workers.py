@@ -1,8 +1,8 @@
-"""Processes of our own for work that threads do not speed up: ECDSA pairs, packages.
+"""Worker processes for work that threads do not speed up: ECDSA pairs, packages.
 
-Not a ``ProcessPoolExecutor``: its workers run the planner's script or notebook module again, which
-would ask for the passphrase a second time. A child here runs the command it is told and nothing
-else. Knows no certificate: what is made, and what is hidden from a child, the caller says.
+lyncnb does not use a ``ProcessPoolExecutor``, because its workers run the planner's script or
+notebook module again, which would ask for the passphrase a second time. A child here runs only the
+given command. The caller specifies the work, and the variable to hide from the children.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import IO, Any, NamedTuple
 from .. import errors
 from ..errors import BundleError, LyncnbError
 
-#: Work for one child: plain values, since they go through a pipe.
+#: Work for one child: plain values, because they go through a pipe.
 Task = Sequence[tuple[object, ...]]
-#: What a child is told once, and the function it then makes each item of a task with.
+#: Takes the opening of a child, and returns the function that makes each item of a task.
 Start = Callable[[tuple[Any, ...]], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
@@ -35,21 +35,21 @@ class Child(NamedTuple):
 
 
 class WorkerProcesses:
-    """Worker processes on this machine, one for each thread that waits for one.
+    """Worker processes on this computer, one for each thread.
 
-    Use it as a context manager. Children end when their input closes, so also when this process
-    is killed.
+    Use it as a context manager. A child ends when its input closes, also if this process is
+    killed.
 
     Parameters
     ----------
     count : int
-        How many at most; a child starts at its first task.
+        The maximum number of children; a child starts at its first task.
     opening : tuple
-        What each child is told first. It goes through a pipe, to a process of the same user.
+        The first message to each child. It goes through a pipe, to a process of the same user.
     command : str
-        Python that a child runs; it calls :func:`serve`.
+        Python code that a child runs; it calls :func:`serve`.
     hidden : str
-        Name of the environment variable that no child gets to see.
+        Name of the environment variable that no child gets.
     """
 
     def __init__(self, count: int, opening: tuple[object, ...], *, command: str, hidden: str):
@@ -65,7 +65,7 @@ class WorkerProcesses:
     def __exit__(self, *exception: object) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for child in self._all:
-            # What a dead child was not told any more is still in the buffer.
+            # The buffer still has the data that a dead child did not read.
             with suppress(BrokenPipeError):
                 child.tasks.close()
         for child in self._all:
@@ -73,7 +73,7 @@ class WorkerProcesses:
             child.answers.close()
 
     def submit(self, task: Task) -> Future[list[tuple[Any, ...]]]:
-        """Have one child make all items of a task, in order."""
+        """Let one child make all items of a task, in order."""
         return self._threads.submit(self._ask, task)
 
     def _ask(self, task: Task) -> list[tuple[Any, ...]]:
@@ -101,10 +101,10 @@ class WorkerProcesses:
 
 
 def start_child(command: str, *, hidden: str) -> Child:
-    """Start this Python with a command of ours; it does not see the variable `hidden`."""
+    """Start this Python with a command, without the environment variable `hidden`."""
     environment = {name: text for name, text in os.environ.items() if name != hidden}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    # A session of its own: Ctrl-C is for the planner's process, which ends its children.
+    # In its own session, because Ctrl-C is for the planner's process, which ends its children.
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", command],
         stdin=subprocess.PIPE,
@@ -112,13 +112,13 @@ def start_child(command: str, *, hidden: str) -> Child:
         env=environment,
         start_new_session=True,
     )
-    assert process.stdin is not None  # both are pipes, as asked for
+    assert process.stdin is not None  # both are pipes, as requested above
     assert process.stdout is not None
     return Child(process, process.stdin, process.stdout)
 
 
 def end_child(child: Child, *, seconds: float) -> None:
-    """Close the input of a child, which ends it; kill it if that takes longer than `seconds`."""
+    """Close the input of a child so that it ends; kill it if it needs longer than `seconds`."""
     with suppress(BrokenPipeError):
         child.tasks.close()
     try:
@@ -130,12 +130,12 @@ def end_child(child: Child, *, seconds: float) -> None:
 
 
 def serve(start: Start) -> None:
-    """Answer tasks from standard input until it closes; what a child process runs.
+    """Process tasks from standard input until it closes; a child process runs this.
 
     Parameters
     ----------
     start : callable
-        Given the opening, gives the function that makes one item.
+        Takes the opening, and returns the function that makes one item.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -147,14 +147,14 @@ def serve(start: Start) -> None:
         except EOFError:
             return
         try:
-            pickle.dump(([make(one) for one in task], None), answers)
+            pickle.dump(([make(item) for item in task], None), answers)
         except LyncnbError as error:
             pickle.dump(([], (type(error).__name__, error.message, error.hint)), answers)
         answers.flush()
 
 
 def cores() -> int:
-    """Count the processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

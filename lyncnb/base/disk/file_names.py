@@ -1,7 +1,7 @@
-"""Names of files and folders that every system can make, Windows, too.
+"""Names of files and folders that are valid on every system, including Windows.
 
-Windows keeps some names for devices, in any folder, in any letter case and whatever follows the
-first dot. Source: Microsoft, Naming Files, Paths, and Namespaces, section Naming Conventions,
+Windows reserves some names for devices, in any folder, in any letter case and with any text after
+the first dot. Source: Microsoft, Naming Files, Paths, and Namespaces, section Naming Conventions,
 2024-08-28.
 """
 
@@ -17,20 +17,20 @@ from ..pasted_text import shown
 _DEVICES = frozenset(
     (
         *("con", "prn", "aux", "nul"),
-        # Windows takes the superscript digits of ISO 8859-1 for digits here.
+        # Windows treats the superscript digits of ISO 8859-1 as digits here.
         *(f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"),
     )
 )
-# A name has at most 255 characters on every disk in use; a server's alone may have 253.
+# File systems limit a name to 255 characters, and a server's name may have 253.
 _LONGEST = 200
 
 
-# Host names and request ids have nothing else in them.
+# Host names and request ids contain only these characters.
 _PLAIN = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_-]++)*+")
 
 
 def file_name(name: str, suffix: str) -> str:
-    """Name a file after a server or a request.
+    """Return the name of a file for a server or a request.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def file_name(name: str, suffix: str) -> str:
     Returns
     -------
     str
-        The name as it is, with the suffix, wherever Windows can make such a file. Else with ``~``,
-        which no server's name holds, after a device's name (``con~.contoso.com.ps1``), or between
-        the beginning of a very long name and a part of its SHA-256.
+        The unchanged name with the suffix, if Windows can create such a file. Otherwise ``~``,
+        which no server's name contains, follows a device's name (``con~.contoso.com.ps1``), or
+        separates the beginning of a very long name from a part of its SHA-256.
 
     Raises
     ------
     BundleError
-        If the name is neither: a separator, ``..`` or a drive would lead to another folder.
+        If the name is not one of them. A separator, ``..`` or a drive would lead to another folder.
     """
     if not _PLAIN.fullmatch(name):
         raise BundleError(
@@ -69,29 +69,29 @@ def file_name(name: str, suffix: str) -> str:
 
 _RESERVED = '<>:"/\\|?*'
 _LONGEST_GIVEN = 100  # characters
-_LONGEST_STORED = 200  # bytes in UTF-8; Linux has 255 for a name, and a character takes up to four
+_LONGEST_STORED = 200  # bytes in UTF-8; Linux allows 255, and one character takes up to four
 
 
 def folder_name(text: str, *, end: str = "") -> str:
-    """Make of a planner's words a name that a folder can have anywhere.
+    """Return a folder name, valid on every system, for a planner's text.
 
     Parameters
     ----------
     text : str
         Any text.
     end : str, optional
-        What follows it, e.g. `` copy 2``: kept whole where the text is too long.
+        The end of the name, such as `` copy 2``. It stays whole if the text is too long.
 
     Returns
     -------
     str
-        The same where it can be one, but for blanks at its ends and its form (NFC); "" if nothing
-        is left. A slash becomes a hyphen; what Windows or a terminal cannot show is left out; so
-        are dots at the ends, which hide a folder or are dropped.
+        The text in NFC without spaces at its ends; "" if nothing remains. A slash becomes a
+        hyphen. Characters that Windows or a terminal cannot show are removed. So are dots at the
+        ends, which hide a folder or which Windows removes.
     """
     plain = unicodedata.normalize("NFC", " ".join(text.split()))
     plain = plain.replace("/", "-").replace("\\", "-")
-    plain = "".join(one for one in plain if one.isprintable() and one not in _RESERVED)
+    plain = "".join(c for c in plain if c.isprintable() and c not in _RESERVED)
     plain = " ".join(plain.split())[: _LONGEST_GIVEN - len(end)]
     plain = plain.encode()[: _LONGEST_STORED - len(end.encode())].decode("utf-8", "ignore")
     plain = plain.strip(". ")
@@ -101,7 +101,7 @@ def folder_name(text: str, *, end: str = "") -> str:
 
 
 def same_name(one: str, other: str) -> bool:
-    """Tell whether some systems take two names for the same."""
+    """Return whether some systems treat two names as the same."""
     return _folded(one) == _folded(other)
 
 

@@ -1,8 +1,8 @@
-"""Exclusive, atomic writing; modes and their Windows fallbacks. Knows no certificates.
+"""Exclusive, atomic writes; file modes and their replacements on Windows.
 
-A file gets its name only when all of it is on the disk: temporary name in the same folder, all
-bytes, fsync, link (which cannot overwrite), fsync of the folder. So after a crash a name holds
-the whole content or is not there.
+A file gets its name only when all its content is on the disk: temporary name in the same folder,
+all bytes, fsync, link (which cannot overwrite), fsync of the folder. So after a crash, the file has
+its whole content or does not exist.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ TEMP_PREFIX = ".tmp-lyncnb-"
 
 
 def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None:
-    """Refuse a folder that is a symbolic link, no folder, or that others can write.
+    """Reject a symbolic link, a file, or a folder that others can write.
 
-    A team's folder is its members' to write; for reading a folder may belong to anybody.
+    The members of a team can write its folder. A folder that lyncnb only reads may belong to any
+    user.
 
     Raises
     ------
     BundleError
-        With what to do. A folder that others can write can have its keys swapped.
+        With what to do. If others can write the folder, they can exchange its keys.
     """
     try:
         found = system_calls.lstat(path)
@@ -48,12 +49,12 @@ def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None
 
 
 def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
-    """Make a folder durably, or check the one that is there and take away what `mode` denies.
+    """Create a folder durably, or check an existing one and remove the bits not in `mode`.
 
     Raises
     ------
     BundleError
-        If it cannot be made, or what is there is refused by :func:`check_folder`.
+        If it cannot be created, or :func:`check_folder` rejects the existing one.
     """
     path = Path(path)
     mode = folder_access.folder_mode(path.parent, mode)
@@ -72,7 +73,7 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
         if not is_shut and found & ~mode & 0o777:
             with suppress(PermissionError):
                 system_calls.chmod(path, found & mode)
-            # Some disks refuse, others do nothing: then it is as open as the whole disk.
+            # Some disks refuse or ignore this. The folder is then as open as the whole disk.
             left = system_calls.lstat(path).st_mode & ~mode & 0o077
             if left and not folder_access.keeps_no_modes(path):
                 raise BundleError(
@@ -84,7 +85,7 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
-    """Make the names in a folder durable; Windows has no such call."""
+    """Write the names in a folder to the disk; Windows has no such call."""
     if system_calls.WINDOWS:
         return
     try:
@@ -95,7 +96,7 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 
 def sync(path: str | os.PathLike[str], flags: int) -> None:
-    """Make the content of a file durable; raises OSError."""
+    """Write the content of a file to the disk; raises OSError."""
     descriptor = system_calls.open(path, flags)
     try:
         system_calls.fsync(descriptor)
@@ -132,7 +133,7 @@ def temp_name() -> str:
 
 
 def discard(temp: Path) -> None:
-    """Drop a temporary file; one that stays is found by its name next time."""
+    """Remove a temporary file; a later run finds one that remains by its name."""
     with suppress(OSError):
         system_calls.unlink(temp)
 
@@ -158,8 +159,8 @@ def give_name(temp: Path, path: Path) -> None:
 
 
 def _name_without_links(temp: Path, path: Path) -> None:
-    # Two steps: another program could take the name in between. No other lyncnb can, it waits
-    # for the lock.
+    # Another program could take the name between the two steps. Another lyncnb cannot, because it
+    # waits for the lock.
     with suppress(FileNotFoundError):
         system_calls.lstat(path)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -174,12 +175,12 @@ def _taken(path: Path) -> BundleError:
 
 
 def write_new(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
-    """Write a new file, whole and durable, or not at all; never over another one.
+    """Write a new file, completely and durably or not at all, and never over another file.
 
     Parameters
     ----------
     path : path
-        Its folder must be there.
+        Its folder must exist.
     data : bytes
         The whole content.
     mode : int, optional
@@ -201,12 +202,12 @@ def write_new(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> N
 
 
 def replace(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
-    """Write a file, whole and durable, in place of the one that may be there.
+    """Write a file completely and durably, and replace an existing one.
 
     Raises
     ------
     BundleError
-        If a symbolic link has the name, or the system refuses; the old content then stays.
+        If the name is a symbolic link, or the system refuses. The old content then stays.
     """
     path = Path(path)
     if path.is_symlink():
@@ -225,10 +226,10 @@ def replace(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> Non
 
 
 def move_no_clobber(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Move a file within one disk, durably, never over another one.
+    """Move a file within one disk, durably, and never over another file.
 
-    The new name is on the disk before the old one goes: after a crash there are two names rather
-    than none.
+    The new name is on the disk before the old one is removed. So after a crash, the file has two
+    names rather than none.
     """
     source, target = Path(source), Path(target)
     try:
@@ -277,29 +278,29 @@ def _unlink(path: str | os.PathLike[str], purpose: str) -> bool:
 
 
 def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float) -> bytes:
-    """Read the first line of what another program hands over: a file or a pipe.
+    """Read the first line of a file or a pipe from another program.
 
-    A pipe (``<(command)``, ``/dev/stdin``, a named one) is read once, as far as its first line,
-    and not waited for without end.
+    A pipe (``<(command)``, ``/dev/stdin``, a named pipe) is read once, up to the end of its first
+    line, and only for a limited time.
 
     Parameters
     ----------
     path : path
         A file, also through a symbolic link; a pipe; a device other than a terminal.
     limit : int
-        Bytes that the line may have.
+        The maximum length of the line in bytes.
     seconds : float
-        How long to wait for it.
+        The maximum time to wait.
 
     Returns
     -------
     bytes
-        Without its line end; all there is if there is none.
+        The line without its line end; the whole content if it has no line end.
 
     Raises
     ------
     BundleError
-        If it cannot be read, is a terminal, is longer, or does not come in time.
+        If it cannot be read, is a terminal, is longer, or does not arrive in time.
     """
     try:
         descriptor = system_calls.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -321,7 +322,7 @@ def _first_line(
     data = b""
     is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
     while b"\n" not in data and len(data) <= limit:
-        # Windows has pipes of another kind, which are not files.
+        # Pipes on Windows are different: they are not files.
         if is_pipe and not select.select([descriptor], [], [], deadline - time.monotonic())[0]:
             raise BundleError(f"{path}: nothing came in time", hint="see what writes to that pipe")
         if not (part := os.read(descriptor, limit + 1 - len(data))):
@@ -341,7 +342,7 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
     Raises
     ------
     BundleError
-        If it is missing, a link, no plain file, too large, or the system refuses.
+        If it is missing, a link, not a regular file, too large, or the system refuses.
     """
     try:
         with open_plain(path, follow=False) as file:
@@ -354,7 +355,7 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
 
 
 def is_missing(path: str | os.PathLike[str]) -> bool:
-    """Tell whether there is no file; one that cannot be reached, as on a stale share, exists."""
+    """Return whether a file does not exist; one on a share that does not respond exists."""
     try:
         system_calls.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -365,14 +366,14 @@ def is_missing(path: str | os.PathLike[str]) -> bool:
 
 
 def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO:
-    """Open an ordinary file for reading; a named pipe or a device is refused, never waited for.
+    """Open a regular file for reading; reject a named pipe or a device without waiting.
 
     Parameters
     ----------
     path : path
         The file.
     follow : bool, optional
-        Whether a symbolic link may have the name.
+        Whether the name may be a symbolic link.
 
     Raises
     ------
@@ -392,28 +393,28 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO
 
 
 def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbError]) -> bytes:
-    """Read an ordinary file that a planner named.
+    """Read a regular file whose name a planner gave.
 
     Parameters
     ----------
     path : path
         The file.
     limit : int
-        Bytes that it may have.
+        Its maximum size in bytes.
     error : type
-        What is raised.
+        The type of error to raise.
 
     Raises
     ------
     LyncnbError
-        Of the kind asked for, if it cannot be read, is not a regular file, or is larger.
+        Of this type, if it cannot be read, is not a regular file, or is larger.
     """
     try:
         with open_plain(path) as file:
             data = file.read(limit + 1)
     except (OSError, ValueError) as failed:
-        told = failed.strerror if isinstance(failed, OSError) else str(failed)
-        raise error(f'cannot read "{path}": {told}', hint="look at the path") from None
+        reason = failed.strerror if isinstance(failed, OSError) else str(failed)
+        raise error(f'cannot read "{path}": {reason}', hint="look at the path") from None
     except BundleError as refused:
         raise error(refused.message, hint=refused.hint) from None
     if len(data) > limit:
@@ -422,17 +423,17 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
 
 
 def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """List the temporary files that an interrupted run left; look only while holding the lock."""
+    """List the temporary files of interrupted runs; call it only with the lock."""
     return tuple(sorted(Path(folder).glob(TEMP_PREFIX + "*")))
 
 
 def remove_stale(folder: str | os.PathLike[str]) -> int:
-    """Remove what an interrupted run left half-written in a folder and below it.
+    """Remove incomplete files of interrupted runs from a folder and the folders in it.
 
     Returns
     -------
     int
-        How many files that were.
+        The number of files.
     """
     temps = (
         Path(parent, name)
@@ -443,20 +444,20 @@ def remove_stale(folder: str | os.PathLike[str]) -> int:
     return sum(_unlink(temp, "remove the half-written file") for temp in temps)
 
 
-# Many new files at the price of few: written, synced together, then named in order.
+# Write many new files, sync them together, then name them in order.
 
-# 16 waiting threads share the journal's commits: a third of the time of one fsync after another
-# (ext4: 73 us a file against 250), and unlike one sync of the
-# whole disk it reports the error of each file.
+# 16 threads share the journal's commits. This takes a third of the time of one fsync after another
+# (ext4: 73 us a file instead of 250). Unlike a sync of the whole disk, it reports the error of each
+# file.
 _SYNC_THREADS = 16
 
 
 class FileBatch:
     """Write many new files, sync them together, then give them their names.
 
-    Files of an earlier `stage` have their names on the disk before one of a later stage gets its
-    own: put keys in stage 0 and requests in stage 1, and no request is ever without its key. Use
-    it as a context manager: what was not committed is dropped. One thread only.
+    All files of an earlier `stage` have their names on the disk before a file of a later stage
+    gets its name. With keys in stage 0 and requests in stage 1, every request has its key. Use it
+    as a context manager, which removes files that are not committed. For one thread only.
     """
 
     def __init__(self) -> None:
@@ -474,19 +475,20 @@ class FileBatch:
     def add(
         self, path: str | os.PathLike[str], data: bytes, mode: int = 0o600, *, stage: int = 0
     ) -> None:
-        """Write `data` under a temporary name; it is neither durable nor named yet."""
+        """Write `data` to a temporary file, which is not durable yet."""
         path = Path(path)
         temp = write_temp(path, data, mode, sync=False)
         self._files.setdefault(stage, []).append((temp, path))
 
     def commit(self) -> None:
-        """Make all files durable, then name them, stage by stage.
+        """Write all files to the disk, then name them, stage by stage.
 
         Raises
         ------
         BundleError
-            If a file cannot be synced (then none is named) or a name is taken (then those named
-            before stay); temporary files are dropped.
+            If a file cannot be synced, or a name is taken. In the first case no file gets its
+            name, in the second case files that already have their names stay. Temporary files are
+            removed.
         """
         try:
             self._sync_all()
@@ -500,7 +502,7 @@ class FileBatch:
             self.discard()
 
     def discard(self) -> None:
-        """Drop what is not committed."""
+        """Remove the files that are not committed."""
         for stage in self._files.values():
             for temp, _ in stage:
                 discard(temp)

@@ -80,28 +80,28 @@ def check_access(path: str | os.PathLike[str], found: os.stat_result, *, reading
 
 
 def keeps_no_modes(folder: str | os.PathLike[str]) -> bool:
-    """Tell whether the disk of a folder, which need not exist, gives every file the same mode.
+    """Return whether the disk of a folder, which need not exist, gives every file the same mode.
 
     exFAT does so, and so do Windows shares and drives with the default mount options. A file
     without a name shows it if the disk supports one. Otherwise lyncnb creates and removes an empty
     folder. If it can create neither, the answer is no.
     """
-    place = Path(folder)
-    while not os.path.lexists(place) and place != place.parent:
-        place = place.parent
+    existing = Path(folder)
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
     try:
-        descriptor = system_calls.open(place, _NAMELESS, 0o600)
+        descriptor = system_calls.open(existing, _NAMELESS, 0o600)
     except (OSError, ValueError):
-        return _is_open_to_all(place)
+        return _is_open_to_all(existing)
     try:
         return bool(os.fstat(descriptor).st_mode & 0o077)
     finally:
-        with suppress(OSError):  # nothing was written that could be lost
+        with suppress(OSError):  # nothing was written, so nothing is lost
             system_calls.close(descriptor)
 
 
-def _is_open_to_all(place: Path) -> bool:
-    probe = place / f".tmp-lyncnb-{os.getpid():x}-{secrets.token_hex(4)}"
+def _is_open_to_all(folder: Path) -> bool:
+    probe = folder / f".tmp-lyncnb-{os.getpid():x}-{secrets.token_hex(4)}"
     try:
         system_calls.mkdir(probe, 0o700)
     except (OSError, ValueError):
@@ -133,13 +133,13 @@ def sharing(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def file_mode(folder: str | os.PathLike[str], mode: int) -> int:
-    """Give the mode of a new file in a folder."""
+    """Return the mode of a new file in a folder."""
     rule = _rule(folder)
     return TEAM_FILE if rule is not None and rule.is_team else mode
 
 
 def folder_mode(folder: str | os.PathLike[str], mode: int) -> int:
-    """Give the mode of a new folder in a folder."""
+    """Return the mode of a new folder in a folder."""
     rule = _rule(folder)
     return TEAM_MODE if rule is not None and rule.is_team else mode
 
@@ -233,7 +233,7 @@ def group_number(group: str) -> int:
 
 
 def team_of(folder: str | os.PathLike[str]) -> str:
-    """Name the group whose members can write a folder; "" if it is not a team's."""
+    """Return the group whose members can write a folder; "" if it is not a team's."""
     try:
         found = system_calls.lstat(folder)
     except (OSError, ValueError):
@@ -258,8 +258,8 @@ def is_the_team(folder: str | os.PathLike[str], group: str) -> bool:
 def _rule(folder: str | os.PathLike[str]) -> _Rule | None:
     if not _rules:
         return None
-    place = os.path.realpath(folder)
+    path = os.path.realpath(folder)
     for key, rule in _rules.items():
-        if place == key or place.startswith(key + os.sep):
+        if path == key or path.startswith(key + os.sep):
             return rule
     return None

@@ -1,9 +1,9 @@
-"""One writer of a folder at a time, and who that is.
+"""Allow only one writer of a folder at a time, and show who it is.
 
-Two things keep a second writer out: a lock of the kernel's, and a note of who writes. The kernel's
-lock excludes nobody between two computers on some disks (sshfs, rclone, WSL beside Windows), nor in
-two copies that a program synchronises. There the note does: it is made exclusively, respected if it
-is another computer's, and looked at again before each step that counts (:func:`confirm`).
+A kernel lock and a note with the writer's name exclude a second writer. On some disks (sshfs,
+rclone, WSL and Windows together) and in synchronized copies, the kernel lock does not work between
+two computers. There the note does: lyncnb creates it exclusively, respects the note of another
+computer, and checks it again before each important step (:func:`confirm`).
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ from ...errors import BundleError
 from . import files, folder_access, system_calls
 
 LOCK_NAME = "lyncnb.lock"
-#: The earliest versions take this one alone, so it is taken as well in a folder that they can
-#: write. OneDrive and SharePoint take no file of that name.
+#: The earliest versions lock only this file. lyncnb also locks it in folders that they can write.
+#: OneDrive and SharePoint reject a file with this name.
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
-# No earlier version writes a folder with such a manifest.
+# Earlier versions cannot write a folder with such a manifest.
 _PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0-9]+)"')
 _MANIFEST = "manifest.json"
 _LOOK_EVERY = 0.2  # seconds
 
-# What this process holds: the real path of each folder, and the token in its note.
+# The folders that this process has locked: the real path of each, and the token in its note.
 _held: dict[str, str] = {}
 
 
 @contextmanager
 def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]:
-    """Be the one writer of a folder.
+    """Lock a folder for this process as its only writer.
 
-    The kernel frees its lock when the process ends, however it ends; a note that was left is then
-    taken for what it is, unless another computer wrote it. Readers need none. Whatever an
-    interrupted writer left half-written in the folder is removed first: it may be a key.
+    The kernel releases its lock when the process ends for any reason. lyncnb ignores a note that
+    such a process left, unless another computer wrote it. Readers need no lock. First, lyncnb
+    removes the incomplete files of an interrupted writer, because one may be a key.
 
     Parameters
     ----------
     folder : path
-        Holds the files of the lock, and while somebody writes a note of who that is.
+        The folder with the lock files and, during a run, the note with the writer's name.
     wait : float, optional
-        Seconds to wait for another writer; negative waits without end.
+        Seconds to wait for another writer; a negative value means no limit.
 
     Raises
     ------
     BundleError
-        If another writer still has it then; the message says who. If the folder is not there, or
-        refused by :func:`files.check_folder`.
+        If another writer still has the lock then; the message has the name. If the folder does
+        not exist, or :func:`files.check_folder` rejects it.
     """
     folder = Path(folder)
     files.check_folder(folder)
@@ -94,12 +94,12 @@ def _lock_names(folder: Path) -> tuple[str, ...]:
 
 
 def confirm(folder: Path) -> None:
-    """Look whether this process, if it has the lock of a folder, is still its one writer.
+    """Check that this process, if it has the lock of a folder, is still the only writer.
 
     Raises
     ------
     BundleError
-        If somebody else has taken the folder over, or removed the note.
+        If another process took over the folder, or removed the note.
     """
     token = _held.get(os.path.realpath(folder))
     if token is not None and _token(folder / OWNER_NAME) != token:
@@ -111,14 +111,14 @@ def confirm(folder: Path) -> None:
 
 
 def owner(folder: Path) -> str:
-    """Say who writes a folder, as far as its note tells."""
+    """Return the name of a folder's writer from its note."""
     return (_read(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
 def _take(
     folder: Path, guards: Mapping[Path, filelock.FileLock], token: str, deadline: float
 ) -> bool:
-    """Take the kernel's locks and leave the note; False to try again."""
+    """Take the kernel locks and write the note; False to try again."""
     note = folder / OWNER_NAME
     try:
         for guard in guards.values():
@@ -150,21 +150,22 @@ def _refuse(folder: Path, hint: str) -> None:
 
 
 def _is_alive(text: str) -> bool:
-    """Whether the writer of a note may be at work; the kernel's lock is held by who asks."""
-    found = _NOTE.fullmatch(text)
-    if found is None:
+    """Whether the writer of a note may still run; the caller has the kernel lock."""
+    match = _NOTE.fullmatch(text)
+    if match is None:
         return False
-    host, process, system, started, token = found.groups()
+    host, process, system, started, token = match.groups()
     if host != platform.node() or system not in (None, platform.system()):
         return True
     if int(process) == os.getpid():
         return token in _held.values()
-    # On this computer a lock that was given to us says enough, where the lock works at all.
+    # On this computer, the kernel lock is enough evidence, if the disk supports it. So the writer
+    # runs only if its process still exists.
     return started not in (None, "-") and started == _started(int(process))
 
 
 def _started(process: int) -> str:
-    """Tell when a process of this computer began, in the kernel's own count; "-" if it is gone."""
+    """Return the start time of a local process in the kernel's units; "-" if it ended."""
     try:
         status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
         return status.rpartition(")")[2].split()[19]
@@ -173,12 +174,12 @@ def _started(process: int) -> str:
 
 
 def writer() -> tuple[str, str]:
-    """Give the names of the user and of the computer, as text that can be shown."""
+    """Return the names of the user and of the computer as printable text."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = "somebody"
-    # An environment variable names the user, and may hold anything.
+    # The user name may come from an environment variable, which can contain any text.
     return "".join(c if c.isprintable() else "?" for c in user), platform.node()
 
 
@@ -197,7 +198,7 @@ def _leave_note(note: Path, token: str, *, over: bool) -> bool:
         else:
             files.give_name(temp, note)
     except FileNotFoundError:
-        return False  # somebody else has the folder, and removed what is half-written
+        return False  # another process has the folder, and removed the temporary file
     except OSError as error:
         files.discard(temp)
         raise system_calls.trouble(error, note, "say who writes") from None
@@ -205,13 +206,13 @@ def _leave_note(note: Path, token: str, *, over: bool) -> bool:
         files.discard(temp)
         if not os.path.lexists(note):
             raise
-        return False  # somebody else was quicker
+        return False  # another process was faster
     return True
 
 
 def _token(note: Path) -> str:
-    found = _NOTE.fullmatch(_read(note))
-    return found[5] or "" if found else ""
+    match = _NOTE.fullmatch(_read(note))
+    return match[5] or "" if match else ""
 
 
 def _read(note: Path) -> str:

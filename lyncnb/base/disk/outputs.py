@@ -1,9 +1,9 @@
-"""The one way to a file whose name a planner gave: ``-o``, ``--calendar``, a page, a package.
+"""Write a file whose name a planner gave: ``-o``, ``--calendar``, a page, a package.
 
-Guards what is there already. Nothing goes into a request folder's own places, by no flag: its
-keys are the only ones that fit the requests at a CA. Elsewhere a file is replaced only if lyncnb
-wrote it and it is of the same kind, or if that is asked for. The new content is there whole, or
-the old one stays.
+This module protects existing files. No option allows it to write to a request folder's own files
+and folders, because only the keys there belong to the requests at a CA. Elsewhere it replaces a
+file only if lyncnb wrote it and it has the same kind, or if the planner asks for it. If writing the
+new content fails, the old content stays.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..pasted_text import shown
 from . import files, system_calls
 from .zip_file import READ_ERRORS
 
-#: Folders that lyncnb makes in a request folder, and their modes where the folder is not a team's.
+#: Folders that lyncnb creates in a request folder, with their modes if it is not a team's.
 OWN_FOLDERS = {
     "csr": 0o755,
     "keys": 0o700,
@@ -33,7 +33,7 @@ OWN_FOLDERS = {
     "recovery": 0o700,
 }
 
-#: What a request folder keeps in its first level, folders and files alike.
+#: The names of lyncnb's own folders and files in a request folder.
 OWN_PLACES = frozenset(
     (
         *OWN_FOLDERS,
@@ -48,15 +48,15 @@ OWN_PLACES = frozenset(
 _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
-# Enough for the styles that stand before the mark of a notebook's page.
+# Enough for the styles before the mark of a notebook's page.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
 
-# Of the archives that lyncnb writes; others unpack with errors of their own.
+# The methods in lyncnb's archives; other methods raise other errors.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
-# In the head of every page of lyncnb's, also of a notebook's.
+# In the head of every page that lyncnb writes, including those of a notebook.
 _PAGE_POLICY = (b'http-equiv="Content-Security-Policy"', b"content=\"default-src 'none'; ")
 
 Test = Callable[[IO[bytes]], bool]
@@ -64,15 +64,15 @@ Test = Callable[[IO[bytes]], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputKind:
-    """One kind of file that lyncnb writes where a planner says.
+    """A kind of file that lyncnb writes under a planner's name.
 
     Attributes
     ----------
     what : str
-        In messages, e.g. ``a calendar of renewals``.
+        Its name in messages, such as ``a calendar of renewals``.
     is_ours : mapping of str to callable
-        By ending, lower case: given such a file, open at its start, whether lyncnb wrote it as
-        this kind. A name may have no other ending.
+        By ending, in lower case, a test: it takes an open file, and returns whether lyncnb wrote
+        it as this kind. A name with another ending is not valid.
     """
 
     what: str
@@ -80,7 +80,7 @@ class OutputKind:
 
 
 def first_line(start: bytes, end: bytes = b"") -> Test:
-    """Make a test of how a file's first line starts and ends."""
+    """Return a test for how a file's first line starts and ends."""
 
     def is_ours(file: IO[bytes]) -> bool:
         line = file.readline(_LINE_BYTES).rstrip(b"\r\n")
@@ -100,17 +100,17 @@ def mentions(*marks: bytes) -> Test:
 
 
 def is_page(*marks: bytes) -> Test:
-    """Make a test of a page of lyncnb's, which runs and loads nothing, with these marks."""
+    """Return a test for a page of lyncnb with these marks; such a page runs and loads nothing."""
     return mentions(*_PAGE_POLICY, *marks)
 
 
 def packs(member: str, content: Test) -> Test:
-    """Make a test of a zip archive: the first member whose name ends so passes another test."""
+    """Return a test for a ZIP archive: the first member with this ending passes `content`."""
 
     def is_ours(file: IO[bytes]) -> bool:
         with suppress(*READ_ERRORS):
             archive = zipfile.ZipFile(file)
-            first = next((one for one in archive.infolist() if one.filename.endswith(member)), None)
+            first = next((m for m in archive.infolist() if m.filename.endswith(member)), None)
             if first is not None and first.compress_type in _COMPRESSIONS:
                 with archive.open(first) as inside:
                     return content(inside)
@@ -126,32 +126,32 @@ def check_output(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Refuse a name before the work for it begins.
+    """Reject a name before the work for it begins.
 
     Parameters
     ----------
     path : path
         The path of the file.
     kind : OutputKind
-        What it will be.
+        The kind of the new file.
     force : bool, optional
-        Whether a file of somebody else's may be replaced. Never one in a request folder's own
-        places, and never what the output is made of.
+        Whether it may replace a file that lyncnb did not write. It never replaces a request
+        folder's own file, nor an input.
     inputs : iterable of path, optional
-        What it is made of.
+        The files that the output comes from.
 
     Raises
     ------
     OutputError
-        With the name and what to name instead; :class:`FileOccupied` where `force` would do.
+        With the name and what to use instead; :class:`FileOccupied` if `force` would help.
     """
     check_suffix(Path(path).suffix.lower(), kind, f"{path}: ")
     refuse_own_place(path)
-    _refuse_inputs(Path(path), inputs)
+    _reject_inputs(Path(path), inputs)
     facts = _facts(path)
     if facts is None:
         return
-    _refuse_what_is_no_file(path, facts)
+    _reject_non_file(path, facts)
     if not force and not _is_ours(path, kind):
         raise FileOccupied(
             f"{path} is already there and was left alone: it is not {kind.what} that lyncnb wrote",
@@ -160,12 +160,12 @@ def check_output(
 
 
 def check_suffix(suffix: str, kind: OutputKind, place: str = "") -> None:
-    """Refuse an ending that files of a kind cannot have; ``place`` begins the message.
+    """Reject an ending that files of a kind cannot have; ``place`` begins the message.
 
     Raises
     ------
     OutputError
-        With the endings that there are.
+        With the possible endings.
     """
     if suffix not in kind.is_ours:
         fault = f'cannot have the ending "{suffix}"' if suffix else "needs an ending"
@@ -182,30 +182,30 @@ def write_output(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> Path:
-    """Write a file that a planner named, whole or not at all.
+    """Write a file with a planner's name, completely or not at all.
 
     Parameters
     ----------
     path, kind, force, inputs
-        As for :func:`check_output`, which is asked again.
+        As for :func:`check_output`, which this function calls again.
     data : bytes
         The whole content.
 
     Returns
     -------
     Path
-        The file, readable by all if it is new; else with the permissions that it had.
+        The file. A new file is readable by all; a replaced one keeps its permissions.
 
     Raises
     ------
     OutputError
-        If the name is refused, or the system does.
+        If the name is rejected, or the system refuses.
     """
     check_output(path, kind, force=force, inputs=inputs)
     target, facts = Path(path), _facts(path)
     try:
         if facts is None:
-            files.write_new(target, data, 0o644)  # never over what came in the meantime
+            files.write_new(target, data, 0o644)  # never over a file that is new since then
         else:
             files.replace(target, data, stat.S_IMODE(facts.st_mode))
     except BundleError as error:
@@ -214,13 +214,13 @@ def write_output(
 
 
 def refuse_own_place(path: str | os.PathLike[str]) -> None:
-    """Refuse a name inside what a request folder keeps for itself, however it is spelled.
+    """Reject a request folder's own names, in any spelling.
 
     Raises
     ------
     OutputError
-        If it lies there, also through ``..`` and symbolic links, or in other letter case; or if
-        no file can have the name.
+        If the path is one of them or in one of them, also through ``..``, symbolic links or
+        another letter case; or if the name is not a valid file name.
     """
     try:
         if b"\0" in os.fsencode(path):
@@ -231,29 +231,29 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
         ) from None
     lexical = Path(os.path.abspath(path))
     resolved = Path(os.path.realpath(lexical.parent)) / lexical.name
-    for place in dict.fromkeys((lexical, resolved)):
-        for folder, name in _steps(place):
+    for target in dict.fromkeys((lexical, resolved)):
+        for folder, name in _ancestors(target):
             if _plain(name) in OWN_PLACES and is_request_folder(folder):
-                where = "is" if folder / name == place else f"lies in {name},"
+                where = "is" if folder / name == target else f"lies in {name},"
                 raise OutputError(
                     f"{path} {where} what the request folder {folder} keeps for itself",
                     hint="name a file outside of the request folder",
                 )
 
 
-def _steps(place: Path) -> Iterator[tuple[Path, str]]:
-    while place.name:
-        yield place.parent, place.name
-        place = place.parent
+def _ancestors(path: Path) -> Iterator[tuple[Path, str]]:
+    while path.name:
+        yield path.parent, path.name
+        path = path.parent
 
 
 def _plain(name: str) -> str:
-    # Windows drops blanks and dots at the end, and takes what follows a colon for a stream.
+    # Windows removes spaces and dots at the end, and treats text after a colon as a stream.
     return name.partition(":")[0].rstrip(". ").casefold()
 
 
 def is_request_folder(folder: Path) -> bool:
-    """Tell whether a folder is a request folder, or what a damaged one left."""
+    """Return whether a folder is a request folder, even a damaged one."""
     with suppress(OSError):
         if stat.S_ISDIR((folder / _KEYS).lstat().st_mode):
             return True
@@ -262,7 +262,7 @@ def is_request_folder(folder: Path) -> bool:
     return False
 
 
-def _refuse_inputs(path: Path, inputs: Iterable[str | os.PathLike[str] | None]) -> None:
+def _reject_inputs(path: Path, inputs: Iterable[str | os.PathLike[str] | None]) -> None:
     for name in inputs:
         with suppress(OSError, ValueError):
             if name is not None and path.samefile(name):
@@ -275,11 +275,11 @@ def _facts(path: str | os.PathLike[str]) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else error
-        raise OutputError(f"{path}: {told}", hint="choose another file") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OutputError(f"{path}: {reason}", hint="choose another file") from None
 
 
-def _refuse_what_is_no_file(path: str | os.PathLike[str], facts: os.stat_result) -> None:
+def _reject_non_file(path: str | os.PathLike[str], facts: os.stat_result) -> None:
     if stat.S_ISDIR(facts.st_mode):
         raise OutputError(f"{path} is a folder", hint="give the name of a file")
     if stat.S_ISLNK(facts.st_mode):
@@ -295,4 +295,4 @@ def _is_ours(path: str | os.PathLike[str], kind: OutputKind) -> bool:
         with files.open_plain(path) as file:
             return kind.is_ours[Path(path).suffix.lower()](file)
     except (OSError, BundleError):
-        return False  # what cannot be read is not known to be ours
+        return False  # a file that cannot be read may belong to another program

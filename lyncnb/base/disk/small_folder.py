@@ -1,8 +1,8 @@
-"""A folder of a few text files. Knows no certificates.
+"""A folder of a few text files.
 
-A new folder gets its name when all its files are on the disk; ``files.replace`` then changes each
-by itself. The visible files are what counts: hidden ones, such as those of a stopped program, are
-never read. No lock: what travels in version control should hold nothing else.
+A new folder gets its name when all its files are on the disk. Later, ``files.replace`` changes each
+file separately. Hidden files, such as those of a stopped program, are never read. There is no lock,
+because a folder in version control should contain nothing else.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from ...errors import BundleError
 from ..pasted_text import shown
 from . import files, system_calls
 
-#: Everybody may read the files, as in version control.
+#: All users may read the files, as in version control.
 FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write a new folder with these files, all or none.
+    """Write a new folder with all of these files, or nothing.
 
     Parameters
     ----------
     folder : Path
-        Nothing may have its name. lyncnb creates its parent if necessary.
+        A name that is free. lyncnb creates its parent if necessary.
     contents : mapping of str to bytes
-        By name, the whole content.
+        The content of each file, by its name.
 
     Raises
     ------
@@ -64,20 +64,20 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
     folder : Path
         Not through a symbolic link.
     names : collection of str
-        What to read; what is not there is left out.
+        The files to read; the result omits missing files.
     limit : int
-        Bytes that each may have.
+        The maximum size of a file in bytes.
 
     Raises
     ------
     BundleError
-        If `folder` is not a folder, or a file is not an ordinary one, too large, or cannot be read.
+        If `folder` is not a folder, or a file is not regular, is too large, or cannot be read.
     """
     try:
         mode = system_calls.lstat(folder).st_mode
     except OSError as error:
         raise system_calls.trouble(error, folder, "look at the folder") from None
-    except ValueError:  # a character that no name can hold
+    except ValueError:  # a character that no name can contain
         raise BundleError(
             f"{shown(str(folder))} is not a valid folder name", hint="enter it again"
         ) from None
@@ -96,7 +96,7 @@ def rename_folder(folder: Path, target: Path) -> None:
         If the name is taken, or the system refuses.
     """
     try:
-        # A name in other letters of the same folder is not another folder.
+        # The same name in another letter case may be the same folder.
         if os.path.lexists(target) and not os.path.samefile(folder, target):
             raise BundleError(f"{target} is already there", hint="take another name")
         system_calls.rename(folder, target)
@@ -106,12 +106,12 @@ def rename_folder(folder: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path, names: Collection[str]) -> None:
-    """Remove a folder that holds nothing but these files and hidden ones of lyncnb.
+    """Remove a folder that contains only these files and hidden files of lyncnb.
 
     Raises
     ------
     BundleError
-        If it holds something else, or the system refuses; then nothing is removed.
+        If it contains something else, or the system refuses. Nothing is then removed.
     """
     gone = folder.with_name(files.temp_name())
     try:
@@ -122,7 +122,7 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
                 f"{folder} also contains other files: {', '.join(others[:5])}",
                 hint="move them away first; nothing was removed",
             )
-        system_calls.rename(folder, gone)  # half a scenario is never in the list
+        system_calls.rename(folder, gone)  # so the list never shows an incomplete scenario
     except OSError as error:
         raise system_calls.trouble(error, folder, "remove the folder") from None
     shutil.rmtree(gone, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Every call to the operating system that writes, by a name of its own, and its errors in words.
+"""All calls to the operating system that write, and clear messages for their errors.
 
-The modules above call ``system.fsync`` and so on, never ``os.fsync``, so that a test can make
-each one of ``CALLS`` fail in turn and a trace of system calls can be read against them.
+Other modules call ``system_calls.fsync`` and so on, never ``os.fsync``. So a test can make each of
+``CALLS`` fail in turn, and compare a trace of system calls with them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ link = getattr(os, "link", None)
 if os.name != "nt":
     fchmod, fchown = os.fchmod, os.fchown
 
-# On macOS fsync() leaves data in the disk's own cache; this command of fcntl() does not.
+# On macOS, fsync() leaves data in the disk's own cache. This command of fcntl() does not.
 full_sync: int | None = None
 with suppress(ImportError):  # Windows has no such module
     import fcntl
@@ -32,9 +32,9 @@ with suppress(ImportError):  # Windows has no such module
 
 
 def fsync(descriptor: int) -> None:
-    """Make a file durable, past the disk's own cache where the system can do that."""
+    """Write a file to the disk, also from the disk's own cache if the system can do that."""
     if full_sync is not None:
-        # Network shares and some file systems do not know the command.
+        # Network shares and some file systems do not support the command.
         with suppress(OSError):
             fcntl.fcntl(descriptor, full_sync)
             return
@@ -46,17 +46,17 @@ _COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
 # A named pipe in the folder must not make the reader wait for a writer.
 READ = os.O_RDONLY | _COMMON | getattr(os, "O_NONBLOCK", 0)
-# What link() answers where the file system has no hard links (FAT, some network shares).
+# The errors of link() if the file system has no hard links (FAT, some network shares).
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-# What fsync() answers for a folder where a folder cannot be synced.
+# The errors of fsync() if a folder cannot be synced.
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 def find_program(name: str) -> str | None:
-    """Find a program by its whole path, or in the folders of PATH that are named in full.
+    """Find a program by its absolute path, or in the absolute folders of PATH.
 
-    ``shutil.which`` looks into the present folder, too, on Windows always: a program that somebody
-    has put beside a plan would be run.
+    ``shutil.which`` may also search the current folder, on Windows always. It would then run a
+    program that somebody put next to a plan.
     """
     endings = ("", ".exe") if WINDOWS else ("",)
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
@@ -90,7 +90,7 @@ HINTS = {
 
 
 def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: str) -> BundleError:
-    """Say in plain words what the operating system refused, and what to do."""
+    """Return an error that says what the operating system refused, and what to do."""
     if isinstance(error, ValueError):  # for a zero byte or an unpaired surrogate
         shown = ascii(os.fspath(path))[1:-1]
         return BundleError(
@@ -101,7 +101,7 @@ def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: st
 
 
 def protection_note() -> str:
-    """Tell what is not protected on this system; empty where everything is."""
+    """Return a warning about missing protection on this system; empty if there is none."""
     if not WINDOWS:
         return ""
     return (

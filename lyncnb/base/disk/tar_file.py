@@ -1,10 +1,10 @@
-"""The files in a tar archive, plain or compressed with gzip, read in memory and within bounds.
+"""Read the files of a tar archive, plain or with gzip, in memory and within limits.
 
 The standard library's ``tarfile`` keeps a copy of the global pax header with every entry. A hostile
-archive of 0.8 MB with 400 entries makes it take 750 MB of memory (Python 3.11). It also takes a
-damaged header inside an archive for its end, so a certificate after it would be missing unnoticed.
-This reader needs names, kinds and contents alone, and takes no more memory than the archive.
-Nothing is unpacked to disk.
+archive of 0.8 MB with 400 entries makes it use 750 MB of memory (Python 3.11). It also treats a
+damaged header inside an archive as the end, so a certificate after it would be missing unnoticed.
+This reader reads only names, types and contents, and uses no more memory than the archive. It
+writes nothing to the disk.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DESCRIPTIONS = (b"x", b"g", b"X", b"K")
 
 
 class BadTar(ValueError):
-    """The bytes are not a whole archive."""
+    """The bytes are not a complete archive."""
 
 
 class TarEntry(NamedTuple):
@@ -35,7 +35,7 @@ class TarEntry(NamedTuple):
 
 
 def is_tar(data: bytes) -> bool:
-    """Whether the bytes begin as a tar archive."""
+    """Whether the bytes begin like a tar archive."""
     return data[257:262] == _MAGIC
 
 
@@ -49,18 +49,18 @@ def gunzip(data: bytes, *, limit: int) -> bytes:
     """
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        found = unpacker.decompress(data, limit + 1)
+        unpacked = unpacker.decompress(data, limit + 1)
     except zlib.error:
         raise BadTar("the compressed file is damaged") from None
-    if len(found) > limit:
+    if len(unpacked) > limit:
         raise BadTar(f"it unpacks to more than {limit:,} bytes")
     if not unpacker.eof:
         raise BadTar("the compressed file is truncated")
-    return found
+    return unpacked
 
 
 def tar_entries(data: bytes) -> Iterator[TarEntry]:
-    """Yield files, links and everything else but folders, in the order of the archive.
+    """Yield all entries except folders, in the order of the archive.
 
     Raises
     ------

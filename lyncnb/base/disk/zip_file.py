@@ -1,4 +1,4 @@
-"""Files to a ZIP that depends on nothing but them, and a ZIP of elsewhere read within bounds."""
+"""Write a reproducible ZIP archive, and read one from elsewhere within limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 
-# ZIP knows no earlier year.
+# A fixed date, so that the same files give the same bytes.
 _CREATED = (2000, 1, 1, 0, 0, 0)
 
 
@@ -17,7 +17,7 @@ def to_zip(entries: Mapping[str, bytes]) -> bytes:
     Parameters
     ----------
     entries : mapping of str to bytes
-        n contents by path inside the package, written in the mapping's order.
+        n contents by their paths in the package, in the order to write them.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def to_zip(entries: Mapping[str, bytes]) -> bytes:
 
 
 def from_zip(data: bytes) -> dict[str, bytes]:
-    """Unpack a package of our own, e.g. one that a library has dated today.
+    """Unpack a package of lyncnb, for example one that a library wrote with today's date.
 
     Returns
     -------
@@ -47,10 +47,10 @@ def from_zip(data: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-# --- A ZIP of elsewhere.
+# --- A ZIP archive from elsewhere.
 
 _END_BYTES, _CENTRAL_ENTRY_BYTES = 22, 46
-#: What the standard library raises at an archive that is damaged, encrypted or of an odd kind.
+#: The errors of the standard library for a damaged, encrypted or unusual archive.
 READ_ERRORS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -62,27 +62,27 @@ READ_ERRORS = (
     ValueError,
 )
 
-#: A part that unpacks to more than so many times its size is a bomb, if it is not small.
+#: A part that is not small and unpacks to more than this many times its size is a bomb.
 _MAX_RATIO, _SMALL = 200, 1_000_000
 _PIECE = 1 << 16
 
 
 class BadArchive(ValueError):
-    """An archive that cannot be read, or should not be; its text says why."""
+    """An archive that cannot or should not be read; its text has the reason."""
 
 
 def contents_trouble(data: bytes, most: int) -> str:
-    """Say why an archive's list of contents should not even be read, or nothing.
+    """Return why an archive's list of contents should not be read; "" if it should.
 
-    ``zipfile`` builds an object for every entry at once; two million of them, in 100 MB, would
-    cost the memory of a machine. Hence a look at the end record first (APPNOTE.TXT 4.3.16).
+    ``zipfile`` creates an object for every entry at once. Two million entries in 100 MB would use
+    up the memory of a computer. So lyncnb checks the end record first (APPNOTE.TXT 4.3.16).
 
     Parameters
     ----------
     data : bytes
         The archive.
     most : int
-        How many entries it may have.
+        The maximum number of entries.
     """
     place = data.rfind(b"PK\x05\x06")
     if place < 0 or len(data) - place < _END_BYTES:
@@ -97,7 +97,7 @@ def contents_trouble(data: bytes, most: int) -> str:
 
 
 def archive_reason(error: Exception) -> str:
-    """Say what is wrong with an archive, without the library's way to say so."""
+    """Return what is wrong with an archive, in plain English."""
     text = str(error)
     if "CRC" in text:
         return "its checksum is wrong"
@@ -107,16 +107,16 @@ def archive_reason(error: Exception) -> str:
 
 
 class Archive:
-    """A ZIP of elsewhere, whose parts are unpacked a piece at a time and counted.
+    """A ZIP archive from elsewhere. It unpacks its parts in pieces and counts the bytes.
 
     Parameters
     ----------
     data : bytes
         The archive.
     max_entries : int, optional
-        How many parts it may have.
+        The maximum number of parts.
     max_unpacked : int, optional
-        How many bytes all parts that are read may have together.
+        The maximum total size of all parts that are read, in bytes.
 
     Raises
     ------
@@ -133,8 +133,8 @@ class Archive:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except READ_ERRORS as error:
             raise BadArchive(f"the archive is damaged: {archive_reason(error)}") from None
-        # Some write backslashes, and names of parts are the same in any letter case (ECMA-376
-        # part 2, section 6.2.2.3).
+        # Some programs write backslashes, and names of parts ignore letter case (ECMA-376 part 2,
+        # section 6.2.2.3).
         self._parts = {_key(entry.filename): entry for entry in self._zip.infolist()}
 
     @property
@@ -156,8 +156,8 @@ class Archive:
         Raises
         ------
         BadArchive
-            If there is no such part, it is damaged, encrypted, a bomb or oddly packed, or too
-            much is unpacked.
+            If the part is missing, damaged, encrypted, a bomb or packed in an unusual way, or if
+            the total size is too large.
         """
         entry = self._parts.get(_key(name))
         if entry is None:
