@@ -63,7 +63,7 @@ def test_what_fails_and_what_is_cancelled_is_told(cluster):
     with cluster_executor(cluster.scheduler_address) as executor:
         with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
             executor.submit(divmod, 1, 0).result(30)
-        with pytest.raises(WorkerError, match="sent a int instead of a key"):
+        with pytest.raises(WorkerError, match="returned a int instead of a key"):
             executor.submit(len, "abc").result(30)
         slow = executor.submit(time.sleep, 60)
         assert slow.cancel()

@@ -338,7 +338,7 @@ def test_a_worker_that_breaks_is_told_with_what_it_said(stored):
     what = "ECDSA-0: ModuleNotFoundError: No module"
     with Broken(1) as executor, pytest.raises(BundleError, match=what) as caught:
         run(items(3), CIPHER, store=stored, making=Making(executor=executor))
-    assert "every worker needs the same lyncnb" in caught.value.hint
+    assert "install the same versions of lyncnb" in caught.value.hint
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs():
