@@ -74,7 +74,7 @@ def refused(planner, *words, signers="signers", more=(), status=1):
 
 
 def test_what_alice_approves_is_requested(planner):
-    """The command says what is approved; the manifest and status say by whom, and once."""
+    """The command names what is approved; the manifest and status name the approver, once."""
     ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.err) == (0, "")
     assert "3 certificates for 2 servers" in ended.out
@@ -178,7 +178,7 @@ def test_without_a_signature(planner):
 
 
 def test_a_plan_altered_after_it_was_approved(planner):
-    """Saved anew from another table it is a good plan, and not the one that was signed."""
+    """A plan saved again from another table is valid, but is not the one that was signed."""
     assert approve(planner, "--key", "alice").status == 0
     planner.write("t.csv", TWO_FRONT_ENDS.replace("web.", "www."))
     assert planner("plan", "t.csv", "--save", "p.json").status == 0
@@ -229,7 +229,7 @@ def test_who_nobody_knows(planner):
 
 
 def test_a_signature_for_something_else(planner):
-    """What was signed as a file, a commit or a mail is no approval of a plan."""
+    """A signature made for a file, a commit or a mail does not approve a plan."""
     sign_by_hand(planner.folder / "alice", planner.folder / "p.json", namespace="file")
     refused(planner, "for something else than lyncnb-plan")
 
@@ -281,7 +281,7 @@ def test_a_pattern_is_nobody(planner, name):
 
 
 def test_reasons_that_nobody_approved(planner):
-    """--accept beside --approved-by would put into the folder what the approver did not see."""
+    """--accept with --approved-by puts findings into the folder that the approver never saw."""
     approve(planner, "--key", "alice")
     refused(
         planner, "does not contain the reason why wildcard-in-subject-name is accepted",
@@ -308,7 +308,7 @@ def test_another_approval_is_left_alone(planner):
 
 
 def test_without_ssh_keygen(planner, monkeypatch):
-    """That it is missing is said, with where to get it; nothing is requested."""
+    """An error says that ssh-keygen is missing and where to get it; nothing is requested."""
     approve(planner, "--key", "alice")
     monkeypatch.setenv("PATH", str(planner.folder))
     refused(planner, "there is no ssh-keygen here", "openssh-client")
@@ -329,7 +329,7 @@ def test_what_is_no_key(planner, key, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
-    """By ssh-keygen itself; it is no argument of anything, and no folder's passphrase is passed on."""
+    """ssh-keygen itself asks for it; the passphrase is in no argument and in no variable."""
     import pexpect
 
     make_key(planner.folder / "locked", passphrase="long enough")
@@ -382,7 +382,7 @@ def test_an_agents_key_signs(planner, monkeypatch):
 
 
 def test_a_rebuilt_manifest_says_who_had_approved(planner):
-    """Kept of a damaged one; of a missing one told from the summary, and had by asking again."""
+    """A damaged manifest keeps it; for a lost one the summary names it until the next request."""
     assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
     path = planner.folder / "requests/manifest.json"
@@ -405,7 +405,7 @@ def test_a_rebuilt_manifest_says_who_had_approved(planner):
 
 
 def test_less_than_was_approved_is_requested_and_said(planner):
-    """What stands may be left out on the planner's word; run, status and summary name it."""
+    """The planner may leave out covered requests; the run, status and summary name each."""
     plan = ln.read_saved_plan(planner.folder / "p.json").plan
     one = plan.certificates[0]
     estate = planner.folder / "estate"
@@ -431,7 +431,7 @@ def test_less_than_was_approved_is_requested_and_said(planner):
 
 
 def test_an_approved_plan_may_be_worded_otherwise(planner):
-    """As by an earlier lyncnb: what was approved is requested, and both wordings are told."""
+    """A plan worded by an earlier lyncnb can be requested with approval; both texts are shown."""
     path = planner.folder / "p.json"
     document = json.loads(path.read_text("utf-8"))
     del document["sha256"]
@@ -464,7 +464,7 @@ def test_nothing_is_signed_that_nobody_confirmed(planner):
 @pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
 @pytest.mark.parametrize(("answer", "is_signed"), [("yes", True), ("no", False), ("", False)])
 def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is_signed):
-    """Certificates, day and digest stand there before the question."""
+    """Certificates, date and digest are shown before the question."""
     screen = at_terminal(planner, ["approve", "p.json", "--key", "alice"], answer)
     assert digest(planner) in screen
     assert "FrontEnd-fe01-contoso-net" in screen

@@ -87,7 +87,7 @@ def test_heading_without_rows(shell):
 
 
 def test_archive_with_the_name_of_a_csv(shell):
-    """An archive that is no workbook is recognised and said so."""
+    """An archive that is not a workbook is recognized and reported as an archive."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
@@ -103,7 +103,7 @@ def test_file_of_201_megabytes(shell):
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_endless_device(shell):
-    """A device is no table and is not read."""
+    """A device is not a table and is not read."""
     ended = shell("check", "/dev/zero")
     assert ended.status == 2
     assert "not a regular file" in ended.err
@@ -149,7 +149,7 @@ def test_column_missing(shell):
 
 
 def test_line_break_in_a_cell(shell):
-    """A line break inside a cell that is no list is an error."""
+    """A line break inside a cell that does not hold a list is an error."""
     _refused(shell, "break.csv", _table(site="Tai\npei"), "row 2", "site")
 
 
@@ -159,7 +159,7 @@ def test_nul_in_a_cell(shell):
 
 
 def test_all_problems_at_once(shell):
-    """Every problem of a file is told in one go, each with row, column, value and hint."""
+    """All problems of a file are reported at once, each with row, column, value and hint."""
     text = TWO_FRONT_ENDS + (
         "http://fe03.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
         "fe 04.contoso.net,Nonsense,pool.contoso.net,Taipei,,,,\n"
@@ -185,7 +185,7 @@ def test_two_values_for_one_pool(shell):
 
 
 def test_no_sip_domain(shell):
-    """Without a SIP domain anywhere there is no plan."""
+    """Without a SIP domain lyncnb makes no plan."""
     _refused(shell, "none.csv", _table(sip_domains=""), "sip_domains")
 
 
@@ -224,7 +224,7 @@ def test_not_a_truth_value(shell, value):
     ],
 )
 def test_text_that_can_be_no_name(shell, name):
-    """What can be no host name is refused with row, column, value and hint."""
+    """Text that cannot be a host name is refused with row, column, value and hint."""
     _refused(shell, "names.csv", _table(server_fqdn=name), "names.csv", "server_fqdn")
 
 
@@ -282,7 +282,7 @@ def test_options_that_cannot_be(shell, text, words):
 
 @pytest.mark.parametrize("name", ["nowhere.toml", "."])
 def test_options_that_cannot_be_read(shell, name):
-    """Options that are not there, or a folder, are said so."""
+    """Options that are missing, or are a folder, are reported."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "--options", name)
     assert (ended.status, ended.out) == (2, "")
@@ -431,7 +431,7 @@ def test_no_passphrase_and_nobody_to_ask(shell, topology):
 
 
 def test_passphrase_in_the_environment_is_no_argument(shell, topology):
-    """The variable works, is too short like any other, and stands in no message."""
+    """The variable is used, needs the same minimum length, and appears in no message."""
     ended = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": "tooshort"})
     assert ended.status == 3
     assert "tooshort" not in ended.err
@@ -518,7 +518,7 @@ def test_odd_file_names(shell, name):
 
 
 def test_program_in_place_of_a_notebook(shell):
-    """What is no notebook, or is not there, is unreadable to the commands about notebooks: 2."""
+    """A file that is not a notebook, or is missing, ends the commands about notebooks with 2."""
     shell.write("text.ipynb", "no notebook")
     shell.write("empty.ipynb", b"")
     for command in ("run", "clean", "share"):

@@ -69,7 +69,7 @@ def test_one_table_with_two_sets_of_choices(planner):
 
 
 def test_scenarios(planner):
-    """Their folders are compared by table, options and name; a damaged one is told whole."""
+    """Scenario folders are compared by table, options and name; a damaged one is an error."""
     kept = Scenarios(planner.folder / "scenarios")
     table = ln.read_topology(planner.folder / "old.csv")
     kept.keep(ln.Scenario(name="as planned", topology=table))

@@ -1,4 +1,4 @@
-"""``check --fix``: shown, asked about, written with the old file beside it, or only listed."""
+"""``check --fix``: shown, confirmed, and written with a backup of the old file, or only listed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def arguments(files):
 
 
 def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
-    """With --yes table and options are mended; comments stay, and what was is in FILE.bak."""
+    """With --yes table and options are fixed; comments stay, and the old text is in FILE.bak."""
     done = shell(*arguments, "--yes")
     assert done.status == 0
     assert files[0].read_bytes() == TABLE.replace(b"w.contoso.com", b"").replace(b"x.a.com", b"")
@@ -110,7 +110,7 @@ def test_json_only_lists(shell, files, arguments):
 
 @pytest.mark.parametrize("name", ["t.tbxml", "t.xml"])
 def test_a_topology_document_is_not_written(shell, name):
-    """The cell is named, the document stays, and the findings are told as they are."""
+    """The message names the cell, the document stays, and the findings are reported unchanged."""
     clusters = [front_end("se01.contoso.com", internal="x.contoso.com")]
     form = topology_builder if name == "t.tbxml" else exported
     document = shell.write(name, form(clusters))
@@ -126,7 +126,7 @@ def test_a_topology_document_is_not_written(shell, name):
 
 
 def test_a_table_in_memory_is_not_written():
-    """Of a DataFrame the cells are told by row and column; it stays as it is."""
+    """For a DataFrame the message names row and column; the DataFrame stays unchanged."""
     frame = pd.read_csv(io.BytesIO(TABLE), dtype=str, keep_default_na=False)
     before = frame.copy()
     plan = ln.plan_certificates(ln.read_topology(frame), ln.load_rules("lync2013"))

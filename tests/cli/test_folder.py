@@ -113,7 +113,7 @@ def test_request_says_why_it_renews(shell, written, topology):
 
 
 def test_request_renew(shell, written):
-    """--renew makes one request anew, with the reason given."""
+    """--renew makes one request again, with the given reason."""
     ended = shell(*written, "--renew", "FrontEnd-fe01", "--reason", "key lost")
     assert ended.out.startswith(
         "1 request renewed, generation 2 (renewed: key lost): FrontEnd-fe01-contoso-net-"
@@ -159,7 +159,7 @@ def test_accept_needs_a_known_code_and_a_reason(shell, topology, value):
 
 
 def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypatch):
-    """LYNCNB_PASSPHRASE is used and then stands in no environment that a child could inherit."""
+    """LYNCNB_PASSPHRASE is used and then removed from the environment that children inherit."""
     monkeypatch.setattr("lyncnb.pki.passphrase._remembered", None)
     monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
     assert shell("request", topology, "requests").status == 0
@@ -195,7 +195,7 @@ def test_status_of_a_damaged_folder(shell, written):
 
 
 def test_status_rebuild(shell, written, passphrase):
-    """--rebuild makes a lost manifest anew from keys and requests."""
+    """--rebuild makes a lost manifest again from keys and requests."""
     (shell.folder / "requests" / "manifest.json").unlink()
     assert shell("status", "requests").status == 3
     ended = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
@@ -213,7 +213,7 @@ def test_status_rebuild(shell, written, passphrase):
     ],
 )
 def test_what_request_does_not_pass_over(shell, passphrase, arguments, message):
-    """A blank folder is not the present one, and a reason for nothing is told."""
+    """An empty name is not the current folder, and a reason without a renewal is reported."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("request", *arguments, "--passphrase-file", passphrase)
     assert (ended.status, ended.out) == (2, "")
@@ -415,7 +415,7 @@ def test_handover_of_nothing(shell, written):
 
 
 def test_a_table_is_no_request_folder(shell):
-    """A table in the place of a folder is told as that, not as a folder to be restored."""
+    """A table given in place of a folder is reported as a table, not as a damaged folder."""
     table = shell.write("table.csv", b"server_fqdn,role\n")
     for command in ("status", "steps"):
         ended = shell(command, table)

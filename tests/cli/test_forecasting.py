@@ -1,4 +1,4 @@
-"""Tests of lyncnb forecast: of what, how it ends, and two beside each other."""
+"""Tests of lyncnb forecast: its input, its exit status, and the comparison of two forecasts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_it_works_or_not(planner):
 
 
 def test_until_and_on(planner):
-    """The days are given, never taken from a clock; what is no day is refused."""
+    """The days are arguments, never taken from a clock; an invalid date is refused."""
     refused = planner("forecast", "t.csv")
     assert (refused.status, refused.out) == (2, "")
     assert "forecast has no first day" in refused.err
@@ -94,7 +94,7 @@ def test_files(planner):
 
 
 def test_a_saved_plan_has_options_of_its_own(planner):
-    """Beside other options it is not said to have the defaults."""
+    """A saved plan with other options is not described as having the default options."""
     ended = planner("forecast", "p.json", "--other-options", "other.toml")
     assert ended.out.startswith("first: p.json with its own options: ")
     assert "second: p.json with other.toml: " in ended.out

@@ -46,7 +46,7 @@ def test_a_file_of_answers_is_laid_out(shell):
 
 
 def test_the_answers_that_were_kept_give_the_same(shell):
-    """guide.toml, changed by hand, lays out anew and is left as it is; --force is asked for."""
+    """guide.toml, edited by hand, gives the files again and stays as it is; --force is required."""
     shell.write("given.toml", ANSWERS)
     assert shell("guide", "--answers", "given.toml").status == 0
     kept = (shell.folder / "guide.toml").read_text("utf-8")
@@ -121,10 +121,10 @@ class Terminal:
                     break
 
     def leave(self, end):
-        """Press a control key until the command ends; give what it wrote since.
+        """Press a control key until the command ends; return what it wrote since.
 
-        Python hears of Ctrl-C with the next Enter only, if it comes in the moment in which the
-        terminal is about to be read; whoever sits there presses it again.
+        If Ctrl-C arrives just before Python reads the terminal, Python handles it only with the
+        next Enter; a person presses it again.
         """
         for _ in range(20):
             self.child.sendcontrol(end)
@@ -146,7 +146,7 @@ class Terminal:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_asked_in_a_terminal(shell):
-    """Wrong answers are told and asked again, ? helps, < goes back, Enter takes the default."""
+    """Wrong answers are reported and asked again, ? helps, < goes back, Enter takes the default."""
     terminal = Terminal(shell)
     terminal.answer("Which product", "sfb2020", "")
     terminal.answer("SIP domains", "con toso", "?", "contoso.local")
@@ -205,7 +205,7 @@ def test_an_interview_that_ends_early(shell, end):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_nobody_is_asked_in_vain(shell):
-    """Where a table stands, it is told before the first question."""
+    """If a table exists, the command says so before the first question."""
     shell.write("topology.csv", "mine")
     told = Terminal(shell).rest()
     assert "topology.csv is already there and was left alone" in told

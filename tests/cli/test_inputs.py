@@ -72,7 +72,7 @@ LAID_OUT = {("lab", "folder"), ("dash", "folder"), ("guide", "folder")}
 
 
 def readers() -> dict[str, tuple[str, ...]]:
-    """Find every way to name a file to be read; FILE stands for its name."""
+    """Find every argument that names an input file; FILE replaces its name."""
     found = {}
     for command in COMMANDS:
         arguments = [one for one in command.params if isinstance(one, click.Argument)]
@@ -124,7 +124,7 @@ CONTENTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """What the commands are given besides."""
+    """Extra files that the commands need."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -229,7 +229,7 @@ NOTEBOOKS = [
 @pytest.mark.parametrize("text", NOTEBOOKS)
 @pytest.mark.parametrize("command", ["run", "share", "clean"])
 def test_what_is_no_notebook(planner, command, text):
-    """JSON that is no notebook, or a damaged one, is refused in plain words."""
+    """JSON that is not a notebook, or a damaged one, is refused in plain words."""
     planner.write("odd.ipynb", text)
     refused(planner, (command, "FILE"), "odd.ipynb")
     assert (planner.folder / "odd.ipynb").read_text() == text
@@ -260,7 +260,7 @@ TYPED = (
 
 
 def words() -> dict[str, tuple[str, ...]]:
-    """Find every option that takes words; WORDS stands for them."""
+    """Find every option that takes text; WORDS replaces the text."""
     found = {}
     for command in COMMANDS:
         for one in command.params:

@@ -155,7 +155,7 @@ def test_run_of_a_notebook_that_fails(shell):
 
 
 def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
-    """One that holds a secret keeps no other from being cleaned; all that is wrong is told."""
+    """A notebook with a secret does not keep others from being cleaned; all errors are reported."""
     for name in ("a", "c"):
         shell.write(f"{name}.ipynb", _notebook("password = 'four random words'"))
     state = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
@@ -172,7 +172,7 @@ def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
 
 
 def test_clean_and_share(shell):
-    """Clean says whether there was anything to do; share writes a page beside the notebook."""
+    """Clean reports whether it changed anything; share writes a page next to the notebook."""
     shell.write("n.ipynb", _notebook("1 + 1"))
     assert shell("clean", "n.ipynb").out == "n.ipynb: nothing to clean\n"
     assert shell("share", "n.ipynb", "-o", "page.html").out == "written: page.html\n"
@@ -242,7 +242,7 @@ def test_lab_lays_out_and_serves_with_a_token(shell):
 
 @pytest.mark.kernel
 def test_dash_lays_out_and_serves_with_a_token(shell):
-    """The command dash shows the planning notebook to whoever has its token."""
+    """The command dash shows the planning notebook to everyone who has its token."""
     with _serving(shell, "dash") as (port, token):
         assert len(token) >= 32
         with urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:

@@ -95,7 +95,7 @@ def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
 
 @pytest.mark.parametrize("command", ["explain", "compare", "compare-topology", "trust"])
 def test_words_fit_the_terminal(shell, topology, command):
-    """What is told in lines is wrapped below its own indentation, and names stay whole."""
+    """Listed text is wrapped with its own indentation, and host names are never split."""
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
     second = {"explain": ["fe01.contoso.net"], "trust": []}.get(command, [other])
     status, text = _terminal([command, topology, *second], columns=70, folder=shell.folder)
@@ -111,7 +111,7 @@ def test_control_characters_do_not_reach_a_terminal(capsys):
 
 
 def test_progress_is_silent_without_a_terminal():
-    """Where standard error is no terminal there is no bar."""
+    """If standard error is not a terminal, there is no progress bar."""
     progress, finish = output.progress_bar("requests")
     assert progress is None
     finish()

@@ -119,7 +119,7 @@ def planner(made, shell):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder; a lock is no content."""
+    """Return every file of a folder except its lock."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -246,7 +246,7 @@ def test_unknown_finding_lists_near_ones(shell):
 
 @pytest.mark.parametrize("name", ["plan.toml", "{table}.plan.toml"])
 def test_options_count_only_when_given(shell, topology, name):
-    """Options beside the table change nothing without --options, and a note names the file."""
+    """An options file next to the table has no effect without --options; a note names the file."""
     beside = topology.with_name(name.format(table=topology.stem))
     beside.write_text('layout = "separate"\n')
     without = shell("plan", topology, "--json")
@@ -268,7 +268,7 @@ def test_product_of_the_command_beats_the_options(shell, topology):
 
 
 def test_clean_ups_are_told(shell):
-    """What reading cleaned is said on standard error, at most ten of them."""
+    """Values that reading cleaned are reported on standard error, at most ten of them."""
     rows = "".join(f"FE{number:02}.contoso.net.,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(20, 40))  # fmt: skip
     table = shell.write("contoso.csv", TWO_FRONT_ENDS + rows)
@@ -286,7 +286,7 @@ def test_clean_ups_are_told(shell):
 
 
 def test_usage_errors_have_the_same_form(shell):
-    """A wrong call is told like every other error, with status 2."""
+    """A usage error is reported in the same form as every other error, with status 2."""
     assert shell("plan") == (
         2,
         "",
@@ -449,7 +449,7 @@ def test_a_picture_of_somebody_else_is_left_alone(shell, topology):
 
 @pytest.mark.parametrize("command", ["plan", "check"])
 def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
-    """--on has the plan judged by the rules of a day, and the document says which."""
+    """--on evaluates the plan by the rules of a date, and the document names the date."""
     ended = shell(command, topology, "--json", "--on", "2026-03-14")
     assert json.loads(ended.out)["judged_on"] == "2026-03-14"
     wrong = shell(command, topology, "--on", "tomorrow")
@@ -470,7 +470,7 @@ def test_every_finding_goes_to_a_page(shell, tmp_path):
 
 
 def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
-    """--all without a file, a file without --all, both with a code, and nothing at all are told."""
+    """--all without a file, a file without --all, both with a code, and no argument are errors."""
     page = str(tmp_path / "f.html")
     for arguments in (("--all",), ("-o", page), ("--all", "-o", page, "meet-url-count"), ()):
         ended = shell("finding", *arguments)

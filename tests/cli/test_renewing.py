@@ -28,7 +28,7 @@ ALICE, BOB = "alice@contoso.com", "bob@contoso.com"
 
 @pytest.fixture
 def planner(shell):
-    """A folder of three requests that came back a while ago and are due today."""
+    """A folder of three requests whose certificates were issued a while ago and are due today."""
     shell.write("passphrase", PASSPHRASE)
     plan, midnight = make_plan(TWO_FRONT_ENDS.encode()), datetime.now(UTC).replace(hour=0)
     long_ago = midnight - timedelta(days=70)
@@ -181,7 +181,7 @@ def test_where_nothing_is_requested_nobody_is_asked(approved):
 @pytest.mark.parametrize("name", [PLAN, SIGNATURE])
 @pytest.mark.parametrize("change", ["removed", "altered"])
 def test_what_was_approved_must_be_kept(approved, name, change):
-    """A plan or a signature that is gone or was altered is no approval."""
+    """A plan or a signature that is missing or altered is not an approval."""
     path = approved.folder / "requests" / name
     data = path.read_bytes()
     path.unlink()
@@ -196,7 +196,7 @@ def test_what_was_approved_must_be_kept(approved, name, change):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_the_approved_plan_is_renewed_from(approved):
-    """A plan of the folder that somebody changed beside the approval is not requested."""
+    """If the plan next to the approval was changed in the folder, it is not requested."""
     document = json.loads((approved.folder / "requests/manifest.json").read_text("utf-8"))
     document["plans"][-1]["approvals"] = []
     (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")

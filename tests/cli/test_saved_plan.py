@@ -152,7 +152,7 @@ def test_rules_of_ones_own(planner):
 
 
 def test_an_old_day_counts_and_is_told(planner):
-    """Judged by its own day it is requested, and what today would call an error is said."""
+    """It is requested by the rules of its own date, and errors by today's rules are reported."""
     planner.write("c.csv", TWO_FRONT_ENDS)
     planner.write("o.toml", '[issuer]\nall = "public"\n[subject]\norganizational_unit = "IT"\n')
     planner("plan", "c.csv", "--options", "o.toml", "--on", "2022-08-31", "--save", "o.json")
@@ -171,7 +171,7 @@ def test_an_old_day_counts_and_is_told(planner):
     ],
 )
 def test_what_does_not_go_with_it(planner, arguments, words):
-    """A table, options or another product beside a saved plan are refused."""
+    """A table, options or another product together with a saved plan are refused."""
     ended = planner("request", *arguments)
     assert ended.status == 2
     assert words in ended.err
@@ -198,7 +198,7 @@ def test_status_says_whether_they_agree(planner):
 
 
 def test_a_record_that_was_altered_disagrees(planner):
-    """A name more in the manifest's record of a request is no longer what was planned."""
+    """A name added to the manifest's record of a request no longer agrees with the plan."""
     planner("request", "--plan", "p.json", "requests", *PASS)
     alter(planner, '"san": ["pool', '"san": ["x.contoso.com", "pool', "requests/manifest.json")
     ended = planner("status", "requests")
@@ -243,7 +243,7 @@ def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
 
 
 def test_by_other_rules_it_is_compared_as_it_stands(planner):
-    """Nothing here can plan it again, and that is said."""
+    """The installed rules cannot make the plan again, and the command says so."""
     data = (planner.folder / "p.json").read_bytes()
     rules = json.loads(data)["rules"]["cas/*.toml"]
     alter_with_digest(planner, rules, "0" * 64)
@@ -253,7 +253,7 @@ def test_by_other_rules_it_is_compared_as_it_stands(planner):
 
 
 def test_by_other_rules_it_is_not_requested(planner):
-    """Its names are told, with the way on; nobody is accused of altering it."""
+    """The message lists its names and the next step, and does not claim that it was altered."""
     data = (planner.folder / "p.json").read_bytes()
     document = json.loads(data)
     document["rules"]["products/lync2013.toml"] = "0" * 64
@@ -302,7 +302,7 @@ def test_a_name_that_begins_with_a_hyphen(planner):
 
 @pytest.mark.parametrize("day", ["9999-12-31", "9998-12-31"])
 def test_the_last_days_there_are(planner, day):
-    """No day that a calendar has is too late: not to judge by, not to issue on."""
+    """The last dates of the calendar are valid as evaluation date and as planned issue date."""
     planner.write("t.csv", TWO_SITES)
     assert planner("plan", "t.csv", "--on", day).status in (0, 1)
     planner.write("o.toml", f"planned_issue_date = {day}\nvalidity_days = 800\n")

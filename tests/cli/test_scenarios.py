@@ -16,7 +16,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def wild(shell) -> ln.Scenario:
-    """A scenario with wildcards in scenarios/wild, and its table beside it."""
+    """A scenario with wildcards in scenarios/wild, and its table next to it."""
     shell.write("table.csv", TWO_FRONT_ENDS)
     table = ln.read_topology(shell.folder / "table.csv")
     found = ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True))
@@ -36,7 +36,7 @@ def test_it_is_planned_checked_and_explained(shell, wild):
 
 
 def test_other_options_are_refused(shell, wild):
-    """A scenario is what was kept; and a folder that is none is no table."""
+    """A scenario keeps its own options; a folder that is not a scenario is not a table."""
     ended = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
     assert (ended.status, "has its own options" in ended.err) == (2, True)
     assert shell("plan", "scenarios").status == 2
@@ -46,7 +46,7 @@ def test_other_options_are_refused(shell, wild):
 
 @pytest.mark.parametrize("command", [("trust",), ("forecast", "--on", "2027-01-15")])
 def test_where_a_request_folder_may_stand(shell, wild, command):
-    """A scenario's folder is no request folder."""
+    """A scenario's folder is not a request folder."""
     ended = shell(*command, "scenarios/wild")
     assert "fe01.contoso.net" in ended.out, ended.err
     assert shell(*command, "scenarios/wild", "--options", "scenarios/wild/plan.toml").status == 2

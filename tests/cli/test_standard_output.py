@@ -165,7 +165,7 @@ def test_a_command_that_cannot_say_what_it_did(place, command):
 
 @pytest.mark.parametrize("command", sorted(TAKES_JSON & set(CALLS)))
 def test_an_error_that_nobody_can_read_as_json(place, command):
-    """An error that standard output does not take is told in the same line."""
+    """An error that cannot be written to standard output is reported in the same line."""
     _, arguments = CALLS[command]
     for state, words in STATES.items():
         status, told = in_child([command, *arguments, "--json"], state, place)

@@ -8,5 +8,5 @@ from deploy.walk import Walk
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    """Give a place for the files of servers that stand in for real ones."""
+    """Return a folder for the files of simulated servers."""
     return Walk(tmp_path_factory.mktemp("walk"))

@@ -91,7 +91,7 @@ def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
 
 
 def test_a_first_oauth_certificate_reaches_partners_on_the_day():
-    """Without a date Entra is told before the assignment, Exchange after it."""
+    """Without a date, Entra gets the certificate before the assignment, Exchange after it."""
     order = list(on("ee01"))
     assert "oauth-entra" not in order
     entra, assign = order.index("oauth-entra-at-once"), order.index("assign-oauth")

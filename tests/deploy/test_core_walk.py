@@ -1,4 +1,4 @@
-"""The core roles' scripts on servers that stand in for real ones: trust first, fail over, go back."""
+"""The core roles' scripts on simulated servers: trust first, failing over, going back."""
 
 from __future__ import annotations
 

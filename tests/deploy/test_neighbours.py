@@ -30,7 +30,7 @@ APPLICATIONS = [row(f"app0{n}.contoso.com", "TrustedApplication", "apps.contoso.
 
 
 def steps_of(rows, product="lync2013"):
-    """Give the steps of some servers beside a pool."""
+    """Return the steps of some servers next to a pool."""
     rules = load_rules(product)
     planned = plan_certificates(topology(front_end(1), *rows), rules)
     made = procedure_of(packages_of(planned), rules, now=NOON)
@@ -39,7 +39,7 @@ def steps_of(rows, product="lync2013"):
 
 
 def begin(walk, made, **changes):
-    """Begin with servers in use; ``changes`` are for every server that is no Front End Server."""
+    """Begin with servers in use; ``changes`` are for every server except the Front End Servers."""
     world = world_of(made, in_use=True)
     for here in world["servers"].values():
         if not here["name"].startswith("ee"):
@@ -80,7 +80,7 @@ def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
 
 @pytest.mark.parametrize("offloads", [False, True], ids=["decrypts", "offloaded"])
 def test_a_farm_of_one_server_asks_nobody(walk, offloads):
-    """There is no other server to import on; behind a balancer that decrypts nothing is named."""
+    """There is no other server to import on; if the balancer decrypts, nothing is assigned."""
     made, (page,) = steps_of(FARM[:1])
     begin(walk, made, offloads=offloads)
     run = walk.run(page, answers="N\n")
@@ -147,7 +147,7 @@ def test_without_the_commands_of_exchange_nothing_is_changed(walk):
     "command", ["Get-ExchangeCertificate", "Set-UMService", "Enable-ExchangeCertificate"]
 )
 def test_an_error_of_an_exchange_command_stops_the_script(walk, command):
-    """Its commands are functions, which see no preference: each is told to stop at an error."""
+    """Its commands are functions, which ignore preferences: each is called to stop at an error."""
     made, (page,) = steps_of(MAIL)
     begin(walk, made, ummode="TCP")
     run = walk.run(page, fault={"command": command, "kind": "error"})

@@ -54,7 +54,7 @@ def issue(folder, *names, days=90):
 
 
 def package(folder):
-    """Package every certificate that came back."""
+    """Package every issued certificate."""
     issued = match_certificates(open_requests(folder), today=BEFORE)
     write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=date(2026, 12, 2))
 
@@ -93,7 +93,7 @@ def test_only_what_nobody_needs_is_listed(folder):
 
 
 def test_what_stays_is_counted(folder):
-    """A planner who expects more on the list is told what stays, and until when."""
+    """A planner who expects more on the list sees what is kept, and until when."""
     first = purge(folder, today=BEFORE)
     stays = "1 superseded remain until a later one is recorded as deployed"
     assert (
@@ -225,7 +225,7 @@ def test_key_and_package_go_once_they_are_deployed(folder):
 
 
 def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
-    """The CSR stands for the request: no new key, no complaint, no byte changed."""
+    """The CSR is enough for the request: no new key, no error, no byte changed."""
     deploy(folder, NAMES[2], NAMES[3])
     status = folder_status(folder, today=BEFORE)
     assert problems(folder, today=status.today) == ()
@@ -256,7 +256,7 @@ def test_what_is_deployed_can_be_renewed(folder):
 
 
 def test_what_an_interrupted_purge_left_is_listed_again(folder):
-    """Announced as deployed and still there: the next purge removes it without being told."""
+    """Recorded as deployed but still there: the next purge lists the key without being asked."""
     manifest = read_manifest(folder)
     save_manifest(
         folder,
@@ -353,7 +353,7 @@ def test_purge_tells_packages_of_one_name_apart(folder):
 
 
 def test_what_changed_since_it_was_listed_is_not_removed(folder):
-    """A list that is no longer the case confirms nothing."""
+    """A list that is out of date confirms nothing."""
     first = purge(folder, today=BEFORE)
     issue(folder, NAMES[1])
     record_deployed(folder, NAMES[1])
@@ -378,7 +378,7 @@ def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path)
 
 
 def test_an_unknown_id_is_refused(folder):
-    """A typing error in what is deployed is told."""
+    """A typing error in the id of a deployed certificate is reported."""
     with pytest.raises(BundleError, match='there is no request "Edge-1"'):
         purge(folder, deployed=["Edge-1"])
 

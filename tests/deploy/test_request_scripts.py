@@ -74,7 +74,7 @@ def test_the_cmdlet_is_told_what_is_planned():
 
 
 def test_each_script_checks_that_its_key_can_be_exported(contoso):
-    """The check names the request by its friendly name, and stands before the return of the file."""
+    """The check names the request by its friendly name, and comes before the file is returned."""
     for request in request_scripts(contoso).servers:
         ids = [step.step.id for step in request.steps]
         assert ids.index("request-exportable") < ids.index("request-return")
@@ -278,7 +278,7 @@ def test_the_largest_key_of_the_cmdlet_is_requested():
 
 
 def test_what_the_cmdlet_cannot_be_told_is_printed(contoso):
-    """Subject, names and hash of the plan stand beside the request, to be compared."""
+    """The plan's subject, names and hash are printed with the request, to be compared."""
     steps = request_scripts(contoso)
     for request in steps.servers:
         certificate = next(c for c in contoso.certificates if c.id == request.server)

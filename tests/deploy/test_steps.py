@@ -312,7 +312,7 @@ def test_a_date_outside_the_new_certificate_is_refused(steps):
 
 
 def test_a_usage_that_cannot_roll_is_refused(contoso):
-    """Only A/V and OAuth roll over; another name is told with those two."""
+    """Only A/V and OAuth roll over; for another usage the error names those two."""
     with pytest.raises(PackageError, match='"Default" is not a usage that can roll') as caught:
         deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
     assert AV in caught.value.hint
@@ -347,7 +347,7 @@ def test_what_is_not_packaged_is_told(contoso, tmp_path):
 
 
 def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
-    """It stands on the server's own page, alone and among all, and on no other server's."""
+    """It is on the server's own page, alone and among all pages, and on no other server's page."""
     copy = contoso.copy(tmp_path)
     path = next((copy.folder / "returned").glob("Edge-*34fcb257.cer"))
     for one in (path, path.with_suffix(".chain.pem")):
@@ -378,7 +378,7 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
 
 
 def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
-    """A writer removes what is half-written, so nothing is written beside it."""
+    """A writer removes unfinished files, so nothing is written at the same time."""
     copy = contoso.copy(tmp_path)
     with lock(copy.folder), pytest.raises(BundleError, match="is being written by"):
         write_steps(steps, copy.folder, lock_seconds=0)
@@ -480,7 +480,7 @@ def test_a_page_has_what_is_needed_at_the_server(steps):
 
 
 def test_no_backtick_is_printed(steps):
-    """Neither page has a stray backtick; in Markdown they stand around code alone."""
+    """Neither page has a stray backtick; in Markdown, backticks enclose only code."""
     lacking = (
         MissingPackage(request="Edge-1", why="no certificate was issued yet", servers=(EDGE,)),
         MissingPackage(request="Edge-2", why=NOT_PACKAGED),

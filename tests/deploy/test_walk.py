@@ -120,7 +120,7 @@ def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -
 
 
 def test_going_back_after_a_second_renewal_gives_the_first_one_back(walk):
-    """Each change has its own record: nothing is ever removed, and nothing expired comes back."""
+    """Each change has its own record: nothing is ever removed, and no expired one is restored."""
     first, second = (steps_of("contoso.csv", rolls=False, generation=n) for n in (1, 2))
     second = procedure_of(
         with_packages(second, in_use_until=END, not_after=END + timedelta(days=300)),
@@ -588,7 +588,7 @@ WALKS = int(os.environ.get("LYNCNB_WALKS", "2"))
 
 
 def random_rows(chance: random.Random):
-    """Make up pools of any roles and sizes, beside one Front End pool."""
+    """Make up pools of any roles and sizes, and one Front End pool."""
     rows = [front_end(9)]
     for role in chance.sample(ROLES, chance.choice([1, 1, 2])):
         cells = {"web_external_fqdn": f"web{role.lower()}.contoso.com"}

@@ -148,7 +148,7 @@ def test_unknown_target_is_refused_with_the_known_ones(issued):
 
 
 def test_wrong_passphrase_changes_nothing(issued):
-    """A wrong passphrase is told before anything is written."""
+    """A wrong passphrase is reported before anything is written."""
     before = files_in(issued.folder)
     with pytest.raises(PassphraseError, match="not the passphrase"):
         write_pfx(issued.matched(), passphrase="another long phrase", today=TODAY)
@@ -232,7 +232,7 @@ def test_rekey_takes_the_password_list_along(issued):
 
 
 def test_a_damaged_password_list_says_what_to_do(issued):
-    """It is no key: removing it and packaging again is enough, and that is what is said."""
+    """The list is not a key: the message says to remove it and to package again."""
     package(issued)
     (issued.folder / LIST).write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"passwords.enc is no PEM file") as caught:
@@ -429,7 +429,7 @@ def manifests_written(issued, monkeypatch):
 
 
 def test_the_manifest_is_saved_by_time_and_not_by_number(answered, tmp_path, monkeypatch):
-    """As many packages as can be made within half a minute cost one manifest, not one each."""
+    """All packages made within half a minute save the manifest once, not once each."""
     made, quick = manifests_written(answered.copy(tmp_path / "quick"), monkeypatch)
     monkeypatch.undo()
     monkeypatch.setattr("lyncnb.deploy.write_pfx._SAVE_EVERY", 0.0)
@@ -439,7 +439,7 @@ def test_the_manifest_is_saved_by_time_and_not_by_number(answered, tmp_path, mon
 
 
 def test_packages_made_before_a_failure_are_on_record(issued, monkeypatch):
-    """What stops a run is told; the packages made before it are not made again."""
+    """An error that stops a run is reported; the packages made before are not made again."""
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
 
     def progress(done, total):

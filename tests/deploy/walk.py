@@ -1,7 +1,7 @@
-"""The scripts that a planner gets, run by PowerShell on servers that stand in for real ones.
+"""The scripts that a planner gets, run by PowerShell on simulated servers.
 
-``world.ps1`` is those servers; this file gives it worlds and moves, one case at a time, in one
-process. It compares what it finds with the plan, and knows nothing of how a script works.
+``world.ps1`` simulates the servers; this file sends it worlds and moves, one case at a time, in one
+process. It compares the result with the plan and does not depend on how a script works.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def thumbprint_of(text: str) -> str:
 
 
 def old(package: ServerPackage) -> str:
-    """Give the thumbprint of the certificate that a package replaces in a standing deployment."""
+    """Return the thumbprint of the certificate that a package replaces on an installed server."""
     return thumbprint_of(f"before {package.thumbprint}")
 
 
@@ -115,10 +115,10 @@ def _services(uses: Mapping[str, Json], *, running: bool) -> Json:
 def world_of(
     steps: DeploymentSteps, *, in_use: bool, use_form: str = "", staged: str = "row"
 ) -> Json:
-    """Give new servers, or servers that use certificates which end on ``OLD_END``.
+    """Return new servers, or servers that use certificates which end on ``OLD_END``.
 
-    ``use_form`` stands before each ``Use``; ``staged`` is how Get-CsCertificate shows a certificate
-    that waits for its date: as a ``row``, as a ``property``, or not at all.
+    ``use_form`` precedes each ``Use``; ``staged`` is how Get-CsCertificate shows a certificate
+    that waits for its date: as a ``row``, as a ``property``, or not.
     """
     certificates: Json = {}
     for chain in chains().values():
@@ -265,10 +265,10 @@ class Walk:
         on: str = "",
         **more: object,
     ) -> Json:
-        """Run the script of a page; give how it ended, what it printed and what it changed.
+        """Run the script of a page; return how it ended, what it printed and what it changed.
 
-        ``on`` is the computer, where the page is of a request and not of a server. ``without`` are
-        commands that it does not have; with ``otherhost`` PowerShell's host is no console.
+        ``on`` is the computer, if the page is for a request and not for a server. ``without`` are
+        commands that it lacks; with ``otherhost`` PowerShell's host is not a console.
         """
         script = str(self.script(page))
         move = {"run": on or page.server, "script": script, "switches": switches, **more}
@@ -326,7 +326,7 @@ class Walk:
         return found
 
     def save(self) -> None:
-        """Keep the world and the files of its servers, to come back."""
+        """Save the world and the files of its servers, to restore them later."""
         self.ask({"moves": [{"save": True}]})
 
     def restore(self) -> None:
