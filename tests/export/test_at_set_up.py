@@ -1,4 +1,4 @@
-"""Certificates that are requested when their server is set up: planned, told, and never handed over."""
+"""Certificates that are requested during server setup: planned, reported, never handed over."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SERVERS = (front_end(1), front_end(2), edge(1), edge(2), row("dir01.contoso.net"
 
 
 def planned(*ids, key=P256):
-    """Plan a table that is no sample, with some certificates left to the set-up."""
+    """Plan a table other than a sample, with some certificates left to server setup."""
     return plan(*SERVERS, options=PlanOptions(key=key, at_set_up=ids))
 
 
@@ -144,14 +144,14 @@ def test_no_script_requests_it():
 
 
 def test_everything_may_be_left_to_set_up(tmp_path):
-    """Then nothing waits for a CA, and the refusal of the hand-over is no traceback."""
+    """Then no request waits for a CA, and the handover stops with an error, not a traceback."""
     request(tmp_path / "f", *(c.id for c in planned().certificates))
     with pytest.raises(BundleError):
         hand_over(tmp_path / "f", tmp_path / "out.zip")
 
 
 def test_an_id_of_no_certificate_is_found():
-    """A wrong or outdated id is a notice with the id; what is no list of ids is refused."""
+    """A wrong or outdated id is a notice with the id; a value that is not a list is refused."""
     found = check_plan(planned("FrontEnd-gone-00000000"), on=TODAY)
     (told,) = [one for one in found if one.code == "option-changes-nothing"]
     assert 'at_set_up for "FrontEnd-gone-00000000"' in told.message

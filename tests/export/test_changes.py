@@ -119,7 +119,7 @@ def test_the_csr_decides_where_the_record_was_edited():
 
 
 def test_renewal_makes_a_new_generation_with_its_reason():
-    """A request that is asked for anew is renewed although nothing changed."""
+    """A request named for renewal is renewed although nothing changed."""
     request = wanted(1)
     manifest, changes = plan_changes(
         first(request, wanted(2)), [request, wanted(2)],
@@ -153,7 +153,7 @@ def test_what_is_retired_already_is_not_told_again():
 
 
 def test_what_comes_back_changed_is_renewed():
-    """A retired request that comes back with another name gets a new generation."""
+    """A retired request that is planned again with another name gets a new generation."""
     retired = plan_changes(first(wanted(1)), [], now=LATER)[0]
     _, changes = plan_changes(retired, [wanted(1, extra=("sip.contoso.com",))], now=LATER)
     assert (changes[0].action, changes[0].generation) == ("renewed", 2)
@@ -219,7 +219,7 @@ def test_a_renewal_that_fits_none_or_several_is_refused(asked, message):
 
 
 def test_how_names_read_is_on_record_and_no_change_by_itself():
-    """A name in another script stands with the request; another spelling renews nothing."""
+    """A name in another script is recorded with the request; another spelling renews nothing."""
     odd = certificate(1, extra=["xn--bcher-kva.example"])
     order = make_order(
         plan_of(odd), findings=(), accept=None, renew=(), reason="", now="2026-11-24T00:00:00Z"

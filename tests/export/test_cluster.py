@@ -1,4 +1,4 @@
-"""Keys made by a Dask cluster: the command, a lost worker, what is told when there is none."""
+"""Keys made by a Dask cluster: the command, a lost worker, and the error if there is no cluster."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
 
 
 def test_what_fails_and_what_is_cancelled_is_told(cluster):
-    """A task's own error comes back as text; a cancelled one never ends otherwise."""
+    """A task's own error is returned as text; a cancelled task stays cancelled."""
     with cluster_executor(cluster.scheduler_address) as executor:
         with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
             executor.submit(divmod, 1, 0).result(30)
@@ -117,7 +117,7 @@ def test_an_answer_of_a_worker_runs_no_code_in_the_planners_process(cluster, tmp
 
 
 def test_a_hostile_scheduler_runs_no_code_in_the_planners_process(tmp_path):
-    """Whatever answers at the address, the planner is told that it is no scheduler."""
+    """If another service answers at the address, the error says that it is not a scheduler."""
     marker = tmp_path / "marker"
     with hostile_scheduler(Bomb(marker)) as address:
         with pytest.raises(ClusterError, match="no scheduler answers"):  # noqa: SIM117
@@ -206,7 +206,7 @@ def test_no_cluster_is_told_before_anything_is_written(address):
 
 
 def test_a_cluster_without_workers_is_told():
-    """Otherwise the run would wait for ever."""
+    """Without this error the run would wait forever."""
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
         pytest.raises(ClusterError, match="has no worker"),

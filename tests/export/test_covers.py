@@ -1,4 +1,4 @@
-"""Requests that are left out, because what stands covers them and its key is at hand."""
+"""Requests left out because an installed certificate covers them and its key is available."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LAST_DAY = date(2027, 6, 9)
 
 
 def kept(place, plan=PLAN, **changes):
-    """Keep what asis says where everything of a plan stands, but for the changes."""
+    """Save an as-is evaluation in which every certificate of a plan is installed, with changes."""
     place.mkdir(exist_ok=True)
     for one in plan.certificates:
         (place / f"{one.id}.pem").write_bytes(pem(stand_for(one, **changes)))
@@ -51,7 +51,7 @@ def kept(place, plan=PLAN, **changes):
 
 @pytest.fixture
 def stands(tmp_path):
-    """The answer that everything stands."""
+    """The as-is evaluation in which every certificate is installed."""
     return kept(tmp_path / "estate")
 
 
@@ -124,7 +124,7 @@ def test_said_again_on_another_day_it_keeps_its_time(folder, stands):
 
 
 def test_a_newer_certificate_takes_its_place(folder, tmp_path):
-    """Said with a later answer of asis: the manifest and every summary name the newer one."""
+    """With a later as-is evaluation the manifest and every summary name the newer certificate."""
     newer = kept(tmp_path / "newer", days=150)
     bundle = write(PLAN, folder, only_missing=newer, reuse=[FIRST])
     assert bundle.counts() == {"covered": 1, "kept": 2}
@@ -135,7 +135,7 @@ def test_a_newer_certificate_takes_its_place(folder, tmp_path):
 
 
 def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands):
-    """Where everything is covered no request is made, and none is said to be completed."""
+    """If all requests are covered, none is made, and none is reported as completed."""
     place = tmp_path / "requests"
     write(PLAN, place, only_missing=stands, reuse=[FIRST, SECOND, THIRD])
     assert requested(place) == set()
@@ -147,7 +147,7 @@ def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands
 
 
 def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
-    """Without the planner's word on the key every request is made, and it is told."""
+    """If the planner does not confirm the key, every request is made, and a note says so."""
     bundle = write(PLAN, tmp_path / "requests", only_missing=stands)
     assert bundle.counts() == {"created": 3}
     assert any(
@@ -156,7 +156,7 @@ def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
 
 
 def test_what_is_covered_is_due_in_its_time(folder):
-    """Where a certificate that stands nears its end, a renewal makes the request."""
+    """When an installed certificate nears its end, a renewal makes the request."""
     (day,) = (one.renew_from for one in ln.list_renewals(folder))
     choices = {"due": True, "reason": "it ends", "passphrase": PASSPHRASE}
     assert not ln.renew(folder, today=day - timedelta(days=1), **choices).changes
@@ -305,7 +305,7 @@ def test_what_is_not_covered_is_not_left_out(tmp_path):
 
 
 def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
-    """With what is otherwise: unknown ids, ids that are gone, and other names."""
+    """The error names the difference: unknown ids, missing ids, and other names."""
     for plan, words in (
         (numbered(4), "it does not include Mediation-med00003"),
         (numbered(2), f"it includes {THIRD}"),
@@ -365,7 +365,7 @@ def test_a_saved_plan_may_leave_out_too(tmp_path):
 
 
 def test_a_manifest_that_says_so_is_read_and_checked(folder):
-    """It comes back as it was, and each field of the record is looked at."""
+    """The record is read back unchanged, and each of its fields is validated."""
     manifest = ln.open_requests(folder).manifest
     document = json.loads(manifest_bytes(manifest))
     record = next(one for one in document["requests"] if one["id"] == FIRST)

@@ -58,7 +58,7 @@ def sealed_key(key: keys.PrivateKey) -> bytes:
 
 
 def wrong_answers():
-    """Give what a faulty or hostile worker might send, and what is said of it."""
+    """Return results that a faulty or hostile worker might send, and the error for each."""
     key, another = (keys.generate_key(CONTENT.key) for _ in "12")
     der = build_request(CONTENT, key).der
     tampered = der[:-1] + bytes([der[-1] ^ 1])

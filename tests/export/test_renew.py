@@ -84,7 +84,7 @@ def record_deployed(folder, name, on="2027-01-10"):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of three requests whose certificates came back, for 180 days."""
+    """A folder of three requests whose certificates were issued for 180 days."""
     plan = make_plan(TABLE)
     bundle = make_folder(
         tmp_path / "requests", plan, findings=check_plan(plan, on=TODAY), accept={SMALL: "a test"}
@@ -234,7 +234,7 @@ def test_a_plan_that_was_altered_is_not_renewed_from(folder):
 
 
 def test_a_key_on_another_computer_cannot_be_renewed_here(folder):
-    """It is said which and how; of several named, the others are renewed."""
+    """The message names the key and its computer; other named requests are renewed."""
     name = find_id(open_requests(folder), "fe01")
 
     def hold(manifest):
@@ -298,7 +298,7 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
 
 
 def test_a_key_that_is_under_way_is_kept(folder):
-    """It is another key than the stolen one: nothing more is requested, and that is said."""
+    """The new key is not the stolen one: nothing more is requested, and a note says so."""
     name = find_id(open_requests(folder), "fe01")
     again(folder, name)
     bundle = again(folder, name, compromised=True)

@@ -82,7 +82,7 @@ def test_a_new_folder_holds_what_the_contract_says(folder):
 
 
 def test_the_manifest_holds_no_secret(folder):
-    """Neither the passphrase nor anything of a key stands in it, nor in the summary."""
+    """Neither the manifest nor the summary has the passphrase or any part of a key."""
     write(numbered(1), folder)
     for path in [folder / "manifest.json", *folder.glob("summary.*")]:
         text = path.read_bytes()
@@ -313,7 +313,7 @@ def test_what_leaves_the_plan_is_retired_and_adopted_when_it_comes_back(folder):
 
 
 def test_a_certificate_stays_with_its_request_through_runs(folder):
-    """What came back is on record; a run does not touch it, a renewal archives it."""
+    """The issued certificate is recorded; a run leaves it alone, a renewal archives it."""
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     issued = manifest.requests[0].with_issued(issued_record(), at="2026-12-01T00:00:00Z")
@@ -354,7 +354,7 @@ def test_a_dry_run_tells_what_a_run_then_does(folder):
 
 
 def test_a_dry_run_proves_a_passphrase_that_it_is_given(folder):
-    """A wrong one is told before the real run."""
+    """A wrong passphrase is reported before the real run."""
     write(numbered(1), folder)
     with pytest.raises(PassphraseError):
         write(numbered(1), folder, passphrase="another passphrase", dry_run=True)
@@ -514,7 +514,7 @@ def test_a_changed_file_is_noticed_and_can_be_given_up(folder, kind):
 
 
 def test_a_key_of_another_request_is_noticed(folder):
-    """Two keys that changed places are no keys of their CSRs, although both open."""
+    """Two exchanged keys do not match their CSRs, although both can be opened."""
     plan = numbered(2)
     write(plan, folder)
     one, two = sorted((folder / "keys").iterdir())
@@ -690,7 +690,7 @@ def test_a_second_writer_is_told_who_writes(folder):
 
 
 def test_readers_and_unchanged_runs_need_no_lock(folder):
-    """open_requests, a dry run and a run with nothing to do go on beside a writer."""
+    """open_requests, a dry run and a run without changes work while another process writes."""
     plan = numbered(1)
     write(plan, folder)
     with lock(folder):

@@ -180,7 +180,7 @@ def first_gap_is_named(case, search, problem, where) -> None:
 
 
 def proofs_count(case, made, where) -> None:
-    """Each domain has a proof young enough for each issue, made anew only where none is left."""
+    """Each domain has a recent proof at each issue; a new proof is made only if none is valid."""
     public = sorted(
         (one for one in made.entries if one.issuer == "public"), key=lambda one: one.issued_on
     )

@@ -126,7 +126,7 @@ def test_page_and_text_escape(made):
 
 
 def test_picture(made):
-    """Freezes, limits, what cannot work and the days of work stand in the picture and its table."""
+    """The picture and its table show freezes, limits, infeasible orders and working days."""
     figure = ln.figure(made)
     kinds = dict.fromkeys(row[0] for row in figure.rows)
     assert list(kinds) == [

@@ -159,7 +159,7 @@ def test_a_roll_over_on_the_last_day_has_its_moment():
 
 
 def test_lead_time_before_the_first_issue():
-    """An order that would have been due before the start is told with both days."""
+    """An order that was due before the start is reported with both days."""
     made = ln.forecast(with_options(planned(), lead_days={"public": 5}), start=date(2026, 11, 24))
     rules = {rule.rule: rule for one in made.problems for rule in one.rules}
     assert list(rules) == ["earliest order"]
@@ -169,7 +169,7 @@ def test_lead_time_before_the_first_issue():
 
 
 def test_windows_that_never_come():
-    """Where no server may ever be changed, no certificate comes to one, and that is said."""
+    """If no server may ever be changed, no certificate is deployed, and the forecast says so."""
     made = ln.forecast(with_options(planned(), windows={"past": "2020-01-01"}))
     told = [name for one in made.problems for name in one.certificates]
     assert sorted(told) == sorted(one.id for one in planned().certificates)
@@ -247,7 +247,7 @@ def test_ca_of_its_own_limits():
 
 
 def test_limits_of_the_ca_that_is_named():
-    """The picture has the limits of the CA that issues, beside those of all public ones."""
+    """The picture has the limits of the issuing CA and those of all public CAs."""
     made = ln.forecast(with_options(planned(ca={"public": "Let's Encrypt"})))
     kinds = [one.kind for one in made.limits]
     assert kinds.count("Limits of public CAs") == 3
@@ -269,7 +269,7 @@ def test_heavy_months_are_seen():
 
 
 def test_without_directors():
-    """Two tables beside each other: what the Directors cost in work."""
+    """Two tables compared: how much work the Directors cost."""
     lines = [line for line in FIVE_SERVERS.splitlines() if "Director" not in line]
     pair = ln.compare_forecasts(
         ln.forecast(with_options(planned(FIVE_SERVERS))),
@@ -371,7 +371,7 @@ def test_of_a_plan_on_record(tmp_path):
 
 
 def test_no_day_will_ever_do():
-    """Without a planned day, and with freezes without end, no order can be placed; that is said."""
+    """Without a planned issue date and with endless freezes, a finding says that no order works."""
     made = ln.forecast(
         planned(), start=ISSUE, options=ln.PlanOptions(freezes={"all": "01-01 to 12-31"})
     )
@@ -400,7 +400,7 @@ NEW = datetime(2027, 1, 2, tzinfo=UTC), datetime(2027, 4, 11, 23, 59, 59, tzinfo
 
 
 def renewed(plan, *, is_back):
-    """A folder whose certificates are in use, and of which each is requested anew."""
+    """A folder whose certificates are in use, and in which each is requested again."""
     bundle = bundle_of(plan, lambda one: OLD)
     records = []
     for record in bundle.requests:

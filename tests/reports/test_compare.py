@@ -125,7 +125,7 @@ def test_counts_say_the_step():
     ],
 )  # fmt: skip
 def test_why_a_certificate_comes_or_goes(old, new, why):
-    """It is said what became of the server that a certificate is for."""
+    """Each reason says what happened to the server that a certificate is for."""
     difference = compare_plans(plan(*old), plan(*new))
     whys = {change.why for change in difference.changes if change.change.startswith("certificate")}
     assert why in whys
@@ -143,7 +143,7 @@ def test_another_layout():
 
 
 def test_what_needs_no_other_request():
-    """Another CA or server list is told, and is no reason to ask for the certificate anew."""
+    """Another CA or server list is reported, but is not a reason to request again."""
     one = plan(edge(1), options=ln.PlanOptions(ca={"": "CA 1"}))
     other = plan(edge(1), edge(2), options=ln.PlanOptions(ca={"": "CA 2"}))
     difference = compare_plans(one, other)

@@ -104,7 +104,7 @@ def test_pictures_need_neither_pandas_nor_cryptography():
 
 
 def test_what_a_planner_wrote_is_text_and_no_markup():
-    """A site that is named like a tag stands in picture and page as it was written."""
+    """A site whose name looks like a tag appears in picture and page exactly as written."""
     name = "<script>alert(1)</script>&"
     for kind in KINDS:
         figure = ln.figure(plan(front_end(site=name), edge(site=name)), kind)
@@ -217,7 +217,7 @@ def test_arrows_end_at_lines_of_the_box_that_says_who():
 
 
 def test_a_picture_says_how_many_pools_it_shows():
-    """What is requested once for all servers is no pool; of other sites only part is shown."""
+    """A deployment-wide request is not a pool; only some pools of other sites are shown."""
     sample = planned("contoso")
     pools = len(sample.topology.pools)
     assert f" names in rows, {pools} pools and the whole deployment in columns" in (
@@ -231,7 +231,7 @@ def test_a_picture_says_how_many_pools_it_shows():
 
 
 def test_one_site_is_shown_pool_by_pool():
-    """With a site named, each of its pools has a box and the others stand together."""
+    """With a site named, each of its pools has a box and the other sites share one."""
     litware = planned("litwareinc-global")
     lines = texts(ln.figure(litware, site="London"))
     for pool in litware.topology.pools:
@@ -269,7 +269,7 @@ def test_what_is_higher_than_a_sheet_is_cut_between_boxes():
 
 @pytest.mark.parametrize("site", ["", "London", "Redmond", "Taipei"])
 def test_no_title_of_a_band_stands_alone_at_the_end_of_a_sheet(site):
-    """On the sheet on which a band begins, one of its boxes stands whole."""
+    """The sheet on which a band begins has at least one complete box of the band."""
     root = ET.fromstring(ln.figure(planned("litwareinc-global"), site=site).svg)
     cuts = [float(cut) for cut in root.get("data-breaks").split()]
     rects = [
@@ -316,7 +316,7 @@ def marked(figure):
 
 
 def test_what_changed_is_marked():
-    """Exactly the pools whose certificates are otherwise are marked, each with what happened."""
+    """Exactly the pools with changed certificates are marked, each with the change."""
     old = planned("contoso")
     place = next(p.computers[0].row for p in old.topology.pools if p.role == "Mediation")
     edited = old.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
@@ -328,7 +328,7 @@ def test_what_changed_is_marked():
 
 
 def test_what_is_gone_is_told():
-    """A pool that the new plan lacks stands in a box of its own, and in the table."""
+    """A pool that the new plan lacks has a box of its own, and is in the table."""
     whole = plan(front_end(1), row("med01.contoso.com", "Mediation", "med.contoso.com"))
     figure = ln.figure(ln.compare_plans(whole, plan(front_end(1))))
     assert "± med.contoso.com: 1 certificate" in texts(figure)
@@ -476,7 +476,7 @@ def test_without_a_planned_day_nothing_is_guessed():
 
 
 def test_later_facts_are_rows():
-    """Facts of a kind that this file has never heard of are drawn and stand in the table."""
+    """Events of an unknown type are drawn and are in the table."""
     facts = [
         DatedFact(
             kind="Orders", about=str(number), what="ordered", begins=date(2026, 5, number + 1)

@@ -155,7 +155,7 @@ def test_rows():
 
 
 def test_a_flag_of_a_pool():
-    """A yes that adds names in which it does not stand is found by whose it is."""
+    """A flag that adds names is found as the cause, although its value is in none of them."""
     one = plan(front_end(1), row("dir1.contoso.com", "Director", "dir.contoso.com"))
     other = plan(
         front_end(1, autologon="true"), row("dir1.contoso.com", "Director", "dir.contoso.com")

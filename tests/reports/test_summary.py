@@ -64,7 +64,7 @@ def findings(plan):
 
 @pytest.fixture(scope="module")
 def hostile():
-    """The same plan at a site whose name is an attack on whoever shows it."""
+    """The same plan with a site whose name attacks every viewer."""
     text = TABLE.replace("Taipei", '"' + HOSTILE_SITE + '"')
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
     finding = Finding(
@@ -201,7 +201,7 @@ def _workbook(plan, findings, requests=None):
 
 
 def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
-    """A sheet with nothing to say is left out; the certificates stand one a row."""
+    """An empty sheet is left out; the certificates are listed one per row."""
     workbook = _workbook(plan, Findings())
     assert workbook.sheetnames == [
         *("Cover", "Certificates", "Names", "Servers", "Documents", "Files"),
@@ -236,7 +236,7 @@ def test_workbook_and_word_link_the_documents_that_the_page_links(plan, findings
 
 
 def test_xlsx_lists_every_name_with_its_reason(plan, findings):
-    """Every name of every certificate stands on the sheet of names, with a source."""
+    """The sheet of names has every name of every certificate, with a source."""
     rows = list(_workbook(plan, findings)["Names"].iter_rows(min_row=2, values_only=True))
     wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
     assert wanted == {row[2] for row in rows}
@@ -244,7 +244,7 @@ def test_xlsx_lists_every_name_with_its_reason(plan, findings):
 
 
 def test_xlsx_tells_findings_of_a_certificate_and_notices_once(plan):
-    """A notice stands on its own sheet; a warning stands in the row of its certificate, too."""
+    """A notice is on its own sheet; a warning is also in the row of its certificate."""
     one = Finding(code="x", severity="warning", about="", message="m", hint="h", source="s")
     about = plan.certificates[0].id
     told = (replace(one, about=about), replace(one, about=about, code="y", severity="notice"))
@@ -311,7 +311,7 @@ def _requests(plan):
 
 
 def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
-    """What came back stands on a sheet of its own, by the day on which it ends."""
+    """Issued certificates are on a sheet of their own, ordered by the day on which they end."""
     workbook = _workbook(plan, findings, list(_requests(plan)))
     rows = list(workbook["Renewals"].iter_rows(min_row=2, values_only=True))
     assert [row[:3] for row in rows] == [("2026-07-31", "2026-10-05", "2026-03-20")]
@@ -351,7 +351,7 @@ def _text_of(data, suffix):
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_every_name_and_fingerprint_is_told(plan, findings, suffix):
-    """Whoever reads finds each name, each request and its SHA-256."""
+    """A reader finds each name, each request and its SHA-256."""
     requests = list(_requests(plan))
     data = formats.write_plan_table(plan, findings, suffix, requests=requests)
     text = _text_of(data, suffix)
@@ -382,7 +382,7 @@ def replace_name(entry, name):
 
 
 def test_a_short_page_says_of_no_server_that_it_needs_nothing(plan, findings):
-    """A server whose certificate is not on the page is not said to have none."""
+    """The page does not claim that a server has no certificate if it is only not listed."""
     lines = shortened(summarise(plan, findings), 1).servers
     assert [line.server for line in lines if line.why_none] == []
     assert all(line.certificates for line in lines)
@@ -403,7 +403,7 @@ def test_each_is_told_what_is_asked_of_them(hostile):
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
 def test_a_finding_is_told_with_what_it_is(plan, findings, suffix):
-    """No summary has a message alone, such as "the key is RSA 1024": its title stands before it."""
+    """No summary has a message alone, such as "the key is RSA 1024": its title comes before it."""
     titles = {finding.title for finding in findings}
     text = _source(formats.write_plan_table(plan, findings, suffix)).replace("\\", "")
     assert "" not in titles
@@ -421,7 +421,7 @@ def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, find
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_an_ask_names_a_heading_that_is_there(plan, findings, suffix):
-    """What is asked names its part of this very document: notices stand among findings or alone."""
+    """An action names a part of its own document: notices are among the findings or separate."""
     about = next(c.id for c in plan.certificates if c.issuer == "public")
     one = Finding(code="x", severity="notice", about=about, message="m", hint="h", source="s")
     told = (*findings, one)
@@ -439,7 +439,7 @@ def test_word_document_ends_with_a_page_to_sign(plan, findings):
 
 
 def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
-    """Who decides is sent to the page at the end, and told in time for which day."""
+    """The approver is sent to the last page, with the date for which approval is needed."""
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
     data = formats.write_plan_table(dated, findings, ".docx")
     tables = docx.Document(io.BytesIO(data)).tables
@@ -599,7 +599,7 @@ def _source(data: bytes) -> str:
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".xlsx", ".docx"])
 def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffix):
-    """Invisible characters and international names stand in the formats, with what is requested."""
+    """Invisible characters and international names are in each format, with the requested name."""
     heading = "Spellings" if suffix == ".xlsx" else spellings.HEADING
     table = TABLE.replace("web.contoso.com", "分公司.contoso.com").replace("conf.", "co\u200bnf.")
     odd = plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
@@ -611,7 +611,7 @@ def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffi
 
 
 def test_a_table_keeps_the_order_of_the_plan():
-    """Separate certificates are gathered by usage in blocks, and stand by computer in the CSV."""
+    """Separate certificates are grouped by usage in blocks, and by computer in the CSV."""
     options = PlanOptions(layout="separate")
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
     blocks = [member.id for _, member in summarise(plan, ()).members]
@@ -656,7 +656,7 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
 
 
 def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
-    """What ends first stands first, whenever its last third begins; all due by then is listed."""
+    """Certificates are listed by end date, whenever renewal begins; all that are due are listed."""
     requests = list(_requests(plan))
     lives = [
         ("2025-11-01", "2026-10-31"),  # due on 2026-07-02, ends after the next one
@@ -725,7 +725,7 @@ def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
 
 
 def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
-    """Held against the folder's last change, never today: due renewals, missing certificates."""
+    """Due renewals and missing certificates count from the folder's last change, not from today."""
     options = replace(plan.options, planned_issue_date=date(2026, 3, 20))
     requests = list(_requests(plan))
     requests[1].planned_at = "2026-10-06T00:00:00+00:00"
@@ -773,7 +773,7 @@ def test_a_block_says_of_which_certificate_something_holds(plan, findings):
 
 
 def test_a_finding_about_several_is_told_once(plan):
-    """On the page a finding stands once, with all that it was found about."""
+    """The page has each finding once, with everything that it applies to."""
     one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
     other = replace(one, about="b")
     (told,) = grouped((one, other))
@@ -790,7 +790,7 @@ def test_a_day_is_not_divided(plan, findings):
 
 
 def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
-    """An Edge pool's two certificates are told apart by what they are in use as."""
+    """An Edge pool's two certificates are distinguished by their usages."""
     headings = [block.heading for block in summarise(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
     assert "2 · edge01.contoso.net, Internal" in headings

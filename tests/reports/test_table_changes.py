@@ -1,4 +1,4 @@
-"""What two tables have otherwise: cells where they belong, whatever row they stand in."""
+"""Differences of two tables: changed cells are found, whatever row they are in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def words(old: ln.Topology, new: ln.Topology) -> list[str]:
 
 
 def test_a_table_differs_not_from_itself():
-    """Nothing is told of equal tables, nor of one whose rows stand in another order."""
+    """Equal tables have no differences, not even with rows in another order."""
     table = ln.read_topology(DATA / "litwareinc-global.csv")
     assert words(table, table) == []
     assert words(topology(front_end(1), edge(1)), topology(edge(1), front_end(1))) == []
@@ -42,7 +42,7 @@ def test_the_order_of_a_list_counts():
 
 
 def test_rows_that_come_and_go():
-    """A row is told once, without its cells; a pool's value may move to another of its rows."""
+    """A row is reported once, without its cells; a pool's value may move to another of its rows."""
     old = topology(front_end(1, extra_san="a.contoso.com"), front_end(2))
     new = topology(front_end(2, extra_san="a.contoso.com"), edge(1))
     found = words(old, new)

@@ -1,6 +1,6 @@
 """Anything that a planner may do to a folder, in any order: no public key loses its private key.
 
-Edits, runs, runs that break at some system call, renewals, certificates that come back, wrong
+Edits, runs, runs that break at some system call, renewals, issued certificates, wrong
 passphrases, other passphrases, lost manifests. After every step each public key that was ever in
 a finished CSR has its private key in the folder, and nothing secret is open to others.
 """
@@ -88,7 +88,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @property
     def plan(self):
-        """The plan as it now stands."""
+        """The current plan."""
         return plan_of(
             *(
                 certificate(number, extra=extra, digest=digest)
@@ -222,7 +222,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule()
     def lose_the_manifest(self):
-        """The manifest is deleted; a run refuses, a rebuild makes it anew."""
+        """Delete the manifest: a run stops with an error, and a rebuild makes it again."""
         if not list(self.folder.rglob("*.key")):
             return
         (self.folder / "manifest.json").unlink()

@@ -64,7 +64,7 @@ def test_every_file_is_under_the_new_passphrase(folder):
 
 @pytest.mark.parametrize("data", [b"", b"no PEM", None])
 def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
-    """It is left alone and named: packages and passwords are made anew, a key is not."""
+    """The damaged list is left alone and named: packages can be made again, a key cannot."""
     if data is None:  # another passphrase's, or damaged where only a key could tell
         data = FolderCipher("of another folder").encrypt_data(b"a,secret", name=LIST)
     (folder / LIST).write_bytes(data)
@@ -185,7 +185,7 @@ def test_a_change_to_a_weak_passphrase_that_was_begun_is_finished(folder):
 
 
 def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
-    """Keys whose CSR is missing are encrypted anew as well, and the next run settles them."""
+    """Keys without a CSR are encrypted again too, and the next run completes them."""
     plan = numbered(5)
     dry = write(plan, folder, dry_run=True)
     save_manifest(folder, dry.manifest)

@@ -1,4 +1,4 @@
-"""What a field of the manifest may be: each kind of value, told where it is not."""
+"""Valid values of the manifest's fields: each kind of value, and the error for others."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ PLAN = {
     ],
 )
 def test_a_saved_plan_on_record(altered, message):
-    """Who approved which plan, and when, is read whole or told; unknown fields are kept."""
+    """The approver, plan and time are read completely or reported; unknown fields are kept."""
     document = json.loads(manifest_bytes(FULL)) | {"plans": altered}
     reader = RecordReader("manifest.json", is_json=True)
     manifest = manifest_of(document, reader)

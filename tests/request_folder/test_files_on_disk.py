@@ -44,7 +44,7 @@ def test_looking_touches_nothing(tmp_path):
 
 
 def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
-    """It equals the hash that parsing gives, and is empty for what is no PEM."""
+    """It equals the hash of the parsed CSR, and is empty for text that is not PEM."""
     write(numbered(1), tmp_path / "r")
     data = next((tmp_path / "r" / "csr").iterdir()).read_bytes()
     assert csr_sha256(data) == csr.parse_request(data).csr_sha256

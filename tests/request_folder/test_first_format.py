@@ -1,4 +1,4 @@
-"""Folders as cedf946 wrote them: they open, stay, go on, and every odd value is told."""
+"""Folders as cedf946 wrote them: they open, stay the same and work; odd values are reported."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def test_a_name_that_only_looks_alike_is_not_told(tmp_path, name):
 
 
 def test_git_is_told_and_takes_nothing(tmp_path):
-    """The folder in a working tree is said, and git sees none of its files."""
+    """A note says that the folder is in a working tree, and git sees none of its files."""
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     folder = tmp_path / "plans" / "requests"
     (note,) = [note for note in write(numbered(1), folder).notes if "git working tree" in note]

@@ -1,4 +1,4 @@
-"""Which generation is in use: what was recorded counts, not what came back."""
+"""The generation in use is the recorded one, not the last issued one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def deployed(part, *servers, on="2026-12-02"):
 
 
 def issued_once():
-    """Give a request whose first certificate came back."""
+    """Return a request whose first certificate was issued."""
     return waiting().with_issued(issued_record(), at=AT)
 
 
@@ -126,7 +126,7 @@ def test_a_server_that_joined_later_never_had_the_old_certificate():
 
 
 def test_a_second_certificate_for_the_same_request_is_under_way():
-    """Servers have the one that was recorded, whatever came back for the same key later."""
+    """Servers have the recorded certificate, even if another was issued later for the same key."""
     first = deployed(issued_once())
     again = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
     found = generations_of(again)

@@ -139,7 +139,7 @@ def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(fo
 
 
 def test_an_older_pair_that_is_put_back_is_noticed(folder):
-    """A generation that was given up is no generation in use, though lyncnb made it."""
+    """A superseded generation is not the one in use, although lyncnb made it."""
     record = read_manifest(folder).requests[1]
     kept = {path: (folder / path).read_bytes() for path in record.files}
     write(numbered(3), folder, renew=[record.id], reason="the key was seen by others")

@@ -112,7 +112,7 @@ def test_a_pair_that_does_not_belong_together_goes_to_the_archive(tmp_path):
 
 
 def test_a_key_that_does_not_open_goes_to_the_archive(tmp_path):
-    """A damaged key of an interrupted run is put away, and its request made anew."""
+    """A damaged key of an interrupted run is archived, and its request is made again."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     damaged = folder / "keys" / f"{plan.certificates[1].id}.key"
@@ -197,7 +197,7 @@ def test_a_folder_that_was_copied_while_a_move_was_half_done_is_finished(tmp_pat
 
 
 def test_a_key_encrypted_anew_by_hand_is_taken_on_record(tmp_path):
-    """Other bytes of the same key under the same passphrase are no damage."""
+    """Other bytes of the same key under the same passphrase are not damage."""
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
     path = folder / "keys" / f"{plan.certificates[0].id}.key"
@@ -277,7 +277,7 @@ def test_without_a_passphrase_a_dry_run_takes_pairs_for_sound(tmp_path):
 
 @pytest.mark.parametrize("odd", ODD_KEYS)
 def test_a_key_that_nobody_plans_goes_to_the_archive(tmp_path, odd):
-    """What lies under the name of an announced request is judged as a key that is made."""
+    """A file with the name of an announced request is evaluated as a key that is being made."""
     folder, plan = tmp_path / "r", numbered(2)
     item = plan.certificates[1]
     interrupted(folder, plan, announced={item.id})

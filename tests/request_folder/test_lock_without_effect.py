@@ -82,7 +82,7 @@ def writers(request):
 
 
 def lost(folder: Path) -> list[str]:
-    """Name each CSR whose key is not beside it and of which status says nothing."""
+    """Name each CSR that has no key next to it and about which status reports nothing."""
     cipher, told = FolderCipher(PASSPHRASE), " ".join(map(str, folder_status(folder).problems))
     missing = []
     for path in (*(folder / "csr").glob("*.csr"), *(folder / "archive").glob("*.csr")):

@@ -216,7 +216,7 @@ def test_every_wrong_field_is_told_with_its_request(tmp_path):
 
 
 def test_what_a_later_lyncnb_wrote_is_kept(tmp_path):
-    """Fields that are not known here come back at every level."""
+    """Fields that this version does not know are kept at every level."""
 
     def change(document):
         request = document["requests"][0]
@@ -247,7 +247,7 @@ def test_the_first_format_stays_until_something_is_written(tmp_path):
 
 
 def test_what_the_second_format_added_is_read_back(tmp_path):
-    """A judgement with its evidence, refused certificates, recovery keys and kept issuers."""
+    """An evaluation with its evidence, rejected certificates, recovery keys and kept issuers."""
     judgement = Judgement(
         certificate="1" * 64,
         chain=("2" * 64,),
@@ -300,6 +300,6 @@ DOORS = (
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b"], ids=["too long", "with a zero"])
 @pytest.mark.parametrize("door", DOORS)
 def test_a_name_that_no_system_takes_is_refused_in_words(door, name):
-    """What a notebook hands on by mistake, e.g. a file's text for its name, is told of as such."""
+    """An argument passed by mistake, such as a file's text for its name, is named in the error."""
     with pytest.raises(ln.LyncnbError):
         getattr(ln, door)(name)

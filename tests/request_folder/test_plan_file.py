@@ -91,7 +91,7 @@ def test_a_saved_plan_is_kept_as_it_is(tmp_path):
 
 
 def test_the_same_plan_on_another_day_changes_no_byte(folder, tmp_path):
-    """The day by whose rules it was judged stays, whatever the day and the table's name are."""
+    """The evaluation date stays the same, whatever the current date and the table's name are."""
     before = snapshot(folder)
     table = tmp_path / "other name.csv"
     table.write_bytes(make_plan().topology.to_csv())
@@ -145,7 +145,7 @@ def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data
 
 
 def test_a_handover_does_not_need_it(folder, tmp_path):
-    """Without the plan the date that it has is missing, and said to be."""
+    """Without the plan its date is missing, and the page says so."""
     (folder / "plan.json").unlink()
     assert "the date (--needed-by)" in hand_over(folder, tmp_path / "out.zip").missing
 
@@ -164,7 +164,7 @@ def test_a_handover_does_not_need_it(folder, tmp_path):
     ],
 )
 def test_what_no_plan_can_have_is_not_shown(folder, change):
-    """Whoever alters the plan and its digests gets no page: the summary stays as it was."""
+    """If the plan and its digests are altered, no page is written; the summary stays the same."""
     before = summaries(folder)
     altered(folder, change)
     manifest = replace(read_manifest(folder), product=json.loads(
@@ -201,7 +201,7 @@ def test_no_altered_plan_ends_a_command_in_a_fault(folder):
 
 
 def test_a_lost_manifest_is_filled_in_from_the_plan(folder):
-    """Servers, sites and issuers come back at once, and requests in the order of the plan."""
+    """Servers, sites and issuers are restored at once, and requests in the order of the plan."""
     before = read_manifest(folder)
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)

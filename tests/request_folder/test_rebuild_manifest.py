@@ -298,7 +298,7 @@ def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
 
 
 def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path):
-    """An older manifest beside newer keys: each certificate stays with the key it is for."""
+    """An older manifest with newer keys: each certificate stays with the key that it is for."""
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder)
     first = plan.certificates[0].id
@@ -333,7 +333,7 @@ def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path)
 
 
 def test_the_present_key_is_no_superseded_one(tmp_path):
-    """Keys and manifest of a backup beside a newer archive: the number moves on, no key is two."""
+    """Keys and manifest of a backup with a newer archive: the number increases, no key has two."""
     folder, plan = tmp_path / "requests", numbered(1)
     write(plan, folder)
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -120,7 +120,7 @@ def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
 
 
 def test_a_folder_of_today_gets_one_and_no_key_is_touched(tmp_path, pair):
-    """Naming a recovery key seals what is in use and encrypts nothing anew."""
+    """Naming a recovery key seals the passphrase in use and does not encrypt any key again."""
     folder = tmp_path / "requests"
     write(numbered(3), folder)
     before = snapshot(folder / "keys")
@@ -356,7 +356,7 @@ def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
 
 
 def test_a_damaged_list_of_passwords_hinders_no_recovery(tmp_path, pair):
-    """Packages are made anew from the keys, which open."""
+    """Packages are made again from the keys, which can be opened."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     (folder / "pfx").mkdir(mode=0o700)
@@ -495,6 +495,6 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
 
 
 def test_a_key_without_a_name_is_refused_in_words():
-    """An empty path names no file, and is no fault."""
+    """An empty path names no file, and is not an error."""
     with pytest.raises(OutputError, match="is not a valid file name"):
         new_recovery_key("", OWN)

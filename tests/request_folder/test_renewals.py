@@ -63,7 +63,7 @@ def test_share(folder, share, day):
 
 @pytest.mark.parametrize("share", [0, 1, -1, 30])
 def test_bad_share(folder, share):
-    """Days are no share."""
+    """A number of days is not a share."""
     with pytest.raises(
         ValueError, match="is not a share of the lifetime; use a number between 0 and 1"
     ):

@@ -51,7 +51,7 @@ def test_a_certificate_makes_a_request_issued_and_its_old_package_stale():
 
 
 def test_a_retired_request_stays_retired_when_its_certificate_comes():
-    """What left the plan does not come back by an answer of the CA."""
+    """A certificate from the CA does not put a retired request back into the plan."""
     retired = record(state="retired").with_issued(issued_record(), at=AT)
     assert retired.state == "retired"
     assert retired.active_state == "issued"

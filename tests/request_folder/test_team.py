@@ -51,7 +51,7 @@ def work(folder, team=""):
 
 
 def package(folder):
-    """Package what came back, and write the steps."""
+    """Package the issued certificates, and write the steps."""
     issued = match_certificates(open_requests(folder), today=DAY)
     write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=DAY)
     issued = match_certificates(open_requests(folder), today=DAY)
@@ -167,7 +167,7 @@ def test_a_team_writes_one_folder(place):
 
 
 def test_reading_needs_no_ownership(place):
-    """Whoever may read the files can run status; writing is the owner's."""
+    """Everyone who may read the files can run status; only the owner writes."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
     assert refused(as_user(BEN, problems, folder))
@@ -203,7 +203,7 @@ def test_root_gives_the_files_of_a_team_to_the_owner_and_the_team(place):
 
 
 def test_a_group_that_is_not_on_record_is_refused(tmp_path):
-    """A folder that a group can write by accident, or by somebody's hand, is no team's."""
+    """A folder that a group can write, by accident or changed by hand, is not a team's folder."""
     folder = tmp_path / "requests"
     write(numbered(1), folder)
     os.chown(folder, -1, TEAM)

@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 
 def put_copy(folder, other, program: str) -> tuple[str, str]:
-    """Put the first pair of another computer's folder beside ours; give its id and its CSR."""
+    """Add the first pair of another computer's folder; return its id and its CSR."""
     record = read_manifest(other).requests[0]
     names = []
     for place, ending in (("csr", ".csr"), ("keys", ".key")):
