@@ -177,7 +177,7 @@ CELLS = (
 
 @pytest.mark.kernel
 def test_nbconvert_leaves_no_passphrase(tmp_path):
-    """``nbconvert --execute`` stores widget state; there is no secret in it, and the table is."""
+    """``nbconvert --execute`` stores widget state: it has the table and no secret."""
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     home = tmp_path / "home"

@@ -455,7 +455,7 @@ def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
 
 
 def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
-    """If there is no Chromium, the error comes before anything is written."""
+    """If there is no Chromium, the error occurs before anything is written."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     path = tmp_path / "plan.ipynb"

@@ -1,7 +1,7 @@
 """Every public name as a planner's own program would use it; type-checked, never run.
 
-A public noun that is no longer exported, an argument that changes its type or a value that comes
-back as ``Any`` makes the type checker complain here first.
+If a public noun is no longer exported, an argument changes its type, or a function returns ``Any``,
+the type checker reports it here first.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ DAY = date(2026, 11, 24)
 
 
 def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.TrustPlan:
-    """Which roots each server needs, and who shows which certificate to whom."""
+    """Which roots each server needs, and who presents which certificate to whom."""
     found = ln.trust(planned, chains=issued.chains)
     assert_type(found, ln.TrustPlan)
     for shown in found.presentations:
@@ -158,7 +158,7 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
 
 
 def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDifference:
-    """What one plan has otherwise than another."""
+    """The differences between two plans."""
     difference = ln.compare_plans(old, new)
     assert_type(difference.is_empty, bool)
     assert_type(difference.certificates, tuple[ChangedCertificate, ...])
@@ -170,7 +170,7 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
 
 
 def scenarios(topology: ln.Topology) -> ScenarioComparison:
-    """Plans under a name, and beside each other."""
+    """Named plans, and their comparison."""
     first = ln.Scenario(name="as planned", topology=topology, note="what we have")
     kept = Scenarios(Path("scenarios"))
     assert_type(kept.keep(first, replace=True), ln.Scenario)
@@ -189,7 +189,7 @@ def scenarios(topology: ln.Topology) -> ScenarioComparison:
 
 
 def as_is(planned: ln.CertificatePlan) -> AsIs:
-    """What stands today, held against a plan."""
+    """Installed certificates compared with a plan."""
     found = ln.compare_as_is(planned, "certificates", "export.pem", on=DAY)
     assert_type(found, AsIs)
     for one in found.planned:
@@ -207,7 +207,7 @@ def as_is(planned: ln.CertificatePlan) -> AsIs:
 
 
 def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
-    """What a plan has otherwise than what is requested in a folder."""
+    """The differences between a plan and the requests in a folder."""
     recorded = ln.read_plan(folder)
     assert_type(recorded, RecordedPlan)
     assert_type(recorded.findings, ln.Findings | None)

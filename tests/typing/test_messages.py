@@ -82,7 +82,7 @@ class Declarations:
 
 
 def panels(folder: Path) -> dict[str, tuple[Channel, typing.Any]]:
-    """Return every panel's channel, and the messages that its page is told."""
+    """Return every panel's channel, and the messages that it sends to its page."""
     topology = ln.read_topology(TWO_SITES.encode())
     editor = ln.PlanEditor(topology, ln.load_rules(), folder=folder)
     work = types.SimpleNamespace(folder=folder, editor=None, on_change=None)
@@ -139,7 +139,7 @@ def test_every_message_of_a_page_has_an_answer(tmp_path):
     ],
 )
 def test_a_message_that_cannot_be_read_is_one_clear_problem(tmp_path, message, problem):
-    """The page is told which part is wrong and what to do; the draft stays as it was."""
+    """The page names the wrong part and says what to do; the draft stays as it was."""
     channel, _ = panels(tmp_path)["Editor"]
     told = []
     channel.send = lambda message, buffers=(): told.append(message)

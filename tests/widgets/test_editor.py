@@ -521,7 +521,7 @@ _EDITS = st.one_of(
 def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
     """After any edits the sent rows, findings and counts equal those of a new start.
 
-    Many rows are told a few at a time: then a planner's edits come at any moment between.
+    Many rows are sent in small batches: a planner's edits can arrive between any two batches.
     """
     editor = PlanEditor(ln.read_topology(CSV.encode()), ln.load_rules("lync2013"))
     view = editor.view
@@ -544,7 +544,7 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
 
 
 async def _edited(talk, edits):
-    """Make edits, each after some turns of the kernel's loop; give the rows and state then told."""
+    """Make edits, each after some turns of the kernel's loop; return the rows and state sent."""
     shown, state = {}, {}
 
     def hear():

@@ -25,7 +25,7 @@ def editor(tmp_path) -> ln.PlanEditor:
 
 
 def test_keep_switch_and_compare(editor):
-    """From one plan to two beside each other; what is kept is what ``open_scenario`` reads."""
+    """From one plan to two side by side; ``open_scenario`` reads what was saved."""
     kept = editor.scenarios
     assert not kept.folder.exists()
     kept.keep("as planned", "what we have")
