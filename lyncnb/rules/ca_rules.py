@@ -1,9 +1,8 @@
-"""What CAs may issue: data (``cas/*.toml``) to the limits and checks that apply on a day.
+"""The rules of CAs (``cas/*.toml``): the limits and checks that apply on a day.
 
-One file holds the rules of one authority: the CA/Browser Forum and the browsers for public CAs,
-one CA's own, AD CS for internal ones. Each rule says to whom it applies, from when until when, and
-its source. If two sources disagree, it has both. Rules of public CAs never apply
-about an internal one.
+A file contains the rules of one authority: the CA/Browser Forum and the browsers for public CAs, a
+single CA, or AD CS for internal CAs. Each rule has its scope, its dates, and its source, or both
+sources if two of them disagree. Rules of public CAs never apply to an internal CA.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from ..errors import RulesError
 from .model import ISSUERS, Case, CheckRule, digest_of_deciding
 from .rule_mistakes import check_codes, check_periods
 
-#: What a limit may be on, and how it is counted.
+#: The quantities with limits, and their units.
 QUANTITIES: Mapping[str, str] = {
     "validity-days": "days from the first to the last second of a certificate",
     "usual-validity-days": "days of validity if nothing else is known",
@@ -38,13 +37,13 @@ QUANTITIES: Mapping[str, str] = {
     "age-months": "months after which a set of rules counts as old",
 }
 
-#: What a check evaluates: the plan, or an issued certificate.
+#: The subject of a check: the plan, or an issued certificate.
 JUDGES = ("plan", "returned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Who says so: a document, the place in it, and its date."""
+    """The source of a rule: a document, the place in it, and its date."""
 
     document: str
     date: date
@@ -59,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherSource:
-    """Somebody who says otherwise."""
+    """A source that disagrees."""
 
     says: str
     source: Source
@@ -67,10 +66,10 @@ class OtherSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaLimit:
-    """A number that holds from ``effective`` on until the day before ``until``.
+    """A limit that applies from ``effective`` until the day before ``until``.
 
-    ``applies`` is ``public``, ``internal``, or the id of a root programme or of one CA. It counts
-    for certificates that last longer than ``over_days``.
+    ``applies`` is ``public``, ``internal``, or the id of a root programme or of one CA. It applies
+    to certificates that are valid for more than ``over_days``.
     """
 
     quantity: str  # one of QUANTITIES
@@ -83,7 +82,7 @@ class CaLimit:
     conflicts: tuple[OtherSource, ...] = named("conflict", default=())
 
     def holds_on(self, day: date) -> bool:
-        """Say whether it is the limit on a day."""
+        """Return whether the limit applies on a day."""
         return (self.effective is None or self.effective <= day) and (
             self.until is None or day < self.until
         )
@@ -91,12 +90,12 @@ class CaLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationMethod:
-    """A way in which a CA may make sure that a domain is the applicant's, until it ends.
+    """A method of domain control validation, until its end date.
 
-    ``only_the_name_itself``: it proves exactly the name that was looked at, so neither a wildcard
-    nor a name below it. ``by`` names the kind of proof in a word or two. From ``discouraged`` on
-    CAs should no longer use it. ``reuse_days`` is set where its proof counts for less time than
-    the limit on domain-validation-days.
+    ``only_the_name_itself``: it validates only the exact name, not a wildcard or a name below it.
+    ``by`` names the kind of proof in one or two words. From ``discouraged`` on CAs should no longer
+    use it. ``reuse_days`` is set if its proof is valid for less time than the limit on
+    domain-validation-days.
     """
 
     title: str
@@ -111,9 +110,9 @@ class ValidationMethod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootRule:
-    """What some clients do with certificates that end in one of these roots.
+    """The effect of one of these roots for some clients.
 
-    ``roots`` are common names, or organizational units of roots whose common name says too little;
+    ``roots`` are common names, or organizational units of roots without a specific common name;
     ``code`` is the check of returned certificates that reports it. ``effective`` is the day of
     issue from which the clients reject them, or the day on which they remove the root; without it,
     the root is in no trust store.
@@ -128,12 +127,12 @@ class RootRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaCheck:
-    """A check as a file of CA rules has it; see :class:`CheckRule` for the fields of that name.
+    """A check in a file of CA rules; see :class:`CheckRule` for the common fields.
 
-    ``judges`` is what it evaluates. ``limit_of`` names the quantity whose limits apply to a plan
-    against: of a CA's own and that of all CAs the smaller. It leaves out CAs with their own limit
-    on ``not_bound_by``, and those that ``except_cas`` names by id. Lists show the checks of one
-    ``group`` as the points of one notice.
+    ``judges`` is what it evaluates. ``limit_of`` names the quantity whose smallest limit applies,
+    of the CA's own and the general one. The check does not apply to CAs with their own limit on
+    ``not_bound_by``, or to the ids in ``except_cas``. Lists show the checks of one ``group`` as the
+    points of one notice.
     """
 
     code: str
@@ -166,10 +165,10 @@ class CaCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """A root programme or one CA, to whom rules may apply.
+    """A root program or a CA, to which rules can apply.
 
-    ``names`` are what ``plan.toml`` may call it under ``[ca]``, in any letter case, as a whole or
-    as words of a longer name; none for a programme, whose rules are for every public CA.
+    ``names`` are its names for ``[ca]`` in ``plan.toml``, in any letter case, alone or as words of
+    a longer name. A program has none, because its rules are for every public CA.
     ``validates_each_name``: the validation of a domain does not count for the names below it.
     """
 
@@ -192,56 +191,58 @@ class CaRules:
     methods: tuple[ValidationMethod, ...] = named("method", default=())
     roots: tuple[RootRule, ...] = named("root", default=())
     checks: tuple[CaCheck, ...] = named("check", default=())
-    #: Name of the file, for messages; no key of it.
+    #: Name of the file, for messages; not a key of the file.
     file: str = field(default="", init=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaRuleSet:
-    """Every file of CA rules together."""
+    """All files of CA rules."""
 
     files: tuple[CaRules, ...]
 
     @property
     def as_of(self) -> date:
-        """The day up to which all of them were looked after: that of the oldest."""
+        """The day of the last review of all files, which is that of the oldest one."""
         return min(rules.as_of for rules in self.files)
 
     @property
     def checks(self) -> tuple[CaCheck, ...]:
-        """Every check, whenever it holds."""
+        """Every check, for any date."""
         return tuple(chain.from_iterable(rules.checks for rules in self.files))
 
     @property
     def subjects(self) -> Mapping[str, str]:
-        """The subject under which lists show a code; only codes that have one."""
+        """The subject of each code in lists; only codes with a subject."""
         return {check.code: check.group for check in self.checks if check.group}
 
     def checks_by_code(self) -> dict[str, CheckRule]:
-        """Give every check, whenever it holds, as a plan's checks are given; by code."""
+        """Return every check, for any date, as a ``CheckRule`` by code."""
         return {check.code: self.rule_of(check) for check in self.checks}
 
     @property
     def methods(self) -> tuple[ValidationMethod, ...]:
-        """Every way of validating a domain, whenever it ends."""
+        """Every method of domain control validation, including ended ones."""
         return tuple(chain.from_iterable(rules.methods for rules in self.files))
 
     @property
     def roots(self) -> tuple[RootRule, ...]:
-        """What clients do with certificates of single roots, whenever it begins."""
+        """The rules about single roots, for any date."""
         return tuple(chain.from_iterable(rules.roots for rules in self.files))
 
     def validates_each_name(self, ca: str) -> bool:
-        """Return whether a CA, by its name in ``plan.toml``, validates every name by itself."""
+        """Return whether a CA, by its name in ``plan.toml``, validates each name separately."""
         cas = chain.from_iterable(rules.cas for rules in self.files)
-        return any(one.validates_each_name and is_named(ca, one.names) for one in cas)
+        return any(
+            authority.validates_each_name and is_named(ca, authority.names) for authority in cas
+        )
 
     def smallest(
         self, quantity: str, *, issuer: str = "public", ca: str = ""
     ) -> tuple[tuple[date, CaLimit | None], ...]:
-        """Give the limit that counts from each day on at which it may change; None: no limit.
+        """Return the limit from each day on which it may change; None means no limit.
 
-        Of all limits that bind a CA on a day the smallest counts.
+        The limit is the smallest of all limits that apply to a CA on a day.
         """
         limits = self.limits(quantity, issuer=issuer, ca=ca)
         days = {date.min}
@@ -255,7 +256,7 @@ class CaRuleSet:
     def limits(
         self, quantity: str, *, issuer: str = "public", ca: str = "", on: date | None = None
     ) -> tuple[CaLimit, ...]:
-        """Give the limits on a quantity that bind a CA.
+        """Return the limits on a quantity that apply to a CA.
 
         Parameters
         ----------
@@ -264,16 +265,16 @@ class CaRuleSet:
         issuer : str, optional
             ``internal`` or ``public``.
         ca : str, optional
-            The CA's name, as ``plan.toml`` has it; rules of one CA count only if it is named.
+            The CA's name, as in ``plan.toml``; rules of a CA apply only if it is named.
         on : date, optional
-            A day; left out, the limits of all times.
+            A day; by default the limits of all times.
 
         Returns
         -------
         tuple of CaLimit
-            By the day from which they hold.
+            Sorted by effective date.
         """
-        found = (
+        limits = (
             limit
             for rules in self.files
             for limit in rules.limits
@@ -281,14 +282,14 @@ class CaRuleSet:
             and self._binds(limit.applies, issuer, ca)
             and (on is None or limit.holds_on(on))
         )
-        return tuple(sorted(found, key=lambda limit: limit.effective or date.min))
+        return tuple(sorted(limits, key=lambda limit: limit.effective or date.min))
 
     def plan_checks(self, on: date) -> tuple[CheckRule, ...]:
         """Return the checks of a plan on a day; one for each limit that applies."""
         return tuple(self._rules(on=on, judges="plan"))
 
     def returned_checks(self) -> tuple[CheckRule, ...]:
-        """Give the checks of returned certificates, whenever they hold."""
+        """Return the checks of issued certificates, for any date."""
         return tuple(self._rules(on=None, judges="returned"))
 
     def _rules(self, *, on: date | None, judges: str) -> Iterator[CheckRule]:
@@ -303,17 +304,21 @@ class CaRuleSet:
                 names = tuple(name for bound in own for name in bound.names)
                 yield replace(rule, not_cas=(*rule.not_cas, *names))
                 continue
-            found = [
+            applicable = [
                 (limit, bound)
                 for limit, bound in self._limits(check.limit_of, on)
                 if bound.issuer == self._bound(check.applies).issuer
             ]
-            general = min((limit.value for limit, bound in found if not bound.names), default=None)
-            for limit, bound in found:
+            general = min(
+                (limit.value for limit, bound in applicable if not bound.names), default=None
+            )
+            for limit, bound in applicable:
                 if on and bound.names and general is not None and limit.value >= general:
                     continue  # the limit of all CAs is smaller
                 own = (
-                    [] if bound.names or not on else [b for o, b in found if o.value < limit.value]
+                    []
+                    if bound.names or not on
+                    else [b for o, b in applicable if o.value < limit.value]
                 )
                 yield replace(
                     rule,
@@ -325,13 +330,13 @@ class CaRuleSet:
                 )
 
     def _limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
-        """Yield the limits on a quantity in force on a day, each with whom it binds."""
+        """Yield the limits on a quantity on a day, each with its scope."""
         for limit in chain.from_iterable(rules.limits for rules in self.files):
             if limit.quantity == quantity and (on is None or limit.holds_on(on)):
                 yield limit, self._bound(limit.applies)
 
     def rule_of(self, check: CaCheck) -> CheckRule:
-        """Give a check as the plan's and the returned certificates' checks are given."""
+        """Convert a check to a ``CheckRule``."""
         bound = self._bound(check.applies)
         return CheckRule(
             code=check.code,
@@ -364,7 +369,7 @@ class CaRuleSet:
         return bound.issuer == issuer and (not bound.names or is_named(ca, bound.names))
 
     def _bound(self, applies: str) -> Authority:
-        """Give whom a rule binds: CAs of a kind, or one."""
+        """Return the scope of a rule: all CAs of a kind, or one CA."""
         if applies in ISSUERS:
             return Authority(id=applies, title=applies, issuer=applies)
         known = chain.from_iterable((*rules.programmes, *rules.cas) for rules in self.files)
@@ -372,7 +377,7 @@ class CaRuleSet:
 
 
 def is_named(ca: str, names: Iterable[str]) -> bool:
-    """Say whether a CA's name, as a planner wrote it, is or holds one of these, in any case."""
+    """Return whether a planner's CA name is or contains one of these names, in any letter case."""
     words = f" {' '.join(ca.casefold().split())} "
     return any(f" {name.casefold()} " in words for name in names)
 
@@ -382,7 +387,7 @@ def _with_conflicts(source: Source, others: tuple[OtherSource, ...]) -> str:
 
 
 def _disagreement(source: Source, others: tuple[OtherSource, ...]) -> str:
-    """Say who disagrees; "" if nobody does."""
+    """Return the disagreement of sources; "" if there is none."""
     words = [f"{other.source.document} says: {other.says}" for other in others]
     return f"sources disagree with {source.document}: {'; '.join(words)}" if words else ""
 
@@ -406,7 +411,7 @@ def _rule_files() -> list[Traversable]:
 
 @cache
 def ca_rules_digest() -> str:
-    """Name the rules by the SHA-256 of their files, in hexadecimal."""
+    """Return the SHA-256 of the rules' files, in hexadecimal."""
     digest = hashlib.sha256()
     for file in _rule_files():
         digest.update(file.read_bytes())
@@ -415,7 +420,7 @@ def ca_rules_digest() -> str:
 
 @cache
 def ca_rules_deciding() -> str:
-    """Return the SHA-256 of what decides findings, so that new texts do not change a plan."""
+    """Return the SHA-256 of the values that decide findings, without texts."""
     texts = [(file.name, file.read_text(encoding="utf-8")) for file in _rule_files()]
     return digest_of_deciding({name: parse_toml(text) for name, text in texts})
 
@@ -454,7 +459,7 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
 
 
 def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> None:
-    """Report values that a rule cannot have, with their place in the file."""
+    """Report invalid values of rules, with their place in the file."""
     authorities = [a for other in rule_set.files for a in (*other.programmes, *other.cas)]
     known = [*ISSUERS, *(authority.id for authority in authorities)]
     for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):

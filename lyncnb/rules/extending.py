@@ -1,17 +1,17 @@
 """A product file that extends another one: it contains only the differences.
 
-``extends = "lync2013"`` takes over every table of that product, and then
+``extends = "lync2013"`` inherits every table of that product, and then
 
-* a record of an id that is there changes the keys that it has, a new one is added: at the end, or
-  ``after = "ID"``; an array whose records have no id (``deploy.shell`` …) is replaced as a whole;
-* ``[without]`` leaves out records by id, ``role = ["PersistentChat"]``, and with a role or a name
-  whatever is about nothing else;
+* a record with a known id changes the keys that it has; a new one is added at the end, or
+  ``after = "ID"``; an array of records without ids (``deploy.shell`` …) is replaced completely;
+* ``[without]`` removes records by id, e.g. ``role = ["PersistentChat"]``, and all records that are
+  only about a removed role or name;
 * ``like = "ID"`` in a ``[[role]]`` applies everything about that role to the new one;
-* ``[words]`` puts other words into the texts that are taken over, ``[sources]`` names the document
-  that says the same of this product.
+* ``[words]`` replaces words in the inherited texts; ``[sources]`` names the corresponding document
+  of this product.
 
-A source that is taken over and names the other product is marked as inferred: nobody may take a
-page about one product for a page about the next.
+lyncnb marks an inherited source that names the other product as inferred, so that nobody mistakes a
+page about one product for a page about another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .model import cited, in_words
 #: A table of a TOML document.
 Toml: TypeAlias = Mapping[str, object]
 
-# By what a record of each array is known.
+# The key that identifies the records of each array.
 _IDENTITY = {
     **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
     "client": "id",
@@ -34,8 +34,8 @@ _IDENTITY = {
     "check": "code",
     "deploy.cmdlet": "name",
 }
-# Lists of ids of other records, and of which; a record whose list of those marked is empty then is
-# about nothing that is left.
+# Lists of ids of other records, with the kinds of these records. If a marked list becomes empty,
+# the record has no remaining subject.
 _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
@@ -52,7 +52,7 @@ _OWN = ("extends", "without", "words", "sources")
 
 
 def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -> dict[str, object]:
-    """Put a document together with the one that it extends.
+    """Merge a document with the one that it extends.
 
     Parameters
     ----------
@@ -61,22 +61,22 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
     base_source : str
         Its name, for messages.
     document : mapping
-        What differs, with ``extends``.
+        The differences, with ``extends``.
     reader : RecordReader
-        Gets what does not fit: an id, word or source that the other product has not.
+        Gets the problems: an id, word or source that the other product does not have.
 
     Returns
     -------
     dict
-        A whole document; each record says in which file it stands.
+        The complete document; each record has its place in a file.
     """
     tables = {
         key: _table(reader, document.get(key, {}), key) for key in ("without", "words", "sources")
     }
     wording = _Wording(tables["words"], tables["sources"], title=str(base.get("title", "")))
     words, earlier = base.get("words", []), base.get("cited")
-    told = {key: value for key, value in base.items() if key not in ("words", "cited")}
-    taken = _taken_over(told, base_source, wording)
+    inherited = {key: value for key, value in base.items() if key not in ("words", "cited")}
+    taken = _taken_over(inherited, base_source, wording)
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
             where = inside(place_of(document[kind], kind), unused)
@@ -88,7 +88,7 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
         if key not in _OWN:
             taken[key] = _changed(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
-    # A tuple: no file can say it.
+    # A tuple, because no file can contain one.
     this = (wording.title, tables["sources"])
     taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return taken
@@ -97,14 +97,14 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
 def _table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
         kind: Any = str if where != "without" else tuple[str, ...]
-        place = place_of(value, where)
-        read = {key: reader.value(kind, one, inside(place, key)) for key, one in value.items()}
-        return {key: one for key, one in read.items() if one}
+        path = place_of(value, where)
+        read = {key: reader.value(kind, item, inside(path, key)) for key, item in value.items()}
+        return {key: item for key, item in read.items() if item}
     reader.problem(f"'{where}' is not a table", f"write [{where}] on a line of its own")
     return {}
 
 
-# --- What is taken over.
+# --- Inherited records.
 
 
 @dataclass(slots=True)
@@ -117,19 +117,19 @@ class _Wording:
     used: set[str] = field(default_factory=set)
 
     def text(self, text: str) -> str:
-        """Put the other words into a text."""
+        """Replace the words in a text."""
         self.used.update(old for old in self.words if old in text)
         return in_words(text, self.words)
 
     def source(self, text: str) -> str:
-        """Name the documents of this product, and mark what only the other one's say."""
+        """Name the documents of this product, and mark facts that only the other one's have."""
         return "; ".join(map(self._cited, text.split("; ")))
 
     def _cited(self, text: str) -> str:
-        told, found = cited(text, self.sources, self.title)
-        if found:
-            self.used.add(found)
-        return told
+        source, document = cited(text, self.sources, self.title)
+        if document:
+            self.used.add(document)
+        return source
 
 
 def _taken_over(base: Toml, source: str, wording: _Wording) -> dict[str, object]:
@@ -138,24 +138,24 @@ def _taken_over(base: Toml, source: str, wording: _Wording) -> dict[str, object]
             return wording.source(value) if key == "source" else wording.text(value)
         if isinstance(value, list):
             return [
-                Placed(table, _place(one, source, f"{where}[{index}]"))
-                if isinstance(table := taken(one, key, f"{where}[{index}]"), dict)
+                Placed(table, _place(item, source, f"{where}[{index}]"))
+                if isinstance(table := taken(item, key, f"{where}[{index}]"), dict)
                 else table
-                for index, one in enumerate(value)
+                for index, item in enumerate(value)
             ]
         if isinstance(value, Mapping):
-            return {name: taken(one, name, f"{where}.{name}") for name, one in value.items()}
+            return {name: taken(item, name, f"{where}.{name}") for name, item in value.items()}
         return value
 
     return {key: taken(value, key, key) for key, value in base.items()}
 
 
 def _place(entry: object, source: str, where: str) -> str:
-    place = place_of(entry, where)
-    return place if ": " in place else f"{source}: {place}"
+    path = place_of(entry, where)
+    return path if ": " in path else f"{source}: {path}"
 
 
-# --- What is left out, and said of a new role as of another.
+# --- Removed records, and records of a role that is like another one.
 
 
 def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
@@ -163,7 +163,7 @@ def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
     for key, value in document.items():
         if isinstance(value, Mapping):
             yield from ((f"{key}.{name}", records) for name, records in _arrays(value))
-        elif isinstance(value, list) and all(isinstance(one, Placed) for one in value):
+        elif isinstance(value, list) and all(isinstance(item, Placed) for item in value):
             yield key, value
 
 
@@ -207,11 +207,11 @@ def _names_used(arrays: Mapping[str, list[Placed]]) -> set[object]:
 
 
 def _is_left(record: Placed, gone: Mapping[str, set[object]]) -> bool:
-    """Take what is gone off a record's lists; say whether it is still about something."""
+    """Remove ids from a record's lists; return whether the record still has a subject."""
     for key, kinds in _LISTS.items():
         value = record.get(key)
         if isinstance(value, list) and value:
-            record[key] = [one for one in value if all(one not in gone[kind] for kind in kinds)]
+            record[key] = [id_ for id_ in value if all(id_ not in gone[kind] for kind in kinds)]
             if key in _WHOLE and not record[key]:
                 return False
     return True
@@ -233,17 +233,17 @@ def _say_alike(document: Toml, extension: Toml, reader: RecordReader) -> None:
                     said.insert(said.index(role["like"]) + 1, role.get("id"))
 
 
-# --- What differs.
+# --- Changed records.
 
 
 def _changed(base: object, value: object, where: str, reader: RecordReader) -> object:
-    """Change one entry of the whole document, or a table of it, as the extension says."""
+    """Apply the extension's change to one entry or table of the document."""
     if isinstance(value, Mapping) and isinstance(base, Mapping):
         return {
             **base,
             **{
-                key: _changed(base.get(key), one, f"{where}.{key}", reader)
-                for key, one in value.items()
+                key: _changed(base.get(key), item, f"{where}.{key}", reader)
+                for key, item in value.items()
             },
         }
     if where in _IDENTITY and isinstance(base, list) and isinstance(value, list):
@@ -256,12 +256,12 @@ def _records(
 ) -> list[object]:
     """Change records by their ids and add new ones."""
     key = _IDENTITY[where]
-    found = list(base)
-    ids = [record.get(key) if isinstance(record, Mapping) else None for record in found]
+    merged = list(base)
+    ids = [record.get(key) if isinstance(record, Mapping) else None for record in merged]
     own: set[object] = set()
     for index, record in enumerate(records):
         if not isinstance(record, Mapping):
-            found.append(record)  # reported when records are made
+            merged.append(record)  # reported when records are created
             ids.append(None)
             continue
         identity = record.get(key)
@@ -272,12 +272,12 @@ def _records(
             reader.among(f"{table.place}.after", (str(after),), [str(i) for i in ids], where)
         if identity in ids and identity not in own:
             at = ids.index(identity)
-            before = found[at]
+            before = merged[at]
             assert isinstance(before, Mapping)
-            found[at] = Placed({**before, **table}, table.place)
+            merged[at] = Placed({**before, **table}, table.place)
         else:
-            at = ids.index(after) + 1 if after in ids else len(found)
-            found.insert(at, table)
+            at = ids.index(after) + 1 if after in ids else len(merged)
+            merged.insert(at, table)
             ids.insert(at, identity)
         own.add(identity)
-    return found
+    return merged

@@ -1,4 +1,4 @@
-"""Every finding on one page, made from the rule files: what it means, what to do, who says so."""
+"""A page of every finding, from the rule files: its meaning, its fix, and its source."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .returned_rules import may_be_accepted, returned_checks
 
 _TITLE = "Findings of lyncnb"
 
-#: What :func:`finding_page` makes.
+#: The name of the page of :func:`finding_page`.
 FINDING_PAGE = OutputKind(what="a page of findings", is_ours={".html": is_page(_TITLE.encode())})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One finding as the page shows it; days and cases in words, "" for what there is none of."""
+    """A finding on the page; dates and cases as text, "" if there are none."""
 
     rule: CheckRule
     days: str
@@ -31,7 +31,7 @@ class Entry:
 
 
 def finding_page(rules: Rules) -> str:
-    """Write a page of every finding, those of plans by product and CA, then of certificates.
+    """Return a page of every finding: first of plans, by product and CA, then of certificates.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def finding_page(rules: Rules) -> str:
     Returns
     -------
     str
-        HTML that loads nothing; each finding has its code as id.
+        HTML without external resources; the code of each finding is its id.
     """
     cas = ca_rules()
     numbers = {check.code: _numbers(check.limit_of) for check in cas.checks if check.limit_of}
@@ -90,7 +90,7 @@ def _entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entr
 
 
 def days_in_words(rule: CheckRule) -> str:
-    """Say from when until when a check is made; "" if always."""
+    """Format the period of a check; "" if it always applies."""
     words = [f"from {rule.effective}"] if rule.effective else []
     words += [f"until the day before {rule.until}"] if rule.until else []
     return " ".join(words)
@@ -103,13 +103,13 @@ def _case(case: Case | None) -> str:
 
 
 def _numbers(quantity: str) -> tuple[str, ...]:
-    """Give every limit on a quantity in words, with its days, whom it binds, and its source."""
+    """Format every limit on a quantity, with its period, scope and source."""
     every = (limit for rules in ca_rules().files for limit in rules.limits)
     return tuple(_limit(limit) for limit in every if limit.quantity == quantity)
 
 
 def _root(root: RootRule) -> str:
-    """Name roots with the clients that do not trust them and the day, for a list."""
+    """Format roots for a list, with the clients that do not trust them and the day."""
     since = f", {root.effective}" if root.effective else ""
     return f"{root.clients}{since}: {', '.join(root.roots)} ({root.source})"
 

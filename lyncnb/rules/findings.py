@@ -24,7 +24,7 @@ from .model import SEVERITIES, CheckRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellEdit:
-    """Another text for one cell of the table; ``row`` is an index into ``Topology.cells``."""
+    """A new text for one cell of the table; ``row`` is an index into ``Topology.cells``."""
 
     row: int
     column: str
@@ -33,10 +33,9 @@ class CellEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionEdit:
-    """Another value for an option, its default if ``value`` is None.
+    """A new value for an option, its default if ``value`` is None.
 
-    With a ``key`` (the usage of an issuer, the code of an acceptance) what stands there is taken
-    out.
+    With a ``key`` (the usage of an issuer, the code of an acceptance) that entry is removed.
     """
 
     option: str
@@ -46,7 +45,7 @@ class OptionEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadingEdit:
-    """The name of a known column for a heading that no column claims."""
+    """The name of a known column for an unknown heading."""
 
     heading: str
     column: str
@@ -59,9 +58,9 @@ Edit = CellEdit | OptionEdit | HeadingEdit
 class Finding(Told):
     """The result of a check for one certificate, one server, or the file.
 
-    ``title`` says what is found wherever its check finds something, ``message`` where and with
-    which value. ``accepted`` is the reason for which an error is no obstacle; such a finding is a
-    notice. ``edits`` mend it, where there is one answer and it is safe; none anywhere else.
+    ``title`` is the same for all findings of its check; ``message`` contains the place and the
+    value. ``accepted`` is the reason for accepting an error; such a finding is a notice. ``edits``
+    fix the finding if there is exactly one safe fix; otherwise they are empty.
     """
 
     told: ClassVar = (
@@ -85,11 +84,11 @@ class Finding(Told):
 
     @property
     def words(self) -> str:
-        """Say what was found, whole: a message alone may read ``the key is RSA 1024``."""
+        """Return title and message, because a message alone may be ``the key is RSA 1024``."""
         return f"{self.title}: {self.message}" if self.title else self.message
 
     def accepted_because(self, reason: str) -> Finding:
-        """Return the notice that an error becomes once it is accepted."""
+        """Return the notice for an accepted error."""
         return replace(
             self,
             severity="notice",
@@ -100,12 +99,12 @@ class Finding(Told):
         )
 
     def to_text(self) -> str:
-        """Write it in two lines, for a terminal: what there is, and what to do."""
+        """Format it for a terminal, in two lines: the finding, and what to do."""
         return f"{self.severity}: {self.about}: {self.message} [{self.code}]\n  hint: {self.hint}"
 
 
 def accepted_words(reason: str) -> str:
-    """Give what the message of an accepted finding ends with."""
+    """Return the end of the message of an accepted finding."""
     return f" (accepted: {reason})"
 
 
@@ -115,7 +114,7 @@ _PLACES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingGroup:
-    """Findings that a list shows as one entry: of one code, or several codes on one subject.
+    """Findings that a list shows as one entry: of one code, or of several codes with one subject.
 
     ``subject`` is "" for findings of one code. ``findings`` are n >= 1, of one severity.
     """
@@ -130,27 +129,27 @@ class FindingGroup:
 
     @property
     def title(self) -> str:
-        """What was found, without a value."""
+        """The title of the entry, without a value."""
         return self.subject or self.findings[0].title
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes, each once."""
+        """The distinct codes."""
         return tuple(dict.fromkeys(finding.code for finding in self.findings))
 
     @property
     def about(self) -> tuple[str, ...]:
-        """The certificates and servers, each once."""
+        """The distinct certificates and servers."""
         return tuple(dict.fromkeys(finding.about for finding in self.findings))
 
     @property
     def points(self) -> tuple[FindingGroup, ...]:
-        """The entries of a subject, one for each code; none for findings of one code."""
+        """The entries of a subject, one for each code; empty for findings of one code."""
         return grouped(self.findings, by_subject=False) if self.subject else ()
 
     @property
     def message(self) -> str:
-        """What was found, with the values: the first three, and the number of the others."""
+        """The first three messages, and the number of the others."""
         if self.subject:
             return "; ".join(point.title for point in self.points)
         messages = list(dict.fromkeys(finding.message for finding in self.findings))
@@ -168,18 +167,18 @@ class FindingGroup:
 
     @property
     def paragraph(self) -> str:
-        """The same for a document: of a subject each point, whole."""
+        """The text for a document, with every point of a subject."""
         if not self.subject:
             return self.words
         return "\n".join((f"{self.title}:", *(f"- {point.words}" for point in self.points)))
 
     @property
     def places(self) -> str:
-        """What it is about, in a line: the first five, and the number of the others."""
+        """The first five certificates or servers, and the number of the others."""
         return first_of(self.about, _PLACES_SHOWN)
 
     def to_text(self) -> str:
-        """Write it for a terminal: what was found, where, and once what to do."""
+        """Format it for a terminal: the finding, the places, and what to do."""
         first, codes = self.findings[0], ", ".join(self.codes)
         if len(self.findings) == 1:
             return first.to_text()
@@ -201,44 +200,44 @@ class FindingGroup:
 
     @property
     def source(self) -> str:
-        """The sources, each once."""
+        """The distinct sources."""
         return "; ".join(dict.fromkeys(finding.source for finding in self.findings))
 
 
 def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[FindingGroup, ...]:
-    """Put findings together for a list.
+    """Group findings for a list.
 
     Parameters
     ----------
     findings : iterable of Finding
         In the order of the list.
     by_subject : bool, optional
-        Whether codes on one subject (``group`` of a CA's check) are one entry, if there are two.
+        Whether two or more codes with one subject (``group`` of a CA's check) share an entry.
 
     Returns
     -------
     tuple of FindingGroup
-        Those that differ only in what they are about and in their message are one.
+        Findings that differ only in their place and message are one entry.
     """
     subjects = ca_rules().subjects if by_subject else {}
-    found: dict[object, list[Finding]] = {}
+    alike: dict[object, list[Finding]] = {}
     for finding in findings:
         subject = subjects.get(finding.code, "") if finding.severity == "notice" else ""
         alone = replace(finding, about="", message="")
-        found.setdefault(subject if subject and not finding.accepted else alone, []).append(finding)
+        alike.setdefault(subject if subject and not finding.accepted else alone, []).append(finding)
     groups = []
-    for key, members in found.items():
+    for key, members in alike.items():
         subject = key if isinstance(key, str) and len({f.code for f in members}) > 1 else ""
         groups.append(FindingGroup(findings=tuple(members), subject=subject))
     return tuple(groups)
 
 
-_SHOWN = 60  # findings that repr lists; thousands do not fit in a notebook cell
+_SHOWN = 60  # maximum number of findings in a repr; thousands do not fit in a notebook cell
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Findings(Table, Sequence[Finding]):
-    """Findings of a plan, errors first; a sequence that shows itself as a table."""
+    """Findings of a plan, errors first: a sequence with a table for notebooks."""
 
     _columns: ClassVar = columns(
         ("Severity", "severity"),
@@ -252,7 +251,7 @@ class Findings(Table, Sequence[Finding]):
     items: tuple[Finding, ...] = ()
     #: The evaluation date of the plan; None if no date applies.
     judged_on: date | None = field(default=None, compare=False)
-    #: The plan that they are about, where they are about one.
+    #: The plan of the findings, if there is one.
     plan: Marked | None = field(default=None, compare=False)
 
     @overload
@@ -272,7 +271,7 @@ class Findings(Table, Sequence[Finding]):
 
     @property
     def has_errors(self) -> bool:
-        """Say whether one of them is an error."""
+        """Return whether there is an error."""
         return any(finding.severity == "error" for finding in self.items)
 
     def counts(self) -> dict[str, int]:
@@ -281,7 +280,7 @@ class Findings(Table, Sequence[Finding]):
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
     def of(self, severity: str) -> Findings:
-        """Give the findings of one severity."""
+        """Return the findings of one severity."""
         return replace(self, items=tuple(f for f in self.items if f.severity == severity))
 
     def _items(self) -> Iterable[Any]:
@@ -308,15 +307,15 @@ class Findings(Table, Sequence[Finding]):
         return "Findings: " + ", ".join(words)
 
 
-def sort_findings(found: Iterable[Finding], *, judged_on: date | None = None) -> Findings:
-    """Order findings by severity, code, subject and message, each once."""
+def sort_findings(findings: Iterable[Finding], *, judged_on: date | None = None) -> Findings:
+    """Sort findings by severity, code, subject and message, without duplicates."""
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
     key = lambda f: (rank[f.severity], f.code, f.about, f.message)  # noqa: E731
-    return Findings(tuple(sorted(set(found), key=key)), judged_on)
+    return Findings(tuple(sorted(set(findings), key=key)), judged_on)
 
 
 def finding_of(rule: CheckRule, about: str, message: str) -> Finding:
-    """Make the finding of a check: about what, and what was found, with the value."""
+    """Create a finding of a check for a subject, with a message that contains the value."""
     if rule.disagreement:
         message = f"{message} ({rule.disagreement})"
     return Finding(

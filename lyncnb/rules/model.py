@@ -39,7 +39,7 @@ _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
 def placeholders() -> Mapping[str, str]:
     """Return the placeholders of a template, with a description of their values.
 
-    Every column of a pool that holds names is one, ``{pool.COLUMN}``.
+    Every column with names of a pool is one, ``{pool.COLUMN}``.
     """
     of_pools = {f"pool.{facts.name}": facts.help for facts in pool_name_columns()}
     return MappingProxyType({**_PLACEHOLDERS, **of_pools})
@@ -74,18 +74,18 @@ def known_flags() -> Mapping[str, str]:
 PROFILES = ("default", "doc_example")
 LAYOUTS = ("combined", "separate")
 ISSUERS = ("internal", "public")
-#: Of a finding, the worst first.
+#: The severities of findings, the most severe first.
 SEVERITIES = ("error", "warning", "notice")
 
-#: The zones of servers and clients, from the Internet inwards.
+#: The zones of servers and clients, from the Internet to the internal network.
 ZONES = ("outside", "perimeter", "inside")
 
-#: Which pools of the listening roles a speaker speaks to. ``site``: those of its own site, or of
-#: all sites if it names none; ``nearest``: likewise, and those of all sites where its own has none.
+#: The listening pools to which a speaker connects. ``site``: pools of its own site, or of all sites
+#: if its site is blank. ``nearest``: the same, but pools of all sites if its own site has none.
 REACHES = ("site", "nearest", "deployment")
 
-#: What a certificate issued per computer, pool or deployment may not refer to, by the beginning
-#: of the placeholder.
+#: The placeholders, by their beginning, that a certificate per computer, pool or deployment must
+#: not contain.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "computer": (),
@@ -112,7 +112,7 @@ NOT_DOCUMENTED = "not documented"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """What a document says; ``source`` begins ``Inferred: `` where it is concluded from one."""
+    """A documented fact; ``source`` begins ``Inferred: `` if it is inferred from a document."""
 
     says: str
     source: str
@@ -121,7 +121,7 @@ class Fact:
         return f"{self.says} [{self.source}]"
 
 
-# What rules say for people; it alters neither plan nor finding.
+# The keys of texts for people, which do not affect plans or findings.
 _WORDS = frozenset(
     (
         *("title", "why", "meaning", "hint", "source", "disagreement", "clients", "without"),
@@ -131,11 +131,11 @@ _WORDS = frozenset(
 
 
 def digest_of_deciding(value: object) -> str:
-    """Give the SHA-256 of a document of rules but for what is only told, in whatever order."""
+    """Return the SHA-256 of a document of rules, without texts for people and in any order."""
 
     def plain(value: object) -> object:
         if isinstance(value, Mapping):
-            return {key: plain(one) for key, one in value.items() if key not in _WORDS}
+            return {key: plain(item) for key, item in value.items() if key not in _WORDS}
         return [*map(plain, value)] if isinstance(value, (list, tuple)) else value
 
     whole = json.dumps(plain(value), sort_keys=True, default=str)
@@ -144,12 +144,12 @@ def digest_of_deciding(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRule:
-    """One kind of name that certificates carry, e.g. ``sip.{sip_domain}``.
+    """A kind of name on certificates, e.g. ``sip.{sip_domain}``.
 
-    ``template`` holds at most one placeholder; one with many values yields one name each.
-    The name is there if all flags of ``if_all``, one of ``if_any`` (when given) and none of
-    ``unless`` hold. ``wildcard``: a wildcard of the parent domain may replace it. ``clients`` is
-    who needs the name, ``without`` what breaks where it is missing; None: not documented.
+    ``template`` contains at most one placeholder, and yields one name for each of its values. The
+    name applies if all flags of ``if_all``, one of ``if_any`` (if given) and none of ``unless`` are
+    set. ``wildcard``: a wildcard of the parent domain may replace it. ``clients`` are the clients
+    that need the name, ``without`` is the effect if it is missing; None means not documented.
     """
 
     id: str
@@ -172,14 +172,14 @@ class NameRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRule:
-    """One certificate that a role needs.
+    """A certificate that a role needs.
 
-    ``issue_per`` is ``computer``, ``pool`` or ``deployment``; the last is for all servers of the
-    roles in ``needed_by``. If a flag of ``per_pool_if`` is set, all servers of a pool share one
+    ``issue_per`` is ``computer``, ``pool`` or ``deployment``; the last one is for all servers of
+    the roles in ``needed_by``. If a flag of ``per_pool_if`` is set, all servers of a pool share one
     certificate with the names of each. ``layout`` is ``combined``, ``separate`` or "" (both). The
-    certificate is needed if all flags of ``if_all`` and none of ``unless`` hold. ``subject_name``
-    is the id of a name rule (its first value); ``subject_alt_name`` are ids of name rules, in the
-    order of writing.
+    certificate is needed if all flags of ``if_all`` and none of ``unless`` are set.
+    ``subject_name`` is the id of a name rule (its first value); ``subject_alt_name`` are ids of
+    name rules, in their order on the certificate.
     """
 
     id: str
@@ -205,20 +205,20 @@ class CertificateRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleRule:
-    """A server role, as far as certificates are concerned."""
+    """The facts about a server role that concern certificates."""
 
     id: str
     title: str
     source: str
     traits: frozenset[str] = frozenset()  # publishes_web, single_computer …
-    publish_order: int = 0  # place among the names of a reverse proxy; 0: not published
+    publish_order: int = 0  # position among the names of a reverse proxy; 0: not published
     zone: str = "inside"  # one of ZONES
-    hosted_by: tuple[str, ...] = ()  # roles on whose servers it needs no certificate of its own
+    hosted_by: tuple[str, ...] = ()  # roles on whose servers it needs no separate certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRule:
-    """A system that clients run on; ``hashes`` are those that it is listed for."""
+    """An operating system of clients; ``hashes`` are its documented hash algorithms."""
 
     id: str
     hashes: tuple[str, ...]
@@ -229,7 +229,7 @@ class ClientRule:
 class PartyRule:
     """A party that connects to the servers, e.g. external clients.
 
-    ``root`` says in words which root is above its certificate; blank: it shows none.
+    ``root`` describes the root of its certificate; blank if it presents none.
     """
 
     id: str
@@ -243,11 +243,11 @@ class PartyRule:
 class ConnectionRule:
     """A TLS connection: who opens it, who accepts it, and the names in use.
 
-    ``speakers`` are ids of roles or parties, ``listeners`` of roles. The listener shows its
-    certificate for ``usage`` ("" for roles whose certificates have none); the speaker knows it by
-    the names that came from the name rules ``names``. ``reach`` is one of ``REACHES``. Where the
-    speaker shows a certificate as well, it is the one for ``speaker_usage``. ``when`` says in words
-    when there is such a connection, where the table does not tell. ``drawn``: pictures show it.
+    ``speakers`` are ids of roles or parties, ``listeners`` of roles. The listener presents its
+    certificate for ``usage`` ("" for roles whose certificates have none); the speaker uses the
+    names of the name rules ``names``. ``reach`` is one of ``REACHES``. If the speaker also presents
+    a certificate, it is the one for ``speaker_usage``. ``when`` describes the condition of the
+    connection if the table does not contain it. ``drawn``: pictures show it.
     """
 
     id: str
@@ -270,11 +270,11 @@ class ConnectionRule:
 class TrustRule:
     """The trust that some connections, or servers of some roles, need.
 
-    Of ``connections``: who listens shows a certificate, and who speaks needs its root. With
-    ``speaker_eku`` the speaker shows one as well, with ``listener_eku`` the listener opens such
-    connections, too, and shows its own: the extended key usages that the other side then asks of
-    it. ``only_if_planned``: that is so only where the certificate is planned with these usages.
-    Of ``roles``: such a server needs the chain of its own certificates.
+    For ``connections``, the listener presents a certificate, and the speaker needs its root. With
+    ``speaker_eku`` the speaker presents one, too. With ``listener_eku`` the listener also opens
+    such connections, and presents its own. Both contain the extended key usages that the other side
+    requires. With ``only_if_planned`` this applies only if the certificate is planned with these
+    usages. For ``roles``, such a server needs the chain of its own certificates.
     """
 
     id: str
@@ -289,14 +289,13 @@ class TrustRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A deployment in which a check fires, or the nearest one in which it does not.
+    """A deployment for which a check reports a finding, or the most similar one without.
 
-    ``says`` describes it. It is a sample deployment with some cells changed: ``without`` are
-    roles that are left out, ``rows`` further rows by server, then by column, ``cells`` by role,
-    then by column; ``options`` is the text of a ``plan.toml``, ``on`` the day by whose rules the
-    plan is judged. ``names`` are the alternative names and ``subject_names`` the subject name of
-    every certificate with a usage (or of a role, where it has none), as somebody altered them
-    after planning.
+    ``says`` describes it. It is a sample deployment with some changes: ``without`` are removed
+    roles, ``rows`` additional rows by server and column, ``cells`` new texts by role and column;
+    ``options`` is the text of a ``plan.toml``, ``on`` is the evaluation date. ``names`` are the
+    alternative names and ``subject_names`` the subject name of every certificate with a usage (or
+    of a role without usages), as changed after planning.
     """
 
     says: str
@@ -311,14 +310,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRule:
-    """One check: its code, severity, meaning and source.
+    """A check: its code, severity, meaning and source.
 
-    ``test`` names the function of ``checks`` that looks (the code with underscores, when left
-    out); several codes may share one. ``roles`` and ``usages`` narrow what it looks at (empty:
-    everything); ``issuers`` likewise (internal, public), ``cas`` by the name of the CA. It is made
-    from ``effective`` on and no more from ``until`` on; left out, always. ``disagreement`` says
-    which sources disagree about it. ``fires`` and ``nearest`` are a deployment in which it speaks
-    and the nearest one in which it is silent.
+    ``test`` names the function in ``checks`` (by default the code with underscores); several codes
+    may share one. ``roles``, ``usages``, ``issuers`` (internal, public) and ``cas`` (names of CAs)
+    limit the scope; empty means everything. The check applies from ``effective`` until the day
+    before ``until``, by default always. ``disagreement`` describes which sources disagree.
+    ``fires`` is a deployment with the finding, ``nearest`` the most similar one without it.
     """
 
     code: str
@@ -331,17 +329,17 @@ class CheckRule:
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
-    not_for: tuple[str, ...] = ()  # roles and usages that it does not look at
+    not_for: tuple[str, ...] = ()  # roles and usages to which it does not apply
     names: tuple[str, ...] = ()  # ids of name rules, for tests that look for names
-    limit: int = 0  # of what the test counts
-    suffixes: tuple[str, ...] = ()  # name endings, for tests that look for them
-    labels: tuple[str, ...] = ()  # labels of names, likewise
-    keys: tuple[str, ...] = ()  # keys, e.g. "ECDSA 521", likewise
-    policies: tuple[str, ...] = ()  # certificate policies, dotted, of which one must be there
+    limit: int = 0  # limit for the number that the test counts
+    suffixes: tuple[str, ...] = ()  # name endings, for tests that search for them
+    labels: tuple[str, ...] = ()  # labels of names, for such tests
+    keys: tuple[str, ...] = ()  # keys, e.g. "ECDSA 521", for such tests
+    policies: tuple[str, ...] = ()  # certificate policies, as dotted OIDs, of which one is required
     effective: date | None = None
     until: date | None = None
     cas: tuple[str, ...] = ()
-    not_cas: tuple[str, ...] = ()  # CAs that it does not look at: a smaller limit binds them
+    not_cas: tuple[str, ...] = ()  # CAs with a smaller limit, to which it does not apply
     disagreement: str = ""
     fires: Case | None = None
     nearest: Case | None = None
@@ -355,32 +353,32 @@ class CheckRule:
 
 def in_words(text: str, words: Mapping[str, str]) -> str:
     """Replace words in a text, the longest matches first."""
-    found = sorted((old for old in words if old in text), key=len, reverse=True)
-    pattern = "|".join(map(re.escape, found))
-    return re.sub(pattern, lambda match: words[match[0]], text) if found else text
+    present = sorted((old for old in words if old in text), key=len, reverse=True)
+    pattern = "|".join(map(re.escape, present))
+    return re.sub(pattern, lambda match: words[match[0]], text) if present else text
 
 
 def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str]:
-    """Name the document of a product that says what a document of another one says.
+    """Replace a document of another product in a source by the corresponding one of this product.
 
     Parameters
     ----------
     text : str
         A source that may name a document of the other product.
     documents : mapping
-        The other's documents to this product's, with their day.
+        The documents of this product by those of the other one, with their dates.
     title : str
-        The other product's.
+        The title of the other product.
 
     Returns
     -------
     tuple of str
-        The source, marked as inferred if only the other product's document says it; and which
-        of ``documents`` it was, "" if none.
+        The source, marked as inferred if only the other product has the document; and the key of
+        ``documents`` in it, "" if none.
     """
     for old in sorted(documents, key=len, reverse=True):
-        before, found, detail = text.partition(old)
-        if found:
+        before, match, detail = text.partition(old)
+        if match:
             name, comma, day = documents[old].rpartition(", ")
             return f"{before}{name}{re.sub(r', [0-9-]{7,10}$', '', detail)}{comma}{day}", old
     if title in text and not text.startswith("Inferred: "):
@@ -392,8 +390,8 @@ def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str
 class Rules(Table):
     """The rules of one product version for each role.
 
-    ``sha256`` is that of what decides a plan. ``file_sha256`` is that of the whole file of a
-    product of one's own, with the commands that become scripts; a product of the package has none.
+    ``sha256`` covers the values that decide a plan. ``file_sha256`` covers the complete file of a
+    custom product, with its commands for scripts; a built-in product has none.
     """
 
     product: str
@@ -409,17 +407,18 @@ class Rules(Table):
     clients: tuple[ClientRule, ...] = ()  # the oldest first
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)
-    words: tuple[Mapping[str, str], ...] = ()  # of texts that several products share, in turn
-    #: Of sources of such texts, likewise: another product's title, its documents to one's own.
+    words: tuple[Mapping[str, str], ...] = ()  # word replacements in shared texts, in order
+    #: For sources of such texts: the other product's title, and this product's documents by the
+    #: other's.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def oldest_client(self, chosen: str) -> ClientRule | None:
-        """Give the chosen client; the oldest that is listed if none is chosen."""
-        fitting = (one for one in self.clients if chosen in ("", one.id))
+        """Return the chosen client, by default the oldest one in the list."""
+        fitting = (client for client in self.clients if chosen in ("", client.id))
         return next(fitting, None)
 
     def said(self, text: str) -> str:
-        """Return a text of another product in the words of this one."""
+        """Return a text of another product with the words of this one."""
         for words in self.words:
             text = in_words(text, words)
         return text
@@ -431,7 +430,7 @@ class Rules(Table):
         return text
 
     def own(self, check: CheckRule) -> CheckRule:
-        """Return a check that several products share, in the words of this product."""
+        """Return a check that several products share, with the words of this product."""
         if not self.words:
             return check
         title, meaning, hint = map(self.said, (check.title, check.meaning, check.hint))
@@ -439,12 +438,12 @@ class Rules(Table):
 
     @property
     def usages(self) -> frozenset[str]:
-        """Every usage that some certificate of the product has."""
+        """The usages of all certificates of the product."""
         return frozenset(usage for rule in self.certificates for usage in rule.usages)
 
     @property
     def pool_columns(self) -> frozenset[str]:
-        """Every column of pools that some name or condition of the product asks for."""
+        """The columns of pools that names or conditions of the product use."""
         names = self.names.values()
         asked = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
         for rule in self.certificates:

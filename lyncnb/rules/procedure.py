@@ -1,43 +1,42 @@
-"""The changed deployment procedure of a product, and its packages, as its rules define them.
+"""The deployment procedure and the packages of a product, as its rules define them.
 
-The table ``[deploy]`` of a product is read here; ``deploy/fill_steps.py`` fills it in for a server.
-Its words:
+This module reads the table ``[deploy]`` of a product; ``deploy/fill_steps.py`` fills it in for a
+server. The table contains:
 
-- ``[[deploy.check]]``: a question that changes nothing. It prints exactly one ``$true`` or
-  ``$false``; an error, nothing or anything else means "cannot tell", never "no". ``shows`` prints
-  what was found instead, ``when`` the time from which the answer changes. ``passing``: true for
-  a moment only, so ``-Verify`` leaves it out. ``script_only``: asks functions of the script.
-  ``after``: the check that must be true before this one has an answer; ``-WhatIf`` names the step
-  that will make it true.
-- ``[[deploy.place]]``: where a certificate is in use (a usage, a farm, a service, a binding).
-  ``read`` prints what it uses now, or nothing; ``set`` and ``roll`` (with ``$Date``) assign
-  ``$Value``, ``clear`` takes the assignment away, ``staged`` says whether the new certificate
-  waits there for its date. The script writes a record of all places before it changes anything,
-  and goes back by it. ``each``: a server has several of them, or none; it prints one key for each,
-  which the other commands have as ``$Key`` (an empty key adds nothing to the title). A place
-  without ``read`` belongs to another product: it is read, set and given back by hand. ``outside``
-  says how another computer sees what it uses; the sheet says it at each step of the place.
-  ``restart``: services read it when they start. ``for_deployment``: all servers share it.
-  ``setting``: no certificate but a value that goes with one, and may have been ``new`` before.
-- ``[[deploy.step]]``: ``only_if`` says where it is taken. It is done when all of ``holds`` are
-  true. ``waits``: if one is not true, the run leaves the step for later and continues. ``needs``:
-  if one is not true, the run stops. ``confirms``: if one is not true, a person is asked.
-  ``by_hand``: the script runs nothing and stops until ``holds`` are true. ``goes_on``: where they
-  are not true, the script warns and continues. ``minutes``: how long ``holds`` are asked again.
-  ``does``: what the script does more than the commands: ``record`` all places, ``assign`` (keeps
-  the time), ``drain`` (keeps which services ran), ``start`` (those that ran), ``set`` a place to
-  ``new``, ``restore`` it.
-  ``phase = "both"``: on the day and on the way back. ``confirmed_by``: the run stops here without
-  that switch. ``trust``: the step is one of those that ``-TrustOnly`` takes.
+- ``[[deploy.check]]``: a read-only query. It prints exactly one ``$true`` or ``$false``; an error,
+  no output or any other output means "cannot tell", never "no". ``shows`` prints the actual state,
+  ``when`` the time from which the result changes. ``passing``: only temporarily true, so
+  ``-Verify`` omits it. ``script_only``: it uses functions of the script. ``after``: the check that
+  must be true first; ``-WhatIf`` names the step that will make it true.
+- ``[[deploy.place]]``: a place that uses a certificate (a usage, a farm, a service, a binding).
+  ``read`` prints the current value, or nothing; ``set`` and ``roll`` (with ``$Date``) assign
+  ``$Value``, ``clear`` removes the assignment, ``staged`` tests whether the new certificate waits
+  there for its date. The script records all places before it changes anything, and restores them
+  from that record. ``each`` prints one key for each of a server's places, which the other commands
+  receive as ``$Key`` (an empty key adds nothing to the title). A place without ``read`` belongs to
+  another product: people read, set and restore it by hand. ``outside`` explains how another
+  computer can see the value; the sheet shows it at each step of the place. ``restart``: services
+  read the value when they start. ``for_deployment``: all servers share it. ``setting``: a value
+  other than a certificate, which may have been ``new`` before the change.
+- ``[[deploy.step]]``: ``only_if`` limits where the step applies. It is done when all of ``holds``
+  are true. ``waits``: if one is not true, the run leaves the step for later and continues.
+  ``needs``: if one is not true, the run stops. ``confirms``: if one is not true, the run asks a
+  person. ``by_hand``: the script runs nothing, and stops until ``holds`` are true. ``goes_on``: if
+  ``holds`` are not true, the script warns and continues. ``minutes``: how long it repeats
+  ``holds``. ``does``: an action of the script in addition to the commands: ``record`` all places,
+  ``assign`` (stores the time), ``drain`` (stores which services ran), ``start`` (those that ran),
+  ``set`` a place to ``new``, ``restore`` it. ``phase = "both"``: on the day and for the rollback.
+  ``confirmed_by``: the run stops here without that switch. ``trust``: ``-TrustOnly`` includes the
+  step.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
-  ``start_service`` starts the one called ``$Value``, ``commands`` must exist there.
+  ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell.
 
-A check may ask the script: ``Test-Key PATH``, ``Test-ServicesStopped``, ``Test-ServicesRun``
-(``Get-NotRunning`` names the others), ``Test-ServicesLoaded`` (all started after their certificate
-was assigned; ``Get-Stale`` names the others), ``Test-RestartAhead``, ``Test-FailedOver``,
-``Get-Places TITLE``, ``Get-InUse PLACE``, ``Get-Shown SERVER PORT NAME`` (the thumbprint that a
-client is shown), and ``$ComputerName``.
-``shows`` prints each time by ``Get-Utc TIME``: 2026-12-22 06:00 UTC.
+A check may use these functions of the script: ``Test-Key PATH``, ``Test-ServicesStopped``,
+``Test-ServicesRun`` (``Get-NotRunning`` lists the others), ``Test-ServicesLoaded`` (all started
+after the assignment of their certificate; ``Get-Stale`` lists the others), ``Test-RestartAhead``,
+``Test-FailedOver``, ``Get-Places TITLE``, ``Get-InUse PLACE``, ``Get-Shown SERVER PORT NAME`` (the
+thumbprint that a client receives), and ``$ComputerName``. ``shows`` formats each time with
+``Get-Utc TIME``: 2026-12-22 06:00 UTC.
 """
 
 from __future__ import annotations
@@ -53,9 +52,9 @@ from .model import Rules
 
 _Record = TypeVar("_Record")
 
-#: What a step is taken once for: each server, each certificate there, each call that assigns some
-#: of its usages, each usage, each place, each CA certificate that the trust plan puts there, and
-#: each certificate to request.
+#: The scopes of a step, which runs once for each server, certificate of the server, call that
+#: assigns some of its usages, usage, place, CA certificate of the trust plan, or certificate to
+#: request.
 SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request")
 
 #: When: on the day, once the old certificate has ended, to go back (or both on the day and then);
@@ -63,19 +62,19 @@ SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request"
 #: once the CA has issued; and at the set-up of a server.
 PHASES = ("day", "later", "back", "both", "request", "finish", "set-up")
 
-#: The phases that have steps of no server.
+#: The phases with steps that do not belong to a server.
 BEFORE = ("request", "finish", "set-up")
 
 #: The switches of a script for optional actions.
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
-#: What the script does at a step, more than its commands.
+#: The actions of the script at a step, in addition to its commands.
 DEEDS = ("record", "assign", "drain", "start", "set", "restore")
 
-#: The keys of a step that name checks, in the order in which the script asks them.
+#: The keys of a step that name checks, in the order of the script.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 
-#: How a call assigns: immediately, or in addition to the present certificate until a date.
+#: The types of assignment: immediately, or in addition to the current certificate until a date.
 CALLS = ("assign", "roll")
 
 #: The columns of the summary that show a step's commands.
@@ -83,7 +82,7 @@ COLUMNS = ("Import", "Assign")
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
-# The placeholders that a scope gives, in the order in which they are explained.
+# The placeholders of each scope, in the order of the documentation.
 _SERVER = ("server", "pool", "packages", "product", "folder", "record_path", "provider")
 _CERTIFICATE = (
     *_SERVER,
@@ -127,7 +126,7 @@ _GIVEN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A question to a server that changes nothing there: yes, no, or cannot tell."""
+    """A read-only query on a server: yes, no, or cannot tell."""
 
     id: str
     text: str
@@ -142,10 +141,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a certificate is in use: how to read it there, to set it and to take it away.
+    """A place that uses a certificate, with the commands to read, set and clear it.
 
-    ``new`` is what it uses after the change. ``scope`` is ``usage`` or ``certificate``; ``roles``
-    and ``usages`` narrow it as they do a step.
+    ``new`` is its value after the change. ``scope`` is ``usage`` or ``certificate``; ``roles`` and
+    ``usages`` limit it as for a step.
     """
 
     id: str
@@ -167,7 +166,7 @@ class Place:
     usages: tuple[str, ...] = ()
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
-        """Whether a certificate of this role and these usages is in use there."""
+        """Return whether the place uses a certificate of this role and these usages."""
         if self.roles and role not in self.roles:
             return False
         return not self.usages or not set(self.usages).isdisjoint(usages)
@@ -175,15 +174,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step; ``roles`` and ``usages`` narrow where it is taken (empty: everywhere).
+    """A step; ``roles`` and ``usages`` limit its scope (empty: everywhere).
 
-    ``text`` says what to do and why, ``wizard`` the pages of the product's own wizard,
-    ``commands`` the same in PowerShell. ``when_asked``: the switch of the script without which it
-    runs none. ``call`` is one of ``CALLS`` or empty. ``places`` are those of a step with the scope
-    ``place``. ``options`` end the last command, each if its placeholder has a value.
+    ``text`` explains what to do and why, ``wizard`` lists the pages of the product's wizard,
+    ``commands`` are the same in PowerShell. ``when_asked``: the switch of the script that the step
+    requires. ``call`` is one of ``CALLS`` or empty. ``places`` are those of a step with the scope
+    ``place``. ``options`` are appended to the last command, each if its placeholder has a value.
     ``key_elsewhere``: only for a certificate whose key is not in the request folder. ``column`` is
-    that of the summary which shows the commands, or empty. The first lines of this file explain
-    the rest.
+    the column of the summary with the commands, or empty. The first lines of this file explain the
+    rest.
     """
 
     id: str
@@ -228,7 +227,8 @@ class Step:
 class RollOver:
     """Usages whose old and new certificates can both be in use until the old one expires.
 
-    ``lead_hours`` is how long before that end the new one takes effect: the lifetime of a token.
+    ``lead_hours`` is the time between the start of the new certificate and that expiry: the
+    lifetime of a token.
     """
 
     usages: tuple[str, ...]
@@ -238,7 +238,7 @@ class RollOver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """Where a role's commands run, and what has to be loaded there first."""
+    """The shell for a role's commands, and the modules to load first."""
 
     roles: tuple[str, ...]
     title: str
@@ -250,9 +250,9 @@ class Shell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cmdlet:
-    """A command that steps use, the parameters that they give it, and the page that has them.
+    """A command in steps, the parameters in use, and the page that documents them.
 
-    ``keys`` are those that it can make, such as ``RSA 2048``; none: it makes no key.
+    ``keys`` are those that it can create, such as ``RSA 2048``; empty if it creates no key.
     """
 
     name: str
@@ -263,9 +263,9 @@ class Cmdlet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A kind of server in the order of one evening.
+    """A kind of server in the order of the change.
 
-    ``text`` says how the servers of a pool follow one another and what users notice.
+    ``text`` explains the order of the servers of a pool and the effects for users.
     """
 
     roles: tuple[str, ...]
@@ -276,9 +276,9 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """All steps of a product in order, and what they lean on.
+    """All steps of a product in order, and what they need.
 
-    ``folder`` is where packages and scripts lie on a server.
+    ``folder`` is the folder of packages and scripts on a server.
     """
 
     folder: str
@@ -291,15 +291,15 @@ class Procedure:
     order: tuple[Stage, ...] = ()
 
     def roll_of(self, usage: str) -> RollOver | None:
-        """Give how a usage rolls over, if it can."""
+        """Return the roll-over of a usage, if supported."""
         return next((roll for roll in self.rolls if usage in roll.usages), None)
 
     def makes_key(self, key: str) -> bool:
-        """Whether every command that makes keys can make this one."""
+        """Return whether every command that creates keys can create this key."""
         return all(key in cmdlet.keys for cmdlet in self.cmdlets if cmdlet.keys)
 
     def shell_of(self, role: str) -> Shell | None:
-        """Give where the commands of a role run."""
+        """Return the shell for the commands of a role."""
         return next((shell for shell in self.shells if role in shell.roles), None)
 
 
@@ -309,7 +309,7 @@ def load_procedure(rules: Rules) -> Procedure:
     Raises
     ------
     RulesError
-        If it is missing; with every mistake of it, each with its place.
+        If it is missing; or with every mistake and its place.
     """
     what = "it has one [[deploy.step]] for each step and one [[deploy.roll]] for each usage"
     return _read(rules, "deploy", Procedure, what, _check)
@@ -322,7 +322,7 @@ def _read(
     what: str,
     check: Callable[[RecordReader, _Record, Mapping[str, object]], None] = lambda *_: None,
 ) -> _Record:
-    """Read one of a product's tables that other commands ask for; ``what`` is in it, in words."""
+    """Read a table of a product that other commands need; ``what`` describes it."""
     table = rules.settings.get(name)
     if not isinstance(table, Mapping):
         raise RulesError(
@@ -380,7 +380,7 @@ def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, objec
 
 
 def _places(table: Mapping[str, object], kind: str) -> list[str]:
-    """Say where the steps or checks of the table stand, each read without a problem."""
+    """Return the places of the valid steps or checks of the table."""
     entries = table.get(kind, [])
     assert isinstance(entries, list)
     return [place_of(entry, f"deploy.{kind}[{index}]") for index, entry in enumerate(entries)]
@@ -388,7 +388,7 @@ def _places(table: Mapping[str, object], kind: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encryption:
-    """One way to encrypt a PFX, and the Windows Server versions it is for."""
+    """An encryption of PFX files, and the Windows Server versions that support it."""
 
     id: str
     title: str
@@ -399,10 +399,10 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageRules:
-    """How a product's packages are made.
+    """The rules for a product's packages.
 
-    ``provider`` is the Windows provider that holds an RSA key, ``elliptic_provider`` the one that
-    holds an elliptic curve key.
+    ``provider`` is the Windows provider for RSA keys, ``elliptic_provider`` the one for elliptic
+    curve keys.
     """
 
     provider: str
@@ -411,16 +411,16 @@ class PackageRules:
     encryptions: tuple[Encryption, ...] = named("encryption")
 
     def provider_for(self, algorithm: str) -> str:
-        """Give the provider that can hold a key of an algorithm, RSA or ECDSA."""
+        """Return the provider for keys of an algorithm, RSA or ECDSA."""
         return self.provider if algorithm == "RSA" else self.elliptic_provider
 
     def encryption_for(self, target_os: str) -> Encryption:
-        """Give the encryption that a Windows Server version can read.
+        """Return the encryption that a Windows Server version supports.
 
         Raises
         ------
         PackageError
-            If the version is unknown; names the known ones.
+            If the version is unknown; lists the known ones.
         """
         for encryption in self.encryptions:
             if target_os in encryption.target_os:

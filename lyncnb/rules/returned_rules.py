@@ -22,19 +22,19 @@ Difference = tuple[str, str]  # code, message
 
 
 class Planned(Protocol):
-    """What the checks need to know of a planned certificate."""
+    """The values of a planned certificate that the checks use."""
 
     @property
     def id(self) -> str:
-        """Its id, which findings are about."""
+        """Its id, the subject of findings."""
 
     @property
     def role(self) -> str:
-        """The server role that it is for."""
+        """Its server role."""
 
     @property
     def usages(self) -> tuple[str, ...]:
-        """What it is assigned for, as the product's cmdlets spell it."""
+        """Its usages, in the spelling of the product's cmdlets."""
 
     @property
     def issuer(self) -> str:
@@ -68,7 +68,7 @@ def returned_rules() -> ReturnedRules:
 
 
 def parse_returned_rules(text: str) -> ReturnedRules:
-    """Read the text of such a file.
+    """Read the text of ``returned_rules.toml``.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
 
 @cache
 def returned_checks() -> Mapping[str, CheckRule]:
-    """Return the checks of returned certificates, by code; those that CA rules hold included."""
+    """Return the checks of issued certificates by code, including those of CA rules."""
     ours = returned_rules().checks
     return MappingProxyType(
         {**ours, **{check.code: check for check in ca_rules().returned_checks()}}
@@ -108,17 +108,17 @@ def returned_checks() -> Mapping[str, CheckRule]:
 
 
 def every_check(rules: Rules) -> Mapping[str, CheckRule]:
-    """Give the checks of plans, by a product's and the CAs' rules, and of returned certificates.
+    """Return all checks of plans (by product and CA rules) and of issued certificates.
 
     Parameters
     ----------
     rules : Rules
-        Of the product.
+        The rules of the product.
 
     Returns
     -------
     mapping of str to CheckRule
-        By code; one of CA rules whenever it holds.
+        By code; checks of CA rules for any date.
     """
     shared = {**returned_checks(), **ca_rules().checks_by_code()}
     if rules.words:
@@ -127,9 +127,9 @@ def every_check(rules: Rules) -> Mapping[str, CheckRule]:
 
 
 def may_be_accepted(code: str) -> bool:
-    """Whether an error is about policy, so that a planner may accept it with a reason.
+    """Return whether a planner may accept an error with a reason, because it is about policy.
 
-    What is mathematics (a signature, a key, a name of somebody else, a date) may not.
+    Nobody can accept a wrong signature, key, name or date.
     """
     return code in returned_checks() and code not in returned_rules().never_accepted
 
@@ -143,22 +143,22 @@ def rules_identity() -> str:
 
 
 def finding(code: str, about: str, message: str) -> Finding:
-    """Make a finding of a code of ``rules/returned_rules.toml``.
+    """Create a finding for a code of ``rules/returned_rules.toml``.
 
     Parameters
     ----------
     code : str
         A code of the file.
     about : str
-        Id of a request, or name of a returned file.
+        Id of a request, or name of an issued certificate's file.
     message : str
-        What was found, with the value.
+        The message, with the value.
     """
     return finding_of(returned_checks()[code], about, message)
 
 
 def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
-    """Make findings about one planned certificate; checks that are not asked of it are left out.
+    """Create the findings of one planned certificate, without checks that do not apply to it.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""``products/`` to ``Rules``: only known vocabulary is accepted.
+"""Read ``products/`` as ``Rules``, and accept only the known vocabulary.
 
-The rules of a product are data: one file, or a folder whose files are read as one.
-Whatever does not fit its form, or says what no rule can (``rule_mistakes``), is refused with its
-place: a typo must not become a name on a certificate.
+The rules of a product are data: one file, or a folder of files that form one document. lyncnb
+rejects each invalid entry with its place (``rule_mistakes``), because a typo must not become a name
+on a certificate.
 """
 
 from __future__ import annotations
@@ -50,24 +50,24 @@ from .rule_mistakes import (
     ids_in,
 )
 
-#: Names the folder in which products of one's own are looked for by their names.
+#: The environment variable with the folder of custom products.
 FOLDER = "LYNCNB_PRODUCTS"
 
-# Of files of one's own, as they were read last: by the product that each is about.
+# The custom files as last read, by product.
 _own: dict[str, Rules] = {}
 
-# The number of characters of an invalid name in a message.
+# Maximum number of characters of an invalid name in a message.
 _SHOWN = 100
 
-# A product has some 300 kB; a file that is larger is something else.
+# A product has about 300 kB; a much larger file is something else.
 _LARGEST = 5_000_000
 
-# In the folder of a product: the file that says its name and title.
+# The file with name and title in the folder of a product.
 _HEAD = "product.toml"
 
 
 def products() -> tuple[str, ...]:
-    """Name the products whose rules the package holds, in alphabetical order."""
+    """List the built-in products, in alphabetical order."""
     return tuple(
         sorted(
             entry.name.removesuffix(".toml")
@@ -82,7 +82,7 @@ def _shipped() -> Traversable:
 
 
 def _files(product: str) -> dict[str, Traversable]:
-    """Give the files of a product of the package by their names, e.g. ``lync2013/roles.toml``."""
+    """Return the files of a built-in product by name, e.g. ``lync2013/roles.toml``."""
     folder = _shipped() / product
     if not folder.is_dir():
         return {f"{product}.toml": _shipped() / f"{product}.toml"}
@@ -91,19 +91,19 @@ def _files(product: str) -> dict[str, Traversable]:
 
 
 def product_texts(product: str) -> Mapping[str, str]:
-    """Read the files of a product of the package: each text by the name of its file."""
+    """Read the files of a built-in product: each text by its file name."""
     return {name: file.read_text(encoding="utf-8") for name, file in _files(product).items()}
 
 
 def product_titles() -> Mapping[str, str]:
-    """Give the title of each product that the package holds, and of those of one's own in use."""
+    """Return the titles of the built-in products, and of the custom ones in use."""
     shipped = {product: _title(product) for product in products()}
     return {**shipped, **{product: rules.title for product, rules in _own.items()}}
 
 
 @cache
 def _title(product: str) -> str:
-    """Read a title from the head of a file: what belongs to no table stands before the first."""
+    """Read the title from the top-level keys, which precede the first table of a file."""
     files = _files(product)
     head = files.get(f"{product}/{_HEAD}") or files[f"{product}.toml"]
     return str(parse_toml(head.read_text(encoding="utf-8").partition("\n[")[0])["title"])
@@ -115,22 +115,22 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     Parameters
     ----------
     product : str or path, optional
-        One of ``products()``; or a file of one's own, ``mine.toml``, from then on also known by
-        the name in it. In a folder that the variable ``LYNCNB_PRODUCTS`` names, the name is enough.
+        One of ``products()``; or a custom file, ``mine.toml``, which is then also known by the name
+        in it. For a file in the folder of the variable ``LYNCNB_PRODUCTS``, the name is enough.
 
     Returns
     -------
     Rules
-        Checked and immutable; for a product of the package the same object each time.
+        Checked and immutable; for a built-in product the same object each time.
 
     Raises
     ------
     RulesError
-        If there is no such product, or its file is wrong.
+        If the product does not exist, or its file is invalid.
 
     Notes
     -----
-    Columns and roles that a file of one's own adds are known to tables that are read afterwards.
+    Tables that are read later may contain the columns and roles that a custom file adds.
     """
     name = os.fspath(product)
     if name in products():
@@ -152,20 +152,20 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
 
 
 def rules_on_record(product: str, *, sha256: str = "") -> Rules:
-    """Read the rules of a product that a file names, which somebody else may have written.
+    """Read the rules of the product in a file, which may be from somebody else.
 
     Parameters
     ----------
     product : str
-        As for :func:`load_rules`, but a name alone: no file decides what else is opened here, and
-        on Windows a path can be on another machine.
+        As for :func:`load_rules`, but only a name: a file must not decide which other files are
+        opened, and on Windows a path can be on another computer.
     sha256 : str, optional
-        The file must have this SHA-256, as ``Rules.file_sha256``; blank accepts any.
+        The required SHA-256, as ``Rules.file_sha256``; blank accepts any.
 
     Returns
     -------
     Rules
-        Of that product.
+        The rules of the product.
 
     Raises
     ------
@@ -195,14 +195,14 @@ def _load(product: str) -> Rules:
 
 
 def _source(product: str) -> str:
-    """Name the file or folder of a product of the package, for messages."""
+    """Return the name of a built-in product's file or folder, for messages."""
     name, *others = _files(product)
     return product if others else name
 
 
 @cache
 def _whole(product: str) -> Mapping[str, object]:
-    """Give the whole document of a product of the package, with what it extends."""
+    """Return the complete document of a built-in product, including the one that it extends."""
     reader = RecordReader(_source(product))
     document = _extended(_put_together(product_texts(product), reader), reader)
     if reader.problems:
@@ -236,8 +236,8 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
     ----------
     text : str or mapping of str to str
         TOML, see the first lines of ``products/lync2013/product.toml``, and of
-        ``rules/extending.py`` for a file that extends a product of the package. In a mapping, each
-        by the name of its file.
+        ``rules/extending.py`` for a file that extends a built-in product. A mapping contains texts
+        by file name.
     source : str
         Name of the file or folder, for messages.
 
@@ -264,14 +264,14 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
 
 
 def _put_together(texts: Mapping[str, str], reader: RecordReader) -> dict[str, object]:
-    """Read the files of a product as one document, whose tables know their files."""
+    """Read the files of a product as one document, whose tables keep their file names."""
     documents = {}
     for file, text in texts.items():
         try:
             documents[file] = parse_toml(text)
         except NotToml as error:
             raise RulesError(f"{file}: {error}", hint=error.hint) from None
-    if len(documents) == 1:  # every message names the file already
+    if len(documents) == 1:  # every message already names the file
         return documents[file]
     whole = Placed({}, "")
     for file, document in documents.items():
@@ -280,22 +280,22 @@ def _put_together(texts: Mapping[str, str], reader: RecordReader) -> dict[str, o
 
 
 def _add(whole: Placed, table: Mapping[str, object], where: str, reader: RecordReader) -> None:
-    """Add a table of one more file: arrays add up, plain values are in one file alone."""
+    """Merge the table of another file: arrays are joined, a plain value may be in one file only."""
     for key, value in table.items():
-        place, earlier = inside(where, key), whole.get(key)
+        path, earlier = inside(where, key), whole.get(key)
         if _is_array(value) and (earlier is None or _is_array(earlier)):
-            records = [Placed(one, f"{place}[{n}]") for n, one in enumerate(value)]
+            records = [Placed(entry, f"{path}[{n}]") for n, entry in enumerate(value)]
             whole[key] = [*(earlier or []), *records]
         elif isinstance(value, Mapping) and isinstance(earlier, Placed | None):
-            whole[key] = earlier = Placed({}, place) if earlier is None else earlier
-            _add(earlier, value, place, reader)
+            whole[key] = earlier = Placed({}, path) if earlier is None else earlier
+            _add(earlier, value, path, reader)
         elif earlier is None and (whole.place == where or not any(map(_is_plain, whole.values()))):
             whole[key], whole.place = value, where
         else:
             first = earlier[0] if _is_array(earlier) else earlier
             file = place_of(first, whole.place).partition(": ")[0]
             reader.problem(
-                f"'{place}' conflicts with the content of {file}",
+                f"'{path}' conflicts with the content of {file}",
                 "put the values of a table in one file; arrays such as [[name]] can be in several",
             )
 
@@ -308,7 +308,7 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, Mapping) and not _is_array(value)
 
 
-# What follows a plan, or shows it.
+# The tables for work after planning and for display.
 _NOT_PLANNED = frozenset(
     (
         *("title", "words", "cited", "party", "connection", "trust"),
@@ -318,10 +318,10 @@ _NOT_PLANNED = frozenset(
 
 
 def _digest(document: Mapping[str, object]) -> str:
-    """Give the SHA-256 of what decides a plan and its findings: of values, not of their order.
+    """Return the SHA-256 of the values that decide a plan and its findings, in any order.
 
-    What is only told (why a name is there, what a finding means, a source) is left out, and what
-    comes after planning: no plan is other for it, and no approved plan void.
+    It excludes texts for people (reasons, meanings, sources) and the tables for work after
+    planning, so that their changes do not invalidate an approved plan.
     """
     return digest_of_deciding(
         {key: value for key, value in document.items() if key not in _NOT_PLANNED}
@@ -335,7 +335,7 @@ _TABLES = (
 
 
 def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, object]:
-    """Put a document together with the product of the package that it extends, if it does."""
+    """Merge a document with the built-in product that it extends, if any."""
     base = document.get("extends")
     if base is None:
         return document
@@ -359,13 +359,13 @@ class _Topology:
 
 
 def _take_columns(reader: RecordReader, document: Mapping[str, object]) -> None:
-    """Have tables of servers know the columns and roles that a product brings along."""
+    """Register the additional columns and roles of a product."""
     before = len(reader.problems)
-    found = reader.record(_Topology, document.get("topology", {}), "topology")
-    for index, column in enumerate(found.columns if found else ()):
+    additions = reader.record(_Topology, document.get("topology", {}), "topology")
+    for index, column in enumerate(additions.columns if additions else ()):
         check_column(reader, f"topology.column[{index}]", column)
-    if found and len(reader.problems) == before:
-        set_further(reader, str(document.get("product", "")), found.columns, found.roles)
+    if additions and len(reader.problems) == before:
+        set_further(reader, str(document.get("product", "")), additions.columns, additions.roles)
 
 
 def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
@@ -387,7 +387,7 @@ def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
     cited = document.get("cited")
-    is_ours = isinstance(cited, tuple)  # made where the two were put together
+    is_ours = isinstance(cited, tuple)  # created when the two documents were merged
     where = place_of(document, "")
     reader.known(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
@@ -409,28 +409,28 @@ def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
         settings=MappingProxyType(
             {key: document[key] for key in ("pfx", "deploy") if key in document}
         ),
-        words=_words(reader, document.get("words", {})),
+        words=_replacements(reader, document.get("words", {})),
         cited=cited if isinstance(cited, tuple) else (),
     )
     _check_settings(reader, rules)
     return rules
 
 
-def _words(reader: RecordReader, words: object) -> tuple[Mapping[str, str], ...]:
-    """Give the words of a product in turn: those of what it extends first."""
+def _replacements(reader: RecordReader, words: object) -> tuple[Mapping[str, str], ...]:
+    """Return the words of a product in order, those of the extended product first."""
     if isinstance(words, list):
-        return tuple(words)  # read where the two were put together
+        return tuple(words)  # read when the two documents were merged
     return (reader.value(Mapping[str, str], words, "words") or {},) if words else ()
 
 
 def _check_settings(reader: RecordReader, rules: Rules) -> None:
-    """Read the tables that other commands ask for later: typing errors are reported now."""
+    """Validate the tables that other commands need later, to report errors now."""
     for key, read in (("pfx", package_rules), ("deploy", load_procedure)):
         if key not in rules.settings:
             continue
         try:
             read(rules)
         except RulesError as error:
-            told = Problem(message=error.message, hint=error.hint)
-            found = error.problems or (told,)
-            reader.problems.extend(replace(problem, file=reader.source) for problem in found)
+            first = Problem(message=error.message, hint=error.hint)
+            problems = error.problems or (first,)
+            reader.problems.extend(replace(problem, file=reader.source) for problem in problems)

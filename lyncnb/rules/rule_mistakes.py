@@ -1,4 +1,4 @@
-"""Mistakes in rules: unknown names, roles, flags or placeholders, an end before a start.
+"""Find mistakes in rules: unknown names, roles, flags or placeholders, and invalid periods.
 
 Every reader of rules uses this: products, CAs, and issued certificates. Each mistake is reported
 with its place in the file.
@@ -35,7 +35,7 @@ from .model import (
 
 
 class _Coded(Protocol):
-    """What all kinds of checks have."""
+    """The common attributes of all kinds of checks."""
 
     @property
     def code(self) -> str:
@@ -100,7 +100,7 @@ def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
             reader.among(f"{where}.{condition}", getattr(name, condition), flags, "flag")
 
 
-# What becomes a part of file names and scripts: one word, so that it leads nowhere else.
+# The form of parts of file names and scripts: one word, which cannot be a path.
 PRODUCT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
@@ -111,7 +111,7 @@ def check_words(
     roles: Mapping[str, RoleRule],
     certificates: Mapping[str, CertificateRule],
 ) -> None:
-    """Refuse a product, role or usage that is not one word."""
+    """Report a product, role or usage that is not one word."""
     if product and not PRODUCT_NAME.fullmatch(product):
         reader.problem(f"'product' is {value_words(product)}", "letters, digits, '-' and '_'")
     words = {f"{where}.id": role.id for where, role in roles.items()}
@@ -124,14 +124,14 @@ def check_words(
 
 
 def ids_in(document: Mapping[str, object], kind: str) -> list[str]:
-    """Give the ids of an array's records, also of those that have mistakes of their own."""
+    """Return the ids of an array's records, including invalid records."""
     records = document.get(kind, [])
-    found = (
-        [one.get("id") for one in records if isinstance(one, Mapping)]
+    ids = (
+        [record.get("id") for record in records if isinstance(record, Mapping)]
         if isinstance(records, list)
         else []
     )
-    return sorted(one for one in found if isinstance(one, str))
+    return sorted(record for record in ids if isinstance(record, str))
 
 
 def check_certificates(
@@ -168,7 +168,7 @@ def check_certificates(
 def _check_scope(
     reader: RecordReader, where: str, rule: CertificateRule, names: list[NameRule]
 ) -> None:
-    """Refuse names that a certificate for many cannot have, e.g. the one server's."""
+    """Report names that a shared certificate cannot have, e.g. a single server's name."""
     for name in names:
         placeholder = name.parts[1]
         if placeholder.startswith(OUT_OF_SCOPE.get(rule.issue_per, ())):
