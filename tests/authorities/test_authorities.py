@@ -182,7 +182,7 @@ def test_nss(folders, tmp_path):
 
 
 def test_nss_without_a_list(folders, tmp_path):
-    """By itself NSS writes no CRL distribution point, which Lync requires: accepted here."""
+    """By default NSS writes no CRL distribution point, which Lync requires; here it is accepted."""
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca", crl="")
     issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), NO_CRL | PRIVATE_CA)
@@ -341,7 +341,7 @@ def test_ad_cs_pending(folders, stand_in, tmp_path):
 
 
 def test_ad_cs_wants_a_password(stand_in):
-    """The pages let nobody in without one."""
+    """The pages require authentication."""
     pages = client(stand_in)
     assert pages.check_credentials()
     pages.update_credentials("planner", "guess")

@@ -1,4 +1,4 @@
-"""What an audit asks: which certificate was where, who approved it, when was it replaced and why."""
+"""Questions of an audit: where a certificate was, who approved it, and why it was replaced."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_who_approved_the_plan_of_each_generation(folder):
 
 
 def test_every_kind_of_name_finds_it(folder):
-    """By id, server, pattern, serial number and thumbprint, of the old one too."""
+    """Id, server, pattern, serial number and thumbprint find it, also those of the old one."""
     record = edge(ln.open_requests(folder))
     old = record.archived[0].issued
     for name in (record.id, record.plan.servers[1], "edge0?.*", old.serial, old.thumbprint_sha1):

@@ -48,7 +48,7 @@ def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
 
 
 def test_a_compromised_certificate_covers_nothing(tmp_path):
-    """What the request folder has on record is known here, and no request is left out for it."""
+    """The comparison knows the request folder's recorded certificates, but omits no request."""
     planned = make_plan(TWO_FRONT_ENDS.encode())
     folder = make_folder(tmp_path / "requests", planned).folder
     name, *others = (one.id for one in planned.certificates)
@@ -201,7 +201,7 @@ def mediation(*names: str):
 
 @pytest.mark.parametrize("damage", [True, False], ids=["damaged", "sound"])
 def test_without_a_chain_nothing_is_covered(tmp_path, damage):
-    """A signature that nothing here can prove may be anybody's; its CA's certificates show it."""
+    """An unverifiable signature may be anyone's; the CA's certificates prove it."""
     planned = mediation("med.contoso.com")
     data = bytearray(der(stand_for(planned.certificates[0])))
     data[-5] ^= damage
@@ -217,7 +217,7 @@ def test_without_a_chain_nothing_is_covered(tmp_path, damage):
 
 
 def test_a_root_of_somebody_elses_covers_nothing_beside_the_right_one(tmp_path):
-    """Of two roots nobody knows which one is right; a reason in the plan accepts both."""
+    """Of two roots neither is known to be right; a reason in the plan accepts both."""
     names = ("med1.contoso.com", "med2.contoso.com")
     planned = mediation(*names)
     ours, theirs = authority(), PythonCa("Evil", make_key=lambda: key_of(2048))

@@ -115,7 +115,7 @@ def test_wildcard_instead_of_names():
 
 
 def test_edge_internal_has_no_san():
-    """Where no SAN was planned, none is missing, and the subject repeated is a notice."""
+    """If no SAN was planned, none is missing, and the repeated subject is a notice."""
     assert compared(made(san=()), san=[]) == []
     assert compared(made(san=NAMES[:1]), san=[]) == [
         ("subject-repeated-in-san", 'the SAN also lists "eepool.contoso.com"')

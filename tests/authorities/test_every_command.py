@@ -39,7 +39,7 @@ def ca(tmp_path_factory) -> Authority:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory) -> Path:
-    """A folder of two requests that nobody answered yet."""
+    """A folder of two requests without certificates."""
     folder = tmp_path_factory.mktemp("plan") / "requests"
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, folder, passphrase=PASSPHRASE)
@@ -194,7 +194,7 @@ def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_fac
 
 
 def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
-    """Of two with the same dates fewer errors count, then the one that came last; it stays."""
+    """Of two with the same dates, the one with fewer errors counts, then the later one."""
     back = shell.folder / "back"
     answer(ca, requests, back, serial=11)
     (back / "chain.pem").write_bytes(ca.chain)

@@ -205,7 +205,7 @@ def test_names(folder, tmp_path):
     ],
 )
 def test_choice(folder, tmp_path, choice, expected):
-    """By CA, site, pool, whatever the case."""
+    """Requests are chosen by CA, site or pool, regardless of case."""
     made = hand_over(folder, tmp_path / "out.zip", **choice)
     assert [record.plan.role for record in made.requests] == expected
 
@@ -264,7 +264,7 @@ def test_no_key(folder, tmp_path):
 
 @pytest.mark.parametrize("place", ["before", "instead"])
 def test_key_in_csr(folder, tmp_path, place):
-    """A key that somebody put into a CSR file stops the package, whatever the record says."""
+    """A key inside a CSR file stops the handover, whatever the record says."""
     record = open_requests(folder).requests[0]
     path, key = folder / record.files.csr, folder / record.files.key
     csr = path.read_bytes()
@@ -289,7 +289,7 @@ def test_bad_template(folder, tmp_path):
 
 
 def test_shown(folder, tmp_path):
-    """What was packed is a table, lines, and a document."""
+    """The handed-over requests are shown as a table, as lines, and as a document."""
     made = hand_over(folder, tmp_path / "out.zip")
     assert repr(made) == (
         "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
@@ -329,7 +329,7 @@ def test_nothing_waits_at_all(folder, tmp_path):
 
 
 def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
-    """Where all is planned yet, the way on is named, not a choice that does not fit."""
+    """If all requests are only planned, the error names the next step, not another choice."""
     manifest = folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace('"state": "waiting"', '"state": "planned"'), encoding="utf-8")
@@ -406,7 +406,7 @@ def test_each_kind_of_usage_has_its_template(folder, tmp_path):
 
 
 def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
-    """What a renewal replaces is listed with its serial: when to revoke it, or that it must end."""
+    """Each certificate that a renewal replaces is listed with its serial and when to revoke it."""
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"

@@ -347,7 +347,7 @@ def test_what_is_no_request_changes_nothing(waiting):
 
 
 def test_a_changed_plan_asks_there_again(waiting):
-    """What changed gets a new generation elsewhere, whose script and names differ."""
+    """A changed request gets a new generation on its computer, with another script and names."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     changed = planned(organization="Contoso")

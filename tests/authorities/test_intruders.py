@@ -161,7 +161,7 @@ def test_forged_ones_replace_no_true_ones_without_a_chain(folder, same_name):
 
 
 def test_another_request_of_another_root(folder):
-    """A year later the deployment's certificate comes from a root of somebody's own: it is refused."""
+    """A year later the deployment's certificate comes from a foreign root: it is rejected."""
     folder.receive(*folder.good())
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
@@ -266,7 +266,7 @@ def test_one_of_theirs_hides_nothing(folder):
 
 
 def test_the_root_on_record_tells_two_cas_apart(folder):
-    """Where another request was answered, an answer below the same root is the CA's."""
+    """If another request has a certificate, its root shows which CA is the right one."""
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     folder.ca.sign(other, folder.place / "oauth.pem")
     folder.receive(folder.place / "oauth.pem", folder.file("chain.pem", folder.ca.chain))
@@ -371,7 +371,7 @@ def test_a_serial_number_twice_before_any_chain(folder):
 
 
 def test_a_serial_number_that_somebody_wrote(folder):
-    """What the CA did not sign gives none of its numbers twice."""
+    """A certificate that the CA did not sign does not use any of its serial numbers twice."""
     good = folder.good(serial=4711)
     forged = folder.place / "forged.pem"
     openssl(
@@ -389,7 +389,7 @@ def test_a_serial_number_that_somebody_wrote(folder):
 
 
 def test_a_ca_that_renewed_its_key(folder):
-    """With the old CA certificate alone the new one is kept; with the CA's new one it is taken."""
+    """With only the old CA certificate, the new one is kept; with the new CA's, it is accepted."""
     folder.receive(*folder.good(begins=timedelta(days=-9)))
     root = Authority(folder.place / "ca", "root")
     renewed = root.subordinate("renewed")

@@ -78,7 +78,7 @@ def test_by_public_key():
 
 
 def test_newest_is_taken():
-    """Of several answers the one that begins last is taken, and the others are named."""
+    """Of several certificates the one that begins last is accepted, and the others are named."""
     old, new = made("a", begins=TODAY - timedelta(9)), made("a")
     (answer,) = match([asked("a")], file(new, old, *CHAIN)).answers
     assert answer.certificate == new
@@ -87,7 +87,7 @@ def test_newest_is_taken():
 
 
 def test_of_two_of_the_same_days_the_one_with_fewer_warnings_is_taken():
-    """A name that nobody asked for is a warning; the order in the file decides nothing."""
+    """A name that was not requested is a warning; the order in the file does not matter."""
     good, wider = made("a"), made("a", san=(*SAN["a"], "more.contoso.com"))
     for certificates in ((good, wider), (wider, good)):
         (answer,) = match([asked("a")], file(*certificates, *CHAIN)).answers
@@ -156,7 +156,7 @@ def test_renews():
 
 
 def test_a_replacement_that_ends_earlier_is_told_in_days():
-    """Who deploys it has to know that the next renewal comes sooner."""
+    """The administrator has to know that the next renewal is sooner."""
     before = made("old", begins=TODAY - timedelta(9), days=199)
     requests = [
         asked("a", generation=2),
@@ -212,7 +212,7 @@ def test_unknown_key():
 
 
 def test_unused_chain():
-    """A CA certificate in nobody's path is a notice; of several roots each is to be compared."""
+    """A CA certificate in no chain is a notice; each of several roots is to be compared."""
     other = [read_certificate(der(one)) for one in PythonCa("Fabrikam").chain]
     matched = match([asked("a")], file(made("a"), *CHAIN), file(*other, name="other.p7b"))
     unused = [one for one in codes(matched.findings) if one[0] == "chain-certificate-unused"]

@@ -83,7 +83,7 @@ def test_a_root_without_an_end_blocks_nothing(shell, folder):
 
 @pytest.mark.parametrize("hours", [-24, -1, 0, 1, 24])
 def test_arithmetic_ends_at_the_limits_of_the_calendar(hours):
-    """What would be after the last second or before the first one is that second."""
+    """A time after the last second or before the first one becomes that second."""
     first, span = datetime(1, 1, 1, tzinfo=UTC), timedelta(hours=hours)
     assert later(NO_END, span) == (NO_END + span if hours <= 0 else NO_END)
     assert later(first, span) == (first + span if hours >= 0 else first)

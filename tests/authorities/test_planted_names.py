@@ -1,4 +1,4 @@
-"""A name from somebody else's file never leads to another folder.
+"""A name from an untrusted file never leads to another folder.
 
 Each text of a manifest, a saved plan, a saved answer, guided answers and a product's file is
 exchanged, one at a time, for names that lead out of the folder or are devices of Windows. Then the
@@ -174,14 +174,14 @@ REMARKS = frozenset(
 
 
 def save_as_is(shell, document) -> None:
-    """Write an as-is file with its digest, as somebody does who knows how that is made."""
+    """Write an as-is file with a valid digest, as an attacker who knows the format would."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode("ascii")).hexdigest()
     (shell.folder / "kept.json").write_text(json.dumps({**document, "sha256": digest}))
 
 
 def test_no_text_of_a_saved_answer_becomes_a_path(shell):
-    """What an as-is file says of certificates and servers names no file; the rest is refused."""
+    """Certificates and servers in an as-is file never name a file; anything else is refused."""
     shell.write("table.csv", STANDARD_EDITION)
     shell.write("passphrase", PASSPHRASE)
     write_all(STANDARD_EDITION, shell.folder / "standing.pem")

@@ -73,7 +73,7 @@ BAD = {
 
 @pytest.mark.parametrize("place", BAD)
 def test_a_field_of_another_kind_is_told(kept, tmp_path, place):
-    """With its place in the file, and nothing is read of it."""
+    """The error gives the place in the file, and nothing is read from it."""
     document = json.loads(kept.to_json())
     document["planned"].sort(key=lambda one: one["certificate"] is None)
     *path, last = place.split(".")

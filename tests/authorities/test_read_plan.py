@@ -1,4 +1,4 @@
-"""What was planned, from a request folder and from a file."""
+"""The planned certificates, read from a request folder and from a file."""
 
 from __future__ import annotations
 

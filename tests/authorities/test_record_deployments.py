@@ -71,7 +71,7 @@ def test_without_a_name_everything_that_came_back_is_recorded(folder):
 
 
 def test_a_server_stands_for_all_its_certificates(folder):
-    """Of a pool's certificate that server alone is recorded, by its full name or its first label."""
+    """Only that server of a pool is recorded, by its full name or its first label."""
     pool = pool_of(folder)
     first, *others = pool.plan.servers
     ln.deployed(folder, first.partition(".")[0].upper(), on=TODAY, today=LATER)
@@ -84,7 +84,7 @@ def test_a_server_stands_for_all_its_certificates(folder):
 
 
 def test_patterns_and_beginnings_and_serials_name_requests(folder):
-    """What is typed is an id's beginning, a pattern of servers, or a number of the certificate."""
+    """The argument is the beginning of an id, a pattern of servers, or a serial number or hash."""
     pool = pool_of(folder)
     for name in (pool.id[:-2], pool.issued.serial, pool.issued.thumbprint_sha1, f"{pool.id[:6]}*"):
         done = ln.deployed(folder, name, today=TODAY)
@@ -221,7 +221,7 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
 
 
 def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder, tmp_path):
-    """What a server says later than the record counts; an older report does not."""
+    """A server's report counts if it is later than the record; an older report does not."""
     first = pool_of(folder)
     server = first.plan.servers[0]
     second = renew(folder, first.id)
@@ -284,7 +284,7 @@ def test_a_revocation_is_recorded_by_name(folder):
 
 
 def test_an_as_is_file_says_which_server_has_what(folder, tmp_path):
-    """What a server exported is recorded for it, but not what it has and does not use."""
+    """A certificate in a server's export is recorded only if the server uses it."""
     pool = pool_of(folder)
     certificate = x509.load_pem_x509_certificate((folder / pool.issued.file).read_bytes())
     chain = x509.load_pem_x509_certificates((folder / pool.issued.chain).read_bytes())

@@ -80,7 +80,7 @@ def test_all_views_name_the_same_day(tmp_path):
 
 
 def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
-    """What comes to its server after a freeze is ordered before it, if the CA takes days."""
+    """A certificate for a server with a freeze is ordered before it, if the CA takes days."""
     options = {
         "lead_days": {"public": 3, "internal": 0},
         "freezes": {"year end": "2026-12-18 to 2027-01-08"},

@@ -239,7 +239,7 @@ def test_every_code_has_its_cases():
 
 
 def test_every_comparison_stands_above():
-    """What the comparison of a certificate with its plan can tell has its two cases here."""
+    """Every finding of the comparison of a certificate with its plan has its two cases here."""
     source = (
         REPOSITORY / "lyncnb" / "authorities" / "evaluation" / "compare_certificate.py"
     ).read_text("utf-8")

@@ -96,7 +96,7 @@ class Row:
 
 
 def refused(build: Build, code: str) -> Row:
-    """Give the row of an answer that is kept aside: everybody names it, the other one goes on."""
+    """Return the row of a rejected certificate: all commands name it and process the other one."""
     return Row(build, (1, 1, 1, 1), (code,), code, packages=1)
 
 
@@ -389,7 +389,7 @@ def as_pkcs7(case: Case) -> None:
 
 
 def with_their_key(case: Case) -> bytes:
-    """A PFX of theirs, with a password that nobody gave."""
+    """A PFX of another origin, with an unknown password."""
     place = case.back.parent
     openssl(
         *("pkcs12", "-export", "-inkey", case.root.folder / "root.key", "-passout", "pass:secret"),
@@ -643,7 +643,7 @@ TABLE = {
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> tuple[Path, Path]:
-    """Give a folder of two requests that nobody answered, and two authorities."""
+    """Return a folder of two requests without certificates, and two CAs."""
     place = tmp_path_factory.mktemp("table")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)

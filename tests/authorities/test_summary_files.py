@@ -85,7 +85,7 @@ def test_without_a_plan_that_is_on_record_nothing_is_written(returned):
     ],
 )
 def test_the_kept_plan_gives_the_same_files(tmp_path, sample, options):
-    """What the request command wrote from the table, another command writes from plan.json."""
+    """The summary made from plan.json equals the one that the request command made."""
     plan = make_plan(REPOSITORY / "data" / f"{sample}.csv", **options)
     findings = check_plan(plan, on=TODAY)
     codes = {one.code for one in findings if one.severity == "error"}

@@ -221,7 +221,7 @@ ROWS = {
 
 
 def random_plan(chance: random.Random) -> ln.CertificatePlan:
-    """Any servers at any sites, of CAs as anybody may choose them, with and without AOL."""
+    """Any servers at any sites, with any choice of CAs, with and without AOL."""
     names = {"fe1", "edge", *chance.sample([*ROWS], chance.randint(3, 9))}
     rows = []
     for name, cells in ROWS.items():

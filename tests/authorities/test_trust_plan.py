@@ -32,7 +32,7 @@ def on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
 
 
 def roots(planned: ln.TrustPlan, who: str) -> set[str]:
-    """Give the roots that a server, or somebody who is none, has to have."""
+    """Return the roots that a server or an external party must have."""
     return {
         one.ca.title
         for one in planned.required
@@ -94,7 +94,7 @@ def test_edge_has_both_chains_and_the_partners_root():
 
 
 def test_without_federation_no_partner_is_trusted():
-    """Where the table switches federation off, nobody's root is asked for."""
+    """If the table disables federation, no partner's root is required."""
     planned = trust(plan(front_end(), edge(federation="false")))
     assert roots(planned, "edge01.contoso.net") == {INTERNAL, PUBLIC}
     assert shown(planned, "federation") == []
@@ -231,7 +231,7 @@ def test_every_connection_of_a_product_has_its_statement(product):
 
 
 def test_what_no_page_says_is_marked():
-    """Of Lync Server these statements are inferred; each other names a page of Microsoft's."""
+    """For Lync Server these statements are inferred; every other one cites a Microsoft page."""
     trusts = ln.load_rules("lync2013").trusts
     assert {rule.id for rule in trusts if is_inferred(rule.source)} == {
         *("own-chain-other", "xmpp", "gateways-called", "reverse-proxy-farm"),

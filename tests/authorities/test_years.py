@@ -176,7 +176,7 @@ class Estate:
 
     @property
     def manifest(self) -> Manifest:
-        """What is on record."""
+        """Return the recorded certificates."""
         return read_manifest(self.folder)
 
     def answer(self) -> None:

@@ -170,7 +170,7 @@ def test_the_approver_needs_no_lyncnb(planner, kind):
 
 
 def test_without_a_signature(planner):
-    """No FILE.sig, an empty one or one that is none: nobody approved."""
+    """A missing, empty or invalid FILE.sig is not an approval."""
     refused(planner, "there is no p.json.sig, so nobody approved p.json")
     for text in ("", "approved, Alice\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"):
         planner.write("p.json.sig", text)
@@ -274,7 +274,7 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
 
 @pytest.mark.parametrize("name", ["*", "*@contoso.com", "*,!bob@contoso.com", "?lice@contoso.com"])
 def test_a_pattern_is_nobody(planner, name):
-    """Who signed goes on record by one name, so a pattern or a list of names is refused."""
+    """The signer is recorded by one name, so a pattern or a list of names is refused."""
     approve(planner, "--key", "alice")
     planner.write("signers", f"{name} {planner.public}\n")
     refused(planner, "no single name")
@@ -350,7 +350,7 @@ def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a program for POSIX")
 def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
-    """What it inherits, and so what its helpers see, is without LYNCNB_PASSPHRASE."""
+    """The environment of ssh-keygen and of its helpers does not have LYNCNB_PASSPHRASE."""
     make_key(planner.folder / "locked", passphrase="long enough")
     helper = planner.write("helper", '#!/bin/sh\nenv > seen\necho "long enough"\n')
     helper.chmod(0o700)
@@ -366,7 +366,7 @@ def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
 
 
 def test_an_agents_key_signs(planner, monkeypatch):
-    """With the public half alone, where an agent holds the private one."""
+    """The public key is enough if an agent holds the private key."""
     started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True)
     told = dict(
         part.split("=", 1) for part in started.stdout.replace(";", "\n").split() if "=" in part

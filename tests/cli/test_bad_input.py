@@ -501,7 +501,7 @@ def test_hostile_site_in_every_format(shell, site):
 
 
 def test_escape_sequences_in_a_message(shell):
-    """What an error message quotes cannot steer the terminal."""
+    """Text that an error message quotes cannot control the terminal."""
     shell.write("esc.csv", _table(role="\x1b]0;owned\x07"))
     ended = shell("check", "esc.csv")
     assert ended.status == 2
@@ -529,7 +529,7 @@ def test_program_in_place_of_a_notebook(shell):
 
 
 def test_an_option_that_takes_one_value_is_refused_twice(shell):
-    """Of no command the last value counts in silence; what may be repeated, and flags, may be."""
+    """No command silently uses only the last value; lists and flags may be repeated."""
     refused = 0
     for command in COMMANDS:
         for option in command.params:

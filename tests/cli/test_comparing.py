@@ -51,7 +51,7 @@ def test_anything_with_anything(planner, old, new, status):
 
 
 def test_a_folder_with_its_table(planner):
-    """With the choices that the folder was made with, its table asks for the same."""
+    """With the choices that the folder was made with, its table requires the same requests."""
     planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
     ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
     assert ended.status == 0, ended.out

@@ -297,7 +297,7 @@ def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
 
 
 def files_of(place: Path) -> list[str]:
-    """Name every file that is read by somebody, those of a kind only once."""
+    """Name every file that is read, and those of one kind only once."""
     kinds = dict.fromkeys(READERS, "")
     names = [str(path.relative_to(place)) for path in sorted((place / "requests").rglob("*"))]
     for name in names:

@@ -235,7 +235,7 @@ def test_rekey(shell, written, passphrase):
 
 @pytest.mark.parametrize("taken_out", [(), ("--recovery", "a.pub", "--without-recovery", "1234")])
 def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
-    """Where nobody can be asked for the new one, its own option is named, and nothing is done."""
+    """If it cannot ask for the new passphrase, the error names the option, and nothing is done."""
     before = snapshot(shell.folder / "requests")
     ended = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
     assert (ended.status, ended.out) == (3, "")
@@ -247,7 +247,7 @@ def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
 
 
 def test_rekey_of_a_folder_that_is_none(shell):
-    """The folder is looked for before anybody is asked for two passphrases."""
+    """The folder is looked up before the command asks for two passphrases."""
     ended = shell("rekey", "nowhere", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
     assert ended.err.startswith("lyncnb: nowhere/manifest.json: no such file")
@@ -329,7 +329,7 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
 
 
 def test_a_new_folder_refuses_a_weak_passphrase(shell, topology, written):
-    """By a file, the command ends with 3 and makes no folder; the folder that is there opens."""
+    """From a file, a weak one ends the command with 3, without a folder; an old folder opens."""
     weak = shell.write("weak.txt", "fe01.contoso.net\n")
     ended = shell("request", topology, "new", "--passphrase-file", weak)
     assert ended.status == 3
@@ -407,7 +407,7 @@ def test_handover_takes_a_template_for_each_kind_of_usage(shell, written):
 
 
 def test_handover_of_nothing(shell, written):
-    """Where nothing fits the choice, the choices there are are named."""
+    """If no request fits the choice, the existing choices are named."""
     ended = shell("handover", "requests", "out.zip", "--site", "Nowhere")
     assert ended.status == 3
     assert "Taipei" in ended.err
@@ -457,7 +457,7 @@ def test_receive_tells_differences_and_unreadable_files(shell, answered):
 
 
 def test_pfx_without_certificates(shell, written, passphrase):
-    """Where not everything could be packaged the status is 1, with the reason for each."""
+    """If some certificates could not be packaged, the status is 1, with the reason for each."""
     ended = shell("pfx", "requests", "--passphrase-file", passphrase)
     assert ended.status == 1
     assert ended.out.startswith("3 packages not made (no certificate was issued yet ")
@@ -481,7 +481,7 @@ def test_steps(shell, answered, passphrase):
 
 
 def test_requests_on_a_server(shell):
-    """From the topology alone: a page and a script each; a plan with errors writes nothing."""
+    """From the topology alone: a page and a script each; a plan with errors writes no file."""
     good = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     (shell.folder / "good.csv").write_text(good)
     ended = shell("steps", "good.csv", "--request-on-server", "-o", "out")

@@ -74,7 +74,7 @@ def test_as_json(shell):
 
 
 def test_what_is_wrong_leaves_nothing(shell):
-    """Wrong answers, none, and nobody to ask: exit status 2, and an empty folder stays empty."""
+    """Wrong answers, no answers and no terminal: exit status 2, and an empty folder stays empty."""
     shell.write("given.toml", ANSWERS.replace("true", '"perhaps"') + "directors = 1\nx = 1\n")
     wrong = shell("guide", "new", "--answers", "given.toml")
     assert wrong.status == 2
@@ -175,7 +175,7 @@ def test_asked_in_a_terminal(shell):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
 def test_two_answers_are_enough(shell):
-    """What is left takes its default; what has none, or no longer fits, is asked, nothing else."""
+    """Remaining questions take their defaults; only those without a valid answer are asked."""
     terminal = Terminal(shell)
     terminal.answer("Which product", ">")
     terminal.answer("SIP domains", "contoso.local")

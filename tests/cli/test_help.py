@@ -1,4 +1,4 @@
-"""What the first page of help and the hints say of commands is true of the program."""
+"""The first page of help and the hints describe the commands correctly."""
 
 from __future__ import annotations
 

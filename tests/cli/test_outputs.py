@@ -141,7 +141,7 @@ def refused(planner, arguments: list[str], *words: str) -> None:
 
 
 def test_every_output_is_found():
-    """What names a file to be written takes --force too; run, approve and guide name theirs."""
+    """Options that name an output file need --force too; run, approve and guide name theirs."""
     assert {"plan output", "plan save", "status calendar", "handover out", "share output"} <= set(
         OUTPUTS
     )

@@ -80,7 +80,7 @@ def test_help_lists_exactly_the_commands_there_are():
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"], ["help"]])
 def test_ways_to_ask_for_help(shell, arguments):
-    """Asked for nothing, lyncnb says what it can do."""
+    """Without a command, lyncnb lists its commands."""
     assert shell(*arguments) == (0, overview(), "")
 
 
@@ -299,7 +299,7 @@ def test_usage_errors_have_the_same_form(shell):
 
 
 def test_usage_error_with_json(shell):
-    """With --json a wrong call is one document, too."""
+    """With --json a usage error is one document, too."""
     ended = shell("plan", "--json")
     assert json.loads(ended.out) == {
         "error": {
@@ -344,7 +344,7 @@ def test_report(capsys, error, status, line):
 
 
 def test_system_trouble_of_a_folder_command(capsys):
-    """What the system refuses to a command on a request folder is status 3."""
+    """If the system denies access to a request folder, the status is 3."""
     assert failures.report(OSError(28, "No space left"), as_json=True, about_folder=True) == 3
     assert json.loads(capsys.readouterr().out)["error"]["message"] == "No space left"
 

@@ -53,7 +53,7 @@ def test_one_cycle_needs_no_id(planner):
 
 
 def test_a_dry_run_asks_nothing(planner):
-    """What would be done is one JSON document, and nothing is touched."""
+    """A dry run prints one JSON document and changes nothing."""
     before = snapshot(planner.folder / "requests")
     ended = planner("renew", "requests", "fe01.contoso.net", *WHY, "--dry-run", "--json")
     assert ended.status == 0

@@ -38,7 +38,7 @@ def alter(planner, old, new, name="p.json"):
 
 
 def alter_with_digest(planner, old, new):
-    """Alter the saved plan as somebody does who knows how its digest is made."""
+    """Alter the saved plan and compute its digest again."""
     alter(planner, old, new)
     path = planner.folder / "p.json"
     head = path.read_text("utf-8").rpartition('"sha256": "')[0]
@@ -75,7 +75,7 @@ def test_one_name_for_two_files(planner):
 
 @pytest.mark.parametrize("ending", ["html", "md"])
 def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
-    """What is sent to who decides has the digest and the one line; without --save it has neither."""
+    """The approver's document has the digest and the command; without --save it has neither."""
     page = planner.folder / f"p.{ending}"
     planner("plan", "t.csv", "-o", page)
     assert "ssh-keygen" not in page.read_text()
@@ -101,7 +101,7 @@ def test_it_is_requested_and_on_record(planner):
 
 
 def test_an_altered_plan_is_refused(planner):
-    """Exit status 2, name by name; no folder is made, and nobody is asked for a passphrase."""
+    """Exit status 2 with each name; no folder is made, and the command asks for no passphrase."""
     alter(planner, '"web.contoso.com"', '"evil.contoso.com"')
     for arguments in (("--dry-run",), PASS):
         ended = planner("request", "--plan", "p.json", "requests", *arguments)
@@ -115,7 +115,7 @@ def test_an_altered_plan_is_refused(planner):
 
 
 def test_a_plan_with_errors_is_saved_and_not_requested(planner):
-    """What has errors can be shown to others; a request of it needs the reason in the plan."""
+    """A plan with errors can be shown to others; a request for it needs the reason in the plan."""
     planner.write("e.csv", TWO_FRONT_ENDS.replace("web.contoso.com", "web.contoso.local"))
     planner.write("o.toml", '[issuer]\nall = "public"\n')
     assert planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json").status == 1
@@ -207,7 +207,7 @@ def test_a_record_that_was_altered_disagrees(planner):
 
 
 def test_it_is_compared_with_anything(planner):
-    """With its table, a folder and another saved plan; causes are found as between tables."""
+    """Compared with its table, a folder and another saved plan; causes are as between tables."""
     planner("request", "--plan", "p.json", "requests", *PASS)
     for other in ("t.csv", "requests", "p.json"):
         assert planner("compare", "p.json", other).status == 0
@@ -235,7 +235,7 @@ def test_it_is_compared_with_anything(planner):
     ],
 )
 def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
-    """Compare does not put down to other rules what somebody altered, digest and all."""
+    """Compare does not report an altered plan as one by other rules, even with a new digest."""
     alter_with_digest(planner, old, new)
     ended = planner("compare", "p.json", "t.csv")
     assert (ended.status, ended.out) == (2, "")
@@ -294,7 +294,7 @@ def test_no_file_names_another_to_be_opened(planner, product, command):
 
 
 def test_a_name_that_begins_with_a_hyphen(planner):
-    """What is to be typed takes it for a file, not for an option."""
+    """The suggested command treats it as a file, not as an option."""
     ended = planner("plan", "t.csv", "--save=-p q.json")
     assert "lyncnb approve './-p q.json' --key KEY" in ended.err
     assert "-f KEY './-p q.json'" in ended.err

@@ -78,7 +78,7 @@ STATES = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """What the commands above work on."""
+    """The files for the commands above."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -142,7 +142,7 @@ def test_every_command_is_in_the_table():
 @pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_that_cannot_say_what_it_did(place, command):
-    """What was done stays done; the line says what standard output did."""
+    """A finished action stays done; the error describes the state of standard output."""
     digest = json.loads((place / "saved.json").read_bytes())["sha256"]
     arguments = [digest if one == "DIGEST" else one for one in CALLS[command][0]]
     for state, words in STATES.items():
@@ -178,7 +178,7 @@ def test_an_error_that_nobody_can_read_as_json(place, command):
 
 @pytest.mark.parametrize("command", sorted(CALLS))
 def test_an_error_without_json_needs_no_standard_output(place, command):
-    """Where nothing goes to standard output, its state changes nothing."""
+    """If nothing is written to standard output, its state does not matter."""
     _, arguments = CALLS[command]
     ends = {in_child([command, *arguments], state, place) for state in ("closed", "full", "cut")}
     (status, told) = ends.pop()

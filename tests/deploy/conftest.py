@@ -1,4 +1,4 @@
-"""What the tests of scripts share: a world in which they run."""
+"""Shared by the tests of scripts: a world in which they run."""
 
 from __future__ import annotations
 

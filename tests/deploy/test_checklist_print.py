@@ -92,7 +92,7 @@ def test_page_is_accessible(chromium, tmp_path):
 
 
 def test_a_block_is_copied_as_it_is_typed(chromium, tmp_path):
-    """What one click on a block selects is its commands, letter by letter, whatever the screen."""
+    """One click on a block selects its commands exactly, whatever the screen."""
     server = STEPS.servers[0]
     html = to_html(of_server(STEPS, server))
     with opened_page(chromium, tmp_path, html, scripts=True, width=700) as page:

@@ -1,4 +1,4 @@
-"""What an engineer of the core roles expects of each server's sheet, at first and at a renewal."""
+"""Expected steps of each core role's sheet, for a first deployment and for a renewal."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 def test_a_new_pool_of_three_is_started_once(product):
-    """From 2015 on Start-CsPool starts it, before any server is failed back or started by itself."""
+    """From 2015 on Start-CsPool starts the pool, before any server fails back or starts alone."""
     own = on("ee01", product)
     assert ("start-pool" in own) == (product != "lync2013")
     if product != "lync2013":
@@ -209,7 +209,7 @@ def test_edge_services_restart_without_xmpp_too(product):
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, product):
-    """Of later products nothing is documented about keys: the provider is looked at, and that is all."""
+    """For later products no key location is documented: the script only shows the provider."""
     own = on(server, product)
     assert ("provider-again" in own) == (product == "lync2013")
     assert own["provider"].step.goes_on
@@ -244,7 +244,7 @@ def test_a_mediation_server_that_carries_calls_is_never_restarted():
 
 
 def test_the_order_names_pairs_next_hop_and_central_management():
-    """Who plans the evening reads what must not be down at the same time."""
+    """The planner of the maintenance window sees what must not be down at the same time."""
     text = " ".join(place.text for place in steps().order)
     for said in ("both pools of a pair", "next hop", "Central Management", "within minutes"):
         assert said in text

@@ -87,7 +87,7 @@ def test_the_stage_of_trust_installs_roots_and_nothing_else(walk):
 
 
 def test_a_new_server_is_not_asked(walk):
-    """Where no service runs yet nobody is cut off, so no confirmation is needed."""
+    """If no service runs yet, no user is disconnected, so no confirmation is needed."""
     steps = begun(walk, *POOL, in_use=False)
     assert walk.run(steps.servers[0], "StartServices")["code"] == 0
 
@@ -114,7 +114,7 @@ def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
 
 
 def test_the_only_front_end_server_stops_without_asking_the_pool(walk):
-    """A pool of one can spare nobody, so its state is not asked for."""
+    """A pool of one server cannot lose any, so its state is not checked."""
     steps = begun(walk, front_end(1))
     run = walk.run(steps.servers[0], *SWITCHES)
     assert run["code"] == 0, all_lines([run])

@@ -49,7 +49,7 @@ def begin(walk, made, **changes):
 
 
 def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
-    """With No nothing is named; when the third server has imported, Yes names it for all."""
+    """With No nothing is assigned; after the third server has imported, Yes assigns it for all."""
     made, pages = steps_of(FARM)
     begin(walk, made)
     first = walk.run(pages[0], answers="N\n")
@@ -69,7 +69,7 @@ def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
 
 
 def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
-    """Where SSL is offloaded, the balancer gets the certificate, and the farm stays as it is."""
+    """If SSL is offloaded, the balancer gets the certificate, and the farm stays unchanged."""
     made, pages = steps_of(FARM)
     begin(walk, made, offloads=True)
     run = walk.run(pages[0])
@@ -236,7 +236,7 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
 
 
 def test_an_application_without_a_replica_is_asked_about(walk):
-    """With No nothing is changed; once there is a replica, the certificate is assigned."""
+    """With No nothing changes; once there is a replica, the certificate is assigned."""
     made, pages = steps_of(APPLICATIONS)
     begin(walk, made, replica=False)
     run = walk.run(pages[0], "TrustInstalled", answers="N\n")
@@ -302,7 +302,7 @@ def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
 
 
 def test_each_binding_of_iis_gets_the_certificate_and_its_own_one_back(walk):
-    """By name, or by the common name of what a binding without a name has; others stay as they are."""
+    """Bindings are found by name, or by common name if they have none; others stay unchanged."""
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = {

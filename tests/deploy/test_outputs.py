@@ -1,4 +1,4 @@
-"""What a script prints on six kinds of server: whole at every width, each line with its evidence."""
+"""Output of a script on six kinds of server: complete at every width, each line with evidence."""
 
 from __future__ import annotations
 

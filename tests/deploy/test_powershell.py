@@ -115,7 +115,7 @@ def blocks(document):
 
 
 def test_every_snippet_is_powershell_3():
-    """What lyncnb prints to be pasted, and what its documents show, has nothing newer either."""
+    """Commands to be pasted and those in documents have no newer syntax either."""
     texts = [path.read_text("utf-8") for path in (EXPORT_SCRIPT, xml_tree.EXPORT_SCRIPT)]
     for path in (REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")):
         texts += blocks(path.read_text("utf-8"))

@@ -200,7 +200,7 @@ def deploy(folder, *names):
 
 
 def test_key_and_package_go_once_they_are_deployed(folder):
-    """Of requests that are named and answered; CSR and certificate stay."""
+    """Keys of named requests with certificates are removed; CSR and certificate stay."""
     named = [NAMES[3], NAMES[2], NAMES[1]]
     first = purge(folder, today=BEFORE, deployed=named)
     assert listed(first)[1:] == [
@@ -266,7 +266,7 @@ def test_what_an_interrupted_purge_left_is_listed_again(folder):
 
 
 def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
-    """From a backup into keys/, and the manifest rebuilt: as if it had never been removed."""
+    """Restored into keys/ from a backup, with a new manifest: as if it had never been removed."""
     key = folder / "keys" / f"{NAMES[2]}.key"
     data = key.read_bytes()
     before = read_manifest(folder).by_id[NAMES[2]]
@@ -384,7 +384,7 @@ def test_an_unknown_id_is_refused(folder):
 
 
 def test_left_over_keys_stay(folder):
-    """What an interrupted run left in archive/ is not removed by anybody."""
+    """Files that an interrupted run left in archive/ are never removed."""
     (folder / "archive" / f"{NAMES[4]}-orphan-01234567.key").write_bytes(b"x")
     first = purge(folder, today=AFTER)
     purge(folder, today=AFTER, confirmed=first)
@@ -469,7 +469,7 @@ def test_a_copy_of_a_key_in_use_stays(folder):
 
 
 def test_passwords_go_with_their_packages(folder):
-    """Of a package that is removed; that of a package in use stays."""
+    """The password of a removed package goes; that of a package in use stays."""
     issue(folder, NAMES[4])
     package(folder)
     in_list = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
@@ -521,7 +521,7 @@ def test_a_list_shows_itself_as_a_table(folder):
 
 @pytest.mark.parametrize("calls", range(0, 12, 2))
 def test_a_purge_that_broke_off_is_finished_by_the_next(folder, tmp_path, calls):
-    """What it had announced and not moved, or not removed, is listed and goes."""
+    """Announced files that were not moved or not removed are listed and removed."""
     error = OSError(errno.EIO, os.strerror(errno.EIO))
     retire(folder)
     whole = shutil.copytree(folder, tmp_path / "whole")

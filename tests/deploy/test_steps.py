@@ -111,7 +111,7 @@ def test_oauth_is_imported_on_one_server_only(steps):
 
 
 def test_a_server_whose_own_certificate_is_deployed_stays_what_it_is(tmp_path):
-    """Where only the deployment's certificate is left, its server keeps its role and its pool."""
+    """If only the deployment's certificate is left, its server keeps its role and its pool."""
     issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     folder = issued.matched().bundle.folder
@@ -412,7 +412,7 @@ def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, t
 
 
 def test_output_is_one_checklist(steps, contoso, tmp_path):
-    """With a file name only the checklist is written, in the form of its ending."""
+    """With a file name only the checklist is written, in the format of its suffix."""
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
     assert path.read_text("utf-8").count("- [ ]") == every_step(steps)
     with pytest.raises(OutputError, match=r'"\.docx"'):

@@ -48,7 +48,7 @@ def installed(steps):
 
 
 def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
-    """With the folder's chains no root of yours is left in general words."""
+    """With the folder's chains, no root of yours is described only in general words."""
     root = issued.certificates[0].path[-1]
     assert root.is_self_issued
     found = ln.trust(planned, chains=issued.chains)
@@ -80,7 +80,7 @@ def test_steps_install_what_the_trust_plan_says(issued, planned):
 
 
 def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
-    """Where the Edge Servers' internal certificate is of another CA, those that call them get it."""
+    """If another CA issues the Edge Servers' internal certificate, their callers get that CA."""
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
     edge = next(p for p in packages.values() if p.usages == ("Internal",))
@@ -119,7 +119,7 @@ def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishe
 
 
 def test_the_command_names_them(shell, planned):
-    """From a table with its folder, and from the folder alone."""
+    """The roots come from a table with its folder, and from the folder alone."""
     (shell.folder / "two.csv").write_text(TWO_SITES)
     bundle = make_folder(shell.folder / "requests", planned)
     folder = str(bundle.folder)
@@ -137,7 +137,7 @@ def test_the_command_names_them(shell, planned):
 
 
 def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
-    """Where one certificate alone is deployed, its server gets the roots of those it verifies."""
+    """If only one certificate is deployed, its server gets the roots of those it verifies."""
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
     front = next(p for p in packages.values() if p.role == "FrontEnd")

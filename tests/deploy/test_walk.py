@@ -262,7 +262,7 @@ def test_a_report_replaces_no_other_file(walk, tmp_path):
 
 
 def test_no_restart_is_asked_of_a_service_that_never_ran(walk):
-    """A service that was stopped before the change stays so, and nobody waits for it."""
+    """A service that was stopped before the change stays stopped, and no step waits for it."""
     steps = steps_of("contoso.csv", rolls=True)
     world = world_of(steps, in_use=True)
     page = page_of(steps, "fe02")
@@ -292,7 +292,7 @@ def test_while_services_are_stopping_the_drain_is_not_passed_over(walk):
 
 
 def test_a_read_that_failed_is_not_an_empty_record(walk):
-    """Where Get-CsCertificate fails no record is written, and -Back takes nothing away."""
+    """If Get-CsCertificate fails, no record is written, and -Back removes nothing."""
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "edge01")
     for kind in ("fail", "error"):
@@ -379,7 +379,7 @@ def test_going_back_refuses_while_services_run(walk):
 
 
 def test_a_wrong_ca_file_is_not_installed(walk):
-    """What lies in the folder chain under the name of a root is compared before it is trusted."""
+    """A file in the folder chain with the name of a root is compared before it is trusted."""
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "rp01")
     walk.begin(world_of(steps, in_use=True), steps)

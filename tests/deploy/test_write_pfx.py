@@ -162,7 +162,7 @@ def test_folder_outside_is_refused(issued, tmp_path):
 
 
 def test_request_without_certificate_is_refused_and_told(issued):
-    """What the CA did not answer is listed as not packaged, and the rest is done."""
+    """Requests without a certificate are listed as not packaged, and the rest is done."""
     name = next((issued.folder / "returned").glob("*.cer"))
     for path in (name, name.with_suffix(".chain.pem")):
         path.unlink()
@@ -311,7 +311,7 @@ def test_a_path_of_no_folder_is_refused_in_words(issued):
 
 
 def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
-    """What write_pfx writes to a folder below pfx/, purge removes with its key."""
+    """A package that write_pfx writes to a folder below pfx/ is removed by purge with its key."""
     packages = write_pfx(issued.matched(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)
     assert packages.exit_status == 0
     names = [package.request_id for package in packages.packages]
