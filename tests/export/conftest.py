@@ -1,4 +1,4 @@
-"""What the tests of export share: where dask keeps what it needs for a run."""
+"""Shared by the tests of export: a folder for the files that dask needs during a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans and signatures that somebody tampered with: the real ssh-keygen refuses every one."""
+"""Altered plans and signatures: the real ssh-keygen rejects every one."""
 
 from __future__ import annotations
 

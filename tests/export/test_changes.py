@@ -1,4 +1,4 @@
-"""What a plan asks of a folder: created, kept, renewed, adopted, retired, and why."""
+"""Changes that a plan causes in a folder: created, kept, renewed, adopted, retired, and why."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_what_fails_and_what_is_cancelled_is_told(cluster):
 
 
 class Bomb:
-    """What runs code in the process that unpickles it: it leaves the process id in a file."""
+    """An object that runs code when unpickled: it writes the process id to a file."""
 
     def __init__(self, path) -> None:
         self.path = path
@@ -129,7 +129,7 @@ def test_a_hostile_scheduler_runs_no_code_in_the_planners_process(tmp_path):
 
 @contextmanager
 def hostile_scheduler(bomb):
-    """Answer everybody who connects with a pickle of `bomb`; give the address."""
+    """Send every client a pickle of `bomb`; return the address."""
     from distributed.comm import listen
     from distributed.protocol.serialize import ToPickle
 

@@ -107,7 +107,7 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
 
 
 def test_the_same_again_changes_no_byte(folder, stands):
-    """With the same words, or without any: it stays left out, and nothing is written."""
+    """With the same evaluation, or without one, it stays left out, and nothing is written."""
     before = snapshot(folder)
     for more in ({"only_missing": stands, "reuse": [FIRST]}, {}, {"only_missing": stands}):
         bundle = write(PLAN, folder, **more)
@@ -204,7 +204,7 @@ def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
 
 
 def test_another_plan_makes_the_request(folder):
-    """With other names the certificate covers it no more: the next run makes it, and says why."""
+    """With other names the certificate no longer covers it: the next run makes it and says why."""
     changed = with_extra(PLAN, 0, "new.contoso.com")
     bundle = write(changed, folder)
     (change,) = [one for one in bundle.changes if one.id == FIRST]
@@ -255,7 +255,7 @@ def test_a_renewal_makes_the_request(folder):
 
 
 def test_another_issuer_makes_the_request(folder, monkeypatch):
-    """What an internal CA issued covers nothing that a public one is to issue."""
+    """A certificate from an internal CA does not cover one from a public CA."""
     items = list(PLAN.certificates)
     items[0] = items[0]._replace(issuer="public")
     public = ln.CertificatePlan(
@@ -395,7 +395,7 @@ def test_a_rebuilt_manifest_knows_what_is_covered(folder):
 
 @pytest.mark.parametrize("number", range(5))
 def test_any_choice_leaves_out_exactly_that(tmp_path, number):
-    """Of random estates, any choice of what is good is left out, and nothing else."""
+    """For random servers, any choice of the reusable certificates is left out, and nothing else."""
     chance = random.Random(number)
     plan = numbered(chance.randint(1, 8))
     servers = {one.id: one.servers[0] for one in plan.certificates}
@@ -449,7 +449,7 @@ def test_the_command_does_the_same(shell, monkeypatch):
 
 @pytest.mark.parametrize("damage", [None, lambda text: text[:-40], lambda text: "{" + text])
 def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
-    """Of a damaged one the cover is kept; of a missing one the summary says what is lost."""
+    """A damaged manifest keeps the cover; for a missing one the summary says what is lost."""
     path = folder / "manifest.json"
     before, text = ln.open_requests(folder).manifest.by_id, path.read_text("utf-8")
     path.unlink()

@@ -34,7 +34,7 @@ def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, obj
 
 
 class Stored(list):
-    """What was stored, by whichever thread."""
+    """Stored pairs, from any thread."""
 
     def __init__(self):
         super().__init__()
@@ -143,7 +143,7 @@ def test_progress_counts_to_the_end(stored):
     ],
 )
 def test_time_is_estimated_before_starting(count, fields, workers, seconds):
-    """By number, kind of key and cores, without making any key."""
+    """The estimate uses count, key type and cores, and makes no key."""
     plans = [planned("a.contoso.com", **fields)] * count
     assert estimate(plans, workers=workers) == pytest.approx(seconds)
 
@@ -205,7 +205,7 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
 
 @pytest.mark.parametrize("way", ways())
 def test_a_store_that_fails_ends_the_run(way):
-    """What the caller's store raises is raised, not swallowed, and few pairs are made after it."""
+    """An exception of the caller's store is raised, not swallowed, and few more pairs are made."""
     work, options = ways()[way]
     calls = []
 

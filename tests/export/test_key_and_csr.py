@@ -45,7 +45,7 @@ def test_a_pair_belongs_together():
 
 
 def test_a_sealed_pair_becomes_the_same():
-    """What was made elsewhere ends as an encrypted key and its request."""
+    """A pair made elsewhere is stored as an encrypted key and its request."""
     pair = opened(make_sealed("Edge-1", CONTENT, RUN.public))
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.public_matches(key, request.public_key)
@@ -115,7 +115,7 @@ def patient(monkeypatch):
 
 
 def test_a_single_pair_is_there_at_once(folder):
-    """What comes after a while is durable when the call returns."""
+    """A pair that arrives late is durable when the call returns."""
     with PairStore(folder, known=()) as writer:
         writer(pair(1))
         assert (folder / "keys" / "a1.key").read_bytes() == b"key"

@@ -180,7 +180,7 @@ def test_due_is_what_the_calendar_names(folder):
 
 
 def test_a_run_that_was_stopped_is_completed_by_the_same_command(folder):
-    """What was announced and not made is still due; nothing is renewed twice."""
+    """An announced renewal that was not made is still due; nothing is renewed twice."""
     stop = threading.Event()
     stop.set()
     assert again(folder, due=True, making=Making(cancel=stop)).cancelled
@@ -202,7 +202,7 @@ def test_what_came_back_and_was_never_deployed_is_due_in_its_time(folder):
 
 
 def test_rules_of_today_are_applied(tmp_path):
-    """An error that nobody accepted refuses the certificates that it is about, and no others."""
+    """An error that was not accepted stops only the certificates that it is about."""
     plan = make_plan(TABLE, planned_issue_date=date(2026, 12, 1))
     folder = make_folder(tmp_path / "requests", plan).folder
     before = snapshot(folder)
@@ -280,7 +280,7 @@ def test_what_waits_is_withdrawn_only_on_request(folder):
 
 
 def test_a_compromised_key_is_revoked_and_replaced(folder):
-    """What is in use is to be revoked, and another key is requested at once."""
+    """The certificate in use is to be revoked, and another key is requested at once."""
     name = find_id(open_requests(folder), "fe01")
     bundle = again(folder, name, compromised=True, reason="")
     record = read_manifest(folder).by_id[name]

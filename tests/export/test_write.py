@@ -437,7 +437,7 @@ def test_no_key_is_written_without_a_proper_passphrase(folder, passphrase):
 
 
 def test_a_name_of_the_plan_is_no_passphrase_for_its_folder(folder):
-    """The subject of a request is the first thing that somebody tries."""
+    """An attacker would try the subject of a request as the passphrase first."""
     name = max(numbered(1).certificates[0].names, key=len)
     assert len(name) >= MIN_CHARACTERS
     with pytest.raises(PassphraseError, match="too easy to guess"):
@@ -770,7 +770,7 @@ def test_ctrl_c_leaves_a_folder_that_the_next_run_completes(folder, algorithm):
 
 
 def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
-    """What looked wrong while another writer worked is looked at under the lock."""
+    """A mismatch seen while another process writes is checked again under the lock."""
     plan = numbered(1)
     write(plan, folder)
     real, looks = run_preview.take_survey, []
@@ -803,7 +803,7 @@ def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
 
 
 def test_windows_is_told_what_is_not_protected(folder, monkeypatch):
-    """Where a mode protects nothing, a run that writes keys says so."""
+    """If the file system ignores modes, a run that writes keys says so."""
     monkeypatch.setattr(
         "lyncnb.base.disk.system_calls.protection_note", lambda: "not protected here"
     )

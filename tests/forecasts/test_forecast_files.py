@@ -116,7 +116,7 @@ def test_tables_agree(made):
 
 
 def test_page_and_text_escape(made):
-    """What a planner called a freeze is text on every page, and no formula in a table."""
+    """A planner's name for a freeze is text on every page, and not a formula in a table."""
     bad = forecast(freezes={"<b>|=1": "2029-06-01 to 2029-08-05"})
     for ending in (".html", ".svg"):
         assert b"<b>|" not in write_report(forecast_report(bad), ending), ending
@@ -161,7 +161,7 @@ def test_many_in_short():
 
 
 def test_a_proof_of_its_own_day():
-    """Where the order is so early that the proof has to be newer, the calendar has a day for it."""
+    """If the order is so early that a newer proof is needed, the calendar has a day for it."""
     made = forecast(lead_days={"public": 20})
     late = [one for one in made.entries if one.validate_on not in (None, one.order_on)]
     assert late

@@ -306,7 +306,7 @@ def test_a_folder_counts_what_is_on_record(tmp_path):
 
 
 def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
-    """What ended on the servers since the last run is a problem."""
+    """A certificate that expired on the servers since the last run is a problem."""
     first = date(2024, 1, 2)
     plan = planned(TWO_FRONT_ENDS, planned_issue_date=first)
     bundle = ln.write_requests(plan, tmp_path / "r", passphrase="only for the sample", today=first)
@@ -337,7 +337,7 @@ def test_the_docs_say_what_is_so():
 
 
 def test_a_product_without_steps():
-    """Of a planner's own product that says no procedure nothing rolls over and nothing restarts."""
+    """For a planner's own product without a procedure nothing rolls over and nothing restarts."""
     plan = with_options(planned())
     bare = replace(plan, rules=replace(plan.rules, settings={}))
     made = ln.forecast(bare)
@@ -380,7 +380,7 @@ def test_no_day_will_ever_do():
 
 
 def test_each_issuer_has_its_own_validity():
-    """What an internal CA is asked for says nothing of a public one, and the other way round."""
+    """An internal CA's settings do not affect a public CA, and the other way round."""
     made = ln.forecast(with_options(planned(), validity={"internal": 365, "public": 90}))
     first = {one.issuer: one for one in made.entries if one.number == 1}
     lives = {issuer: (one.valid_until - one.issued_on).days + 1 for issuer, one in first.items()}
@@ -388,7 +388,7 @@ def test_each_issuer_has_its_own_validity():
 
 
 def test_what_is_renewed_after_all_days():
-    """A certificate of thirty years is renewed on a day that nobody knows; one order is all."""
+    """A certificate of thirty years is renewed on an unknown date; there is only one order."""
     made = ln.forecast(with_options(planned(), validity_days=10_950))
     internal = [one for one in made.entries if one.issuer == "internal"]
     assert {one.number for one in internal} == {1}
@@ -416,7 +416,7 @@ def renewed(plan, *, is_back):
 
 @pytest.mark.parametrize("is_back", [False, True])
 def test_a_renewal_under_way_is_the_next_one(is_back):
-    """What servers have counts until its end; what is ordered comes on the next day that serves."""
+    """Installed certificates count until they end; ordered ones go in on the next possible day."""
     plan = with_options(planned(TWO_FRONT_ENDS), lead_days={"": 4}, validity_days=100)
     folder, options = renewed(plan, is_back=is_back), plan.options
     made = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 3, 1), options=options)
@@ -446,7 +446,7 @@ def test_a_renewal_that_comes_after_the_end_is_a_problem(is_back):
 @pytest.mark.parametrize("state", ["in use", "waiting", "back"])
 @pytest.mark.parametrize("start", [date(2027, 1, 11), date(2027, 2, 20), date(2029, 6, 1)])
 def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
-    """However late somebody looks, and whatever is under way: the servers have no valid one."""
+    """However late the evaluation date, with any renewal under way: servers have no valid one."""
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     folder = bundle_of(plan, lambda one: OLD)
     if state != "in use":

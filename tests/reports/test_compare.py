@@ -23,7 +23,7 @@ RULES = ln.load_rules("lync2013")
 
 @pytest.mark.slow
 def test_changes_make_the_new_plan_of_the_old_one():
-    """Of any two plans: every change acts, and all of them give exactly the new plan."""
+    """For any two plans, every change has an effect, and all changes give exactly the new plan."""
     chance = random.Random(20)
     old = random_plan(chance)
     met: Counter[str] = Counter()
@@ -132,7 +132,7 @@ def test_why_a_certificate_comes_or_goes(old, new, why):
 
 
 def test_another_layout():
-    """Where neither server nor pool changed, options or rules require other certificates."""
+    """If neither server nor pool changed, options or rules require other certificates."""
     one = plan(front_end(1))
     other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
     difference = compare_plans(one, other)

@@ -82,7 +82,7 @@ def test_everything_is_counted(compared):
 
 
 def test_renewals_a_year():
-    """By the days asked for; a public certificate by what is allowed on the day of issue."""
+    """Requested validity applies; for a public certificate the limit on its issue date."""
     rows = front_end(1), edge(1)  # one public certificate of four
     asked = ln.PlanOptions(validity_days=365, planned_issue_date=date(2026, 12, 1))
     long = ln.PlanOptions(validity_days=730, planned_issue_date=date(2026, 12, 1))
@@ -97,7 +97,7 @@ def test_renewals_a_year():
 
 
 def test_findings_that_come_and_go(compared):
-    """What only one side has is listed, and nothing else."""
+    """Certificates that only one side has are listed, and nothing else."""
     old, new = set(compared.old_findings), set(compared.new_findings)
     assert set(compared.findings_gone) | set(compared.findings_new)
     assert {f.message for f in compared.findings_gone} == {f.message for f in old - new} - {

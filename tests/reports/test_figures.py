@@ -170,7 +170,7 @@ def test_the_table_holds_each_pool_certificate_and_connection(sample):
 
 
 def test_the_picture_holds_each_pool_and_each_name():
-    """Where pools are drawn one by one, each has its box, and names shown and left out add up."""
+    """If pools are drawn one by one, each has its box, and names shown and left out add up."""
     contoso = planned("contoso")
     lines = texts(ln.figure(contoso))
     for pool in contoso.topology.pools:
@@ -407,7 +407,7 @@ def test_each_mark_of_the_picture_is_a_cell_of_the_table():
 
 
 def test_grouped_marks_count_certificates(monkeypatch):
-    """By rule and role, a mark is full only if each certificate has a name of that rule."""
+    """Per rule and role, a mark is full only if each certificate has a name of that rule."""
     monkeypatch.setattr(coverage_figure, "NAMES_SHOWN", 1)
     monkeypatch.setattr(coverage_figure, "POOLS_SHOWN", 1)
     two = plan(
@@ -520,7 +520,7 @@ def test_words_end_where_the_days_begin(needs_a_look):
 
 @pytest.mark.parametrize("needs_a_look", [False, True])
 def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
-    """What needs a look is in the legend where something does."""
+    """The legend has the mark for events that need attention if there is such an event."""
     fact = DatedFact(kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look)
     drawn = draw_timeline([fact], title="Days", description="of one certificate")
     assert ("! needs attention" in drawn) == needs_a_look

@@ -1,4 +1,4 @@
-"""Where differences of two plans come from: the very cell, row, option or rules, none other."""
+"""Causes of differences between two plans: the exact cell, row, option or rules, and no other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def causes(old: ln.CertificatePlan, new: ln.CertificatePlan) -> PlanDifference:
 
 
 def told(difference: PlanDifference) -> dict[tuple[str, str], set[str]]:
-    """By kind of change and what it is about: the causes given."""
+    """The given causes, by type of change and what it is about."""
     found: dict[tuple[str, str], set[str]] = {}
     for change in difference.changes:
         key = change.change, change.after or change.before or change.owner
@@ -41,7 +41,7 @@ def planned(topology: ln.Topology = CONTOSO, **options: object) -> ln.Certificat
 
 @pytest.mark.slow
 def test_every_change_has_a_cause_and_is_else_the_same():
-    """Of any two plans: nothing is blank, nothing but the cause is added."""
+    """For any two plans, every change gets a cause, and nothing else is added."""
     chance = random.Random(5)
     old = random_plan(chance)
     for _ in range(PAIRS // 20):
@@ -55,7 +55,7 @@ def test_every_change_has_a_cause_and_is_else_the_same():
 
 
 def test_what_an_option_alone_makes_is_its_own():
-    """Of any two plans: what is put down to one option is there with that option alone."""
+    """For any two plans, a change attributed to one option occurs with that option alone."""
     chance = random.Random(8)
     tried = 0
     for _ in range(PAIRS // 50):
@@ -167,7 +167,7 @@ def test_a_flag_of_a_pool():
 
 
 def test_table_and_option_together():
-    """What neither makes alone comes from both; what each makes alone, from either."""
+    """A change that needs both has both causes; a change that each makes alone has either."""
     edited = CONTOSO.with_cells(
         {
             next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net"): {
@@ -193,7 +193,7 @@ def test_two_subject_fields():
 
 
 def test_other_rules():
-    """What other rules ask for is put down to them."""
+    """Changes caused by other rules are attributed to the rules."""
     names = dict(RULES.names)
     names["lyncdiscover"] = replace(names["lyncdiscover"], template="discover.{sip_domain}")
     rules = replace(RULES, title="Another Server", names=names)
@@ -204,7 +204,7 @@ def test_other_rules():
 
 
 def test_of_a_plan_on_record_nobody_knows():
-    """Where a side keeps no table, no cause is guessed."""
+    """If a side has no table, no cause is guessed."""
     recorded = read_plan_json(plan_json(planned(), ()), source="p.json")
     difference = causes(recorded, planned(wildcard=True))
     assert {change.cause for change in difference.changes} == {""}

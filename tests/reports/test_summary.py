@@ -58,7 +58,7 @@ def plan():
 
 @pytest.fixture(scope="module")
 def findings(plan):
-    """What the checks find."""
+    """The findings of the checks."""
     return check_plan(plan)
 
 

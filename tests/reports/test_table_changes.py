@@ -21,7 +21,7 @@ def test_a_table_differs_not_from_itself():
 
 
 def test_cells_of_each_kind():
-    """Of lists what is added and removed, of others before and after, with whose it is."""
+    """Lists show additions and removals, other cells before and after, each with its server."""
     old = topology(front_end(1, extra_san="a.contoso.com;b.contoso.com", target_os=""), edge(1))
     new = topology(
         front_end(1, extra_san="b.contoso.com;c.contoso.com", target_os="2008R2"), edge(1)

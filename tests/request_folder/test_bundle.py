@@ -1,4 +1,4 @@
-"""What a request folder holds, opened and shown."""
+"""The contents of a request folder, opened and shown."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_a_wrong_passphrase_changes_nothing(folder, old, new, message):
 
 
 def test_the_same_again_has_nothing_to_do_and_says_so(folder):
-    """Who repeats a change that has finished learns that it has; nothing is written."""
+    """Repeating a finished change reports that it is finished; nothing is written."""
     done = rekey(folder, PASSPHRASE, NEW)
     before = snapshot(folder)
     again = rekey(folder, PASSPHRASE, NEW)
@@ -126,7 +126,7 @@ def test_a_key_that_is_not_its_records_stops_it(folder):
 
 
 def test_strangers_files_are_left_alone_and_named(folder):
-    """A key file of somebody else stays as it is."""
+    """A key file of another origin stays unchanged."""
     other = FolderCipher("somebody else's own").encrypt_data(b"x", name=LIST)
     (folder / "keys" / "other.key").write_bytes(other)
     (folder / "keys" / "other.key").chmod(0o600)
@@ -165,7 +165,7 @@ def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
 
 
 def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
-    """With a third one nothing is changed, and the message names the files."""
+    """With a third passphrase nothing changes, and the message names the files."""
     manifest = read_manifest(folder)
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
     key = sorted((folder / "keys").iterdir())[0]

@@ -42,7 +42,7 @@ def problems_of(document: dict) -> list[Problem]:
     ],
 )
 def test_a_value_of_another_kind_is_told(path, value, message):
-    """With request, field and what it is not; nothing else is complained of."""
+    """The error has the request, the field and the expected type; there is no other error."""
     document = json.loads(manifest_bytes(FULL))
     inside = document["requests"][0]
     for step in path[:-1]:

@@ -1,4 +1,4 @@
-"""What lies in a folder, seen without touching it."""
+"""The files of a folder, listed without changing it."""
 
 from __future__ import annotations
 

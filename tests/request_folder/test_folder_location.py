@@ -1,4 +1,4 @@
-"""Where a request folder is: disks without modes, working trees of git, synchronised folders."""
+"""Locations of a request folder: disks without modes, git working trees, synchronized folders."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_it_is_said_before_the_folder_is_there(disk):
 
 
 def test_modes_that_somebody_opened_on_another_disk_are_refused(tmp_path):
-    """What a disk does not keep is excused, what a person did is not."""
+    """Modes that a disk cannot keep are excused, a person's changes are not."""
     folder = tmp_path / "requests"
     assert not any(OPEN in note for note in write(numbered(1), folder).notes)
     (folder / "keys").chmod(0o755)
@@ -158,7 +158,7 @@ def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
 
 @pytest.mark.parametrize("name", ["drop box", "my onedrives", "git", "cloud"])
 def test_a_name_that_only_looks_alike_is_not_told(tmp_path, name):
-    """A warning that comes too often is read by nobody."""
+    """Nobody reads a warning that comes too often."""
     assert location_notes(tmp_path / name / "requests") == ()
 
 

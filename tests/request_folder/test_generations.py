@@ -37,14 +37,14 @@ def renewed(part):
 
 
 def test_before_a_certificate_nothing_is_in_use():
-    """What waits is under way."""
+    """A generation that waits is under way."""
     found = generations_of(waiting())
     assert (found.in_use, found.held, found.deployed_on) == (None, None, "")
     assert found.under_way == waiting()
 
 
 def test_the_first_certificate_is_in_use_when_it_came_back():
-    """Where nothing was recorded, nobody may take it for unused."""
+    """If nothing was recorded, no generation counts as unused."""
     found = generations_of(issued_once())
     assert (found.in_use, found.under_way) == (issued_once(), None)
     assert found.held == issued_once().issued
@@ -59,7 +59,7 @@ def test_a_renewal_leaves_the_old_certificate_in_use():
 
 
 def test_a_recorded_deployment_replaces_the_old_certificate():
-    """From then on the new one is what the servers use."""
+    """From then on the servers use the new one."""
     found = generations_of(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
     assert (found.in_use.generation, found.under_way) == (2, None)
     assert (found.deployed_on, found.held.serial) == ("2027-02-03", "02")
@@ -105,7 +105,7 @@ def test_what_stood_before_the_first_request_is_in_use_until_another_is_recorded
 
 
 def test_a_server_that_went_back_has_the_old_certificate_again():
-    """What was recorded last counts."""
+    """The last record counts."""
     new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
     back = deployments_of(issued_record(), new.plan.servers, on="2027-02-05", at=LATER)
     old = replace(new.archived[0], deployments=(*new.archived[0].deployments, *back))

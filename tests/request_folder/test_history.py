@@ -95,7 +95,7 @@ def test_the_same_again_adds_nothing(folder):
 
 
 def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
-    """What an interrupted run, or a copy that ended early, left out is recorded later."""
+    """Entries missing after an interrupted run or an incomplete copy are recorded later."""
     names = names_of(folder)
     certify(folder, *names)
     path = folder / "history.jsonl"
@@ -121,7 +121,7 @@ def test_a_history_that_was_removed_is_missed_and_begins_again(folder):
 
 
 def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
-    """What only the manifest recorded of a generation is read back from the history."""
+    """Facts about a generation that only the manifest had are restored from the history."""
     first, second, third = names_of(folder)
     certify(folder, first, second, third)
     ln.deployed(folder, today=TODAY)
@@ -241,7 +241,7 @@ def test_a_strange_name_of_the_user_spoils_no_line(folder, monkeypatch):
 
 
 def test_a_retired_request_and_a_revocation_are_events(folder):
-    """What leaves the plan is recorded with its day."""
+    """A request that leaves the plan is recorded with its date."""
     write(numbered(2), folder, today=LATER)
     (event,) = events(folder, "retired")
     assert (event.id, event.on) == (names_of(folder)[-1], "2026-12-24")

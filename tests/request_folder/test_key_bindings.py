@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def edit(folder: Path, change) -> None:
-    """Change the document of a manifest as somebody with an editor would."""
+    """Change the document of a manifest, as with an editor."""
     path = folder / "manifest.json"
     document = json.loads(path.read_bytes())
     change(document)

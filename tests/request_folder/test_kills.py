@@ -184,7 +184,7 @@ def is_done(folder) -> bool:
 
 
 def finished(name, folder, pair) -> None:
-    """The folder is as the command leaves it when nobody kills it."""
+    """The folder is as the command leaves it when it is not killed."""
     manifest = read_manifest(folder)
     passphrase = NEW if name in ("rekey", "with recovery", "take out") else PASSPHRASE
     keys = public_keys_of_keys(folder, passphrase)

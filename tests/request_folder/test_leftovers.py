@@ -1,4 +1,4 @@
-"""What an interrupted run left: adopted by content, or moved to archive/, never removed."""
+"""Files of an interrupted run: adopted by content, or moved to archive/, never removed."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_key_that_does_not_open_goes_to_the_archive(tmp_path):
 
 
 def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
-    """What was finished for an earlier plan goes to the archive whole, as a generation."""
+    """A pair finished for an earlier plan is archived complete, as a generation."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     seen = public_keys_of_requests(folder)
@@ -180,7 +180,7 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
 
 
 def test_a_folder_that_was_copied_while_a_move_was_half_done_is_finished(tmp_path):
-    """Where a copy made two files of one, equal bytes are taken for the same file."""
+    """If a copy made two files of one, equal bytes count as the same file."""
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""Two runs at once on a disk whose lock excludes nobody: no request without a key goes untold."""
+"""Two runs at once on a disk whose lock does not work: every request without a key is reported."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def put(folder, data):
 
 
 def altered(folder, change):
-    """Put a whole saved plan there that somebody altered on purpose."""
+    """Write a complete saved plan that was altered on purpose."""
     document = json.loads((folder / "plan.json").read_bytes())
     del document["sha256"]
     change(document)
@@ -125,7 +125,7 @@ def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
     ],
 )
 def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data, message):
-    """What does not need it goes on; the summary stays, and a request puts it right."""
+    """Commands that do not need it work; the summary stays, and a request restores it."""
     before = summaries(folder)
     if data is None:
         (folder / "plan.json").unlink()
@@ -177,7 +177,7 @@ def test_what_no_plan_can_have_is_not_shown(folder, change):
 
 
 def test_texts_of_an_altered_plan_are_no_markup(folder):
-    """What a finding or a site may say is text on the page."""
+    """Text in a finding or a site name is text on the page."""
 
     def change(document):
         document["findings"][0]["message"] = "<script>alert(1)</script>"

@@ -94,7 +94,7 @@ def test_a_lost_manifest_is_made_from_keys_and_csrs(folder):
 
 @pytest.mark.parametrize("data", [b"{", b"not json at all", b'{"format": "lyncnb-requests/1"}'])
 def test_a_damaged_manifest_is_kept_beside_the_new_one(folder, data):
-    """What it can still tell is in archive/."""
+    """What it can still report is in archive/."""
     (folder / "manifest.json").write_bytes(data)
     rebuild(folder)
     assert [p.read_bytes() for p in (folder / "archive").glob("manifest-*.json")] == [data]
@@ -123,7 +123,7 @@ def test_a_file_in_the_way_is_adopted(folder):
 
 
 def test_an_older_manifest_is_put_right(folder):
-    """Where a request was renewed since, the files decide; nothing is lost."""
+    """If a request was renewed since, the files decide; nothing is lost."""
     plan, old = numbered(3), read_manifest(folder)
     changed = with_extra(plan, 1, "sip.contoso.com")
     write(changed, folder)
@@ -286,7 +286,7 @@ def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
 
 
 def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
-    """What to give again is what was given: a saved plan, and no list of signers."""
+    """The hint repeats the given arguments: a saved plan, and no list of signers."""
     plan = ln.plan_certificates(ln.read_topology(STANDARD_EDITION.encode()), ln.load_rules())
     place = tmp_path / "requests"
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))

@@ -93,7 +93,7 @@ def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
 
 
 def test_a_recovery_key_does_not_stand_in_the_folder_it_opens(tmp_path):
-    """Who has the folder would have both."""
+    """An attacker with the folder would have both."""
     write(numbered(1), tmp_path / "requests")
     with pytest.raises(OutputError):
         new_recovery_key(tmp_path / "requests" / "keys" / "recovery", OWN)
@@ -147,7 +147,7 @@ def test_another_recovery_key_opens_nothing(tmp_path, pair, other):
 
 
 def test_a_key_that_somebody_puts_there_is_never_sealed_to(tmp_path, pair, other):
-    """What is sealed to comes from the list under the passphrase, whatever else is written."""
+    """A seal's recipients come from the list under the passphrase, whatever else is written."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     foreign = tmp_path / "foreign"
@@ -252,7 +252,7 @@ def test_a_rebuilt_manifest_knows_the_recovery_keys(tmp_path, pair):
 
 
 def test_purge_leaves_the_recovery_keys_alone(tmp_path, pair):
-    """What is purged is keys, not the way to those that stay."""
+    """A purge removes keys, not the recovery of the remaining ones."""
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder, recovery=[public(pair)])
     purge(folder, today=date(2030, 1, 1), confirmed=purge(folder, today=date(2030, 1, 1)))
@@ -323,7 +323,7 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     ids=lambda damage: damage[:16] or "empty",
 )
 def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
-    """What is sealed opens; the rest is listed, and its request is renewed under the new one."""
+    """Intact seals open; the key of a damaged one is listed, and its request is renewed."""
     folder = tmp_path / "requests"
     first = numbered(1).certificates[0].id
     write(numbered(1), folder, recovery=[public(pair)])

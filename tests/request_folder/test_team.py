@@ -1,4 +1,4 @@
-"""A folder that several people write, and one that root writes for somebody: real users.
+"""A folder that several people write, and one that root writes for another user: real users.
 
 Each step runs in a child process under another user's number. Modules are imported before, since
 such a user may not be able to read them where the tests are.
@@ -137,7 +137,7 @@ def refused(told):
 
 
 def test_a_team_writes_one_folder(place):
-    """Two members do all the work by turns; everything stays open to both, and to nobody else."""
+    """Two members share all the work; everything stays open to both, and to no other user."""
     folder = place / "requests"
     assert "2 requests" in as_user(ANN, write, numbered(2), folder, team=str(TEAM))
     assert as_user(BEN, problems, folder) == []
@@ -182,7 +182,7 @@ def test_reading_needs_no_ownership(place):
 
 
 def test_a_run_of_root_does_not_lock_the_owner_out(place):
-    """What root makes in a folder is its owner's."""
+    """Files that root makes in a folder belong to the folder's owner."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
     work(folder)
@@ -223,7 +223,7 @@ def test_a_group_that_is_not_on_record_is_refused(tmp_path):
 
 
 def test_another_group_than_the_recorded_one_is_refused(tmp_path):
-    """Somebody who may give the folder to a group of theirs opens it to nobody unnoticed."""
+    """A member who gives the folder to another group does not open it without a warning."""
     folder = tmp_path / "requests"
     write(numbered(1), folder, team=str(TEAM))
     os.chown(folder, -1, TEAM + 1)

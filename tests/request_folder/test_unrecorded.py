@@ -1,4 +1,4 @@
-"""What synchronising programs and interrupted runs leave is reported, matched and taken in."""
+"""Files of synchronizing programs and interrupted runs are reported, matched and adopted."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def read() -> ln.Topology:
 
 
 def rules() -> ln.Rules:
-    """What a product asks, as records."""
+    """A product's requirements, as records."""
     known = ln.load_rules("lync2013")
     assert_type(known, ln.Rules)
     checks: list[CheckRule] = [*known.checks.values()]
@@ -135,7 +135,7 @@ def rules() -> ln.Rules:
 
 
 def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
-    """From a topology to a plan, its reasons and what is odd about it."""
+    """From a topology to a plan, its reasons and its findings."""
     options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096), organization="Contoso")
     assert_type(options, ln.PlanOptions)
     assert_type(PlanOptions.from_toml(Path("plan.toml")), ln.PlanOptions)
@@ -260,7 +260,7 @@ def pictures(planned: ln.CertificatePlan, facts: tuple[DatedFact, ...]) -> Figur
 
 
 def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
-    """From a plan to a request folder, and what may be done with one."""
+    """From a plan to a request folder, and the actions on one."""
     planned, findings = plan()
     bundle = ln.write_requests(
         planned, folder, passphrase=passphrase, findings=findings,

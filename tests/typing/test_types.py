@@ -11,7 +11,7 @@ from places import REPOSITORY
 
 @pytest.fixture(scope="module")
 def complaints():
-    """What the type checker says, a line each."""
+    """Return the messages of the type checker, one per line."""
     command = [sys.executable, "-m", "mypy", "--no-error-summary", "--hide-error-context"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.stderr == ""

@@ -1,4 +1,4 @@
-"""What the browser tests of the panels share: one server and one page in each process."""
+"""Shared by the browser tests of the panels: one server and one page in each process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other controls of a notebook follow: the counts and the digest of an editor's plan."""
+"""Values that other controls of a notebook follow: the counts and digest of an editor's plan."""
 
 from __future__ import annotations
 

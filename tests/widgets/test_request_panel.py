@@ -151,7 +151,7 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
 
 
 def test_a_request_panel_names_a_recovery_key(small, tmp_path):
-    """By the file that was handed out; another file is refused; the run names it."""
+    """Approved by the file that was handed over; another file is refused; the run names it."""
     public = new_recovery_key(tmp_path / "pair", PASSPHRASE)
     panel = RequestPanel(small, tmp_path / "requests")
     talk = Talk(panel.view)

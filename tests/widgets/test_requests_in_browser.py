@@ -33,7 +33,7 @@ def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
 
 
 def test_a_folder_of_another_deployment_needs_consent(lab, folder):
-    """By keyboard alone: Write is off until the sentence that names both is agreed to."""
+    """By keyboard alone: Write is off until the sentence that names both is confirmed."""
     topology = ln.read_topology(STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode())
     theirs = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     ln.write_requests(theirs, folder / "theirs", passphrase=PASSPHRASE)

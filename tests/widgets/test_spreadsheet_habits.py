@@ -138,7 +138,7 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
 
 
 def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
-    """What fits is taken as one step, a refused cell is red with its reason, rows are added."""
+    """Pasted cells are one step, a refused cell is red with its reason, rows are added."""
     open_editor(lab, folder)
     click(lab, "med01.contoso.com", "Server")
     clipboard(

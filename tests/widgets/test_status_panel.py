@@ -224,7 +224,7 @@ def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
 
 
 def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(refused, tmp_path):
-    """Of two faulty certificates the later one is described; a good one keeps its place."""
+    """Of two faulty certificates the later one is described; a valid one stays."""
     later = TODAY + timedelta(days=1)
     panel = StatusPanel(tmp_path / "mine", today=later + timedelta(days=1))
     talk = Talk(panel.view)
