@@ -1,4 +1,4 @@
-"""What all tests share: where things are, one hypothesis profile, no test passed over in CI."""
+"""Shared by all tests: paths, one hypothesis profile, and no skipped test in CI."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A request folder as commit cedf946 left it, format ``lyncnb-requests/1``; no key is committed.
 
-Keys, CSRs, certificates and packages are made anew by the package as it is. The manifest is then
-written as that commit's own lines did, from plain values: that part is a copy and never follows.
+The current package makes the keys, CSRs, certificates and packages. The manifest is then written as
+that commit's own lines did, from plain values: that part is a copy and never changes.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def write_first_folder(folder: Path, returned: Path) -> None:
     folder : Path
         The request folder, made.
     returned : Path
-        A folder, made, for the certificates as they came back.
+        A folder, made, for the issued certificates.
     """
     ca, plan = PythonCa(), make_plan()
     make_folder(folder, plan)

@@ -156,7 +156,7 @@ def with_extra(plan: CertificatePlan, index: int, *names: str) -> CertificatePla
 
 
 def make_plan(topology: bytes | Path = _TWO_SITES, **options: object) -> CertificatePlan:
-    """Plan a table; ECDSA keys if the options do not say otherwise."""
+    """Plan a table; keys are ECDSA unless the options set another type."""
     values = {"key": P256, "organization": "Contoso", **options}
     return plan_certificates(
         read_topology(topology), load_rules("lync2013"), options=PlanOptions(**values)
@@ -219,7 +219,7 @@ def request_of(bundle: RequestBundle, request_id: str) -> x509.CertificateSignin
 
 
 def find_id(bundle: RequestBundle, part: str) -> str:
-    """Give the one id in which `part` stands."""
+    """Return the one id that contains `part`."""
     (found,) = [record.id for record in bundle.requests if part in record.id]
     return found
 
@@ -435,7 +435,7 @@ ODD_KEYS = {
 
 
 def put_odd_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
-    """Put a key that nobody plans, and a request for it, in the places of a planned pair."""
+    """Put an unplanned key, and a request for it, in the files of a planned pair."""
     key = ODD_KEYS[odd]()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, item.subject.common_name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())

@@ -1,6 +1,6 @@
-"""A second statement of the forecast's rules: every day and every hour is tried, nothing is clever.
+"""A second statement of the forecast's rules: it tries every day and every hour.
 
-It shares no code with ``lyncnb.forecasts``: limits, lead times and validity stand here again.
+It shares no code with ``lyncnb.forecasts``: limits, lead times and validity are repeated here.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Search:
         self.days = [case.start + number * DAY for number in range(count)]
 
     def length(self, issue: date) -> int:
-        """For how many days the CA issues."""
+        """The number of days for which the CA issues."""
         return min(self.case.asked, on_day(VALIDITY, issue)) if self.is_public else self.case.asked
 
     @property
@@ -159,7 +159,7 @@ class Search:
 
     @cached_property
     def following(self) -> dict[date, list[date]]:
-        """By day of issue: the days of issue that can follow."""
+        """By issue date: the issue dates that can follow."""
         done = {
             day: datetime.combine(min(changes), time()) + 24 * HOUR
             for day in self.days
@@ -208,7 +208,7 @@ class Search:
         return self.last_day_before(self.end(issue))
 
     def last_day_before(self, end: datetime) -> date:
-        """The last day of which the end is no later than the lead time before a moment."""
+        """Return the last day whose end is no later than the lead time before a moment."""
         day = end.date() + DAY
         while datetime.combine(day, time()) + 24 * HOUR > end - self.lead * HOUR:
             day -= DAY

@@ -1,4 +1,4 @@
-"""Ports for servers that must be told which one to take."""
+"""Ports for servers that need a fixed one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import socket
 
 
 def free_port() -> int:
-    """Find a TCP port on loopback that nobody has, and that the system gives to nobody meanwhile.
+    """Find a TCP port on loopback that is free and that the system gives to nobody meanwhile.
 
-    Those that it gives to whoever asks for any begin at 32768 (Linux) or above: one of them could
-    be another's before the server takes it.
+    The system's automatic ports begin at 32768 (Linux) or above: another process could take one of
+    them before the server does.
     """
     while True:
         port = random.SystemRandom().randrange(10_000, 32_768)  # not as seeded: workers share that

@@ -106,7 +106,7 @@ def altered(plan, usage, **changes):
 def plan_of_case(case, *, rules=RULES):
     """Plan the deployment of a check's case: the good table, changed as the case says.
 
-    A cell stands on the first row of its role; a role that the good table lacks gets a row.
+    A cell is set in the first row of its role; a role that the good table lacks gets a row.
     """
     edits = []
     add = [{"server_fqdn": server, **cells} for server, cells in case.rows.items()]

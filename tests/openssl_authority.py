@@ -135,7 +135,7 @@ class Authority:
         copied: str = "copy",
         options: tuple[str, ...] = ("-sha256",),
     ) -> Path:
-        """Sign a request as told; give the file."""
+        """Sign a request with these arguments; return the file."""
         out.parent.mkdir(parents=True, exist_ok=True)
         file = out.with_suffix(".ext")
         file.write_text("\n".join((*extensions, *more)))

@@ -1,4 +1,4 @@
-"""What the tests of the panels share: a panel's messages, as the browser would send and get them."""
+"""Shared by the tests of the panels: a panel's messages, as the browser would send and get them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things are in a checkout, for tests at any depth."""
+"""Paths of a checkout, for tests at any depth."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One planned certificate as the manifest holds it: what returned certificates are held against."""
+"""One planned certificate as the manifest stores it, for comparison with issued certificates."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Syntax:
-    """What PowerShell's own parser says of a text.
+    """Return what PowerShell's own parser reports about a text.
 
     ``kinds`` counts the nodes of each kind; ``operators`` and ``members`` are the names of all.
     """
@@ -126,7 +126,7 @@ class Syntax:
 
     @property
     def newer(self) -> set[str]:
-        """What came with a later PowerShell than 3: syntax, operators, members."""
+        """Features newer than PowerShell 3: syntax, operators, members."""
         found = _LATER_KINDS & set(self.kinds) | _LATER_OPERATORS & set(self.operators)
         return found | {"new"} & set(self.members)
 

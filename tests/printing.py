@@ -121,7 +121,7 @@ def axe_in_both_themes(page) -> list[tuple[str, list[str]]]:
 def axe_violations(
     page, *, inside: str = "html", rules: Sequence[str] = ()
 ) -> list[tuple[str, list[str]]]:
-    """Ask axe-core what keeps somebody from reading the page, or what a selector finds of it.
+    """Let axe-core list what makes the page inaccessible, or the elements of a selector.
 
     With `rules` only those with one of these tags are asked.
     """

@@ -1,4 +1,4 @@
-"""Any two plans, and a difference made change by change: for whoever compares plans."""
+"""Any two plans, and a difference made change by change, for tests that compare plans."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
 
 
 def written(certificate: ln.PlannedCertificate) -> dict[str, object]:
-    """What a certificate is, each thing as text under the title that changes give it."""
+    """The properties of a certificate, each as text under the title that changes use."""
     return {
         "Subject name": certificate.subject.to_rfc4514(),
         "EKU": "; ".join(certificate.extended_key_usage),
@@ -128,5 +128,5 @@ def applied(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
 
 
 def unordered(state: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
-    """The same with names as sets: where a new name stands among others is the request's affair."""
+    """The same with names as sets: the position of a new name is a matter of the request."""
     return {key: value | {"names": Counter(value["names"])} for key, value in state.items()}

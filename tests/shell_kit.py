@@ -1,4 +1,4 @@
-"""What the tests of the command line share: running it."""
+"""Shared by the tests of the command line: running it."""
 
 from __future__ import annotations
 

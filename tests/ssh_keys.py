@@ -1,4 +1,4 @@
-"""SSH keys for the tests of approvals, made by the real ssh-keygen; none stands in the repository."""
+"""SSH keys for the tests of approvals, made by the real ssh-keygen; the repository has none."""
 
 from __future__ import annotations
 

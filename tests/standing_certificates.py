@@ -1,4 +1,4 @@
-"""Estates of certificates that stand: made by the CA of this process, with faults that are known.
+"""Installed certificates of many servers, made by the CA of this process, with known faults.
 
 ``export_of`` writes what ``lyncnb snippet certificates`` writes on a server.
 """
@@ -121,7 +121,7 @@ OF_EXPORTS = ("moved", "unused", "keyless")
 
 @dataclass
 class Estate:
-    """A plan, what stands, and what must be said of it."""
+    """A plan, the installed certificates, and the findings that must be reported."""
 
     plan: ln.CertificatePlan
     faults: dict[str, str] = field(default_factory=dict)  # by id

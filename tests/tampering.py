@@ -1,4 +1,4 @@
-"""A saved plan altered on purpose, for whoever has to refuse it."""
+"""A saved plan altered on purpose, for tests that have to refuse it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def places_in(value: object, path: tuple = ()) -> Iterator[tuple]:
 
 
 def tampered(chance: random.Random, data: bytes) -> tuple[str, bytes]:
-    """Alter one value of a saved plan; the digest is made anew, as who does it on purpose would."""
+    """Alter one value of a saved plan and compute its digest again, as an attacker would."""
     document = json.loads(data)
     del document["sha256"]
     path = chance.choice([one for one in places_in(document) if one not in ((), ("table",))])

@@ -1,7 +1,7 @@
 """Planning runs where only Python, idna and the Public Suffix List are: e.g. inside a web page.
 
 Pages and widgets need more, requests need cryptography; a plan, its findings, its document and the
-edits of its editor need neither, and pandas only when somebody hands one of its tables over.
+edits of its editor need neither, and pandas only when a caller passes one of its tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Lighthouses, keepers and a harbour: a product that extends nothing goes the whole way.
+"""Lighthouses, keepers and a harbour: a product that extends nothing works from end to end.
 
-What works with it is no knowledge of Lync Server: roles, columns, flags, names, usages, findings,
-commands and words all come from ``products/lighthouse.toml``.
+Code that works with it does not depend on Lync Server: roles, columns, flags, names, usages,
+findings, commands and words all come from ``products/lighthouse.toml``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def test_without_it_nobody_knows_its_columns(shell):
 
 
 def test_plan_toml_names_the_file_beside_it(shell):
-    """``product = "x.toml"`` is found where plan.toml stands."""
+    """``product = "x.toml"`` is found in the folder of plan.toml."""
     (shell.folder / "choices").mkdir()
     (shell.folder / "choices" / "light.toml").write_bytes(PRODUCT.read_bytes())
     shell.write("choices/plan.toml", 'product = "light.toml"\n')
@@ -116,7 +116,7 @@ def test_the_panels_speak_its_language(shell):
 
 
 def test_trust_of_a_product_that_says_nothing_of_it(shell):
-    """Whoever connects needs the root, every server its chain: both marked as inferred."""
+    """Connecting parties need the root, every server its chain: both are marked as inferred."""
     told = json.loads(shell("trust", "coast.csv", "--product", PRODUCT, "--json").out)
     (light,) = told["presentations"]
     assert (light["presenter"]["pool"], light["verifier"]["words"]) == (

@@ -1,6 +1,6 @@
-"""The layers in force: a package imports only from below, and touches only what is its to touch.
+"""The layers in force: a package imports only from below and uses only its own libraries.
 
-The tables are the one place where this stands. One test a rule: each lists every file that breaks
+Only these tables define them. One test per rule: each lists every file that breaks
 it, so that one run shows all of them.
 """
 
@@ -247,7 +247,7 @@ def test_a_package_has_no_cycle(package):
 
 
 def test_no_name_comes_by_a_detour():
-    """What is imported from a file is defined there: one name, one address."""
+    """Everything imported from a file is defined there: one name, one address."""
     defined = {
         module: {
             name
@@ -293,7 +293,7 @@ def test_a_file_imports_only_what_is_its_to_touch():
 
 
 def test_every_import_is_declared():
-    """What is neither the standard library nor a dependency in pyproject is not imported."""
+    """Every import is from the standard library or a dependency in pyproject."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = {
@@ -345,7 +345,7 @@ def test_errors_stand_in_one_file():
 
 
 def test_every_error_has_a_hint():
-    """Whoever raises an error of errors.py says what to do, or lists problems that each do."""
+    """An error of errors.py says what to do, or lists problems that each do."""
     import lyncnb.errors
 
     bare = [
@@ -361,7 +361,7 @@ def test_every_error_has_a_hint():
 
 
 def test_no_role_is_named_in_python():
-    """What a product asks of a role stands in its TOML file, never in code."""
+    """A product's requirements for a role are in its TOML file, never in code."""
     roles = load_rules("lync2013").roles.keys()
     named = [
         f"{module}:{node.lineno} {node.value}"
@@ -401,7 +401,7 @@ def test_an_init_file_holds_nothing():
 
 
 def test_public_names_exist():
-    """Each name of the package resolves in its own module, is documented, and stands in dir()."""
+    """Each name of the package resolves in its own module, is documented, and is in dir()."""
     import lyncnb
 
     for name in lyncnb.__all__:

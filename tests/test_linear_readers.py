@@ -1,8 +1,8 @@
-"""Every reader of bytes that somebody else wrote takes time in proportion to their number.
+"""Every reader of bytes from outside takes time in proportion to their number.
 
 The readers are found by looking: a public function of the package that takes bytes or a file is in
-one of the two lists below, so that a new one is timed or said to write. What comes back from a CA
-has tests of its own beside (``authorities/test_linear_reading.py``).
+one of the two lists below, so that a new one is timed or listed as a writer. Files returned by a CA
+have tests of their own (``authorities/test_linear_reading.py``).
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ def found() -> set[str]:
 
 
 def test_every_reader_is_known():
-    """A function that takes bytes is timed below, or is no reader."""
+    """A function that takes bytes is timed below, or is listed as not a reader."""
     by_path = {"read_returned", "read_notebook", "clean_notebook", "read_manifest"}
     of_bytes = {name for name in READERS if name.rpartition(".")[2] not in by_path}
     assert found() == of_bytes | NO_READERS

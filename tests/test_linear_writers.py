@@ -1,7 +1,7 @@
 """Every writer takes time in proportion to what it writes.
 
 The writers are found by looking: a public function or method of the package that gives bytes, or is
-named like one that writes, is in one of the lists below, so that a new one is timed, or said to be
+named like one that writes, is in one of the lists below, so that a new one is timed, or listed as
 part of another.
 """
 
@@ -109,7 +109,7 @@ class Deployment:
 
     @cached_property
     def trust(self) -> ln.TrustPlan:
-        """Plan who trusts whom."""
+        """Plan which servers trust which."""
         return ln.trust(self.plan)
 
     @cached_property
@@ -146,7 +146,7 @@ class Folder(Deployment):
 
     @cached_property
     def waiting(self) -> ln.RequestBundle:
-        """Write requests that nobody answers."""
+        """Write requests that stay without certificates."""
         return make_folder(self.place / "waiting", self.quick)
 
     @cached_property

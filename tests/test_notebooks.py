@@ -1,6 +1,6 @@
 """The notebooks that planners read: made from their source, run again, fit to be shared.
 
-With ``--refresh`` each ``notebooks/NAME.ipynb`` is made anew from ``notebooks/NAME.py``; without
+With ``--refresh`` each ``notebooks/NAME.ipynb`` is made again from ``notebooks/NAME.py``; without
 it the notebook is run and a text output that differs is a failure.
 """
 
@@ -150,7 +150,7 @@ def as_workbook(data: bytes) -> bytes:
 
 
 def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
-    """Run a notebook's code cells beside the samples, its parameters changed; list what fails."""
+    """Run a notebook's code cells next to the samples, with other parameters; list what fails."""
     shutil.copytree(DATA, folder / "data", dirs_exist_ok=True)
     place = folder / "notebooks"
     place.mkdir(exist_ok=True)

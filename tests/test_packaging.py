@@ -1,4 +1,4 @@
-"""What travels with the wheel, and what an environment holds after installing it."""
+"""The files in the wheel, and those of an environment after installing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What README, docs and hints tell a planner to type, typed; and lists that they copy from data."""
+"""Commands in README, docs and hints, typed as shown; and lists that they copy from data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WHERE = {
 
 
 def _told_commands():
-    """Yield where a command is told in papers, hints and pages, its name and its options."""
+    """Yield each command in documents, hints and pages: its place, its name and its options."""
     for path in _FILES:
         is_ours = path.suffix in {".md", ".py", ".toml", ".j2", ".js"} and "tests" not in path.parts
         if not is_ours or path.name == "CHANGELOG.md":
@@ -88,7 +88,7 @@ def _rows_of_the_page() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("sentence", "where"), _rows_of_the_page())
 def test_each_sentence_of_the_page_is_met_where_the_table_says(sentence, where):
-    """Each place of the table is a file of the repository that holds the text beside it."""
+    """Each path in the table is a file of the repository that contains the sentence next to it."""
     places = list(_PLACE.finditer(where))
     assert _PLACE.sub("", where).strip(" ,") == "", sentence
     assert places
@@ -145,7 +145,7 @@ def test_story_of_the_readme_runs(tmp_path):
 
 
 def test_python_of_the_commands_page_runs(monkeypatch):
-    """What docs/commands.md shows in Python finds a difference and draws it."""
+    """The Python example in docs/commands.md finds a difference and draws it."""
     page = (REPOSITORY / "docs" / "commands.md").read_text("utf-8")
     block, guide = re.findall(r"^```python\n(.+?)^```", page, re.M | re.S)
     monkeypatch.chdir(REPOSITORY)

@@ -166,7 +166,7 @@ def names(values) -> set[str]:
 
 
 def test_every_vector_is_covered_or_listed():
-    """All 125 vectors are planned and compared, or stand in the list with a reason."""
+    """All 125 vectors are planned and compared, or are in the list with a reason."""
     covered = {name for name, vector in vectors().items() if is_whole(vector)}
     assert covered | NOT_A_WHOLE_CERTIFICATE.keys() == vectors().keys()
     assert not covered & NOT_A_WHOLE_CERTIFICATE.keys()
@@ -254,7 +254,7 @@ def repeated() -> list[tuple[str, str]]:
 
 
 def test_skype_for_business_is_counted():
-    """What Microsoft's pages print for 2015, 2019 and hybrid deployments: 26 vectors, 23 whole."""
+    """Microsoft's published names for 2015, 2019 and hybrid: 26 vectors, 23 complete."""
     skype = {n: v for n, v in vectors().items() if v.get("product", "").startswith("sfb")}
     assert (len(skype), sum(map(is_whole, skype.values()))) == (26, 23)
     assert sum(map(is_sound, skype.values())) == 19

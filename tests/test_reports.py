@@ -76,7 +76,7 @@ def comparison() -> Comparison:
 
 
 def as_is() -> AsIs:
-    """Compare one installed certificate, and one that nobody planned, with the plan."""
+    """Compare one installed certificate, and an unplanned one, with the plan."""
     standing = StandingCertificate(
         thumbprint="AB" * 20, sha256="cd" * 32, serial="01", subject="CN=a.contoso.com",
         issuer="CN=CA", not_before="2026-01-01T00:00:00Z", not_after="2027-01-01T00:00:00Z",
@@ -229,7 +229,7 @@ def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
 
 
 def test_no_format_is_without_a_reader():
-    """A format that nobody opens here would not be tested."""
+    """A format that cannot be opened here would not be tested."""
     assert FORMATS.keys() == READERS.keys()
 
 

@@ -1,4 +1,4 @@
-"""What the repository may hold: no key, no real name, no path or address of one machine."""
+"""Files allowed in the repository: no key, no real name, no path or address of one machine."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_samples_name_fictional_companies(folder):
 
 
 def test_no_path_of_one_machine_is_committed():
-    """No file holds a home folder, or the folder in which this clone stands."""
+    """No file contains a home folder, or the folder of this clone."""
     assert lines_with(PLACES) == []
 
 
@@ -102,7 +102,7 @@ def test_no_registry_address_is_committed():
 
 
 def test_nothing_is_left_undone():
-    """No Python file holds a note to come back."""
+    """No source file has a note about unfinished work."""
     assert lines_with(UNDONE, ".py", ".js") == []
 
 
@@ -183,7 +183,7 @@ def command_after(mark: str) -> str:
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    """What .ci/run takes out of the README is the test command, word for word."""
+    """The command that .ci/run takes from the README is the test command, word for word."""
     script = (REPOSITORY / ".ci" / "run").read_text("utf-8")
     assert "pytest" not in script
     pipeline = re.search(r"^command=\$\((.+)\)$", script, re.M)[1]
@@ -231,7 +231,7 @@ def test_papers_and_notebooks_name_what_exists():
 
 
 def test_every_link_of_the_papers_leads_somewhere():
-    """What README, docs and the other papers link to in the repository is there."""
+    """Files in the repository that README, docs and other documents link to exist."""
     papers = [path for path in FILES if path.suffix == ".md"]
     dead = [
         f"{paper.relative_to(REPOSITORY)}: {target}"
@@ -243,7 +243,7 @@ def test_every_link_of_the_papers_leads_somewhere():
 
 
 def test_every_link_into_a_paper_meets_a_heading():
-    """What README, docs and the other papers link to inside a page is a heading of it."""
+    """Links of README, docs and other documents inside a page lead to one of its headings."""
     papers = [path for path in FILES if path.suffix == ".md"]
     linked = [
         (paper, (paper.parent / target if target else paper).resolve(), anchor)
@@ -264,7 +264,7 @@ def test_every_link_into_a_paper_meets_a_heading():
 
 
 def test_readme_is_read_in_three_minutes():
-    """The README has at most 700 words, beside tables and commands, and begins with a picture."""
+    """The README has at most 700 words without tables and commands, and begins with a picture."""
     text = README.read_text("utf-8")
     assert re.search(r"\A# lyncnb\n\n[^#]+!\[[^]]+\]\(docs/editor\.png\)", text)
     prose = re.sub(r"```.+?```", "", text, flags=re.S)

@@ -91,7 +91,7 @@ OTHERS = [
 
 
 def table(*rows: dict[str, str], **deployment: str) -> bytes:
-    """A CSV of these rows; what is the deployment's stands on the first of them."""
+    """A CSV of these rows; deployment-wide values are in the first of them."""
     return csv_of([DEPLOYMENT | deployment | rows[0], *rows[1:]])
 
 

@@ -15,14 +15,14 @@ REGISTRAR = f'<RegistrarService IsDirector="false" {_ROLES} />'
 
 
 def web(external: str = "", internal: str = "") -> str:
-    """Give what stands in the service WebServices."""
+    """Return a service WebServices with this content."""
     inside = f"<InternalSettings Host={quoteattr(internal)} />" if internal else ""
     inside += f"<ExternalSettings Host={quoteattr(external)}><OverrideUrls /></ExternalSettings>"
     return f"<WebService {_ROLES}>{inside}<Component ComponentName='Meet' /></WebService>"
 
 
 def edge(access: str, conferencing: str, media: str) -> str:
-    """Give the ports of an Edge pool, on which its external names stand."""
+    """Return the ports of an Edge pool, which contain its external names."""
     ports = [
         f'<Port Owner="urn:component:{owner}" Usage="x" InterfaceSide="{side}" Port="{number}"'
         + (f" ConfiguredFqdn={quoteattr(name)}" if side == "External" else "")
@@ -37,10 +37,10 @@ def edge(access: str, conferencing: str, media: str) -> str:
 
 @dataclass
 class Cluster:
-    """Computers under one name: ``services`` are RoleNames, each with what stands in it.
+    """Computers under one name: ``services`` maps RoleNames to the content of each.
 
-    ``machines`` without a name have the cluster's; none is none at all. ``databases`` are services
-    on a SQL instance of it.
+    ``machines`` without a name have the cluster's; an empty tuple means no
+    computers. ``databases`` are services on a SQL instance of it.
     """
 
     fqdn: str
@@ -147,7 +147,7 @@ def _domains(domains: tuple[str, ...]) -> str:
 def published(
     clusters: list[Cluster], *, domains: tuple[str, ...] = ("contoso.com",), version: str = "6"
 ) -> str:
-    """Write what ``Get-CsTopology -AsXml`` gives, in which no simple URL stands."""
+    """Write the output of ``Get-CsTopology -AsXml`` for a topology without a simple URL."""
     names = list(dict.fromkeys(one.site for one in clusters))
     names += dict.fromkeys(one.branch for one in clusters if one.branch)
     is_branch = {one.branch for one in clusters}

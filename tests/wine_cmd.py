@@ -1,4 +1,4 @@
-"""``wine cmd`` with a stand-in for certreq, for the batch files that Windows is to run."""
+"""``wine cmd`` with a stub for certreq, for the batch files that Windows is to run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BUILD |= {"GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
 
 @dataclass
 class WineCmd:
-    """A Windows of its own: ``certreq`` is where it holds the stand-in."""
+    """A Windows of its own: ``certreq`` is the path of the stub."""
 
     prefix: Path
     certreq: Path

@@ -4,7 +4,7 @@
 
 CPU seconds, the median of some rounds, of certificates of ``big_topology``: planned; with freezes
 and windows; under a freeze that none of the public ones survives; and on record, each with an end
-of its own. What stands in a cache of the process after the first round is the rules.
+of its own. After the first round the process has only the rules in a cache.
 """
 
 from __future__ import annotations

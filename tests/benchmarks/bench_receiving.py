@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_receiving.py [COUNT ...]
 
 COUNT certificates (default 1,000, 10,000) of RSA-2048 requests with five names, signed by an
-RSA-2048 issuing CA, come back as one PKCS #7 file each (leaf, issuing CA, root). The keys of the
+RSA-2048 issuing CA, are returned as one PKCS #7 file each (leaf, issuing CA, root). The keys of the
 requests are a few, with another modulus pasted in, since only their public halves matter here.
 """
 

@@ -1,8 +1,8 @@
-"""A stand-in for the web enrolment pages of AD CS, for the client ``certsrv`` to speak to.
+"""A stub of the web enrolment pages of AD CS, for the client ``certsrv``.
 
 What it does is what Microsoft documents: MS-WCCE sections 3.2.1.4.2.1.4.1.1 (subject and key from
 the request), 3.2.1.4.2.1.2 (a ``SAN:`` attribute is ignored), the policy module's refusals, the
-4096 bytes of the database column. It is no AD CS; nobody here has one.
+4096 bytes of the database column. It is not AD CS; none is available for these tests.
 """
 
 from __future__ import annotations

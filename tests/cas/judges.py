@@ -1,4 +1,4 @@
-"""pkilint as a second judge: which of its codes say the same as which of ours."""
+"""pkilint as a second checker: which of its codes mean the same as which of lyncnb's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``certutil -C`` of NSS: a CA in a database; a CRL distribution point only where it is told one."""
+"""``certutil -C`` of NSS: a CA in a database; a CRL distribution point only if it is given one."""
 
 from __future__ import annotations
 

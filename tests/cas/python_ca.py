@@ -1,4 +1,4 @@
-"""A two-tier CA in this process, which issues anything it is told to, right or wrong."""
+"""A two-tier CA in this process, which issues any certificate, valid or not."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _DAYS = "40"
 
 
 def _names(csr: bytes) -> list[str]:
-    """Read the names that a request asks for; these tools want them told apart."""
+    """Read the names in a request; these tools want them by type."""
     request = x509.load_pem_x509_csr(csr)
     try:
         found = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
@@ -23,7 +23,7 @@ def _names(csr: bytes) -> list[str]:
 
 
 class CerttoolCa:
-    """A root of GnuTLS' ``certtool``, which honours the extensions of a request when told to."""
+    """A root of GnuTLS' ``certtool``, which copies a request's extensions if an option is set."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
