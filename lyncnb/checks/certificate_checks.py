@@ -211,9 +211,11 @@ def issuer_not_recommended(c: PlannedCertificate, view: PlanView, rule: CheckRul
 
 def issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find different issuers for one certificate, from its servers or its usages."""
-    wishes = view.issuer_wishes(c)
-    if len(set().union(*wishes.values())) > 1:
-        words = (f"{who}: {' and '.join(sorted(asked))}" for who, asked in sorted(wishes.items()))
+    requested = view.requested_issuers(c)
+    if len(set().union(*requested.values())) > 1:
+        words = (
+            f"{who}: {' and '.join(sorted(asked))}" for who, asked in sorted(requested.items())
+        )
         yield f"{', '.join(words)}; the plan uses {c.issuer}"
 
 
@@ -238,7 +240,7 @@ def servers_share_certificate(
     """Find one certificate for several servers if the rules plan one for each."""
     rules = view.plan.rules.certificates
     shared = c.shared_by == "pool" and len(c.servers) > 1
-    if shared and any(one.id == c.rule and one.per_pool_if for one in rules):
+    if shared and any(item.id == c.rule and item.per_pool_if for item in rules):
         yield f"{view.label(c)} is for {len(c.servers)} servers: {', '.join(c.servers)}"
 
 

@@ -70,9 +70,9 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     day = judging_day(plan, on)
     view = PlanView(plan, on=day)
     with no_collection():
-        found = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
-        found += _of_acceptances(view, found)
-    return replace(sort_findings(found, judged_on=day), plan=plan)
+        findings = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
+        findings += _of_acceptances(view, findings)
+    return replace(sort_findings(findings, judged_on=day), plan=plan)
 
 
 def judging_day(
@@ -114,21 +114,21 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
 
 
 def check_acceptances(
-    plan: CertificatePlan, found: Iterable[Finding], *, on: date
+    plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
     """Find acceptances in the options that have no effect, given all other findings."""
-    return tuple(_of_acceptances(PlanView(plan, on=on), found))
+    return tuple(_of_acceptances(PlanView(plan, on=on), findings))
 
 
-def _of_acceptances(view: PlanView, found: Iterable[Finding]) -> Iterator[Finding]:
-    told = tuple(found)
+def _of_acceptances(view: PlanView, findings: Iterable[Finding]) -> Iterator[Finding]:
+    known = tuple(findings)
     for rule in view.checks:
         if view.plan.options.accepted and _test(rule) in LAST_TESTS:
-            for about, message in LAST_TESTS[_test(rule)](view, rule, told):
-                yield _told(view, rule, about, message)
+            for about, message in LAST_TESTS[_test(rule)](view, rule, known):
+                yield _finding(view, rule, about, message)
 
 
-def _told(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
+def _finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
     """Return a finding, with its fix if there is exactly one safe fix."""
     finding = finding_of(rule, about, message)
     fix = FIXES.get(_test(rule))
@@ -153,13 +153,13 @@ def _of_certificates(
             tests = alike[key]
         for rule, test in tests.of_certificate:
             for message in test(certificate, view, rule):
-                yield _told(view, rule, certificate.id, message)
+                yield _finding(view, rule, certificate.id, message)
         for name in view.names(certificate) if tests.of_name else ():
-            remarks = tests.said.get(name)
+            remarks = tests.remarks_by_name.get(name)
             if remarks is None:
                 remarks = tests.remarks(name, view)
             for rule, message in remarks:
-                yield _told(view, rule, certificate.id, message)
+                yield _finding(view, rule, certificate.id, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class _Tests:
 
     of_certificate: list[tuple[CheckRule, CertificateTest]]
     of_name: list[tuple[CheckRule, NameTest]]
-    said: dict[DnsName, list[tuple[CheckRule, str]]] = field(default_factory=dict)
+    remarks_by_name: dict[DnsName, list[tuple[CheckRule, str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, view: PlanView, certificate: PlannedCertificate) -> _Tests:
@@ -192,16 +192,16 @@ class _Tests:
 
     def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
         """Return the messages about a name, with their checks."""
-        found = [(rule, test(name, view, rule)) for rule, test in self.of_name]
-        self.said[name] = [(rule, message) for rule, message in found if message]
-        return self.said[name]
+        results = [(rule, test(name, view, rule)) for rule, test in self.of_name]
+        self.remarks_by_name[name] = [(rule, message) for rule, message in results if message]
+        return self.remarks_by_name[name]
 
 
 def _of_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
         if _test(rule) not in LAST_TESTS and not _is_of_one(rule):
             for about, message in _WHOLE_TESTS[_test(rule)](view, rule):
-                yield _told(view, rule, about, message)
+                yield _finding(view, rule, about, message)
 
 
 def _test(rule: CheckRule) -> str:

@@ -80,11 +80,11 @@ class ScenarioComparison(Table):
     def names(self) -> tuple[str, ...]:
         """The names of the scenarios; if two have the same name, with a number."""
         names: list[str] = []
-        for one in self.scenarios:
-            number, name = 1, one.name
+        for scenario in self.scenarios:
+            number, name = 1, scenario.name
             while name in names or name in _FIXED:
                 number += 1
-                name = f"{one.name} ({number})"
+                name = f"{scenario.name} ({number})"
             names.append(name)
         return tuple(names)
 
@@ -95,9 +95,9 @@ class ScenarioComparison(Table):
             Comparison(
                 difference=find_causes(difference),
                 old_findings=self.findings[0],
-                new_findings=found,
+                new_findings=findings,
             )
-            for difference, found in zip(self.differences, self.findings[1:], strict=True)
+            for difference, findings in zip(self.differences, self.findings[1:], strict=True)
         )
 
     def differing(self) -> tuple[ScenarioFact, ...]:
@@ -116,11 +116,11 @@ class ScenarioComparison(Table):
 
     def _summary(self) -> str:
         first, *others = self.names
-        told = [
-            f"{name}: {count_of(len(one.certificates), 'certificate')} changed"
-            for name, one in zip(others, self.differences, strict=True)
+        parts = [
+            f"{name}: {count_of(len(difference.certificates), 'certificate')} changed"
+            for name, difference in zip(others, self.differences, strict=True)
         ]
-        return f"Against {first}. {'; '.join(told)}"
+        return f"Against {first}. {'; '.join(parts)}"
 
     def _repr_html_(self) -> str:
         headings = (*_FIXED[:2], *self.names)
@@ -132,8 +132,8 @@ class ScenarioComparison(Table):
         parts = [rows_to_html(headings, rows, caption=self._summary(), remarks=[words])]
         if alike:
             same = [(fact.of, fact.what, *fact.values) for fact in alike]
-            told = f"{len(alike)} options and counts are the same"
-            parts.append(folded(told, rows_to_html(headings, same)))
+            heading = f"{len(alike)} options and counts are the same"
+            parts.append(folded(heading, rows_to_html(headings, same)))
         return "\n".join(parts)
 
 
@@ -164,8 +164,8 @@ def compare_scenarios(
     LyncnbError
         If a scenario cannot be planned.
     """
-    for one in scenarios:
-        require("compare_scenarios: each scenario", one, Scenario)
+    for scenario in scenarios:
+        require("compare_scenarios: each scenario", scenario, Scenario)
     if len(scenarios) < 2:
         raise ScenarioError(
             "a comparison needs at least two scenarios", hint="name two or more of their folders"
@@ -176,45 +176,47 @@ def compare_scenarios(
             f"there are findings for {len(known)} scenarios, but {len(scenarios)} scenarios",
             hint="give one entry for each scenario in their order, None if it has no findings yet",
         )
-    found = tuple(
-        check_plan(one.plan, on=on) if told is None else told
-        for one, told in zip(scenarios, known, strict=True)
+    checked = tuple(
+        check_plan(scenario.plan, on=on) if given is None else given
+        for scenario, given in zip(scenarios, known, strict=True)
     )
     return ScenarioComparison(
         scenarios=scenarios,
-        findings=found,
-        facts=tuple(_facts(scenarios, found)),
-        differences=tuple(compare_plans(scenarios[0].plan, one.plan) for one in scenarios[1:]),
+        findings=checked,
+        facts=tuple(_facts(scenarios, checked)),
+        differences=tuple(
+            compare_plans(scenarios[0].plan, scenario.plan) for scenario in scenarios[1:]
+        ),
     )
 
 
 def _facts(scenarios: Sequence[Scenario], findings: Sequence[Findings]) -> Iterator[ScenarioFact]:
-    counts = [_counted(one, found) for one, found in zip(scenarios, findings, strict=True)]
-    for what in dict.fromkeys(what for one in counts for what in one):
+    counts = [_counted(item, checked) for item, checked in zip(scenarios, findings, strict=True)]
+    for what in dict.fromkeys(what for item in counts for what in item):
         # A plan without an item has a count of 0. Without validity_days, yearly renewals are
         # unknown.
         absent = None if what == "yearly renewal" else 0
-        values = tuple(one.get(what, absent) for one in counts)
+        values = tuple(item.get(what, absent) for item in counts)
         if what != _ACCEPTED or any(values):
             yield ScenarioFact(of=_COUNTS, what=count_of(2, what)[2:], values=values)
-    roles = [Counter(pool.role for pool, _ in one.topology.computers) for one in scenarios]
+    roles = [Counter(pool.role for pool, _ in item.topology.computers) for item in scenarios]
     yield ScenarioFact(
         of=_TABLE,
         what="SIP domains",
-        values=tuple(tuple(map(str, one.topology.sip_domains)) for one in scenarios),
+        values=tuple(tuple(map(str, item.topology.sip_domains)) for item in scenarios),
     )
-    for role in sorted({role for one in roles for role in one}):
-        servers = tuple(one[role] for one in roles)
+    for role in sorted({role for item in roles for role in item}):
+        servers = tuple(item[role] for item in roles)
         yield ScenarioFact(of=_TABLE, what=f"{role} servers", values=servers)
     for name, option in OPTIONS.items():
-        chosen = tuple(_option(one, name) for one in scenarios)
+        chosen = tuple(_option(item, name) for item in scenarios)
         yield ScenarioFact(of=_OPTIONS, what=option.label or name, values=chosen)
 
 
 def _counted(scenario: Scenario, findings: Findings) -> dict[str, int]:
     day = judging_day(scenario.plan, findings.judged_on)
     options = scenario.plan.options
-    accepted = sum(bool(reason_for(one, options, on=day)) for one in findings)
+    accepted = sum(bool(reason_for(finding, options, on=day)) for finding in findings)
     return {**plan_counts(scenario.plan, findings), _ACCEPTED: accepted}
 
 

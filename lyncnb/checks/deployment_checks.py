@@ -202,7 +202,7 @@ def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.pools_with("perimeter"):
         others = [name for name in pool.names_in("xmpp_domains") if name not in domains]
         if others:
-            yield view.place(pool), f"xmpp_domains of {pool.fqdn} contains {_words(others)}"
+            yield view.place(pool), f"xmpp_domains of {pool.fqdn} contains {_listed(others)}"
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
@@ -218,8 +218,8 @@ def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
         yield view.place(pools[0]), f"autologon is set on {len(pools)} pools: {listed}"
 
 
-def _are_paired(one: Pool, other: Pool) -> bool:
-    return one.fqdn in other.names_in(BACKUP_POOL) or other.fqdn in one.names_in(BACKUP_POOL)
+def _are_paired(pool: Pool, other: Pool) -> bool:
+    return pool.fqdn in other.names_in(BACKUP_POOL) or other.fqdn in pool.names_in(BACKUP_POOL)
 
 
 def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
@@ -228,13 +228,13 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (_, key), servers in view.issuer_keys().items():
         if key.lower() not in known:
-            yield servers[0], f'issuer of {_words(servers)} is for "{key}", which is not a usage'
+            yield servers[0], f'issuer of {_listed(servers)} is for "{key}", which is not a usage'
 
 
 def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an issuer for a usage that no certificate of the server has."""
     for role, key, servers in keys_not_here(view):
-        words = f'issuer of {_words(servers)} is for "{key}"'
+        words = f'issuer of {_listed(servers)} is for "{key}"'
         yield servers[0], f"{words}, but a server with the role {role} does not have it"
 
 
@@ -259,7 +259,7 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
     for pool, host in hosted_pools(view.plan.topology.pools, view.plan.rules):
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
             continue  # the table already contains this (mediation_standalone = false)
-        servers = _words([computer.fqdn for computer in pool.computers])
+        servers = _listed([computer.fqdn for computer in pool.computers])
         yield view.place(pool), f"{pool.role} uses the certificate of {host.role} on {servers}"
 
 
@@ -267,7 +267,7 @@ def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
     """Find roles on one server that no document supports together."""
     together = unsupported_roles(view.plan.topology.pools, view.plan.rules)
     for roles, servers in together.items():
-        yield servers[0], f"{_words(servers)} has the roles {', '.join(roles)}"
+        yield servers[0], f"{_listed(servers)} has the roles {', '.join(roles)}"
 
 
 def pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
@@ -312,18 +312,22 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
     here: dict[str, set[str]] = defaultdict(set)
     for pool in pools:
         here[pool.fqdn] |= by_role[pool.role]
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for pool in pools:
         for usage, name in pool.extra_san:
-            if usage and usage.lower() not in here[pool.fqdn] and (pool.fqdn, usage) not in told:
-                told.add((pool.fqdn, usage))
+            if (
+                usage
+                and usage.lower() not in here[pool.fqdn]
+                and (pool.fqdn, usage) not in reported
+            ):
+                reported.add((pool.fqdn, usage))
                 yield view.place(pool), f'{name} is for "{usage}", which {pool.fqdn} does not have'
 
 
 def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a name in a column that the roles of its pool do not use."""
     for facts, idle in idle_pools(view):
-        whose = _words([f"{pool.fqdn} ({pool.role})" for pool in idle])
+        whose = _listed([f"{pool.fqdn} ({pool.role})" for pool in idle])
         roles = ", ".join(facts.roles)
         yield view.place(idle[0]), f"{facts.name} of {whose} is used only for {roles}"
 
@@ -359,7 +363,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
             if facts.name in load_rules(product).pool_columns
         ]
         if titles:
-            whose = _words([pool.fqdn for pool in filled])
+            whose = _listed([pool.fqdn for pool in filled])
             yield (
                 view.place(filled[0]),
                 f"{facts.name} of {whose} is used only for {', '.join(titles)}",
@@ -401,10 +405,10 @@ def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 def in_words(pools: Sequence[Pool]) -> str:
     """Format the names of some pools for the middle of a sentence."""
-    return _words([pool.fqdn for pool in pools])
+    return _listed([pool.fqdn for pool in pools])
 
 
-def _words(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return first_of(names, 3)
 
 

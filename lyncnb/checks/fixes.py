@@ -1,7 +1,7 @@
 """Fixes of findings that have exactly one safe fix: edits of the table or of an option.
 
 A fix is safe if it only states what the plan already does, or what Lync Server requires.
-``mend_plan`` checks the fixed plan for new findings before it uses a fix. Each function gets what
+``fix_plan`` checks the fixed plan for new findings before it uses a fix. Each function gets what
 the finding is about, and its message.
 """
 

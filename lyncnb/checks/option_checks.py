@@ -55,7 +55,7 @@ def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
 
 def option_in_words(name: str, options: PlanOptions) -> str:
     """Format an option with its value for a message."""
-    return f"{OPTIONS[name].key or name} = {_words(getattr(options, name))}"
+    return f"{OPTIONS[name].key or name} = {_value_text(getattr(options, name))}"
 
 
 def key_in_words(name: str, key: str) -> str:
@@ -105,19 +105,19 @@ def _contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
     return [(*c._replace(subject_alt_name=(), rule=""), c.names) for c in plan.certificates]
 
 
-def _words(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def acceptance_counts_for_nothing(
-    view: PlanView, rule: CheckRule, found: Iterable[Finding]
+    view: PlanView, rule: CheckRule, all_findings: Iterable[Finding]
 ) -> Pairs:
     """Find an acceptance for a code without findings, or with findings beyond its limits."""
     options, pools = view.plan.options, view.plan.topology.pools
     by_code: dict[str, list[Finding]] = {}
-    for finding in found:
+    for finding in all_findings:
         by_code.setdefault(finding.code, []).append(finding)
     for code in options.accepted if pools else ():
         findings, until = by_code.get(code, []), options.accepted_until.get(code)

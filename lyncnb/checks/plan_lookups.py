@@ -27,15 +27,15 @@ _Needed = Mapping[DnsName, frozenset[str]]
 _PartsAsked = tuple[list[tuple[Finder, frozenset[str]]], _Needed]
 _NOTHING: _Needed = MappingProxyType({})
 # : The roles, usages, issuers, and CAs that a check applies to.
-_Whom = tuple[tuple[str, ...], ...]
+_Scope = tuple[tuple[str, ...], ...]
 
 
-def _whom(rule: CheckRule) -> _Whom:
+def _scope_of(rule: CheckRule) -> _Scope:
     return rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas, rule.not_cas
 
 
-def _both(one: _Needed, more: _Needed) -> _Needed:
-    return {**one, **{name: one.get(name, _NO_RULES) | why for name, why in more.items()}}
+def _both(names: _Needed, more: _Needed) -> _Needed:
+    return {**names, **{name: names.get(name, _NO_RULES) | why for name, why in more.items()}}
 
 
 class _NamesHere(NamedTuple):
@@ -61,7 +61,9 @@ class PlanView:
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
         asked = plan.options.issuer
-        self._wished = {rule.id: settings_by_usage(rule, asked) for rule in plan.rules.certificates}
+        self._requested = {
+            rule.id: settings_by_usage(rule, asked) for rule in plan.rules.certificates
+        }
         self._wildcards = {
             (rule.role, rule.usages) for rule in plan.rules.certificates if rule.wildcard
         }
@@ -82,10 +84,10 @@ class PlanView:
         self._context = plan_context(plan.topology, plan.rules, options)
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
         self._parts: dict[int, _PartsAsked] = {}
-        self._asked: dict[_Whom, list[PlannedCertificate]] = {}
+        self._asked: dict[_Scope, list[PlannedCertificate]] = {}
         # Positions of certificates that are the same in everything that can limit a check.
         self._kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
-        self._domains: dict[_Whom, list[str]] = {}
+        self._domains: dict[_Scope, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _NamesHere] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
 
@@ -137,16 +139,16 @@ class PlanView:
 
     def asked_of(self, rule: CheckRule) -> list[PlannedCertificate]:
         """Return the certificates that a check applies to, in the order of the plan."""
-        whom = _whom(rule)
-        if whom not in self._asked:
+        scope = _scope_of(rule)
+        if scope not in self._asked:
             if not self._kinds:
-                for place, c in enumerate(self.certificates):
-                    self._kinds.setdefault((c.role, c.usages, c.issuer, c.ca), []).append(place)
+                for index, c in enumerate(self.certificates):
+                    self._kinds.setdefault((c.role, c.usages, c.issuer, c.ca), []).append(index)
             alike = self._kinds.values()
             applies = (group for group in alike if self.applies(rule, self.certificates[group[0]]))
-            places = sorted(chain.from_iterable(applies))
-            self._asked[whom] = [self.certificates[place] for place in places]
-        return self._asked[whom]
+            indices = sorted(chain.from_iterable(applies))
+            self._asked[scope] = [self.certificates[index] for index in indices]
+        return self._asked[scope]
 
     # -- names
     def names(self, certificate: PlannedCertificate) -> list[DnsName]:
@@ -203,19 +205,19 @@ class PlanView:
 
     def _needed_by(self, certificate: PlannedCertificate) -> _Needed:
         """Return every name that some check requires, with the ids of the rules for it."""
-        pool, found = self.pool(certificate), _NOTHING
+        pool, needed = self.pool(certificate), _NOTHING
         if pool is None:
-            return found
+            return needed
         for resolved in self._context.resolved_rules(pool):
             if resolved.rule.usages != certificate.usages:
                 continue
             finders, fixed = self._parts_asked(resolved)
             # Usually this is complete, and the same for every pool of the role.
-            found = _both(found, fixed) if found else fixed
+            needed = _both(needed, fixed) if needed else fixed
             for find, why in finders:
                 # They are the same for every server of the pool, so any server represents all.
-                found = _both(found, dict.fromkeys(find(pool, pool.computers[0].fqdn), why))
-        return found
+                needed = _both(needed, dict.fromkeys(find(pool, pool.computers[0].fqdn), why))
+        return needed
 
     def _parts_asked(self, resolved: ResolvedRule) -> _PartsAsked:
         """Return the parts of a resolved rule that checks require, once for all of its pools."""
@@ -261,11 +263,11 @@ class PlanView:
 
     def domains_of(self, rule: CheckRule) -> list[str]:
         """Return the registered domains that a check covers, or the name itself if it has none."""
-        whom = _whom(rule)
-        if whom not in self._domains:
+        scope = _scope_of(rule)
+        if scope not in self._domains:
             names = {e.name for c in self.asked_of(rule) for e in c.subject_alt_name}
-            self._domains[whom] = sorted({name.registrable or name for name in names})
-        return self._domains[whom]
+            self._domains[scope] = sorted({name.registrable or name for name in names})
+        return self._domains[scope]
 
     def pool_and_server_names(self) -> set[str]:
         """Return the FQDNs of all pools and servers."""
@@ -273,7 +275,7 @@ class PlanView:
         return {pool.fqdn for pool in pools} | {c.fqdn for pool in pools for c in pool.computers}
 
     # -- issuers
-    def issuer_wishes(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
+    def requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
         """Return the issuers in the options or, if there are none, in the rows of its servers.
 
         Returns
@@ -281,8 +283,8 @@ class PlanView:
         dict of str to set of str
             By server, or by "the options".
         """
-        if self._wished[certificate.rule]:
-            return {"the options": self._wished[certificate.rule]}
+        if self._requested[certificate.rule]:
+            return {"the options": self._requested[certificate.rule]}
         if not self._issuers:
             return {}
         rule = self._rules[certificate.rule]

@@ -48,12 +48,12 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
 
 
 def _apply(document: MutableMapping[str, Any], edit: OptionEdit) -> None:
-    place = OPTIONS[edit.option]
-    table = document[place.section] if place.section else document
+    option = OPTIONS[edit.option]
+    table = document[option.section] if option.section else document
     if edit.key:
         del table[edit.key if edit.key in table else ALL]
     elif edit.option == "key":
         table["algorithm"], table["bits"] = DEFAULT_OPTIONS.key.algorithm, DEFAULT_OPTIONS.key.bits
     else:
         value = getattr(DEFAULT_OPTIONS, edit.option) if edit.value is None else edit.value
-        table[place.key] = list(value) if isinstance(value, tuple) else value
+        table[option.key] = list(value) if isinstance(value, tuple) else value

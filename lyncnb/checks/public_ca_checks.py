@@ -73,14 +73,14 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
     edges = {role.id for role in view.plan.rules.roles.values() if "perimeter" in role.traits}
     certificates, names = [], []
     for certificate in view.asked_of(rule):
-        found = [
+        affected = [
             name
             for name in view.names(certificate)
             if name.is_wildcard or certificate.role in edges
         ]
-        if found:
+        if affected:
             certificates.append(certificate)
-            names += found
+            names += affected
     if certificates:
         yield certificates[0].id, f"a file on a web server does not validate {_listed(names)}"
 

@@ -169,11 +169,11 @@ def save_plan(
         If a text of the table cannot be stored in a file.
     """
     check_output(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
-    found = check_plan(plan) if findings is None else findings
-    day = judging_day(plan, found.judged_on)
-    data = saved_plan_bytes(saved_plan_values(plan, found, judged_on=day))
+    checked = check_plan(plan) if findings is None else findings
+    day = judging_day(plan, checked.judged_on)
+    data = saved_plan_bytes(saved_plan_values(plan, checked, judged_on=day))
     write_output(path, data, SAVED_PLAN_FILE, force=force, inputs=inputs)
-    return _saved(Path(path), plan, Findings(found.items, day), data)
+    return _saved(Path(path), plan, Findings(checked.items, day), data)
 
 
 def _saved(
@@ -219,41 +219,41 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     """
     path = Path(path)
     data = read_plan_file(path)
-    said = read_saved_json(data, source=path.name, whole=False)
-    rules = rules_on_record(said.options.product)
+    document = read_saved_json(data, source=path.name, whole=False)
+    rules = rules_on_record(document.options.product)
     try:
-        plan = plan_certificates(said.topology, rules, options=said.options)
+        plan = plan_certificates(document.topology, rules, options=document.options)
     except LyncnbError as error:
-        told = error.problems or (Problem(message=error.message, hint=error.hint),)
-        if said.is_whole and said.values["rules"] != rule_digests(rules):
+        problems = error.problems or (Problem(message=error.message, hint=error.hint),)
+        if document.is_whole and document.values["rules"] != rule_digests(rules):
             raise PlanOutdated(
                 f"{path.name}: was saved with different rules; the installed ones cannot plan it",
-                problems=told,
+                problems=problems,
                 hint=_HINT_OUTDATED,
             ) from None
-        altered = () if said.is_whole else (Problem(message=f"the file {ALTERED}"),)
+        altered = () if document.is_whole else (Problem(message=f"the file {ALTERED}"),)
         raise PlanAltered(
-            f"{path.name}: lyncnb cannot plan it again", problems=(*altered, *told), hint=_HINT
+            f"{path.name}: lyncnb cannot plan it again", problems=(*altered, *problems), hint=_HINT
         ) from None
-    findings = check_plan(plan, on=said.judged_on)
-    again = saved_plan_values(plan, findings, judged_on=said.judged_on)
+    findings = check_plan(plan, on=document.judged_on)
+    again = saved_plan_values(plan, findings, judged_on=document.judged_on)
     written = saved_plan_bytes(again)
     if written != data:
-        said = read_saved_json(data, source=path.name)  # reports first what no plan can contain
+        document = read_saved_json(data, source=path.name)  # reports first what no plan can contain
         is_only_words = (
-            said.is_whole
-            and saved_plan_bytes(said.values) == data
-            and json.dumps(_deciding(said.values))
+            document.is_whole
+            and saved_plan_bytes(document.values) == data
+            and json.dumps(_deciding(document.values))
             == json.dumps(_deciding(again))  # including the order
         )
-        if said.is_whole and said.values["rules"] != again["rules"]:
-            raise _outdated(path, said.values, again)
-        if reworded and is_only_words and (others := tuple(_rewordings(said.values, again))):
+        if document.is_whole and document.values["rules"] != again["rules"]:
+            raise _outdated(path, document.values, again)
+        if reworded and is_only_words and (others := tuple(_rewordings(document.values, again))):
             return _saved(path, plan, findings, data, others)
         raise PlanAltered(
             f"{path.name}: its table and options produce a different plan, "
             "so lyncnb does not use it",
-            problems=tuple(_differences(said, again)),
+            problems=tuple(_differences(document, again)),
             hint=_HINT_WORDS if is_only_words else _HINT,
         )
     return _saved(path, plan, findings, data)
@@ -282,50 +282,52 @@ def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},
         "findings": [
-            {key: value for key, value in one.items() if key not in _WORDS_OF_FINDINGS}
-            for one in values["findings"]
+            {key: value for key, value in item.items() if key not in _WORDS_OF_FINDINGS}
+            for item in values["findings"]
         ],
-        "reasons": [one["rule"] for one in values["reasons"]],
+        "reasons": [item["rule"] for item in values["reasons"]],
     }
 
 
 def _rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """Report the texts that differ, so that people can see a changed text."""
     for old, new in zip(before["findings"], after["findings"], strict=True):
-        told = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
-        if told:
-            words = "; ".join(f"“{_words(old.get(key))}”, now “{_words(new[key])}”" for key in told)
+        changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
+        if changed:
+            words = "; ".join(
+                f"“{_text(old.get(key))}”, now “{_text(new[key])}”" for key in changed
+            )
             yield f"finding {old['code']} about {old.get('about') or 'the deployment'} says {words}"
     for old, new in zip(before["reasons"], after["reasons"], strict=True):
         for key in ("why", "source"):
             if old.get(key) != new[key]:
-                yield f"rule {old['rule']} says “{_words(old.get(key))}”, now “{_words(new[key])}”"
+                yield f"rule {old['rule']} says “{_text(old.get(key))}”, now “{_text(new[key])}”"
     for key in ("title", "read_me"):
         if before[key] != after[key]:
-            yield f"{key} says “{_words(before[key])}”, now “{_words(after[key])}”"
+            yield f"{key} says “{_text(before[key])}”, now “{_text(after[key])}”"
 
 
-def _differences(said: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
+def _differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
     """Report how the file differs from the new plan, the most important difference last."""
-    if not said.is_whole:
+    if not document.is_whole:
         yield Problem(message=f"the file {ALTERED}")
-    before = said.values
+    before = document.values
     yield from _of_rules(before["rules"], again["rules"])
-    told = False
+    is_reported = False
     for key, name in (("certificates", "id"), ("reasons", "rule")):
         for problem in _of_entries(before[key], again[key], name):
-            told = True
+            is_reported = True
             yield problem
     for problem in _of_findings(before["findings"], again["findings"]):
-        told = True
+        is_reported = True
         yield problem
     for key in ("title", "read_me", "product", "judged_on", "options", "table"):
         if before[key] != again[key]:
-            told = True
+            is_reported = True
             yield from _of_head(key, before[key], again[key])
-    if before["plan_sha256"] != again["plan_sha256"] and not told:
+    if before["plan_sha256"] != again["plan_sha256"] and not is_reported:
         yield Problem(message="plan_sha256 does not match these certificates")
-    elif said.is_whole and not told and before["rules"] == again["rules"]:
+    elif document.is_whole and not is_reported and before["rules"] == again["rules"]:
         yield Problem(
             message="the content is the same, but not the format in which lyncnb writes it "
             "(order, spaces, line ends)"
@@ -342,7 +344,7 @@ def _of_entries(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], key: str
 ) -> Iterator[Problem]:
     """Compare certificates, or reasons, one by one."""
-    old, new = {one[key]: one for one in before}, {one[key]: one for one in after}
+    old, new = {entry[key]: entry for entry in before}, {entry[key]: entry for entry in after}
     if len(old) != len(before):
         yield Problem(message=f"the file has two entries with the same {key}")
     for name in (name for name in old if name not in new):
@@ -360,12 +362,12 @@ def _of_entries(
 def _of_value(what: str, before: object, after: object) -> Iterator[Problem]:
     if isinstance(before, list) and isinstance(after, list):
         old, new = set(map(str, before)), set(map(str, after))  # both may contain 100,000 servers
-        added = [one for one in before if str(one) not in new]
-        missing = [one for one in after if str(one) not in old]
-        for one in added:
-            yield Problem(message=f"{what}: {_words(one)} is in the file, but not in the new plan")
-        for one in missing:
-            yield Problem(message=f"{what}: {_words(one)} is in the new plan, but not in the file")
+        added = [item for item in before if str(item) not in new]
+        missing = [item for item in after if str(item) not in old]
+        for item in added:
+            yield Problem(message=f"{what}: {_text(item)} is in the file, but not in the new plan")
+        for item in missing:
+            yield Problem(message=f"{what}: {_text(item)} is in the new plan, but not in the file")
         if not added and not missing:
             yield Problem(message=f"{what}: the order differs, or there are duplicates")
     elif isinstance(before, dict) and isinstance(after, dict):
@@ -376,11 +378,11 @@ def _of_value(what: str, before: object, after: object) -> Iterator[Problem]:
             yield Problem(message=f"{what}: the order differs")
     else:
         yield Problem(
-            message=f"{what}: the file has {_words(before)}, the new plan has {_words(after)}"
+            message=f"{what}: the file has {_text(before)}, the new plan has {_text(after)}"
         )
 
 
-def _words(value: object) -> str:
+def _text(value: object) -> str:
     if value in (None, "", [], {}):
         return "nothing"
     return str(value)[:200]
@@ -389,10 +391,13 @@ def _words(value: object) -> str:
 def _of_findings(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> Iterator[Problem]:
-    def known(one: Mapping[str, Any]) -> tuple[object, ...]:
-        return (one["code"], one.get("about"), one.get("message"))
+    def known(finding: Mapping[str, Any]) -> tuple[object, ...]:
+        return (finding["code"], finding.get("about"), finding.get("message"))
 
-    old, new = {known(one): one for one in before}, {known(one): one for one in after}
+    old, new = (
+        {known(finding): finding for finding in before},
+        {known(finding): finding for finding in after},
+    )
     for which in (which for which in old if which not in new):
         code, about, message = which
         yield Problem(message=f"finding {code} about {about} is only in the file: {message}")
@@ -416,8 +421,8 @@ def _of_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
         for column, was, now in zip(after["columns"], old, new, strict=True):
             if was != now:
                 yield Problem(
-                    message=f"table row {number}, column {column}: {_words(was)} is not written as "
-                    f"lyncnb stores it ({_words(now)})"
+                    message=f"table row {number}, column {column}: {_text(was)} is not written as "
+                    f"lyncnb stores it ({_text(now)})"
                 )
     if before["columns"] != after["columns"]:
         yield Problem(message="the columns of the table do not have the names that lyncnb uses")

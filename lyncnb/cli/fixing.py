@@ -13,7 +13,7 @@ import click
 from .output import note, write, write_lines
 
 if TYPE_CHECKING:
-    from ..checks.mend_plan import Mended
+    from ..checks.fix_plan import FixedPlan
     from ..plan.model import CertificatePlan
 
 _MOST_BACKUPS = 99
@@ -38,7 +38,7 @@ class Changes:
 
 
 def changes_of(
-    plan: CertificatePlan, mended: Mended, *, topology: str, options_file: str | None
+    plan: CertificatePlan, fixed_plan: FixedPlan, *, topology: str, options_file: str | None
 ) -> Changes:
     """Return the changes of the table and of the options.
 
@@ -49,16 +49,16 @@ def changes_of(
     """
     files: list[Change] = []
     by_hand: Sequence[str] = ()
-    if mended.cells or mended.headings:
-        change, by_hand = _table_change(plan, mended, topology)
+    if fixed_plan.cells or fixed_plan.headings:
+        change, by_hand = _table_change(plan, fixed_plan, topology)
         files += [change] if change else []
-    if mended.options and options_file:
-        files.append(_options_change(mended, options_file))
+    if fixed_plan.options and options_file:
+        files.append(_options_change(fixed_plan, options_file))
     return Changes(files=tuple(files), by_hand=tuple(by_hand))
 
 
 def _table_change(
-    plan: CertificatePlan, mended: Mended, topology: str
+    plan: CertificatePlan, fixed_plan: FixedPlan, topology: str
 ) -> tuple[Change | None, Sequence[str]]:
     from ..errors import TopologyError
     from ..topology.csv_edit import edit_csv
@@ -66,10 +66,10 @@ def _table_change(
 
     path, data = Path(topology), _read(topology)
     if data.startswith(b"PK") or data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
-        return None, [*_cell_lines(plan, mended)]
-    after, edits = edit_csv(path.name, data, mended.cells, headings=mended.headings)
+        return None, [*_cell_lines(plan, fixed_plan)]
+    after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
     again = read_topology(after)
-    expected = mended.plan.topology
+    expected = fixed_plan.plan.topology
     if (again.columns, again.cells) != (expected.columns, expected.cells):
         raise TopologyError(
             f"lyncnb cannot fix {topology}: it changed in the meantime, or has an unusual form",
@@ -78,11 +78,11 @@ def _table_change(
     return Change(path=path, before=data, after=after, lines=tuple(map(str, edits))), ()
 
 
-def _cell_lines(plan: CertificatePlan, mended: Mended) -> Iterator[str]:
-    for heading, column in mended.headings.items():
+def _cell_lines(plan: CertificatePlan, fixed_plan: FixedPlan) -> Iterator[str]:
+    for heading, column in fixed_plan.headings.items():
         yield f'heading "{heading}" becomes "{column}"'
     columns = plan.topology.columns
-    for row, texts in mended.cells.items():
+    for row, texts in fixed_plan.cells.items():
         cells = dict(zip(columns, plan.topology.cells[row]))
         for column, text in texts.items():
             new = f'"{text}"' if text else "blank"
@@ -90,13 +90,13 @@ def _cell_lines(plan: CertificatePlan, mended: Mended) -> Iterator[str]:
             yield f'{where}: "{cells[column]}" becomes {new}'
 
 
-def _options_change(mended: Mended, options_file: str) -> Change:
+def _options_change(fixed_plan: FixedPlan, options_file: str) -> Change:
     import difflib
 
     from ..checks.plan_toml_edit import edit_plan_toml
 
     path, data = Path(options_file), _read(options_file)
-    after = edit_plan_toml(data, mended.options, expected=mended.plan.options)
+    after = edit_plan_toml(data, fixed_plan.options, expected=fixed_plan.plan.options)
     old, new = (part.decode("utf-8-sig").splitlines() for part in (data, after))
     lines = list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
     return Change(
@@ -115,9 +115,9 @@ def _read(path: str) -> bytes:
     return files.read_named(path, limit=MAX_BYTES, error=OutputError)
 
 
-def show(mended: Mended, changes: Changes) -> None:
+def show(fixed_plan: FixedPlan, changes: Changes) -> None:
     """Show what is fixed, and the change of each file."""
-    for finding in mended.fixed:
+    for finding in fixed_plan.fixed:
         write_lines(f"{finding.severity}: {finding.words} [{finding.code}]")
     write()
     for change in changes.files:

@@ -189,28 +189,28 @@ def _fix(
     yes: bool,
 ) -> int:
     """Apply the fixes that are safe, and list the remaining findings."""
-    from ..checks.mend_plan import mend_plan
+    from ..checks.fix_plan import fix_plan
     from ..plan.plan_json import plan_json
     from .fixing import changes_of, is_agreed, show, write_changes
 
-    mended = mend_plan(plan, on=findings.judged_on)
+    fixed_plan = fix_plan(plan, on=findings.judged_on)
     if as_json:
-        fixed = mended.fixed
+        fixed = fixed_plan.fixed
         write_bytes_out(plan_json(plan, findings, certificates=False, fixed=fixed))
         return 1 if findings.has_errors else 0
-    changes = changes_of(plan, mended, topology=topology, options_file=options_file)
-    if not mended.fixed:
+    changes = changes_of(plan, fixed_plan, topology=topology, options_file=options_file)
+    if not fixed_plan.fixed:
         note("no finding has one safe fix; lyncnb changed nothing")
     else:
-        show(mended, changes)
+        show(fixed_plan, changes)
         if changes.files and is_agreed(yes=yes):
             write_changes(changes)
         else:
             note("nothing was written")
             return 1 if findings.has_errors else 0
-    left = mended.findings if not changes.by_hand else findings
+    left = fixed_plan.findings if not changes.by_hand else findings
     _write_findings(left, arguments)
-    _write_end(mended.plan, left, arguments)
+    _write_end(fixed_plan.plan, left, arguments)
     return 1 if left.has_errors else 0
 
 

@@ -14,7 +14,7 @@ from shell_kit import make_shell, process_environment
 from topology_documents import exported, front_end, topology_builder
 
 import lyncnb as ln
-from lyncnb.checks.mend_plan import mend_plan
+from lyncnb.checks.fix_plan import fix_plan
 
 shell = pytest.fixture(make_shell)
 
@@ -130,8 +130,8 @@ def test_a_table_in_memory_is_not_written():
     frame = pd.read_csv(io.BytesIO(TABLE), dtype=str, keep_default_na=False)
     before = frame.copy()
     plan = ln.plan_certificates(ln.read_topology(frame), ln.load_rules("lync2013"))
-    mended = mend_plan(plan, on=date(2026, 11, 25))
-    assert mended.cells == {
+    fixed_plan = fix_plan(plan, on=date(2026, 11, 25))
+    assert fixed_plan.cells == {
         MED: {"web_external_fqdn": ""},
         SE: {"web_internal_fqdn": ""},
     }

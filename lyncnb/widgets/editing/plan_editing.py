@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...base.shown import tables
 from ...base.shown.tables import count_of
-from ...checks.mend_plan import mend_plan
+from ...checks.fix_plan import fix_plan
 from ...errors import LyncnbError
 from ...plan.model import CertificatePlan
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
@@ -164,13 +164,13 @@ class PlanEditing(Draft):
         Findings
             The fixed findings.
         """
-        mended, state = mend_plan(self.plan, codes=codes), self.state
-        if mended.fixed:
-            said = f"Fixed: {', '.join(dict.fromkeys(one.code for one in mended.fixed))}"
-            plan = mended.plan
+        fixed_plan, state = fix_plan(self.plan, codes=codes), self.state
+        if fixed_plan.fixed:
+            said = f"Fixed: {', '.join(dict.fromkeys(one.code for one in fixed_plan.fixed))}"
+            plan = fixed_plan.plan
             fixed = replace(state, topology=plan.topology, options=plan.options, said=said)
             self.apply(Draft.enter, fixed)
-        return Findings(mended.fixed, mended.findings.judged_on)
+        return Findings(fixed_plan.fixed, fixed_plan.findings.judged_on)
 
     def undo(self) -> str:
         """Undo the last change and return its name, or "" if there is none."""

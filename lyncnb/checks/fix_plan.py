@@ -24,7 +24,7 @@ _ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mended:
+class FixedPlan:
     """A plan after its findings were fixed.
 
     Parameters
@@ -66,9 +66,9 @@ class Mended:
         return tuple(edit for finding in self.fixed for edit in finding.edits)
 
 
-def mend_plan(
+def fix_plan(
     plan: CertificatePlan, *, on: date | None = None, codes: Collection[str] = ()
-) -> Mended:
+) -> FixedPlan:
     """Fix the findings that have exactly one safe fix.
 
     Parameters
@@ -82,11 +82,11 @@ def mend_plan(
 
     Returns
     -------
-    Mended
+    FixedPlan
         The same plan if there is nothing to fix.
     """
     findings = check_plan(plan, on=on)
-    done = Mended(plan=plan, findings=findings, fixed=())
+    done = FixedPlan(plan=plan, findings=findings, fixed=())
     refused: set[Finding] = set()
     for _ in range(_ROUNDS):
         asked = (f for f in done.findings if f.edits and (not codes or f.code in codes))
@@ -109,11 +109,11 @@ def mend_plan(
 def _apart(findings: Iterable[Finding]) -> list[Finding]:
     """Choose findings whose edits do not conflict in a cell or option."""
     chosen: list[Finding] = []
-    said: dict[tuple[object, str], Edit] = {}
+    edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
         places = {_place(edit): edit for edit in finding.edits}
-        if all(said.get(place, edit) == edit for place, edit in places.items()):
-            said |= places
+        if all(edit_at.get(key, edit) == edit for key, edit in places.items()):
+            edit_at |= places
             chosen.append(finding)
     return chosen
 
@@ -126,7 +126,7 @@ def _place(edit: Edit) -> tuple[object, str]:
     return edit.option, edit.key
 
 
-def _tried(before: Mended, wanted: list[Finding]) -> Mended | None:
+def _tried(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
     """Return the plan after some fixes; None if one fixes nothing or causes a finding."""
     edits = [edit for finding in wanted for edit in finding.edits]
     try:
@@ -136,7 +136,7 @@ def _tried(before: Mended, wanted: list[Finding]) -> Mended | None:
     findings = check_plan(plan, on=before.findings.judged_on)
     if _count(findings) - _count(before.findings) or set(wanted) & set(findings):
         return None
-    return Mended(plan=plan, findings=findings, fixed=(*before.fixed, *wanted))
+    return FixedPlan(plan=plan, findings=findings, fixed=(*before.fixed, *wanted))
 
 
 def _count(findings: Findings) -> Counter[tuple[str, str]]:

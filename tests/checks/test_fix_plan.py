@@ -1,4 +1,4 @@
-"""Fixes: what has one safe answer is gone when it is mended, and nothing new has come."""
+"""Fixes: what has one safe answer is gone when it is fixed, and nothing new has come."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from good_deployment import (
 )
 
 from lyncnb.checks.check_plan import check_plan
+from lyncnb.checks.fix_plan import fix_plan, with_edits
 from lyncnb.checks.fixes import FIXES
-from lyncnb.checks.mend_plan import mend_plan, with_edits
 from lyncnb.checks.plan_toml_edit import edit_plan_toml
 from lyncnb.errors import LyncnbError
 from lyncnb.plan.options import PlanOptions
@@ -68,10 +68,10 @@ def test_each_fix_mends_its_finding_and_brings_nothing(code):
     plan = OTHER_CASES[code]() if code in OTHER_CASES else plan_of_case(check.fires)
     before = check_plan(plan, on=check.fires.on)
     assert [f.edits for f in before if f.code == code and f.edits]
-    mended = mend_plan(plan, on=check.fires.on)
-    assert code not in codes(mended.findings)
-    assert codes(mended.findings) <= codes(before)
-    assert mended.findings == check_plan(mended.plan, on=check.fires.on)
+    fixed_plan = fix_plan(plan, on=check.fires.on)
+    assert code not in codes(fixed_plan.findings)
+    assert codes(fixed_plan.findings) <= codes(before)
+    assert fixed_plan.findings == check_plan(fixed_plan.plan, on=check.fires.on)
 
 
 def test_every_fix_is_a_fix_of_some_check():
@@ -83,9 +83,9 @@ def test_every_fix_is_a_fix_of_some_check():
 def test_a_plan_without_safe_answers_stays_as_it_is():
     """What is only advice, or has several answers, is left to the planner."""
     plan = plan_of([(EDGE, "webconf_edge_fqdn", ""), (DIR, "web_external_fqdn", "")])
-    mended = mend_plan(plan, on=DAY)
-    assert (mended.fixed, mended.cells, mended.options) == ((), {}, ())
-    assert mended.plan is plan
+    fixed_plan = fix_plan(plan, on=DAY)
+    assert (fixed_plan.fixed, fixed_plan.cells, fixed_plan.options) == ((), {}, ())
+    assert fixed_plan.plan is plan
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_two_names_of_one_cell_are_mended_one_after_the_other():
             (EDGE, "issuer", "Default=internal;OAuthTokenIssuer=public;Internal=internal"),
         ]
     )
-    mended = mend_plan(plan, on=DAY)
-    assert mended.cells == {4: {"extra_san": "sip2.contoso.com", "issuer": "Internal=internal"}}
+    fixed_plan = fix_plan(plan, on=DAY)
+    assert fixed_plan.cells == {4: {"extra_san": "sip2.contoso.com", "issuer": "Internal=internal"}}
 
 
 # -- random topologies
@@ -209,15 +209,15 @@ def test_random_topologies_are_mended(part):
     for seed in range(part, COUNT, PARTS):
         data, text, plan = random_files(seed)
         before = check_plan(plan, on=DAY)
-        mended = mend_plan(plan, on=DAY)
+        fixed_plan = fix_plan(plan, on=DAY)
         key = lambda f: (f.code, f.about)  # noqa: E731
-        new = Counter(map(key, mended.findings)) - Counter(map(key, before))
+        new = Counter(map(key, fixed_plan.findings)) - Counter(map(key, before))
         assert new == Counter(), seed
-        assert set(mended.fixed).isdisjoint(mended.findings), seed
-        after, _ = edit_csv("t.csv", data, mended.cells, headings=mended.headings)
-        toml = edit_plan_toml(text, mended.options, expected=mended.plan.options)
+        assert set(fixed_plan.fixed).isdisjoint(fixed_plan.findings), seed
+        after, _ = edit_csv("t.csv", data, fixed_plan.cells, headings=fixed_plan.headings)
+        toml = edit_plan_toml(text, fixed_plan.options, expected=fixed_plan.plan.options)
         again = plan_certificates(read_topology(after), RULES, options=PlanOptions.from_toml(toml))
-        assert check_plan(again, on=DAY) == mended.findings, seed
+        assert check_plan(again, on=DAY) == fixed_plan.findings, seed
 
 
 @pytest.mark.slow
@@ -226,7 +226,7 @@ def test_random_topologies_need_every_fix():
     missing = set(WITH_FIX)
     for *_, plan in map(random_files, range(COUNT)):
         if missing & {f.code for f in check_plan(plan, on=DAY) if f.edits}:
-            missing -= {f.code for f in mend_plan(plan, on=DAY).fixed}
+            missing -= {f.code for f in fix_plan(plan, on=DAY).fixed}
         if not missing:
             break
     assert missing == set()
