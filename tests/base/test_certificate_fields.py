@@ -107,7 +107,7 @@ def test_subject_fields_are_checked(fields, message):
 
 
 def test_a_long_common_name_is_kept_for_the_checks():
-    """A common name over 64 characters is no error here, since a plan has to tell of it."""
+    """A common name over 64 characters is not an error here, since a plan has to report it."""
     assert DistinguishedName(common_name="a" * 64).too_long is False
     assert DistinguishedName(common_name="a" * 65).too_long is True
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
     ],
 )
 def test_clean_ups_are_made_and_told(text, name, notes):
-    """What is harmless is cleaned and said; what is legal somewhere stays."""
+    """Harmless differences are cleaned and reported; names that are legal somewhere stay."""
     assert parse_name(text, allow_wildcard=True) == (name, notes)
     assert type(parse_name(text, allow_wildcard=True)[0]) is DnsName
 
@@ -188,7 +188,7 @@ def test_a_name_read_is_a_name(text):
 @pytest.mark.slow
 @given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
 def test_the_fast_scan_finds_every_odd_text(texts):
-    """A text that the scan passes is a name as it stands; the order of the others is kept."""
+    """A text that the scan passes is a valid name unchanged; the order of the others is kept."""
     odd = odd_names(texts)
     assert odd == [text for text in texts if text in odd]
     assert [parse_name(t) for t in texts if t not in odd] == [
@@ -270,7 +270,7 @@ def test_registries_are_told_from_owners_of_domains(parent, registry, suffix):
     ],
 )
 def test_a_wildcard_covers_one_label(pattern, name, covered):
-    """A wildcard stands for exactly one label (RFC 9525 section 6.3)."""
+    """A wildcard matches exactly one label (RFC 9525 section 6.3)."""
     assert DnsName.parse(pattern, allow_wildcard=True).covers(name) is covered
 
 

@@ -78,7 +78,7 @@ def test_a_page_in_chinese_leads_to_documents_in_chinese():
 
 
 def test_the_longest_title_counts():
-    """A title that ends another one, or stands inside a longer word, is no link of its own."""
+    """A title that ends another one, or is part of a longer word, is not a link of its own."""
     source = (
         "Staging A/V and OAuth certificates using -Roll in Set-CsCertificate in Lync Server 2013"
     )
@@ -132,7 +132,7 @@ def _values_of_source() -> Iterator[Any]:
 
 
 def test_mistakes_of_the_file_are_told():
-    """A missing address is told with its place."""
+    """A missing address is reported with its place."""
     with pytest.raises(RulesError) as caught:
         parse_documents('[[document]]\ntitle = "x"\n')
     assert "document[0].url" in str(caught.value)

@@ -33,7 +33,7 @@ def temps(folder) -> list[str]:
 
 @given(st.binary(max_size=5000))
 def test_what_is_written_is_what_is_read(tmp_path_factory, data):
-    """Any bytes come back unchanged, and no temporary file stays."""
+    """Any bytes are read back unchanged, and no temporary file stays."""
     folder = tmp_path_factory.mktemp("any")
     files.write_new(folder / "a", data)
     assert files.read(folder / "a") == data
@@ -82,7 +82,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path):
 
 
 def test_of_many_writers_of_one_name_one_wins(tmp_path):
-    """Eight threads write the same new name: one succeeds, seven are told, the file is whole."""
+    """Eight threads write the same new name: one succeeds, seven fail, the file is complete."""
 
     def write(number: int) -> bool:
         try:
@@ -438,7 +438,7 @@ def test_a_taken_name_stops_before_later_stages(tmp_path):
 @pytest.mark.fault
 @pytest.mark.parametrize("call", ["write", "open", "close", "fsync", "link"])
 def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
-    """Each call made to fail in turn: a request that has its name has its key beside it."""
+    """Each call fails in turn: a request with its final name always has its key next to it."""
     if call == "link" and system_calls.link is None:
         pytest.skip("no hard links here")
     hints = []

@@ -1,4 +1,4 @@
-"""One writer of a folder; a second one is told who the first is."""
+"""One writer of a folder; a second one gets an error that names the first."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_an_earlier_version_is_kept_out(tmp_path):
 
 
 def test_half_written_files_are_removed_under_every_lock(tmp_path):
-    """They may hold a key; what is called otherwise stays."""
+    """They may hold a key; files with other names stay."""
     below = tmp_path / "returned" / "refused"
     below.mkdir(parents=True)
     for place in (tmp_path, below):

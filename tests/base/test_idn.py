@@ -35,7 +35,7 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like ano
     ],
 )
 def test_mapping_follows_uts46(written, mapped, notes):
-    """Letter case and compatibility forms are mapped, and it is said."""
+    """Letter case and compatibility forms are mapped, and a note says so."""
     assert lower_and_map(written) == (mapped, notes)
 
 

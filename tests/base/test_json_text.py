@@ -30,6 +30,6 @@ def test_what_json_can_say_is_parsed():
     ],
 )
 def test_what_two_readers_would_read_otherwise_is_refused(data, told):
-    """Text that is no JSON, cannot be written again, or names a key twice."""
+    """Text that is not JSON, cannot be written again, or has a key twice."""
     with pytest.raises(NotJson, match=told):
         parse_json(data)

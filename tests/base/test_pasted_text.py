@@ -40,13 +40,13 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
     ],
 )
 def test_clean_text_drops_what_cannot_be_seen(written, clean, notes):
-    """Invisible characters and surrounding white space go, and it is said."""
+    """Invisible characters and surrounding white space are removed, and a note says so."""
     assert clean_text(written) == (clean, notes)
 
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\x07", "\x7f", "\x85", "\ud800"])
 def test_control_characters_are_refused(character):
-    """A control character is no typing error, so it is refused with its number."""
+    """A control character is not a typing error, so it is refused with its number."""
     with pytest.raises(BadName, match=f"control character U\\+{ord(character):04X}") as caught:
         clean_text(f"Tai{character}pei")
     assert caught.value.hint == "type it again instead of pasting it"
@@ -95,7 +95,7 @@ def test_is_invisible_knows_letters_from_fillers():
     ],
 )
 def test_what_turns_the_direction_of_reading_is_refused(text):
-    """A text that reads otherwise than it is written is not cleaned into another name."""
+    """Text displayed in another order than it is stored is not cleaned into another name."""
     with pytest.raises(BadName, match="changes its reading direction") as caught:
         clean_text(text)
     assert "type it again" in caught.value.hint
@@ -103,7 +103,7 @@ def test_what_turns_the_direction_of_reading_is_refused(text):
 
 @pytest.mark.parametrize("text", ["\u200eTaipei", "Taipei\u200f", "\u200b\u061c Taipei \u200e"])
 def test_marks_at_either_end_reorder_nothing(text):
-    """Dialogs of Windows leave marks before a text; there they are removed and told."""
+    """Windows dialogs put marks before a text; there they are removed and reported."""
     clean, notes = clean_text(text)
     assert clean == "Taipei"
     assert notes[0].startswith("invisible character U+")

@@ -1,4 +1,4 @@
-"""TOML to records: what fits becomes typed, whatever does not is told with its place."""
+"""TOML to records: valid values become typed, and invalid ones are reported with their place."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_file_becomes_a_record():
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told_with_its_place(text, problem):
-    """A key that is missing, unknown or of another kind is one problem, and there is no record."""
+    """A key that is missing, unknown or of another type is one problem, and there is no record."""
     record, problems = read(text)
     assert problems == [problem]
     assert record is None
@@ -110,7 +110,7 @@ def test_a_slip_is_told_what_was_perhaps_meant():
     ],
 )
 def test_bytes_that_are_no_toml(data, message):
-    """What cannot be parsed is told in a sentence, however it breaks the parser."""
+    """Unparsable text is reported in a sentence, whatever error the parser raises."""
     with pytest.raises(NotToml, match=message):
         parse_toml(data)
 

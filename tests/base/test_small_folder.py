@@ -93,7 +93,7 @@ def test_other_files_stay(tmp_path):
 
 
 def test_a_folder_is_not_read_through_a_link(tmp_path):
-    """A link, a file and what is not there are told apart from a folder."""
+    """A link, a file and a missing path are distinguished from a folder."""
     small_folder.write_folder(tmp_path / "it", OLD)
     (tmp_path / "link").symlink_to(tmp_path / "it")
     for name in ("link", "it/one", "nothing"):

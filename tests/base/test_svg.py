@@ -24,7 +24,7 @@ def test_what_fits_is_left_and_the_rest_is_cut_in_the_middle(text, width):
 
 
 def test_text_is_escaped_and_what_xml_forbids_is_gone():
-    """Markup, quotes, control characters and half a surrogate pair leave a picture well-formed."""
+    """Markup, quotes, control characters and unpaired surrogates leave a picture well-formed."""
     drawing = Drawing(100)
     drawing.text(1, 2, '<b a="1">&\'\x00\x1b\ud800\ufffe')
     root = ET.fromstring(drawing.to_svg(10, title="<t>", description='"&'))

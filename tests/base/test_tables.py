@@ -106,7 +106,7 @@ def test_html_escapes_cells_headings_and_caption():
 
 @given(st.text(max_size=40))
 def test_html_shows_any_text_as_it_stands(value):
-    """Whatever stands in a cell comes back from the parsed page."""
+    """Any text in a cell is read back from the parsed page."""
     parsed = _read(tables.rows_to_html(("a",), [(value,)]))
     assert parsed.tags - {"wbr"} == {"style", "table", "thead", "tr", "th", "tbody", "td"}
     # A parser reads CR as a line break and has no NUL.
@@ -157,7 +157,7 @@ def test_html_shows_several_values_as_chips():
 
 
 def test_html_folds_many_chips_under_a_count():
-    """Of many names in a cell the first six stand open, the others below their number."""
+    """Of many names in a cell the first six are visible, the others are folded below a count."""
     text = tables.rows_to_html(("Names",), [(tuple("abcdefghijkl"),), (tuple("abcdefgh"),)])
     before, after = text.split("<details")
     assert before.count('class="lyncnb-chip"') == 6
@@ -231,7 +231,7 @@ class Servers(Numbers):
 
 
 def test_some_columns_of_a_table_are_shown_as_the_whole_would_be():
-    """In the order asked for, with the whole's caption; a heading that is not there is told."""
+    """In the requested order, with the table's caption; an unknown heading is an error."""
     some = Servers().only("State", "Server")
     assert some.to_frame().equals(Servers().to_frame()[["State", "Server"]])
     assert repr(some) == "Numbers <all>"

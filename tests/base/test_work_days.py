@@ -64,7 +64,7 @@ def test_every_day_is_in_one_week_of_its_month():
 
 
 def test_without_windows_there_are_none():
-    """Without a window every day will do, which is said apart from no day at all."""
+    """Without a window every day is possible, which differs from having no day at all."""
     assert read_work_days({}, {}).window_days(BEGIN, END) is None
     assert read_work_days({}, {"w": "2020-01-01"}).window_days(BEGIN, END) == set()
 

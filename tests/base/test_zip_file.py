@@ -16,14 +16,14 @@ NAMES = st.text("abc/._-", min_size=1, max_size=8)
 
 @given(st.dictionaries(NAMES, st.binary(max_size=64), max_size=5))
 def test_what_goes_in_comes_out(entries):
-    """Contents and their order come back, and the same contents give the same bytes."""
+    """Contents and their order are read back, and the same contents give the same bytes."""
     data = to_zip(entries)
     assert list(from_zip(data).items()) == list(entries.items())
     assert to_zip(entries) == data
 
 
 def test_a_package_is_dated_by_nobody():
-    """No time and no system of the one who packs stands in it."""
+    """It contains neither the time nor the operating system of the person who packs it."""
     with zipfile.ZipFile(io.BytesIO(to_zip({"a.txt": b"a"}))) as archive:
         (entry,) = archive.infolist()
     assert (entry.date_time, entry.create_system) == ((2000, 1, 1, 0, 0, 0), 3)
@@ -31,7 +31,7 @@ def test_a_package_is_dated_by_nobody():
 
 
 def test_parts_of_an_archive_are_found_as_workbooks_name_them():
-    """In any letter case, with either slash; a part that is not there is told."""
+    """In any letter case, with either slash; a missing part is reported."""
     archive = Archive(to_zip({"xl\\Workbook.xml": b"a" * 200_000}))
     assert archive.names == ("xl/workbook.xml",)
     assert b"".join(archive.pieces("/xl/workbook.xml")) == b"a" * 200_000

@@ -34,14 +34,14 @@ def test_every_check_of_a_plan_has_its_two_cases():
 
 @pytest.mark.parametrize("check", OF_PLANS, ids=IDS)
 def test_a_check_fires_in_its_case_and_not_in_the_nearest(check):
-    """What a planner gets wrong is told, and what is nearly so is not."""
+    """A planner's mistake is reported, and the nearest correct plan is not."""
     assert check.code in found(check.fires)
     assert check.code not in found(check.nearest)
 
 
 @pytest.mark.parametrize("check", DATED, ids=[check.code for check in DATED])
 def test_a_dated_check_counts_from_its_day_until_its_day(check):
-    """The day before it begins nothing is said, on the day it is; on its last day no more."""
+    """A dated check reports from its first day until the day before its end date."""
     if check.effective:
         assert check.code in found(check.fires, check.effective)
         assert check.code not in found(check.fires, check.effective - timedelta(days=1))
@@ -79,7 +79,7 @@ LIMITS = [limit for limit in RULES.limits("validity-days") if limit.effective]
 
 @pytest.mark.parametrize("limit", LIMITS, ids=[str(limit.effective) for limit in LIMITS])
 def test_a_limit_of_validity_holds_from_its_day(limit):
-    """One day over the limit is told on its first day; the day before, the older limit counts."""
+    """One day over a limit is reported from its first day; before, the older limit counts."""
     plan = plan_of(options=PlanOptions(validity_days=limit.value + 1))
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validity-asked-over-limit"
@@ -110,7 +110,7 @@ TOLD = [
     ("code", "words", "limit"), TOLD, ids=[f"{code} {limit.effective}" for code, _, limit in TOLD]
 )
 def test_a_number_is_told_from_its_day_until_its_day(code, words, limit):
-    """On its first and its last day it is told, the day before and the day after another or none."""
+    """It is reported on its first and last day; before and after, another finding is, or none."""
     plan = plan_of(options=PlanOptions(organization="Contoso", locality="Taipei", country="TW"))
     told = lambda on: [  # noqa: E731
         words.format(limit.value) in f.message for f in check_plan(plan, on=on) if f.code == code
@@ -128,7 +128,7 @@ ENDING = [method for method in RULES.methods if method.until]
 
 @pytest.mark.parametrize("method", ENDING, ids=[f"{m.source.section}" for m in ENDING])
 def test_a_way_to_show_a_domain_has_ended_from_its_day(method):
-    """The day before it is said to end, from a year before on; on the day it has ended."""
+    """A notice says from a year before that it will end; from the date on it has ended."""
     plan = plan_of()
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validation-methods-end"
@@ -197,7 +197,7 @@ def test_a_finding_holds_no_day_of_judgement():
     [("", ["200"]), ("Let's Encrypt", ["30"]), ("DigiCert", ["199"]), ("Sectigo", ["198"])],
 )
 def test_the_smallest_limit_counts_alone(ca, days):
-    """Of a CA's own limit and that of all CAs a plan is told the smaller, once."""
+    """Only the smaller of a CA's own limit and that of all CAs is reported, once."""
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     told = [f.message for f in findings if f.code == "domains-validated-again"]
@@ -283,7 +283,7 @@ def test_a_record_that_stays_counts_for_ten_days():
      "crl-distribution-point-not-assured"],
 )  # fmt: skip
 def test_a_ca_that_validates_domains_alone_hears_nothing_of_organizations(code):
-    """Let's Encrypt writes no organization, and its CRL is assured: one warning stands for all."""
+    """Let's Encrypt writes no organization, and its CRL is assured: one warning covers all."""
     check = next(check for check in OF_PLANS if check.code == code)
     plan = plan_of_case(check.fires)
     ours = replace(

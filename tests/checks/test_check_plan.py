@@ -287,7 +287,7 @@ def test_a_finding_is_about_a_certificate_or_a_server(code, edits, options):
 
 
 def test_an_issuer_for_a_usage_in_any_letter_case_counts():
-    """A usage is matched as the cmdlets do, so nothing is said and the value counts."""
+    """A usage is matched as the cmdlets do, so nothing is reported and the value counts."""
     plan = plan_of([(EDGE, "issuer", "accessedgeexternal=internal; INTERNAL=public")])
     issuers = {c.usages: c.issuer for c in plan.certificates if c.role == "Edge"}
     assert [*issuers.values()] == ["internal", "public"]
@@ -310,7 +310,7 @@ def test_an_internal_ca_is_recommended_for_the_internal_certificate_of_an_edge_p
 
 
 def test_a_collocated_role_heeds_for_its_pool():
-    """A value of the pool may stand on the row of any role there; one role that heeds it will do."""
+    """A pool's value may be in the row of any role; one role that uses it is enough."""
     beside = {
         "server_fqdn": "fe01.contoso.com",
         "role": "Mediation",
@@ -449,7 +449,7 @@ ALTERED_CASES = [
 
 @pytest.mark.parametrize(("code", "usage", "changes"), ALTERED_CASES)
 def test_mistake_in_a_plan_is_found(code, usage, changes):
-    """A plan that somebody altered is judged by the same rules."""
+    """An altered plan is evaluated by the same rules."""
     plan = plan_of([(EDGE, "aol_pic", "true")])
     assert code not in {f.code for f in check_plan(plan)}
     findings = [f for f in check_plan(altered(plan, usage, **changes)) if f.code == code]
@@ -496,7 +496,7 @@ for product in products():  # of the others, what is not said by the one before
     ("product", "check"), CASES, ids=[f"{product}-{check.code}" for product, check in CASES]
 )
 def test_a_check_fires_in_its_case_and_not_in_the_nearest(product, check):
-    """The cases that stand beside a check: what is wrong is told, what is nearly so is not."""
+    """The cases given with a check: a mistake is reported, and the nearest correct plan is not."""
     rules = load_rules(product)
     fires, nearest = (
         {f.code: f.severity for f in check_plan(plan_of_case(case, rules=rules), on=case.on)}
@@ -535,7 +535,7 @@ def test_every_test_is_asked_for():
 
 
 def test_unknown_test_is_refused_with_the_known_ones():
-    """A rule file that asks for a test that does not exist is told which there are."""
+    """For a rule file with an unknown test, the error lists the known tests."""
     plan = plan_of()
     broken = replace(next(iter(RULES.checks.values())), test="no_such_test")
     rules = replace(RULES, checks={broken.code: broken})
@@ -643,7 +643,7 @@ def test_a_plan_is_judged_by_the_rules_of_a_day():
 
 
 def test_a_check_ends_on_its_day():
-    """What ends on a day is judged until the day before."""
+    """A check that ends on a day is evaluated until the day before."""
     rule = replace(RULES.checks["single-label-name"], until=date(2026, 3, 15))
     assert rule.holds_on(date(2026, 3, 14))
     assert not rule.holds_on(date(2026, 3, 15))

@@ -1,8 +1,8 @@
-"""Forty mistakes that planners of Lync certificates make: each is found, told in a step, or tried.
+"""Forty mistakes in planning Lync certificates: each is found, covered by a step, or tested.
 
-W01 to W40 are numbers of this table alone. A place is ``finding CODE``, ``step ID: WORDS`` (the words
-stand in the step), ``handover: WORDS`` (in what goes to the CA), or ``test FILE::NAME`` for what
-cannot happen or is no matter of one finding.
+W01 to W40 are numbers of this table alone. A place is ``finding CODE``, ``step ID: WORDS`` (the
+step contains the words), ``handover: WORDS`` (in the files for the CA), or ``test FILE::NAME`` for
+a mistake that cannot happen or that no single finding covers.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def test_its_places_exist(number):
 
 
 def renewed(old, new):
-    """Roles and usages of the certificates that must be requested anew."""
+    """Roles and usages of the certificates that must be requested again."""
     difference = compare_plans(
         *(
             plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"), **shared)
@@ -108,7 +108,7 @@ def renewed(old, new):
 
 
 def test_a_sip_domain_more_renews_servers_edge_and_proxy():
-    """Front End, Edge outside and reverse proxy are requested anew, Edge inside is not."""
+    """Front End, Edge external and reverse proxy are requested again, Edge internal is not."""
     meet = {"meet_urls": "https://meet.contoso.com"}
     changed = renewed(
         {"sip_domains": "contoso.com", **meet},

@@ -1,4 +1,4 @@
-"""Scenarios beside each other: every option and count, and what differs marked without colour."""
+"""Scenarios side by side: every option and count, with a mark that does not depend on color."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_option_and_count_stands_in_the_matrix():
 
 
 def test_what_differs_is_marked_by_a_sign():
-    """The first has no mark, what is other has, and it comes first; what is blank is said."""
+    """The first scenario has no mark; differences have one and come first; blanks are labelled."""
     found = ln.compare_scenarios(FIRST, replace(WILD, options=ln.PlanOptions(country="TW")))
     assert [fact.marked() for fact in found.differing()] == [("", "≠ TW")]
     found = ln.compare_scenarios(replace(FIRST, options=ln.PlanOptions(country="TW")), FIRST)
@@ -58,7 +58,7 @@ def test_what_differs_is_marked_by_a_sign():
 
 
 def test_as_a_frame_it_is_plain():
-    """A column each, and whether they differ; two of one name can be told apart."""
+    """One column per scenario, and whether they differ; equal names are distinguished."""
     frame = ln.compare_scenarios(FIRST, WILD, replace(MORE, name="wildcards")).to_frame()
     assert list(frame.columns) == [
         *("Of", "What", "as planned", "wildcards", "wildcards (2)", "Differs"),
@@ -120,7 +120,7 @@ def test_two_are_needed():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_findings_are_of_each_scenario(count):
-    """Findings of fewer or more scenarios than are compared are told, not zipped."""
+    """Findings for fewer or more scenarios than are compared are an error."""
     one = ln.Scenario.of_plan("one", make_plan())
     with pytest.raises(ScenarioError, match=f"findings of {count} scenarios") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)

@@ -1,9 +1,9 @@
-"""Plans against two linters of certificates: what we say before, they say of what was issued.
+"""Plans against two certificate linters: lyncnb reports beforehand what they report afterwards.
 
-A test CA issues from our requests what they ask for, as a public CA would write it: fields of the
+A test CA issues the requested certificates, as a public CA would write it: fields of the
 subject in the order of the Baseline Requirements, with a policy, OCSP and a list of revoked ones.
-pkilint and zlint judge the certificates. Where we have a code of the same meaning, the plan's
-finding and the certificate's stand together.
+pkilint and zlint check the certificates. If lyncnb has a code of the same meaning, the plan's
+finding and the certificate's occur together.
 """
 
 from __future__ import annotations

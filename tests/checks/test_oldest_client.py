@@ -16,13 +16,13 @@ LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2
 
 
 def told(**options):
-    """Give what is said of the hash of each certificate."""
+    """Return the message about the hash of each certificate."""
     planned = plan(front_end(1), edge(1), options=PlanOptions(**options))
     return {f.message for f in check_plan(planned) if f.code == "hash-not-listed-for-clients"}
 
 
 def test_the_clients_are_those_of_the_page():
-    """The rules list the five of Microsoft's page, and the form offers them beside the key."""
+    """The rules list the five clients of Microsoft's page, and the form offers them."""
     rules = load_rules("lync2013")
     assert tuple(client.id for client in rules.clients) == LISTED
     (group,) = [one for one in option_groups(rules) if one["title"] == "Key and hash"]
@@ -50,7 +50,7 @@ def test_the_choice_changes_no_certificate():
 
 
 def test_another_client_is_refused_with_the_list():
-    """Windows XP is on no list for SHA-256, so nothing could be said of it."""
+    """Windows XP is on no list for SHA-256, so lyncnb could not report anything about it."""
     with pytest.raises(OptionsError, match="Windows XP") as refused:
         told(oldest_client="Windows XP")
     assert "Windows Vista" in refused.value.hint

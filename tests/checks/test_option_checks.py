@@ -1,4 +1,4 @@
-"""Options that change nothing are told, each by name; what changes something is not."""
+"""Options without an effect are reported, each by name; options with an effect are not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def told(options):
     ],
 )
 def test_an_option_without_effect_is_told(options, message):
-    """The planner is told which option, with its value."""
+    """The finding names the option and its value."""
     assert [text[: len(message)] for text in told(options)] == [message]
 
 
@@ -66,5 +66,5 @@ def test_an_option_without_effect_is_told(options, message):
     ],
 )
 def test_an_option_with_effect_is_not(options):
-    """What changes a certificate, or how it is judged, is no news."""
+    """An option that changes a certificate, or its evaluation, is not reported."""
     assert told(options) == []

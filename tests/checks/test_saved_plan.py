@@ -1,4 +1,4 @@
-"""A saved plan: the same bytes for the same plan, read back as that plan, and refused otherwise."""
+"""A saved plan: the same bytes for the same plan, read back as that plan, and otherwise refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def refused(path, data, *words):
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
 def test_what_was_saved_is_planned_again(tmp_path, sample):
-    """Table, options, certificates, reasons and findings come back, and give the same bytes."""
+    """Table, options, certificates, reasons and findings are read back and give the same bytes."""
     source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
     options = ln.PlanOptions(
         planned_issue_date=date(2027, 1, 31), validity_days=90, issuer={"": "internal"},
@@ -78,14 +78,14 @@ def test_any_plan_comes_back(tmp_path):
 
 
 def test_a_saved_plan_is_no_table_of_servers(tmp_path):
-    """Who gives it in a table's place is told what takes it."""
+    """If it is given in place of a table, the error names the commands that accept it."""
     with pytest.raises(TopologyError, match="is a JSON file") as error:
         ln.read_topology(saved(plan(front_end()), tmp_path).path)
     assert "lyncnb request --plan FILE FOLDER" in error.value.hint
 
 
 def test_it_reads_like_a_document(tmp_path):
-    """The head says what it is, what it proves and how it is approved; one entry stands on a line."""
+    """The head says what it is, what it proves and how to approve it; one entry is on one line."""
     planned = plan(front_end(), front_end(2), edge())
     first = saved(planned, tmp_path)
     text = first.data.decode()
@@ -125,7 +125,7 @@ def test_accepted_reasons_stand_beside_their_findings(tmp_path):
 
 
 def test_what_differs_is_told_name_by_name(tmp_path):
-    """A name put on, one taken off, another subject, a finding left out: each is told."""
+    """A name added or removed, another subject, a finding left out: each is reported."""
     first = saved(ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), RULES), tmp_path)
     document = json.loads(first.data)
     certificate = document["certificates"][0]
@@ -144,7 +144,7 @@ def test_what_differs_is_told_name_by_name(tmp_path):
 
 
 def test_a_table_that_was_altered(tmp_path):
-    """Another server or option gives other certificates than those in the file: each name is told."""
+    """Another server or option gives other certificates than in the file: each name is reported."""
     first = saved(plan(front_end(), front_end(2)), tmp_path)
     document = json.loads(first.data)
     at = document["table"]["columns"].index("server_fqdn")
@@ -166,7 +166,7 @@ def rules_with(old, new):
 
 
 def test_other_rules_are_told(tmp_path):
-    """A plan by other rules than those here is outdated, not altered: each name is told."""
+    """A plan by other rules than those installed is outdated, not altered: names are listed."""
     others = rules_with('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"')
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)
     first = saved(planned, tmp_path)
@@ -189,7 +189,7 @@ def test_other_rules_are_told(tmp_path):
 
 
 def test_better_words_of_rules_make_no_plan_another(tmp_path):
-    """What rules only tell, and what comes after planning, stands in no digest of a saved plan."""
+    """Informative rules, and everything after planning, are in no digest of a saved plan."""
     for old, new in (
         ("port = 5061", "port = 5062"),
         ('meaning = "', 'meaning = "In short: '),
@@ -207,7 +207,7 @@ def test_better_words_of_rules_make_no_plan_another(tmp_path):
 
 
 def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
-    """Code, place and severity count; every text that differs is told, old and new."""
+    """Code, place and severity count; every text that differs is reported, old and new."""
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
     document = json.loads(first.data)
@@ -242,7 +242,7 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
 
 
 def test_every_problem_at_once(tmp_path):
-    """Values of the wrong kind, what is missing and what nobody knows are told together."""
+    """Values of the wrong type, missing keys and unknown keys are reported together."""
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["judged_on"] = "tomorrow"
@@ -266,7 +266,7 @@ def test_every_problem_at_once(tmp_path):
 
 
 def test_what_cannot_be_planned_again(tmp_path):
-    """A reason for a finding that there is none, or for a role of another product, is told so."""
+    """A reason for an unknown finding, or for a role of another product, is reported."""
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["options"]["accepted"] = {"no-such-code": "because"}
@@ -301,7 +301,7 @@ def test_what_is_no_saved_plan(tmp_path, alter, words):
 
 @pytest.mark.slow
 def test_no_tampered_plan_is_taken(tmp_path):
-    """Any byte altered, or any value, is refused; with a digest made anew none passes for the plan."""
+    """Any changed byte or value is refused; even with a new digest it is not the same plan."""
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
     chance, tried, others = random.Random(int(os.environ.get("LYNCNB_SEED", "20"))), 0, 0

@@ -32,14 +32,14 @@ SMALL = {"sip_domains": "contoso.com", "site": [{"name": "Taipei"}]}
 
 
 def answers(**more):
-    """The answers of a small deployment, with some otherwise."""
+    """The answers of a small deployment, with changes."""
     site = {"name": "Taipei"} | more.pop("of_site", {})
     return ln.GuideAnswers.of({"sip_domains": "contoso.com"} | more | {"site": [site]})
 
 
 @pytest.mark.parametrize("path", INTERVIEWS, ids=lambda path: path.stem)
 def test_an_interview_gives_its_table(path, request):
-    """Golden: the table beside the answers; ``--refresh`` writes it anew, to be read through."""
+    """Golden: the table for the answers; ``--refresh`` writes it again, for review."""
     first = ln.guided_plan(ln.GuideAnswers.from_toml(path))
     table, golden = first.topology.to_csv(), path.with_suffix(".csv")
     if request.config.getoption("--refresh"):
@@ -123,7 +123,7 @@ def test_any_interview_plans_without_errors():
 
 
 def test_every_answer_is_used():
-    """Each question changes the table, or the rules it is planned by, when answered otherwise."""
+    """Each question changes the table, or the rules it is planned by, if the answer changes."""
     chance = random.Random(1)
     unused = {one.key for one in interview().question}
     base = {"sip_domains": "contoso.com;fabrikam.com", "product": "sfb2015", "xmpp": "yes"}
@@ -234,7 +234,7 @@ def test_a_wrong_answer_is_told_with_place_and_hint(more, message, hint):
     ],
 )  # fmt: skip
 def test_answers_that_do_not_fit_together(more, message, hint):
-    """Good answers, each by itself, of which no table can be made: told with the place."""
+    """Answers that are valid alone but cannot form a table: reported with the place."""
     given = answers(**more)
     with pytest.raises(AnswersError, match="contradict each other") as caught:
         guided_topology(given)
@@ -302,7 +302,7 @@ def test_the_questions_are_whole():
 
 
 def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
-    """Nothing over what stands; the same again is no trouble; a failure leaves nothing new."""
+    """Existing files are not overwritten; the same again is fine; a failure leaves no new file."""
     first = ln.guided_plan(answers())
     folder = tmp_path / "new" / "plan"
     names = ["topology.csv", "plan.toml", "guide.toml"]
@@ -368,7 +368,7 @@ def _nobody_knows_it(monkeypatch):
 
 @pytest.mark.usefixtures("_nobody_knows_it")
 def test_a_product_of_ones_own(tmp_path, monkeypatch):
-    """Found from where the answers stand, named from where the files stand; else it is told."""
+    """A product's path is relative to the answers; it is adapted for the folder that is written."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "own.toml").write_text(

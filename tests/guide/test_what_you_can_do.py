@@ -48,7 +48,7 @@ def test_every_command_and_call_of_the_list_exists():
 
 
 def test_every_panel_offers_the_list(tmp_path):
-    """The button stands in the editor, the request panel, the status panel and the guide."""
+    """The button is in the editor, the request panel, the status panel and the guide."""
     editor = ln.PlanEditor(ln.read_topology(REPOSITORY / "data" / "single-server.csv"))
     panels = (
         editor,

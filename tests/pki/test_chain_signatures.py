@@ -80,7 +80,7 @@ def test_other_kind_of_key(ca):
     ],
 )
 def test_unusual(name, expected):
-    """What this computer cannot check is told as such, never as a forgery."""
+    """A signature that this computer cannot check is reported as such, never as a forgery."""
     one = read_certificate(vector(name))
     assert is_signed_by(one, one) is expected
 

@@ -296,7 +296,7 @@ def ours(certificates: list[x509.Certificate]) -> list[str]:
 
 
 def test_there_are_enough():
-    """At least a hundred chains are judged."""
+    """At least a hundred chains are evaluated."""
     assert len(GOOD) + len(BAD) + len(INCOMPLETE) >= 100
 
 
@@ -307,7 +307,7 @@ _NOT_FOR_GNUTLS = ("excluded directory", "a root signed with SHA-1")
 
 @pytest.mark.parametrize("title", GOOD)
 def test_good_chains(tmp_path, title):
-    """What is good is accepted by all three, and nothing at all is said about it."""
+    """A valid chain is accepted by all three, and nothing is reported about it."""
     certificates = chain(**GOOD[title])
     assert ours(certificates) == []
     assert verdict_of_openssl(tmp_path, certificates)
@@ -327,7 +327,7 @@ def test_bad_and_odd_chains(tmp_path, values):
 
 @pytest.mark.parametrize(("depth", "missing"), INCOMPLETE.values(), ids=INCOMPLETE)
 def test_incomplete_chains(tmp_path, depth, missing):
-    """A gap is told, wherever it is."""
+    """A gap is reported, wherever it is."""
     whole = chain(depth=depth)
     assert "chain-incomplete" in ours([one for n, one in enumerate(whole) if n != missing])
 

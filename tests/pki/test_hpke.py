@@ -17,7 +17,7 @@ RUN = RunKey()
 
 @given(st.binary(max_size=4000), st.text(max_size=80))
 def test_what_is_sealed_is_opened(data, about):
-    """Any bytes come back, and are not in what travels."""
+    """Any bytes are decrypted unchanged, and do not appear in the ciphertext."""
     sealed = seal(data, public=RUN.public, about=about)
     assert RUN.open(sealed, about=about) == data
     assert len(data) < 8 or data not in sealed

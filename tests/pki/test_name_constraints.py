@@ -1,4 +1,4 @@
-"""Name constraints of a CA, held against what is below it."""
+"""Name constraints of a CA, compared with the certificates below it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def said(permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))
 
 
 def test_names_inside_and_outside():
-    """A name outside of what the CA may name is told, and one that it must not name."""
+    """A name outside the permitted names is reported, and so is an excluded one."""
     limits = [DNS("contoso.com")], [DNS("x.contoso.com")]
     assert said(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
     assert said(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [

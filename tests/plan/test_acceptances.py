@@ -59,7 +59,7 @@ def test_a_reason_counts_for_the_certificates_that_it_names():
 
 
 def test_what_is_no_longer_found_is_a_notice():
-    """A reason for what the plan has not is told, one for certificates to come is not."""
+    """A reason for a finding that the plan lacks is reported; one for later certificates is not."""
     options = PlanOptions(accepted={CODE: "a lab", "crl-distribution-point-absent": "no list"})
     notices = [
         (f.severity, f.message)
@@ -104,7 +104,7 @@ def test_limits_are_kept_in_plan_toml():
     ],
 )
 def test_limits_that_mean_nothing_are_refused(text, message):
-    """A limit without a reason, or of another kind, is told with its place."""
+    """A limit without a reason, or of another type, is reported with its place."""
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(text.encode())
     assert message in str(caught.value)

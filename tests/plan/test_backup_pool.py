@@ -61,7 +61,7 @@ def test_a_backup_pool_that_is_not_there_is_an_error():
 
 
 def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
-    """Automatic sign-in at both is no finding; at a third pool, or at two that are no pair, it is."""
+    """Automatic sign-in at both is not a finding; at a third pool, or two unpaired ones, it is."""
     head = "server_fqdn,role,pool_fqdn,site,sip_domains,backup_pool,autologon"
     rows = [
         f"fe0{n}.contoso.com,FrontEnd,pool{n}.contoso.com,Taipei,{domain},{{}},{{}}"

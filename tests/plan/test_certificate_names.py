@@ -1,4 +1,4 @@
-"""Which names the rules give, in which order, and where wildcards may stand for them."""
+"""The names that the rules give, their order, and where wildcards may replace them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WILDCARD = PlanOptions(wildcard=True)
 
 
 def names(plan_, usage="Default", server=""):
-    """Names of the one certificate with a usage, or of a role where there is no usage."""
+    """Names of the one certificate with a usage, or of a role that has no usage."""
     (certificate,) = [
         c
         for c in plan_.certificates
@@ -87,7 +87,7 @@ def test_order_of_names():
 
 
 def test_a_name_comes_once_with_every_reason():
-    """A name that several rules give stands where the first puts it, with all their ids."""
+    """A name that several rules give is where the first rule puts it, with the ids of all."""
     planned = plan(
         front_end(extra_san="MEET.contoso.com"),
         meet_urls="https://lync.contoso.com/meet",

@@ -1,4 +1,4 @@
-"""Who speaks to whom, counted by hand and against every pair of pools."""
+"""Which servers connect to which, counted by hand and against every pair of pools."""
 
 from __future__ import annotations
 
@@ -120,6 +120,6 @@ def test_without_federation_no_partner_connects():
 
 
 def test_a_name_that_is_missing_gives_no_connection():
-    """Without a Web Conferencing name nobody is told to connect by one."""
+    """Without a Web Conferencing name no connection uses one."""
     planned = plan(front_end(), edge(webconf_edge_fqdn=""))
     assert "conferencing-from-outside" not in {i.rule.id for i in list_connections(planned)}

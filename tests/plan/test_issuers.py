@@ -60,7 +60,7 @@ def test_a_cell_is_for_its_own_server():
 
 
 def test_members_that_disagree():
-    """A shared certificate asked for from both is public, and both wishes can be asked for."""
+    """If its servers request both issuers, a shared certificate is public, and both are listed."""
     planned = plan(edge(1, issuer="internal"), edge(2, issuer="public"))
     assert issuers(planned) == {EXTERNAL: "public", ("Internal",): "public"}
     (pool,) = planned.topology.pools

@@ -1,4 +1,4 @@
-"""Titles in Traditional Chinese: which there are, where they stand, and what they never change."""
+"""Titles in Traditional Chinese: which exist, where they appear, and what they never change."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ NEVER = [
 
 
 def planned(lang):
-    """Plan a table that is no sample."""
+    """Plan a table other than a sample."""
     return plan(*SERVERS, options=PlanOptions(lang=lang))
 
 

@@ -36,7 +36,7 @@ def test_id_is_made_of_what_the_certificate_is_for():
 
 
 def test_id_of_a_shared_certificate():
-    """The pool stands for its servers, so a further server leaves the id as it is."""
+    """The id contains the pool and not its servers, so a further server does not change it."""
     one = plan(edge(1)).certificates
     two = plan(edge(1), edge(2)).certificates
     assert [c.id for c in one] == [c.id for c in two]
@@ -87,7 +87,7 @@ def test_names_are_those_of_the_entries():
 
 
 class TestHash:
-    """The plan's hash stands for what will be requested."""
+    """The plan's hash identifies the requests that it leads to."""
 
     def test_it_is_the_same_however_the_table_was_saved(self):
         """Other line ends, a byte order mark, semicolons and further columns do not change it."""
@@ -153,7 +153,7 @@ class TestExplain:
         ]
 
     def test_a_server_without_certificates(self):
-        """A server that needs none is no mistake."""
+        """A server that needs none is not a mistake."""
         explanation = plan(row("sql01.contoso.com", "SQL")).explain("sql01.contoso.com")
         assert explanation.names == ()
         assert str(explanation) == "sql01.contoso.com needs no certificate"
@@ -167,7 +167,7 @@ class TestExplain:
         ],
     )
     def test_an_unknown_server(self, asked, hint):
-        """A name that is no server is refused, with similar names or the pool's servers."""
+        """An unknown server name is refused, with similar names or the pool's servers."""
         with pytest.raises(PlanError, match=f'there is no server "{asked}"') as caught:
             plan(front_end()).explain(asked)
         assert caught.value.hint.startswith(hint)

@@ -38,7 +38,7 @@ def test_nothing_is_cut_off(shown, chromium):
 
 
 def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
-    """What is folded on the screen stands open on paper."""
+    """Sections folded on the screen are open on paper."""
     plan, path = shown
     with opened(chromium, path) as page:
         page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)
@@ -48,7 +48,7 @@ def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
 
 
 def test_a_name_leads_to_its_reason(shown, chromium):
-    """Whoever follows a name arrives at the rule and the document that ask for it."""
+    """A link on a name leads to the rule and the document that require it."""
     with opened(chromium, shown[1]) as page:
         page.get_by_text("Show all 49 rows").click()  # the name is in none of the first ten
         page.get_by_role("link", name="meet.litwareinc.com", exact=True).first.click()

@@ -128,7 +128,7 @@ def test_the_file_gives_the_options_back(options):
     key=st.text(st.characters(exclude_categories=["Cs"])),
 )
 def test_any_text_survives_the_file(text, key):
-    """Whatever a planner writes as reason, CA name or key comes back as it was."""
+    """Any text of a planner as reason, CA name or key is read back unchanged."""
     options = PlanOptions(ca={key: f"x{text}"}, accepted={"a-b": f"x{text}"})
     assert PlanOptions.from_toml(options.to_toml().encode()) == options
 
@@ -234,7 +234,7 @@ def test_what_is_unknown_hides_nothing_that_is_out_of_range():
 
 @pytest.mark.parametrize("accepted", [b"[acepted]\nx-y = 'why'", b"[accepted]\nx-y = 1"])
 def test_no_consequence_of_a_mistake_is_told(accepted):
-    """A limit of a reason that cannot be read is not said to have none."""
+    """A limit with an unreadable reason is not also reported as having none."""
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(accepted + b"\n[accepted_until]\nx-y = 2027-01-31")
     assert not caught.value.problems
@@ -254,7 +254,7 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
 
 
 def test_every_option_has_its_place():
-    """Each field stands in the file, and each yes/no option is a flag of the rules."""
+    """Each field is in the file, and each yes/no option is a flag of the rules."""
     assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
     assert switches <= known_flags().keys()
@@ -288,7 +288,7 @@ def test_options_of_a_table_are_beside_it(tmp_path):
 
 
 def test_a_plan_toml_belongs_to_topology_csv_alone(tmp_path):
-    """The guide's pair of files is read as one; another table is told to rename the options."""
+    """The guide's two files are read as one; for another table the error says to rename options."""
     (tmp_path / "plan.toml").write_text("wildcard = true\n")
     assert PlanOptions.beside(tmp_path / "topology.csv").wildcard
     other = PlanOptions.beside(tmp_path / "other.csv")

@@ -101,7 +101,7 @@ def test_roles_without_a_type_have_no_usages():
 
 
 def test_the_day_of_judgement_stands_in_the_document():
-    """Findings that were judged by the rules of a day say which; plain ones say none."""
+    """Findings by the rules of a date name the date; others do not."""
     planned = plan(front_end())
     findings = check_plan(planned, on=date(2026, 3, 15))
     document = plan_document(planned, findings)
@@ -111,7 +111,7 @@ def test_the_day_of_judgement_stands_in_the_document():
 
 
 def test_international_names_stand_as_people_write_them_too():
-    """A name with A-labels has its Unicode form beside it; other certificates have no such key."""
+    """A name with A-labels also has its Unicode form; other certificates have no such key."""
     planned = plan(front_end(extra_san="分公司.contoso.com"), edge())
     entries = plan_document(planned)["certificates"]
     (entry,) = [entry for entry in entries if "unicode" in entry]

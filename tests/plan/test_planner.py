@@ -145,7 +145,7 @@ def test_a_guest_gets_its_own_certificate_when_its_host_leaves():
 
 @pytest.mark.parametrize("role", ["Archiving", "Monitoring", "SQL", "FileStore", "SBC"])
 def test_roles_that_need_none(role):
-    """A role without a certificate may stand in the table and plans nothing."""
+    """A role without a certificate may be in the table and plans nothing."""
     assert plan(row("x01.contoso.com", role)).certificates == ()
 
 
@@ -379,7 +379,7 @@ class TestReplan:
         assert after.certificates[-1].issuer == "public"
 
     def test_a_plan_made_by_hand(self):
-        """A plan that does not know its pools' parts is planned anew."""
+        """A plan without its pools' parts is planned again."""
         before = plan(*rows_of(POOLS))
         assert replan(replace(before, by_pool=()), before.topology) == before
 

@@ -66,7 +66,7 @@ def test_changes_make_the_new_plan_of_a_recorded_one():
 
 
 def test_a_server_on_record_is_not_new():
-    """Whose server stands in the document is in another pool, and not new in the table."""
+    """A server in the document is in another pool, and not new in the table."""
     chance = random.Random(4)
     old, new = random_plan(chance), random_plan(chance)
     with_table = {c.id: c.differences[0].why for c in compare_plans(old, new).of("added")}
@@ -110,7 +110,7 @@ def test_what_was_edited_is_refused(edit):
     [b"", b"[]", b"{}", b"not JSON", b'{"format": "lyncnb-plan/2"}', b"[" * 100_000, b'"\\ud800"'],
 )
 def test_what_is_no_plan_is_refused(data):
-    """Anything else is told apart before its fields are looked at."""
+    """Any other file is recognized before its fields are read."""
     with pytest.raises(PlanError, match=r"p\.json: (not readable|is not a plan)"):
         read_plan_json(data, source="p.json")
 

@@ -1,4 +1,4 @@
-"""Scenarios as folders: what is kept comes back, and nothing of anybody's is lost."""
+"""Scenarios as folders: a saved scenario is read back, and no file of the planner is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def kept(tmp_path) -> Scenarios:
 
 @pytest.mark.parametrize("table", ["contoso.csv", "contoso-zh-TW.csv", "litwareinc-global.csv"])
 def test_what_is_kept_is_opened(kept, table):
-    """Table with unknown columns, options and note come back, and the same plan."""
+    """Table with unknown columns, options and note are read back, and give the same plan."""
     options = ln.PlanOptions(wildcard=True, accepted={"web-names-equal": "a lab"})
     topology = ln.read_topology(DATA / table)
     before = ln.Scenario(name="Größe 大", topology=topology, options=options, note="n")
@@ -50,7 +50,7 @@ def test_what_is_kept_is_opened(kept, table):
 
 
 def test_any_plan_is_kept_over_any_other(kept):
-    """Each comes back whole; what was there before leaves nothing behind."""
+    """Each is read back complete; the previous one leaves nothing behind."""
     chance = random.Random(20)
     for number in range(40):
         plan = random_plan(chance)
@@ -329,7 +329,7 @@ def test_a_disk_that_fails_is_told_and_the_scenario_stays(kept):
 
 
 def test_a_note_of_any_size_is_no_trouble(kept):
-    """It is refused while nothing is written; a text that is no text is kept as it can be."""
+    """A long note is refused before anything is written; an unpaired surrogate is replaced."""
     with pytest.raises(ScenarioError, match="the note has"):
         kept.keep(replace(one(), note="x" * 70_000))
     assert not kept.folder.exists()

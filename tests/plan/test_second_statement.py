@@ -63,7 +63,7 @@ class Certificate(NamedTuple):
 
 
 class Statement:
-    """A table of servers and the choices beside it, and what Microsoft's pages require of them.
+    """A table of servers with its options, and what Microsoft's pages require for them.
 
     Notes
     -----
@@ -343,7 +343,7 @@ class Maker:
             self.inside.append(self.public.pop())
 
     def make(self) -> tuple[list[Row], ln.PlanOptions]:
-        """Return the rows of the table, and the choices beside it."""
+        """Return the rows of the table, and the options."""
         sites = [""] if self.maybe(0.2) else self.chance.sample(SITES, self.chance.randint(1, 4))
         for number, site in enumerate(sites):
             if number == 0 or self.maybe(0.8):

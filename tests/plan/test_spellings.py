@@ -1,4 +1,4 @@
-"""Names that read otherwise than they are requested: told of each certificate, once."""
+"""Names that look different from the requested ones: reported for each certificate, once."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def told(plan) -> dict[str, str]:
 
 
 def test_plain_names_need_no_word():
-    """Where everything reads as it is requested, nothing is told; a blank around is no matter."""
+    """If every name looks as requested, nothing is reported; surrounding blanks do not matter."""
     plan = planned(" contoso.com", web="Web.contoso.com.")
     assert spellings(plan) == ()
     assert told(plan) == {}
 
 
 def test_names_with_unseen_characters():
-    """The name itself, and those made of a domain, show where the characters stood."""
+    """The name itself, and names derived from a domain, show where the characters were."""
     plan = planned("con\u00adtoso.com;fabrikam.com", web="web.fab\u200brikam.com")
     assert [one.written for one in spellings(plan)] == [
         "con<U+00AD>toso.com;fabrikam.com",

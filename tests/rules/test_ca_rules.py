@@ -1,4 +1,4 @@
-"""The dated rules of CAs: their files are read whole, and every mistake is told."""
+"""The dated rules of CAs: their files are read completely, and every mistake is reported."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_ca_is_known_by_whole_words(ca, named):
 
 
 def test_two_sources_that_disagree_are_both_shown():
-    """The other source stands in the rule's source and its words in the disagreement."""
+    """The other source is in the rule's source, and its words are in the disagreement."""
     text = (
         HEAD
         + CHECK

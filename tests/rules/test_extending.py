@@ -91,7 +91,7 @@ def test_records_are_changed_and_added_by_id():
 
 
 def test_with_a_role_goes_what_is_about_nothing_else():
-    """Without a role there is no certificate, connection, check or word of it."""
+    """Without a role there is no certificate, connection, check or text about it."""
     mine = extended('[without]\nrole = ["PersistentChat"]\n')
     assert "PersistentChat" not in mine.roles
     assert "PersistentChat" not in {c.role for c in mine.certificates}
@@ -158,7 +158,7 @@ def test_every_mistake_is_told_with_its_place():
 
 
 def test_a_mistake_names_its_file_of_a_folder_that_extends():
-    """In a folder that extends a product each mistake is told with the file that has it."""
+    """In a folder that extends a product, each mistake is reported with its file."""
     texts = {
         "mine/product.toml": f'{HEAD}[without]\nrole = ["Chat"]\n[words]\n"Lynx" = "x"\n',
         "mine/roles.toml": (
@@ -178,7 +178,7 @@ def test_a_mistake_names_its_file_of_a_folder_that_extends():
 
 
 def test_what_is_left_out_and_still_asked_for():
-    """A name that a record of the other file needs is told with that file's name."""
+    """A name that a record of the other file needs is reported with that file's name."""
     (told,) = mistakes('[without]\nname = ["edge-internal"]\n')
     assert re.fullmatch(
         r"Unknown name .edge-internal. in 'lync2013/certificates\.toml: certificate\[\d+\]\.subject_name'",
@@ -293,7 +293,7 @@ def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
     ],
 )
 def test_a_slip_in_a_products_columns(old, new, told):
-    """What another has already, what means nothing and what leads out of a folder is told."""
+    """Duplicate names, names without a meaning and paths out of the folder are reported."""
     assert old in OWN
     with pytest.raises(RulesError, match=re.escape(told)):
         parse_rules(OWN.replace(old, new, 1), source="mine.toml")

@@ -25,7 +25,7 @@ def text_of(html):
 
 
 def test_every_code_stands_there_once_or_where_it_judges(page):
-    """Each finding has its code as id; one of plans and of certificates alike stands twice at most."""
+    """Each finding has its code as id; one of both plans and certificates appears at most twice."""
     for code in every_check(RULES):
         assert 1 <= page.count(f'<h3 id="{code}">') <= 2, code
 

@@ -221,7 +221,7 @@ def ids(role: str, usages: tuple[str, ...]) -> set[str]:
 
 @pytest.mark.parametrize(("page", "role", "usages", "wanted"), PAGES, ids=[p[0] for p in PAGES])
 def test_step_of_the_documents_is_there(page, role, usages, wanted):
-    """Every step of the documents stands in the procedure of the role it is for."""
+    """Every step of the documents is in the procedure of its role."""
     assert wanted <= ids(role, usages)
 
 
@@ -232,7 +232,7 @@ def test_no_step_is_without_a_place_in_the_documents():
 
 
 def test_every_check_is_asked(procedure):
-    """A check that no step names is no check."""
+    """A check that no step names is not a check."""
     asked = {name for s in procedure.steps for key in QUESTIONS for name in getattr(s, key)}
     assert asked == {check.id for check in procedure.checks}
 
@@ -347,7 +347,7 @@ def test_every_source_is_dated(rules, procedure):
 
 
 def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure):
-    """Each role that steps are written for stands in the evening's order and has a shell."""
+    """Each role that has steps is in the order of the maintenance window and has a shell."""
     roles = {rule.role for rule in rules.certificates} - {"", "Deployment"}
     placed = [role for place in procedure.order for role in place.roles]
     assert sorted(placed) == sorted(roles)
@@ -380,7 +380,7 @@ STEP = {"id": "a", "title": "b", "scope": "server", "text": "c", "source": "d"}
     ],
 )
 def test_mistake_in_a_step_names_its_place(change, message):
-    """A mistake in a rule file is told with its place."""
+    """A mistake in a rule file is reported with its place."""
     entry = {key: value for key, value in (STEP | change).items() if value is not None}
     rules = replace(RULES, settings={"deploy": {"folder": r"C:\x", "step": [entry]}})
     with pytest.raises(RulesError, match=message):
@@ -388,7 +388,7 @@ def test_mistake_in_a_step_names_its_place(change, message):
 
 
 def test_every_mistake_is_told_at_once():
-    """Two mistakes are two problems: a path without a drive, an id that stands twice."""
+    """Two mistakes are two problems: a path without a drive, and a duplicate id."""
     table = {"folder": "x", "step": [STEP, STEP]}
     with pytest.raises(RulesError) as caught:
         load_procedure(replace(RULES, settings={"deploy": table}))

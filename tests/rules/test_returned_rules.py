@@ -1,4 +1,4 @@
-"""The rules of returned certificates: their file is read whole, and every mistake is told."""
+"""The rules for issued certificates: their file is read completely, and mistakes are reported."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ _SPLIT = small_folder()
     ],
 )  # fmt: skip
 def test_a_mistake_names_its_file_of_the_folder(changed, messages):
-    """Two files with one name or title, and each slip in a table, are told with the file."""
+    """Two files with one name or title, and each mistake in a table, are reported with the file."""
     with pytest.raises(RulesError) as caught:
         parse_rules(dict(sorted(small_folder(**changed).items())), source="small")
     told = [problem.message for problem in caught.value.problems]
@@ -238,7 +238,7 @@ def test_a_file_becomes_rules():
     ],
 )  # fmt: skip
 def test_a_mistake_names_its_place(old, new, message):
-    """A mistake in a rule file is refused, with the table, number and key where it stands."""
+    """A mistake in a rule file is refused, with its table, number and key."""
     assert old in SMALL
     with pytest.raises(RulesError, match=re.escape(message)) as caught:
         parse_rules(SMALL.replace(old, new, 1), source="small.toml")
@@ -305,7 +305,7 @@ class TestEveryProduct:
         assert used == rules.names.keys()
 
     def test_who_needs_a_name_and_what_breaks_without_it(self, product):
-        """Each name has both with a source, or stands in the list of what is not documented."""
+        """Each name has both with a source, or is in the list of undocumented names."""
         names = load_rules(product).names.values()
         golden = yaml.safe_load(UNDOCUMENTED.read_text(encoding="utf-8"))
         for key in ("clients", "without"):
@@ -362,7 +362,7 @@ def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
 
 
 def test_lync2013_wildcards_only_for_web_roles():
-    """A wildcard may stand only on Standard Edition, Front End, Director and reverse proxy."""
+    """A wildcard is allowed only on Standard Edition, Front End, Director and reverse proxy."""
     roles = {rule.role for rule in load_rules("lync2013").certificates if rule.wildcard}
     assert roles == {"StandardEdition", "FrontEnd", "Director", "ReverseProxy"}
 

@@ -30,7 +30,7 @@ def cells_of(columns: dict[str, list[str]]) -> tuple[Cells, Report]:
 
 
 def test_names_are_names_and_others_have_values():
-    """Host names come as such; lists, URLs and truth values stand beside their texts."""
+    """Host names stay as they are; lists, URLs and booleans are kept with their texts."""
     cells, report = cells_of(
         {
             "server_fqdn": ["fe01.contoso.net", "fe02.contoso.net"],

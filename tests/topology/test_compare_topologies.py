@@ -23,7 +23,7 @@ edge01.contoso.com,Edge,edgepool.contoso.com,Taipei,,,,,,sip.contoso.com,x.conto
 
 
 def read(text: str):
-    """Read a table, or a document, that stands here."""
+    """Read a table, or a document, that is given as text here."""
     return read_topology(text.encode())
 
 
@@ -34,7 +34,7 @@ def told(before: str, after: str) -> list[tuple[str, ...]]:
 
 
 def test_what_means_the_same_does_not_differ():
-    """The order of rows, where a pool's value stands, blanks that mean the value, the case."""
+    """Row order, the row with a pool's value, blanks that mean the value, and letter case."""
     heading, one, two, three = TABLE.splitlines(keepends=True)
     assert told(TABLE, TABLE) == []
     assert told(TABLE, heading + three + two + one.replace("fe01", "FE01")) == []
@@ -116,7 +116,7 @@ def test_a_table_and_the_document_of_the_same_servers_agree():
 
 
 def test_sites_that_are_called_otherwise():
-    """Simple URLs are then those of the deployment, and each server's site is told."""
+    """Simple URLs are then those of the deployment, and each server's site is reported."""
     renamed = TABLE.replace("Taipei", "台北").replace("//meet.", "//join.")
     found = told(TABLE, renamed)
     assert (

@@ -95,7 +95,7 @@ TEXT = st.text(st.sampled_from('ab ,;"|\t臺'), max_size=6)
     st.data(),
 )
 def test_any_text_goes_into_any_cell(cells, delimiter, end, data):
-    """Whatever stands in a cell or beside it, the new text is read back and the rest is as it was."""
+    """Whatever is in or next to a cell, the new text is read back and the rest is unchanged."""
     rows = [["server_fqdn", "role", "a", "b", "c"]]
     rows += [[f"s{n}.contoso.com", "FrontEnd", *row] for n, row in enumerate(cells)]
     table = written(delimiter, end, rows=rows).encode()

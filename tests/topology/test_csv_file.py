@@ -159,7 +159,7 @@ def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
     ],
 )
 def test_a_broken_table_is_named_with_its_rows(text, problems):
-    """Each row that does not fit is told with its number and its cells, all of them at once."""
+    """All rows with a wrong number of cells are reported at once, with their numbers and cells."""
     assert problems_of(text.encode()) == problems
 
 
@@ -175,7 +175,7 @@ def test_cp950_is_read_with_a_warning(data):
 
 
 def test_a_very_large_cell_is_a_problem_of_its_row():
-    """A cell beyond the csv module's limit is told as that, not as a quotation mark."""
+    """A cell beyond the csv module's limit is reported as such, not as a quotation mark."""
     text = f"{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,{'x' * 200_000}\n"
     assert problems_of(text.encode()) == [
         (3, "a cell of this row has more than 131,072 characters")
@@ -203,7 +203,7 @@ rows_of_cells = st.lists(st.lists(cells, min_size=1, max_size=5), min_size=1, ma
 
 
 def row_by_row(rows: list[list[str]], width: int):
-    """What splitting must give, said row by row: whole rows, and the numbers of ragged ones."""
+    """The expected result of splitting by row: complete rows, and the numbers of ragged ones."""
     kept, ragged = {}, []
     for number, row in enumerate(rows, start=2):
         if not "".join(row).strip():
@@ -217,7 +217,7 @@ def row_by_row(rows: list[list[str]], width: int):
 
 @given(rows_of_cells, st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_rows_are_kept_left_out_or_named(rows, delimiter, line_end, quote_all):
-    """Whatever the rows are, each is kept whole, blank and counted, or told as ragged."""
+    """Any row is kept complete, skipped as blank and counted, or reported as ragged."""
     out = io.StringIO(newline="")
     # csv.writer quotes a carriage return only where it is part of the line end.
     quote_all = quote_all or any("\r" in cell for row in rows for cell in row)
@@ -251,7 +251,7 @@ def test_a_large_table_is_the_sum_of_its_rows():
 
 
 def test_a_large_table_with_a_ragged_row_names_it():
-    """A row that does not fit is named by its number, however far down it stands."""
+    """A row with a wrong number of cells is named by its number, however far down it is."""
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(30_000)]
     rows[20_000] = "fe.contoso.net,FrontEnd"
     assert problems_of("\n".join([HEADING, *rows]).encode()) == [
@@ -400,7 +400,7 @@ def test_bytes_that_are_no_text_are_refused(data, message):
     ],
 )
 def test_other_formats_are_recognised(tmp_path, data, message, hint):
-    """A file of another format under the name of a CSV is recognised, and it is said so."""
+    """A file of another format with the name of a CSV is recognized and reported."""
     path = tmp_path / "contoso.csv"
     path.write_bytes(data)
     with pytest.raises(TopologyError, match=re.escape(message)) as caught:
@@ -458,7 +458,7 @@ def test_a_device_is_not_read():
 
 @pytest.mark.parametrize("path", ["a\0b.csv", "x" * 5000])
 def test_an_impossible_path_is_told(path):
-    """A path that no file can have is an error like any other, told for a shell as well."""
+    """An impossible path is an error like any other, with a hint that also fits a command line."""
     with pytest.raises(TopologyError, match="cannot read") as caught:
         load(path)
     assert caught.value.hint.startswith("check the path")
@@ -502,7 +502,7 @@ def test_a_table_with_a_title_is_corrected_in_its_file():
 
 @pytest.mark.parametrize("name", ["servers.xlsx", "servers.ods", "servers.XLSM"])
 def test_random_bytes_are_not_a_workbook(tmp_path, name):
-    """Who named the file for a program is told about that kind of file, not about text."""
+    """For a workbook's file name, the error is about workbooks, not about text."""
     path = tmp_path / name
     path.write_bytes(bytes(range(255, 0, -1)) * 9)
     with pytest.raises(TopologyError, match=f"{name} is neither a workbook nor text"):

@@ -79,7 +79,7 @@ def test_an_edit_changes_nothing_before_it(contoso, data):
 
 
 def test_cells_are_cleaned_as_in_a_file(contoso):
-    """What is typed into a cell is cleaned, told, and stands as clean text."""
+    """Text typed into a cell is cleaned, reported, and stored as clean text."""
     after = contoso.with_cells({2: {"server_fqdn": "FE03.Contoso.net.", "role": "front end"}})
     assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
     assert [str(note) for note in after.notes] == [
@@ -205,7 +205,7 @@ def test_a_new_row_is_checked(contoso):
 
 
 def test_shared_values_stay_when_their_row_goes(contoso):
-    """What stood only on a removed row, but holds for others, moves to one of them."""
+    """A value only in a removed row that also applies to others moves to one of them."""
     after = contoso.with_rows(remove=[0])
     assert after.sip_domains == contoso.sip_domains
     assert after.sites == contoso.sites

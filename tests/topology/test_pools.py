@@ -96,7 +96,7 @@ FURTHER = {
 @pytest.mark.parametrize("row", [0, 1, 2])
 @pytest.mark.parametrize(("name", "value"), [*NAMES.items(), *FURTHER.items()])
 def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
-    """A value of the pool may stand on whichever row; blanks take it over."""
+    """A value of the pool may be in any row; blanks inherit it."""
     text = value if isinstance(value, str) else "|".join(value)
     cells = ["-"] * 3
     cells[row] = text
@@ -129,7 +129,7 @@ def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
     ],
 )
 def test_flags_are_what_is_true_and_heeded(role, cells, flags):
-    """A boolean column is a flag of the pools whose role heeds it, with its default if blank."""
+    """A boolean column is a flag of the pools whose role uses it, with its default if blank."""
     (pool,) = topology(f"""
         fqdn          role   {" ".join(cells)}
         a.contoso.net {role} {" ".join(cells.values())}
@@ -138,7 +138,7 @@ def test_flags_are_what_is_true_and_heeded(role, cells, flags):
 
 
 def test_equal_values_may_be_written_in_two_ways():
-    """Two ways to write the same list are no contradiction, and row order decides nothing."""
+    """Two ways to write the same list do not contradict, and row order does not matter."""
     text = """
         fqdn             role     pool             extra_san
         fe01.contoso.net FrontEnd pool.contoso.net {}
@@ -150,7 +150,7 @@ def test_equal_values_may_be_written_in_two_ways():
 
 
 def test_two_values_of_a_pool_contradict():
-    """Two different values are told with both rows and both values."""
+    """Two different values are reported with both rows and both values."""
     assert problems("""
         fqdn             role     pool             web_external_fqdn autologon
         fe01.contoso.net FrontEnd pool.contoso.net a.contoso.com     -
@@ -228,7 +228,7 @@ def test_a_server_belongs_to_one_pool():
 
 
 def test_collocated_roles_share_a_pool():
-    """A role that stands on servers of another one's pool is a pool beside it."""
+    """A role on servers of another role's pool is a pool of its own."""
     pools = topology("""
         fqdn             role      pool             web_external_fqdn mediation_standalone
         fe01.contoso.net FrontEnd  pool.contoso.net a.contoso.com     -
@@ -261,7 +261,7 @@ def test_two_roles_on_different_servers_need_two_pools():
 
 
 def test_a_blank_server_or_role_is_told_and_the_rest_is_looked_at():
-    """Cells that must not be blank are problems beside those of other rows."""
+    """Blanks in required cells are reported together with problems of other rows."""
     assert problems("""
         fqdn             role     pool             web_external_fqdn
         fe01.contoso.net FrontEnd pool.contoso.net a.contoso.com
@@ -386,7 +386,7 @@ se01.contoso.net,SE,,Hsinchu,,https://dialinhsinchu.contoso.com
 
 
 def test_one_site_says_one_thing():
-    """Two URLs in one site are told with both rows and values."""
+    """Two URLs in one site are reported with both rows and values."""
     with pytest.raises(TopologyError) as caught:
         table_of(
             f"a.contoso.net,SE,Taipei,contoso.com,,{DIALIN},",
@@ -431,7 +431,7 @@ def test_the_default_sip_domain_comes_first():
     ],
 )
 def test_sip_domains_are_given_once(cells, message):
-    """SIP domains nowhere, or in two ways, are refused; a bad one is told alone."""
+    """No SIP domains, or two ways to give them, are refused; a bad one is reported alone."""
     with pytest.raises(TopologyError) as caught:
         table_of(*(f"se{n}.contoso.net,SE,Site{n},{cell},,," for n, cell in enumerate(cells)))
     assert [problem.message for problem in caught.value.problems] == [message]

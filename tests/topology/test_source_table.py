@@ -32,7 +32,7 @@ def test_columns_get_their_names():
     ],
 )
 def test_headings_that_do_not_fit_are_refused(headings, message):
-    """A heading twice, none at all, and a column that is missing are told with what was found."""
+    """A duplicate, blank or missing heading is reported with the actual headings."""
     with pytest.raises(TopologyError) as caught:
         table(headings)
     problems = {problem.message: problem for problem in caught.value.problems}
@@ -42,13 +42,13 @@ def test_headings_that_do_not_fit_are_refused(headings, message):
 
 
 def test_a_table_without_rows_is_refused():
-    """A heading alone is no topology."""
+    """A heading alone is not a topology."""
     with pytest.raises(TopologyError, match="has a heading, but no servers"):
         table(["fqdn", "role"], rows=())
 
 
 def test_rows_that_were_refused_are_told_first():
-    """If no row could be split, the reasons are told, not that there are no rows."""
+    """If no row could be split, the reasons are reported, not that there are no rows."""
     ragged = Problem(message="the row has 1 cells", file="contoso.csv", row=2)
     assert table(["fqdn", "role"], rows=(), problems=(ragged,)).problems == (ragged,)
     with pytest.raises(TopologyError) as caught:

@@ -96,7 +96,7 @@ def test_a_table_that_does_not_fit_into_a_workbook():
 
 @pytest.mark.parametrize("over_example", [False, True])
 def test_the_template_filled_in_is_read(over_example):
-    """Headings in words, a number and a truth value typed; the example is no server."""
+    """Headings in words, a number and a boolean typed; the example is not a server."""
     topology = read_topology(filled_in(FILLED, over_example=over_example))
     assert [computer.fqdn for _, computer in topology.computers] == [
         "fe01.contoso.net",
@@ -112,7 +112,7 @@ def test_the_template_filled_in_is_read(over_example):
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
 def test_an_empty_template_has_no_server(suffix):
-    """What has only the example is told as a heading without servers; the same bytes each time."""
+    """A file with only the example is reported as without servers; its bytes never vary."""
     with pytest.raises(TopologyError, match="has a heading, but no servers"):
         read_topology(template(suffix))
     assert template(suffix) == template(suffix)
@@ -157,7 +157,7 @@ def test_help_and_choices_of_the_template():
 
 
 def test_convert_and_back(shell):
-    """A document to a workbook, that to CSV: the same topology; what reading says is told."""
+    """A document to a workbook, that to CSV: the same topology; notes of reading are shown."""
     shell.write("contoso.tbxml", topology_builder([front_end("se01.contoso.com")]))
     for old, new in (("contoso.tbxml", "a.xlsx"), ("a.xlsx", "b.csv"), ("b.csv", "c.xlsx")):
         ended = shell("convert", old, new)
@@ -219,7 +219,7 @@ def test_a_filled_in_template_is_never_written_over(shell):
 
 
 def test_a_fix_in_a_csv_template_meets_its_row(shell):
-    """The example counts as no row where a cell is mended in the file."""
+    """The example does not count as a row when a cell is fixed in the file."""
     text = template(".csv") + b"se01.contoso.com,StandardEdition,,Taipei" + b"," * 23 + b"\r\n"
     after, changes = edit_csv("t.csv", text, {0: {"site": "Tainan"}})
     assert b"se01.contoso.com,StandardEdition,,Tainan" in after

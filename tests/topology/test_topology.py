@@ -26,7 +26,7 @@ def sample(data, name: str) -> Topology:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples_go_round(data, name):
-    """What was read comes back from a DataFrame and from CSV as the same topology."""
+    """A topology is the same after a round trip through a DataFrame and through CSV."""
     read = sample(data, name)
     for again in (read_topology(read.to_frame()), read_topology(read.to_csv())):
         assert again == read
@@ -36,7 +36,7 @@ def test_samples_go_round(data, name):
 
 @pytest.mark.parametrize("name", SAMPLES[:3])
 def test_clean_samples_come_back_byte_for_byte(data, name):
-    """A clean table comes back with the same headings and cells as its file has."""
+    """A clean table is written with the same headings and cells as its file has."""
     written = read_topology(data / f"{name}.csv").to_csv().decode("utf-8-sig")
     file = (data / f"{name}.csv").read_text("utf-8")
     assert written.replace("\r\n", "\n") == file
@@ -144,7 +144,7 @@ def test_a_row_that_is_edited_joins_the_site_that_is_there():
 
 
 def test_clean_ups_are_listed():
-    """Letter case, a trailing dot, white space and invisible characters are cleaned and told."""
+    """Letter case, a final dot, white space and invisible characters are cleaned and reported."""
     read = read_topology(
         "Server,Role,Site,SIP Domain\n"
         "FE01.Contoso.net.,fe,\u00a0Taipei,分公司.contoso.com\n"
@@ -222,7 +222,7 @@ def test_a_message_says_where_what_and_what_to_do(tmp_path):
 @pytest.mark.parametrize("name", ["server_fqdn", "web_external_fqdn"])
 @pytest.mark.parametrize("kept", ["a_b.contoso.net", "fe01.contoso.local", "xn--fa-hia.de"])
 def test_a_name_that_is_legal_somewhere_is_kept(name, kept):
-    """An underscore, an internal suffix and an international name are for the checks to judge."""
+    """An underscore, an internal suffix and an international name are left to the checks."""
     cells = {"server_fqdn": "fe01.contoso.net", "web_external_fqdn": "", name: kept}
     table = f"role,sip_domains,{','.join(cells)}\nSE,contoso.com,{','.join(cells.values())}\n"
     (pool,) = read_topology(table.encode()).pools
@@ -337,7 +337,7 @@ def test_any_bytes_are_read_or_refused_in_words(data):
 
 @given(st.text(st.sampled_from('ab.,;"\n\r\t\0 é台'), max_size=60))
 def test_any_table_is_read_or_refused_in_words(text):
-    """Whatever stands below a good heading, there is a topology or one error of the package."""
+    """Whatever is below a valid heading, the result is a topology or one error of the package."""
     try:
         topology = read_topology(
             f"server_fqdn,role,sip_domains\nx.contoso.net,SE,contoso.com\n{text}".encode()

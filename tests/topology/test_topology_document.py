@@ -1,7 +1,7 @@
-"""Topology Builder's file and the published topology: the same servers as somebody would type.
+"""Topology Builder's file and the published topology: the same servers as typed by hand.
 
-With LYNCNB_DOCUMENTS a folder of real documents is read too; nothing of them stands here but
-counts and digests.
+With LYNCNB_DOCUMENTS a folder of real documents is read too; this file has only their counts and
+digests.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def test_of_two_topologies_the_new_one_counts():
 
 
 def test_unknown_elements_are_passed_over():
-    """What a later version adds is no reason to refuse the rest."""
+    """Additions of a later version are not a reason to refuse the rest."""
     more = '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
     with_more = read(topology_builder(EVERYTHING, more=more))
     assert with_more == read(topology_builder(EVERYTHING))
@@ -404,7 +404,7 @@ def test_forty_pools_of_every_role(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_five_thousand_servers_are_read(form):
-    """40 pools, with every port and component a document has besides."""
+    """40 pools, with every other port and component of a document."""
     pools = [
         front_end(f"pool{pool}.contoso.com", tuple(f"fe{pool}-{n}.contoso.com" for n in range(125)))
         for pool in range(40)
@@ -463,7 +463,7 @@ REAL = {
 if Path(os.environ.get("LYNCNB_DOCUMENTS", "") or "nowhere").is_dir():
 
     def test_real_documents():
-        """Roles and names of documents whose names do not stand here."""
+        """Roles and names of documents whose names are not in this file."""
         paths = sorted(Path(os.environ["LYNCNB_DOCUMENTS"]).iterdir())
         found = dict(facts(path) for path in paths if path.suffix in (".tbxml", ".xml"))
         assert REAL.items() <= found.items()

@@ -1,6 +1,7 @@
-"""Workbooks: the same topology as of a CSV file with the same cells, and each trap is told.
+"""Workbooks: the same topology as a CSV file with the same cells, and each trap is reported.
 
-What LibreOffice, xlsxwriter and openpyxl write is read; what none of them writes is made by hand.
+Files of LibreOffice, xlsxwriter and openpyxl are read; files that none of them writes are made
+here.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def problems_of(source) -> list[str]:
 @pytest.mark.parametrize("table", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
 @pytest.mark.parametrize("write", [xlsx, spreadsheet])
 def test_a_workbook_is_the_table_of_its_cells(table, write):
-    """Topology, cells, columns and rows are those of the CSV file; nothing is said."""
+    """Topology, cells, columns and rows are those of the CSV file; nothing is reported."""
     expected, topology = read_topology(table.encode()), read_topology(write(rows_of(table)))
     assert topology == expected
     assert (topology.columns, topology.cells) == (expected.columns, expected.cells)
@@ -360,7 +361,7 @@ def test_headings_below_a_title():
 
 
 def test_sheets():
-    """The one with our headings is read; several are refused, hidden ones told."""
+    """The sheet with our headings is read; several are refused, hidden ones reported."""
 
     def more(*names, hide=()):
         def change(book, _):
@@ -405,7 +406,7 @@ def test_headings_that_are_missing_are_told_as_of_csv():
 
 
 def test_how_a_text_is_pronounced_is_no_part_of_it():
-    """Chinese and Japanese Excel keeps that beside the text."""
+    """Chinese and Japanese Excel stores the pronunciation with the text."""
     strings = (
         f'<sst xmlns="{MAIN}"><si><t>fe01.contoso.net</t></si><si><t>FrontEnd</t></si>'
         "<si><r><t>台</t></r><r><t>北</t></r><rPh sb='0' eb='1'><t>ㄊㄞˊ</t></rPh></si></sst>"
@@ -645,7 +646,7 @@ def test_a_table_of_text_with_the_name_of_a_workbook(tmp_path):
 
 @pytest.mark.slow
 def test_cells_in_every_corner_cost_no_more_than_themselves():
-    """One cell in the last row and column is told with its place, in no time and memory."""
+    """One cell in the last row and column is reported with its place, in little time and memory."""
     rows = [["Server", "Role"], ONE[:2]]
 
     def change(_, sheet):
@@ -762,7 +763,7 @@ def office(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["xlsx", "ods"])
 def test_what_libreoffice_saved(office, kind):
-    """A table is the same; traps are read and told as of xlsxwriter's own."""
+    """A table is the same; traps are read and reported as in xlsxwriter's own files."""
     assert read_topology(office / f"plain.{kind}") == read_topology(TWO_SITES.encode())
     filled = read_topology(office / f"filled.{kind}")
     assert filled == read_topology(filled_in(FILLED))
@@ -810,7 +811,7 @@ def test_every_command_takes_a_workbook(shell):
 
 
 def test_a_problem_as_a_command_tells_it(shell):
-    """Sheet and cell stand in the message and in JSON; a fix is written by hand."""
+    """The message and the JSON have sheet and cell; the fix is made by hand."""
     shell.write("contoso.xlsx", xlsx([HEADING, [ONE[0], "Fronted", "", ""]]))
     ended = shell("check", "contoso.xlsx", "--json")
     assert (
