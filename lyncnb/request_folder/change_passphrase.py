@@ -225,7 +225,7 @@ def _altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
 def _other_keys(
     folder: Path, manifest: Manifest, pair: RecoveryPair, *ciphers: FolderCipher
 ) -> tuple[str, ...]:
-    """List the fingerprints that the folder names beside the recovery key that opens it.
+    """List the fingerprints that the folder names, except that of the key that opens it.
 
     Sealing says nothing about who sealed. Whoever can write the folder can plant a list together
     with the sealed key that opens it, so a recovery seals to none of these.
@@ -314,7 +314,7 @@ def _targets(survey: Survey, manifest: Manifest) -> list[_Target]:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What is under the old passphrase, what is left alone, and keys that were not sealed."""
+    """Files under the old passphrase, files to leave unchanged, and keys that were not sealed."""
 
     waiting: list[_Target] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)

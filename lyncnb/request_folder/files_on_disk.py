@@ -21,7 +21,7 @@ from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-#: Written beside the manifest; what is in them is ``formats.py``'s.
+#: Written next to the manifest; ``formats.py`` defines their contents.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 _EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
@@ -59,7 +59,7 @@ class Survey:
 
     @property
     def others(self) -> int:
-        """The rights that nobody may have beside owner and team, on a disk that keeps them."""
+        """The rights that only owner and team may have, on a disk that supports them."""
         return 0 if self.keeps_no_modes else _others(is_team=self.is_team)
 
     @property
@@ -73,7 +73,7 @@ class Survey:
         return any(map(_is_ours, (*self.csr, *self.keys, *self.archive)))
 
     def strangers(self, manifest: Manifest) -> tuple[str, ...]:
-        """Files in ``csr/`` and ``keys/`` that no record knows; they are left alone."""
+        """Files in ``csr/`` and ``keys/`` that no record names; lyncnb does not change them."""
         known = {path for record in manifest.requests for path in record.files}
         found = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
         return tuple(sorted(path for path in found if path not in known))
@@ -200,7 +200,7 @@ def _mode(entry: os.DirEntry[str]) -> int:
 def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     """Say what is wrong with the kind or the rights of a file that lyncnb knows.
 
-    Files of others are never judged.
+    Files of others are never evaluated.
     """
     place, _, name = path.partition("/")
     mode, where = getattr(survey, place)[name], survey.folder / path
@@ -225,7 +225,7 @@ def key_sha256(data: bytes) -> str:
 def csr_sha256(data: bytes) -> str:
     """Return the SHA-256 of a CSR in PEM, of its DER bytes: line ends do not count.
 
-    Empty if the text is no PEM. Nothing is parsed: a run over 10,000 requests does this for each.
+    Empty if the text is not PEM. Nothing is parsed: a run over 10,000 requests does this for each.
     """
     found = _ARMOUR.search(data)
     if found is None:

@@ -31,9 +31,9 @@ class Generations:
     """The generations of one request, by what its servers have.
 
     ``held`` is the certificate on the servers that ends first, as far as it is known, and
-    ``in_use`` its generation: None before a certificate is issued and where a certificate that
-    stands covers the request. ``under_way`` is the newest generation as long as a server has
-    another certificate; None if nothing is to follow. ``used`` are the numbers of all generations
+    ``in_use`` its generation: None before a certificate is issued, and where an installed
+    certificate covers the request. ``under_way`` is the newest generation as long as a server has
+    another certificate; None if no change is under way. ``used`` are the numbers of all generations
     that a server has. ``is_recorded`` says whether that is on record for every server, and
     ``deployed_on`` from which day on all of them have one and the same (ISO 8601, else blank).
     """
@@ -272,7 +272,7 @@ def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
 
 
 def state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:
-    """Say how a certificate stands by its dates at a moment; a day is its beginning.
+    """Return the state of a certificate by its dates; a date means the beginning of that day.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """``history.jsonl``: one line for each run that changed something in a request folder.
 
-A line lists what became of which generation (requested, issued, packaged, deployed …). It is made
+A line lists the events of each generation (requested, issued, packaged, deployed …). It is made
 by comparing what the manifest recorded before and after the run, so no command describes its own
 changes. Each line has the SHA-256 of the line before it: an edit by hand shows. ``state`` is a
 digest of everything that the manifest records, so a run sees in one comparison whether the history
@@ -46,7 +46,7 @@ _Number = Annotated[int, number_in(0, 1_000_000)]
 
 
 class Event(NamedTuple):
-    """One thing that became of one generation; ``generation`` 0 is the folder as a whole.
+    """One event of one generation; ``generation`` 0 is the folder as a whole.
 
     ``key`` is the SHA-256 of the public key, ``certificate`` that of the certificate. ``on`` is a
     day, and ``at`` the time that the manifest has of it, blank where it has none.
@@ -67,9 +67,9 @@ class Event(NamedTuple):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What makes it another event than others: everything but the time.
+        """The fields that distinguish this event from others: all but the time.
 
-        A superseded request does not say any more which computer has its key.
+        A superseded request no longer records which computer has its key.
         """
         return self[:-2] if self.what == REQUESTED else self[:-1]
 
@@ -126,7 +126,7 @@ class HistoryLine:
     others: Mapping[str, object] = others_field()
 
     def events(self) -> Iterator[Event]:
-        """Yield what became of each generation."""
+        """Yield the events of each generation."""
         for group in self.changes:
             for member in group.of:
                 own = {name: getattr(member, name) for name in _MEMBER}
@@ -151,7 +151,7 @@ def read_history(folder: Path) -> History:
     Returns
     -------
     History
-        Without lines where there is no file, as in a folder of an earlier version.
+        Without lines if there is no file, as in a folder of an earlier version.
     """
     lines: list[HistoryLine] = []
     notes: list[str] = []
@@ -173,7 +173,7 @@ def read_history(folder: Path) -> History:
 
 
 def _whole_lines(folder: Path) -> tuple[bytes, bool]:
-    """Read the file without a last line that was cut off, and say whether there was one."""
+    """Read the whole lines of the file, and report whether its last line was cut off."""
     path = folder / HISTORY_NAME
     if not os.path.lexists(path):
         return b"", False
@@ -203,9 +203,9 @@ def events_of(manifest: Manifest) -> Iterator[Event]:
     """Yield everything that a manifest records of its generations."""
     for plan in manifest.plans:
         yield Event("plan requested", key=plan.sha256, at=plan.requested_at)
-        for one in plan.approvals:
-            note = f"{one.signer}, with the key {one.key}"
-            yield Event(APPROVED, key=plan.sha256, note=note, at=one.verified_at)
+        for approval in plan.approvals:
+            note = f"{approval.signer}, with the key {approval.key}"
+            yield Event(APPROVED, key=plan.sha256, note=note, at=approval.verified_at)
     for recovery in manifest.recovery:
         yield Event("recovery key named", note=recovery.fingerprint, at=recovery.added_at)
     for record in manifest.requests:
@@ -296,7 +296,7 @@ def _of_certificate(what: str, name: str, number: int, one: IssuedRecord) -> Eve
 
 
 def _digest(events: Iterable[tuple[object, ...]]) -> str:
-    """Return one number for a set of events, in whatever order they come."""
+    """Return one digest for a set of events, whatever their order."""
     lines = sorted(map(repr, events))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
 
@@ -320,7 +320,7 @@ def missing_requests(history: History, manifest: Manifest) -> dict[str, tuple[Ev
 def missing_generations(
     history: History, manifest: Manifest, *, given_up: Set[str] = frozenset()
 ) -> tuple[Problem, ...]:
-    """Report each generation that the history knows and the manifest does not.
+    """Report each generation that is in the history but not in the manifest.
 
     A CA may have its request, or servers its certificate. That happens when an older copy of
     ``manifest.json`` is put back, or when two copies of a folder are put together.
@@ -399,12 +399,12 @@ def missing_certificates(history: History, manifest: Manifest) -> tuple[str, ...
         for (name, number), event in found.items()
     ]
     are = "is" if len(named) == 1 else "are"
-    told = (
+    note = (
         f"{count_of(len(named), 'certificate')} that the folder received {are} no longer on record "
         f"({first_of(named, _NAMED)}). Receive what is in returned/ again: lyncnb receive FOLDER. "
         "For others give the file: lyncnb receive FOLDER FILE"
     )
-    return (told,)
+    return (note,)
 
 
 def compare_history(
@@ -415,9 +415,9 @@ def compare_history(
     Parameters
     ----------
     history : History
-        As it was read.
+        The history, read before the manifest.
     manifest : Manifest
-        Read after it.
+        The manifest, read after the history.
     is_written : bool, optional
         Whether a run is writing the folder: it appends its line last.
 

@@ -1,6 +1,6 @@
 """Settle a request folder: what an interrupted run left is adopted, or goes to ``archive/``.
 
-``settle`` looks and decides, ``carry_out`` moves; nothing is ever removed here, and no key is
+``settle`` looks and decides, ``carry_out`` moves. This module never removes a file, and no key is
 overwritten. A key and a CSR belong together if the key's public half is the CSR's, whatever the
 files are called.
 """
@@ -236,7 +236,7 @@ def _is_old(survey: Survey, source: str, target: str, old: ArchivedGeneration) -
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two names stand for one file, or (a folder was copied) for equal bytes."""
+    """Whether two names refer to one file, or to equal bytes if the folder was copied."""
     return os.path.samefile(one, other) or files.read(one) == files.read(other)
 
 
@@ -261,7 +261,7 @@ def _left_over(
 
 
 def _without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
-    """Read the CSR of a request whose key is elsewhere; it was looked at before it was written."""
+    """Read the CSR of a request whose key is elsewhere; it was checked before it was written."""
     path = record.files.csr
     if file_problems(survey, path):
         return None

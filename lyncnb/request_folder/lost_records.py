@@ -1,9 +1,9 @@
-"""What a manifest alone knew, when it is damaged or missing: what of it can be had again, and not.
+"""Recover from a damaged or missing manifest what no other file of the folder records.
 
 Keys and CSRs do not say for which servers they are; ``plan.json`` does. Neither says which saved
-plan was requested, who approved it, or which requests were left out because a certificate stands.
-A damaged manifest may still hold that, line by line; the summary files say it for people, who then
-know what to give again.
+plan was requested, who approved it, or which requests an installed certificate made unnecessary.
+Whole lines of a damaged manifest may still hold these facts. The summary files show them to the
+planner, who can then give them to the next run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .plan_file import PLAN_NAME, present_plan, read_entries
 from .request_record import ArchivedGeneration, Deployment, RequestRecord, Revocation
 
 _LARGEST = 1 << 26  # bytes of a summary file that is looked at
-_IDS_TOLD = 5
+_IDS_SHOWN = 5
 _NOBODY = "nobody"  # as the summary says it of a plan without a signature
 _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
 _COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
@@ -51,13 +51,13 @@ def salvaged(damaged: bytes) -> Manifest:
     Parameters
     ----------
     damaged : bytes
-        The file, of which not even the end may be there.
+        The bytes of the file, which may be cut off.
 
     Returns
     -------
     Manifest
-        With saved plans and their approvals, accepted findings and requests that were left out for
-        what stands, as far as each is whole; else as of an empty folder.
+        With the saved plans, approvals, accepted findings and covered requests that can still be
+        read. Everything else is as in an empty folder.
     """
     kept = Manifest()
     for name, text in _HEAD.findall(damaged):
@@ -228,40 +228,39 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
     folder : Path
         The request folder, with the summary files of an earlier run.
     kept : Manifest
-        What was had of the damaged manifest; of a missing one nothing.
+        What was recovered from the damaged manifest; empty if the manifest is missing.
     """
     facts = dict(_FACT.findall(_text(folder / "summary.md")))
     if kept.plans:
-        names = ", ".join(one.signer for one in kept.plans[-1].approvals) or _NOBODY
+        names = ", ".join(approval.signer for approval in kept.plans[-1].approvals) or _NOBODY
         yield (
             "recovered from the damaged manifest: the saved plan "
             f"{kept.plans[-1].sha256[:12]}…, approved"
             f" by {names}"
         )
     elif facts:
-        told = "; ".join(f"{name}: {text}" for name, text in facts.items()).replace("\\", "")
+        summary = "; ".join(f"{name}: {text}" for name, text in facts.items()).replace("\\", "")
         was_approved = not facts.get("Approved by", _NOBODY).startswith(_NOBODY)
         signers = "--approved-by SIGNERS " if was_approved else ""
         yield (
             "lost: the record of the saved plan and of who approved it. summary.md says: "
-            f"{told}. Request it again: lyncnb request --plan FILE {signers}FOLDER"
+            f"{summary}. Request it again: lyncnb request --plan FILE {signers}FOLDER"
         )
     covered = dict.fromkeys(_COVERED.findall(_text(folder / "summary.csv")))
     if kept.requests:
         yield (
-            "kept of the damaged manifest: no request for "
-            f"{first_of([one.id for one in kept.requests], _IDS_TOLD)}, since a certificate stands"
+            "recovered from the damaged manifest: no request for "
+            f"{first_of([record.id for record in kept.requests], _IDS_SHOWN)} (already covered)"
         )
-    if left := [one for one in covered if one not in kept.by_id]:
+    if left := [name for name in covered if name not in kept.by_id]:
         yield (
-            f"lost: by which certificate {first_of(left, _IDS_TOLD)}"
-            f" {'is' if len(left) == 1 else 'are'} covered."
-            " The next run would request it; give --only-missing FILE.json and --reuse ID again"
+            f"lost: which certificate covers {first_of(left, _IDS_SHOWN)}. The next"
+            " run would request it; give --only-missing FILE.json and --reuse ID again"
         )
     if not (kept.plans or facts or kept.requests or covered):
         yield (
             "lost, where the manifest had any: saved plans and who approved them, requests left"
-            " out for a certificate that stands, reasons for accepted findings. The next request"
+            " out for an installed certificate, reasons for accepted findings. The next request"
             " takes them again: --plan, --approved-by, --only-missing, --accept"
         )
 

@@ -61,14 +61,15 @@ class Manifest:
     ``accepted`` lists the error findings that were accepted. ``encrypted`` lists files other than
     keys that are encrypted under the folder's passphrase, relative to the folder. ``summary`` holds
     the SHA-256 of the summary files and of what they were made of, ``plan_json_sha256`` that of the
-    plan beside the manifest; ``table`` is what that does not say. ``rekeying`` is the time at which
+    plan file; ``table`` is what that does not record. ``rekeying`` is the time at which
     a change of passphrase began, while it is not finished. ``log`` lists what was removed or moved
-    outside an ordinary run. ``recovery`` names the keys that open the folder beside its passphrase:
-    for people to see; what is sealed to is never taken from here. ``issuers`` are certificates of
-    CAs that were kept for the whole folder. ``plans`` are the saved plans that were requested into
+    outside an ordinary run. ``recovery`` names the keys that also open the folder,
+    for display only: lyncnb never seals to a key because it is listed here. ``issuers`` are
+    certificates of CAs that were kept for the whole folder. ``plans`` are the saved plans that
+    were requested into
     it, the last one last. ``binding_key`` says how the key of the requests' bindings is derived;
     where it is set, no list of the folder is in the form of earlier versions. ``team`` is the group
-    whose members can write the folder beside its owner. ``product_sha256`` is that of the file of a
+    whose members can write the folder like its owner. ``product_sha256`` is that of the file of a
     planner's own product, whose text is never here: its commands become scripts. ``format`` is that
     of the file it was read from.
     """
@@ -106,7 +107,7 @@ class Manifest:
 
     @property
     def left_out_of_approved(self) -> tuple[str, ...]:
-        """Requests of an approved plan that a planner left out, because a certificate stands.
+        """Requests of an approved plan that a planner left out for an installed certificate.
 
         Less is requested than was approved, never more; who approved it does not know.
         """

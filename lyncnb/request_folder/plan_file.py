@@ -1,4 +1,4 @@
-"""``plan.json``: the saved plan that the requests of a folder were made from, beside its manifest.
+"""``plan.json``: the saved plan that the requests of a folder were made from.
 
 Somebody else may have written it. Nobody reads it before its SHA-256 is that of the manifest, and
 what it says of a certificate is validated as strictly as an entry of the manifest is.
@@ -58,7 +58,7 @@ _OPTIONS = re.compile(rb'^"options": (\{$.*?^\}),$', re.MULTILINE | re.DOTALL)
 
 
 def present_plan(folder: Path) -> bytes:
-    """Return the bytes of ``plan.json``, nothing if there is no such file."""
+    """Return the bytes of ``plan.json``, empty if there is no such file."""
     path = folder / PLAN_NAME
     return files.read(path, limit=_LARGEST) if os.path.lexists(path) else b""
 
@@ -119,7 +119,7 @@ def plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
 
 
 def read_entries(data: bytes) -> PlanOnDisk:
-    """Read the certificates of a saved plan; nothing is planned again.
+    """Read the certificates of a saved plan without planning again.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def write_plan_file(folder: Path, data: bytes, before: Manifest) -> None:
     """Write the plan before the manifest names it; the caller holds the folder's lock.
 
     Another ``plan.json`` that the manifest does not name is somebody's: it goes to ``archive/``. A
-    manifest of an earlier format stays beside the new one as it was.
+    manifest of an earlier format stays unchanged next to the new one.
     """
     confirm(folder)
     present = present_plan(folder)

@@ -190,7 +190,7 @@ def rebuild_manifest(
     RequestBundle
         ``changes`` names what is on record only now, ``notes`` what could not be used, and what
         a damaged or missing manifest alone knew: which saved plan was requested, who approved it,
-        what was left out for a certificate that stands. The next run with the plan fills in servers
+        what was left out for an installed certificate. The next run with the plan fills in servers
         and sites; it renews nothing that is as planned.
 
     Raises
@@ -290,8 +290,10 @@ def _rebuilt(
     before: Manifest, inventory: Inventory, now: str
 ) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
     records, moves, changes = [], [], []
-    told = {name for name, found in inventory.without_key.items() if found.computer}
-    ids = dict.fromkeys([*before.by_id, *sorted({*inventory.current, *inventory.archived, *told})])
+    reported = {name for name, found in inventory.without_key.items() if found.computer}
+    ids = dict.fromkeys(
+        [*before.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
+    )
     unknown = inventory.without_key.keys() - ids.keys()
     inventory.notes += [f"csr/{name}.csr {_NO_KEY}" for name in sorted(unknown)]
     for request_id in ids:
@@ -341,7 +343,7 @@ def _archived(
     found: list[tuple[int, Found]],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
-    """List what is in the archive; present and superseded generations are told apart by key."""
+    """List what is in the archive; the key distinguishes present and superseded generations."""
     known = {part.generation: part for part in (old.archived if old else ())}
     for generation, item in found:
         part = known.get(generation)

@@ -32,7 +32,7 @@ from .leftovers import LARGEST, prove_passphrase
 from .manifest import Manifest, read_manifest, save_manifest, timestamp
 from .request_record import RecoveryKey
 
-#: Where the list of recovery keys stands, relative to the folder.
+#: The path of the list of recovery keys, relative to the folder.
 LIST = "recovery/keys.enc"
 _PLACE = "recovery"
 _SEALED = ".sealed"

@@ -5,8 +5,8 @@ step (matching, packaging, a new run) compares with it and never guesses from fi
 are values of a checked document: the type of each field says what ``manifest.json`` may hold there
 (``field_forms.py``).
 
-``others`` of a record are fields that a later lyncnb wrote beside the ones known here: they are
-kept and written back.
+``others`` of a record are fields that only a later lyncnb knows: they are kept and written
+back.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def read_time(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFiles:
-    """Where CSR and key of one generation stand, relative to the folder."""
+    """Paths of the CSR and key of one generation, relative to the folder."""
 
     csr: Text
     key: Text
@@ -68,12 +68,12 @@ class RequestFiles:
 
 
 def present_files(request_id: str) -> RequestFiles:
-    """Return where the present generation of a request stands."""
+    """Return the paths of the present generation of a request."""
     return RequestFiles(csr=csr_path(request_id), key=key_path(request_id))
 
 
 def archived_files(request_id: str, generation: int) -> RequestFiles:
-    """Return where a superseded generation of a request stands."""
+    """Return the paths of a superseded generation of a request."""
     stem = f"archive/{request_id}-g{generation}"
     return RequestFiles(csr=f"{stem}.csr", key=f"{stem}.key")
 
@@ -98,7 +98,7 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedFinding:
-    """One finding of a judgement, as it was told."""
+    """One finding of an evaluation, as lyncnb reported it."""
 
     code: Line
     severity: Line
@@ -113,7 +113,7 @@ class Judgement:
     Certificates are named by the SHA-256 of their DER bytes, as 64 lower-case hex digits:
     ``chain`` from the issuer up, ``rejected`` those that bore the issuer's name and did not sign.
     ``entry_sha256`` is over the plan's entry that it was compared with, ``rules`` names the rules
-    and their date, ``judged_at`` is the moment of judgement.
+    and their date, ``judged_at`` is the time of the evaluation.
     """
 
     certificate: Sha256
@@ -190,7 +190,7 @@ class PackageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameNote:
-    """What there is to say about how a name was written in the table.
+    """A note about how a name was written in the table.
 
     ``name`` as it was requested, ``written`` as the table had it, ``note`` what was made of it.
     """
@@ -231,7 +231,7 @@ class TableOnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment(_ValidOnRecord):
-    """That one server has a certificate: which one, and from which day on.
+    """A deployment: which certificate a server has, and since which day.
 
     A CA may issue a second certificate for the same request, so the generation alone does not say
     which one a server has. ``certificate`` is the SHA-256 of its DER bytes. ``on`` is the day on
@@ -271,7 +271,7 @@ def deployments_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """That the CA is to revoke a certificate, and when it was recorded that it did.
+    """A request to revoke a certificate, and when its revocation was recorded.
 
     ``reason`` is a CRL reason of RFC 5280 section 5.3.1, e.g. ``keyCompromise``; times are UTC,
     ISO 8601 to the second, and ``revoked_at`` is blank until the revocation is recorded.
@@ -285,7 +285,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedGeneration:
-    """A superseded request, whole in ``archive/``: a certificate may still come back for it.
+    """A superseded request, kept in ``archive/``: the CA may still issue its certificate.
 
     Hashes are SHA-256 as 64 lower-case hex digits, of the CSR file's bytes, of the DER
     SubjectPublicKeyInfo and of the encrypted key file; times are UTC in ISO 8601 to the second.
@@ -320,12 +320,12 @@ class ArchivedGeneration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoveringCertificate(_ValidOnRecord):
-    """A certificate that stands and is as planned, so that none is requested.
+    """An installed certificate that is as planned, so that none is requested.
 
-    Its key is not in the folder: a planner said that it is at hand. ``servers`` are where it stood,
-    as far as they were asked. ``found_at`` is when it was compared with the plan, ``recorded_at``
-    when the request was left out; times are UTC, ISO 8601 to the second. ``revocation`` is what
-    the CA is asked to do about it.
+    Its key is not in the folder: a planner confirmed that it is at hand. ``servers`` are those of
+    the checked servers that had it. ``found_at`` is when it was compared with the plan,
+    ``recorded_at`` when the request was left out; times are UTC, ISO 8601 to the second.
+    ``revocation`` is what the CA is asked to do about it.
     """
 
     thumbprint_sha1: Thumbprint
@@ -360,7 +360,7 @@ class RequestRecord:
     ``deployed_at`` is when its key and package were removed, on request, because its servers have
     them. ``refused`` are issued certificates that lyncnb did not accept. ``key_holder`` is the
     computer that holds the key of a request that was made elsewhere. ``covered`` is the
-    certificate that stands for it: then nothing of it is written until that one no longer does.
+    installed certificate that replaces it: lyncnb writes no files for it as long as that is so.
     ``import_commands`` and ``assign_commands`` are those of the steps as they were last written,
     for the summary; empty until there is a package. ``stood_before`` is the certificate that
     covered it before it was requested: servers use it until another is recorded. ``deployments``,
@@ -445,7 +445,7 @@ class RequestRecord:
 
     @property
     def as_archived(self) -> ArchivedGeneration:
-        """The present generation as it stands in ``archive/``, not yet superseded."""
+        """The present generation with its paths in ``archive/``, not yet superseded."""
         return ArchivedGeneration(
             generation=self.generation,
             files=archived_files(self.id, self.generation),
@@ -580,7 +580,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryKey:
-    """A key that opens the folder beside its passphrase: its fingerprint, and since when."""
+    """A key that also opens the folder: its fingerprint, and since when."""
 
     fingerprint: Line
     added_at: Time
@@ -630,7 +630,7 @@ class ApprovalOnRecord:
 class PlanOnRecord:
     """A saved plan that was requested into the folder, known by its digest.
 
-    ``plan_sha256`` is that of its certificates, ``judged_on`` the day by whose rules it is judged.
+    ``plan_sha256`` is that of its certificates, ``judged_on`` its evaluation date.
     ``reason`` says why it was requested although a newer one was on record.
     """
 

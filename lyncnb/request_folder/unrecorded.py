@@ -76,25 +76,25 @@ def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
 
 
 def unrecorded_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
-    """Report each CSR that a CA may have and the manifest does not know."""
+    """Report each CSR that is not in the manifest and that a CA may have."""
     for path in unrecorded_requests(survey, manifest).values():
         message = "is a request that is not in the manifest; a CA may have it"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
 def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Say what else is in the folder's own places and in no record."""
+    """Report other files in the directories of the folder that no record names."""
     ours = set(unrecorded_files(survey, manifest))
     for path in survey.strangers(manifest):
         whose = "is not in the manifest" if path in ours else "is not a file of lyncnb"
-        yield f"{path} {whose}; it was left alone"
+        yield f"{path} {whose}; lyncnb did not change it"
     unknown = unknown_files(survey, manifest)
-    for place in ("archive", "returned", "pfx"):
-        inside = [path for path in unknown if path.startswith(f"{place}/")]
+    for directory in ("archive", "returned", "pfx"):
+        inside = [path for path in unknown if path.startswith(f"{directory}/")]
         inside = [path for path in inside if files.TEMP_PREFIX not in path]
         if inside:
             number = count_of(len(inside), "file")
-            yield f"{place}/ holds {number} in no record: {first_of(inside, 1)}"
+            yield f"{directory}/ holds {number} in no record: {first_of(inside, 1)}"
 
 
 def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
@@ -158,16 +158,16 @@ def adopt_unrecorded(
     Returns
     -------
     tuple
-        The manifest, the files to move into ``archive/``, and what was left alone and why.
+        The manifest, the files to move into ``archive/``, and notes on the files left unchanged.
     """
     moves: list[Move] = []
     found, notes = _strays(survey, manifest, cipher)
     for (name, spki), stray in sorted(found.items()):
         record = manifest.by_id[name]
         if any(spki == part.spki_sha256 for part in record.generations):
-            continue  # the same once more, by another name
+            continue  # the same key under another file name
         if not stray.key:
-            notes.append(f"{stray.csr} has no key in this folder; it was left alone")
+            notes.append(f"{stray.csr} has no key in this folder; lyncnb did not change it")
             continue
         number = 1 + max(chain(_numbers(survey, name), (one.generation for one in record.archived)))
         target = archived_files(name, number)
@@ -218,5 +218,5 @@ def _strays(
                 stray = found.setdefault((owner.id, spki), _Stray())
                 stray.key, stray.key_sha256 = path, key_sha256(data)
         except BundleError as error:
-            notes.append(f"{error.message}; it was left alone")
+            notes.append(f"{error.message}; lyncnb did not change it")
     return found, notes

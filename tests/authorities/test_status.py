@@ -141,7 +141,7 @@ def test_what_else_is_there_is_noted(folder):
     assert f"or was interrupted: {getpass.getuser()} on " in status.notes[0]
     assert status.notes[1:] == (
         "an interrupted run left files of 1 request; the next run completes them",
-        "keys/Thumbs.db is not a file of lyncnb; it was left alone",
+        "keys/Thumbs.db is not a file of lyncnb; lyncnb did not change it",
     )
     assert status.requests[6].state == "planned"
     assert not status.needs_attention

@@ -460,12 +460,12 @@ def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
         assert FIRST not in rebuilt.manifest.by_id
         note, of_plan = rebuilt.notes
         assert of_plan == "plan.json gives servers, site and issuer of 2 requests"
-        assert note.startswith(f"lost: by which certificate {FIRST} is covered. ")
+        assert note.startswith(f"lost: which certificate covers {FIRST}. ")
         assert "--only-missing FILE.json and --reuse ID again" in note
         return
     assert rebuilt.manifest.by_id[FIRST].covered == before[FIRST].covered
     assert rebuilt.notes == (
-        f"kept of the damaged manifest: no request for {FIRST}, since a certificate stands",
+        f"recovered from the damaged manifest: no request for {FIRST} (already covered)",
         "plan.json gives servers, site and issuer of 2 requests",
     )
     assert write(PLAN, folder).counts() == {"kept": 3}

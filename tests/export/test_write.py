@@ -589,7 +589,7 @@ def test_strangers_files_are_left_alone_and_reported(folder):
     before = snapshot(folder)
     bundle = write(plan, folder)
     assert bundle.notes == tuple(
-        f"{path} is not a file of lyncnb; it was left alone"
+        f"{path} is not a file of lyncnb; lyncnb did not change it"
         for path in ("csr/Thumbs.db", "csr/link.csr", "keys/.ipynb_checkpoints", "keys/other.key")
     )
     assert snapshot(folder) == before
