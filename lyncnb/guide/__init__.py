@@ -1,1 +1,1 @@
-"""What a planner knows, asked question by question, and the first table and plan made of it."""
+"""The interview about a new deployment, and the first table and plan from its answers."""

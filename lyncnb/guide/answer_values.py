@@ -1,4 +1,4 @@
-"""One answer: from the text that somebody gave to what it means, or what is wrong with it."""
+"""Convert the text of an answer to its value, or report what is wrong with it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..topology.columns import column
 from .name_patterns import LABEL, read_pattern
 from .questions import Question, interview
 
-#: What an answer can be once it is understood.
+#: The types of an answer's value.
 Value = str | bool | int | tuple[str, ...] | tuple[int, ...]
 
-#: A subject name has no more characters (RFC 5280, ub-common-name).
+#: Maximum number of characters of a subject name (RFC 5280, ub-common-name).
 LONGEST_NAME = 64
 
 _MOST = 99
@@ -30,16 +30,16 @@ _LONGEST_TEXT = 10_000
 
 
 def read_answer(question: Question, text: str, *, is_public: bool = False) -> Value:
-    """Understand an answer.
+    """Read an answer.
 
     Parameters
     ----------
     question : Question
-        What was asked.
+        The question.
     text : str
-        The answer, not blank unless the question allows it.
+        The answer, which may be blank only if the question allows it.
     is_public : bool, optional
-        Whether a public CA must be able to certify below its domains.
+        Whether a public CA must be able to issue certificates for its domains.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def read_answer(question: Question, text: str, *, is_public: bool = False) -> Va
 
 
 def choices_of(question: Question) -> Mapping[str, str]:
-    """List what may be chosen, each in words; nothing where an answer is free."""
+    """List the choices with their meanings; empty for a free answer."""
     if question.kind == "product":
         return product_titles()
     if question.kind == "target_os":
-        return {one: f"Windows Server {one}" for one in column("target_os").choices}
+        return {version: f"Windows Server {version}" for version in column("target_os").choices}
     return question.choices
 
 
@@ -78,21 +78,21 @@ def _choice(question: Question, text: str) -> str:
 
 
 def _one_of(text: str, choices: Mapping[str, str]) -> str:
-    """Find a choice by its number as listed, its word, its meaning, or how its word begins."""
+    """Find a choice by its number, its word, its meaning, or the beginning of its word."""
     answer = _squeezed(text)
     by_text = {str(number): choice for number, choice in enumerate(choices, 1)}
     by_text |= {_squeezed(meaning): choice for choice, meaning in choices.items()}
     by_text |= {_squeezed(choice): choice for choice in choices}
     if answer in by_text:
         return by_text[answer]
-    found = [choice for choice in choices if _squeezed(choice).startswith(answer)]
-    if len(found) != 1:
+    matches = [choice for choice in choices if _squeezed(choice).startswith(answer)]
+    if len(matches) != 1:
         raise BadName(f"{shown(text)} is not one of the choices", f"answer {', '.join(choices)}")
-    return found[0]
+    return matches[0]
 
 
 def _squeezed(text: str) -> str:
-    """Fold letter case and drop blanks: "2012 R2" is the choice 2012R2."""
+    """Ignore letter case and blanks: "2012 R2" is the choice 2012R2."""
     return text.casefold().replace(" ", "")
 
 
@@ -104,7 +104,7 @@ def _product(question: Question, text: str) -> str:
     if text in known or (text.isascii() and text.isdecimal()):
         return _one_of(text, known)
     try:
-        rules = load_rules(text)  # of one's own, by its file or its name
+        rules = load_rules(text)  # a custom one, by its file or its name
     except LyncnbError as error:
         raise BadName(error.message, error.hint) from None
     return text if text.endswith(".toml") else rules.product
@@ -164,7 +164,7 @@ def _domain(question: Question, text: str) -> str:
 
 
 def _refuse_zones_of_no_ca(name: DnsName, text: str) -> None:
-    """Refuse a domain in a zone for which no public CA issues, as the rules of CAs list them."""
+    """Reject a domain in a zone for which, by the rules of CAs, no public CA issues."""
     for check in ca_rules().checks:
         for zone in check.suffixes if check.test == "name_in_zone" else ():
             if name == zone or name.endswith(f".{zone}"):
@@ -180,21 +180,21 @@ def _domains(question: Question, text: str) -> tuple[str, ...]:
 
 
 def _names(question: Question, text: str) -> tuple[str, ...]:
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for part in _NAME_SEPARATOR.split(text):
         name = " ".join(clean_text(part)[0].split())
         if not name:
             continue
         if not (name.isprintable() and name[0].isalnum() and len(name) <= LONGEST_NAME):
             raise BadName(f"{shown(name)} is not a name", "enter a short name, such as Taipei")
-        if found.setdefault(name.casefold(), name) != name:
+        if names.setdefault(name.casefold(), name) != name:
             raise BadName(
-                f"{shown(name)} and {shown(found[name.casefold()])} differ only in letter case",
+                f"{shown(name)} and {shown(names[name.casefold()])} differ only in letter case",
                 "give each site its own name",
             )
-    if not found and not question.may_be_blank:
+    if not names and not question.may_be_blank:
         raise BadName("there is no name", question.help)
-    return tuple(found.values())
+    return tuple(names.values())
 
 
 def _label(question: Question, text: str) -> str:
@@ -213,7 +213,7 @@ def _pattern(question: Question, text: str) -> str:
 
 
 def kinds_of(question: Question) -> tuple[str, ...]:
-    """List the kinds that may have their own pattern: of servers, or of services."""
+    """List the kinds of servers or services that may have their own pattern."""
     parts = interview().part
     if "service" not in question.knows:
         return tuple(part.word for part in parts)
@@ -238,7 +238,7 @@ _READERS: Mapping[str, Callable[[Question, str], Value]] = {
 
 
 def answer_text(value: Value) -> str:
-    """Write an answer as one would type it; :func:`read_answer` understands it as the same."""
+    """Return the text of an answer, which :func:`read_answer` reads as the same value."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
@@ -247,5 +247,5 @@ def answer_text(value: Value) -> str:
 
 
 def is_yes(value: Value | None) -> bool:
-    """Tell whether an answer is yes, more than 0, or names something."""
+    """Return whether an answer is yes, more than 0, or not empty."""
     return value not in (None, False, 0, (), "")

@@ -1,7 +1,7 @@
-"""``GuideAnswers``: what a planner answered, from a file, a form or a terminal; and as a file.
+"""``GuideAnswers``: a planner's answers, from a file, a form or a terminal; and as a file.
 
-Blank answers are the questions' defaults, which may hang on other answers. So an interview is
-walked through from its start each time: the questions, the valid answers, and the mistakes.
+Blank answers mean the questions' defaults, which may depend on other answers. Therefore lyncnb
+repeats the interview from its start each time, and collects questions, valid answers, and mistakes.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from ..rules.rule_files import load_rules
 from .answer_values import Value, answer_text, is_yes, read_answer
 from .questions import Question, interview
 
-#: How answers are kept while somebody is asked: by site ("" = the deployment) and key.
+#: The answers during an interview: by site ("" = the deployment) and key.
 Texts = Mapping[tuple[str, str], str]
 
 _LARGEST = 1_000_000
-_CODE = 3  # letters of a site's short name, more where two sites begin alike
+_CODE = 3  # letters of a site's short name, more if two sites begin with the same letters
 _SITES = "site"  # the tables of sites in a file
 _OF_ITS_OWN = 'give each site its own name: name = "Taipei"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A question as it is asked once: of the deployment, or of one site.
+    """A question for the deployment or for one site, with its answer.
 
     Parameters
     ----------
     question : Question
-        Which one.
+        The question.
     site : str
         The site's name, "" for the deployment.
     default : str
-        What a blank answer means, as one would type it.
+        The text of the default, which a blank answer means.
     text : str
-        What was answered; "" if nothing.
+        The text of the answer; "" if there is none.
     value : Value or None
-        What that, or the default, means; None if it is wrong or there is none.
+        The value of the answer or the default; None if it is invalid or missing.
     problem, hint : str
-        What is wrong with it, and what to do.
+        The problem of the answer, and what to do.
     """
 
     question: Question
@@ -66,12 +66,12 @@ class Asked:
 
     @property
     def place(self) -> tuple[str, str]:
-        """By what the answer is kept."""
+        """The key of the answer."""
         return self.site, self.question.key
 
     @property
     def where(self) -> str:
-        """The place in words, as messages have it."""
+        """The place in words, for messages."""
         return place_words(self.site, self.question.key)
 
 
@@ -82,7 +82,7 @@ class GuideAnswers(Table, Told):
     Parameters
     ----------
     asked : tuple of Asked
-        Every question that was asked, in order, each with its value.
+        Every question of the interview, in order, with its value.
     """
 
     _columns: ClassVar = columns(
@@ -95,30 +95,30 @@ class GuideAnswers(Table, Told):
     _values: Mapping[tuple[str, str], Value] = field(init=False, hash=False)
 
     def __post_init__(self) -> None:
-        values = {one.place: one.value for one in self.asked if one.value is not None}
+        values = {asked.place: asked.value for asked in self.asked if asked.value is not None}
         object.__setattr__(self, "_values", values)
 
     @classmethod
     def of(cls, document: Mapping[str, Any], *, source: str = "the answers") -> GuideAnswers:
-        """Take answers as a file has them.
+        """Create answers from the content of a file.
 
         Parameters
         ----------
         document : mapping
             Answers by key; under ``site`` a list of mappings, each with a ``name``.
         source : str, optional
-            Their name in messages.
+            Name of the source in messages.
 
         Raises
         ------
         AnswersError
-            With every answer that is wrong: its place, value and hint.
+            With the place, value and hint of every invalid answer.
         """
         reader = RecordReader(source)
         texts, problems = _texts_of(document, reader), reader.problems
         walked = walk(texts)
-        problems += [_problem(one, source) for one in walked if one.problem]
-        places = {one.place for one in walked}
+        problems += [_problem(asked, source) for asked in walked if asked.problem]
+        places = {asked.place for asked in walked}
         problems += [
             Problem(
                 file=source,
@@ -155,31 +155,31 @@ class GuideAnswers(Table, Told):
         return cls.of(document, source=name)
 
     def to_document(self, *, in_full: bool = True) -> dict[str, Any]:
-        """Give the answers as :meth:`of` takes them; `in_full` with those that are defaults."""
+        """Return the answers for :meth:`of`; `in_full` includes the defaults."""
         document: dict[str, Any] = {}
         sites: dict[str, dict[str, Any]] = {name: {"name": name} for name in self.sites}
-        for one in self.asked:
-            if one.question.key == "sites" or one.value is None:
+        for asked in self.asked:
+            if asked.question.key == "sites" or asked.value is None:
                 continue
-            if in_full or answer_text(one.value) != one.default:
-                value = list(one.value) if isinstance(one.value, tuple) else one.value
-                (sites[one.site] if one.site else document)[one.question.key] = value
+            if in_full or answer_text(asked.value) != asked.default:
+                value = list(asked.value) if isinstance(asked.value, tuple) else asked.value
+                (sites[asked.site] if asked.site else document)[asked.question.key] = value
         return {**document, _SITES: list(sites.values())}
 
     def product_from(self, folder: str | os.PathLike[str]) -> str:
-        """Name the product as a file in a folder does: a file of one's own from there."""
+        """Return the product for a file in a folder, with a relative path to a custom product."""
         product = self.text("product")
         if not product.endswith(".toml"):
             return product
         return Path(os.path.relpath(product, folder)).as_posix()
 
     def to_toml(self, *, folder: str | os.PathLike[str] = ".") -> str:
-        """Write ``guide.toml``: every answer under its question. Same answers, same text.
+        """Return ``guide.toml``: every answer below its question. Equal answers have the same text.
 
         Parameters
         ----------
         folder : path, optional
-            Where it will stand; from there a product of one's own is named.
+            The folder of the file; the path to a custom product is relative to it.
         """
         return _toml(self.asked, self.sites, product=self.product_from(folder))
 
@@ -190,16 +190,16 @@ class GuideAnswers(Table, Told):
         return tuple(map(str, value)) if isinstance(value, tuple) else ()
 
     def value(self, key: str, site: str = "") -> Value | None:
-        """Give an answer; None if that is not asked with these answers."""
+        """Return the value of an answer; None if these answers do not lead to the question."""
         return self._values.get((site, key))
 
     def text(self, key: str, site: str = "") -> str:
-        """Give an answer as one would type it; "" if that is not asked."""
+        """Return the text of an answer; "" if the interview does not contain the question."""
         value = self.value(key, site)
         return "" if value is None else answer_text(value)
 
     def is_yes(self, key: str) -> bool:
-        """Tell whether an answer is yes, more than 0 or not empty, for any site."""
+        """Return whether an answer is yes, more than 0 or not empty, for any site."""
         return any(is_yes(self._values.get((site, key))) for site in ("", *self.sites))
 
     @property
@@ -209,7 +209,7 @@ class GuideAnswers(Table, Told):
 
     @property
     def options(self) -> PlanOptions:
-        """The options that ``plan.toml`` gets."""
+        """The options for ``plan.toml``."""
         return PlanOptions(product=self.rules.product)
 
     def _items(self) -> Iterable[Any]:
@@ -223,19 +223,19 @@ class GuideAnswers(Table, Told):
 
 
 def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
-    """Walk through the interview.
+    """Repeat the interview with some answers.
 
     Parameters
     ----------
     texts : mapping
-        Answers so far, by site and key; blank or missing ones are defaults.
+        Answers so far, by site and key; blank or missing answers mean the defaults.
     only_given : bool, optional
-        Whether what was not answered yet makes no other answer wrong.
+        Whether to ignore conflicts with questions that have no answer yet.
 
     Returns
     -------
     tuple of Asked
-        Every question that these answers lead to, in order.
+        The questions for these answers, in order.
     """
     walked: list[Asked] = []
     values: dict[tuple[str, str], Value] = {}
@@ -283,7 +283,7 @@ def _ask(
     text = texts.get((site, question.key), "").strip()
     asked = Asked(question=question, site=site, default=default, text=text)
     if not text and not default and "{" in question.default:
-        return asked  # what its default hangs on is wrong, and told
+        return asked  # an answer that its default depends on is invalid, and already reported
     try:
         return replace(asked, value=read_answer(question, text or default, is_public=is_public))
     except BadName as error:
@@ -303,7 +303,7 @@ def _holds(condition: str, site: str, values: Mapping[tuple[str, str], Value]) -
 
 
 def _without(product: Value | None) -> frozenset[str]:
-    """List the questions about parts and columns that a product does not have."""
+    """List the questions about parts and columns that the product does not have."""
     try:
         rules = load_rules(str(product)) if product is not None else load_rules()
     except LyncnbError:
@@ -312,9 +312,9 @@ def _without(product: Value | None) -> frozenset[str]:
     parts = {part.count for part in table.part if part.role not in rules.roles}
     columns = rules.pool_columns
     return frozenset(
-        one.key
-        for one in table.question
-        if one.key in parts or (one.column and one.column not in columns)
+        question.key
+        for question in table.question
+        if question.key in parts or (question.column and question.column not in columns)
     )
 
 
@@ -333,7 +333,7 @@ def _default(
     if question.kind == "pattern" or "{" not in default:
         return default
     domains = values.get(("", "sip_domains"), ())
-    texts = [str(one) for one in domains] if isinstance(domains, tuple) else []
+    texts = [str(domain) for domain in domains] if isinstance(domains, tuple) else []
     return (
         default.replace("{sip_domains}", ";".join(texts))
         .replace("{sip_domain}", texts[0] if texts else "")
@@ -342,12 +342,16 @@ def _default(
 
 
 def _has_branch(sites: Iterable[str], values: Mapping[tuple[str, str], Value]) -> bool:
-    keys = [one.key for one in interview().question if one.is_of_site and one.kind == "names"]
+    keys = [
+        question.key
+        for question in interview().question
+        if question.is_of_site and question.kind == "names"
+    ]
     return any(is_yes(values.get((site, key))) for site in sites for key in keys)
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Make a short name of each: its first letters, more where two begin alike.
+    """Create a short name for each name: its first letters, more if two begin the same.
 
     Parameters
     ----------
@@ -357,9 +361,9 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        n distinct labels by name; ``site1`` and so on where a name has no letter of a to z.
+        n distinct labels by name; ``site1`` and so on for a name without letters a to z.
     """
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     taken: set[str] = set()
     for number, name in enumerate(names, 1):
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
@@ -369,19 +373,19 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
             (whole[:length] for length in range(short, len(whole) + 1)),
             (f"{whole[:_CODE] or 'site'}{count}" for count in itertools.count(number)),
         )
-        found[name] = next(one for one in tries if one and one not in taken)
-        taken.add(found[name])
-    return found
+        labels[name] = next(label for label in tries if label and label not in taken)
+        taken.add(labels[name])
+    return labels
 
 
 def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[str, str], str]:
-    """Take a document apart; what has no place in one is a problem."""
-    questions = [one for one in interview().question if one.key != "sites"]
+    """Split a document into answers, and report unknown entries."""
+    questions = [item for item in interview().question if item.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
 
     def take(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
-        known = {one.key: one for one in questions if one.is_of_site is bool(where)}
+        known = {item.key: item for item in questions if item.is_of_site is bool(where)}
         reader.known(where, table, [*known, other])
         for key in [key for key in table if key in known]:
             text = _as_text(table[key])
@@ -396,24 +400,24 @@ def _texts_of(document: Mapping[str, Any], reader: RecordReader) -> dict[tuple[s
     if not (isinstance(sites, (list, tuple)) and all(isinstance(v, Mapping) for v in sites)):
         reader.problem(f"'{_SITES}' is not an array of tables", f"write [[{_SITES}]]")
         return texts
-    for number, one in enumerate(sites):
+    for number, item in enumerate(sites):
         where = f"{_SITES}[{number}]"
         try:
-            name = _site_name(one.get("name"))
+            name = _site_name(item.get("name"))
             if name in names:
                 raise BadName(f"is {shown(name)} again", _OF_ITS_OWN)
         except BadName as error:
             reader.problem(f"'{where}.name' {error}", error.hint)
             continue
         names[name] = None
-        take(name, one, where, "name")
+        take(name, item, where, "name")
     if names:
         texts["", "sites"] = ";".join(names)
     return texts
 
 
 def _site_name(value: object) -> str:
-    """Read the name of one site as an answer does, so that both are called the same."""
+    """Read the name of a site like an answer, so that both have the same name."""
     if not isinstance(value, str) or not value.strip():
         raise BadName(f"is {value_words(value) if value else 'missing'}", _OF_ITS_OWN)
     try:
@@ -436,13 +440,13 @@ def _as_text(value: object) -> str | None:
 
 
 def place_words(site: str, key: str) -> str:
-    """Say in messages where an answer stands: of a site, or of the deployment ("")."""
+    """Return the place of an answer for messages: of a site, or of the deployment ("")."""
     return f"site {site}, {key}" if site else key
 
 
-def _problem(one: Asked, source: str) -> Problem:
-    message = f"{one.where}: {one.problem}"
-    return Problem(file=source, message=message, value=one.text, hint=one.hint)
+def _problem(asked: Asked, source: str) -> Problem:
+    message = f"{asked.where}: {asked.problem}"
+    return Problem(file=source, message=message, value=asked.text, hint=asked.hint)
 
 
 def _raise(problems: Sequence[Problem], source: str) -> None:
@@ -452,19 +456,21 @@ def _raise(problems: Sequence[Problem], source: str) -> None:
 
 
 def _toml(asked: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
-    import tomli_w  # only who writes needs it
+    import tomli_w  # imported here because only writing needs it
 
     lines = ["# Answers for lyncnb guide --answers; a missing line has its default value."]
     for site in ("", *sites):
         if site:
             lines += ["", f"[[{_SITES}]]", tomli_w.dumps({"name": site}).strip()]
-        for one in asked:
-            if one.site != site or one.question.key == "sites" or one.value is None:
+        for answer in asked:
+            if answer.site != site or answer.question.key == "sites" or answer.value is None:
                 continue
-            value = product if one.question.key == "product" else one.value
+            value = product if answer.question.key == "product" else answer.value
             values = value if isinstance(value, tuple) else (value,)
             written = [tomli_w.dumps({"v": item})[len("v = ") :].rstrip() for item in values]
             text = f"[{', '.join(written)}]" if isinstance(value, tuple) else written[0]
-            lines += ["", f"# {one.question.words}"] if not site else [f"# {one.question.words}"]
-            lines.append(f"{one.question.key} = {text}")
+            lines += (
+                ["", f"# {answer.question.words}"] if not site else [f"# {answer.question.words}"]
+            )
+            lines.append(f"{answer.question.key} = {text}")
     return "\n".join(lines) + "\n"

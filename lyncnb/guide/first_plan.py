@@ -1,7 +1,7 @@
-"""``FirstPlan``: answers, the table laid out of them, its plan and findings; as files, as Python.
+"""``FirstPlan``: answers, their table, plan and findings, also as files and as Python.
 
-The files are in one folder: the table to be tuned, the options, and the answers, so that
-the interview can be repeated. They are written together or not at all.
+The files are in one folder: the table to adjust, the options, and the answers, so that the
+interview can be repeated. lyncnb writes all of them or none.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ from .questions import LeftOut, interview
 #: The files of a folder in addition to the table and the options.
 ANSWERS_FILE = "guide.toml"
 
-# What of the table is shown before it is written.
+# The part of the table in the preview.
 _ROWS_SHOWN = 60
 _COLUMNS_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FirstPlan(Table, Told):
-    """A first plan of a deployment, to be tuned.
+    """A first plan of a deployment, for the planner to adjust.
 
     Parameters
     ----------
     answers : GuideAnswers
-        What it was made of.
+        The answers of the interview.
     topology : Topology
-        The table that was laid out.
+        The table from the answers.
     plan : CertificatePlan
-        The certificates that it needs.
+        The certificates for the table.
     findings : Findings
-        What is wrong or odd about them.
+        The result of the checks.
     remarks : tuple of str
-        What was decided where nobody was asked, in sentences.
+        Sentences about decisions that the interview does not ask for.
     """
 
     told: ClassVar = (
@@ -83,41 +83,43 @@ class FirstPlan(Table, Told):
     @property
     def names(self) -> int:
         """The number of distinct names on the certificates."""
-        return len({str(name) for one in self.plan.certificates for name in one.names})
+        return len(
+            {str(name) for certificate in self.plan.certificates for name in certificate.names}
+        )
 
     @property
     def python(self) -> str:
-        """The Python that gives the same plan, from its answers."""
+        """Python code for the same plan, from its answers."""
         return python_of(self.answers)
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """What Microsoft's Planning Tool has and the guide has not."""
+        """The features of Microsoft's Planning Tool that the guide does not have."""
         return interview().left_out
 
     @property
     def totals(self) -> str:
-        """How much was planned and found, in a sentence or two."""
+        """A summary of the plan and its findings, in one or two sentences."""
         return totals(self.plan, self.findings)
 
     @property
     def told_findings(self) -> tuple[str, ...]:
-        """Errors and warnings in a sentence each, those of one kind as one."""
-        serious = (one for one in self.findings if one.severity != "notice")
+        """A sentence for each kind of error and warning."""
+        serious = (finding for finding in self.findings if finding.severity != "notice")
         return tuple(
             f"{entry.severity}: {entry.words} [{', '.join(entry.codes)}]"
             for entry in grouped(serious)
         )
 
     def overview(self) -> tuple[list[str], list[list[str]]]:
-        """Give headings and rows for a first look at the table: 60 servers at most, by name."""
+        """Return headings and rows of a preview of the table, with at most 60 servers."""
         columns = self.topology.columns
         shown = [columns.index(name) for name in _COLUMNS_SHOWN if name in columns]
-        rows = [[row[place] for place in shown] for row in self.topology.cells[:_ROWS_SHOWN]]
-        return [column(columns[place]).title for place in shown], rows
+        rows = [[row[index] for index in shown] for row in self.topology.cells[:_ROWS_SHOWN]]
+        return [column(columns[index]).title for index in shown], rows
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
-        """Give the content of each file, by its file name."""
+        """Return the content of each file, by file name."""
         options = replace(self.plan.options, product=self.answers.product_from(folder))
         return {
             TOPOLOGY_FILE: self.topology.to_csv(),
@@ -136,17 +138,17 @@ class FirstPlan(Table, Told):
 
 
 def guided_plan(answers: GuideAnswers) -> FirstPlan:
-    """Lay out a topology, plan it and look at the plan.
+    """Create a topology from answers, plan it, and check the plan.
 
     Parameters
     ----------
     answers : GuideAnswers
-        What is known of the deployment.
+        The answers about the deployment.
 
     Returns
     -------
     FirstPlan
-        Nothing is written; :func:`write_first_plan` does.
+        Not yet written; see :func:`write_first_plan`.
 
     Raises
     ------
@@ -167,7 +169,7 @@ def guided_plan(answers: GuideAnswers) -> FirstPlan:
 
 
 def python_of(answers: GuideAnswers) -> str:
-    """Write the Python that lays out and plans what answers say; defaults are left out."""
+    """Return Python code that plans the same answers, without defaults."""
     lines = ["import lyncnb as ln", "", "answers = ln.GuideAnswers.of({"]
     for key, value in answers.to_document(in_full=False).items():
         if key == "site":
@@ -209,55 +211,55 @@ def write_first_plan(
     Parameters
     ----------
     first : FirstPlan
-        What is written.
+        The first plan.
     folder : path, optional
-        Made if it is not there.
+        Created if it does not exist.
     force : bool, optional
-        Whether files of these names that hold anything else are replaced.
+        Whether to replace files of these names with other content.
     answers_file : path, optional
-        The file that the answers are from, which is left as it is.
+        The file of the answers, which is not changed.
 
     Returns
     -------
     tuple of Path
-        The files that were written.
+        The written files.
 
     Raises
     ------
     OutputError
-        If one of them stands already and is another, or cannot be written: then none is.
+        If a file with other content exists or cannot be written; then no file is written.
     """
-    place = Path(folder)
+    target = Path(folder)
     contents = dict(first.files(folder))
-    if answers_file is not None and _is_same(place / ANSWERS_FILE, answers_file):
+    if answers_file is not None and _is_same(target / ANSWERS_FILE, answers_file):
         del contents[ANSWERS_FILE]
     _check(folder, contents, force=force, answers_file=answers_file)
-    is_new = not os.path.lexists(place)
+    is_new = not os.path.lexists(target)
     try:
         if is_new:
-            place.mkdir(parents=True)
+            target.mkdir(parents=True)
     except OSError as error:
         raise OutputError(
-            f"{place} cannot be made: {error.strerror}", hint="choose another folder"
+            f"{target} cannot be made: {error.strerror}", hint="choose another folder"
         ) from None
-    before = {name: _read(place / name) for name in contents}
+    before = {name: _read(target / name) for name in contents}
     written: list[Path] = []
     try:
         for name, data in contents.items():
-            written.append(place / name)
-            write_output(place / name, data, _kind(data), force=force)
-    except BaseException:  # also Ctrl-C: a table without its options is half a plan
+            written.append(target / name)
+            write_output(target / name, data, _kind(data), force=force)
+    except BaseException:  # also for Ctrl-C, because a table without its options is incomplete
         for path in written:
             _put_back(path, before[path.name])
         if is_new:
             with suppress(OSError):
-                place.rmdir()
+                target.rmdir()
         raise
     return tuple(written)
 
 
 def check_folder_for(folder: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Refuse a folder where no first plan may be written, before anybody is asked anything.
+    """Reject an unsuitable folder for a first plan, before the interview starts.
 
     Parameters
     ----------
@@ -281,25 +283,25 @@ def _check(
     force: bool,
     answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Refuse a folder; files with identical content may remain."""
+    """Reject an unsuitable folder; files with identical content may remain."""
     refuse_own_place(folder)
-    place = Path(folder)
-    if os.path.lexists(place) and not place.is_dir():
-        raise OutputError(f"{place} is not a folder", hint="choose a folder")
-    if is_request_folder(place):
-        raise OutputError(f"{place} is a request folder", hint="choose another folder")
+    path = Path(folder)
+    if os.path.lexists(path) and not path.is_dir():
+        raise OutputError(f"{path} is not a folder", hint="choose a folder")
+    if is_request_folder(path):
+        raise OutputError(f"{path} is a request folder", hint="choose another folder")
     for name, data in contents.items():
         try:
-            check_output(place / name, _kind(data), force=force, inputs=(answers_file,))
+            check_output(path / name, _kind(data), force=force, inputs=(answers_file,))
         except FileOccupied:
             raise FileOccupied(
-                f"{place / name} is already there and was left alone",
+                f"{path / name} is already there and was left alone",
                 hint="choose another folder, or replace it with --force",
             ) from None
 
 
 def _kind(data: bytes | None) -> OutputKind:
-    """Give the kind that is this very file; without data any other is somebody's work."""
+    """Return the file kind that accepts only identical content; without data it accepts none."""
 
     def is_same(file: IO[bytes]) -> bool:
         return data is not None and file.read(len(data) + 1) == data

@@ -1,6 +1,6 @@
-"""Answers to a table of servers: the servers, their names, and the values of the columns.
+"""Convert answers to a table of servers: the servers, their names, and the values of columns.
 
-What is laid out is data (``[[part]]`` of ``questions.toml``); here it is counted and named.
+``[[part]]`` of ``questions.toml`` defines the parts; this module counts and names their servers.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from .answers import GuideAnswers, place_words, short_names
 from .name_patterns import LABEL, fill_pattern, read_pattern
 from .questions import Part, interview
 
-#: The source that is shown for a generated table.
+#: The displayed source of a generated table.
 SOURCE = "guide"
 
-# Windows' limit for a computer's NetBIOS name.
+# The limit of Windows for a computer's NetBIOS name.
 _NETBIOS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutProblem:
-    """What cannot be laid out: the answer to be changed, what is wrong, what to do."""
+    """A problem of an answer: its site and key, what is wrong, what to do."""
 
     site: str
     key: str
@@ -35,7 +35,7 @@ class LayoutProblem:
 
 @dataclass(slots=True, kw_only=True)
 class Layout:
-    """The rows as they grow: by column; who has which name; the notes."""
+    """The unfinished table: its rows, the owners of names, and the notes."""
 
     answers: GuideAnswers
     patterns: Mapping[str, Mapping[str, str]]
@@ -47,7 +47,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """A planned pool: its part, site (as answered, and in the table) and servers."""
+    """A planned pool: its part, site (in the answers and in the table) and servers."""
 
     part: Part
     site: str
@@ -59,23 +59,23 @@ class _Pool:
 
 
 def guided_topology(answers: GuideAnswers) -> Topology:
-    """Lay out a topology that answers describe.
+    """Create the topology that answers describe.
 
     Parameters
     ----------
     answers : GuideAnswers
-        What is known of the deployment.
+        The answers about the deployment.
 
     Returns
     -------
     Topology
-        To be tuned; the same answers give the same table.
+        For the planner to adjust; equal answers have the same table.
 
     Raises
     ------
     AnswersError
-        If the answers contradict each other: two servers of one name, or nobody to serve people
-        outside; all problems at once.
+        If the answers contradict each other, e.g. two servers have one name, or no Edge Server
+        serves external users; lists all problems.
     """
     layout = lay_out(answers)
     if layout.problems:
@@ -83,21 +83,21 @@ def guided_topology(answers: GuideAnswers) -> Topology:
             "the answers contradict each other",
             problems=tuple(
                 Problem(
-                    message=f"{place_words(one.site, one.key)}: {one.message}",
-                    value=answers.text(one.key, one.site),
-                    hint=one.hint,
+                    message=f"{place_words(item.site, item.key)}: {item.message}",
+                    value=answers.text(item.key, item.site),
+                    hint=item.hint,
                 )
-                for one in layout.problems
+                for item in layout.problems
             ),
         )
     used = {name for row in layout.rows for name, text in row.items() if text}
-    columns = [one.name for one in topology_columns() if one.name in used]
+    columns = [item.name for item in topology_columns() if item.name in used]
     cells = [[row.get(name, "") for name in columns] for row in layout.rows]
     return topology_of_rows(columns, cells, source=SOURCE)
 
 
 def lay_out(answers: GuideAnswers) -> Layout:
-    """Lay out rows, and keep what does not fit and what was decided."""
+    """Create the rows, and collect problems and decisions."""
     layout = Layout(answers=answers, patterns=_patterns(answers))
     urls = _simple_urls(answers)
     _reserve(layout, urls)
@@ -138,14 +138,14 @@ def lay_out(answers: GuideAnswers) -> Layout:
 
 def _patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
     return {
-        one.question.key: read_pattern(
-            answers.text(one.question.key),
-            knows=one.question.knows,
-            kinds=kinds_of(one.question),
-            default=one.default,
+        asked.question.key: read_pattern(
+            answers.text(asked.question.key),
+            knows=asked.question.knows,
+            kinds=kinds_of(asked.question),
+            default=asked.default,
         )
-        for one in answers.asked
-        if one.question.kind == "pattern"
+        for asked in answers.asked
+        if asked.question.kind == "pattern"
     }
 
 
@@ -167,7 +167,7 @@ def _simple_urls(answers: GuideAnswers) -> dict[str, str]:
 
 
 def _reserve(layout: Layout, urls: Mapping[str, str]) -> None:
-    """Keep the names that clients make themselves, and those of simple URLs."""
+    """Reserve the names that clients derive themselves, and those of simple URLs."""
     for domain in _texts(layout.answers.value("sip_domains")):
         layout.names[f"lyncdiscover.{domain}"] = "a name that clients look for"
         layout.names[f"lyncdiscoverinternal.{domain}"] = "a name that clients look for"
@@ -179,7 +179,7 @@ def _reserve(layout: Layout, urls: Mapping[str, str]) -> None:
 
 def _check_outside(layout: Layout) -> None:
     answers = layout.answers
-    asked = [one for one in answers.asked if one.question.key == "edge_servers"]
+    asked = [answer for answer in answers.asked if answer.question.key == "edge_servers"]
     if asked and not answers.is_yes("edge_servers"):
         why = next(key for key in interview().outside if answers.is_yes(key))
         layout.problems.append(
@@ -221,7 +221,7 @@ def _pools(layout: Layout) -> Iterator[_Pool]:
                     numbers=(1,), k="", is_named=False,
                 )  # fmt: skip
             continue
-        sizes = [int(one) for one in (value if isinstance(value, tuple) else (value,))]
+        sizes = [int(size) for size in (value if isinstance(value, tuple) else (value,))]
         if part.pool == "never":
             sizes = [1] * sizes[0]
         at = 1
@@ -239,7 +239,7 @@ def _pools(layout: Layout) -> Iterator[_Pool]:
 
 
 def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
-    """Refuse a branch site of the name of another site."""
+    """Report a branch site with the name of another site."""
     seen = {site.casefold() for site in layout.answers.sites}
     for name in branches:
         if name.casefold() in seen:
@@ -260,13 +260,13 @@ def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
 
 
 def _serving_all(answers: GuideAnswers) -> dict[str, str]:
-    """Give by part the site whose pool serves those without, so that its rows have no site."""
-    found = {}
+    """Return by part the only site with a pool, which serves all sites; its rows have no site."""
+    site_by_part = {}
     for part in interview().part:
-        having = [one for one in answers.sites if is_yes(answers.value(part.count, one))]
+        having = [site for site in answers.sites if is_yes(answers.value(part.count, site))]
         if part.all_sites and 0 < len(having) < len(answers.sites):
-            found[part.count] = having[0]
-    return found
+            site_by_part[part.count] = having[0]
+    return site_by_part
 
 
 def _rows_of(pool: _Pool, layout: Layout) -> list[dict[str, str]]:
@@ -327,7 +327,7 @@ def _name(
     domain: str,
     what: str,
 ) -> str:
-    """Make a name by the planner's pattern; one that cannot be, or is taken, is a problem."""
+    """Create a name from the planner's pattern; report an invalid or duplicate name."""
     label = fill_pattern(layout.patterns[key], kind, values)
     name = f"{label}.{domain}"
     taken = layout.names.get(name)
@@ -354,7 +354,7 @@ def _name(
     else:
         layout.names[name] = what
         return name
-    if not any(one.key == key for one in layout.problems):  # the first says it
+    if not any(problem.key == key for problem in layout.problems):  # report only the first one
         layout.problems.append(LayoutProblem(site="", key=key, message=message, hint=hint))
     return name
 
@@ -364,9 +364,9 @@ def _called(row: Mapping[str, str]) -> str:
 
 
 def _tell_of_first(part: Part, row: Mapping[str, str], layout: Layout) -> None:
-    """Tell what goes through the first of several pools alone."""
+    """Add a note about functions that only the first of several pools provides."""
     given = [row.get(cell.column) for cell in part.cell if cell.first_only]
-    if part.first_takes and any(one not in (None, "", "false") for one in given):
+    if part.first_takes and any(value not in (None, "", "false") for value in given):
         layout.remarks.append(
             f"{part.first_takes} uses the first of several {part.role} pools, {_called(row)}."
         )

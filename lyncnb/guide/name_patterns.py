@@ -1,4 +1,4 @@
-"""A planner's pattern for names: ``{site}-{role}{n:02}``, and what each kind has of its own."""
+"""A planner's pattern for names, ``{site}-{role}{n:02}``, and separate patterns of kinds."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MEANINGS = {
 
 
 def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, object]) -> str:
-    """Make a label in lower case; the caller checks that a host name can have it.
+    """Create a label in lowercase; the caller checks that it is valid in a host name.
 
     Parameters
     ----------
     patterns : mapping of str to str
-        As :func:`read_pattern` gives them.
+        The result of :func:`read_pattern`.
     kind : str
-        What gets the name, e.g. ``fe`` or ``access``.
+        The kind of server or service, e.g. ``fe`` or ``access``.
     values : mapping of str to object
         By placeholder.
     """
@@ -52,18 +52,18 @@ def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, ob
 def read_pattern(
     text: str, *, knows: Collection[str], kinds: Collection[str], default: str
 ) -> Mapping[str, str]:
-    """Read a pattern, or several for kinds of their own.
+    """Read a pattern, or several patterns by kind.
 
     Parameters
     ----------
     text : str
         ``PATTERN`` for all, or ``KIND=PATTERN;…;PATTERN``.
     knows : collection of str
-        The placeholders that it may contain.
+        The valid placeholders.
     kinds : collection of str
-        Kinds that may have their own.
+        Kinds that may have their own pattern.
     default : str
-        For every other kind, if `text` has none for all.
+        For every other kind, if `text` has no general pattern.
 
     Returns
     -------
@@ -76,9 +76,9 @@ def read_pattern(
         If a placeholder or kind is unknown, or a character is not allowed in a host name.
     """
     by_kind: dict[str, str] = {}
-    for part in filter(None, (one.strip() for one in text.split(";"))):
-        found = _KEY.match(part)
-        kind = found[1] if found else ""
+    for part in filter(None, (piece.strip() for piece in text.split(";"))):
+        match = _KEY.match(part)
+        kind = match[1] if match else ""
         if kind and kind not in kinds:
             raise BadName(
                 f'there is no kind "{kind}"',
@@ -91,13 +91,13 @@ def read_pattern(
                 else "there are two patterns for all kinds",
                 "use only one, or write KIND=PATTERN",
             )
-        pattern = part[found.end() :].strip() if found else part
+        pattern = part[match.end() :].strip() if match else part
         by_kind[kind] = _checked(pattern, knows, for_all=not kind)
     return {"": default, **by_kind}
 
 
 def _checked(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
-    hint = "a pattern knows " + "; ".join(f"{{{one}}}, {_MEANINGS[one]}" for one in knows)
+    hint = "a pattern knows " + "; ".join(f"{{{name}}}, {_MEANINGS[name]}" for name in knows)
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The questions of the interview, and what is laid out of the answers: ``questions.toml``."""
+"""The questions of the interview, and the parts of a deployment: ``questions.toml``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILE = "questions.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One question, with the meaning of its fields as the head of ``questions.toml`` says."""
+    """A question; the head of ``questions.toml`` explains its fields."""
 
     key: str
     group: str
@@ -37,18 +37,18 @@ class Question:
 
     @property
     def is_of_site(self) -> bool:
-        """Whether it is asked for each site."""
+        """Whether the interview asks it for each site."""
         return self.scope == "site"
 
     @property
     def may_be_blank(self) -> bool:
-        """Whether no answer is an answer."""
+        """Whether a blank answer is valid."""
         return self.kind == "names" and not self.default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What answers put into a column of a part's pools."""
+    """The value that answers put into a column of a part's pools."""
 
     column: str
     answer: str = ""
@@ -59,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A kind of server that is laid out in each site."""
+    """A kind of server in each site."""
 
     role: str
     word: str
@@ -76,7 +76,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """What Microsoft's Planning Tool has and the interview has not, and what replaces it."""
+    """A feature of Microsoft's Planning Tool that the interview lacks, and its replacement."""
 
     what: str
     instead: str
@@ -85,7 +85,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interview:
-    """What ``questions.toml`` holds; `outside` lists the answers that include external users."""
+    """``questions.toml``; `outside` lists the answers that include external users."""
 
     outside: tuple[str, ...]
     question: tuple[Question, ...]
@@ -94,13 +94,14 @@ class Interview:
 
     def find(self, key: str) -> Question:
         """Find a question by its key."""
-        return next(one for one in self.question if one.key == key)
+        return next(question for question in self.question if question.key == key)
 
 
 @cache
 def interview() -> Interview:
-    """Read the questions: lyncnb's own file, which the tests check."""
+    """Read the questions from lyncnb's own file, which the tests check."""
     reader = RecordReader(_FILE)
-    found = reader.record(Interview, parse_toml((package_files(__package__) / _FILE).read_bytes()))
-    assert found is not None, reader.problems
-    return found
+    data = (package_files(__package__) / _FILE).read_bytes()
+    content = reader.record(Interview, parse_toml(data))
+    assert content is not None, reader.problems
+    return content
