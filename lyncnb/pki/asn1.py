@@ -125,7 +125,7 @@ def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]
     if first > 0x80:
         octets = first & 0x7F
         if octets > 4 or content + octets > limit:
-            raise BadStructure("a length that cannot be")
+            raise BadStructure("an invalid length")
         content += octets
         first = int.from_bytes(data[content - octets : content], "big")
     if content + first > limit:

@@ -474,7 +474,7 @@ def _policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
     except BadStructure:
         pairs = [()]
     if not all(1 <= len(pair) <= 2 for pair in pairs):
-        raise NotAsStandard("policy mappings that are no pairs of policies")
+        raise NotAsStandard("policy mappings that are not pairs of policies")
     # A policy that maps to itself appears only once in its pair.
     return tuple((pair[0], pair[-1]) for pair in pairs)
 

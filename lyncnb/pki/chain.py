@@ -377,7 +377,7 @@ def _signature_objection(
     if _has_other_key(certificate, candidate):
         detail += (
             f", which names key {certificate.authority_key_id.hex()} and not "
-            f"{candidate.subject_key_id.hex()}: perhaps the CA has another certificate"
+            f"{candidate.subject_key_id.hex()}: the CA may have another certificate"
         )
     return Objection(code="chain-signature-wrong", detail=detail)
 
@@ -387,11 +387,13 @@ def _missing(
 ) -> Objection:
     last = path[-1] if path else certificate
     who, count = f'"{name_text(last.issuer)}"', issuers.count(last)
-    detail = f"no certificate of {who} came along"
+    detail = f"the certificate of {who} is missing"
     if len(path) >= MAX_PATH:
-        detail = f"the path has more than {MAX_PATH} certificates; it was not followed further"
+        detail = (
+            f"the path has more than {MAX_PATH} certificates; lyncnb does not follow it further"
+        )
     elif count > MAX_CANDIDATES:
-        detail = f"{count:,} certificates of {who} came along; not all of them were looked at"
+        detail = f"{count:,} certificates have the name {who}; lyncnb did not check all of them"
     return Objection(code="chain-incomplete", detail=detail)
 
 

@@ -238,15 +238,16 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
     """
     if (actual := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
         raise PlanError(
-            f"the key is {actual[0]} {actual[1]}, the plan says {content.key}",
-            hint="make a key as the plan says",
+            f"the key is {actual[0]} {actual[1]}, but the plan has {content.key}",
+            hint="generate a key as planned",
         )
     if content.hash not in _HASHES:
         raise PlanError(
-            f"a request cannot be signed with {content.hash}", hint=f"take {', '.join(_HASHES)}"
+            f"a request cannot be signed with {content.hash}",
+            hint=f"use one of {', '.join(_HASHES)}",
         )
     if "CN" not in dict(content.subject):
-        raise PlanError("a request without a common name", hint="see what check_plan says of it")
+        raise PlanError("the request has no common name", hint="see the findings of check_plan")
     try:
         builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(content.subject))
         if content.names:
@@ -259,7 +260,8 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
     except ValueError as error:
         about = dict(content.subject).get("CN", "")
         raise PlanError(
-            f"no request can be made for {about!r}: {error}", hint="see what check_plan says of it"
+            f"lyncnb cannot make a request for {about!r}: {error}",
+            hint="see the findings of check_plan",
         ) from None
     return _checked(parse_request(signed.public_bytes(serialization.Encoding.DER)), content, key)
 
@@ -272,10 +274,12 @@ def _checked(
         what = "; ".join(content_differences(content, request.content))
         raise PlanError(
             f"the finished request is not what was planned: {what}",
-            hint="a fault of lyncnb; please report it",
+            hint="this is a fault of lyncnb; report it",
         )
     if not keys.public_matches(key, request.public_key) or not request.signature_verifies():
-        raise PlanError("the request does not belong to its key", hint="test this machine's memory")
+        raise PlanError(
+            "the request does not belong to its key", hint="test the memory of this computer"
+        )
     return request
 
 
@@ -326,8 +330,8 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
         content = _content(parsed, public_key)
     except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(
-            f"{name} is no certification request that can be read: {in_words(error)}",
-            hint="restore the file from a copy, or remove it and run the same again",
+            f"{name} is not a readable certification request: {in_words(error)}",
+            hint="restore the file from a copy, or remove it and try again",
         ) from None
     der = parsed.public_bytes(serialization.Encoding.DER)
     return CertificationRequest(

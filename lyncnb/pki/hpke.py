@@ -51,7 +51,7 @@ class RunKey:
         except InvalidTag:
             raise BundleError(
                 f"the key that a worker sent for {about} cannot be opened",
-                hint="run it again; if it happens again, do without that worker",
+                hint="try again; if it happens again, do not use that worker",
             ) from None
 
 

@@ -48,9 +48,9 @@ def oddity(key: PublicKey) -> str:
     if isinstance(key, rsa.RSAPublicKey):
         exponent = key.public_numbers().e
         if exponent != 65537:
-            return f"its exponent is {exponent}, and 65537 is planned"
+            return f"its exponent is {exponent}, but a planned key has 65537"
     elif key.curve.name not in {curve.name for curve in _CURVES.values()}:
-        return f"its curve is {key.curve.name}, and no certificate is planned on that"
+        return f"its curve is {key.curve.name}, which no plan uses"
     try:
         algorithm, bits = key_parameters(key)
         KeyParameters(algorithm=algorithm, bits=bits)
@@ -102,9 +102,9 @@ def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
     try:
         key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm:
-        raise damaged(name, "is no RSA or ECDSA key") from None
+        raise damaged(name, "is not an RSA or ECDSA key") from None
     if not isinstance(key, PrivateKey):
-        raise damaged(name, "is no RSA or ECDSA key")
+        raise damaged(name, "is not an RSA or ECDSA key")
     if not _is_whole(key):
         raise damaged(name, "decrypts to numbers that do not belong together")
     return key

@@ -8,29 +8,29 @@ from ..base.pasted_text import visible
 
 # The errors of pyca's asn1 have the form of its source: ParseError { kind: …, location: […] }.
 _KINDS = {
-    "InvalidValue": "a value that cannot be",
-    "InvalidTag": "a tag that cannot be",
-    "InvalidLength": "a length that cannot be",
-    "UnexpectedTag": "another kind of value than belongs there",
+    "InvalidValue": "an invalid value",
+    "InvalidTag": "an invalid tag",
+    "InvalidLength": "an invalid length",
+    "UnexpectedTag": "an unexpected kind of value",
     "ShortData": "octets are missing",
-    "ExtraData": "octets too many",
+    "ExtraData": "too many octets",
     "IntegerOverflow": "a number that is too large",
-    "InvalidSetOrdering": "a set that is not in order",
-    "EncodedDefault": "a default value that has to be left out",
+    "InvalidSetOrdering": "a set in the wrong order",
+    "EncodedDefault": "a default value that must be omitted",
     "OidTooLong": "an object identifier that is too long",
-    "UnknownDefinedBy": "a value of a kind that nobody knows",
+    "UnknownDefinedBy": "a value of an unknown kind",
 }
 # The errors of other parts of pyca, by a piece of their text. The first match counts.
 _OTHER_ERRORS = {
-    "version": "its version is none of those that there are",
-    "x400Address": "a name of a kind that no certificate for servers has",
-    "CpsUri": "a policy with the address of a page where none belongs",
-    "netmask": "a name constraint with an address range that cannot be",
-    "SCT": "a proof of its publication (SCT) that cannot be",
+    "version": "its version does not exist",
+    "x400Address": "a kind of name that server certificates do not have",
+    "CpsUri": "a policy with an address where none is allowed",
+    "netmask": "a name constraint with an invalid address range",
+    "SCT": "an invalid signed certificate timestamp (SCT)",
     "Duplicate": "an extension twice",
-    "path_length": "a number of CAs below it, in a certificate that is no CA's",
-    "PEM": "the text around it is damaged",
-    "unsupported": "a kind of value that this computer does not know",
+    "path_length": "a path length in a certificate that is not a CA certificate",
+    "PEM": "its PEM text is damaged",
+    "unsupported": "a kind of value that this computer does not support",
 }
 # Names of a certificate's parts that are clearer than those in the standard.
 _PARTS = {
@@ -43,7 +43,7 @@ _OID = re.compile(r"\b[0-2](?:\.\d{1,12}){3,20}\b")
 _LOCATION = re.compile(r'"\w{1,60}::(\w{1,60})"')
 
 
-_UNKNOWN = "it is not as the standard has it"
+_UNKNOWN = "it does not conform to the standard"
 
 
 class NotAsStandard(ValueError):

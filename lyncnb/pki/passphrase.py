@@ -53,7 +53,7 @@ class Secret:
         """Return the text itself. Call it as late as possible, and keep no copy."""
         if self._text is None:
             raise PassphraseError(
-                "this secret came through a file or another process; its text stayed behind",
+                "this secret comes from a file or another process, which did not include its text",
                 hint="ask for the passphrase where it is needed",
             )
         return self._text
@@ -100,17 +100,17 @@ def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secr
     if len(value) < MIN_CHARACTERS:
         raise PassphraseError(
             f"{source} has {len(value)} characters; it needs at least {MIN_CHARACTERS}",
-            hint="take four or five random words",
+            hint="use four or five random words",
         )
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise PassphraseError(
-            f"{source} holds a character that cannot be typed",
+            f"{source} contains a character that cannot be typed",
             hint="is the file UTF-8 text with the passphrase on its first line?",
         )
     if len(value.encode()) > MAX_BYTES:
         raise PassphraseError(
             f"{source} is longer than {MAX_BYTES} bytes",
-            hint="OpenSSL could not read the keys; take a shorter one",
+            hint="use a shorter one, because OpenSSL could not read the keys",
         )
     return secret
 
@@ -188,7 +188,7 @@ def ask_passphrase(
         return as_passphrase(value, source=f"the passphrase in {VARIABLE}")
     if not _can_ask():
         raise PassphraseError(
-            "no passphrase, and nobody to ask: standard input is no terminal",
+            "there is no passphrase, and lyncnb cannot ask: standard input is not a terminal",
             hint=f"give --passphrase-file, or set {VARIABLE}",
         )
     return _from_prompt(confirm=confirm, known=known)
@@ -251,9 +251,9 @@ def _from_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
             continue
         if not confirm or first == Secret(_prompt(PROMPTS[1])):
             return first
-        complaint = "These two differ. "
+        complaint = "The two passphrases differ. "
     raise PassphraseError(
-        f"no passphrase after {_ATTEMPTS} attempts: {complaint.strip()}", hint="run it again"
+        f"no passphrase after {_ATTEMPTS} attempts: {complaint.strip()}", hint="try again"
     )
 
 
@@ -265,6 +265,6 @@ def _prompt(text: str) -> str:
             return getpass.getpass(text)
         except (EOFError, OSError, NotImplementedError, getpass.GetPassWarning):
             raise PassphraseError(
-                "the passphrase cannot be asked for here without showing it",
+                "lyncnb cannot ask for the passphrase here without showing it",
                 hint=f"give --passphrase-file, or set {VARIABLE}",
             ) from None

@@ -129,8 +129,8 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     public = certificate.public_key()
     if not isinstance(public, PublicKey) or not public_matches(key, public):
         raise PackageError(
-            f"the key is not that of the certificate of {content.friendly_name}",
-            hint="receive the certificate again, so that it is matched to the right request",
+            f"the key does not belong to the certificate of {content.friendly_name}",
+            hint="receive the certificate again, so that lyncnb matches it to the right request",
         )
     algorithm, mac_hash = _ALGORITHMS[content.encryption]
     encryption = (
@@ -281,7 +281,7 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     except BadStructure as error:
         raise PfxNotOpened(f"it is damaged: {error}") from None
     if rounds > MAX_ROUNDS:
-        raise PfxNotOpened(f"it asks for {rounds:,} rounds of its password hash")
+        raise PfxNotOpened(f"it requires {rounds:,} rounds of its password hash")
     text = password.reveal() if isinstance(password, Secret) else password
     try:
         with warnings.catch_warnings():
@@ -293,11 +293,11 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         if unknown:
             raise PfxNotOpened(
                 f"the password is {'wrong' if text else 'missing'}, or the file is protected in a "
-                f"way that this computer does not know ({unknown[0]})"
+                f"way that this computer does not support ({unknown[0]})"
             ) from None
         if text:
             raise PfxNotOpened("the password is wrong, or the file is damaged") from None
-        raise PfxNotOpened("it has a password, and none was given") from None
+        raise PfxNotOpened("it needs a password") from None
     own = [contents.cert.certificate] if contents.cert else []
     others = [entry.certificate for entry in contents.additional_certs]
     return PfxContents(

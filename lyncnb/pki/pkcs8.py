@@ -333,7 +333,7 @@ class FolderCipher:
         if not envelope.is_gcm:
             if not self._takes_old_data:
                 raise BundleError(
-                    f"{name} is in the form of an earlier lyncnb, and the manifest says that this"
+                    f"{name} has the format of an earlier lyncnb, but the manifest says that this"
                     " folder has no such file any more. Somebody may have put it there",
                     hint=f"restore {name} from a backup, or remove it",
                 )
@@ -386,18 +386,18 @@ class FolderCipher:
         # A cipher cannot distinguish a wrong key from a damaged text. If another file with the
         # same salt opened, the text is damaged.
         if salt in self._proven:
-            return keys.damaged(name, "does not decrypt, others of its run do")
+            return keys.damaged(name, "does not decrypt, but other files of its run do")
         return PassphraseError(
             f"{name}: this is not the passphrase of this {_WHAT[label]} (or it is damaged)",
-            hint="give the passphrase the folder was made with",
+            hint="use the passphrase of the folder",
         )
 
     def _derive_locked(self, which: Derivation, name: str) -> bytes:
         if which not in self._derived:
             if self._passphrase is None:
                 raise PassphraseError(
-                    f"{name}: the run that wrote it sealed nothing to this recovery key",
-                    hint="give the passphrase it was written with",
+                    f"{name}: the run that wrote it did not use this recovery key",
+                    hint="use the passphrase of that run",
                 )
             kdf = PBKDF2HMAC(_PRFS[which.prf], which.length, which.salt, which.rounds)
             self._derived[which] = kdf.derive(self._passphrase.reveal().encode())
@@ -480,11 +480,11 @@ def _checked(data: bytes) -> bytes:
 def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     armour = _ARMOUR.search(pem) if len(pem) <= _MAX_PEM_BYTES[label] else None
     if armour is None:
-        raise keys.damaged(name, "is no PEM file")
+        raise keys.damaged(name, "is not a PEM file")
     if armour[1] != label:
         raise BundleError(
-            f"{name} holds {armour[1].decode()}, not {label.decode()}",
-            hint="lyncnb writes no such file; move it out of the folder",
+            f"{name} contains {armour[1].decode()}, not {label.decode()}",
+            hint="lyncnb does not write such a file; move it out of the folder",
         )
     try:
         der = base64.b64decode(b"".join(armour[2].split()), validate=True)
@@ -497,12 +497,10 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
             raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({prf}, {mode})")
         iv = _iv(pbes2.encryption_scheme, mode)
     except (ValueError, binascii.Error) as error:
-        raise keys.damaged(
-            name, f"is no PKCS #8 file that can be read ({in_words(error)})"
-        ) from None
+        raise keys.damaged(name, f"is not a readable PKCS #8 file ({in_words(error)})") from None
     salt, rounds, text = pbkdf2.salt, pbkdf2.iteration_count, envelope.encrypted_data
     if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != (_NONCE_BYTES if mode == _GCM else IV_BYTES):
-        raise keys.damaged(name, f"asks for {rounds} rounds; from 1 to {_MAX_ROUNDS} will do")
+        raise keys.damaged(name, f"requires {rounds} rounds; lyncnb accepts 1 to {_MAX_ROUNDS}")
     derivation = Derivation(salt, rounds, prf, _CIPHERS.get(mode, 32))
     return _Envelope(derivation, iv, text, mode == _GCM)
 

@@ -19,7 +19,7 @@ from . import hpke
 from .passphrase import Secret
 from .pkcs8 import FolderCipher
 
-_HINT = "give the .pub file that `lyncnb recovery new` wrote"
+_HINT = "use the .pub file that `lyncnb recovery new` wrote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def read_pair(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPai
     key = serialization.load_der_private_key(data, None)
     if not isinstance(key, X25519PrivateKey):
         raise BundleError(
-            f"{name} is no recovery key", hint="give the file that `lyncnb recovery new` wrote"
+            f"{name} is not a recovery key", hint="use the file that `lyncnb recovery new` wrote"
         )
     return RecoveryPair(key)
 
@@ -107,11 +107,11 @@ def read_public(pem: bytes, *, name: str) -> RecoveryPublicKey:
         If it is something else, for example the private half.
     """
     if b"PRIVATE KEY" in pem:
-        raise BundleError(f"{name} is the half to keep", hint=_HINT)
+        raise BundleError(f"{name} is the private half, which you keep", hint=_HINT)
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise BundleError(f"{name} is no recovery key's public half", hint=_HINT) from None
+        raise BundleError(f"{name} is not the public half of a recovery key", hint=_HINT) from None
     if not isinstance(key, X25519PublicKey):
         raise BundleError(f"{name} is the public half of another kind of key", hint=_HINT)
     return RecoveryPublicKey(key.public_bytes_raw())

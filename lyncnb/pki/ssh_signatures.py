@@ -53,7 +53,7 @@ def find_ssh_keygen() -> str:
     program = find_program(_PROGRAM)
     if program is None:
         raise ApprovalError(
-            f"there is no {_PROGRAM} here, and nothing else can make or verify an approval",
+            f"{_PROGRAM} is not installed, and lyncnb needs it to make or verify an approval",
             hint="install OpenSSH (Debian: openssh-client; Windows: the optional feature OpenSSH "
             "Client), 8.2 or later",
         )
@@ -71,7 +71,7 @@ def read_signature(path: Path) -> bytes:
     if not os.path.lexists(path):
         raise ApprovalError(
             f"there is no {path}, so nobody approved {path.with_suffix('').name}",
-            hint="ask for the signature and put it there",
+            hint="ask for the signature file and save it there",
         )
     return files.read_named(path, limit=_LARGEST_SIGNATURE, error=ApprovalError)
 
@@ -121,7 +121,7 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
         if ended.returncode or not made.is_file():
             raise ApprovalError(
                 f"{path} did not sign{_program_output(ended)}",
-                hint="look at the key and its passphrase; an agent's key is named by its .pub file",
+                hint="check the key and its passphrase; for a key in an agent, name its .pub file",
             )
         return made.read_bytes()
 
@@ -134,7 +134,7 @@ def _require_key(path: Path) -> None:
         except (OSError, ValueError, BundleError):
             continue
     raise ApprovalError(
-        f'"{path}" is no key that can be read',
+        f'"{path}" is not a readable key',
         hint="name a private key, e.g. ~/.ssh/id_ed25519, or the .pub file of one in an agent",
     )
 
@@ -161,9 +161,10 @@ def _signing_key(
     match = _GOOD.search(ended.stdout.decode("utf-8", "replace"))
     if ended.returncode or match is None:
         raise ApprovalError(
-            f"the signature is not over this plan: it was altered after it was signed, or another "
-            f"file was signed, or for something else than {namespace}{_program_output(ended)}",
-            hint=f"have it signed as it is: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
+            f"the signature is not valid for this plan: the plan was altered after it was signed, "
+            f"or the signature is for another file or another purpose than {namespace}"
+            f"{_program_output(ended)}",
+            hint=f"sign it without changes: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
         )
     return match[2]
 
@@ -216,14 +217,14 @@ def _reject_unclear_name(name: str, key: str) -> None:
     """Reject a name with invisible characters, or one that no record can contain."""
     if set(name) & set('*?!," '):
         raise ApprovalError(
-            f"the list of allowed signers gives the key {key} no single name but {shown(name)}, so "
-            "who signed could not go on record",
+            f"the list of allowed signers has {shown(name)} for the key {key}. That is not "
+            "a single name, so lyncnb cannot record who signed",
             hint="write a line with one name for this key, such as alice@contoso.com",
         )
     if visible(name) != name:
         raise ApprovalError(
             f"the list of allowed signers calls the key {key} {shown(name)}",
-            hint="have the name written there without what cannot be seen",
+            hint="write the name without invisible characters",
         )
 
 
@@ -242,10 +243,10 @@ def _refusal(key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]
     elif "namespace" in output:
         what = f"the key {key}{who} is not allowed to sign plans"
     else:
-        what = f"the key {key} is none of the allowed signers"
+        what = f"the key {key} does not belong to an allowed signer"
     return ApprovalError(
         f"{what}, so the plan is not approved{_program_output(ended)}",
-        hint="have it signed by somebody who is allowed now, or see to the list of allowed signers",
+        hint="have an allowed signer sign it, or correct the list of allowed signers",
     )
 
 

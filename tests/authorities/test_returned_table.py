@@ -624,7 +624,7 @@ TABLE = {
     "damaged, in a bundle": Row(damaged_in_a_bundle, (2, 0, 0, 0), ("serial", "se01.contoso.com")),
     "a serial number of zero": Row(signed(serial=0), (0, 0, 0, 0)),
     "a PFX of an unknown cipher": unread(
-        of_an_unknown_cipher, "does not know (1.2.410.200046.1.1.12)"
+        of_an_unknown_cipher, "does not support (1.2.410.200046.1.1.12)"
     ),
     "nested lengths": unread(lambda case: b"\x30\x80" * 90_000, "file-malformed"),
     "a pending answer": Row(

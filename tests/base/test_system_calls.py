@@ -24,7 +24,7 @@ def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", path)
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
-    with pytest.raises(ApprovalError, match="there is no ssh-keygen"):
+    with pytest.raises(ApprovalError, match="ssh-keygen is not installed"):
         find_ssh_keygen()
     with pytest.raises(NotebookError, match="there is no Chromium"):
         find_chromium()

@@ -110,7 +110,7 @@ def test_the_folder_keeps_the_signature(planner):
     planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
     ended = planner("status", "requests", "--approved-by", "others")
     assert ended.status == 3
-    assert f"the key {planner.fingerprint} is none of the allowed signers" in ended.err
+    assert f"the key {planner.fingerprint} does not belong to an allowed signer" in ended.err
     kept = {name: (place / name).read_bytes() for name in (PLAN, SIGNATURE)}
     sign_by_hand(planner.folder / "bob", place / PLAN)
     assert "which is not on record" in planner("status", "requests").err
@@ -118,7 +118,7 @@ def test_the_folder_keeps_the_signature(planner):
     (place / PLAN).write_bytes(kept[PLAN].replace(b"fe02", b"fe03"))
     ended = planner("status", "requests")
     assert ended.status == 3
-    assert "the signature is not over this plan" in ended.err
+    assert "the signature is not valid for this plan" in ended.err
     (place / PLAN).unlink()
     assert "keeps no signature of its plan" in planner("status", "requests").err
     assert planner("status", "requests", "--approved-by", "signers").status == 3
@@ -174,7 +174,7 @@ def test_without_a_signature(planner):
     refused(planner, "there is no p.json.sig, so nobody approved p.json")
     for text in ("", "approved, Alice\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"):
         planner.write("p.json.sig", text)
-        refused(planner, "the signature is not over this plan")
+        refused(planner, "the signature is not valid for this plan")
 
 
 def test_a_plan_altered_after_it_was_approved(planner):
@@ -182,7 +182,7 @@ def test_a_plan_altered_after_it_was_approved(planner):
     assert approve(planner, "--key", "alice").status == 0
     planner.write("t.csv", TWO_FRONT_ENDS.replace("web.", "www."))
     assert planner("plan", "t.csv", "--save", "p.json").status == 0
-    refused(planner, "the signature is not over this plan: it was altered after it was signed")
+    refused(planner, "the signature is not valid for this plan: the plan was altered")
     path = planner.folder / "p.json"
     path.write_text(path.read_text().replace("www.", "web."))
     refused(planner, "changed after it was saved", status=2)
@@ -221,7 +221,7 @@ def test_who_nobody_knows(planner):
     planner.write("rubbish", bytes(range(256)))
     for signers in ("others", "empty", "rubbish"):
         refused(
-            planner, f"the key {planner.fingerprint} is none of the allowed signers",
+            planner, f"the key {planner.fingerprint} does not belong to an allowed signer",
             signers=signers,
         )  # fmt: skip
     refused(planner, "cannot read", signers="nowhere", status=2)
@@ -231,7 +231,7 @@ def test_who_nobody_knows(planner):
 def test_a_signature_for_something_else(planner):
     """A signature made for a file, a commit or a mail does not approve a plan."""
     sign_by_hand(planner.folder / "alice", planner.folder / "p.json", namespace="file")
-    refused(planner, "for something else than lyncnb-plan")
+    refused(planner, "another purpose than lyncnb-plan")
 
 
 def test_later_runs_rest_on_the_record(planner):
@@ -277,7 +277,7 @@ def test_a_pattern_is_nobody(planner, name):
     """The signer is recorded by one name, so a pattern or a list of names is refused."""
     approve(planner, "--key", "alice")
     planner.write("signers", f"{name} {planner.public}\n")
-    refused(planner, "no single name")
+    refused(planner, "not a single name")
 
 
 def test_reasons_that_nobody_approved(planner):
@@ -311,7 +311,7 @@ def test_without_ssh_keygen(planner, monkeypatch):
     """An error says that ssh-keygen is missing and where to get it; nothing is requested."""
     approve(planner, "--key", "alice")
     monkeypatch.setenv("PATH", str(planner.folder))
-    refused(planner, "there is no ssh-keygen here", "openssh-client")
+    refused(planner, "ssh-keygen is not installed", "openssh-client")
     ended = approve(planner, "--key", "alice", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (1, "approval")
 
@@ -323,7 +323,7 @@ def test_what_is_no_key(planner, key, monkeypatch):
     planner.write("lone.pub", planner.public)
     ended = approve(planner, "--key", key)
     assert (ended.status, ended.out) == (1, "")
-    assert "did not sign" in ended.err or "is no key that can be read" in ended.err
+    assert "did not sign" in ended.err or "is not a readable key" in ended.err
     assert not (planner.folder / "p.json.sig").exists()
 
 

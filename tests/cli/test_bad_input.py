@@ -424,7 +424,7 @@ def test_no_passphrase_and_nobody_to_ask(shell, topology):
     ended = shell.process("request", topology, "requests")
     assert (ended.status, ended.out) == (3, "")
     assert ended.err == (
-        "lyncnb: no passphrase, and nobody to ask: standard input is no terminal\n"
+        "lyncnb: there is no passphrase, and lyncnb cannot ask: standard input is not a terminal\n"
         "  hint: give --passphrase-file, or set LYNCNB_PASSPHRASE\n"
     )
     assert not (shell.folder / "requests").exists()

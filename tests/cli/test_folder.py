@@ -622,5 +622,5 @@ def test_a_folder_is_opened_with_a_recovery_key(shell, written, passphrase):
     assert out.status == 0, out.err
     assert fingerprint not in shell("status", "requests").err
     refused = shell("rekey", "requests", "--recovery", "keep", "--passphrase-file", third)
-    assert "is the half to keep" in refused.err
+    assert "is the private half, which you keep" in refused.err
     assert refused.status == 3

@@ -235,7 +235,7 @@ def test_a_damaged_password_list_says_what_to_do(issued):
     """The list is not a key: the message says to remove it and to package again."""
     package(issued)
     (issued.folder / LIST).write_bytes(b"damaged")
-    with pytest.raises(BundleError, match=r"passwords.enc is no PEM file") as caught:
+    with pytest.raises(BundleError, match=r"passwords.enc is not a PEM file") as caught:
         package(issued)
     assert caught.value.hint.startswith(f"remove {LIST} and run: lyncnb pfx FOLDER")
     (issued.folder / LIST).unlink()

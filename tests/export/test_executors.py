@@ -293,7 +293,7 @@ def bent(der: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda answer: (answer[1], answer[0]), "no certification request"),
+        (lambda answer: (answer[1], answer[0]), "not a readable certification request"),
         (lambda answer: None, "a NoneType instead of a key and a request"),
         (lambda answer: (answer[0], bent(answer[1])), "signature does not verify"),
         (lambda answer: (bytes(len(answer[0])), answer[1]), "cannot be opened"),

@@ -99,7 +99,7 @@ def test_concatenated():
         (b"", "it ends inside a tag or length"),
         (b"0", "it ends inside a tag or length"),
         (b"\x30\x05\x02", "4 octets are missing at the end"),
-        (b"\x30\x85\x01\x01\x01\x01\x01", "a length that cannot be"),
+        (b"\x30\x85\x01\x01\x01\x01\x01", "an invalid length"),
         (b"\x30\x84\xff\xff\xff\xff", "octets are missing at the end"),
         (b"\x1f\x81\x00", "a tag of several octets"),
         (b"\x30\x80\x05\x00", "it ends inside a tag or length"),

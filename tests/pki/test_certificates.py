@@ -162,15 +162,15 @@ def test_signature(name, scheme, hash_name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("x509/custom/invalid_version.pem", "its version is none of those that there are"),
+        ("x509/custom/invalid_version.pem", "its version does not exist"),
         ("x509/custom/two_basic_constraints.pem", r"an extension twice \(2.5.29.19\)"),
-        ("x509/custom/malformed-san.pem", "another kind of value than belongs there"),
-        ("x509/custom/invalid_utf8_common_name.pem", "a value that cannot be"),
+        ("x509/custom/malformed-san.pem", "an unexpected kind of value"),
+        ("x509/custom/invalid_utf8_common_name.pem", "an invalid value"),
         ("x509/custom/name_attribute_unsupported_tag.pem", "serial"),
         ("x509/custom/empty-eku.pem", "serial"),
         ("x509/badasn1time.pem", "validity"),
-        ("x509/wosign-bc-invalid.pem", "a number of CAs below it"),
-        ("x509/san_x400address.der", "a name of a kind that"),
+        ("x509/wosign-bc-invalid.pem", "a path length in"),
+        ("x509/san_x400address.der", "a kind of name that"),
         ("x509/custom/mismatch_inner_outer_sig_algorithm.der", "algorithm inside differs"),
     ],
 )
@@ -182,7 +182,7 @@ def test_unreadable(name, message):
 
 def test_bad_bytes():
     """Bytes that are no certificate are refused."""
-    with pytest.raises(BadCertificate, match="another kind of value than belongs there"):
+    with pytest.raises(BadCertificate, match="an unexpected kind of value"):
         read_certificate(b"\x30\x03\x02\x01\x00")
 
 

@@ -50,7 +50,7 @@ def test_incomplete(ca):
     path = path_of(leaf(ca.issuing, ca.key), ca.issuing)
     assert list(path.issuers) == facts(ca.issuing)
     assert codes(path) == ["chain-incomplete"]
-    assert path.objections[0].detail == 'no certificate of "CN=Contoso Root CA" came along'
+    assert path.objections[0].detail == 'the certificate of "CN=Contoso Root CA" is missing'
     path = path_of(leaf(ca.issuing, ca.key), ca.root)
     assert path.issuers == ()
     assert "Contoso Issuing CA 1" in path.objections[0].detail

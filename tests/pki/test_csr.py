@@ -195,11 +195,11 @@ def test_differences_are_from_the_request_to_the_plan(rsa_key):
 @pytest.mark.parametrize(
     ("certificate", "message"),
     [
-        (planned("a.contoso.com", bits=4096), "the key is RSA 2048, the plan says RSA 4096"),
-        (planned("a.contoso.com", algorithm="ECDSA"), "the plan says ECDSA 256"),
+        (planned("a.contoso.com", bits=4096), "the key is RSA 2048, but the plan has RSA 4096"),
+        (planned("a.contoso.com", algorithm="ECDSA"), "the plan has ECDSA 256"),
         (planned("a.contoso.com", hash="sha1"), "cannot be signed with sha1"),
-        (planned("a.contoso.com", common_name=""), "without a common name"),
-        (planned(common_name=f"{'a' * 60}.contoso.com"), "no request can be made for 'aaaa"),
+        (planned("a.contoso.com", common_name=""), "has no common name"),
+        (planned(common_name=f"{'a' * 60}.contoso.com"), "cannot make a request for 'aaaa"),
     ],
 )
 def test_what_cannot_be_made_is_refused(rsa_key, certificate, message):
@@ -292,7 +292,7 @@ def test_a_changed_byte_is_noticed(rsa_key, place):
 
 
 UNREADABLE = {
-    "bad-version.pem": "its version is none",
+    "bad-version.pem": "its version does not exist",
     "dsa_sha1.pem": "neither RSA nor ECDSA",
     "freeipa-bad-critical.pem": "",
     "long-form-attribute.pem": "",
@@ -304,14 +304,16 @@ UNREADABLE = {
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_published_broken_requests_are_refused_by_name(name):
     """Each broken request raises our error with its file name."""
-    with pytest.raises(BundleError, match=f"csr/{name} is no certification.*{UNREADABLE[name]}"):
+    with pytest.raises(
+        BundleError, match=f"csr/{name} is not a readable certification.*{UNREADABLE[name]}"
+    ):
         parse_request((REQUESTS / name).read_bytes(), name=f"csr/{name}")
 
 
 @pytest.mark.parametrize("data", [b"", b"0", b"0\x80", b"-----BEGIN CERT", bytes(2 << 20), b"\xff"])
 def test_what_is_no_request_is_refused(data):
     """Empty, cut off, huge and foreign files are no requests."""
-    with pytest.raises(BundleError, match="no certification request that can be read"):
+    with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(data)
 
 
@@ -327,7 +329,7 @@ def test_a_request_has_at_most_a_mebibyte(rsa_key):
 def test_bytes_after_the_request_are_refused(rsa_key):
     """Trailing bytes could hide something from one reader or another."""
     der = build_request(content_of(planned("a.contoso.com")), rsa_key).der
-    with pytest.raises(BundleError, match="no certification request"):
+    with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(der + b"\x05\x00")
 
 

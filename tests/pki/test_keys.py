@@ -117,7 +117,7 @@ def test_a_key_of_another_kind_is_refused():
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    with pytest.raises(BundleError, match="is no RSA or ECDSA key"):
+    with pytest.raises(BundleError, match="is not an RSA or ECDSA key"):
         keys.read_pkcs8(der)
 
 

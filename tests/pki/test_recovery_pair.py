@@ -51,7 +51,7 @@ def test_the_private_half_does_not_show_itself():
 @pytest.mark.parametrize("data", [b"", b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"])
 def test_what_is_no_public_half_is_told(data):
     """With what to give instead."""
-    with pytest.raises(BundleError, match="no recovery key's public half") as caught:
+    with pytest.raises(BundleError, match="not the public half of a recovery key") as caught:
         read_public(data, name="a.pub")
     assert "lyncnb recovery new" in caught.value.hint
 
@@ -64,5 +64,5 @@ def test_a_key_of_another_kind_is_no_recovery_key():
     )
     with pytest.raises(BundleError, match="another kind of key"):
         read_public(public, name="a.pub")
-    with pytest.raises(BundleError, match="is no recovery key"):
+    with pytest.raises(BundleError, match="is not a recovery key"):
         read_pair(FolderCipher(WORDS).encrypt(key), WORDS, name="a")

@@ -197,7 +197,7 @@ def test_lists_of_an_earlier_version_are_written_again_once(folder, tmp_path):
         hashlib.sha256(data).digest() + data, b"LYNCNB ENCRYPTED DATA"
     )
     (folder / LIST).write_bytes(old)
-    with pytest.raises(BundleError, match="in the form of an earlier lyncnb"):
+    with pytest.raises(BundleError, match="has the format of an earlier lyncnb"):
         write(numbered(4), folder)
     edit(folder, without_bindings)
     assert write(numbered(4), folder).counts() == {"kept": 3, "created": 1}

@@ -164,7 +164,7 @@ def test_what_cannot_be_used_is_left_alone_and_named(folder):
     assert [record.id for record in bundle.requests if record.is_written] == [names[2]]
     assert bundle.notes[0].startswith("lost, where the manifest had any: saved plans and who ")
     assert len(bundle.notes) == 4
-    assert f"keys/{names[0]}.key is no PEM file; lyncnb did not use it" in bundle.notes[1]
+    assert f"keys/{names[0]}.key is not a PEM file; lyncnb did not use it" in bundle.notes[1]
     assert bundle.notes[2].startswith(f"csr/{names[1]}.csr has no key; lyncnb did not use it (")
     assert (folder / "keys" / "other.key").read_bytes() == b"x"
 
