@@ -37,7 +37,7 @@ _FIELDS = {
 def request_there(
     folder: Path, computer: Path, *, names: bool = True, bits: str = ""
 ) -> list[Path]:
-    """Take every script of a request folder on a computer; give the requests, by name.
+    """Take every script of a request folder on a computer; return the requests, by name.
 
     ``names`` false leaves the alternative names out, ``bits`` makes keys of another size.
     """

@@ -16,7 +16,7 @@ Life = tuple[datetime, datetime]
 
 
 def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Life | None]):
-    """Give a folder of a plan; of each certificate its first and last second (UTC), or None."""
+    """Return a folder of a plan; of each certificate its first and last second (UTC), or None."""
     return ln.RequestBundle(
         folder=Path("requests"),
         manifest=Manifest(

@@ -132,13 +132,13 @@ def _no_passphrase_remembered():
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    """Give the clone's folder."""
+    """Return the clone's folder."""
     return REPOSITORY
 
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """Give the folder of the sample topologies."""
+    """Return the folder of the sample topologies."""
     return REPOSITORY / "data"
 
 

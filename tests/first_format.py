@@ -93,7 +93,7 @@ def write_first_folder(folder: Path, returned: Path) -> None:
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """Give the hash of every file, and the time at which it was changed."""
+    """Return the hash of every file, and the time at which it was changed."""
     return {
         str(path.relative_to(folder)): f"{path.stat().st_mtime_ns} "
         + hashlib.sha256(path.read_bytes()).hexdigest()

@@ -164,7 +164,7 @@ class Writers:
 
 
 def next_share(share: float, told: Counter[str]) -> float:
-    """Give of what share of a writer's measured time the next moment of a kill is drawn.
+    """Return of what share of a writer's measured time the next moment of a kill is drawn.
 
     The machine may be quicker than when it was timed; a kill that came too late makes the next one
     earlier, so that most of them meet a writer at work.

@@ -225,7 +225,7 @@ def find_id(bundle: RequestBundle, part: str) -> str:
 
 
 def edge_external(bundle: RequestBundle) -> str:
-    """Give the id of the certificate that faces the Internet."""
+    """Return the id of the certificate that faces the Internet."""
     (found,) = [r.id for r in bundle.requests if "AccessEdgeExternal" in r.plan.usages]
     return found
 
@@ -295,7 +295,7 @@ class Answered:
         return match_certificates(open_requests(self.folder), today=TODAY)
 
     def copy(self, to: Path) -> Answered:
-        """Give a copy that a test may spoil."""
+        """Return a copy that a test may spoil."""
         shutil.copytree(self.folder, to / "requests")
         return Answered(to / "requests", self.root)
 

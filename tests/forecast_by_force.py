@@ -47,7 +47,7 @@ class Case:
         return day not in self.frozen and (in_window or not (self.weekdays or self.windows))
 
     def order_on(self, issuer: str, begins: date, renew: date, last: date) -> date:
-        """Give the day on which to order what follows a certificate, by trying every day."""
+        """Return the day on which to order what follows a certificate, by trying every day."""
         lead = self.lead[issuer] * DAY
         ways = []
         for issue in (begins + number * DAY for number in range(1, (last - begins).days + 1)):

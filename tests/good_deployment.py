@@ -76,7 +76,7 @@ FE, FE2, DIR, SE, EDGE, EDGE2, MED, APP, RP = range(len(GOOD))
 
 
 def table(edits=(), drop=(), add=()):
-    """Give the good table with some cells changed and rows left out or added, as CSV bytes."""
+    """Return the good table with some cells changed and rows left out or added, as CSV bytes."""
     rows = [dict(row) for row in GOOD]
     for row, column, value in edits:
         rows[row][column] = value

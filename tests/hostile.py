@@ -57,7 +57,7 @@ def _many_entries() -> bytes:
 
 
 def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[bytes, str]]:
-    """Give name, contents and the code of the finding for each; `leaf` would be a good answer.
+    """Return name, contents and the code of the finding for each; `leaf` would be a good answer.
 
     Each holds the good answer in a form in which it must not be accepted, or something else.
     """

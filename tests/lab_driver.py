@@ -213,13 +213,13 @@ class LabServer:
                 return
 
     def log(self) -> str:
-        """Give the end of what the server printed."""
+        """Return the end of what the server printed."""
         with contextlib.suppress(OSError):
             return self.log_path.read_text(errors="replace")[-4000:]
         return ""
 
     def url(self, notebook: str, *, simple: bool = True) -> str:
-        """Give the address of a notebook, single-document mode if there is one."""
+        """Return the address of a notebook, single-document mode if there is one."""
         path = urllib.request.pathname2url(notebook)
         if self.app == "voila":
             return f"{self.base}/voila/render/{path}?token={self.token}"

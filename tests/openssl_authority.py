@@ -37,13 +37,13 @@ _NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def openssl(*arguments: object) -> bytes:
-    """Run OpenSSL and give what it printed."""
+    """Run OpenSSL and return what it printed."""
     command = ["openssl", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def without(prefix: str) -> tuple[str, ...]:
-    """Give the extensions of a server certificate but for one."""
+    """Return the extensions of a server certificate but for one."""
     return tuple(line for line in GOOD if not line.startswith(prefix))
 
 

@@ -18,7 +18,7 @@ class Talk:
         panel.channel.send = lambda message, buffers=(): self.heard.append((message, list(buffers)))
 
     def say(self, kind: str, **more: object) -> dict[str, dict]:
-        """Send a message and give the last answer of each type."""
+        """Send a message and return the last answer of each type."""
         self.heard.clear()
         self.panel._receive(self.panel, {"type": kind, **more}, [])
         return {message["type"]: message for message, _ in self.heard}
@@ -28,11 +28,11 @@ class Talk:
         return [message["type"] for message, _ in self.heard]
 
     def rows(self) -> dict[int, dict[str, str]]:
-        """Give the rows of the last answers, by id, as the browser decodes them."""
+        """Return the rows of the last answers, by id, as the browser decodes them."""
         return self.rows_after({})
 
     def rows_after(self, rows: dict[int, dict[str, str]]) -> dict[int, dict[str, str]]:
-        """Give rows as they are after the last answers."""
+        """Return rows as they are after the last answers."""
         for message, buffers in self.heard:
             if message["type"] != "rows":
                 continue

@@ -93,7 +93,7 @@ def _started() -> PowerShell:
 
 
 def powershell() -> PowerShell:
-    """Give the one process of PowerShell; where there is none, skip the test and say why."""
+    """Return the one process of PowerShell; where there is none, skip the test and say why."""
     if _PWSH is None and not os.environ.get("LYNCNB_PWSH"):
         pytest.skip(_NOT_RUN)
     return _started()
@@ -163,7 +163,7 @@ def parse(text: str) -> Syntax:
 
 
 def commands(text: str) -> tuple[Command, ...]:
-    """Give every command of a text, those inside others too."""
+    """Return every command of a text, those inside others too."""
     syntax = parse(text)
     assert syntax.errors == (), text
     return syntax.commands

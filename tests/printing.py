@@ -21,7 +21,7 @@ def page_count(pdf: Path) -> int:
 
 
 def pdf_text(pdf: Path) -> str:
-    """Give the words of a PDF in the order in which they were written, without any space.
+    """Return the words of a PDF in the order in which they were written, without any space.
 
     A name that went on in the next line is whole again.
     """

@@ -14,7 +14,7 @@ needs_ssh_keygen = pytest.mark.skipif(
 
 
 def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
-    """Make a key pair and give its public line; ``passphrase`` is one of the test's own."""
+    """Make a key pair and return its public line; ``passphrase`` is one of the test's own."""
     command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     return path.with_name(f"{path.name}.pub").read_text().strip()

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _graft(kept: object, fresh: object) -> object:
-    """Give the manifest that was kept, with what a fresh one says of files."""
+    """Return the manifest that was kept, with what a fresh one says of files."""
     if isinstance(kept, dict):
         return {
             name: fresh[name] if name in _OF_FILES else _graft(value, fresh.get(name))

@@ -130,7 +130,7 @@ def nodes() -> dict[str, tuple[ast.AST, ...]]:
 
 
 def package_of(module: str) -> str:
-    """Give the row entry of a module: the package it is in, or a file of the root."""
+    """Return the row entry of a module: the package it is in, or a file of the root."""
     return module.partition(".")[0]
 
 

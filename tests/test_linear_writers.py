@@ -68,7 +68,7 @@ class Deployment:
         self.table = standard_editions(servers, pooled=servers)
 
     def new(self) -> Path:
-        """Give the name of a file or folder that does not exist."""
+        """Return the name of a file or folder that does not exist."""
         return Path(tempfile.mkdtemp(dir=_PLACE[0])) / "new"
 
     @cached_property

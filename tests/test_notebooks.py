@@ -67,7 +67,7 @@ def from_source(name: str):
 
 @pytest.fixture(scope="module", params=NAMES)
 def executed(request, tmp_path_factory):
-    """Run a notebook in a workspace of its own; give its name and the executed copy."""
+    """Run a notebook in a workspace of its own; return its name and the executed copy."""
     name = request.param
     folder = tmp_path_factory.mktemp(name)
     shutil.copytree(NOTEBOOKS.parent / "data", folder / "data")
@@ -116,7 +116,7 @@ def test_every_notebook_runs_twice_in_one_workspace(tmp_path):
 
 
 def text_outputs(cell) -> list[str]:
-    """Give what a reader sees of a cell's outputs, as text."""
+    """Return what a reader sees of a cell's outputs, as text."""
     return [
         output.get("text", "")
         or "\n".join(output.get("data", {}).get(kind, "") for kind in ("text/plain", "text/html"))
@@ -201,7 +201,7 @@ def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
 
 
 def files_in(folder: Path) -> dict[Path, bytes]:
-    """Give every file of a folder, but the samples."""
+    """Return every file of a folder, but the samples."""
     return {
         path: path.read_bytes()
         for path in folder.rglob("*")

@@ -138,7 +138,7 @@ OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
 
 
 def planned(vector: dict, *, profile: str = "default", product: str = ""):
-    """Plan the vector's table and give the one certificate that the vector is about."""
+    """Plan the vector's table and return the one certificate that the vector is about."""
     product = product or RULES_OF.get(vector.get("product", ""), "lync2013")
     inputs = vector["inputs"]
     options = PlanOptions(

@@ -177,7 +177,7 @@ README = REPOSITORY / "README.md"
 
 
 def command_after(mark: str) -> str:
-    """Give the command line under a mark of the README."""
+    """Return the command line under a mark of the README."""
     found = re.search(rf"^<!-- {mark} -->\n```sh\n(.+)\n```$", README.read_text("utf-8"), re.M)
     return found[1] if found else ""
 

@@ -22,7 +22,7 @@ OPTIONS = ln.PlanOptions.beside(DATA / "contoso.csv")
 
 @pytest.fixture(scope="module")
 def plan() -> ln.CertificatePlan:
-    """Give the plan of the planning notebook."""
+    """Return the plan of the planning notebook."""
     return ln.plan_certificates(
         ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013"), options=OPTIONS
     )
@@ -38,7 +38,7 @@ def test_summary_of_the_sample_is_true(request, plan, name):
 
 
 def content_of(text: str) -> tuple[set[str], dict[str, str], str]:
-    """Give the names, the subject and the key size of a request as OpenSSL shows it."""
+    """Return the names, the subject and the key size of a request as OpenSSL shows it."""
     subject = re.findall(r"(CN|O|L|C) ?= ?([\w.]+)", text.split("Subject Public Key")[0])
     (bits,) = re.findall(r"Public-Key: \((\d+) bit\)", text)
     return set(re.findall(r"DNS:([\w.-]+)", text)), dict(subject), bits

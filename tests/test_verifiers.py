@@ -91,13 +91,13 @@ def tampered(made, tmp_path_factory) -> list[Path]:
 
 
 def each(paths: Sequence[Path], verify: Callable[[Path], bool]) -> set[Path]:
-    """Ask a program about each file, two at a time; give those that it found good."""
+    """Ask a program about each file, two at a time; return those that it found good."""
     with ThreadPoolExecutor(2) as pool:
         return {path for path, good in zip(paths, pool.map(verify, paths), strict=True) if good}
 
 
 def some(paths: Sequence[Path]) -> Sequence[Path]:
-    """Give 24 files or a few more, from first to last."""
+    """Return 24 files or a few more, from first to last."""
     return paths[:: max(1, len(paths) // 24)]
 
 

@@ -30,7 +30,7 @@ class WineCmd:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, script: Path, typed: str = "", **environment: Path) -> tuple[int, str]:
-        """Run a batch file with what a person types; give the exit status and what it shows."""
+        """Run a batch file with what a person types; return the exit status and what it shows."""
         shutil.copy(self.certreq, script.parent)
         # Into a file: what Wine leaves running would hold a pipe open.
         shown = self.prefix.with_name("shown.txt")

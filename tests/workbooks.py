@@ -54,7 +54,7 @@ def packed(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
 
 
 def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Servers",)) -> dict:
-    """Give the parts of a workbook, the sheets among `more`."""
+    """Return the parts of a workbook, the sheets among `more`."""
     listed = "".join(
         f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="rId{n}"/>'
         for n, name in enumerate(sheets, start=1)
@@ -78,7 +78,7 @@ def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Serve
 
 
 def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after: str = "") -> str:
-    """Give a sheet's XML; `heading` is its first row."""
+    """Return a sheet's XML; `heading` is its first row."""
     cells = "".join(f'<c t="str"><v>{escape(text)}</v></c>' for text in heading)
     first = f'<row r="1">{cells}</row>' if heading else ""
     return (
@@ -87,7 +87,7 @@ def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after
 
 
 def one_sheet(rows: str, **more: object) -> bytes:
-    """Give a workbook of one sheet with these rows below server_fqdn, role and site."""
+    """Return a workbook of one sheet with these rows below server_fqdn, role and site."""
     heading = more.pop("heading", ("server_fqdn", "role", "site"))
     parts, stored = more.pop("parts", {}), bool(more.pop("stored", False))
     sheet = sheet_xml(rows, heading=heading, **more)
@@ -102,7 +102,7 @@ ODS = "application/vnd.oasis.opendocument.spreadsheet"
 
 
 def ods_cell(text: str) -> str:
-    """Give a cell of text."""
+    """Return a cell of text."""
     inside = (
         "".join(f"<text:p>{escape(line)}</text:p>" for line in text.split("\n")) if text else ""
     )
@@ -123,13 +123,13 @@ def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) ->
 
 
 def ods_table(rows: Iterable[str], name: str = "Servers", more: str = "") -> str:
-    """Give a table of rows, each its cells."""
+    """Return a table of rows, each its cells."""
     inside = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
     return f'<table:table table:name="{name}"{more}>{inside}</table:table>'
 
 
 def spreadsheet(rows: Sequence[Sequence[str]], *, stored: bool = False) -> bytes:
-    """Give an OpenDocument spreadsheet of texts."""
+    """Return an OpenDocument spreadsheet of texts."""
     return ods(ods_table("".join(map(ods_cell, row)) for row in rows), stored=stored)
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _edit(folder, change):
-    """Change the first internal request's record in manifest.json; give its id."""
+    """Change the first internal request's record in manifest.json; return its id."""
     path = folder / "manifest.json"
     document = json.loads(path.read_text("utf-8"))
     record = next(one for one in document["requests"] if one["plan"]["issuer"] == "internal")

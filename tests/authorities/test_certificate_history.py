@@ -37,7 +37,7 @@ def folder(shell):
 
 
 def edge(bundle):
-    """Give the record of the certificate that several servers share, as it is now."""
+    """Return the record of the certificate that several servers share, as it is now."""
     records = read_manifest(bundle.folder).requests
     return next(one for one in records if "AccessEdgeExternal" in one.plan.usages)
 

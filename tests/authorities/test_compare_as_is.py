@@ -117,7 +117,7 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
     assert ln.compare_as_is(planned, tmp_path / "1.pem", on=DAY).planned[0].state == "covered"
 
 
-def test_what_a_server_uses_and_does_not_have_is_told(tmp_path):
+def test_what_a_server_uses_and_does_not_have_is_reported(tmp_path):
     """A type whose certificate is gone from the store, and a server that is in no plan."""
     absent = [("Default", "0" * 40)]
     data = export_of("edge1.contoso.com", absent=absent)

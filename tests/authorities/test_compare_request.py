@@ -75,7 +75,7 @@ def test_as_planned():
 
 
 @pytest.mark.parametrize(("code", "differs", "nearest"), CASES, ids=[case[0] for case in CASES])
-def test_a_difference_is_told_and_what_is_nearly_one_is_not(code, differs, nearest):
+def test_a_difference_is_reported_and_what_is_nearly_one_is_not(code, differs, nearest):
     """Each difference gives its code alone; order, letter case and what the CA decides give none."""
     assert compared(**differs) == {code}
     assert compared(**nearest) == set()

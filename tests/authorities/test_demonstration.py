@@ -46,7 +46,7 @@ def test_it_answers_a_sample_with_three_mistakes(tmp_path):
 
 
 def errors_of(issued) -> set[str]:
-    """Give the codes of the errors that were found."""
+    """Return the codes of the errors that were found."""
     return {found.code for found in issued.findings if found.severity == "error"}
 
 

@@ -27,7 +27,7 @@ COUNT = int(os.environ.get("LYNCNB_VECTORS", "60"))
 
 
 def vectors() -> list[bytes]:
-    """Give every certificate of the vectors, DER, in the order of their files' names."""
+    """Return every certificate of the vectors, DER, in the order of their files' names."""
     place = Path(cryptography_vectors.__file__).parent / "x509"
     found = []
     for path in sorted(place.rglob("*")):

@@ -379,7 +379,7 @@ def test_one_ca_for_several_is_refused(tmp_path):
 
 
 def with_client_authentication(folder):
-    """Let the Mediation Server's request ask for client authentication too; give its id."""
+    """Let the Mediation Server's request ask for client authentication too; return its id."""
     manifest = folder / "manifest.json"
     document = json.loads(manifest.read_text(encoding="utf-8"))
     [wanted] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
@@ -482,5 +482,5 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
 
 
 def text_of(page: str) -> str:
-    """Give the text of a page, without the places at which long words may break."""
+    """Return the text of a page, without the places at which long words may break."""
     return html.unescape(re.sub(r"<[^>]+>", "", page)).replace("\u200b", "")

@@ -56,7 +56,7 @@ _ODD = (
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
-    """Give a packaged folder, and the files that can be spoilt: whole, of every form."""
+    """Return a packaged folder, and the files that can be spoilt: whole, of every form."""
     place = tmp_path_factory.mktemp("hostile")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
@@ -137,7 +137,7 @@ def spoilt(number: int, whole: list[bytes]) -> bytes:
 
 
 def facts(folder: Path) -> list[tuple[str, str, str]]:
-    """Give what must stay: certificate, chain and package of each request."""
+    """Return what must stay: certificate, chain and package of each request."""
     return [
         (
             record.id,

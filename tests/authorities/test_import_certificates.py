@@ -43,7 +43,7 @@ CA = PythonCa()
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
-    """Give a folder with requests, to be copied."""
+    """Return a folder with requests, to be copied."""
     folder = tmp_path_factory.mktemp("template") / "requests"
     make_folder(folder)
     return folder

@@ -69,7 +69,7 @@ def scripts_of(plan, folder: Path, **arguments):
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory):
-    """Give a folder that waits, its plan and the requests that were made for it elsewhere."""
+    """Return a folder that waits, its plan and the requests that were made for it elsewhere."""
     place, plan = tmp_path_factory.mktemp("asked"), planned()
     scripts_of(plan, place / "folder", computer=TOOLS)
     return place / "folder", plan, request_there(place / "folder", place / "tools01")
@@ -77,7 +77,7 @@ def asked(tmp_path_factory):
 
 @pytest.fixture
 def waiting(asked, tmp_path):
-    """Give copies of them, which a test may spoil."""
+    """Return copies of them, which a test may spoil."""
     folder, plan, made = asked
     shutil.copytree(folder, tmp_path / "folder")
     shutil.copytree(made[0].parent, tmp_path / "tools01")
@@ -86,7 +86,7 @@ def waiting(asked, tmp_path):
 
 @pytest.fixture(scope="module")
 def issued(asked, tmp_path_factory):
-    """Give a folder whose requests were made elsewhere and answered, with the CA's files."""
+    """Return a folder whose requests were made elsewhere and answered, with the CA's files."""
     place = tmp_path_factory.mktemp("issued")
     folder, _, made = asked
     shutil.copytree(folder, place / "folder")

@@ -22,7 +22,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(bundle, tmp_path_factory):
-    """Give a folder with every answer but one, one of them different, and a stray file."""
+    """Return a folder with every answer but one, one of them different, and a stray file."""
     folder = tmp_path_factory.mktemp("answers")
     skipped = find_id(bundle, "med01")
     for request_id, certificate in answer_all(bundle, CA, skip=[skipped]).items():

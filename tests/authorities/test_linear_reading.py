@@ -174,7 +174,7 @@ CONSTRAINED = {
 
 
 def network(number: int) -> x509.IPAddress:
-    """Give a network of one address."""
+    """Return a network of one address."""
     return x509.IPAddress(ip_network(((10 << 24) + number, 32)))
 
 

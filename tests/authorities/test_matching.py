@@ -155,7 +155,7 @@ def test_renews():
     assert answer.earlier == before
 
 
-def test_a_replacement_that_ends_earlier_is_told_in_days():
+def test_a_replacement_that_ends_earlier_is_reported_in_days():
     """The administrator has to know that the next renewal is sooner."""
     before = made("old", begins=TODAY - timedelta(9), days=199)
     requests = [

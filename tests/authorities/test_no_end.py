@@ -33,7 +33,7 @@ def folder(shell, tmp_path) -> Path:
 
 
 def endless(root: Authority) -> Authority:
-    """Give a root with the same key that never ends."""
+    """Return a root with the same key that never ends."""
     place = root.folder / "root"
     openssl(
         *("x509", "-in", f"{place}.pem", "-key", f"{place}.key", "-out", f"{place}.new"),

@@ -39,7 +39,7 @@ PLANTED = ("../../outside/evil", "../summary", "..\\evil", "/outside/evil", "C:e
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory) -> Path:
-    """Give a folder with a request, its certificate, its package and a renewal."""
+    """Return a folder with a request, its certificate, its package and a renewal."""
     place = tmp_path_factory.mktemp("planted")
     issued = answered_by_openssl(STANDARD_EDITION.encode(), place)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
@@ -61,7 +61,7 @@ def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object
 
 
 def planted(document: object, path: tuple[object, ...], text: str) -> object:
-    """Give the document with another text at one place."""
+    """Return the document with another text at one place."""
     changed = copy.deepcopy(document)
     place = changed
     for step in path[:-1]:
@@ -130,7 +130,7 @@ PASS = ("--passphrase-file", "passphrase")
 
 
 def reach(shell, commands, path) -> set[int]:
-    """Give the exit statuses of commands that leave everything outside their folder as it is."""
+    """Return the exit statuses of commands that leave everything outside their folder as it is."""
     before = files_below(shell.folder)
     statuses = set()
     for command in commands:

@@ -72,7 +72,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("place", BAD)
-def test_a_field_of_another_kind_is_told(kept, tmp_path, place):
+def test_a_field_of_another_kind_is_reported(kept, tmp_path, place):
     """The error gives the place in the file, and nothing is read from it."""
     document = json.loads(kept.to_json())
     document["planned"].sort(key=lambda one: one["certificate"] is None)
@@ -113,7 +113,7 @@ def test_an_altered_answer_is_refused(kept, tmp_path):
         read(json.dumps(document).encode(), tmp_path)
 
 
-def test_ids_twice_and_states_that_do_not_fit_are_told(kept, tmp_path):
+def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
     """One id once, and a certificate with every state but that of nothing."""
     document = json.loads(kept.to_json())
     document["planned"].append(copy.deepcopy(document["planned"][0]))

@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 
 def pool_of(folder):
-    """Give the record of a certificate that several servers share."""
+    """Return the record of a certificate that several servers share."""
     records = read_manifest(folder).requests
     return next(one for one in records if len(one.plan.servers) > 1 and one.issued)
 

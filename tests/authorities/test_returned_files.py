@@ -310,7 +310,7 @@ BAD_ARCHIVES = {
 
 
 @pytest.mark.parametrize(("data", "code"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
-def test_bad_archives_are_told_and_nothing_is_taken(tmp_path, data, code):
+def test_bad_archives_are_reported_and_nothing_is_taken(tmp_path, data, code):
     """Nothing is unpacked to disk, and nothing from outside is read."""
     (tmp_path / "answer.tar.gz").write_bytes(data)
     (file,) = read_returned([tmp_path])

@@ -93,7 +93,7 @@ class Lab:
     count: int = 0
 
     def authority(self, ca: CaCertificate) -> Authority:
-        """Give the one behind a root; made when first asked for."""
+        """Return the one behind a root; made when first asked for."""
         if ca.title not in self.authorities:
             self.authorities[ca.title] = Authority(ca.title)
         return self.authorities[ca.title]
@@ -258,7 +258,7 @@ class Tried:
         self.purpose = None if client is None else PURPOSES[client.asked[0]]
 
     def certificate(self, chance, shown, usages=None, *, with_chain=None):
-        """Issue what is shown, with its planned names and usages; give a name that it answers."""
+        """Issue what is shown, with its planned names and usages; return a name that it answers."""
         if not shown.certificates:  # somebody else's: with all that anybody could ask for
             path = self.lab.issue(shown.root, PARTNER, [PARTNER], (SERVER, CLIENT))
             return path, PARTNER
@@ -293,7 +293,7 @@ class Tried:
         return False
 
     def store_of(self, chance, who):
-        """Give what one of those who verify has to trust by the plan."""
+        """Return what one of those who verify has to trust by the plan."""
         pools = [
             need.pool
             for need in self.pair.trust.required

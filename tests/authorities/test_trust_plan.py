@@ -319,7 +319,7 @@ def test_names_of_others_stay_whole_on_the_page():
 
 
 @pytest.mark.parametrize("issuer", ["", "public"])
-def test_what_all_pools_need_is_told_once(issuer):
+def test_what_all_pools_need_is_reported_once(issuer):
     """Two pools that speak to one another: both in one line, or each where their CAs differ."""
     web = {"web_external_fqdn": "web1.contoso.com"}, {"web_external_fqdn": "web2.contoso.com"}
     found = ln.trust(

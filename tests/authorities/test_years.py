@@ -307,7 +307,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     ] * (1 + len(estate.manifest.by_id[gone.id].archived))
 
 
-def test_a_backup_that_lies_behind_is_told_before_anything_is_made(tmp_path):
+def test_a_backup_that_lies_behind_is_reported_before_anything_is_made(tmp_path):
     """An older copy of the folder under the present history: what is missing is named."""
     estate = Estate(tmp_path / "requests")
     estate.answer()

@@ -142,7 +142,7 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
         (LONGEST_NAME, LONGEST_NAME, ()),
     ],
 )
-def test_clean_ups_are_made_and_told(text, name, notes):
+def test_clean_ups_are_made_and_reported(text, name, notes):
     """Harmless differences are cleaned and reported; names that are legal somewhere stay."""
     assert parse_name(text, allow_wildcard=True) == (name, notes)
     assert type(parse_name(text, allow_wildcard=True)[0]) is DnsName

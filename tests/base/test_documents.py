@@ -131,7 +131,7 @@ def _values_of_source() -> Iterator[Any]:
             waiting.extend(value)
 
 
-def test_mistakes_of_the_file_are_told():
+def test_mistakes_of_the_file_are_reported():
     """A missing address is reported with its place."""
     with pytest.raises(RulesError) as caught:
         parse_documents('[[document]]\ntitle = "x"\n')

@@ -195,7 +195,7 @@ def test_removing_what_is_gone_is_no_trouble(tmp_path):
 
 
 def failing(call: str, at: int, code: int):
-    """Give a system call that fails the `at`-th time it is called, once."""
+    """Return a system call that fails the `at`-th time it is called, once."""
     real, count = getattr(system_calls, call), iter(range(1, 1_000_000))
 
     def fail(*arguments):
@@ -386,7 +386,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_half_written_file_that_stays_is_told(tmp_path, monkeypatch):
+def test_a_half_written_file_that_stays_is_reported(tmp_path, monkeypatch):
     """One that cannot be removed is named."""
     (tmp_path / f"{files.TEMP_PREFIX}0").write_bytes(b"x")
     monkeypatch.setattr(system_calls, "unlink", failing("unlink", 1, errno.EACCES))

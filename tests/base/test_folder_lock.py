@@ -104,7 +104,7 @@ def _no_space(*_):
     raise OSError(28, os.strerror(28))
 
 
-def test_a_lock_that_cannot_be_made_is_told(tmp_path):
+def test_a_lock_that_cannot_be_made_is_reported(tmp_path):
     """A folder in place of the lock's file is an error with a hint, not a wait."""
     (tmp_path / LOCK_NAME).mkdir()
     with pytest.raises(BundleError, match="cannot lock the folder"), lock(tmp_path):

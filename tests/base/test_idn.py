@@ -98,6 +98,6 @@ def test_bad_labels_are_refused(label, reason):
         ),
     ],
 )
-def test_mixed_scripts_are_told(label, warnings):
+def test_mixed_scripts_are_reported(label, warnings):
     """Scripts that no language writes together are a warning."""
     assert [*mixed_scripts(["www", label])] == warnings

@@ -83,7 +83,7 @@ def test_a_file_becomes_a_record():
         ('title = "t"\n[[entry]]\nid = "a"\n[[entry]]\nid = "b"\nsince = 2026-01-31T10:00:00', "'entry[1].since' must be a date, e.g. 2026-01-31, not 2026-01-31 10:00:00"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told_with_its_place(text, problem):
+def test_what_does_not_fit_is_reported_with_its_place(text, problem):
     """A key that is missing, unknown or of another type is one problem, and there is no record."""
     record, problems = read(text)
     assert problems == [problem]

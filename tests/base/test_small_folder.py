@@ -27,7 +27,7 @@ def error(code: int):
 
 
 def hints(call) -> list[str]:
-    """Do something; give the hint of what it refused."""
+    """Do something; return the hint of what it refused."""
     try:
         call()
     except BundleError as refused:

@@ -39,7 +39,7 @@ def test_children_make_pairs_that_belong_together():
         assert request.content == ONE
 
 
-def test_what_cannot_be_made_is_told(tmp_path):
+def test_what_cannot_be_made_is_reported(tmp_path):
     """A plan's error in a child is the same error here, and the child goes on."""
     bad = content_of(planned("a.contoso.com", algorithm="ECDSA", hash="sha1"))
     with pair_workers(1, CIPHER.encryptor) as children:
@@ -50,7 +50,7 @@ def test_what_cannot_be_made_is_told(tmp_path):
         assert len(children.submit([("Edge-2", ONE)]).result()) == 1
 
 
-def test_a_child_that_dies_is_told():
+def test_a_child_that_dies_is_reported():
     """A killed child is an error with a hint, not a wait without end."""
     with pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()

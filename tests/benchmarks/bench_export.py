@@ -41,7 +41,7 @@ def host(number: int) -> str:
 
 
 def names(number: int) -> list[str]:
-    """Give the five names of a request."""
+    """Return the five names of a request."""
     return [host(number), *(f"web{n}.{host(number)}" for n in range(1, NAMES))]
 
 
@@ -185,12 +185,12 @@ def new_folder(top: Path) -> Path:
 
 
 def command_of(variant: str, algorithm: str, count: int, folder: Path) -> list[str]:
-    """Give the command line of a child."""
+    """Return the command line of a child."""
     return [sys.executable, __file__, "child", variant, algorithm, str(count), str(folder)]
 
 
 def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, float]:
-    """Run one child in a new folder; give seconds outside and inside, and the foreign share."""
+    """Run one child in a new folder; return seconds outside and inside, and the foreign share."""
     folder = new_folder(top)
     command = command_of(variant, algorithm, count, folder)
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -299,7 +299,7 @@ def cell(count: int, top: Path) -> bool:
 
 
 def answer_time(client, code: str) -> float:
-    """Give the seconds until a cell is answered; it must not fail."""
+    """Return the seconds until a cell is answered; it must not fail."""
     begin = time.perf_counter()
     reply = client.execute_interactive(code, timeout=120)
     assert reply["content"]["status"] == "ok", reply["content"]

@@ -75,7 +75,7 @@ def tasks(pairs: list) -> list[Task]:
 
 
 def timed(work) -> tuple[float, float]:
-    """Give wall and CPU seconds, children included."""
+    """Return wall and CPU seconds, children included."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     wall, cpu = time.perf_counter(), time.process_time()
     work()

@@ -157,7 +157,7 @@ WATCH_PASTE = """(words) => { window.pasted = 0;
 
 
 def open_editor(lab, folder: Path, rows: int, rounds: int) -> dict[str, list[float]]:
-    """Show an editor in a fresh cell, again and again; give the seconds until rows are seen.
+    """Show an editor in a fresh cell, again and again; return the seconds until rows are seen.
 
     By name: until the first, all of them, and what the checks say.
     """
@@ -200,7 +200,7 @@ def one_role(lab, rounds: int) -> list[float]:
 
 
 def press(lab, selector: str, where: str, words: str) -> tuple[float, float]:
-    """Press the button; give the seconds to the new counts, and to the findings."""
+    """Press the button; return the seconds to the new counts, and to the findings."""
     return lab.page.evaluate(
         TIMED.replace("e.textContent.includes(words)", "e.title.includes(words)"),
         [selector, where, words],

@@ -81,7 +81,7 @@ def servers():
 
 
 def measured(step: Callable[[], object]) -> tuple[float, object]:
-    """Run a step and give its CPU seconds and its result."""
+    """Run a step and return its CPU seconds and its result."""
     before = time.process_time()
     result = step()
     return time.process_time() - before, result

@@ -46,5 +46,5 @@ class NssCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Give the CA's own certificate."""
+        """Return the CA's own certificate."""
         return {"root.cer": self._run("-L", "-n", "root", "-r")}

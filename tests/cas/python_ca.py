@@ -47,7 +47,7 @@ def name(fields: Iterable[tuple[str, str]]) -> x509.Name:
 
 
 def timestamp_list(count: int) -> bytes:
-    """Give the extension's value: an OCTET STRING with a list (RFC 6962 sections 3.2 and 3.3)."""
+    """Return the extension's value: an OCTET STRING with a list (RFC 6962 sections 3.2 and 3.3)."""
     signature = b"\x04\x03" + b"\x00\x08" + bytes(8)
     one = b"\x00" + bytes(32) + bytes(8) + b"\x00\x00" + signature
     entries = b"".join(len(one).to_bytes(2, "big") + one for _ in range(count))

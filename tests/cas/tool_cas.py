@@ -57,7 +57,7 @@ class CerttoolCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Give the CA's own certificate."""
+        """Return the CA's own certificate."""
         return {"root.pem": (self.folder / "ca.pem").read_bytes()}
 
 
@@ -98,7 +98,7 @@ class KeytoolCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Give the CA's own certificate."""
+        """Return the CA's own certificate."""
         out = self.folder / "root.cer"
         run(*self._keytool, "-exportcert", *self._store, "-file", out)
         return {out.name: out.read_bytes()}
@@ -136,5 +136,5 @@ class EasyRsaCa:
         return {f"{name}.crt": (self.folder / "pki" / "issued" / f"{name}.crt").read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Give the CA's own certificate."""
+        """Return the CA's own certificate."""
         return {"ca.crt": (self.folder / "pki" / "ca.crt").read_bytes()}

@@ -328,7 +328,7 @@ def test_a_collocated_role_heeds_for_its_pool():
         ("false", []),
     ],
 )
-def test_a_collocated_role_is_told(cell, codes):
+def test_a_collocated_role_is_reported(cell, codes):
     """Blank is a notice, false is what is so, and true contradicts the table."""
     beside = {
         "server_fqdn": "fe01.contoso.com",
@@ -344,7 +344,7 @@ def test_a_collocated_role_is_told(cell, codes):
 
 
 @pytest.mark.parametrize("usage", ["Default", "Nothing"])
-def test_an_extra_name_for_a_usage_that_is_not_there_is_told(usage):
+def test_an_extra_name_for_a_usage_that_is_not_there_is_reported(usage):
     """A name for a usage that the Edge pool has not goes nowhere, which is an error."""
     edits = [(EDGE, "extra_san", f"{usage}=sip.litwareinc.com")]
     assert ("extra-name-usage", "edge01.contoso.com") in found(plan_of(edits))
@@ -352,7 +352,7 @@ def test_an_extra_name_for_a_usage_that_is_not_there_is_told(usage):
     assert "extra-name-usage" not in {code for code, _ in found(plan_of(good))}
 
 
-def test_edge_site_without_reverse_proxy_is_told():
+def test_edge_site_without_reverse_proxy_is_reported():
     """Pools of a site that no reverse proxy publishes are named, and a table without one."""
     sites = [(number, "site", "Taipei") for number in range(len(GOOD))]
     elsewhere = [*sites, (DIR, "site", "Tokyo")]
@@ -361,14 +361,14 @@ def test_edge_site_without_reverse_proxy_is_told():
     assert "no-reverse-proxy" in {f.code for f in check_plan(plan_of(drop=[RP]))}
 
 
-def test_reverse_proxy_alone_in_its_site_is_told():
+def test_reverse_proxy_alone_in_its_site_is_reported():
     """A reverse proxy whose site has no pool with an external web name publishes nothing."""
     edits = [(number, "site", "Taipei") for number in range(len(GOOD) - 1)]
     codes = found(plan_of([*edits, (RP, "site", "Tokyo")]))
     assert ("reverse-proxy-publishes-nothing", "rp01.contoso.com") in codes
 
 
-def test_site_with_its_own_dialin_only_is_told():
+def test_site_with_its_own_dialin_only_is_reported():
     """A site that overrides one simple URL must override them all."""
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(DIR, "site", "Tokyo"), (DIR, "dialin_url", "https://dialin.fabrikam.com")]
@@ -405,7 +405,7 @@ def test_two_sites_without_an_admin_url_share_none():
     assert "simple-urls-not-all-overridden" not in {code for code, _ in found(plan_of(edits))}
 
 
-def test_standard_edition_with_a_pool_name_is_told():
+def test_standard_edition_with_a_pool_name_is_reported():
     """A Standard Edition server is a pool of its own name."""
     edits = [(SE, "pool_fqdn", "sepool.contoso.com")]
     assert ("pool-name-differs-from-server", "se01.contoso.com") in found(plan_of(edits))
@@ -465,7 +465,7 @@ def test_mistake_in_a_plan_is_found(code, usage, changes):
         ("trusted-application-certificate-not-shared", "TrustedApplication"),
     ],
 )
-def test_certificate_that_should_be_shared_is_told(code, usage):
+def test_certificate_that_should_be_shared_is_reported(code, usage):
     """Two certificates where a pool or the deployment shares one are an error."""
     plan = plan_of()
     assert code not in {f.code for f in check_plan(plan)}

@@ -185,7 +185,7 @@ def random_files(seed):
 
 
 def files_or_none(choose):
-    """Give a table and a plan.toml with some mistakes, or None if they cannot be read."""
+    """Return a table and a plan.toml with some mistakes, or None if they cannot be read."""
     edits = choose.sample(CELLS, choose.randint(0, 8))
     drop = choose.sample(range(1, len(GOOD)), choose.randint(0, 3))
     add = choose.sample(MORE, choose.randint(0, 2))

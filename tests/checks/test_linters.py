@@ -172,7 +172,7 @@ def zlint_codes(der: bytes, place: Path) -> set[str]:
 
 
 def judged(case, place: Path) -> tuple[set[str], set[str]]:
-    """Give our codes of a case's plan, and the linters' of what is issued from its requests."""
+    """Return our codes of a case's plan, and the linters' of what is issued from its requests."""
     plan = plan_of_case(case)
     begins = datetime.combine(case.on, time(), UTC)
     theirs = set()

@@ -41,7 +41,7 @@ def told(options):
         ({"ca": {"PersistentChat": "A CA"}}, 'ca for "PersistentChat" is for no certificate'),
     ],
 )
-def test_an_option_without_effect_is_told(options, message):
+def test_an_option_without_effect_is_reported(options, message):
     """The finding names the option and its value."""
     assert [text[: len(message)] for text in told(options)] == [message]
 

@@ -124,7 +124,7 @@ def test_accepted_reasons_stand_beside_their_findings(tmp_path):
     assert {one["accepted"] for one in told if one["code"] != code} == {""}
 
 
-def test_what_differs_is_told_name_by_name(tmp_path):
+def test_what_differs_is_reported_name_by_name(tmp_path):
     """A name added or removed, another subject, a finding left out: each is reported."""
     first = saved(ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), RULES), tmp_path)
     document = json.loads(first.data)
@@ -159,13 +159,13 @@ def test_a_table_that_was_altered(tmp_path):
 
 
 def rules_with(old, new):
-    """Give the rules of Lync Server 2013 with another text in its files."""
+    """Return the rules of Lync Server 2013 with another text in its files."""
     texts = product_texts("lync2013")
     assert any(old in text for text in texts.values())
     return parse_rules({name: text.replace(old, new) for name, text in texts.items()}, source="x")
 
 
-def test_other_rules_are_told(tmp_path):
+def test_other_rules_are_reported(tmp_path):
     """A plan by other rules than those installed is outdated, not altered: names are listed."""
     others = rules_with('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"')
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)

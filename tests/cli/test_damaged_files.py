@@ -262,7 +262,7 @@ BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 
 def damage(path: Path, chance: random.Random) -> str:
-    """Damage one file; give the name of the way."""
+    """Damage one file; return the name of the way."""
     if chance.randrange(10) == 0:
         _no_file(path, chance)
         return "no file"

@@ -135,7 +135,7 @@ class Terminal:
         return written
 
     def rest(self):
-        """Press Enter until the command ends; give what it wrote."""
+        """Press Enter until the command ends; return what it wrote."""
         written = ""
         while self.child.expect_exact(["\n> ", self.eof]) == 0:
             written += self.child.before + self.child.after

@@ -267,7 +267,7 @@ def test_product_of_the_command_beats_the_options(shell, topology):
     assert 'product "nothing2099"' in ended.err
 
 
-def test_clean_ups_are_told(shell):
+def test_clean_ups_are_reported(shell):
     """Values that reading cleaned are reported on standard error, at most ten of them."""
     rows = "".join(f"FE{number:02}.contoso.net.,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(20, 40))  # fmt: skip
@@ -310,7 +310,7 @@ def test_usage_error_with_json(shell):
     }
 
 
-def test_fault_is_told_without_a_traceback(shell, topology, monkeypatch):
+def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
     """An unexpected exception is called a fault of lyncnb, status 70; LYNCNB_DEBUG shows more."""
 
     def broken(source):

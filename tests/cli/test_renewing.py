@@ -96,7 +96,7 @@ def test_the_second_person_is_asked(planner, monkeypatch):
     assert planner(*one, "--reason", "third", "--withdraw").status == 0
 
 
-def test_a_stolen_key_is_told_with_its_serial(planner):
+def test_a_stolen_key_is_reported_with_its_serial(planner):
     """The run ends with what to ask of the CA."""
     record = open_requests(planner.folder / "requests").requests[0]
     ended = planner("renew", "requests", record.id, "--compromised", *PASS)

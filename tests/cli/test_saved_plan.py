@@ -151,7 +151,7 @@ def test_rules_of_ones_own(planner):
     assert "the installed rules products/mine_saved.toml differ" in ended.err
 
 
-def test_an_old_day_counts_and_is_told(planner):
+def test_an_old_day_counts_and_is_reported(planner):
     """It is requested by the rules of its own date, and errors by today's rules are reported."""
     planner.write("c.csv", TWO_FRONT_ENDS)
     planner.write("o.toml", '[issuer]\nall = "public"\n[subject]\norganizational_unit = "IT"\n')

@@ -41,7 +41,7 @@ FEW = replace(
 
 
 def sheets(page, path: Path) -> list[str]:
-    """Print a page and give the text of each sheet."""
+    """Print a page and return the text of each sheet."""
     pdf = path.with_suffix(".pdf")
     page.pdf(path=str(pdf), format="A4")
     command = ["pdftotext", "-layout", str(pdf), "-"]

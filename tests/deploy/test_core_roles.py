@@ -31,20 +31,20 @@ TABLE = [
 
 @cache
 def steps(product="lync2013", *, renewal=False):
-    """Give the steps of a deployment with every core role."""
+    """Return the steps of a deployment with every core role."""
     rules = load_rules(product)
     planned = plan_certificates(topology(*TABLE), rules)
     return procedure_of(packages_of(planned, OLD_END if renewal else None), rules, now=NOON)
 
 
 def on(server, product="lync2013", *, renewal=False):
-    """Give the steps of one server by their ids, the later ones too."""
+    """Return the steps of one server by their ids, the later ones too."""
     (found,) = [s for s in steps(product, renewal=renewal).servers if s.server.startswith(server)]
     return {step.step.id: step for step in found.every_step}
 
 
 def place(server, step, product="lync2013", *, renewal=False):
-    """Give the place of a step on a server's sheet."""
+    """Return the place of a step on a server's sheet."""
     return list(on(server, product, renewal=renewal)).index(step)
 
 

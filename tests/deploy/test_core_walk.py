@@ -34,7 +34,7 @@ POOL = (front_end(1), front_end(2), front_end(3))
 
 
 def begun(walk, *rows, product="lync2013", in_use=True, **changes):
-    """Begin with servers of a table, new or in use, and give their steps."""
+    """Begin with servers of a table, new or in use, and return their steps."""
     rules = load_rules(product)
     planned = plan_certificates(topology(*rows), rules)
     steps = procedure_of(packages_of(planned, OLD_END if in_use else None), rules, now=NOON)
@@ -43,7 +43,7 @@ def begun(walk, *rows, product="lync2013", in_use=True, **changes):
 
 
 def calls(run, *names):
-    """Give the changes of a run that are calls of some commands."""
+    """Return the changes of a run that are calls of some commands."""
     return [call for call in run["changes"] if call.startswith(names)]
 
 

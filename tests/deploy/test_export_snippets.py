@@ -24,7 +24,7 @@ SERVER, GONE = "ee01.contoso.com", "0" * 40
 
 
 def exported_files(walk, script, certificates=(), **world):
-    """Run a script on a server; give how it ended and the files that it wrote."""
+    """Run a script on a server; return how it ended and the files that it wrote."""
     begun = computers_of() | world
     ends = {"begins": NOON.isoformat(), "ends": OLD_END.isoformat()}
     begun["certificates"][GONE] = {"name": "not in the store any more"} | ends

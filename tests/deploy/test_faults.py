@@ -75,7 +75,7 @@ class Scene:
 
 @cache
 def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
-    """Give the steps of a table's servers, of those whose role the product has."""
+    """Return the steps of a table's servers, of those whose role the product has."""
     rules = load_rules(product)
     if table == "others":
         rows = [DEPLOYMENT | OTHERS[0], *OTHERS[1:], VIDEO_INTEROP]
@@ -88,14 +88,14 @@ def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
 
 
 def steps_of(page: ServerSteps) -> frozenset[object]:
-    """Give what makes a script another one: its steps without their words and sources."""
+    """Return what makes a script another one: its steps without their words and sources."""
     every = (step.step for step in (*page.steps, *page.back))
     return frozenset(replace(s, title="", text="", source="", wizard="") for s in every)
 
 
 @cache
 def scenes() -> tuple[Scene, ...]:
-    """Give one server for each different script, in each form that its role is found in."""
+    """Return one server for each different script, in each form that its role is found in."""
     seen: set[frozenset[object]] = set()
     found = []
     for product in PRODUCTS:
@@ -157,7 +157,7 @@ class Stage:
         return self.walk.run(self.page, *self.switches, fault=fault, answers="Y\n" * 4)
 
     def finish(self) -> tuple[int, Json, str]:
-        """Run the script until it has ended; give its exit status, and what is then."""
+        """Run the script until it has ended; return its exit status, and what is then."""
         last = self.walk.take(self.page, *self.switches)
         config = self.walk.file(self.page.server, WEB_CONFIG)
         return last["code"], settled(self.walk.world()), config

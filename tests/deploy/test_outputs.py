@@ -31,7 +31,7 @@ ITSELF = "is in Local Computer"
 
 
 def outputs(walk: Walk, kind: str, width: int) -> list[Json]:
-    """Give the last run of a kind of server, and what -Verify says after it."""
+    """Return the last run of a kind of server, and what -Verify says after it."""
     server, in_use, rolls, runs = KINDS[kind]
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)

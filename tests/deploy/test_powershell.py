@@ -29,7 +29,7 @@ SCRIPT = script("import", {}).decode("utf-8-sig")
 
 
 def values(name: str) -> dict[str, object]:
-    """Give values with a name in every place that takes text."""
+    """Return values with a name in every place that takes text."""
     question = {
         "Text": name,
         "Ask": ScriptBlock((f"Test-Path -LiteralPath {quote(name)}",)),
@@ -110,7 +110,7 @@ def test_every_script_is_powershell_3(product):
 
 
 def blocks(document):
-    """Give the PowerShell of a document in Markdown."""
+    """Return the PowerShell of a document in Markdown."""
     return re.findall(r"^ *```powershell\n(.*?)^ *```", document, re.S | re.M)
 
 

@@ -318,7 +318,7 @@ def three_generations(folder):
 
 
 def in_use(folder):
-    """Give what the servers import while generation 3 waits: the package of generation 2."""
+    """Return what the servers import while generation 3 waits: the package of generation 2."""
     (second,) = [o for o in read_manifest(folder).by_id[NAMES[3]].archived if o.generation == 2]
     return second.package
 

@@ -28,7 +28,7 @@ IMPORT_STEPS = ("import", "import-edge", "import-other", "import-application")
 
 
 def _cells(folder):
-    """Give the columns Import and Assign of the folder's CSV by id, and check the workbook's."""
+    """Return the columns Import and Assign of the folder's CSV by id, and check the workbook's."""
     text = (folder / "summary.csv").read_text("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     book = openpyxl.load_workbook(io.BytesIO((folder / "summary.xlsx").read_bytes()))
@@ -77,7 +77,7 @@ def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
 
 @pytest.fixture(scope="module")
 def renewed(tmp_path_factory):
-    """Give the sample deployment, packaged, and its cells before and after that."""
+    """Return the sample deployment, packaged, and its cells before and after that."""
     place = tmp_path_factory.mktemp("cells")
     issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
     before = _cells(issued.folder)

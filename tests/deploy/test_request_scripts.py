@@ -23,7 +23,7 @@ from lyncnb.topology.topology import read_topology
 
 
 def requests_of(planned):
-    """Give the commands that request, by id: on another computer and on the server itself."""
+    """Return the commands that request, by id: on another computer and on the server itself."""
     found = {}
     for request in request_scripts(planned).servers:
         for step in request.steps:
@@ -115,7 +115,7 @@ WHOLE = f"{BEGIN}MII=\n{END}"
 
 
 def begun(walk, part="FrontEnd-", **changes):
-    """Begin with a computer, and give the page and the file of a request."""
+    """Begin with a computer, and return the page and the file of a request."""
     planned = plan(front_end(1), edge(1), edge(2))
     pages = request_scripts(planned, today=NOON.date()).pages
     page = next(page for page in pages if page.server.startswith(part))
@@ -247,7 +247,7 @@ def test_hostile_names_add_no_command(hostile):
     assert named(hostile) == named("Contoso")
 
 
-def test_nothing_blank_is_told():
+def test_nothing_blank_is_reported():
     """An Edge internal certificate has no further names, so -DomainName is left out."""
     planned = plan(edge(1), edge(2))
     (internal,) = [c for c in planned.certificates if c.usages == ("Internal",)]

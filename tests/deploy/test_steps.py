@@ -55,7 +55,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def contoso(tmp_path_factory):
-    """Give the sample deployment, requested, answered and packaged."""
+    """Return the sample deployment, requested, answered and packaged."""
     place = tmp_path_factory.mktemp("deploy")
     issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
@@ -74,7 +74,7 @@ def every_step(steps):
 
 
 def of(steps, server):
-    """Give one server's steps."""
+    """Return one server's steps."""
     return next(one for one in steps.servers if one.server == server)
 
 
@@ -205,13 +205,13 @@ OAUTH = "OAuthTokenIssuer"
 
 
 def with_end(steps, end):
-    """Give all packages as if the folder knew until when the certificates in use live."""
+    """Return all packages as if the folder knew until when the certificates in use live."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
     return [replace(package, in_use_until=end) for package in packages.values()]
 
 
 def rolled(steps, server):
-    """Give the ids of a server's steps that assign or roll what can roll over."""
+    """Return the ids of a server's steps that assign or roll what can roll over."""
     names = {"assign-av", "roll-over-av", "assign-oauth", "roll-over-oauth"}
     return {s.step.id for s in of(steps, server).steps} & names
 
@@ -331,7 +331,7 @@ def test_the_way_back_is_apart(steps):
     assert page.index("The way back") > page.index("Verify")
 
 
-def test_what_is_not_packaged_is_told(contoso, tmp_path):
+def test_what_is_not_packaged_is_reported(contoso, tmp_path):
     """A request without a package is named with what to do, and the exit status says so."""
     copy = contoso.copy(tmp_path)
     name = next((copy.folder / "returned").glob("Mediation-med01*.cer"))

@@ -27,7 +27,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory):
-    """Give a deployment of two sites, requested, answered and packaged."""
+    """Return a deployment of two sites, requested, answered and packaged."""
     found = answered_by_openssl(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
     write_pfx(found.matched(), passphrase=PASSPHRASE, today=TODAY)
     return found.matched()
@@ -40,7 +40,7 @@ def planned():
 
 
 def installed(steps):
-    """Give what each server's steps install: subjects by server."""
+    """Return what each server's steps install: subjects by server."""
     return {
         one.server: {step.about for step in one.steps if step.step.id in CHAIN}
         for one in steps.servers

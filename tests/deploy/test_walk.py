@@ -70,7 +70,7 @@ def steps_of(name: str, *, rolls: bool, generation: int = 1) -> DeploymentSteps:
 
 
 def page_of(steps: DeploymentSteps, server: str):
-    """Give the page of a server, by the beginning of its name."""
+    """Return the page of a server, by the beginning of its name."""
     return next(page for page in steps.servers if page.server.startswith(server))
 
 
@@ -244,7 +244,7 @@ def test_a_report_says_what_each_place_uses(walk, tmp_path):
 
 
 def _thumbprint(package):
-    """Give the thumbprint of a package's certificate."""
+    """Return the thumbprint of a package's certificate."""
     return package.thumbprint
 
 
@@ -423,7 +423,7 @@ def test_an_intermediate_among_the_roots_is_named_and_confirmed_before_the_drain
 
 
 def walk_files(page):
-    """Give the CA certificates of a page as files of the folder."""
+    """Return the CA certificates of a page as files of the folder."""
     return [f"chain/{issuer.thumbprint}.cer" for issuer in page.issuers]
 
 

@@ -32,7 +32,7 @@ WEB_CONFIG = "exchange/ClientAccess/Owa/web.config"
 
 @cache
 def chains():
-    """Give the certificates of two authorities, inside and outside, issuer first."""
+    """Return the certificates of two authorities, inside and outside, issuer first."""
     made = {}
     for kind, title in (("internal", "Contoso"), ("public", "Fabrikam")):
         authority = PythonCa(title)
@@ -48,7 +48,7 @@ def packages_of(
     start: datetime = NOON - timedelta(days=1),
     end: datetime = END,
 ) -> list[ServerPackage]:
-    """Give the packages that a plan comes to, with thumbprints made up for a generation.
+    """Return the packages that a plan comes to, with thumbprints made up for a generation.
 
     With ``key_holder`` the keys of all that have a usage are on that computer.
     """
@@ -172,7 +172,7 @@ def world_of(
 
 
 def computers_of(*names: str) -> Json:
-    """Give computers on which requests are made, without servers."""
+    """Return computers on which requests are made, without servers."""
     return {
         "servers": {name: _computer(name, "") for name in names},
         "everywhere": {},
@@ -216,7 +216,7 @@ def _certificate(name: str, begins: datetime, ends: datetime) -> Json:
 
 
 def certificates_of(package: ServerPackage) -> Json:
-    """Give what a world has to know of a package's certificate."""
+    """Return what a world has to know of a package's certificate."""
     known = _certificate(package.friendly_name, package.not_before, package.not_after)
     return {package.thumbprint: known}
 
@@ -277,7 +277,7 @@ class Walk:
         return found
 
     def script(self, page: ServerSteps) -> Path:
-        """Give the script of a page as a file."""
+        """Return the script of a page as a file."""
         data = import_script(page)
         path = self.place / f"{hashlib.sha256(data).hexdigest()[:16]}.ps1"
         if not path.exists():
@@ -305,13 +305,13 @@ class Walk:
         self.ask({"moves": [{"unlock": True}]})
 
     def read(self, server: str) -> dict[str, str]:
-        """Give the files that are in the folder of a server."""
+        """Return the files that are in the folder of a server."""
         (found,) = self.ask({"moves": [{"read": server}]})
         assert isinstance(found, dict)
         return found
 
     def file(self, server: str, name: str) -> str:
-        """Give the text of one file on a server."""
+        """Return the text of one file on a server."""
         (found,) = self.ask({"moves": [{"read": server, "name": name}]})
         return str(found)
 
@@ -320,7 +320,7 @@ class Walk:
         self.ask({"moves": [{"now": to.isoformat()}]})
 
     def world(self) -> Json:
-        """Give the world as it is."""
+        """Return the world as it is."""
         (found,) = self.ask({"moves": [{"snapshot": True}]})
         assert isinstance(found, dict)
         return found
@@ -363,7 +363,7 @@ class Walk:
         return found
 
     def day(self, steps: DeploymentSteps, *switches: str) -> dict[str, Json]:
-        """Take the steps of all servers in the evening's order; give how each run ended."""
+        """Take the steps of all servers in the evening's order; return how each run ended."""
         switches = switches or ("DrainServices", "StartServices", "TrustInstalled")
         for page in steps.servers:
             if page.role == "OfficeWebApps":  # imported everywhere before the farm is named
@@ -372,7 +372,7 @@ class Walk:
 
 
 def chain_files() -> dict[str, str]:
-    """Give the CA certificates as the files that come with the packages."""
+    """Return the CA certificates as the files that come with the packages."""
     return {
         f"certificates/chain/{issuer.thumbprint}.cer": issuer.thumbprint
         for issuers in chains().values()
@@ -381,7 +381,7 @@ def chain_files() -> dict[str, str]:
 
 
 def facts(run: Json) -> dict[str, str]:
-    """Give what a run with -Verify printed: each fact without white space, and its answer."""
+    """Return what a run with -Verify printed: each fact without white space, and its answer."""
     found: dict[str, str] = {}
     last = ""
     for line in run["output"]:
@@ -396,19 +396,19 @@ def facts(run: Json) -> dict[str, str]:
 
 
 def in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:
-    """Give the servers in the order of one evening."""
+    """Return the servers in the order of one evening."""
     places = {role: number for number, place in enumerate(steps.order) for role in place.roles}
     return iter(sorted(steps.servers, key=lambda server: places.get(server.role, 99)))
 
 
 def use_of(world: Json, server: str, usage: str) -> Json:
-    """Give what a usage has on a server, or in the deployment."""
+    """Return what a usage has on a server, or in the deployment."""
     found = world["servers"][server]["uses"].get(usage) or world["everywhere"].get(usage)
     return found or {"current": "", "next": ""}
 
 
 def assignments(world: Json) -> dict[tuple[str, str], str]:
-    """Give what every usage has, to compare before and after."""
+    """Return what every usage has, to compare before and after."""
     owners = {name: here["uses"] for name, here in world["servers"].items()}
     owners["deployment"] = world["everywhere"]
     return {
@@ -420,7 +420,7 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
 
 
 def places_of(world: Json) -> dict[tuple[str, str], str]:
-    """Give what every place has, whichever product it belongs to."""
+    """Return what every place has, whichever product it belongs to."""
     found = assignments(world)
     for name, here in world["servers"].items():
         own = {"farm": here["farm"], "imread": here["imread"], "listener": here["listener"]}
@@ -433,7 +433,7 @@ def places_of(world: Json) -> dict[tuple[str, str], str]:
 
 
 def settled(world: Json) -> Json:
-    """Give what two runs that end alike agree in: everything but times."""
+    """Return what two runs that end alike agree in: everything but times."""
     found: Json = {"places": places_of(world), "stale": stale(world)}
     for name, here in world["servers"].items():
         uses = here["uses"] | (world["everywhere"] if here["uses"] else {})
@@ -504,11 +504,11 @@ def all_lines(runs: Mapping[str, Json] | Sequence[Json]) -> str:
 
 
 def unfolded(run: Json) -> str:
-    """Give what a run printed as one line, however it was folded."""
+    """Return what a run printed as one line, however it was folded."""
     return " ".join(" ".join(run["output"]).split())
 
 
 def with_packages(steps: DeploymentSteps, **changes: Any) -> list[ServerPackage]:
-    """Give the packages of some steps, each changed."""
+    """Return the packages of some steps, each changed."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
     return [replace(package, **changes) for package in packages.values()]

@@ -40,7 +40,7 @@ def planned(*ids, key=P256):
 
 
 def of(role, *usages, server=""):
-    """Give the id of one planned certificate."""
+    """Return the id of one planned certificate."""
     return next(
         item.id
         for item in planned().certificates

@@ -45,7 +45,7 @@ def written(manifest: Manifest) -> Manifest:
 
 
 def first(*requests: Wanted) -> Manifest:
-    """Give the manifest of a folder that was written once."""
+    """Return the manifest of a folder that was written once."""
     return written(plan_changes(Manifest(), requests, now=NOW)[0])
 
 
@@ -96,7 +96,7 @@ def test_the_order_of_names_counts():
     assert entry_differences(old, new) == ("san: another order (b.contoso.com, a.contoso.com)",)
 
 
-def test_what_no_certificate_is_made_of_is_kept_and_told():
+def test_what_no_certificate_is_made_of_is_kept_and_reported():
     """Another issuer or server list needs no new key."""
     item = certificate(1)._replace(issuer="public", target_os="2019")
     request = Wanted(id=item.id, certificate=item, validity_days=200)

@@ -58,7 +58,7 @@ def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
     assert_complete(tmp_path / "requests", plan)
 
 
-def test_what_fails_and_what_is_cancelled_is_told(cluster):
+def test_what_fails_and_what_is_cancelled_is_reported(cluster):
     """A task's own error is returned as text; a cancelled task stays cancelled."""
     with cluster_executor(cluster.scheduler_address) as executor:
         with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
@@ -82,7 +82,7 @@ class Bomb:
 
 
 def burst(path) -> set[int]:
-    """Give the processes in which a bomb went off."""
+    """Return the processes in which a bomb went off."""
     return {int(line) for line in path.read_text().split()}
 
 
@@ -197,7 +197,7 @@ def test_another_machine_is_reached_by_tls_alone(shell, address):
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "localhost:9", "tcp://[::1]:9", "x://y"])
-def test_no_cluster_is_told_before_anything_is_written(address):
+def test_no_cluster_is_reported_before_anything_is_written(address):
     """A wrong address ends the command with what to give."""
     with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
         with cluster_executor(address, seconds=0.5, without_tls=True):
@@ -205,7 +205,7 @@ def test_no_cluster_is_told_before_anything_is_written(address):
     assert "dask scheduler" in caught.value.hint
 
 
-def test_a_cluster_without_workers_is_told():
+def test_a_cluster_without_workers_is_reported():
     """Without this error the run would wait forever."""
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,

@@ -26,7 +26,7 @@ CIPHER = FolderCipher(WORDS, rounds=1000)
 
 
 def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, object]]:
-    """Give that many planned certificates with ids."""
+    """Return that many planned certificates with ids."""
     return [
         (f"{algorithm}-{n}", planned(f"s{n}.contoso.com", algorithm=algorithm, **fields))
         for n in range(count)
@@ -60,7 +60,7 @@ def assert_pairs(stored, work) -> None:
 
 @pytest.fixture
 def stored() -> Stored:
-    """Give an empty store."""
+    """Return an empty store."""
     return Stored()
 
 
@@ -158,7 +158,7 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
 
 
 def ways():
-    """Give each way of running, with what starts it."""
+    """Return each way of running, with what starts it."""
     return {
         "threads": (items(12, "RSA"), {"workers": 2}),
         "loop": (items(12), {}),
@@ -325,7 +325,7 @@ def test_a_workers_key_is_as_lyncnb_makes_them(algorithm, key, message):
         open_sealed(name, content, (answer, request), run_key=run_key, encryptor=CIPHER.encryptor)
 
 
-def test_a_worker_that_breaks_is_told_with_what_it_said(stored):
+def test_a_worker_that_breaks_is_reported_with_what_it_said(stored):
     """An error on a worker, e.g. a missing package, comes with its name and a hint."""
 
     def lacks(_answer):

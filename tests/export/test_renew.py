@@ -56,12 +56,12 @@ def again(folder, *names, today=LATER, **choices):
 
 
 def names_of(bundle, action="renewed"):
-    """Give the ids of the requests with which something was done."""
+    """Return the ids of the requests with which something was done."""
     return [change.id for change in bundle.changes if change.action == action]
 
 
 def begin(day):
-    """Give the first moment of a day."""
+    """Return the first moment of a day."""
     return datetime(*day.timetuple()[:3], tzinfo=UTC)
 
 

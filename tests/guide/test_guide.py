@@ -207,7 +207,7 @@ def test_clients_sign_in_at_one_pool():
         ),
     ],
 )
-def test_a_wrong_answer_is_told_with_place_and_hint(more, message, hint):
+def test_a_wrong_answer_is_reported_with_place_and_hint(more, message, hint):
     """Each is refused before anything is laid out."""
     with pytest.raises(AnswersError) as caught:
         answers(**more)
@@ -242,7 +242,7 @@ def test_answers_that_do_not_fit_together(more, message, hint):
     assert [one for one in told if message in one[0] and hint in one[1]], told
 
 
-def test_all_wrong_answers_are_told_at_once():
+def test_all_wrong_answers_are_reported_at_once():
     """Four mistakes in a file are four problems, with the file's name."""
     with pytest.raises(AnswersError, match="the answers: 4 answers are wrong") as caught:
         ln.GuideAnswers.from_toml(
@@ -390,7 +390,7 @@ def test_a_product_of_ones_own(tmp_path, monkeypatch):
     assert "the guide has no servers for Lighthouse 7" in str(caught.value)
 
 
-def test_findings_of_one_kind_are_told_once():
+def test_findings_of_one_kind_are_reported_once():
     """A warning that every name of a domain gets is a sentence, with how many more there are."""
     first = ln.guided_plan(answers(sip_domains="台北.tw"))
     (told,) = first.told_findings

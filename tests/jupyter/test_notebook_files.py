@@ -131,7 +131,7 @@ def test_clean_makes_pictures_png_outputs(tmp_path):
 
 
 def image_data(image: bytes) -> bytes:
-    """Give the compressed points of a PNG."""
+    """Return the compressed points of a PNG."""
     found, place = b"", 8
     while place < len(image):
         length, kind = struct.unpack(">I4s", image[place : place + 8])

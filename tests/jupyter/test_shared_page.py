@@ -262,7 +262,7 @@ def test_the_page_of_our_notebooks_speaks_to_its_reader(name):
 
 
 def words_in_page(page: str) -> str:
-    """Give the text of a page without tags."""
+    """Return the text of a page without tags."""
     return re.sub(r"<[^>]*>", " ", re.sub(r"<style.*?</style>", "", page, flags=re.S))
 
 

@@ -67,7 +67,7 @@ def status(address: str) -> int:
 
 @pytest.fixture
 def serve(tmp_path):
-    """Start a function of ``workspace`` in a process of its own; give its port, log and id."""
+    """Start a function of ``workspace`` in a process of its own; return its port, log and id."""
     started = []
 
     def start(function: str) -> tuple[int, str, subprocess.Popen]:

@@ -20,7 +20,7 @@ CONTOSO = x509.DirectoryName(name([("O", "Contoso")]))
 
 
 def address(text: str) -> x509.IPAddress:
-    """Give an address, or a network as constraints have it."""
+    """Return an address, or a network as constraints have it."""
     read = ipaddress.ip_network if "/" in text else ipaddress.ip_address
     return x509.IPAddress(read(text))
 

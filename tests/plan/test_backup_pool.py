@@ -26,7 +26,7 @@ def paired(one="", other=""):
 
 
 def names(plan, server):
-    """Give the names on the certificate of a server that is for it alone."""
+    """Return the names on the certificate of a server that is for it alone."""
     own = (c for c in plan.certificates if c.servers == (server,) and c.role != "Deployment")
     return set(next(own).names)
 

@@ -31,7 +31,7 @@ def together(roles, pool, rules, layout="combined"):
 
 
 def twice(plan):
-    """Give what a server has two certificates for: usages, or subjects of roles without one."""
+    """Return what a server has two certificates for: usages, or subjects of roles without one."""
     uses = Counter(
         (server, use)
         for c in plan.certificates

@@ -12,7 +12,7 @@ from lyncnb.plan.connections import list_connections
 
 
 def pairs(planned):
-    """Give (connection, speaking pool or party, listening pool, names) one by one."""
+    """Return (connection, speaking pool or party, listening pool, names) one by one."""
     found = set()
     for item in list_connections(planned):
         if item.speaker in planned.rules.parties:

@@ -203,7 +203,7 @@ def test_a_file_on_disk(tmp_path):
         PlanOptions.from_toml(tmp_path / "missing.toml")
 
 
-def test_everything_wrong_is_told_at_once():
+def test_everything_wrong_is_reported_at_once():
     """A file with several mistakes, and a call with several, are refused with all of them."""
     with pytest.raises(OptionsError, match=r"plan.toml: 3 options are wrong") as caught:
         PlanOptions.from_toml(b"hsh = 1\nwildcard = 2\n[subject]\ncountry = 3")
@@ -233,7 +233,7 @@ def test_what_is_unknown_hides_nothing_that_is_out_of_range():
 
 
 @pytest.mark.parametrize("accepted", [b"[acepted]\nx-y = 'why'", b"[accepted]\nx-y = 1"])
-def test_no_consequence_of_a_mistake_is_told(accepted):
+def test_no_consequence_of_a_mistake_is_reported(accepted):
     """A limit with an unreadable reason is not also reported as having none."""
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(accepted + b"\n[accepted_until]\nx-y = 2027-01-31")

@@ -68,7 +68,7 @@ def test_the_whole_document():
     ]
 
 
-def test_each_rule_is_told_once_with_who_needs_it():
+def test_each_rule_is_reported_once_with_who_needs_it():
     """Reasons are those of the names, a subject's too; null where nothing is documented."""
     planned = plan(edge(extra_san="www.contoso.com"), sip_domains="contoso.com")
     reasons = {one["rule"]: one for one in plan_document(planned)["reasons"]}

@@ -13,7 +13,7 @@ from lyncnb.rules.rule_files import load_rules
 
 
 def said(certificate) -> tuple[object, ...]:
-    """Give what a CA would see of a certificate, and who has it."""
+    """Return what a CA would see of a certificate, and who has it."""
     return (
         *(certificate.role, certificate.usages, certificate.servers, certificate.subject),
         *(certificate.names, certificate.extended_key_usage, certificate.issuer),

@@ -115,7 +115,7 @@ def test_what_is_no_plan_is_refused(data):
         read_plan_json(data, source="p.json")
 
 
-def test_an_unknown_product_is_told():
+def test_an_unknown_product_is_reported():
     """Rules of another product are not there to be guessed."""
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     data = plan_json(plan, ()).replace(b'"lync2013"', b'"lync2099"', 1)

@@ -63,7 +63,7 @@ def test_any_plan_is_kept_over_any_other(kept):
 
 
 @pytest.mark.slow
-def test_whatever_happens_to_the_files_is_told(kept):
+def test_whatever_happens_to_the_files_is_reported(kept):
     """Bytes changed, cut or put in anywhere: it opens, or every problem has its words."""
     chance = random.Random(20)
     kept.keep(one())
@@ -280,7 +280,7 @@ def test_a_damaged_scenario_tells_every_problem(kept):
         ln.open_scenario(place)
 
 
-def test_what_no_plan_can_be_made_of_is_told(kept):
+def test_what_no_plan_can_be_made_of_is_reported(kept):
     """A reason for a finding that there is not, and a role that the product has not."""
     kept.keep(one())
     place = kept.folder / "as planned"
@@ -293,7 +293,7 @@ def test_what_no_plan_can_be_made_of_is_told(kept):
         kept.open("as planned")
 
 
-def test_a_product_that_is_not_here_is_told(kept):
+def test_a_product_that_is_not_here_is_reported(kept):
     """And a path in place of a product's name opens nothing."""
     kept.keep(one())
     path = kept.folder / "as planned" / "plan.toml"
@@ -312,7 +312,7 @@ def test_other_options_have_another_plan():
 
 
 @pytest.mark.fault
-def test_a_disk_that_fails_is_told_and_the_scenario_stays(kept):
+def test_a_disk_that_fails_is_reported_and_the_scenario_stays(kept):
     """Whatever call fails, the scenario is the one before or the one that was to be kept."""
     kept.keep(one())
     other = one(wildcard=True)

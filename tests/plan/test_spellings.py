@@ -20,7 +20,7 @@ def planned(domains: str, meet: str = "contoso.com", web: str = "web.contoso.com
 
 
 def told(plan) -> dict[str, str]:
-    """Give how each name of the plan's certificates reads, by name."""
+    """Return how each name of the plan's certificates reads, by name."""
     found = spellings_of(plan.certificates, plan.topology)
     return {one.requested: one.written for group in found.values() for one in group}
 

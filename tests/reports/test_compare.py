@@ -166,7 +166,7 @@ def test_the_table_and_the_page():
     assert repr(difference) in page.replace("&gt;", ">")
 
 
-def test_another_product_is_told():
+def test_another_product_is_reported():
     """Two plans of different products say so, even where they ask for the same."""
     one = plan(front_end(1))
     other = replace(one, rules=replace(one.rules, title="Another Server"))

@@ -123,7 +123,7 @@ def test_a_picture_is_an_image_with_words_and_a_table():
     assert len(figure.to_frame()) == len(figure.rows)
 
 
-def test_what_does_not_exist_is_told_with_what_does():
+def test_what_does_not_exist_is_reported_with_what_does():
     """An unknown picture or site is refused with those that there are."""
     with pytest.raises(PlanError, match="topology, coverage, timeline"):
         ln.figure(planned("contoso"), "map")
@@ -327,7 +327,7 @@ def test_what_changed_is_marked():
     assert set(frame[frame["Changed"] != ""]["Pool"]) == {"medpool01.contoso.net"}
 
 
-def test_what_is_gone_is_told():
+def test_what_is_gone_is_reported():
     """A pool that the new plan lacks has a box of its own, and is in the table."""
     whole = plan(front_end(1), row("med01.contoso.com", "Mediation", "med.contoso.com"))
     figure = ln.figure(ln.compare_plans(whole, plan(front_end(1))))

@@ -163,7 +163,7 @@ def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffi
 
 
 def _words(data, suffix):
-    """Give what a reader of a file sees, as one text."""
+    """Return what a reader of a file sees, as one text."""
     if suffix == ".docx":
         return "\n".join(p.text for p in docx.Document(io.BytesIO(data)).paragraphs)
     if suffix == ".xlsx":
@@ -350,7 +350,7 @@ def _text_of(data, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
-def test_every_name_and_fingerprint_is_told(plan, findings, suffix):
+def test_every_name_and_fingerprint_is_reported(plan, findings, suffix):
     """A reader finds each name, each request and its SHA-256."""
     requests = list(_requests(plan))
     data = formats.write_plan_table(plan, findings, suffix, requests=requests)
@@ -402,7 +402,7 @@ def test_each_is_told_what_is_asked_of_them(hostile):
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
-def test_a_finding_is_told_with_what_it_is(plan, findings, suffix):
+def test_a_finding_is_reported_with_what_it_is(plan, findings, suffix):
     """No summary has a message alone, such as "the key is RSA 1024": its title comes before it."""
     titles = {finding.title for finding in findings}
     text = _source(formats.write_plan_table(plan, findings, suffix)).replace("\\", "")
@@ -621,7 +621,7 @@ def test_a_table_keeps_the_order_of_the_plan():
     ]
 
 
-def test_what_was_accepted_is_told(plan):
+def test_what_was_accepted_is_reported(plan):
     """Table, workbook, page and document name what was accepted of plan and certificate, and why."""
     finding = Finding(code="x-y", severity="error", about="a", message="m", hint="h", source="s")
     first = plan.certificates[0].id
@@ -772,7 +772,7 @@ def test_a_block_says_of_which_certificate_something_holds(plan, findings):
     assert block.concerns == ("warning: a", "no. 1.2: error: b")
 
 
-def test_a_finding_about_several_is_told_once(plan):
+def test_a_finding_about_several_is_reported_once(plan):
     """The page has each finding once, with everything that it applies to."""
     one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
     other = replace(one, about="b")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give a place for a folder that is not there yet."""
+    """Return a place for a folder that is not there yet."""
     return tmp_path / "requests"
 
 

@@ -41,7 +41,7 @@ def problems_of(document: dict) -> list[Problem]:
         (("package",), {"file": "/a.pfx"}, "package.file' must be a package (.pfx) below"),
     ],
 )
-def test_a_value_of_another_kind_is_told(path, value, message):
+def test_a_value_of_another_kind_is_reported(path, value, message):
     """The error has the request, the field and the expected type; there is no other error."""
     document = json.loads(manifest_bytes(FULL))
     inside = document["requests"][0]
@@ -54,7 +54,7 @@ def test_a_value_of_another_kind_is_told(path, value, message):
     assert problems[0].file == "manifest.json"
 
 
-def test_a_generation_on_record_twice_is_told():
+def test_a_generation_on_record_twice_is_reported():
     """Two would have one file."""
     document = json.loads(manifest_bytes(FULL))
     document["requests"][0]["archived"] *= 2

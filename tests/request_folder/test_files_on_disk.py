@@ -64,7 +64,7 @@ def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
     assert [problem.message for problem in problems] == ["is not a file"]
 
 
-def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
     """An error of the system becomes a plain message."""
     write(numbered(1), tmp_path / "r")
 

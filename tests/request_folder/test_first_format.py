@@ -49,7 +49,7 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def folder(original, tmp_path):
-    """Give a copy that a test may change."""
+    """Return a copy that a test may change."""
     shutil.copytree(original, tmp_path / "first")
     return tmp_path / "first" / "requests"
 
@@ -149,7 +149,7 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
-    """Give the document with one value exchanged, or gone."""
+    """Return the document with one value exchanged, or gone."""
     document = copy.deepcopy(document)
     inside = document
     for step in path[:-1]:
@@ -207,7 +207,7 @@ def to_present_format(place: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["first", "present"])
-def test_every_odd_value_is_told_by_every_command(original, shell, tmp_path, form):
+def test_every_odd_value_is_reported_by_every_command(original, shell, tmp_path, form):
     """No field of the manifest ends a command in a fault; the repair does not depend on it.
 
     The number of edits is LYNCNB_EDITS, half of each format; in CI a tenth of the thousand that it

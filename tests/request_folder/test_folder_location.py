@@ -80,7 +80,7 @@ def disk(request, tmp_path, monkeypatch):
 
 
 def files_of(folder):
-    """Give contents and times of the files; looking at the disk changes times of folders."""
+    """Return contents and times of the files; looking at the disk changes times of folders."""
     return {
         path: (changed, data)
         for path, (_, changed, _, data) in snapshot(folder).items()
@@ -138,7 +138,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize(("program", "path"), PLACES.items())
-def test_a_synchronised_folder_is_told_at_its_creation(tmp_path, program, path):
+def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, path):
     """Under every system: by the dry run, by the run that makes the folder, and by no later one."""
     folder = tmp_path / path
     for dry_run in (True, False):

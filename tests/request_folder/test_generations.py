@@ -14,7 +14,7 @@ LATER = "2027-02-01T00:00:00Z"
 
 
 def waiting():
-    """Give a request of two servers that waits for its certificate."""
+    """Return a request of two servers that waits for its certificate."""
     servers = ("fe01.contoso.com", "fe02.contoso.com")
     return record(plan=replace(record().plan, servers=servers))
 
@@ -31,7 +31,7 @@ def issued_once():
 
 
 def renewed(part):
-    """Give the next generation of a request, with its certificate."""
+    """Return the next generation of a request, with its certificate."""
     new = part.superseded(at=LATER, reasons=("renewed",))
     return new.with_issued(issued_record(serial="02", sha256="b" * 64), at=LATER)
 

@@ -31,12 +31,12 @@ def folder(tmp_path):
 
 
 def lines(folder):
-    """Give the lines as plain JSON."""
+    """Return the lines as plain JSON."""
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
 def events(folder, what):
-    """Give the events of one kind, in order."""
+    """Return the events of one kind, in order."""
     found = [event for line in read_history(folder).lines for event in line.events()]
     return [event for event in found if event.what == what]
 

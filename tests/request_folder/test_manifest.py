@@ -197,7 +197,7 @@ def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
     assert caught.value.exit_status == 3
 
 
-def test_every_wrong_field_is_told_with_its_request(tmp_path):
+def test_every_wrong_field_is_reported_with_its_request(tmp_path):
     """Not the first problem alone: each of them, with request, field and value."""
 
     def change(document):

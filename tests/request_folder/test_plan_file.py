@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give the folder of two sites, as the request command writes it."""
+    """Return the folder of two sites, as the request command writes it."""
     plan = make_plan()
     return make_folder(tmp_path / "requests", plan, findings=None, accept=OAUTH).folder
 
@@ -67,7 +67,7 @@ def altered(folder, change):
 
 
 def summaries(folder):
-    """Give the bytes of the summary files."""
+    """Return the bytes of the summary files."""
     return {name: (folder / name).read_bytes() for name in SUMMARY_NAMES}
 
 

@@ -49,7 +49,7 @@ NEW = "wrong mule capacitor"
 
 @pytest.fixture
 def pair(tmp_path):
-    """Make a recovery key; give the place of its private half."""
+    """Make a recovery key; return the place of its private half."""
     place = tmp_path / "keep" / "recovery"
     place.parent.mkdir()
     new_recovery_key(place, OWN)
@@ -64,7 +64,7 @@ def other(tmp_path):
 
 
 def public(pair) -> str:
-    """Give the name of the half that is handed out."""
+    """Return the name of the half that is handed out."""
     return f"{pair}.pub"
 
 

@@ -17,7 +17,7 @@ from lyncnb.request_folder.renewals import list_renewals, write_renewals
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Give a folder with certificates of 90 days, but for one of 198 and one that waits."""
+    """Return a folder with certificates of 90 days, but for one of 198 and one that waits."""
     path = tmp_path_factory.mktemp("renewals")
     bundle = make_folder(path / "requests")
     ca = PythonCa()

@@ -93,7 +93,7 @@ def place():
 
 
 def as_user(user, function, *arguments, **keywords):
-    """Run a function as another user, and give what it returns, or the message that it raises."""
+    """Run a function as another user, and return what it returns, or the message that it raises."""
     reader, writer = os.pipe()
     child = os.fork()
     if child:
@@ -120,7 +120,7 @@ def as_user(user, function, *arguments, **keywords):
 
 
 def facts(folder):
-    """Give mode, user and group of a folder and all that is in it."""
+    """Return mode, user and group of a folder and all that is in it."""
     return {
         path.relative_to(folder).as_posix(): (
             stat.S_IMODE(path.lstat().st_mode),

@@ -30,7 +30,7 @@ COPIES = {
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give a folder of two requests."""
+    """Return a folder of two requests."""
     write(numbered(2), tmp_path / "requests")
     return tmp_path / "requests"
 
@@ -49,7 +49,7 @@ def put_copy(folder, other, program: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("program", COPIES)
-def test_a_pair_of_another_computer_is_told_matched_and_taken_in(folder, tmp_path, program):
+def test_a_pair_of_another_computer_is_reported_matched_and_taken_in(folder, tmp_path, program):
     """A CA may have its CSR: the certificate that comes for it finds its key."""
     other = tmp_path / "other"
     write(numbered(1), other)  # the same passphrase, another run: another key

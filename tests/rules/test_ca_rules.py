@@ -79,7 +79,7 @@ def test_mistakes_in_the_data(text, message):
 
 
 def as_json(value):
-    """Give a TOML document as an editor's validator sees it: dates are texts."""
+    """Return a TOML document as an editor's validator sees it: dates are texts."""
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list):

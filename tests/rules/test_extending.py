@@ -125,7 +125,7 @@ def test_a_role_like_another():
     assert load_procedure(mine).shell_of("Gateway") == load_procedure(mine).shell_of("Mediation")
 
 
-def test_every_mistake_is_told_with_its_place():
+def test_every_mistake_is_reported_with_its_place():
     """Table and number are those of the file that has the mistake, not of the whole."""
     told = mistakes(
         '[without]\nrole = ["Chat"]\nrule = ["x"]\n'

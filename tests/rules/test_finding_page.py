@@ -40,7 +40,7 @@ def test_each_says_value_why_what_and_who(page):
             assert str(escape(text)) in seen, (rule.code, text)
 
 
-def test_days_and_limits_are_told(page):
+def test_days_and_limits_are_reported(page):
     """A dated rule says from when until when; a limit all its numbers with their sources."""
     seen = text_of(page)
     assert "from 2026-05-15 until the day before 2027-02-10" in seen

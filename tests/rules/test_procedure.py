@@ -20,7 +20,7 @@ PROCEDURE = load_procedure(RULES)
 
 @pytest.fixture(params=[name for name in products() if "deploy" in load_rules(name).settings])
 def rules(request):
-    """Give the rules of each product of the package that has a procedure."""
+    """Return the rules of each product of the package that has a procedure."""
     return load_rules(request.param)
 
 
@@ -215,7 +215,7 @@ PAGES = [
 
 
 def ids(role: str, usages: tuple[str, ...]) -> set[str]:
-    """Give the ids of the steps for a certificate."""
+    """Return the ids of the steps for a certificate."""
     return {step.id for step in PROCEDURE.steps if step.applies(role, usages)}
 
 
@@ -387,7 +387,7 @@ def test_mistake_in_a_step_names_its_place(change, message):
         load_procedure(rules)
 
 
-def test_every_mistake_is_told_at_once():
+def test_every_mistake_is_reported_at_once():
     """Two mistakes are two problems: a path without a drive, and a duplicate id."""
     table = {"folder": "x", "step": [STEP, STEP]}
     with pytest.raises(RulesError) as caught:
@@ -395,7 +395,7 @@ def test_every_mistake_is_told_at_once():
     assert len(caught.value.problems) == 2
 
 
-def test_product_without_a_procedure_is_told():
+def test_product_without_a_procedure_is_reported():
     """A product file without steps says which table is missing."""
     with pytest.raises(
         RulesError, match="Missing required table 'deploy' in the rules of lync2013"

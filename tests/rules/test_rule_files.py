@@ -107,7 +107,7 @@ def test_who_speaks_to_whom_is_read():
         ('protocol = "SIP"', 'protocol = "SIP"\nreach = "far"', "connection[0].reach"),
     ],
 )
-def test_a_slip_in_a_connection_is_told(before, after, told):
+def test_a_slip_in_a_connection_is_reported(before, after, told):
     """A speaker, listener, name, zone or reach that does not exist is refused with its place."""
     assert before in PARTY
     with pytest.raises(RulesError, match=re.escape(told)):
@@ -115,7 +115,7 @@ def test_a_slip_in_a_connection_is_told(before, after, told):
 
 
 def small_folder(**changed):
-    """Give the texts of SMALL as the files of a folder, with other texts for some of them."""
+    """Return the texts of SMALL as the files of a folder, with other texts for some of them."""
     head, roles, names, certificates, checks, packages = re.split(
         r"\n(?=\[\[role|\[\[name|\[\[certificate|\[\[check|\[pfx)", SMALL
     )
@@ -245,7 +245,7 @@ def test_a_mistake_names_its_place(old, new, message):
     assert "small.toml has mistakes" in str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     """Every mistake of a file is in the one error."""
     text = SMALL.replace('issuer = "internal"\n', "").replace('why = "its own"\n', "")
     with pytest.raises(RulesError) as caught:

@@ -71,7 +71,7 @@ def test_every_bad_cell_is_a_problem_of_its_row():
     assert [problem.row for problem in caught.value.problems] == [2, 3, 4]
 
 
-def test_a_clean_up_is_told_once():
+def test_a_clean_up_is_reported_once():
     """A clean-up of many rows is one note with the first of them and their number."""
     _, report = cells_of({"pool_fqdn": ["a.contoso.net", "B.contoso.net", "B.contoso.net"]})
     assert report.notes == [

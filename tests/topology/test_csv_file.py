@@ -434,7 +434,7 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
     assert "check whether this is the right file" in e.value.hint
 
 
-def test_a_missing_file_is_told(tmp_path, monkeypatch):
+def test_a_missing_file_is_reported(tmp_path, monkeypatch):
     """A path that leads nowhere is named, with what a path should be."""
     monkeypatch.chdir(tmp_path)  # a long path is shortened in a message
     path = "nowhere.csv"
@@ -457,7 +457,7 @@ def test_a_device_is_not_read():
 
 
 @pytest.mark.parametrize("path", ["a\0b.csv", "x" * 5000])
-def test_an_impossible_path_is_told(path):
+def test_an_impossible_path_is_reported(path):
     """An impossible path is an error like any other, with a hint that also fits a command line."""
     with pytest.raises(TopologyError, match="cannot read") as caught:
         load(path)

@@ -260,7 +260,7 @@ def test_two_roles_on_different_servers_need_two_pools():
     ]
 
 
-def test_a_blank_server_or_role_is_told_and_the_rest_is_looked_at():
+def test_a_blank_server_or_role_is_reported_and_the_rest_is_looked_at():
     """Blanks in required cells are reported together with problems of other rows."""
     assert problems("""
         fqdn             role     pool             web_external_fqdn
@@ -294,7 +294,7 @@ def table_of(*rows: str) -> Topology:
 
 
 def urls(read: Topology) -> dict[str, tuple[str, ...]]:
-    """Give each site its Meet, dial-in and admin URLs as text."""
+    """Return each site its Meet, dial-in and admin URLs as text."""
     return {
         site.name: (
             ";".join(url.url for url in site.meet_urls),

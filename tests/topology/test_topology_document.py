@@ -100,7 +100,7 @@ def read(document: str):
 
 
 def cells_of(topology, *columns: str) -> list[tuple[str, ...]]:
-    """Give some columns of the table."""
+    """Return some columns of the table."""
     places = [topology.columns.index(column) for column in columns]
     return [tuple(row[place] for place in places) for row in topology.cells]
 
@@ -169,7 +169,7 @@ def test_an_export_has_the_simple_urls():
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_gets_no_row_is_told(form):
+def test_what_gets_no_row_is_reported(form):
     """Databases, stores, gateways, what is unknown, and what no document says."""
     told = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
     for words in (

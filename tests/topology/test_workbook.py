@@ -52,17 +52,17 @@ TWO = ["fe02.contoso.net", "FrontEnd", "Taipei", "A2"]
 
 
 def cells_of(source: bytes) -> list[tuple[str, ...]]:
-    """Give the rows of a file as text."""
+    """Return the rows of a file as text."""
     return list(zip(*(texts.cells() for texts in read_rows(source).texts)))
 
 
 def told(source: bytes) -> list[str]:
-    """Give what reading has to say."""
+    """Return what reading has to say."""
     return [str(note) for note in read_rows(source).notes]
 
 
 def problems_of(source) -> list[str]:
-    """Give each problem with its place."""
+    """Return each problem with its place."""
     with pytest.raises(TopologyError) as refused:
         read_topology(source)
     assert all(problem.hint for problem in refused.value.problems)
@@ -314,7 +314,7 @@ def test_merged_cells():
     assert [problem.cell for problem in problems] == ["C2", "C3"]
 
 
-def test_hidden_rows_and_columns_are_read_and_told():
+def test_hidden_rows_and_columns_are_read_and_reported():
     """By hand, by a filter, or of no height."""
 
     def change(_, sheet):

@@ -21,7 +21,7 @@ TEXT_BOX = """cell => { const range = document.createRange();
 
 
 def text_end(lab: LabBrowser, server: str, column: str, end: str) -> tuple[float, float]:
-    """Give a point on the first or last letter of a cell's text."""
+    """Return a point on the first or last letter of a cell's text."""
     cell = cell_of(lab, server, column)
     cell.scroll_into_view_if_needed()
     left, right, middle = cell.evaluate(TEXT_BOX)

@@ -29,7 +29,7 @@ def editor_of(table: str, product: str = "lync2013", **options: object) -> PlanE
 
 
 def codes(editor: PlanEditor) -> set[str]:
-    """Give the codes of the findings as they are now."""
+    """Return the codes of the findings as they are now."""
     return {finding.code for finding in editor.findings}
 
 

@@ -94,7 +94,9 @@ def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
         (PASSPHRASE, "correct horse batterx", "differ"),
     ],
 )
-def test_a_passphrase_that_will_not_do_is_told_and_not_shown(small, tmp_path, first, again, words):
+def test_a_passphrase_that_will_not_do_is_reported_and_not_shown(
+    small, tmp_path, first, again, words
+):
     """Nothing is written, and no message contains the typed text."""
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")

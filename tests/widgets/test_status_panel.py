@@ -40,7 +40,7 @@ def talk(folder) -> Talk:
 
 
 def finish(talk: Talk) -> dict[str, dict]:
-    """Wait for the end of a step; give the last answer of each type."""
+    """Wait for the end of a step; return the last answer of each type."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         told = {message["type"]: message for message, _ in talk.heard}

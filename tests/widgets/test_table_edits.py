@@ -30,7 +30,7 @@ def editor(topology) -> PlanEditor:
 
 
 def column(topology: Topology, name: str) -> list[str]:
-    """Give the texts of a column."""
+    """Return the texts of a column."""
     at = topology.columns.index(name)
     return [str(row[at]) for row in topology.cells]
 
