@@ -201,7 +201,7 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     assert "rack" in topology.columns
 
     lab.page.get_by_text("As Python").click()
-    code = lab.page.get_by_role("region", name="Python that repeats every choice").inner_text()
+    code = lab.page.get_by_role("region", name="Python code that repeats every choice").inner_text()
     lab.save()
     lab.reload()
     lab.page.get_by_text("3 changes").first.wait_for()  # the kernel still has it
@@ -485,7 +485,7 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
     lab.button("Cancel").click()
-    lab.page.get_by_text("Cancelled. What was finished is kept").wait_for()
+    lab.page.get_by_text("Cancelled. Finished requests are kept").wait_for()
     made = len(list((folder / "cancelled" / "csr").glob("*.csr")))
     assert 0 < made < 100
     panel = lab.page.get_by_role("group", name="Request panel for cancelled")

@@ -116,7 +116,7 @@ def test_axe_finds_nothing(lab, folder):
     expect(panel.get_by_role("button", name="What you can do")).to_be_focused()
     page_of(panel, "Site Main: People")
     answer(panel, "Directors", "-1")
-    panel.get_by_text("What to do: a whole number").first.wait_for()
+    panel.get_by_text("What to do: enter a whole number").first.wait_for()
     assert found + axe_in_both_themes(lab) == []
 
 
