@@ -53,8 +53,8 @@ def test_what_differs_is_marked_by_a_sign():
     assert [fact.marked() for fact in found.differing()] == [("TW", "≠ blank")]
     page = ln.compare_scenarios(FIRST, WILD)._repr_html_()
     assert page.index("≠ yes") < page.index("Rule profile")
-    assert "≠ stands before what is other than “as planned”." in page
-    assert "They agree" in ln.compare_scenarios(FIRST, FIRST)._repr_html_()
+    assert "≠ marks values that differ from “as planned”." in page
+    assert "All options and counts are the same" in ln.compare_scenarios(FIRST, FIRST)._repr_html_()
 
 
 def test_as_a_frame_it_is_plain():
@@ -81,7 +81,7 @@ def test_differences_are_those_of_compare_plans():
     page = write_report(comparison_report(told), ".html").decode()
     assert "as planned -&gt; a domain more" in page
     changed = len(found.differences[0].certificates)
-    assert f"wildcards: {changed} certificates otherwise" in repr(found)
+    assert f"wildcards: {changed} certificates changed" in repr(found)
     assert ln.figure(found.differences[0]).to_svg()
 
 
@@ -122,6 +122,6 @@ def test_two_are_needed():
 def test_findings_are_of_each_scenario(count):
     """Findings for fewer or more scenarios than are compared are an error."""
     one = ln.Scenario.of_plan("one", make_plan())
-    with pytest.raises(ScenarioError, match=f"findings of {count} scenarios") as caught:
+    with pytest.raises(ScenarioError, match=f"findings for {count} scenarios") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)
     assert "for each scenario in their order" in caught.value.hint
