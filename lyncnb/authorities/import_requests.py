@@ -42,9 +42,9 @@ _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest(Told):
-    """One request that came: ``action`` is ``taken``, ``kept`` (it was there) or ``refused``.
+    """One received request: ``action`` is ``taken``, ``kept`` (it was there) or ``refused``.
 
-    ``request_id`` is blank where nothing tells which certificate it asks for; ``key_holder`` is
+    ``request_id`` is blank if the request matches no planned certificate; ``key_holder`` is
     the computer that has its key.
     """
 
@@ -67,7 +67,7 @@ class ReceivedRequest(Told):
 class ReceivedRequests(Table, Told):
     """The result for the requests of one run, and the updated folder.
 
-    ``of_files`` is what else there was to tell of the files.
+    ``of_files`` lists the other findings about the files.
     """
 
     format: ClassVar = "lyncnb-received-requests/1"
@@ -203,21 +203,21 @@ def receive_requests(
     with recorded(path, "receive --request", now=now, wait=lock_seconds, repairs=True):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
-        told: list[ReceivedRequest] = []
+        received: list[ReceivedRequest] = []
         for one in came:
-            judged = _evaluated(one, manifest, computer, accepted)
-            told.append(judged)
-            if judged.action != "refused":
-                _keep(survey, manifest.by_id[judged.request_id], one.request)
-            if judged.action == "taken":
-                manifest = _recorded(manifest, judged, one.request, now)
+            evaluated = _evaluated(one, manifest, computer, accepted)
+            received.append(evaluated)
+            if evaluated.action != "refused":
+                _keep(survey, manifest.by_id[evaluated.request_id], one.request)
+            if evaluated.action == "taken":
+                manifest = _recorded(manifest, evaluated, one.request, now)
         # Recorded before the summary: whatever may be wrong with a table, the requests are here.
         save_manifest(path, manifest)
         manifest = refresh_summary_files(path, manifest)
         save_manifest(path, manifest)
     return ReceivedRequests(
         bundle=RequestBundle(folder=path, manifest=manifest),
-        requests=tuple(told),
+        requests=tuple(received),
         accepted=accepted,
         of_files=findings_of_files,
     )
@@ -371,21 +371,23 @@ def _keep(survey: Survey, record: RequestRecord, request: CertificationRequest) 
 
 
 def _recorded(
-    manifest: Manifest, judged: ReceivedRequest, request: CertificationRequest, now: str
+    manifest: Manifest, evaluated: ReceivedRequest, request: CertificationRequest, now: str
 ) -> Manifest:
-    record = manifest.by_id[judged.request_id]
+    record = manifest.by_id[evaluated.request_id]
     new = replace(
         record,
         state="retired" if record.state == "retired" else "waiting",
         csr_sha256=request.csr_sha256,
         spki_sha256=request.spki_sha256,
         written_at=now,
-        key_holder=judged.key_holder,
+        key_holder=evaluated.key_holder,
     )
-    about = f"{record.id} generation {record.generation}: {judged.file}, {_differences(judged)}"
+    about = (
+        f"{record.id} generation {record.generation}: {evaluated.file}, {_differences(evaluated)}"
+    )
     return manifest.with_records([new]).with_event("request-received", about, at=now)
 
 
-def _differences(judged: ReceivedRequest) -> str:
-    told: Iterable[str] = (f"{found.code}: {found.message}" for found in judged.findings)
+def _differences(evaluated: ReceivedRequest) -> str:
+    told: Iterable[str] = (f"{found.code}: {found.message}" for found in evaluated.findings)
     return "; ".join(told) or "as planned"
