@@ -34,7 +34,7 @@ from ..topology.topology import Topology
 from .options import PlanOptions
 
 #: The usage text of a certificate without a type, which no command of the product assigns.
-NO_TYPE = "no type: configured in its own software"
+NO_TYPE = "no type: set in its own software"
 
 # A table of the reasons for the names on a server's certificates.
 

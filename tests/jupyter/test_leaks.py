@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE, answered_by_openssl
 from lab_driver import CHROMIUM, LabBrowser, LabServer
-from lab_panels import EDITOR, REQUESTS, STATUS, open_panel, write_notebook
+from lab_panels import EDITOR, REQUESTS, STATUS, kernel, open_panel, write_notebook
+from playwright.sync_api import expect
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 in_browser = [
@@ -100,7 +101,7 @@ def test_a_browser_session_leaves_no_passphrase(
             lab,
             tmp_path,
             EDITOR.format(table="small.csv"),
-            REQUESTS.format(table="small.csv", folder="requests"),
+            REQUESTS.format(table="small.csv", folder="requests").replace("(plan,", "(editor,"),
         )
         first = lab.field("Passphrase of the folder")
         again = lab.field("The same passphrase again")
@@ -121,6 +122,8 @@ def test_a_browser_session_leaves_no_passphrase(
         lab.page.keyboard.press("Enter")
         lab.wait_text("Finished.")
         lab.save()
+        kernel(lab, "editor.change_options(xmpp_host_names=True)")  # then there is a next run
+        expect(first).to_be_enabled()
         first.fill(WRONG)
         first.press("Enter")
         lab.page.get_by_role("alert").get_by_text("passphrase").first.wait_for()

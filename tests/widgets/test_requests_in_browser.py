@@ -39,7 +39,7 @@ def test_a_folder_of_another_deployment_needs_consent(lab, folder):
     ln.write_requests(theirs, folder / "theirs", passphrase=PASSPHRASE)
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="theirs"))
     panel = lab.page.get_by_role("group", name="Request panel for theirs")
-    panel.get_by_text("This folder holds the requests of another deployment").wait_for()
+    panel.get_by_text("This folder has the requests of another deployment").wait_for()
     write = panel.get_by_role("button", name="Write 6 requests")
     expect(write).to_be_disabled()
     consent = panel.get_by_label("Retire the requests of fabrikam.com and write those of contoso")
