@@ -29,7 +29,7 @@ def test_the_clients_are_those_of_the_page():
     (field,) = [one for one in group["fields"] if one["name"] == "oldest_client"]
     assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
     words = [words for _, words in field["choices"]]
-    assert words == ["the oldest listed: Windows Vista", *LISTED]  # no line twice
+    assert words == ["the oldest in the list: Windows Vista", *LISTED]  # no line twice
 
 
 @pytest.mark.parametrize(("chosen", "named"), [("", "Windows Vista"), ("Windows 7", "Windows 7")])
@@ -37,7 +37,7 @@ def test_a_hash_is_held_against_the_oldest_client(chosen, named):
     """Without a choice it is the oldest that is listed; SHA-256 is listed for each."""
     messages = told(hash="sha384", oldest_client=chosen)
     assert messages
-    assert all(one.endswith(f"{named} is listed for sha256 alone") for one in messages)
+    assert all(one.endswith(f"Microsoft lists {named} only for sha256") for one in messages)
     assert not told(hash="sha256", oldest_client=chosen)
 
 

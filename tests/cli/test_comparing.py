@@ -109,7 +109,7 @@ def test_files(planner, ending):
     [
         (("old.csv", "none.csv"), 2, "none.csv"),
         (("none.json", "old.csv"), 2, "none.json"),
-        (("old.csv", "."), 3, "no request folder"),
+        (("old.csv", "."), 3, "not a request folder"),
         (("old.csv", "new.csv", "-o", "c.txt"), 2, "cannot have the ending"),
         (("old.csv", "new.csv", "-o", "old.csv"), 2, "an input of this output"),
         (("old.csv", "requests", "-o", "c.svg"), 2, "contains no table"),
