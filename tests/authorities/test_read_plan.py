@@ -67,7 +67,7 @@ def test_files(tmp_path):
     assert is_record(path)
     assert is_record(tmp_path)
     assert not is_record(tmp_path / "table.csv")
-    with pytest.raises(BundleError, match="no request folder"):
+    with pytest.raises(BundleError, match="not a request folder"):
         read_plan(tmp_path)
     for name in ("none.json", "a\0.json"):
         with pytest.raises(PlanError, match="cannot read"):
