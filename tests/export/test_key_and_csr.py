@@ -69,7 +69,10 @@ def wrong_answers():
         "one part": ((b"",), "a tuple instead of"),
         "three parts": ((b"", b"", b""), "a tuple instead of"),
         "not bytes": (("key", "request"), "a tuple instead of"),
-        "no request": ((sealed_key(key), b"0"), "that a worker sent for Edge-1 is no cert"),
+        "no request": (
+            (sealed_key(key), b"0"),
+            "that a worker sent for Edge-1 is not a readable cert",
+        ),
         "another request": ((sealed_key(key), own_name), "not the planned one .subject CN"),
         "bad signature": ((sealed_key(key), tampered), "whose signature does not verify"),
         "another key": ((sealed_key(another), der), "a key that does not belong to its request"),

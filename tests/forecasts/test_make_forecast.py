@@ -209,7 +209,7 @@ def test_nothing_is_of_today():
     made = ln.forecast(planned(), start=date(2027, 1, 1))
     assert {one.issued_on for one in made.entries if one.number == 1} == {date(2027, 1, 1)}
     for until in (date(2026, 11, 24), date(2190, 1, 1)):
-        with pytest.raises(PlanError, match="would go from 2026-11-25 to"):
+        with pytest.raises(PlanError, match="would cover 2026-11-25 to"):
             ln.forecast(with_options(planned()), until=until)
 
 

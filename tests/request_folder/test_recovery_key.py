@@ -481,7 +481,7 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
     folder = tmp_path / "requests"
     write(numbered(1), folder, recovery=[public(pair)])
     (folder / LIST).write_bytes(b"damaged")
-    with pytest.raises(BundleError, match="no PEM file") as caught:
+    with pytest.raises(BundleError, match="not a PEM file") as caught:
         write(numbered(2), folder)
     assert caught.value.hint.startswith(f"remove {LIST} and add the recovery keys again")
     later = FolderCipher(PASSPHRASE).encrypt_data(b'{"format": "later/9"}', name=LIST)
