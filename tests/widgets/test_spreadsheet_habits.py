@@ -272,6 +272,7 @@ def test_the_layout_survives_a_reload(lab, folder):
     # Another table has the widths and columns, and its own order.
     write_notebook(folder / "test.ipynb", EDITOR.format(table="middle.csv"))
     lab.reload()
+    lab.js("await panel.sessionContext.ready;")  # a cell that runs before it shows nothing
     lab.run_all()
     lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
     expect(heading).not_to_have_attribute("aria-sort", "ascending")
