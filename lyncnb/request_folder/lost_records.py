@@ -160,7 +160,7 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
             changes: dict[str, object] = {"deployments": deployments, "revocation": revocation}
             if isinstance(part, ArchivedGeneration):
                 for event in known:
-                    if event.what == SUPERSEDED and event.at:
+                    if event.what == SUPERSEDED and event.at and event.note:
                         changes |= {"superseded_at": event.at, "reasons": (event.note,)}
             record = record.with_generation(part.generation, **changes)
         records.append(record)
@@ -203,8 +203,10 @@ def _revocation(events: list[Event]) -> Revocation | None:
     for event in events:
         if event.certificate:  # of the certificate from before the first request
             continue
-        if event.what == REVOCATION_REQUESTED and event.at:
-            revocation = Revocation(reason=event.note, asked_at=event.at)
+        if event.what == REVOCATION_REQUESTED:
+            revocation = RecordReader(HISTORY_NAME, is_json=True).record(
+                Revocation, {"reason": event.note, "asked_at": event.at}
+            )
         elif event.what == REVOKED and revocation is not None:
             revocation = replace(revocation, revoked_at=event.at)
     return revocation

@@ -192,9 +192,11 @@ def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
     for alike in numbered.values():
         # Only of those that are alike is it asked who signed them.
-        signed = [(_signing_key(one, batch.issuers), one) for one in alike] if alike[1:] else []
-        for key in {key for key, _ in signed if key}:
-            twins = [one for signer, one in signed if signer == key]
+        by_key: dict[str, list[Certificate]] = {}
+        for one in alike if alike[1:] else ():
+            if key := _signing_key(one, batch.issuers):
+                by_key.setdefault(key, []).append(one)
+        for twins in by_key.values():
             # The same content with a second signature is one certificate.
             for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
                 if certificate in batch.sources or certificate in here:
