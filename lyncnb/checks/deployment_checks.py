@@ -334,9 +334,12 @@ def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
 
 def idle_pools(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
     """Yield columns of names, each with the pools that have a name there but do not use it."""
-    pools = view.plan.topology.pools
+    topology = view.plan.topology
+    pools = topology.pools
     for facts in topology_columns():
-        if not facts.roles or not facts.kind.startswith("fqdn"):
+        if not facts.roles or facts.name not in topology.columns:
+            continue
+        if not facts.kind.startswith("fqdn"):
             continue  # an export may have a truth value in every row, but a name is intentional
         # Collocated roles have the same pool name and share its values.
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}

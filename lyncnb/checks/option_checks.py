@@ -65,9 +65,8 @@ def key_in_words(name: str, key: str) -> str:
 
 def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     """Yield the usages and roles with an issuer or a CA in the options but no certificate."""
-    here = {""}
-    for certificate in plan.certificates:
-        here.update(map(str.lower, (certificate.role, certificate.issuer, *certificate.usages)))
+    kinds = {(c.role, c.issuer, *c.usages) for c in plan.certificates}
+    here = {"", *(text.lower() for kind in kinds for text in kind)}
     for name in ("issuer", "ca"):
         for key in getattr(plan.options, name):
             if key.lower() not in here:

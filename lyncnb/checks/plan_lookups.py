@@ -73,9 +73,7 @@ class PlanView:
             for computer in pool.computers
             if computer.issuer
         }
-        self._pools: dict[tuple[str, str], Pool] = {
-            (pool.role, pool.fqdn): pool for pool in plan.topology.pools
-        }
+        self._pools: dict[tuple[str, str], Pool] = {}
         self._internal: dict[str, bool] = {}
         self._by_name: dict[str, list[Pool]] = {}
         self._by_id: dict[str, PlannedCertificate] = {}
@@ -94,6 +92,8 @@ class PlanView:
     # -- looking up
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
         """Return the pool of a certificate; None for the certificate of the deployment."""
+        if not self._pools:
+            self._pools = {(pool.role, pool.fqdn): pool for pool in self.plan.topology.pools}
         return self._pools.get((certificate.role, certificate.pool))
 
     def pools_named(self, name: str) -> list[Pool]:
@@ -140,6 +140,8 @@ class PlanView:
     def asked_of(self, rule: CheckRule) -> list[PlannedCertificate]:
         """Return the certificates that a check applies to, in the order of the plan."""
         scope = _scope_of(rule)
+        if not any(scope):
+            return list(self.certificates)
         if scope not in self._asked:
             if not self._kinds:
                 for index, c in enumerate(self.certificates):
@@ -216,7 +218,8 @@ class PlanView:
             needed = _both(needed, fixed) if needed else fixed
             for find, why in finders:
                 # They are the same for every server of the pool, so any server represents all.
-                needed = _both(needed, dict.fromkeys(find(pool, pool.computers[0].fqdn), why))
+                more = find(pool, pool.computers[0].fqdn)
+                needed = _both(needed, dict.fromkeys(more, why)) if more else needed
         return needed
 
     def _parts_asked(self, resolved: ResolvedRule) -> _PartsAsked:

@@ -37,8 +37,12 @@ def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
     met = [name for p in web for name in (p.fqdn, p.web_internal_fqdn, p.web_external_fqdn)]
     met += [pool.access_edge_fqdn for pool in edges]
     domains = view.plan.topology.sip_domains
+    parents = {name.partition(".")[2] for name in met if name}
+    covered = {parent for parent in parents if any(_is_within(parent, d) for d in domains)}
     outside = dict.fromkeys(
-        name for name in met if name and not any(_is_within(name, d) for d in domains)
+        name
+        for name in met
+        if name and name.partition(".")[2] not in covered and name not in domains
     )
     if outside:
         message = f"{first_of([*outside], _SHOWN)} (SIP domains: {', '.join(domains)})"
@@ -73,7 +77,7 @@ def aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
 _SHOWN = 5  # names that a message lists
 
 
-def _is_within(name: DnsName, domain: DnsName) -> bool:
+def _is_within(name: str, domain: DnsName) -> bool:
     return name == domain or name.endswith(f".{domain}")
 
 

@@ -228,6 +228,7 @@ class PlanContext:
     sites: Mapping[str, Site]
     pools: tuple[Pool, ...]  # of the whole topology: a reverse proxy has names of other pools
     flags: frozenset[str]  # the flags that the options set
+    flagged_pools: Mapping[str, frozenset[str]]  # the pools that an option lists, by its flag
     subject: DistinguishedName  # of every certificate, without the common name
     publishing: frozenset[str]  # roles whose certificates have names of other pools
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
@@ -301,9 +302,9 @@ class PlanContext:
     def resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
         """Return the resolved rules of the certificates that a pool needs, in order."""
         flags = pool.flags
-        for choice in _OF_POOLS:
-            if pool.fqdn in getattr(self.options, choice):
-                flags |= {choice}
+        for flag, pools in self.flagged_pools.items():
+            if pool.fqdn in pools:
+                flags |= {flag}
         extra = frozenset(usage.lower() for usage, _ in pool.extra_san)
         site = pool.site if pool.role in self.publishing else self._twin(pool.site)
         key = (pool.role, flags, site, extra)
@@ -429,6 +430,9 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
         sites={site.name: site for site in topology.sites},
         pools=topology.pools,
         flags=frozenset(flag for flag in known_flags() if getattr(options, flag, False) is True),
+        flagged_pools={
+            flag: frozenset(pools) for flag in _OF_POOLS if (pools := getattr(options, flag))
+        },
         subject=DistinguishedName(
             common_name="",
             organization=options.organization,

@@ -189,7 +189,7 @@ def ask(lab, expression: str) -> str:
 
 def one_role(lab, rounds: int) -> list[float]:
     """Change one server's role by the bulk bar, which is what a cell sends as well."""
-    lab.page.get_by_label("What to set").select_option("role")
+    lab.page.get_by_label("Column to set").select_option("role")
     times = []
     for n in range(rounds):
         value = ("Director", "StandardEdition")[n % 2]
@@ -223,9 +223,9 @@ def screen(rows: int, rounds: int) -> None:
             show("screen one role", one_role(lab, 2 * rounds))
             lab.page.get_by_label("Filter servers").fill("")
             begin = time.perf_counter()
-            lab.page.get_by_label("Select all that are shown").check()
+            lab.page.get_by_label("Select all shown rows").check()
             show("screen select all", [time.perf_counter() - begin])
-            lab.page.get_by_label("What to set").select_option("target_os")
+            lab.page.get_by_label("Column to set").select_option("target_os")
             times = []
             for n in range(rounds):
                 value = ("2016", "2019")[n % 2]
@@ -248,7 +248,7 @@ def paste(lab, rows: int, rounds: int) -> list[float]:
     times = []
     for _ in range(rounds):
         lab.page.evaluate(WATCH_PASTE, f"{rows + 1000:,} servers shown")
-        lab.page.get_by_role("grid", name="Servers of the topology").focus()
+        lab.page.get_by_role("grid", name="Topology servers").focus()
         for key in ("Control+End", "Home", "Control+v"):
             lab.page.keyboard.press(key)
         lab.page.wait_for_function("() => window.pasted > 0")
