@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from places import REPOSITORY
+
+from lyncnb.jupyter import workspace
 
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 DATA = "lyncnb-0.1.0.data/data"
@@ -49,12 +50,9 @@ def test_the_wheel_holds_the_workspace(wheel):
 
 
 def test_the_wheel_holds_the_jupyter_settings(wheel):
-    """Settings go where each JupyterLab of the environment reads them, under our own name."""
+    """The wheel enables its server extension, and no setting of another JupyterLab."""
     placed = {name for name in wheel.namelist() if name.startswith(DATA)}
-    assert placed == {
-        f"{DATA}/share/jupyter/lab/settings/overrides.d/lyncnb.json",
-        f"{DATA}/etc/jupyter/jupyter_server_config.d/lyncnb.json",
-    }
+    assert placed == {f"{DATA}/etc/jupyter/jupyter_server_config.d/lyncnb.json"}
 
 
 def test_the_wheel_holds_nothing_else(wheel):
@@ -72,17 +70,23 @@ def test_entry_point_and_metadata():
     assert f"## [{installed.version}]" in (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
 
 
-def test_jupyterlab_reads_the_settings():
-    """In this environment widget state saving and the news pop-up are off by default."""
+def test_only_our_jupyterlab_reads_our_settings(monkeypatch):
+    """Widget state and news are off in `lyncnb lab`, and as before in every other JupyterLab."""
     from jupyterlab.commands import get_app_dir
     from jupyterlab_server.settings_utils import _get_overrides
 
-    overrides, error = _get_overrides(f"{get_app_dir()}/settings")
-    assert error == ""
-    ours = json.loads((REPOSITORY / "lyncnb" / "jupyter" / "overrides.json").read_text("utf-8"))
-    for plugin, settings in ours.items():
-        assert {**overrides[plugin], **settings} == overrides[plugin]
+    def overrides():
+        settings, error = _get_overrides(f"{get_app_dir()}/settings")
+        assert error == ""
+        return settings
+
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
+    monkeypatch.setenv("JUPYTER_PATH", "")
+    assert "@jupyter-widgets/jupyterlab-manager:plugin" not in overrides()
+    workspace._prepare_environment()
+    ours = overrides()
     assert ours["@jupyter-widgets/jupyterlab-manager:plugin"] == {"saveState": False}
+    assert ours["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
 def test_jupyter_server_enables_the_hook():

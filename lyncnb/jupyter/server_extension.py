@@ -1,8 +1,9 @@
-"""A Jupyter Server extension that removes the state of widgets when a notebook is saved.
+"""A Jupyter Server extension that removes the state of lyncnb's panels when a notebook is saved.
 
 Widget state is a copy of every value in a widget. With it, a saved notebook would contain typed
 passwords and uploaded keys, even long after the setting is off again. JupyterLab saves no widget
-state by default, and lyncnb's settings confirm this. This extension is the second line of defence.
+state by default. This extension is the second line of defence. It keeps the state of all other
+widgets, because the extension runs in every Jupyter Server of the environment.
 
 Widget *views* stay, because a page that is reloaded while requests are being written needs them to
 find its panel again. ``lyncnb clean`` and ``lyncnb share`` remove them.
@@ -12,9 +13,12 @@ from __future__ import annotations
 
 from typing import Any
 
+_STATE = "application/vnd.jupyter.widget-state+json"
+_REFERENCE = "IPY_MODEL_"
 
-def drop_widget_state(model: dict[str, Any] | None = None, **_: Any) -> None:
-    """Remove ``metadata.widgets`` from a notebook that is about to be saved.
+
+def drop_panel_state(model: dict[str, Any] | None = None, **_: Any) -> None:
+    """Remove the state of lyncnb's panels from a notebook that is about to be saved.
 
     Parameters
     ----------
@@ -23,7 +27,28 @@ def drop_widget_state(model: dict[str, Any] | None = None, **_: Any) -> None:
     """
     if not model or model.get("type") != "notebook" or not model.get("content"):
         return
-    model["content"].get("metadata", {}).pop("widgets", None)
+    metadata = model["content"].get("metadata", {})
+    try:
+        widgets = metadata["widgets"][_STATE]["state"]
+        panels = {id_ for id_, widget in widgets.items() if _is_panel(widget)}
+    except (AttributeError, KeyError, TypeError):
+        return  # no widget state, or not in the format in which JupyterLab saves it
+    parts = {id_ for panel in panels for id_ in _references(widgets[panel])}
+    used = {id_ for other in widgets.keys() - panels for id_ in _references(widgets[other])}
+    for id_ in panels | (parts - used):
+        widgets.pop(id_, None)
+    if not widgets:
+        del metadata["widgets"]
+
+
+def _is_panel(widget: dict[str, Any]) -> bool:
+    return str(widget["state"].get("_anywidget_id", "")).startswith("lyncnb.")
+
+
+def _references(widget: dict[str, Any]) -> set[str]:
+    """Return the ids of the models that a widget refers to, such as its layout."""
+    values = [value for value in widget["state"].values() if isinstance(value, str)]
+    return {value.removeprefix(_REFERENCE) for value in values if value.startswith(_REFERENCE)}
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -31,4 +56,4 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    server.contents_manager.register_pre_save_hook(drop_widget_state)
+    server.contents_manager.register_pre_save_hook(drop_panel_state)

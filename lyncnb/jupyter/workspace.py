@@ -156,8 +156,8 @@ def _prepare_environment() -> None:
     # Kernels and terminals inherit the environment of this process.
     os.environ.pop("LYNCNB_PASSPHRASE", None)
     os.environ.pop(UNATTENDED_VARIABLE, None)  # here a user presses the buttons
-    # Jupyter searches this folder first. So nbconvert in a terminal of this JupyterLab saves no
-    # widget state either, and shared configuration files are not changed.
+    # Jupyter searches this folder first, so these settings hold for this JupyterLab and for
+    # nbconvert in its terminals. Other servers of the environment keep their settings.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
     paths = [str(_PACKAGE / "jupyter" / "share"), os.environ.get("JUPYTER_PATH", "")]

@@ -102,6 +102,7 @@ def test_a_browser_session_leaves_no_passphrase(
             tmp_path,
             EDITOR.format(table="small.csv"),
             REQUESTS.format(table="small.csv", folder="requests").replace("(plan,", "(editor,"),
+            "import ipywidgets\nipywidgets.IntSlider(42)",
         )
         first = lab.field("Passphrase of the folder")
         again = lab.field("The same passphrase again")
@@ -130,8 +131,10 @@ def test_a_browser_session_leaves_no_passphrase(
         path = lab.save()
 
         document = json.loads(path.read_text())
-        state = document["metadata"].get("widgets", {})
-        assert bool(state) == (not hook)
+        state = document["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]
+        saved = {widget["model_name"] for widget in state["state"].values()}
+        assert "IntSliderModel" in saved  # the state of a colleague's widget stays
+        assert ("AnyModel" in saved) == (not hook)
         assert "fe02.contoso.com" not in json.dumps(state)  # rows are no traits either
         lab.shut_kernel_down()
         server.stop()

@@ -1,4 +1,4 @@
-"""The pre-save hook saves no notebook with the state of its widgets."""
+"""The pre-save hook saves no notebook with the state of a panel, and keeps all other state."""
 
 from __future__ import annotations
 
@@ -10,14 +10,50 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from lyncnb.jupyter import server_extension
 from lyncnb.jupyter.notebook_files import WIDGET_VIEW
-from lyncnb.jupyter.server_extension import drop_widget_state
+from lyncnb.jupyter.server_extension import drop_panel_state
 
-STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "needle"}}}}
+MAP = {
+    "map": {"state": {"_anywidget_id": "ipyleaflet.Map", "layout": "IPY_MODEL_wide"}},
+    "wide": {"state": {"width": "100%"}},
+}
+PANEL = {
+    "panel": {"state": {"_anywidget_id": "lyncnb.widgets.panel.Panel", "layout": "IPY_MODEL_own"}},
+    "own": {"state": {"width": "needle"}},
+}
 
 
-def notebook():
-    view = new_output("display_data", data={WIDGET_VIEW: {"model_id": "a"}})
-    return new_notebook(cells=[new_code_cell("1", outputs=[view])], metadata={"widgets": STATE})
+def notebook(widgets):
+    state = {"application/vnd.jupyter.widget-state+json": {"state": dict(widgets)}}
+    view = new_output("display_data", data={WIDGET_VIEW: {"model_id": "panel"}})
+    return new_notebook(cells=[new_code_cell("1", outputs=[view])], metadata={"widgets": state})
+
+
+def saved_state(widgets):
+    model = {"type": "notebook", "content": notebook(widgets)}
+    drop_panel_state(model=model, path="a", contents_manager=None)
+    state = model["content"]["metadata"].get("widgets", {})
+    return state.get("application/vnd.jupyter.widget-state+json", {}).get("state")
+
+
+def test_the_state_of_other_widgets_is_saved():
+    """The map of somebody who uses the same server keeps its state, and the panel's goes."""
+    assert saved_state(MAP) == MAP
+    assert saved_state({**MAP, **PANEL}) == MAP
+    assert saved_state(PANEL) is None
+
+
+def test_a_layout_that_two_widgets_share_is_saved():
+    """A layout goes with the panel only if no other widget uses it."""
+    shared = {**MAP, "panel": {"state": {**PANEL["panel"]["state"], "layout": "IPY_MODEL_wide"}}}
+    assert saved_state(shared) == MAP
+
+
+def test_state_in_another_format_is_saved_unchanged():
+    """Metadata that is not widget state as JupyterLab saves it passes unchanged."""
+    for widgets in ({"other": 1}, {"application/vnd.jupyter.widget-state+json": None}, [1]):
+        model = {"type": "notebook", "content": {"metadata": {"widgets": widgets}}}
+        drop_panel_state(model=model, path="a", contents_manager=None)
+        assert model["content"]["metadata"] == {"widgets": widgets}
 
 
 def test_jupyter_finds_the_extension():
@@ -31,7 +67,7 @@ def test_a_saved_notebook_and_its_checkpoint_hold_no_state(tmp_path):
     """A contents manager with the hook writes views, which a reload needs, and no state."""
     manager = LargeFileManager(root_dir=str(tmp_path))
     server_extension._load_jupyter_server_extension(SimpleNamespace(contents_manager=manager))
-    model = {"type": "notebook", "format": "json", "content": notebook()}
+    model = {"type": "notebook", "format": "json", "content": notebook(PANEL)}
     manager.save(model, "a.ipynb")
     manager.create_checkpoint("a.ipynb")
     written = list(tmp_path.rglob("*.ipynb"))
@@ -47,5 +83,5 @@ def test_other_files_are_left_alone():
     """A text file, a folder and a notebook without content pass unchanged."""
     for model in (None, {"type": "file", "content": "x"}, {"type": "notebook", "content": None}):
         before = str(model)
-        drop_widget_state(model=model, path="a", contents_manager=None)
+        drop_panel_state(model=model, path="a", contents_manager=None)
         assert before == str(model)
