@@ -33,7 +33,7 @@ class PlanStanding(Told):
     """
 
     told: ClassVar = (
-        "sha256=plan.sha256",
+        "sha256=plan.shown_sha256",
         "judged_on=plan.judged_on",
         "requested_at=plan.requested_at",
         "approvals=plan.approvals.signer,key,verified_at",
@@ -60,7 +60,8 @@ class PlanStanding(Told):
     @property
     def words(self) -> str:
         """Return the comparison as one line."""
-        plan = f"the saved plan {self.plan.sha256[:12]}…, evaluated on {self.plan.judged_on}"
+        digest = f"{self.plan.shown_as} {self.plan.shown_sha256[:12]}…"
+        plan = f"the saved plan ({digest}), evaluated for {self.plan.judged_on},"
         names = ", ".join(
             f"{one.signer} ({one.key}) on {one.verified_at[:10]}" for one in self.plan.approvals
         )

@@ -72,7 +72,12 @@ def is_current(manifest: Manifest) -> bool:
 
 
 def _with_record(summary: Summary, manifest: Manifest) -> Summary:
-    summary = replace(summary, approval=tuple(_approval(manifest)))
+    last = manifest.plans[-1] if manifest.plans else None
+    summary = replace(
+        summary,
+        approval=tuple(_approval(manifest)),
+        is_approved=bool(last and last.approvals and last.plan_sha256 == manifest.plan_sha256),
+    )
     accepted = accepted_on_record(manifest.requests)
     return with_requests(summary, manifest.requests, accepted, _in_use(manifest))
 
@@ -112,7 +117,7 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
         here.
     """
     plan, findings = plan_on_record(manifest, read_plan_bytes(folder, manifest))
-    told = tuple(_as_accepted(findings, manifest, plan.rules))
+    told = Findings(tuple(_as_accepted(findings, manifest, plan.rules)), findings.judged_on)
     summary = summarise(plan, told, pictures=True)
     spellings = (
         Spelling(place=one.place, written=one.written, requested=one.requested, what=one.what)
@@ -193,7 +198,7 @@ def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         return
     last = manifest.plans[-1]
     plan = (
-        f"SHA-256 {last.sha256}, evaluated on {last.judged_on}, requested on "
+        f"{last.shown_as} {last.shown_sha256}, evaluated for {last.judged_on}, requested on "
         f"{last.requested_at[:10]}"
     )
     if last.plan_sha256 != manifest.plan_sha256:

@@ -7,6 +7,7 @@ valid if the result is identical, byte for byte. Otherwise lyncnb lists all diff
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -61,8 +62,6 @@ class SavedPlan(Table):
         Planned again, with its table and options.
     findings : Findings
         The findings for ``judged_on``.
-    sha256 : str
-        The digest in the last line of the file, which identifies it.
     data : bytes
         The content of the file, which a signature covers.
     reworded : tuple of str
@@ -81,9 +80,18 @@ class SavedPlan(Table):
     path: Path
     plan: CertificatePlan
     findings: Findings
-    sha256: str
     data: bytes
     reworded: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the file, as ``sha256sum`` shows it."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """The digest in the last line of the file, by which a folder records the plan."""
+        return self.data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
 
     @property
     def judged_on(self) -> date:
@@ -119,13 +127,13 @@ class SavedPlan(Table):
 
     @property
     def identity(self) -> str:
-        """The file, evaluation date, and digest, for people to identify it."""
-        return f"{self.path}, evaluated for {self.judged_on}, SHA-256 {self.sha256}"
+        """The file, its ``sha256sum`` and the evaluation date, for people to identify it."""
+        return f"{self.path}, evaluated for {self.judged_on}, sha256sum {self.sha256}"
 
     def _summary(self) -> str:
         return (
             f"{self.path}: {count_of(len(self.plan.certificates), 'certificate')} for "
-            f"{self.plan.rules.title}, evaluated for {self.judged_on}, SHA-256 {self.sha256}"
+            f"{self.plan.rules.title}, evaluated for {self.judged_on}, sha256sum {self.sha256}"
         )
 
     def __repr__(self) -> str:
@@ -183,10 +191,7 @@ def _saved(
     data: bytes,
     reworded: tuple[str, ...] = (),
 ) -> SavedPlan:
-    digest = data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
-    return SavedPlan(
-        path=path, plan=plan, findings=findings, sha256=digest, data=data, reworded=reworded
-    )
+    return SavedPlan(path=path, plan=plan, findings=findings, data=data, reworded=reworded)
 
 
 @no_collection()

@@ -271,6 +271,19 @@ def pfx_password(name: str) -> Secret | None:
                                show_default=False))  # fmt: skip
 
 
+def is_saved_plan_file(path: str) -> bool:
+    """Return whether a name is that of a saved plan; other errors are its reader's."""
+    from ..base.disk.files import open_plain
+    from ..errors import LyncnbError
+    from ..plan.saved_plan_json import is_saved_plan
+
+    try:
+        with open_plain(path) as file:
+            return is_saved_plan(file.read(200))
+    except (OSError, ValueError, LyncnbError):
+        return False
+
+
 def load_product(product: str | None, expected: str, path: str) -> None:
     """Load the file of a planner's own product, so that lyncnb knows its name from then on.
 

@@ -24,6 +24,7 @@ from .output import (
 if TYPE_CHECKING:
     from ..checks.saved_plan import SavedPlan
     from ..plan.model import CertificatePlan, PlannedCertificate
+    from ..reports.summary.content import SavedFile
     from ..rules.findings import Findings
     from ..rules.model import CheckRule
 
@@ -74,6 +75,8 @@ def plan_command(
 ) -> int:
     """List every certificate that TOPOLOGY needs, then the findings.
 
+    TOPOLOGY can be a saved plan (--save): then FILE.html and FILE.docx end with its approval sheet.
+
     Exit status: 0; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
     """
     from ..base.disk.outputs import check_output
@@ -98,18 +101,20 @@ def plan_command(
         check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
         if output is not None and os.path.realpath(output) == os.path.realpath(save):
             raise UsageProblem(f"-o and --save both name {save}", hint="give each its own name")
-    plan, findings = make_plan(topology, product, options_file, on=on)
+    saved = _saved_plan(topology, product, choices=(options_file, on, save))
+    if saved is None:
+        plan, findings = make_plan(topology, product, options_file, on=on)
+    else:
+        plan, findings = saved.plan, saved.findings
     plan = replace(plan, options=replace(plan.options, lang=lang or plan.options.lang))
-    saved_as = sign_line = ""
     if save is not None:
         saved = save_plan(plan, save, findings=findings, force=force, inputs=inputs)
         _note_saved(saved)
-        saved_as, sign_line = saved.identity, saved.sign_line
     if output is not None:
         if suffix == ".svg":
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
         else:
-            data = write_plan_table(plan, findings, suffix, saved_as=saved_as, sign_line=sign_line)
+            data = write_plan_table(plan, findings, suffix, saved=_saved_file(saved))
         write_file(output, data, kind, force=force, inputs=(*inputs, save))
     arguments = _arguments(topology, product, options_file)
     if as_json:
@@ -118,8 +123,39 @@ def plan_command(
         if output is None:
             _write_certificates(plan, verbose=verbose)
             _write_findings(findings, arguments, verbose=verbose, is_plan=True)
-        _write_end(plan, findings, arguments, save=save)
+        _write_end(plan, findings, arguments, save=save or (topology if saved else None))
     return 1 if findings.has_errors else 0
+
+
+def _saved_plan(
+    path: str, product: str | None, *, choices: tuple[str | None, ...]
+) -> SavedPlan | None:
+    """Return the saved plan that is given instead of a table, planned again; else None."""
+    from ..checks.saved_plan import read_saved_plan
+    from ..errors import UsageProblem
+    from ..rules.rule_files import load_rules
+    from .inputs import is_saved_plan_file, load_product
+
+    if not is_saved_plan_file(path):
+        return None
+    if any(choices):
+        raise UsageProblem(
+            f"{path} is a saved plan, which has its own options and evaluation date",
+            hint="leave --options, --on and --save out, or give the table",
+        )
+    if product is not None:
+        load_rules(product)  # lyncnb knows a planner's own product from then on.
+    saved = read_saved_plan(path)
+    load_product(product, saved.plan.rules.product, path)
+    return saved
+
+
+def _saved_file(saved: SavedPlan | None) -> SavedFile | None:
+    from ..reports.summary.content import SavedFile
+
+    if saved is None:
+        return None
+    return SavedFile(name=saved.path.name, sha256=saved.sha256, sign_line=saved.sign_line)
 
 
 def _note_saved(saved: SavedPlan) -> None:

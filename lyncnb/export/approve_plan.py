@@ -64,7 +64,7 @@ def approve_plan(
     force : bool, optional
         Whether to replace an approval by another key, or a file that is not an approval.
     digest : str, optional
-        SHA-256 of the plan that was read and is to be signed, or its first 12 digits or more.
+        SHA-256 of the file that was read and is to be signed, or its first 12 digits or more.
 
     Returns
     -------
@@ -98,7 +98,9 @@ def approve_plan(
 
 
 def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
-    return len(digest) >= _DIGITS and saved.sha256.startswith(digest.lower())
+    wanted = digest.lower()
+    known = (saved.sha256, saved.digest)  # earlier versions showed the digest in the file
+    return len(wanted) >= _DIGITS and any(one.startswith(wanted) for one in known)
 
 
 def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None:
@@ -168,7 +170,7 @@ def check_approval(
     )
     if folder is not None and os.path.isfile(Path(folder) / NAME):
         plans = read_manifest(Path(folder)).plans
-        if plans and plans[-1].sha256 == saved.sha256:
+        if plans and plans[-1].sha256 == saved.digest:
             present = tuple(one for one in plans[-1].approvals if one.is_same(approval))
             if present:
                 return present

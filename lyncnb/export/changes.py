@@ -43,7 +43,7 @@ from ..request_folder.request_record import (
     Revocation,
     present_files,
 )
-from ..rules.findings import Finding, finding_of, grouped
+from ..rules.findings import Finding, Findings, finding_of, grouped
 from ..rules.returned_rules import may_be_accepted, returned_checks
 from .covers import NO_COVERS, Covers
 from .entry_differences import ABOUT, CONTENT, entry_differences
@@ -413,7 +413,7 @@ class Order:
     now: str
 
     #: The findings as the summary shows them: accepted ones have their reason.
-    told_findings: tuple[Finding, ...]
+    told_findings: Findings
     #: The day on which a certificate that covers a request must be in force.
     covered_on: date | None
     #: The evaluation date of the findings.
@@ -452,6 +452,10 @@ class Order:
             if data == present:
                 break
         return data
+
+    def told_for(self, plan_file: bytes) -> Findings:
+        """Return the findings for the summary, with the evaluation date of the plan's file."""
+        return replace(self.told_findings, judged_on=next(_days_of(plan_file), self.judged_on))
 
 
 def _days_of(saved: bytes) -> Iterator[date]:
@@ -521,8 +525,11 @@ def make_order(
         plan=plan,
         findings=findings,
         wanted=wanted,
-        told_findings=tuple(
-            one.accepted_because(why_each[one]) if one in why_each else one for one in findings
+        told_findings=Findings(
+            tuple(
+                one.accepted_because(why_each[one]) if one in why_each else one for one in findings
+            ),
+            day,
         ),
         accepted=tuple(Acceptance(code=code, reason=used[code]) for code in sorted(used)),
         renew=renewed,
@@ -595,8 +602,8 @@ def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
     else:
         return
     raise ApprovalError(
-        f"the saved plan {saved.sha256[:12]}… is older than the plan {last.sha256[:12]}… that the "
-        f"folder has on record: {why}",
+        f"the saved plan ({saved.shown_as} {saved.shown_sha256[:12]}…) is older than the plan that "
+        f"the folder has on record ({last.shown_as} {last.shown_sha256[:12]}…): {why}",
         hint="if you want to request the older plan, give the reason: --reason TEXT",
     )
 

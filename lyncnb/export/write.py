@@ -220,7 +220,7 @@ def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
     if order.is_own_plan:
         manifest = refresh_summary_files(folder, manifest)
     else:
-        summary = summarise(order.plan, order.told_findings, pictures=True)
+        summary = summarise(order.plan, order.told_for(preview.plan_file), pictures=True)
         manifest = write_summary_files(folder, manifest, summary)
     save_manifest(folder, manifest)
     return manifest
@@ -470,7 +470,8 @@ def _on_record(
     if approved_by is not None:
         approvals = check_approval(plan, approved_by, folder=folder, accept=accept, now=now)
     return PlanOnRecord(
-        sha256=plan.sha256,
+        sha256=plan.digest,
+        file_sha256=plan.sha256,
         plan_sha256=plan.plan.sha256,
         judged_on=plan.judged_on.isoformat(),
         requested_at=now,

@@ -237,8 +237,7 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
         names = ", ".join(approval.signer for approval in kept.plans[-1].approvals) or _NOBODY
         yield (
             "recovered from the damaged manifest: the saved plan "
-            f"{kept.plans[-1].sha256[:12]}…, approved"
-            f" by {names}"
+            f"({kept.plans[-1].shown_as} {kept.plans[-1].shown_sha256[:12]}…), approved by {names}"
         )
     elif facts:
         summary = "; ".join(f"{name}: {text}" for name, text in facts.items()).replace("\\", "")

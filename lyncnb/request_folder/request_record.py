@@ -628,9 +628,10 @@ class ApprovalOnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOnRecord:
-    """A saved plan that was requested into the folder, known by its digest.
+    """A saved plan that was requested into the folder, known by the digest in its last line.
 
-    ``plan_sha256`` is that of its certificates, ``judged_on`` its evaluation date.
+    ``file_sha256`` is that of the whole file, blank on older records. ``plan_sha256`` is that of
+    its certificates, ``judged_on`` its evaluation date.
     ``reason`` says why it was requested although a newer one was on record.
     """
 
@@ -640,4 +641,15 @@ class PlanOnRecord:
     requested_at: Time
     approvals: tuple[ApprovalOnRecord, ...] = ()
     reason: Text = field(default="", metadata=SINCE_2)
+    file_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = others_field()
+
+    @property
+    def shown_sha256(self) -> str:
+        """The file's ``sha256sum``; of an older record, the digest in the file's last line."""
+        return self.file_sha256 or self.sha256
+
+    @property
+    def shown_as(self) -> str:
+        """The name of that digest, for people who compare it."""
+        return "sha256sum" if self.file_sha256 else "digest in its last line"

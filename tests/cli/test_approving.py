@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import openpyxl
@@ -50,8 +52,8 @@ def planner(shell):
 
 
 def digest(planner) -> str:
-    """Give the SHA-256 of the saved plan, as a person would copy it."""
-    return json.loads((planner.folder / "p.json").read_bytes())["sha256"]
+    """Return what sha256sum shows of the saved plan."""
+    return hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest()
 
 
 def approve(planner, *more):
@@ -126,10 +128,8 @@ def test_the_folder_keeps_the_signature(planner):
 
 def test_the_summary_says_who_approved_what(planner):
     """Page, Markdown and workbook name the saved plan and its approver, and a later table by itself."""
-    folder, digest = (
-        planner.folder / "requests",
-        json.loads((planner.folder / "p.json").read_text()),
-    )
+    folder = planner.folder / "requests"
+    day = json.loads((planner.folder / "p.json").read_text())["judged_on"]
 
     def told() -> list[str]:
         sheet = openpyxl.load_workbook(folder / "summary.xlsx")["Approval"]
@@ -140,7 +140,7 @@ def test_the_summary_says_who_approved_what(planner):
 
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     for text in told():
-        assert f"SHA-256 {digest['sha256']}, evaluated on {digest['judged_on']}" in text
+        assert f"sha256sum {digest(planner)}, evaluated for {day}, requested on" in text
         assert "nobody: it was requested without a signature" in text
     assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
@@ -153,6 +153,52 @@ def test_the_summary_says_who_approved_what(planner):
     another = ("request", "t.csv", "requests", *PASS, "--unapproved", "fe02 was replaced")
     assert planner(*another).status == 0
     assert ["another plan, which is not approved" in text for text in told()] == [True] * 3
+
+
+def test_the_digest_inside_the_file_confirms_it_too(planner):
+    """Scripts of earlier versions read the digest from the last line of the file."""
+    inside = json.loads((planner.folder / "p.json").read_bytes())["sha256"]
+    assert planner("approve", "p.json", "--key", "alice", "--confirm", inside).status == 0
+
+
+@pytest.mark.parametrize("ending", ["html", "docx"])
+def test_the_approval_sheet_is_signed_and_verified_end_to_end(planner, ending):
+    """The digest on the sheet confirms, approves and requests; then nobody is asked to approve."""
+    sheet = planner.folder / f"sheet.{ending}"
+    ended = planner("plan", "p.json", "-o", sheet)
+    assert ended.status == 0, ended.err
+    assert "lyncnb request --plan p.json FOLDER" in ended.out
+    (printed,) = set(re.findall(r"\b[0-9a-f]{64}\b", text_of(sheet))) - {plan_sha256(planner)}
+    signed = planner("approve", "p.json", "--key", "alice", "--confirm", printed)
+    assert signed.status == 0, signed.err
+    summary = planner.folder / "requests/summary.html"
+    assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
+    assert "Approver" in text_of(summary)
+    assert request(planner).status == 0
+    assert "Approver" not in text_of(summary)
+    assert f"sha256sum {printed}" in text_of(summary)
+    assert "Approved by" in text_of(summary)
+
+
+def test_a_saved_plan_keeps_its_options_and_its_day(planner):
+    """What is signed is the file: no option and no other day goes on its sheet."""
+    for more in (("--on", "2027-03-20"), ("--save", "again.json"), ("--options", "plan.toml")):
+        ended = planner("plan", "p.json", *more)
+        assert ended.status == 2
+        assert "own options and evaluation date" in ended.err
+
+
+def plan_sha256(planner) -> str:
+    """Return the digest of the planned certificates, which is on every summary as well."""
+    return json.loads((planner.folder / "p.json").read_bytes())["plan_sha256"]
+
+
+def text_of(path) -> str:
+    """Return what a person reads in a page or a Word document."""
+    if path.suffix == ".docx":
+        with zipfile.ZipFile(path) as archive:
+            return re.sub(r"<[^>]+>", " ", archive.read("word/document.xml").decode())
+    return re.sub(r"<wbr>|<[^>]+>", "", path.read_text("utf-8").partition("</style>")[2])
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
@@ -390,13 +436,16 @@ def test_a_rebuilt_manifest_says_who_had_approved(planner):
     (plan,) = json.loads(text)["plans"]
     path.write_text(text[:-30], "utf-8")
     ended = planner("status", "requests", "--rebuild", *PASS)
-    assert f"recovered from the damaged manifest: the saved plan {plan['sha256'][:12]}" in ended.err
+    assert (
+        f"recovered from the damaged manifest: the saved plan (sha256sum {digest(planner)[:12]}…)"
+        in ended.err
+    )
     assert f"approved by {ALICE}" in ended.err
     assert json.loads(path.read_text("utf-8"))["plans"] == [plan]
     path.unlink()
     ended = planner("status", "requests", "--rebuild", *PASS)
     assert "lost: the record of the saved plan and of who approved it." in ended.err
-    assert f"SHA-256 {plan['sha256']}" in ended.err
+    assert f"sha256sum {digest(planner)}" in ended.err
     assert f"Approved by: {ALICE}, with the key {planner.fingerprint}" in ended.err
     assert json.loads(path.read_text("utf-8")).get("plans", []) == []
     assert request(planner).status == 0

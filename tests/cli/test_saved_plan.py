@@ -51,8 +51,7 @@ def test_it_is_saved_beside_the_rest(planner):
     first = (planner.folder / "p.json").read_bytes()
     ended = planner("plan", "t.csv", "--save", "p.json", "--json")
     assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
-    digest = json.loads(first)["sha256"]
-    assert f"SHA-256 {digest}" in ended.err
+    assert f"sha256sum {hashlib.sha256(first).hexdigest()}" in ended.err
     assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in ended.err
     assert (planner.folder / "p.json").read_bytes() == first
     day = json.loads(first)["judged_on"]
@@ -82,7 +81,7 @@ def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
     planner("plan", "t.csv", "--save", "p.json", "-o", page)
     text = re.sub(r"<wbr>|\\", "", page.read_text())
     assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in text
-    assert json.loads((planner.folder / "p.json").read_bytes())["sha256"] in text
+    assert hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest() in text
     assert "not who approved it" in text
 
 

@@ -23,6 +23,7 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.plan.saved_plan_json import saved_plan_values
 from lyncnb.reports.summary import formats, workbook
+from lyncnb.reports.summary.content import SavedFile
 from lyncnb.reports.summary.from_plan import summarise
 from lyncnb.rules.rule_files import load_rules, products
 from lyncnb.topology.columns import topology_columns, topology_roles
@@ -159,7 +160,9 @@ def test_the_page_and_the_tables_have_chinese_titles():
 def test_an_ask_names_the_heading_that_the_document_has():
     """The last column of "who does what" leads to a heading in the reader's language."""
     made = planned("zh-TW")
-    document = docx.Document(io.BytesIO(formats.write_plan_table(made, check_plan(made), ".docx")))
+    saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
+    data = formats.write_plan_table(made, check_plan(made), ".docx", saved=saved)
+    document = docx.Document(io.BytesIO(data))
     headings = {p.text for p in document.paragraphs if p.style.name == "Heading 1"}
     seen = {row.cells[3].text for row in document.tables[1].rows[1:]} - {"本頁"}
     assert {"核准", "發現事項", "伺服器"} <= seen

@@ -30,7 +30,7 @@ from lyncnb.plan.planner import plan_certificates
 from lyncnb.plan.totals import totals
 from lyncnb.reports.summary import formats
 from lyncnb.reports.summary.columns import CSV, columns_of
-from lyncnb.reports.summary.content import shortened
+from lyncnb.reports.summary.content import SavedFile, shortened
 from lyncnb.reports.summary.from_plan import summarise
 from lyncnb.reports.summary.page import request_lists
 from lyncnb.reports.summary.progress import with_requests
@@ -328,8 +328,9 @@ def test_cover_says_when_and_never_today(plan, findings, suffix):
         formats.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
     )
     assert "no date is set yet" in without
-    # Sources have dates of this month; the day itself stands nowhere.
-    assert date.today().isoformat() not in without
+    # Sources have dates of this month; the day itself is there as the evaluation date alone.
+    assert without.count(date.today().isoformat()) == 1
+    assert f"{findings.judged_on}: findings are by the rules of this day" in without
     assert "2026-04-01" in text
     assert "200 days, as far as the CA allows" in text
     assert "as far as the CA allows" not in without
@@ -432,21 +433,25 @@ def test_an_ask_names_a_heading_that_is_there(plan, findings, suffix):
 
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
     """The document names the plan that is approved and has lines for three signatures."""
-    text = _text_of(formats.write_plan_table(plan, findings, ".docx"), ".docx")
+    saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
+    text = _text_of(formats.write_plan_table(plan, findings, ".docx", saved=saved), ".docx")
     assert text.rindex("Approval") > text.index("the whole deployment")
-    assert plan.sha256 in text
+    assert "ab" * 32 in text
     assert "Approved by" in text
+    without = _text_of(formats.write_plan_table(plan, findings, ".docx"), ".docx")
+    assert "Approved by" not in without
 
 
 def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
     """The approver is sent to the last page, with the date for which approval is needed."""
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
-    data = formats.write_plan_table(dated, findings, ".docx")
+    saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
+    data = formats.write_plan_table(dated, findings, ".docx", saved=saved)
     tables = docx.Document(io.BytesIO(data)).tables
     asked = [[cell.text for cell in row.cells] for table in tables for row in table.rows]
     (told,) = [row for row in asked if row[0] == "Approver"]
     assert told[2:] == ["before the requests are sent, in time for 2026-12-01", "Approval"]
-    assert "last page" in told[1]
+    assert told[1] == "Approve this plan: sign the approval sheet."
 
 
 def test_word_document_without_its_library(plan, findings, monkeypatch):

@@ -293,7 +293,7 @@ def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
     ln.write_requests(saved, place, passphrase=PASSPHRASE, today=TODAY, making=Making(workers=1))
     (place / "manifest.json").unlink()
     (note,) = [text for text in rebuild(place).notes if text.startswith("lost: the record")]
-    assert f"SHA-256 {saved.sha256}" in note
+    assert f"sha256sum {saved.sha256}" in note
     assert note.endswith("lyncnb request --plan FILE FOLDER")
 
 

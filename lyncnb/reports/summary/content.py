@@ -396,7 +396,6 @@ class Ask:
     when: str
     where: str = ""  # heading of the part
     anchor: str = ""
-    is_approval: bool = False  # whether it needs a signature: a document has a separate page for it
 
     def row(self, say: Callable[[str], str]) -> tuple[str, str, str, str]:
         """Return who, what, by when and where, for a document that lists notices as findings."""
@@ -431,14 +430,24 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedFile:
+    """The file of a saved plan: its name, its ``sha256sum``, and the command that approves it."""
+
+    name: str
+    sha256: str
+    sign_line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The complete content of a summary.
 
     ``asks``, ``folder_changed`` and the state of each member come from the requests of a folder;
-    the rest comes from the plan. ``facts`` are the plan's events. ``left_out`` counts the
-    certificates of the plan that are not in ``blocks``. ``reasons`` are the rules that require the
-    names of the blocks. ``approval`` lists which saved plan the folder's requests come from and who
-    approved it, a heading and a text each.
+    the rest comes from the plan. ``judged_on`` is the evaluation date of the findings, and
+    ``saved`` the saved plan whose approval sheet is the last page. ``facts`` are the plan's events.
+    ``left_out`` counts the certificates of the plan that are not in ``blocks``. ``reasons`` are the
+    rules that require the names of the blocks. ``approval`` lists which saved plan the folder's
+    requests come from and who approved it, a heading and a text each.
     """
 
     title: str
@@ -460,12 +469,13 @@ class Summary:
     valid_for: str = AS_LONG_AS_GIVEN  # the requested validity, in words
     folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC; "" without a folder
     asks: tuple[Ask, ...] = ()
-    saved_as: str = ""  # the saved plan's file and digest
-    sign_line: str = ""  # the command that approves it
+    judged_on: date | None = None
+    saved: SavedFile | None = None
     reasons: tuple[NameRule, ...] = ()
     lang: str = "en"  # of titles
     terms: RenewalTerms = ANY_DAY  # they decide when to renew a certificate
     approval: tuple[tuple[str, str], ...] = ()
+    is_approved: bool = False  # whether the folder's plan is approved, as its manifest records
 
     def title_in(self, say: Callable[[str], str]) -> str:
         """Return the title in the language of `say`; files are recognized by the English one."""
@@ -530,12 +540,52 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "Requested at set-up", f"{in_words(runs, 60)}; all others are requested in advance"
     day = summary.planned_issue_date or "no date is set yet"
     yield "To be issued on", f"{day}; valid for {summary.valid_for}"
-    if summary.saved_as:
-        yield "Saved as", summary.saved_as
-        yield "To approve it", f"{summary.sign_line} (KEY is your SSH key). {UNSIGNED}"
+    if summary.judged_on:
+        yield "Evaluated for", f"{summary.judged_on}: findings are by the rules of this day"
+    if summary.saved:
+        yield "Saved plan", f"{summary.saved.name}, sha256sum {summary.saved.sha256}"
     yield from summary.approval
     if summary.folder_changed:
         yield "As of", f"{summary.folder_changed}, when the requests last changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalSheet:
+    """The page on which people approve a saved plan: what they approve, and where they sign."""
+
+    statement: str
+    facts: tuple[tuple[str, str], ...]
+    signatures: tuple[str, ...] = ("Planned by", "Checked by", "Approved by")
+
+
+def approval_sheet(summary: Summary) -> ApprovalSheet | None:
+    """Return the approval sheet of a saved plan; None if the plan is not saved."""
+    if summary.saved is None:
+        return None
+    return ApprovalSheet(
+        statement="I approve this plan: the planner may request the certificates in this document.",
+        facts=tuple(_approved_facts(summary, summary.saved)),
+    )
+
+
+def _approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[str, str]]:
+    yield "Saved plan", saved.name
+    yield "sha256sum", saved.sha256
+    if summary.judged_on:
+        yield "Evaluated for", f"{summary.judged_on}"
+    yield "Certificates", summary.totals
+    counted = {
+        name: sum(len(block.members) for block in blocks)
+        for name, blocks in by_authority(summary.blocks).items()
+    }
+    yield "Issuer", "; ".join(f"{name}: {number:,}" for name, number in counted.items())
+    accepted = dict.fromkeys(
+        f"{one.code}: {one.accepted}" for one in summary.findings if one.accepted
+    )
+    if accepted:
+        yield "Accepted errors", "; ".join(accepted)
+    yield "To compare", "sha256sum FILE (Windows: Get-FileHash FILE) must show the digest above."
+    yield "To sign the file", f"{saved.sign_line} (KEY is your SSH key). {UNSIGNED}"
 
 
 def _counted_servers(summary: Summary) -> str:

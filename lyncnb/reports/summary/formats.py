@@ -18,7 +18,7 @@ from ...plan.model import CertificatePlan
 from ...plan.plan_json import FORMAT, plan_json
 from ...rules.findings import Finding, Findings
 from .columns import CSV, columns_of
-from .content import TITLE, Request, Summary, shortened
+from .content import TITLE, Request, SavedFile, Summary, shortened
 from .from_plan import summarise
 from .markdown import summary_markdown
 from .page import summary_page
@@ -36,8 +36,7 @@ def write_plan_table(
     suffix: str,
     *,
     requests: Sequence[Request] | None = None,
-    saved_as: str = "",
-    sign_line: str = "",
+    saved: SavedFile | None = None,
 ) -> bytes:
     """Write the summary of a plan in one format.
 
@@ -51,9 +50,8 @@ def write_plan_table(
         One of ``PLAN_SUFFIXES``; ``.json`` gives the plan document.
     requests : sequence of Request, optional
         Requests of the folder; without them, the summary shows the names of future files.
-
-    saved_as, sign_line : str, optional
-        Where the plan is saved, and the command that approves it; both are on the cover.
+    saved : SavedFile, optional
+        The saved plan: its digest is on the cover, and its approval sheet is the last page.
 
     Returns
     -------
@@ -70,7 +68,7 @@ def write_plan_table(
     if suffix == ".json":
         return plan_json(plan, findings)
     told = summarise(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
-    told = replace(told, saved_as=saved_as, sign_line=sign_line)
+    told = replace(told, saved=saved)
     return write_summary(with_requests(told, requests), suffix)
 
 

@@ -72,6 +72,7 @@ def summarise(
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
         roles=tuple(_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,
+        judged_on=getattr(findings, "judged_on", None),
         valid_for=_valid_for(plan),
         totals="" if table_only else totals(plan, findings),
         # The edit that fixes a finding is for the planner's files, not for readers.

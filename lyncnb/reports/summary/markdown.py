@@ -8,7 +8,7 @@ from ...base.shown.languages import translator
 from ...base.shown.tables import escape_markdown, left_out, to_markdown
 from ...plan import spellings
 from ...rules.findings import grouped
-from .content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
+from .content import LEAD, STORY, Block, ServerLine, Summary, approval_sheet, cover_facts
 from .page import request_lists, what_is_left_out
 
 
@@ -65,7 +65,10 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     yield what_is_left_out(summary) + "\n" if summary.left_out else ""
     yield _heading("What happens with a request", say)
     yield f"{STORY}\n"
-    yield f"{say('SHA-256 of the plan')}: `{summary.plan_sha256}`\n"
+    if sheet := approval_sheet(summary):
+        yield _heading("Approval", say)
+        yield "".join(f"- {say(name)}: {escape_markdown(text)}\n" for name, text in sheet.facts)
+    yield f"{say('Planned certificates (plan_sha256)')}: `{summary.plan_sha256}`\n"
 
 
 def _heading(text: str, say: Callable[[str], str]) -> str:

@@ -14,7 +14,17 @@ from ...plan import spellings
 from ...rules.findings import grouped
 from ...rules.model import NOT_DOCUMENTED
 from ..timeline_figure import draw_timeline
-from .content import LEAD, STORY, Block, Picture, ServerLine, Summary, by_authority, cover_facts
+from .content import (
+    LEAD,
+    STORY,
+    Block,
+    Picture,
+    ServerLine,
+    Summary,
+    approval_sheet,
+    by_authority,
+    cover_facts,
+)
 
 _DAYS = "Important dates"
 
@@ -126,6 +136,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         s=summary,
         lead=LEAD,
         facts=list(cover_facts(summary)),
+        sheet=approval_sheet(summary),
         story=STORY,
         facts_of_all=facts_of_all,
         spellings=spellings,

@@ -265,13 +265,15 @@ def _asks(summary: Summary) -> Iterator[Ask]:
     if waiting:
         yield from _of_planner(summary, is_under_way=bool(back))
     day = summary.planned_issue_date
-    if waiting and not back:
+    if waiting and not back and not summary.is_approved:
+        sheet = summary.saved is not None
         yield Ask(
             who="Approver",
-            what="Approve this plan: sign the page that the planner sends with it.",
+            what="Approve this plan: sign the approval sheet"
+            f"{'' if sheet else ' that the planner sends'}.",
             when=f"before the requests are sent{f', in time for {day}' if day else ''}",
-            where="this page",
-            is_approval=True,
+            where="Approval" if sheet else "this page",
+            anchor="approval" if sheet else "",
         )
     yield from _of_domain_owners(summary, waiting)
     for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):

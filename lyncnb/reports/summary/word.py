@@ -1,4 +1,4 @@
-"""The summary as a Word document that ends with a page to sign. Needs the extra ``docx``."""
+"""The summary as a Word document, with the approval sheet last. Needs the extra ``docx``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...base.shown.tables import cell_text, left_out
 from ...errors import PlanError
 from ...plan import spellings
 from ...rules.findings import grouped
-from .content import LEAD, STORY, Block, ServerLine, Summary, cover_facts
+from .content import LEAD, STORY, Block, ServerLine, Summary, approval_sheet, cover_facts
 from .page import facts_of_all, request_lists, server_groups, what_is_left_out
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 # A fixed date, so that the same plan gives the same bytes.
 _CREATED = datetime(2000, 1, 1)
-
-_APPROVAL, _SIGN = "Approval", "Approve this plan: sign the last page."
-_SIGNATURES = ("Planned by", "Checked by", "Approved by")
 
 
 def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
@@ -63,10 +60,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     _table(document, (), facts, widths=(32, 148))
     if summary.asks:
         document.add_heading(say("Who does what"), level=1)
-        asks = [
-            (say(ask.who), _SIGN, ask.when, say(_APPROVAL)) if ask.is_approval else ask.row(say)
-            for ask in summary.asks
-        ]
+        asks = [ask.row(say) for ask in summary.asks]
         columns = ("Who", "What", "By when", "See")
         _table(document, tuple(map(say, columns)), asks, widths=(24, 88, 44, 24))
     _findings(document, summary, rows_shown)
@@ -222,15 +216,17 @@ def _add_link(paragraph: Paragraph, text: str, address: str) -> None:
 
 
 def _signatures(document: Document, summary: Summary) -> None:
-    heading = document.add_heading(translated(_APPROVAL, summary.lang), level=1)
+    sheet, say = approval_sheet(summary), translator(summary.lang)
+    if sheet is None:
+        return
+    heading = document.add_heading(say("Approval"), level=1)
     heading.paragraph_format.page_break_before = True
-    document.add_paragraph(
-        "The planner may request the certificates in this document as planned. The SHA-256 of the "
-        f"plan is {summary.plan_sha256}"
-    )
-    document.add_paragraph(summary.totals)
-    rows = [(who, "\n\n", "", "") for who in _SIGNATURES]
-    _table(document, ("", "Name", "Date", "Signature"), rows, widths=(30, 55, 30, 65))
+    document.add_paragraph(sheet.statement)
+    facts = [(say(name), text) for name, text in sheet.facts]
+    _table(document, (), facts, widths=(32, 148))
+    rows = [(say(who), "\n\n", "", "") for who in sheet.signatures]
+    columns = tuple(map(say, ("", "Name", "Date", "Signature")))
+    _table(document, columns, rows, widths=(30, 55, 30, 65))
 
 
 def _table(
