@@ -18,10 +18,11 @@ from ..base.disk import outputs
 from ..base.shown.browser_print import print_page
 from ..base.shown.figure import FIGURE_STYLE
 from ..base.shown.html_page import to_page
-from ..base.shown.tables import PLAN_ATTRIBUTE, TABLE_STYLE, first_of
+from ..base.shown.tables import TABLE_STYLE, first_of, shown_plans
 from ..errors import NotebookError
 from .leak_scan import refuse, scan_notebook, without_paths
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
+from .outdated_outputs import DRAFT_FOLDER, read_outdated
 
 if TYPE_CHECKING:
     from ..pki.passphrase import Secret
@@ -178,7 +179,6 @@ _PROPERTIES = frozenset(
 )
 # The content of these tags is not readable text and is removed with the tag.
 _WHOLE = frozenset(["noscript", "script", "style", "template", "title"])
-_PLAN = re.compile(rf'{PLAN_ATTRIBUTE}="([0-9a-f]+)"')
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
 _ANCHOR = re.compile(r'<a class="anchor-link" href="#[^"]*">[^<]*</a>')
 _DETAILS = re.compile(r"(<details[^>]*>|</details>)")
@@ -279,7 +279,7 @@ def share_notebook(
         outputs.check_output(pdf_path, PRINTED, force=force, inputs=(path,))
     notebook = read_notebook(path) if executed is None else executed
     if for_others:
-        _refuse_two_plans(notebook, path)
+        _refuse_other_plans(notebook, path)
     if clean:
         strip_widgets(notebook)
         without_paths(notebook)
@@ -297,13 +297,20 @@ def share_notebook(
     )
 
 
-def _refuse_two_plans(notebook: Notebook, path: Path) -> None:
-    """Raise an error if outputs show two plans; scenarios and demonstrations do not count."""
+def _refuse_other_plans(notebook: Notebook, path: Path) -> None:
+    """Raise an error if outputs show two plans or an earlier one, except demonstrations."""
     cells: dict[str, list[str]] = {}
+    outdated = read_outdated(path.parent / DRAFT_FOLDER)
     for number, cell in enumerate(notebook.cells, 1):
         pages = (output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ()))
-        for digest in dict.fromkeys(_PLAN.findall("\n".join(map(str, pages)))):
+        for digest in dict.fromkeys(shown_plans("\n".join(map(str, pages)))):
             cells.setdefault(digest, []).append(str(number))
+    if old := [number for digest in cells if digest in outdated for number in cells[digest]]:
+        raise NotebookError(
+            f"{path.name} shows an earlier plan in cell {first_of(old, 6)}. You edited the plan "
+            "after you reloaded the page in the browser",
+            hint="choose Run > Run All Cells, save and share again, or add --rerun",
+        )
     if len(cells) > 1:
         shown = "; ".join(f"cell {first_of(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(

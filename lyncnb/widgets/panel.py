@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +12,9 @@ import anywidget
 from IPython.display import DisplayHandle, display
 
 from ..base.shown import tables
+from ..base.shown.tables import shown_plans
+from ..errors import LyncnbError
+from ..jupyter.outdated_outputs import record_outdated
 from ..pki.passphrase import Secret
 from .editing.channel import Channel
 
@@ -61,7 +66,8 @@ class Panel(anywidget.AnyWidget):
         words = {"text/plain": text, "text/html": tables.paragraph(text)}
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         form = _bundle(*self.channel.first_form())
-        self._shown = form["text/html"]
+        self._set_shown(form)
+        self.channel.reset_page()
         self._handle = display(form, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self.channel.work_ahead()
 
@@ -79,9 +85,22 @@ class Panel(anywidget.AnyWidget):
         if self._handle is None:
             return
         form = _bundle(*self.channel.static_form())
-        if form["text/html"] != self._shown:
-            self._shown = form["text/html"]
+        if self.channel.is_reloaded:  # JupyterLab would drop the update
+            self._record(self._shown, form["text/html"])
+        elif form["text/html"] != self._shown:
+            self._set_shown(form)
             self._handle.update(form, raw=True)  # type: ignore[no-untyped-call]
+
+    def _set_shown(self, form: Mapping[str, str]) -> None:
+        self._shown = form["text/html"]
+        self._record(self._shown, self._shown)
+
+    def _record(self, shown: str, current: str) -> None:
+        """Record whether the output shows an earlier plan than the panel."""
+        plans = shown_plans(shown)[:1] + shown_plans(current)[:1]
+        if len(plans) == 2:
+            with suppress(LyncnbError):  # without a record, the message in the panel must be enough
+                record_outdated(*plans)
 
 
 class ShownAsPanel:

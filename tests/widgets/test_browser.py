@@ -30,6 +30,8 @@ from lab_panels import (
 from playwright.sync_api import expect
 
 import lyncnb as ln
+from lyncnb.errors import NotebookError
+from lyncnb.jupyter.shared_page import share_notebook
 
 pytestmark = [
     pytest.mark.browser,
@@ -215,6 +217,28 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     lab.js("panel.dispose();")
     open_panel(lab, folder, "\n".join(lines), code, "print('plan', editor.plan.sha256)")
     lab.page.locator(".jp-OutputArea-output").filter(has_text=f"plan {sha256}").wait_for()
+
+
+def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
+    """JupyterLab no longer updates the saved output; the panel says so, and share refuses it."""
+    open_editor(lab, folder)
+    path = lab.save()
+    lab.reload()
+    lab.page.get_by_role("alert").get_by_text("You reloaded this page").wait_for()
+    share_notebook(path, folder / "before.html")
+    lab.tab("Servers").click()
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.page.wait_for_timeout(1500)  # the time after which the panel would update its output
+    path = lab.save()
+    with pytest.raises(NotebookError, match="earlier plan in cell 1") as raised:
+        share_notebook(path, folder / "after.html")
+    assert "Run All Cells" in raised.value.hint
+    assert not (folder / "after.html").exists()
+
+    lab.run_all()
+    cell_of(lab, "dir01.contoso.com", "Site").wait_for()
+    lab.page.get_by_role("alert").get_by_text("You reloaded this page").wait_for(state="hidden")
+    share_notebook(lab.save(), folder / "after.html")
 
 
 def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):

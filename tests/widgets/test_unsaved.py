@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
+from IPython.display import DisplayHandle
 from places import DATA
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
 from lyncnb.errors import LyncnbError
+from lyncnb.jupyter.outdated_outputs import DRAFT_FOLDER, read_outdated
 from lyncnb.widgets.editing import unsaved
-from lyncnb.widgets.editing.unsaved import DRAFT_FOLDER, UnsavedEdits
+from lyncnb.widgets.editing.unsaved import UnsavedEdits
 
 
 @pytest.fixture
@@ -193,3 +196,32 @@ def test_page_restores_compares_and_discards(table, next_kernel):
     editor.view.channel.receive({"type": "draft_restore"})
     assert [message["words"] for message in told if message["type"] == "draft"][-1] == ""
     assert len(editor.changes()) == 6
+
+
+def test_a_reload_of_the_page_is_recorded_until_the_cell_runs_again(table):
+    """After a reload the record names the earlier plan; an undo or a new output removes it."""
+    editor, _ = editor_of(table)
+
+    def run_cell() -> None:
+        editor.view.show()
+        editor.view._handle = DisplayHandle()  # as a notebook returns it
+
+    run_cell()
+    channel, messages = editor.view.channel, []
+    channel.send = lambda message, buffers=(): messages.append(message)
+    channel.receive({"type": "ready", "page": "1"})
+    channel.receive({"type": "ready", "page": "1"})  # a second view in the same page
+    assert not any(message["type"] == "refused" for message in messages)
+    channel.receive({"type": "ready", "page": "2"})
+    (refused,) = (message for message in messages if message["type"] == "refused")
+    assert "reloaded this page" in refused["lines"][0]
+
+    first = editor.plan.sha256[:16]
+    editor.edit(change=[("dir01.contoso.com", {"site": "Kaohsiung"})])
+    assert read_outdated(Path(DRAFT_FOLDER)) == {first: editor.plan.sha256[:16]}
+    editor.undo()
+    assert read_outdated(Path(DRAFT_FOLDER)) == {}
+    editor.redo()
+    run_cell()
+    editor.undo()
+    assert not Path(DRAFT_FOLDER).exists()

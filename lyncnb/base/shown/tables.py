@@ -109,6 +109,7 @@ class Marked(Protocol):
 #: The attribute by which an output of a notebook says which plan it shows.
 PLAN_ATTRIBUTE = "data-lyncnb-plan"
 _DIGITS = 16
+_PLAN = re.compile(rf'{PLAN_ATTRIBUTE}="([0-9a-f]+)"')
 
 
 def marked(page: str, plan: Marked | PlanMark | None) -> str:
@@ -119,6 +120,11 @@ def marked(page: str, plan: Marked | PlanMark | None) -> str:
     if name:
         return f"<p><strong>{_escape(name)}</strong>, not the plan of the editor:</p>\n{page}"
     return f'<div {PLAN_ATTRIBUTE}="{digest[:_DIGITS]}">{page}</div>'
+
+
+def shown_plans(page: str) -> list[str]:
+    """Return the plans that HTML shows, as marked by :func:`marked`, without exempt ones."""
+    return _PLAN.findall(page)
 
 
 class Column(NamedTuple):

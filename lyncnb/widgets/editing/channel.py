@@ -33,6 +33,8 @@ GRID_SCRIPTS = (
 )
 #: The type of the message that opens a file. All errors of the file are reported.
 OPENING = "open"
+#: The type of the first message of a page, with an id of the page.
+STARTING = "ready"
 #: The messages to a panel's page.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
@@ -76,6 +78,9 @@ class Channel(Generic[Told]):
         self.update_static: Callable[[], object] = lambda: None
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
+        self._page_id = ""
+        #: Whether the page was reloaded since the panel was shown, so its static form is outdated.
+        self.is_reloaded = False
         #: JupyterLab answers messages in another thread. The main thread's loop runs delayed work.
         self.turn = threading.RLock()
 
@@ -99,8 +104,29 @@ class Channel(Generic[Told]):
         """Answer a message of the page. A message of an unknown type is ignored."""
         parts = dict(message) if isinstance(message, dict) else {}
         kind, cell = str(parts.pop("type", "")), parts.pop("cell", None)
+        page = str(parts.pop("page", ""))
         if kind in self.asked:
             self.in_turn(kind, lambda: self.answers[kind](**self._read(kind, parts)), cell=cell)
+        if kind == STARTING:
+            self._report_reload(page)
+
+    def reset_page(self) -> None:
+        """Accept the next page as the one that shows the static form."""
+        self._page_id, self.is_reloaded = "", False
+
+    def _report_reload(self, page: str) -> None:
+        """Warn if a page was loaded after the page in which the panel was shown."""
+        self._page_id = self._page_id or page
+        if page != self._page_id:
+            self.is_reloaded = True
+        if self.is_reloaded:
+            self.refuse(
+                "reloaded",
+                [
+                    "You reloaded this page, so JupyterLab no longer updates the saved output.",
+                    "What to do: run this cell again before you save or share the notebook.",
+                ],
+            )
 
     def _read(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
         reader = RecordReader("message of the page", is_json=True)

@@ -22,14 +22,12 @@ from ...base.records import RecordReader, json_value
 from ...base.shown.tables import count_of
 from ...base.times import time_text
 from ...errors import BundleError, LyncnbError, OptionsError
+from ...jupyter.outdated_outputs import DRAFT_FOLDER
 from ...plan.options import PlanOptions
 from .choices import Server, ServerEdits, change_rows, edits_between, option_changes
 from .draft import State
 from .edits import make_again
 from .plan_editing import PlanEditing
-
-#: The folder of the drafts, next to the notebook.
-DRAFT_FOLDER = ".lyncnb-draft"
 
 _FORMAT = "lyncnb-draft/1"
 _LARGEST = 1 << 28  # bytes, as for a table
@@ -162,7 +160,7 @@ class UnsavedEdits:
 
     def _others(self) -> Iterator[tuple[Path, DraftFile]]:
         with suppress(OSError):
-            for path in sorted(self._folder.glob("*.json"))[-_MOST:]:
+            for path in sorted(self._folder.glob("*-*.json"))[-_MOST:]:
                 if not path.name.endswith(self._end) and (draft := _read(path)):
                     yield path, draft
 

@@ -5,6 +5,9 @@
 const alertLines = (lines) => lines.map((line, n) =>
   h("div", { class: n ? "lc-alert-more" : "lc-alert-first" }, line));
 
+// Another value after each reload of the page, in which the kernel's earlier outputs are not updated.
+const PAGE = `${Date.now()}-${Math.random()}`;
+
 /**
  * Sends messages to the kernel, which answers between cells. A longer wait is explained.
  * @param {Model} model @returns {Connection<any, any>}
@@ -27,7 +30,7 @@ function connect(model) {
     send(message) {
       clearTimeout(timer);
       try {
-        model.send(message);
+        model.send(message.type === "ready" ? { ...message, page: PAGE } : message);
       } catch { // the panel's kernel no longer exists
         line.textContent = "The kernel was restarted or has ended, so this panel no longer works. "
           + "Choose Run > Run All Cells. The panel then offers your unsaved edits again.";

@@ -1,0 +1,61 @@
+"""Record which saved outputs show an earlier plan, because JupyterLab no longer updates them.
+
+After a reload of the page, JupyterLab drops updates of the outputs that it loaded from the file.
+The panel continues to work, but its static form in the notebook stays as it was. The record is a
+small file next to the notebook. ``share`` reads it and refuses a page with such an output.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from ..base.disk import files
+from ..errors import BundleError, LyncnbError
+
+#: The folder next to the notebook for this record and for drafts of unsaved edits.
+DRAFT_FOLDER = ".lyncnb-draft"
+
+_NAME = "outdated.json"
+_LARGEST = 1 << 20  # bytes
+
+
+def record_outdated(shown: str, current: str, *, folder: Path = Path(DRAFT_FOLDER)) -> None:
+    """Record that an output shows an earlier plan, or remove the record if it does not.
+
+    Parameters
+    ----------
+    shown, current : str
+        SHA-256 of the plan in the saved output, and of the current plan.
+    folder : Path, optional
+        It is created if necessary, and removed if it becomes empty.
+
+    Raises
+    ------
+    BundleError
+        If the file cannot be written.
+    """
+    path = folder / _NAME
+    before = read_outdated(folder)
+    outdated = {digest: plan for digest, plan in before.items() if digest != shown}
+    if shown != current:
+        outdated[shown] = current
+    if outdated == before:
+        return
+    if outdated:
+        files.make_folder(folder)
+        files.replace(path, json.dumps(outdated, indent=1).encode())
+    else:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # it contains drafts
+            folder.rmdir()
+
+
+def read_outdated(folder: Path) -> dict[str, str]:
+    """Return the current plan's SHA-256 by the SHA-256 in outdated outputs."""
+    try:
+        content = json.loads(files.read_named(folder / _NAME, limit=_LARGEST, error=BundleError))
+    except (LyncnbError, ValueError, RecursionError):
+        return {}  # usually there is no such file
+    return dict(content) if isinstance(content, dict) else {}
