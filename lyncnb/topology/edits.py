@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from dataclasses import replace
 from typing import TypeVar
 
+from ..base.dns_name import DnsName
 from ..base.pasted_text import shown
 from ..errors import Problem
 from .cells import Cells, Report, read_cells
 from .columns import Column, topology_columns
-from .model import Pool
+from .model import Pool, Site
 from .pools import pool_names
 from .source_table import Table, Texts, raise_problems
 
@@ -23,13 +24,14 @@ Same = TypeVar("Same")
 
 # Values of a site or the deployment also depend on these columns.
 _PLACE = ("site", "pool_fqdn", "server_fqdn")
+_SHARED = ("site", "deployment")  # scopes of columns whose values belong to many pools
 
 
 def is_beyond_pools(
     touched: Set[str], cells: Cells, before: Iterable[Pool], after: Iterable[Pool]
 ) -> bool:
     """Return whether changes in these columns can affect sites or the deployment."""
-    if "site" in touched or any(_scopes().get(n) in ("site", "deployment") for n in touched):
+    if "site" in touched or any(_scopes().get(n) in _SHARED for n in touched):
         return True
     # A row with a blank site inherits the site of its pool.
     is_blank = not all(cells.column("site")) and touched & set(_PLACE)
@@ -97,9 +99,7 @@ def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
 def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
     """Read the columns of sites and the deployment, for all n rows."""
     whole = range(len(rows))
-    names = tuple(
-        name for name in columns if name in _PLACE or _scopes().get(name) in ("site", "deployment")
-    )
+    names = tuple(name for name in columns if name in _PLACE or _scopes().get(name) in _SHARED)
     at = [columns.index(name) for name in names]
     by_column = {name: [row[index] for row in rows] for name, index in zip(names, at)}
     read = read_cells(
@@ -113,6 +113,70 @@ def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) 
     )
     # Names and sites are already clean; reading them again would be most of the work.
     return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
+
+
+def fill_blanks(
+    columns: tuple[str, ...],
+    rows: Sequence[Row],
+    *,
+    pools: Iterable[Pool],
+    sites: Sequence[Site],
+    sip_domains: tuple[DnsName, ...],
+) -> list[Row]:
+    """Fill the blank cells that share a value with other rows, so that each row is complete.
+
+    A blank cell without a shared value stays blank: its default is the same in every row.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        m columns of a topology.
+    rows : sequence of tuple of str
+        n rows of m texts.
+    pools, sites, sip_domains
+        Of the same topology.
+
+    Returns
+    -------
+    list of tuple of str
+        n rows. They read back as an equal topology.
+    """
+    scopes = [_scopes().get(name) for name in columns]
+    names = pools_of(columns, rows)
+    by_pool: dict[str, dict[int, str]] = {}
+    for name, row in zip(names, rows):
+        shared = by_pool.setdefault(name, {})
+        for at, text in enumerate(row):
+            if text and scopes[at] == "pool":
+                shared[at] = min(text, shared.get(at, text))
+    site_of: dict[str, str] = {pool.fqdn: pool.site for pool in pools}
+    for at, column in enumerate(columns):
+        for name in by_pool if column in ("pool_fqdn", "site") else ():
+            by_pool[name][at] = name if column == "pool_fqdn" else site_of.get(name, "")
+    texts = _texts_in_force(columns, rows, sites, sip_domains)
+    filled = []
+    for name, row in zip(names, rows):
+        values = {**texts.get(site_of.get(name, ""), {}), **by_pool[name]}
+        filled.append(tuple(text or values.get(at, "") for at, text in enumerate(row)))
+    return filled
+
+
+def _texts_in_force(
+    columns: tuple[str, ...],
+    rows: Sequence[Row],
+    sites: Sequence[Site],
+    sip_domains: tuple[DnsName, ...],
+) -> dict[str, dict[int, str]]:
+    """Return for each site the texts of its own and the deployment's columns, by index."""
+    cells = shared_cells(columns, rows, Report(""))
+    by_site: dict[str, dict[int, str]] = {site.name: {} for site in sites}
+    for at, name in enumerate(columns):
+        if _scopes().get(name) in _SHARED:
+            text_of = {value: text for text, value in cells.values.get(name, {}).items()}
+            for site in sites:
+                value = sip_domains if name == "sip_domains" else getattr(site, name)
+                by_site[site.name][at] = text_of.get(value, "")
+    return by_site
 
 
 def pools_of(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:

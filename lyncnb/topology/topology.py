@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import no_collection
 from ..base.pasted_text import shown
-from ..base.shown.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html
+from ..base.shown.tables import ROWS_SHOWN, DataFrame, Table, count_of, rows_to_html, to_frame
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import topology_columns
@@ -31,12 +31,11 @@ _REMARKS_SHOWN = 10
 class Topology(Table):
     """A deployment: n computers in p pools over s SIP domains.
 
-    ``columns`` and ``cells`` contain the cleaned table, with unknown columns and blank cells, so
-    that ``to_frame`` returns the input of ``read_topology``. ``pools`` are in the order (site,
-    role, fqdn); planning uses only pools, sites and domains, so the order of rows has no effect.
-    Two topologies are equal if these are equal. ``product`` is the product that a topology document
-    names, else "". ``path`` is the file that was read, else ""; ``scenario`` is the scenario that
-    owns the table, "" for the plan itself.
+    ``columns`` and ``cells`` contain the cleaned table, with unknown columns and blank cells.
+    ``pools`` are in the order (site, role, fqdn); planning uses only pools, sites and domains, so
+    the order of rows has no effect. Two topologies are equal if these are equal. ``product`` is the
+    product that a topology document names, else "". ``path`` is the file that was read, else "";
+    ``scenario`` is the scenario that owns the table, "" for the plan itself.
     """
 
     source: str = field(compare=False)
@@ -236,11 +235,36 @@ class Topology(Table):
             _cells=tuple(rows),
         )
 
+    def to_frame(self, *, filled: bool = True) -> DataFrame:
+        """Return the table as a DataFrame of text, one row per server and role.
+
+        Parameters
+        ----------
+        filled : bool, optional
+            Whether each row contains the values of its pool, its site and the deployment, so that
+            you can remove rows and lose none of these values. With False, blank cells stay blank.
+
+        Returns
+        -------
+        DataFrame
+            n rows with the table's columns. :func:`read_topology` reads it as an equal topology.
+        """
+        if not filled:
+            return to_frame(self.columns, self.cells)
+        rows = edits.fill_blanks(
+            self.columns,
+            self.cells,
+            pools=self.pools,
+            sites=self.sites,
+            sip_domains=self.sip_domains,
+        )
+        return to_frame(self.columns, rows)
+
     def _headings(self) -> tuple[str, ...]:
         return self.columns
 
     def _rows(self) -> tuple[tuple[str, ...], ...]:
-        return self.cells  # so that read_topology can read the DataFrame
+        return self.cells
 
     def to_csv(self) -> bytes:
         """Write the table as UTF-8 with BOM, which Excel opens directly."""

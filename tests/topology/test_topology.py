@@ -6,6 +6,7 @@ import csv
 import gc
 import io
 import random
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -28,7 +29,8 @@ def sample(data, name: str) -> Topology:
 def test_samples_go_round(data, name):
     """A topology is the same after a round trip through a DataFrame and through CSV."""
     read = sample(data, name)
-    for again in (read_topology(read.to_frame()), read_topology(read.to_csv())):
+    assert read_topology(read.to_frame()) == read
+    for again in (read_topology(read.to_frame(filled=False)), read_topology(read.to_csv())):
         assert again == read
         assert (again.columns, again.cells) == (read.columns, read.cells)
         assert again.notes == ()
@@ -289,6 +291,33 @@ def test_a_clean_table_comes_back_as_it_was(table):
     assert read.to_csv() == b"\xef\xbb\xbf" + as_csv(*table)
     assert read.notes == ()
     assert read_topology(read.to_frame()) == read_topology(read.to_csv()) == read
+
+
+@pytest.mark.slow
+@given(clean_tables(), st.randoms(use_true_random=False))
+def test_a_removed_row_takes_no_shared_value_with_it(table, chance):
+    """A frame has the shared values in each row, so a pandas filter changes nothing else."""
+    names, rows = table
+    seen = set()
+    for row in rows:  # the values of a pool stay in its first row, and in others by chance
+        pool = row[names.index("pool_fqdn")]
+        for facts in topology_columns():
+            is_shared = facts.name in names and facts.scope in ("pool", "site")
+            if is_shared and pool in seen and chance.random() < 0.7:
+                row[names.index(facts.name)] = ""
+        seen.add(pool)
+    read = read_topology(as_csv(names, rows))
+    frame = read.to_frame()
+    assert read_topology(frame) == read
+    gone = chance.randrange(len(rows))
+    if len(rows) > 1:
+        left = read_topology(frame.drop(index=gone))
+        assert left.sip_domains == read.sip_domains
+        assert {site.name: site for site in read.sites}.items() >= {
+            site.name: site for site in left.sites
+        }.items()
+        before = {pool.fqdn: replace(pool, computers=()) for pool in read.pools}
+        assert all(replace(pool, computers=()) == before[pool.fqdn] for pool in left.pools)
 
 
 @pytest.mark.slow
