@@ -19,6 +19,8 @@ class Talk:
 
     def say(self, kind: str, **more: object) -> dict[str, dict]:
         """Send a message and return the last answer of each type."""
+        if "passphrase" in more and "number" not in more:
+            more["number"] = self.say("number")["number"]["number"]
         self.heard.clear()
         self.panel._receive(self.panel, {"type": kind, **more}, [])
         return {message["type"]: message for message, _ in self.heard}

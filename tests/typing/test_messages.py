@@ -156,7 +156,9 @@ def test_a_passphrase_of_the_wrong_kind_is_not_shown(tmp_path):
     panel = ln.RequestPanel(panels(tmp_path)["Editor"][0].editor, tmp_path).view
     told = []
     panel.channel.send = lambda message, buffers=(): told.append(message)
-    panel._receive(panel, {"type": "write", "passphrase": 123456789012}, [])
-    (refused,) = told
+    panel._receive(panel, {"type": "number"}, [])
+    panel._receive(panel, {"type": "write", "passphrase": 123456789012, "number": 1}, [])
+    number, refused = told
+    assert number == {"type": "number", "number": 1}
     assert refused["lines"][0].startswith("Not done: Missing required value in 'write.again'")
     assert "123456789012" not in str(refused)

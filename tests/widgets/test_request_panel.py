@@ -306,3 +306,18 @@ def test_a_wrong_template_writes_nothing(small, tmp_path):
     answers = talk.say("scripts", computer="", template="a'; Remove-Item")
     assert answers["refused"]["about"] == "scripts"
     assert not (tmp_path / "requests").exists()
+
+
+def test_a_passphrase_that_comes_late_or_twice_starts_nothing(small, tmp_path):
+    """A message that JupyterLab kept while it had no connection does not write requests."""
+    talk = Talk(RequestPanel(small, tmp_path / "requests").view)
+    talk.say("ready")
+    given = {"passphrase": PASSPHRASE, "again": PASSPHRASE}
+    number = talk.say("number")["number"]["number"]
+    for other in (None, number - 1, number + 1):
+        talk.say("number")
+        assert "too late" in talk.say("write", **given, number=other)["refused"]["lines"][0]
+    talk.panel.channel.number_valid = 0
+    number = talk.say("number")["number"]["number"]
+    assert "too late" in talk.say("write", **given, number=number)["refused"]["lines"][0]
+    assert not (tmp_path / "requests").exists()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from folders import PASSPHRASE
 from lab_driver import CHROMIUM
-from lab_panels import REQUESTS, axe_in_both_themes, open_panel
+from lab_panels import REQUESTS, axe_in_both_themes, kernel, open_panel
 from playwright.sync_api import expect
 from topologies import STANDARD_EDITION
 
@@ -30,6 +32,28 @@ def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
     expect(first).to_have_value("")
     assert not (folder / "guessed").exists()
     assert axe_in_both_themes(lab) == []
+
+
+def test_a_press_without_an_answer_does_not_write_later(lab, folder):
+    """A kernel that does not answer for ten seconds gets no passphrase, and nothing is written."""
+    open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="late"))
+    process = int(kernel(lab, "__import__('os').getpid()"))
+    first, again = lab.field("Passphrase of the folder"), lab.field("The same passphrase again")
+    os.kill(process, signal.SIGSTOP)
+    try:
+        for field in (first, again):
+            field.fill(PASSPHRASE)
+        again.press("Enter")
+        lab.wait_text("or the connection is lost")
+        lab.page.wait_for_timeout(11_000)
+    finally:
+        os.kill(process, signal.SIGCONT)
+    lab.page.get_by_role("alert").get_by_text("so nothing was done").wait_for()
+    assert not (folder / "late").exists()
+    for field in (first, again):
+        field.fill(PASSPHRASE)
+    again.press("Enter")
+    lab.wait_text("Finished.")
 
 
 def test_a_folder_of_another_deployment_needs_consent(lab, folder):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields, make_dataclass
@@ -19,7 +20,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 from ...base.records import RecordReader
 from ...base.shown import tables
 from ...errors import PROBLEMS_SHOWN, LyncnbError, Problem
-from .messages import CellName, Refused
+from ...pki.passphrase import Secret
+from .messages import CellName, Number, Refused
 
 #: The JavaScript files of a page with a table of rows.
 GRID_SCRIPTS = (
@@ -35,6 +37,7 @@ GRID_SCRIPTS = (
 OPENING = "open"
 #: The type of the first message of a page, with an id of the page.
 STARTING = "ready"
+TOO_LATE = "The message of the page came too late or twice, so nothing was done."
 #: The messages to a panel's page.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
@@ -65,20 +68,23 @@ class Channel(Generic[Told]):
 
     #: The JavaScript files of the page, in order, after the files of every page.
     scripts: ClassVar[tuple[str, ...]] = ()
+    #: Seconds from the number to the message that has it.
+    number_valid = 30.0
     #: Seconds. Work in the interpreter blocks the sending thread: a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
     def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
-        self.answers = dict(answers)
+        self.answers = {**answers, "number": self._send_number}
         self.asked = {**self.answers, **(asked or {})}
         self.text = text
         #: Called with a message and a list of its buffers.
-        self.send: Send[Told | Refused] = lambda message, buffers=(): None
+        self.send: Send[Told | Refused | Number] = lambda message, buffers=(): None
         #: Called when the static form is out of date.
         self.update_static: Callable[[], object] = lambda: None
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
         self._page_id = ""
+        self._number, self._number_end = 0, 0.0  # valid once, until this time of the clock
         #: Whether the page was reloaded since the panel was shown, so its static form is outdated.
         self.is_reloaded = False
         #: JupyterLab answers messages in another thread. The main thread's loop runs delayed work.
@@ -104,11 +110,30 @@ class Channel(Generic[Told]):
         """Answer a message of the page. A message of an unknown type is ignored."""
         parts = dict(message) if isinstance(message, dict) else {}
         kind, cell = str(parts.pop("type", "")), parts.pop("cell", None)
-        page = str(parts.pop("page", ""))
-        if kind in self.asked:
+        page, number = str(parts.pop("page", "")), parts.pop("number", None)
+        has_secret = any(isinstance(value, Secret) for value in parts.values())
+        if has_secret and not self._take_number(number):
+            self.refuse(kind, [TOO_LATE, "What to do: enter the passphrase and try again."])
+        elif kind in self.asked:
             self.in_turn(kind, lambda: self.answers[kind](**self._read(kind, parts)), cell=cell)
         if kind == STARTING:
             self._report_reload(page)
+
+    def _send_number(self) -> None:
+        """Send the number that the page returns with its next message that has a passphrase.
+
+        JupyterLab sends messages late after it has lost the connection. A passphrase must not start
+        work then.
+        """
+        self._number += 1
+        self._number_end = time.monotonic() + self.number_valid
+        self.send({"type": "number", "number": self._number})
+
+    def _take_number(self, number: object) -> bool:
+        """Return whether a message has the last number, in time and for the first time."""
+        is_valid = number == self._number and time.monotonic() < self._number_end
+        self._number_end = 0.0
+        return is_valid
 
     def reset_page(self) -> None:
         """Accept the next page as the one that shows the static form."""

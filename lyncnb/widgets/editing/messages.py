@@ -29,6 +29,7 @@ Refused = TypedDict(
         "instead": str,  # a valid name to use instead; "" for none
     },
 )
+Number = TypedDict("Number", {"type": Literal["number"], "number": int})
 ReasonFact = TypedDict("ReasonFact", {"heading": str, "says": str, "source": str})
 RuleReason = TypedDict(
     "RuleReason",

@@ -5,6 +5,7 @@
 const alertLines = (lines) => lines.map((line, n) =>
   h("div", { class: n ? "lc-alert-more" : "lc-alert-first" }, line));
 
+const LATE = 10; // seconds after which a press no longer counts
 // Another value after each reload of the page, in which the kernel's earlier outputs are not updated.
 const PAGE = `${Date.now()}-${Math.random()}`;
 
@@ -15,33 +16,67 @@ const PAGE = `${Date.now()}-${Math.random()}`;
 function connect(model) {
   const line = h("div", { role: "status", class: "lc-busy" });
   let timer = 0;
+  /** @type {{ message: any, pressed: number } | undefined} */
+  let waiting; // a message with a passphrase, until the kernel sends a number for it
   /** @type {Answers<any>} */
   let answers = {};
-  /** @param {{type: string}} message @param {DataView[]} buffers */
+  /** @param {any} message @param {DataView[]} buffers */
   const listen = (message, buffers) => {
     clearTimeout(timer);
     line.textContent = "";
+    if (message.type === "number") {
+      sendNumbered(message.number);
+      return;
+    }
     answers[message.type]?.(message, buffers);
   };
   model.on("msg:custom", listen);
+  // JupyterLab keeps messages while it has no connection and sends them later. A passphrase must not
+  // be among them: it is sent only after the kernel has answered, and the kernel accepts it once.
+  /** @param {number} number */
+  const sendNumbered = (number) => {
+    if (!waiting) return;
+    const { message, pressed } = waiting;
+    waiting = undefined;
+    const seconds = Math.round((performance.now() - pressed) / 1000);
+    if (seconds <= LATE) {
+      post({ ...message, number });
+      return;
+    }
+    answers.refused?.({ type: "refused", about: message.type, cell: null, occupied: false, offer: "",
+      instead: "", lines: [`The kernel answered after ${seconds} seconds, so nothing was done.`,
+        "What to do: enter the passphrase and press the button again."] }, []);
+  };
+  /** @param {any} message */
+  const post = (message) => {
+    clearTimeout(timer);
+    try {
+      model.send(message);
+    } catch { // the panel's kernel no longer exists
+      waiting = undefined;
+      line.textContent = "The kernel was restarted or has ended, so this panel no longer works. "
+        + "Choose Run > Run All Cells. The panel then offers your unsaved edits again.";
+      return;
+    }
+    timer = setTimeout(() => {
+      line.textContent = "No answer yet. The kernel is busy with a cell, or the connection is lost. "
+        + "This panel responds when the kernel answers.";
+    }, 1200);
+  };
   return {
     line,
     listen(all) { answers = all; },
     send(message) {
-      clearTimeout(timer);
-      try {
-        model.send(message.type === "ready" ? { ...message, page: PAGE } : message);
-      } catch { // the panel's kernel no longer exists
-        line.textContent = "The kernel was restarted or has ended, so this panel no longer works. "
-          + "Choose Run > Run All Cells. The panel then offers your unsaved edits again.";
+      if ("passphrase" in message) {
+        waiting = { message, pressed: performance.now() };
+        post({ type: "number" });
         return;
       }
-      timer = setTimeout(() => {
-        line.textContent = "The kernel is busy with a cell. This panel responds when the cell is done.";
-      }, 1200);
+      post(message.type === "ready" ? { ...message, page: PAGE } : message);
     },
     end() {
       clearTimeout(timer);
+      waiting = undefined;
       model.off("msg:custom", listen);
     },
   };

@@ -70,6 +70,7 @@ type EditorAsked = { cell?: CellName } & (
   | { type: "change_scenario"; name: string; new: string; note: string }
   | { type: "remove_scenario"; name: string }
   | { type: "put_scenario_back" }
+  | { type: "number" }
 );
 
 type RequestTold =
@@ -94,6 +95,7 @@ type RequestAsked = { cell?: CellName } & (
   | { type: "recovery"; file: string }
   | { type: "why"; name: string }
   | { type: "cancel" }
+  | { type: "number" }
 );
 
 type StatusTold =
@@ -119,6 +121,7 @@ type StatusAsked = { cell?: CellName } & (
   | { type: "deployed"; requests: string[]; on: string }
   | { type: "renew"; requests: string[]; reason: string; passphrase: string }
   | { type: "why"; name: string }
+  | { type: "number" }
 );
 
 type GuideTold =
@@ -131,6 +134,7 @@ type GuideAsked = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "answer"; site: string; key: string; text: string }
   | { type: "write"; folder: string; force: boolean }
+  | { type: "number" }
 );
 
 type TableTold =
@@ -142,6 +146,7 @@ type TableAsked = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "open"; path: string; pasted: string; folder: string }
   | { type: "ask"; folder: string }
+  | { type: "number" }
 );
 
 interface EditorStart {
