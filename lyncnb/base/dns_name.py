@@ -209,6 +209,16 @@ def parse_name(
     return DnsName(final), (*notes, *idn.mixed_scripts(labels))
 
 
+def name_libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide which names are valid and public.
+
+    The version of ``publicsuffixlist`` ends with the date of its copy of the Public Suffix List.
+    """
+    import publicsuffixlist
+
+    return {"publicsuffixlist": publicsuffixlist.__version__, "idna": idn.VERSION}
+
+
 @functools.cache
 def _public_suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList  # takes 30 ms, and most runs do not need it

@@ -13,6 +13,9 @@ import idna
 
 from .pasted_text import BadName, shown
 
+#: The version of the library.
+VERSION = idna.__version__
+
 # Unicode Technical Standard 39, section 5.2: scripts that one language uses together.
 _WRITTEN_TOGETHER = (
     {"CJK", "LATIN", "HIRAGANA", "KATAKANA"},

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.disk.outputs import check_output, write_output
+from ..base.dns_name import name_libraries
 from ..base.garbage_collection import no_collection
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
@@ -230,10 +231,12 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         plan = plan_certificates(document.topology, rules, options=document.options)
     except LyncnbError as error:
         problems = error.problems or (Problem(message=error.message, hint=error.hint),)
-        if document.is_whole and document.values["rules"] != rule_digests(rules):
+        libraries = tuple(_of_libraries(document.values))
+        is_other = document.values["rules"] != rule_digests(rules) or libraries
+        if document.is_whole and is_other:
             raise PlanOutdated(
                 f"{path.name}: was saved with different rules; the installed ones cannot plan it",
-                problems=problems,
+                problems=(*libraries, *problems),
                 hint=_HINT_OUTDATED,
             ) from None
         altered = () if document.is_whole else (Problem(message=f"the file {ALTERED}"),)
@@ -241,7 +244,10 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             f"{path.name}: lyncnb cannot plan it again", problems=(*altered, *problems), hint=_HINT
         ) from None
     findings = check_plan(plan, on=document.judged_on)
-    again = saved_plan_values(plan, findings, judged_on=document.judged_on)
+    # Another version of a library is of no interest if it produces the same plan.
+    again = saved_plan_values(
+        plan, findings, judged_on=document.judged_on, libraries=_libraries(document.values)
+    )
     written = saved_plan_bytes(again)
     if written != data:
         document = read_saved_json(data, source=path.name)  # reports first what no plan can contain
@@ -255,6 +261,8 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             raise _outdated(path, document.values, again)
         if reworded and is_only_words and (others := tuple(_rewordings(document.values, again))):
             return _saved(path, plan, findings, data, others)
+        if document.is_whole and any(_of_libraries(document.values)):
+            raise _outdated(path, document.values, again)
         raise PlanAltered(
             f"{path.name}: its table and options produce a different plan, "
             "so lyncnb does not use it",
@@ -267,6 +275,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
 def _outdated(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> PlanOutdated:
     """Report the certificates that differ under the installed rules, name by name."""
     changed = tuple(_of_entries(before["certificates"], after["certificates"], "id"))
+    libraries = tuple(_of_libraries(before))
     what = (
         "the installed rules plan these certificates differently"
         if changed
@@ -274,9 +283,30 @@ def _outdated(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -
     )
     return PlanOutdated(
         f"{path.name}: was saved with different rules; {what}",
-        problems=changed or tuple(_of_rules(before["rules"], after["rules"])),
+        problems=(*libraries, *(changed or _of_rules(before["rules"], after["rules"]))),
         hint=_HINT_OUTDATED,
     )
+
+
+def _libraries(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions of libraries in a saved plan, or none if they are not valid."""
+    libraries = values.get("libraries")
+    if not isinstance(libraries, dict) or not all(
+        isinstance(version, str) for version in libraries.values()
+    ):
+        return {}
+    return libraries
+
+
+def _of_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Report the libraries that have another version now, with both versions."""
+    installed = name_libraries()
+    for library, version in _libraries(values).items():
+        if version != installed.get(library):
+            now = installed.get(library, "not installed")
+            yield Problem(
+                message=f"{library} was {version} when the plan was saved, now it is {now}"
+            )
 
 
 _WORDS_OF_FINDINGS = ("message", "hint", "source")

@@ -17,6 +17,7 @@ from datetime import date
 from typing import Any
 
 from ..base.disk.outputs import OutputKind, mentions
+from ..base.dns_name import name_libraries
 from ..base.json_text import NotJson, has_its_digest, parse_json
 from ..base.planned_entry import SavedEntry
 from ..base.records import RecordReader
@@ -65,7 +66,11 @@ def rule_digests(rules: Rules) -> dict[str, str]:
 
 
 def saved_plan_values(
-    plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date
+    plan: CertificatePlan,
+    findings: Iterable[Finding],
+    *,
+    judged_on: date,
+    libraries: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the JSON values of a saved plan, without the digest.
 
@@ -77,13 +82,17 @@ def saved_plan_values(
         The result of ``check_plan`` on that day.
     judged_on : date
         The day.
+    libraries : mapping of str to str, optional
+        Versions of the libraries of names, by default the installed ones. A file of an earlier
+        lyncnb has none.
 
     Returns
     -------
     dict
         In the order of the file.
     """
-    document = _saved_values(plan, tuple(findings), judged_on)
+    versions = name_libraries() if libraries is None else libraries
+    document = _saved_values(plan, tuple(findings), judged_on, versions)
     return {**document, "certificates": list(document["certificates"])}
 
 
@@ -100,11 +109,14 @@ def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on:
     PlanError
         As for :func:`saved_plan_bytes`.
     """
-    return saved_plan_bytes(_saved_values(plan, tuple(findings), judged_on))
+    return saved_plan_bytes(_saved_values(plan, tuple(findings), judged_on, name_libraries()))
 
 
 def _saved_values(
-    plan: CertificatePlan, findings: tuple[Finding, ...], judged_on: date
+    plan: CertificatePlan,
+    findings: tuple[Finding, ...],
+    judged_on: date,
+    libraries: Mapping[str, str],
 ) -> dict[str, Any]:
     entries = [_finding(finding, plan.options, judged_on) for finding in findings]
     used = dict.fromkeys(
@@ -119,6 +131,7 @@ def _saved_values(
         "read_me": _read_me(plan, findings, entries, judged_on),
         "product": plan.rules.product,
         "rules": rule_digests(plan.rules),
+        **({"libraries": dict(libraries)} if libraries else {}),
         "judged_on": judged_on.isoformat(),
         "plan_sha256": plan.sha256,
         "options": options_values(plan.options),
@@ -246,6 +259,7 @@ class _Document:
     read_me: tuple[str, ...]
     product: str
     rules: Mapping[str, str]
+    libraries: Mapping[str, str] = field(default_factory=dict)  # none before lyncnb 0.2
     judged_on: str
     plan_sha256: str
     certificates: tuple[SavedEntry, ...]

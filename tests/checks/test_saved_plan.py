@@ -8,7 +8,9 @@ import json
 import os
 import random
 from datetime import date
+from pathlib import Path
 
+import publicsuffixlist
 import pytest
 from big_topology import big_table
 from places import DATA
@@ -17,6 +19,7 @@ from tampering import tampered
 from topologies import TWO_SITES, edge, front_end, plan
 
 import lyncnb as ln
+from lyncnb.base import dns_name
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.errors import PlanAltered, PlanError, PlanOutdated, RulesError, TopologyError
@@ -98,7 +101,8 @@ def test_it_reads_like_a_document(tmp_path):
         ]
         assert all(name in line for name in certificate.names)
     body = b"".join(first.data.splitlines(keepends=True)[:-2])
-    assert hashlib.sha256(body).hexdigest() == first.sha256
+    assert hashlib.sha256(body).hexdigest() == json.loads(first.data)["sha256"]
+    assert hashlib.sha256(first.data).hexdigest() == first.sha256  # as sha256sum shows it
 
 
 def test_its_own_day_judges_it(tmp_path):
@@ -239,6 +243,39 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
     first.path.write_bytes(altered)
     with pytest.raises(PlanAltered, match="changed after it was saved"):
         read_saved_plan(first.path, reworded=True)
+
+
+def with_suffix(monkeypatch, suffix, version):
+    """Install a Public Suffix List in which one more name is a public suffix."""
+    more = f"{Path(publicsuffixlist.PSLFILE).read_text('utf-8')}\n{suffix}\n"
+    suffixes = publicsuffixlist.PublicSuffixList(more.splitlines(), accept_unknown=False)
+    monkeypatch.setattr(dns_name, "_public_suffixes", lambda: suffixes)
+    monkeypatch.setattr(publicsuffixlist, "__version__", version)
+
+
+def test_another_public_suffix_list_is_named_before_its_effects(tmp_path, monkeypatch):
+    """An untouched plan is read under another list, or refused with both versions of it."""
+    planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
+    first = saved(planned, tmp_path)
+    before = publicsuffixlist.__version__
+    with_suffix(monkeypatch, "of-no-interest.example", "9.20991231")
+    assert read_saved_plan(first.path).data == first.data
+    with_suffix(monkeypatch, "contoso.com", "9.20991231")
+    with pytest.raises(PlanOutdated) as outdated:
+        read_saved_plan(first.path)
+    assert outdated.value.problems[0].message == (
+        f"publicsuffixlist was {before} when the plan was saved, now it is 9.20991231"
+    )
+    with_suffix(monkeypatch, "contoso.com", before)
+    with pytest.raises(PlanAltered):
+        read_saved_plan(first.path)
+
+
+def test_versions_of_libraries_are_text(tmp_path):
+    """Another type of value in their place is refused."""
+    first = saved(plan(front_end()), tmp_path)
+    for value in (5, ["x"], {"idna": 3}, None):
+        refused(first.path, redigested(json.loads(first.data) | {"libraries": value}), "libraries")
 
 
 def test_every_problem_at_once(tmp_path):
