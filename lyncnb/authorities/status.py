@@ -37,6 +37,7 @@ from ..request_folder.generations import (
     Generations,
     Held,
     generations_of,
+    is_faulty,
     state_by_date,
     to_revoke,
 )
@@ -53,7 +54,7 @@ from .certificates_on_record import load_issued
 from .kept_approval import look_at_approval
 from .next_steps import next_steps
 from .plan_standing import PlanStanding, plan_standing
-from .returned.issued import EXPIRED, IssuedCertificates
+from .returned.issued import IssuedCertificates
 from .summary_files import stale_note
 
 #: Every state that a request can be in, in the order of its life.
@@ -87,7 +88,8 @@ class RequestStatus(Told):
     as it is found now. ``key_holder`` is the computer that has its key, if that is not in the
     folder. ``covered_by`` is the thumbprint of the certificate that stands for it, so that it is
     not requested. ``revoke`` are the serial numbers that the CA is still to revoke;
-    ``is_revoked`` says that what is in use is to be revoked, or is.
+    ``is_revoked`` says that what is in use is to be revoked, or is. ``number`` is that of the
+    certificate in every document of the folder, 0 if it has none yet.
     """
 
     told: ClassVar = (
@@ -111,6 +113,7 @@ class RequestStatus(Told):
         "covered_by",
         "revoke",
         "is_revoked",
+        "number",
     )
 
     id: str
@@ -133,6 +136,7 @@ class RequestStatus(Told):
     covered_by: str = ""
     revoke: tuple[str, ...] = ()
     is_revoked: bool = False
+    number: int = 0
 
     @property
     def under_way_words(self) -> str:
@@ -184,6 +188,7 @@ class FolderStatus(Table, Told):
         ("Under way", "under_way_words"),
         ("Deployed", "deployed_on"),
         ("Certificate refused", "refused"),
+        ("No.", lambda one: one.number or ""),
     )
 
     folder: Path
@@ -372,13 +377,7 @@ def rows_on_record(
     """
     at = moment_of(today) if today is not None else datetime.now(UTC)
     for record in manifest.requests:
-        yield _planned_status(generations_of(record), at, terms, is_faulty=_is_faulty(record))
-
-
-def _is_faulty(record: RequestRecord) -> bool:
-    judgement = record.issued.judgement if record.issued is not None else None
-    found = judgement.findings if judgement is not None else ()
-    return any(one.severity == "error" and one.code != EXPIRED for one in found)
+        yield _planned_status(generations_of(record), at, terms, is_faulty=is_faulty(record))
 
 
 def _problems(
@@ -619,6 +618,7 @@ def _status(
     plan = part.plan or PlannedEntry(id=record.id)
     return RequestStatus(
         id=record.id,
+        number=record.number,
         generation=part.generation,
         state=state,
         role=plan.role,

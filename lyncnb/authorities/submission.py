@@ -29,6 +29,7 @@ from ..rules.ca_rules import ca_rules
 COLUMNS = (
     *("Request", "Role", "Site", "Pool", "Servers", "Type", "Subject name"),
     *(NAMES_HEADING, "Names", "EKU", "Key", "Hash", "CSR file", "SHA-256 of the CSR"),
+    "No.",
 )
 
 
@@ -71,7 +72,7 @@ def part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
 
 
 def request_rows(records: Iterable[RequestRecord]) -> Iterator[tuple[object, ...]]:
-    """Yield one row per request, fourteen values as :data:`COLUMNS` names them."""
+    """Yield one row per request, fifteen values as :data:`COLUMNS` names them."""
     for record in records:
         plan = record.plan
         subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
@@ -79,7 +80,7 @@ def request_rows(records: Iterable[RequestRecord]) -> Iterator[tuple[object, ...
             *(record.id, plan.role, plan.site, plan.pool, plan.servers),
             *(plan.usages, subject, plan.san, len(plan.san)),
             *(plan.eku, _key_text(plan)),
-            *(plan.hash, record.files.csr, record.csr_sha256),
+            *(plan.hash, record.files.csr, record.csr_sha256, record.number or ""),
         )
 
 
@@ -176,6 +177,7 @@ class Cover:
 class RequestLine:
     """One request as the page shows it."""
 
+    number: int
     file: str
     servers: tuple[str, ...]
     site: str
@@ -341,6 +343,7 @@ def _request_line(record: RequestRecord, words: Wording, filled: Mapping[str, st
     if "clientAuth" in plan.eku:
         how.append(words.how_client)
     return RequestLine(
+        number=record.number,
         file=record.files.csr,
         servers=plan.servers,
         site=plan.site,
@@ -359,7 +362,11 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 def name_lines(records: Iterable[RequestRecord]) -> bytes:
     """List the names of each request on one line, to be pasted into a portal."""
-    lines = [f"{record.files.csr}\r\n{', '.join(record.plan.san)}\r\n" for record in records]
+    lines = [
+        f"{f'No. {record.number}: ' if record.number else ''}{record.files.csr}\r\n"
+        f"{', '.join(record.plan.san)}\r\n"
+        for record in records
+    ]
     return "\r\n".join(lines).encode()
 
 

@@ -596,10 +596,18 @@ def _show_history(folder: str, names: tuple[str, ...], on: str | None, *, as_jso
 def _show_status(status: FolderStatus, *, is_all: bool) -> None:
     shown = status.requests if is_all else status.shown
     if shown:
-        columns = ("Certificate", "State", "Valid until", "Days left", "Under way", "Deployed")
+        columns = (
+            "No.",
+            "Certificate",
+            "State",
+            "Valid until",
+            "Days left",
+            "Under way",
+            "Deployed",
+        )
         rows = [
             (
-                *(item.id, item.state, item.not_after[:10], item.days_left),
+                *(item.number or "", item.id, item.state, item.not_after[:10], item.days_left),
                 *(item.under_way_words, item.deployed_on),
             )
             for item in shown

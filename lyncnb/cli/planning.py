@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..rules.findings import Findings
     from ..rules.model import CheckRule
 
-_PLAN_COLUMNS = ("No.", "Role", "Server or pool", "Subject", "Names", "Issuer", "Key")
+_PLAN_COLUMNS = ("Role", "Server or pool", "Subject", "Names", "Issuer", "Key")
 
 # The OAuth certificate of a deployment may be for 100,000 servers. The documents list all of them.
 _SERVERS_SHOWN = 20
@@ -341,21 +341,19 @@ def _find_rule(code: str, product: str) -> CheckRule:
 
 def _write_certificates(plan: CertificatePlan, *, verbose: bool) -> None:
     """Write a line for each certificate; verbose: also its types, servers and names."""
-    numbered = list(enumerate(plan.certificates, 1))
-    write_table(_PLAN_COLUMNS, [_plan_row(number, planned) for number, planned in numbered])
+    write_table(_PLAN_COLUMNS, list(map(_plan_row, plan.certificates)))
     write()
     if not verbose:
         return
     write("Names:")
-    for number, planned in numbered:
-        write_lines(f"  {number}. {_names_line(planned)}")
+    for planned in plan.certificates:
+        write_lines(f"  {planned.id}: {_names_line(planned)}")
     write()
 
 
-def _plan_row(number: int, planned: PlannedCertificate) -> tuple[object, ...]:
+def _plan_row(planned: PlannedCertificate) -> tuple[object, ...]:
     holder = planned.servers[0] if len(planned.servers) == 1 else planned.pool
     return (
-        number,
         planned.role,
         holder or f"{len(planned.servers):,} servers",
         planned.subject.common_name,

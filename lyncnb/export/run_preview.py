@@ -21,6 +21,7 @@ from ..pki.csr import content_differences
 from ..pki.pkcs8 import FolderCipher
 from ..plan.model import PlannedCertificate, planned_entry
 from ..plan.spellings import spellings
+from ..reports.summary.from_plan import numbering_order
 from ..request_folder.bundle import Change
 from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
 from ..request_folder.generations import certificates_of, compromised_keys
@@ -138,6 +139,9 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     plan_file = order.plan_file(present)
     after = ask_to_revoke(_logged(after, settled.changes, order.now), order)
     after = _with_plan(after, before, order, plan_file, is_present=plan_file == present)
+    after = after.with_numbers_of(before)
+    if after != before:  # a folder of an earlier version has no numbers until it changes
+        after = after.numbered(numbering_order(order.plan))
     if cipher is not None:
         after = bind(after, cipher)
     planned = {record.id for record in after.requests if record.is_to_write}

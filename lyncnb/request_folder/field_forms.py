@@ -84,6 +84,7 @@ Day = Annotated[str, Check("a day such as 2026-11-24", lambda text: _is_time(f"{
 
 Days = Annotated[int, number_in(0, 10_000_000)]
 Generation = Annotated[int, number_in(1, 1_000_000)]
+Number = Annotated[int, number_in(0, 10_000_000)]
 Rounds = Annotated[int, number_in(1, 10_000_000)]
 KeyBytes = Annotated[int, number_in(16, 32)]
 

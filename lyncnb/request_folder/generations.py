@@ -54,6 +54,32 @@ class Generations:
         return terms.renewing(self.held.begins, self.held.ends, issuer).order_on
 
     @property
+    def stage(self) -> str:
+        """How far the newest generation is on its way to the servers.
+
+        One of ``planned | elsewhere | at-set-up | waiting | refused | issued | packaged | deployed
+        | covered | retired``. ``elsewhere`` waits for the computer that makes its key; a
+        certificate whose key is on its computer needs no package, so it counts as ``packaged``.
+        """
+        record = self.record
+        if record.state == "retired":
+            return "retired"
+        if self.deployed_on and self.under_way is None:
+            return "deployed"
+        if record.covered is not None and not record.is_written:
+            return "covered"
+        stage = record.active_state
+        if stage == "planned" and record.plan.at_set_up:
+            return "at-set-up"
+        if stage == "planned" and record.key_holder:
+            return "elsewhere"
+        if is_faulty(record):
+            return "refused"
+        if stage == "issued" and record.key_holder:
+            return "packaged"
+        return "refused" if stage == "waiting" and record.refused else stage
+
+    @property
     def revocation(self) -> Revocation | None:
         """What the CA is asked to do about the certificate that ends first on the servers."""
         if isinstance(self.held, CoveringCertificate):
@@ -64,6 +90,17 @@ class Generations:
     def revoke(self) -> tuple[str, ...]:
         """What the CA must still revoke, a sentence for each certificate."""
         return tuple(map(str, to_revoke(self.record)))
+
+
+#: The finding that a certificate has ended: it is to be renewed, and not refused.
+EXPIRED = "certificate-expired"
+
+
+def is_faulty(record: RequestRecord) -> bool:
+    """Whether the issued certificate has errors for which no package is made."""
+    judgement = record.issued.judgement if record.issued is not None else None
+    found = judgement.findings if judgement is not None else ()
+    return any(one.severity == "error" and one.code != EXPIRED for one in found)
 
 
 class _OnServer(NamedTuple):

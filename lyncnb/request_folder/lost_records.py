@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.json_text import NotJson, parse_json
-from ..base.planned_entry import PlannedEntry
+from ..base.planned_entry import ID_PATTERN, PlannedEntry
 from ..base.records import RecordReader
 from ..base.shown.tables import count_of, first_of
 from ..errors import BundleError, LyncnbError
@@ -40,6 +40,8 @@ _IDS_SHOWN = 5
 _NOBODY = "nobody"  # as the summary says it of a plan without a signature
 _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
 _COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
+_ROW = re.compile(rf'^"({ID_PATTERN})",', re.MULTILINE)
+_NUMBER = re.compile(r',"([1-9][0-9]{0,6})"\s*$')  # the last column
 _BLANK = {"product": "", "plan_sha256": "", "accepted": [], "summary": {}, "encrypted": []}
 _HEAD = re.compile(rb'^"(plans|accepted)": (\[.*\]),?$', re.MULTILINE)
 _RECORD = re.compile(rb'^(\{"id": .*\}),?$', re.MULTILINE)
@@ -170,6 +172,21 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
     if revoked:
         said += f" and {count_of(revoked, 'revocation')}"
     return replace(manifest, requests=tuple(records)), (said,)
+
+
+def with_numbers(folder: Path, manifest: Manifest) -> Manifest:
+    """Give each request its number again, as ``summary.csv`` shows it; each only once."""
+    rows = _ROW.split(_text(folder / "summary.csv"))[1:]  # ids and the rest of their rows, in turn
+    known = {
+        name: int(found[1])
+        for name, cells in zip(rows[::2], rows[1::2], strict=True)
+        if (found := _NUMBER.search(cells))
+    }
+    if len(set(known.values())) < len(known):  # somebody edited it
+        return manifest
+    return manifest.with_records(
+        replace(record, number=known.get(record.id, 0)) for record in manifest.requests
+    )
 
 
 def _deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployment, ...]:

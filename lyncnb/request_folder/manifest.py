@@ -122,6 +122,22 @@ class Manifest:
         kept = tuple(changed.pop(old.id, old) for old in self.requests)
         return replace(self, requests=kept + tuple(changed.values()))
 
+    def with_numbers_of(self, before: Manifest) -> Manifest:
+        """Return the manifest with the number that each request had before."""
+        return self.with_records(
+            replace(record, number=old.number)
+            for record in self.requests
+            if (old := before.by_id.get(record.id)) and old.number != record.number
+        )
+
+    def numbered(self, order: Iterable[str]) -> Manifest:
+        """Return the manifest with a number for each request that has none, in an order of ids."""
+        last = max((record.number for record in self.requests), default=0)
+        new = [one for name in order if (one := self.by_id.get(name)) and not one.number]
+        return self.with_records(
+            replace(record, number=number) for number, record in enumerate(new, start=last + 1)
+        )
+
     def with_encrypted(self, path: str) -> Manifest:
         """Return the manifest with one more file for ``rekey`` to encrypt again (relative path)."""
         if path in self.encrypted:

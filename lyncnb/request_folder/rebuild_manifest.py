@@ -28,7 +28,7 @@ from .files_on_disk import Survey, file_problems, key_sha256, refuse, take_surve
 from .history import REBUILD, recorded
 from .key_bindings import altered_records, bind, shared_keys
 from .leftovers import Move, carry_out, prove_passphrase
-from .lost_records import loss_notes, salvaged, with_history, with_plan
+from .lost_records import loss_notes, salvaged, with_history, with_numbers, with_plan
 from .manifest import FIRST_FORMAT, NAME, Manifest, read_manifest, save_manifest, timestamp
 from .plan_file import keep_copy
 from .recovery_key import LIST, recipients_of, renew_lists
@@ -226,6 +226,7 @@ def rebuild_manifest(
         if before is None:
             manifest, of_plan = with_plan(path, manifest, now)
             manifest, of_history = with_history(path, manifest)
+            manifest = with_numbers(path, manifest)
             inventory.notes += (*of_plan, *of_history)
         if cipher is not None:
             moved = {move.source for move in moves}

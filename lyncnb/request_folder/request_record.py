@@ -25,6 +25,7 @@ from .field_forms import (
     Generation,
     Hash,
     KeyBytes,
+    Number,
     PackageFile,
     ReturnedFile,
     ReturnedFileOrBlank,
@@ -365,7 +366,8 @@ class RequestRecord:
     for the summary; empty until there is a package. ``stood_before`` is the certificate that
     covered it before it was requested: servers use it until another is recorded. ``deployments``,
     ``revocation`` and ``approved_plan`` (the SHA-256 of one of the folder's saved plans) are as in
-    :class:`ArchivedGeneration`.
+    :class:`ArchivedGeneration`. ``number`` is that of the certificate in every document, 0 in a
+    folder of an earlier version until its next change.
     """
 
     id: Id
@@ -401,6 +403,7 @@ class RequestRecord:
     deployments: tuple[Deployment, ...] = field(default=(), metadata=SINCE_2)
     revocation: Revocation | None = field(default=None, metadata=SINCE_2)
     approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
+    number: Number = field(default=0, metadata=SINCE_2)
     others: Mapping[str, object] = others_field()
 
     @property

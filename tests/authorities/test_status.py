@@ -175,6 +175,7 @@ def test_a_status_shows_itself_as_a_table(folder):
         "covered_by": "",
         "revoke": [],
         "is_revoked": False,
+        "number": 1,
     }
 
 

@@ -112,18 +112,19 @@ def test_plan_lists_every_certificate(shell, topology):
     ended = shell("plan", topology)
     assert ended.status == 0
     lines = ended.out.splitlines()
-    roles = [line.split()[:2] for line in lines[1:4]]
-    assert roles == [["1", "FrontEnd"], ["2", "FrontEnd"], ["3", "Deployment"]]
+    assert [line.split()[0] for line in lines[:4]] == ["Role", *["FrontEnd"] * 2, "Deployment"]
     assert lines[-2].startswith("3 certificates for 2 servers; findings: 0 errors, ")
     assert lines[-1] == f"Next: Write the requests: lyncnb request {topology} FOLDER"
 
 
 def test_plan_verbose_lists_the_names(shell, topology):
-    """With -v each certificate has its types, servers and names, under its number."""
+    """With -v each certificate has its types, servers and names, under its id."""
     lines = shell("plan", topology, "-v").out.splitlines()
     names = lines[lines.index("Names:") + 1]
-    assert names.startswith(
-        "  1. Default, WebServicesInternal, WebServicesExternal on fe01.contoso.net: "
+    planned_id, _, told = names.strip().partition(": ")
+    assert planned_id.startswith("FrontEnd-fe01-contoso-net-")
+    assert told.startswith(
+        "Default, WebServicesInternal, WebServicesExternal on fe01.contoso.net: "
         "pool.contoso.net, fe01.contoso.net, web.contoso.com, meet.contoso.com"
     )
 

@@ -31,7 +31,7 @@ from lyncnb.plan.totals import totals
 from lyncnb.reports.summary import formats
 from lyncnb.reports.summary.columns import CSV, columns_of
 from lyncnb.reports.summary.content import SavedFile, shortened
-from lyncnb.reports.summary.from_plan import summarise
+from lyncnb.reports.summary.from_plan import numbering_order, summarise
 from lyncnb.reports.summary.page import request_lists
 from lyncnb.reports.summary.progress import with_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
@@ -116,6 +116,7 @@ def test_one_row_per_certificate_with_every_column(plan):
         "Warnings": (),
         "Rule": "FrontEnd/Default",
         "Source": load_rules("lync2013").certificates[0].source,
+        "No.": "",
     } | {"Rule": row["Rule"], "Source": row["Source"]}
     assert row["Source"].startswith("Microsoft, Certificate requirements for internal servers")
 
@@ -208,7 +209,7 @@ def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
     ]
     cover = {row[0]: row[1:] for row in workbook["Cover"].iter_rows(values_only=True)}
     assert cover["Plan"][0].startswith("Certificates for Lync Server 2013: ")
-    assert cover["Task: Server team"][1] == "when the certificates are issued"
+    assert cover["Task: Server team"][1] == "when the planner sends the packages"
     assert "Findings" in _workbook(plan, findings).sheetnames
     assert workbook["Certificates"].max_row == len(plan.certificates) + 1
     assert workbook["Servers"].max_row == 5
@@ -239,8 +240,8 @@ def test_xlsx_lists_every_name_with_its_reason(plan, findings):
     """The sheet of names has every name of every certificate, with a source."""
     rows = list(_workbook(plan, findings)["Names"].iter_rows(min_row=2, values_only=True))
     wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
-    assert wanted == {row[2] for row in rows}
-    assert all(row[4] and row[5] and row[6] for row in rows)
+    assert wanted == {row[1] for row in rows}
+    assert all(row[3] and row[4] and row[5] for row in rows)
 
 
 def test_xlsx_tells_findings_of_a_certificate_and_notices_once(plan):
@@ -281,6 +282,7 @@ def test_xlsx_prints_one_page_wide(plan, findings):
 
 def _requests(plan):
     """Requests of a folder, of which the first has its certificate."""
+    numbers = {name: number for number, name in enumerate(numbering_order(plan), start=1)}
     for number, certificate in enumerate(plan.certificates):
         digest = f"{number:064x}"
         issued = SimpleNamespace(
@@ -292,6 +294,7 @@ def _requests(plan):
         )
         yield SimpleNamespace(
             id=certificate.id,
+            number=numbers[certificate.id],
             files=SimpleNamespace(
                 csr=f"csr/{certificate.id}.csr", key=f"keys/{certificate.id}.key"
             ),
@@ -395,11 +398,19 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     error = Finding(code="x", severity="error", about="", message="", hint="", source="")
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
     asks = with_requests(summarise(replace(plan, options=options), (error,))).asks
-    wanted = ["Planner", "Approver", "Internal CA", "Public CA", "Server team"]
+    wanted = [
+        "Planner",
+        "Planner",
+        "Approver",
+        "Planner",
+        "Internal CA",
+        "Public CA",
+        "Server team",
+    ]
     assert [ask.who for ask in asks] == wanted
     assert asks[0].what.startswith("Resolve 1 error")
-    assert asks[2].when == "by 2026-04-01"
-    assert "4 in all, as requested" in asks[2].what
+    assert asks[4].when == "by 2026-04-01"
+    assert asks[4].what == "Issue 4 certificates as requested, with all names."  # no numbers yet
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
@@ -647,17 +658,19 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
     whole = summarise(plan, findings)
     some = with_requests(whole, _requests(plan)).asks
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
-        "Issue certificates 1.2 to 3, 3 in all, as requested, with all names. 1 of 4 is issued."
+        "Issue certificates 2 to 4, 3 in all, as requested, with all names. 1 of 4 is issued."
     ]
     requests = list(_requests(plan))
     for one in requests:
         one.issued = requests[0].issued
     every = with_requests(whole, requests).asks
     assert [(ask.who, ask.when) for ask in every] == [
-        ("Server team", "now: all certificates are issued"),
+        ("Planner", "now"),
+        ("Server team", "when the planner sends the packages"),
         ("Planner", "from 2026-07-31"),
     ]
-    assert every[1].what.startswith("Renew certificates 1.1 to 5, valid until 2026-10-05")
+    assert every[0].what == "Package certificates 1 to 6: lyncnb pfx FOLDER."
+    assert every[2].what.startswith("Renew certificates 1 to 6, valid until 2026-10-05")
 
 
 def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
@@ -680,10 +693,10 @@ def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
             ends=datetime.fromisoformat(ends),
         )
     asks = with_requests(summarise(plan, findings), requests).asks
-    told = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.who == "Planner"]
+    told = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.what.startswith("Renew")]
     assert told == [
-        ("Renew certificates 1.2 and 4, valid until 2026-07-29", "from 2026-06-20"),
-        ("Renew certificate 1.1, valid until 2026-10-31", "from 2026-07-02"),
+        ("Renew certificates 2 and 5, valid until 2026-07-29", "from 2026-06-20"),
+        ("Renew certificate 1, valid until 2026-10-31", "from 2026-07-02"),
     ]
 
 
@@ -691,14 +704,16 @@ def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
     """While the CA has the next request, the page shows what the servers have, and says so."""
     requests = list(_requests(plan))
     held, requests[0].issued = requests[0].issued, None
-    life = SimpleNamespace(held=held, under_way=requests[0], deployed_on="2026-03-21", revoke=())
+    life = SimpleNamespace(
+        held=held, under_way=requests[0], deployed_on="2026-03-21", revoke=(), stage="waiting"
+    )
     told = with_requests(summarise(plan, findings), requests, (), {requests[0].id: life})
     member = told.blocks[0].members[0]
     assert (member.valid_until, member.is_waiting, member.is_to_install) == (
         "2026-10-05", True, True,
     )  # fmt: skip
     assert told.blocks[0].validity[0] == (
-        "no. 1.1: 2026-03-20 to 2026-10-05, the CA has the next request"
+        "no. 1: 2026-03-20 to 2026-10-05, the CA has the next request"
     )
     assert not any("Renew certificate" in ask.what for ask in told.asks)
 
@@ -707,13 +722,17 @@ def test_what_is_to_be_revoked_is_asked_first(plan, findings):
     """The CA and the planner read it above all else."""
     requests = list(_requests(plan))
     life = SimpleNamespace(
-        held=requests[0].issued, under_way=None, deployed_on="", revoke=("Revoke serial 01",)
+        held=requests[0].issued,
+        under_way=None,
+        deployed_on="",
+        revoke=("Revoke serial 01",),
+        stage="issued",
     )
     first, second = with_requests(
         summarise(plan, findings), requests, (), {requests[0].id: life}
     ).asks[:2]
     assert (first.what, first.when, second.who) == ("Revoke serial 01.", "now", "Planner")
-    assert second.what.startswith("The key of certificate 1.1 is compromised")
+    assert second.what.startswith("The key of certificate 1 is compromised")
 
 
 def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
@@ -723,7 +742,7 @@ def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
     for one in requests:
         one.issued = requests[0].issued
         lives[one.id] = SimpleNamespace(
-            held=one.issued, under_way=None, deployed_on="2026-03-21", revoke=()
+            held=one.issued, under_way=None, deployed_on="2026-03-21", revoke=(), stage="deployed"
         )
     asks = with_requests(summarise(plan, findings), requests, (), lives).asks
     assert {ask.who for ask in asks} == {"Planner"}
@@ -742,17 +761,17 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
     assert ca.when == "now: due by 2026-03-20"
     assert ca.what.endswith(
-        "The response for certificate 1.2 was refused: issue again. Ask the planner why."
+        "The response for certificate 2 was refused: issue again. Ask the planner why."
     )
     assert (
         asks[
-            "Renew certificate 1.1, ended on 2026-10-05: make new requests, and send them to the CA."
+            "Renew certificate 1, ended on 2026-10-05: make new requests, and send them to the CA."
         ]
         == "now"
     )
     assert "Approver" not in {ask.who for ask in told.asks}
     (ended,) = (fact for fact in told.facts if fact.ends == date(2026, 10, 5))
-    assert (ended.what, ended.needs_a_look) == ("ended: no. 1.1", True)
+    assert (ended.what, ended.needs_a_look) == ("ended: no. 1", True)
     # Nothing is planned any more of what is back.
     first = [fact.kind for fact in told.facts if fact.about == plan.certificates[0].id]
     assert first == ["Issued certificates"]
@@ -764,17 +783,17 @@ def test_a_block_says_of_which_certificate_something_holds(plan, findings):
     requests[1].refused = (object(),)
     block = with_requests(summarise(plan, findings), requests).blocks[0]
     assert block.validity == (
-        "no. 1.1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",
-        "no. 1.2: the CA's response was refused",
+        "no. 1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",
+        "no. 2: the CA's response was refused",
     )
     block = replace(
         block,
         members=tuple(
-            replace(one, warnings=("warning: a",) + ("error: b",) * (one.number == "1.2"))
+            replace(one, warnings=("warning: a",) + ("error: b",) * (one.number == "2"))
             for one in block.members
         ),
     )
-    assert block.concerns == ("warning: a", "no. 1.2: error: b")
+    assert block.concerns == ("warning: a", "no. 2: error: b")
 
 
 def test_a_finding_about_several_is_reported_once(plan):
@@ -798,4 +817,7 @@ def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
     """An Edge pool's two certificates are distinguished by their usages."""
     headings = [block.heading for block in summarise(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
-    assert "2 · edge01.contoso.net, Internal" in headings
+    assert "edge01.contoso.net, Internal" in headings
+    told = with_requests(summarise(plan, findings), _requests(plan))
+    headings = [block.heading for block in told.blocks]
+    assert "3 · edge01.contoso.net, Internal" in headings

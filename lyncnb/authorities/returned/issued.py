@@ -14,12 +14,11 @@ from ...base.records import Told
 from ...base.shown.tables import Table, count_of, count_same
 from ...pki.certificates import Certificate, name_text
 from ...request_folder.bundle import RequestBundle
+from ...request_folder.generations import EXPIRED
 from ...rules.findings import Finding, Findings, grouped
 from .returned_files import ReturnedFile
 
 # Certificates that a line of the text names at most.
-#: The error of a certificate that was good until it ended.
-EXPIRED = "certificate-expired"
 _CERTIFICATES_SHOWN = 20
 
 

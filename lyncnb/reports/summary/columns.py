@@ -68,6 +68,7 @@ _COLUMNS = (
     _Described("Warnings", "member.warnings", _TABLE),
     _Described("Rule", "block.rule", {CSV: 0, FILES: 18}),
     _Described("Source", "block.source", _TABLE),
+    _Described("No.", "member.number", _TABLE),
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain, groupby
@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from ...base.renewal_days import ANY_DAY, RenewalTerms
 from ...base.shown.documents import named_documents
-from ...base.shown.tables import count_of
+from ...base.shown.tables import count_of, first_of
 from ...plan.model import NO_TYPE
 from ...plan.spellings import Spelling
 from ...rules.findings import Finding
@@ -92,6 +92,10 @@ class Request(Protocol):
         """Id, also the stem of its files."""
 
     @property
+    def number(self) -> int:
+        """Its number in the folder; 0 if it has none."""
+
+    @property
     def files(self) -> RequestPlaces:
         """The paths of its files."""
 
@@ -160,6 +164,10 @@ class InUse(Protocol):
         """Since which day all servers are recorded to have it; blank if not all have it."""
 
     @property
+    def stage(self) -> str:
+        """How far the newest generation is, as ``request_folder.generations`` says."""
+
+    @property
     def revoke(self) -> tuple[str, ...]:
         """What the CA must still revoke, a sentence for each certificate."""
 
@@ -195,7 +203,6 @@ class Member:
     ``csr_file`` contains a sentence about it.
     """
 
-    number: str  # 3, or 3.2 if a block has several
     place: int  # in the plan, from 0
     id: str
     servers: tuple[str, ...]
@@ -217,6 +224,8 @@ class Member:
     import_commands: tuple[str, ...] = ()  # empty until there is a package
     assign_commands: tuple[str, ...] = ()
     is_at_set_up: bool = False  # whether it is requested when its server is set up, not in advance
+    stage: str = ""  # how far its newest request is; "" before there is a folder
+    number: str = ""  # in the folder, and in all its documents; "" before there is a folder
 
     @property
     def exportable(self) -> str:
@@ -257,9 +266,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Certificates that differ only in the name of their own server."""
+    """Certificates that differ only in the name of their own server.
 
-    number: int
+    ``place`` counts the blocks from 1, for links.
+    """
+
+    place: int
     role: str
     title: str  # of the role
     pool: str  # "" for the deployment's
@@ -292,12 +304,22 @@ class Block:
     @property
     def heading(self) -> str:
         """A heading that no other block has, e.g. ``6 · edgepool01.contoso.net, Internal``."""
-        heading = f"{self.number} · {self.owner}"
+        heading = f"{self.numbers} · {self.owner}" if self.numbers else self.owner
         if not (self.has_sibling and self.usages):
             return heading
         usages = ", ".join(self.usages)
         is_outside = any(usage.endswith("External") for usage in self.usages)
         return f"{heading}, outside ({usages})" if is_outside else f"{heading}, {usages}"
+
+    @property
+    def numbers(self) -> str:
+        """Return the numbers of its certificates, e.g. ``2 to 4``; "" before there is a folder."""
+        return ", ".join(number_runs(self.members, {member.id for member in self.members}))
+
+    @property
+    def what(self) -> str:
+        """Say what its certificates are for, where they have no number."""
+        return ", ".join(self.usages) or self.role
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -362,7 +384,11 @@ class Block:
         """Prefix the numbers of certificates to words that do not apply to all of the block."""
         if len(ids) == len(self.members):
             return words
-        return f"no. {', '.join(number_runs(self.members, ids))}: {words}"
+        chosen = [member for member in self.members if member.id in ids]
+        if any(not member.number for member in chosen):
+            servers = first_of([server for one in chosen for server in one.servers], 3)
+            return f"{servers}: {words}"
+        return f"no. {', '.join(number_runs(chosen, ids))}: {words}"
 
     def names_of(self, member: Member) -> tuple[str, ...]:
         """Return the alternative names of one of its certificates, in their order."""
@@ -407,7 +433,7 @@ class Ask:
 class ServerLine:
     """One server in one role, and the certificates that it needs.
 
-    ``certificates`` are numbers of certificates, ``usages`` the types of each.
+    ``certificates`` are ids of certificates, ``usages`` the types of each.
     """
 
     server: str
@@ -418,6 +444,16 @@ class ServerLine:
     certificates: tuple[str, ...]
     usages: tuple[str, ...] = ()
     why_none: str = ""
+
+    def named(self, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """Return id and label of each certificate; one that a page leaves out has its types."""
+        pairs = zip(self.certificates, self.usages, strict=True)
+        return tuple((name, labels.get(name, usage)) for name, usage in pairs)
+
+    def words(self, labels: Mapping[str, str]) -> str:
+        """Return the labels of its certificates in one text."""
+        named = [label for _, label in self.named(labels)]
+        return ("; " if any("," in label for label in named) else ", ").join(named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -492,6 +528,16 @@ class Summary:
         return sorted(self.members, key=lambda line: line.member.place)
 
     @property
+    def is_numbered(self) -> bool:
+        """Whether the folder has given numbers to its certificates."""
+        return any(member.number for _, member in self.members)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return how tables name each certificate, by id: its number, or else what it is for."""
+        return {line.member.id: line.member.number or line.block.what for line in self.members}
+
+    @property
     def sources_of_names(self) -> tuple[str, ...]:
         """List the sources of the certificates' names, once each."""
         names = chain.from_iterable(block.names for block in self.blocks)
@@ -536,8 +582,8 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "Certificates", summary.totals
     at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
     if at_set_up:
-        runs = number_runs([member for _, member in summary.members], at_set_up)
-        yield "Requested at set-up", f"{in_words(runs, 60)}; all others are requested in advance"
+        which = certificates_named([member for _, member in summary.members], at_set_up)
+        yield "Requested at set-up", f"{which}; all others are requested in advance"
     day = summary.planned_issue_date or "no date is set yet"
     yield "To be issued on", f"{day}; valid for {summary.valid_for}"
     if summary.judged_on:
@@ -627,21 +673,27 @@ def authority_name(issuer: str, ca: str) -> str:
 
 
 def number_runs(members: Iterable[Member], ids: Collection[str]) -> list[str]:
-    """Return the numbers of some of the certificates, for example ``1.1 to 4`` and ``6``."""
+    """Return the numbers of some of the certificates, for example ``1 to 4`` and ``6``."""
+    numbers = sorted(int(one.number) for one in members if one.number and one.id in ids)
     found: list[str] = []
-    for is_one, run in groupby(members, key=lambda member: member.id in ids):
-        numbers = [member.number for member in run]
-        if is_one and len(numbers) > 2:
-            found.append(f"{numbers[0]} to {numbers[-1]}")
-        elif is_one:
-            found += numbers
+    for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        first, *others = (number for _, number in run)
+        many = len(others) > 1
+        found += [f"{first} to {others[-1]}"] if many else map(str, (first, *others))
     return found
 
 
-def in_words(runs: Sequence[str], most: int) -> str:
-    """Write the runs of numbers as words, for example ``certificates 1.1 to 4 and 6``."""
-    if len(runs) > most:
-        return f"certificates {', '.join(runs[:most])} …"
+_NUMBERS = 60  # the most numbers, or runs of them, that a sentence has
+
+
+def certificates_named(members: Iterable[Member], ids: Collection[str]) -> str:
+    """Name some certificates, e.g. ``certificates 1 to 4 and 6``; without numbers, count them."""
+    chosen = [member for member in members if member.id in ids]
+    if any(not member.number for member in chosen):
+        return count_of(len(chosen), "certificate")
+    runs = number_runs(chosen, ids)
+    if len(runs) > _NUMBERS:
+        return f"certificates {', '.join(runs[:_NUMBERS])} …"
     if len(runs) == 1:
         return f"certificate{'s' if ' ' in runs[0] else ''} {runs[0]}"
     return f"certificates {', '.join(runs[:-1])} and {runs[-1]}"

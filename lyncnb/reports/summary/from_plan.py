@@ -86,6 +86,11 @@ def summarise(
     return with_pictures(summary, plan) if pictures else summary
 
 
+def numbering_order(plan: CertificatePlan) -> tuple[str, ...]:
+    """Return the ids of a plan in the order in which a folder numbers them: that of the summary."""
+    return tuple(member.id for block in _blocks(plan, ()) for member in block.members)
+
+
 def _valid_for(plan: CertificatePlan) -> str:
     """Say which validity is requested, by issuer if it differs."""
     days = {one.issuer: plan.options.validity_for(one.issuer) for one in plan.certificates}
@@ -139,8 +144,8 @@ def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, 
     maker = _BlockMaker(plan, findings)
     shared = Counter(group[0][1].pool for group in groups.values())
     return tuple(
-        maker.block(number, group, has_sibling=shared[group[0][1].pool] > 1)
-        for number, group in enumerate(chain.from_iterable(authorities.values()), start=1)
+        maker.block(place, group, has_sibling=shared[group[0][1].pool] > 1)
+        for place, group in enumerate(chain.from_iterable(authorities.values()), start=1)
     )
 
 
@@ -176,7 +181,7 @@ class _BlockMaker:
 
     def block(
         self,
-        number: int,
+        place: int,
         group: Sequence[tuple[int, PlannedCertificate]],
         *,
         has_sibling: bool,
@@ -185,7 +190,7 @@ class _BlockMaker:
         own = _own_name(one) if is_folded else ""
         rule = self._by_id.get(one.rule)
         return Block(
-            number=number,
+            place=place,
             role=one.role,
             title=self._titles.get(one.role, one.role),
             pool=one.pool,
@@ -202,14 +207,11 @@ class _BlockMaker:
             shared_by=one.shared_by,
             rule=one.rule,
             source=rule.source if rule else "",
-            members=tuple(
-                self._member(f"{number}.{count}" if is_folded else str(number), place, certificate)
-                for count, (place, certificate) in enumerate(group, start=1)
-            ),
+            members=tuple(self._member(place, certificate) for place, certificate in group),
             has_sibling=has_sibling,
         )
 
-    def _member(self, number: str, place: int, certificate: PlannedCertificate) -> Member:
+    def _member(self, place: int, certificate: PlannedCertificate) -> Member:
         request_id = certificate.id
         warnings: tuple[str, ...] = ()
         if self._codes:
@@ -219,7 +221,6 @@ class _BlockMaker:
         if certificate.at_set_up:
             first = min(certificate.servers)
             return Member(
-                number=number,
                 place=place,
                 id=request_id,
                 servers=certificate.servers,
@@ -230,7 +231,6 @@ class _BlockMaker:
                 is_at_set_up=True,
             )
         return Member(
-            number=number,
             place=place,
             id=request_id,
             servers=certificate.servers,
@@ -294,10 +294,10 @@ def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[Se
     titles = _titles(plan)
     needed: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for block in blocks:
-        what = ", ".join(block.usages) or block.role
+        what = block.what
         for member in block.members:
             for server in member.servers:
-                needed[server].append((member.number, what))
+                needed[server].append((member.id, what))
     reasons: dict[str, str] = {}
     for pool, computer in plan.topology.computers:
         server = str(computer.fqdn)
@@ -310,7 +310,7 @@ def _server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[Se
             pool=str(pool.fqdn),
             site=pool.site,
             target_os=computer.target_os,
-            certificates=tuple(number for number, _ in has),
+            certificates=tuple(name for name, _ in has),
             usages=tuple(what for _, what in has),
             why_none="" if has else reasons[pool.role],
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from ...base.shown.languages import translator
 from ...base.shown.tables import escape_markdown, left_out, to_markdown
@@ -54,7 +54,8 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     if servers:
         yield _heading("Servers", say)
         yield to_markdown(
-            _titles(say, "Server", "Role", "Certificates, no."), map(_server, servers)
+            _titles(say, "Server", "Role", f"Certificates{', no.' if summary.is_numbered else ''}"),
+            [_server(line, summary.labels) for line in servers],
         )
     if len(summary.servers) > rows_shown:
         yield left_out(rows_shown, len(summary.servers)) + "\n"
@@ -79,8 +80,8 @@ def _titles(say: Callable[[str], str], *titles: str) -> tuple[str, ...]:
     return tuple(map(say, titles))
 
 
-def _server(line: ServerLine) -> tuple[str, str, str]:
-    return line.server, line.title, ", ".join(line.certificates) or line.why_none
+def _server(line: ServerLine, labels: Mapping[str, str]) -> tuple[str, str, str]:
+    return line.server, line.title, line.words(labels) or line.why_none
 
 
 def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
@@ -111,4 +112,5 @@ def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
         (m.number, m.servers, m.csr_file, *((m.csr_sha256,) if with_hash else ()))
         for m in block.members
     ]
-    yield to_markdown(_titles(say, *columns), members)
+    first = 0 if block.numbers else 1
+    yield to_markdown(_titles(say, *columns[first:]), [row[first:] for row in members])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -145,17 +145,22 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
 
 def _servers(document: Document, summary: Summary, shown: int) -> None:
     groups, say = server_groups(summary.servers[:shown]), translator(summary.lang)
+    labels = summary.labels
     if groups:
         document.add_heading(say("Servers"), level=1)
-        rows = [(group.title, ", ".join(map(_server, group.lines))) for group in groups]
-        columns = ("Role", "Servers, and the numbers of their certificates")
+        rows = [
+            (group.title, ", ".join(_server(line, labels) for line in group.lines))
+            for group in groups
+        ]
+        numbers = "the numbers of their" if summary.is_numbered else "their"
+        columns = ("Role", f"Servers, and {numbers} certificates")
         _table(document, tuple(map(say, columns)), rows, widths=(50, 130))
     if len(summary.servers) > shown:
         document.add_paragraph(left_out(shown, len(summary.servers)))
 
 
-def _server(line: ServerLine) -> str:
-    return f"{line.server} ({', '.join(line.certificates) or line.title})"
+def _server(line: ServerLine, labels: Mapping[str, str]) -> str:
+    return f"{line.server} ({line.words(labels) or line.title})"
 
 
 def _facts(facts: Iterable[tuple[str, str]], say: Callable[[str], str]) -> str:
@@ -185,7 +190,10 @@ def _block(
         (m.number, m.servers, m.csr_file + (f"\nSHA-256 {m.csr_sha256}" if m.csr_sha256 else ""))
         for m in block.members
     ]
-    _table(document, tuple(map(say, ("No.", "Servers", "Request"))), members, widths=(12, 46, 122))
+    columns, widths = tuple(map(say, ("No.", "Servers", "Request"))), (12, 46, 122)
+    first = 0 if block.numbers else 1
+    rows = [row[first:] for row in members]
+    _table(document, columns[first:], rows, widths=(*widths[first:-1], widths[-1] + 12 * first))
 
 
 def _documents(document: Document, summary: Summary) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -42,10 +43,27 @@ def summary_workbook(summary: Summary) -> bytes:
     say = translator(summary.lang)
     told = [
         replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
-        for sheet in sheets_of(summary)
+        for sheet in map(partial(_without_numbers, summary), sheets_of(summary))
         if next(iter(sheet.rows()), None) is not None
     ]
     return to_xlsx(told, title=summary.title)
+
+
+def _without_numbers(summary: Summary, sheet: Sheet) -> Sheet:
+    """Return a sheet without its column of numbers, if no certificate has one."""
+    if summary.is_numbered or "No." not in sheet.columns:
+        return sheet
+    place = sheet.columns.index("No.")
+
+    def left(row: Sequence[Any]) -> tuple[Any, ...]:
+        return (*row[:place], *row[place + 1 :])
+
+    return replace(
+        sheet,
+        columns=left(sheet.columns),
+        widths=left(sheet.widths),
+        rows=lambda: map(left, sheet.rows()),
+    )
 
 
 def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
@@ -78,7 +96,7 @@ def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
             ("Pool", "pool", 28),
             ("Site", "site", 16),
             ("Windows", "target_os", 10),
-            ("Certificates", _needs, 52),
+            ("Certificates", partial(_needs, summary.labels), 52),
         ),
         _sheet(
             "Findings",
@@ -161,12 +179,13 @@ def _all_names(summary: Summary) -> Iterator[Row]:
                 for member in block.members:
                     yield (member.number, block.owner, member.servers[0], "names", *because)
             for name in group.names:
-                yield (str(block.number), block.owner, name, where or "names", *because)
+                yield (block.numbers, block.owner, name, where or "names", *because)
 
 
-def _needs(line: ServerLine) -> tuple[str, ...]:
-    pairs = zip(line.certificates, line.usages, strict=True)
-    return tuple(f"{number} {usage}" for number, usage in pairs) or (line.why_none,)
+def _needs(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...]:
+    pairs = zip(line.named(labels), line.usages, strict=True)
+    told = (usage if label == usage else f"{label} {usage}" for (_, label), usage in pairs)
+    return tuple(told) or (line.why_none,)
 
 
 def _renewals(summary: Summary) -> list[Line]:

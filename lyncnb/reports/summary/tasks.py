@@ -1,0 +1,256 @@
+"""Who does what next: the tasks of a summary, by the stage that each certificate has reached.
+
+``request_folder.generations`` says how far a request is; here each stage has its tasks. A plan
+without a folder is at the first stage.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+from ...base.dns_name import DnsName
+from ...base.shown.tables import count_of, first_of
+from .content import Ask, Block, Member, Summary, by_authority, certificates_named
+
+_DOMAINS = 10  # the most domains that a task names
+
+#: The stages before the CA's response, including that of a plan without a folder.
+_NOT_ISSUED = ("", "planned", "elsewhere", "waiting", "refused")
+_NOT_PACKAGED = (*_NOT_ISSUED, "issued")
+
+
+def tasks(summary: Summary) -> Iterator[Ask]:
+    """Yield who does what, in the order of the work."""
+    found = _Stages(summary)
+    is_first = not found.ids("issued", "packaged", "deployed")
+    yield from _of_revocations(found)
+    if found.ids(*_NOT_ISSUED):
+        yield from _of_findings(summary, is_first=is_first)
+        if is_first and not summary.is_approved:
+            yield from _of_approval(found)
+    yield from _of_planner(found)
+    yield from _of_domain_owners(found)
+    for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):
+        yield from _of_authority(found, name, blocks, f"ca{number}")
+    yield from _of_returned(found)
+    yield from _of_server_team(found)
+    yield from _of_renewals(found)
+
+
+class _Stages:
+    """The certificates of a summary by stage, and words for some of them."""
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        self.every = [member for _, member in summary.members]
+        self.has_folder = any(member.stage for member in self.every)
+
+    def ids(self, *stages: str) -> frozenset[str]:
+        return frozenset(one.id for one in self.every if _stage(one) in stages)
+
+    def words(self, ids: Collection[str]) -> str:
+        return certificates_named(self.every, ids)
+
+
+def _stage(member: Member) -> str:
+    return "at-set-up" if member.is_at_set_up else member.stage
+
+
+def _planner(what: str, when: str = "now", anchor: str = "", where: str = "this page") -> Ask:
+    return Ask(who="Planner", what=what, when=when, where=where, anchor=anchor)
+
+
+def _of_revocations(found: _Stages) -> Iterator[Ask]:
+    """Ask each CA to revoke certificates with a compromised key, and the planner to record it."""
+    authorities = by_authority(found.summary.blocks)
+    for number, (name, blocks) in enumerate(authorities.items(), start=1):
+        words = [text for block in blocks for one in block.members for text in one.revoke]
+        if words:
+            what = f"{'; '.join(words)}."
+            yield Ask(who=name, what=what, when="now", where=name, anchor=f"ca{number}")
+    if ids := {member.id for member in found.every if member.revoke}:
+        yield _planner(
+            f"The key of {found.words(ids)} is compromised. Ask the CA to revoke what it issued. "
+            "Then record the revocation: lyncnb deployed FOLDER ID --revoked."
+        )
+
+
+def _of_findings(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
+    counts = Counter(finding.severity for finding in summary.findings)
+    sent = "before the requests are sent" if is_first else "before further requests are sent"
+    if counts["error"]:
+        yield _planner(
+            f"Resolve {count_of(counts['error'], 'error')}, or accept each with a reason. "
+            "Until then, lyncnb writes no requests.",
+            "before the requests are written",
+            anchor="findings",
+            where="Findings",
+        )
+    if counts["warning"]:
+        what = f"Review {count_of(counts['warning'], 'warning')}."
+        yield _planner(what, sent, anchor="findings", where="Findings")
+    if summary.planned_issue_date is None:
+        yield _planner("Set planned_issue_date. Until then, the tasks below have no date.", sent)
+
+
+def _of_approval(found: _Stages) -> Iterator[Ask]:
+    summary = found.summary
+    day = summary.planned_issue_date
+    when = f"before the requests are sent{f', in time for {day}' if day else ''}"
+    if summary.saved is None:
+        save = "" if found.has_folder else "save it (lyncnb plan TOPOLOGY --save plan.json), then "
+        file = "FOLDER/plan.json" if found.has_folder else "plan.json"
+        yield _planner(
+            f"Send the plan to the approver: {save}write its approval sheet "
+            f"(lyncnb plan {file} -o approval.html).",
+            when,
+        )
+    yield Ask(
+        who="Approver",
+        what="Approve this plan: sign the approval sheet"
+        f"{'' if summary.saved else ' that the planner sends'}.",
+        when=when,
+        where="Approval" if summary.saved else "this page",
+        anchor="approval" if summary.saved else "",
+    )
+
+
+def _of_planner(found: _Stages) -> Iterator[Ask]:
+    """Ask the planner for what comes before the CA's response."""
+    if not found.has_folder:
+        saved = found.summary.saved
+        source = f"--plan {saved.name} --approved-by SIGNERS" if saved else "TOPOLOGY"
+        if found.ids(*_NOT_ISSUED):
+            yield _planner(f"Write the requests: lyncnb request {source} FOLDER.", "when approved")
+        return
+    if ids := found.ids("planned"):
+        what = f"Write the requests of {found.words(ids)}: lyncnb request TOPOLOGY FOLDER."
+        yield _planner(what)
+    holders = {one.id: one.key_holder for one in found.every if one.stage == "elsewhere"}
+    for holder in dict.fromkeys(holders.values()):
+        ids = frozenset(name for name, where in holders.items() if where == holder)
+        yield _planner(
+            f"Request {found.words(ids)} on {holder} with the scripts in steps/. "
+            "Then import the requests: lyncnb receive FOLDER --request FILE."
+        )
+    if ids := found.ids("waiting"):
+        yield _planner(
+            f"Send the requests of {found.words(ids)} to the CA: lyncnb handover FOLDER OUT.zip.",
+            "when approved" if not found.summary.is_approved and _is_all(found, "waiting")
+            else "now, unless the CA has them",
+        )  # fmt: skip
+
+
+def _is_all(found: _Stages, stage: str) -> bool:
+    return found.ids(stage) == found.ids(*_NOT_PACKAGED, "packaged", "deployed")
+
+
+def _of_domain_owners(found: _Stages) -> Iterator[Ask]:
+    """Ask the owners of domains that no issued certificate has to prepare for a public CA."""
+    summary = found.summary
+    waiting, issued = found.ids(*_NOT_ISSUED), found.ids("issued", "packaged", "deployed")
+    ordered, wanted, validated = set(), set(), set()
+    for line in summary.members:
+        if line.block.issuer != "public":
+            continue
+        domains = {str(DnsName(name).registrable or name) for name in line.names}
+        if line.member.id in waiting:
+            ordered.add(line.member.id)
+            wanted |= domains
+        elif line.member.id in issued:
+            validated |= domains
+    public = {line.member.id for line in summary.members if line.block.issuer == "public"}
+    codes = {
+        one.code for one in summary.findings if one.severity == "notice" and one.about in public
+    }
+    if codes and ordered and (left := sorted(wanted - validated)):
+        yield Ask(
+            who="Domain owners",
+            what=f"Prepare the DNS zones of {first_of(left, _DOMAINS)} for the public CA and for "
+            f"its domain control validation: {count_of(len(codes), 'notice')}.",
+            when="before the order goes to a public CA",
+            where="Notices",
+            anchor="notices",
+        )
+
+
+def _of_authority(found: _Stages, name: str, blocks: Sequence[Block], anchor: str) -> Iterator[Ask]:
+    members = [one for block in blocks for one in block.members if not one.is_at_set_up]
+    missing = {one.id for one in members if one.stage in _NOT_ISSUED}
+    if not missing:
+        return
+    words, day = found.words(missing), found.summary.planned_issue_date
+    in_all = f", {len(missing):,} in all," if " to " in words else ""
+    what = f"Issue {words}{in_all} as requested, with all names."
+    covered = sum(one.stage == "covered" for one in members)
+    if back := len(members) - len(missing) - covered:
+        what += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} issued."
+    if covered:
+        what += f" Installed certificates cover {covered:,} more."
+    if refused := {one.id for one in members if one.stage == "refused"}:
+        which = found.words(refused)
+        what += f" The response for {which} was refused: issue again. Ask the planner why."
+    when = f"by {day}" if day else "the planner sets the date"
+    if day and str(day) < found.summary.folder_changed[:10]:
+        when = f"now: due by {day}"
+    yield Ask(who=name, what=what, when=when, where=name, anchor=anchor)
+
+
+def _of_returned(found: _Stages) -> Iterator[Ask]:
+    """Ask the planner for what follows the CA's response."""
+    if found.has_folder and (ids := found.ids("waiting", "refused")):
+        words = found.words(ids)
+        what = f"Import what the CA returns for {words}: lyncnb receive FOLDER FILE."
+        yield _planner(what, "when the CA returns certificates")
+    if ids := found.ids("issued"):
+        yield _planner(f"Package {found.words(ids)}: lyncnb pfx FOLDER.")
+    if ids := found.ids("packaged"):
+        yield _planner(
+            f"Write the instructions for {found.words(ids)}: lyncnb steps FOLDER. When the servers "
+            "have the certificates, record it: lyncnb deployed FOLDER."
+        )
+
+
+def _of_server_team(found: _Stages) -> Iterator[Ask]:
+    later = "when the planner sends the packages"
+    for stages, when in ((("packaged",), "now"), (_NOT_PACKAGED, later)):
+        ids = found.ids(*stages)
+        servers = {server for one in found.every if one.id in ids for server in one.servers}
+        if servers:
+            yield Ask(
+                who="Server team",
+                what=f"Install {found.words(ids)} on {count_of(len(servers), 'server')}. Follow "
+                "the checklists that come with the packages.",
+                when=when,
+                where="Servers",
+                anchor="servers",
+            )
+    if ids := found.ids("at-set-up"):
+        yield Ask(
+            who="Server team",
+            what=f"Request {found.words(ids)} with the deployment wizard when you set up the "
+            "servers.",
+            when="at set-up",
+            where="Servers",
+            anchor="servers",
+        )
+
+
+def _of_renewals(found: _Stages) -> Iterator[Ask]:
+    """Ask for the renewals that are due before the next certificate in use ends, by end date."""
+    changed = found.summary.folder_changed[:10]
+    in_use = [one for one in found.every if one.valid_until and not one.is_to_follow]
+    until = min((one.valid_until for one in in_use if one.valid_until >= changed), default=changed)
+    groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
+    for one in in_use:
+        if one.renew_from <= until:
+            groups[one.valid_until, max(one.renew_from, changed)].append(one)
+    for (ends, renew), members in sorted(groups.items()):
+        which = found.words({member.id for member in members})
+        yield _planner(
+            f"Renew {which}, {'ended on' if ends < changed else 'valid until'} {ends}: "
+            "make new requests, and send them to the CA.",
+            "now" if renew == changed else f"from {renew}",
+            anchor="days" if found.summary.picture else "",
+        )

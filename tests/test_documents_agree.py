@@ -1,0 +1,262 @@
+"""Every document of one folder, at each stage of its life, against the manifest.
+
+The documents are read as their readers get them: page, Markdown, workbook, Word, CSV, the package
+for each CA, status, and steps. Numbers, names, days and digests are taken out and compared.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import docx
+import openpyxl
+import pytest
+from cas.python_ca import PythonCa, pem
+from folders import PASSPHRASE, answer_all, quick_cipher  # noqa: F401  (a fixture)
+from shell_kit import make_shell
+from topologies import TWO_SITES
+
+from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.manifest import Manifest, read_manifest
+
+shell = pytest.fixture(make_shell)
+pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.slow]
+
+PASS = ("--passphrase-file", "passphrase")
+STAGES = ("requested", "partly returned", "returned", "packaged", "deployed")
+
+
+@pytest.fixture
+def planner(shell):
+    """A table and a passphrase; ``ca`` issues what it is asked for."""
+    shell.write("t.csv", TWO_SITES)
+    shell.write("passphrase", PASSPHRASE)
+    shell.ca = PythonCa()
+    return shell
+
+
+def advance(planner, stage: str) -> None:
+    """Bring the folder to a stage; the public certificate of the Edge pool is returned last."""
+    if stage == "requested":
+        assert planner("request", "t.csv", "requests", *PASS).status == 0
+        return
+    if stage in ("partly returned", "returned"):
+        bundle = open_requests(planner.folder / "requests")
+        last = [one.id for one in bundle.requests if one.plan.issuer == "public"]
+        is_last = stage == "returned"
+        skip = {one.id for one in bundle.requests if (one.id in last) != is_last}
+        issued = answer_all(bundle, planner.ca, skip=skip)
+        planner.write("issued.pem", pem(*issued.values(), *planner.ca.chain))
+        ended = planner("receive", "requests", "issued.pem")
+        assert ended.status == 0, ended.err
+        return
+    commands = {
+        "packaged": (("pfx", "requests", *PASS), ("steps", "requests")),
+        "deployed": (("deployed", "requests"),),
+    }
+    for command in commands[stage]:
+        ended = planner(*command)
+        assert ended.status == 0, ended.err
+
+
+# What a reader takes out of each document.
+
+
+def text_of(data: bytes, name: str) -> str:
+    """Return the text of a document without its layout."""
+    if name.endswith(".html"):
+        body = data.decode("utf-8").partition("</style>")[2]
+        return re.sub(r"<wbr>|&#\d+;", "", re.sub(r"<(?!wbr)[^>]+>", "\n", body))
+    if name.endswith(".docx"):
+        document = docx.Document(io.BytesIO(data))
+        cells = [c.text for t in document.tables for r in t.rows for c in r.cells]
+        return "\n".join([*(p.text for p in document.paragraphs), *cells])
+    if name.endswith(".xlsx"):
+        book = openpyxl.load_workbook(io.BytesIO(data))
+        rows = (row for sheet in book for row in sheet.iter_rows(values_only=True))
+        return "\n".join(str(cell) for row in rows for cell in row if cell is not None)
+    return data.decode("utf-8-sig").replace("\\", "")
+
+
+def numbers_of_rows(rows: Iterator[dict[str, str]], key: str) -> dict[str, str]:
+    """Return the number of each certificate in a table with a column of ids or files."""
+    return {Path(str(row[key])).stem: str(row["No."]) for row in rows}
+
+
+def table(data: bytes) -> Iterator[dict[str, str]]:
+    """Read a CSV file of lyncnb."""
+    return csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+
+
+def sheet_rows(data: bytes, title: str) -> Iterator[dict[str, str]]:
+    """Read a sheet of a workbook by its headings."""
+    headings, *rows = openpyxl.load_workbook(io.BytesIO(data))[title].iter_rows(values_only=True)
+    return (dict(zip(headings, row, strict=True)) for row in rows)
+
+
+def numbers_in(planner) -> dict[str, dict[str, str]]:
+    """Return, by document, the number of each certificate that it shows."""
+    folder = planner.folder / "requests"
+    workbook = (folder / "summary.xlsx").read_bytes()
+    found = {
+        "summary.csv": numbers_of_rows(table((folder / "summary.csv").read_bytes()), "ID"),
+        "summary.xlsx": numbers_of_rows(sheet_rows(workbook, "Files"), "ID"),
+        "summary.xlsx, certificates": numbers_of_rows(
+            sheet_rows(workbook, "Certificates"), "CSR file"
+        ),
+        "status": {
+            one["id"]: str(one["number"])
+            for one in json.loads(planner("status", "requests", "--json").out)["requests"]
+        },
+        "summary.md": {
+            m[2]: m[1]
+            for m in re.finditer(
+                r"^\| (\d+) \| [^|]+ \| csr/([\w-]+)\.csr",
+                text_of((folder / "summary.md").read_bytes(), ".md"),
+                re.MULTILINE,
+            )
+        },
+    }
+    page = text_of((folder / "summary.html").read_bytes(), ".html")
+    single = re.finditer(r"^(\d+) · .*?^csr/([\w-]+)\.csr$", page, re.MULTILINE | re.DOTALL)
+    several = re.finditer(r"^(\d+)\s+[\w.]+\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
+    found["summary.html"] = {m[2]: m[1] for m in (*single, *several)}
+    return found | numbers_for_cas(planner)
+
+
+def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
+    """Return the numbers in the package for each CA; empty when everything is issued."""
+    ended = planner("handover", "requests", "out.zip", "--force")
+    if ended.status:
+        return {}
+    found = {}
+    with zipfile.ZipFile(planner.folder / "out.zip") as archive:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name.endswith("names.txt"):
+                lines = re.findall(r"^No\. (\d+): csr/([\w-]+)\.csr", data.decode(), re.MULTILINE)
+                found[name] = {stem: number for number, stem in lines}
+            elif name.endswith("README.html"):
+                page = text_of(data, ".html")
+                rows = re.findall(r"^(\d+)\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
+                found[name] = {stem: number for number, stem in rows}
+            elif name.endswith("summary.csv"):
+                found[name] = numbers_of_rows(table(data), "Request")
+    return found
+
+
+def recorded_numbers(manifest: Manifest) -> dict[str, str]:
+    """Return the number of each request on record."""
+    return {one.id: str(one.number) for one in manifest.requests}
+
+
+def test_every_document_has_the_same_numbers(planner):
+    """One number per certificate, at every stage, and those of before stay."""
+    before: dict[str, str] = {}
+    for stage in STAGES:
+        advance(planner, stage)
+        recorded = recorded_numbers(read_manifest(planner.folder / "requests"))
+        assert sorted(map(int, recorded.values())) == list(range(1, len(recorded) + 1))
+        assert before in ({}, recorded), stage
+        before = recorded
+        shown = numbers_in(planner)
+        for name, numbers in shown.items():
+            assert numbers, (stage, name)
+            assert numbers.items() <= recorded.items(), (stage, name)
+        assert shown["summary.html"] == shown["summary.csv"] == recorded, stage
+
+
+def test_a_new_certificate_continues_the_count(planner):
+    """Who writes a second server's request gives it the next number; nobody else's changes."""
+    advance(planner, "requested")
+    before = recorded_numbers(read_manifest(planner.folder / "requests"))
+    planner.write("t.csv", TWO_SITES + "med02.contoso.com,Mediation,med02.contoso.com,,,,,,,,\n")
+    assert planner("request", "t.csv", "requests", *PASS).status == 0
+    after = recorded_numbers(read_manifest(planner.folder / "requests"))
+    (new,) = after.keys() - before.keys()
+    assert (after.pop(new), after) == (str(len(before) + 1), before)
+    shown = numbers_in(planner)
+    assert shown["summary.html"] == shown["summary.csv"] == {**before, new: str(len(before) + 1)}
+
+
+def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
+    """Where the manifest is lost, the folder's own table keeps the numbers."""
+    advance(planner, "requested")
+    path = planner.folder / "requests/manifest.json"
+    before = recorded_numbers(read_manifest(path.parent))
+    path.unlink()
+    assert planner("status", "requests", "--rebuild", *PASS).status in (0, 3)
+    assert recorded_numbers(read_manifest(path.parent)) == before
+
+
+def test_before_a_folder_there_is_no_number(planner):
+    """A plan that may still change numbers nothing, in no format and on no terminal."""
+    for ending in ("html", "md", "docx", "xlsx", "csv"):
+        planner("plan", "t.csv", "-o", f"p.{ending}")
+        text = text_of((planner.folder / f"p.{ending}").read_bytes(), f"p.{ending}")
+        assert not re.search(r"^\d+(\.\d+)? ·|certificates? \d|^No\.$", text, re.MULTILINE), ending
+    assert "No." not in planner("plan", "t.csv").out
+
+
+def tasks(planner) -> dict[str, list[tuple[str, str]]]:
+    """Return who is to do what, and when, as the folder's page for a wiki says."""
+    text = text_of((planner.folder / "requests/summary.md").read_bytes(), ".md")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for who, what, when in rows:
+        found.setdefault(who, []).append((what, when))
+    return found
+
+
+def test_each_stage_has_its_tasks(planner):
+    """The planner's own next command is there at each stage, and nobody does what is done."""
+    wanted = {
+        "requested": ("lyncnb handover", "lyncnb receive"),
+        "partly returned": ("lyncnb handover", "lyncnb receive", "lyncnb pfx"),
+        "returned": ("lyncnb pfx",),
+        "packaged": ("lyncnb steps", "lyncnb deployed"),
+        "deployed": (),
+    }
+    commands = {one for some in wanted.values() for one in some}
+    summaries = []
+    for stage in STAGES:
+        advance(planner, stage)
+        summaries.append((planner.folder / "requests/summary.html").read_bytes())
+        found = tasks(planner)
+        said = " ".join(what for what, _ in found.get("Planner", []))
+        assert {one for one in commands if one in said} == set(wanted[stage]), stage
+        installs = [when for what, when in found.get("Server team", []) if "Install" in what]
+        assert ("now" in installs) == (stage == "packaged"), stage
+        assert ("Domain owners" in found) == (stage in ("requested", "partly returned")), stage
+        assert ("Public CA" in found) == (stage in ("requested", "partly returned")), stage
+        assert ("Internal CA" in found) == (stage == "requested"), stage
+        assert ("Approver" in found) == (stage == "requested"), stage
+    assert len(set(summaries)) == len(STAGES)
+
+
+def test_every_document_has_the_same_digests_and_days(planner):
+    """plan_sha256, the evaluation date and the ends of certificates are those on record."""
+    for stage in STAGES:
+        advance(planner, stage)
+        folder = planner.folder / "requests"
+        manifest = read_manifest(folder)
+        saved = json.loads((folder / "plan.json").read_bytes())
+        assert saved["plan_sha256"] == manifest.plan_sha256
+        for name in ("summary.html", "summary.md", "summary.xlsx"):
+            text = text_of((folder / name).read_bytes(), name)
+            assert f"{saved['judged_on']}: findings are by the rules of this day" in text, name
+            if name != "summary.xlsx":
+                assert manifest.plan_sha256 in text, (stage, name)
+            ends = {one.issued.not_after[:10] for one in manifest.requests if one.issued}
+            assert all(end in text for end in ends), (stage, name)
+            for one in manifest.requests:
+                names = (*one.plan.san, one.plan.common_name)
+                assert [each for each in names if each not in text] == [], (stage, name)
+            assert date.fromisoformat(saved["judged_on"])
