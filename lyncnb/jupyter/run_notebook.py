@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
 from ..base.disk.outputs import OutputKind, check_output, is_request_folder
 from ..errors import KernelPortTaken, LyncnbError, NotebookError
-from ..pki.passphrase import PROMPTS
+from ..pki.passphrase import PROMPTS, is_run_without_user
 from .notebook_files import Notebook, read_notebook, write_notebook
 from .shared_page import PAGE, share_notebook
 
@@ -71,8 +71,16 @@ class NotebookRun:
 
 
 def is_unattended() -> bool:
-    """Return whether this kernel runs a notebook without a user."""
-    return os.environ.get(UNATTENDED_VARIABLE) == "1"
+    """Return whether this kernel runs a notebook without a user.
+
+    ``lyncnb`` sets a variable in its kernels. Other programs, such as papermill and nbconvert,
+    answer no prompt. Voila does not either, but shows the panels to a user.
+    """
+    asked = os.environ.get(UNATTENDED_VARIABLE)
+    if asked is not None:
+        return asked == "1"
+    is_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+    return is_run_without_user() and not is_page
 
 
 def run_notebook(

@@ -127,6 +127,7 @@ def open_page(
     if not page.exists():
         write_new(page, (_PACKAGE / "jupyter" / PAGE).read_bytes(), 0o644)
     _prepare_environment()
+    os.environ[UNATTENDED_VARIABLE] = ""  # Voila answers no prompt, but a user presses the buttons
     Voila.launch_instance(
         argv=[
             str(page),

@@ -186,6 +186,11 @@ def ask_passphrase(
         return as_passphrase(_from_file(file), source=f"the passphrase in {file}")
     if environ and (value := _from_environment()) is not None:
         return as_passphrase(value, source=f"the passphrase in {VARIABLE}")
+    if is_run_without_user():
+        raise PassphraseError(
+            "there is no passphrase, and nobody can enter one in this run of the notebook",
+            hint=f"run it with lyncnb run NOTEBOOK, or set {VARIABLE}",
+        )
     if not _can_ask():
         raise PassphraseError(
             "there is no passphrase, and lyncnb cannot ask: standard input is not a terminal",
@@ -226,15 +231,24 @@ def _from_environment() -> Secret | None:
     return _remembered
 
 
+def is_run_without_user() -> bool:
+    """Return whether a kernel runs a notebook for a program, as papermill and nbconvert do.
+
+    Such a program does not answer prompts, and nobody can press a button.
+    """
+    kernel = _kernel()
+    return kernel is not None and not getattr(kernel, "_allow_stdin", True)
+
+
 def _can_ask() -> bool:
     """Return whether a prompt is possible: in a terminal or in a notebook."""
-    return _in_kernel() or (sys.stdin is not None and sys.stdin.isatty())
+    return _kernel() is not None or (sys.stdin is not None and sys.stdin.isatty())
 
 
-def _in_kernel() -> bool:
+def _kernel() -> object:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None
+    return getattr(shell, "kernel", None)
 
 
 def _from_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:

@@ -211,8 +211,26 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
         for output in cell["outputs"]
     )
     assert "fe02.contoso.com" in shown
-    assert "6 created" in shown
+    assert "6 requests in requests: 6 kept" in shown  # the panel wrote them, the call found them
     assert leaks([GIVEN], tmp_path) == []
+
+
+@pytest.mark.kernel
+def test_nbconvert_without_a_passphrase_fails(tmp_path):
+    """A run without a user and a passphrase writes nothing, so it must not end as a success."""
+    (tmp_path / "small.csv").write_text(FIVE_SERVERS)
+    write_notebook(tmp_path / "batch.ipynb", *CELLS[:2])
+    ran = subprocess.run(
+        [sys.executable, "-m", "jupyter", "nbconvert", "--to=notebook", "--execute", "batch.ipynb"],
+        cwd=tmp_path,
+        env={**os.environ, "IPYTHONDIR": str(tmp_path / "ipython")},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert ran.returncode == 1
+    assert "run it with lyncnb run NOTEBOOK, or set LYNCNB_PASSPHRASE" in ran.stderr
+    assert not (tmp_path / "requests").exists()
 
 
 @pytest.mark.kernel
