@@ -1,1 +1,1 @@
-"""``CertificatePlan`` -> ``Findings``. Pure."""
+"""Check a ``CertificatePlan`` and return ``Findings``, without reading or writing files."""

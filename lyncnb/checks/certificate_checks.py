@@ -1,8 +1,8 @@
-"""Checks of one planned certificate, or of one of its names; one short function for each check.
+"""Checks of one planned certificate, or of one name on it, with one short function for each check.
 
-Each function yields messages with the value. A function for names returns a message, "" for no
-finding. The code, severity, hint and source, and the roles, usages and issuers that a check
-applies to, are rule data.
+Each function yields messages that contain the value. A function for names returns one message, or
+"" if there is no finding. The rules of the product and of the CAs define the code, severity, hint,
+source, and scope of each check.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[s
 NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
-NEARLY_PERCENT = 95  # of the limit of a CA: a size above it is reported
+NEARLY_PERCENT = 95  # share of a CA's limit from which a check reports the size
 OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
 
 def san_bytes(names: tuple[str, ...]) -> int:
-    """Return the length in bytes of a subjectAltName value of dNSNames (DER, RFC 5280 4.2.1.6).
+    """Return the size in bytes of the DER value of a subjectAltName extension (RFC 5280 4.2.1.6).
 
-    Counted instead of encoded, so that checking 100,000 certificates takes no noticeable time. A
-    test compares the result with the encoder.
+    The function calculates the size without encoding, so that checking 100,000 certificates takes
+    no noticeable time. A test compares the result with the encoder.
     """
     content = sum(len(name) + _header_bytes(len(name)) for name in names)
     return content + _header_bytes(content)
@@ -56,7 +56,7 @@ def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule)
 def san_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find subject alternative names that exceed the limit of an AD CS database column."""
+    """Find subject alternative names that exceed the size limit of AD CS."""
     size = _bytes_over(c, rule.limit)
     if size:
         yield (
@@ -68,7 +68,7 @@ def san_too_large_for_ad_cs(
 def san_nearly_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find subject alternative names that almost reach the limit of that column."""
+    """Find subject alternative names that almost reach the size limit of AD CS."""
     size = _bytes_over(c, rule.limit * NEARLY_PERCENT // 100)
     if 0 < size <= rule.limit:
         yield (
@@ -78,9 +78,9 @@ def san_nearly_too_large_for_ad_cs(
 
 
 def _bytes_over(c: PlannedCertificate, limit: int) -> int:
-    """Return the size of a certificate's alternative names if it exceeds a limit, else 0."""
+    """Return the size of a certificate's alternative names if it exceeds a limit, or 0."""
     entries = c.subject_alt_name
-    # No name is over 253 octets, so most certificates need no counting.
+    # A name has at most 253 bytes, so most certificates are clearly below the limit.
     if len(entries) * (253 + 3) < limit:
         return 0
     size = san_bytes(tuple(entry.name for entry in entries))
@@ -90,41 +90,41 @@ def _bytes_over(c: PlannedCertificate, limit: int) -> int:
 def subject_name_not_in_san(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a subject name that TLS clients ignore."""
+    """Find a subject name that is missing from the alternative names."""
     name = c.subject.common_name
-    # A certificate whose rule has no subject alternative names is correct (the internal interface
-    # of an Edge Server), so the check applies only if there are some.
+    # The internal Edge certificate correctly has no alternative names, so the check applies only to
+    # certificates with alternative names.
     if name and c.subject_alt_name and all(entry.name != name for entry in c.subject_alt_name):
         names = ", ".join(entry.name for entry in c.subject_alt_name)
-        yield f'"{name}" is missing from: {names}'
+        yield f'"{name}" is missing from the alternative names: {names}'
 
 
 def wildcard_in_subject_name(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a wildcard as common name."""
+    """Find a subject name that is a wildcard."""
     if "*" in c.subject.common_name:
         yield f'the subject name is "{c.subject.common_name}"'
 
 
 def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a wildcard on a certificate whose role does not support one."""
+    """Find a wildcard on a certificate for which the product does not support wildcards."""
     if view.supports_wildcard(c):
         return
     for name in view.wildcards(c):
-        yield f'"{name}" on a certificate of role {c.role}'
+        yield f'"{name}" is on a certificate for the role {c.role}'
 
 
 def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a wildcard that the documents tolerate or allow."""
+    """Find a wildcard that is allowed but not necessary."""
     for name in view.wildcards(c):
-        yield f'"{name}" on {view.label(c)}'
+        yield f'"{name}" is on the certificate {view.label(c)}'
 
 
 def av_edge_name_on_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find the name of the A/V Edge service, unless another service has the same name."""
+    """Find the A/V Edge name on a certificate, unless another service has the same name."""
     pool = view.pool(c)
     name = pool.av_edge_fqdn if pool else None
     needed = (pool.access_edge_fqdn, pool.webconf_edge_fqdn) if pool else ()
@@ -135,26 +135,27 @@ def av_edge_name_on_certificate(
 def aol_without_client_authentication(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find the Edge pool of a deployment with AOL whose certificate lacks client authentication."""
+    """Find an Edge certificate for AOL without client authentication."""
     pool = view.pool(c)
     if pool and "aol_pic" in pool.flags and "clientAuth" not in c.extended_key_usage:
-        yield f"{view.label(c)} for AOL has only {', '.join(c.extended_key_usage) or 'no EKU'}"
+        usages = ", ".join(c.extended_key_usage) or "no extended key usage"
+        yield f"{view.label(c)} for AOL has only {usages}"
 
 
 def hash_not_listed_for_clients(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a hash that Microsoft does not list for the oldest client."""
+    """Find a hash algorithm that Microsoft does not list for the oldest client."""
     client = view.plan.rules.oldest_client(view.plan.options.oldest_client)
     if client and c.hash not in client.hashes:
         listed = ", ".join(client.hashes)
-        yield f"{view.label(c)} uses {c.hash}; Microsoft lists {client.id} only for {listed}"
+        yield f"{view.label(c)} uses {c.hash}; for {client.id}, Microsoft lists only {listed}"
 
 
 def wildcard_does_not_cover(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a required name that a wildcard of a similar domain does not cover."""
+    """Find a required name that no wildcard on the certificate covers."""
     wildcards = view.wildcards(c)
     if wildcards:
         for name in view.uncovered(c, rule.names):
@@ -162,13 +163,13 @@ def wildcard_does_not_cover(
 
 
 def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a name that the rules of the certificate require and that nothing on it covers."""
+    """Find a required name that no name on the certificate covers."""
     for name in view.uncovered(c, rule.names):
         yield f'"{name}" is not on the certificate'
 
 
 def needed_name_forgotten(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find the same on a certificate without wildcards; another check reports it for wildcards."""
+    """Find a required name that is missing from a certificate without wildcards."""
     if not view.wildcards(c):
         yield from needed_name_missing(c, view, rule)
 
@@ -182,35 +183,35 @@ def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def key_size_not_documented(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find an RSA key size that is not in Microsoft's table."""
+    """Find an RSA key size that Microsoft does not list."""
     if c.key.algorithm == "RSA" and c.key.bits not in DOCUMENTED_RSA_BITS:
         yield f"the key is RSA {c.key.bits}"
 
 
 def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a key that needs a CNG provider, on a server that assigns certificates with cmdlets."""
+    """Find an elliptic curve key on a server that assigns certificates with cmdlets."""
     if c.key.algorithm != "RSA" and c.usages:
         yield f"the key is {c.key.algorithm} {c.key.bits}"
 
 
 def key_refused(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find one of the keys that the check lists."""
+    """Find a key that the rule lists as rejected."""
     if str(c.key) in rule.keys:
-        yield f"{view.label(c)} has a key {c.key}"
+        yield f"{view.label(c)} has the key {c.key}"
 
 
 def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an issuer that is not allowed for this role or usage (``issuers`` of the check)."""
-    yield f"{view.label(c)} is planned from {c.issuer} CA"
+    """Find an issuer that is not allowed for the role or usage of a certificate."""
+    yield f"the issuer of {view.label(c)} is {c.issuer}"
 
 
 def issuer_not_recommended(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find an issuer that is possible but not recommended (``issuers`` of the check)."""
-    yield f"{view.label(c)} is planned from a {c.issuer} CA"
+    """Find an issuer that is possible but not recommended for the role or usage."""
+    yield f"the issuer of {view.label(c)} is {c.issuer}"
 
 
 def issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find different issuers for one certificate, from its servers or its usages."""
+    """Find a certificate for which the table specifies different issuers."""
     requested = view.requested_issuers(c)
     if len(set().union(*requested.values())) > 1:
         words = (
@@ -228,16 +229,16 @@ def wildcard_and_desk_phones(
 
 
 def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find more names on a certificate than the check's limit."""
+    """Find a certificate with more names than the rule's limit."""
     count = len(c.subject_alt_name)
     if count > rule.limit:
-        yield f"{view.label(c)} has {count:,} names, more than {rule.limit}"
+        yield f"{view.label(c)} has {count:,} names; the limit is {rule.limit}"
 
 
 def servers_share_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find one certificate for several servers if the rules plan one for each."""
+    """Find a shared certificate where the rules plan one for each server."""
     rules = view.plan.rules.certificates
     shared = c.shared_by == "pool" and len(c.servers) > 1
     if shared and any(item.id == c.rule and item.per_pool_if for item in rules):
@@ -247,18 +248,18 @@ def servers_share_certificate(
 def organization_without_place(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find an organization in a subject without a location."""
+    """Find a subject with an organization but no location."""
     subject = c.subject
     if subject.organization and not (subject.locality or subject.state):
-        yield f"the subject {subject} has O, but neither L nor ST"
+        yield f"the subject {subject} has an O, but neither L nor ST"
     elif subject.organization and not subject.country:
-        yield f"the subject {subject} has O, but no C"
+        yield f"the subject {subject} has an O, but no C"
 
 
 def place_without_organization(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a location in a subject without an organization."""
+    """Find a subject with a location but no organization."""
     subject = c.subject
     if (subject.locality or subject.state) and not subject.organization:
         yield f"the subject {subject} has a location, but no O"
@@ -272,12 +273,12 @@ def subject_fields_planned(c: PlannedCertificate, view: PlanView, rule: CheckRul
 
 
 def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a certificate with the roles, usages, or issuers of the check."""
+    """Find each certificate in the scope of the rule."""
     yield f"{view.label(c)} is planned"
 
 
 def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find client authentication in the extended key usages."""
+    """Find a certificate with client authentication as an extended key usage."""
     if "clientAuth" in c.extended_key_usage:
         yield f"{view.label(c)} has client authentication, for {first_of(c.names, 3)}"
 
@@ -285,9 +286,9 @@ def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule
 def unit_on_public_certificate(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find an organizational unit in a subject."""
+    """Find a subject with an organizational unit."""
     if c.subject.organizational_unit:
-        yield f'the subject {c.subject} has OU "{c.subject.organizational_unit}"'
+        yield f'the subject {c.subject} has the OU "{c.subject.organizational_unit}"'
 
 
 def no_san_on_public_certificate(
@@ -295,7 +296,9 @@ def no_san_on_public_certificate(
 ) -> Iterator[str]:
     """Find a certificate without alternative names."""
     if not c.subject_alt_name:
-        yield f"{view.label(c)} has the subject {c.subject.common_name} but no alternative name"
+        yield (
+            f"{view.label(c)} has the subject name {c.subject.common_name}, but no alternative name"
+        )
 
 
 def common_name_not_a_san_on_public_certificate(
@@ -304,20 +307,20 @@ def common_name_not_a_san_on_public_certificate(
     """Find a common name that is not among the alternative names."""
     name = c.subject.common_name
     if name and c.subject_alt_name and name not in c.names:
-        yield f'"{name}" is not one of {len(c.names)} alternative names'
+        yield f'"{name}" is not one of the {len(c.names)} alternative names'
 
 
 def validity_asked_over_limit(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a planned validity that exceeds the limit on the issue date."""
+    """Find a planned validity that exceeds the limit on the planned issue date."""
     days = view.plan.options.validity_for(c.issuer)
     if days and days > rule.limit:
         yield f"{days:,} days are planned; on that day the limit is {rule.limit:,} days"
 
 
 def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name in one of the zones of the check."""
+    """Find a name in one of the DNS zones that the rule lists."""
     for zone in rule.suffixes:
         if name == zone or name.endswith(f".{zone}"):
             return f'"{name}" is in {zone}'
@@ -345,7 +348,7 @@ def single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 
 def registry_wildcard_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a wildcard of a registry."""
+    """Find a wildcard that covers a whole public suffix."""
     if name.is_wildcard and name.parent.is_registry:
         return f'"{name}" covers every domain under {name.parent}'
     return ""
@@ -381,8 +384,9 @@ CERTIFICATE_TESTS = _named(
     too_many_names,
     servers_share_certificate,
 )
-# Only role, usages, issuer, CA, and ``PlanView.features`` decide whether these checks report
-# anything. Their messages may name the certificate.
+# These checks depend only on role, usages, issuer, CA, and ``PlanView.features``. Their messages
+# may
+# contain the name of the certificate.
 FEATURE_TESTS = _named(
     certificate_planned,
     client_authentication,
@@ -403,7 +407,7 @@ FEATURE_TESTS = _named(
     place_without_organization,
     subject_fields_planned,
 )
-# Checks of each name on a certificate. The message about a name is the same on every certificate.
+# Checks of single names. The message about a name is the same for every certificate.
 NAME_TESTS = _named(
     internal_name_on_public_certificate,
     underscore_in_name,

@@ -1,7 +1,7 @@
-"""``CertificatePlan`` to ``Findings``: checks for common mistakes, one short function for each.
+"""Check a ``CertificatePlan`` for common mistakes, with one short function for each check.
 
-The code, severity, meaning, hint, and source of a check, and what it applies to, are data of the
-product (``[[check]]`` in ``products/``) and of the CAs (``cas/*.toml``).
+The product's rules (``[[check]]`` in ``products/``) and the CA rules (``cas/*.toml``) define the
+code, severity, meaning, hint, source, and scope of each check.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .practice_checks import PRACTICE_TESTS
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
-# : What decides which checks apply to a certificate: role, usages, issuer, and CA.
+#: The role, usages, issuer, and CA of a certificate, which determine the checks that apply.
 _Kind = tuple[str, tuple[str, ...], str, str]
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
@@ -46,25 +46,26 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     Parameters
     ----------
     plan : CertificatePlan
-        n certificates over p pools.
+        A plan with n certificates for p pools.
     on : date, optional
-        The evaluation date; by default the planned issue date of the options, else today.
-        ``judged_on`` of the findings contains it.
+        The evaluation date. The default is the planned issue date in the options, or today.
+        The attribute ``judged_on`` of the findings contains this date.
 
     Returns
     -------
     Findings
-        Errors first, then warnings and notices; each sorted by code and by what it is about.
-        ``write_requests`` refuses a plan with errors until you accept each code.
+        Errors first, then warnings and notices. Within a severity, findings are sorted by code and
+        by the certificate or server that they concern. ``write_requests`` refuses a plan with
+        errors until you accept each code.
 
     Raises
     ------
     RulesError
-        If a check of the product names a function that does not exist.
+        If a check in the product's rules names a function that does not exist.
 
     Notes
     -----
-    Each finding has its own source, from the data of the product or of the CAs.
+    Each finding has a source from the rules of the product or of the CAs.
     """
     require("check_plan: plan", plan, CertificatePlan)
     day = judging_day(plan, on)
@@ -78,9 +79,9 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
 def judging_day(
     plan: CertificatePlan, on: date | None = None, *, today: date | None = None
 ) -> date:
-    """Return the evaluation date of a plan: the requested date, the planned one, or today (UTC).
+    """Return the evaluation date: the requested date, the planned issue date, or today (UTC).
 
-    With `today`, a planned issue date in the past is replaced by `today`.
+    If you specify `today`, it replaces a planned issue date in the past.
     """
     planned = plan.options.planned_issue_date
     if on:
@@ -91,17 +92,17 @@ def judging_day(
 
 
 def present_day(plan: CertificatePlan) -> date:
-    """Return the evaluation date of new requests: the planned issue date, or today if later."""
+    """Return the evaluation date for new requests: the planned issue date, or today if later."""
     return judging_day(plan, today=datetime.now(UTC).date())
 
 
 def check_certificates(
     plan: CertificatePlan, certificates: Iterable[PlannedCertificate], *, on: date
 ) -> tuple[Finding, ...]:
-    """Run the checks of single certificates for some certificates of a plan.
+    """Check some certificates of a plan, one by one.
 
-    After a change to one pool, an editor runs this for the certificates of that pool only, and
-    ``check_deployment`` for the rest.
+    After a change to one pool, an editor checks only the certificates of that pool with this
+    function, and the deployment with ``check_deployment``.
     """
     with no_collection():
         return tuple(_of_certificates(PlanView(plan, on=on), certificates))
@@ -116,7 +117,7 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
 def check_acceptances(
     plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
-    """Find acceptances in the options that have no effect, given all other findings."""
+    """Find acceptances in the options that have no effect on the other findings."""
     return tuple(_of_acceptances(PlanView(plan, on=on), findings))
 
 
@@ -129,7 +130,7 @@ def _of_acceptances(view: PlanView, findings: Iterable[Finding]) -> Iterator[Fin
 
 
 def _finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
-    """Return a finding, with its fix if there is exactly one safe fix."""
+    """Create a finding, and add its fix if there is exactly one safe fix."""
     finding = finding_of(rule, about, message)
     fix = FIXES.get(_test(rule))
     return replace(finding, edits=fix(view, rule, about, message)) if fix else finding
@@ -138,7 +139,7 @@ def _finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Findi
 def _of_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
-    # Most certificates are alike in everything that some checks use, and share most of their names.
+    # Many certificates are the same for some checks and have the same names, so results are reused.
     kinds: dict[_Kind, _Tests] = {}
     alike: dict[tuple[_Kind, tuple[object, ...]], _Tests] = {}
     for certificate in certificates:
@@ -164,7 +165,7 @@ def _of_certificates(
 
 @dataclass(frozen=True, slots=True)
 class _Tests:
-    """The checks of certificates with one role, usages, and CA, and of their names."""
+    """The checks that apply to certificates with the same role, usages, issuer, and CA."""
 
     of_certificate: list[tuple[CheckRule, CertificateTest]]
     of_name: list[tuple[CheckRule, NameTest]]
@@ -182,7 +183,7 @@ class _Tests:
         )
 
     def of_those_like(self, certificate: PlannedCertificate, view: PlanView) -> _Tests:
-        """Leave out the checks that report nothing about this and similar certificates."""
+        """Leave out the checks that report nothing about certificates with the same features."""
         heard = [
             (rule, test)
             for rule, test in self.of_certificate
@@ -191,7 +192,7 @@ class _Tests:
         return replace(self, of_certificate=heard)
 
     def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
-        """Return the messages about a name, with their checks."""
+        """Return the messages about a name, each with its check."""
         results = [(rule, test(name, view, rule)) for rule, test in self.of_name]
         self.remarks_by_name[name] = [(rule, message) for rule, message in results if message]
         return self.remarks_by_name[name]
@@ -214,7 +215,7 @@ def _is_of_one(rule: CheckRule) -> bool:
     if not is_of_one and name not in _WHOLE_TESTS and name not in LAST_TESTS:
         known = ", ".join(sorted({*_OF_ONE, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}))
         raise RulesError(
-            f'check "{rule.code}" names a function "{name}" that does not exist',
+            f'the check "{rule.code}" names the function "{name}", which does not exist',
             hint=f"set `test` to one of: {known}",
         )
     return is_of_one

@@ -1,6 +1,6 @@
-"""Scenarios side by side: a matrix of options and counts, and the differences between them.
+"""Compare scenarios: a table of options and counts, and the differences between the plans.
 
-Pure. ``compare_plans`` compares two scenarios like any two plans.
+``compare_plans`` compares two scenarios like any two plans.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
 from .check_plan import check_plan, judging_day
 
-# : The mark before each value that differs from the first scenario's.
+#: The mark in front of each value that differs from the first scenario.
 MARK = "≠ "
 
 _FIXED = ("Of", "What", "Differs")
@@ -33,16 +33,16 @@ _ACCEPTED = "accepted finding"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioFact:
-    """A row of the matrix: one option or count, with the value that each scenario has.
+    """A row in the comparison of scenarios: one option or count, with its value in each scenario.
 
     Parameters
     ----------
     of : str
         ``Counts``, ``Table`` or ``Options``.
     what : str
-        The option as forms name it, or what is counted.
+        The label of the option, or the counted items.
     values : tuple of object
-        One value for each scenario: a count, a text, a truth value, several texts, or None if
+        One value for each scenario: a count, a text, a truth value, or several texts. None means
         unknown.
     """
 
@@ -52,11 +52,11 @@ class ScenarioFact:
 
     @property
     def differs(self) -> bool:
-        """Whether the values of the scenarios differ."""
+        """Whether the scenarios have different values."""
         return any(value != self.values[0] for value in self.values)
 
     def marked(self) -> tuple[object, ...]:
-        """Return the values, with ``MARK`` before each one that differs from the first."""
+        """Return the values, with ``MARK`` in front of each one that differs from the first."""
         return tuple(
             value if value == self.values[0] else f"{MARK}{cell_text(value) or 'blank'}"
             for value in self.values
@@ -65,10 +65,11 @@ class ScenarioFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScenarioComparison(Table):
-    """Two or more scenarios side by side; the others are compared with the first.
+    """A comparison of two or more scenarios with the first one.
 
-    ``to_frame`` gives every option and count, a row each, a column for each scenario and whether
-    they differ. In a notebook those that differ come first, each other value behind a mark.
+    ``to_frame`` returns one row for each option and count, with a column for each scenario and a
+    column that shows whether the values differ. A notebook shows the rows with differences first,
+    and marks each value that differs from the first scenario.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -78,7 +79,7 @@ class ScenarioComparison(Table):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the scenarios; if two have the same name, with a number."""
+        """The names of the scenarios. Scenarios with the same name get a number."""
         names: list[str] = []
         for scenario in self.scenarios:
             number, name = 1, scenario.name
@@ -90,7 +91,7 @@ class ScenarioComparison(Table):
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Compare each other scenario with the first: the cause of each change, and findings."""
+        """Compare each other scenario with the first, with the cause of each change."""
         return tuple(
             Comparison(
                 difference=find_causes(difference),
@@ -120,13 +121,13 @@ class ScenarioComparison(Table):
             f"{name}: {count_of(len(difference.certificates), 'certificate')} changed"
             for name, difference in zip(others, self.differences, strict=True)
         ]
-        return f"Against {first}. {'; '.join(parts)}"
+        return f"Compared with {first}. {'; '.join(parts)}"
 
     def _repr_html_(self) -> str:
         headings = (*_FIXED[:2], *self.names)
         other, alike = self.differing(), self.alike()
         rows = [(fact.of, fact.what, *fact.marked()) for fact in other]
-        words = f"{MARK.strip()} marks values that differ from “{self.names[0]}”."
+        words = f"{MARK.strip()} marks a value that differs from “{self.names[0]}”."
         if not other:
             words = "All options and counts are the same."
         parts = [rows_to_html(headings, rows, caption=self._summary(), remarks=[words])]
@@ -141,26 +142,26 @@ class ScenarioComparison(Table):
 def compare_scenarios(
     *scenarios: Scenario, on: date | None = None, findings: Sequence[Findings | None] = ()
 ) -> ScenarioComparison:
-    """Put scenarios side by side, and compare each with the first.
+    """Compare scenarios with the first one.
 
     Parameters
     ----------
     *scenarios : Scenario
-        At least two.
+        At least two scenarios.
     on : date, optional
-        The evaluation date; by default the planned issue date of each scenario, else today.
+        The evaluation date. The default is the planned issue date of each scenario, or today.
     findings : sequence of Findings or None, optional
-        The findings of each plan, or None for plans that were not checked yet.
+        The findings of each plan, or None for a plan that has not been checked yet.
 
     Returns
     -------
     ScenarioComparison
-        With one comparison less than scenarios.
+        One comparison for each scenario after the first.
 
     Raises
     ------
     ScenarioError
-        If there are fewer than two, or the number of findings differs.
+        If there are fewer than two scenarios, or the number of findings does not match.
     LyncnbError
         If a scenario cannot be planned.
     """
@@ -168,13 +169,15 @@ def compare_scenarios(
         require("compare_scenarios: each scenario", scenario, Scenario)
     if len(scenarios) < 2:
         raise ScenarioError(
-            "a comparison needs at least two scenarios", hint="name two or more of their folders"
+            "a comparison needs at least two scenarios", hint="specify two or more scenario folders"
         )
     known = findings or [None] * len(scenarios)
     if len(known) != len(scenarios):
         raise ScenarioError(
-            f"there are findings for {len(known)} scenarios, but {len(scenarios)} scenarios",
-            hint="give one entry for each scenario in their order, None if it has no findings yet",
+            f"the number of findings is {len(known)}, but the number of scenarios is "
+            f"{len(scenarios)}",
+            hint="pass one entry for each scenario, in the same order, or None for a plan that "
+            "is not checked",
         )
     checked = tuple(
         check_plan(scenario.plan, on=on) if given is None else given
@@ -193,8 +196,8 @@ def compare_scenarios(
 def _facts(scenarios: Sequence[Scenario], findings: Sequence[Findings]) -> Iterator[ScenarioFact]:
     counts = [_counted(item, checked) for item, checked in zip(scenarios, findings, strict=True)]
     for what in dict.fromkeys(what for item in counts for what in item):
-        # A plan without an item has a count of 0. Without validity_days, yearly renewals are
-        # unknown.
+        # A missing count means 0, except for yearly renewals: they are unknown without
+        # validity_days.
         absent = None if what == "yearly renewal" else 0
         values = tuple(item.get(what, absent) for item in counts)
         if what != _ACCEPTED or any(values):

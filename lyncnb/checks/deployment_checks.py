@@ -1,8 +1,7 @@
-"""Checks of the deployment as a whole; one short function for each check.
+"""Checks of the whole deployment, with one short function for each check.
 
-Each function yields pairs: what the finding is about (the id of a certificate, or the first server
-of the pools concerned, where the planner should look first), and the message. The traits in the
-rules identify the roles.
+Each function yields pairs. The first item is the id of a certificate, or the first server in the
+affected pools. The second item is the message. Roles are identified by their traits in the rules.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Pairs = Iterator[tuple[str, str]]
 
 
 def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an external web name that two pools share."""
+    """Find an external web name that several pools share."""
     owners: dict[str, list[Pool]] = defaultdict(list)
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn:
@@ -39,7 +38,7 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an external web name that is on no reverse proxy certificate."""
+    """Find an external web name that is not on any reverse proxy certificate."""
     published = view.names_on("reverse_proxy")
     if not view.pools_with("reverse_proxy"):
         return
@@ -48,12 +47,12 @@ def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
         if name and name not in published:
             yield (
                 view.place(pool),
-                f'"{name}" of {pool.fqdn} is not on any reverse proxy certificate',
+                f'the name "{name}" of {pool.fqdn} is not on any reverse proxy certificate',
             )
 
 
 def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find external web names without a reverse proxy that publishes them."""
+    """Find external web names in a deployment that has no reverse proxy."""
     if view.pools_with("reverse_proxy"):
         return
     pools = [pool for pool in view.pools_with("publishes_web") if pool.web_external_fqdn]
@@ -63,7 +62,7 @@ def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a reverse proxy in a site whose pools have no external web name."""
+    """Find a reverse proxy in a site without external web names."""
     sites = {pool.site for pool in view.pools_with("publishes_web") if pool.web_external_fqdn}
     for proxy in view.pools_with("reverse_proxy"):
         if not sites or (proxy.site and proxy.site not in sites):
@@ -71,15 +70,15 @@ def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web name on a server that must use its own name."""
+    """Find an overridden internal web name on a server that must use its own name."""
     for pool in view.pools_with("single_computer"):
         name = pool.web_internal_fqdn
         if name and name != pool.fqdn:
-            yield view.place(pool), f'web_internal_fqdn is "{name}", the server is {pool.fqdn}'
+            yield view.place(pool), f'web_internal_fqdn is "{name}", but the server is {pool.fqdn}'
 
 
 def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web name on a single-server pool that may have one."""
+    """Find an overridden internal web name on a pool with a single server."""
     for pool in view.plan.topology.pools:
         name = pool.web_internal_fqdn
         if pool.role in rule.roles and len(pool.computers) == 1 and name not in (None, pool.fqdn):
@@ -87,7 +86,7 @@ def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs
 
 
 def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web name that is already used for something else."""
+    """Find an internal web name that is also the name of another server, pool, or web service."""
     pools = view.pools_with("publishes_web")
     named = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
     if not named:
@@ -109,7 +108,7 @@ def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
             what = f"the internal web name of {others[0]}"
         else:
             continue
-        yield view.place(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}", {what}'
+        yield view.place(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}", which is {what}'
 
 
 def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
@@ -122,7 +121,7 @@ def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool of several servers whose web services have no internal name of their own."""
+    """Find a pool with several servers whose web services have no separate internal name."""
     for pool in view.pools_with("publishes_web"):
         if len(pool.computers) > 1 and pool.web_internal_fqdn in (None, pool.fqdn):
             yield (
@@ -132,7 +131,7 @@ def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a certificate that does not come from the internal servers' CA, but must."""
+    """Find a certificate that must be from the same CA as the internal servers' certificates."""
     roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
     cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
     whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
@@ -141,41 +140,48 @@ def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
             own = certificate.ca or f"a CA of type {certificate.issuer}"
             yield (
                 certificate.id,
-                f"{view.label(certificate)} comes from {own}, the others from {whose}",
+                f"{view.label(certificate)} is from {own}, the others are from {whose}",
             )
 
 
 def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool name that differs from the server name of a single-server pool."""
+    """Find a single-server pool whose name differs from the server name."""
     for pool in view.pools_with("single_computer"):
         others = [c.fqdn for c in pool.computers if c.fqdn != pool.fqdn]
         if others:
-            yield view.place(pool), f"the pool is {pool.fqdn}, the server is {', '.join(others)}"
+            yield (
+                view.place(pool),
+                f"the pool is {pool.fqdn}, but the server is {', '.join(others)}",
+            )
 
 
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find several certificates where the rules require one for a pool or the deployment."""
+    """Find several certificates where the rules require one shared certificate."""
     seen: dict[tuple[str, str, tuple[str, ...]], list[PlannedCertificate]] = defaultdict(list)
     for certificate in view.asked_of(rule):
         seen[certificate.role, certificate.pool, certificate.usages].append(certificate)
     for (_, pool, usages), certificates in seen.items():
         if len(certificates) > 1:
             ids = [certificate.id for certificate in certificates]
-            what = ", ".join(usages) or "certificate"
-            yield ids[0], f"{pool or 'the deployment'} has {len(ids)} of {what}: {', '.join(ids)}"
+            usage = f" for {', '.join(usages)}" if usages else ""
+            owner = pool or "the deployment"
+            yield ids[0], f"{owner} has {len(ids)} certificates{usage}: {', '.join(ids)}"
 
 
 def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool whose internal name is also an external name."""
+    """Find an Edge pool whose internal name is also one of its external names."""
     for pool in view.pools_with("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"):
             name = getattr(pool, column)
             if name in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
-                yield view.place(pool), f"{column} is {name}, the internal name of {pool.fqdn}"
+                yield (
+                    view.place(pool),
+                    (f"{column} is {name}, which is the internal name of {pool.fqdn}"),
+                )
 
 
 def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool that lacks a name of its external certificate."""
+    """Find an Edge pool without a name that its external certificate needs."""
     for pool in view.pools_with("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn"):
             if getattr(pool, column) is None:
@@ -183,14 +189,14 @@ def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool without a name for its A/V Edge service."""
+    """Find an Edge pool without an A/V Edge name."""
     for pool in view.pools_with("perimeter"):
         if pool.av_edge_fqdn is None:
             yield view.place(pool), f"av_edge_fqdn is blank in every row of {pool.fqdn}"
 
 
 def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool with web services that has no external web name."""
+    """Find a pool with web services but no external web name."""
     for pool in view.pools_with("publishes_web"):
         if pool.web_external_fqdn is None:
             yield view.place(pool), f"web_external_fqdn is blank in every row of {pool.fqdn}"
@@ -206,7 +212,7 @@ def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find automatic sign-in on pools other than one pool and its backup pool."""
+    """Find automatic sign-in on several pools that are not a pool and its backup pool."""
     pools = [pool for pool in view.pools_with("heeds_autologon") if "autologon" in pool.flags]
     counted: list[Pool] = []
     for pool in pools:
@@ -223,23 +229,26 @@ def _are_paired(pool: Pool, other: Pool) -> bool:
 
 
 def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an issuer for a key that is neither a usage nor a role of the product."""
+    """Find an issuer for a key that is neither a usage nor a role in the product."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (_, key), servers in view.issuer_keys().items():
         if key.lower() not in known:
-            yield servers[0], f'issuer of {_listed(servers)} is for "{key}", which is not a usage'
+            yield (
+                servers[0],
+                (f'the issuer of {_listed(servers)} is for "{key}", which is not a usage'),
+            )
 
 
 def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an issuer for a usage that no certificate of the server has."""
     for role, key, servers in keys_not_here(view):
         words = f'issuer of {_listed(servers)} is for "{key}"'
-        yield servers[0], f"{words}, but a server with the role {role} does not have it"
+        yield servers[0], f"{words}, but the role {role} does not have this usage"
 
 
 def keys_not_here(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield role, usage, and servers for issuers of usages that the role does not have."""
+    """Yield the role, usage, and servers for each issuer of a usage that the role does not have."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (role, key), servers in view.issuer_keys().items():
@@ -254,32 +263,33 @@ def keys_not_here(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a role that is on the servers of another role and uses their certificates."""
+    """Find a role that shares servers and certificates with another role."""
     certificates = view.plan.rules.certificates
     for pool, host in hosted_pools(view.plan.topology.pools, view.plan.rules):
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
-            continue  # the table already contains this (mediation_standalone = false)
+            # The table already marks the role as collocated (mediation_standalone = false).
+            continue
         servers = _listed([computer.fqdn for computer in pool.computers])
         yield view.place(pool), f"{pool.role} uses the certificate of {host.role} on {servers}"
 
 
 def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find roles on one server that no document supports together."""
+    """Find roles on one server that no document lists as supported together."""
     together = unsupported_roles(view.plan.topology.pools, view.plan.rules)
     for roles, servers in together.items():
         yield servers[0], f"{_listed(servers)} has the roles {', '.join(roles)}"
 
 
 def pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a multi-server pool that has the name of a server."""
+    """Find a pool whose name is also the name of a server."""
     servers = {c.fqdn for _, c in view.plan.topology.computers}
     for pool in view.plan.topology.pools:
         if pool.role in rule.roles and pool.fqdn in servers:
-            yield view.place(pool), f"the pool {pool.fqdn} has the name of a server"
+            yield view.place(pool), f"the pool {pool.fqdn} has the same name as a server"
 
 
 def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a collocated role whose pool is marked as stand-alone."""
+    """Find a pool that is marked as stand-alone but shares servers with another role."""
     topology = view.plan.topology
     for pool, names in collocation_switches(view):
         rows = [
@@ -290,11 +300,14 @@ def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
                 continue
             place = topology.columns.index(name)
             if any(topology.cells[row][place] == "true" for row in rows):
-                yield view.place(pool), f"{name} is true for {pool.fqdn}, where it is collocated"
+                yield (
+                    view.place(pool),
+                    (f"{name} is true for {pool.fqdn}, but the pool is collocated"),
+                )
 
 
 def collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
-    """Yield collocated pools, with the yes/no columns that mark them as stand-alone."""
+    """Yield collocated pools, each with the columns that mark the pool as stand-alone."""
     rules = view.plan.rules
     switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
     for pool, _ in hosted_pools(view.plan.topology.pools, rules):
@@ -321,11 +334,14 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
                 and (pool.fqdn, usage) not in reported
             ):
                 reported.add((pool.fqdn, usage))
-                yield view.place(pool), f'{name} is for "{usage}", which {pool.fqdn} does not have'
+                yield (
+                    view.place(pool),
+                    (f'{name} is for "{usage}", a usage that {pool.fqdn} does not have'),
+                )
 
 
 def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a name in a column that the roles of its pool do not use."""
+    """Find a name in a column that the role does not use."""
     for facts, idle in idle_pools(view):
         whose = _listed([f"{pool.fqdn} ({pool.role})" for pool in idle])
         roles = ", ".join(facts.roles)
@@ -333,15 +349,15 @@ def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def idle_pools(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
-    """Yield columns of names, each with the pools that have a name there but do not use it."""
+    """Yield each column of names, with the pools that have a value in it but do not use it."""
     topology = view.plan.topology
     pools = topology.pools
     for facts in topology_columns():
         if not facts.roles or facts.name not in topology.columns:
             continue
         if not facts.kind.startswith("fqdn"):
-            continue  # an export may have a truth value in every row, but a name is intentional
-        # Collocated roles have the same pool name and share its values.
+            continue  # An export may fill a yes/no column, but a name is entered on purpose.
+        # Collocated roles have the same pool name and share the pool's values.
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}
         idle = [p for p in pools if p.names_in(facts.name) and p.fqdn not in heeded]
         if idle:
@@ -374,7 +390,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find columns that lyncnb does not read; another check covers nearly known headings."""
+    """Find columns that lyncnb does not read, except headings that are almost known."""
     near = {heading for heading, _ in nearly_known_columns(view)}
     unread = [shown(h) for h in view.plan.topology.unread_columns if h not in near]
     if unread and view.plan.topology.pools:
@@ -389,7 +405,7 @@ def column_nearly_known(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def nearly_known_columns(view: PlanView) -> Iterator[tuple[str, str]]:
-    """Yield headings that almost match a known column that the table does not have."""
+    """Yield headings that resemble a known column that is missing from the table."""
     topology = view.plan.topology
     for heading in topology.unread_columns if topology.pools else ():
         name = nearest_column(heading)
@@ -398,7 +414,7 @@ def nearly_known_columns(view: PlanView) -> Iterator[tuple[str, str]]:
 
 
 def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a server whose first label is reserved for a device by Windows."""
+    """Find a server whose host name Windows reserves for a device."""
     for pool in view.plan.topology.pools:
         for computer in pool.computers:
             label = computer.fqdn.partition(".")[0]
@@ -407,7 +423,7 @@ def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def in_words(pools: Sequence[Pool]) -> str:
-    """Format the names of some pools for the middle of a sentence."""
+    """Format the names of several pools for use in a sentence."""
     return _listed([pool.fqdn for pool in pools])
 
 

@@ -1,7 +1,7 @@
-"""``CertificatePlan`` to a fixed plan: every fix that introduces no new finding.
+"""Fix a ``CertificatePlan`` with every fix that introduces no new finding.
 
-Each fix is tried on the plan first. It is used only if its finding disappears and no new one
-appears.
+Each fix is first applied to a copy of the plan. It is used only if its finding disappears and no
+new finding appears.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ..plan.planner import plan_certificates
 from ..rules.findings import CellEdit, Edit, Finding, Findings, HeadingEdit, OptionEdit
 from .check_plan import check_plan
 
-# A fix may lead to another one, e.g. for two names in one cell. Each round fixes at least one
-# finding.
+# After one fix another may become possible, for example for two names in one cell. Each round fixes
+# at least one finding.
 _ROUNDS = 20
 
 
@@ -30,11 +30,11 @@ class FixedPlan:
     Parameters
     ----------
     plan : CertificatePlan
-        The plan of the changed table and options.
+        The plan with the changed table and options.
     findings : Findings
         The remaining findings.
     fixed : tuple of Finding
-        The fixed findings, each with its edits, in their order.
+        The fixed findings with their edits, in the order of the fixes.
     """
 
     plan: CertificatePlan
@@ -52,17 +52,17 @@ class FixedPlan:
 
     @property
     def headings(self) -> dict[str, str]:
-        """The new names of columns, by their old heading."""
+        """The new column names, by the old heading."""
         return {e.heading: e.column for e in self.edits if isinstance(e, HeadingEdit)}
 
     @property
     def options(self) -> tuple[OptionEdit, ...]:
-        """The edits of options, without duplicates."""
+        """The edits to options, without duplicates."""
         return tuple(dict.fromkeys(e for e in self.edits if isinstance(e, OptionEdit)))
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """All edits, in their order."""
+        """All edits, in the order of the fixes."""
         return tuple(edit for finding in self.fixed for edit in finding.edits)
 
 
@@ -74,16 +74,16 @@ def fix_plan(
     Parameters
     ----------
     plan : CertificatePlan
-        n certificates.
+        A plan with n certificates.
     on : date, optional
         The evaluation date, as for :func:`check_plan`.
     codes : collection of str, optional
-        The codes of the findings to fix; by default all.
+        The codes of the findings to fix. The default is all codes.
 
     Returns
     -------
     FixedPlan
-        The same plan if there is nothing to fix.
+        The fixed plan, or the same plan if nothing can be fixed.
     """
     findings = check_plan(plan, on=on)
     done = FixedPlan(plan=plan, findings=findings, fixed=())
@@ -107,7 +107,7 @@ def fix_plan(
 
 
 def _apart(findings: Iterable[Finding]) -> list[Finding]:
-    """Choose findings whose edits do not conflict in a cell or option."""
+    """Choose findings whose edits do not change the same cell or option."""
     chosen: list[Finding] = []
     edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
@@ -127,12 +127,12 @@ def _place(edit: Edit) -> tuple[object, str]:
 
 
 def _tried(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
-    """Return the plan after some fixes; None if one fixes nothing or causes a finding."""
+    """Return the plan after several fixes, or None if a fix has no effect or causes a finding."""
     edits = [edit for finding in wanted for edit in finding.edits]
     try:
         plan = with_edits(before.plan, edits)
     except (TopologyError, OptionsError, PlanError):
-        return None  # the fix contradicts something else, e.g. another row
+        return None  # The fix contradicts another value, for example in another row.
     findings = check_plan(plan, on=before.findings.judged_on)
     if _count(findings) - _count(before.findings) or set(wanted) & set(findings):
         return None
@@ -140,17 +140,17 @@ def _tried(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
 
 
 def _count(findings: Findings) -> Counter[tuple[str, str]]:
-    # A message about the whole deployment may change with it, e.g. a number of names.
+    # A fix may change a message about the whole deployment, such as a number of names.
     return Counter((finding.code, finding.about) for finding in findings)
 
 
 def with_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
-    """Plan again with changed cells and options.
+    """Make a new plan with changed cells and options.
 
     Raises
     ------
     TopologyError, OptionsError, PlanError
-        If the changed table or options are not valid.
+        If the changed table or the changed options are not valid.
     """
     cells: dict[int, dict[str, str]] = {}
     headings: dict[str, str] = {}

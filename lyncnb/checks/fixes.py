@@ -1,8 +1,8 @@
-"""Fixes of findings that have exactly one safe fix: edits of the table or of an option.
+"""Fixes for findings that have exactly one safe fix, as edits to the table or to an option.
 
-A fix is safe if it only states what the plan already does, or what Lync Server requires.
-``fix_plan`` checks the fixed plan for new findings before it uses a fix. Each function gets what
-the finding is about, and its message.
+A fix is safe if it writes down what the plan already contains, or what the product requires.
+``fix_plan`` checks the fixed plan for new findings before it uses a fix. Each function receives the
+subject of the finding and the message.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def web_internal_fqdn_overridden(
 def pool_name_differs_from_server(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Clear the pool name of a single-server pool; other pool names may be intended."""
+    """Clear the pool name of a single-server pool. Other pool names may be intended."""
     pools = [p for p in view.pools_with("single_computer") if view.place(p) == about]
     rows = [row for pool in pools for row in _rows(view, pool)]
     servers = {_text(view, row, "server_fqdn").casefold() for row in rows}
@@ -46,7 +46,7 @@ def pool_name_differs_from_server(
 
 
 def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
-    """Clear a name that no role of its pool uses."""
+    """Clear a name that no role in the pool uses."""
     for column, idle in idle_pools(view):
         if view.place(idle[0]) == about and message.startswith(f"{column.name} of "):
             rows = [row for pool in idle for row in _rows(view, pool)]
@@ -57,7 +57,7 @@ def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) 
 def issuer_key_not_here(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Remove an issuer for a usage that the server does not have from its cells."""
+    """Remove the issuer for a usage that the server does not have."""
     gone = {
         (role, server): key
         for role, key, servers in keys_not_here(view)
@@ -75,7 +75,7 @@ def issuer_key_not_here(
 def column_nearly_known(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Rename a heading to the column that it almost matches."""
+    """Change a heading to the name of the similar column."""
     return tuple(
         HeadingEdit(heading=heading, column=name)
         for heading, name in nearly_known_columns(view)
@@ -84,7 +84,7 @@ def column_nearly_known(
 
 
 def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
-    """Mark a role as collocated in the table, if there is a column for it."""
+    """Mark a role as collocated in the table, if the table has a column for it."""
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in collocation_switches(view)
@@ -98,7 +98,7 @@ def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -
 def stand_alone_and_collocated(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Set the columns that mark a collocated role as stand-alone to no."""
+    """Set the columns that mark a collocated role as stand-alone to false."""
     return tuple(
         CellEdit(row=row, column=name, text="false")
         for pool, names in collocation_switches(view)
@@ -113,14 +113,14 @@ def stand_alone_and_collocated(
 def av_edge_name_on_certificate(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Remove the name of the A/V Edge service from the additional names of its pool."""
+    """Remove the A/V Edge name from the additional names of the pool."""
     certificate = view.certificate(about)
     pool = view.pool(certificate) if certificate else None
     if pool is None or pool.av_edge_fqdn is None:
         return ()
     kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
     if len(kept) == len(pool.extra_san):
-        return ()  # the name comes from another column
+        return ()  # The name is from another column, so there is nothing to remove.
     return tuple(
         CellEdit(row=row, column="extra_san", text=_pairs(kept))
         for row in _rows(view, pool)
@@ -131,18 +131,18 @@ def av_edge_name_on_certificate(
 def validity_asked_over_limit(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Plan the allowed validity, if that shortens no certificate of another CA."""
+    """Set the allowed validity, if this does not shorten a certificate from another CA."""
     if any(certificate.issuer != "public" for certificate in view.certificates):
         return ()
     if view.plan.options.validity:
-        return ()  # an edit sets a whole option, not a key in a section
+        return ()  # An edit can set only a whole option, not a single key in a section.
     return (OptionEdit(option="validity_days", value=rule.limit),)
 
 
 def option_changes_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Reset an option to its default, or remove the key that applies to no certificate."""
+    """Reset an option to its default, or remove a key that no certificate uses."""
     options = view.plan.options
     for name in ("issuer", "ca"):
         for key in getattr(options, name):
@@ -158,7 +158,7 @@ def option_changes_nothing(
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Remove an acceptance that has expired or has no effect, with its limits."""
+    """Remove an acceptance that has expired or has no effect, together with its limits."""
     options = view.plan.options
     for code in options.accepted:
         until = options.accepted_until.get(code)
@@ -174,7 +174,7 @@ def acceptance_counts_for_nothing(
 
 
 def _rows(view: PlanView, pool: Pool) -> Iterator[int]:
-    """Yield the rows of a pool and of its collocated roles, which share its values."""
+    """Yield the rows of a pool and of its collocated roles, which share the pool's values."""
     for other in view.pools_named(pool.fqdn):
         for computer in other.computers:
             yield computer.row
@@ -192,11 +192,11 @@ def _blanked(view: PlanView, rows: list[int], column: str) -> Iterator[Edit]:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    """Format pairs of usage and value for a cell."""
+    """Format pairs of usage and value as the text of a cell."""
     return "; ".join(f"{key}={value}" if key else str(value) for key, value in pairs)
 
 
-# : By the name of the function that finds what they fix.
+#: The fixes, by the name of the check function that reports the finding.
 FIXES: dict[str, Fix] = {
     fix.__name__: fix
     for fix in (

@@ -1,4 +1,4 @@
-"""Checks of the options: choices that do not change the plan."""
+"""Checks of the options, for example for options that do not change the plan."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..topology.topology import Topology
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-# : The code of a planned issue date in the past; every plan reaches that day eventually.
+#: The code for a planned issue date in the past, which every plan has after some time.
 LATE = "planned-issue-date-passed"
 
-# These options concern every certificate, or the evaluation date and evaluation, but not which
-# names and certificates there are.
+# These options apply to every certificate or only to the evaluation. They do not change which
+# certificates and names are planned.
 _NEVER_IDLE = frozenset(
     {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client", "lang"}
     | {"internal_only_sip_domains", "client_authentication", "shared_certificate"}
@@ -54,17 +54,17 @@ def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def option_in_words(name: str, options: PlanOptions) -> str:
-    """Format an option with its value for a message."""
+    """Format an option and its value for a message."""
     return f"{OPTIONS[name].key or name} = {_value_text(getattr(options, name))}"
 
 
 def key_in_words(name: str, key: str) -> str:
-    """Format a message that the plan has no certificate for a usage or role."""
-    return f'{name} for "{key}" is for no certificate of the plan'
+    """Format the message that no certificate has a usage or role in the options."""
+    return f'{name} contains "{key}", which does not affect any certificate in the plan'
 
 
 def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
-    """Yield the usages and roles with an issuer or a CA in the options but no certificate."""
+    """Yield the usages and roles in the options that no certificate has."""
     kinds = {(c.role, c.issuer, *c.usages) for c in plan.certificates}
     here = {"", *(text.lower() for kind in kinds for text in kind)}
     for name in ("issuer", "ca"):
@@ -91,16 +91,16 @@ def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
 
 
 def _two_servers_a_pool(topology: Topology) -> Topology:
-    """Return a topology with every kind of name but few servers: the first two of each pool.
+    """Return a smaller topology with the first two servers of each pool.
 
-    Two servers, to distinguish names of each server from the name of the pool.
+    Two servers are enough to distinguish server names from the pool name.
     """
     pools = tuple(replace(pool, computers=pool.computers[:2]) for pool in topology.pools)
     return replace(topology, pools=pools)
 
 
 def _contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
-    """Return the content of the requests, without their rules and reasons."""
+    """Return the content of all requests, without rules and reasons."""
     return [(*c._replace(subject_alt_name=(), rule=""), c.names) for c in plan.certificates]
 
 
@@ -113,7 +113,7 @@ def _value_text(value: object) -> str:
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, all_findings: Iterable[Finding]
 ) -> Pairs:
-    """Find an acceptance for a code without findings, or with findings beyond its limits."""
+    """Find an acceptance that has expired, has no finding, or applies to other certificates."""
     options, pools = view.plan.options, view.plan.topology.pools
     by_code: dict[str, list[Finding]] = {}
     for finding in all_findings:
@@ -134,16 +134,16 @@ def acceptance_counts_for_nothing(
 
 
 def ended_in_words(code: str, until: date) -> str:
-    """Format a message that an acceptance has expired."""
+    """Format the message that an acceptance has expired."""
     return f"the acceptance of {code} expired on {until}"
 
 
 def unneeded_in_words(code: str) -> str:
-    """Format a message that the plan does not have an accepted finding."""
+    """Format the message that the plan does not have an accepted finding."""
     return f"{code} is accepted, but the plan does not have this finding"
 
 
-# : Runs after all other checks.
+#: This check runs after all others, because it needs their findings.
 LAST_TESTS = {acceptance_counts_for_nothing.__name__: acceptance_counts_for_nothing}
 
 
@@ -153,7 +153,7 @@ def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
     if country != country.upper() and pools:
         yield (
             view.place(pools[0]),
-            f'the options have "{country}"; the certificates will have {country.upper()}',
+            f'the options contain "{country}", but the certificates will contain {country.upper()}',
         )
 
 

@@ -1,4 +1,4 @@
-"""Look-ups for the checks: pools, sites, and rules by name, and the names that are required."""
+"""Look up pools, sites, rules, and required names for the checks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _NO_TRAITS: frozenset[str] = frozenset()
 
 _NO_RULES: frozenset[str] = frozenset()
 
-# : Required names, each with the ids of the rules that require it.
+#: The required names, each with the ids of the rules that require it.
 _Needed = Mapping[DnsName, frozenset[str]]
-# : How pools give such names of their own, with the ids, and the names that all of them need.
+#: Functions that find the names of one pool, with their rule ids; and the names that all pools
+# need.
 _PartsAsked = tuple[list[tuple[Finder, frozenset[str]]], _Needed]
 _NOTHING: _Needed = MappingProxyType({})
-# : The roles, usages, issuers, and CAs that a check applies to.
+#: The roles, usages, issuers, and CAs to which a check applies.
 _Scope = tuple[tuple[str, ...], ...]
 
 
@@ -39,19 +40,19 @@ def _both(names: _Needed, more: _Needed) -> _Needed:
 
 
 class _NamesHere(NamedTuple):
-    """The alternative names of a certificate, and those that some check requires."""
+    """The alternative names of a certificate, and the names that the rules require for it."""
 
     present: frozenset[DnsName]
     wildcards: list[DnsName]
     needed: _Needed
-    lacks: bool  # whether one of these is missing; a wildcard may cover it
+    lacks: bool  # whether a required name is missing; a wildcard may still cover it
 
 
 _NO_NAMES = _NamesHere(frozenset(), [], _NOTHING, False)
 
 
 class PlanView:
-    """A plan with look-ups, created once for all checks of a run."""
+    """Look-ups in a plan, created once for all checks in a run."""
 
     def __init__(self, plan: CertificatePlan, *, on: date):
         self.plan = plan
@@ -77,27 +78,27 @@ class PlanView:
         self._internal: dict[str, bool] = {}
         self._by_name: dict[str, list[Pool]] = {}
         self._by_id: dict[str, PlannedCertificate] = {}
-        # The names that the documents require, for any profile and with or without wildcards.
+        # The required names in the documents, for any profile, with or without wildcards.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
         self._parts: dict[int, _PartsAsked] = {}
         self._asked: dict[_Scope, list[PlannedCertificate]] = {}
-        # Positions of certificates that are the same in everything that can limit a check.
+        # The positions of certificates with the same role, usages, issuer, and CA.
         self._kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
         self._domains: dict[_Scope, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _NamesHere] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
 
-    # -- looking up
+    # -- look-ups
     def pool(self, certificate: PlannedCertificate) -> Pool | None:
-        """Return the pool of a certificate; None for the certificate of the deployment."""
+        """Return the pool of a certificate, or None for the certificate of the whole deployment."""
         if not self._pools:
             self._pools = {(pool.role, pool.fqdn): pool for pool in self.plan.topology.pools}
         return self._pools.get((certificate.role, certificate.pool))
 
     def pools_named(self, name: str) -> list[Pool]:
-        """Return the pools with a name: one, or several with collocated roles."""
+        """Return all pools with a name. There are several if roles are collocated."""
         if not self._by_name:
             for pool in self.plan.topology.pools:
                 self._by_name.setdefault(pool.fqdn, []).append(pool)
@@ -110,7 +111,7 @@ class PlanView:
         return self._by_id.get(id_)
 
     def supports_wildcard(self, certificate: PlannedCertificate) -> bool:
-        """Whether a rule of its role and usages allows wildcards, in any profile."""
+        """Return whether a rule for the role and usages allows wildcards in any profile."""
         return (certificate.role, certificate.usages) in self._wildcards
 
     def traits(self, pool: Pool) -> frozenset[str]:
@@ -126,7 +127,7 @@ class PlanView:
         return self._with_trait[trait]
 
     def applies(self, rule: CheckRule, certificate: PlannedCertificate) -> bool:
-        """Whether a check applies to a certificate, by role, usages, issuer, and CA."""
+        """Return whether a check applies to a certificate, by role, usages, issuer, and CA."""
         return (
             (not rule.roles or certificate.role in rule.roles)
             and (not rule.usages or not set(rule.usages).isdisjoint(certificate.usages))
@@ -160,7 +161,7 @@ class PlanView:
         return names if not subject or subject in names else [subject, *names]
 
     def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
-        """Return the names that these rules require and that no name of the certificate covers."""
+        """Return the names that the rules require and that no name on the certificate covers."""
         here = self._turn_to(certificate)
         if not here.lacks:
             return []
@@ -176,10 +177,10 @@ class PlanView:
         return self._turn_to(certificate).wildcards
 
     def features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
-        """Return the input of the feature checks, other than role, usages, issuer, and CA.
+        """Return the other features of a certificate, besides role, usages, issuer, and CA.
 
-        None if the certificate has wildcards or lacks a required name: then the checks run for this
-        certificate separately.
+        Return None if the certificate has wildcards or a required name is missing. The checks then
+        run for this certificate separately.
         """
         here, subject = self._turn_to(certificate), certificate.subject
         if here.lacks or here.wildcards:
@@ -196,7 +197,7 @@ class PlanView:
         )
 
     def _turn_to(self, certificate: PlannedCertificate) -> _NamesHere:
-        # Several checks in a row use the same certificate.
+        # Several checks in a row use the same certificate, so the last result is kept.
         if certificate is not self._last[0]:
             names = [entry.name for entry in certificate.subject_alt_name]
             present, needed = frozenset(names), self._needed_by(certificate)
@@ -206,7 +207,7 @@ class PlanView:
         return self._last[1]
 
     def _needed_by(self, certificate: PlannedCertificate) -> _Needed:
-        """Return every name that some check requires, with the ids of the rules for it."""
+        """Return the names that the rules require, each with the ids of these rules."""
         pool, needed = self.pool(certificate), _NOTHING
         if pool is None:
             return needed
@@ -214,16 +215,17 @@ class PlanView:
             if resolved.rule.usages != certificate.usages:
                 continue
             finders, fixed = self._parts_asked(resolved)
-            # Usually this is complete, and the same for every pool of the role.
+            # In most cases the required names are complete and the same for every pool with the
+            # role.
             needed = _both(needed, fixed) if needed else fixed
             for find, why in finders:
-                # They are the same for every server of the pool, so any server represents all.
+                # These names are the same for every server in the pool, so any server will do.
                 more = find(pool, pool.computers[0].fqdn)
                 needed = _both(needed, dict.fromkeys(more, why)) if more else needed
         return needed
 
     def _parts_asked(self, resolved: ResolvedRule) -> _PartsAsked:
-        """Return the parts of a resolved rule that checks require, once for all of its pools."""
+        """Return the parts of a resolved rule that checks require, once for all pools."""
         known = self._parts.get(id(resolved))
         if known is None:
             finders = [
@@ -241,7 +243,7 @@ class PlanView:
         return known
 
     def names_on(self, trait: str) -> set[str]:
-        """Return every name on the certificates of roles with a trait."""
+        """Return every name on the certificates for roles with a trait."""
         roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
         return {
             entry.name
@@ -251,10 +253,10 @@ class PlanView:
         }
 
     def is_internal(self, name: str) -> bool:
-        """Whether a name is outside the public domain name system.
+        """Return whether a name is outside the public domain name system.
 
-        A name below a public name is also public, so the Public Suffix List is used once for each
-        domain, not for each host.
+        The Public Suffix List is used once for each domain, not for each host, because a name below
+        a public name is also public.
         """
         known = self._internal.get(name)
         if known is None:
@@ -265,7 +267,10 @@ class PlanView:
         return known
 
     def domains_of(self, rule: CheckRule) -> list[str]:
-        """Return the registered domains that a check covers, or the name itself if it has none."""
+        """Return the registered domains of all names in the scope of a check.
+
+        A name without a registered domain is returned itself.
+        """
         scope = _scope_of(rule)
         if scope not in self._domains:
             names = {e.name for c in self.asked_of(rule) for e in c.subject_alt_name}
@@ -279,7 +284,7 @@ class PlanView:
 
     # -- issuers
     def requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
-        """Return the issuers in the options or, if there are none, in the rows of its servers.
+        """Return the requested issuers from the options or, by default, from the servers' rows.
 
         Returns
         -------
@@ -302,7 +307,7 @@ class PlanView:
         Returns
         -------
         dict of tuple to list of str
-            The servers by role of the row and key, without the general value.
+            The servers, by the role of the row and the key. General values are left out.
         """
         servers: dict[tuple[str, str], list[str]] = {}
         for (role, fqdn), cell in self._issuers.items():
@@ -310,36 +315,36 @@ class PlanView:
                 servers.setdefault((role, key), []).append(fqdn)
         return servers
 
-    # -- places: what a finding about several certificates refers to
+    # -- servers that represent several certificates in a finding
     def place(self, pool: Pool) -> str:
-        """Return the server for a finding about a pool: its first one."""
+        """Return the first server in a pool, which represents the pool in a finding."""
         return pool.computers[0].fqdn
 
     # -- sites
     def sites(self) -> tuple[Site, ...]:
-        """Return the sites; sites that share the deployment's simple URLs count as one."""
+        """Return the sites. Sites that share the deployment's simple URLs count as one site."""
         seen: dict[object, Site] = {}
         for site in self.plan.topology.sites:
             seen.setdefault((site.meet_urls, site.dialin_url, site.admin_url), site)
         return tuple(seen.values())
 
     def web_sites(self) -> Iterator[Site]:
-        """Return the sites with a pool that has web services."""
+        """Return the sites that have a pool with web services."""
         names = {pool.site for pool in self.pools_with("publishes_web")}
         return (site for site in self.plan.topology.sites if site.name in names)
 
     def site_place(self, site: Site) -> str:
-        """Return the server for a finding about a site."""
+        """Return the first server in a site, which represents the site in a finding."""
         pools = [pool for pool in self.plan.topology.pools if pool.site == site.name]
         web = [pool for pool in pools if "publishes_web" in self.traits(pool)]
         return self.place((web or pools or self.plan.topology.pools)[0])
 
     def site_words(self, site: Site) -> str:
-        """Format the name of a site for the middle of a sentence."""
+        """Format the name of a site for use in a sentence."""
         return f'site "{site.name}"' if site.name else "the deployment"
 
-    # -- words
+    # -- texts for messages
     def label(self, certificate: PlannedCertificate) -> str:
-        """Format the name of a certificate for the middle of a sentence."""
+        """Format the name of a certificate for use in a sentence."""
         usages = ", ".join(certificate.usages) or certificate.role
         return f"{usages} of {certificate.owner}"

@@ -1,4 +1,4 @@
-"""Edits of ``plan.toml`` on disk that keep every comment in its place."""
+"""Edit a ``plan.toml`` file and keep its comments."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..rules.findings import OptionEdit
 
 
 def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOptions) -> bytes:
-    """Change values in a ``plan.toml``.
+    """Change values in a ``plan.toml`` file.
 
     Parameters
     ----------
     data : bytes
-        The file, which :meth:`PlanOptions.from_toml` reads.
+        The content of the file, which :meth:`PlanOptions.from_toml` can read.
     edits : iterable of OptionEdit
         The changes.
     expected : PlanOptions
@@ -26,14 +26,14 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
     Returns
     -------
     bytes
-        The file with its comments, order and line ends.
+        The changed content, with the same comments, order, and line ends.
 
     Raises
     ------
     OptionsError
         If the changed file would not contain the expected options.
     """
-    import tomlkit  # only fixes need it, so planning works without it
+    import tomlkit  # Only fixes need this library, so planning also works without it.
 
     mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
     document = tomlkit.parse(data.removeprefix(mark).decode("utf-8"))

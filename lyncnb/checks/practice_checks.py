@@ -1,4 +1,4 @@
-"""Checks of names for which documents and practice differ."""
+"""Checks for cases in which practice differs from the documentation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a deployment without a pool for automatic sign-in."""
     pools = view.pools_with("heeds_autologon")
     if pools and not any("autologon" in pool.flags for pool in pools):
-        yield view.place(pools[0]), f"autologon is blank or false on {in_words(pools)}"
+        yield view.place(pools[0]), f"autologon is blank or false for {in_words(pools)}"
 
 
 def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find SIP domains that a pool's name does not end with, if the pool has no sip names."""
+    """Find SIP domains that a pool name does not match, if the certificate has no sip names."""
     for pool in view.pools_with("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
             continue
@@ -32,7 +32,7 @@ def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find the names that clients use and that are in no SIP domain."""
+    """Find names that clients use and that are not in any SIP domain."""
     web, edges = view.pools_with("publishes_web"), view.pools_with("perimeter")
     met = [name for p in web for name in (p.fqdn, p.web_internal_fqdn, p.web_external_fqdn)]
     met += [pool.access_edge_fqdn for pool in edges]
@@ -50,7 +50,7 @@ def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find several Edge pools that carry the sip names of all domains."""
+    """Find several Edge pools whose certificates contain the sip names of all SIP domains."""
     pools = [
         p for p in view.pools_with("perimeter") if p.flags & {"federation", "client_autoconfig"}
     ]
@@ -59,7 +59,7 @@ def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a backup pool that is the pool itself or has no web services."""
+    """Find a backup pool that is not in the table, has no web services, or is the pool itself."""
     known = {pool.fqdn for pool in view.pools_with("publishes_web")}
     for pool in view.pools_with("publishes_web"):
         for name in pool.names_in(BACKUP_POOL):
@@ -68,13 +68,13 @@ def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool that is planned for AOL."""
+    """Find an Edge pool with public instant messaging with AOL."""
     for pool in view.pools_with("perimeter"):
         if "aol_pic" in pool.flags:
             yield view.place(pool), f"aol_pic is set for {pool.fqdn}"
 
 
-_SHOWN = 5  # names that a message lists
+_SHOWN = 5  # maximum number of names in a message
 
 
 def _is_within(name: str, domain: DnsName) -> bool:

@@ -1,8 +1,8 @@
-"""Checks that report, once for a plan, what its public certificates require from domain owners.
+"""Checks that report what the public certificates in a plan require from domain owners.
 
-Each check yields at most one pair: the first certificate concerned, and a message about all of
-them. Which CAs a rule binds, from when, and its numbers are data (``cas/*.toml``). No message
-contains the evaluation date: it may be today, and the summary of an unchanged plan must not change.
+Each check yields at most one pair: the first affected certificate, and a message about all of them.
+The CA rules (``cas/*.toml``) contain the CAs, dates, and limits. No message contains the evaluation
+date, because it may be today and the summary of an unchanged plan must not change.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-_SHOWN = 5  # names that a message lists
-_BEFORE = timedelta(days=398)  # no certificate in use was ordered earlier
-_AHEAD = timedelta(days=366)  # a renewal or two: what ends later is reported then
+_SHOWN = 5  # maximum number of names in a message
+_BEFORE = timedelta(
+    days=398
+)  # Certificates that were ordered earlier than this are no longer in use.
+_AHEAD = timedelta(days=366)  # One or two renewals: dates after this are reported later.
 
 
 def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
@@ -33,7 +35,7 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
-    """List the domains to validate, or every name if all CAs validate each name by itself."""
+    """List the domains to validate, or every name if all CAs validate each name separately."""
     certificates = view.asked_of(rule)
     if not all(ca_rules().validates_each_name(c.ca) for c in certificates):
         return view.domains_of(rule)
@@ -49,7 +51,7 @@ def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
-    """Report which validation methods have ended, and which end within a year."""
+    """Report the validation methods that have ended or end within a year."""
     certificates = view.asked_of(rule)
     methods = [m for m in ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
     ended = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
@@ -69,7 +71,7 @@ def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find names on public certificates that no file on a web server can validate."""
+    """Find names on public certificates that a file on a web server cannot validate."""
     edges = {role.id for role in view.plan.rules.roles.values() if "perimeter" in role.traits}
     certificates, names = [], []
     for certificate in view.asked_of(rule):
@@ -86,7 +88,7 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
-    """Name the zones in which a CA looks for CAA records, and what it looks for."""
+    """Report the zones in which CAs look for CAA records, and the tags that CAs read."""
     certificates = view.asked_of(rule)
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.names(c))
@@ -95,7 +97,7 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
-    """List the names that public logs will show."""
+    """Report the names that will be visible in public logs."""
     certificates = view.asked_of(rule)
     if certificates:
         names = [name for c in certificates for name in view.names(c)]
@@ -105,17 +107,17 @@ def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:
-    """Name the public CAs whose certificates may have no CRL distribution point."""
+    """Report the public CAs whose certificates may have no CRL distribution point."""
     certificates = view.asked_of(rule)
     if certificates:
         cas = sorted({c.ca for c in certificates if c.ca})
         whose = f"of {_listed(cas)}" if cas else "of a public CA"
         count = count_of(len(certificates), "certificate")
-        yield certificates[0].id, f"{count} {whose} may have none"
+        yield certificates[0].id, f"{count} {whose} may have no CRL distribution point"
 
 
 def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find rules of CAs that were last reviewed too long ago."""
+    """Find CA rules that were last reviewed too long ago."""
     certificates, as_of = view.asked_of(rule), ca_rules().as_of
     if certificates and view.on > _months_later(as_of, rule.limit):
         age = f"more than {rule.limit} months before the evaluation date"
@@ -123,7 +125,7 @@ def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def _months_later(day: date, months: int) -> date:
-    """Return the same day some months later, or the last day of that month."""
+    """Return the same day of a later month, or the last day of that month."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     first = date(year, month + 1, 1)
     following = date(year + month // 11, (month + 1) % 12 + 1, 1)
@@ -134,21 +136,22 @@ def _listed(names: Iterable[str]) -> str:
     return first_of(list(dict.fromkeys(names)), _SHOWN)
 
 
-# What the checks report that only name the domains or count the certificates of a rule.
+# The messages of checks that report only the domains or the number of certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
         "CAs read the parameters accounturi and validationmethods in {domains}"
     ),
     "zones_concerned": "this applies to {domains}",
     "certificates_concerned": "this applies to {certificates}",
-    "dnssec_of_zones": "CAs check signatures in {domains}",
-    "zones_seen_from_many_places": "CAs query {domains} from {limit} remote places and their own",
-    "replacement_within_24_hours": "be able to replace {certificates} within 24 hours",
+    "dnssec_of_zones": "CAs check DNSSEC signatures in {domains}",
+    "zones_seen_from_many_places": "CAs query {domains} from {limit} remote locations and from "
+    "their own",
+    "replacement_within_24_hours": "you must be able to replace {certificates} within 24 hours",
 }
 
 
 def _reporter(message: str) -> DeploymentTest:
-    """Return a check that reports a message once, for all certificates of its rule."""
+    """Create a check that reports one message for all certificates in its scope."""
 
     def report(view: PlanView, rule: CheckRule) -> Pairs:
         certificates = view.asked_of(rule)

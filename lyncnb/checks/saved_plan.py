@@ -1,8 +1,8 @@
-"""``SavedPlan``: a plan in a file, which lyncnb plans again before it uses it.
+"""Save a plan in a file, and plan again from that file before it is used.
 
-lyncnb does not trust the certificates and findings in a file. It makes them again from the table
-and options in the file, with the installed rules, for the evaluation date of the file. The file is
-valid if the result is identical, byte for byte. Otherwise lyncnb lists all differences.
+lyncnb does not trust the certificates and findings in a saved plan. It makes them again from the
+table and options in the file, with the installed rules and the recorded evaluation date. The file
+is valid if the result is identical, byte for byte. Otherwise lyncnb lists all differences.
 """
 
 from __future__ import annotations
@@ -41,33 +41,36 @@ from ..rules.rule_files import rules_on_record
 from .check_plan import check_plan, judging_day
 
 _HINT_WORDS = (
-    "only texts differ: the file is from another version of lyncnb, or somebody changed them. Save "
-    "it again, or request it as it is if it is approved (--approved-by)"
+    "only texts differ: the file is from another version of lyncnb, or somebody changed the "
+    "texts. Save the plan again. If the plan is approved, you can request it unchanged "
+    "(--approved-by)"
 )
 _HINT_OUTDATED = (
-    "save and approve it again: lyncnb plan TOPOLOGY --save FILE; "
-    "lyncnb compare FILE TOPOLOGY shows every difference"
+    "save and approve the plan again: lyncnb plan TOPOLOGY --save FILE. To see every "
+    "difference, run lyncnb compare FILE TOPOLOGY"
 )
-_HINT = "ask the person who saved it for the original file, or save and approve it again"
+_HINT = (
+    "ask the person who saved the plan for the original file, or save and approve the plan again"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SavedPlan(Table):
-    """A plan in a file whose table and options produce exactly this plan.
+    """A plan in a file, verified by planning again from its table and options.
 
     Parameters
     ----------
     path : Path
         The file.
     plan : CertificatePlan
-        Planned again, with its table and options.
+        The plan, made again from the table and options in the file.
     findings : Findings
-        The findings for ``judged_on``.
+        The findings on the date ``judged_on``.
     data : bytes
         The content of the file, which a signature covers.
     reworded : tuple of str
-        The texts in the file that differ from those of this version, each with both texts. Such
-        a plan can be requested only if it is approved.
+        The texts in the file that differ from this version of lyncnb, each with the new text. You
+        can request such a plan only if it is approved.
     """
 
     _columns: ClassVar = columns(
@@ -91,17 +94,17 @@ class SavedPlan(Table):
 
     @property
     def digest(self) -> str:
-        """The digest in the last line of the file, by which a folder records the plan."""
+        """The digest in the last line of the file, which a request folder records."""
         return self.data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
 
     @property
     def judged_on(self) -> date:
-        """The evaluation date, now and later."""
+        """The evaluation date, which stays the same each time that the file is read."""
         return judging_day(self.plan, self.findings.judged_on)
 
     @property
     def open_errors(self) -> tuple[Finding, ...]:
-        """The errors that are not accepted: with them lyncnb does not make requests."""
+        """The errors that are not accepted. With such errors, lyncnb does not make requests."""
         return tuple(
             one
             for one in self.findings
@@ -110,7 +113,7 @@ class SavedPlan(Table):
 
     @property
     def sign_line(self) -> str:
-        """The command to approve the plan without lyncnb; KEY is the file of a key."""
+        """The command to sign the plan without lyncnb; KEY is the private key file."""
         return SIGN_LINE.replace("FILE", self._word)
 
     @property
@@ -120,7 +123,7 @@ class SavedPlan(Table):
 
     @property
     def _word(self) -> str:
-        path = str(self.path)  # a path that begins with a hyphen would look like an option
+        path = str(self.path)  # A path that begins with a hyphen would look like an option.
         return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
     def _items(self) -> Iterable[Any]:
@@ -128,7 +131,7 @@ class SavedPlan(Table):
 
     @property
     def identity(self) -> str:
-        """The file, its ``sha256sum`` and the evaluation date, for people to identify it."""
+        """The path, the evaluation date, and the SHA-256, which identify the file."""
         return f"{self.path}, evaluated for {self.judged_on}, sha256sum {self.sha256}"
 
     def _summary(self) -> str:
@@ -155,15 +158,16 @@ def save_plan(
     Parameters
     ----------
     plan : CertificatePlan
-        n certificates.
+        A plan with n certificates.
     path : path
-        Ends in ``.json``.
+        A file name that ends with ``.json``.
     findings : Findings, optional
-        The findings of the plan, with their evaluation date; by default from ``check_plan``.
+        The findings of the plan, with their evaluation date. The default is the result of
+        ``check_plan``.
     force : bool, optional
-        Whether to replace another file with that name.
+        Whether to replace another file with the same name.
     inputs : iterable of path, optional
-        Input files of the plan, which are never overwritten.
+        The input files of the plan, which are never overwritten.
 
     Returns
     -------
@@ -173,9 +177,9 @@ def save_plan(
     Raises
     ------
     OutputError
-        If the file cannot be written there.
+        If the file cannot be written to this path.
     PlanError
-        If a text of the table cannot be stored in a file.
+        If a text in the table cannot be stored in a file.
     """
     check_output(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
     checked = check_plan(plan) if findings is None else findings
@@ -204,24 +208,25 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     path : path
         A file that :func:`save_plan` wrote.
     reworded : bool, optional
-        Whether the texts may differ, as in a file of an earlier version: findings with the same
-        code, place, and severity, and reasons with the same rules. ``reworded`` of the plan
-        lists them. Use it only for a plan with a valid signature.
+        Whether texts may differ, as in a file from an earlier version of lyncnb: findings with the
+        same code, subject, and severity, and reasons with the same rules. The attribute
+        ``reworded`` of the result lists these texts. Use this option only for a plan with a valid
+        signature.
 
     Returns
     -------
     SavedPlan
-        Evaluated for the date in the file.
+        The plan, evaluated for the date in the file.
 
     Raises
     ------
     PlanError
         If the file cannot be read or is not a saved plan.
     PlanAltered
-        If the same rules do not produce the same certificates and names: somebody changed the
+        If the same rules produce different certificates or names, because somebody changed the
         file.
     PlanOutdated
-        If it was saved with different rules. ``read_plan`` returns it unchanged.
+        If the plan was saved with different rules. ``read_plan`` returns such a plan unchanged.
     """
     path = Path(path)
     data = read_plan_file(path)
@@ -235,13 +240,16 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         is_other = document.values["rules"] != rule_digests(rules) or libraries
         if document.is_whole and is_other:
             raise PlanOutdated(
-                f"{path.name}: was saved with different rules; the installed ones cannot plan it",
+                f"{path.name}: the plan was saved with different rules, and the installed rules "
+                "cannot plan it",
                 problems=(*libraries, *problems),
                 hint=_HINT_OUTDATED,
             ) from None
         altered = () if document.is_whole else (Problem(message=f"the file {ALTERED}"),)
         raise PlanAltered(
-            f"{path.name}: lyncnb cannot plan it again", problems=(*altered, *problems), hint=_HINT
+            f"{path.name}: lyncnb cannot plan again from this file",
+            problems=(*altered, *problems),
+            hint=_HINT,
         ) from None
     findings = check_plan(plan, on=document.judged_on)
     # Another version of a library is of no interest if it produces the same plan.
@@ -250,12 +258,13 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     )
     written = saved_plan_bytes(again)
     if written != data:
-        document = read_saved_json(data, source=path.name)  # reports first what no plan can contain
+        # This reports content that no plan can have before all other problems.
+        document = read_saved_json(data, source=path.name)
         is_only_words = (
             document.is_whole
             and saved_plan_bytes(document.values) == data
             and json.dumps(_deciding(document.values))
-            == json.dumps(_deciding(again))  # including the order
+            == json.dumps(_deciding(again))  # The comparison includes the order.
         )
         if document.is_whole and document.values["rules"] != again["rules"]:
             raise _outdated(path, document.values, again)
@@ -264,8 +273,8 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         if document.is_whole and any(_of_libraries(document.values)):
             raise _outdated(path, document.values, again)
         raise PlanAltered(
-            f"{path.name}: its table and options produce a different plan, "
-            "so lyncnb does not use it",
+            f"{path.name}: the table and options produce a different plan, so lyncnb does not "
+            "use this file",
             problems=tuple(_differences(document, again)),
             hint=_HINT_WORDS if is_only_words else _HINT,
         )
@@ -273,16 +282,16 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
 
 
 def _outdated(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> PlanOutdated:
-    """Report the certificates that differ under the installed rules, name by name."""
+    """Report the certificates and names that differ under the installed rules."""
     changed = tuple(_of_entries(before["certificates"], after["certificates"], "id"))
     libraries = tuple(_of_libraries(before))
     what = (
-        "the installed rules plan these certificates differently"
+        "the installed rules produce different certificates"
         if changed
         else "the certificates are the same, but findings and reasons may differ"
     )
     return PlanOutdated(
-        f"{path.name}: was saved with different rules; {what}",
+        f"{path.name}: the plan was saved with different rules; {what}",
         problems=(*libraries, *(changed or _of_rules(before["rules"], after["rules"]))),
         hint=_HINT_OUTDATED,
     )
@@ -313,7 +322,7 @@ _WORDS_OF_FINDINGS = ("message", "hint", "source")
 
 
 def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a saved plan without the texts for people."""
+    """Return the content of a saved plan without texts for people."""
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},
         "findings": [
@@ -325,7 +334,7 @@ def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Report the texts that differ, so that people can see a changed text."""
+    """List the texts that differ, each with the old and the new text."""
     for old, new in zip(before["findings"], after["findings"], strict=True):
         changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
         if changed:
@@ -343,7 +352,7 @@ def _rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
 
 
 def _differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
-    """Report how the file differs from the new plan, the most important difference last."""
+    """List the differences between the file and the new plan, the most important one last."""
     if not document.is_whole:
         yield Problem(message=f"the file {ALTERED}")
     before = document.values
@@ -361,11 +370,11 @@ def _differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[
             is_reported = True
             yield from _of_head(key, before[key], again[key])
     if before["plan_sha256"] != again["plan_sha256"] and not is_reported:
-        yield Problem(message="plan_sha256 does not match these certificates")
+        yield Problem(message="the value plan_sha256 does not match the certificates in the file")
     elif document.is_whole and not is_reported and before["rules"] == again["rules"]:
         yield Problem(
-            message="the content is the same, but not the format in which lyncnb writes it "
-            "(order, spaces, line ends)"
+            message="the content is the same, but the format differs from the one that lyncnb "
+            "writes (order, spaces, line ends)"
         )
 
 
@@ -378,7 +387,7 @@ def _of_rules(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[P
 def _of_entries(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], key: str
 ) -> Iterator[Problem]:
-    """Compare certificates, or reasons, one by one."""
+    """Compare the certificates, or the reasons, one by one."""
     old, new = {entry[key]: entry for entry in before}, {entry[key]: entry for entry in after}
     if len(old) != len(before):
         yield Problem(message=f"the file has two entries with the same {key}")
@@ -391,12 +400,15 @@ def _of_entries(
             if old[name].get(field) != new[name].get(field):
                 yield from _of_value(f"{name}: {field}", old[name].get(field), new[name].get(field))
     if [*old] != [*new] and old.keys() == new.keys():
-        yield Problem(message="the order of certificates and reasons differs")
+        yield Problem(message="the order of the certificates or reasons differs")
 
 
 def _of_value(what: str, before: object, after: object) -> Iterator[Problem]:
     if isinstance(before, list) and isinstance(after, list):
-        old, new = set(map(str, before)), set(map(str, after))  # both may contain 100,000 servers
+        old, new = (
+            set(map(str, before)),
+            set(map(str, after)),
+        )  # Both lists may contain 100,000 servers, so they are compared as sets.
         added = [item for item in before if str(item) not in new]
         missing = [item for item in after if str(item) not in old]
         for item in added:
@@ -435,10 +447,10 @@ def _of_findings(
     )
     for which in (which for which in old if which not in new):
         code, about, message = which
-        yield Problem(message=f"finding {code} about {about} is only in the file: {message}")
+        yield Problem(message=f"the finding {code} for {about} is only in the file: {message}")
     for which in (which for which in new if which not in old):
         code, about, message = which
-        yield Problem(message=f"finding {code} about {about} is only in the new plan: {message}")
+        yield Problem(message=f"the finding {code} for {about} is only in the new plan: {message}")
     for which in (which for which in new if which in old and new[which] != old[which]):
         for field in new[which]:
             if old[which].get(field) != new[which][field]:
@@ -456,8 +468,10 @@ def _of_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
         for column, was, now in zip(after["columns"], old, new, strict=True):
             if was != now:
                 yield Problem(
-                    message=f"table row {number}, column {column}: {_text(was)} is not written as "
-                    f"lyncnb stores it ({_text(now)})"
+                    message=f"table row {number}, column {column}: {_text(was)} is not in the "
+                    f"form that lyncnb stores ({_text(now)})"
                 )
     if before["columns"] != after["columns"]:
-        yield Problem(message="the columns of the table do not have the names that lyncnb uses")
+        yield Problem(
+            message="the column names in the table differ from the names that lyncnb uses"
+        )

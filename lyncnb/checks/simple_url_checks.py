@@ -1,7 +1,7 @@
-"""Checks of the simple URLs (Microsoft, Planning for simple URLs in Lync Server 2013).
+"""Checks of simple URLs (Microsoft, Planning for simple URLs in Lync Server 2013).
 
-A certificate contains only the host of a simple URL. But a URL that breaks a rule will be changed
-before the deployment is complete, and a changed host requires a new certificate.
+A certificate contains only the host name of a simple URL. However, a URL that breaks a rule must be
+changed before the deployment is complete, and a changed host name requires a new certificate.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from ..topology.model import SimpleUrl, Site
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-# The documented characters are letters, digits, dots, and slashes. Another check covers the hyphen,
-# which host names may contain.
+# Microsoft allows letters, digits, periods, and slashes. Another check covers the hyphen, which
+# host
+# names may contain.
 _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
 
 _KINDS = ("meet_urls", "dialin_url", "admin_url")
@@ -33,14 +34,14 @@ def _urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
 
 
 def meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site with web services but no Meet URL."""
+    """Find a site that has web services but no Meet URL."""
     for site in view.web_sites():
         if not site.meet_urls:
             yield view.site_place(site), f"no Meet URL for {view.site_words(site)}"
 
 
 def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site with web services but no Dial-in URL."""
+    """Find a site that has web services but no Dial-in URL."""
     for site in view.web_sites():
         if site.dialin_url is None:
             yield view.site_place(site), f"no Dial-in URL for {view.site_words(site)}"
@@ -51,8 +52,8 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     sites = list(view.web_sites())
     counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
     for site in sites:
-        # Sites cannot share a missing URL: admin is optional, and other checks report the other
-        # two.
+        # The check ignores missing URLs. The Admin URL is optional, and other checks report a
+        # missing Meet or Dial-in URL.
         given = [kind for kind in _KINDS if getattr(site, kind)]
         own = [kind for kind in given if counts[kind][getattr(site, kind)] == 1]
         if own and len(own) < len(given):
@@ -62,7 +63,7 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a number of Meet URLs that differs from the number of SIP domains."""
+    """Find a site whose number of Meet URLs differs from the number of SIP domains."""
     domains = len(view.plan.topology.sip_domains)
     for site in view.web_sites():
         if site.meet_urls and len(site.meet_urls) != domains:
@@ -71,7 +72,7 @@ def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a port, a query, or a character that a simple URL must not contain."""
+    """Find a simple URL with a port, a query, or a character that is not allowed."""
     for site in view.sites():
         for column, url in _urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
@@ -84,7 +85,7 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a hyphen, which the page on simple URLs does not mention."""
+    """Find a simple URL with a hyphen, which Microsoft's page does not mention."""
     for site in view.sites():
         for column, url in _urls(site):
             if "-" in url.url:
@@ -92,7 +93,7 @@ def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL that is the same as, or the beginning of, another one."""
+    """Find a simple URL that is the same as another one, or the beginning of another one."""
     for site in view.sites():
         urls = [(column, url.url.lower().rstrip("/")) for column, url in _urls(site)]
         for number, (column, url) in enumerate(urls):
@@ -114,12 +115,12 @@ def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
             if url.host in domains:
                 yield (
                     view.site_place(site),
-                    f"{name} {url.url} has the SIP domain {url.host} as host",
+                    f"{name} {url.url} has the SIP domain {url.host} as its host",
                 )
 
 
 def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL with the name of a pool or server."""
+    """Find a simple URL whose host is the name of a pool or server."""
     taken = view.pool_and_server_names()
     for site in view.sites():
         for column, url in _urls(site):
@@ -128,7 +129,7 @@ def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL with the web services name of a pool; another check covers pool names."""
+    """Find a simple URL whose host is the web services name of a pool."""
     pools = view.pools_with("publishes_web")
     taken = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
     taken -= view.pool_and_server_names()

@@ -1,1 +1,1 @@
-"""The rules of a product and of CAs, from data to ``Rules``; findings."""
+"""Read the rules of products and CAs as ``Rules``, and represent findings."""

@@ -1,8 +1,8 @@
-"""The rules of CAs (``cas/*.toml``): the limits and checks that apply on a day.
+"""Read the CA rules (``cas/*.toml``): the limits and checks that apply on a date.
 
 A file contains the rules of one authority: the CA/Browser Forum and the browsers for public CAs, a
-single CA, or AD CS for internal CAs. Each rule has its scope, its dates, and its source, or both
-sources if two of them disagree. Rules of public CAs never apply to an internal CA.
+single CA, or AD CS for internal CAs. Each rule has a scope, dates, and a source. If two sources
+disagree, the rule has both. Rules for public CAs never apply to an internal CA.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ..errors import RulesError
 from .model import ISSUERS, Case, CheckRule, digest_of_deciding
 from .rule_mistakes import check_codes, check_periods
 
-#: The quantities with limits, and their units.
+#: The quantities that can have limits, with their units.
 QUANTITIES: Mapping[str, str] = {
-    "validity-days": "days from the first to the last second of a certificate",
-    "usual-validity-days": "days of validity if nothing else is known",
-    "domain-validation-days": "days for which a CA may reuse a validation of a domain",
+    "validity-days": "days between the first and the last second of a certificate",
+    "usual-validity-days": "days of validity that lyncnb assumes by default",
+    "domain-validation-days": "days for which a CA may reuse a domain control validation",
     "subject-validation-days": "days for which a CA may reuse the verification of an organization",
-    "short-lived-days": "days up to which a certificate counts as short-lived",
+    "short-lived-days": "maximum days of validity of a short-lived certificate",
     "timestamps": "signed certificate timestamps that a certificate needs",
-    "remote-perspectives": "remote network perspectives from which a CA validates",
+    "remote-perspectives": "remote network perspectives from which a CA validates a domain",
     "names": "names on one certificate",
     "san-bytes": "bytes of the subject alternative name extension",
-    "age-months": "months after which a set of rules counts as old",
+    "age-months": "months after which lyncnb reports the rules as old",
 }
 
 #: The subject of a check: the plan, or an issued certificate.
@@ -43,7 +43,7 @@ JUDGES = ("plan", "returned")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The source of a rule: a document, the place in it, and its date."""
+    """The source of a rule: a document, the section in it, and its date."""
 
     document: str
     date: date
@@ -58,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherSource:
-    """A source that disagrees."""
+    """A source that disagrees with the rule."""
 
     says: str
     source: Source
@@ -68,8 +68,8 @@ class OtherSource:
 class CaLimit:
     """A limit that applies from ``effective`` until the day before ``until``.
 
-    ``applies`` is ``public``, ``internal``, or the id of a root programme or of one CA. It applies
-    to certificates that are valid for more than ``over_days``.
+    ``applies`` is ``public``, ``internal``, or the id of a root program or a CA. The limit applies
+    only to certificates that are valid for more than ``over_days``.
     """
 
     quantity: str  # one of QUANTITIES
@@ -90,12 +90,12 @@ class CaLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationMethod:
-    """A method of domain control validation, until its end date.
+    """A method of domain control validation, which CAs may use until its end date.
 
-    ``only_the_name_itself``: it validates only the exact name, not a wildcard or a name below it.
-    ``by`` names the kind of proof in one or two words. From ``discouraged`` on CAs should no longer
-    use it. ``reuse_days`` is set if its proof is valid for less time than the limit on
-    domain-validation-days.
+    With ``only_the_name_itself``, the method validates only the exact name, not a wildcard or a
+    name below it. ``by`` describes the kind of proof in one or two words. From ``discouraged`` on,
+    CAs should no longer use the method. ``reuse_days`` is set if a validation with this method is
+    valid for a shorter time than the limit on domain-validation-days.
     """
 
     title: str
@@ -110,12 +110,12 @@ class ValidationMethod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootRule:
-    """The effect of one of these roots for some clients.
+    """The clients that do not trust some roots, and from when.
 
-    ``roots`` are common names, or organizational units of roots without a specific common name;
-    ``code`` is the check of returned certificates that reports it. ``effective`` is the day of
-    issue from which the clients reject them, or the day on which they remove the root; without it,
-    the root is in no trust store.
+    ``roots`` are common names, or organizational units of roots without a specific common name.
+    ``code`` is the check of issued certificates that reports the root. ``effective`` is the first
+    issue date that the clients reject, or the date on which they remove the root. Without it, no
+    trust store contains the root.
     """
 
     code: str
@@ -127,12 +127,12 @@ class RootRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaCheck:
-    """A check in a file of CA rules; see :class:`CheckRule` for the common fields.
+    """A check in a file of CA rules. :class:`CheckRule` describes the common fields.
 
-    ``judges`` is what it evaluates. ``limit_of`` names the quantity whose smallest limit applies,
-    of the CA's own and the general one. The check does not apply to CAs with their own limit on
-    ``not_bound_by``, or to the ids in ``except_cas``. Lists show the checks of one ``group`` as the
-    points of one notice.
+    ``judges`` is the subject of the check. ``limit_of`` is a quantity; the smaller of the CA's own
+    limit and the general limit applies. The check does not apply to CAs that have their own limit
+    on ``not_bound_by``, or to the ids in ``except_cas``. In lists, checks with the same ``group``
+    are the points of one notice.
     """
 
     code: str
@@ -165,11 +165,12 @@ class CaCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """A root program or a CA, to which rules can apply.
+    """A root program or a CA to which rules can apply.
 
-    ``names`` are its names for ``[ca]`` in ``plan.toml``, in any letter case, alone or as words of
-    a longer name. A program has none, because its rules are for every public CA.
-    ``validates_each_name``: the validation of a domain does not count for the names below it.
+    ``names`` are the names of the CA that planners can use in ``[ca]`` of ``plan.toml``, in any
+    letter case, alone or as words in a longer name. A root program has none, because its rules
+    apply to every public CA. With ``validates_each_name``, the validation of a domain does not
+    cover names below it.
     """
 
     id: str
@@ -191,7 +192,7 @@ class CaRules:
     methods: tuple[ValidationMethod, ...] = named("method", default=())
     roots: tuple[RootRule, ...] = named("root", default=())
     checks: tuple[CaCheck, ...] = named("check", default=())
-    #: Name of the file, for messages; not a key of the file.
+    #: The name of the file, for messages. The file itself does not contain this key.
     file: str = field(default="", init=False)
 
 
@@ -203,31 +204,31 @@ class CaRuleSet:
 
     @property
     def as_of(self) -> date:
-        """The day of the last review of all files, which is that of the oldest one."""
+        """The review date of the file that was reviewed the longest time ago."""
         return min(rules.as_of for rules in self.files)
 
     @property
     def checks(self) -> tuple[CaCheck, ...]:
-        """Every check, for any date."""
+        """All checks, regardless of their dates."""
         return tuple(chain.from_iterable(rules.checks for rules in self.files))
 
     @property
     def subjects(self) -> Mapping[str, str]:
-        """The subject of each code in lists; only codes with a subject."""
+        """The group of each check code. Codes without a group are left out."""
         return {check.code: check.group for check in self.checks if check.group}
 
     def checks_by_code(self) -> dict[str, CheckRule]:
-        """Return every check, for any date, as a ``CheckRule`` by code."""
+        """Return all checks as ``CheckRule``, by code and regardless of their dates."""
         return {check.code: self.rule_of(check) for check in self.checks}
 
     @property
     def methods(self) -> tuple[ValidationMethod, ...]:
-        """Every method of domain control validation, including ended ones."""
+        """All methods of domain control validation, including methods that have ended."""
         return tuple(chain.from_iterable(rules.methods for rules in self.files))
 
     @property
     def roots(self) -> tuple[RootRule, ...]:
-        """The rules about single roots, for any date."""
+        """All rules about single roots, regardless of their dates."""
         return tuple(chain.from_iterable(rules.roots for rules in self.files))
 
     def validates_each_name(self, ca: str) -> bool:
@@ -240,9 +241,9 @@ class CaRuleSet:
     def smallest(
         self, quantity: str, *, issuer: str = "public", ca: str = ""
     ) -> tuple[tuple[date, CaLimit | None], ...]:
-        """Return the limit from each day on which it may change; None means no limit.
+        """Return the smallest limit that applies to a CA, for each date on which it may change.
 
-        The limit is the smallest of all limits that apply to a CA on a day.
+        None means that no limit applies from this date.
         """
         limits = self.limits(quantity, issuer=issuer, ca=ca)
         days = {date.min}
@@ -265,14 +266,15 @@ class CaRuleSet:
         issuer : str, optional
             ``internal`` or ``public``.
         ca : str, optional
-            The CA's name, as in ``plan.toml``; rules of a CA apply only if it is named.
+            The name of the CA, as in ``plan.toml``. Rules for a single CA apply only with this
+            name.
         on : date, optional
-            A day; by default the limits of all times.
+            The date. By default, the result contains the limits for all dates.
 
         Returns
         -------
         tuple of CaLimit
-            Sorted by effective date.
+            The limits, sorted by effective date.
         """
         limits = (
             limit
@@ -285,11 +287,11 @@ class CaRuleSet:
         return tuple(sorted(limits, key=lambda limit: limit.effective or date.min))
 
     def plan_checks(self, on: date) -> tuple[CheckRule, ...]:
-        """Return the checks of a plan on a day; one for each limit that applies."""
+        """Return the checks of a plan on a date, one for each limit that applies."""
         return tuple(self._rules(on=on, judges="plan"))
 
     def returned_checks(self) -> tuple[CheckRule, ...]:
-        """Return the checks of issued certificates, for any date."""
+        """Return the checks of issued certificates, regardless of their dates."""
         return tuple(self._rules(on=None, judges="returned"))
 
     def _rules(self, *, on: date | None, judges: str) -> Iterator[CheckRule]:
@@ -314,7 +316,7 @@ class CaRuleSet:
             )
             for limit, bound in applicable:
                 if on and bound.names and general is not None and limit.value >= general:
-                    continue  # the limit of all CAs is smaller
+                    continue  # The limit for all CAs is smaller.
                 own = (
                     []
                     if bound.names or not on
@@ -330,7 +332,7 @@ class CaRuleSet:
                 )
 
     def _limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
-        """Yield the limits on a quantity on a day, each with its scope."""
+        """Yield the limits on a quantity on a date, each with its scope."""
         for limit in chain.from_iterable(rules.limits for rules in self.files):
             if limit.quantity == quantity and (on is None or limit.holds_on(on)):
                 yield limit, self._bound(limit.applies)
@@ -369,7 +371,7 @@ class CaRuleSet:
         return bound.issuer == issuer and (not bound.names or is_named(ca, bound.names))
 
     def _bound(self, applies: str) -> Authority:
-        """Return the scope of a rule: all CAs of a kind, or one CA."""
+        """Return the scope of a rule: all public or internal CAs, or one CA."""
         if applies in ISSUERS:
             return Authority(id=applies, title=applies, issuer=applies)
         known = chain.from_iterable((*rules.programmes, *rules.cas) for rules in self.files)
@@ -377,7 +379,7 @@ class CaRuleSet:
 
 
 def is_named(ca: str, names: Iterable[str]) -> bool:
-    """Return whether a planner's CA name is or contains one of these names, in any letter case."""
+    """Return whether a planner's name for a CA contains one of the names, in any letter case."""
     words = f" {' '.join(ca.casefold().split())} "
     return any(f" {name.casefold()} " in words for name in names)
 
@@ -387,19 +389,19 @@ def _with_conflicts(source: Source, others: tuple[OtherSource, ...]) -> str:
 
 
 def _disagreement(source: Source, others: tuple[OtherSource, ...]) -> str:
-    """Return the disagreement of sources; "" if there is none."""
+    """Describe the disagreement between sources, or return "" if there is none."""
     words = [f"{other.source.document} says: {other.says}" for other in others]
     return f"sources disagree with {source.document}: {'; '.join(words)}" if words else ""
 
 
 @cache
 def ca_rules() -> CaRuleSet:
-    """Read every ``cas/*.toml``; the same object each time.
+    """Read all ``cas/*.toml`` files. The result is cached.
 
     Raises
     ------
     RulesError
-        With every mistake, each with its file and place.
+        If the files have mistakes. The error lists every mistake with its file and place.
     """
     return parse_ca_rules({file.name: file.read_text(encoding="utf-8") for file in _rule_files()})
 
@@ -411,7 +413,7 @@ def _rule_files() -> list[Traversable]:
 
 @cache
 def ca_rules_digest() -> str:
-    """Return the SHA-256 of the rules' files, in hexadecimal."""
+    """Return the SHA-256 of the CA rule files, in hexadecimal."""
     digest = hashlib.sha256()
     for file in _rule_files():
         digest.update(file.read_bytes())
@@ -420,23 +422,24 @@ def ca_rules_digest() -> str:
 
 @cache
 def ca_rules_deciding() -> str:
-    """Return the SHA-256 of the values that decide findings, without texts."""
+    """Return the SHA-256 of the CA rules that affect findings, without texts for people."""
     texts = [(file.name, file.read_text(encoding="utf-8")) for file in _rule_files()]
     return digest_of_deciding({name: parse_toml(text) for name, text in texts})
 
 
 def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
-    """Read the texts of rule files.
+    """Parse the texts of CA rule files.
 
     Parameters
     ----------
     texts : mapping of str to str
-        By the file's name.
+        The texts by file name.
 
     Raises
     ------
     RulesError
-        With every mistake, e.g. of ``check[3].source.date`` (counted from 0).
+        If the texts have mistakes. The error lists each one with its place, for example
+        ``check[3].source.date`` (counted from 0).
     """
     readers = {name: RecordReader(name) for name in texts}
     files = []
@@ -454,7 +457,7 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
         _check_file(readers[rules.file], rules, rule_set)
     problems = tuple(chain.from_iterable(reader.problems for reader in readers.values()))
     if problems:
-        raise RulesError("the rules of certification authorities have mistakes", problems=problems)
+        raise RulesError("the CA rules have mistakes", problems=problems)
     return rule_set
 
 
@@ -467,7 +470,7 @@ def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> No
             where = f"{kind}[{number}]"
             reader.among(f"{where}.issuer", (authority.issuer,), ISSUERS, "issuer")
             if (kind == "ca") != bool(authority.names):
-                reader.problem(f"'{where}.names' is allowed only for a CA")
+                reader.problem(f"'{where}.names' is allowed only for a CA, not for a root program")
     limits = {f"limit[{number}]": limit for number, limit in enumerate(rules.limits)}
     checks = {f"check[{number}]": check for number, check in enumerate(rules.checks)}
     for number, method in enumerate(rules.methods):

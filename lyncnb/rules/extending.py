@@ -1,17 +1,17 @@
-"""A product file that extends another one: it contains only the differences.
+"""Read a product file that extends another product and contains only the differences.
 
-``extends = "lync2013"`` inherits every table of that product, and then
+``extends = "lync2013"`` inherits every table of that product. The file can change them as follows:
 
-* a record with a known id changes the keys that it has; a new one is added at the end, or
-  ``after = "ID"``; an array of records without ids (``deploy.shell`` …) is replaced completely;
-* ``[without]`` removes records by id, e.g. ``role = ["PersistentChat"]``, and all records that are
-  only about a removed role or name;
-* ``like = "ID"`` in a ``[[role]]`` applies everything about that role to the new one;
-* ``[words]`` replaces words in the inherited texts; ``[sources]`` names the corresponding document
-  of this product.
+* A record with a known id changes the keys that it contains. A new record is added at the end, or
+  ``after = "ID"``. An array of records without ids (``deploy.shell`` …) is replaced completely.
+* ``[without]`` removes records by id, for example ``role = ["PersistentChat"]``, and all records
+  that are only about a removed role or name.
+* ``like = "ID"`` in a ``[[role]]`` applies everything about the other role to the new role.
+* ``[words]`` replaces words in the inherited texts. ``[sources]`` contains the corresponding
+  documents for this product.
 
-lyncnb marks an inherited source that names the other product as inferred, so that nobody mistakes a
-page about one product for a page about another.
+lyncnb marks an inherited source as inferred if it names the other product, so that nobody mistakes
+a page about one product for a page about another.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from ..base.records import Placed, RecordReader, inside, place_of
 from .model import cited, in_words
 
-#: A table of a TOML document.
+#: A table in a TOML document.
 Toml: TypeAlias = Mapping[str, object]
 
 # The key that identifies the records of each array.
@@ -34,8 +34,8 @@ _IDENTITY = {
     "check": "code",
     "deploy.cmdlet": "name",
 }
-# Lists of ids of other records, with the kinds of these records. If a marked list becomes empty,
-# the record has no remaining subject.
+# Keys with lists of ids of other records, and the kinds of those records. If a list in _WHOLE
+# becomes empty, the record has no remaining subject.
 _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
@@ -45,30 +45,31 @@ _LISTS = {
     "connections": ("connection",),
 }
 _WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections", "places")
-# Records that depend on roles. They are removed first, with everything that refers to them.
+# Records that depend on roles are removed first, with everything that refers to them.
 _ABOUT_ROLES = ("connection", "deploy.place")
 _SAID_ALIKE = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
 
 
 def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -> dict[str, object]:
-    """Merge a document with the one that it extends.
+    """Merge a product document with the product that it extends.
 
     Parameters
     ----------
     base : mapping
-        The whole document of the other product.
+        The complete document of the other product.
     base_source : str
-        Its name, for messages.
+        The name of that product's file, for messages.
     document : mapping
-        The differences, with ``extends``.
+        The differences, with the key ``extends``.
     reader : RecordReader
-        Gets the problems: an id, word or source that the other product does not have.
+        The reader that collects problems, such as an id, word, or source that the other product
+        does not have.
 
     Returns
     -------
     dict
-        The complete document; each record has its place in a file.
+        The complete document. Each record keeps its place in a file.
     """
     tables = {
         key: _table(reader, document.get(key, {}), key) for key in ("without", "words", "sources")
@@ -88,7 +89,7 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
         if key not in _OWN:
             taken[key] = _changed(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
-    # A tuple, because no file can contain one.
+    # A tuple cannot be in a TOML file, so it marks values from this function.
     this = (wording.title, tables["sources"])
     taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return taken
@@ -100,7 +101,7 @@ def _table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
         path = place_of(value, where)
         read = {key: reader.value(kind, item, inside(path, key)) for key, item in value.items()}
         return {key: item for key, item in read.items() if item}
-    reader.problem(f"'{where}' is not a table", f"write [{where}] on a line of its own")
+    reader.problem(f"'{where}' is not a table", f"write [{where}] on a separate line")
     return {}
 
 
@@ -109,20 +110,20 @@ def _table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Wording:
-    """How to adapt texts and sources of the other product to this one."""
+    """Replacements that adapt texts and sources of the other product to this product."""
 
     words: Mapping[str, str]
     sources: Mapping[str, str]
-    title: str  # of the other product
+    title: str  # title of the other product
     used: set[str] = field(default_factory=set)
 
     def text(self, text: str) -> str:
-        """Replace the words in a text."""
+        """Replace words in a text."""
         self.used.update(old for old in self.words if old in text)
         return in_words(text, self.words)
 
     def source(self, text: str) -> str:
-        """Name the documents of this product, and mark facts that only the other one's have."""
+        """Replace documents in a source. Without a replacement, mark the source as inferred."""
         return "; ".join(map(self._cited, text.split("; ")))
 
     def _cited(self, text: str) -> str:
@@ -155,11 +156,11 @@ def _place(entry: object, source: str, where: str) -> str:
     return path if ": " in path else f"{source}: {path}"
 
 
-# --- Removed records, and records of a role that is like another one.
+# --- Removed records, and records for a role that is like another role.
 
 
 def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
-    """Yield each array of tables, e.g. ``deploy.step``, with its records."""
+    """Yield each array of tables, such as ``deploy.step``, with its records."""
     for key, value in document.items():
         if isinstance(value, Mapping):
             yield from ((f"{key}.{name}", records) for name, records in _arrays(value))
@@ -180,7 +181,7 @@ def _leave_out(
     for kind in without.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
         ids = without[kind]
-        reader.among(f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} of {source}")
+        reader.among(f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}")
         gone[kind] |= known.intersection(ids)
     before = _names_used(arrays)
     certificates = arrays.get("certificate", [])
@@ -207,7 +208,7 @@ def _names_used(arrays: Mapping[str, list[Placed]]) -> set[object]:
 
 
 def _is_left(record: Placed, gone: Mapping[str, set[object]]) -> bool:
-    """Remove ids from a record's lists; return whether the record still has a subject."""
+    """Remove ids from the lists in a record, and return whether the record still has a subject."""
     for key, kinds in _LISTS.items():
         value = record.get(key)
         if isinstance(value, list) and value:
@@ -237,7 +238,7 @@ def _say_alike(document: Toml, extension: Toml, reader: RecordReader) -> None:
 
 
 def _changed(base: object, value: object, where: str, reader: RecordReader) -> object:
-    """Apply the extension's change to one entry or table of the document."""
+    """Apply the changes in an extending file to one key or table."""
     if isinstance(value, Mapping) and isinstance(base, Mapping):
         return {
             **base,
@@ -254,14 +255,16 @@ def _changed(base: object, value: object, where: str, reader: RecordReader) -> o
 def _records(
     base: list[object], records: list[object], where: str, reader: RecordReader
 ) -> list[object]:
-    """Change records by their ids and add new ones."""
+    """Change records by id, and add new records."""
     key = _IDENTITY[where]
     merged = list(base)
     ids = [record.get(key) if isinstance(record, Mapping) else None for record in merged]
     own: set[object] = set()
     for index, record in enumerate(records):
         if not isinstance(record, Mapping):
-            merged.append(record)  # reported when records are created
+            merged.append(
+                record
+            )  # Invalid records are reported later, when objects are created from them.
             ids.append(None)
             continue
         identity = record.get(key)

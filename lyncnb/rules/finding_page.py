@@ -1,4 +1,4 @@
-"""A page of every finding, from the rule files: its meaning, its fix, and its source."""
+"""Create a page that lists every finding with its meaning, hint, and source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINDING_PAGE = OutputKind(what="a page of findings", is_ours={".html": is_page(_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A finding on the page; dates and cases as text, "" if there are none."""
+    """A finding on the page. Periods and examples are text, or "" if there are none."""
 
     rule: CheckRule
     days: str
@@ -31,17 +31,17 @@ class Entry:
 
 
 def finding_page(rules: Rules) -> str:
-    """Return a page of every finding: first of plans, by product and CA, then of certificates.
+    """Create an HTML page of every finding: for plans, by product and CA, then for certificates.
 
     Parameters
     ----------
     rules : Rules
-        Of the product.
+        The rules of the product.
 
     Returns
     -------
     str
-        HTML without external resources; the code of each finding is its id.
+        HTML without external resources. The code of each finding is the id of its heading.
     """
     cas = ca_rules()
     numbers = {check.code: _numbers(check.limit_of) for check in cas.checks if check.limit_of}
@@ -51,8 +51,8 @@ def finding_page(rules: Rules) -> str:
     }
     of_plans = [rules.own(cas.rule_of(c)) for c in cas.checks if "plan" in c.judges]
     sections = (
-        (f"Plans: rules of {rules.title}", list(rules.checks.values())),
-        (f"Plans: rules of CAs (as of {cas.as_of})", of_plans),
+        (f"Plans: rules for {rules.title}", list(rules.checks.values())),
+        (f"Plans: rules for CAs (as of {cas.as_of})", of_plans),
         ("Issued certificates", list(map(rules.own, returned_checks().values()))),
     )
     returned = {*returned_checks()}
@@ -90,7 +90,7 @@ def _entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entr
 
 
 def days_in_words(rule: CheckRule) -> str:
-    """Format the period of a check; "" if it always applies."""
+    """Format the period in which a check applies, or return "" if it always applies."""
     words = [f"from {rule.effective}"] if rule.effective else []
     words += [f"until the day before {rule.until}"] if rule.until else []
     return " ".join(words)
@@ -103,13 +103,13 @@ def _case(case: Case | None) -> str:
 
 
 def _numbers(quantity: str) -> tuple[str, ...]:
-    """Format every limit on a quantity, with its period, scope and source."""
+    """Format every limit on a quantity, with its period, scope, and source."""
     every = (limit for rules in ca_rules().files for limit in rules.limits)
     return tuple(_limit(limit) for limit in every if limit.quantity == quantity)
 
 
 def _root(root: RootRule) -> str:
-    """Format roots for a list, with the clients that do not trust them and the day."""
+    """Format roots with the clients that do not trust them, the date, and the source."""
     since = f", {root.effective}" if root.effective else ""
     return f"{root.clients}{since}: {', '.join(root.roots)} ({root.source})"
 

@@ -1,4 +1,4 @@
-"""``Finding`` and ``Findings``: the results of an evaluation, with their severity."""
+"""Represent the results of an evaluation as ``Finding`` and ``Findings``, with their severities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .model import SEVERITIES, CheckRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellEdit:
-    """A new text for one cell of the table; ``row`` is an index into ``Topology.cells``."""
+    """A new text for one cell in the table. ``row`` is an index into ``Topology.cells``."""
 
     row: int
     column: str
@@ -33,9 +33,10 @@ class CellEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionEdit:
-    """A new value for an option, its default if ``value`` is None.
+    """A new value for an option, or its default if ``value`` is None.
 
-    With a ``key`` (the usage of an issuer, the code of an acceptance) that entry is removed.
+    If ``key`` is set (the usage of an issuer, or the code of an acceptance), only this entry of the
+    option is removed.
     """
 
     option: str
@@ -45,7 +46,7 @@ class OptionEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadingEdit:
-    """The name of a known column for an unknown heading."""
+    """The name of a known column that replaces an unknown heading."""
 
     heading: str
     column: str
@@ -58,9 +59,9 @@ Edit = CellEdit | OptionEdit | HeadingEdit
 class Finding(Told):
     """The result of a check for one certificate, one server, or the file.
 
-    ``title`` is the same for all findings of its check; ``message`` contains the place and the
-    value. ``accepted`` is the reason for accepting an error; such a finding is a notice. ``edits``
-    fix the finding if there is exactly one safe fix; otherwise they are empty.
+    ``title`` is the same for all findings of a check. ``message`` contains the place and the value.
+    ``accepted`` is the reason for accepting an error, which then becomes a notice. ``edits``
+    contains the fix if there is exactly one safe fix; otherwise it is empty.
     """
 
     told: ClassVar = (
@@ -84,39 +85,40 @@ class Finding(Told):
 
     @property
     def words(self) -> str:
-        """Return title and message, because a message alone may be ``the key is RSA 1024``."""
+        """Return the title and message, because ``the key is RSA 1024`` alone is not clear."""
         return f"{self.title}: {self.message}" if self.title else self.message
 
     def accepted_because(self, reason: str) -> Finding:
-        """Return the notice for an accepted error."""
+        """Return the notice that replaces this error after it was accepted."""
         return replace(
             self,
             severity="notice",
             message=f"{self.message}{accepted_words(reason)}",
-            hint="You do not need to do anything: the finding is accepted.",
+            hint="You do not need to do anything, because the finding is accepted.",
             accepted=reason,
             edits=(),
         )
 
     def to_text(self) -> str:
-        """Format it for a terminal, in two lines: the finding, and what to do."""
+        """Format the finding for a terminal in two lines: the finding, and what to do."""
         return f"{self.severity}: {self.about}: {self.message} [{self.code}]\n  hint: {self.hint}"
 
 
 def accepted_words(reason: str) -> str:
-    """Return the end of the message of an accepted finding."""
+    """Return the text that the message of an accepted finding ends with."""
     return f" (accepted: {reason})"
 
 
-_MESSAGES_SHOWN = 3  # messages for one code in a line
+_MESSAGES_SHOWN = 3  # maximum number of messages in one line
 _PLACES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingGroup:
-    """Findings that a list shows as one entry: of one code, or of several codes with one subject.
+    """Findings that a list shows as one entry, because they have the same code or the same subject.
 
-    ``subject`` is "" for findings of one code. ``findings`` are n >= 1, of one severity.
+    ``subject`` is "" for findings with one code. ``findings`` contains at least one finding, and
+    all have the same severity.
     """
 
     findings: tuple[Finding, ...]
@@ -124,7 +126,7 @@ class FindingGroup:
 
     @property
     def severity(self) -> str:
-        """The severity of all of them."""
+        """The severity of all findings in the group."""
         return self.findings[0].severity
 
     @property
@@ -134,22 +136,22 @@ class FindingGroup:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The distinct codes."""
+        """The codes of the findings, without duplicates."""
         return tuple(dict.fromkeys(finding.code for finding in self.findings))
 
     @property
     def about(self) -> tuple[str, ...]:
-        """The distinct certificates and servers."""
+        """The certificates and servers of the findings, without duplicates."""
         return tuple(dict.fromkeys(finding.about for finding in self.findings))
 
     @property
     def points(self) -> tuple[FindingGroup, ...]:
-        """The entries of a subject, one for each code; empty for findings of one code."""
+        """The entries of a subject, one for each code; empty for findings with one code."""
         return grouped(self.findings, by_subject=False) if self.subject else ()
 
     @property
     def message(self) -> str:
-        """The first three messages, and the number of the others."""
+        """The first three messages, and the number of further messages."""
         if self.subject:
             return "; ".join(point.title for point in self.points)
         messages = list(dict.fromkeys(finding.message for finding in self.findings))
@@ -157,7 +159,7 @@ class FindingGroup:
 
     @property
     def words(self) -> str:
-        """Title, number and message in one line."""
+        """The title, the number of findings, and the message, in one line."""
         if not self.title:
             return self.message
         unit = "point" if self.subject else "time"
@@ -167,18 +169,18 @@ class FindingGroup:
 
     @property
     def paragraph(self) -> str:
-        """The text for a document, with every point of a subject."""
+        """The text for a document, with every point of the subject."""
         if not self.subject:
             return self.words
         return "\n".join((f"{self.title}:", *(f"- {point.words}" for point in self.points)))
 
     @property
     def places(self) -> str:
-        """The first five certificates or servers, and the number of the others."""
+        """The first five certificates or servers, and the number of further ones."""
         return first_of(self.about, _PLACES_SHOWN)
 
     def to_text(self) -> str:
-        """Format it for a terminal: the finding, the places, and what to do."""
+        """Format the entry for a terminal: the finding, the affected places, and what to do."""
         first, codes = self.findings[0], ", ".join(self.codes)
         if len(self.findings) == 1:
             return first.to_text()
@@ -193,14 +195,14 @@ class FindingGroup:
 
     @property
     def hint(self) -> str:
-        """What to do."""
+        """The hint that says what to do."""
         if self.subject:
             return "Read each point before you order: lyncnb check -v lists them."
         return self.findings[0].hint
 
     @property
     def source(self) -> str:
-        """The distinct sources."""
+        """The sources of the findings, without duplicates."""
         return "; ".join(dict.fromkeys(finding.source for finding in self.findings))
 
 
@@ -210,14 +212,14 @@ def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[Fi
     Parameters
     ----------
     findings : iterable of Finding
-        In the order of the list.
+        The findings, in the order of the list.
     by_subject : bool, optional
-        Whether two or more codes with one subject (``group`` of a CA's check) share an entry.
+        Whether several codes with the same subject (``group`` of a CA check) share an entry.
 
     Returns
     -------
     tuple of FindingGroup
-        Findings that differ only in their place and message are one entry.
+        One entry for all findings that differ only in their place and message.
     """
     subjects = ca_rules().subjects if by_subject else {}
     alike: dict[object, list[Finding]] = {}
@@ -232,12 +234,12 @@ def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[Fi
     return tuple(groups)
 
 
-_SHOWN = 60  # maximum number of findings in a repr; thousands do not fit in a notebook cell
+_SHOWN = 60  # maximum number of findings in a repr, so that it fits in a notebook cell
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Findings(Table, Sequence[Finding]):
-    """Findings of a plan, errors first: a sequence with a table for notebooks."""
+    """The findings of a plan, errors first. Notebooks show them as a table."""
 
     _columns: ClassVar = columns(
         ("Severity", "severity"),
@@ -249,9 +251,9 @@ class Findings(Table, Sequence[Finding]):
     )
 
     items: tuple[Finding, ...] = ()
-    #: The evaluation date of the plan; None if no date applies.
+    #: The evaluation date of the plan, or None if no date applies.
     judged_on: date | None = field(default=None, compare=False)
-    #: The plan of the findings, if there is one.
+    #: The plan that was checked, if there is one.
     plan: Marked | None = field(default=None, compare=False)
 
     @overload
@@ -271,16 +273,16 @@ class Findings(Table, Sequence[Finding]):
 
     @property
     def has_errors(self) -> bool:
-        """Return whether there is an error."""
+        """Return whether the findings contain an error."""
         return any(finding.severity == "error" for finding in self.items)
 
     def counts(self) -> dict[str, int]:
-        """Count findings of each severity, e.g. ``{"error": 0, "warning": 2, "notice": 1}``."""
+        """Count the findings by severity, such as ``{"error": 0, "warning": 2, "notice": 1}``."""
         severities = [finding.severity for finding in self.items]
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
     def of(self, severity: str) -> Findings:
-        """Return the findings of one severity."""
+        """Return the findings with a severity."""
         return replace(self, items=tuple(f for f in self.items if f.severity == severity))
 
     def _items(self) -> Iterable[Any]:
@@ -291,7 +293,7 @@ class Findings(Table, Sequence[Finding]):
         lines = [f"{group.severity}: {group.words}" for group in groups[:_SHOWN]]
         more = len(groups) - len(lines)
         if more:
-            lines.append(f"… and {more:,} more; to_frame() has them all")
+            lines.append(f"… and {more:,} more; to_frame() shows all findings")
         return "\n".join([self._summary(), *lines])
 
     def _repr_html_(self) -> str:
@@ -308,14 +310,14 @@ class Findings(Table, Sequence[Finding]):
 
 
 def sort_findings(findings: Iterable[Finding], *, judged_on: date | None = None) -> Findings:
-    """Sort findings by severity, code, subject and message, without duplicates."""
+    """Sort findings by severity, code, subject, and message, and remove duplicates."""
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
     key = lambda f: (rank[f.severity], f.code, f.about, f.message)  # noqa: E731
     return Findings(tuple(sorted(set(findings), key=key)), judged_on)
 
 
 def finding_of(rule: CheckRule, about: str, message: str) -> Finding:
-    """Create a finding of a check for a subject, with a message that contains the value."""
+    """Create a finding of a check, with its subject and a message that contains the value."""
     if rule.disagreement:
         message = f"{message} ({rule.disagreement})"
     return Finding(

@@ -1,4 +1,4 @@
-"""The vocabulary of rules: placeholders, flags, and the records of a rule file."""
+"""Define the vocabulary of rule files: placeholders, flags, and records."""
 
 from __future__ import annotations
 
@@ -14,58 +14,62 @@ from ..base.certificate_fields import NAMES_HEADING
 from ..base.shown.tables import Table
 from ..topology.columns import flag_columns, pool_name_columns
 
-# Placeholders of a template, in addition to the columns of a pool, and their values.
+#: Placeholders in name templates, with their values. Each name column of a pool is also a
+#: placeholder.
 _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
     {
         "computer.fqdn": "the server's own name",
         "pool.fqdn": "the pool's name",
-        "pool.computers": "the name of every server of the pool",
+        "pool.computers": "the name of every server in the pool",
         "sip_domain": "every SIP domain, the default one first",
-        "external_sip_domain": "every SIP domain that is not used inside only",
+        "external_sip_domain": "every SIP domain that is not for internal use only",
         "default_sip_domain": "the default SIP domain",
-        "autodiscover_internal_extra_domain": "every further domain that the options name",
-        "meet_url.host": "the host of every Meet simple URL in force at the pool's site",
-        "dialin_url.host": "the host of the dial-in simple URL in force at the pool's site",
-        "admin_url.host": "the host of the administrative simple URL in force at the pool's site",
-        "backup.meet_url.host": "the host of every Meet simple URL at the backup pool's site",
-        "backup.dialin_url.host": "the host of the dial-in simple URL at the backup pool's site",
+        "autodiscover_internal_extra_domain": "every additional domain in the options",
+        "meet_url.host": "the host name of every Meet simple URL for the pool's site",
+        "dialin_url.host": "the host name of the dial-in simple URL for the pool's site",
+        "admin_url.host": "the host name of the administrative simple URL for the pool's site",
+        "backup.meet_url.host": "the host name of every Meet simple URL for the backup pool's site",
+        "backup.dialin_url.host": "the host name of the dial-in simple URL for the backup "
+        "pool's site",
         "published.web_external_fqdn": "the external web services name of every published pool",
-        "published.meet_url.host": "the host of every Meet simple URL of the published sites",
-        "published.dialin_url.host": "the host of every dial-in simple URL of the published sites",
+        "published.meet_url.host": "the host name of every Meet simple URL for the published sites",
+        "published.dialin_url.host": "the host name of every dial-in simple URL for the "
+        "published sites",
     }
 )
 
 
 def placeholders() -> Mapping[str, str]:
-    """Return the placeholders of a template, with a description of their values.
+    """Return the placeholders that templates may use, each with a description of its values.
 
-    Every column with names of a pool is one, ``{pool.COLUMN}``.
+    For every pool column that contains names, there is a placeholder ``{pool.COLUMN}``.
     """
     of_pools = {f"pool.{facts.name}": facts.help for facts in pool_name_columns()}
     return MappingProxyType({**_PLACEHOLDERS, **of_pools})
 
 
-# Flags of a condition, in addition to the yes/no columns of a pool: options of ``PlanOptions``, and
-# ``extra_san``.
+#: Flags that conditions may use: options of ``PlanOptions``, and ``extra_san``. Each yes/no column
+# of
+#: a pool is also a flag.
 _CHOICES: Mapping[str, str] = MappingProxyType(
     {
-        "extra_san": "the pool has further names",
+        "extra_san": "the pool has additional names",
         "wildcard": "the plan uses wildcards for simple URLs",
         "autodiscover_https": "Autodiscover is published on port 443",
-        "edge_member_names": "the plan wants the Edge Servers' own names",
-        "xmpp_host_names": "the plan wants xmpp.<domain> names",
-        "separate_av_certificate": "A/V Authentication has a certificate of its own",
-        "reverse_proxy_client_eku": "the plan wants client authentication on reverse proxies",
-        "client_authentication": "the plan wants client authentication for the pool",
-        "shared_certificate": "the servers of the pool share one certificate",
+        "edge_member_names": "the plan includes the names of single Edge Servers",
+        "xmpp_host_names": "the plan includes xmpp.<domain> names",
+        "separate_av_certificate": "A/V Authentication has a separate certificate",
+        "reverse_proxy_client_eku": "the plan includes client authentication for reverse proxies",
+        "client_authentication": "the plan includes client authentication for the pool",
+        "shared_certificate": "the servers in the pool share one certificate",
     }
 )
 
 
 def known_flags() -> Mapping[str, str]:
-    """Return the flags that a condition may use, with their meanings.
+    """Return the flags that conditions may use, each with its meaning.
 
-    Every yes/no column of a pool is one.
+    Every yes/no column of a pool is also a flag.
     """
     of_pools = {facts.name: facts.help for facts in flag_columns()}
     return MappingProxyType({**of_pools, **_CHOICES})
@@ -74,18 +78,21 @@ def known_flags() -> Mapping[str, str]:
 PROFILES = ("default", "doc_example")
 LAYOUTS = ("combined", "separate")
 ISSUERS = ("internal", "public")
-#: The severities of findings, the most severe first.
+#: The severities of findings, from the most to the least severe.
 SEVERITIES = ("error", "warning", "notice")
 
 #: The zones of servers and clients, from the Internet to the internal network.
 ZONES = ("outside", "perimeter", "inside")
 
-#: The listening pools to which a speaker connects. ``site``: pools of its own site, or of all sites
-#: if its site is blank. ``nearest``: the same, but pools of all sites if its own site has none.
+#: The listening pools that a connection reaches. ``site``: pools in the same site as the speaker,
+#: or
+#: in all sites if the speaker's site is blank. ``nearest``: like ``site``, but pools in all sites
+#: if
+#: the speaker's site has none.
 REACHES = ("site", "nearest", "deployment")
 
-#: The placeholders, by their beginning, that a certificate per computer, pool or deployment must
-#: not contain.
+#: Placeholders that are not allowed on certificates per computer, pool, or deployment, by their
+#: beginning.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "computer": (),
@@ -102,17 +109,17 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-#: The form of a template: text, at most one placeholder, text.
+#: The form of a template: text with at most one placeholder.
 TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
 
 
-#: The text for a fact that no document contains.
+#: The text that replaces a fact if no document states it.
 NOT_DOCUMENTED = "not documented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A documented fact; ``source`` begins ``Inferred: `` if it is inferred from a document."""
+    """A documented fact. The source of an inferred fact begins with ``Inferred: ``."""
 
     says: str
     source: str
@@ -121,7 +128,7 @@ class Fact:
         return f"{self.says} [{self.source}]"
 
 
-# The keys of texts for people, which do not affect plans or findings.
+#: Keys of texts for people, which do not affect plans or findings.
 _WORDS = frozenset(
     (
         *("title", "why", "meaning", "hint", "source", "disagreement", "clients", "without"),
@@ -131,7 +138,7 @@ _WORDS = frozenset(
 
 
 def digest_of_deciding(value: object) -> str:
-    """Return the SHA-256 of a document of rules, without texts for people and in any order."""
+    """Return the SHA-256 of a rule document without texts for people, in any order."""
 
     def plain(value: object) -> object:
         if isinstance(value, Mapping):
@@ -144,12 +151,13 @@ def digest_of_deciding(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRule:
-    """A kind of name on certificates, e.g. ``sip.{sip_domain}``.
+    """A kind of name on certificates, such as ``sip.{sip_domain}``.
 
-    ``template`` contains at most one placeholder, and yields one name for each of its values. The
-    name applies if all flags of ``if_all``, one of ``if_any`` (if given) and none of ``unless`` are
-    set. ``wildcard``: a wildcard of the parent domain may replace it. ``clients`` are the clients
-    that need the name, ``without`` is the effect if it is missing; None means not documented.
+    ``template`` contains at most one placeholder and produces one name for each of its values. The
+    name applies if all flags in ``if_all`` are set, at least one in ``if_any`` (unless empty), and
+    none in ``unless``. With ``wildcard``, a wildcard for the parent domain may replace the name.
+    ``clients`` describes the clients that need the name, ``without`` the effect if the name is
+    missing. None means that no document describes it.
     """
 
     id: str
@@ -165,7 +173,7 @@ class NameRule:
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """Text before the placeholder, the placeholder without braces, text after it."""
+        """The text before the placeholder, the placeholder without braces, and the rest."""
         match = TEMPLATE.fullmatch(self.template)
         return (match[1], match[2] or "", match[3]) if match else (self.template, "", "")
 
@@ -174,12 +182,12 @@ class NameRule:
 class CertificateRule:
     """A certificate that a role needs.
 
-    ``issue_per`` is ``computer``, ``pool`` or ``deployment``; the last one is for all servers of
-    the roles in ``needed_by``. If a flag of ``per_pool_if`` is set, all servers of a pool share one
-    certificate with the names of each. ``layout`` is ``combined``, ``separate`` or "" (both). The
-    certificate is needed if all flags of ``if_all`` and none of ``unless`` are set.
-    ``subject_name`` is the id of a name rule (its first value); ``subject_alt_name`` are ids of
-    name rules, in their order on the certificate.
+    ``issue_per`` is ``computer``, ``pool``, or ``deployment``. The last one means one certificate
+    for all servers with the roles in ``needed_by``. If a flag in ``per_pool_if`` is set, all
+    servers in a pool share one certificate with the names of all servers. ``layout`` is
+    ``combined``, ``separate``, or "" (both). The certificate is needed if all flags in ``if_all``
+    and none in ``unless`` are set. ``subject_name`` is the id of a name rule, whose first value is
+    used. ``subject_alt_name`` contains ids of name rules, in their order on the certificate.
     """
 
     id: str
@@ -205,20 +213,24 @@ class CertificateRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleRule:
-    """The facts about a server role that concern certificates."""
+    """The facts about a server role that affect certificates."""
 
     id: str
     title: str
     source: str
-    traits: frozenset[str] = frozenset()  # publishes_web, single_computer …
-    publish_order: int = 0  # position among the names of a reverse proxy; 0: not published
+    traits: frozenset[str] = frozenset()  # such as publishes_web, single_computer
+    publish_order: int = (
+        0  # position among the names on a reverse proxy certificate; 0 means not published
+    )
     zone: str = "inside"  # one of ZONES
-    hosted_by: tuple[str, ...] = ()  # roles on whose servers it needs no separate certificate
+    hosted_by: tuple[
+        str, ...
+    ] = ()  # roles on whose servers this role needs no separate certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRule:
-    """An operating system of clients; ``hashes`` are its documented hash algorithms."""
+    """A client operating system. ``hashes`` contains its documented hash algorithms."""
 
     id: str
     hashes: tuple[str, ...]
@@ -227,9 +239,9 @@ class ClientRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyRule:
-    """A party that connects to the servers, e.g. external clients.
+    """A party that connects to the servers, such as external clients.
 
-    ``root`` describes the root of its certificate; blank if it presents none.
+    ``root`` describes the root of the party's certificate. It is blank if the party presents none.
     """
 
     id: str
@@ -241,20 +253,21 @@ class PartyRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRule:
-    """A TLS connection: who opens it, who accepts it, and the names in use.
+    """A TLS connection, with the parties that open and accept it and the names that it uses.
 
-    ``speakers`` are ids of roles or parties, ``listeners`` of roles. The listener presents its
-    certificate for ``usage`` ("" for roles whose certificates have none); the speaker uses the
-    names of the name rules ``names``. ``reach`` is one of ``REACHES``. If the speaker also presents
-    a certificate, it is the one for ``speaker_usage``. ``when`` describes the condition of the
-    connection if the table does not contain it. ``drawn``: pictures show it.
+    ``speakers`` are ids of roles or parties, ``listeners`` are ids of roles. The listener presents
+    its certificate for ``usage``, or "" for roles whose certificates have no usage. The speaker
+    connects by the names of the name rules in ``names``. ``reach`` is one of ``REACHES``. If the
+    speaker also presents a certificate, it is the certificate for ``speaker_usage``. ``when``
+    describes a condition for the connection that the table does not contain. ``drawn`` means that
+    pictures show it.
     """
 
     id: str
     speakers: tuple[str, ...]
     listeners: tuple[str, ...]
     names: tuple[str, ...]
-    protocol: str  # e.g. SIP, HTTPS
+    protocol: str  # such as SIP, HTTPS
     port: int
     why: str
     source: str
@@ -268,13 +281,14 @@ class ConnectionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRule:
-    """The trust that some connections, or servers of some roles, need.
+    """The trust that some connections, or servers with some roles, need.
 
-    For ``connections``, the listener presents a certificate, and the speaker needs its root. With
-    ``speaker_eku`` the speaker presents one, too. With ``listener_eku`` the listener also opens
-    such connections, and presents its own. Both contain the extended key usages that the other side
-    requires. With ``only_if_planned`` this applies only if the certificate is planned with these
-    usages. For ``roles``, such a server needs the chain of its own certificates.
+    For ``connections``, the listener presents a certificate and the speaker needs its root. With
+    ``speaker_eku``, the speaker also presents a certificate. With ``listener_eku``, the listener
+    also opens such connections and presents its own certificate. Both keys contain the extended key
+    usages that the other side requires. With ``only_if_planned``, the rule applies only if the
+    certificate is planned with these usages. For ``roles``, a server needs the chain of its own
+    certificates.
     """
 
     id: str
@@ -289,13 +303,13 @@ class TrustRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A deployment for which a check reports a finding, or the most similar one without.
+    """A test deployment that causes a finding, or the most similar one that does not.
 
-    ``says`` describes it. It is a sample deployment with some changes: ``without`` are removed
-    roles, ``rows`` additional rows by server and column, ``cells`` new texts by role and column;
-    ``options`` is the text of a ``plan.toml``, ``on`` is the evaluation date. ``names`` are the
-    alternative names and ``subject_names`` the subject name of every certificate with a usage (or
-    of a role without usages), as changed after planning.
+    ``says`` describes the deployment. It is a sample deployment with changes: ``without`` contains
+    removed roles, ``rows`` additional rows by server and column, and ``cells`` new texts by role
+    and column. ``options`` is the text of a ``plan.toml``, and ``on`` is the evaluation date.
+    ``names`` and ``subject_names`` replace names after planning on every certificate with a usage,
+    or with a role that has no usages.
     """
 
     says: str
@@ -310,13 +324,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRule:
-    """A check: its code, severity, meaning and source.
+    """A check with its code, severity, meaning, and source.
 
-    ``test`` names the function in ``checks`` (by default the code with underscores); several codes
-    may share one. ``roles``, ``usages``, ``issuers`` (internal, public) and ``cas`` (names of CAs)
-    limit the scope; empty means everything. The check applies from ``effective`` until the day
-    before ``until``, by default always. ``disagreement`` describes which sources disagree.
-    ``fires`` is a deployment with the finding, ``nearest`` the most similar one without it.
+    ``test`` is the function in ``checks``, by default the code with underscores. Several codes may
+    share one function. ``roles``, ``usages``, ``issuers`` (internal, public), and ``cas`` (names of
+    CAs) limit the scope; an empty value means no limit. The check applies from ``effective`` until
+    the day before ``until``, by default always. ``disagreement`` describes a disagreement between
+    sources. ``fires`` is a deployment that causes the finding, ``nearest`` the most similar one
+    that does not.
     """
 
     code: str
@@ -329,23 +344,25 @@ class CheckRule:
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
-    not_for: tuple[str, ...] = ()  # roles and usages to which it does not apply
-    names: tuple[str, ...] = ()  # ids of name rules, for tests that look for names
-    limit: int = 0  # limit for the number that the test counts
-    suffixes: tuple[str, ...] = ()  # name endings, for tests that search for them
-    labels: tuple[str, ...] = ()  # labels of names, for such tests
-    keys: tuple[str, ...] = ()  # keys, e.g. "ECDSA 521", for such tests
-    policies: tuple[str, ...] = ()  # certificate policies, as dotted OIDs, of which one is required
+    not_for: tuple[str, ...] = ()  # roles and usages to which the check does not apply
+    names: tuple[str, ...] = ()  # ids of name rules, for functions that look for names
+    limit: int = 0  # limit for the number that the function counts
+    suffixes: tuple[str, ...] = ()  # endings of names, for functions that look for them
+    labels: tuple[str, ...] = ()  # labels in names, for functions that look for them
+    keys: tuple[str, ...] = ()  # keys such as "ECDSA 521", for functions that look for them
+    policies: tuple[
+        str, ...
+    ] = ()  # certificate policies (dotted OIDs), of which a certificate must have one
     effective: date | None = None
     until: date | None = None
     cas: tuple[str, ...] = ()
-    not_cas: tuple[str, ...] = ()  # CAs with a smaller limit, to which it does not apply
+    not_cas: tuple[str, ...] = ()  # CAs with a smaller limit, to which the check does not apply
     disagreement: str = ""
     fires: Case | None = None
     nearest: Case | None = None
 
     def holds_on(self, day: date) -> bool:
-        """Whether the check applies on a day."""
+        """Return whether the check applies on a date."""
         return (self.effective is None or self.effective <= day) and (
             self.until is None or day < self.until
         )
@@ -359,22 +376,22 @@ def in_words(text: str, words: Mapping[str, str]) -> str:
 
 
 def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str]:
-    """Replace a document of another product in a source by the corresponding one of this product.
+    """Replace documents of another product in a source with the documents of this product.
 
     Parameters
     ----------
     text : str
         A source that may name a document of the other product.
     documents : mapping
-        The documents of this product by those of the other one, with their dates.
+        The documents of this product and their dates, by the document of the other product.
     title : str
         The title of the other product.
 
     Returns
     -------
     tuple of str
-        The source, marked as inferred if only the other product has the document; and the key of
-        ``documents`` in it, "" if none.
+        The source, marked as inferred if only the other product has the document, and the key in
+        ``documents`` that was found, or "".
     """
     for old in sorted(documents, key=len, reverse=True):
         before, match, detail = text.partition(old)
@@ -388,10 +405,10 @@ def cited(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rules(Table):
-    """The rules of one product version for each role.
+    """The rules of one product version for all roles.
 
-    ``sha256`` covers the values that decide a plan. ``file_sha256`` covers the complete file of a
-    custom product, with its commands for scripts; a built-in product has none.
+    ``sha256`` covers the values that affect a plan. ``file_sha256`` covers the complete file of a
+    custom product, including the commands in scripts. It is blank for a built-in product.
     """
 
     product: str
@@ -400,37 +417,37 @@ class Rules(Table):
     names: Mapping[str, NameRule]
     certificates: tuple[CertificateRule, ...]
     checks: Mapping[str, CheckRule]
-    settings: Mapping[str, object]  # the remaining tables of the file: pfx, deploy
+    settings: Mapping[str, object]  # remaining tables in the file: pfx, deploy
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
     trusts: tuple[TrustRule, ...] = ()
-    clients: tuple[ClientRule, ...] = ()  # the oldest first
+    clients: tuple[ClientRule, ...] = ()  # from the oldest to the newest
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)
-    words: tuple[Mapping[str, str], ...] = ()  # word replacements in shared texts, in order
-    #: For sources of such texts: the other product's title, and this product's documents by the
-    #: other's.
+    words: tuple[Mapping[str, str], ...] = ()  # replacements of words in shared texts, in order
+    #: For the sources of shared texts: the title of the other product, and this product's documents
+    #: by the other product's.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def oldest_client(self, chosen: str) -> ClientRule | None:
-        """Return the chosen client, by default the oldest one in the list."""
+        """Return the selected client, or the oldest one in the list by default."""
         fitting = (client for client in self.clients if chosen in ("", client.id))
         return next(fitting, None)
 
     def said(self, text: str) -> str:
-        """Return a text of another product with the words of this one."""
+        """Replace words in a text of another product with the words of this product."""
         for words in self.words:
             text = in_words(text, words)
         return text
 
     def source(self, text: str) -> str:
-        """Return a source of another product with the document of this one."""
+        """Replace documents in a source of another product with the documents of this product."""
         for title, documents in self.cited:
             text, _ = cited(text, documents, title)
         return text
 
     def own(self, check: CheckRule) -> CheckRule:
-        """Return a check that several products share, with the words of this product."""
+        """Return a shared check with the words of this product."""
         if not self.words:
             return check
         title, meaning, hint = map(self.said, (check.title, check.meaning, check.hint))
@@ -438,12 +455,12 @@ class Rules(Table):
 
     @property
     def usages(self) -> frozenset[str]:
-        """The usages of all certificates of the product."""
+        """The usages of all certificates in the product."""
         return frozenset(usage for rule in self.certificates for usage in rule.usages)
 
     @property
     def pool_columns(self) -> frozenset[str]:
-        """The columns of pools that names or conditions of the product use."""
+        """The pool columns that names or conditions in the product use."""
         names = self.names.values()
         asked = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
         for rule in self.certificates:

@@ -52,14 +52,14 @@ from .model import Rules
 
 _Record = TypeVar("_Record")
 
-#: The scopes of a step, which runs once for each server, certificate of the server, call that
-#: assigns some of its usages, usage, place, CA certificate of the trust plan, or certificate to
-#: request.
+#: The scopes of a step: once for each server, certificate, assignment call, usage, place, CA
+#: certificate in the trust plan, or certificate to request.
 SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request")
 
-#: When: on the day, once the old certificate has ended, to go back (or both on the day and then);
-#: and before the day, where keys are on a computer with the administrative tools: the request, and
-#: once the CA has issued; and at the set-up of a server.
+#: The phases of a step: on the day of the change, after the old certificate has expired, for the
+#: rollback, for the day and the rollback, for the request and the issued certificate before that
+#: day
+#: (if keys are on a computer with the administrative tools), and at the setup of a server.
 PHASES = ("day", "later", "back", "both", "request", "finish", "set-up")
 
 #: The phases with steps that do not belong to a server.
@@ -68,10 +68,10 @@ BEFORE = ("request", "finish", "set-up")
 #: The switches of a script for optional actions.
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
-#: The actions of the script at a step, in addition to its commands.
+#: The actions of the script in a step, in addition to the commands of the step.
 DEEDS = ("record", "assign", "drain", "start", "set", "restore")
 
-#: The keys of a step that name checks, in the order of the script.
+#: The keys of a step that contain ids of checks, in the order in which the script uses them.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 
 #: The types of assignment: immediately, or in addition to the current certificate until a date.
@@ -126,7 +126,7 @@ _GIVEN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A read-only query on a server: yes, no, or cannot tell."""
+    """A read-only query on a server that returns yes, no, or unknown."""
 
     id: str
     text: str
@@ -141,10 +141,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A place that uses a certificate, with the commands to read, set and clear it.
+    """A setting that refers to a certificate, with the commands to read, set, and clear it.
 
-    ``new`` is its value after the change. ``scope`` is ``usage`` or ``certificate``; ``roles`` and
-    ``usages`` limit it as for a step.
+    ``new`` is the value after the change. ``scope`` is ``usage`` or ``certificate``. ``roles`` and
+    ``usages`` limit the scope, as for a step.
     """
 
     id: str
@@ -166,7 +166,7 @@ class Place:
     usages: tuple[str, ...] = ()
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
-        """Return whether the place uses a certificate of this role and these usages."""
+        """Return whether the place uses certificates with this role and these usages."""
         if self.roles and role not in self.roles:
             return False
         return not self.usages or not set(self.usages).isdisjoint(usages)
@@ -225,10 +225,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollOver:
-    """Usages whose old and new certificates can both be in use until the old one expires.
+    """Usages for which the old and the new certificate can be in use at the same time.
 
-    ``lead_hours`` is the time between the start of the new certificate and that expiry: the
-    lifetime of a token.
+    ``lead_hours`` is the minimum time between the start of the new certificate and the expiration
+    of the old one. It is the lifetime of a token.
     """
 
     usages: tuple[str, ...]
@@ -250,9 +250,10 @@ class Shell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cmdlet:
-    """A command in steps, the parameters in use, and the page that documents them.
+    """A command in steps, with the parameters that steps use and the page that documents them.
 
-    ``keys`` are those that it can create, such as ``RSA 2048``; empty if it creates no key.
+    ``keys`` contains the keys that the command can create, such as ``RSA 2048``. It is empty if the
+    command does not create a key.
     """
 
     name: str
@@ -263,9 +264,9 @@ class Cmdlet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A kind of server in the order of the change.
+    """The servers in one stage of the change.
 
-    ``text`` explains the order of the servers of a pool and the effects for users.
+    ``text`` explains the order of the servers in a pool and the effects on users.
     """
 
     roles: tuple[str, ...]
@@ -276,9 +277,9 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """All steps of a product in order, and what they need.
+    """All steps of a product in order, with the data that they need.
 
-    ``folder`` is the folder of packages and scripts on a server.
+    ``folder`` is the folder for packages and scripts on a server.
     """
 
     folder: str
@@ -291,15 +292,15 @@ class Procedure:
     order: tuple[Stage, ...] = ()
 
     def roll_of(self, usage: str) -> RollOver | None:
-        """Return the roll-over of a usage, if supported."""
+        """Return the rollover rule for a usage, or None if rollover is not supported."""
         return next((roll for roll in self.rolls if usage in roll.usages), None)
 
     def makes_key(self, key: str) -> bool:
-        """Return whether every command that creates keys can create this key."""
+        """Return whether every command that creates keys can create a key of this type and size."""
         return all(key in cmdlet.keys for cmdlet in self.cmdlets if cmdlet.keys)
 
     def shell_of(self, role: str) -> Shell | None:
-        """Return the shell for the commands of a role."""
+        """Return the shell in which to run the commands for a role."""
         return next((shell for shell in self.shells if role in shell.roles), None)
 
 
@@ -309,7 +310,7 @@ def load_procedure(rules: Rules) -> Procedure:
     Raises
     ------
     RulesError
-        If it is missing; or with every mistake and its place.
+        If the table is missing or has mistakes. The error lists each mistake with its place.
     """
     what = "it has one [[deploy.step]] for each step and one [[deploy.roll]] for each usage"
     return _read(rules, "deploy", Procedure, what, _check)
@@ -322,11 +323,11 @@ def _read(
     what: str,
     check: Callable[[RecordReader, _Record, Mapping[str, object]], None] = lambda *_: None,
 ) -> _Record:
-    """Read a table of a product that other commands need; ``what`` describes it."""
+    """Read a product table that other commands need. ``what`` describes the table."""
     table = rules.settings.get(name)
     if not isinstance(table, Mapping):
         raise RulesError(
-            f"Missing required table '{name}' in the rules of {rules.product}", hint=what
+            f"The required table '{name}' is missing in the rules for {rules.product}", hint=what
         )
     reader = RecordReader(rules.product)
     record = reader.record(kind, table, name)
@@ -341,7 +342,7 @@ def _read(
 
 
 def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, object]) -> None:
-    """Report valid but meaningless values, with their place in the table ``deploy``."""
+    """Report values in the table ``deploy`` that are valid but cannot work, with their place."""
     if not re.match(r"[A-Z]:\\.", procedure.folder):
         where = place_of(table, "deploy")
         reader.problem(f"'{where}.folder' is not a full path", r"write it as 'C:\certificates'")
@@ -380,7 +381,7 @@ def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, objec
 
 
 def _places(table: Mapping[str, object], kind: str) -> list[str]:
-    """Return the places of the valid steps or checks of the table."""
+    """Return the positions of the valid steps or checks in the table."""
     entries = table.get(kind, [])
     assert isinstance(entries, list)
     return [place_of(entry, f"deploy.{kind}[{index}]") for index, entry in enumerate(entries)]
@@ -388,7 +389,7 @@ def _places(table: Mapping[str, object], kind: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encryption:
-    """An encryption of PFX files, and the Windows Server versions that support it."""
+    """An encryption for PFX files, with the Windows Server versions that support it."""
 
     id: str
     title: str
@@ -399,10 +400,10 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageRules:
-    """The rules for a product's packages.
+    """The rules for packages of a product.
 
-    ``provider`` is the Windows provider for RSA keys, ``elliptic_provider`` the one for elliptic
-    curve keys.
+    ``provider`` is the Windows provider for RSA keys. ``elliptic_provider`` is the provider for
+    elliptic curve keys.
     """
 
     provider: str
@@ -415,19 +416,19 @@ class PackageRules:
         return self.provider if algorithm == "RSA" else self.elliptic_provider
 
     def encryption_for(self, target_os: str) -> Encryption:
-        """Return the encryption that a Windows Server version supports.
+        """Return the encryption for a Windows Server version.
 
         Raises
         ------
         PackageError
-            If the version is unknown; lists the known ones.
+            If the version is unknown. The error lists the known versions.
         """
         for encryption in self.encryptions:
             if target_os in encryption.target_os:
                 return encryption
         known = ", ".join(version for e in self.encryptions for version in e.target_os)
         raise PackageError(
-            f'"{target_os}" is not a Windows Server version for which lyncnb makes packages',
+            f'"{target_os}" is not a Windows Server version that lyncnb supports for packages',
             hint=f"use one of: {known}",
         )
 
@@ -438,7 +439,9 @@ def package_rules(rules: Rules) -> PackageRules:
     Raises
     ------
     RulesError
-        If the product has none, or it lacks a value.
+        If the table is missing or lacks a value.
     """
-    what = "it names the provider and one [[pfx.encryption]] for each Windows Server version"
+    what = (
+        "the table contains the provider and one [[pfx.encryption]] for each Windows Server version"
+    )
     return _read(rules, "pfx", PackageRules, what)

@@ -1,4 +1,4 @@
-"""Rules for issued certificates: ``returned_rules.toml`` and CA rules, to findings."""
+"""Read the rules for issued certificates, and create findings from these and the CA rules."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ Difference = tuple[str, str]  # code, message
 
 
 class Planned(Protocol):
-    """The values of a planned certificate that the checks use."""
+    """The values of a planned certificate that the checks need."""
 
     @property
     def id(self) -> str:
-        """Its id, the subject of findings."""
+        """The id of the planned certificate, which is the subject of findings."""
 
     @property
     def role(self) -> str:
-        """Its server role."""
+        """The server role of the certificate."""
 
     @property
     def usages(self) -> tuple[str, ...]:
-        """Its usages, in the spelling of the product's cmdlets."""
+        """The usages of the certificate, in the spelling of the product's cmdlets."""
 
     @property
     def issuer(self) -> str:
-        """``internal`` or ``public``."""
+        """The type of CA, ``internal`` or ``public``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnedRules:
-    """Rules for issued certificates: ``returned_rules.toml``."""
+    """The rules for issued certificates, from ``returned_rules.toml``."""
 
     checks: Mapping[str, CheckRule]
     never_accepted: frozenset[str] = frozenset()
@@ -56,24 +56,25 @@ _LISTS = ("never_accepted", "accepted_for_a_ca", "curves_to_enable")
 
 @cache
 def returned_rules() -> ReturnedRules:
-    """Read ``returned_rules.toml``; the same object each time.
+    """Read ``returned_rules.toml``. The result is cached.
 
     Raises
     ------
     RulesError
-        With every mistake of the file, each with its place.
+        If the file has mistakes. The error lists each mistake with its place.
     """
     path = package_files(__package__) / "returned_rules.toml"
     return parse_returned_rules(path.read_text(encoding="utf-8"))
 
 
 def parse_returned_rules(text: str) -> ReturnedRules:
-    """Read the text of ``returned_rules.toml``.
+    """Parse the text of ``returned_rules.toml``.
 
     Raises
     ------
     RulesError
-        With every mistake, e.g. of ``check[3].source``.
+        If the text has mistakes. The error lists each one with its place, for example
+        ``check[3].source``.
     """
     name = "returned_rules.toml"
     try:
@@ -100,7 +101,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
 
 @cache
 def returned_checks() -> Mapping[str, CheckRule]:
-    """Return the checks of issued certificates by code, including those of CA rules."""
+    """Return the checks of issued certificates by code, including those in the CA rules."""
     ours = returned_rules().checks
     return MappingProxyType(
         {**ours, **{check.code: check for check in ca_rules().returned_checks()}}
@@ -108,7 +109,7 @@ def returned_checks() -> Mapping[str, CheckRule]:
 
 
 def every_check(rules: Rules) -> Mapping[str, CheckRule]:
-    """Return all checks of plans (by product and CA rules) and of issued certificates.
+    """Return all checks of plans (product and CA rules) and of issued certificates.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def every_check(rules: Rules) -> Mapping[str, CheckRule]:
     Returns
     -------
     mapping of str to CheckRule
-        By code; checks of CA rules for any date.
+        The checks by code. Checks in the CA rules are included regardless of their dates.
     """
     shared = {**returned_checks(), **ca_rules().checks_by_code()}
     if rules.words:
@@ -127,45 +128,45 @@ def every_check(rules: Rules) -> Mapping[str, CheckRule]:
 
 
 def may_be_accepted(code: str) -> bool:
-    """Return whether a planner may accept an error with a reason, because it is about policy.
+    """Return whether a planner may accept an error with a reason.
 
-    Nobody can accept a wrong signature, key, name or date.
+    A planner may accept only a matter of policy, not an invalid signature, key, name, or date.
     """
     return code in returned_checks() and code not in returned_rules().never_accepted
 
 
 @cache
 def rules_identity() -> str:
-    """Return the identity of the rules: the first digits of their SHA-256."""
+    """Return the first digits of the SHA-256 of the rules, which identify their version."""
     path = package_files(__package__) / "returned_rules.toml"
     digest = hashlib.sha256(path.read_bytes() + ca_rules_digest().encode())
     return f"returned_rules {digest.hexdigest()[:16]}"
 
 
 def finding(code: str, about: str, message: str) -> Finding:
-    """Create a finding for a code of ``rules/returned_rules.toml``.
+    """Create a finding for a code in ``rules/returned_rules.toml``.
 
     Parameters
     ----------
     code : str
-        A code of the file.
+        A code in the file.
     about : str
-        Id of a request, or name of an issued certificate's file.
+        The id of a request, or the file name of an issued certificate.
     message : str
-        The message, with the value.
+        The message, which contains the value.
     """
     return finding_of(returned_checks()[code], about, message)
 
 
 def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
-    """Create the findings of one planned certificate, without checks that do not apply to it.
+    """Create the findings for one planned certificate. Checks that do not apply to it are left out.
 
     Parameters
     ----------
     entry : Planned
         The planned certificate.
     differences : iterable of (code, message)
-        What was found.
+        The differences that were found.
     """
     kept = []
     for code, message in differences:

@@ -1,8 +1,8 @@
-"""Read ``products/`` as ``Rules``, and accept only the known vocabulary.
+"""Read the files in ``products/`` as ``Rules``, and reject everything that is not known.
 
-The rules of a product are data: one file, or a folder of files that form one document. lyncnb
-rejects each invalid entry with its place (``rule_mistakes``), because a typo must not become a name
-on a certificate.
+The rules of a product are one file, or a folder of files that form one document. lyncnb rejects
+each invalid entry with its place (see ``rule_mistakes``), because a typing error must not become a
+name on a certificate.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ from .rule_mistakes import (
     ids_in,
 )
 
-#: The environment variable with the folder of custom products.
+#: The environment variable for the folder that contains custom products.
 FOLDER = "LYNCNB_PRODUCTS"
 
-# The custom files as last read, by product.
+# Custom product files that have been read, by product name.
 _own: dict[str, Rules] = {}
 
-# Maximum number of characters of an invalid name in a message.
+# Maximum number of characters that a message shows of an invalid name.
 _SHOWN = 100
 
-# A product has about 300 kB; a much larger file is something else.
+# A product has about 300 kB, so a much larger file is not a product.
 _LARGEST = 5_000_000
 
-# The file with name and title in the folder of a product.
+# The file in a product folder that contains the name and title.
 _HEAD = "product.toml"
 
 
@@ -82,7 +82,7 @@ def _shipped() -> Traversable:
 
 
 def _files(product: str) -> dict[str, Traversable]:
-    """Return the files of a built-in product by name, e.g. ``lync2013/roles.toml``."""
+    """Return the files of a built-in product by name, for example ``lync2013/roles.toml``."""
     folder = _shipped() / product
     if not folder.is_dir():
         return {f"{product}.toml": _shipped() / f"{product}.toml"}
@@ -91,19 +91,19 @@ def _files(product: str) -> dict[str, Traversable]:
 
 
 def product_texts(product: str) -> Mapping[str, str]:
-    """Read the files of a built-in product: each text by its file name."""
+    """Read the files of a built-in product, and return the texts by file name."""
     return {name: file.read_text(encoding="utf-8") for name, file in _files(product).items()}
 
 
 def product_titles() -> Mapping[str, str]:
-    """Return the titles of the built-in products, and of the custom ones in use."""
+    """Return the titles of the built-in products, and of the custom products in use."""
     shipped = {product: _title(product) for product in products()}
     return {**shipped, **{product: rules.title for product, rules in _own.items()}}
 
 
 @cache
 def _title(product: str) -> str:
-    """Read the title from the top-level keys, which precede the first table of a file."""
+    """Read the title from the top-level keys, which are above the first table in a file."""
     files = _files(product)
     head = files.get(f"{product}/{_HEAD}") or files[f"{product}.toml"]
     return str(parse_toml(head.read_text(encoding="utf-8").partition("\n[")[0])["title"])
@@ -115,22 +115,23 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     Parameters
     ----------
     product : str or path, optional
-        One of ``products()``; or a custom file, ``mine.toml``, which is then also known by the name
-        in it. For a file in the folder of the variable ``LYNCNB_PRODUCTS``, the name is enough.
+        One of ``products()``, or a custom product file such as ``mine.toml``. After a custom file
+        was read, the product name in the file is also accepted. If the file is in the folder that
+        ``LYNCNB_PRODUCTS`` names, the product name is enough.
 
     Returns
     -------
     Rules
-        Checked and immutable; for a built-in product the same object each time.
+        The validated, immutable rules. For a built-in product, the result is cached.
 
     Raises
     ------
     RulesError
-        If the product does not exist, or its file is invalid.
+        If the product does not exist, or its file is not valid.
 
     Notes
     -----
-    Tables that are read later may contain the columns and roles that a custom file adds.
+    Tables that are read later may contain the columns and roles that a custom product file adds.
     """
     name = os.fspath(product)
     if name in products():
@@ -145,22 +146,23 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
         if file.is_file():
             return _load_own(file)
     raise RulesError(
-        f'there are no rules for a product "{name}"',
-        hint=f"the products are {', '.join([*products(), *_own])}; use your own product as"
-        f" FILE.toml, or by its name if {FOLDER} is set to its folder",
+        f'there are no rules for the product "{name}"',
+        hint=f"the known products are {', '.join([*products(), *_own])}. To use your own "
+        f"product, specify FILE.toml. If {FOLDER} is set to its folder, the product name "
+        "is enough",
     )
 
 
 def rules_on_record(product: str, *, sha256: str = "") -> Rules:
-    """Read the rules of the product in a file, which may be from somebody else.
+    """Read the rules of a product whose name is recorded in a file, possibly from another person.
 
     Parameters
     ----------
     product : str
-        As for :func:`load_rules`, but only a name: a file must not decide which other files are
-        opened, and on Windows a path can be on another computer.
+        The name of a product, not a path. A file must not decide which other files are opened, and
+        on Windows a path can refer to another computer.
     sha256 : str, optional
-        The required SHA-256, as ``Rules.file_sha256``; blank accepts any.
+        The required SHA-256, as in ``Rules.file_sha256``. A blank value accepts any rules.
 
     Returns
     -------
@@ -170,21 +172,23 @@ def rules_on_record(product: str, *, sha256: str = "") -> Rules:
     Raises
     ------
     RulesError
-        If it is not a name, the product does not exist, or its file differs.
+        If the name is not valid, the product does not exist, or its file differs.
     """
     if not PRODUCT_NAME.fullmatch(product):
         raise RulesError(
-            f'"{product[:_SHOWN]}" is not a product name',
-            hint="check the file. Use your own product with --product FILE.toml",
+            f'"{product[:_SHOWN]}" is not a valid product name',
+            hint="check the file. To use your own product, specify --product FILE.toml",
         )
     rules = load_rules(product)
     if sha256 and rules.file_sha256 != sha256:
-        now = f"SHA-256 {rules.file_sha256}" if rules.file_sha256 else "a product of lyncnb"
+        now = (
+            f"SHA-256 {rules.file_sha256}" if rules.file_sha256 else "a built-in product of lyncnb"
+        )
         raise RulesError(
-            f'the product "{product}" is {now}; the folder was made with SHA-256 {sha256}',
-            hint="its commands run on servers: compare the two files. Use the file that the"
-            " folder was made with, or request the plan again with the new file: lyncnb request"
-            " TOPOLOGY FOLDER --product FILE.toml",
+            f'the product "{product}" is {now}, but the folder was made with SHA-256 {sha256}',
+            hint="compare the two product files, because their commands run on servers. Use "
+            "the file with which the folder was made, or request the plan again with the "
+            "new file: lyncnb request TOPOLOGY FOLDER --product FILE.toml",
         )
     return rules
 
@@ -195,14 +199,14 @@ def _load(product: str) -> Rules:
 
 
 def _source(product: str) -> str:
-    """Return the name of a built-in product's file or folder, for messages."""
+    """Return the file or folder name of a built-in product, for messages."""
     name, *others = _files(product)
     return product if others else name
 
 
 @cache
 def _whole(product: str) -> Mapping[str, object]:
-    """Return the complete document of a built-in product, including the one that it extends."""
+    """Return the complete document of a built-in product, including the product that it extends."""
     reader = RecordReader(_source(product))
     document = _extended(_put_together(product_texts(product), reader), reader)
     if reader.problems:
@@ -215,14 +219,17 @@ def _load_own(path: Path) -> Rules:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise RulesError(f"{path}: this is not UTF-8 text", hint="save it as UTF-8") from None
+        raise RulesError(
+            f"{path}: the file is not UTF-8 text", hint="save the file as UTF-8"
+        ) from None
     known_before = further()
     rules = parse_rules(text, source=path.name)
     if rules.product in products():
         put_back(known_before)
         raise RulesError(
-            f'{path.name} has the product name "{rules.product}", which is a product of lyncnb',
-            hint="give it another name",
+            f'the product name in {path.name} is "{rules.product}", which is a built-in product '
+            "of lyncnb",
+            hint="choose a different product name",
         )
     rules = replace(rules, file_sha256=hashlib.sha256(data).hexdigest())
     _own[rules.product] = rules
@@ -230,27 +237,27 @@ def _load_own(path: Path) -> Rules:
 
 
 def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
-    """Read the text of a rule file, or the texts of a folder.
+    """Parse the text of a product file, or the texts of a product folder.
 
     Parameters
     ----------
     text : str or mapping of str to str
-        TOML, see the first lines of ``products/lync2013/product.toml``, and of
-        ``rules/extending.py`` for a file that extends a built-in product. A mapping contains texts
-        by file name.
+        TOML text; a mapping contains texts by file name. The first lines of
+        ``products/lync2013/product.toml`` describe the format. ``rules/extending.py`` describes a
+        file that extends a built-in product.
     source : str
-        Name of the file or folder, for messages.
+        The name of the file or folder, for messages.
 
     Returns
     -------
     Rules
-        Checked: every reference resolves, every placeholder and flag is known.
+        The validated rules. Every reference exists, and every placeholder and flag is known.
 
     Raises
     ------
     RulesError
-        With every mistake of the file, each with its place, e.g. ``certificate[3].source``
-        (counted from 0, as TOML tools do).
+        If the text has mistakes. The error lists each one with its place, for example
+        ``certificate[3].source`` (counted from 0, as TOML tools do).
     """
     reader, known_before = RecordReader(source), further()
     texts = {source: text} if isinstance(text, str) else text
@@ -264,14 +271,14 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
 
 
 def _put_together(texts: Mapping[str, str], reader: RecordReader) -> dict[str, object]:
-    """Read the files of a product as one document, whose tables keep their file names."""
+    """Combine the files of a product into one document whose tables keep their file names."""
     documents = {}
     for file, text in texts.items():
         try:
             documents[file] = parse_toml(text)
         except NotToml as error:
             raise RulesError(f"{file}: {error}", hint=error.hint) from None
-    if len(documents) == 1:  # every message already names the file
+    if len(documents) == 1:  # Every message already contains the file name.
         return documents[file]
     whole = Placed({}, "")
     for file, document in documents.items():
@@ -280,7 +287,7 @@ def _put_together(texts: Mapping[str, str], reader: RecordReader) -> dict[str, o
 
 
 def _add(whole: Placed, table: Mapping[str, object], where: str, reader: RecordReader) -> None:
-    """Merge the table of another file: arrays are joined, a plain value may be in one file only."""
+    """Add a table from another file. Arrays are joined, but a value may be in one file only."""
     for key, value in table.items():
         path, earlier = inside(where, key), whole.get(key)
         if _is_array(value) and (earlier is None or _is_array(earlier)):
@@ -295,8 +302,9 @@ def _add(whole: Placed, table: Mapping[str, object], where: str, reader: RecordR
             first = earlier[0] if _is_array(earlier) else earlier
             file = place_of(first, whole.place).partition(": ")[0]
             reader.problem(
-                f"'{path}' conflicts with the content of {file}",
-                "put the values of a table in one file; arrays such as [[name]] can be in several",
+                f"'{path}' is also in {file}",
+                "put the values of a table in one file. Only arrays such as [[name]] can be in "
+                "several files",
             )
 
 
@@ -308,7 +316,7 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, Mapping) and not _is_array(value)
 
 
-# The tables for work after planning and for display.
+# The tables that are not needed for planning.
 _NOT_PLANNED = frozenset(
     (
         *("title", "words", "cited", "party", "connection", "trust"),
@@ -318,10 +326,10 @@ _NOT_PLANNED = frozenset(
 
 
 def _digest(document: Mapping[str, object]) -> str:
-    """Return the SHA-256 of the values that decide a plan and its findings, in any order.
+    """Return the SHA-256 of the values that affect a plan and its findings, in any order.
 
-    It excludes texts for people (reasons, meanings, sources) and the tables for work after
-    planning, so that their changes do not invalidate an approved plan.
+    The digest excludes texts for people (reasons, meanings, sources) and tables that are not needed
+    for planning. If they change, an approved plan stays valid.
     """
     return digest_of_deciding(
         {key: value for key, value in document.items() if key not in _NOT_PLANNED}
@@ -335,16 +343,16 @@ _TABLES = (
 
 
 def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, object]:
-    """Merge a document with the built-in product that it extends, if any."""
+    """Merge a document with the built-in product that it extends, if there is one."""
     base = document.get("extends")
     if base is None:
         return document
     if not isinstance(base, str) or base not in products() or base == document.get("product"):
         known = [name for name in products() if name != document.get("product")]
         reader.problem(
-            f"'{inside(place_of(document, ''), 'extends')}' must be another product of lyncnb,"
-            f" not {value_words(base)}",
-            f"known: {', '.join(known)}",
+            f"'{inside(place_of(document, ''), 'extends')}' must be another built-in product, "
+            f"not {value_words(base)}",
+            f"the built-in products are: {', '.join(known)}",
         )
         return {key: value for key, value in document.items() if key in _TABLES}
     return extend(_whole(base), _source(base), document, reader)
@@ -352,7 +360,7 @@ def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, ob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Topology:
-    """The table ``[topology]``: additional roles and columns of a product's tables of servers."""
+    """The table ``[topology]``, with additional roles and columns for tables of servers."""
 
     columns: tuple[Column, ...] = named("column", default=())
     roles: tuple[Role, ...] = named("role", default=())
@@ -387,7 +395,9 @@ def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
     cited = document.get("cited")
-    is_ours = isinstance(cited, tuple)  # created when the two documents were merged
+    is_ours = isinstance(
+        cited, tuple
+    )  # The reader created these records when it merged the two documents.
     where = place_of(document, "")
     reader.known(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
@@ -417,14 +427,14 @@ def _rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
 
 
 def _replacements(reader: RecordReader, words: object) -> tuple[Mapping[str, str], ...]:
-    """Return the words of a product in order, those of the extended product first."""
+    """Return the word replacements of a product, those of the extended product first."""
     if isinstance(words, list):
-        return tuple(words)  # read when the two documents were merged
+        return tuple(words)  # The reader validated these texts when it merged the two documents.
     return (reader.value(Mapping[str, str], words, "words") or {},) if words else ()
 
 
 def _check_settings(reader: RecordReader, rules: Rules) -> None:
-    """Validate the tables that other commands need later, to report errors now."""
+    """Validate the tables that other commands need later, so that errors are reported now."""
     for key, read in (("pfx", package_rules), ("deploy", load_procedure)):
         if key not in rules.settings:
             continue

@@ -1,7 +1,7 @@
-"""Find mistakes in rules: unknown names, roles, flags or placeholders, and invalid periods.
+"""Find mistakes in rules, such as unknown names, roles, flags, placeholders, or periods.
 
-Every reader of rules uses this: products, CAs, and issued certificates. Each mistake is reported
-with its place in the file.
+All readers of rules use these functions: for products, CAs, and issued certificates. Each mistake
+is reported with its place in the file.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from .model import (
 
 
 class _Coded(Protocol):
-    """The common attributes of all kinds of checks."""
+    """The attributes that all kinds of checks have."""
 
     @property
     def code(self) -> str:
-        """Its code."""
+        """The code of the check."""
 
     @property
     def severity(self) -> str:
-        """Error, warning or notice."""
+        """The severity of the check: error, warning, or notice."""
 
 
 class _Dated(Protocol):
-    """A rule with effective dates."""
+    """A rule that applies from or until a date."""
 
     @property
     def effective(self) -> date | None:
-        """The first day on which it applies; None: it always applied."""
+        """The first day on which the rule applies, or None if it always applied."""
 
     @property
     def until(self) -> date | None:
-        """The first day on which it no longer applies; None: no end."""
+        """The first day on which the rule no longer applies, or None if it has no end."""
 
 
 def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
@@ -78,10 +78,13 @@ def check_codes(reader: RecordReader, checks: Mapping[str, _Coded]) -> None:
 
 
 def check_periods(reader: RecordReader, rules: Mapping[str, _Dated]) -> None:
-    """Report rules that end before they start, with their place in the file."""
+    """Report rules whose end date is not after their start date."""
     for where, rule in rules.items():
         if rule.effective and rule.until and rule.effective >= rule.until:
-            reader.problem(f"'{where}.until' is not after 'effective'", "remove one of them")
+            reader.problem(
+                f"'{where}.until' must be later than 'effective'",
+                "correct or remove one of the dates",
+            )
 
 
 def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
@@ -100,7 +103,7 @@ def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
             reader.among(f"{where}.{condition}", getattr(name, condition), flags, "flag")
 
 
-# The form of parts of file names and scripts: one word, which cannot be a path.
+# Product names, roles, and usages become parts of file names and scripts, so a path is not allowed.
 PRODUCT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
@@ -111,20 +114,24 @@ def check_words(
     roles: Mapping[str, RoleRule],
     certificates: Mapping[str, CertificateRule],
 ) -> None:
-    """Report a product, role or usage that is not one word."""
+    """Report a product name, role, or usage that is not a single word."""
     if product and not PRODUCT_NAME.fullmatch(product):
-        reader.problem(f"'product' is {value_words(product)}", "letters, digits, '-' and '_'")
+        reader.problem(
+            f"'product' is {value_words(product)}", "use only letters, digits, '-' and '_'"
+        )
     words = {f"{where}.id": role.id for where, role in roles.items()}
     for where, rule in certificates.items():
         words[f"{where}.role"] = rule.role
         words |= {f"{where}.usages[{n}]": usage for n, usage in enumerate(rule.usages)}
     for where, word in words.items():
         if not _WORD.fullmatch(word):
-            reader.problem(f"'{where}' is {value_words(word)}", "one word of letters and digits")
+            reader.problem(
+                f"'{where}' is {value_words(word)}", "use one word of letters and digits"
+            )
 
 
 def ids_in(document: Mapping[str, object], kind: str) -> list[str]:
-    """Return the ids of an array's records, including invalid records."""
+    """Return the ids of all records in an array, including invalid records."""
     records = document.get(kind, [])
     ids = (
         [record.get("id") for record in records if isinstance(record, Mapping)]
@@ -168,12 +175,12 @@ def check_certificates(
 def _check_scope(
     reader: RecordReader, where: str, rule: CertificateRule, names: list[NameRule]
 ) -> None:
-    """Report names that a shared certificate cannot have, e.g. a single server's name."""
+    """Report names that a shared certificate cannot have, such as the name of a single server."""
     for name in names:
         placeholder = name.parts[1]
         if placeholder.startswith(OUT_OF_SCOPE.get(rule.issue_per, ())):
             reader.problem(
-                f"'{where}' is issued per {rule.issue_per} and cannot use the name "
+                f"'{where}' is issued per {rule.issue_per}, so it cannot use the name "
                 f'"{name.id}" with {{{placeholder}}}'
             )
     if rule.per_pool_if and rule.issue_per != "computer":
@@ -200,12 +207,14 @@ def check_connections(
 def check_trusts(
     reader: RecordReader, trusts: Mapping[str, TrustRule], known: Mapping[str, list[str]]
 ) -> None:
-    """Report trust entries with unknown references, or with both kinds."""
+    """Report trust entries with unknown references, or with both connections and roles."""
     for where, rule in trusts.items():
         reader.among(f"{where}.connections", rule.connections, known["connection"], "connection")
         reader.among(f"{where}.roles", rule.roles, known["role"], "role")
         if bool(rule.connections) == bool(rule.roles):
-            reader.problem(f"'{where}' is about connections or about roles", "name one of the two")
+            reader.problem(
+                f"'{where}' must have either connections or roles", "keep only one of the two keys"
+            )
         for key in ("speaker_eku", "listener_eku"):
             reader.among(f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage")
 
@@ -216,7 +225,7 @@ def check_roles(
     parties: Mapping[str, PartyRule],
     known: Mapping[str, list[str]],
 ) -> None:
-    """Report unknown hosting roles and zones."""
+    """Report roles with an unknown zone, or with an unknown role in hosted_by."""
     for where, role in roles.items():
         reader.among(f"{where}.hosted_by", role.hosted_by, known["role"], "role")
     zones = {where: role.zone for where, role in roles.items()}

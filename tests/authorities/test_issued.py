@@ -104,7 +104,7 @@ def test_text(issued):
     lines = issued.to_text().splitlines()
     assert lines[-1].startswith(f"{len(issued.certificates)} certificates matched in ")
     assert any(line.startswith("error: Edge-") for line in lines)
-    assert any(line.startswith("  hint: For AD CS: publish a CDP") for line in lines)
+    assert any(line.startswith("  hint: For AD CS, publish a CDP") for line in lines)
 
 
 def test_document(issued):

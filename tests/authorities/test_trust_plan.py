@@ -87,7 +87,7 @@ def test_edge_has_both_chains_and_the_partners_root():
     Edge Servers having the partner's root CA certificate in their trusted root CAs".
     """
     planned = trust(plan(front_end(), edge(), edge(2)))
-    partner = "root of each partner's CA that Windows does not trust"
+    partner = "root of each partner's CA, if Windows does not trust it"
     for server in ("edge01.contoso.net", "edge02.contoso.net"):
         assert roots(planned, server) == {INTERNAL, PUBLIC, partner}
     assert roots(planned, "Federation partners") == {PUBLIC}
@@ -151,7 +151,7 @@ def test_gateways_over_tls_are_mutual():
     """Encryption: "If TLS is configured on this link, MTLS is required"; else nothing is needed."""
     planned = trust(plan(front_end(), row("med.contoso.net", "Mediation")))
     gateway = [o for o in on_server(planned, "med.contoso.net") if o.ca.issuer == "party"]
-    assert [one.when for one in gateway] == ["if a trunk of a Mediation Server there runs over TLS"]
+    assert [one.when for one in gateway] == ["if a trunk of the Mediation Server uses TLS"]
     called = [
         one
         for one in planned.presentations

@@ -99,7 +99,7 @@ TOLD = [
     for code, words, quantity in (
         ("domains-validated-again", "is valid for {} days", "domain-validation-days"),
         ("organization-verified-again", "is valid for {} days", "subject-validation-days"),
-        ("zones-seen-from-many-places", "from {} remote places", "remote-perspectives"),
+        ("zones-seen-from-many-places", "from {} remote locations", "remote-perspectives"),
     )
     for limit in RULES.limits(quantity)
     if limit.effective
@@ -241,7 +241,7 @@ def test_a_country_in_small_letters_is_planned_in_capitals():
     plan = plan_of(options=PlanOptions(country="tw"))
     assert {c.subject.country for c in plan.certificates} == {"TW"}
     messages = [f.message for f in check_plan(plan) if f.code == "country-in-small-letters"]
-    assert messages == ['the options have "tw"; the certificates will have TW']
+    assert messages == ['the options contain "tw", but the certificates will contain TW']
 
 
 @pytest.mark.parametrize(

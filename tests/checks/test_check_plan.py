@@ -716,5 +716,5 @@ def test_repr_shows_the_first_sixty_findings():
     ]
     lines = repr(Findings(tuple(items))).splitlines()
     assert len(lines) == 62
-    assert lines[60:] == ["warning: no 59", "… and 40 more; to_frame() has them all"]
+    assert lines[60:] == ["warning: no 59", "… and 40 more; to_frame() shows all findings"]
     assert len(repr(Findings(tuple(items[:60]))).splitlines()) == 61

@@ -37,7 +37,7 @@ def test_a_hash_is_held_against_the_oldest_client(chosen, named):
     """Without a choice it is the oldest that is listed; SHA-256 is listed for each."""
     messages = told(hash="sha384", oldest_client=chosen)
     assert messages
-    assert all(one.endswith(f"Microsoft lists {named} only for sha256") for one in messages)
+    assert all(one.endswith(f"for {named}, Microsoft lists only sha256") for one in messages)
     assert not told(hash="sha256", oldest_client=chosen)
 
 

@@ -25,20 +25,26 @@ def told(options):
             {"autodiscover_internal_extra_domains": ("contoso.com",)},  # a SIP domain already
             "autodiscover_internal_extra_domains = contoso.com",
         ),
-        ({"issuer": {"SBA": "public"}}, 'issuer for "SBA" is for no certificate of the plan'),
+        (
+            {"issuer": {"SBA": "public"}},
+            'issuer contains "SBA", which does not affect any certificate',
+        ),
         (
             {"internal_only_sip_domains": ("litwareinc.com",)},
-            'internal_only_sip_domains for "litwareinc.com" is for no certificate of the plan',
+            'internal_only_sip_domains contains "litwareinc.com", which does not affect any certificate',
         ),
         (
             {"client_authentication": ("rp01.contoso.com",)},
-            'client_authentication for "rp01.contoso.com" is for no certificate of the plan',
+            'client_authentication contains "rp01.contoso.com", which does not affect any certificate',
         ),
         (
             {"shared_certificate": ("edge.contoso.com",)},  # its servers share one already
-            'shared_certificate for "edge.contoso.com" is for no certificate of the plan',
+            'shared_certificate contains "edge.contoso.com", which does not affect any certificate',
         ),
-        ({"ca": {"PersistentChat": "A CA"}}, 'ca for "PersistentChat" is for no certificate'),
+        (
+            {"ca": {"PersistentChat": "A CA"}},
+            'ca contains "PersistentChat", which does not affect any certificate',
+        ),
     ],
 )
 def test_an_option_without_effect_is_reported(options, message):

@@ -142,7 +142,7 @@ def test_what_differs_is_reported_name_by_name(tmp_path):
         f"{certificate['id']}: san: evil.contoso.com is in the file, but not in the new plan",
         f"{gone} is in the new plan, but not in the file",
         "subject: CN: the file has other.contoso.com",
-        f"finding {left_out['code']} about {left_out['about']} is only in the new plan",
+        f"finding {left_out['code']} for {left_out['about']} is only in the new plan",
     )  # fmt: skip
     assert error.exit_status == 2
 
@@ -179,7 +179,7 @@ def test_other_rules_are_reported(tmp_path):
         "was saved with different rules",
         "discover.contoso.com is in the file, but not in the new plan",
         "lyncdiscover.contoso.com is in the new plan, but not in the file",
-        "save and approve it again",
+        "save and approve the plan again",
     )  # fmt: skip
     assert (type(error), error.code, error.exit_status) == (PlanOutdated, "plan-outdated", 1)
     assert "altered" not in str(error)
@@ -307,7 +307,9 @@ def test_what_cannot_be_planned_again(tmp_path):
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["options"]["accepted"] = {"no-such-code": "because"}
-    error = refused(first.path, redigested(document), "cannot plan it again", "no-such-code")
+    error = refused(
+        first.path, redigested(document), "cannot plan again from this file", "no-such-code"
+    )
     assert (type(error), len(error.problems)) == (PlanAltered, 1)
     altered = first.data.replace(b'"accepted": {}', b'"accepted": {"no-such-code": "x"}', 1)
     refused(first.path, altered, "changed after it was saved", "no-such-code")

@@ -142,7 +142,7 @@ def test_rules_of_ones_own(planner):
     assert "as the saved plan" in ended.err
     ended = planner.process("request", "--plan", "m.json", "requests", *PASS)
     assert ended.status == 2
-    assert 'no rules for a product "mine_saved"' in ended.err
+    assert 'no rules for the product "mine_saved"' in ended.err
     more = '[[role]]\nid = "Mediation"\nhosted_by = []\n'
     planner.write("mine.toml", text + more)
     ended = planner.process("request", "--plan", "m.json", "--product", "mine.toml", "r", *PASS)
@@ -248,7 +248,7 @@ def test_by_other_rules_it_is_compared_as_it_stands(planner):
     alter_with_digest(planner, rules, "0" * 64)
     ended = planner("compare", "p.json", "t.csv")
     assert ended.status == 0
-    assert "cannot plan it again" in ended.err
+    assert "cannot plan again from this file" in ended.err
 
 
 def test_by_other_rules_it_is_not_requested(planner):
@@ -263,7 +263,7 @@ def test_by_other_rules_it_is_not_requested(planner):
     ended = planner("request", "--plan", "p.json", "requests")
     assert ended.status == 1
     assert f"{gone} is in the new plan, but not in the file" in ended.err
-    assert "save and approve it again" in ended.err
+    assert "save and approve the plan again" in ended.err
     assert "altered" not in ended.err
     assert not (planner.folder / "requests").exists()
 
@@ -289,7 +289,7 @@ def test_no_file_names_another_to_be_opened(planner, product, command):
     more = ["--key", "k"] if command[0] == "approve" else []
     ended = planner(*command, *more)
     assert (ended.status, ended.out) == (2, "")
-    assert "is not a product name" in ended.err
+    assert "is not a valid product name" in ended.err
 
 
 def test_a_name_that_begins_with_a_hyphen(planner):
@@ -333,7 +333,7 @@ def test_a_folder_of_ones_own_product_is_finished(planner):
         planner.write("mine.toml", text)
         ended = another_day(planner, *command)
         assert (ended.status, ended.out) == (2, "")
-        assert 'no rules for a product "mine_finished"' in ended.err
+        assert 'no rules for the product "mine_finished"' in ended.err
         ended = another_day(planner, *command, "--product", "other.toml")
         assert (ended.status, ended.out) == (2, "")
         assert 'requests is for the product "mine_finished"' in ended.err

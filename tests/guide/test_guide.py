@@ -183,7 +183,7 @@ def test_clients_sign_in_at_one_pool():
         ({"sip_domains": ""}, "there is no answer", "semicolon"),
         ({"federation": "perhaps"}, "neither yes nor no", "yes or no"),
         ({"federation": 3.5}, "'federation' is 3.5, which is not an answer", "Partners"),
-        ({"product": "lync2010"}, 'no rules for a product "lync2010"', "lync2013"),
+        ({"product": "lync2010"}, 'no rules for the product "lync2010"', "lync2013"),
         ({"target_os": "2030"}, '"2030" is not one of the choices', "2012R2"),
         ({"simple_urls": "none"}, '"none" is not one of the choices', "hosts, one-host"),
         ({"federations": True}, "Unknown key in 'federations'", "did you mean federation"),

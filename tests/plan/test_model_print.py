@@ -54,4 +54,4 @@ def test_a_name_leads_to_its_reason(shown, chromium):
         page.get_by_role("link", name="meet.litwareinc.com", exact=True).first.click()
         row = page.locator("tr:target")
         row.wait_for(state="visible")
-        assert "Host of a Meet simple URL" in row.inner_text()
+        assert "A Meet simple URL uses this host name" in row.inner_text()

@@ -71,7 +71,7 @@ def test_other_words_stand_in_the_texts():
     mine = extended('[words]\n"Lync Server 2013" = "Mine 7"\n"Lync Server" = "Mine"\n')
     assert (
         mine.checks["wildcard-not-supported"].title
-        == "A wildcard is on a certificate for which Mine does not support one"
+        == "Mine does not support a wildcard on this certificate"
     )
     assert "for Mine 7." in mine.checks["key-size-not-documented"].meaning
     assert "Lync Server 2013" in mine.checks["wildcard-not-supported"].source
@@ -189,7 +189,7 @@ def test_what_is_left_out_and_still_asked_for():
 @pytest.mark.parametrize("base", ['"lync2010"', '"mine"', "3"])
 def test_what_cannot_be_extended(base):
     """Only another product of the package can be extended; those there are listed."""
-    with pytest.raises(RulesError, match="'extends' must be another product") as caught:
+    with pytest.raises(RulesError, match="'extends' must be another built-in product") as caught:
         parse_rules(f'product = "mine"\ntitle = "M"\nextends = {base}\n', source="mine.toml")
     assert "lync2013" in caught.value.problems[0].hint
 
@@ -267,7 +267,7 @@ def test_a_planners_own_product(tmp_path):
 def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
     """The variable names the folder of one's own products; without it the name is unknown."""
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
-    with pytest.raises(RulesError, match='no rules for a product "mine"'):
+    with pytest.raises(RulesError, match='no rules for the product "mine"'):
         load_rules("mine")
     monkeypatch.setenv("LYNCNB_PRODUCTS", str(tmp_path))
     assert load_rules("mine").title == "Mine"
@@ -308,7 +308,7 @@ def test_files_that_are_no_product(tmp_path):
     with pytest.raises(RulesError, match="not UTF-8"):
         load_rules(tmp_path / "bytes.toml")
     (tmp_path / "lync.toml").write_text('product = "lync2013"\ntitle = "x"\n', encoding="utf-8")
-    with pytest.raises(RulesError, match="which is a product of lyncnb"):
+    with pytest.raises(RulesError, match="which is a built-in product of lyncnb"):
         load_rules(tmp_path / "lync.toml")
 
 

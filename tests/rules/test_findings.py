@@ -57,7 +57,7 @@ def test_they_show_how_many_there_are_and_the_first_sixty():
     lines = repr(found).splitlines()
     assert lines[0] == "Findings: 2,000 errors, 0 warnings, 0 notices"
     assert lines[1] == "error: the name has 65 characters"
-    assert lines[-1] == "… and 1,940 more; to_frame() has them all"
+    assert lines[-1] == "… and 1,940 more; to_frame() shows all findings"
     assert len(lines) == 62
     assert repr(Findings((ONE,))).splitlines()[0] == "Findings: 1 error, 0 warnings, 0 notices"
 

@@ -398,6 +398,6 @@ def test_every_mistake_is_reported_at_once():
 def test_product_without_a_procedure_is_reported():
     """A product file without steps says which table is missing."""
     with pytest.raises(
-        RulesError, match="Missing required table 'deploy' in the rules of lync2013"
+        RulesError, match="The required table 'deploy' is missing in the rules for lync2013"
     ):
         load_procedure(replace(RULES, settings={}))

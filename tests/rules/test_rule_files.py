@@ -154,9 +154,9 @@ _SPLIT = small_folder()
             {"names": _SPLIT["small/names.toml"].replace('why = "its own"', "why = 3")},
             ["'small/names.toml: name[0].why' must be text, not 3"],
         ),
-        ({"more": 'title = "Other"'}, ["'small/product.toml: title' conflicts with the content of small/more.toml"]),
-        ({"more": '[pfx]\nprovider = "Q"'}, ["'small/packages.toml: pfx.provider' conflicts with the content of small/more.toml"]),
-        ({"more": "[[pfx]]"}, ["'small/packages.toml: pfx' conflicts with the content of small/more.toml"]),
+        ({"more": 'title = "Other"'}, ["'small/product.toml: title' is also in small/more.toml"]),
+        ({"more": '[pfx]\nprovider = "Q"'}, ["'small/packages.toml: pfx.provider' is also in small/more.toml"]),
+        ({"more": "[[pfx]]"}, ["'small/packages.toml: pfx' is also in small/more.toml"]),
         ({"more": "[[nome]]"}, ["Unknown key in 'small/more.toml: nome[0]'"]),
         ({"more": "[nome]\na = 1"}, ["Unknown key in 'small/more.toml: nome'"]),
         ({"product": 'product = "small"'}, ["Missing required value in 'small/product.toml: title'"]),
@@ -217,7 +217,7 @@ def test_a_file_becomes_rules():
         ('issuer = "internal"', 'issuer = "me"', "Unknown issuer \"me\" in 'certificate[0].issuer'"),
         ('"serverAuth"', '"codeSigning"', "Unknown key usage \"codeSigning\""),
         ('"computer"\n', '"machine"\n', "Unknown value \"machine\" in 'certificate[0].issue_per'"),
-        ('issue_per = "computer"', 'issue_per = "pool"', "'certificate[0]' is issued per pool and cannot use the name \"own\""),
+        ('issue_per = "computer"', 'issue_per = "pool"', "'certificate[0]' is issued per pool, so it cannot use the name \"own\""),
         ('issue_per = "computer"', 'issue_per = "computer"\nneeded_by = ["Server"]', "'certificate[0].needed_by' is allowed only with"),
         ('issuer = "internal"', 'issuer = "internal"\nextended_key_usage_if.x = ["serverAuth"]', "Unknown flag \"x\" in 'certificate[0].extended_key_usage_if'"),
         ('issuer = "internal"', 'issuer = "internal"\nwildcard = 1', "'certificate[0].wildcard' must be true or false, not 1"),
@@ -271,7 +271,7 @@ def test_an_entry_that_is_no_table():
 @pytest.mark.parametrize("name", ["lync2010", "../lync2013", ""])
 def test_unknown_product(name):
     """A product without a file is refused, and the products there are listed."""
-    with pytest.raises(RulesError, match="no rules for a product") as caught:
+    with pytest.raises(RulesError, match="no rules for the product") as caught:
         load_rules(name)
     assert "lync2013" in caught.value.hint
 
