@@ -1,8 +1,8 @@
-"""OpenSSL as the administrative tools: it takes the scripts of a request folder and makes requests.
+"""Use OpenSSL to run the scripts in a request folder, as the administrative tools would.
 
-What ``Request-CsCertificate`` does by itself is done here as its page says: the subject is that of
-the topology, the names come in an order of its own, the armour says NEW, and an attribute names
-the computer. The key stays in the folder of that computer.
+The requests have the properties that Microsoft describes for ``Request-CsCertificate``: the subject
+is from the topology, the names are in a different order, the PEM header contains NEW, and an
+attribute contains the computer name. The key stays in the folder of that computer.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _FIELDS = {
 def request_there(
     folder: Path, computer: Path, *, names: bool = True, bits: str = ""
 ) -> list[Path]:
-    """Take every script of a request folder on a computer; return the requests, by name.
+    """Run every script in a request folder on a computer, and return the requests by name.
 
-    ``names`` false leaves the alternative names out, ``bits`` makes keys of another size.
+    If ``names`` is false, the requests have no alternative names. ``bits`` changes the key size.
     """
     computer.mkdir(exist_ok=True)
     subjects = {
@@ -65,7 +65,7 @@ def _text(value: str) -> str:
 def _request(
     asked: dict[str, str], common_name: str, computer: Path, names: bool, bits: str
 ) -> Path:
-    # A person gives it a short name: the date and ".new" go.
+    # A person renames the file: the date and ".new" are removed.
     name = _text(asked["-Output"]).rpartition("\\")[2].removesuffix(".new")
     path = computer / re.sub(r"-\d{4}-\d\d-\d\d", "", name)
     fields = [f"/{short}={_text(asked[name])}" for name, short in _FIELDS.items() if name in asked]
@@ -82,7 +82,7 @@ def _request(
 
 
 def say_computer(path: Path, computer: str) -> None:
-    """Put the attribute that names the computer into a request, and sign it again."""
+    """Add the computer name attribute to a request, and sign the request again."""
     key = serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
     request = x509.load_pem_x509_csr(path.read_bytes())
     version, subject, public_key, attributes = items(request.tbs_certrequest_bytes)
@@ -104,7 +104,7 @@ def say_computer(path: Path, computer: str) -> None:
 
 
 def finish_there(request: Path, answer: Path, issuers: list[Path], package: Path) -> None:
-    """Join an answer with its key on the computer that has it, and export both with the chain."""
+    """Combine a certificate with its key on that computer, and export both with the chain."""
     chain = package.with_suffix(".chain")
     chain.write_bytes(b"".join(path.read_bytes() for path in issuers))
     words = ["pkcs12", "-export", "-inkey", request.with_suffix(".key"), "-in", answer]

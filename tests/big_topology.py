@@ -1,4 +1,4 @@
-"""Topologies of any size, for pictures, pages and growth tests: sites alike, or servers alone."""
+"""Create topologies of any size for tests of pictures, pages, and growth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import count, islice
 
 from topologies import row, table
 
-# Role, servers of the pool, and the columns that it fills, with {site} for the site's number.
+# The role, the servers in the pool, and the filled columns, where {site} is the number of the site.
 _POOLS = (
     ("FrontEnd", "pool0", 4, {"web_external_fqdn": "web{site}-0.contoso.com"}),
     ("FrontEnd", "pool1", 4, {"web_external_fqdn": "web{site}-1.contoso.com"}),
@@ -30,7 +30,7 @@ _POOLS = (
 
 
 def big_table(servers: int) -> bytes:
-    """Make a CSV of so many servers, 20 a site."""
+    """Return a CSV table with the given number of servers, 20 for each site."""
     return table(*islice(_rows(), servers))
 
 
@@ -48,9 +48,9 @@ def _rows() -> Iterator[dict[str, str]]:
 
 
 def standard_editions(servers: int, *, pooled: int = 0) -> bytes:
-    """Make a CSV of servers that share nothing: each has a block of its own in the summary.
+    """Return a CSV table of servers without a common pool, each with a block in the summary.
 
-    ``pooled`` Mediation Servers of one pool follow, which share a block.
+    ``pooled`` is the number of Mediation Servers in one pool, which share a block.
     """
     alone = (
         row(

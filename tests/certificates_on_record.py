@@ -1,4 +1,4 @@
-"""A request folder in memory, with a certificate on record for each planned one: no key, no disk."""
+"""Create request folders in memory, with a recorded certificate for each planned one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Life = tuple[datetime, datetime]
 
 
 def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Life | None]):
-    """Return a folder of a plan; of each certificate its first and last second (UTC), or None."""
+    """Return the folder of a plan; ``life`` returns the first and last second of a certificate."""
     return ln.RequestBundle(
         folder=Path("requests"),
         manifest=Manifest(

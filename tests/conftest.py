@@ -1,4 +1,4 @@
-"""Shared by all tests: paths, one hypothesis profile, and no skipped test in CI."""
+"""Define paths and a hypothesis profile for all tests, and fail CI runs with skipped tests."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lyncnb.pki import passphrase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# nbformat's schema has no IRIs, and jsonschema does without this reader of them: its 38 grammars
-# take seconds to build in each process.
+# The nbformat schema does not use IRIs. Without this module, jsonschema does not build 38 grammars,
+# which takes seconds in each process.
 sys.modules["rfc3987_syntax"] = None
 
-# Many suites share two cores, so a slow example says nothing; the same examples every time, so
-# that a red run can be made red again.
+# Slow examples mean nothing, because many test runs share two cores. The examples are the same each
+# time, so that a failure can be reproduced.
 hypothesis.settings.register_profile("lyncnb", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("lyncnb")
 
@@ -42,11 +42,11 @@ MEMORY = Path("/dev/shm")
 
 
 def pytest_configure() -> None:
-    """Have the folders of all tests in memory, where there is room; let Ctrl-C be heard.
+    """Keep the test folders in memory if possible, and make sure that Ctrl+C works.
 
-    Request folders are synced, file by file: tens of thousands of times in a run, for which a disk
-    takes minutes. What a test sees is the same. A shell starts what it puts into the background
-    deaf to Ctrl-C, and so would be every command that a test starts and interrupts.
+    Request folders are synced file by file, tens of thousands of times in a run, which takes
+    minutes on a disk. The tests see no difference. A shell starts background processes with Ctrl+C
+    ignored, and commands that a test starts and interrupts would inherit this.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,17 +55,17 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Make ``-n auto`` one process more than cores: much of the time a browser is waited for."""
+    """Use one more process than cores for ``-n auto``, because tests often wait for a browser."""
     asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
     return None if asked else (os.cpu_count() or 1) + 1
 
 
-#: Files with these take longest.
+#: Test files with these marks or fixtures take the longest time.
 SLOW = ("browser", "fault", "tools", "ca", "kernel", "slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no process is left alone with one."""
+    """Run the slowest test files first, so that they do not run alone at the end."""
     marks = {
         path: Counter(mark.name for item in of_file for mark in item.iter_markers())
         for path, of_file in groupby(items, key=lambda item: item.path)
@@ -80,12 +80,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextlib.contextmanager
 def _skip_without_program():
-    """Skip a test whose program is not on this machine, and say which; CI then fails."""
+    """Skip a test whose program is not installed, which is a failure in CI."""
     try:
         yield
     except FileNotFoundError as error:
         program, frames = error.filename, traceback.extract_tb(error.__traceback__)
-        # Only subprocess starts programs: any other missing file is a failure.
+        # Only subprocess starts programs, so any other missing file is a failure.
         is_program = Path(frames[-1].filename).name == "subprocess.py"
         if is_program and "/" not in str(program) and shutil.which(str(program)) is None:
             pytest.skip(f"needs {program}")
@@ -94,21 +94,21 @@ def _skip_without_program():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup():
-    """Skip what needs a program that is not there while its fixtures are made."""
+    """Skip a test if a fixture needs a program that is not installed."""
     with _skip_without_program():
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call():
-    """Skip what needs a program that is not there."""
+    """Skip a test if it needs a program that is not installed."""
     with _skip_without_program():
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session):
-    """Fail a run in CI that passed over a test: a missing tool there is a missing install step."""
+    """Fail a CI run that skipped a test, because its program should have been installed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if skipped and os.environ.get("CI") == "true" and session.exitstatus == pytest.ExitCode.OK:
@@ -119,20 +119,20 @@ def pytest_sessionfinish(session: pytest.Session):
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_passphrase_from_outside():
-    """Keep a passphrase of the developer's own shell out of every test."""
+    """Remove a passphrase in the developer's environment from every test."""
     os.environ.pop("LYNCNB_PASSPHRASE", None)
 
 
 @pytest.fixture(autouse=True)
 def _no_passphrase_remembered():
-    """Let no test answer for the next one that asks for a passphrase."""
+    """Clear remembered passphrases, so that a test does not use the passphrase of another test."""
     yield
     passphrase.forget_passphrase()
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    """Return the clone's folder."""
+    """Return the folder of the clone."""
     return REPOSITORY
 
 
@@ -144,7 +144,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def _browser():
-    """Start the browser once in each process, and end it with all its pages."""
+    """Start one browser in each process, and close it with all its pages at the end."""
     from lab_driver import loop_of, start_chromium
 
     playwright, browser = start_chromium()
@@ -156,7 +156,7 @@ def _browser():
 
 @pytest.fixture(scope="module")
 def chromium(_browser):
-    """Give the browser to a module; elsewhere its event loop would stop others from starting."""
+    """Start the browser for one module only, because its event loop would block other browsers."""
     from lab_driver import loop_of
 
     with loop_of(_browser):

@@ -1,7 +1,7 @@
-"""Make one system call of the package fail: the k-th of a kind, once, with an error of choice.
+"""Make one system call of the package fail: the k-th call of a kind, once, with a given error.
 
-Not a mock: everything else goes to a real file system, and what fails is what a full disk, a worn one
-or a missing right would make fail.
+This is not a mock. All other calls reach a real file system, and the error is one that a full or
+broken disk or a missing permission would cause.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from contextlib import contextmanager
 
 from lyncnb.base.disk import system_calls
 
-#: Kinds of calls that change the disk. ``close`` may report what ``write`` could not.
+#: The kinds of calls that change the disk. ``close`` may report an error of ``write``.
 KINDS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
     *("unlink", "mkdir", "chmod"),
 )
-#: What the promise hangs on.
+#: The calls that must succeed before data is safe on the disk.
 ESSENTIAL = ("write", "fsync", "link", "rename", "replace")
 
 
 class Calls:
-    """Counts calls, and fails one of them."""
+    """Counts system calls, and makes one of them fail."""
 
     def __init__(self, fail_at: int | None, error: Callable[[str], BaseException]):
         self.count = 0
@@ -31,7 +31,7 @@ class Calls:
         self._lock = threading.Lock()
 
     def wrap(self, name: str, real: Callable[..., object]) -> Callable[..., object]:
-        """Put the counter before a call."""
+        """Replace a call with one that counts."""
 
         def call(*arguments: object) -> object:
             with self._lock:
@@ -40,7 +40,7 @@ class Calls:
                 return real(*arguments)
             self.failed = f"{name}({', '.join(map(str, arguments[:2]))})"
             if name == "close":
-                real(*arguments)  # the descriptor is gone in any case
+                real(*arguments)  # The descriptor is closed even if the call fails.
             raise self._error(name)
 
         return call
@@ -50,7 +50,7 @@ class Calls:
 def failing(
     fail_at: int | None, error: Callable[[str], BaseException], kinds: tuple[str, ...] = KINDS
 ) -> Iterator[Calls]:
-    """Let call number `fail_at` (from 0) among `kinds` fail; None only counts."""
+    """Make call number `fail_at` (from 0) among `kinds` fail. With None, only count calls."""
     calls, real = Calls(fail_at, error), {name: getattr(system_calls, name) for name in kinds}
     for name, function in real.items():
         setattr(system_calls, name, calls.wrap(name, function))

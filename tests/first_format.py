@@ -1,7 +1,7 @@
-"""A request folder as commit cedf946 left it, format ``lyncnb-requests/1``; no key is committed.
+"""Create a request folder in the format ``lyncnb-requests/1``, as written by commit cedf946.
 
-The current package makes the keys, CSRs, certificates and packages. The manifest is then written as
-that commit's own lines did, from plain values: that part is a copy and never changes.
+The current package makes the keys, CSRs, certificates, and packages. The code that writes the
+manifest is a copy from that commit and never changes. No key is committed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.request_folder.bundle import open_requests
 
-# The fields of that commit, in the order of its dataclasses.
+# The fields in that commit, in the order of the dataclasses.
 _HEAD = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
 _REQUEST = (
     *("id", "generation", "state", "files", "csr_sha256", "spki_sha256", "key_sha256"),
@@ -49,7 +49,7 @@ def _fields(values: dict | None, names: tuple[str, ...]) -> dict | None:
 
 
 def first_manifest(document: dict) -> bytes:
-    """Write a manifest's values as the first format's own writer did."""
+    """Write the values of a manifest as the writer of the first format did."""
     dump = json.JSONEncoder(ensure_ascii=False).encode
     lines = ["{\n" + dump("format") + ": " + dump("lyncnb-requests/1")]
     lines += [f",\n{dump(name)}: {dump(document[name])}" for name in _HEAD]
@@ -67,14 +67,14 @@ def first_manifest(document: dict) -> bytes:
 
 
 def write_first_folder(folder: Path, returned: Path) -> None:
-    """Lay out a folder of the first format: one request renewed, one unanswered, others packaged.
+    """Create a folder in the first format with renewed, open, and packaged requests.
 
     Parameters
     ----------
     folder : Path
-        The request folder, made.
+        The request folder to create.
     returned : Path
-        A folder, made, for the issued certificates.
+        The folder to create for the issued certificates.
     """
     ca, plan = PythonCa(), make_plan()
     make_folder(folder, plan)
@@ -93,7 +93,7 @@ def write_first_folder(folder: Path, returned: Path) -> None:
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """Return the hash of every file, and the time at which it was changed."""
+    """Return the hash and modification time of every file."""
     return {
         str(path.relative_to(folder)): f"{path.stat().st_mtime_ns} "
         + hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,7 +1,7 @@
-"""Write request folders in processes that can be killed: one warm process forks a writer per job.
+"""Write request folders in processes that a test can kill, forked from one prepared process.
 
-Run as a program it reads one JSON job a line, forks, and prints the writer's process id; the line
-``wait PID`` prints how it ended. ``Writers`` drives it from a test.
+As a program, this module reads one JSON job from each line, forks a writer, and prints the process
+id. The line ``wait PID`` prints how the writer ended. A test uses the class ``Writers``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _purge(folder: Path, job: dict) -> None:
     purge(folder, confirmed=purge(folder, **day), **day)
 
 
-#: What else than writing requests a writer does with a folder, by the job's name for it.
+#: Other actions that a writer can perform in a folder, by the name in the job.
 OTHERS = {
     "receive": _receive,
     "pfx": _package,
@@ -73,7 +73,7 @@ def _die(call: str) -> BaseException:
 
 
 def do(job: dict) -> None:
-    """Do one job in this process, which dies before system call number ``kill_at``."""
+    """Run one job in this process, and die before the system call with number ``kill_at``."""
     if "kill_at" in job:
         with failing(job.pop("kill_at"), _die):
             return do(job)
@@ -97,8 +97,8 @@ def do(job: dict) -> None:
 
 
 def _import_all() -> None:
-    """Do everything once: what is imported only then is not imported again in every writer."""
-    # Where pytest has its folders, which may be in memory: what is written here is synced, too.
+    """Run all actions once, so that the writers do not need to import modules again."""
+    # The pytest folders may be in memory, but the files of this job are also synced.
     with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as place:
         folder, returned = Path(place) / "requests", Path(place) / "returned.pem"
         ca, bundle = PythonCa(), kit.write(kit.numbered(1), folder)
@@ -110,7 +110,7 @@ def _import_all() -> None:
 
 
 def serve() -> None:
-    """Fork a writer for each job on standard input, until it ends."""
+    """Fork a writer for each job on standard input until the input ends."""
     kit.lower_rounds()
     _import_all()
     for line in sys.stdin:
@@ -132,7 +132,7 @@ def serve() -> None:
 
 
 class Writers:
-    """Writers in processes of their own; a context manager."""
+    """Manages writers in separate processes, as a context manager."""
 
     def __enter__(self) -> Writers:
         self._server = subprocess.Popen(
@@ -159,15 +159,15 @@ class Writers:
         return self._ask(json.dumps(job, default=str))
 
     def wait(self, pid: int) -> int:
-        """Wait for a writer; return its exit status, negative for the signal that ended it."""
+        """Wait for a writer, and return its exit status, negative if a signal ended it."""
         return self._ask(f"wait {pid}")
 
 
 def next_share(share: float, told: Counter[str]) -> float:
-    """Return of what share of a writer's measured time the next moment of a kill is drawn.
+    """Return the share of the measured run time after which to kill the next writer.
 
-    The machine may be quicker than when it was timed; a kill that came too late makes the next one
-    earlier, so that most of them meet a writer at work.
+    The computer may now be faster than during the measurement. If a kill was too late, the next one
+    is earlier, so that most kills interrupt a running writer.
     """
     return min(1.0, share * (0.7 if told["finished before"] else 1.1))
 

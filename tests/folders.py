@@ -1,9 +1,8 @@
-"""Plans, request folders, and folders that a CA answered: the one kit for all that comes of a plan.
+"""Create plans, request folders, and folders with issued certificates for tests.
 
-Plans are made by hand (``planned``, ``numbered``) or of a table (``make_plan``). Keys are ECDSA
-where nothing hangs on them, so that a folder costs milliseconds; with ``quick_cipher`` passphrases
-are derived with few rounds. ``answer_all`` lets a CA in this process answer, ``answered_by_openssl``
-lets OpenSSL.
+Tests specify plans directly (``planned``, ``numbered``) or as a table (``make_plan``). By default
+keys are ECDSA, so that a folder takes only milliseconds. ``quick_cipher`` reduces the rounds of key
+derivation. ``answer_all`` uses a CA in this process, ``answered_by_openssl`` uses OpenSSL.
 """
 
 from __future__ import annotations
@@ -56,20 +55,20 @@ P256 = KeyParameters(algorithm="ECDSA", bits=256)
 
 
 def lower_rounds() -> None:
-    """Derive keys from passphrases some hundred times faster than the product does."""
+    """Derive keys from passphrases some hundred times faster than lyncnb does by default."""
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
 
 
 @pytest.fixture(scope="module")
 def quick_cipher() -> Iterator[None]:
-    """Lower the rounds for the tests of one file."""
+    """Reduce the key derivation rounds for the tests in one file."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     lower_rounds()
     yield
     FolderCipher.__init__.__kwdefaults__.update(before)
 
 
-# Plans.
+# Plans
 
 
 def planned(
@@ -81,7 +80,7 @@ def planned(
     role: str = "FrontEnd",
     **subject: str,
 ) -> PlannedCertificate:
-    """Plan one certificate for the first name; without a subject that is its common name."""
+    """Plan one certificate. By default, the first name is the common name."""
     first, *_ = names or ("edge.contoso.com",)
     server = DnsName.parse(first, allow_wildcard=True)
     return PlannedCertificate(
@@ -113,7 +112,7 @@ def certificate(
     digest: str = "sha256",
     organization: str = "Contoso",
 ) -> PlannedCertificate:
-    """Plan the certificate of one Mediation Server."""
+    """Plan the certificate for one Mediation Server."""
     return planned(
         f"med{number:05}.contoso.com",
         *extra,
@@ -131,7 +130,7 @@ _TOPOLOGY = read_topology(b"server_fqdn,role,sip_domains\nmed.contoso.com,Mediat
 def plan_of(
     *certificates: PlannedCertificate, options: PlanOptions | None = None
 ) -> CertificatePlan:
-    """Make a plan of certificates made by hand."""
+    """Create a plan from certificates."""
     return CertificatePlan(
         topology=_TOPOLOGY,
         rules=load_rules("lync2013"),
@@ -141,12 +140,12 @@ def plan_of(
 
 
 def numbered(count: int, **changes: object) -> CertificatePlan:
-    """Make a plan of `count` servers."""
+    """Create a plan for `count` servers."""
     return plan_of(*(certificate(number, **changes) for number in range(count)))
 
 
 def with_extra(plan: CertificatePlan, index: int, *names: str) -> CertificatePlan:
-    """Put more names on one certificate of a plan."""
+    """Add names to one certificate in a plan."""
     items = list(plan.certificates)
     entries = tuple(SanEntry(DnsName.parse(name), ("extra",)) for name in names)
     items[index] = items[index]._replace(
@@ -156,18 +155,18 @@ def with_extra(plan: CertificatePlan, index: int, *names: str) -> CertificatePla
 
 
 def make_plan(topology: bytes | Path = _TWO_SITES, **options: object) -> CertificatePlan:
-    """Plan a table; keys are ECDSA unless the options set another type."""
+    """Plan a table. Keys are ECDSA unless the options specify another type."""
     values = {"key": P256, "organization": "Contoso", **options}
     return plan_certificates(
         read_topology(topology), load_rules("lync2013"), options=PlanOptions(**values)
     )
 
 
-# Records.
+# Records
 
 
 def issued_record(**changes: object) -> IssuedRecord:
-    """Make a certificate on record, of 90 days from December 2026 on."""
+    """Create the record of a certificate that is valid for 90 days from December 2026."""
     values = {
         "file": "returned/a.cer",
         "chain": "",
@@ -182,7 +181,7 @@ def issued_record(**changes: object) -> IssuedRecord:
 
 
 def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
-    """Make a package on record."""
+    """Create the record of a package."""
     return PackageRecord(
         file=file,
         target_os="2012R2",
@@ -194,21 +193,21 @@ def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
     )
 
 
-# Folders.
+# Folders
 
 
 _MAKING = {"workers", "executor", "progress", "cancel"}
 
 
 def write(plan: CertificatePlan, folder: Path, **arguments: object) -> RequestBundle:
-    """Write a folder as a planner would, on a fixed day and without findings."""
+    """Write a request folder as a planner would, on a fixed date and without findings."""
     making = {name: arguments.pop(name) for name in _MAKING & arguments.keys()}
     arguments = {"passphrase": PASSPHRASE, "findings": (), "today": TODAY, **arguments}
     return write_requests(plan, folder, making=Making(**making), **arguments)
 
 
 def make_folder(path: Path, plan: CertificatePlan | None = None, **arguments) -> RequestBundle:
-    """Write the folder of a plan, of the one of two sites if none is given."""
+    """Write the request folder of a plan, by default of the sample plan with two sites."""
     return write(plan or make_plan(), path, workers=1, **arguments)
 
 
@@ -219,21 +218,22 @@ def request_of(bundle: RequestBundle, request_id: str) -> x509.CertificateSignin
 
 
 def find_id(bundle: RequestBundle, part: str) -> str:
-    """Return the one id that contains `part`."""
+    """Return the only certificate id that contains `part`."""
     (found,) = [record.id for record in bundle.requests if part in record.id]
     return found
 
 
 def edge_external(bundle: RequestBundle) -> str:
-    """Return the id of the certificate that faces the Internet."""
+    """Return the id of the external Edge certificate."""
     (found,) = [r.id for r in bundle.requests if "AccessEdgeExternal" in r.plan.usages]
     return found
 
 
 def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> None:
-    """Put a folder's records back to what an interrupted run left; without history its first run.
+    """Restore the records of a folder to their state after an interrupted run.
 
-    A run appends its line to the history last, so the history is never ahead of the manifest.
+    Without `history`, restore the state after the first run. A run writes to the history last, so
+    the history is never newer than the manifest.
     """
     save_manifest(folder, manifest)
     if history is None:
@@ -242,13 +242,13 @@ def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> 
         (folder / HISTORY_NAME).write_bytes(history)
 
 
-# Folders that were answered.
+# Folders with issued certificates
 
 
 def answer_all(
     bundle: RequestBundle, ca: PythonCa, *, skip: Iterable[str] = (), **changes
 ) -> dict[str, x509.Certificate]:
-    """Have every request answered as it was asked, for at most 199 days."""
+    """Issue a certificate for every request as requested, for at most 199 days."""
     values = {"days": 199, **changes}
     return {
         record.id: ca.issue_for(request_of(bundle, record.id), **values)
@@ -263,7 +263,7 @@ def _authority() -> PythonCa:
 
 
 def certify(folder: Path, *ids: str, today: date = TODAY, **changes) -> None:
-    """Have some requests of a folder answered by a CA, and receive the answers."""
+    """Issue certificates for some requests in a folder, and receive them."""
     bundle, ca = open_requests(folder), _authority()
     others = {record.id for record in bundle.requests} - set(ids)
     answers = answer_all(bundle, ca, skip=others, **changes)
@@ -285,17 +285,17 @@ certificatePolicies={POLICIES[0]}
 
 @dataclass(frozen=True)
 class Answered:
-    """A folder of requests, all of them answered, and the CA's root."""
+    """A request folder in which all certificates are issued, with the root of the CA."""
 
     folder: Path
     root: Path
 
     def matched(self) -> IssuedCertificates:
-        """Match what is in the folder."""
+        """Match the issued certificates in the folder with their requests."""
         return match_certificates(open_requests(self.folder), today=TODAY)
 
     def copy(self, to: Path) -> Answered:
-        """Return a copy that a test may spoil."""
+        """Return a copy of the folder that a test may change."""
         shutil.copytree(self.folder, to / "requests")
         return Answered(to / "requests", self.root)
 
@@ -309,11 +309,14 @@ def answered_by_openssl(
     today: date = TODAY,
     days: int = 179,
 ) -> Answered:
-    """Plan a table, write its requests, have OpenSSL sign them, and receive the answers.
+    """Plan a table, write its requests, sign them with OpenSSL, and receive the certificates.
 
-    Who gives the folder to a command, which asks the clock, gives the real day, and few days.
+    If a test passes the folder to a command that reads the clock, specify the real date and few
+    days.
     """
-    rules = load_rules(product)  # which may say what the table may hold
+    rules = load_rules(
+        product
+    )  # The rules define which columns the table may have, so they are read first.
     plan = plan_certificates(read_topology(table), rules, options=options or PlanOptions())
     folder = place / "requests"
     write_requests(plan, folder, passphrase=PASSPHRASE, today=today)
@@ -334,7 +337,7 @@ def answered_by_openssl(
 
 
 def sign_by_openssl(folder: Path, place: Path, begin: str, end: str, part: str = "") -> None:
-    """Have OpenSSL sign the requests whose name begins so, with validity as OpenSSL writes it."""
+    """Sign the requests whose names begin with a text, with a validity in OpenSSL's format."""
     for path in sorted((folder / "csr").glob(f"{part}*.csr")):
         _openssl(
             *("x509", "-req", "-in", path, "-CA", place / "back" / "root.pem"),
@@ -348,13 +351,13 @@ def _openssl(*arguments: object) -> None:
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
-# What must hold of a folder.
+# Conditions that every folder must meet
 
 
 def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, int, int, bytes]]:
-    """Take every name of a folder with mode, times and content, the folder itself too.
+    """Return mode, times, and content of every file in a folder, and of the folder itself.
 
-    With `but_lock` without what a lock alone changes: its file and the folder's own times.
+    With `but_lock`, leave out everything that a lock changes: the lock file and the folder's times.
     """
     found = {}
     for path in [folder, *sorted(folder.rglob("*"))]:
@@ -367,7 +370,7 @@ def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, in
 
 
 def public_keys_of_requests(folder: Path) -> set[str]:
-    """Hash the public key of each finished CSR anywhere in a folder."""
+    """Return the hash of the public key in each complete CSR anywhere in a folder."""
     found = set()
     for path in folder.rglob("*.csr"):
         if not path.name.startswith("."):
@@ -378,7 +381,7 @@ def public_keys_of_requests(folder: Path) -> set[str]:
 
 
 def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
-    """Open each key of a folder with the first passphrase that fits; hash its public half."""
+    """Open each key in a folder, and return the hashes of the public keys."""
     ciphers = [FolderCipher(text) for text in passphrases or (PASSPHRASE,)]
     found = set()
     for path in folder.rglob("*.key"):
@@ -395,7 +398,7 @@ def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
 
 
 def assert_private(folder: Path) -> None:
-    """Nothing secret can be read by others, half-written files included."""
+    """Assert that other users cannot read secrets, including partly written files."""
     for place in ("keys", "archive", "pfx"):
         if (folder / place).exists():
             assert stat.S_IMODE((folder / place).stat().st_mode) == 0o700, place
@@ -412,7 +415,7 @@ def assert_complete(
     *,
     passphrase: str = PASSPHRASE,
 ) -> None:
-    """Every planned request has key and CSR as planned, and every CSR ever seen has its key."""
+    """Assert that every planned request has its key and CSR, and that every CSR has its key."""
     for item in plan.certificates:
         path = folder / "csr" / f"{item.id}.csr"
         assert csr.parse_request(path.read_bytes()).content == content_of(item)
@@ -425,7 +428,7 @@ def assert_complete(
     assert_private(folder)
 
 
-#: Keys that nobody plans, by what is odd about each.
+#: Unusual keys that no plan contains, each named after the difference
 ODD_KEYS = {
     "exponent": lambda: rsa.generate_private_key(3, 2048),
     "bits": lambda: rsa.generate_private_key(65537, 1024),
@@ -435,7 +438,7 @@ ODD_KEYS = {
 
 
 def put_odd_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
-    """Put an unplanned key, and a request for it, in the files of a planned pair."""
+    """Replace the files of a planned request with an unusual key and a request for it."""
     key = ODD_KEYS[odd]()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, item.subject.common_name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())
@@ -446,7 +449,7 @@ def put_odd_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
 
 
 def record_deployed(folder, name):
-    """Record that the servers have the present certificate of a request."""
+    """Record that the servers have the current certificate of a request."""
     manifest = read_manifest(folder)
     record = manifest.by_id[name]
     new = deployments_of(

@@ -1,6 +1,6 @@
-"""A second statement of the forecast's rules: it tries every day and every hour.
+"""Implement the rules of the forecast a second time, by trying every day and every hour.
 
-It shares no code with ``lyncnb.forecasts``: limits, lead times and validity are repeated here.
+This module shares no code with ``lyncnb.forecasts``. It repeats limits, lead times, and validity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def on_day(table, day: date) -> int:
 
 @dataclass
 class Case:
-    """One small case: what a planner says, as days; ``options`` is the same as text."""
+    """A small case with the planner's settings, in days."""
 
     issue: date
     until: date
@@ -42,12 +42,12 @@ class Case:
             self.frozen |= {first + number * DAY for number in range((last - first).days + 1)}
 
     def may_change(self, day: date) -> bool:
-        """Whether a server may be changed."""
+        """Return whether a server may be changed on a date."""
         in_window = day.weekday() in self.weekdays or any(a <= day <= b for a, b in self.windows)
         return day not in self.frozen and (in_window or not (self.weekdays or self.windows))
 
     def order_on(self, issuer: str, begins: date, renew: date, last: date) -> date:
-        """Return the day on which to order what follows a certificate, by trying every day."""
+        """Return the date on which to order the next certificate, by trying every day."""
         lead = self.lead[issuer] * DAY
         ways = []
         for issue in (begins + number * DAY for number in range(1, (last - begins).days + 1)):
@@ -61,7 +61,7 @@ class Case:
         return (max(ways)[1] if ways else renew) - lead
 
     def options(self) -> dict[str, object]:
-        """Give it as plan options."""
+        """Return the case as plan options."""
         windows = {f"w{n}": f"{a} to {b}" for n, (a, b) in enumerate(self.windows)}
         if self.weekdays:
             windows["weekly"] = ", ".join(WEEKDAYS[day] for day in sorted(self.weekdays))
@@ -75,7 +75,7 @@ class Case:
 
 
 def random_case(seed: int) -> Case:
-    """Make a case around a day on which limits change, or far from one."""
+    """Create a case near a date on which limits change, or far from any such date."""
     chance = random.Random(seed)
     corner = chance.choice([date(2027, 3, 15), date(2029, 3, 15), date(2028, 2, 20)])
     issue = corner + chance.randint(-40, 20) * DAY
@@ -89,7 +89,8 @@ def random_case(seed: int) -> Case:
         first = issue + chance.randint(-5, (until - issue).days) * DAY
         return first, first + chance.randint(0, longest) * DAY
 
-    # An order may be so early that the proof of a domain has to be newer, and a freeze forbids it.
+    # An order may be so early that the domain must be validated again, and a freeze may prevent
+    # that.
     is_proof_late = chance.random() < 0.15
     if is_proof_late:
         corner, asked = date(2029, 3, 15), chance.randint(25, 45)
@@ -113,30 +114,30 @@ def random_case(seed: int) -> Case:
 
 
 class Search:
-    """All ways in which one certificate can follow another, by trying every day."""
+    """Finds all dates on which one certificate can follow another, by trying every day."""
 
     def __init__(self, case: Case, *, usages, issuer: str) -> None:
         self.case, self.issuer = case, issuer
         self.lead = max((LEAD_HOURS.get(usage, 0) for usage in usages), default=0)
-        # And those after the end, up to which what is in use then lives.
+        # The certificates that are in use at the end may be valid for some time afterwards.
         count = (case.until - case.start).days + 1 + min(case.asked, 200) + 14
         self.days = [case.start + number * DAY for number in range(count)]
 
     def length(self, issue: date) -> int:
-        """The number of days for which the CA issues."""
+        """Return the validity that the CA issues, in days."""
         return min(self.case.asked, on_day(VALIDITY, issue)) if self.is_public else self.case.asked
 
     @property
     def is_public(self) -> bool:
-        """Whether a public CA issues."""
+        """Whether a public CA issues the certificates."""
         return self.issuer == "public"
 
     def end(self, issue: date) -> datetime:
-        """The moment at which a certificate ends."""
+        """Return the time at which a certificate expires."""
         return datetime.combine(issue, time()) + self.length(issue) * DAY
 
     def can_be_issued(self, issue: date) -> bool:
-        """Whether it can be ordered and its domains validated, so that it is issued then."""
+        """Return whether the order and the domain validation can be early enough."""
         case = self.case
         order = issue - case.lead[self.issuer] * DAY
         if order < case.start or order in case.frozen:
@@ -149,17 +150,17 @@ class Search:
         )
 
     def changes(self, issue: date) -> list[date]:
-        """Every day of its life on which it may come to its servers."""
+        """Return every date on which a certificate may be installed on its servers."""
         days = (issue + number * DAY for number in range(self.length(issue)))
         return [day for day in days if self.case.may_change(day)]
 
     def is_in_time(self, change: date, old: date) -> bool:
-        """Whether what is done on a day is done, at its end, before the old one no longer serves."""
+        """Return whether a change on a date is complete before the old certificate expires."""
         return datetime.combine(change, time()) + 24 * HOUR <= self.end(old) - self.lead * HOUR
 
     @cached_property
     def following(self) -> dict[date, list[date]]:
-        """By issue date: the issue dates that can follow."""
+        """Return the possible next issue dates, by issue date."""
         done = {
             day: datetime.combine(min(changes), time()) + 24 * HOUR
             for day in self.days
@@ -172,7 +173,7 @@ class Search:
         }
 
     def following_on_record(self, begins: datetime, ends: datetime) -> list[date]:
-        """The days of issue that can follow a certificate on record, valid through a second."""
+        """Return the issue dates that can follow a recorded certificate."""
         return [
             day for day in self.days
             if day > begins.date() and self.can_be_issued(day) and (changes := self.changes(day))
@@ -181,12 +182,12 @@ class Search:
         ]  # fmt: skip
 
     def serves_to_the_end(self, issue: date) -> bool:
-        """Whether it is valid until the last day has ended."""
+        """Return whether a certificate is valid until the end of the last day."""
         return self.end(issue) >= datetime.combine(self.case.until, time()) + 24 * HOUR
 
     @cached_property
     def good(self) -> set[date]:
-        """The days of issue from which on some way leads to the end."""
+        """Return the issue dates from which a sequence of certificates covers the whole period."""
         found: set[date] = set()
         for day in reversed(self.days):
             if self.serves_to_the_end(day) or any(new in found for new in self.following[day]):
@@ -194,7 +195,7 @@ class Search:
         return found
 
     def reached(self, first: date) -> set[date]:
-        """Every day of issue that a way from the first leads to."""
+        """Return every issue date that can be reached from the first one."""
         found, waiting = set(), [first]
         while waiting:
             day = waiting.pop()
@@ -204,11 +205,11 @@ class Search:
         return found
 
     def served_until(self, issue: date) -> date:
-        """The last day that ends before the next one would be too late."""
+        """Return the last day that is completely covered."""
         return self.last_day_before(self.end(issue))
 
     def last_day_before(self, end: datetime) -> date:
-        """Return the last day whose end is no later than the lead time before a moment."""
+        """Return the last day that ends at least the lead time before a given time."""
         day = end.date() + DAY
         while datetime.combine(day, time()) + 24 * HOUR > end - self.lead * HOUR:
             day -= DAY

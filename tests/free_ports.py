@@ -1,4 +1,4 @@
-"""Ports for servers that need a fixed one."""
+"""Find ports for servers that need a fixed port."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import socket
 
 
 def free_port() -> int:
-    """Find a TCP port on loopback that is free and that the system gives to nobody meanwhile.
+    """Find a free TCP port on the loopback interface that the system does not assign automatically.
 
-    The system's automatic ports begin at 32768 (Linux) or above: another process could take one of
-    them before the server does.
+    Automatic ports begin at 32768 (Linux) or above. Another process could take such a port before
+    the server does.
     """
     while True:
-        port = random.SystemRandom().randrange(10_000, 32_768)  # not as seeded: workers share that
+        port = random.SystemRandom().randrange(
+            10_000, 32_768
+        )  # A separate random generator, because all workers have the same seed
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""A small deployment of which nothing is wrong, and plans of it with one thing changed."""
+"""Define a small deployment without mistakes, and create plans from it with single changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLUMNS = [
     "issuer",
 ]
 
-# One of each role that the checks tell apart; nothing is wrong with it.
+# One server for each role that the checks distinguish, without mistakes
 GOOD = (
     {
         "server_fqdn": "fe01.contoso.com",
@@ -76,7 +76,7 @@ FE, FE2, DIR, SE, EDGE, EDGE2, MED, APP, RP = range(len(GOOD))
 
 
 def table(edits=(), drop=(), add=()):
-    """Return the good table with some cells changed and rows left out or added, as CSV bytes."""
+    """Return the deployment table as CSV, with some cells changed and rows removed or added."""
     rows = [dict(row) for row in GOOD]
     for row, column, value in edits:
         rows[row][column] = value
@@ -87,13 +87,13 @@ def table(edits=(), drop=(), add=()):
 
 
 def plan_of(edits=(), options=None, *, rules=RULES, **kwargs):
-    """Plan the edited table."""
+    """Plan the changed table."""
     topology = read_topology(table(edits, **kwargs))
     return plan_certificates(topology, rules, options=options or PlanOptions())
 
 
 def altered(plan, usage, **changes):
-    """Change every planned certificate that has a usage (or the role, where it has none)."""
+    """Change every planned certificate with a usage, or with a role that has no usages."""
     certificates = tuple(
         c._replace(**{k: v(c) if callable(v) else v for k, v in changes.items()})
         if usage in (*c.usages, c.role)
@@ -104,9 +104,10 @@ def altered(plan, usage, **changes):
 
 
 def plan_of_case(case, *, rules=RULES):
-    """Plan the deployment of a check's case: the good table, changed as the case says.
+    """Plan the deployment in a check's case, with the changes that the case specifies.
 
-    A cell is set in the first row of its role; a role that the good table lacks gets a row.
+    A changed cell is in the first row of its role. If the table has no row for a role, one is
+    added.
     """
     edits = []
     add = [{"server_fqdn": server, **cells} for server, cells in case.rows.items()]
@@ -130,7 +131,7 @@ def plan_of_case(case, *, rules=RULES):
     return plan
 
 
-#: What is said of every plan with public certificates, however good it is.
+#: Notices that every plan with public certificates has, even without mistakes
 ADVICE = frozenset(
     check.code
     for check in ca_rules().checks
@@ -139,5 +140,5 @@ ADVICE = frozenset(
 
 
 def mistakes(findings):
-    """The findings of something that is wrong or odd, without the advice for public CAs."""
+    """Return the findings about mistakes, without the general notices about public CAs."""
     return [finding for finding in findings if finding.code not in ADVICE]

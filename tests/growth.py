@@ -1,6 +1,6 @@
-"""Time that grows as its input does, measured so that only the work itself counts.
+"""Measure how the run time grows with the size of the input.
 
-What is measured is found by looking (``public_functions``), so that nothing new is forgotten.
+``public_functions`` finds the functions to measure, so that new functions are not forgotten.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 
 import lyncnb
 
-#: Seconds of CPU below which a doubled time says nothing.
+#: CPU seconds below which a longer run time means nothing
 LONG_ENOUGH = 0.05
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Measure one run, in seconds of CPU of this process.
+    """Measure one run in CPU seconds of this process.
 
-    The collector rests meanwhile: it would look through what other tests left in memory.
+    Garbage collection is off during the run, because it would also scan objects of other tests.
     """
     gc.disable()
     try:
@@ -35,29 +35,29 @@ def seconds(work: Callable[[], object]) -> float:
 def faster_than_linear(
     make: Callable[[int], Callable[[], object]], *, size: int, most: int, step: int = 2
 ) -> tuple[int, float, float] | None:
-    """Find a size whose double takes thrice the time or more.
+    """Find a size for which twice the input takes three times as long, or longer.
 
     Parameters
     ----------
     make : callable
-        Takes a size and gives the work on an input of that size.
+        A function that takes a size and returns a function to measure with input of that size.
     size, most : int
-        The first size that is tried; it grows by `step` until one run is long enough to be
-        measured or it is more than `most`.
+        The first size, and the largest one. The size grows by `step` until a run is long enough to
+        be measured.
 
     Returns
     -------
-    tuple of size and seconds of it and of its double, or None
-        None if the double takes less than thrice as long, or all of them are quick.
+    tuple of size, seconds, and seconds for twice the size, or None
+        None if twice the input takes less than three times as long, or all runs are short.
     """
     while size <= most and (once := seconds(small := make(size))) < LONG_ENOUGH:
         size *= step
     if size > most:
         return None
     large = make(2 * size)
-    # Where a single measurement looks like more than twice the time, the best of five decides.
+    # If the first measurement looks too slow, the best of five measurements decides.
     if (twice := seconds(large)) >= 2.5 * once:
-        # In turn, so that other work on the machine meets both.
+        # Both sizes take turns, so that other processes affect both of them.
         pairs = [(seconds(small), seconds(large)) for _ in range(5)]
         once, twice = (min(taken) for taken in zip(*pairs, strict=True))
     if once < LONG_ENOUGH or twice < 3 * once:
@@ -66,7 +66,7 @@ def faster_than_linear(
 
 
 def public_functions(*, methods: bool = False) -> Iterator[tuple[str, Callable[..., object]]]:
-    """Yield every public function of the package, with methods also those of public classes."""
+    """Yield every public function in the package, with `methods` also those of public classes."""
     for module in pkgutil.walk_packages(lyncnb.__path__, "lyncnb."):
         if module.name.endswith("__main__"):
             continue

@@ -1,4 +1,4 @@
-"""Files that a planner may find among the answers: damaged, hostile, or of something else."""
+"""Create damaged, hostile, and unrelated files as a planner may find them among returned files."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _link_entry(target: str) -> bytes:
 
 def _encrypted_entry(data: bytes) -> bytes:
     made = bytearray(archive(("a.cer", data), method=zipfile.ZIP_STORED))
-    made[6] |= 1  # local header
-    made[made.index(b"PK\x01\x02") + 8] |= 1  # list of contents
+    made[6] |= 1  # local file header
+    made[made.index(b"PK\x01\x02") + 8] |= 1  # central directory
     return bytes(made)
 
 
@@ -57,9 +57,9 @@ def _many_entries() -> bytes:
 
 
 def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[bytes, str]]:
-    """Return name, contents and the code of the finding for each; `leaf` would be a good answer.
+    """Return name, content, and finding code of each file. `leaf` is a valid certificate.
 
-    Each holds the good answer in a form in which it must not be accepted, or something else.
+    Each file contains the valid certificate in a form that lyncnb must reject, or something else.
     """
     good, chain = der(leaf), [der(one) for one in ca.chain]
     text = pem(leaf).decode()
@@ -80,7 +80,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
     unreadable, malformed, nothing = "file-unreadable", "file-malformed", "file-without-certificate"
     skipped = "file-skipped"
     return {
-        # Cut off or edited.
+        # Truncated or edited files
         "empty.cer": (b"", unreadable),
         "cut.der": (good[:-20], malformed),
         "cut-short.der": (good[:3], malformed),
@@ -105,7 +105,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
             malformed,
         ),
         "bad-name.pem": (vector("x509/custom/invalid_utf8_common_name.pem"), malformed),
-        # Of something else.
+        # Unrelated files
         "request.csr": (csr.public_bytes(Encoding.PEM), "request-returned"),
         "request.cer": (csr.public_bytes(Encoding.DER), "request-returned"),
         "list.crl": (crl.public_bytes(Encoding.DER), nothing),
@@ -113,7 +113,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "page.cer": (b"<!DOCTYPE html><html><body>Certificate Services</body></html>", nothing),
         "notes.txt": ("請在星期五以前安裝。\r\n".encode(), nothing),
         "notes-utf16.txt": ("\ufeffCertificate follows".encode("utf-16-le"), nothing),
-        "word.txt": (b"A" * 4000, nothing),  # base64 of nothing
+        "word.txt": (b"A" * 4000, nothing),  # base64 of an empty value
         "picture.png": (b"\x89PNG\r\n\x1a\n" + bytes(500), nothing),
         "zeros.cer": (bytes(4096), nothing),
         "noise.der": (b"\x30\x82" + bytes(range(256)), malformed),
@@ -121,7 +121,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "enveloped.p7b": (vector("pkcs7/enveloped.pem"), nothing),
         "public-key.pem": (vector("asymmetric/PEM_Serialization/rsa_public_key.pem"), nothing),
         "smart-dashes.pem": (text.replace("-----", "—").encode(), nothing),
-        # Keys.
+        # Keys
         "key.pem": (key_pem, "private-key-in-file"),
         "key.der": (
             key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
@@ -138,7 +138,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         ),
         "locked.pfx": (locked, "pfx-not-opened"),
         "cut.pfx": (locked[:-50], malformed),
-        # Archives.
+        # Archives
         "cut.zip": (archive(("a.cer", good))[:-30], unreadable),
         "damaged.zip: a.cer": (
             archive(("a.cer", good), method=zipfile.ZIP_STORED).replace(good, good[::-1]),
@@ -157,7 +157,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "large.zip: a.cer": (archive(("a.cer", os.urandom(5_000_001))), unreadable),
         "many.zip": (_many_entries(), unreadable),
         "large.cer": (b"\x30" * 5_000_001, unreadable),
-        # Foreign certificates.
+        # Certificates for unknown keys
         "foreign.pem": (vector("x509/wildcard_san.pem"), "unknown-key"),
         "chain-only.p7b": (p7b(*PythonCa("Fabrikam").chain), "chain-certificate-unused"),
         "foreign.der": (chain[1], "chain-certificate-unused"),
@@ -165,7 +165,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
 
 
 def lay_out(folder: Path, files: dict[str, tuple[bytes, str]]) -> None:
-    """Write the files, and what only a file system can be asked for."""
+    """Write the files, and also links and other special files."""
     for name, (data, _) in files.items():
         (folder / name.split(": ")[0]).write_bytes(data)
     (folder / "link.cer").symlink_to("/etc/hostname")
@@ -173,7 +173,7 @@ def lay_out(folder: Path, files: dict[str, tuple[bytes, str]]) -> None:
 
 
 def tarred(entries: dict[str, bytes], mode: str = "w:gz") -> bytes:
-    """Write a tar archive, compressed or not."""
+    """Create a tar archive, compressed or not."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode) as file:
         for title, data in entries.items():

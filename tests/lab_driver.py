@@ -1,8 +1,8 @@
-"""Drive a real JupyterLab, Notebook 7 or Voila in headless Chromium, by what a person would see.
+"""Control a real JupyterLab, Notebook 7, or Voila in headless Chromium, as a person would.
 
-Playwright with the system's Chromium; nothing is downloaded. The server listens on 127.0.0.1 on
-a free port with a random token, and has config, data, settings and IPython folders of its own, so
-nothing of the user's comes in and every file that it writes can be looked at afterwards.
+The driver uses Playwright with the installed Chromium and downloads nothing. The server listens on
+127.0.0.1 on a free port with a random token. It has separate folders for configuration, data,
+settings, and IPython, so the user's settings have no effect and a test can inspect every file.
 
     with LabServer(folder) as server, LabBrowser(server) as lab:
         lab.open_notebook("plan.ipynb")
@@ -31,7 +31,7 @@ from pathlib import Path
 
 from free_ports import free_port
 
-# The shell draws the same pages for less: it has no windows, and no pages of its own in them.
+# The headless shell renders the same pages with less memory, because it has no windows.
 CHROMIUM = (
     os.environ.get("LYNCNB_CHROMIUM")
     or shutil.which("chromium-headless-shell")
@@ -49,7 +49,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 
-# What makes a test repeatable: no saving behind its back, and every cell in the page.
+# These settings make tests repeatable: no automatic saving, and all cells are in the page.
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {
         "fetchNews": "false",
@@ -60,26 +60,27 @@ SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
 
-# Console lines that the applications print with any notebook (seen with JupyterLab 4.6).
+# Console messages that the applications print for any notebook (JupyterLab 4.6)
 BENIGN = [
     r"favicon",
-    r"ERR_ABORTED",  # a request under way when the page is left
+    r"ERR_ABORTED",  # a request that was running when the page closed
     r"Download the React DevTools",
     r"service-worker",
-    r"Could not restore the debugger state",  # a kernel that is ended meanwhile
-    r"null \(reading 'kernel'\)",  # JupyterLab 4.6: its shutdown_reply comes after its session went
+    r"Could not restore the debugger state",  # a kernel that ended in the meantime
+    # JupyterLab 4.6: the shutdown_reply arrives after the session has ended
+    r"null \(reading 'kernel'\)",
     r"GPU stall due to ReadPixels",
     r"/api/contents/[^ ]*checkpoints",
-    r"reading 'schema'",  # Notebook 7.6, settings registry
-    r"npm/@fortawesome",  # Voila 0.5's page asks a CDN for icons …
+    r"reading 'schema'",  # Notebook 7.6: settings registry
+    r"npm/@fortawesome",  # Voila 0.5: the page requests icons from a CDN …
     r"ERR_NAME_NOT_RESOLVED$",
     r"ERR_INTERNET_DISCONNECTED$",
-    r"getter for the shared module",  # … and meets the notebook package beside it
+    r"getter for the shared module",  # … and finds the installed notebook package
 ]
 
 
 class LabServer:
-    """``jupyter lab``, ``notebook`` or ``voila`` on loopback, as a context manager."""
+    """Runs ``jupyter lab``, ``notebook``, or ``voila`` on loopback, as a context manager."""
 
     def __init__(
         self,
@@ -141,7 +142,7 @@ class LabServer:
         }
         for name in names.values():
             (self.home / name).mkdir(exist_ok=True)
-        # No question whether JupyterLab wants building: it blocks the server for most of a second.
+        # The build check of JupyterLab blocks the server for most of a second, so it is off.
         (self.home / "config" / "labconfig").mkdir(exist_ok=True)
         (self.home / "config" / "labconfig" / "page_config.json").write_text(
             json.dumps({"buildAvailable": False, "buildCheck": False})
@@ -164,7 +165,7 @@ class LabServer:
                 f"--token={self.token}",
                 *self.arguments,
             ]
-        # A kernel whose TCP port another process has taken meanwhile never answers its page:
+        # If another process has taken a kernel's TCP port, the kernel never responds:
         # https://github.com/jupyter/jupyter_client/issues/487
         channels = [] if os.name == "nt" else ["--KernelManager.transport=ipc"]
         expose = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[self.app]
@@ -202,7 +203,7 @@ class LabServer:
         raise TimeoutError(f"no server after {self.seconds} s:\n{self.log()}")
 
     def stop(self) -> None:
-        """End the server and the kernels that it started; its folders stay until the end."""
+        """Stop the server and its kernels, but keep its folders."""
         if self.process is None or self.process.poll() is not None:
             return
         for name, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
@@ -213,25 +214,25 @@ class LabServer:
                 return
 
     def log(self) -> str:
-        """Return the end of what the server printed."""
+        """Return the last lines that the server printed."""
         with contextlib.suppress(OSError):
             return self.log_path.read_text(errors="replace")[-4000:]
         return ""
 
     def url(self, notebook: str, *, simple: bool = True) -> str:
-        """Return the address of a notebook, single-document mode if there is one."""
+        """Return the address of a notebook, in single-document mode if available."""
         path = urllib.request.pathname2url(notebook)
         if self.app == "voila":
             return f"{self.base}/voila/render/{path}?token={self.token}"
         if self.app == "notebook":
             return f"{self.base}/notebooks/{path}?token={self.token}"
-        # A workspace of its own: as if nothing had been open before. (`?reset` takes a second.)
+        # A new workspace has no open documents. (The parameter `?reset` takes a second.)
         mode = "doc" if simple else "lab"
         workspace = f"{mode}/workspaces/{secrets.token_hex(8)}"
         return f"{self.base}/{workspace}/tree/{path}?token={self.token}"
 
 
-# The notebook's panel, from the application object that the server was told to expose.
+# Get the notebook panel from the application object, which the server settings expose.
 _PANEL = (
     "(() => { const app = window.jupyterapp; if (!app) return null;"
     " const here = app.shell.currentWidget;"
@@ -243,7 +244,7 @@ _PANEL = (
 
 
 class LabBrowser:
-    """One page on a server. Give it a Playwright browser, or it starts one."""
+    """A page on a server, in the given Playwright browser or in a new one."""
 
     def __init__(
         self,
@@ -305,12 +306,12 @@ class LabBrowser:
             lambda r: r.status >= 400 and self.failed.append((r.url, str(r.status))),
         )
 
-    # -- opening and running
+    # -- opening and running notebooks
     def open_notebook(self, name: Path | str, *, simple: bool = True) -> None:
-        """Open a notebook and wait until it is drawn and its kernel idle.
+        """Open a notebook, and wait until it is displayed and its kernel is idle.
 
-        The path is absolute, or relative to the server's folder. A page that was put away keeps
-        the application: loading it takes seconds.
+        The path is absolute, or relative to the server's folder. After ``put_away``, the page still
+        has the application loaded, which saves seconds.
         """
         name = Path(self.server.root, name).resolve().relative_to(self.server.root).as_posix()
         self.notebook = name
@@ -330,12 +331,12 @@ class LabBrowser:
         self.wait_idle()
 
     def reload(self) -> None:
-        """Reload the page; the kernel goes on."""
+        """Reload the page. The kernel keeps running."""
         self.page.goto(self.server.url(self.notebook), wait_until="domcontentloaded")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", state="visible")
 
     def js(self, body: str, argument: object = None) -> object:
-        """Evaluate the body of a function in which ``panel``, ``app`` and ``arg`` are known."""
+        """Run the body of a JavaScript function that can use ``panel``, ``app``, and ``arg``."""
         return self.page.evaluate(
             "async (arg) => { const app = window.jupyterapp; const panel = "
             + _PANEL
@@ -346,11 +347,11 @@ class LabBrowser:
         )
 
     def command(self, name: str, **arguments: object) -> None:
-        """Run a command of JupyterLab."""
+        """Run a JupyterLab command."""
         self.js("await app.commands.execute(arg[0], arg[1]);", [name, arguments])
 
     def run_all(self, *, wait: bool = True) -> None:
-        """Run > Run All Cells."""
+        """Choose Run > Run All Cells."""
         menu = self.page.locator(".lm-MenuBar-item", has_text=re.compile(r"^Run$"))
         if menu.count() and menu.first.is_visible():
             menu.first.click()
@@ -359,7 +360,7 @@ class LabBrowser:
                 ".lm-Menu-item[data-command='notebook:run-all-cells']"
             ).first.click()
         else:
-            # Not awaited: the command ends only when all cells have run.
+            # The command ends only when all cells have run, so this call does not wait for it.
             self.js("app.commands.execute('notebook:run-all-cells');")
         if wait:
             self.wait_idle()
@@ -388,9 +389,9 @@ class LabBrowser:
         raise TimeoutError(f"after {self.seconds} s: {busy}")
 
     def save(self) -> Path:
-        """Save until the document is clean.
+        """Save until the document has no unsaved changes.
 
-        What a panel shows without a kernel may change in the moment in which it is saved.
+        The static content of a panel may change while the document is saved.
         """
         end = time.monotonic() + self.seconds
         while time.monotonic() < end:
@@ -401,14 +402,14 @@ class LabBrowser:
         raise TimeoutError(f"after {self.seconds} s {self.notebook} still has changes")
 
     def shut_kernel_down(self) -> None:
-        """End this notebook's kernel; a page that closes leaves it running."""
+        """Shut down the kernel of this notebook. Closing the page does not stop the kernel."""
         self.js("await panel.sessionContext.shutdown();")
 
     def put_away(self) -> None:
-        """End the kernel, close what is open without saving, and forget what was complained of."""
+        """Shut down the kernel, close all documents without saving, and clear the errors."""
         self.shut_kernel_down()
         self.js("for (const one of [...app.shell.widgets('main')]) one.dispose();")
-        # The page's own memory, too: a table's layout is kept from one notebook to the next.
+        # Also clear the browser's storage, because it keeps the table layout for the next notebook.
         self.page.evaluate(
             "for (const key of Object.keys(localStorage))"
             " if (key.startsWith('lyncnb')) localStorage.removeItem(key);"
@@ -416,9 +417,9 @@ class LabBrowser:
         for said in (self.console, self.faults, self.failed):
             said.clear()
 
-    # -- acting and reading
+    # -- using and reading panels
     def button(self, name: str, *, exact: bool = True):
-        """Find a button by what it is called."""
+        """Find a button by its name."""
         return self.page.get_by_role("button", name=name, exact=exact).first
 
     def field(self, label: str, *, exact: bool = True):
@@ -430,7 +431,7 @@ class LabBrowser:
         return self.page.get_by_role("tab", name=re.compile(f"^{re.escape(name)}")).first
 
     def wait_text(self, text: str, *, selector: str = ".lyncnb") -> None:
-        """Wait until a text can be seen in a panel."""
+        """Wait until a text is visible in a panel."""
         self.page.locator(selector).filter(has_text=text).first.wait_for(state="visible")
 
     def cell_count(self) -> int:
@@ -456,7 +457,7 @@ class LabBrowser:
             self.page.screenshot(path=str(path))
 
     def errors(self) -> list[tuple[str, str]]:
-        """List what the browser complained about: exceptions, console errors, failed requests."""
+        """List exceptions, console errors, and failed requests that the browser reported."""
         found = [("exception", text) for text in self.faults]
         found += [("console", text) for kind, text in self.console if kind == "error"]
         found += [("request", f"{why} {url.split('?')[0]}") for url, why in self.failed]
@@ -466,9 +467,9 @@ class LabBrowser:
 
 @contextlib.contextmanager
 def loop_of(browser):
-    """Mark the browser's event loop as running in this thread for the time of the block.
+    """Mark the browser's event loop as running in this thread during the block.
 
-    Playwright leaves the mark between its calls, where ``asyncio.run`` refuses because of it.
+    Otherwise Playwright leaves the mark set between calls, and ``asyncio.run`` then fails.
     """
     asyncio._set_running_loop(browser._loop)
     try:
@@ -478,10 +479,10 @@ def loop_of(browser):
 
 
 def start_chromium():
-    """Start Playwright and the system's Chromium; both are for the caller to end."""
+    """Start Playwright and the installed Chromium. The caller must close both."""
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=30_000)  # as long as the page's other waits
+    expect.set_options(timeout=30_000)  # the same limit as for other waits in the page
     playwright = sync_playwright().start()
     browser = playwright.chromium.launch(
         executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, headless=True

@@ -1,4 +1,4 @@
-"""The panels in a notebook, as the browser tests and the benchmark open and press them."""
+"""Open and use the panels in a notebook, for the browser tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013
 panel = RequestPanel(plan, "{folder}")
 panel"""
 
-# Keys that take their time, so that no machine is done before the page has done what it should:
-# 100 of them take some 8 s on two cores, most of which nobody computes. Held, they wait after the
-# first for a file FOLDER.go, however long the page takes.
+# Key generation takes some time, so that the page can react before it ends. 100 keys take about 8 s
+# on two cores, mostly waiting. With a hold, key generation waits after the first key for the file
+# FOLDER.go.
 _SLOW = """from lyncnb.pki import keys
 import time
 from pathlib import Path
@@ -47,7 +47,7 @@ status"""
 
 
 def table_of(count: int) -> str:
-    """A table of servers that are pools of their own, 500 of them at the site Tainan."""
+    """Return a table of single-server pools, 500 of them in the site Tainan."""
     rows = ["server_fqdn,role,site,sip_domains"]
     rows += [
         f"m{n:05d}.contoso.com,Mediation,{'Tainan' if n < 500 else 'Taipei'},"
@@ -58,7 +58,7 @@ def table_of(count: int) -> str:
 
 
 def write_notebook(path: Path, *cells: str) -> None:
-    """Write a notebook of code cells."""
+    """Write a notebook with code cells."""
     document = {
         "cells": [
             {
@@ -85,7 +85,7 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipynb") -> None:
-    """Open a notebook of these cells, run it, and wait for the panel."""
+    """Open a notebook with these cells, run it, and wait for the panel."""
     write_notebook(folder / name, *cells)
     lab.open_notebook(folder / name)
     lab.run_all()
@@ -93,15 +93,17 @@ def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipy
 
 
 def open_editor(lab: LabBrowser, folder: Path, *more: str, table: str = "small.csv") -> None:
-    """Open a notebook with a plan editor of a table."""
+    """Open a notebook with a plan editor for a table."""
     open_panel(lab, folder, EDITOR.format(table=table), *more)
     lab.page.get_by_role("row").nth(2).wait_for()
 
 
 def cell_of(lab: LabBrowser, server: str, column: str):
-    """Find a cell of the role table by its server and the title of its column."""
+    """Find a cell in the role table by its server and column title."""
     grid = lab.page.locator(".lc-editor").get_by_role("grid")
-    grid.get_by_role("columnheader").first.wait_for()  # after a reload the table is drawn anew
+    grid.get_by_role(
+        "columnheader"
+    ).first.wait_for()  # The table is displayed again after a reload.
     heads = grid.get_by_role("columnheader").all_inner_texts()
     at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == column)
     row = grid.get_by_role("row").filter(has=lab.page.get_by_label(f"Select {server}"))
@@ -109,7 +111,7 @@ def cell_of(lab: LabBrowser, server: str, column: str):
 
 
 def set_cell(lab: LabBrowser, server: str, column: str, value: str) -> None:
-    """Change a cell as a person does: double-click, choose or type."""
+    """Change a cell as a person does: double-click it, then choose or type a value."""
     cell_of(lab, server, column).dblclick()
     control = lab.page.get_by_label(f"{column} of {server}")
     if control.evaluate("e => e.tagName") == "SELECT":
@@ -120,7 +122,7 @@ def set_cell(lab: LabBrowser, server: str, column: str, value: str) -> None:
 
 
 def kernel(lab: LabBrowser, expression: str) -> str:
-    """Ask the kernel for the text of an expression, outside the notebook."""
+    """Evaluate an expression in the kernel, outside the notebook, and return the result as text."""
     return lab.js(
         "const future = panel.sessionContext.session.kernel.requestExecute("
         "  {code: '', silent: true, store_history: false, user_expressions: {it: arg}});"
@@ -140,7 +142,7 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
 
 
 def answer_late(lab: LabBrowser, view: str, seconds: float = 1.5) -> None:
-    """Let a panel answer nothing for a while, as one does that has much to count."""
+    """Delay the responses of a panel, as if it had much to calculate."""
     held = f"[{view}.channel.turn.acquire(), time.sleep({seconds}), {view}.channel.turn.release()]"
     names = '{"time": __import__("time"), **globals()}'
     kernel(
@@ -150,7 +152,7 @@ def answer_late(lab: LabBrowser, view: str, seconds: float = 1.5) -> None:
 
 
 def axe_in_both_themes(lab: LabBrowser) -> list[tuple[str, str, list[str]]]:
-    """Ask axe-core about the panels in the dark and in the light theme, which stays."""
+    """Run axe-core on the panels in the dark theme and then in the light theme."""
     found = []
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         lab.command("apputils:change-theme", theme=theme)

@@ -1,4 +1,4 @@
-"""Authorities of OpenSSL's, right and wrong: what the tests of returned files are signed by."""
+"""Create OpenSSL CAs, correct and faulty ones, that sign certificates for tests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding
 
-#: What a well-behaved CA writes into a server certificate.
-#: What every certificate of a public CA has: its policy, and timestamps of logs (here of none).
+#: The extensions that a correct CA includes in a server certificate, and those that every public
+#: certificate has: a policy, and timestamps (here without logs)
 PUBLIC_TRUST = (
     f"certificatePolicies={POLICIES[0]}",
     f"{TIMESTAMP_LIST.dotted_string}=DER:{timestamp_list(TIMESTAMPS).hex()}",
@@ -37,18 +37,18 @@ _NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def openssl(*arguments: object) -> bytes:
-    """Run OpenSSL and return what it printed."""
+    """Run OpenSSL and return the output."""
     command = ["openssl", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def without(prefix: str) -> tuple[str, ...]:
-    """Return the extensions of a server certificate but for one."""
+    """Return the extensions of a server certificate without one of them."""
     return tuple(line for line in GOOD if not line.startswith(prefix))
 
 
 def flipped(certificate: bytes) -> bytes:
-    """Change one octet of the signature, which is the end of a certificate."""
+    """Change one byte in the signature, which is at the end of a certificate."""
     body = base64.b64decode(b"".join(certificate.split(b"\n")[1:-2]))
     damaged = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
     encoded = base64.encodebytes(damaged)
@@ -56,7 +56,7 @@ def flipped(certificate: bytes) -> bytes:
 
 
 def signed_again(certificate: bytes) -> bytes:
-    """Write the other signature of ECDSA P-256 that is as good, (r, n - s): no key is needed."""
+    """Replace an ECDSA P-256 signature (r, s) with the equally valid (r, n - s)."""
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     made = x509.load_pem_x509_certificate(certificate)
     der, content = made.public_bytes(Encoding.DER), made.tbs_certificate_bytes
@@ -75,7 +75,7 @@ def _moment(span: timedelta) -> str:
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA with its key and the certificates above it, in a folder of its own."""
+    """A CA in a separate folder, with its key and the CA certificates above it."""
 
     folder: Path
     name: str
@@ -83,12 +83,12 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """Its own certificate."""
+        """The CA's own certificate."""
         return (self.folder / f"{self.name}.pem").read_bytes()
 
     @property
     def chain(self) -> bytes:
-        """Its own certificate and those above it, the root last."""
+        """The CA's own certificate and the CA certificates above it, with the root last."""
         return self.pem + (self.above.chain if self.above else b"")
 
     def subordinate(
@@ -104,7 +104,7 @@ class Authority:
         ends: timedelta = timedelta(days=2000),
         options: tuple[str, ...] = ("-sha256",),
     ) -> Authority:
-        """Make a CA below this one; ``key_of`` gives it the key of one that is there."""
+        """Create a CA below this one. ``key_of`` reuses the key of another CA."""
         stem = self.folder / name
         request, place = ("req", "-out", f"{stem}.csr", "-subj", subject), f"{stem}.key"
         if key_of:
@@ -135,7 +135,7 @@ class Authority:
         copied: str = "copy",
         options: tuple[str, ...] = ("-sha256",),
     ) -> Path:
-        """Sign a request with these arguments; return the file."""
+        """Sign a request with these arguments, and return the file."""
         out.parent.mkdir(parents=True, exist_ok=True)
         file = out.with_suffix(".ext")
         file.write_text("\n".join((*extensions, *more)))
@@ -160,7 +160,7 @@ def make_root(
     more: tuple[str, ...] = (),
     key: tuple[str, ...] = P256,
 ) -> Authority:
-    """Make a root with its key."""
+    """Create a root CA with its key."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / name
     openssl(

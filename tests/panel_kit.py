@@ -1,4 +1,4 @@
-"""Shared by the tests of the panels: a panel's messages, as the browser would send and get them."""
+"""Send and receive the messages of a panel as the browser does, for tests of the panels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ INHERITED = "\x01"
 
 
 class Talk:
-    """Speak to a panel as its browser side does, and keep what it answers."""
+    """Sends messages to a panel as the browser does, and keeps the responses."""
 
     def __init__(self, panel: Panel):
         self.panel = panel
@@ -18,7 +18,7 @@ class Talk:
         panel.channel.send = lambda message, buffers=(): self.heard.append((message, list(buffers)))
 
     def say(self, kind: str, **more: object) -> dict[str, dict]:
-        """Send a message and return the last answer of each type."""
+        """Send a message, and return the last response of each type."""
         if "passphrase" in more and "number" not in more:
             more["number"] = self.say("number")["number"]["number"]
         self.heard.clear()
@@ -26,15 +26,15 @@ class Talk:
         return {message["type"]: message for message, _ in self.heard}
 
     def types(self) -> list[str]:
-        """List the types of the answers in order."""
+        """List the types of the responses in order."""
         return [message["type"] for message, _ in self.heard]
 
     def rows(self) -> dict[int, dict[str, str]]:
-        """Return the rows of the last answers, by id, as the browser decodes them."""
+        """Return the rows in the last responses by id, as the browser decodes them."""
         return self.rows_after({})
 
     def rows_after(self, rows: dict[int, dict[str, str]]) -> dict[int, dict[str, str]]:
-        """Return rows as they are after the last answers."""
+        """Return the rows after the last responses were applied."""
         for message, buffers in self.heard:
             if message["type"] != "rows":
                 continue

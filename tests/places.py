@@ -1,4 +1,4 @@
-"""Paths of a checkout, for tests at any depth."""
+"""Define paths in the repository for tests in any folder."""
 
 from pathlib import Path
 

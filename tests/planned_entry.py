@@ -1,4 +1,4 @@
-"""One planned certificate as the manifest stores it, for comparison with issued certificates."""
+"""Create a planned certificate as the manifest stores it, for comparisons."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""PowerShell, started once for all tests: it parses what lyncnb writes and runs the scripts.
+"""Run PowerShell once for all tests, to parse and run the scripts that lyncnb writes.
 
-``deploy/world.ps1`` is what it runs; it reads one case a line, and writes one answer a line.
+PowerShell runs ``deploy/world.ps1``, which reads one case from each line and writes one result.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ _NOT_RUN = "no pwsh on PATH: PowerShell was not asked"
 _DEPLOY = Path(__file__).parent / "deploy"
 PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 
-#: Functions of the script that a check may call.
+#: Functions in the script that a check may call
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
     *("Test-RestartAhead", "Get-NotRunning", "Get-Stale", "Get-Utc", "Test-FailedOver"),
     *("Get-Places", "Get-InUse", "Get-Shown"),
 )
 
-#: For every file of tests that runs scripts: without PowerShell they are skipped, and say why. Where
-#: the environment promises one (LYNCNB_PWSH), they fail instead.
+#: Tests that run scripts are skipped if PowerShell is not installed. If the environment variable
+#: LYNCNB_PWSH is set, they fail instead.
 needs_pwsh = pytest.mark.skipif(
     _PWSH is None and not os.environ.get("LYNCNB_PWSH"), reason=_NOT_RUN
 )
 
 Json = dict[str, Any]
 
-# Names that would be more than text if they were not quoted, or quoted as if only ' were a quote.
+# Names that PowerShell would interpret if they were not quoted, or if only ' counted as a quote
 HOSTILE = [
     "x'; Remove-Item C:\\ -Recurse; '",
     "x\u2019; Remove-Item C:\\ -Recurse; \u2019",
@@ -56,7 +56,7 @@ HOSTILE = [
 
 
 class PowerShell:
-    """One process of PowerShell, which answers cases."""
+    """A PowerShell process that runs cases."""
 
     def __init__(self, pwsh: str) -> None:
         words = [pwsh, "-NoProfile", "-File", str(_DEPLOY / "world.ps1")]
@@ -66,16 +66,17 @@ class PowerShell:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            # Code is compiled once and for all: twice as fast from the tenth script on. (A run of
-            # hours is faster with what .NET does otherwise: 1.)
+            # This setting compiles code only once, which is twice as fast from the tenth script on.
+            # (For a run
+            # of hours, the default of .NET is faster: 1.)
             env={"DOTNET_TieredCompilation": "0", **os.environ},
         )
 
     def ask(self, case: Json, answers: str = "") -> Any:
-        """Hand a case over; ``answers`` are typed where a script asks a person."""
+        """Run a case. ``answers`` are the inputs for questions that a script asks."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        # A question that no test expects is answered with No.
+        # The answer to an unexpected question is No.
         self._process.stdin.write(json.dumps(case) + "\n" + answers + "N\n" * 9)
         self._process.stdin.flush()
         for line in self._process.stdout:
@@ -93,7 +94,7 @@ def _started() -> PowerShell:
 
 
 def powershell() -> PowerShell:
-    """Return the one process of PowerShell; where there is none, skip the test and say why."""
+    """Return the PowerShell process, or skip the test if PowerShell is not installed."""
     if _PWSH is None and not os.environ.get("LYNCNB_PWSH"):
         pytest.skip(_NOT_RUN)
     return _started()
@@ -101,9 +102,9 @@ def powershell() -> PowerShell:
 
 @dataclass(frozen=True)
 class Command:
-    """A command with its parameters, each with the text of its value ("" for a switch).
+    """A command with its parameters and the text of their values ("" for a switch).
 
-    ``others`` are the values that have no parameter.
+    ``others`` contains the values without a parameter.
     """
 
     name: str
@@ -113,9 +114,9 @@ class Command:
 
 @dataclass(frozen=True)
 class Syntax:
-    """Return what PowerShell's own parser reports about a text.
+    """The result of PowerShell's parser for a script.
 
-    ``kinds`` counts the nodes of each kind; ``operators`` and ``members`` are the names of all.
+    ``kinds`` counts the syntax nodes by kind. ``operators`` and ``members`` are their names.
     """
 
     errors: tuple[str, ...]
@@ -126,7 +127,7 @@ class Syntax:
 
     @property
     def newer(self) -> set[str]:
-        """Features newer than PowerShell 3: syntax, operators, members."""
+        """Return the features in the script that are newer than PowerShell 3."""
         found = _LATER_KINDS & set(self.kinds) | _LATER_OPERATORS & set(self.operators)
         return found | {"new"} & set(self.members)
 
@@ -142,7 +143,7 @@ _LATER_OPERATORS = {
 
 
 def parse_all(texts: Sequence[str]) -> list[Syntax]:
-    """Parse texts by PowerShell's own parser."""
+    """Parse scripts with PowerShell's own parser."""
     (found,) = powershell().ask({"moves": [{"parse": list(texts)}]})
     return [
         Syntax(
@@ -158,12 +159,12 @@ def parse_all(texts: Sequence[str]) -> list[Syntax]:
 
 @cache
 def parse(text: str) -> Syntax:
-    """Parse a text by PowerShell's own parser."""
+    """Parse a script with PowerShell's own parser."""
     return parse_all([text])[0]
 
 
 def commands(text: str) -> tuple[Command, ...]:
-    """Return every command of a text, those inside others too."""
+    """Return every command in a script, including nested commands."""
     syntax = parse(text)
     assert syntax.errors == (), text
     return syntax.commands

@@ -1,4 +1,4 @@
-"""Pages and office files as their readers get them: in a browser without scripts, and on paper."""
+"""Open and print pages and office files as their readers do, in a browser and on paper."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def page_count(pdf: Path) -> int:
 
 
 def pdf_text(pdf: Path) -> str:
-    """Return the words of a PDF in the order in which they were written, without any space.
+    """Return the words in a PDF in their order, without spaces.
 
-    A name that went on in the next line is whole again.
+    A name that continues on the next line is joined again.
     """
     command = ["pdftotext", "-raw", str(pdf), "-"]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -32,7 +32,7 @@ def pdf_text(pdf: Path) -> str:
 
 @dataclass(frozen=True)
 class Word:
-    """A word on paper, its page, from 1 on, and the points that it takes."""
+    """A word in a PDF, with its page number (from 1) and its position in points."""
 
     text: str
     page: int
@@ -41,7 +41,7 @@ class Word:
 
 
 def words_in(pdf: Path, text: str = "") -> list[Word]:
-    """Find a word in a PDF, or all words."""
+    """Find a word in a PDF, or return all words."""
     told = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
     root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", told.stdout))
     space = "{http://www.w3.org/1999/xhtml}"
@@ -55,7 +55,7 @@ def words_in(pdf: Path, text: str = "") -> list[Word]:
 
 
 def office_pdf(path: Path, folder: Path) -> Path:
-    """Print an office file with LibreOffice, with a profile of its own."""
+    """Print an office file with LibreOffice in a separate profile."""
     profile = f"-env:UserInstallation={(folder / 'profile').as_uri()}"
     command = [OFFICE, profile, "--headless", "--convert-to", "pdf", "--outdir", str(folder)]
     subprocess.run([*command, str(path)], check=True, capture_output=True, timeout=120)
@@ -64,7 +64,7 @@ def office_pdf(path: Path, folder: Path) -> Path:
 
 @contextmanager
 def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
-    """Open a file as a reader does: no network, and no scripts unless a test brings its own."""
+    """Open a file as a reader does, without network, and with only the scripts of the test."""
     context = browser.new_context(
         offline=True,
         java_script_enabled=scripts,
@@ -81,7 +81,7 @@ def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
 
 
 def cut_off(page) -> list[str]:
-    """List what reaches beyond the right edge of the page or of its own cell."""
+    """List the elements that extend beyond the right edge of the page or of their cell."""
     return page.evaluate(
         """() => [...document.querySelectorAll('main *')]
             .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
@@ -91,7 +91,7 @@ def cut_off(page) -> list[str]:
 
 
 def torn_words(page) -> list[str]:
-    """List the words of lyncnb's tables of up to 16 columns that go on in a second line."""
+    """List the words that continue on a second line, in tables with up to 16 columns."""
     return page.evaluate(
         """() => [...document.querySelectorAll('.lyncnb-table')]
             .filter(table => table.rows[0].cells.length < 17)
@@ -112,7 +112,7 @@ def torn_words(page) -> list[str]:
 
 
 def axe_in_both_themes(page) -> list[tuple[str, list[str]]]:
-    """Ask axe-core about the page in light, and in dark about what differs there: its colours."""
+    """Run axe-core on the page in the light theme, and check only colors in the dark theme."""
     found = axe_violations(page)
     page.emulate_media(color_scheme="dark")
     return found + axe_violations(page, rules=["cat.color"])
@@ -121,9 +121,9 @@ def axe_in_both_themes(page) -> list[tuple[str, list[str]]]:
 def axe_violations(
     page, *, inside: str = "html", rules: Sequence[str] = ()
 ) -> list[tuple[str, list[str]]]:
-    """Let axe-core list what makes the page inaccessible, or the elements of a selector.
+    """Return the accessibility violations that axe-core finds in the page or in some elements.
 
-    With `rules` only those with one of these tags are asked.
+    With `rules`, run only the rules with one of these tags.
     """
     import axe_playwright_python
 

@@ -1,4 +1,4 @@
-"""Any two plans, and a difference made change by change, for tests that compare plans."""
+"""Create random plans, and apply the differences between two plans one by one, for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.reports.compare import PlanChange
 
-# CI compares a tenth of what one by hand may.
+# CI compares a tenth of the plans that a person may compare in a manual run.
 PAIRS = int(os.environ.get("LYNCNB_COMPARE_PAIRS", "1000"))
 
 _POOLS = {
@@ -32,7 +32,7 @@ _CELLS = {
 
 
 def random_rows(chance: random.Random) -> list[dict[str, str]]:
-    """A topology of up to nine servers, each in any pool: from one to the next they move."""
+    """Return a topology of up to nine servers in random pools."""
     rows = []
     settled = {pool: chance.choice(["", "Taipei", "Osaka"]) for pool in _POOLS}
     cells = {
@@ -47,7 +47,7 @@ def random_rows(chance: random.Random) -> list[dict[str, str]]:
 
 
 def random_plan(chance: random.Random) -> ln.CertificatePlan:
-    """Any plan: other servers, domains, URLs and options."""
+    """Return a plan with random servers, domains, URLs, and options."""
     domains = chance.sample(["contoso.com", "fabrikam.com", "litwareinc.com"], chance.randint(1, 3))
     options = ln.PlanOptions(
         layout=chance.choice(["combined", "separate"]),
@@ -64,7 +64,7 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
 
 
 def written(certificate: ln.PlannedCertificate) -> dict[str, object]:
-    """The properties of a certificate, each as text under the title that changes use."""
+    """Return the properties of a certificate as text, by the label that changes use."""
     return {
         "Subject name": certificate.subject.to_rfc4514(),
         "EKU": "; ".join(certificate.extended_key_usage),
@@ -80,12 +80,12 @@ def written(certificate: ln.PlannedCertificate) -> dict[str, object]:
 
 
 def all_written(planned: ln.CertificatePlan) -> dict[str, dict[str, object]]:
-    """Every certificate by its id."""
+    """Return the properties of every certificate, by id."""
     return {certificate.id: written(certificate) for certificate in planned.certificates}
 
 
 def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
-    """Make one change, which must be none that was made already or has nothing to act on."""
+    """Apply one change. Fail if it was applied before or has nothing to change."""
     assert change.why, change
     assert change.source, change
     if change.change == "certificate added":
@@ -113,20 +113,22 @@ def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
 
 
 def applied(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
-    """The old plan with every change made, one by one."""
+    """Apply all changes to the old plan, one by one."""
     state = all_written(difference.old)
     for item in difference.certificates:
         for change in item.differences:
             make(state, change)
         if item.change == "removed":
-            assert state[item.id]["names"] == []  # each was taken away with its reason
+            assert (
+                state[item.id]["names"] == []
+            )  # A removed name is removed together with its reason.
             assert state.pop(item.id)["gone"]
-        elif item.change == "added":  # a new one is handed over whole
+        elif item.change == "added":  # A new certificate is added as a whole.
             assert state[item.id]["names"] == list(item.new.names)
             state[item.id] = written(item.new)
     return state
 
 
 def unordered(state: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
-    """The same with names as sets: the position of a new name is a matter of the request."""
+    """Return the properties with names as sets, because the order of names may differ."""
     return {key: value | {"names": Counter(value["names"])} for key, value in state.items()}

@@ -1,4 +1,4 @@
-"""Outputs of a notebook as the repository keeps them: links that lead somewhere."""
+"""Prepare notebook outputs for the repository, so that all links in them work."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _ELSEWHERE = ("http://", "https://", "#", "mailto:")
 
 
 def leads_somewhere(target: str, folder: Path) -> bool:
-    """Tell whether a link is to another site, or to a file of the repository."""
+    """Return whether a link leads to another site or to a file in the repository."""
     return target.startswith(_ELSEWHERE) or (folder / target.partition("#")[0]).exists()
 
 
 def without_dead_links(page: str, folder: Path) -> str:
-    """Leave the words of a link whose target the repository does not hold."""
+    """Replace each link whose target is not in the repository with its text."""
     return _LINK.sub(
         lambda link: link[0] if leads_somewhere(link["target"], folder) else link["words"], page
     )

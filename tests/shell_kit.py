@@ -1,4 +1,4 @@
-"""Shared by the tests of the command line: running it."""
+"""Run commands of lyncnb, for tests of the command line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 
 from lyncnb.cli import main
 
-# Columns of the output, so that tests of what is said need not know where lines break.
+# The width of the output, so that tests do not depend on line breaks.
 WIDE = "10000"
 
 
 class Ended(NamedTuple):
-    """How a command ended: exit status, standard output, standard error."""
+    """The result of a command: exit status, standard output, and standard error."""
 
     status: int
     out: str
@@ -25,7 +25,7 @@ class Ended(NamedTuple):
 
 
 class Shell:
-    """Runs commands in one folder, in this process or in one of their own."""
+    """Runs commands in one folder, in this process or in a separate one."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -40,7 +40,7 @@ class Shell:
         return Ended(status, out, err)
 
     def process(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Ended:
-        """Run a command in a process of its own, with nothing to read from."""
+        """Run a command in a separate process without standard input."""
         done = subprocess.run(
             [sys.executable, "-m", "lyncnb", *map(str, arguments)],
             cwd=self.folder,
@@ -54,21 +54,22 @@ class Shell:
         return Ended(done.returncode, out, err)
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """Write a file into the folder."""
+        """Write a file to the folder."""
         path = self.folder / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
 
 def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
-    """Give a child the environment of this process, without the size of its terminal."""
-    # pytest-xdist sets the size of its own terminal, which would count before the child's.
+    """Return the environment of this process without the terminal size."""
+    # pytest-xdist sets the size of its own terminal, which would override that of the child
+    # process.
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     return {**inherited, **(more or {})}
 
 
 def make_shell(tmp_path, capsys, monkeypatch) -> Shell:
-    """Make a shell in an empty folder; a test file makes a fixture of it."""
+    """Create a shell in an empty folder. Test files use it in a fixture."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", WIDE)
     return Shell(tmp_path, capsys)

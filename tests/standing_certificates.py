@@ -1,6 +1,6 @@
-"""Installed certificates of many servers, made by the CA of this process, with known faults.
+"""Create installed certificates of many servers with known faults, issued by a CA in this process.
 
-``export_of`` writes what ``lyncnb snippet certificates`` writes on a server.
+``export_of`` writes the same text as ``lyncnb snippet certificates`` on a server.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from topologies import plan, row
 
 import lyncnb as ln
 
-#: Midnight of the real day: what begins then is in force where a command asks the clock.
+#: Midnight of the real date, so that certificates are valid for commands that read the clock.
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @cache
 def authority() -> PythonCa:
-    """One CA for all estates, with RSA keys as Lync Server's CAs have."""
+    """Return one CA for all deployments, with RSA keys like the CAs of Lync Server."""
     return PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
 
 
 @cache
 def key_of(bits: int):
-    """One key of each size: an estate says nothing of who else has it."""
+    """Return one key for each size. Deployments may share keys, because it makes no difference."""
     if bits < 1000:
         return ec.generate_private_key(ec.SECP256R1())
     return rsa.generate_private_key(65537, bits)
 
 
 def stand_for(planned: ln.PlannedCertificate, **changes) -> x509.Certificate:
-    """Issue what a plan asks for, but for the changes; of 199 days, as a public CA may."""
+    """Issue a planned certificate, with changes, for 199 days like a public CA."""
     ca = authority()
     values = {
         "subject": [*planned.subject.fields()],
@@ -69,7 +69,7 @@ class Stored:
 
 
 def block(certificate: x509.Certificate) -> str:
-    """Armour as the script writes it, in one line."""
+    """Format a certificate as PEM in one line, as the script does."""
     body = base64.b64encode(der(certificate)).decode()
     return f"-----BEGIN CERTIFICATE-----\r\n{body}\r\n-----END CERTIFICATE-----\r\n"
 
@@ -83,7 +83,7 @@ def export_of(
     absent: Iterable[tuple[str, str]] = (),
     time: str = "2026-11-24T08:00:00Z",
 ) -> bytes:
-    """Write what the script writes on a computer."""
+    """Return the text that the script writes on a computer."""
     lines = ["lyncnb certificate export 1", f"Computer: {computer}", f"Time: {time}"]
     lines += [f"Lync: {'yes' if lync else 'no'}"]
     lines += [f"Not in the store: {kind} {thumbprint}" for kind, thumbprint in absent]
@@ -96,9 +96,11 @@ def export_of(
     return text.encode()
 
 
-# Estates with faults.
+# Deployments with faults
 
-#: How one planned certificate stands, the state that must be told, and codes of errors and warnings.
+#: How one planned certificate is installed, the state that lyncnb must report, and the codes of
+#: errors
+#: and warnings
 FAULTS: Mapping[str, tuple[str, frozenset[str]]] = {
     "none": ("covered", frozenset()),
     "absent": ("none", frozenset()),
@@ -121,11 +123,11 @@ OF_EXPORTS = ("moved", "unused", "keyless")
 
 @dataclass
 class Estate:
-    """A plan, the installed certificates, and the findings that must be reported."""
+    """A plan, its installed certificates, and the findings that lyncnb must report."""
 
     plan: ln.CertificatePlan
     faults: dict[str, str] = field(default_factory=dict)  # by id
-    named: dict[str, str] = field(default_factory=dict)  # by id: words that must be told
+    named: dict[str, str] = field(default_factory=dict)  # by id: words that lyncnb must report
     unplanned: set[str] = field(default_factory=set)  # SHA-256
     stores: dict[str, list[Stored]] = field(default_factory=dict)
     above: tuple[x509.Certificate, ...] = ()
@@ -150,7 +152,7 @@ def _rows(chance: random.Random) -> list[dict[str, str]]:
 
 
 def random_estate(chance: random.Random, *, exported: bool) -> Estate:
-    """An estate of any faults, at most one on each planned certificate."""
+    """Return a deployment with random faults, at most one for each planned certificate."""
     estate = Estate(plan(*_rows(chance)))
     estate.above = authority().chain
     servers = sorted({server for one in estate.plan.certificates for server in one.servers})
@@ -172,7 +174,7 @@ def random_estate(chance: random.Random, *, exported: bool) -> Estate:
 def _place(
     estate: Estate, planned: ln.PlannedCertificate, fault: str, chance: random.Random
 ) -> None:
-    """Put the certificate where it is to be, but for the fault; one that cannot be is none."""
+    """Install a certificate with a fault, or leave it out if the fault is that it is missing."""
     own = {planned.subject.common_name, *planned.servers}
     droppable = [name for name in planned.names if name not in own]
     strangers = [server for server in estate.stores if server not in planned.servers]
@@ -220,7 +222,7 @@ def _place(
     certificate = stand_for(planned, **changes)
     for server in where:
         estate.stores[server].append(Stored(certificate, types, has_key))
-    # The one before it, which nobody took away: also beside one with a fault, where that is in force.
+    # The earlier certificate that nobody removed, also next to one with a fault that is in use.
     beside = fault in ("missing", "extra", "key", "eku") and chance.random() < 0.3
     if fault == "twice" or beside:
         before = stand_for(planned, begins=TODAY - timedelta(days=380))
@@ -229,7 +231,7 @@ def _place(
 
 
 def write_estate(estate: Estate, place: Path, chance: random.Random, *, exported: bool) -> None:
-    """Write an estate as exports of its servers, or as files of every form."""
+    """Write a deployment as exports of its servers, or as files in every format."""
     place.mkdir()
     if exported:
         for server, stored in estate.stores.items():
@@ -253,7 +255,7 @@ def write_estate(estate: Estate, place: Path, chance: random.Random, *, exported
 
 
 def write_all(table: str, path: Path) -> None:
-    """Write a certificate for everything that a table plans, and its chain, into one file."""
+    """Write a certificate for everything that a table plans, and its chain, to one file."""
     planned = ln.plan_certificates(ln.read_topology(table.encode()), ln.load_rules())
     made = [stand_for(one, begins=datetime.now(UTC)) for one in planned.certificates]
     path.write_bytes(pem(*made, *authority().chain))

@@ -1,4 +1,4 @@
-"""A saved plan altered on purpose, for tests that have to refuse it."""
+"""Change saved plans on purpose, for tests that must reject them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lyncnb.plan.saved_plan_json import saved_plan_bytes
 
 
 def places_in(value: object, path: tuple = ()) -> Iterator[tuple]:
-    """Every place of a document, each as the keys that lead there."""
+    """Return every value in a document, each as the keys that lead to it."""
     yield path
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -19,7 +19,7 @@ def places_in(value: object, path: tuple = ()) -> Iterator[tuple]:
 
 
 def tampered(chance: random.Random, data: bytes) -> tuple[str, bytes]:
-    """Alter one value of a saved plan and compute its digest again, as an attacker would."""
+    """Change one value in a saved plan and recalculate the digest, as an attacker would."""
     document = json.loads(data)
     del document["sha256"]
     path = chance.choice([one for one in places_in(document) if one not in ((), ("table",))])

@@ -1,7 +1,7 @@
-"""Planning runs where only Python, idna and the Public Suffix List are: e.g. inside a web page.
+"""Test that planning needs only Python, idna, and the Public Suffix List.
 
-Pages and widgets need more, requests need cryptography; a plan, its findings, its document and the
-edits of its editor need neither, and pandas only when a caller passes one of its tables.
+Pages, widgets, and requests need more libraries. A plan, its findings, its document, and the edits
+of its editor do not. They need pandas only if a caller passes a data frame.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from places import DATA, REPOSITORY
 import lyncnb as ln
 from lyncnb.plan.scenarios import Scenarios
 
-# Refuses every library but these as if it were not installed.
+# Rejects every library except these, as if it were not installed.
 CORE = """
 import importlib.abc, sys
 
@@ -33,7 +33,7 @@ for name in [n for n in sys.modules if n.partition(".")[0] not in ALLOWED and n 
 
 
 def run(code: str, *arguments: str) -> str:
-    """Run code in a Python that has nothing but what the core may use."""
+    """Run code in a Python process that has only the libraries that the core may use."""
     command = [sys.executable, "-P", "-c", CORE + code, *arguments]
     environment = {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -42,7 +42,7 @@ def run(code: str, *arguments: str) -> str:
 
 
 def test_nothing_else_can_be_imported():
-    """The environment of these tests lacks what it should lack."""
+    """The environment of these tests does not contain the excluded libraries."""
     names = ("pandas", "cryptography", "jupyterlab", "jinja2", "click", "tomli_w")
     code = (
         "import importlib\n"
@@ -83,7 +83,7 @@ print(json.dumps(document))
 
 
 def test_a_plan_is_edited_by_messages_anywhere():
-    """The page's messages change a draft without a notebook, a kernel or a widget."""
+    """The page's messages change a draft without a notebook, a kernel, or a widget."""
     code = """
 import json
 import lyncnb as ln
@@ -139,12 +139,12 @@ PACKAGES = (
 
 
 def test_every_file_of_the_core_can_be_imported():
-    """No file of these packages imports a library at its head that the core may not use."""
+    """No file in these packages imports at its top a library that the core may not use."""
     files = [
         path
         for package in PACKAGES
         for path in sorted((REPOSITORY / "lyncnb" / package).rglob("*.py"))
-        # A request folder on a disk, and a terminal: the core has neither.
+        # The core has no request folder on a disk and no terminal.
         if path.name not in ("folder_lock.py", "terminal_text.py")
     ]
     names = [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in files]

@@ -1,10 +1,10 @@
-"""Files as lyncnb wrote them at commit 50307b1: they open for ever, in whatever comes after.
+"""Test that lyncnb can always open the files that it wrote at commit 50307b1.
 
-``earlier/`` has what that commit wrote: manifests of format ``lyncnb-requests/2`` after each
-command, a saved plan with its signature, a plan's JSON, the answer of ``asis``, a scenario and the
-answers of the guide. ``manifest-third.json`` is the first of format ``lyncnb-requests/3``, with its
-``plan.json``. No key is committed: a folder is made by the package as it is, with the same
-commands, and gets the manifest of that commit with the hashes of its own files.
+``earlier/`` contains files from that commit: manifests in the format ``lyncnb-requests/2`` after
+each command, a saved plan with its signature, a plan as JSON, the result of ``asis``, a scenario,
+and answers for the guide. ``manifest-third.json`` and its ``plan.json`` are in the format
+``lyncnb-requests/3``. No key is committed: the current package creates a folder with the same
+commands, and the folder gets the earlier manifest with the hashes of its own files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lyncnb.request_folder.recovery_key import new_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
 STAGES = ("requested", "answered", "packaged", "third", "renewed")
-# What a manifest says of the files beside it: keys and certificates differ with every folder.
+# The values in a manifest about other files. Keys and certificates differ in every folder.
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
     *("thumbprint_sha1", "serial", "certificate", "chain", "friendly_name", "fingerprint"),
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _graft(kept: object, fresh: object) -> object:
-    """Return the manifest that was kept, with what a fresh one says of files."""
+    """Return the earlier manifest with the values about files from a new manifest."""
     if isinstance(kept, dict):
         return {
             name: fresh[name] if name in _OF_FILES else _graft(value, fresh.get(name))
@@ -68,7 +68,7 @@ def _package(folder: Path) -> ln.PfxPackages:
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory):
-    """Lay out the folder after each command, with the manifest that 50307b1 wrote there."""
+    """Create the folder after each command, with the manifest that commit 50307b1 wrote."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
     place = tmp_path_factory.mktemp("earlier")
@@ -107,7 +107,7 @@ def stages(tmp_path_factory):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_folder_opens_at_every_stage(stages, stage):
-    """Looking finds no problem and changes no byte."""
+    """Reading the folder finds no problem and changes no byte."""
     folder = stages / stage
     before = digest(folder)
     status = ln.folder_status(folder, today=TODAY)
@@ -121,7 +121,7 @@ def test_a_folder_opens_at_every_stage(stages, stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_folder_goes_on_from_every_stage(stages, stage, tmp_path):
-    """Request, receive, package and rekey work as if the folder had been begun today."""
+    """Request, receive, package, and rekey work as in a folder from the current version."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / stage, folder)
     assert set(make_folder(folder, make_plan()).counts()) <= {"kept", "elsewhere"}
@@ -135,7 +135,7 @@ def test_a_folder_goes_on_from_every_stage(stages, stage, tmp_path):
 
 
 def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
-    """Until its plan is given again it stays of format 2, and its summary files as they are."""
+    """The folder stays in format 2 until the plan is requested again."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / "requested", folder)
     certify(folder, *read_manifest(folder).by_id)
@@ -166,7 +166,7 @@ def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
 
 
 def test_the_first_plan_that_a_folder_kept_is_read(stages, tmp_path):
-    """The summary files are written again from it and the records."""
+    """The summary files are written again from the plan in the folder and the records."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / "third", folder)
     manifest = read_manifest(folder)
@@ -175,7 +175,7 @@ def test_the_first_plan_that_a_folder_kept_is_read(stages, tmp_path):
 
 
 def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
-    """A manifest that changed since the first try goes to the archive; the first stays."""
+    """A manifest that changed since the first attempt is archived, and the first one stays."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / "requested", folder)
     (folder / "manifest.v2.json").write_bytes(b"of the first try")
@@ -188,7 +188,7 @@ def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
 
 
 def test_a_saved_plan_opens_and_is_compared(shell):
-    """It is compared with a plan's JSON of the same day, and with the table that it came from."""
+    """A saved plan is compared with a plan as JSON for the same date, and with its own table."""
     assert shell("compare", EARLIER / "saved.json", EARLIER / "plan.json").status == 0
     shell.write("t.csv", TWO_SITES)
     done = shell("compare", EARLIER / "saved.json", "t.csv")
@@ -198,7 +198,7 @@ def test_a_saved_plan_opens_and_is_compared(shell):
 
 @needs_ssh_keygen
 def test_a_signed_plan_says_who_approved_it(shell):
-    """The signature is found good before the rules are found to be others."""
+    """The signature is verified before lyncnb finds that the rules have changed."""
     shell.write("passphrase", PASSPHRASE)
     done = shell(
         *("request", "--plan", EARLIER / "saved.json", "--approved-by", EARLIER / "signers"),
@@ -211,7 +211,7 @@ def test_a_signed_plan_says_who_approved_it(shell):
 
 
 def test_an_answer_of_asis_says_that_it_is_too_old(shell):
-    """It has no digest, and was not evaluated as strictly: requests are not left out by it."""
+    """No request is left out because of an earlier asis result, which had weaker checks."""
     shell.write("t.csv", TWO_SITES)
     done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
     assert done.status == 2
@@ -220,14 +220,14 @@ def test_an_answer_of_asis_says_that_it_is_too_old(shell):
 
 
 def test_a_scenario_opens():
-    """Table, options and note are what was kept."""
+    """The table, options, and note of an earlier scenario are unchanged."""
     scenario = ln.open_scenario(EARLIER / "scenarios" / "as planned")
     assert scenario.topology == ln.read_topology(TWO_SITES.encode())
     assert (scenario.options.hash, scenario.note) == ("sha384", "Why we look at it:\n\n- cheaper?")
 
 
 def test_answers_of_the_guide_lay_out(shell):
-    """Every answer is still known."""
+    """The guide still knows every answer in an earlier file."""
     done = shell("guide", "first", "--answers", EARLIER / "guide.toml")
     assert (done.status, done.err) == (0, "")
     assert "7 certificates for 5 servers" in done.out

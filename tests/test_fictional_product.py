@@ -1,7 +1,7 @@
-"""Lighthouses, keepers and a harbour: a product that extends nothing works from end to end.
+"""Test a fictional product that extends no other product, from planning to deployment.
 
-Code that works with it does not depend on Lync Server: roles, columns, flags, names, usages,
-findings, commands and words all come from ``products/lighthouse.toml``.
+If it works, the code does not depend on Lync Server: roles, columns, flags, names, usages,
+findings, commands, and words are all from ``products/lighthouse.toml``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LIGHT = ["light.contoso.com", "lamp01.contoso.com", "horn.light.contoso.com"]
 
 @pytest.fixture(autouse=True)
 def _nobody_knows_it(monkeypatch):
-    """Forget the product before and after each test."""
+    """Unload the product before and after each test."""
     monkeypatch.setattr(rule_files, "_own", {})
     columns.put_back({})
     yield
@@ -47,7 +47,7 @@ def shell(tmp_path, capsys, monkeypatch):
 
 
 def test_the_plan_is_what_its_file_says(shell):
-    """Four kinds of certificates, with the names of its own columns and flag, and its own finding."""
+    """The plan has four kinds of certificates with the product's own columns, flag, and finding."""
     plan = json.loads(shell("plan", "coast.csv", "--product", PRODUCT, "--json").out)
     by_role = {c["role"]: c for c in reversed(plan["certificates"])}
     assert plan["product"] == "lighthouse"
@@ -66,14 +66,14 @@ def test_the_plan_is_what_its_file_says(shell):
 
 
 def test_without_it_nobody_knows_its_columns(shell):
-    """The table means nothing to the products of lyncnb."""
+    """The built-in products do not use the columns in the table."""
     ended = shell("plan", "coast.csv")
     assert ended.status == 2
     assert "lamp" in ended.err
 
 
 def test_plan_toml_names_the_file_beside_it(shell):
-    """``product = "x.toml"`` is found in the folder of plan.toml."""
+    """The file in ``product = "x.toml"`` is found in the folder of plan.toml."""
     (shell.folder / "choices").mkdir()
     (shell.folder / "choices" / "light.toml").write_bytes(PRODUCT.read_bytes())
     shell.write("choices/plan.toml", 'product = "light.toml"\n')
@@ -82,11 +82,11 @@ def test_plan_toml_names_the_file_beside_it(shell):
 
 
 def test_the_whole_way_to_the_servers(shell, monkeypatch, tmp_path):
-    """Requested, signed by OpenSSL, received, packaged, and the steps in its own shell and words."""
+    """Certificates are requested, signed, received, and packaged, and steps are written."""
     answered = answered_by_openssl(
         TABLE.encode(), tmp_path, product=PRODUCT, today=MIDNIGHT.date(), days=40
     )
-    rule_files._own.clear()  # another day, another process
+    rule_files._own.clear()  # The next steps run on a later day in another process.
     folder = answered.folder
     ended = shell("pfx", folder)
     assert ended.status != 0
@@ -106,7 +106,7 @@ def test_the_whole_way_to_the_servers(shell, monkeypatch, tmp_path):
 
 
 def test_the_panels_speak_its_language(shell):
-    """The editor offers its roles and columns, and no product without them plans the table."""
+    """The editor offers the product's roles and columns, and no other product plans the table."""
     rules = ln.load_rules(PRODUCT)
     editor = ln.PlanEditor(ln.read_topology("coast.csv"), rules)
     assert list(editor.plan.certificates[0].names) == LIGHT
@@ -116,7 +116,7 @@ def test_the_panels_speak_its_language(shell):
 
 
 def test_trust_of_a_product_that_says_nothing_of_it(shell):
-    """Connecting parties need the root, every server its chain: both are marked as inferred."""
+    """Connecting parties need the root, and servers their chains, both marked as inferred."""
     told = json.loads(shell("trust", "coast.csv", "--product", PRODUCT, "--json").out)
     (light,) = told["presentations"]
     assert (light["presenter"]["pool"], light["verifier"]["words"]) == (

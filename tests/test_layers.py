@@ -1,7 +1,7 @@
-"""The layers in force: a package imports only from below and uses only its own libraries.
+"""Test the layers: a package imports only from lower packages and uses only its own libraries.
 
-Only these tables define them. One test per rule: each lists every file that breaks
-it, so that one run shows all of them.
+These tables are the only definition of the layers. Each test checks one rule and lists every file
+that violates it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from lyncnb.rules.rule_files import load_rules
 
 PACKAGE = REPOSITORY / "lyncnb"
 
-# Lowest first; nothing imports from its own row. In a package its files may import one another,
-# without a cycle.
+# The lowest layer is first. A package does not import from its own row. Files in a package may
+# import
+# each other without a cycle.
 LAYERS = (
     {"errors"},
     {"base"},
@@ -35,7 +36,7 @@ LAYERS = (
     {"__init__", "__main__"},
 )
 
-# What only these packages or files may import; the name covers what is below it.
+# Libraries that only these packages or files may import, including their submodules.
 TOUCHES = {
     "pandas": {"base.shown.tables"},
     "csv": {"topology.csv_edit", "topology.csv_file"},
@@ -70,7 +71,7 @@ TOUCHES = {
     "zxcvbn": {"pki.passphrase_strength"},
     "publicsuffixlist": {"base.dns_name"},
     "subprocess": {"base.workers", "base.shown.browser_print", "pki.ssh_signatures"},
-    # The network: nobody, but a cluster's client when its address is given.
+    # No file uses the network, except the client of a cluster when its address is configured.
     "distributed": {"export.cluster_client"},
     "aiohttp": set(),
     "ftplib": set(),
@@ -84,11 +85,11 @@ TOUCHES = {
     "urllib3": set(),
 }
 
-# What only these may call, by the name of the attribute or function.
+# Attributes and functions that only these packages or files may use.
 CALLS = {
-    # the inside of a secret
+    # the content of a secret
     "reveal": {"pki", "deploy.package_passwords", "deploy.pfx_packages", "jupyter", "widgets"},
-    # the day, each through a today= argument; the lock says since when it is held
+    # the date, each through a today= argument, and the time since which a lock is held
     "now": {
         "base.disk.folder_lock",
         "checks.check_plan",
@@ -104,7 +105,7 @@ CALLS = {
     "write_text": set(),
     "mkstemp": set(),
     "urandom": set(),
-    # what hides an import, a message or an end
+    # functions that hide an import, a message, or an exit
     "import_module": set(),
     "__import__": set(),
     "print": set(),
@@ -118,7 +119,8 @@ MODULES = {
 }
 
 
-# Parsed when a test asks: each process of a parallel run collects this file.
+# Files are parsed only when a test needs them, because each process in a parallel run loads this
+# file.
 @cache
 def trees() -> dict[str, ast.Module]:
     return {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
@@ -130,7 +132,7 @@ def nodes() -> dict[str, tuple[ast.AST, ...]]:
 
 
 def package_of(module: str) -> str:
-    """Return the row entry of a module: the package it is in, or a file of the root."""
+    """Return the row entry for a module: its package, or a file in the root folder."""
     return module.partition(".")[0]
 
 
@@ -139,7 +141,7 @@ def is_allowed(module: str, allowed: set[str]) -> bool:
 
 
 def relative_imports(module: str) -> Iterator[str]:
-    """Yield each module of the package that a module imports, at any depth of its code."""
+    """Yield each module of the package that a module imports, anywhere in its code."""
     folder = module.split(".")[:-1]
     for node in nodes()[module]:
         if not isinstance(node, ast.ImportFrom) or not node.level:
@@ -184,7 +186,7 @@ def called() -> dict[str, set[str]]:
 
 
 def users_of(thing: str) -> set[str]:
-    """Name the modules that import a library or what is below it."""
+    """Return the modules that import a library or one of its submodules."""
     return {
         module
         for module, names in foreign().items()
@@ -193,7 +195,7 @@ def users_of(thing: str) -> set[str]:
 
 
 def test_every_package_has_a_row_and_every_row_a_package():
-    """The table names exactly the packages and files that are there."""
+    """The table contains exactly the packages and files that exist."""
     assert sorted(ROWS) == sorted({package_of(module) for module in MODULES})
 
 
@@ -211,7 +213,7 @@ def test_imports_point_down():
 
 @pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md"])
 def test_papers_tell_the_layers_as_they_are(paper):
-    """README and CONTRIBUTING list the packages lowest first, and say that imports go up there."""
+    """README and CONTRIBUTING list the packages in the order of the layers."""
     text = (REPOSITORY / paper).read_text("utf-8")
     table = text.partition("| Package | Holds |")[2].partition("\n\n")[0]
     rows = [re.findall(r"`(\w+)/`", line.split("|")[1]) for line in table.splitlines()[2:]]
@@ -227,14 +229,14 @@ def test_papers_tell_the_layers_as_they_are(paper):
 
 
 def test_the_package_imports_itself_relatively():
-    """No file writes import lyncnb or from lyncnb, which would hide its layer."""
+    """No file uses absolute imports from lyncnb, which would hide the layer."""
     own = {m: [n for n in names if n.split(".")[0] == "lyncnb"] for m, names in foreign().items()}
     assert {module: names for module, names in own.items() if names} == {}
 
 
 @pytest.mark.parametrize("package", sorted({package_of(name) for name in MODULES if "." in name}))
 def test_a_package_has_no_cycle(package):
-    """Files of one package import one another in one direction."""
+    """Files in one package do not import each other in a cycle."""
     inside = {
         name: {other for other in relative()[name] if package_of(other) == package} - {name}
         for name in MODULES
@@ -247,7 +249,7 @@ def test_a_package_has_no_cycle(package):
 
 
 def test_no_name_comes_by_a_detour():
-    """Everything imported from a file is defined there: one name, one address."""
+    """Every name that is imported from a file is defined in that file."""
     defined = {
         module: {
             name
@@ -283,7 +285,7 @@ def _targets(module: str, node: ast.ImportFrom) -> list[str]:
 
 
 def test_a_file_imports_only_what_is_its_to_touch():
-    """pandas, cryptography, randomness, widgets and the rest stay where the table says."""
+    """Libraries such as pandas and cryptography are imported only where the table allows it."""
     wrong = {
         thing: outside
         for thing, allowed in TOUCHES.items()
@@ -299,14 +301,14 @@ def test_every_import_is_declared():
     declared = {
         requirement.split(">")[0].strip().replace("-", "_").lower()
         for requirement in [*project["dependencies"], *extras["cluster"], *extras["dash"]]
-    } | {"ipython", "traitlets"}  # both come with ipywidgets, which is made of them
+    } | {"ipython", "traitlets"}  # ipywidgets consists of these two libraries.
     declared |= {"docx"} if any("python-docx" in name for name in extras["docx"]) else set()
     names = {name.split(".")[0] for names in foreign().values() for name in names}
     assert {n for n in names - sys.stdlib_module_names if n.lower() not in declared} == set()
 
 
 def test_a_file_calls_only_what_is_its_to_call():
-    """Secrets are opened, files written and the day asked for only where the table says."""
+    """Only the files in the table read secrets, write files, or read the date."""
     wrong = {
         name: outside
         for name, allowed in CALLS.items()
@@ -316,7 +318,7 @@ def test_a_file_calls_only_what_is_its_to_call():
 
 
 def test_no_permission_is_left_over():
-    """Every package or file that the tables allow something does it."""
+    """Every package or file in the tables uses what it is allowed to use."""
     idle = []
     for table, find in (
         (TOUCHES, users_of),
@@ -330,7 +332,7 @@ def test_no_permission_is_left_over():
 
 
 def test_errors_stand_in_one_file():
-    """A class that a planner may meet is defined in errors.py; a ValueError stays inside."""
+    """All exceptions that a planner may see are defined in errors.py."""
     import lyncnb.errors
 
     known = vars(lyncnb.errors).keys()
@@ -345,7 +347,7 @@ def test_errors_stand_in_one_file():
 
 
 def test_every_error_has_a_hint():
-    """An error of errors.py says what to do, or lists problems that each do."""
+    """An exception from errors.py has a hint, or lists problems that each have one."""
     import lyncnb.errors
 
     bare = [
@@ -361,7 +363,7 @@ def test_every_error_has_a_hint():
 
 
 def test_no_role_is_named_in_python():
-    """A product's requirements for a role are in its TOML file, never in code."""
+    """Code contains no role names, because a product's requirements are in its TOML files."""
     roles = load_rules("lync2013").roles.keys()
     named = [
         f"{module}:{node.lineno} {node.value}"
@@ -373,7 +375,7 @@ def test_no_role_is_named_in_python():
 
 
 def test_no_function_is_long():
-    """No function passes 60 lines, its docstring not counted."""
+    """No function has more than 60 lines, not counting its docstring."""
     long = {
         f"{module}.{node.name}": lines
         for module in MODULES
@@ -390,7 +392,7 @@ def _docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def test_an_init_file_holds_nothing():
-    """The package's own and the command line's aside, an __init__ is a docstring at most."""
+    """An __init__ file contains only a docstring, except in the package root and in cli."""
     full = [
         module
         for module, tree in trees().items()
@@ -401,7 +403,7 @@ def test_an_init_file_holds_nothing():
 
 
 def test_public_names_exist():
-    """Each name of the package resolves in its own module, is documented, and is in dir()."""
+    """Each public name exists in its own module, is documented, and is in dir()."""
     import lyncnb
 
     for name in lyncnb.__all__:
@@ -409,12 +411,12 @@ def test_public_names_exist():
         assert shown.__doc__, name
         assert name in dir(lyncnb)
         assert shown.__module__ == f"lyncnb{lyncnb._MODULES[name]}"
-        # importing a module of that name would put the module in the place of the function
+        # Importing a module with this name would replace the function with the module.
         assert name not in {package_of(module) for module in MODULES}
     assert len(lyncnb.__all__) <= 75
 
 
 def test_modules_are_not_drawers():
-    """No file is a place for what has no place."""
+    """No module has a general name such as utils."""
     stems = {part for module in MODULES for part in module.split(".")}
     assert not stems & {"utils", "helpers", "common", "misc"}

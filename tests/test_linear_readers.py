@@ -1,8 +1,8 @@
-"""Every reader of bytes from outside takes time in proportion to their number.
+"""Test that the time of every reader of external bytes is proportional to the size of the input.
 
-The readers are found by looking: a public function of the package that takes bytes or a file is in
-one of the two lists below, so that a new one is timed or listed as a writer. Files returned by a CA
-have tests of their own (``authorities/test_linear_reading.py``).
+The test finds the readers: every public function that takes bytes or a file must be in one of the
+two lists below. So a new function is either timed or listed as a function that does not read input.
+``authorities/test_linear_reading.py`` covers files that a CA returns.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ from lyncnb.topology.topology import read_topology
 from lyncnb.topology.workbook import is_workbook, read_workbook
 from lyncnb.topology.xml_tree import is_markup, scan_xml
 
-#: The largest input that is tried; larger ones are refused by most, or take no 0.2 s.
+#: The largest input. Most readers reject larger inputs, or need less than 0.2 s for them.
 _MOST = 1 << 18
 
 
 def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
-    """Have a reader of files read bytes."""
+    """Let a reader of files read bytes."""
 
     def call(data: bytes, place: Path) -> object:
         path = place / "file.ipynb"
@@ -76,7 +76,7 @@ def by_folder(data: bytes, place: Path) -> object:
 
 
 def with_digest(data: bytes, _: Path) -> object:
-    """Read the certificates of a saved plan, whose last line is the digest of the others."""
+    """Read a saved plan, whose last line contains a digest of the other lines."""
     body = data.removesuffix(b"}") + b",\n"
     digest = hashlib.sha256(body).hexdigest().encode()
     return read_entries(body + b'"sha256": "' + digest + b'"\n}\n')
@@ -138,7 +138,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     ),
 }
 
-#: They write bytes, compare bytes of our own, or are given what another reader has opened.
+#: These functions write bytes, compare bytes from lyncnb, or get objects from another reader.
 NO_READERS = {
     *("base.disk.files.write_temp", "base.disk.files.write_new", "base.disk.files.replace"),
     "base.disk.small_folder.write_folder",
@@ -147,13 +147,13 @@ NO_READERS = {
     *("cli.output.write_bytes_out", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.digest_of_parts"),
     *("request_folder.plan_file.keep_copy", "request_folder.plan_file.write_plan_file"),
-    # They hand SVG of our own to a browser.
+    # These functions pass SVG from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
     *("pki.hpke.seal", "pki.hpke.unseal"),
-    # OpenSSH reads what these are given, in a process of its own and at most a minute.
+    # OpenSSH reads this input in a separate process, for at most a minute.
     *("pki.ssh_signatures.sign", "pki.ssh_signatures.signing_key", "pki.ssh_signatures.verify"),
-    # The editor writes into a file that a reader took before.
+    # The editor writes to a file that another reader has already read.
     *("checks.plan_toml_edit.edit_plan_toml", "topology.csv_edit.edit_csv"),
     "topology.table_files.table_file",
 }
@@ -178,7 +178,7 @@ def within(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
 
 
 def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
-    """Write lines with a number in each, so that no two are the same."""
+    """Write lines that each contain a number, so that all lines differ."""
 
     def make(n: int) -> bytes:
         count = n // (len(line) + 3)
@@ -199,7 +199,7 @@ def notebook(n: int) -> bytes:
 
 
 def stored_workbook(body: str, *, merged: str = "") -> Callable[[int], bytes]:
-    """Write a workbook, not compressed, whose sheet has so many rows; # is their number."""
+    """Write an uncompressed workbook with the given number of rows, where # is the row number."""
 
     def make(n: int) -> bytes:
         count = n // (len(body) + len(merged) + 3)
@@ -214,7 +214,7 @@ def stored_workbook(body: str, *, merged: str = "") -> Callable[[int], bytes]:
 
 
 def stored_spreadsheet(cell: str) -> Callable[[int], bytes]:
-    """Write an OpenDocument spreadsheet, not compressed, of so many rows with one such cell."""
+    """Write an uncompressed OpenDocument spreadsheet with rows of one cell."""
 
     def make(n: int) -> bytes:
         rows = [("server_fqdn", "role"), *[(f"fe{i}.contoso.com", cell) for i in range(n // 150)]]
@@ -308,7 +308,7 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "a spreadsheet": stored_spreadsheet("FrontEnd"),
 }
 
-# What readers raise at what is none of theirs.
+# The exceptions that readers raise for invalid input
 _REFUSALS = (
     *(LyncnbError, BadCertificate, PfxNotOpened, asn1.BadStructure, ValueError, RecursionError),
     zipfile.BadZipFile,
@@ -316,7 +316,7 @@ _REFUSALS = (
 
 
 def found() -> set[str]:
-    """Find every public function that takes bytes; a reader of files takes a path instead."""
+    """Find every public function that takes bytes, or a path if it reads files."""
     return {
         name
         for name, function in public_functions()
@@ -337,7 +337,7 @@ def test_every_reader_is_known():
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_twice_the_bytes_take_at_most_thrice_the_time(tmp_path, reader):
-    """Each reader reads each input in time that grows as its size does."""
+    """The time of each reader is proportional to the size of each input."""
     read, slow = READERS[reader], {}
 
     def reading(data: bytes) -> None:

@@ -1,8 +1,8 @@
-"""Every writer takes time in proportion to what it writes.
+"""Test that the time of every writer is proportional to the size of the output.
 
-The writers are found by looking: a public function or method of the package that gives bytes, or is
-named like one that writes, is in one of the lists below, so that a new one is timed, or listed as
-part of another.
+The test finds the writers: every public function or method that returns bytes or has a writer's
+name must be in one of the lists below. So a new function is timed, or listed as part of another
+one.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ ISSUE = date(2026, 11, 25)
 
 
 class Deployment:
-    """A plan of so many servers that share nothing and of as many in one pool; what is made of it."""
+    """A plan with a number of separate servers and the same number in one pool, and its results."""
 
     def __init__(self, servers: int) -> None:
         self.table = standard_editions(servers, pooled=servers)
 
     def new(self) -> Path:
-        """Return the name of a file or folder that does not exist."""
+        """Return a path that does not exist yet."""
         return Path(tempfile.mkdtemp(dir=_PLACE[0])) / "new"
 
     @cached_property
@@ -78,7 +78,7 @@ class Deployment:
 
     @cached_property
     def plan(self) -> ln.CertificatePlan:
-        """Plan it, with a day on which all is issued."""
+        """Plan the table with a planned issue date."""
         options = PlanOptions(planned_issue_date=ISSUE)
         return ln.plan_certificates(self.topology, ln.load_rules(), options=options)
 
@@ -89,13 +89,13 @@ class Deployment:
 
     @cached_property
     def other(self) -> ln.CertificatePlan:
-        """The same servers with a domain more, which is on nearly every certificate."""
+        """Plan the same servers with one more SIP domain, which is on nearly every certificate."""
         topology = self.topology.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com"}})
         return ln.plan_certificates(topology, ln.load_rules(), options=self.plan.options)
 
     @cached_property
     def comparison(self) -> Comparison:
-        """Compare the plan with the other."""
+        """Compare the two plans."""
         difference = find_causes(ln.compare_plans(self.plan, self.other))
         return Comparison(
             difference=difference, old_findings=self.findings, new_findings=self.findings
@@ -103,7 +103,7 @@ class Deployment:
 
     @cached_property
     def scenarios(self) -> tuple[ln.Scenario, ln.Scenario]:
-        """Make a scenario of each."""
+        """Create a scenario from each plan."""
         first = ln.Scenario(name="a", topology=self.topology)
         return first, ln.Scenario(name="b", topology=self.other.topology)
 
@@ -114,12 +114,12 @@ class Deployment:
 
     @cached_property
     def forecast(self) -> ln.Forecast:
-        """Forecast two years."""
+        """Create a forecast for two years."""
         return ln.forecast(self.plan, until=date(2028, 12, 31))
 
     @cached_property
     def on_record(self) -> ln.RequestBundle:
-        """Have every certificate on record, without keys."""
+        """Record every certificate, without keys."""
         begins = datetime(2026, 11, 1, tzinfo=UTC)
         return bundle_of(self.plan, lambda _: (begins, begins.replace(year=2027)))
 
@@ -132,46 +132,46 @@ class Deployment:
 
 
 class Folder(Deployment):
-    """A request folder of so many servers, in which every certificate is issued."""
+    """A request folder with a number of servers, in which every certificate is issued."""
 
     @cached_property
     def place(self) -> Path:
-        """Make a folder for what this deployment has."""
+        """Create a folder for the files of this deployment."""
         return self.new().parent
 
     @cached_property
     def quick(self) -> ln.CertificatePlan:
-        """Plan keys that cost nothing."""
+        """Plan keys that are quick to generate."""
         return ln.plan_certificates(self.topology, ln.load_rules(), options=PlanOptions(key=P256))
 
     @cached_property
     def waiting(self) -> ln.RequestBundle:
-        """Write requests that stay without certificates."""
+        """Write requests for which no certificates are issued."""
         return make_folder(self.place / "waiting", self.quick)
 
     @cached_property
     def bundle(self) -> ln.RequestBundle:
-        """Write the requests, and have a CA answer them into issued.pem."""
+        """Write the requests, and issue the certificates to issued.pem."""
         bundle, ca = make_folder(self.place / "requests", self.quick), _authority()
         (self.place / "issued.pem").write_bytes(pem(*answer_all(bundle, ca).values(), *ca.chain))
         return bundle
 
     @cached_property
     def received(self) -> ln.RequestBundle:
-        """Receive the answers."""
+        """Receive the certificates."""
         receive(self.bundle.folder, self.place / "issued.pem", today=TODAY)
         return ln.open_requests(self.bundle.folder)
 
     @cached_property
     def signers(self) -> Path:
-        """Make a key that may approve plans, and the list that says so."""
+        """Create a key that may approve plans, and the list of allowed signers."""
         public = make_key(self.place / "key")
         (self.place / "signers").write_text(f"alice@contoso.com {public}\n")
         return self.place / "signers"
 
     @cached_property
     def approved(self) -> ln.RequestBundle:
-        """Write the requests of a saved plan that was approved."""
+        """Write the requests of an approved saved plan."""
         options = PlanOptions(key=P256, accepted={"oauth-key-too-small": "a test"})
         plan = ln.plan_certificates(self.topology, ln.load_rules(), options=options)
         findings = ln.check_plan(plan, on=TODAY)
@@ -183,17 +183,17 @@ class Folder(Deployment):
 
     @cached_property
     def issued(self) -> ln.IssuedCertificates:
-        """Match what was received."""
+        """Match the received certificates."""
         return match_certificates(self.received, today=TODAY)
 
     @cached_property
     def steps(self) -> ln.DeploymentSteps:
-        """Plan the steps."""
+        """Create the deployment steps."""
         return deployment_steps(self.issued, today=TODAY)
 
     @cached_property
     def as_is(self) -> AsIs:
-        """Compare the plan with servers that have all of it."""
+        """Compare the plan with servers that have all planned certificates."""
         place = self.new()
         place.mkdir()
         for number, one in enumerate(self.plan.certificates):
@@ -204,7 +204,7 @@ class Folder(Deployment):
         return ln.compare_as_is(self.plan, place, on=TODAY)
 
 
-#: Where the folders of this run are; set by the fixture.
+#: The folder for this run, which the fixture sets
 _PLACE: list[Path] = []
 
 
@@ -230,17 +230,17 @@ def edited_csv(w: Deployment) -> Prepared:
 
 
 def scenario_files(w: Deployment) -> Prepared:
-    """Keep a scenario in a folder, and overwrite it."""
+    """Save a scenario in a folder, and overwrite it."""
     kept = Scenarios(w.new())
     return lambda: kept.keep(ln.Scenario(name="a", topology=w.topology))
 
 
 def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
-    """Compare two forecasts and write what comes out."""
+    """Compare two forecasts, and write the result."""
     return write_report(forecasts_report(compare_forecasts(first, second)), suffix)
 
 
-#: What writes a plan, or something made of one. The first call prepares, the second is measured.
+#: Functions that write a plan or a result of one. The first call prepares, the second is measured.
 OF_PLANS: dict[str, Writer] = {
     **each(
         "reports.summary.formats.write_plan_table",
@@ -297,7 +297,7 @@ OF_PLANS: dict[str, Writer] = {
     "topology.topology.Topology.to_xlsx": lambda w: w.topology.to_xlsx,
 }
 
-#: What writes a request folder, or reports about one.
+#: Functions that write a request folder, or a report about one
 OF_FOLDERS: dict[str, Writer] = {
     "export.write.write_requests": lambda w: lambda plan=w.quick: make_folder(w.new(), plan),
     "authorities.kept_approval.approved_plan": lambda w: partial(
@@ -328,10 +328,10 @@ OF_FOLDERS: dict[str, Writer] = {
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
 
-#: Of these, what asks for a signature.
+#: The functions among these that require a signature
 SIGNED = {"authorities.kept_approval.approved_plan"}
 
-#: Parts of the writers above, by which they are timed.
+#: Functions that the writers above call, so they are timed with them
 PARTS = {
     *("authorities.submission.name_lines", "authorities.submission.part_page"),
     *("authorities.submission.submit_script", "deploy.pfx_packages.make_packages"),
@@ -350,9 +350,9 @@ PARTS = {
     *("request_folder.plan_file.present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
-    # They write what notebook_page and read_notebook take.
+    # These functions write what notebook_page and read_notebook take.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
-    # The panels have these written by the functions above.
+    # The panels call the functions above for these outputs.
     *("widgets.request_run.RequestRun.write_scripts", "widgets.editing.choices.save_plan"),
     *(
         "widgets.request_run.RequestRun.write_unattended",
@@ -360,14 +360,15 @@ PARTS = {
     ),
 }
 
-#: They read, encrypt, answer for one server, or write what does not grow with a plan.
+#: These functions read, encrypt, answer for one server, or write output that does not grow with a
+#: plan.
 NO_WRITERS = {
     *("authorities.returned.mail_messages.mail_parts", "export.key_and_csr.make_sealed"),
     *("jupyter.workspace.open_page", "plan.model.digest_part", "plan.recorded_plan.read_plan_file"),
     *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
     *("rules.finding_page.finding_page", "topology.csv_file.load", "topology.table_files.template"),
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
-    # guide/test_guide.py times the guide; the edits of a plan.toml are as many as its options.
+    # guide/test_guide.py times the guide. A plan.toml has at most one edit for each option.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
 }
@@ -375,14 +376,15 @@ NO_WRITERS = {
 
 @cache
 def world(kind: type[Deployment], servers: int) -> Deployment:
-    """Make a deployment once for all its writers."""
+    """Create a deployment once for all its writers."""
     return kind(servers)
 
 
 def writers() -> set[str]:
-    """Find every public function and method that gives bytes or a report, or is named like a writer.
+    """Find every public function and method that returns bytes or a report, or has a writer's name.
 
-    What base and pki have knows no plan, and what cli has hands on: it is part of others.
+    Functions in base and pki do not know plans, and cli only passes data on, so both are part of
+    others.
     """
     return {
         name
@@ -397,7 +399,7 @@ def writers() -> set[str]:
 
 
 def test_every_writer_is_known():
-    """A function that writes is timed below, is part of one that is, or writes no plan."""
+    """A function that writes is timed below, is part of a timed one, or does not write a plan."""
     timed = {name.partition(" ")[0] for name in {**OF_PLANS, **OF_FOLDERS}}
     assert writers() - timed - PARTS - NO_WRITERS == set()
     assert PARTS | NO_WRITERS <= writers()
@@ -407,12 +409,12 @@ def test_every_writer_is_known():
 @pytest.mark.slow
 @pytest.mark.parametrize("writer", OF_PLANS)
 def test_twice_the_servers_take_at_most_thrice_the_time(writer):
-    """Each writer of what comes of a plan."""
+    """The time of each writer of a plan's results is proportional to the number of servers."""
 
     def make(servers: int) -> Prepared:
         return OF_PLANS[writer](world(Deployment, servers))
 
-    make(5)()  # a library is imported when it is first used
+    make(5)()  # The first use imports a library.
     assert faster_than_linear(make, size=100, most=800) is None
 
 
@@ -421,7 +423,7 @@ def test_twice_the_servers_take_at_most_thrice_the_time(writer):
     [pytest.param(one, marks=[needs_ssh_keygen] if one in SIGNED else []) for one in OF_FOLDERS],
 )
 def test_twice_the_requests_take_at_most_thrice_the_time(writer):
-    """Each writer of a request folder, of which the largest has 200 requests."""
+    """The time of each folder writer is proportional to the number of requests, up to 200."""
 
     def make(servers: int) -> Prepared:
         return OF_FOLDERS[writer](world(Folder, servers))

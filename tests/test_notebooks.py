@@ -1,7 +1,7 @@
-"""The notebooks that planners read: made from their source, run again, fit to be shared.
+"""Test the notebooks for planners: they match their source, run again, and may be published.
 
-With ``--refresh`` each ``notebooks/NAME.ipynb`` is made again from ``notebooks/NAME.py``; without
-it the notebook is run and a text output that differs is a failure.
+With ``--refresh``, each ``notebooks/NAME.ipynb`` is created again from ``notebooks/NAME.py``.
+Without it, the test runs the notebook and fails if a text output differs.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ from lyncnb.pki.passphrase import Secret
 NOTEBOOKS = REPOSITORY / "notebooks"
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 
-# What differs from run to run or from machine to machine has no place in documentation.
+# Output that differs between runs or computers must not be in documentation.
 PERISHABLE = re.compile(
     r"\b[0-9a-f]{32,}\b"  # a hash
     r"|\b\d\d:\d\d:\d\d\b"  # a time of day
-    r"|(?<![\w+/])0x[0-9a-f]{6,}"  # an address in memory, not four letters of a picture
+    r"|(?<![\w+/])0x[0-9a-f]{6,}"  # a memory address, but not four letters in a picture
     r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # a path
 )
 
 
 def from_source(name: str):
-    """Read a notebook's source, with ids that are the same each time."""
+    """Read the source of a notebook, with cell ids that are the same each time."""
     notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
     notebook.metadata = {
         key: notebook.metadata[key] for key in ("kernelspec",) if key in notebook.metadata
@@ -67,7 +67,7 @@ def from_source(name: str):
 
 @pytest.fixture(scope="module", params=NAMES)
 def executed(request, tmp_path_factory):
-    """Run a notebook in a workspace of its own; return its name and the executed copy."""
+    """Run a notebook in a separate workspace, and return its name and the executed copy."""
     name = request.param
     folder = tmp_path_factory.mktemp(name)
     shutil.copytree(NOTEBOOKS.parent / "data", folder / "data")
@@ -77,8 +77,10 @@ def executed(request, tmp_path_factory):
     run = run_notebook(path, passphrase=lambda: Secret("only for the documentation"))
     notebook = read_notebook(run.executed)
     strip_widgets(notebook)
-    notebook.metadata.pop("lyncnb", None)  # says that it is an executed copy, which this is not
-    notebook.metadata.pop("language_info", None)  # the version of one machine's Python
+    notebook.metadata.pop(
+        "lyncnb", None
+    )  # This entry marks an executed copy, but the committed file is not a copy.
+    notebook.metadata.pop("language_info", None)  # the version of Python on one computer
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
@@ -94,7 +96,7 @@ def executed(request, tmp_path_factory):
 
 @pytest.mark.kernel
 def test_every_notebook_runs_twice_in_one_workspace(tmp_path):
-    """All run one after another, again and again, and none touches the requests of another."""
+    """All notebooks run one after another, twice, and none changes the requests of another."""
     shutil.copytree(NOTEBOOKS.parent / "data", tmp_path / "data")
     (tmp_path / "notebooks").mkdir()
     for name in NAMES:
@@ -116,7 +118,7 @@ def test_every_notebook_runs_twice_in_one_workspace(tmp_path):
 
 
 def text_outputs(cell) -> list[str]:
-    """Return what a reader sees of a cell's outputs, as text."""
+    """Return the outputs of a cell as text."""
     return [
         output.get("text", "")
         or "\n".join(output.get("data", {}).get(kind, "") for kind in ("text/plain", "text/html"))
@@ -126,7 +128,7 @@ def text_outputs(cell) -> list[str]:
 
 @pytest.mark.kernel
 def test_committed_outputs_are_what_a_run_gives(executed):
-    """Every cell, run again, has the source and the text output that is committed."""
+    """Every cell has the source and, after a new run, the text output that is committed."""
     name, now = executed
     committed = read_notebook(NOTEBOOKS / f"{name}.ipynb")
     assert [cell.source for cell in committed.cells] == [cell.source for cell in now.cells]
@@ -135,7 +137,7 @@ def test_committed_outputs_are_what_a_run_gives(executed):
 
 
 def in_semicolons(data: bytes) -> bytes:
-    """Write a CSV file as Excel does where the comma is in numbers, in UTF-16."""
+    """Write a CSV file as Excel does in countries with a decimal comma, in UTF-16."""
     rows = csv.reader(data.decode("utf-8-sig").splitlines())
     text = io.StringIO()
     csv.writer(text, delimiter=";").writerows(rows)
@@ -150,7 +152,7 @@ def as_workbook(data: bytes) -> bytes:
 
 
 def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
-    """Run a notebook's code cells next to the samples, with other parameters; list what fails."""
+    """Run the code cells of a notebook with other parameters, and return the cells that fail."""
     shutil.copytree(DATA, folder / "data", dirs_exist_ok=True)
     place = folder / "notebooks"
     place.mkdir(exist_ok=True)
@@ -173,7 +175,7 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
     ("file", "made"),
     [
         ("contoso.csv", None),
-        ("single-server.csv", None),  # no Edge Server, and few of the columns
+        ("single-server.csv", None),  # no Edge Server and few columns
         ("litwareinc-global.csv", None),
         ("contoso-zh-TW.csv", None),  # headings in Chinese
         ("contoso.csv", in_semicolons),
@@ -185,7 +187,7 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
     ],
 )
 def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
-    """One line is changed, and no cell fails: samples, a workbook, a document, 300 servers."""
+    """With one changed line, no cell fails for samples, workbooks, documents, or 300 servers."""
     data = (DATA / file).read_bytes()
     path = tmp_path / ("table.xlsx" if made is as_workbook else "table.csv")
     path.write_bytes(made(data) if made else data)
@@ -194,14 +196,14 @@ def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("LYNCNB_TABLES", "3"))))
 def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
-    """No cell fails for a table of one to nine servers of random roles, errors or not."""
+    """No cell fails for a table of one to nine servers with random roles and errors."""
     path = tmp_path / "table.csv"
     path.write_bytes(table(*random_rows(random.Random(seed)), sip_domains="contoso.com"))
     assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
 
 
 def files_in(folder: Path) -> dict[Path, bytes]:
-    """Return every file of a folder, but the samples."""
+    """Return every file in a folder except the samples."""
     return {
         path: path.read_bytes()
         for path in folder.rglob("*")
@@ -210,7 +212,7 @@ def files_in(folder: Path) -> dict[Path, bytes]:
 
 
 def test_receiving_notebook_plays_the_ca_of_the_sample(tmp_path, monkeypatch):
-    """The sample's certificates are made, matched and kept; no cell fails."""
+    """The sample's certificates are issued, matched, and recorded, and no cell fails."""
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "only for the documentation")
     assert failing_cells("receive", tmp_path) == []
     kept = tmp_path / "notebooks" / "sample-requests" / "returned"
@@ -219,7 +221,7 @@ def test_receiving_notebook_plays_the_ca_of_the_sample(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_receiving_notebook_writes_nothing_into_a_folder_of_your_own(tmp_path, answered):
-    """Without a press of a button, until `write_in_code` is set; no cell fails, answered or not."""
+    """Without a click, nothing is written until `write_in_code` is set, and no cell fails."""
     table_file = DATA / "single-server.csv"
     plan = ln.plan_certificates(ln.read_topology(table_file), ln.load_rules())
     folder = tmp_path / "mine"
@@ -235,7 +237,7 @@ def test_receiving_notebook_writes_nothing_into_a_folder_of_your_own(tmp_path, a
     assert any(folder.glob("returned/*.cer")) is answered
 
 
-# Runs the cells of a notebook up to the last one that checks a plan, and shows what it found.
+# Runs the cells of a notebook up to the last one that checks a plan, and prints the findings.
 CHECKS_OF_A_NOTEBOOK = """
 import datetime, json, sys
 assert datetime.datetime.now(datetime.UTC).year == 2030
@@ -250,7 +252,7 @@ json.dump(found, sys.stdout)
 
 @pytest.mark.tools
 def test_checks_of_the_notebook_do_not_depend_on_the_clock():
-    """In 2030 the planning notebook finds what it found when its outputs were committed."""
+    """In 2030, the planning notebook has the same findings as when its outputs were committed."""
     cells = [c for c in read_notebook(NOTEBOOKS / "plan.ipynb").cells if c.cell_type == "code"]
     last = max(number for number, c in enumerate(cells) if "check_plan(" in c.source)
     result = subprocess.run(
@@ -268,12 +270,12 @@ def test_checks_of_the_notebook_do_not_depend_on_the_clock():
         if "check_plan(" in cell.source
         for output in cell.outputs
     ]
-    assert json.loads(result.stdout.splitlines()[-1]) == committed  # cells print, too
+    assert json.loads(result.stdout.splitlines()[-1]) == committed  # Cells also print.
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_and_source_say_the_same(name):
-    """The committed notebook has the cells of its source, with their tags."""
+    """The committed notebook has the cells and tags of its source."""
     source, committed = from_source(name), read_notebook(NOTEBOOKS / f"{name}.ipynb")
     for before, after in zip(source.cells, committed.cells, strict=True):
         assert (before.cell_type, before.source) == (after.cell_type, after.source)
@@ -282,7 +284,7 @@ def test_notebook_and_source_say_the_same(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_is_short_and_plain(name):
-    """At most 12 lines a code cell, 40 cells, 1 MB; no def; prose before each code cell."""
+    """A notebook has at most 40 cells and 1 MB, and text before each short code cell."""
     path = NOTEBOOKS / f"{name}.ipynb"
     cells = read_notebook(path).cells
     assert path.stat().st_size <= 1 << 20
@@ -296,7 +298,7 @@ def test_notebook_is_short_and_plain(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_has_one_parameters_cell(name):
-    """The first code cell, and no other, is tagged parameters."""
+    """Only the first code cell has the tag parameters."""
     code = [cell for cell in read_notebook(NOTEBOOKS / f"{name}.ipynb").cells if "outputs" in cell]
     tagged = [
         index for index, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", ())
@@ -306,7 +308,7 @@ def test_notebook_has_one_parameters_cell(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_was_run_once_from_top_to_bottom(name):
-    """Execution counts are 1, 2, 3 …, and no cell failed or warned."""
+    """Execution counts are 1, 2, 3 …, and no cell has an error or a warning."""
     code = [cell for cell in read_notebook(NOTEBOOKS / f"{name}.ipynb").cells if "outputs" in cell]
     assert list(range(1, len(code) + 1)) == [cell.execution_count for cell in code]
     kinds = {output.get("name", output.output_type) for cell in code for output in cell.outputs}
@@ -315,7 +317,7 @@ def test_notebook_was_run_once_from_top_to_bottom(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_is_a_document_by_itself(name):
-    """Each picture is a PNG output that any page shows, and each link leads somewhere."""
+    """Each picture is a PNG output that any viewer shows, and each link works."""
     cells = read_notebook(NOTEBOOKS / f"{name}.ipynb").cells
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     pictures = [
@@ -334,7 +336,7 @@ def test_notebook_is_a_document_by_itself(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_may_be_shared(name):
-    """No secret, no widget state or view, no timing, no hash, key, time or path."""
+    """The notebook contains no secret, widget state, timing, hash, key, time, or path."""
     notebook = read_notebook(NOTEBOOKS / f"{name}.ipynb")
     assert scan_notebook(notebook, name=name) == ()
     assert set(notebook.metadata) <= {"kernelspec", "title"}

@@ -1,4 +1,4 @@
-"""The files in the wheel, and those of an environment after installing it."""
+"""Test the files in the wheel, and the files in an environment after its installation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DATA = "lyncnb-0.1.0.data/data"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Build the wheel with the build backend itself, without a network."""
+    """Build the wheel with the build backend itself, without network access."""
     folder = tmp_path_factory.mktemp("wheel")
     code = f"from hatchling.build import build_wheel; build_wheel({str(folder)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True)
@@ -42,7 +42,7 @@ def test_the_wheel_holds_every_module_and_its_data(wheel):
 
 
 def test_the_wheel_holds_the_workspace(wheel):
-    """Notebooks with their outputs and the sample topologies are in the wheel, as committed."""
+    """The wheel contains the committed notebooks with their outputs, and the samples."""
     sources = [*(REPOSITORY / "notebooks").glob("*.ipynb"), *(REPOSITORY / "data").iterdir()]
     for source in (path for path in sources if ".executed" not in path.name and path.is_file()):
         name = f"lyncnb/_workspace/{source.relative_to(REPOSITORY).as_posix()}"
@@ -50,19 +50,19 @@ def test_the_wheel_holds_the_workspace(wheel):
 
 
 def test_the_wheel_holds_the_jupyter_settings(wheel):
-    """The wheel enables its server extension, and no setting of another JupyterLab."""
+    """The wheel enables its server extension but does not change settings of another JupyterLab."""
     placed = {name for name in wheel.namelist() if name.startswith(DATA)}
     assert placed == {f"{DATA}/etc/jupyter/jupyter_server_config.d/lyncnb.json"}
 
 
 def test_the_wheel_holds_nothing_else(wheel):
-    """No test, no cache and no work of the planner's own gets into the wheel."""
+    """The wheel contains no test, cache, or planner's file."""
     strange = re.compile(r"tests/|__pycache__|\.executed|checkpoint|\.key$|\.csr$|requests/")
     assert [name for name in wheel.namelist() if strange.search(name)] == []
 
 
 def test_entry_point_and_metadata():
-    """The command is lyncnb, the version is that of pyproject."""
+    """The command is lyncnb, and the version is the one in pyproject."""
     installed = distribution("lyncnb")
     (script,) = installed.entry_points.select(group="console_scripts")
     assert (script.name, script.value) == ("lyncnb", "lyncnb.cli:main")
@@ -71,7 +71,7 @@ def test_entry_point_and_metadata():
 
 
 def test_only_our_jupyterlab_reads_our_settings(monkeypatch):
-    """Widget state and news are off in `lyncnb lab`, and as before in every other JupyterLab."""
+    """Widget state and news are off in `lyncnb lab`, and unchanged in every other JupyterLab."""
     from jupyterlab.commands import get_app_dir
     from jupyterlab_server.settings_utils import _get_overrides
 
@@ -90,7 +90,7 @@ def test_only_our_jupyterlab_reads_our_settings(monkeypatch):
 
 
 def test_jupyter_server_enables_the_hook():
-    """In this environment the server extension is on, and can be imported."""
+    """In this environment, the server extension is enabled and can be imported."""
     from jupyter_server.extension.config import ExtensionConfigManager
 
     paths = [f"{sys.prefix}/etc/jupyter/jupyter_server_config.d"]
@@ -99,7 +99,7 @@ def test_jupyter_server_enables_the_hook():
 
 
 def test_importing_the_package_is_cheap():
-    """Neither pandas nor cryptography is loaded by import lyncnb or by asking for help."""
+    """Importing lyncnb or showing help loads neither pandas nor cryptography."""
     code = (
         "import sys, lyncnb, lyncnb.cli\n"
         "heavy = {'pandas', 'numpy', 'cryptography', 'ipywidgets', 'jupyterlab'}\n"

@@ -1,4 +1,4 @@
-"""Commands in README, docs and hints, typed as shown; and lists that they copy from data."""
+"""Test the commands in README, docs, and hints, and the lists that documents copy from data."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _WHERE = {
 
 
 def _told_commands():
-    """Yield each command in documents, hints and pages: its place, its name and its options."""
+    """Yield each command in documents, hints, and pages, with its place, name, and options."""
     for path in _FILES:
         is_ours = path.suffix in {".md", ".py", ".toml", ".j2", ".js"} and "tests" not in path.parts
         if not is_ours or path.name == "CHANGELOG.md":
             continue
         text = path.read_text("utf-8")
-        # A block has a call a line; elsewhere it may go on in the next, in code as another text.
+        # A block has one command in each line. Elsewhere a command may continue on the next line.
         text = re.sub(r"```.+?```", lambda block: block[0].replace("\n", ";"), text, flags=re.S)
         text = re.sub(r'"\n\s+f?"|\n', " ", text)
         for name, rest in re.findall(
@@ -53,11 +53,11 @@ def _told_commands():
 
 
 def test_commands_are_told_as_they_are():
-    """Papers, hints and pages name no command and no option that there is not."""
+    """Documents, hints, and pages contain only commands and options that exist."""
     told, wrong = 0, []
     for path, name, options in _told_commands():
         if name not in _COMMANDS:
-            continue  # words such as "lyncnb makes"
+            continue  # words such as "lyncnb makes" are not commands
         known = {
             spelling
             for option in _COMMANDS[name].params
@@ -88,7 +88,7 @@ def _rows_of_the_page() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("sentence", "where"), _rows_of_the_page())
 def test_each_sentence_of_the_page_is_met_where_the_table_says(sentence, where):
-    """Each path in the table is a file of the repository that contains the sentence next to it."""
+    """Each path in the table is a file in the repository that contains the sentence next to it."""
     places = list(_PLACE.finditer(where))
     assert _PLACE.sub("", where).strip(" ,") == "", sentence
     assert places
@@ -99,7 +99,7 @@ def test_each_sentence_of_the_page_is_met_where_the_table_says(sentence, where):
 
 
 def test_the_first_screen_names_the_page_and_the_tools():
-    """README names Microsoft's page, its two conditions, pandas and ipywidgets before any command."""
+    """Before any command, README names Microsoft's page, its conditions, and the libraries."""
     first = _README.read_text("utf-8").partition("## ")[0]
     page = "Request certificates in advance (optional) for Lync Server\n2013"
     for words in (page, "optional", "exportable", "subject alternative", "pandas", "ipywidgets"):
@@ -120,7 +120,7 @@ Path("returned", "chain.pem").write_bytes(pem(*authority.chain))
 
 
 def test_story_of_the_readme_runs(tmp_path):
-    """README's Python, word for word and with a CA that answers: from table to steps."""
+    """The Python code in README runs unchanged, from the table to the steps."""
     (story,) = re.findall(r"^```python\n(.+?)^```", _README.read_text("utf-8"), re.M | re.S)
     before, after = story.split("issued = ")
     shown = f"print(len(issued.certificates), {after.strip().splitlines()[-1].split('#')[0]})"
@@ -158,7 +158,7 @@ def test_python_of_the_commands_page_runs(monkeypatch):
 
 
 def test_what_the_planning_tool_asked_stands_in_the_page_of_commands(request):
-    """docs/commands.md lists what the guide leaves out, with source; --refresh writes the list."""
+    """docs/commands.md lists, with sources, the questions that the guide leaves out."""
     rows = [(one.what, one.instead, one.source) for one in interview().left_out]
     table = to_markdown(("Planning Tool", "Here", "Source"), rows)
     page = REPOSITORY / "docs" / "commands.md"
@@ -171,7 +171,7 @@ def test_what_the_planning_tool_asked_stands_in_the_page_of_commands(request):
 
 
 def test_every_column_stands_in_the_page_of_the_table(request):
-    """docs/table-of-servers.md lists the columns there are; --refresh writes the list."""
+    """docs/table-of-servers.md lists all columns, and --refresh updates the list."""
     rows = [
         (c.name, _WHERE[c.scope], c.help, ", ".join(c.roles) or "all") for c in topology_columns()
     ]

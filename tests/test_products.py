@@ -1,9 +1,10 @@
-"""Every certificate printed in Microsoft's documents, planned from a table as a planner has it.
+"""Plan every certificate that Microsoft's documents print, from a table as a planner has it.
 
-``golden/examples.yaml`` holds 125 vectors. Those that say enough for a plan run the whole way, CSV to
-``CertificatePlan``, under ``default``, and under ``doc_example`` where what is printed is sound. The
-rest are listed below with the reason. ``--refresh`` writes ``default_profile`` and ``comparison`` of
-the vectors whose names are others now; what Microsoft prints is never written.
+``golden/examples.yaml`` contains 125 vectors. Vectors with enough information are planned from CSV
+to ``CertificatePlan``, with the profile ``default``, and with ``doc_example`` if the printed
+example is correct. The other vectors are listed below with the reason. ``--refresh`` updates
+``default_profile`` and ``comparison`` of vectors whose names have changed. It never changes what
+Microsoft prints.
 """
 
 import re
@@ -24,8 +25,8 @@ GOLDEN = Path(__file__).with_name("golden") / "examples.yaml"
 WEB_ROLES = ("StandardEdition", "FrontEnd", "Director")
 COMBINED = ["Default", "WebServicesInternal", "WebServicesExternal"]
 
-# Vectors that no plan can be compared with as a whole, and why. Where the names they do print must
-# be on the certificate, PRINTED_IN_PART asserts that much.
+# Vectors that cannot be compared with a plan as a whole, and the reasons. PRINTED_IN_PART contains
+# names in them that must be on the certificate.
 NOT_A_WHOLE_CERTIFICATE = {
     "LS13-RP-MOBILITY": "only some names are printed, and no subject",
     "SFB15-RP-MOBILITY": "only some names are printed, and no subject",
@@ -52,7 +53,8 @@ NOT_A_WHOLE_CERTIFICATE = {
     "SFB-HYBRID-EDGE": "one extra name for a domain of an online tenant, and no subject",
 }
 
-# Printed certificates that doc_example does not repeat: they contradict other pages or themselves.
+# Printed certificates that doc_example does not copy, because they contradict other pages or
+# themselves.
 UNSOUND = {
     "contradicts_other_docs": "another page, newer or more specific, says otherwise",
     "garbled": "the row is damaged: no subject label, the pool's name missing",
@@ -74,7 +76,7 @@ def is_whole(vector: dict) -> bool:
 
 
 def is_sound(vector: dict) -> bool:
-    """Internal rows are repeated even where they contradict their own rule column: that is the use."""
+    """Return whether doc_example copies a vector, as it does for all internal rows."""
     quality = vector.get("doc_quality")
     internal_row = "-INT-" in vector["id"] and vector["id"].startswith(("LS13-INT", "SFB15-INT"))
     if vector["kind"] != "documented" or quality == "garbled":
@@ -83,7 +85,7 @@ def is_sound(vector: dict) -> bool:
 
 
 def rows_for(vector: dict) -> list[dict]:
-    """Write a vector's inputs as a planner's table has them."""
+    """Return the inputs of a vector as the rows of a planner's table."""
     inputs, role = vector["inputs"], vector["role"]
     shared = {
         "sip_domains": inputs.get("sip_domains", ["contoso.com"]),
@@ -97,7 +99,7 @@ def rows_for(vector: dict) -> list[dict]:
         "client_autoconfig", "aol_pic", "owas_external_fqdn", "tenant_sip_domains",
     )  # fmt: skip
     own = {name: inputs[name] for name in taken if name in inputs}
-    # Vectors leave autodiscover out to say false; a blank cell of the table means true.
+    # In vectors, a missing autodiscover means false. In the table, a blank cell means true.
     own["autodiscover"] = inputs.get("autodiscover", False)
     pool = inputs.get("pool_fqdn") or inputs.get("farm_fqdn") or inputs.get("server_fqdn")
     servers = inputs.get("pool_servers") or [inputs.get("server_fqdn") or pool or "rp.contoso.com"]
@@ -106,13 +108,13 @@ def rows_for(vector: dict) -> list[dict]:
         for name in servers
     ]
     for place, name in enumerate(inputs.get("web_external_fqdns", ())):
-        # What a reverse proxy publishes: a Front End pool first, then a Director.
+        # The reverse proxy publishes a Front End pool, and then a Director.
         role = ("FrontEnd", "Director")[place]
         rows.append(
             {"server_fqdn": f"web{place}.contoso.net", "role": role, "web_external_fqdn": name}
         )
     if vector["usages"] == ["OAuthTokenIssuer"] and vector["role"] == "Director":
-        # The summaries print it for a Director alone, but no deployment is one: some pool homes users.
+        # The summaries print it for a Director alone, but users need a pool in every deployment.
         rows.append({"server_fqdn": "se01.contoso.net", "role": "StandardEdition"})
     return rows
 
@@ -129,16 +131,17 @@ def as_csv(rows: list[dict]) -> bytes:
     )
 
 
-#: Whose rules a vector's certificate follows.
+#: The product whose rules a vector's certificate follows
 RULES_OF = {"sfb2015": "sfb2015", "sfb_hybrid": "sfbse"}
-#: The page that prints a vector's certificate again for these: their own, or inferred from it.
+#: The products for which another page prints a vector's certificate again, or to which it is
+#: inferred
 REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbse")}
-#: Printed once, on a page for several versions.
+#: Certificates that one page prints for several versions
 OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
 
 
 def planned(vector: dict, *, profile: str = "default", product: str = ""):
-    """Plan the vector's table and return the one certificate that the vector is about."""
+    """Plan the table of a vector, and return the only certificate that the vector describes."""
     product = product or RULES_OF.get(vector.get("product", ""), "lync2013")
     inputs = vector["inputs"]
     options = PlanOptions(
@@ -153,7 +156,7 @@ def planned(vector: dict, *, profile: str = "default", product: str = ""):
     wanted = set(vector["usages"])
     if vector["role"] not in ("ReverseProxy", "OfficeWebApps", "ExchangeOWA"):
         found = [c for c in plan.certificates if wanted <= set(c.usages)]
-    else:  # no -Type, so the vectors' own word for the usage
+    else:  # These certificates have no -Type, so the vectors use their own word for the usage.
         found = [c for c in plan.certificates if c.role == vector["role"]]
     if wanted != {"OAuthTokenIssuer"}:
         found = [c for c in found if server in c.servers]
@@ -174,7 +177,7 @@ def test_every_vector_is_covered_or_listed():
 
 
 def test_every_printed_certificate_is_repeated_or_unsound():
-    """A printed certificate that doc_example leaves out has a listed reason."""
+    """The list contains a reason for each printed certificate that doc_example does not copy."""
     printed = [vector for vector in vectors().values() if vector["kind"] == "documented"]
     left_out = [vector for vector in printed if not is_sound(vector)]
     assert {vector["doc_quality"] for vector in left_out} <= UNSOUND.keys()
@@ -182,7 +185,7 @@ def test_every_printed_certificate_is_repeated_or_unsound():
 
 
 def compared(documented: dict, expected: dict) -> dict:
-    """Say how the names of the recommended rules relate to those that are printed."""
+    """Describe how the names from the recommended rules differ from the printed names."""
     printed, recommended = names(documented["san"]), names(expected["san"])
     relation = "documented_subset_of_default" if printed < recommended else "differs"
     return {
@@ -194,7 +197,7 @@ def compared(documented: dict, expected: dict) -> dict:
 
 
 def refresh(name: str, certificate) -> None:
-    """Write what the rules give now into the golden file, and leave every other line as it is."""
+    """Update the golden file with the current results, and keep every other line."""
     vector = vectors()[name]
     san = list(map(str, certificate.names))
     if names(san) == names(vector["default_profile"]["san"]):
@@ -217,7 +220,7 @@ def refresh(name: str, certificate) -> None:
 
 @pytest.mark.parametrize("name", [n for n, v in vectors().items() if is_whole(v)])
 def test_default_profile(name, request):
-    """The recommended rules give exactly the subject and the names expected for the inputs."""
+    """The recommended rules produce exactly the expected subject and names."""
     certificate = planned(vectors()[name])
     if request.config.getoption("--refresh"):
         refresh(name, certificate)
@@ -236,7 +239,7 @@ def test_default_profile(name, request):
 
 @pytest.mark.parametrize("name", [n for n, v in vectors().items() if is_sound(v)])
 def test_doc_example_profile(name):
-    """The profile doc_example gives exactly what Microsoft's document prints."""
+    """The profile doc_example produces exactly what Microsoft's document prints."""
     vector = vectors()[name]
     certificate = planned(vector, profile="doc_example")
     assert certificate.subject.common_name == vector["documented"]["sn"].lower()
@@ -244,7 +247,7 @@ def test_doc_example_profile(name):
 
 
 def repeated() -> list[tuple[str, str]]:
-    """Each whole vector that is another product's as well, with that product."""
+    """Return each complete vector that also applies to another product, with that product."""
     again = {
         name: [p for page in vector.get("also_in", ()) for p in REPEATED.get(page, ())]
         for name, vector in vectors().items()
@@ -254,7 +257,7 @@ def repeated() -> list[tuple[str, str]]:
 
 
 def test_skype_for_business_is_counted():
-    """Microsoft's published names for 2015, 2019 and hybrid: 26 vectors, 23 complete."""
+    """For 2015, 2019, and hybrid, Microsoft publishes 26 vectors, of which 23 are complete."""
     skype = {n: v for n, v in vectors().items() if v.get("product", "").startswith("sfb")}
     assert (len(skype), sum(map(is_whole, skype.values()))) == (26, 23)
     assert sum(map(is_sound, skype.values())) == 19
@@ -263,7 +266,7 @@ def test_skype_for_business_is_counted():
 
 @pytest.mark.parametrize(("name", "product"), repeated())
 def test_what_is_printed_again(name, product):
-    """2019's page repeats 2015's tables: subject and names are the same, printed and recommended."""
+    """The page for 2019 repeats the tables for 2015, so subject and names are the same."""
     vector = vectors()[name]
     for profile, expected in (
         ("default", vector["default_profile"]),
@@ -281,7 +284,8 @@ def test_what_is_printed_again(name, product):
         ("SFB15-RP-MOBILITY", {}),
         ("LS13-INT-ALIASES", {}),
         ("LS13-AD-EXPECT", {}),
-        # The commands add contoso.net, the domain of the servers: an option here, not a rule.
+        # The commands add contoso.net, the domain of the servers. In lyncnb this is an option, not
+        # a rule.
         ("LS13-IIS-CMD", {"sip_domains": ["contoso.com"], "autodiscover": True}),
         ("UCMA-POOL-CMD", {"pool_fqdn": "trustedapps.contoso.com"}),
         (
@@ -292,7 +296,7 @@ def test_what_is_printed_again(name, product):
     ],
 )
 def test_printed_in_part(name, more):
-    """Names that a document prints without the rest of the certificate are on the planned one."""
+    """Names that a document prints alone are on the planned certificate."""
     vector = dict(vectors()[name])
     base = {"server_fqdn": "ee01.contoso.com"} if vector["role"] == "FrontEnd" else {}
     vector["inputs"] = base | vector["inputs"] | more
@@ -302,7 +306,7 @@ def test_printed_in_part(name, more):
 
 
 def test_autodiscover_patterns():
-    """Front End Servers and Directors carry both Autodiscover names of every SIP domain."""
+    """Front End Servers and Directors have both Autodiscover names for every SIP domain."""
     domains = ["contoso.com", "fabrikam.com"]
     expected = {
         f"{label}.{d}" for d in domains for label in ("lyncdiscover", "lyncdiscoverinternal")

@@ -1,4 +1,4 @@
-"""Every report in every format that a command offers: written, read again and recognised."""
+"""Test that every report can be written and recognized in every format."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def plan() -> ln.CertificatePlan:
 
 @cache
 def forecast(last: str = "2029-07-30") -> ln.Forecast:
-    """Look ahead to a freeze; with that of two months it cannot work."""
+    """Create a forecast with a freeze of two months, which is too long."""
     freezes = {"merger": f"2029-06-01 to {last}"}
     options = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), freezes=freezes)
     return ln.forecast(plan(), until=date(2029, 12, 31), options=options)
 
 
 def comparison() -> Comparison:
-    """Compare the plan with one of larger keys, of which the checks find other things."""
+    """Compare the plan with a plan that has larger keys and other findings."""
     options = ln.PlanOptions(key=KeyParameters(bits=4096))
     other = ln.plan_certificates(plan().topology, plan().rules, options=options)
     findings = [ln.check_plan(one, on=date(2026, 11, 25)) for one in (plan(), other)]
@@ -76,7 +76,7 @@ def comparison() -> Comparison:
 
 
 def as_is() -> AsIs:
-    """Compare one installed certificate, and an unplanned one, with the plan."""
+    """Compare one installed and one unplanned certificate with the plan."""
     standing = StandingCertificate(
         thumbprint="AB" * 20, sha256="cd" * 32, serial="01", subject="CN=a.contoso.com",
         issuer="CN=CA", not_before="2026-01-01T00:00:00Z", not_after="2027-01-01T00:00:00Z",
@@ -100,7 +100,7 @@ def as_is() -> AsIs:
     )  # fmt: skip
 
 
-#: What makes each report of the sample.
+#: The functions that create each report of the sample
 REPORTS: dict[str, Callable[[], Report]] = {
     "trust": lambda: trust_report(ln.trust(plan())),
     "forecast": lambda: forecast_report(forecast()),
@@ -113,7 +113,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
 
 @cache
 def report(name: str) -> Report:
-    """Make a report once for all its formats."""
+    """Create a report once for all its formats."""
     return REPORTS[name]()
 
 
@@ -129,12 +129,12 @@ CASES = [(name, suffix) for name, kind in KINDS.items() for suffix in kind.is_ou
 
 
 def headings(name: str, suffix: str) -> list[list[str]]:
-    """Return the headings of each table that a report has in a format."""
+    """Return the headings of each table in a report of a format."""
     tables = (part for part in report(name).parts if isinstance(part, ReportTable))
     return [table.headings() for table in tables if suffix in table.formats]
 
 
-# Readers of each format: they return the headings of the tables, or fail on another format.
+# A reader for each format. It returns the headings of the tables, or fails for any other format.
 
 
 def read_csv(data: bytes) -> list[list[str]]:
@@ -156,7 +156,7 @@ def read_markdown(data: bytes) -> list[list[str]]:
 def read_page(data: bytes) -> list[list[str]]:
     text = data.decode().replace("<wbr>", "")
     assert text.startswith("<!DOCTYPE html>")
-    # What is folded of a long table has the headings again.
+    # The folded part of a long table repeats the headings.
     heads = (re.sub("<details.*?</details>", "", text, flags=re.DOTALL)).split("<thead>")[1:]
     return [re.findall(r'<th scope="col">(.*?)</th>', head.partition("\n")[0]) for head in heads]
 
@@ -195,14 +195,14 @@ READERS = {
 
 @pytest.mark.parametrize(("name", "suffix"), CASES)
 def test_a_file_is_of_the_format_that_its_ending_says(name, suffix, tmp_path):
-    """A reader of the format finds the tables, and a later run may replace that file alone."""
+    """A reader finds the tables, and only the same report may replace the file later."""
     data = write_report(report(name), suffix)
     assert READERS[suffix](data) == headings(name, suffix)
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data)
     check_output(path, KINDS[name])
     for other, kind in KINDS.items():
-        # Pictures look alike; all others say what they are.
+        # Pictures cannot be told apart, but all other formats contain the kind of report.
         if other != name and suffix in kind.is_ours and suffix != ".svg":
             with pytest.raises(OutputError, match="already there"):
                 check_output(path, kind)
@@ -210,7 +210,7 @@ def test_a_file_is_of_the_format_that_its_ending_says(name, suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix", PLAN_FILE.is_ours)
 def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
-    """The summary of a plan has writers of its own, and is recognised as every report."""
+    """The summary of a plan has its own writers, and is recognized like every other report."""
     data = (
         ln.figure(plan()).to_svg()
         if suffix == ".svg"
@@ -229,13 +229,13 @@ def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
 
 
 def test_no_format_is_without_a_reader():
-    """A format that cannot be opened here would not be tested."""
+    """These tests have a reader for every format."""
     assert FORMATS.keys() == READERS.keys()
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_an_unknown_ending_writes_nothing(name):
-    """The message has the endings that there are."""
+    """The message lists the supported file endings."""
     for suffix in (".tsv", "", ".HTML"):
         with pytest.raises(OutputError) as refused:
             write_report(report(name), suffix)
@@ -243,7 +243,7 @@ def test_an_unknown_ending_writes_nothing(name):
 
 
 def test_an_ending_without_a_format_cannot_be_offered():
-    """``.tsv`` in the list of a kind fails at once, when the module is imported."""
+    """If a kind of report offers ``.tsv``, importing its module fails."""
     with pytest.raises(KeyError, match=r"\.tsv"):
         report_kind("a list", title="List", form="list/1", columns=(), suffixes=(".csv", ".tsv"))
 
@@ -257,7 +257,7 @@ def test_the_short_form_is_lines(name):
 
 
 def test_the_headings_of_a_table_stand_in_one_place():
-    """Each with its value, so that no list of headings is matched with rows by position."""
+    """Each heading is defined together with its value, not matched by position."""
     tables = {tuple(row[:3]) for name, suffix in CASES for row in headings(name, suffix)}
     tables |= {tuple(headings_of(columns_of(table))[:3]) for table in range(5)}
     joined = {",".join(f'"{heading}"' for heading in first) for first in tables if len(first) > 2}

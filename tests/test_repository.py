@@ -1,4 +1,4 @@
-"""Files allowed in the repository: no key, no real name, no path or address of one machine."""
+"""Test that the repository contains no key, no real name, and no path or address of one computer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from places import REPOSITORY
 import lyncnb as ln
 from lyncnb.base.shown.tables import to_markdown
 
-# Split, so that this file does not hold what it looks for.
+# The words are split, so that this file does not contain them.
 UNDONE = re.compile(
     "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "raise NotImplemented" + "Error"))
 )
@@ -30,7 +30,7 @@ ADDRESSES = re.compile(
         )
     )
 )
-# Home folders, and the folder that holds the clone at hand.
+# Home folders, and the folder that contains this clone
 PLACES = re.compile(r"(?<![\w.~}])/(?:root|home|Users)/\w|" + re.escape(f"{REPOSITORY.parent}/"))
 PEM_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
 HOST = re.compile(
@@ -73,14 +73,14 @@ def lines_with(pattern: re.Pattern[str], *suffixes: str) -> list[str]:
 
 
 def test_no_private_key_is_committed():
-    """No file holds a private key in PEM, and none is a key or a package by its name."""
+    """No file contains a private key in PEM format or has the file name of a key or package."""
     assert [path for path, text in texts() if PEM_KEY.search(text)] == []
     assert [path for path in FILES if path.suffix in {".key", ".pfx", ".p12", ".jks"}] == []
 
 
 @pytest.mark.parametrize("folder", ["data", "notebooks"])
 def test_samples_name_fictional_companies(folder):
-    """Host names of samples and notebooks are contoso, fabrikam or litwareinc."""
+    """Host names in samples and notebooks are in the domains of contoso, fabrikam, or litwareinc."""
     foreign = {
         host
         for path, text in texts()
@@ -97,17 +97,17 @@ def test_no_path_of_one_machine_is_committed():
 
 
 def test_no_registry_address_is_committed():
-    """Packages are named, never addressed."""
+    """No file contains the address of a package registry."""
     assert lines_with(ADDRESSES) == []
 
 
 def test_nothing_is_left_undone():
-    """No source file has a note about unfinished work."""
+    """No source file contains a note about unfinished work."""
     assert lines_with(UNDONE, ".py", ".js") == []
 
 
 def test_every_module_that_a_comment_names_exists():
-    """A comment or docstring of the package that names ``module.py`` names a file that is there."""
+    """If a comment or docstring names ``module.py``, this file exists."""
     paths = [f"/{path.relative_to(REPOSITORY)}" for path in FILES]
     named = {
         name
@@ -125,7 +125,7 @@ def test_no_lock_is_left_behind():
 
 
 def test_constraints_hold_versions_and_markers_only():
-    """Every line of constraints.txt is name==version, with a marker or not."""
+    """Every line in constraints.txt is name==version, with or without a marker."""
     lines = (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
     form = re.compile(r"[a-z0-9.-]+==[0-9][0-9A-Za-z.]*( ; [a-z_]+ .+)?")
     assert [line for line in lines if not form.fullmatch(line)] == []
@@ -133,7 +133,7 @@ def test_constraints_hold_versions_and_markers_only():
 
 
 def test_constraints_cover_every_dependency():
-    """Each dependency of pyproject has a line in constraints.txt."""
+    """Each dependency in pyproject has a line in constraints.txt."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"].values()
     asked = [*project["dependencies"], *(name for extra in extras for name in extra)]
@@ -146,7 +146,7 @@ def test_constraints_cover_every_dependency():
 
 
 def test_every_test_says_what_it_states():
-    """Each test function has a docstring of one sentence."""
+    """Each test function has a docstring that ends with a period."""
     silent = [
         f"{path.name}::{node.name}"
         for path, text in texts(".py")
@@ -160,7 +160,7 @@ def test_every_test_says_what_it_states():
 
 
 def test_ruff_is_content():
-    """Style and format of the code are what pyproject says."""
+    """Style and format of the code meet the settings in pyproject."""
     for command in ("check", "format"):
         arguments = [command, "--quiet", *(["--check"] if command == "format" else []), "."]
         result = subprocess.run(
@@ -177,13 +177,13 @@ README = REPOSITORY / "README.md"
 
 
 def command_after(mark: str) -> str:
-    """Return the command line under a mark of the README."""
+    """Return the command line below a mark in the README."""
     found = re.search(rf"^<!-- {mark} -->\n```sh\n(.+)\n```$", README.read_text("utf-8"), re.M)
     return found[1] if found else ""
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    """The command that .ci/run takes from the README is the test command, word for word."""
+    """The command that .ci/run takes from the README is exactly the test command."""
     script = (REPOSITORY / ".ci" / "run").read_text("utf-8")
     assert "pytest" not in script
     pipeline = re.search(r"^command=\$\((.+)\)$", script, re.M)[1]
@@ -194,7 +194,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 
 def test_readme_has_two_self_contained_commands():
-    """Each command of the README makes its own environment and asks nothing."""
+    """Each command in the README creates its own environment and asks no questions."""
     commands = re.findall(r"^python3 .+$", README.read_text("utf-8"), re.M)
     assert commands == [command_after("main command"), command_after("test command")]
     start = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt "
@@ -202,7 +202,7 @@ def test_readme_has_two_self_contained_commands():
 
 
 def test_readme_shows_the_plan_of_the_sample(request):
-    """The table in the README is the plan of data/contoso.csv; --refresh writes it."""
+    """The table in the README is the plan of data/contoso.csv, and --refresh updates it."""
     topology = ln.read_topology(REPOSITORY / "data" / "contoso.csv")
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     names, shown = "Subject alternative names", ["Role", "Server", "Type", "Subject name"]
@@ -222,16 +222,18 @@ def test_readme_shows_the_plan_of_the_sample(request):
 
 
 def test_papers_and_notebooks_name_what_exists():
-    """Every ln.NAME that a paper or a notebook shows is a public name of the package."""
+    """Every ln.NAME in a document or notebook is a public name of the package."""
     shown = [*(path for path in FILES if path.suffix in (".md", ".ipynb"))]
-    shown.remove(REPOSITORY / "CHANGELOG.md")  # tells of names that are gone
+    shown.remove(
+        REPOSITORY / "CHANGELOG.md"
+    )  # This document also contains names that no longer exist.
     names = {name for path in shown for name in re.findall(r"\bln\.(\w+)", path.read_text("utf-8"))}
     assert names >= {"read_topology", "write_requests"}
     assert names - set(ln.__all__) == set()
 
 
 def test_every_link_of_the_papers_leads_somewhere():
-    """Files in the repository that README, docs and other documents link to exist."""
+    """Files in the repository that README, docs, and other documents link to exist."""
     papers = [path for path in FILES if path.suffix == ".md"]
     dead = [
         f"{paper.relative_to(REPOSITORY)}: {target}"
@@ -243,7 +245,7 @@ def test_every_link_of_the_papers_leads_somewhere():
 
 
 def test_every_link_into_a_paper_meets_a_heading():
-    """Links of README, docs and other documents inside a page lead to one of its headings."""
+    """Links to a section of a page in README, docs, and other documents lead to a heading."""
     papers = [path for path in FILES if path.suffix == ".md"]
     linked = [
         (paper, (paper.parent / target if target else paper).resolve(), anchor)
@@ -264,7 +266,7 @@ def test_every_link_into_a_paper_meets_a_heading():
 
 
 def test_readme_is_read_in_three_minutes():
-    """The README has at most 700 words without tables and commands, and begins with a picture."""
+    """The README has at most 700 words, without tables and commands, and begins with a picture."""
     text = README.read_text("utf-8")
     assert re.search(r"\A# lyncnb\n\n[^#]+!\[[^]]+\]\(docs/editor\.png\)", text)
     prose = re.sub(r"```.+?```", "", text, flags=re.S)
@@ -273,7 +275,7 @@ def test_readme_is_read_in_three_minutes():
 
 
 def test_readme_names_every_package():
-    """The table of packages in the README is the package as it is."""
+    """The table of packages in the README matches the packages that exist."""
     folders = {path.parent.name for path in (REPOSITORY / "lyncnb").glob("*/__init__.py")}
     table = README.read_text("utf-8").partition("| Package | Holds |")[2].partition("\n\n")[0]
     assert folders == set(re.findall(r"`(\w+)/`", table))

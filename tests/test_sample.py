@@ -1,6 +1,6 @@
-"""The files of ``docs/sample``: what the planning notebook writes for the sample deployment.
+"""Test the files in ``docs/sample``, which the planning notebook writes for the sample deployment.
 
-With ``--refresh`` they are written again.
+``--refresh`` writes the files again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OPTIONS = ln.PlanOptions.beside(DATA / "contoso.csv")
 
 @pytest.fixture(scope="module")
 def plan() -> ln.CertificatePlan:
-    """Return the plan of the planning notebook."""
+    """Return the plan in the planning notebook."""
     return ln.plan_certificates(
         ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013"), options=OPTIONS
     )
@@ -30,7 +30,7 @@ def plan() -> ln.CertificatePlan:
 
 @pytest.mark.parametrize("name", ["summary.md", "summary.csv"])
 def test_summary_of_the_sample_is_true(request, plan, name):
-    """The summary in the documentation is the summary of the plan."""
+    """The summary in the documentation matches the summary of the plan."""
     findings = ln.check_plan(plan, on=OPTIONS.planned_issue_date)
     now = write_summary(summarise(plan, findings), f".{name.rpartition('.')[2]}")
     if request.config.getoption("--refresh"):
@@ -39,19 +39,21 @@ def test_summary_of_the_sample_is_true(request, plan, name):
 
 
 def content_of(text: str) -> tuple[set[str], dict[str, str], str]:
-    """Return the names, the subject and the key size of a request as OpenSSL shows it."""
+    """Return the names, subject, and key size in a request, as OpenSSL shows them."""
     subject = re.findall(r"(CN|O|L|C) ?= ?([\w.]+)", text.split("Subject Public Key")[0])
     (bits,) = re.findall(r"Public-Key: \((\d+) bit\)", text)
     return set(re.findall(r"DNS:([\w.-]+)", text)), dict(subject), bits
 
 
 def test_request_of_the_sample_has_the_planned_names(request, plan, tmp_path):
-    """The CSR in the documentation has the subject, the names and the key size of the plan."""
+    """The CSR in the documentation has the planned subject, names, and key size."""
     edge = next(c for c in plan.certificates if "AccessEdgeExternal" in c.usages)
     planned = set(map(str, edge.names)), dict(edge.subject.fields()), str(edge.key.bits)
     path = SAMPLE / "request.txt"
     is_stale = not path.exists() or content_of(path.read_text("ascii")) != planned
-    if request.config.getoption("--refresh") and is_stale:  # each run would make another key
+    if (
+        request.config.getoption("--refresh") and is_stale
+    ):  # Each run would create a new key, so the request is not refreshed if it matches.
         ln.write_requests(plan, tmp_path / "requests", passphrase=PASSPHRASE)
         (csr,) = (tmp_path / "requests" / "csr").glob(f"{edge.id}*.csr")
         command = ["openssl", "req", "-in", csr, "-text"]

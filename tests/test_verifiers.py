@@ -1,8 +1,8 @@
-"""Five independent implementations check the signature of what lyncnb makes.
+"""Verify the signatures of lyncnb's requests with five independent implementations.
 
-OpenSSL, Go, GnuTLS and NSS see all requests; Java, which takes a third of a second each, some 24 of
-them. None is believed that does not refuse the same requests with one bit changed: some tools
-exit with 0 whatever the signature is, so for GnuTLS the text counts.
+OpenSSL, Go, GnuTLS, and NSS verify all requests. Java needs a third of a second for each, so it
+verifies about 24. Each implementation must also reject the same requests with one changed bit.
+Some tools exit with 0 for any signature; for GnuTLS, the output decides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lyncnb.pki.csr import build_request, parse_request
 
 pytestmark = pytest.mark.tools
 
-# Five of each shape, which repeat after 24; 500 by hand.
+# Five requests of each form, which repeats after 24. A manual run may use 500.
 COUNT = int(os.environ.get("LYNCNB_REQUESTS", "120"))
 RSA_BITS = (2048, 2048, 2048, 2048, 3072, 4096)
 CURVES = (256, 384, 521)
@@ -33,7 +33,7 @@ ORGANIZATIONS = ("", "Contoso", 'Fabrikam, "Inc."', "Litware + Söhne; #1", "康
 
 
 def some_plan(chance: random.Random, number: int):
-    """Plan a request of one of the shapes that deployments have, as the number wants it."""
+    """Plan a request in one of the forms that deployments have, selected by number."""
     domain = chance.choice(("contoso.com", "fabrikam.com", "litwareinc.com", "分公司.contoso.com"))
     count = (0, 1, 2, 5, 12, 100)[number % 6]
     names = [f"s{number}-{n}.{domain}" for n in range(count)]
@@ -59,7 +59,7 @@ def some_plan(chance: random.Random, number: int):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> dict[Path, object]:
-    """Make requests with six RSA keys and as many ECDSA keys as there are such requests."""
+    """Create requests with six RSA keys, and with a separate ECDSA key for each ECDSA request."""
     chance, folder = random.Random(2013), tmp_path_factory.mktemp("requests")
     reused = {bits: [] for bits in RSA_BITS}
     for bits in RSA_BITS:
@@ -77,7 +77,7 @@ def made(tmp_path_factory) -> dict[Path, object]:
 
 @pytest.fixture(scope="module")
 def tampered(made, tmp_path_factory) -> list[Path]:
-    """Change one bit in each of 24 requests: of the common name, or of the signature."""
+    """Change one bit in the common name or the signature of each of 24 requests."""
     folder, changed = tmp_path_factory.mktemp("tampered"), []
     for number, (path, plan) in enumerate(list(made.items())[:24]):
         request = parse_request(path.read_bytes())
@@ -91,29 +91,29 @@ def tampered(made, tmp_path_factory) -> list[Path]:
 
 
 def each(paths: Sequence[Path], verify: Callable[[Path], bool]) -> set[Path]:
-    """Ask a program about each file, two at a time; return those that it found good."""
+    """Run a program on each file, two at a time, and return the files that it accepts."""
     with ThreadPoolExecutor(2) as pool:
         return {path for path, good in zip(paths, pool.map(verify, paths), strict=True) if good}
 
 
 def some(paths: Sequence[Path]) -> Sequence[Path]:
-    """Return 24 files or a few more, from first to last."""
+    """Return about 24 files, evenly distributed."""
     return paths[:: max(1, len(paths) // 24)]
 
 
 def runs(*command: object) -> bool:
-    """Tell whether a program ends with success."""
+    """Return whether a program exits with status 0."""
     return subprocess.run(list(map(str, command)), capture_output=True).returncode == 0
 
 
 def by_openssl(paths: Sequence[Path], _: Path) -> set[Path]:
-    """OpenSSL: the exit status of req -verify tells, from 1.1.1 on."""
+    """Verify with OpenSSL, where the exit status of req -verify decides (from 1.1.1)."""
     openssl = tool("openssl")
     return each(paths, lambda path: runs(openssl, "req", "-verify", "-noout", "-in", path))
 
 
 def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
-    """GnuTLS: certtool exits with 0 either way, so its words count."""
+    """Verify with GnuTLS, where the output decides because certtool always exits with 0."""
     certtool = tool("certtool")
 
     def verify(path: Path) -> bool:
@@ -125,7 +125,7 @@ def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
 
 
 def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
-    """NSS: certutil issues a certificate only for a request that is signed with its own key."""
+    """Verify with NSS, where certutil issues only for a request with a valid signature."""
     certutil = tool("certutil")
     (folder / "noise").write_bytes(random.Random(3).randbytes(4096))
     subprocess.run([certutil, "-N", "-d", folder, "--empty-password"], check=True)
@@ -164,23 +164,24 @@ def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
 
 
 def by_java(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Java: keytool -printcertreq refuses a bad signature. Every tenth file, for time."""
+    """Verify every tenth file with Java (keytool -printcertreq)."""
     keytool = tool("keytool")
     options = (*BRIEF_JAVA, "-printcertreq", "-file")
     return each(some(paths), lambda path: runs(keytool, *options, path))
 
 
-#: What Go said of files, by them: two tests ask the same of all.
+#: Results of the Go program by files, because two tests need the same results.
 _GO_SAID: dict[tuple[Path, ...], dict[Path, list[str]]] = {}
 
 
 def ask_go(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
-    """Build the Go program, without any network, and run it once over all files."""
+    """Build the Go program without network access, and run it once on all files."""
     if (asked := tuple(paths)) in _GO_SAID:
         return _GO_SAID[asked]
     program = folder / "gorequests"
     source = Path(__file__).parent / "verifiers" / "gorequests" / "main.go"
-    # Neither C nor optimization: compiling Go's own library takes longer than all the rest.
+    # Without C and optimization, because compiling Go's library would otherwise take most of the
+    # time.
     settings = {"GO111MODULE": "off", "GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
     environment = {"HOME": str(folder), **os.environ, **settings, "CGO_ENABLED": "0"}
     command = [tool("go"), "build", "-gcflags=all=-N -l", "-o", program, source]
@@ -193,7 +194,7 @@ def ask_go(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
 
 
 def by_go(paths: Sequence[Path], folder: Path) -> set[Path]:
-    """Go: the strictest parser of the five, and then CheckSignature."""
+    """Verify with Go, which has the strictest parser of the five, and CheckSignature."""
     return {path for path, answer in ask_go(paths, folder).items() if answer[0] == "ok"}
 
 
@@ -208,7 +209,7 @@ VERIFIERS = {
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_every_request_is_accepted(verifier, made, tmp_path):
-    """All requests (for Java some) parse and their signatures verify."""
+    """All requests (for Java some of them) can be parsed, and their signatures are valid."""
     good = VERIFIERS[verifier](list(made), tmp_path)
     asked = set(some(list(made))) if verifier == "Java" else set(made)
     assert sorted(path.name for path in asked - good) == []
@@ -217,12 +218,12 @@ def test_every_request_is_accepted(verifier, made, tmp_path):
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_every_tampered_request_is_refused(verifier, tampered, tmp_path):
-    """The control: with one bit changed none is accepted, so that acceptance means something."""
+    """With one changed bit, no request is accepted."""
     assert VERIFIERS[verifier](tampered, tmp_path) == set()
 
 
 def test_go_reads_the_names_that_were_planned(made, tmp_path):
-    """Another parser finds common name and alternative names, in their order."""
+    """Go's parser finds the planned common name and alternative names, in the same order."""
     answers = ask_go(list(made), tmp_path)
     found = {path: (answer[1], answer[2]) for path, answer in answers.items()}
     planned_names = {
@@ -232,7 +233,7 @@ def test_go_reads_the_names_that_were_planned(made, tmp_path):
 
 
 def test_the_requests_are_of_every_shape(made):
-    """RSA and ECDSA of every size, wildcards first and last, IDN, none and 100 names."""
+    """The requests include RSA and ECDSA of every size, wildcards, IDN, no names, and 100 names."""
     plans = list(made.values())
     assert len(plans) == COUNT
     assert {str(plan.key) for plan in plans} == {

@@ -1,4 +1,4 @@
-"""Topology tables as text, for the tests of planning."""
+"""Define topology tables as text, for tests of planning."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ DEPLOYMENT = {
     "admin_url": "https://admin.contoso.com",
 }
 
-#: One Standard Edition server: its own certificate and the deployment's.
+#: One Standard Edition server, with its own certificate and the deployment's certificate
 STANDARD_EDITION = """\
 server_fqdn,role,sip_domains,meet_urls,dialin_url,web_external_fqdn
 se01.contoso.com,StandardEdition,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
 """
 
-#: Two Front End Servers and the deployment's certificate: three requests, no error finding.
+#: Two Front End Servers and the deployment's certificate: three requests without error findings
 TWO_FRONT_ENDS = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn
 fe01.contoso.net,FrontEnd,pool.contoso.net,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
 fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,
 """
 
-#: A pool, a Director and two Mediation Servers at two sites, with a column of the planner's own.
+#: A pool, a Director, and two Mediation Servers in two sites, with a column that lyncnb does not
+#: read
 FIVE_SERVERS = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,autologon,rack
 fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com;fabrikam.com,https://meet.contoso.com;https://meet.fabrikam.com,https://dialin.contoso.com,web.contoso.com,true,A1
@@ -42,7 +43,7 @@ med01.contoso.com,Mediation,,Hsinchu,,,,,,B1
 med02.contoso.com,Mediation,,Hsinchu,,,,,,B2
 """
 
-#: A pool, an Edge pool and a Mediation Server at two sites: what clients and partners ask of each.
+#: A pool, an Edge pool, and a Mediation Server in two sites, to which clients and partners connect
 TWO_SITES = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,\
 access_edge_fqdn,webconf_edge_fqdn,av_edge_fqdn
@@ -56,12 +57,12 @@ med01.contoso.com,Mediation,med01.contoso.com,Kaohsiung,,,,,,,
 
 
 def row(server: str, role: str, pool: str = "", **cells: str) -> dict[str, str]:
-    """One row of a table; cells by column."""
+    """Return one row of a table, with its cells by column."""
     return {"server_fqdn": server, "role": role, "pool_fqdn": pool, **cells}
 
 
 def front_end(number: int = 1, **cells: str) -> dict[str, str]:
-    """A Front End Server of eepool.contoso.com."""
+    """Return the row of a Front End Server in eepool.contoso.com."""
     return row(
         f"ee0{number}.contoso.com",
         "FrontEnd",
@@ -71,12 +72,12 @@ def front_end(number: int = 1, **cells: str) -> dict[str, str]:
 
 
 def edge(number: int = 1, **cells: str) -> dict[str, str]:
-    """An Edge Server of lsedge.contoso.net."""
+    """Return the row of an Edge Server in lsedge.contoso.net."""
     external = {"access_edge_fqdn": "sip.contoso.com", "webconf_edge_fqdn": "webcon.contoso.com"}
     return row(f"edge0{number}.contoso.net", "Edge", "lsedge.contoso.net", **external | cells)
 
 
-#: Every other role, which the samples leave out.
+#: Rows for every other role that the samples do not have
 OTHERS = [
     front_end(1),
     front_end(2),
@@ -91,12 +92,12 @@ OTHERS = [
 
 
 def table(*rows: dict[str, str], **deployment: str) -> bytes:
-    """A CSV of these rows; deployment-wide values are in the first of them."""
+    """Return these rows as CSV. The first row contains the values for the whole deployment."""
     return csv_of([DEPLOYMENT | deployment | rows[0], *rows[1:]])
 
 
 def csv_of(rows: Sequence[Mapping[str, str]]) -> bytes:
-    """Write rows as a CSV with every column that one of them has."""
+    """Return rows as CSV, with every column that a row has."""
     headings = list(dict.fromkeys(heading for r in rows for heading in r))
     text = io.StringIO()
     writer = csv.DictWriter(text, headings)
@@ -106,14 +107,14 @@ def csv_of(rows: Sequence[Mapping[str, str]]) -> bytes:
 
 
 def topology(*rows: dict[str, str], **deployment: str) -> Topology:
-    """Read such a table."""
+    """Read a table of these rows."""
     return read_topology(table(*rows, **deployment))
 
 
 def plan(
     *rows: dict[str, str], options: PlanOptions | None = None, **deployment
 ) -> CertificatePlan:
-    """Plan such a table with the rules of Lync Server 2013."""
+    """Plan a table of these rows with the rules for Lync Server 2013."""
     return plan_certificates(
         topology(*rows, **deployment), load_rules("lync2013"), options=options or PlanOptions()
     )

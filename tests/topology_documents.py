@@ -1,4 +1,4 @@
-"""Topology documents with fictional names, as Topology Builder and Get-CsTopology write them."""
+"""Create topology documents as Topology Builder and Get-CsTopology write them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy"
 _ROLES = f'xmlns="{DEPLOY}.ServiceRoles.2008"'
 _READ = f'xmlns="{DEPLOY}.Topology.2008"'
 
-#: What stands in services of these names.
+#: The content of services with these names
 DIRECTOR = f'<RegistrarService IsDirector="true" {_ROLES} />'
 REGISTRAR = f'<RegistrarService IsDirector="false" {_ROLES} />'
 
 
 def web(external: str = "", internal: str = "") -> str:
-    """Return a service WebServices with this content."""
+    """Return a WebServices service with this content."""
     inside = f"<InternalSettings Host={quoteattr(internal)} />" if internal else ""
     inside += f"<ExternalSettings Host={quoteattr(external)}><OverrideUrls /></ExternalSettings>"
     return f"<WebService {_ROLES}>{inside}<Component ComponentName='Meet' /></WebService>"
@@ -37,10 +37,10 @@ def edge(access: str, conferencing: str, media: str) -> str:
 
 @dataclass
 class Cluster:
-    """Computers under one name: ``services`` maps RoleNames to the content of each.
+    """Computers with a common name. ``services`` contains the content of each service by RoleName.
 
-    ``machines`` without a name have the cluster's; an empty tuple means no
-    computers. ``databases`` are services on a SQL instance of it.
+    ``machines`` without a name have the name of the cluster. An empty tuple means no computers.
+    ``databases`` are services on a SQL instance of the cluster.
     """
 
     fqdn: str
@@ -52,7 +52,7 @@ class Cluster:
 
 
 def front_end(fqdn: str, machines: tuple[str, ...] = ("",), **more) -> Cluster:
-    """A Standard Edition server, or an Enterprise pool of some machines."""
+    """Return a Standard Edition server, or an Enterprise Edition pool with several computers."""
     services = {
         "UserServices": "",
         "Registrar": more.pop("registrar", REGISTRAR),
@@ -80,7 +80,7 @@ def topology_builder(
     original: list[Cluster] | None = None,
     more: str = "",
 ) -> str:
-    """Write Topology Builder's file; `original` is the topology that was published before."""
+    """Write a Topology Builder file, where `original` is the previously published topology."""
     parts = [
         f"<{name}>{_partial(found, domains, urls, version, more)}</{name}>"
         for name, found in (("OriginalTopology", original), ("NewTopology", clusters))
@@ -139,7 +139,7 @@ def _partial(clusters, domains, urls, version, more) -> str:
 
 
 def _domains(domains: tuple[str, ...]) -> str:
-    # The default one is named, and does not have to stand first in the list.
+    # The default SIP domain is marked, and need not be first in the list.
     inside = "".join(f'<InternalDomain Name="{name}" />' for name in sorted(domains, reverse=True))
     return f'<InternalDomains DefaultDomain="{domains[0]}" {_READ}>{inside}</InternalDomains>'
 
@@ -186,7 +186,7 @@ def exported(
     urls: tuple[tuple[str, str, str, str], ...] = tuple(("Global", *url) for url in URLS),
     **more,
 ) -> str:
-    """Write what ``lyncnb snippet topology`` exports; each URL has whose it is in front."""
+    """Write the same export as ``lyncnb snippet topology``, with the owner before each URL."""
     simple = "".join(
         f'<SimpleUrl Identity={quoteattr(whose)} Component="{component}" Domain="{domain}"'
         f' ActiveUrl="{url}" />'

@@ -1,4 +1,4 @@
-"""``wine cmd`` with a stub for certreq, for the batch files that Windows is to run."""
+"""Run batch files for Windows with ``wine cmd`` and a stub for certreq."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _BUILD |= {"GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
 
 @dataclass
 class WineCmd:
-    """A Windows of its own: ``certreq`` is the path of the stub."""
+    """A separate Windows environment, where ``certreq`` is the path of the stub."""
 
     prefix: Path
     certreq: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, script: Path, typed: str = "", **environment: Path) -> tuple[int, str]:
-        """Run a batch file with what a person types; return the exit status and what it shows."""
+        """Run a batch file with keyboard input, and return the exit status and the output."""
         shutil.copy(self.certreq, script.parent)
-        # Into a file: what Wine leaves running would hold a pipe open.
+        # The output goes to a file, because background processes of Wine would keep a pipe open.
         shown = self.prefix.with_name("shown.txt")
         with shown.open("wb") as out:
             done = subprocess.run(
@@ -50,7 +50,7 @@ class WineCmd:
 
 @pytest.fixture(scope="session")
 def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
-    """Make a Windows for the tests, and remove it after them: it has some 800 MB."""
+    """Create a Windows environment for the tests, and remove its 800 MB afterwards."""
     place = tmp_path_factory.mktemp("wine")
     (place / "prefix").mkdir()
     windows = WineCmd(prefix=place / "prefix", certreq=place / "certreq.exe")
@@ -58,12 +58,13 @@ def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
         **os.environ,
         "WINEPREFIX": str(windows.prefix),
         "WINEDEBUG": "-all",
-        # Neither .NET nor a browser is asked for, nor entries in a desktop's menu.
+        # Without these settings, Wine installs .NET and a browser, and adds entries to the desktop
+        # menu.
         "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",
     }
     build = [GO or "go", "build", "-gcflags=all=-N -l", "-o", windows.certreq, _SOURCE]
     subprocess.run(build, check=True, env={**os.environ, **_BUILD})
-    # The server stays until the end: to start it anew for each run takes seconds.
+    # The server runs until the end, because starting it for each run takes seconds.
     for command in (["wineserver", "-p"], [WINE or "wine", "cmd", "/c", "exit"]):
         subprocess.run(
             command,

@@ -1,4 +1,4 @@
-"""Workbooks as bytes: by xlsxwriter with traps, and by hand, part by part, with what none writes."""
+"""Create workbooks as bytes, with xlsxwriter or part by part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 
 
 def rows_of(text: str) -> list[list[str]]:
-    """Split a table."""
+    """Split a table into rows of cells."""
     return list(csv.reader(io.StringIO(text)))
 
 
@@ -29,7 +29,7 @@ def xlsx(
     *,
     top: int = 0,
 ) -> bytes:
-    """Write rows by xlsxwriter; `change` does the rest. `top` rows are left free above."""
+    """Write rows with xlsxwriter. `change` adds content, and `top` rows stay blank above."""
     buffer = io.BytesIO()
     with xlsxwriter.Workbook(buffer) as book:
         sheet = book.add_worksheet("Servers")
@@ -44,7 +44,7 @@ def xlsx(
 
 
 def packed(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
-    """Pack parts into an archive."""
+    """Pack parts into a ZIP archive."""
     buffer = io.BytesIO()
     method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(buffer, "w", method) as archive:
@@ -54,7 +54,7 @@ def packed(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
 
 
 def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Servers",)) -> dict:
-    """Return the parts of a workbook, the sheets among `more`."""
+    """Return the parts of a workbook. `more` contains the sheets and further parts."""
     listed = "".join(
         f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="rId{n}"/>'
         for n, name in enumerate(sheets, start=1)
@@ -78,7 +78,7 @@ def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Serve
 
 
 def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after: str = "") -> str:
-    """Return a sheet's XML; `heading` is its first row."""
+    """Return the XML of a sheet, where `heading` is the first row."""
     cells = "".join(f'<c t="str"><v>{escape(text)}</v></c>' for text in heading)
     first = f'<row r="1">{cells}</row>' if heading else ""
     return (
@@ -87,7 +87,7 @@ def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after
 
 
 def one_sheet(rows: str, **more: object) -> bytes:
-    """Return a workbook of one sheet with these rows below server_fqdn, role and site."""
+    """Return a workbook with one sheet, with these rows below server_fqdn, role, and site."""
     heading = more.pop("heading", ("server_fqdn", "role", "site"))
     parts, stored = more.pop("parts", {}), bool(more.pop("stored", False))
     sheet = sheet_xml(rows, heading=heading, **more)
@@ -102,7 +102,7 @@ ODS = "application/vnd.oasis.opendocument.spreadsheet"
 
 
 def ods_cell(text: str) -> str:
-    """Return a cell of text."""
+    """Return a text cell."""
     inside = (
         "".join(f"<text:p>{escape(line)}</text:p>" for line in text.split("\n")) if text else ""
     )
@@ -110,7 +110,7 @@ def ods_cell(text: str) -> str:
 
 
 def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) -> bytes:
-    """Pack an OpenDocument spreadsheet of tables."""
+    """Pack tables into an OpenDocument spreadsheet."""
     content = (
         f"<office:document-content {_SPACES}><office:automatic-styles>{styles}"
         f"</office:automatic-styles><office:body><office:spreadsheet>{tables}</office:spreadsheet>"
@@ -123,17 +123,17 @@ def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) ->
 
 
 def ods_table(rows: Iterable[str], name: str = "Servers", more: str = "") -> str:
-    """Return a table of rows, each its cells."""
+    """Return a table of rows of cells."""
     inside = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
     return f'<table:table table:name="{name}"{more}>{inside}</table:table>'
 
 
 def spreadsheet(rows: Sequence[Sequence[str]], *, stored: bool = False) -> bytes:
-    """Return an OpenDocument spreadsheet of texts."""
+    """Return an OpenDocument spreadsheet with text cells."""
     return ods(ods_table("".join(map(ods_cell, row)) for row in rows), stored=stored)
 
 
-#: Two servers as somebody types them into the template.
+#: Two servers as a person enters them into the template
 FILLED = [
     {"Server": "fe01.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
      "Site": "Taipei", "SIP domains": "contoso.com", "Meet URLs": "https://meet.contoso.com",
@@ -144,7 +144,7 @@ FILLED = [
 
 
 def filled_in(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
-    """Type servers into the template, below its example or over it."""
+    """Enter servers into the template, below its example row or over it."""
     book, buffer = openpyxl.load_workbook(io.BytesIO(template(".xlsx"))), io.BytesIO()
     sheet = book["Servers"]
     places = {cell.value: cell.column for cell in sheet[1]}

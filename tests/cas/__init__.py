@@ -1,4 +1,4 @@
-"""Certification authorities for the tests: one in this process, and real ones on loopback."""
+"""Provide certification authorities for tests: one in this process, and real ones on loopback."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-# Generous for a machine that runs other suites beside; a CA that works answers in milliseconds.
+# A long timeout for a busy computer. A CA that works responds in milliseconds.
 SECONDS = 60
 
-#: For programs in Java that run for a moment: one quick compiler, one thread for garbage.
+#: Java options for short runs: one fast compiler, and one thread for garbage collection
 BRIEF_JAVA = ("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xshare:auto")
 
 
 def tool(name: str) -> str:
-    """Find a program; without it skip, except in CI, where it has to be installed."""
+    """Find a program. If it is missing, skip the test, or fail in CI."""
     found = shutil.which(name)
     if found is None and os.environ.get("CI"):
         pytest.fail(f"{name} is not installed, and no tool is passed over in CI")
@@ -29,7 +29,7 @@ def tool(name: str) -> str:
 
 
 def run(*command: str | os.PathLike[str], text: str = "", cwd: Path | None = None) -> bytes:
-    """Run a program to its end and return what it printed; fail with what it complained of."""
+    """Run a program and return its output, or fail with its error message."""
     done = subprocess.run(
         [os.fspath(word) for word in command],
         input=text.encode(),
@@ -43,7 +43,7 @@ def run(*command: str | os.PathLike[str], text: str = "", cwd: Path | None = Non
 
 
 class Daemon:
-    """A server on loopback, started when entered and ended, whatever happens, when left."""
+    """A server on loopback that runs inside a with statement."""
 
     def __init__(self, *command: str | os.PathLike[str], port: int, folder: Path, **environment):
         self._command = [os.fspath(word) for word in command]

@@ -1,8 +1,8 @@
-"""A stub of the web enrolment pages of AD CS, for the client ``certsrv``.
+"""Simulate the web enrollment pages of AD CS for the client ``certsrv``.
 
-What it does is what Microsoft documents: MS-WCCE sections 3.2.1.4.2.1.4.1.1 (subject and key from
-the request), 3.2.1.4.2.1.2 (a ``SAN:`` attribute is ignored), the policy module's refusals, the
-4096 bytes of the database column. It is not AD CS; none is available for these tests.
+The stub follows Microsoft's documentation: MS-WCCE sections 3.2.1.4.2.1.4.1.1 (subject and key from
+the request) and 3.2.1.4.2.1.2 (a ``SAN:`` attribute is ignored), the refusals of the policy module,
+and the 4096 bytes of the database column. A real AD CS is not available for these tests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST_FIELD = 64
 
 
 class Refused(Exception):
-    """The policy module's answer to a request that it does not issue for."""
+    """The policy module refuses to issue a certificate for a request."""
 
 
 def refusal(code: str, text: str) -> Refused:
@@ -36,7 +36,7 @@ def refusal(code: str, text: str) -> Refused:
 
 @dataclass
 class Template:
-    """A certificate template: its name, and what it sets whatever the request says."""
+    """A certificate template with its name and the values that it sets regardless of the request."""
 
     eku: tuple[str, ...] = ("serverAuth",)
     smallest_rsa_bits: int = 2048
@@ -46,7 +46,7 @@ class Template:
 
 @dataclass
 class StandIn:
-    """The CA behind the pages; ``days`` of its templates are short enough for a public plan."""
+    """The CA behind the pages, whose templates have a validity within the public limit."""
 
     folder: Path
     templates: dict[str, Template] = field(
@@ -78,12 +78,12 @@ class StandIn:
 
     @property
     def address(self) -> str:
-        """Host and port, as the client wants them."""
+        """The host and port, in the form that the client expects."""
         return f"localhost:{self._server.server_port}"
 
     @property
     def trusted(self) -> Path:
-        """File with the root of the pages' own TLS certificate."""
+        """The file with the root of the TLS certificate that the pages use."""
         return self.folder / "trusted.pem"
 
     def _write_identity(self) -> tuple[Path, Path]:
@@ -100,7 +100,7 @@ class StandIn:
         return self.folder / "page.pem", self.folder / "page.key"
 
     def take(self, text: str, attributes: str) -> int:
-        """Take a request in; return its number. Raises Refused."""
+        """Accept a request and return its number, or raise ``Refused``."""
         try:
             csr = x509.load_pem_x509_csr(text.encode())
         except ValueError:
@@ -112,11 +112,11 @@ class StandIn:
         return number
 
     def approve(self, number: int) -> None:
-        """Issue what waits, as the CA's manager does."""
+        """Issue the pending requests, as a CA manager does."""
         self.issued[number] = self._issue(*self._requests[number])
 
     def _judge(self, csr: x509.CertificateSigningRequest, attributes: str) -> Template:
-        # pyca calls every SHA-1 signature wrong; the requests of these tests have none.
+        # pyca reports every SHA-1 signature as invalid, but the requests in these tests have none.
         if not csr.is_signature_valid:
             raise Refused("The signature of the certificate cannot be verified. 0x80090006")
         name = self._template_name(csr, attributes)
@@ -143,7 +143,7 @@ class StandIn:
             if key.strip().casefold() == "certificatetemplate" and value.strip():
                 return value.strip()
         found = [e.value.value for e in csr.extensions if e.oid == TEMPLATE_OID]
-        # A bare BMPString, as Windows writes it.
+        # A BMPString without a wrapper, as Windows writes it
         return found[0][2:].decode("utf-16-be") if found else ""
 
     def _issue(self, csr: x509.CertificateSigningRequest, template: Template) -> x509.Certificate:
@@ -164,7 +164,7 @@ class StandIn:
 def _now():
     from datetime import UTC, datetime, timedelta
 
-    # AD CS dates the beginning back by ten minutes for clocks that differ.
+    # AD CS sets the start ten minutes earlier, because clocks may differ.
     return datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
 
 
@@ -176,7 +176,7 @@ def _extension(csr: x509.CertificateSigningRequest, kind: type):
 
 
 def _windows_text(data: bytes, label: str = "CERTIFICATE") -> bytes:
-    """Write base64 as the pages do: CRLF, and CERTIFICATE on everything."""
+    """Write base64 as the pages do, with CRLF and the label CERTIFICATE for all content."""
     body = base64.encodebytes(data).decode().replace("\n", "\r\n")
     return f"-----BEGIN {label}-----\r\n{body}-----END {label}-----\r\n".encode()
 
@@ -186,7 +186,7 @@ def _pages(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         timeout = 30
 
         def log_message(self, *arguments: object) -> None:
-            """Say nothing on the terminal of the tests."""
+            """Do not print to the terminal of the tests."""
 
         def _send(self, data: bytes, kind: str = "text/html", status: int = 200) -> None:
             self.send_response(status)

@@ -1,4 +1,4 @@
-"""``cfssl serve``: a CA behind an HTTP API."""
+"""Run ``cfssl serve``, a CA with an HTTP API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cas import SECONDS, Daemon, run, tool
 
 
 class CfsslCa:
-    """A single-tier CA with an ECDSA key; it answers with PEM, the chain comes by itself."""
+    """A single-tier CA with an ECDSA key that returns PEM files and a separate chain."""
 
     def __init__(self, folder: Path, *, hours: int = 40 * 24):
         folder.mkdir(parents=True)
@@ -55,7 +55,7 @@ class CfsslCa:
         self._daemon.__exit__(kind, error, trace)
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Sign one CSR; return the answer by file name."""
+        """Sign one CSR, and return the certificate by file name."""
         self._count += 1
         answer = self._session.post(
             f"http://127.0.0.1:{self._port}/api/v1/cfssl/sign",

@@ -1,4 +1,4 @@
-"""pkilint as a second checker: which of its codes mean the same as which of lyncnb's."""
+"""Use pkilint as a second checker, with the codes that have the same meaning as lyncnb's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pkilint.pkix import certificate as pkix_certificate
 
 _SUBSCRIBER = "cabf.serverauth.subscriber"
 
-#: Our code, and the codes of pkilint of which one must stand exactly where ours does.
+#: lyncnb's code, and pkilint's codes, one of which must be reported exactly when lyncnb's is
 SAME = {
     "common-name-not-in-san": {f"{_SUBSCRIBER}_common_name_unknown_source"},
     "common-name-several": {"cabf.serverauth.prohibited_duplicate_attribute_type"},
@@ -38,7 +38,7 @@ def _linter(kind):
 
 
 def pkilint_codes(der: bytes, *, has_organization: bool = False) -> set[str]:
-    """List the codes that pkilint finds in a certificate, as a public one."""
+    """List the codes that pkilint reports for a certificate, evaluated as a public one."""
     kinds = (CertificateType.DV_FINAL_CERTIFICATE, CertificateType.OV_FINAL_CERTIFICATE)
     container, filters = _linter(kinds[has_organization])
     document = loader.load_der_certificate(der, "certificate")
@@ -49,7 +49,7 @@ def pkilint_codes(der: bytes, *, has_organization: bool = False) -> set[str]:
 def disagreements(
     ours: set[str], der: bytes, *, left_out: frozenset[str] = frozenset()
 ) -> list[str]:
-    """List the codes on which pkilint and we do not agree."""
+    """List the codes on which pkilint and lyncnb disagree."""
     theirs = pkilint_codes(der)
     return [
         f"{code}: we say {code in ours}, pkilint says {sorted(codes & theirs)}"

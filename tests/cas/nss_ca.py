@@ -1,4 +1,4 @@
-"""``certutil -C`` of NSS: a CA in a database; a CRL distribution point only if it is given one."""
+"""Run ``certutil -C`` from NSS, a CA in a database that adds a CRL distribution point on request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cas import run, tool
 
 
 class NssCa:
-    """A single-tier CA; it answers with PEM, under a name that says DER."""
+    """A single-tier CA that returns PEM files with a DER file name."""
 
     def __init__(
         self, folder: Path, *, months: int = 1, crl: str = "http://pki.fabrikam.com/1.crl"
@@ -24,14 +24,14 @@ class NssCa:
             *("-S", "-x", "-n", "root", "-s", "CN=Fabrikam NSS CA,O=Fabrikam", "-t", "CT,,"),
             *("-m", "1", "-v", "120", "-k", "rsa", "-g", "2048", "-z", self._noise, "-2"),
             *("--keyUsage", "certSigning,crlSigning,critical"),
-            text="y\n-1\ny\n",  # a CA, any path length, critical
+            text="y\n-1\ny\n",  # answers: a CA, any path length, critical
         )
 
     def _run(self, *arguments: str | Path, text: str = "") -> bytes:
         return run(self._certutil, "-d", f"sql:{self.folder}", *arguments, text=text)
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue for one CSR; return the answer by file name."""
+        """Issue the certificate for one CSR, and return it by file name."""
         self._count += 1
         (self.folder / "in.csr").write_bytes(csr)
         out = self.folder / f"{self._count}.der"
@@ -40,7 +40,7 @@ class NssCa:
             *("-m", str(1000 + self._count), "-v", str(self._months)),
             *("--keyUsage", "digitalSignature,keyEncipherment,critical"),
             *("--extKeyUsage", "serverAuth", *(("-4",) if self._crl else ())),
-            # A full name, a URI, this one; no further name, reason or issuer; no, not critical.
+            # answers: full name, URI, this value; no more names, reasons, or issuers; not critical
             text=f"1\n7\n{self._crl}\n-1\n-1\n-1\nn\nn\n" if self._crl else "",
         )
         return {out.name: out.read_bytes()}

@@ -1,4 +1,4 @@
-"""``openssl ca`` with a root and an issuing CA, as an enterprise CA of the Microsoft kind."""
+"""Run ``openssl ca`` with a root CA and an issuing CA, like a Microsoft enterprise CA."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cas import run, tool
 from cas.python_ca import POLICIES, TIMESTAMP_LIST, TIMESTAMPS, timestamp_list
 
 _PROOF = f"{TIMESTAMP_LIST.dotted_string} = DER:{timestamp_list(TIMESTAMPS).hex()}"
-# Comments behind a value break this format.
+# This format does not allow comments after a value.
 CONFIG = """\
 [ca]
 default_ca = issuing
@@ -61,7 +61,7 @@ certificatePolicies = {policy}
 
 
 class OpensslCa:
-    """A two-tier CA; each answer comes in another form: DER, PEM, PKCS #7 DER and PEM."""
+    """A two-tier CA that returns certificates in several formats: DER, PEM, and PKCS #7."""
 
     def __init__(self, folder: Path, *, days: int = 40):
         self.folder, self._openssl, self._count = folder, tool("openssl"), 0
@@ -91,7 +91,7 @@ class OpensslCa:
         return run(self._openssl, *arguments, cwd=self.folder)
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue for one CSR; return the answer by file name."""
+        """Issue the certificate for one CSR, and return it by file name."""
         self._count += 1
         stem = f"answer{self._count}"
         (self.folder / "in.csr").write_bytes(csr)
@@ -99,7 +99,7 @@ class OpensslCa:
         self._run(
             "ca", "-batch", "-config", "ca.cnf", "-in", "in.csr", "-notext", "-out", leaf.name
         )
-        # It exits with 0 and writes nothing when the request's signature is wrong.
+        # If the request's signature is not valid, the program exits with 0 and writes nothing.
         assert leaf.is_file()
         assert leaf.stat().st_size
         return self._answer(stem, self._count % 4)
@@ -118,7 +118,7 @@ class OpensslCa:
         return {f"{stem}.p7b": data}
 
     def verify(self, leaf: Path, name: str) -> None:
-        """Have openssl itself verify a certificate for a name, strictly."""
+        """Verify a certificate for a name with openssl, in strict mode."""
         self._run(
             *("verify", "-CAfile", "root.pem", "-untrusted", "issuing.pem", "-x509_strict"),
             *("-purpose", "sslserver", "-verify_hostname", name, str(leaf)),

@@ -1,4 +1,4 @@
-"""``pebble``, an ACME CA: no common name, client authentication, OCSP and no list."""
+"""Run ``pebble``, an ACME CA without common names and CRLs, with client authentication and OCSP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cas.python_ca import PythonCa, issue, pem
 
 
 class PebbleCa:
-    """The hostile public CA, spoken to by certbot's library; it answers with a PEM chain."""
+    """An ACME CA with unusual certificates that returns a PEM chain."""
 
     def __init__(self, folder: Path, *, days: int = 40, ocsp: str = "http://ocsp.contoso.net"):
         folder.mkdir(parents=True)
@@ -31,7 +31,7 @@ class PebbleCa:
             "managementListenAddress": f"127.0.0.1:{self._management}",
             "certificate": "server.pem",
             "privateKey": "server.key",
-            "httpPort": 1,  # nothing is validated
+            "httpPort": 1,  # skips domain validation
             "tlsPort": 1,
             "ocspResponderURL": ocsp,
             "externalAccountBindingRequired": False,
@@ -86,7 +86,8 @@ class PebbleCa:
         network = client.ClientNetwork(account, timeout=SECONDS)
         network.session.trust_env = False
         network.session.verify = str(self.folder / "trusted.pem")
-        # The library passes its own choice with every call; the session's is meant.
+        # The library passes its own setting with every call, which would override the session's
+        # setting.
         network.verify_ssl = str(self.folder / "trusted.pem")
         directory = client.ClientV2.get_directory(f"https://localhost:{self._port}/dir", network)
         made = client.ClientV2(directory, net=network)
@@ -94,13 +95,13 @@ class PebbleCa:
         return made
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Order, have it validated, fetch the chain; return the answer by file name."""
+        """Order a certificate, validate the names, and return the chain by file name."""
         self._count += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             order = self._client.new_order(csr)
             pending = [a for a in order.authorizations if a.body.status == messages.STATUS_PENDING]
-            for authorization in pending:  # names of an earlier order stay valid
+            for authorization in pending:  # Names in an earlier order are still validated.
                 for offered in authorization.body.challenges:
                     if isinstance(offered.chall, challenges.HTTP01):
                         response = offered.response(self._client.net.key)
@@ -109,7 +110,7 @@ class PebbleCa:
         return {f"fullchain{self._count}.pem": done.fullchain_pem.encode()}
 
     def chain(self) -> dict[str, bytes]:
-        """Fetch the root, which no ACME answer holds."""
+        """Download the root, which no ACME response contains."""
         answer = requests.get(
             f"https://localhost:{self._management}/roots/0",
             verify=str(self.folder / "trusted.pem"),

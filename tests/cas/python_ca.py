@@ -1,4 +1,4 @@
-"""A two-tier CA in this process, which issues any certificate, valid or not."""
+"""Implement a two-tier CA in this process that issues any certificate, valid or not."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SUBJECT = {
     "ST": NameOID.STATE_OR_PROVINCE_NAME,
     "C": NameOID.COUNTRY_NAME,
 }
-#: What every certificate of a public CA has, and what an enterprise CA's may have: the policy for a
-#: validated organization, and a list of signed certificate timestamps that no log ever signed.
+#: Extensions that every public certificate has: the policy for a validated organization, and a list
+#: of signed certificate timestamps, which no log has signed. An enterprise CA may also use them.
 POLICIES = ("2.23.140.1.2.2",)
 TIMESTAMPS = 3
 TIMESTAMP_LIST = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
@@ -47,7 +47,7 @@ def name(fields: Iterable[tuple[str, str]]) -> x509.Name:
 
 
 def timestamp_list(count: int) -> bytes:
-    """Return the extension's value: an OCTET STRING with a list (RFC 6962 sections 3.2 and 3.3)."""
+    """Return the value of the timestamp extension (RFC 6962 sections 3.2 and 3.3)."""
     signature = b"\x04\x03" + b"\x00\x08" + bytes(8)
     one = b"\x00" + bytes(32) + bytes(8) + b"\x00\x00" + signature
     entries = b"".join(len(one).to_bytes(2, "big") + one for _ in range(count))
@@ -67,7 +67,7 @@ def sign(key, tbs_builder, *, pss: bool = False, hash_algorithm=None):
 
 
 def resigned(certificate: x509.Certificate, key, hash_name: str) -> x509.Certificate:
-    """Sign a certificate again with a hash that pyca refuses to sign with."""
+    """Sign a certificate again with a hash algorithm that pyca does not support for signing."""
     hash_algorithm = {"sha1": hashes.SHA1(), "md5": hashes.MD5()}[hash_name]
     tbs = asn1_x509.TbsCertificate.load(certificate.tbs_certificate_bytes)
     if isinstance(key, rsa.RSAPrivateKey):
@@ -115,7 +115,7 @@ def issue(
     issuer_key_id: bool = True,
     more: Iterable[tuple[x509.ExtensionType, bool]] = (),
 ) -> x509.Certificate:
-    """Issue one certificate; every deviation that a test wants is an argument."""
+    """Issue one certificate. Arguments specify every deviation that a test needs."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(name(subject))
@@ -162,7 +162,7 @@ def issue(
 
 
 class PythonCa:
-    """Root and issuing CA, and the means to issue for a CSR as a well-behaved CA would."""
+    """A root CA and an issuing CA that can issue a certificate for a CSR as a correct CA would."""
 
     def __init__(self, title: str = "Contoso", *, make_key=None, **issuing):
         make_key = make_key or (lambda: ec.generate_private_key(ec.SECP256R1()))
@@ -191,7 +191,7 @@ class PythonCa:
         )
 
     def issue_for(self, csr: x509.CertificateSigningRequest, **changes) -> x509.Certificate:
-        """Issue what the CSR asks for, but for the changes."""
+        """Issue the certificate that a CSR requests, with changes."""
         short = {oid: label for label, oid in SUBJECT.items()}
         try:
             names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -1,4 +1,4 @@
-"""Small CAs of tools that administrators have at hand: GnuTLS' certtool, Java's keytool, easy-rsa."""
+"""Run small CAs in tools that administrators have: GnuTLS certtool, Java keytool, and easy-rsa."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DAYS = "40"
 
 
 def _names(csr: bytes) -> list[str]:
-    """Read the names in a request; these tools want them by type."""
+    """Read the names in a request by type, as these tools need them."""
     request = x509.load_pem_x509_csr(csr)
     try:
         found = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
@@ -23,7 +23,7 @@ def _names(csr: bytes) -> list[str]:
 
 
 class CerttoolCa:
-    """A root of GnuTLS' ``certtool``, which copies a request's extensions if an option is set."""
+    """A root CA with GnuTLS ``certtool``, which copies the extensions of a request on request."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
@@ -39,7 +39,7 @@ class CerttoolCa:
         )
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue for one CSR; return the answer by file name."""
+        """Issue the certificate for one CSR, and return it by file name."""
         self._count += 1
         (self.folder / "in.csr").write_bytes(csr)
         names = "".join(f'dns_name = "{one}"\n' for one in _names(csr))
@@ -62,7 +62,7 @@ class CerttoolCa:
 
 
 class KeytoolCa:
-    """A root of Java's ``keytool -gencert``."""
+    """A root CA with Java's ``keytool -gencert``."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
@@ -83,7 +83,7 @@ class KeytoolCa:
         )
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue for one CSR; return the answer by file name."""
+        """Issue the certificate for one CSR, and return it by file name."""
         self._count += 1
         (self.folder / "in.csr").write_bytes(csr)
         out = self.folder / f"{self._count}.cer"
@@ -105,14 +105,15 @@ class KeytoolCa:
 
 
 class EasyRsaCa:
-    """easy-rsa as Debian has it, with the extensions of a request copied."""
+    """A CA with Debian's easy-rsa that copies the extensions of a request."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
         self.folder, self._count = folder, 0
         self._tool = "/usr/share/easy-rsa/easyrsa"
         self._run("init-pki")
-        # The names of a request are copied; where the CA's list is, stands in its own file.
+        # easy-rsa copies the names from a request. The CRL distribution point is in a separate
+        # file.
         types = folder / "x509-types"
         types.mkdir()
         for file in Path("/usr/share/easy-rsa/x509-types").iterdir():
@@ -127,7 +128,7 @@ class EasyRsaCa:
                    *arguments)  # fmt: skip
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue for one CSR; return the answer by file name, its text in front as easy-rsa has it."""
+        """Issue the certificate for one CSR, and return it with easy-rsa's text in front."""
         self._count += 1
         name = f"request{self._count}"
         (self.folder / f"{name}.csr").write_bytes(csr)

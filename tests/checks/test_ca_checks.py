@@ -1,4 +1,4 @@
-"""Checks by the rules of CAs: each speaks in the case that its file gives, not in the nearest."""
+"""Test the checks in CA rules: each reports its case but not the most similar correct one."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ DATED = [check for check in OF_PLANS if check.effective or check.until]
 
 
 def found(case, on=None):
-    """Codes that a case's plan gives on its day, or on another."""
+    """Return the finding codes of a case's plan on the date of the case, or on another date."""
     return {finding.code for finding in check_plan(plan_of_case(case), on=on or case.on)}
 
 
 def test_every_check_of_a_plan_has_its_two_cases():
-    """A rule without a case that fires and the nearest that does not is not shipped."""
+    """Every check has a case that causes the finding and a similar case that does not."""
     assert [c.code for c in OF_PLANS if not (c.fires and c.nearest)] == []
     assert [c.code for c in OF_PLANS if not (c.fires.on and c.nearest.on)] == []
 
 
 @pytest.mark.parametrize("check", OF_PLANS, ids=IDS)
 def test_a_check_fires_in_its_case_and_not_in_the_nearest(check):
-    """A planner's mistake is reported, and the nearest correct plan is not."""
+    """The mistake is reported, and the most similar correct plan has no such finding."""
     assert check.code in found(check.fires)
     assert check.code not in found(check.nearest)
 
 
 @pytest.mark.parametrize("check", DATED, ids=[check.code for check in DATED])
 def test_a_dated_check_counts_from_its_day_until_its_day(check):
-    """A dated check reports from its first day until the day before its end date."""
+    """A check with dates reports findings from its first day until the day before its end date."""
     if check.effective:
         assert check.code in found(check.fires, check.effective)
         assert check.code not in found(check.fires, check.effective - timedelta(days=1))
@@ -52,7 +52,7 @@ def test_a_dated_check_counts_from_its_day_until_its_day(check):
 
 @pytest.mark.parametrize("check", OF_PLANS, ids=IDS)
 def test_what_is_found_says_what_why_and_who(check):
-    """A finding has the value, what to do and a source with its date."""
+    """A finding contains the value, a hint, and a source with its date."""
     findings = [
         f for f in check_plan(plan_of_case(check.fires), on=check.fires.on) if f.code == check.code
     ]
@@ -66,7 +66,7 @@ def test_what_is_found_says_what_why_and_who(check):
     ids=lambda check: check.code,
 )
 def test_rules_of_public_cas_are_never_asked_of_an_internal_one(check):
-    """The same deployment with every certificate from an internal CA hears nothing of them."""
+    """With an internal CA, the same deployment has no findings from public CA rules."""
     plan = plan_of_case(check.fires)
     inside = replace(
         plan, certificates=tuple(c._replace(issuer="internal") for c in plan.certificates)
@@ -79,7 +79,7 @@ LIMITS = [limit for limit in RULES.limits("validity-days") if limit.effective]
 
 @pytest.mark.parametrize("limit", LIMITS, ids=[str(limit.effective) for limit in LIMITS])
 def test_a_limit_of_validity_holds_from_its_day(limit):
-    """One day over a limit is reported from its first day; before, the older limit counts."""
+    """A validity over the limit is reported from the first day of the limit."""
     plan = plan_of(options=PlanOptions(validity_days=limit.value + 1))
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validity-asked-over-limit"
@@ -93,7 +93,7 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
     assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
 
 
-#: Limits that a check tells, with its code and the words around the number.
+#: Limits that a check reports, with its code and the words around the number
 TOLD = [
     (code, words, limit)
     for code, words, quantity in (
@@ -110,7 +110,7 @@ TOLD = [
     ("code", "words", "limit"), TOLD, ids=[f"{code} {limit.effective}" for code, _, limit in TOLD]
 )
 def test_a_number_is_told_from_its_day_until_its_day(code, words, limit):
-    """It is reported on its first and last day; before and after, another finding is, or none."""
+    """The number is reported on its first and last day, but not the day before or after."""
     plan = plan_of(options=PlanOptions(organization="Contoso", locality="Taipei", country="TW"))
     told = lambda on: [  # noqa: E731
         words.format(limit.value) in f.message for f in check_plan(plan, on=on) if f.code == code
@@ -128,7 +128,7 @@ ENDING = [method for method in RULES.methods if method.until]
 
 @pytest.mark.parametrize("method", ENDING, ids=[f"{m.source.section}" for m in ENDING])
 def test_a_way_to_show_a_domain_has_ended_from_its_day(method):
-    """A notice says from a year before that it will end; from the date on it has ended."""
+    """A notice reports a validation method one year before its end and after its end."""
     plan = plan_of()
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validation-methods-end"
@@ -145,7 +145,7 @@ def test_a_way_to_show_a_domain_has_ended_from_its_day(method):
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("ca", ["", "Let's Encrypt"])
 def test_public_cas_take_every_key_that_can_be_planned_but_one(key, ca):
-    """The Baseline Requirements (6.1.5) allow them all; Let's Encrypt takes no P-521."""
+    """Public CAs may accept every key that can be planned, but Let's Encrypt rejects P-521."""
     algorithm, bits = key.split()
     options = PlanOptions(
         key=KeyParameters(algorithm=algorithm, bits=int(bits)), ca={"public": ca} if ca else {}
@@ -156,7 +156,7 @@ def test_public_cas_take_every_key_that_can_be_planned_but_one(key, ca):
 
 
 def test_the_planned_issue_date_is_the_day():
-    """Left out, the day is the planned one; the findings carry it."""
+    """By default, the evaluation date is the planned issue date, and the findings contain it."""
     options = PlanOptions(validity_days=150, planned_issue_date=date(2027, 3, 14))
     before = check_plan(plan_of(options=options))
     since = check_plan(plan_of(options=replace(options, planned_issue_date=date(2027, 3, 15))))
@@ -166,7 +166,7 @@ def test_the_planned_issue_date_is_the_day():
 
 
 def test_each_issuer_is_asked_for_its_own_days():
-    """365 days of an internal CA are over no limit; of a public one they are."""
+    """A validity of 365 days exceeds the limit for a public CA but not for an internal CA."""
     code, day = "validity-asked-over-limit", date(2026, 11, 25)
     for validity, is_over in (
         ({"internal": 365}, False),
@@ -182,7 +182,7 @@ def test_each_issuer_is_asked_for_its_own_days():
 
 @pytest.mark.slow
 def test_a_finding_holds_no_day_of_judgement():
-    """A plan without a planned issue date says the same tomorrow, so its summary stays as it is."""
+    """Without a planned issue date, the findings are the same on the next day."""
     plans = [plan_of_case(check.fires) for check in OF_PLANS]
     for plan in (replace(p, options=replace(p.options, planned_issue_date=None)) for p in plans):
         first, second = (
@@ -197,7 +197,7 @@ def test_a_finding_holds_no_day_of_judgement():
     [("", ["200"]), ("Let's Encrypt", ["30"]), ("DigiCert", ["199"]), ("Sectigo", ["198"])],
 )
 def test_the_smallest_limit_counts_alone(ca, days):
-    """Only the smaller of a CA's own limit and that of all CAs is reported, once."""
+    """Only the smaller of a CA's own limit and the general limit is reported, and only once."""
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     told = [f.message for f in findings if f.code == "domains-validated-again"]
@@ -214,7 +214,7 @@ def test_the_smallest_limit_counts_alone(ca, days):
     ],
 )
 def test_many_names_are_an_error_where_the_ca_is_known_to_refuse_them(ca, code, severity):
-    """101 names: an error with Let's Encrypt, else a warning that names it; never both."""
+    """101 names are an error for Let's Encrypt, and a warning for other CAs."""
     names = ";".join(f"n{number}.contoso.com" for number in range(99))
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
@@ -226,7 +226,7 @@ def test_many_names_are_an_error_where_the_ca_is_known_to_refuse_them(ca, code, 
 
 @pytest.mark.parametrize(("ca", "told"), [("DigiCert", True), ("", True), ("Let's Encrypt", False)])
 def test_the_price_of_many_names_is_a_point_before_the_order(ca, told):
-    """26 names: a notice names what a price depends on, not where the CA charges nothing."""
+    """For 26 names, a notice describes the price, unless the CA is free of charge."""
     names = ";".join(f"n{number}.contoso.com" for number in range(25))
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
@@ -237,7 +237,7 @@ def test_the_price_of_many_names_is_a_point_before_the_order(ca, told):
 
 
 def test_a_country_in_small_letters_is_planned_in_capitals():
-    """``tw`` becomes TW in every subject, and a notice says so."""
+    """``tw`` becomes TW in every subject, and a notice reports the change."""
     plan = plan_of(options=PlanOptions(country="tw"))
     assert {c.subject.country for c in plan.certificates} == {"TW"}
     messages = [f.message for f in check_plan(plan) if f.code == "country-in-small-letters"]
@@ -252,7 +252,7 @@ def test_a_country_in_small_letters_is_planned_in_capitals():
     ],
 )
 def test_a_ca_that_reuses_a_proof_for_the_same_name_alone_gets_every_name(ca, proved):
-    """Let's Encrypt validates each name; for other CAs the domains are listed."""
+    """For Let's Encrypt, the notice lists every name to validate, and for other CAs the domains."""
     findings = check_plan(plan_of(options=PlanOptions(ca={"public": ca})), on=date(2026, 11, 25))
     (message,) = (f.message for f in findings if f.code == "domains-validated-again")
     assert message.startswith(f"a validation of {proved}")
@@ -260,7 +260,7 @@ def test_a_ca_that_reuses_a_proof_for_the_same_name_alone_gets_every_name(ca, pr
 
 @pytest.mark.parametrize(("on", "is_told"), [("2026-03-14", False), ("2026-03-15", True)])
 def test_methods_that_cas_should_no_longer_use_are_named(on, is_told):
-    """E-mail and phone are allowed for a while, and discouraged from 2026-03-15 on."""
+    """Validation by e-mail and phone is reported as discouraged from 2026-03-15."""
     findings = check_plan(plan_of(), on=date.fromisoformat(on))
     (message,) = (f.message for f in findings if f.code == "validation-methods-end")
     words = "CAs should no longer use e-mail and phone (since 2026-03-15)"
@@ -268,7 +268,7 @@ def test_methods_that_cas_should_no_longer_use_are_named(on, is_told):
 
 
 def test_a_record_that_stays_counts_for_ten_days():
-    """Its proof does not count as long as others do (Baseline Requirements 3.2.2.4.22)."""
+    """A validation with a persistent DNS record is valid for 10 days."""
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
     ]
@@ -283,7 +283,7 @@ def test_a_record_that_stays_counts_for_ten_days():
      "crl-distribution-point-not-assured"],
 )  # fmt: skip
 def test_a_ca_that_validates_domains_alone_hears_nothing_of_organizations(code):
-    """Let's Encrypt writes no organization, and its CRL is assured: one warning covers all."""
+    """For Let's Encrypt, one warning replaces the findings about organizations and CRLs."""
     check = next(check for check in OF_PLANS if check.code == code)
     plan = plan_of_case(check.fires)
     ours = replace(

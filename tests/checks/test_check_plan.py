@@ -1,4 +1,4 @@
-"""Checks: each code is found where its mistake is, and only there."""
+"""Test the checks of plans: each code is reported for its mistake, and only for this mistake."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ from lyncnb.topology.topology import read_topology
 
 
 def found(plan):
-    """Codes and subjects that the checks find."""
+    """Return the codes and subjects of the findings."""
     return {(finding.code, finding.about) for finding in check_plan(plan)}
 
 
 def without(prefix):
-    """Make a function that drops the names with a prefix."""
+    """Return a function that removes the names with a prefix."""
     return lambda c: tuple(e for e in c.subject_alt_name if not e.name.startswith(prefix))
 
 
 def test_good_table_has_no_findings():
-    """A complete, consistent table has nothing wrong; what public CAs ask is advice."""
+    """A complete and consistent table has no findings except notices about public CAs."""
     findings = check_plan(plan_of(), on=date(2026, 11, 25))
     assert mistakes(findings) == []
     assert {finding.severity for finding in findings} == {"notice"}
@@ -78,17 +78,17 @@ def test_good_table_has_no_findings():
 
 @pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.csv")))
 def test_samples_have_no_errors(name):
-    """The sample tables can be requested as they are."""
+    """Requests can be made from the sample tables without changes."""
     plan = plan_certificates(read_topology(DATA / name), RULES)
     assert [f for f in check_plan(plan, on=date(2026, 11, 25)) if f.severity == "error"] == []
 
 
-LONG = "a" * 50 + ".department.contoso.com"  # 73 characters: legal in DNS, too long for X.520
+LONG = "a" * 50 + ".department.contoso.com"  # 73 characters: valid in DNS, but too long for X.520
 WILDCARD = PlanOptions(wildcard=True)
 EXTRA = "extra_san"
 
 TABLE_CASES = [
-    # code, severity, about (None: any), edits, options
+    # code, severity, subject (None: any), edits, options
     ("common-name-too-long", "error", None, [(MED, "server_fqdn", LONG)], None),
     ("subject-name-missing", "error", None, [(EDGE, "access_edge_fqdn", "")], None),
     ("edge-name-missing", "error", "edge01.contoso.com", [(EDGE, "webconf_edge_fqdn", "")], None),
@@ -223,7 +223,7 @@ TABLE_CASES = [
         [],
         PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256)),
     ),
-    # Microsoft's printed wildcard examples cover the first SIP domain only.
+    # Microsoft's wildcard examples cover only the first SIP domain.
     (
         "wildcard-does-not-cover",
         "error",
@@ -267,7 +267,7 @@ TABLE_CASES = [
     ids=[f"{number:02}-{case[0]}" for number, case in enumerate(TABLE_CASES)],
 )
 def test_mistake_in_the_table_is_found(code, severity, about, edits, options):
-    """A mistake in one cell or option gives its code, once there was none."""
+    """A mistake in one cell or option causes the finding, which is not there without the mistake."""
     findings = [f for f in check_plan(plan_of(edits, options)) if f.code == code]
     assert findings
     assert {f.severity for f in findings} == {severity}
@@ -279,7 +279,7 @@ def test_mistake_in_the_table_is_found(code, severity, about, edits, options):
     (case[0], case[3], case[4]) for case in TABLE_CASES
 ])  # fmt: skip
 def test_a_finding_is_about_a_certificate_or_a_server(code, edits, options):
-    """Whatever looks for what a finding is about finds it in the plan or in the table."""
+    """The subject of each finding is a certificate in the plan or a server in the table."""
     plan = plan_of([(number, "site", "") for number in range(len(GOOD))] + edits, options)
     known = {c.id for c in plan.certificates} | {c.fqdn for _, c in plan.topology.computers}
     assert {f.about for f in check_plan(plan)} <= known
@@ -287,20 +287,20 @@ def test_a_finding_is_about_a_certificate_or_a_server(code, edits, options):
 
 
 def test_an_issuer_for_a_usage_in_any_letter_case_counts():
-    """A usage is matched as the cmdlets do, so nothing is reported and the value counts."""
+    """A usage matches in any letter case, as in the cmdlets, so nothing is reported."""
     plan = plan_of([(EDGE, "issuer", "accessedgeexternal=internal; INTERNAL=public")])
     issuers = {c.usages: c.issuer for c in plan.certificates if c.role == "Edge"}
     assert [*issuers.values()] == ["internal", "public"]
     assert {f.code for f in mistakes(check_plan(plan))} == {
         "public-certificate-required",
-        "pool-members-differ",  # the certificate is for two usages more
+        "pool-members-differ",  # The certificate is also for two other usages.
         "no-san-on-public-certificate",
         "internal-ca-recommended",
     }
 
 
 def test_an_internal_ca_is_recommended_for_the_internal_certificate_of_an_edge_pool():
-    """The notice is about the internal certificate alone: the external one must be public."""
+    """The notice is only about the internal certificate, because the external one must be public."""
     usages = {}
     for issuer in ("", "Internal=public"):
         plan = plan_of([(EDGE, "issuer", issuer), (EDGE2, "issuer", issuer)])
@@ -310,7 +310,7 @@ def test_an_internal_ca_is_recommended_for_the_internal_certificate_of_an_edge_p
 
 
 def test_a_collocated_role_heeds_for_its_pool():
-    """A pool's value may be in the row of any role; one role that uses it is enough."""
+    """A pool's value may be in the row of any role, if one of the roles uses it."""
     beside = {
         "server_fqdn": "fe01.contoso.com",
         "role": "Mediation",
@@ -329,7 +329,7 @@ def test_a_collocated_role_heeds_for_its_pool():
     ],
 )
 def test_a_collocated_role_is_reported(cell, codes):
-    """Blank is a notice, false is what is so, and true contradicts the table."""
+    """A blank cell causes a notice, false causes no finding, and true causes an error."""
     beside = {
         "server_fqdn": "fe01.contoso.com",
         "role": "Mediation",
@@ -345,7 +345,7 @@ def test_a_collocated_role_is_reported(cell, codes):
 
 @pytest.mark.parametrize("usage", ["Default", "Nothing"])
 def test_an_extra_name_for_a_usage_that_is_not_there_is_reported(usage):
-    """A name for a usage that the Edge pool has not goes nowhere, which is an error."""
+    """A name for a usage that the Edge pool does not have is an error."""
     edits = [(EDGE, "extra_san", f"{usage}=sip.litwareinc.com")]
     assert ("extra-name-usage", "edge01.contoso.com") in found(plan_of(edits))
     good = [(EDGE, "extra_san", "accessedgeexternal=sip.litwareinc.com")]
@@ -353,7 +353,7 @@ def test_an_extra_name_for_a_usage_that_is_not_there_is_reported(usage):
 
 
 def test_edge_site_without_reverse_proxy_is_reported():
-    """Pools of a site that no reverse proxy publishes are named, and a table without one."""
+    """Pools that no reverse proxy publishes, and a table without a reverse proxy, are reported."""
     sites = [(number, "site", "Taipei") for number in range(len(GOOD))]
     elsewhere = [*sites, (DIR, "site", "Tokyo")]
     codes = found(plan_of(elsewhere))
@@ -362,14 +362,14 @@ def test_edge_site_without_reverse_proxy_is_reported():
 
 
 def test_reverse_proxy_alone_in_its_site_is_reported():
-    """A reverse proxy whose site has no pool with an external web name publishes nothing."""
+    """A reverse proxy in a site without external web names publishes nothing."""
     edits = [(number, "site", "Taipei") for number in range(len(GOOD) - 1)]
     codes = found(plan_of([*edits, (RP, "site", "Tokyo")]))
     assert ("reverse-proxy-publishes-nothing", "rp01.contoso.com") in codes
 
 
 def test_site_with_its_own_dialin_only_is_reported():
-    """A site that overrides one simple URL must override them all."""
+    """A site that overrides one simple URL must override all of them."""
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(DIR, "site", "Tokyo"), (DIR, "dialin_url", "https://dialin.fabrikam.com")]
     edits += [(DIR, "meet_urls", GOOD[FE]["meet_urls"])]
@@ -379,7 +379,7 @@ def test_site_with_its_own_dialin_only_is_reported():
 
 @pytest.mark.parametrize("admin", ["", "https://admin.fabrikam.com"])
 def test_site_with_its_own_urls_takes_no_admin_host_of_another_site(admin):
-    """A site with its own Meet and Dial-in URL has its own Admin URL or none: nothing is found."""
+    """A site with its own Meet and Dial-in URLs needs no Admin URL, so nothing is reported."""
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(FE, "admin_url", "https://admin.contoso.com"), (DIR, "site", "Tokyo")]
     edits += [(DIR, "dialin_url", "https://dialin.fabrikam.com"), (DIR, "admin_url", admin)]
@@ -392,7 +392,7 @@ def test_site_with_its_own_urls_takes_no_admin_host_of_another_site(admin):
 
 
 def test_two_sites_without_an_admin_url_share_none():
-    """Of three sites with their own Meet and dial-in URLs, only one has an admin URL: no finding."""
+    """Nothing is reported if only one of three sites with their own URLs has an Admin URL."""
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(FE, "admin_url", "https://admin.contoso.com")]
     for place, site in ((DIR, "tokyo"), (SE, "osaka")):
@@ -406,7 +406,7 @@ def test_two_sites_without_an_admin_url_share_none():
 
 
 def test_standard_edition_with_a_pool_name_is_reported():
-    """A Standard Edition server is a pool of its own name."""
+    """A Standard Edition server must not have a different pool name."""
     edits = [(SE, "pool_fqdn", "sepool.contoso.com")]
     assert ("pool-name-differs-from-server", "se01.contoso.com") in found(plan_of(edits))
 
@@ -449,7 +449,7 @@ ALTERED_CASES = [
 
 @pytest.mark.parametrize(("code", "usage", "changes"), ALTERED_CASES)
 def test_mistake_in_a_plan_is_found(code, usage, changes):
-    """An altered plan is evaluated by the same rules."""
+    """The same checks find mistakes in a changed plan."""
     plan = plan_of([(EDGE, "aol_pic", "true")])
     assert code not in {f.code for f in check_plan(plan)}
     findings = [f for f in check_plan(altered(plan, usage, **changes)) if f.code == code]
@@ -466,7 +466,7 @@ def test_mistake_in_a_plan_is_found(code, usage, changes):
     ],
 )
 def test_certificate_that_should_be_shared_is_reported(code, usage):
-    """Two certificates where a pool or the deployment shares one are an error."""
+    """Two certificates are an error if a pool or the deployment must share one."""
     plan = plan_of()
     assert code not in {f.code for f in check_plan(plan)}
     twice = tuple(
@@ -483,7 +483,7 @@ def test_certificate_that_should_be_shared_is_reported(code, usage):
 
 WITH_CASES = [check for check in RULES.checks.values() if check.fires and check.nearest]
 CASES = [(RULES.product, check) for check in WITH_CASES]
-for product in products():  # of the others, what is not said by the one before
+for product in products():  # only the findings that the earlier cases do not cover
     of_others = {(check.code, check.fires.says) for _, check in CASES}
     CASES += [
         (product, check)
@@ -496,7 +496,7 @@ for product in products():  # of the others, what is not said by the one before
     ("product", "check"), CASES, ids=[f"{product}-{check.code}" for product, check in CASES]
 )
 def test_a_check_fires_in_its_case_and_not_in_the_nearest(product, check):
-    """The cases given with a check: a mistake is reported, and the nearest correct plan is not."""
+    """The mistake is reported, and the most similar correct plan has no such finding."""
     rules = load_rules(product)
     fires, nearest = (
         {f.code: f.severity for f in check_plan(plan_of_case(case, rules=rules), on=case.on)}
@@ -506,7 +506,8 @@ def test_a_check_fires_in_its_case_and_not_in_the_nearest(product, check):
     assert check.code not in nearest
 
 
-#: What no table and no option can bring about: tried above on plans that somebody altered.
+#: Checks for mistakes that no table or option can cause. The tests above use changed plans for
+#: them.
 ONLY_ALTERED = {
     "aol-without-client-authentication",
     "edge-certificates-differ",
@@ -516,7 +517,7 @@ ONLY_ALTERED = {
 
 
 def test_every_check_has_its_two_cases():
-    """A check without a case that fires and the nearest that does not is not shipped."""
+    """Every check has a case that causes the finding and a similar case that does not."""
     for product in products():
         checks = load_rules(product).checks.values()
         without = {check.code for check in checks if not (check.fires and check.nearest)}
@@ -524,7 +525,7 @@ def test_every_check_has_its_two_cases():
 
 
 def test_every_test_is_asked_for():
-    """Python holds no test that no rule uses."""
+    """Every check function in the code is used by a rule."""
     of_cas = [check for check in ca_rules().checks if "plan" in check.judges]
     of_products = [c for product in products() for c in load_rules(product).checks.values()]
     rules = (*of_products, *of_cas)
@@ -535,7 +536,7 @@ def test_every_test_is_asked_for():
 
 
 def test_unknown_test_is_refused_with_the_known_ones():
-    """For a rule file with an unknown test, the error lists the known tests."""
+    """For a rule with an unknown function, the error lists the known functions."""
     plan = plan_of()
     broken = replace(next(iter(RULES.checks.values())), test="no_such_test")
     rules = replace(RULES, checks={broken.code: broken})
@@ -545,7 +546,7 @@ def test_unknown_test_is_refused_with_the_known_ones():
 
 
 def test_parts_add_up_to_the_whole():
-    """Checking certificates and deployment apart finds what checking the plan finds."""
+    """Checking certificates and deployment separately finds the same as checking the plan."""
     plan = plan_of([(EDGE, "webconf_edge_fqdn", ""), (MED, "server_fqdn", LONG)])
     day = date(2026, 11, 25)
     parts = [
@@ -555,7 +556,7 @@ def test_parts_add_up_to_the_whole():
     assert sort_findings(parts) == check_plan(plan, on=day)
 
 
-#: What somebody may have altered in a certificate; each makes some check speak.
+#: Changes to a certificate that each cause a finding
 ALTERATIONS = (
     lambda c: c._replace(subject_alt_name=()),
     lambda c: c._replace(subject_alt_name=c.subject_alt_name[1:]),
@@ -581,7 +582,7 @@ ALTERATIONS = (
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_is_shared_among_certificates_alters_nothing(seed):
-    """Every check asked of every certificate and name for itself finds what checking a plan does."""
+    """Running every check on every certificate and name finds the same as checking the plan."""
     chance, day = random.Random(seed), date(2026, 11, 25)
     plan = plan_certificates(read_topology(big_table(60)), RULES)
     certificates = list(plan.certificates)
@@ -591,7 +592,7 @@ def test_what_is_shared_among_certificates_alters_nothing(seed):
     plan = replace(plan, certificates=tuple(certificates))
     told = set()
     for certificate in plan.certificates:
-        view = PlanView(plan, on=day)  # it has seen no other certificate
+        view = PlanView(plan, on=day)  # A new view has no results from other certificates.
         for rule in filter(lambda rule: view.applies(rule, certificate), view.checks):
             test = rule.test or rule.code.replace("-", "_")
             words = []
@@ -615,7 +616,7 @@ def test_what_is_shared_among_certificates_alters_nothing(seed):
     st.booleans(),
 )  # fmt: skip
 def test_a_name_below_a_public_one_is_public(before, domain, first):
-    """What is remembered of a domain says of its hosts what the list itself says."""
+    """The cached result for a domain is the same as the result for each of its hosts."""
     view = PlanView(plan_of(), on=date(2026, 11, 25))
     if first:
         view.is_internal(domain)
@@ -626,7 +627,7 @@ def test_a_name_below_a_public_one_is_public(before, domain, first):
 
 
 def test_a_plan_is_judged_by_the_rules_of_a_day():
-    """A check counts from its day on: that asked for, else the planned one, else today."""
+    """The evaluation date is the requested date, the planned issue date, or today."""
     code = "reverse-zone-name-on-public-certificate"
     edits = [(EDGE, EXTRA, "1.2.0.192.in-addr.arpa")]
     plan = plan_of(edits, options=PlanOptions(planned_issue_date=date(2026, 3, 14)))
@@ -643,7 +644,7 @@ def test_a_plan_is_judged_by_the_rules_of_a_day():
 
 
 def test_a_check_ends_on_its_day():
-    """A check that ends on a day is evaluated until the day before."""
+    """A check with an end date reports findings until the day before."""
     rule = replace(RULES.checks["single-label-name"], until=date(2026, 3, 15))
     assert rule.holds_on(date(2026, 3, 14))
     assert not rule.holds_on(date(2026, 3, 15))
@@ -659,7 +660,7 @@ def test_a_check_ends_on_its_day():
     ],
 )
 def test_an_organization_has_a_place(options, told):
-    """On a public certificate O comes with L or ST and with C; without O nothing is asked."""
+    """In a public certificate, O needs C and either L or ST, and nothing is required without O."""
     findings = check_plan(plan_of(options=PlanOptions(**options)))
     about = {f.about for f in findings if f.code == "organization-without-place"}
     public = {c.id for c in plan_of().certificates if c.issuer == "public"}
@@ -677,7 +678,7 @@ def test_findings_come_errors_first_and_count():
 
 
 def test_hostile_text_is_escaped_in_the_table():
-    """A finding's text cannot become markup."""
+    """The text of a finding cannot become markup."""
     plan = plan_of([(FE, "dialin_url", "https://dialin.contoso.com/<script>")])
     page = check_plan(plan)._repr_html_()
     assert "<script>" not in page
@@ -688,7 +689,7 @@ def test_hostile_text_is_escaped_in_the_table():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.from_regex(r"[a-z]{1,60}(\.[a-z]{1,60}){1,3}", fullmatch=True), min_size=1))
 def test_counted_size_is_the_encoded_size(names):
-    """The bytes of a SAN are counted as the encoder writes them."""
+    """The calculated size of a SAN extension matches the encoded size."""
     san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     assert san_bytes(tuple(names)) == len(san.public_bytes())
 
@@ -696,20 +697,20 @@ def test_counted_size_is_the_encoded_size(names):
 @pytest.mark.parametrize(
     ("count", "name", "fits"),
     [
-        # TechNet wiki 3306: 151 names of 25 characters.
+        # TechNet wiki 3306: 151 names with 25 characters
         (151, "host{:03}.contoso123456.com", True),
         (152, "host{:03}.contoso123456.com", False),
     ],
 )
 def test_published_limit_of_ad_cs_is_met(count, name, fits):
-    """The published number of names is exactly what fits into 4096 bytes."""
+    """The published number of names fits exactly into 4096 bytes."""
     names = tuple(name.format(number) for number in range(count))
     assert {len(n) for n in names} == {25}
     assert (san_bytes(names) <= 4096) is fits
 
 
 def test_repr_shows_the_first_sixty_findings():
-    """A notebook's cell shows what fits a screen, and says how many more there are."""
+    """A notebook cell shows 60 findings and the number of further ones."""
     items = [
         Finding(code=f"a{n}", severity="warning", about="b", message=f"no {n}", hint="", source="")
         for n in range(100)

@@ -1,8 +1,8 @@
-"""Forty mistakes in planning Lync certificates: each is found, covered by a step, or tested.
+"""Test that forty mistakes in planning Lync certificates are found, covered by a step, or tested.
 
-W01 to W40 are numbers of this table alone. A place is ``finding CODE``, ``step ID: WORDS`` (the
-step contains the words), ``handover: WORDS`` (in the files for the CA), or ``test FILE::NAME`` for
-a mistake that cannot happen or that no single finding covers.
+W01 to W40 are numbers in this table only. A place is ``finding CODE``, ``step ID: WORDS`` (the step
+contains the words), ``handover: WORDS`` (in the files for the CA), or ``test FILE::NAME`` for a
+mistake that cannot happen or that no single finding covers.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ TABLE = {
 
 
 def test_all_forty_stand_there():
-    """None is forgotten, and each has a place."""
+    """The table contains all forty mistakes, each with a place."""
     assert list(TABLE) == [f"W{number:02}" for number in range(1, 41)]
     assert all(places for _, places in TABLE.values())
 
 
 @pytest.mark.parametrize("number", TABLE)
 def test_its_places_exist(number):
-    """Code, step with its words, and test are there."""
+    """The codes, the steps with their words, and the tests in the table exist."""
     for place in TABLE[number][1]:
         kind, _, what = place.partition(" ")
         if kind == "finding":
@@ -96,7 +96,7 @@ def test_its_places_exist(number):
 
 
 def renewed(old, new):
-    """Roles and usages of the certificates that must be requested again."""
+    """Return the roles and usages of the certificates that must be requested again."""
     difference = compare_plans(
         *(
             plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"), **shared)
@@ -108,7 +108,7 @@ def renewed(old, new):
 
 
 def test_a_sip_domain_more_renews_servers_edge_and_proxy():
-    """Front End, Edge external and reverse proxy are requested again, Edge internal is not."""
+    """A new SIP domain renews Front End, external Edge, and reverse proxy, but not internal Edge."""
     meet = {"meet_urls": "https://meet.contoso.com"}
     changed = renewed(
         {"sip_domains": "contoso.com", **meet},
@@ -120,7 +120,7 @@ def test_a_sip_domain_more_renews_servers_edge_and_proxy():
 
 
 def test_another_simple_url_renews_what_has_its_host():
-    """A Meet URL of another base is on other certificates of servers and reverse proxy."""
+    """A Meet URL with another host renews the certificates of servers and the reverse proxy."""
     sip = {"sip_domains": "contoso.com"}
     changed = renewed(
         {"meet_urls": "https://meet.contoso.com", **sip},

@@ -1,4 +1,4 @@
-"""Scenarios side by side: every option and count, with a mark that does not depend on color."""
+"""Test the comparison of scenarios: all options and counts, with a mark that does not need color."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def facts(found: ScenarioComparison) -> dict[str, tuple[object, ...]]:
 
 
 def test_every_option_and_count_stands_in_the_matrix():
-    """What a plan is counted by, servers by role, SIP domains, and each option of plan.toml."""
+    """The comparison contains all counts, servers by role, SIP domains, and options in plan.toml."""
     found = ln.compare_scenarios(FIRST, WILD, MORE)
     told = facts(found)
     assert told["certificates"] == (len(FIRST.plan.certificates),) * 3
@@ -46,7 +46,7 @@ def test_every_option_and_count_stands_in_the_matrix():
 
 
 def test_what_differs_is_marked_by_a_sign():
-    """The first scenario has no mark; differences have one and come first; blanks are labelled."""
+    """Values that differ from the first scenario have a mark and come first."""
     found = ln.compare_scenarios(FIRST, replace(WILD, options=ln.PlanOptions(country="TW")))
     assert [fact.marked() for fact in found.differing()] == [("", "≠ TW")]
     found = ln.compare_scenarios(replace(FIRST, options=ln.PlanOptions(country="TW")), FIRST)
@@ -58,7 +58,7 @@ def test_what_differs_is_marked_by_a_sign():
 
 
 def test_as_a_frame_it_is_plain():
-    """One column per scenario, and whether they differ; equal names are distinguished."""
+    """The frame has one column for each scenario and one for differences, even with equal names."""
     frame = ln.compare_scenarios(FIRST, WILD, replace(MORE, name="wildcards")).to_frame()
     assert list(frame.columns) == [
         *("Of", "What", "as planned", "wildcards", "wildcards (2)", "Differs"),
@@ -71,7 +71,7 @@ def test_as_a_frame_it_is_plain():
 
 
 def test_differences_are_those_of_compare_plans():
-    """No second comparison: each other plan against the first, with causes and as a page."""
+    """Each other plan is compared with the first by compare_plans, with causes and as a page."""
     found = ln.compare_scenarios(FIRST, WILD, MORE)
     for one, difference in zip((WILD, MORE), found.differences, strict=True):
         assert difference == ln.compare_plans(FIRST.plan, one.plan)
@@ -86,7 +86,7 @@ def test_differences_are_those_of_compare_plans():
 
 
 def test_findings_that_are_accepted_are_counted_apart():
-    """Of all that is found, as many as a reason is given for."""
+    """Accepted findings have a separate count."""
     broken = FIRST.topology.with_cells(
         {n: {"access_edge_fqdn": ""} for n in range(len(FIRST.topology.cells))}
     )
@@ -100,14 +100,14 @@ def test_findings_that_are_accepted_are_counted_apart():
 
 
 def test_what_is_not_known_is_blank():
-    """Renewals a year are counted only where days of validity are asked for."""
+    """Yearly renewals are counted only if a validity is set."""
     yearly = replace(FIRST, options=ln.PlanOptions(validity_days=365))
     certificates = len(FIRST.plan.certificates)
     assert facts(ln.compare_scenarios(FIRST, yearly))["yearly renewals"] == (None, certificates)
 
 
 def test_two_are_needed():
-    """One alone is refused; what cannot be planned says why."""
+    """A single scenario is an error, and a scenario that cannot be planned reports the reason."""
     with pytest.raises(ScenarioError, match="two scenarios"):
         ln.compare_scenarios(FIRST)
     chat = FIVE_SERVERS.replace("Mediation", "PersistentChat").encode()
@@ -120,7 +120,7 @@ def test_two_are_needed():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_findings_are_of_each_scenario(count):
-    """Findings for fewer or more scenarios than are compared are an error."""
+    """A number of findings that differs from the number of scenarios is an error."""
     one = ln.Scenario.of_plan("one", make_plan())
     with pytest.raises(ScenarioError, match=f"number of findings is {count}") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)

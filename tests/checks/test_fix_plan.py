@@ -1,4 +1,4 @@
-"""Fixes: what has one safe answer is gone when it is fixed, and nothing new has come."""
+"""Test the fixes: a finding with one safe fix disappears, and no new finding appears."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from lyncnb.topology.csv_edit import edit_csv
 from lyncnb.topology.topology import read_topology
 
 DAY = date(2026, 11, 25)
-#: Random topologies; 1,000 by hand.
+#: The number of random topologies. A manual run may use 1,000.
 COUNT = int(os.environ.get("LYNCNB_TOPOLOGIES", "100"))
-#: Tests among which they are dealt out, so that none takes long on a busy machine.
+#: The number of tests that share the topologies, so that none takes long on a busy computer.
 PARTS = 4
 
 WITH_FIX = {
@@ -49,7 +49,7 @@ WITH_FIX = {
 }
 BESIDE = {"server_fqdn": "fe01.contoso.com", "role": "Mediation", "pool_fqdn": "fepool.contoso.com"}
 ALL_PUBLIC = PlanOptions(issuer={"": "public"}, validity_days=365)
-# The case beside the check shows no fix: the table lacks the column, or other CAs are asked.
+# Checks whose own case has no fix, because the table lacks the column or other CAs are affected.
 OTHER_CASES = {
     "collocated-role": lambda: plan_of([(MED, "mediation_standalone", "true")], add=[BESIDE]),
     "validity-asked-over-limit": lambda: plan_of(options=ALL_PUBLIC),
@@ -57,13 +57,13 @@ OTHER_CASES = {
 
 
 def codes(findings):
-    """How often each code is found."""
+    """Count the findings by code."""
     return Counter(finding.code for finding in findings)
 
 
 @pytest.mark.parametrize("code", sorted(WITH_FIX))
 def test_each_fix_mends_its_finding_and_brings_nothing(code):
-    """The finding carries an edit, is gone with it, and no other has come."""
+    """After the edit in the finding, the finding is gone and no new one appears."""
     check = WITH_FIX[code]
     plan = OTHER_CASES[code]() if code in OTHER_CASES else plan_of_case(check.fires)
     before = check_plan(plan, on=check.fires.on)
@@ -75,13 +75,13 @@ def test_each_fix_mends_its_finding_and_brings_nothing(code):
 
 
 def test_every_fix_is_a_fix_of_some_check():
-    """Python holds no fix that no rule uses."""
+    """Every fix in the code belongs to a check in the rules."""
     tests = {check.test or check.code.replace("-", "_") for check in WITH_FIX.values()}
     assert tests == set(FIXES)
 
 
 def test_a_plan_without_safe_answers_stays_as_it_is():
-    """What is only advice, or has several answers, is left to the planner."""
+    """A plan whose findings have no safe fix does not change."""
     plan = plan_of([(EDGE, "webconf_edge_fqdn", ""), (DIR, "web_external_fqdn", "")])
     fixed_plan = fix_plan(plan, on=DAY)
     assert (fixed_plan.fixed, fixed_plan.cells, fixed_plan.options) == ((), {}, ())
@@ -91,17 +91,17 @@ def test_a_plan_without_safe_answers_stays_as_it_is():
 @pytest.mark.parametrize(
     ("edits", "options"),
     [
-        # Several servers below one pool name: which is meant nobody knows.
+        # Several servers have one pool name, so the intended name is unknown.
         (
             [(SE, "pool_fqdn", "sepool.contoso.com")],
             None,
         ),
-        # Other certificates may well be asked for longer.
+        # Certificates from other CAs may have a longer validity.
         ([], PlanOptions(validity_days=365)),
     ],
 )
 def test_what_may_be_meant_is_no_fix(edits, options):
-    """A finding whose answer costs something else carries none."""
+    """A finding has no fix if the edit could change something that the planner intended."""
     more = {
         "server_fqdn": "se02.contoso.com",
         "role": "StandardEdition",
@@ -115,7 +115,7 @@ def test_what_may_be_meant_is_no_fix(edits, options):
 
 
 def test_two_names_of_one_cell_are_mended_one_after_the_other():
-    """Two findings about one cell do not undo each other."""
+    """The fixes of two findings about one cell do not undo each other."""
     plan = plan_of(
         [
             (
@@ -179,7 +179,7 @@ MORE = [
 
 
 def random_files(seed):
-    """Give a table and a plan.toml with some mistakes: the first of this seed that can be read."""
+    """Return a random table and plan.toml with some mistakes that lyncnb can still read."""
     choose = random.Random(seed)
     return next(files for files in iter(lambda: files_or_none(choose), 0) if files)
 
@@ -189,7 +189,7 @@ def files_or_none(choose):
     edits = choose.sample(CELLS, choose.randint(0, 8))
     drop = choose.sample(range(1, len(GOOD)), choose.randint(0, 3))
     add = choose.sample(MORE, choose.randint(0, 2))
-    # What stands in no section comes first.
+    # Keys outside a section must come first.
     options = sorted(
         choose.sample(OPTIONS, choose.randint(0, 4)), key=lambda s: ("[" in s, s[0] == "[")
     )
@@ -205,7 +205,7 @@ def files_or_none(choose):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_random_topologies_are_mended(part):
-    """What carries a fix is gone or stays for a reason, nothing is new, and the files say it."""
+    """Findings with fixes disappear or stay for a reason, and there are no new findings."""
     for seed in range(part, COUNT, PARTS):
         data, text, plan = random_files(seed)
         before = check_plan(plan, on=DAY)
@@ -222,7 +222,7 @@ def test_random_topologies_are_mended(part):
 
 @pytest.mark.slow
 def test_random_topologies_need_every_fix():
-    """Among the topologies above each fix is made at least once."""
+    """The random topologies use each fix at least once."""
     missing = set(WITH_FIX)
     for *_, plan in map(random_files, range(COUNT)):
         if missing & {f.code for f in check_plan(plan, on=DAY) if f.edits}:
@@ -233,7 +233,7 @@ def test_random_topologies_need_every_fix():
 
 
 def test_a_summary_holds_no_edits():
-    """What mends a finding is for the planner's files."""
+    """The edits of a fix are not in the summary."""
     plan = plan_of([(MED, "web_external_fqdn", "w.contoso.com")], PlanOptions(xmpp_host_names=True))
     findings = check_plan(plan, on=DAY)
     assert {type(edit) for f in findings for edit in f.edits} == {CellEdit, OptionEdit}
@@ -242,7 +242,7 @@ def test_a_summary_holds_no_edits():
 
 
 def test_edits_say_what_they_are():
-    """An edit of a cell and one of an option, made by hand, are planned as they say."""
+    """An edit of a cell and an edit of an option change the plan as specified."""
     plan = plan_of(options=PlanOptions(wildcard=True, validity_days=365))
     edits = [
         CellEdit(row=MED, column="site", text="Taipei"),

@@ -1,9 +1,9 @@
-"""Plans against two certificate linters: lyncnb reports beforehand what they report afterwards.
+"""Compare lyncnb's findings about plans with two certificate linters, pkilint and zlint.
 
-A test CA issues the requested certificates, as a public CA would write it: fields of the
-subject in the order of the Baseline Requirements, with a policy, OCSP and a list of revoked ones.
-pkilint and zlint check the certificates. If lyncnb has a code of the same meaning, the plan's
-finding and the certificate's occur together.
+A test CA issues the requested certificates like a public CA: subject fields in the order of the
+Baseline Requirements, a policy, OCSP, and a CRL distribution point. The linters check the
+certificates. If lyncnb has a code with the same meaning, the plan must have this finding exactly
+when the linter reports the certificate.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CHECKS = {check.code: check for check in ca_rules().checks if "plan" in check.ju
 
 _P = "cabf.serverauth.subscriber"
 
-#: Our code of a plan, pkilint's and zlint 3.6.2's of the certificate; "" where one has none.
+#: lyncnb's code for a plan, and the codes of pkilint and zlint 3.6.2 for the certificate, or ""
 SAME = {
     "internal-name-on-public-certificate": ("cabf.internal_domain_name", "e_dnsname_not_valid_tld"),
     "reverse-zone-name-on-public-certificate": (
@@ -56,14 +56,14 @@ SAME = {
         f"{_P}_stateprovince_and_locality_missing",
         "e_cert_policy_ov_requires_province_or_locality",
     ),
-    # Debian's zlint knows 398 days only.
+    # The zlint in Debian only knows the limit of 398 days.
     "validity-asked-over-limit": (
         "cabf.serverauth.certificate_validity_period_exceeds_200_days",
         "",
     ),
 }
 
-#: What we say of a single public certificate and neither of them does.
+#: Findings of lyncnb about single public certificates that no linter has
 OURS_ALONE = {
     "special-use-name-on-public-certificate",
     "registry-wildcard-on-public-certificate",
@@ -86,23 +86,23 @@ OURS_ALONE = {
     "roots-of-entrust-distrusted",
 }
 
-#: What they say and we lack, and why.
+#: Reports of the linters that lyncnb does not have, and the reasons
 LACKED = {
-    # A common name is not recommended to public CAs; Lync Server looks for one.
+    # Public CAs should not include a common name, but Lync Server needs one.
     "cabf.serverauth.dv.common_name_attribute_present",
     "cabf.serverauth.ov.common_name_attribute_present",
     "w_subject_common_name_included",
     "e_cab_dv_subject_invalid_values",
-    # Likewise both key usages of an RSA key, which Microsoft's page for reverse proxies asks for.
+    # Microsoft's page for reverse proxies requires both key usages for an RSA key.
     f"{_P}_rsa_digitalsignature_and_keyencipherment_present",
-    # The CA's affair alone.
+    # Only the CA can change these.
     "w_ext_subject_key_identifier_missing_sub_cert",
-    # Advice to stay a day below the limit.
+    # This report recommends a validity one day below the limit.
     "cabf.serverauth.certificate_validity_period_exceeds_199_days",
-    # The unit once more, without a date or in other words.
+    # These repeat the organizational unit, without a date or in other words.
     "cabf.serverauth.dv.unknown_attribute_present",
     "e_subject_contains_organizational_unit_name_and_no_organization_name",
-    # The underscore, the place, the missing names and the reverse zone once more.
+    # These repeat the underscore, the location, the missing names, and the reverse zone.
     "w_dnsname_underscore_in_trd",
     "w_rfc_dnsname_underscore_in_trd",
     "e_sub_cert_locality_name_must_appear",
@@ -127,7 +127,7 @@ _ORDER = [
 
 
 def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
-    """Issue what a request asks for, as DER."""
+    """Issue the requested certificate, in DER format."""
     csr = x509.load_pem_x509_csr(request)
     _, ca_key = _keys()
     subject = sorted(csr.subject, key=lambda one: _ORDER.index(one.oid))
@@ -161,7 +161,7 @@ def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
 
 
 def zlint_codes(der: bytes, place: Path) -> set[str]:
-    """List the errors and warnings of zlint."""
+    """List the errors and warnings that zlint reports."""
     path = place / "certificate.der"
     path.write_bytes(der)
     done = subprocess.run(
@@ -172,7 +172,7 @@ def zlint_codes(der: bytes, place: Path) -> set[str]:
 
 
 def judged(case, place: Path) -> tuple[set[str], set[str]]:
-    """Return our codes of a case's plan, and the linters' of what is issued from its requests."""
+    """Return lyncnb's codes for a plan, and the linters' codes for its certificates."""
     plan = plan_of_case(case)
     begins = datetime.combine(case.on, time(), UTC)
     theirs = set()
@@ -188,7 +188,7 @@ def judged(case, place: Path) -> tuple[set[str], set[str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("code", sorted(SAME))
 def test_plan_and_certificate_are_judged_alike(code, tmp_path):
-    """Where we speak of the plan, the linters speak of the certificate; in the nearest case none."""
+    """The linters report the certificate if, and only if, lyncnb reports the plan."""
     pair = set(filter(None, SAME[code]))
     others = {one for codes in SAME.values() for one in codes}
     ours, theirs = judged(CHECKS[code].fires, tmp_path)
@@ -202,7 +202,7 @@ def test_plan_and_certificate_are_judged_alike(code, tmp_path):
 
 
 def test_every_rule_of_single_public_certificates_is_listed():
-    """A rule of public CAs has its counterparts here, or none is known."""
+    """Every rule for public CAs is listed with the linters' codes, or without any."""
     single = {
         check.code
         for check in CHECKS.values()

@@ -1,4 +1,4 @@
-"""The oldest client of a deployment: which may be named, and what findings say of it."""
+"""Test the option for the oldest client: its values, and the findings about it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2
 
 
 def told(**options):
-    """Return the message about the hash of each certificate."""
+    """Return the message about the hash algorithm of each certificate."""
     planned = plan(front_end(1), edge(1), options=PlanOptions(**options))
     return {f.message for f in check_plan(planned) if f.code == "hash-not-listed-for-clients"}
 
 
 def test_the_clients_are_those_of_the_page():
-    """The rules list the five clients of Microsoft's page, and the form offers them."""
+    """The rules list the five clients in Microsoft's page, and the form offers them."""
     rules = load_rules("lync2013")
     assert tuple(client.id for client in rules.clients) == LISTED
     (group,) = [one for one in option_groups(rules) if one["title"] == "Key and hash"]
     (field,) = [one for one in group["fields"] if one["name"] == "oldest_client"]
     assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
     words = [words for _, words in field["choices"]]
-    assert words == ["the oldest in the list: Windows Vista", *LISTED]  # no line twice
+    assert words == ["the oldest in the list: Windows Vista", *LISTED]  # no duplicates
 
 
 @pytest.mark.parametrize(("chosen", "named"), [("", "Windows Vista"), ("Windows 7", "Windows 7")])
 def test_a_hash_is_held_against_the_oldest_client(chosen, named):
-    """Without a choice it is the oldest that is listed; SHA-256 is listed for each."""
+    """By default, the finding is about the oldest listed client, which supports only SHA-256."""
     messages = told(hash="sha384", oldest_client=chosen)
     assert messages
     assert all(one.endswith(f"for {named}, Microsoft lists only sha256") for one in messages)
@@ -42,7 +42,7 @@ def test_a_hash_is_held_against_the_oldest_client(chosen, named):
 
 
 def test_the_choice_changes_no_certificate():
-    """It is for findings: the digest of the plan stays."""
+    """The option changes only findings, so the digest of the plan stays the same."""
     one, other = (
         plan(front_end(1), options=PlanOptions(oldest_client=name)) for name in ("", "Windows 7")
     )
@@ -50,7 +50,7 @@ def test_the_choice_changes_no_certificate():
 
 
 def test_another_client_is_refused_with_the_list():
-    """Windows XP is on no list for SHA-256, so lyncnb could not report anything about it."""
+    """Windows XP is not in the list for SHA-256, so the option does not accept it."""
     with pytest.raises(OptionsError, match="Windows XP") as refused:
         told(oldest_client="Windows XP")
     assert "Windows Vista" in refused.value.hint

@@ -1,4 +1,4 @@
-"""Options without an effect are reported, each by name; options with an effect are not."""
+"""Test that options without an effect are reported, and options with an effect are not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lyncnb.plan.options import PlanOptions
 
 
 def told(options):
-    """The messages about options that change nothing."""
+    """Return the messages about options that change nothing."""
     findings = check_plan(plan_of(options=PlanOptions(**options)))
     return [f.message for f in findings if f.code == "option-changes-nothing"]
 
@@ -20,9 +20,9 @@ def told(options):
     ("options", "message"),
     [
         ({"xmpp_host_names": True}, "xmpp_host_names = true"),
-        ({"target_os": "2012R2"}, "target_os = 2012R2"),  # as every row has it
+        ({"target_os": "2012R2"}, "target_os = 2012R2"),  # the same value as in every row
         (
-            {"autodiscover_internal_extra_domains": ("contoso.com",)},  # a SIP domain already
+            {"autodiscover_internal_extra_domains": ("contoso.com",)},  # already a SIP domain
             "autodiscover_internal_extra_domains = contoso.com",
         ),
         (
@@ -38,7 +38,9 @@ def told(options):
             'client_authentication contains "rp01.contoso.com", which does not affect any certificate',
         ),
         (
-            {"shared_certificate": ("edge.contoso.com",)},  # its servers share one already
+            {
+                "shared_certificate": ("edge.contoso.com",)
+            },  # its servers already share a certificate
             'shared_certificate contains "edge.contoso.com", which does not affect any certificate',
         ),
         (
@@ -48,7 +50,7 @@ def told(options):
     ],
 )
 def test_an_option_without_effect_is_reported(options, message):
-    """The finding names the option and its value."""
+    """The finding contains the option and its value."""
     assert [text[: len(message)] for text in told(options)] == [message]
 
 
@@ -72,5 +74,5 @@ def test_an_option_without_effect_is_reported(options, message):
     ],
 )
 def test_an_option_with_effect_is_not(options):
-    """An option that changes a certificate, or its evaluation, is not reported."""
+    """An option that changes a certificate or an evaluation is not reported."""
     assert told(options) == []

@@ -1,4 +1,4 @@
-"""A saved plan: the same bytes for the same plan, read back as that plan, and otherwise refused."""
+"""Test saved plans: the same plan gives the same bytes, and changed files are rejected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lyncnb.rules.rule_files import parse_rules, product_texts
 
 RULES = ln.load_rules("lync2013")
 DAY = date(2026, 11, 25)
-# CI alters a tenth of what one by hand may.
+# CI changes a tenth of the values that a manual run may change.
 COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
 
 
@@ -37,7 +37,7 @@ def saved(planned, place, on=DAY):
 
 
 def redigested(document):
-    """Write values as a file whose digest is right, as who alters a plan on purpose would."""
+    """Write values as a file with a matching digest, as an attacker would."""
     return saved_plan_bytes({key: value for key, value in document.items() if key != "sha256"})
 
 
@@ -52,7 +52,7 @@ def refused(path, data, *words):
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
 def test_what_was_saved_is_planned_again(tmp_path, sample):
-    """Table, options, certificates, reasons and findings are read back and give the same bytes."""
+    """Table, options, certificates, reasons, and findings are read back and give the same bytes."""
     source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
     options = ln.PlanOptions(
         planned_issue_date=date(2027, 1, 31), validity_days=90, issuer={"": "internal"},
@@ -72,7 +72,7 @@ def test_what_was_saved_is_planned_again(tmp_path, sample):
 
 @pytest.mark.slow
 def test_any_plan_comes_back(tmp_path):
-    """Whatever servers, domains, columns and options there are."""
+    """A plan with any servers, domains, columns, and options can be saved and read back."""
     chance = random.Random(5)
     for _ in range(PAIRS // 20):
         planned = random_plan(chance)
@@ -81,14 +81,14 @@ def test_any_plan_comes_back(tmp_path):
 
 
 def test_a_saved_plan_is_no_table_of_servers(tmp_path):
-    """If it is given in place of a table, the error names the commands that accept it."""
+    """If a saved plan is passed as a table, the error lists the commands that accept it."""
     with pytest.raises(TopologyError, match="is a JSON file") as error:
         ln.read_topology(saved(plan(front_end()), tmp_path).path)
     assert "lyncnb request --plan FILE FOLDER" in error.value.hint
 
 
 def test_it_reads_like_a_document(tmp_path):
-    """The head says what it is, what it proves and how to approve it; one entry is on one line."""
+    """The head describes the file and how to approve it, and each entry is on one line."""
     planned = plan(front_end(), front_end(2), edge())
     first = saved(planned, tmp_path)
     text = first.data.decode()
@@ -106,7 +106,7 @@ def test_it_reads_like_a_document(tmp_path):
 
 
 def test_its_own_day_judges_it(tmp_path):
-    """A plan saved before a rule begins has no finding of it later; its file says the day."""
+    """A plan that was saved before a rule began has no finding of this rule later."""
     planned = plan(front_end(), edge(aol_pic="true"), options=ln.PlanOptions())
     before, after = saved(planned, tmp_path, date(2027, 3, 14)), None
     assert read_saved_plan(before.path).judged_on == date(2027, 3, 14)
@@ -117,7 +117,7 @@ def test_its_own_day_judges_it(tmp_path):
 
 
 def test_accepted_reasons_stand_beside_their_findings(tmp_path):
-    """What an approver reads of an error says why it is accepted, with its limits."""
+    """An accepted error in the file contains the reason and its limits."""
     planned = plan(front_end(), edge(access_edge_fqdn=""))
     errors = [one for one in ln.check_plan(planned, on=DAY) if one.severity == "error"]
     code = errors[0].code
@@ -129,7 +129,7 @@ def test_accepted_reasons_stand_beside_their_findings(tmp_path):
 
 
 def test_what_differs_is_reported_name_by_name(tmp_path):
-    """A name added or removed, another subject, a finding left out: each is reported."""
+    """An added or removed name, a changed subject, and a removed finding are all reported."""
     first = saved(ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), RULES), tmp_path)
     document = json.loads(first.data)
     certificate = document["certificates"][0]
@@ -148,7 +148,7 @@ def test_what_differs_is_reported_name_by_name(tmp_path):
 
 
 def test_a_table_that_was_altered(tmp_path):
-    """Another server or option gives other certificates than in the file: each name is reported."""
+    """A changed server or option gives different certificates, and each name is reported."""
     first = saved(plan(front_end(), front_end(2)), tmp_path)
     document = json.loads(first.data)
     at = document["table"]["columns"].index("server_fqdn")
@@ -163,14 +163,14 @@ def test_a_table_that_was_altered(tmp_path):
 
 
 def rules_with(old, new):
-    """Return the rules of Lync Server 2013 with another text in its files."""
+    """Return the rules for Lync Server 2013 with a changed text in their files."""
     texts = product_texts("lync2013")
     assert any(old in text for text in texts.values())
     return parse_rules({name: text.replace(old, new) for name, text in texts.items()}, source="x")
 
 
 def test_other_rules_are_reported(tmp_path):
-    """A plan by other rules than those installed is outdated, not altered: names are listed."""
+    """A plan with different rules is outdated, not altered, and different names are listed."""
     others = rules_with('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"')
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)
     first = saved(planned, tmp_path)
@@ -193,7 +193,7 @@ def test_other_rules_are_reported(tmp_path):
 
 
 def test_better_words_of_rules_make_no_plan_another(tmp_path):
-    """Informative rules, and everything after planning, are in no digest of a saved plan."""
+    """Texts in rules, and rules for later work, do not change the digest of a saved plan."""
     for old, new in (
         ("port = 5061", "port = 5062"),
         ('meaning = "', 'meaning = "In short: '),
@@ -211,7 +211,7 @@ def test_better_words_of_rules_make_no_plan_another(tmp_path):
 
 
 def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
-    """Code, place and severity count; every text that differs is reported, old and new."""
+    """Only texts may differ in an approved plan, and each old and new text is reported."""
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
     document = json.loads(first.data)
@@ -239,7 +239,9 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
         first.path.write_bytes(redigested(worse))
         with pytest.raises(PlanAltered):
             read_saved_plan(first.path, reworded=True)
-    altered = redigested(document).replace(b"nothing to see", b"nothing to fix")  # digest as it was
+    altered = redigested(document).replace(
+        b"nothing to see", b"nothing to fix"
+    )  # the unchanged digest
     first.path.write_bytes(altered)
     with pytest.raises(PlanAltered, match="changed after it was saved"):
         read_saved_plan(first.path, reworded=True)
@@ -279,7 +281,7 @@ def test_versions_of_libraries_are_text(tmp_path):
 
 
 def test_every_problem_at_once(tmp_path):
-    """Values of the wrong type, missing keys and unknown keys are reported together."""
+    """Values of the wrong type, missing keys, and unknown keys are reported together."""
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["judged_on"] = "tomorrow"
@@ -333,14 +335,14 @@ def test_what_cannot_be_planned_again(tmp_path):
     ],
 )
 def test_what_is_no_saved_plan(tmp_path, alter, words):
-    """Cut off, of another format, with a key twice, in another form: one clear message."""
+    """A truncated file, another format, and a duplicate key each give one clear message."""
     first = saved(plan(front_end()), tmp_path)
     refused(first.path, alter(first.data), words)
 
 
 @pytest.mark.slow
 def test_no_tampered_plan_is_taken(tmp_path):
-    """Any changed byte or value is refused; even with a new digest it is not the same plan."""
+    """Any changed byte or value is rejected, and a new digest does not make it the same plan."""
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
     chance, tried, others = random.Random(int(os.environ.get("LYNCNB_SEED", "20"))), 0, 0
@@ -351,14 +353,14 @@ def test_no_tampered_plan_is_taken(tmp_path):
             altered = first.data[:place] + bytes([chance.randrange(256)]) + first.data[place + 1 :]
         else:
             member, altered = tampered(chance, first.data)
-            if kind == 1:  # by one who does not know of the digest
+            if kind == 1:  # changed by somebody who does not know the digest
                 ends = first.data[first.data.rfind(b'"sha256"') :]
                 altered = altered[: altered.rfind(b'"sha256"')] + ends
         if altered == first.data:
             continue
         tried += 1
         first.path.write_bytes(altered)
-        with contextlib.suppress(PlanError, RulesError):  # nor where other words are taken
+        with contextlib.suppress(PlanError, RulesError):  # also rejected if texts may differ
             reworded = read_saved_plan(first.path, reworded=True).reworded
             words = ("findings", "reasons", "title", "read_me")
             assert (member in words) == bool(reworded), member
@@ -366,8 +368,9 @@ def test_no_tampered_plan_is_taken(tmp_path):
             taken = read_saved_plan(first.path)
         except (PlanError, RulesError):
             continue
-        # A cell or an option on which nothing depends, with its own digest, is another plan, as if
-        # it had been saved so: it says so in its digest, and no signature is over it.
+        # A changed cell or option without any effect, with a matching digest, is a different plan,
+        # as if
+        # it had been saved that way. Its digest differs, and no signature covers it.
         others += 1
         assert member in ("table", "options")
         assert kind > 1

@@ -248,7 +248,7 @@ def test_by_other_rules_it_is_compared_as_it_stands(planner):
     alter_with_digest(planner, rules, "0" * 64)
     ended = planner("compare", "p.json", "t.csv")
     assert ended.status == 0
-    assert "cannot plan again from this file" in ended.err
+    assert "cannot plan it again" in ended.err
 
 
 def test_by_other_rules_it_is_not_requested(planner):

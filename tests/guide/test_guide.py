@@ -176,7 +176,11 @@ def test_clients_sign_in_at_one_pool():
         ({"pool_names": "{role}{n}"}, "pool_names: there is no {n}", "{k}, the number"),
         ({"sip_domains": "con toso"}, '"con" is not a fully', "write the whole name"),
         ({"sip_domains": "contoso.local"}, "not a domain that can be", "public domain"),
-        ({"sip_domains": "contoso.onion"}, "is in onion: a name is in a zone", "that you own"),
+        (
+            {"sip_domains": "contoso.onion"},
+            "is in onion: a name is in a special-use domain",
+            "that you own",
+        ),
         ({"sip_domains": "c_o.com"}, "has an underscore", "refuse"),
         ({"sip_domains": "x.onmicrosoft.com"}, "is in onmicrosoft.com", "remove it"),
         ({"sip_domains": f"{'a' * 60}.example.com"}, "has 72 characters", "at most 64"),

@@ -1,4 +1,4 @@
-"""The dated rules of CAs: their files are read completely, and every mistake is reported."""
+"""Test the CA rules: the files are read completely, and every mistake is reported."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ applies = "public"
         (HEAD + CHECK + 'limit_of = "nmes"', "Unknown quantity \"nmes\" in 'check[0].limit_of'"),
         (HEAD + CHECK + 'keys = ["ECDSA 512"]', "Unknown key \"ECDSA 512\" in 'check[0].keys'"),
         (HEAD + CHECK + 'judges = ["plans"]', "Unknown kind \"plans\" in 'check[0].judges'"),
-        (HEAD + LIMIT + "effective = 2026-01-02\nuntil = 2026-01-02", "'limit[0].until' is not"),
+        (
+            HEAD + LIMIT + "effective = 2026-01-02\nuntil = 2026-01-02",
+            "'limit[0].until' must be later",
+        ),
         (HEAD + LIMIT.replace('"names"', '"nmes"'), 'Unknown quantity "nmes" in \'limit[0]'),
         (HEAD + LIMIT.replace("= 3", '= "3"'), "'limit[0].value' must be a whole number"),
         ('title = "t"\n', "Missing required value in 'as_of'"),
@@ -71,7 +74,7 @@ applies = "public"
     ],
 )
 def test_mistakes_in_the_data(text, message):
-    """A mistake in a file names the file and its place."""
+    """The message about a mistake contains the file and the place."""
     with pytest.raises(RulesError) as caught:
         parse_ca_rules({"x.toml": text})
     assert [problem.file for problem in caught.value.problems] == ["x.toml"]
@@ -79,7 +82,7 @@ def test_mistakes_in_the_data(text, message):
 
 
 def as_json(value):
-    """Return a TOML document as an editor's validator sees it: dates are texts."""
+    """Return a TOML document as an editor's validator sees it, with dates as text."""
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -88,7 +91,7 @@ def as_json(value):
 
 
 def validator():
-    """A validator of the schema that looks at dates too."""
+    """Return a validator for the schema that also checks dates."""
     return jsonschema.Draft202012Validator(
         SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     )
@@ -96,7 +99,7 @@ def validator():
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.name)
 def test_the_shipped_files_are_valid_by_the_shipped_schema(path):
-    """An editor that knows the schema has nothing to say against our own files."""
+    """An editor that uses the schema reports nothing about lyncnb's own files."""
     text = path.read_text("utf-8")
     assert text.startswith("#:schema ./ca_rules.schema.json\n")
     document = as_json(tomllib.loads(text))
@@ -114,12 +117,12 @@ def test_the_shipped_files_are_valid_by_the_shipped_schema(path):
     ],
 )
 def test_the_schema_finds_what_the_reader_finds(text):
-    """A typing error is seen in the editor already."""
+    """An editor that uses the schema reports a typing error."""
     assert list(validator().iter_errors(as_json(tomllib.loads(text))))
 
 
 def test_schema_and_records_have_the_same_keys():
-    """What a record can hold the schema knows, and nothing else."""
+    """The schema and the records have exactly the same keys."""
     keys = lambda kind: {  # noqa: E731
         item.metadata.get("key", item.name) for item in fields(kind) if item.init
     }
@@ -140,7 +143,7 @@ def test_schema_and_records_have_the_same_keys():
 
 @pytest.mark.parametrize("quantity", ["validity-days", "domain-validation-days"])
 def test_limits_of_public_cas_follow_one_another(quantity):
-    """Each limit begins on the day on which the one before ends, and is tighter."""
+    """Each limit begins when the previous one ends, and is stricter."""
     limits = ca_rules().limits(quantity)
     assert len(limits) > 2
     for limit, later in pairwise(limits):
@@ -154,7 +157,7 @@ def test_limits_of_public_cas_follow_one_another(quantity):
 
 
 def test_limits_on_record():
-    """The schedule of ballot SC-081, as the Baseline Requirements print it."""
+    """The limits match the schedule of ballot SC-081 in the Baseline Requirements."""
     days = {limit.effective: limit.value for limit in ca_rules().limits("validity-days")}
     assert days[date(2026, 3, 15)] == 200
     assert days[date(2027, 3, 15)] == 100
@@ -163,7 +166,7 @@ def test_limits_on_record():
 
 
 def test_rules_of_public_cas_do_not_bind_an_internal_one():
-    """An enterprise CA has no limit that the Baseline Requirements set."""
+    """No limit in the Baseline Requirements applies to an enterprise CA."""
     assert ca_rules().limits("validity-days", issuer="internal") == ()
 
 
@@ -178,12 +181,12 @@ def test_rules_of_public_cas_do_not_bind_an_internal_one():
     ],
 )
 def test_a_ca_is_known_by_whole_words(ca, named):
-    """A CA's name is found in any letter case, and never inside another word."""
+    """A CA's name is found in any letter case, but not inside another word."""
     assert is_named(ca, ("DigiCert",)) is named
 
 
 def test_two_sources_that_disagree_are_both_shown():
-    """The other source is in the rule's source, and its words are in the disagreement."""
+    """The rule's source contains the other source, and the disagreement contains its statement."""
     text = (
         HEAD
         + CHECK

@@ -1,4 +1,4 @@
-"""Products that extend another: what is taken over, changed, left out and marked as inferred."""
+"""Test products that extend another one: inherited, changed, removed, and inferred records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LYNC = "Certificate requirements for internal servers in Lync Server 2013"
 
 @pytest.fixture(autouse=True)
 def _no_product_of_ones_own(monkeypatch):
-    """Forget what a test's own file adds to the tables of servers."""
+    """Remove the columns and roles that a test's product file added."""
     monkeypatch.setattr(rule_files, "_own", {})
     yield
     columns.put_back({})
@@ -37,7 +37,7 @@ def mistakes(text):
 
 
 def test_what_is_not_said_is_taken_over():
-    """An extension that says nothing has every record of the other product, in its order."""
+    """An empty extension has every record of the other product, in the same order."""
     base, mine = load_rules("lync2013"), extended("")
     assert (mine.product, mine.title) == ("mine", "Mine")
     assert [c.id for c in mine.certificates] == [c.id for c in base.certificates]
@@ -46,7 +46,7 @@ def test_what_is_not_said_is_taken_over():
 
 
 def test_what_only_the_other_product_says_is_marked():
-    """A source that names the other product is inferred; one that names none stays as it is."""
+    """Only a source that names the other product is marked as inferred."""
     base, mine = load_rules("lync2013"), extended("")
     assert mine.names["pool-name"].source == (
         f"Inferred: as for Lync Server 2013: {base.names['pool-name'].source}"
@@ -56,7 +56,7 @@ def test_what_only_the_other_product_says_is_marked():
 
 
 def test_a_document_that_says_the_same_is_named():
-    """[sources] puts a document of this product in place of the other's, with its date."""
+    """[sources] replaces a document of the other product with one of this product and its date."""
     mine = extended(
         f'[sources]\n"Microsoft, {LYNC}" = "Microsoft, Requirements for Mine, 2026-01-02"\n'
     )
@@ -67,7 +67,7 @@ def test_a_document_that_says_the_same_is_named():
 
 
 def test_other_words_stand_in_the_texts():
-    """[words] says the texts for planners in the product's own words, longest first."""
+    """[words] replaces words in the texts for planners, the longest words first."""
     mine = extended('[words]\n"Lync Server 2013" = "Mine 7"\n"Lync Server" = "Mine"\n')
     assert (
         mine.checks["wildcard-not-supported"].title
@@ -78,7 +78,7 @@ def test_other_words_stand_in_the_texts():
 
 
 def test_records_are_changed_and_added_by_id():
-    """A record of a known id changes only its keys; a new one is added, where it says."""
+    """A record with a known id changes only its keys, and a new record is added."""
     mine = extended(
         '[[certificate]]\nid = "Edge/Internal"\nissuer = "public"\nsource = "RFC 1"\n'
         '[[deploy.step]]\nid = "new"\nafter = "group-edge"\ntitle = "t"\nscope = "server"\n'
@@ -91,7 +91,7 @@ def test_records_are_changed_and_added_by_id():
 
 
 def test_with_a_role_goes_what_is_about_nothing_else():
-    """Without a role there is no certificate, connection, check or text about it."""
+    """If a role is removed, its certificates, connections, checks, and texts are also removed."""
     mine = extended('[without]\nrole = ["PersistentChat"]\n')
     assert "PersistentChat" not in mine.roles
     assert "PersistentChat" not in {c.role for c in mine.certificates}
@@ -102,7 +102,7 @@ def test_with_a_role_goes_what_is_about_nothing_else():
 
 
 def test_with_a_certificate_go_the_names_that_only_it_had():
-    """Names that no certificate carries any more are gone, and the places and steps of that role."""
+    """Unused names and the places and steps of a removed role are also removed."""
     mine = extended('[without]\nrole = ["ReverseProxy"]\n')
     assert not [name for name in mine.names if name.startswith("published-")]
     procedure = load_procedure(mine)
@@ -114,7 +114,7 @@ def test_with_a_certificate_go_the_names_that_only_it_had():
 
 
 def test_a_role_like_another():
-    """A role like another has its steps and shell without a list of them."""
+    """A role with like = ID has the steps and shell of that role."""
     mine = extended(
         '[[role]]\nid = "Gateway"\ntitle = "Gateway"\nlike = "Mediation"\nsource = "Inferred: x"\n'
     )
@@ -126,7 +126,7 @@ def test_a_role_like_another():
 
 
 def test_every_mistake_is_reported_with_its_place():
-    """Table and number are those of the file that has the mistake, not of the whole."""
+    """The reported place is in the file with the mistake, not in the merged document."""
     told = mistakes(
         '[without]\nrole = ["Chat"]\nrule = ["x"]\n'
         '[words]\n"Lynx" = "x"\n[sources]\n"Microsoft, Nothing" = "Microsoft, x, 2026-01-01"\n'
@@ -138,7 +138,7 @@ def test_every_mistake_is_reported_with_its_place():
         "'words.Lynx' is not in lync2013",
         "'sources.Microsoft, Nothing' is not in lync2013",
         "Unknown kind of record \"rule\" in 'without'",
-        "Unknown role of lync2013 \"Chat\" in 'without.role'",
+        "Unknown role in lync2013 \"Chat\" in 'without.role'",
         "Unknown role \"Old\" in 'role[0].like'",
         *(
             f"Missing required value in 'certificate[0].{key}'"
@@ -170,7 +170,7 @@ def test_a_mistake_names_its_file_of_a_folder_that_extends():
         parse_rules(texts, source="mine")
     assert [problem.message for problem in caught.value.problems] == [
         "'mine/product.toml: words.Lynx' is not in lync2013",
-        "Unknown role of lync2013 \"Chat\" in 'mine/product.toml: without.role'",
+        "Unknown role in lync2013 \"Chat\" in 'mine/product.toml: without.role'",
         "Unknown role \"Old\" in 'mine/roles.toml: role[0].like'",
         "Unknown role \"None\" in 'mine/roles.toml: role[0].after'",
         "Unknown scope \"planet\" in 'mine/steps.toml: deploy.step[0].scope'",
@@ -178,7 +178,7 @@ def test_a_mistake_names_its_file_of_a_folder_that_extends():
 
 
 def test_what_is_left_out_and_still_asked_for():
-    """A name that a record of the other file needs is reported with that file's name."""
+    """A removed name that another record needs is reported with the file of that record."""
     (told,) = mistakes('[without]\nname = ["edge-internal"]\n')
     assert re.fullmatch(
         r"Unknown name .edge-internal. in 'lync2013/certificates\.toml: certificate\[\d+\]\.subject_name'",
@@ -188,7 +188,7 @@ def test_what_is_left_out_and_still_asked_for():
 
 @pytest.mark.parametrize("base", ['"lync2010"', '"mine"', "3"])
 def test_what_cannot_be_extended(base):
-    """Only another product of the package can be extended; those there are listed."""
+    """Only another built-in product can be extended, and the error lists them."""
     with pytest.raises(RulesError, match="'extends' must be another built-in product") as caught:
         parse_rules(f'product = "mine"\ntitle = "M"\nextends = {base}\n', source="mine.toml")
     assert "lync2013" in caught.value.problems[0].hint
@@ -249,7 +249,7 @@ rec01.contoso.com,recorder,contoso.com,rec.contoso.com;rec.fabrikam.com,true
 
 
 def test_a_planners_own_product(tmp_path):
-    """A file of one's own brings role, columns, flag and sources; its name is known from then on."""
+    """A custom file adds a role, a column, a flag, and sources, and its name is then known."""
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
     (tmp_path / "t.csv").write_text(TABLE, encoding="utf-8")
     rules = load_rules(tmp_path / "mine.toml")
@@ -265,7 +265,7 @@ def test_a_planners_own_product(tmp_path):
 
 
 def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
-    """The variable names the folder of one's own products; without it the name is unknown."""
+    """Custom products in the folder of the environment variable are known by name."""
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
     with pytest.raises(RulesError, match='no rules for the product "mine"'):
         load_rules("mine")
@@ -293,7 +293,7 @@ def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
     ],
 )
 def test_a_slip_in_a_products_columns(old, new, told):
-    """Duplicate names, names without a meaning and paths out of the folder are reported."""
+    """Duplicate names, names without a meaning, and paths outside the folder are reported."""
     assert old in OWN
     with pytest.raises(RulesError, match=re.escape(told)):
         parse_rules(OWN.replace(old, new, 1), source="mine.toml")
@@ -301,7 +301,7 @@ def test_a_slip_in_a_products_columns(old, new, told):
 
 
 def test_files_that_are_no_product(tmp_path):
-    """No file, no text, or a product of lyncnb's name is refused in plain words."""
+    """A missing file, a file that is not text, and a built-in product name are rejected."""
     with pytest.raises(RulesError, match=r'cannot read ".*mine.toml": No such file'):
         load_rules(tmp_path / "mine.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
@@ -314,5 +314,5 @@ def test_files_that_are_no_product(tmp_path):
 
 @pytest.mark.parametrize("product", products())
 def test_a_product_of_the_package_is_read_from_its_file(product):
-    """The file's name is the product's."""
+    """The file name of a built-in product is the product name."""
     assert load_rules(product).product == product

@@ -1,4 +1,4 @@
-"""The page of every finding: made from data, whole, escaped."""
+"""Test the page of every finding: it is complete, generated from the rules, and escaped."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def page():
 
 
 def text_of(html):
-    """What a reader sees, without tags; entities are left."""
+    """Return the text of a page without tags, but with entities."""
     return re.sub(r"<[^>]*>", "", html)
 
 
 def test_every_code_stands_there_once_or_where_it_judges(page):
-    """Each finding has its code as id; one of both plans and certificates appears at most twice."""
+    """Each finding has its code as id, and appears at most twice."""
     for code in every_check(RULES):
         assert 1 <= page.count(f'<h3 id="{code}">') <= 2, code
 
 
 def test_each_says_value_why_what_and_who(page):
-    """Title, meaning, hint and source of every finding are on the page, escaped."""
+    """The page contains the title, meaning, hint, and source of every finding, escaped."""
     from markupsafe import escape
 
     seen = text_of(page)
@@ -41,7 +41,7 @@ def test_each_says_value_why_what_and_who(page):
 
 
 def test_days_and_limits_are_reported(page):
-    """A dated rule says from when until when; a limit all its numbers with their sources."""
+    """The page contains the dates of each rule, and all values of a limit with their sources."""
     seen = text_of(page)
     assert "from 2026-05-15 until the day before 2027-02-10" in seen
     assert "47 from 2029-03-15 (CA/Browser Forum, Baseline Requirements 2.2.6" in seen
@@ -49,7 +49,7 @@ def test_days_and_limits_are_reported(page):
 
 
 def test_hostile_text_is_escaped():
-    """A rule file cannot bring markup into the page."""
+    """The text of a rule file cannot become markup in the page."""
     check = replace(next(iter(RULES.checks.values())), title="<script>alert(1)</script>")
     html = finding_page(replace(RULES, checks={check.code: check}))
     assert "<script" not in html

@@ -1,4 +1,4 @@
-"""``Finding`` and ``Findings``: as text, as JSON, in order, and no more of them than one reads."""
+"""Test findings as text and JSON, their order, and how many of them a list shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONE = Finding(
 
 
 def test_a_finding_as_text_and_as_json():
-    """Two lines for a terminal; in JSON every field but the reason, which its message has."""
+    """A terminal shows two lines, and JSON has every field except the reason."""
     assert ONE.to_text() == (
         "error: fe01.contoso.com: the name has 65 characters [name-too-long]\n  hint: Shorten it."
     )
@@ -33,7 +33,7 @@ def test_a_finding_as_text_and_as_json():
 
 
 def test_an_accepted_error_is_a_notice_with_its_reason():
-    """Nothing is left to do, and the reason is in the message."""
+    """The planner does not need to do anything, and the reason is in the message."""
     accepted = ONE.accepted_because("a name of the lab")
     assert (accepted.severity, accepted.accepted) == ("notice", "a name of the lab")
     assert accepted.message == "the name has 65 characters (accepted: a name of the lab)"
@@ -41,7 +41,7 @@ def test_an_accepted_error_is_a_notice_with_its_reason():
 
 
 def test_the_worst_stand_first_and_each_once():
-    """By severity, then by code, subject and message; a duplicate appears once."""
+    """Findings are sorted by severity, code, subject, and message, without duplicates."""
     warning = replace(ONE, severity="warning", code="a")
     other = replace(ONE, about="a.contoso.com")
     found = sort_findings([warning, ONE, other, ONE], judged_on=date(2026, 11, 25))
@@ -52,7 +52,7 @@ def test_the_worst_stand_first_and_each_once():
 
 
 def test_they_show_how_many_there_are_and_the_first_sixty():
-    """A terminal and a notebook's cell cannot show thousands."""
+    """A terminal or notebook cell shows the number of findings and the first sixty."""
     found = Findings(tuple(replace(ONE, code=f"x{number}") for number in range(1000, 3000)))
     lines = repr(found).splitlines()
     assert lines[0] == "Findings: 2,000 errors, 0 warnings, 0 notices"
@@ -63,7 +63,7 @@ def test_they_show_how_many_there_are_and_the_first_sixty():
 
 
 def test_a_finding_about_thirty_servers_is_one_with_a_count():
-    """A list shows three of the messages and five of the servers, and how many there are."""
+    """A list shows three messages, five servers, and the total number."""
     servers = [f"fe{number:02}.contoso.com" for number in range(30)]
     many = [replace(ONE, title="Too long", about=s, message=f"{s} has 65") for s in servers]
     (group,) = grouped(many)
@@ -78,7 +78,7 @@ def test_a_finding_about_thirty_servers_is_one_with_a_count():
 
 
 def test_what_every_order_asks_is_one_entry_with_points():
-    """Notices on one subject become points of one; an error, or a single notice, stays separate."""
+    """Several notices with one subject are points of one entry, but errors are separate."""
     codes = ("caa-of-zones", "dnssec-of-zones", "names-become-public")
     notices = [replace(ONE, severity="notice", code=code, title=code) for code in codes]
     (group,) = grouped(notices)
@@ -94,7 +94,7 @@ def test_what_every_order_asks_is_one_entry_with_points():
 
 
 def test_thirty_servers_are_one_entry_for_a_terminal():
-    """The same message appears once with its places; other messages keep their first five."""
+    """The same message appears once with its places, and different messages show the first five."""
     servers = [replace(ONE, about=f"fe{number}.contoso.com") for number in range(10, 40)]
     (same,) = grouped(servers)
     first_five = ", ".join(one.about for one in servers[:5])

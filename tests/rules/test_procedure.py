@@ -1,4 +1,4 @@
-"""The changed procedure as data: which step goes where, and mistakes in the rule file."""
+"""Test the deployment procedure: which step applies where, and mistakes in the rule file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROCEDURE = load_procedure(RULES)
 
 @pytest.fixture(params=[name for name in products() if "deploy" in load_rules(name).settings])
 def rules(request):
-    """Return the rules of each product of the package that has a procedure."""
+    """Return the rules of each built-in product that has a procedure."""
     return load_rules(request.param)
 
 
@@ -29,7 +29,7 @@ def procedure(rules):
     return load_procedure(rules)
 
 
-# Each step of the changed procedure as Microsoft's pages describe it, and the ids that carry it.
+# Each step of the procedure in Microsoft's pages, and the ids of the steps that cover it
 EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal")
 PAGES = [
     ("check the package before the day", "Mediation", ("Default",), {"hand-over", "bring-package"}),
@@ -221,30 +221,30 @@ def ids(role: str, usages: tuple[str, ...]) -> set[str]:
 
 @pytest.mark.parametrize(("page", "role", "usages", "wanted"), PAGES, ids=[p[0] for p in PAGES])
 def test_step_of_the_documents_is_there(page, role, usages, wanted):
-    """Every step of the documents is in the procedure of its role."""
+    """The procedure of each role covers every step in Microsoft's documents."""
     assert wanted <= ids(role, usages)
 
 
 def test_no_step_is_without_a_place_in_the_documents():
-    """Each step of the product is named by a line of the table above."""
+    """Each step of the product is in a line of the table above."""
     named = set().union(*(wanted for *_, wanted in PAGES))
     assert {step.id for step in PROCEDURE.steps} == named
 
 
 def test_every_check_is_asked(procedure):
-    """A check that no step names is not a check."""
+    """At least one step uses each check."""
     asked = {name for s in procedure.steps for key in QUESTIONS for name in getattr(s, key)}
     assert asked == {check.id for check in procedure.checks}
 
 
-# What changes something: everything that is printed but these.
+# Commands that only read. All others change something.
 READS = re.compile(
     r"(Get|Test|Select|Sort|Where|ForEach|Format|Out|New|Import|Read|Join|ConvertTo)-[A-Z]|certutil$"
 )
 
 
 def test_checks_change_nothing(procedure):
-    """A check's commands read: no cmdlet in them sets, removes or starts anything."""
+    """The commands of a check only read, and do not set, remove, or start anything."""
     for check in procedure.checks:
         text = PLACEHOLDER.sub("'x'", f"{check.command}\n{check.shows}\n{check.when}\n")
         for command in commands(text):
@@ -255,7 +255,7 @@ def test_checks_change_nothing(procedure):
 
 
 def test_removing_is_no_step_of_the_day(procedure):
-    """No step of the day takes a certificate away; what does waits, or leads back."""
+    """No step on the day of the change removes a certificate."""
     for step in procedure.steps:
         if any("Remove-Cs" in command for command in step.commands):
             assert step.phase in ("later", "back"), step.id
@@ -263,7 +263,7 @@ def test_removing_is_no_step_of_the_day(procedure):
 
 
 def test_every_place_is_one_record(procedure):
-    """A place is read and set, or belongs to another product and is changed by hand; all are seen."""
+    """A place can be read and set, or belongs to another product and is changed manually."""
     by_hand = {place.id for place in procedure.places if not place.read}
     assert by_hand == {"listener", "application-settings"}
     for place in procedure.places:
@@ -277,7 +277,7 @@ def test_every_place_is_one_record(procedure):
 
 
 def test_what_is_for_the_deployment_says_so(procedure):
-    """Every command that changes OAuthTokenIssuer names the global scope."""
+    """Every command that changes OAuthTokenIssuer specifies the global scope."""
     for step in procedure.steps:
         if "OAuthTokenIssuer" in step.usages:
             for command in commands(PLACEHOLDER.sub("'x'", "\n".join(step.commands))):
@@ -286,14 +286,14 @@ def test_what_is_for_the_deployment_says_so(procedure):
 
 
 def test_every_usage_rolls_over_or_does_not(procedure):
-    """A/V Authentication and OAuth roll over, 8 and 24 hours before the old one ends."""
+    """A/V Authentication and OAuth roll over 8 and 24 hours before the old certificate expires."""
     hours = {usage: roll.lead_hours for roll in procedure.rolls for usage in roll.usages}
     assert hours == {"AudioVideoAuthentication": 8, "OAuthTokenIssuer": 24}
     assert procedure.roll_of("Default") is None
 
 
 def test_every_command_and_parameter_is_documented(procedure):
-    """What steps and checks print is exactly what the table of commands has, with its page."""
+    """The table of commands contains exactly the commands and parameters in steps and checks."""
     printed: dict[str, set[str]] = {}
     texts = [command for step in procedure.steps for command in step.commands]
     texts += [" ".join((s.commands[-1], *s.options)) for s in procedure.steps if s.options]
@@ -313,7 +313,7 @@ def test_every_command_and_parameter_is_documented(procedure):
 
 
 def test_a_time_that_was_found_is_shown_in_utc(procedure):
-    """A server prints a time by its own format and zone; Get-Utc prints it as the sheets do."""
+    """Get-Utc formats a server's time as the sheets do, regardless of format and time zone."""
     shown = [c.shows for c in procedure.checks if re.search(r"\$_\.Not(After|Before)", c.shows)]
     assert len(shown) == 5
     for text in shown:
@@ -322,13 +322,13 @@ def test_a_time_that_was_found_is_shown_in_utc(procedure):
         )
 
 
-# A document with its date or version; an RFC has a number, and what is inferred has neither.
-# What we infer, or decide ourselves, has no document and no date.
+# A document with its date or version. An RFC has a number. Inferred facts and lyncnb's own
+# decisions have neither a document nor a date.
 DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
 
 
 def test_every_source_is_dated(rules, procedure):
-    """Every check and every record of the procedure says where it is from, and of when that is."""
+    """Every check and every record of the procedure has a source with a date."""
     records = [
         *procedure.steps,
         *procedure.checks,
@@ -347,7 +347,7 @@ def test_every_source_is_dated(rules, procedure):
 
 
 def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure):
-    """Each role that has steps is in the order of the maintenance window and has a shell."""
+    """Each role with steps has a shell, and a place in the order of the maintenance window."""
     roles = {rule.role for rule in rules.certificates} - {"", "Deployment"}
     placed = [role for place in procedure.order for role in place.roles]
     assert sorted(placed) == sorted(roles)
@@ -355,7 +355,7 @@ def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure)
 
 
 def test_values_are_quoted_in_commands_only():
-    """In a command a value is a literal, a list of types a list of literals, a number a number."""
+    """In a command, a value becomes a literal, a list of literals, or a number."""
     shown = {"types": ("Default", "WebServicesInternal"), "friendly_name": "it's", "count": 2}
     assert fill("{types}: {friendly_name}", shown) == "Default, WebServicesInternal: it's"
     filled = fill("x {types} {friendly_name} {count}", shown, as_command=True)
@@ -396,7 +396,7 @@ def test_every_mistake_is_reported_at_once():
 
 
 def test_product_without_a_procedure_is_reported():
-    """A product file without steps says which table is missing."""
+    """For a product file without steps, the error names the missing table."""
     with pytest.raises(
         RulesError, match="The required table 'deploy' is missing in the rules for lync2013"
     ):

@@ -1,4 +1,4 @@
-"""The rules for issued certificates: their file is read completely, and mistakes are reported."""
+"""Test the rules for issued certificates: the file is read completely, and mistakes are reported."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ source = "s"
         (CHECK + CHECK, "'check[1].code' repeats \"a-b\" of 'check[0]'"),
         (CHECK + 'colour = "red"', "Unknown key in 'check[0].colour'"),
         (CHECK.replace('source = "s"', ""), "Missing required value in 'check[0].source'"),
-        (CHECK + "effective = 2026-01-01\nuntil = 2025-01-01", "'check[0].until' is not after"),
+        (CHECK + "effective = 2026-01-01\nuntil = 2025-01-01", "'check[0].until' must be later"),
         ("[[chekc]]\n", "Unknown key in 'chekc'"),
         ('never_accepted = ["b"]', "Unknown check \"b\" in 'never_accepted'"),
         ("check = 3", "'check' is not an array of tables"),
     ],
 )
 def test_mistakes_in_the_data(text, message):
-    """A mistake in the data file names its place."""
+    """The message about a mistake in the data file contains its place."""
     with pytest.raises(RulesError) as caught:
         parse_returned_rules(text)
     assert [problem.message.startswith(message) for problem in caught.value.problems] == [True]
 
 
 def test_rules_of_cas_are_among_them():
-    """What CA rules say of returned certificates is known by code, and may be accepted."""
+    """Checks of issued certificates in the CA rules are known by code and can be accepted."""
     assert {"validity-over-public-limit", "signature-hash-sha1-public"} <= set(returned_checks())
     assert may_be_accepted("validity-over-public-limit")
     assert not may_be_accepted("self-signed")

@@ -1,4 +1,4 @@
-"""Rule files: what is refused, with its place, and what the product's own file says."""
+"""Test the product files: mistakes with their places, and the content of the built-in files."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ source = "RFC 1"
 
 
 def test_who_speaks_to_whom_is_read():
-    """A rule file gives the parties and the connections, with the nearest pool as default."""
+    """A product file defines parties and connections, with the nearest pool as the default."""
     rules = parse_rules(SMALL + PARTY, source="small.toml")
     assert rules.parties["clients"].zone == "outside"
     (connection,) = rules.connections
@@ -108,14 +108,14 @@ def test_who_speaks_to_whom_is_read():
     ],
 )
 def test_a_slip_in_a_connection_is_reported(before, after, told):
-    """A speaker, listener, name, zone or reach that does not exist is refused with its place."""
+    """An unknown speaker, listener, name, zone, or reach is rejected with its place."""
     assert before in PARTY
     with pytest.raises(RulesError, match=re.escape(told)):
         parse_rules(SMALL + PARTY.replace(before, after), source="small.toml")
 
 
 def small_folder(**changed):
-    """Return the texts of SMALL as the files of a folder, with other texts for some of them."""
+    """Return the texts of SMALL as the files of a folder, with changed texts for some files."""
     head, roles, names, certificates, checks, packages = re.split(
         r"\n(?=\[\[role|\[\[name|\[\[certificate|\[\[check|\[pfx)", SMALL
     )
@@ -132,7 +132,7 @@ def small_folder(**changed):
 
 
 def test_a_folder_is_read_as_one_file():
-    """The same tables in several files are the same rules, with the same digest."""
+    """The same tables in several files give the same rules and the same digest."""
     folder = parse_rules(small_folder(), source="small")
     assert folder == parse_rules(SMALL, source="small.toml")
     assert [*product_texts("sfb2019")] == ["sfb2019.toml"]
@@ -166,7 +166,7 @@ _SPLIT = small_folder()
     ],
 )  # fmt: skip
 def test_a_mistake_names_its_file_of_the_folder(changed, messages):
-    """Two files with one name or title, and each mistake in a table, are reported with the file."""
+    """A duplicate name or title, and each mistake in a table, are reported with the file."""
     with pytest.raises(RulesError) as caught:
         parse_rules(dict(sorted(small_folder(**changed).items())), source="small")
     told = [problem.message for problem in caught.value.problems]
@@ -175,13 +175,13 @@ def test_a_mistake_names_its_file_of_the_folder(changed, messages):
 
 
 def test_a_file_of_a_folder_that_is_not_toml():
-    """A file that is not TOML is named, with the line in it."""
+    """For a file that is not TOML, the error contains the file and the line."""
     with pytest.raises(RulesError, match=r"^small/more\.toml: this is not TOML: .*line 2"):
         parse_rules(small_folder(more="a = 1\nb = &"), source="small")
 
 
 def test_a_file_becomes_rules():
-    """A rule file gives its roles, names, certificates, checks and remaining tables."""
+    """A product file gives its roles, names, certificates, checks, and remaining tables."""
     rules = parse_rules(SMALL, source="small.toml")
     assert (rules.product, rules.title) == ("small", "Small")
     assert list(rules.roles) == ["Server"]
@@ -238,7 +238,7 @@ def test_a_file_becomes_rules():
     ],
 )  # fmt: skip
 def test_a_mistake_names_its_place(old, new, message):
-    """A mistake in a rule file is refused, with its table, number and key."""
+    """A mistake in a product file is rejected, with its table, number, and key."""
     assert old in SMALL
     with pytest.raises(RulesError, match=re.escape(message)) as caught:
         parse_rules(SMALL.replace(old, new, 1), source="small.toml")
@@ -246,7 +246,7 @@ def test_a_mistake_names_its_place(old, new, message):
 
 
 def test_all_mistakes_are_reported_at_once():
-    """Every mistake of a file is in the one error."""
+    """One error contains every mistake in a file."""
     text = SMALL.replace('issuer = "internal"\n', "").replace('why = "its own"\n', "")
     with pytest.raises(RulesError) as caught:
         parse_rules(text, source="small.toml")
@@ -257,41 +257,41 @@ def test_all_mistakes_are_reported_at_once():
 
 
 def test_text_that_is_no_toml():
-    """A file that is not TOML is refused with the line."""
+    """A file that is not TOML is rejected with the line."""
     with pytest.raises(RulesError, match=r"small.toml: this is not TOML: .*line 1"):
         parse_rules("product = lync", source="small.toml")
 
 
 def test_an_entry_that_is_no_table():
-    """An array of tables that holds something else is refused."""
+    """An array of tables that contains another value is rejected."""
     with pytest.raises(RulesError, match=r"'name\[0\]' is not a table"):
         parse_rules('product = "a"\ntitle = "b"\nname = [3]\n', source="x.toml")
 
 
 @pytest.mark.parametrize("name", ["lync2010", "../lync2013", ""])
 def test_unknown_product(name):
-    """A product without a file is refused, and the products there are listed."""
+    """An unknown product is rejected, and the error lists the known ones."""
     with pytest.raises(RulesError, match="no rules for the product") as caught:
         load_rules(name)
     assert "lync2013" in caught.value.hint
 
 
 def test_rules_are_read_once():
-    """The same rules are the same object, so that they can be compared cheaply."""
+    """Loading the same rules twice returns the same object."""
     assert load_rules("lync2013") is load_rules()
 
 
 def test_vocabulary_is_closed():
-    """Every placeholder of the vocabulary is resolved somewhere, and nothing else is."""
+    """The planner resolves exactly the placeholders in the vocabulary."""
     assert resolved_placeholders() == placeholders().keys()
 
 
 @pytest.mark.parametrize("product", products())
 class TestEveryProduct:
-    """What must hold for every rule file of the package."""
+    """Conditions that every built-in product file must meet."""
 
     def test_every_rule_has_a_dated_source(self, product):
-        """A source is a document of Microsoft with its date, or says that it is inferred."""
+        """A source is a Microsoft document with its date, or is marked as inferred."""
         rules = load_rules(product)
         cited = [*rules.roles.values(), *rules.names.values(), *rules.certificates]
         for rule in cited:
@@ -299,13 +299,13 @@ class TestEveryProduct:
             assert rule.source.startswith(("Microsoft, ", "Inferred: ")), rule.id
 
     def test_every_name_is_used(self, product):
-        """No name rule lies about unused."""
+        """At least one certificate uses each name rule."""
         rules = load_rules(product)
         used = {n for c in rules.certificates for n in (c.subject_name, *c.subject_alt_name)}
         assert used == rules.names.keys()
 
     def test_who_needs_a_name_and_what_breaks_without_it(self, product):
-        """Each name has both with a source, or is in the list of undocumented names."""
+        """Each name has both facts with a source, or is in the list of undocumented names."""
         names = load_rules(product).names.values()
         golden = yaml.safe_load(UNDOCUMENTED.read_text(encoding="utf-8"))
         for key in ("clients", "without"):
@@ -317,13 +317,13 @@ class TestEveryProduct:
                 assert fact is None or fact.says.endswith("."), name
 
     def test_subject_comes_first_among_the_names(self, product):
-        """In the default profile the subject is repeated, first, except on Edge internal."""
+        """By default, the subject is the first alternative name, except on internal Edge."""
         for rule in load_rules(product).certificates:
             if "default" in rule.profiles and rule.usages != ("Internal",):
                 assert rule.subject_alt_name[0] == rule.subject_name, rule.id
 
     def test_no_wildcard_as_subject(self, product):
-        """No subject can be a wildcard, for any role."""
+        """No role can have a wildcard as the subject name."""
         rules = load_rules(product)
         for rule in rules.certificates:
             subject = rules.names[rule.subject_name]
@@ -332,7 +332,7 @@ class TestEveryProduct:
 
 
 def test_what_is_only_told_alters_no_digest():
-    """Who needs a name decides nothing: a plan that was approved without it stays as it was."""
+    """The facts about who needs a name do not change the digest, so approved plans stay valid."""
     told = '[name.clients]\nsays = "c"\nsource = "RFC 1"\n[[certificate]]'
     before, after = (
         parse_rules(text, source="small.toml")
@@ -344,11 +344,11 @@ def test_what_is_only_told_alters_no_digest():
     party = '[[party]]\nid = "p"\ntitle = "P"\nzone = "outside"\nsource = "RFC 1"\n[[certificate]]'
     drawn = parse_rules(SMALL.replace("[[certificate]]", party, 1), source="small.toml")
     assert drawn.parties
-    assert drawn.sha256 == before.sha256  # of pictures and trust
+    assert drawn.sha256 == before.sha256  # used in pictures and for trust
 
 
 def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
-    """The usages are those of Set-CsCertificate -Type, no more and no less than are planned."""
+    """The usages are exactly those values of Set-CsCertificate -Type that lyncnb plans."""
     assert load_rules("lync2013").usages == {
         "Default",
         "WebServicesInternal",
@@ -362,18 +362,18 @@ def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
 
 
 def test_lync2013_wildcards_only_for_web_roles():
-    """A wildcard is allowed only on Standard Edition, Front End, Director and reverse proxy."""
+    """Only Standard Edition, Front End, Director, and reverse proxy certificates allow wildcards."""
     roles = {rule.role for rule in load_rules("lync2013").certificates if rule.wildcard}
     assert roles == {"StandardEdition", "FrontEnd", "Director", "ReverseProxy"}
 
 
 def test_every_flag_is_explained():
-    """Each flag has a sentence."""
+    """Each flag has an explanation."""
     assert all(known_flags().values())
 
 
 def test_rules_show_as_a_table():
-    """The rules are a table, one row per certificate, with sources."""
+    """The rules are shown as a table, with one row for each certificate and its source."""
     rules = load_rules("lync2013")
     frame = rules.to_frame()
     assert list(frame.columns) == list(COLUMNS)

@@ -1,7 +1,7 @@
-"""Every public name as a planner's own program would use it; type-checked, never run.
+"""Use every public name as a planner's program would. This file is type-checked, but never run.
 
-If a public noun is no longer exported, an argument changes its type, or a function returns ``Any``,
-the type checker reports it here first.
+If a public name is no longer exported, an argument changes its type, or a function returns ``Any``,
+the type checker reports an error in this file first.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ DAY = date(2026, 11, 24)
 
 
 def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.TrustPlan:
-    """Which roots each server needs, and who presents which certificate to whom."""
+    """Get the roots that servers need, and the certificates that they present."""
     found = ln.trust(planned, chains=issued.chains)
     assert_type(found, ln.TrustPlan)
     for shown in found.presentations:
@@ -103,7 +103,7 @@ def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.Trus
 
 
 def read() -> ln.Topology:
-    """From a table to a topology and its parts."""
+    """Read a table into a topology and its parts."""
     topology = ln.read_topology("contoso.csv")
     assert_type(topology, ln.Topology)
     assert_type(read_topology(b"server_fqdn,role,sip_domains\n"), ln.Topology)
@@ -124,7 +124,7 @@ def read() -> ln.Topology:
 
 
 def rules() -> ln.Rules:
-    """A product's requirements, as records."""
+    """Read a product's requirements as records."""
     known = ln.load_rules("lync2013")
     assert_type(known, ln.Rules)
     checks: list[CheckRule] = [*known.checks.values()]
@@ -135,7 +135,7 @@ def rules() -> ln.Rules:
 
 
 def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
-    """From a topology to a plan, its reasons and its findings."""
+    """Make a plan from a topology, with its reasons and findings."""
     options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096), organization="Contoso")
     assert_type(options, ln.PlanOptions)
     assert_type(PlanOptions.from_toml(Path("plan.toml")), ln.PlanOptions)
@@ -158,7 +158,7 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
 
 
 def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDifference:
-    """The differences between two plans."""
+    """Get the differences between two plans."""
     difference = ln.compare_plans(old, new)
     assert_type(difference.is_empty, bool)
     assert_type(difference.certificates, tuple[ChangedCertificate, ...])
@@ -170,7 +170,7 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
 
 
 def scenarios(topology: ln.Topology) -> ScenarioComparison:
-    """Named plans, and their comparison."""
+    """Name plans, and compare them."""
     first = ln.Scenario(name="as planned", topology=topology, note="what we have")
     kept = Scenarios(Path("scenarios"))
     assert_type(kept.keep(first, replace=True), ln.Scenario)
@@ -189,7 +189,7 @@ def scenarios(topology: ln.Topology) -> ScenarioComparison:
 
 
 def as_is(planned: ln.CertificatePlan) -> AsIs:
-    """Installed certificates compared with a plan."""
+    """Compare installed certificates with a plan."""
     found = ln.compare_as_is(planned, "certificates", "export.pem", on=DAY)
     assert_type(found, AsIs)
     for one in found.planned:
@@ -207,7 +207,7 @@ def as_is(planned: ln.CertificatePlan) -> AsIs:
 
 
 def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
-    """The differences between a plan and the requests in a folder."""
+    """Get the differences between a plan and the requests in a folder."""
     recorded = ln.read_plan(folder)
     assert_type(recorded, RecordedPlan)
     assert_type(recorded.findings, ln.Findings | None)
@@ -215,7 +215,7 @@ def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
 
 
 def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> SavedPlan:
-    """A plan in a file, and requested from there."""
+    """Save a plan in a file, and request it from that file."""
     kept = ln.save_plan(planned, "plan.json", findings=ln.check_plan(planned, on=DAY), force=True)
     assert_type(kept, SavedPlan)
     assert_type(kept.judged_on, date)
@@ -239,7 +239,7 @@ def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> S
 
 
 def ahead(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
-    """The years ahead, of a plan and of a folder."""
+    """Create a forecast for a plan and for a folder."""
     made = ln.forecast(planned, until=date(2030, 12, 31), start=DAY)
     assert_type(made, ln.Forecast)
     assert_type(made.entries, tuple[ForecastEntry, ...])
@@ -254,13 +254,13 @@ def ahead(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
 
 
 def pictures(planned: ln.CertificatePlan, facts: tuple[DatedFact, ...]) -> Figure:
-    """A plan and a folder as pictures."""
+    """Draw a plan and a folder as pictures."""
     assert_type(ln.figure(planned, "timeline", facts=facts), Figure)
     return ln.figure(ln.folder_status("requests"))
 
 
 def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
-    """From a plan to a request folder, and the actions on one."""
+    """Write a request folder for a plan, and use it."""
     planned, findings = plan()
     bundle = ln.write_requests(
         planned, folder, passphrase=passphrase, findings=findings,
@@ -296,7 +296,7 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
 
 
 def receive(folder: Path, bundle: ln.RequestBundle) -> ln.IssuedCertificates:
-    """Out to a CA and back."""
+    """Send requests to a CA, and receive the certificates."""
     played: DemonstrationAnswers = ln.demo.answer(bundle, "answers", today=DAY)
     print(played.files, played.mistakes)
     assert_type(ln.hand_over(folder, "to-the-ca.zip", issuer="internal"), Handover)
@@ -320,7 +320,7 @@ def receive(folder: Path, bundle: ln.RequestBundle) -> ln.IssuedCertificates:
 
 
 def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -> None:
-    """Packages, passwords and the changed procedure."""
+    """Get packages, passwords, and the deployment procedure."""
     packages = ln.write_pfx(issued, passphrase=passphrase)
     assert_type(packages, ln.Packages)
     made: Sequence[Package] = packages.packages
@@ -349,7 +349,7 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
 
 
 def guide() -> ln.Topology:
-    """From answers to a first table and plan."""
+    """Create a first table and plan from answers."""
     answers = ln.GuideAnswers.of({"sip_domains": ["contoso.com"]})
     assert_type(ln.GuideAnswers.from_toml("guide.toml"), ln.GuideAnswers)
     assert_type(answers.sites, tuple[str, ...])
@@ -365,7 +365,7 @@ def guide() -> ln.Topology:
 
 
 def panels() -> None:
-    """The panels take and give the same values."""
+    """Pass the same values to panels, and get them back."""
     editor = ln.PlanEditor(read(), rules())
     assert_type(editor.topology, ln.Topology)
     assert_type(editor.options, ln.PlanOptions)
@@ -376,7 +376,7 @@ def panels() -> None:
 
 
 def failures() -> None:
-    """Each stage has an error of its own, and one is over all of them."""
+    """Catch the exception of each stage, and their common base class."""
     try:
         read()
     except (ln.TopologyError, RulesError, ln.OptionsError, PlanError) as error:

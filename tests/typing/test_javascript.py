@@ -1,4 +1,4 @@
-"""The panels' JavaScript passes TypeScript's checker, each panel as it is loaded."""
+"""Check the panels' JavaScript with the TypeScript compiler, each panel as it is loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("tsc"), reason="no tsc: npm install --global typescript")
 def test_tsc_is_content(tmp_path):
-    """Missing values are asked for, calls have what they need, nothing is of another panel."""
+    """TypeScript finds no missing value, wrong argument, or name of another panel."""
     for channel in (EditorChannel, GuideChannel, RequestChannel, StatusChannel, TableChannel):
         place = tmp_path / channel.__name__
         place.mkdir()
@@ -31,7 +31,7 @@ def test_tsc_is_content(tmp_path):
         include = [str(place / "panel.js"), str(SCRIPTS[0].parent / "*.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
         (place / "tsconfig.json").write_text(json.dumps(configuration))
-    # A build reads what all panels share once, and goes on after a panel with a mistake.
+    # A build reads the shared files once, and continues after a panel with a mistake.
     command = ["tsc", "--build", *map(str, sorted(tmp_path.iterdir()))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.stdout + result.stderr, result.returncode) == ("", 0)
@@ -39,5 +39,5 @@ def test_tsc_is_content(tmp_path):
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_is_checked_by_editors_too(script):
-    """The first line asks whatever editor opens it to check types."""
+    """The first line of each script makes editors check its types."""
     assert script.read_text("utf-8").startswith("// @ts-check\n")
