@@ -415,12 +415,15 @@ def _request_on_server(
 def _show_steps(
     steps: DeploymentSteps, written: tuple[Path, ...], as_json: bool, missing: str
 ) -> None:
+    from ..deploy.sheets import sheet_document
+
     if as_json:
         write_json(
             {
                 "format": "lyncnb-steps/1",
                 "files": [str(path) for path in written],
                 "servers": [server.server for server in steps.servers],
+                "sheets": {page.stem: sheet_document(page) for page in steps.pages},
                 "missing": [{"id": gap.request, "why": gap.why} for gap in steps.missing],
                 "covered": [{"id": gap.request, "why": gap.why} for gap in steps.covered],
             }

@@ -6,17 +6,19 @@ It shows what a script runs: both come from the same steps.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 
 from ..base.disk import outputs
 from ..base.disk.file_names import file_name
 from ..base.shown.html_page import render
 from ..base.shown.tables import escape_markdown, linked_markdown
+from ..pki.certificates import Certificate, name_text
 from ..rules.procedure import Cmdlet
+from .fill_steps import store_of
 from .powershell import quote
 from .server_script import import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage, ServerStep, ServerSteps
+from .sheets import ONCE, Item, Line, notes_of, once_for_all, parts_of
 
 IMPORT_AND_ASSIGN = ": import and assign"
 
@@ -29,22 +31,6 @@ CHECKLIST = outputs.OutputKind(
     },
 )
 
-#: The sections of a server's page, with the introduction of each.
-_SECTIONS = (
-    ("steps", "", ""),
-    (
-        "later",
-        "Later",
-        "Do these steps later. Each step says when you can begin.",
-    ),
-    (
-        "back",
-        "The way back",
-        "Only if something went wrong. You can also run the script of this server with -Back.",
-    ),
-)
-
-
 # What a script does, once on each page.
 _SCRIPT = (
     "runs the steps that have commands. If a check fails, it stops and tells you what to do. Run "
@@ -53,14 +39,14 @@ _SCRIPT = (
     "records which certificates the server uses. Then run: lyncnb deployed FOLDER --report FILE."
 )
 _START = (
-    "The first command shows the SHA-256 of the script: compare it with {sha256}. The second "
-    "unblocks a file that was downloaded from the internet. If a Group Policy allows only signed "
-    "scripts, have your organization sign the script first."
+    "The first command shows the SHA-256 of the script: compare it with the one on the sheet. The "
+    "second unblocks a file that was downloaded from the internet. If a Group Policy allows only "
+    "signed scripts, have your organization sign the script first."
 )
 
 
 def start_of(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
-    """Return how to start the script of a page: an explanation and the commands.
+    """Return the SHA-256 of the script of a page, and the commands that start it.
 
     Source: Microsoft, about_Execution_Policies; Microsoft, Unblock-File.
     """
@@ -70,19 +56,11 @@ def start_of(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
     own = f"powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File {path} -WhatIf"
     needs_shell = server.shell is not None and server.shell.commands and not server.shell.modules
     start = f"& {path} -WhatIf" if needs_shell else own
-    return _START.format(sha256=digest), (
+    return digest, (
         f"certutil -hashfile {path} SHA256",
         f"Unblock-File -LiteralPath {path}",
         start,
     )
-
-
-def sections(server: ServerSteps) -> Iterator[tuple[str, str, tuple[ServerStep, ...]]]:
-    """Yield heading, introduction and steps of each section of a server that has any."""
-    for name, heading, words in _SECTIONS:
-        steps: tuple[ServerStep, ...] = getattr(server, name)
-        if steps:
-            yield heading, words, steps
 
 
 def place_of(steps: DeploymentSteps, role: str) -> int:
@@ -112,44 +90,78 @@ def used_cmdlets(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
     return tuple(c for c in steps.cmdlets if any(c.name in text for text in texts))
 
 
+def new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
+    """Return the CA certificates that servers must trust, with the number of these servers."""
+    servers: dict[str, int] = {}
+    found: dict[str, Certificate] = {}
+    for server in steps.servers:
+        for issuer in server.issuers:
+            found[issuer.sha256] = issuer
+            servers[issuer.sha256] = servers.get(issuer.sha256, 0) + 1
+    return tuple((issuer, servers[sha256]) for sha256, issuer in found.items())
+
+
 def to_markdown(steps: DeploymentSteps) -> str:
-    """Write the checklist as Markdown, one section for each server, one box for each step."""
+    """Write the checklist as Markdown, one section for each server, one box for each item."""
     lines = [f"# {escape_markdown(steps.title)}{IMPORT_AND_ASSIGN}", ""]
     lines += [escape_markdown(steps.summary()), ""]
     lines += [steps.parts, ""] if steps.parts else []
     lines += [f"- {_not_packaged(one)}" for one in steps.missing]
     lines += [f"- {_covered(one)}" for one in steps.covered]
+    if once := once_for_all(steps):
+        lines += ["", "## Once for all servers", ""]
+        for one in once:
+            title = f"- [ ] **{one.step.number}. {escape_markdown(one.title)}**"
+            lines += [f"{title} ({escape_markdown(', '.join(one.roles))})  ", ""]
+            lines += _markdown_step(one.step)
+            lines += [f"  Expected result: {escape_markdown(one.expected)}", ""]
     for server in steps.pages:
-        lines += ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
-        for package in server.packages:
-            what = escape_markdown(", ".join(package.usages) or package.role)
-            lines.append(
-                f"- Package `{package.file}` for {what}, thumbprint `{package.thumbprint}`, "
-                f"valid {valid_of(package)}"
-            )
-        if len(steps.pages) > 1:
-            lines += [
-                f"- {_not_packaged(one)}" for one in steps.missing if server.server in one.servers
-            ]
-            lines += [f"- {_covered(one)}" for one in steps.covered if server.server in one.servers]
-        if server.shell:
-            lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
-        words, commands = start_of(server)
-        lines += ["", f"The script `{script_of(server)}` {_SCRIPT} {words}"]
-        lines += ["", "```powershell", *commands, "```"]
-        for heading, words, own in sections(server):
-            if heading:
-                lines += ["", f"### {escape_markdown(heading)}", "", escape_markdown(words)]
-            for number, step in enumerate(own, 1):
-                about = f" {escape_markdown(step.about)}" if step.about else ""
-                about += " (by hand)" if step.step.by_hand else ""
-                lines += ["", f"- [ ] **{number}. {escape_markdown(step.title)}**{about}  ", ""]
-                lines += _markdown_step(step)
+        lines += _markdown_server(steps, server)
+    lines += ["", "## Notes: how, why, and sources", "", f"A script {_SCRIPT} {_START}"]
+    for note in notes_of(steps):
+        wizard = f" Wizard: {note.wizard}" if note.wizard else ""
+        lines += ["", f"**{escape_markdown(note.title)}**: {escape_markdown(note.text + wizard)}  "]
+        lines += [f"Source: {linked_markdown(note.source)}"]
     lines += ["", "## Where each command is documented", ""]
     for cmdlet in used_cmdlets(steps):
         names = " ".join((cmdlet.name, *cmdlet.parameters))
         lines.append(f"- `{names}`: {linked_markdown(cmdlet.source)}")
     return "\n".join(lines) + "\n"
+
+
+def _markdown_server(steps: DeploymentSteps, server: ServerSteps) -> list[str]:
+    lines = ["", f"## {escape_markdown(server.server)} ({escape_markdown(server.title)})", ""]
+    for package in server.packages:
+        what = escape_markdown(", ".join(package.usages) or package.role)
+        lines.append(
+            f"- Package `{package.file}` for {what}, thumbprint `{package.thumbprint}`, "
+            f"valid {valid_of(package)}"
+        )
+    if len(steps.pages) > 1:
+        own = of_server(steps, server)
+        lines += [f"- {_not_packaged(one)}" for one in own.missing]
+        lines += [f"- {_covered(one)}" for one in own.covered]
+    if server.shell:
+        lines += ["", f"Commands run in: {escape_markdown(server.shell.title)}, elevated."]
+    digest, commands = start_of(server)
+    lines += ["", f"The script `{script_of(server)}` has the SHA-256 `{digest}`."]
+    lines += ["", "```powershell", *commands, "```"]
+    for part in parts_of(server):
+        lines += ["", f"### {part.heading}", ""] if part.heading else [""]
+        lines += [part.about, ""] if part.about else []
+        for item in part.items:
+            lines += _markdown_item(item)
+    return lines
+
+
+def _markdown_item(item: Item) -> list[str]:
+    by_hand = " (by hand)" if item.by_hand else ""
+    lines = [f"- [ ] **{item.number}. {escape_markdown(item.title)}**{by_hand}  ", ""]
+    lines += [f"  Only if: {escape_markdown(text)}.  " for text in item.only_if]
+    for line in item.lines:
+        lines += [f"  {escape_markdown(text)}  " for text in (line.title, *line.conditions) if text]
+        lines += _markdown_step(line)
+    return [*lines, f"  Expected result: {escape_markdown(item.expected)}", ""]
 
 
 def _not_packaged(one: MissingPackage) -> str:
@@ -160,20 +172,11 @@ def _covered(one: MissingPackage) -> str:
     return f"**Not requested**: {escape_markdown(one.request)}: {escape_markdown(one.why)}"
 
 
-def _markdown_step(step: ServerStep) -> list[str]:
-    lines = [f"  {escape_markdown(step.text)}"]
-    for words, checks in (("Only if", step.only_if), ("Before", step.needs)):
-        for check in checks:
-            lines += ["", f"  {words}: {escape_markdown(check.text)}."]
-    if step.wizard:
-        lines += ["", f"  Wizard: {escape_markdown(step.wizard)}"]
+def _markdown_step(step: ServerStep | Line) -> list[str]:
+    lines = [f"  **{escape_markdown(step.caution)}**"] if step.caution else []
     if step.commands:
-        lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```"]
-    for check in step.holds:
-        lines += ["", f"  Expected result: {escape_markdown(check.text)}."]
-        if not check.script_only:
-            lines += ["", "  ```powershell", f"  {check.command}", "  ```"]
-    return [*lines, "", f"  Source: {linked_markdown(step.step.source)}"]
+        lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```", ""]
+    return lines
 
 
 def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
@@ -197,9 +200,15 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         pages=[*steps.key_holders, *ordered],
         servers=ordered,
         evening=[(place, servers) for place, servers in evening if servers],
-        sections=lambda server: list(sections(server)),
+        once=once_for_all(steps),
+        issuers=new_cas(steps),
+        parts_of=lambda server: list(parts_of(server)),
+        notes=notes_of(steps),
+        store_of=store_of,
+        name_text=name_text,
+        once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=used_cmdlets(steps),
-        script=_SCRIPT,
+        script=f"A script {_SCRIPT} {_START}",
         start_of=start_of,
         script_of=script_of,
         valid_of=valid_of,

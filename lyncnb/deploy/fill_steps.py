@@ -19,6 +19,9 @@ from .roll_over_times import outage_words
 from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerStep, ServerSteps
 from .trusted_cas import TrustOfPackages, issuers_above
 
+#: What a person sees after commands that have no other result.
+_NO_ERROR = "The commands end without an error."
+
 #: Ending of the names of page and script that finish a request on the computer with its key.
 FINISH = "-finish"
 
@@ -103,6 +106,7 @@ class Filler:
         self.procedure = procedure
         self.trusted = trusted
         self.by_id = {check.id: check for check in procedure.checks}
+        self.tasks = {task.id: task for task in procedure.tasks}
         self.common: dict[str, str | int | tuple[str, ...]] = {
             "product": rules.title,
             "folder": procedure.folder,
@@ -325,7 +329,8 @@ class Filler:
         filled = replace(filled, text=f"{filled.text} From outside: {own.outside}")
         if step.does == "set":
             return replace(filled, commands=(_set_by_hand(own),), place=own.name)
-        commands = tuple(text for text in (own.each, own.set, own.clear) if text)
+        clear = f"{own.clear}  # only if the record says (nothing)" if own.clear else ""
+        commands = tuple(text for text in (own.each, own.set, clear) if text)
         return replace(filled, commands=commands or filled.commands, place=own.name)
 
     def _of_package(
@@ -366,8 +371,7 @@ class Filler:
             "count": len(package.usages),
             "servers": package.servers,
             "san": package.san or (package.name,),
-            "superseded": package.superseded
-            or "see the serial number and issuer that the first command shows",
+            "superseded": package.superseded or "the certificate that the first command shows",
             "ports": self._ports(package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",
@@ -422,15 +426,22 @@ class Filler:
         assigns: tuple[str, ...] = (),
     ) -> ServerStep:
         """Fill in one step."""
+        task = self.tasks.get(step.task)
+        holds = self._checks(step.holds, values)
+        seen = f"{holds[0].text[:1].upper()}{holds[0].text[1:]}." if holds else _NO_ERROR
         return ServerStep(
             step=step,
+            task=fill(task.title, values) if task else "",
+            expected=fill(task.expected if task else step.expected, values) or seen,
+            caution=fill(step.caution, values).strip(),
+            values=values,
             title=fill(step.title, values),
             text=fill(step.text, values),
             wizard=fill(step.wizard, values),
             commands=filled_command(step, values),
             only_if=self._checks(step.only_if, values),
             needs=self._checks(step.needs, values),
-            holds=self._checks(step.holds, values),
+            holds=holds,
             waits=self._checks(step.waits, values),
             confirms=self._checks(step.confirms, values),
             assigns=tuple(f"{usage};{values['thumbprint']}" for usage in assigns),

@@ -25,6 +25,7 @@ from .checklist import script_of, to_html
 from .fill_steps import Filler, Values, requested_name
 from .server_script import import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerSteps
+from .sheets import numbered
 from .step_files import FOLDER
 from .trusted_cas import TrustOfPackages
 
@@ -129,7 +130,7 @@ def request_scripts(
         product=plan.rules.product,
         title=plan.rules.title,
         folder=procedure.folder,
-        servers=tuple(requests),
+        servers=numbered(requests, procedure),
         missing=tuple(others),
         order=(),
         cmdlets=procedure.cmdlets,

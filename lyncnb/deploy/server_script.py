@@ -28,8 +28,8 @@ def import_script(server: ServerSteps) -> bytes:
             "ServiceList": _block(shell.services) if shell else None,
             "ServiceStart": _block(shell.start_service, "Value") if shell else None,
             "Places": [_script_place(place) for place in server.places if place.read],
-            "Steps": [_script_step(step, n) for n, step in enumerate(server.steps, 1)],
-            "BackSteps": [_script_step(step, n) for n, step in enumerate(server.back, 1)],
+            "Steps": [_script_step(step) for step in server.steps],
+            "BackSteps": [_script_step(step) for step in server.back],
         },
     )
 
@@ -60,12 +60,11 @@ def _script_place(place: FilledPlace) -> dict[str, object]:
     return _without_blanks(entries)
 
 
-def _script_step(step: ServerStep, number: int) -> dict[str, object]:
-    about = f" ({step.about})" if step.about else ""
+def _script_step(step: ServerStep) -> dict[str, object]:
     of_places = step.step.does in ("record", "set", "restore")
     entries: dict[str, object] = {
-        "Number": number,
-        "Name": f"{number}. {step.title}{about}",
+        "Number": step.number,
+        "Name": step.name,
         "OnlyIf": [_question(check) for check in step.only_if],
         "Holds": [_question(check) for check in step.holds],
         "Waits": [_question(check) for check in step.waits],

@@ -6,8 +6,8 @@ the files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..base.shown import tables
@@ -130,7 +130,10 @@ class FilledPlace:
 class ServerStep:
     """One step on one server, filled in; ``package`` is "" for a step of the server as a whole.
 
-    ``about`` distinguishes the same step for several usages or certificates.
+    ``about`` distinguishes the same step for several usages or certificates. ``number`` is its
+    number on the sheet and in the script, such as ``2b``: line b of item 2. ``task`` is the title
+    of an item that has several steps, ``expected`` the result of the item, and ``values`` are those
+    of the placeholders.
     """
 
     step: Step
@@ -147,6 +150,17 @@ class ServerStep:
     confirms: tuple[FilledCheck, ...] = ()
     place: str = ""
     assigns: tuple[str, ...] = ()
+    number: str = ""
+    task: str = ""
+    expected: str = ""
+    caution: str = ""
+    values: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The number, title, and subject of the step: its name in a script."""
+        about = f" ({self.about})" if self.about and self.about not in self.title else ""
+        return f"{self.number}. {self.title}{about}"
 
     @property
     def checks(self) -> tuple[FilledCheck, ...]:
@@ -229,9 +243,9 @@ class DeploymentSteps(Table):
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
         for server in self.pages:
-            for number, step in enumerate(server.every_step, 1):
+            for step in server.every_step:
                 yield (
-                    *(server.server, f"{number}. {step.title}", server.role, step.package),
+                    *(server.server, f"{step.number}. {step.title}", server.role, step.package),
                     *(step.text, step.wizard, step.commands, step.step.source),
                 )
 

@@ -27,6 +27,7 @@ from ..rules.rule_files import rules_on_record
 from .fill_steps import Filler, requested_name
 from .roll_over_times import Effective, chosen_times, with_calls
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
+from .sheets import numbered
 from .trusted_cas import TrustOfPackages
 
 _EXPIRED = {"certificate-expired"}
@@ -316,20 +317,20 @@ def procedure_of(
     }
     idle = [name for name in hosts or {} if name not in by_server and name not in to_request]
     trusting = (filler.trust_steps(name, news) for name in idle if news)
+    pages = [
+        filler.server_steps(name, by_server.get(name, []), to_request.get(name, []))
+        for name in dict.fromkeys([*by_server, *to_request])
+    ]
     return DeploymentSteps(
         product=rules.product,
         title=rules.title,
         folder=procedure.folder,
-        servers=(
-            *(
-                filler.server_steps(name, by_server.get(name, []), to_request.get(name, []))
-                for name in dict.fromkeys([*by_server, *to_request])
-            ),
-            *(page for page in trusting if page.steps),
-        ),
+        servers=numbered((*pages, *(page for page in trusting if page.steps)), procedure),
         missing=tuple(missing),
         covered=tuple(covered),
         order=procedure.order,
         cmdlets=procedure.cmdlets,
-        key_holders=tuple(filler.key_holder_steps(one) for one in packed if one.key_holder),
+        key_holders=numbered(
+            [filler.key_holder_steps(one) for one in packed if one.key_holder], procedure
+        ),
     )

@@ -31,6 +31,7 @@ _IDENTITY = {
     **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
     "client": "id",
     **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check", "deploy.place"), "id"),
+    "deploy.task": "id",
     "check": "code",
     "deploy.cmdlet": "name",
 }

@@ -27,7 +27,10 @@ server. The table contains:
   ``assign`` (stores the time), ``drain`` (stores which services ran), ``start`` (those that ran),
   ``set`` a place to ``new``, ``restore`` it. ``phase = "both"``: on the day and for the rollback.
   ``confirmed_by``: the run stops here without that switch. ``trust``: ``-TrustOnly`` includes the
-  step.
+  step. A sheet shows ``title``, an instruction; ``expected``, its result; and ``caution``. ``text``
+  and ``source`` are behind the steps. ``part``: ``once`` is in front of the sheets, for all
+  servers; ``exception`` is behind the steps of the evening.
+- ``[[deploy.task]]``: consecutive steps that name it as ``task`` are one item of a sheet.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
   ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell.
 
@@ -76,6 +79,9 @@ QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 
 #: The types of assignment: immediately, or in addition to the current certificate until a date.
 CALLS = ("assign", "roll")
+
+#: The parts of a checklist to which a step may belong, in addition to what its phase says.
+PARTS = ("once", "exception")
 
 #: The columns of the summary that show a step's commands.
 COLUMNS = ("Import", "Assign")
@@ -176,13 +182,13 @@ class Place:
 class Step:
     """A step; ``roles`` and ``usages`` limit its scope (empty: everywhere).
 
-    ``text`` explains what to do and why, ``wizard`` lists the pages of the product's wizard,
-    ``commands`` are the same in PowerShell. ``when_asked``: the switch of the script that the step
-    requires. ``call`` is one of ``CALLS`` or empty. ``places`` are those of a step with the scope
-    ``place``. ``options`` are appended to the last command, each if its placeholder has a value.
-    ``key_elsewhere``: only for a certificate whose key is not in the request folder. ``column`` is
-    the column of the summary with the commands, or empty. The first lines of this file explain the
-    rest.
+    ``title`` says what to do, ``text`` explains how and why, ``wizard`` lists the pages of the
+    product's wizard, ``commands`` are the same in PowerShell. ``when_asked``: the switch of the
+    script that the step requires. ``call`` is one of ``CALLS`` or empty. ``places`` are those of a
+    step with the scope ``place``. ``options`` are appended to the last command, each if its
+    placeholder has a value. ``key_elsewhere``: only for a certificate whose key is not in the
+    request folder. ``column`` is the column of the summary with the commands, or empty. The first
+    lines of this file explain the rest.
     """
 
     id: str
@@ -213,6 +219,10 @@ class Step:
     confirmed_by: str = ""
     trust: bool = False
     column: str = ""
+    part: str = ""
+    task: str = ""
+    expected: str = ""
+    caution: str = ""
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
         """Whether the step is for a certificate of this role and these usages."""
@@ -221,6 +231,15 @@ class Step:
         if self.without_usages:
             return not usages
         return not self.usages or not set(self.usages).isdisjoint(usages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """An item of a sheet that has several steps, with the result that all of them have."""
+
+    id: str
+    title: str
+    expected: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +309,7 @@ class Procedure:
     shells: tuple[Shell, ...] = named("shell", default=())
     cmdlets: tuple[Cmdlet, ...] = named("cmdlet", default=())
     order: tuple[Stage, ...] = ()
+    tasks: tuple[Task, ...] = named("task", default=())
 
     def roll_of(self, usage: str) -> RollOver | None:
         """Return the rollover rule for a usage, or None if rollover is not supported."""
@@ -347,7 +367,8 @@ def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, objec
         where = place_of(table, "deploy")
         reader.problem(f"'{where}.folder' is not a full path", r"write it as 'C:\certificates'")
     checks = {check.id: check for check in procedure.checks}
-    where_is = {kind: _places(table, kind) for kind in ("step", "check", "place")}
+    tasks = {task.id: task for task in procedure.tasks}
+    where_is = {kind: _places(table, kind) for kind in ("step", "check", "place", "task")}
     for where, step in zip(where_is["step"], procedure.steps):
         reader.among(f"{where}.scope", (step.scope,), SCOPES, "scope")
         reader.among(f"{where}.phase", (step.phase,), PHASES, "phase")
@@ -356,8 +377,11 @@ def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, objec
         for key in ("when_asked", "confirmed_by"):
             reader.among(f"{where}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch")
         reader.among(f"{where}.does", (step.does,), ("", *DEEDS), "deed")
+        reader.among(f"{where}.part", (step.part,), ("", *PARTS), "part")
+        reader.among(f"{where}.task", (step.task,), {"": None, **tasks}, "task")
         reader.among(f"{where}.places", step.places, {p.id: p for p in procedure.places}, "place")
         texts = [step.title, step.text, step.wizard, *step.commands, *step.options]
+        texts += [step.expected, step.caution]
         for key in QUESTIONS:
             reader.among(f"{where}.{key}", getattr(step, key), checks, "check")
             for check in (checks[name] for name in getattr(step, key) if name in checks):
@@ -375,8 +399,11 @@ def _check(reader: RecordReader, procedure: Procedure, table: Mapping[str, objec
         texts += [place.clear, place.staged, place.outside]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
         reader.among(where, sorted(used), _GIVEN["usage"], "placeholder")
+    for where, task in zip(where_is["task"], procedure.tasks):
+        used = set(PLACEHOLDER.findall(task.title + task.expected))
+        reader.among(where, sorted(used), _SERVER, "placeholder")
     for kind in where_is:
-        records: tuple[Step | Check | Place, ...] = getattr(procedure, f"{kind}s")
+        records: tuple[Step | Check | Place | Task, ...] = getattr(procedure, f"{kind}s")
         reader.once(dict(zip(where_is[kind], records)), "id")
 
 

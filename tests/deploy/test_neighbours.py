@@ -74,7 +74,7 @@ def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
     begin(walk, made, offloads=True)
     run = walk.run(pages[0])
     assert (run["code"], run["harm"]) == (0, [])
-    assert "Import the certificate on the load balancer" in unfolded(run)
+    assert "If a load balancer decrypts for the farm: import" in unfolded(run)
     assert not [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
 
 
@@ -259,11 +259,11 @@ def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
     text = unfolded(run)
     assert "by hand" in text
     assert "in the application's own configuration" in text
-    assert text.index("Import the package") < text.index("account read access to the key")
+    assert text.index("Import TrustedApplication") < text.index("account read access to the key")
     assert text.index("account read access to the key") < text.index(
-        "name the certificate in the application's own configuration"
+        "in the application's own configuration"
     )
-    assert text.index("name the certificate in the application's own configuration") < text.index(
+    assert text.index("in the application's own configuration") < text.index(
         "Restart the application"
     )
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from string import ascii_lowercase, ascii_uppercase
 
 import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
+from deploy.walk import packages_of
 from folders import (
     PASSPHRASE,
     TODAY,
@@ -35,6 +38,7 @@ from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.server_script import import_script
 from lyncnb.deploy.server_steps import MissingPackage
+from lyncnb.deploy.sheets import once_for_all, parts_of, sheet_document
 from lyncnb.deploy.step_files import server_scripts, write_steps
 from lyncnb.deploy.steps import deployment_steps, procedure_of
 from lyncnb.deploy.write_pfx import write_pfx
@@ -71,6 +75,12 @@ def steps(contoso):
 def every_step(steps):
     """Count the steps of all servers, those that come later and lead back too."""
     return sum(len(server.every_step) for server in steps.servers)
+
+
+def items(steps):
+    """Count the numbered items of all sheets, and those that are done once for all servers."""
+    of_sheets = sum(len(part.items) for server in steps.servers for part in parts_of(server))
+    return of_sheets + len(once_for_all(steps))
 
 
 def of(steps, server):
@@ -221,7 +231,7 @@ def test_nothing_in_use_is_assigned_at_once(steps):
     assert rolled(steps, EDGE) == {"assign-av"}
     assert rolled(steps, "fe01.contoso.net") == {"assign-oauth"}
     later = {step.step.id for server in steps.servers for step in server.later}
-    assert later == {"revoke-superseded"}
+    assert later == {"revoke-superseded", "oauth-partners-at-once"}
 
 
 def test_a_certificate_in_use_rolls_before_its_end(steps):
@@ -414,7 +424,7 @@ def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, t
 def test_output_is_one_checklist(steps, contoso, tmp_path):
     """With a file name only the checklist is written, in the format of its suffix."""
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
-    assert path.read_text("utf-8").count("- [ ]") == every_step(steps)
+    assert path.read_text("utf-8").count("- [ ]") == items(steps)
     with pytest.raises(OutputError, match=r'"\.docx"'):
         write_steps(steps, contoso.folder, output=str(tmp_path / "steps.docx"))
 
@@ -426,8 +436,61 @@ def test_page_stands_alone_and_escapes(steps):
     known = {*document_addresses().values()}
     for address in re.findall(r'href="([^#][^"]*)"', page):  # a document, if the reader clicks
         assert address in known or address.startswith("https://www.rfc-editor.org/"), address
-    assert page.count('type="checkbox"') == every_step(steps)
+    assert page.count('type="checkbox"') == items(steps)
     assert "<script" not in page
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
+@pytest.mark.parametrize("sample", ["contoso.csv", "litwareinc-global.csv"])
+@pytest.mark.parametrize("end", [None, datetime(2026, 12, 22, 14, tzinfo=UTC)])
+def test_the_evening_has_ten_items_at_most(product, sample, end):
+    """Each is one instruction with one expected result; what is by hand has a result of its own."""
+    rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
+    known = read_topology(table[table["role"].isin(rules.roles)])
+    made = procedure_of(packages_of(plan_certificates(known, rules), end), rules, now=NOON)
+    once = once_for_all(made)
+    assert [one.step.number for one in once] == list(ascii_uppercase[: len(once)])
+    for server in made.servers:
+        parts = {part.name: part for part in parts_of(server)}
+        assert [*parts] == [name for name in PART_NAMES if name in parts]
+        assert 0 < len(parts["evening"].items) <= 10
+        for name, part in parts.items():
+            numbers = [f"{PART_NAMES[name]}{n}" for n in range(1, len(part.items) + 1)]
+            assert [item.number for item in part.items] == numbers
+            for item in part.items:
+                assert not re.search(r"[.!?] ", item.title), item.title
+                assert len(item.title) <= 130, item.title
+                assert item.expected.endswith("."), item.title
+                assert item.expected != "The commands end without an error.", item.title
+        numbers = [step.number for step in (*server.steps, *server.later)]
+        assert len({*numbers}) == len(numbers)
+
+
+PART_NAMES = {"trust": "T", "evening": "", "exception": "X", "later": "L", "back": "B"}
+
+
+def test_page_script_and_documents_have_the_same_items(steps):
+    """HTML, Markdown, and JSON have the same numbers, titles and results; scripts the same numbers."""
+    for server in steps.servers:
+        alone = of_server(steps, server)
+        page = html.unescape(re.sub(r"<wbr>|</?span[^>]*>", "", to_html(alone)))
+        text = re.sub(r"\\(.)", r"\1", html.unescape(to_markdown(alone)))
+        document = sheet_document(server)
+        script = server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
+        for item in document:
+            number, title, expected = (str(item[key]) for key in ("number", "title", "expected"))
+            if item["part"] != "once":
+                assert f"<td>{number}</td>" in page
+                assert f"<strong>{title}</strong>" in page
+                assert f"Expected result: {expected}" in page
+                assert f"- [ ] **{number}. {title}**" in text
+                assert f"Expected result: {expected}" in text
+            if item["part"] != "later":
+                assert re.search(rf"'Number' = '{number}[a-z]*'\r", script), number
+        listed = [item["number"] for item in document]
+        numbers = {step.number.rstrip(ascii_lowercase) for step in server.every_step}
+        assert len(listed) == len({*listed})
+        assert {*listed} == numbers
 
 
 def test_no_password_is_in_steps_or_scripts(steps, contoso):

@@ -46,7 +46,7 @@ PAGES = [
     ("Edge: on the server itself", "Edge", ("Internal",), {"group-edge"}),
     ("Edge: chain outside the domain", "Edge", ("Internal",), {"chain-edge"}),
     ("Edge internal", "Edge", ("Internal",), {"import-edge", "assign-edge-internal"}),
-    ("Edge: every server of the pool, every site", "Edge", ("Internal",), {"repeat-edge"}),
+    ("Edge: every server of the pool", "Edge", ("Internal",), {"import-edge"}),
     ("Edge: one at a time", "Edge", EXTERNAL, {"drain-edge", "start-services"}),
     ("Edge external", "Edge", EXTERNAL, {"assign-edge-external"}),
     ("Edge: A/V apart", "Edge", ("AudioVideoAuthentication",), {"assign-av"}),
@@ -86,7 +86,7 @@ PAGES = [
         "TrustedApplication",
         ("Default",),
         {
-            *("trusted-application-before", "trusted-application-account", "repeat"),
+            *("trusted-application-before", "trusted-application-account"),
             *("import-application", "assign-application", "verify-application"),
             "trusted-application-restart",
         },

@@ -1,0 +1,323 @@
+"""What a checklist prints of the steps: parts with numbered items for each server, and the notes.
+
+Pure. A script and every form of a checklist use the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from string import ascii_lowercase, ascii_uppercase
+
+from ..rules.procedure import PLACEHOLDER, Procedure
+from .fill_steps import fill
+from .server_steps import DeploymentSteps, ServerStep, ServerSteps
+
+ONCE = "once"
+
+_LINES = (*ascii_lowercase, *(f"{a}{b}" for a in ascii_lowercase for b in ascii_lowercase))
+
+# The parts of a sheet: what its items are called, its heading, and when to do it.
+_PARTS = {
+    "trust": ("T", "Part 1. Trust", "Do this on every server before part 2 begins on any server."),
+    "evening": ("", "Part 2. The change", ""),
+    "exception": (
+        "X",
+        "Only if needed",
+        "The commands are on the page of the server, on the screen.",
+    ),
+    "later": ("L", "Dated steps", "Do these steps later. Each step says when you can begin."),
+    "back": (
+        "B",
+        "The way back",
+        "Only if something went wrong. You can also run the script of this server with -Back.",
+    ),
+}
+
+# What a note for several servers says in place of values that differ between them.
+_GENERAL = {
+    "server": "the server",
+    "servers": "its servers",
+    "pool": "the pool",
+    "packages": "the packages on the sheet",
+    "package": "the package",
+    "package_path": "the package",
+    "record_path": "the path on the sheet",
+    "thumbprint": "the thumbprint on the sheet",
+    "certificate_path": "PATH",
+    "friendly_name": "the certificate",
+    "name": "its name",
+    "types": "the usages on the sheet",
+    "type": "the usage on the sheet",
+    "place": "the place on the sheet",
+    "new": "the value on the sheet",
+    "san": "its names",
+    "ports": "on the sheet",
+    "superseded": "see the sheet",
+    "key_holder": "the computer with the key",
+    "answer": "the issued certificate",
+    "answer_path": "the file on the sheet",
+    "effective_words": "the time on the sheet",
+    "old_end": "the time on the sheet",
+    "outage": "",
+    "subject": "the CA certificate",
+    "store": "its store",
+    "issuer_sha256": "the value on the sheet",
+    "needed_for": "the connections that the trust plan lists",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A numbered item of a sheet: one instruction with its expected result.
+
+    ``only_if`` are the conditions of all its lines.
+    """
+
+    number: str
+    title: str
+    expected: str
+    by_hand: bool
+    only_if: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of an item: a step, or the same step for several certificates.
+
+    ``title`` is blank if it is that of the item. ``conditions`` are whole sentences.
+    """
+
+    title: str
+    conditions: tuple[str, ...]
+    caution: str
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a sheet: its heading, when to do it, and its items."""
+
+    name: str
+    heading: str
+    about: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Once:
+    """An item that is done once for all servers, or for those that have it."""
+
+    step: ServerStep
+    title: str
+    expected: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What is behind a step: how and why, the pages of the wizard, and the source."""
+
+    title: str
+    text: str
+    wizard: str
+    source: str
+
+
+def numbered(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[ServerSteps, ...]:
+    """Return pages whose steps have the numbers of their sheets.
+
+    What is done once for all servers has a letter, which is the same on all of them.
+    """
+    pages = tuple(pages)
+    used = {step.step.id for page in pages for step in page.steps if step.step.part == ONCE}
+    once = [step.id for step in procedure.steps if step.id in used]
+    letters = dict(zip(once, (*ascii_uppercase, *(f"A{c}" for c in ascii_uppercase))))
+    return tuple(
+        replace(
+            page,
+            steps=_numbered(page.steps, letters),
+            later=_numbered(page.later, letters, "later"),
+            back=_numbered(page.back, letters, "back"),
+        )
+        for page in pages
+    )
+
+
+def _numbered(
+    steps: tuple[ServerStep, ...], letters: Mapping[str, str], section: str = ""
+) -> tuple[ServerStep, ...]:
+    found: dict[int, ServerStep] = {}
+    place = {id(step): index for index, step in enumerate(steps)}
+    for part, own in _by_part(steps, section).items():
+        for number, group in enumerate(_groups(own), 1):
+            for line, step in zip(_LINES if len(group) > 1 else [""], group):
+                prefix = _PARTS[part][0] if part in _PARTS else ""
+                count = letters[step.step.id] if part == ONCE else f"{prefix}{number}"
+                found[place[id(step)]] = replace(step, number=f"{count}{line}")
+    return tuple(found[index] for index in range(len(steps)))
+
+
+def _by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[ServerStep]]:
+    """Sort steps into parts; ``section`` is that of all of them, if they have one."""
+    parts: dict[str, list[ServerStep]] = {}
+    for step in steps:
+        kind = step.step
+        part = section or kind.part or ("trust" if kind.trust else "evening")
+        parts.setdefault(part, []).append(step)
+    return parts
+
+
+def _groups(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
+    """Join consecutive steps of one task."""
+    groups: list[list[ServerStep]] = []
+    for step in steps:
+        if groups and step.step.task and step.step.task == groups[-1][0].step.task:
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+    return groups
+
+
+def parts_of(page: ServerSteps) -> Iterator[Part]:
+    """Yield the parts of a server's sheet that have items, in their order.
+
+    A page whose steps are all of one kind, such as a request, has no heading above them.
+    """
+    sections = (("", page.steps), ("later", page.later), ("back", page.back))
+    found = {p: own for name, steps in sections for p, own in _by_part(steps, name).items()}
+    found.pop(ONCE, None)
+    for part, (_, heading, about) in _PARTS.items():
+        if part in found:
+            is_alone = len(found) == 1 and part == "evening"
+            yield Part(
+                name=part,
+                heading="" if is_alone else heading,
+                about=about,
+                items=tuple(map(_item, _groups(found[part]))),
+            )
+
+
+def _item(steps: Sequence[ServerStep]) -> Item:
+    first = steps[0]
+    conditions = [{check.text for check in step.only_if} for step in steps]
+    common = [
+        c.text
+        for c in first.only_if
+        if all(c.text in own for own in conditions) and (c.shows or not c.passing)
+    ]
+    runs: list[list[ServerStep]] = []
+    for step in steps:
+        if runs and step.step.id == runs[-1][0].step.id and step.title == runs[-1][0].title:
+            runs[-1].append(step)
+        else:
+            runs.append([step])
+    title = first.task if len(steps) > 1 else first.title
+    lines = [_line(run, common, title if len(runs) == 1 else "") for run in runs]
+    if len({line.commands for line in lines}) == 1:  # the same for each condition: once
+        lines = [*(replace(line, commands=()) for line in lines[:-1]), lines[-1]]
+    if len({line.caution for line in lines}) == 1:
+        lines = [*(replace(line, caution="") for line in lines[:-1]), lines[-1]]
+    return Item(
+        number=first.number.rstrip(ascii_lowercase) if len(steps) > 1 else first.number,
+        title=title,
+        expected=first.expected,
+        by_hand=all(step.step.by_hand for step in steps),
+        only_if=tuple(common),
+        lines=tuple(lines),
+    )
+
+
+def _line(steps: Sequence[ServerStep], common: Sequence[str], heading: str) -> Line:
+    """Return a line for steps that differ only in their subjects; a heading is not repeated."""
+    first = steps[0]
+    name = first.name if len(steps) == 1 else f"{first.number} to {steps[-1].number}. {first.title}"
+    # Whether a package was copied needs no line: that is done once for all servers.
+    only_if = (
+        c.text
+        for step in steps
+        for c in step.only_if
+        if c.text not in common and (c.shows or not c.passing)
+    )
+    before = (c.text for step in steps for c in step.needs if c.passing and c.shows)
+    return Line(
+        title="" if first.title == heading else name,
+        conditions=(
+            *(f"Only if: {text}." for text in dict.fromkeys(only_if)),
+            *(f"Before: {text}." for text in dict.fromkeys(before)),
+        ),
+        caution=" ".join(dict.fromkeys(step.caution for step in steps if step.caution)),
+        commands=tuple(dict.fromkeys(command for step in steps for command in step.commands)),
+    )
+
+
+def sheet_document(page: ServerSteps) -> list[dict[str, object]]:
+    """Return the items of a server's sheet for a JSON document, and what is done once."""
+    once = [_item([step]) for step in page.steps if step.step.part == ONCE]
+    parts = [(ONCE, once), *((part.name, part.items) for part in parts_of(page))]
+    return [
+        {
+            "number": item.number,
+            "part": part,
+            "title": item.title,
+            "expected": item.expected,
+            "commands": [command for line in item.lines for command in line.commands],
+        }
+        for part, items in parts
+        for item in items
+    ]
+
+
+def once_for_all(steps: DeploymentSteps) -> tuple[Once, ...]:
+    """Return what is done once for all servers, by letter, with the roles of the servers."""
+    found: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
+    for page in steps.servers:
+        for step in page.steps:
+            if step.step.part == ONCE:
+                found.setdefault(step.number, []).append((page, step))
+    return tuple(
+        Once(
+            step=pairs[0][1],
+            title=_general(pairs[0][1].step.title, [step for _, step in pairs]),
+            expected=_general(pairs[0][1].step.expected, [step for _, step in pairs]),
+            roles=tuple(dict.fromkeys(page.title for page, _ in pairs)),
+        )
+        for _, pairs in sorted(found.items(), key=lambda pair: (len(pair[0]), pair[0]))
+    )
+
+
+def notes_of(steps: DeploymentSteps) -> tuple[Note, ...]:
+    """Return what is behind the steps, each once: with the values of a server if it is alone."""
+    found: dict[str, list[ServerStep]] = {}
+    for page in steps.pages:
+        for step in page.every_step:
+            found.setdefault(step.step.id, []).append(step)
+    is_alone = len(steps.pages) == 1
+    return tuple(
+        Note(
+            title=_general(same[0].step.title, same),
+            text=" ".join(dict.fromkeys(s.text for s in same))
+            if is_alone
+            else _general(same[0].step.text, same),
+            wizard=_general(same[0].step.wizard, same),
+            source=same[0].step.source,
+        )
+        for same in found.values()
+    )
+
+
+def _general(text: str, steps: Sequence[ServerStep]) -> str:
+    """Fill in a text for several steps: a value that differs is described."""
+    values: dict[str, str | int | tuple[str, ...]] = {}
+    if len({step.values.get("pool", "") for step in steps}) > 1:
+        text = text.replace("the pool {pool}", "{pool}")
+    if len({step.values.get("store", "") for step in steps}) > 1:
+        text = text.replace("the computer's store {store}", "{store}")
+        text = text.replace("the store {store}", "{store}")
+    for name in PLACEHOLDER.findall(text):
+        first = steps[0].values.get(name, "")
+        is_same = all(step.values.get(name, "") == first for step in steps)
+        assert isinstance(first, str | int | tuple)
+        values[name] = first if is_same else _GENERAL.get(name, name)
+    return fill(text, values)
