@@ -18,7 +18,7 @@ from ..base.disk import outputs
 from ..base.shown.browser_print import print_page
 from ..base.shown.figure import FIGURE_STYLE
 from ..base.shown.html_page import to_page
-from ..base.shown.tables import TABLE_STYLE, first_of, shown_plans
+from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, first_of, shown_plans
 from ..errors import NotebookError
 from .leak_scan import refuse, scan_notebook, without_paths
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
@@ -179,6 +179,7 @@ _PROPERTIES = frozenset(
 )
 # The content of these tags is not readable text and is removed with the tag.
 _WHOLE = frozenset(["noscript", "script", "style", "template", "title"])
+_NEEDS = re.compile(rf'<p class="{NEEDS_CLASS}">.*?</p>', re.S)
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
 _ANCHOR = re.compile(r'<a class="anchor-link" href="#[^"]*">[^<]*</a>')
 _DETAILS = re.compile(r"(<details[^>]*>|</details>)")
@@ -347,7 +348,7 @@ def notebook_page(notebook: Notebook, *, title: str, code: bool = True) -> str:
             pictures = {name: data for name, data in cell.get("attachments", {}).items() if data}
             cell["attachments"] = Attachments(pictures)  # type: ignore[no-untyped-call]
         cell.get("outputs", [])[:] = [_to_static(output) for output in cell.get("outputs", ())]
-    body = _ANCHOR.sub("", _render(static, code=code))
+    body = _NEEDS.sub("", _ANCHOR.sub("", _render(static, code=code)))
     body = _NO_HEADING.sub("<td></td>", body)  # above pandas' index; a screen reader cannot read it
     first = _HEADING.search(body)
     if first and first[1] == "1":

@@ -12,7 +12,7 @@ import anywidget
 from IPython.display import DisplayHandle, display
 
 from ..base.shown import tables
-from ..base.shown.tables import shown_plans
+from ..base.shown.tables import NEEDS_CLASS, shown_plans
 from ..errors import LyncnbError
 from ..jupyter.outdated_outputs import record_outdated
 from ..pki.passphrase import Secret
@@ -20,6 +20,13 @@ from .editing.channel import Channel
 
 _HERE = Path(__file__).parent
 _REST = 0.6  # seconds
+# On a JupyterHub, the page and the kernel often have different environments. The front end accepts
+# only the same minor version of anywidget. The style sheet of a loaded panel hides this paragraph.
+_NEEDS = (
+    "JupyterLab shows this copy instead of the panel if its own environment lacks anywidget "
+    f"{'.'.join(anywidget.__version__.split('.')[:2])}. Install it there, restart JupyterLab, and "
+    "reload the page."
+)
 _SECRETS = ("passphrase", "again")
 
 # Scripts that every panel needs first.
@@ -123,4 +130,5 @@ class ShownAsPanel:
 
 def _bundle(page: str, text: str, visible: bool) -> dict[str, str]:
     kind = "lyncnb-result" if visible else "lyncnb-static"
-    return {"text/html": f'<div class="{kind}">{page}</div>', "text/plain": text}
+    needs = f'<p class="{NEEDS_CLASS}">{_NEEDS}</p>'
+    return {"text/html": f'<div class="{kind}">{needs}{page}</div>', "text/plain": text}

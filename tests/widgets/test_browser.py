@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from folders import PASSPHRASE
-from lab_driver import CHROMIUM, LabBrowser
+from lab_driver import CHROMIUM, LabBrowser, LabServer
 from lab_panels import (
     EDITOR,
     HELD_REQUESTS,
@@ -26,8 +26,10 @@ from lab_panels import (
     open_panel,
     set_cell,
     wait_kernel,
+    write_notebook,
 )
 from playwright.sync_api import expect
+from topologies import FIVE_SERVERS
 
 import lyncnb as ln
 from lyncnb.errors import NotebookError
@@ -261,6 +263,26 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
     table.wait_for(state="visible")
     expect(table).to_contain_text("Kaohsiung", use_inner_text=True)
     lab.js("await panel.sessionContext.startKernel();")
+
+
+def test_a_page_without_anywidget_says_what_to_install_where(tmp_path, chromium):
+    """As on a hub whose page comes from an environment without anywidget: the copy explains it."""
+    (tmp_path / "labconfig").mkdir()
+    settings = {"disabledExtensions": {"anywidget": True}}
+    (tmp_path / "labconfig" / "page_config.json").write_text(json.dumps(settings))
+    (tmp_path / "small.csv").write_text(FIVE_SERVERS)
+    write_notebook(tmp_path / "hub.ipynb", EDITOR.format(table="small.csv"))
+    with (
+        LabServer(tmp_path, environ={"JUPYTER_CONFIG_PATH": str(tmp_path)}) as server,
+        LabBrowser(server, browser=chromium, seconds=60) as lab,
+    ):
+        lab.open_notebook("hub.ipynb")
+        lab.run_all()
+        copy = lab.page.locator(".lyncnb-static")
+        copy.get_by_text("its own environment lacks anywidget").wait_for()
+        expect(copy).to_contain_text("dir01.contoso.com", use_inner_text=True)
+        page = share_notebook(lab.save(), tmp_path / "shared.html").page.read_text("utf-8")
+        assert "anywidget" not in page
 
 
 def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):

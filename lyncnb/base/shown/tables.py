@@ -106,6 +106,8 @@ class Marked(Protocol):
         """Return its mark."""
 
 
+#: The class of a paragraph that explains how to see a panel instead of its copy.
+NEEDS_CLASS = "lyncnb-needs"
 #: The attribute by which an output of a notebook says which plan it shows.
 PLAN_ATTRIBUTE = "data-lyncnb-plan"
 _DIGITS = 16
