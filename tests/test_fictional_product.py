@@ -32,7 +32,7 @@ LIGHT = ["light.contoso.com", "lamp01.contoso.com", "horn.light.contoso.com"]
 @pytest.fixture(autouse=True)
 def _nobody_knows_it(monkeypatch):
     """Unload the product before and after each test."""
-    monkeypatch.setattr(rule_files, "_own", {})
+    monkeypatch.setattr(rule_files, "_custom_products", {})
     columns.put_back({})
     yield
     columns.put_back({})
@@ -86,7 +86,7 @@ def test_the_whole_way_to_the_servers(shell, monkeypatch, tmp_path):
     answered = answered_by_openssl(
         TABLE.encode(), tmp_path, product=PRODUCT, today=MIDNIGHT.date(), days=40
     )
-    rule_files._own.clear()  # The next steps run on a later day in another process.
+    rule_files._custom_products.clear()  # The next steps run on a later day in another process.
     folder = answered.folder
     ended = shell("pfx", folder)
     assert ended.status != 0

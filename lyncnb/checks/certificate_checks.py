@@ -57,7 +57,7 @@ def san_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find subject alternative names that exceed the size limit of AD CS."""
-    size = _bytes_over(c, rule.limit)
+    size = _size_over_limit(c, rule.limit)
     if size:
         yield (
             f"{len(c.subject_alt_name)} names need {size:,} bytes; AD CS stores {rule.limit:,} "
@@ -69,7 +69,7 @@ def san_nearly_too_large_for_ad_cs(
     c: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find subject alternative names that almost reach the size limit of AD CS."""
-    size = _bytes_over(c, rule.limit * NEARLY_PERCENT // 100)
+    size = _size_over_limit(c, rule.limit * NEARLY_PERCENT // 100)
     if 0 < size <= rule.limit:
         yield (
             f"{len(c.subject_alt_name)} names need {size:,} of the {rule.limit:,} bytes that AD CS "
@@ -77,7 +77,7 @@ def san_nearly_too_large_for_ad_cs(
         )
 
 
-def _bytes_over(c: PlannedCertificate, limit: int) -> int:
+def _size_over_limit(c: PlannedCertificate, limit: int) -> int:
     """Return the size of a certificate's alternative names if it exceeds a limit, or 0."""
     entries = c.subject_alt_name
     # A name has at most 253 bytes, so most certificates are clearly below the limit.
@@ -363,11 +363,11 @@ def shared_domain_wildcard_on_public_certificate(
     return ""
 
 
-def _named(*tests: _Test) -> dict[str, _Test]:
+def _functions_by_name(*tests: _Test) -> dict[str, _Test]:
     return {test.__name__: test for test in tests}
 
 
-CERTIFICATE_TESTS = _named(
+CERTIFICATE_TESTS = _functions_by_name(
     subject_name_missing,
     common_name_too_long,
     san_too_large_for_ad_cs,
@@ -387,7 +387,7 @@ CERTIFICATE_TESTS = _named(
 # These checks depend only on role, usages, issuer, CA, and ``PlanView.features``. Their messages
 # may
 # contain the name of the certificate.
-FEATURE_TESTS = _named(
+FEATURE_TESTS = _functions_by_name(
     certificate_planned,
     client_authentication,
     unit_on_public_certificate,
@@ -408,7 +408,7 @@ FEATURE_TESTS = _named(
     subject_fields_planned,
 )
 # Checks of single names. The message about a name is the same for every certificate.
-NAME_TESTS = _named(
+NAME_TESTS = _functions_by_name(
     internal_name_on_public_certificate,
     underscore_in_name,
     international_name,

@@ -71,8 +71,11 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     day = judging_day(plan, on)
     view = PlanView(plan, on=day)
     with no_collection():
-        findings = [*_of_certificates(view, plan.certificates), *_of_deployment(view)]
-        findings += _of_acceptances(view, findings)
+        findings = [
+            *_check_each_certificate(view, plan.certificates),
+            *_check_whole_deployment(view),
+        ]
+        findings += _check_acceptances_of(view, findings)
     return replace(sort_findings(findings, judged_on=day), plan=plan)
 
 
@@ -105,66 +108,66 @@ def check_certificates(
     function, and the deployment with ``check_deployment``.
     """
     with no_collection():
-        return tuple(_of_certificates(PlanView(plan, on=on), certificates))
+        return tuple(_check_each_certificate(PlanView(plan, on=on), certificates))
 
 
 def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
     """Run the checks of the deployment as a whole."""
     with no_collection():
-        return tuple(_of_deployment(PlanView(plan, on=on)))
+        return tuple(_check_whole_deployment(PlanView(plan, on=on)))
 
 
 def check_acceptances(
     plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
     """Find acceptances in the options that have no effect on the other findings."""
-    return tuple(_of_acceptances(PlanView(plan, on=on), findings))
+    return tuple(_check_acceptances_of(PlanView(plan, on=on), findings))
 
 
-def _of_acceptances(view: PlanView, findings: Iterable[Finding]) -> Iterator[Finding]:
+def _check_acceptances_of(view: PlanView, findings: Iterable[Finding]) -> Iterator[Finding]:
     known = tuple(findings)
     for rule in view.checks:
-        if view.plan.options.accepted and _test(rule) in LAST_TESTS:
-            for about, message in LAST_TESTS[_test(rule)](view, rule, known):
-                yield _finding(view, rule, about, message)
+        if view.plan.options.accepted and _function_of(rule) in LAST_TESTS:
+            for about, message in LAST_TESTS[_function_of(rule)](view, rule, known):
+                yield _make_finding(view, rule, about, message)
 
 
-def _finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
+def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
     """Create a finding, and add its fix if there is exactly one safe fix."""
     finding = finding_of(rule, about, message)
-    fix = FIXES.get(_test(rule))
+    fix = FIXES.get(_function_of(rule))
     return replace(finding, edits=fix(view, rule, about, message)) if fix else finding
 
 
-def _of_certificates(
+def _check_each_certificate(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
     # Many certificates are the same for some checks and have the same names, so results are reused.
-    kinds: dict[_Kind, _Tests] = {}
-    alike: dict[tuple[_Kind, tuple[object, ...]], _Tests] = {}
+    kinds: dict[_Kind, _CheckSet] = {}
+    alike: dict[tuple[_Kind, tuple[object, ...]], _CheckSet] = {}
     for certificate in certificates:
         kind = (certificate.role, certificate.usages, certificate.issuer, certificate.ca)
         if kind not in kinds:
-            kinds[kind] = _Tests.of(view, certificate)
+            kinds[kind] = _CheckSet.of(view, certificate)
         tests, features = kinds[kind], view.features(certificate)
         if features is not None:
             key = (kind, features)
             if key not in alike:
-                alike[key] = tests.of_those_like(certificate, view)
+                alike[key] = tests.without_silent_checks(certificate, view)
             tests = alike[key]
         for rule, test in tests.of_certificate:
             for message in test(certificate, view, rule):
-                yield _finding(view, rule, certificate.id, message)
+                yield _make_finding(view, rule, certificate.id, message)
         for name in view.names(certificate) if tests.of_name else ():
             remarks = tests.remarks_by_name.get(name)
             if remarks is None:
                 remarks = tests.remarks(name, view)
             for rule, message in remarks:
-                yield _finding(view, rule, certificate.id, message)
+                yield _make_finding(view, rule, certificate.id, message)
 
 
 @dataclass(frozen=True, slots=True)
-class _Tests:
+class _CheckSet:
     """The checks that apply to certificates with the same role, usages, issuer, and CA."""
 
     of_certificate: list[tuple[CheckRule, CertificateTest]]
@@ -172,24 +175,26 @@ class _Tests:
     remarks_by_name: dict[DnsName, list[tuple[CheckRule, str]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, view: PlanView, certificate: PlannedCertificate) -> _Tests:
+    def of(cls, view: PlanView, certificate: PlannedCertificate) -> _CheckSet:
         rules = [
-            rule for rule in view.checks if _is_of_one(rule) and view.applies(rule, certificate)
+            rule
+            for rule in view.checks
+            if _is_for_one_certificate(rule) and view.applies(rule, certificate)
         ]
-        tests = [(rule, _test(rule)) for rule in rules]
+        tests = [(rule, _function_of(rule)) for rule in rules]
         return cls(
             [(rule, _OF_ONE[test]) for rule, test in tests if test in _OF_ONE],
             [(rule, NAME_TESTS[test]) for rule, test in tests if test in NAME_TESTS],
         )
 
-    def of_those_like(self, certificate: PlannedCertificate, view: PlanView) -> _Tests:
+    def without_silent_checks(self, certificate: PlannedCertificate, view: PlanView) -> _CheckSet:
         """Leave out the checks that report nothing about certificates with the same features."""
-        heard = [
+        reporting = [
             (rule, test)
             for rule, test in self.of_certificate
-            if _test(rule) not in FEATURE_TESTS or any(test(certificate, view, rule))
+            if _function_of(rule) not in FEATURE_TESTS or any(test(certificate, view, rule))
         ]
-        return replace(self, of_certificate=heard)
+        return replace(self, of_certificate=reporting)
 
     def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
         """Return the messages about a name, each with its check."""
@@ -198,19 +203,19 @@ class _Tests:
         return self.remarks_by_name[name]
 
 
-def _of_deployment(view: PlanView) -> Iterator[Finding]:
+def _check_whole_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
-        if _test(rule) not in LAST_TESTS and not _is_of_one(rule):
-            for about, message in _WHOLE_TESTS[_test(rule)](view, rule):
-                yield _finding(view, rule, about, message)
+        if _function_of(rule) not in LAST_TESTS and not _is_for_one_certificate(rule):
+            for about, message in _WHOLE_TESTS[_function_of(rule)](view, rule):
+                yield _make_finding(view, rule, about, message)
 
 
-def _test(rule: CheckRule) -> str:
+def _function_of(rule: CheckRule) -> str:
     return rule.test or rule.code.replace("-", "_")
 
 
-def _is_of_one(rule: CheckRule) -> bool:
-    name = _test(rule)
+def _is_for_one_certificate(rule: CheckRule) -> bool:
+    name = _function_of(rule)
     is_of_one = name in _OF_ONE or name in NAME_TESTS
     if not is_of_one and name not in _WHOLE_TESTS and name not in LAST_TESTS:
         known = ", ".join(sorted({*_OF_ONE, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}))

@@ -186,15 +186,19 @@ def compare_scenarios(
     return ScenarioComparison(
         scenarios=scenarios,
         findings=checked,
-        facts=tuple(_facts(scenarios, checked)),
+        facts=tuple(_list_facts(scenarios, checked)),
         differences=tuple(
             compare_plans(scenarios[0].plan, scenario.plan) for scenario in scenarios[1:]
         ),
     )
 
 
-def _facts(scenarios: Sequence[Scenario], findings: Sequence[Findings]) -> Iterator[ScenarioFact]:
-    counts = [_counted(item, checked) for item, checked in zip(scenarios, findings, strict=True)]
+def _list_facts(
+    scenarios: Sequence[Scenario], findings: Sequence[Findings]
+) -> Iterator[ScenarioFact]:
+    counts = [
+        _count_items(item, checked) for item, checked in zip(scenarios, findings, strict=True)
+    ]
     for what in dict.fromkeys(what for item in counts for what in item):
         # A missing count means 0, except for yearly renewals: they are unknown without
         # validity_days.
@@ -212,18 +216,18 @@ def _facts(scenarios: Sequence[Scenario], findings: Sequence[Findings]) -> Itera
         servers = tuple(item[role] for item in roles)
         yield ScenarioFact(of=_TABLE, what=f"{role} servers", values=servers)
     for name, option in OPTIONS.items():
-        chosen = tuple(_option(item, name) for item in scenarios)
+        chosen = tuple(_option_fact(item, name) for item in scenarios)
         yield ScenarioFact(of=_OPTIONS, what=option.label or name, values=chosen)
 
 
-def _counted(scenario: Scenario, findings: Findings) -> dict[str, int]:
+def _count_items(scenario: Scenario, findings: Findings) -> dict[str, int]:
     day = judging_day(scenario.plan, findings.judged_on)
     options = scenario.plan.options
     accepted = sum(bool(reason_for(finding, options, on=day)) for finding in findings)
     return {**plan_counts(scenario.plan, findings), _ACCEPTED: accepted}
 
 
-def _option(scenario: Scenario, name: str) -> object:
+def _option_fact(scenario: Scenario, name: str) -> object:
     value = shown(getattr(scenario.plan.options, name))
     if value is None or isinstance(value, (bool, int, tuple)):
         return value

@@ -135,7 +135,7 @@ def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
     roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
     cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
     whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
-    for certificate in view.asked_of(rule):
+    for certificate in view.certificates_for(rule):
         if cas and (certificate.issuer, certificate.ca) not in cas:
             own = certificate.ca or f"a CA of type {certificate.issuer}"
             yield (
@@ -158,7 +158,7 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
     """Find several certificates where the rules require one shared certificate."""
     seen: dict[tuple[str, str, tuple[str, ...]], list[PlannedCertificate]] = defaultdict(list)
-    for certificate in view.asked_of(rule):
+    for certificate in view.certificates_for(rule):
         seen[certificate.role, certificate.pool, certificate.usages].append(certificate)
     for (_, pool, usages), certificates in seen.items():
         if len(certificates) > 1:
@@ -208,7 +208,7 @@ def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in view.pools_with("perimeter"):
         others = [name for name in pool.names_in("xmpp_domains") if name not in domains]
         if others:
-            yield view.place(pool), f"xmpp_domains of {pool.fqdn} contains {_listed(others)}"
+            yield view.place(pool), f"xmpp_domains of {pool.fqdn} contains {_join_names(others)}"
 
 
 def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
@@ -236,18 +236,18 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
         if key.lower() not in known:
             yield (
                 servers[0],
-                (f'the issuer of {_listed(servers)} is for "{key}", which is not a usage'),
+                (f'the issuer of {_join_names(servers)} is for "{key}", which is not a usage'),
             )
 
 
 def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an issuer for a usage that no certificate of the server has."""
-    for role, key, servers in keys_not_here(view):
-        words = f'issuer of {_listed(servers)} is for "{key}"'
+    for role, key, servers in find_unused_issuer_keys(view):
+        words = f'issuer of {_join_names(servers)} is for "{key}"'
         yield servers[0], f"{words}, but the role {role} does not have this usage"
 
 
-def keys_not_here(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
+def find_unused_issuer_keys(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
     """Yield the role, usage, and servers for each issuer of a usage that the role does not have."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
@@ -269,7 +269,7 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
             # The table already marks the role as collocated (mediation_standalone = false).
             continue
-        servers = _listed([computer.fqdn for computer in pool.computers])
+        servers = _join_names([computer.fqdn for computer in pool.computers])
         yield view.place(pool), f"{pool.role} uses the certificate of {host.role} on {servers}"
 
 
@@ -277,7 +277,7 @@ def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
     """Find roles on one server that no document lists as supported together."""
     together = unsupported_roles(view.plan.topology.pools, view.plan.rules)
     for roles, servers in together.items():
-        yield servers[0], f"{_listed(servers)} has the roles {', '.join(roles)}"
+        yield servers[0], f"{_join_names(servers)} has the roles {', '.join(roles)}"
 
 
 def pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
@@ -342,13 +342,13 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
 
 def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a name in a column that the role does not use."""
-    for facts, idle in idle_pools(view):
-        whose = _listed([f"{pool.fqdn} ({pool.role})" for pool in idle])
+    for facts, idle in find_unused_columns(view):
+        whose = _join_names([f"{pool.fqdn} ({pool.role})" for pool in idle])
         roles = ", ".join(facts.roles)
         yield view.place(idle[0]), f"{facts.name} of {whose} is used only for {roles}"
 
 
-def idle_pools(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
+def find_unused_columns(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
     """Yield each column of names, with the pools that have a value in it but do not use it."""
     topology = view.plan.topology
     pools = topology.pools
@@ -382,7 +382,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
             if facts.name in load_rules(product).pool_columns
         ]
         if titles:
-            whose = _listed([pool.fqdn for pool in filled])
+            whose = _join_names([pool.fqdn for pool in filled])
             yield (
                 view.place(filled[0]),
                 f"{facts.name} of {whose} is used only for {', '.join(titles)}",
@@ -422,12 +422,12 @@ def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
                 yield computer.fqdn, f'"{label}" is a reserved device name in Windows'
 
 
-def in_words(pools: Sequence[Pool]) -> str:
+def list_pools(pools: Sequence[Pool]) -> str:
     """Format the names of several pools for use in a sentence."""
-    return _listed([pool.fqdn for pool in pools])
+    return _join_names([pool.fqdn for pool in pools])
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     return first_of(names, 3)
 
 

@@ -90,15 +90,15 @@ def fix_plan(
     refused: set[Finding] = set()
     for _ in range(_ROUNDS):
         asked = (f for f in done.findings if f.edits and (not codes or f.code in codes))
-        wanted = _apart(f for f in asked if f not in refused)
+        wanted = _choose_compatible(f for f in asked if f not in refused)
         if not wanted:
             break
-        step = _tried(done, wanted)
+        step = _try_fixes(done, wanted)
         if step is not None:
             done = step
             continue
         for finding in wanted:
-            step = _tried(done, [finding])
+            step = _try_fixes(done, [finding])
             if step is None:
                 refused.add(finding)
             else:
@@ -106,19 +106,19 @@ def fix_plan(
     return done
 
 
-def _apart(findings: Iterable[Finding]) -> list[Finding]:
+def _choose_compatible(findings: Iterable[Finding]) -> list[Finding]:
     """Choose findings whose edits do not change the same cell or option."""
     chosen: list[Finding] = []
     edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
-        places = {_place(edit): edit for edit in finding.edits}
+        places = {_edited_place(edit): edit for edit in finding.edits}
         if all(edit_at.get(key, edit) == edit for key, edit in places.items()):
             edit_at |= places
             chosen.append(finding)
     return chosen
 
 
-def _place(edit: Edit) -> tuple[object, str]:
+def _edited_place(edit: Edit) -> tuple[object, str]:
     if isinstance(edit, CellEdit):
         return edit.row, edit.column
     if isinstance(edit, HeadingEdit):
@@ -126,7 +126,7 @@ def _place(edit: Edit) -> tuple[object, str]:
     return edit.option, edit.key
 
 
-def _tried(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
+def _try_fixes(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
     """Return the plan after several fixes, or None if a fix has no effect or causes a finding."""
     edits = [edit for finding in wanted for edit in finding.edits]
     try:
@@ -134,12 +134,12 @@ def _tried(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
     except (TopologyError, OptionsError, PlanError):
         return None  # The fix contradicts another value, for example in another row.
     findings = check_plan(plan, on=before.findings.judged_on)
-    if _count(findings) - _count(before.findings) or set(wanted) & set(findings):
+    if _count_findings(findings) - _count_findings(before.findings) or set(wanted) & set(findings):
         return None
     return FixedPlan(plan=plan, findings=findings, fixed=(*before.fixed, *wanted))
 
 
-def _count(findings: Findings) -> Counter[tuple[str, str]]:
+def _count_findings(findings: Findings) -> Counter[tuple[str, str]]:
     # A fix may change a message about the whole deployment, such as a number of names.
     return Counter((finding.code, finding.about) for finding in findings)
 

@@ -16,11 +16,16 @@ from ..rules.model import CheckRule
 from ..topology.model import Pool
 from .deployment_checks import (
     collocation_switches,
-    idle_pools,
-    keys_not_here,
+    find_unused_columns,
+    find_unused_issuer_keys,
     nearly_known_columns,
 )
-from .option_checks import ended_in_words, key_in_words, option_in_words, unneeded_in_words
+from .option_checks import (
+    format_expired_acceptance,
+    format_option,
+    format_unneeded_acceptance,
+    format_unused_key,
+)
 from .plan_lookups import PlanView
 
 Fix = Callable[[PlanView, CheckRule, str, str], tuple[Edit, ...]]
@@ -31,8 +36,8 @@ def web_internal_fqdn_overridden(
 ) -> tuple[Edit, ...]:
     """Clear the internal web name of a server that must use its own name."""
     pools = [p for p in view.pools_with("single_computer") if view.place(p) == about]
-    rows = [row for pool in pools for row in _rows(view, pool)]
-    return tuple(_blanked(view, rows, "web_internal_fqdn"))
+    rows = [row for pool in pools for row in _find_rows(view, pool)]
+    return tuple(_clear_cells(view, rows, "web_internal_fqdn"))
 
 
 def pool_name_differs_from_server(
@@ -40,17 +45,17 @@ def pool_name_differs_from_server(
 ) -> tuple[Edit, ...]:
     """Clear the pool name of a single-server pool. Other pool names may be intended."""
     pools = [p for p in view.pools_with("single_computer") if view.place(p) == about]
-    rows = [row for pool in pools for row in _rows(view, pool)]
-    servers = {_text(view, row, "server_fqdn").casefold() for row in rows}
-    return tuple(_blanked(view, rows, "pool_fqdn")) if len(servers) == 1 else ()
+    rows = [row for pool in pools for row in _find_rows(view, pool)]
+    servers = {_cell_text(view, row, "server_fqdn").casefold() for row in rows}
+    return tuple(_clear_cells(view, rows, "pool_fqdn")) if len(servers) == 1 else ()
 
 
 def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
     """Clear a name that no role in the pool uses."""
-    for column, idle in idle_pools(view):
+    for column, idle in find_unused_columns(view):
         if view.place(idle[0]) == about and message.startswith(f"{column.name} of "):
-            rows = [row for pool in idle for row in _rows(view, pool)]
-            return tuple(_blanked(view, rows, column.name))
+            rows = [row for pool in idle for row in _find_rows(view, pool)]
+            return tuple(_clear_cells(view, rows, column.name))
     return ()
 
 
@@ -60,12 +65,12 @@ def issuer_key_not_here(
     """Remove the issuer for a usage that the server does not have."""
     gone = {
         (role, server): key
-        for role, key, servers in keys_not_here(view)
+        for role, key, servers in find_unused_issuer_keys(view)
         if servers[0] == about and f'"{key}"' in message
         for server in servers
     }
     return tuple(
-        CellEdit(row=computer.row, column="issuer", text=_pairs(kept))
+        CellEdit(row=computer.row, column="issuer", text=_format_pairs(kept))
         for pool, computer in view.plan.topology.computers
         if (pool.role, computer.fqdn) in gone
         for kept in [[p for p in computer.issuer if p[0] != gone[pool.role, computer.fqdn]]]
@@ -105,8 +110,8 @@ def stand_alone_and_collocated(
         if view.place(pool) == about
         for name in names
         if name in view.plan.topology.columns
-        for row in _rows(view, pool)
-        if _text(view, row, name) == "true"
+        for row in _find_rows(view, pool)
+        if _cell_text(view, row, name) == "true"
     )
 
 
@@ -122,9 +127,9 @@ def av_edge_name_on_certificate(
     if len(kept) == len(pool.extra_san):
         return ()  # The name is from another column, so there is nothing to remove.
     return tuple(
-        CellEdit(row=row, column="extra_san", text=_pairs(kept))
-        for row in _rows(view, pool)
-        if _text(view, row, "extra_san")
+        CellEdit(row=row, column="extra_san", text=_format_pairs(kept))
+        for row in _find_rows(view, pool)
+        if _cell_text(view, row, "extra_san")
     )
 
 
@@ -146,11 +151,11 @@ def option_changes_nothing(
     options = view.plan.options
     for name in ("issuer", "ca"):
         for key in getattr(options, name):
-            if message == key_in_words(name, key):
+            if message == format_unused_key(name, key):
                 return (OptionEdit(option=name, key=key),)
     for name in type(options).__dataclass_fields__:
         is_idle = getattr(options, name) != getattr(DEFAULT_OPTIONS, name)
-        if is_idle and message == option_in_words(name, options):
+        if is_idle and message == format_option(name, options):
             return (OptionEdit(option=name),)
     return ()
 
@@ -162,8 +167,8 @@ def acceptance_counts_for_nothing(
     options = view.plan.options
     for code in options.accepted:
         until = options.accepted_until.get(code)
-        is_over = until is not None and message == ended_in_words(code, until)
-        if is_over or message == unneeded_in_words(code):
+        is_over = until is not None and message == format_expired_acceptance(code, until)
+        if is_over or message == format_unneeded_acceptance(code):
             sections = ("accepted_until", "accepted_for", "accepted")
             return tuple(
                 OptionEdit(option=name, key=code)
@@ -173,25 +178,25 @@ def acceptance_counts_for_nothing(
     return ()
 
 
-def _rows(view: PlanView, pool: Pool) -> Iterator[int]:
+def _find_rows(view: PlanView, pool: Pool) -> Iterator[int]:
     """Yield the rows of a pool and of its collocated roles, which share the pool's values."""
     for other in view.pools_named(pool.fqdn):
         for computer in other.computers:
             yield computer.row
 
 
-def _text(view: PlanView, row: int, column: str) -> str:
+def _cell_text(view: PlanView, row: int, column: str) -> str:
     topology = view.plan.topology
     return topology.cells[row][topology.columns.index(column)]
 
 
-def _blanked(view: PlanView, rows: list[int], column: str) -> Iterator[Edit]:
+def _clear_cells(view: PlanView, rows: list[int], column: str) -> Iterator[Edit]:
     for row in dict.fromkeys(rows):
-        if _text(view, row, column):
+        if _cell_text(view, row, column):
             yield CellEdit(row=row, column=column, text="")
 
 
-def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+def _format_pairs(pairs: Iterable[tuple[str, str]]) -> str:
     """Format pairs of usage and value as the text of a cell."""
     return "; ".join(f"{key}={value}" if key else str(value) for key, value in pairs)
 

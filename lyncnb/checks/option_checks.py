@@ -34,8 +34,8 @@ def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     if not plan.topology.pools:
         return
     place = view.place(plan.topology.pools[0])
-    for name, key in _idle_keys(plan):
-        yield place, key_in_words(name, key)
+    for name, key in _find_unused_keys(plan):
+        yield place, format_unused_key(name, key)
     choices = [
         item.name
         for item in fields(PlanOptions)
@@ -45,25 +45,25 @@ def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     ]
     if not choices:
         return
-    topology = _two_servers_a_pool(plan.topology)
-    planned = _contents(plan_certificates(topology, plan.rules, options=plan.options))
+    topology = _keep_two_servers(plan.topology)
+    planned = _list_contents(plan_certificates(topology, plan.rules, options=plan.options))
     for name in choices:
         without = replace(plan.options, **{name: getattr(DEFAULT_OPTIONS, name)})
-        if _contents(plan_certificates(topology, plan.rules, options=without)) == planned:
-            yield place, option_in_words(name, plan.options)
+        if _list_contents(plan_certificates(topology, plan.rules, options=without)) == planned:
+            yield place, format_option(name, plan.options)
 
 
-def option_in_words(name: str, options: PlanOptions) -> str:
+def format_option(name: str, options: PlanOptions) -> str:
     """Format an option and its value for a message."""
     return f"{OPTIONS[name].key or name} = {_value_text(getattr(options, name))}"
 
 
-def key_in_words(name: str, key: str) -> str:
+def format_unused_key(name: str, key: str) -> str:
     """Format the message that no certificate has a usage or role in the options."""
     return f'{name} contains "{key}", which does not affect any certificate in the plan'
 
 
-def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
+def _find_unused_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     """Yield the usages and roles in the options that no certificate has."""
     kinds = {(c.role, c.issuer, *c.usages) for c in plan.certificates}
     here = {"", *(text.lower() for kind in kinds for text in kind)}
@@ -90,7 +90,7 @@ def _idle_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
         yield from (("shared_certificate", pool) for pool in names if pool not in pools)
 
 
-def _two_servers_a_pool(topology: Topology) -> Topology:
+def _keep_two_servers(topology: Topology) -> Topology:
     """Return a smaller topology with the first two servers of each pool.
 
     Two servers are enough to distinguish server names from the pool name.
@@ -99,7 +99,7 @@ def _two_servers_a_pool(topology: Topology) -> Topology:
     return replace(topology, pools=pools)
 
 
-def _contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
+def _list_contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
     """Return the content of all requests, without rules and reasons."""
     return [(*c._replace(subject_alt_name=(), rule=""), c.names) for c in plan.certificates]
 
@@ -122,7 +122,7 @@ def acceptance_counts_for_nothing(
         findings, until = by_code.get(code, []), options.accepted_until.get(code)
         place = view.place(pools[0])
         if until and until < view.on:
-            yield place, ended_in_words(code, until)
+            yield place, format_expired_acceptance(code, until)
         elif findings and not any(reason_for(f, options, on=view.on) for f in findings):
             ids = ", ".join(options.accepted_for.get(code, ()))
             yield (
@@ -130,15 +130,15 @@ def acceptance_counts_for_nothing(
                 f"{code} is accepted only for {ids}, but the finding is on another certificate",
             )
         elif not findings and code != LATE and code not in returned_checks():
-            yield place, unneeded_in_words(code)
+            yield place, format_unneeded_acceptance(code)
 
 
-def ended_in_words(code: str, until: date) -> str:
+def format_expired_acceptance(code: str, until: date) -> str:
     """Format the message that an acceptance has expired."""
     return f"the acceptance of {code} expired on {until}"
 
 
-def unneeded_in_words(code: str) -> str:
+def format_unneeded_acceptance(code: str) -> str:
     """Format the message that the plan does not have an accepted finding."""
     return f"{code} is accepted, but the plan does not have this finding"
 

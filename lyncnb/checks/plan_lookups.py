@@ -22,11 +22,11 @@ _NO_TRAITS: frozenset[str] = frozenset()
 _NO_RULES: frozenset[str] = frozenset()
 
 #: The required names, each with the ids of the rules that require it.
-_Needed = Mapping[DnsName, frozenset[str]]
+_RequiredNames = Mapping[DnsName, frozenset[str]]
 #: Functions that find the names of one pool, with their rule ids; and the names that all pools
-# need.
-_PartsAsked = tuple[list[tuple[Finder, frozenset[str]]], _Needed]
-_NOTHING: _Needed = MappingProxyType({})
+#: need.
+_RequiredParts = tuple[list[tuple[Finder, frozenset[str]]], _RequiredNames]
+_NO_REQUIRED_NAMES: _RequiredNames = MappingProxyType({})
 #: The roles, usages, issuers, and CAs to which a check applies.
 _Scope = tuple[tuple[str, ...], ...]
 
@@ -35,20 +35,20 @@ def _scope_of(rule: CheckRule) -> _Scope:
     return rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas, rule.not_cas
 
 
-def _both(names: _Needed, more: _Needed) -> _Needed:
+def _merge_names(names: _RequiredNames, more: _RequiredNames) -> _RequiredNames:
     return {**names, **{name: names.get(name, _NO_RULES) | why for name, why in more.items()}}
 
 
-class _NamesHere(NamedTuple):
+class _CertificateNames(NamedTuple):
     """The alternative names of a certificate, and the names that the rules require for it."""
 
     present: frozenset[DnsName]
     wildcards: list[DnsName]
-    needed: _Needed
+    needed: _RequiredNames
     lacks: bool  # whether a required name is missing; a wildcard may still cover it
 
 
-_NO_NAMES = _NamesHere(frozenset(), [], _NOTHING, False)
+_NO_NAMES = _CertificateNames(frozenset(), [], _NO_REQUIRED_NAMES, False)
 
 
 class PlanView:
@@ -82,12 +82,12 @@ class PlanView:
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
-        self._parts: dict[int, _PartsAsked] = {}
+        self._parts: dict[int, _RequiredParts] = {}
         self._asked: dict[_Scope, list[PlannedCertificate]] = {}
         # The positions of certificates with the same role, usages, issuer, and CA.
         self._kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
         self._domains: dict[_Scope, list[str]] = {}
-        self._last: tuple[PlannedCertificate | None, _NamesHere] = (None, _NO_NAMES)
+        self._last: tuple[PlannedCertificate | None, _CertificateNames] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
 
     # -- look-ups
@@ -138,7 +138,7 @@ class PlanView:
             and not (rule.not_cas and is_named(certificate.ca, rule.not_cas))
         )
 
-    def asked_of(self, rule: CheckRule) -> list[PlannedCertificate]:
+    def certificates_for(self, rule: CheckRule) -> list[PlannedCertificate]:
         """Return the certificates that a check applies to, in the order of the plan."""
         scope = _scope_of(rule)
         if not any(scope):
@@ -162,7 +162,7 @@ class PlanView:
 
     def uncovered(self, certificate: PlannedCertificate, rules: tuple[str, ...]) -> list[DnsName]:
         """Return the names that the rules require and that no name on the certificate covers."""
-        here = self._turn_to(certificate)
+        here = self._load_names(certificate)
         if not here.lacks:
             return []
         asked, present = frozenset(rules), here.present
@@ -174,7 +174,7 @@ class PlanView:
 
     def wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
         """Return the alternative names that are wildcards."""
-        return self._turn_to(certificate).wildcards
+        return self._load_names(certificate).wildcards
 
     def features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
         """Return the other features of a certificate, besides role, usages, issuer, and CA.
@@ -182,7 +182,7 @@ class PlanView:
         Return None if the certificate has wildcards or a required name is missing. The checks then
         run for this certificate separately.
         """
-        here, subject = self._turn_to(certificate), certificate.subject
+        here, subject = self._load_names(certificate), certificate.subject
         if here.lacks or here.wildcards:
             return None
         return (
@@ -196,35 +196,35 @@ class PlanView:
             subject.country,
         )
 
-    def _turn_to(self, certificate: PlannedCertificate) -> _NamesHere:
+    def _load_names(self, certificate: PlannedCertificate) -> _CertificateNames:
         # Several checks in a row use the same certificate, so the last result is kept.
         if certificate is not self._last[0]:
             names = [entry.name for entry in certificate.subject_alt_name]
-            present, needed = frozenset(names), self._needed_by(certificate)
+            present, needed = frozenset(names), self._find_required_names(certificate)
             wildcards = [name for name in names if name[:1] == "*"]
-            here = _NamesHere(present, wildcards, needed, not present.issuperset(needed))
+            here = _CertificateNames(present, wildcards, needed, not present.issuperset(needed))
             self._last = certificate, here
         return self._last[1]
 
-    def _needed_by(self, certificate: PlannedCertificate) -> _Needed:
+    def _find_required_names(self, certificate: PlannedCertificate) -> _RequiredNames:
         """Return the names that the rules require, each with the ids of these rules."""
-        pool, needed = self.pool(certificate), _NOTHING
+        pool, needed = self.pool(certificate), _NO_REQUIRED_NAMES
         if pool is None:
             return needed
         for resolved in self._context.resolved_rules(pool):
             if resolved.rule.usages != certificate.usages:
                 continue
-            finders, fixed = self._parts_asked(resolved)
+            finders, fixed = self._find_required_parts(resolved)
             # In most cases the required names are complete and the same for every pool with the
             # role.
-            needed = _both(needed, fixed) if needed else fixed
+            needed = _merge_names(needed, fixed) if needed else fixed
             for find, why in finders:
                 # These names are the same for every server in the pool, so any server will do.
                 more = find(pool, pool.computers[0].fqdn)
-                needed = _both(needed, dict.fromkeys(more, why)) if more else needed
+                needed = _merge_names(needed, dict.fromkeys(more, why)) if more else needed
         return needed
 
-    def _parts_asked(self, resolved: ResolvedRule) -> _PartsAsked:
+    def _find_required_parts(self, resolved: ResolvedRule) -> _RequiredParts:
         """Return the parts of a resolved rule that checks require, once for all pools."""
         known = self._parts.get(id(resolved))
         if known is None:
@@ -273,7 +273,7 @@ class PlanView:
         """
         scope = _scope_of(rule)
         if scope not in self._domains:
-            names = {e.name for c in self.asked_of(rule) for e in c.subject_alt_name}
+            names = {e.name for c in self.certificates_for(rule) for e in c.subject_alt_name}
             self._domains[scope] = sorted({name.registrable or name for name in names})
         return self._domains[scope]
 
@@ -333,7 +333,7 @@ class PlanView:
         names = {pool.site for pool in self.pools_with("publishes_web")}
         return (site for site in self.plan.topology.sites if site.name in names)
 
-    def site_place(self, site: Site) -> str:
+    def first_server_of_site(self, site: Site) -> str:
         """Return the first server in a site, which represents the site in a finding."""
         pools = [pool for pool in self.plan.topology.pools if pool.site == site.name]
         web = [pool for pool in pools if "publishes_web" in self.traits(pool)]

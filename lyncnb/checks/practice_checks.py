@@ -6,7 +6,7 @@ from ..base.dns_name import DnsName
 from ..base.shown.tables import first_of
 from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
-from .deployment_checks import DeploymentTest, Pairs, in_words
+from .deployment_checks import DeploymentTest, Pairs, list_pools
 from .plan_lookups import PlanView
 
 
@@ -14,7 +14,7 @@ def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a deployment without a pool for automatic sign-in."""
     pools = view.pools_with("heeds_autologon")
     if pools and not any("autologon" in pool.flags for pool in pools):
-        yield view.place(pools[0]), f"autologon is blank or false for {in_words(pools)}"
+        yield view.place(pools[0]), f"autologon is blank or false for {list_pools(pools)}"
 
 
 def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
@@ -55,7 +55,7 @@ def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
         p for p in view.pools_with("perimeter") if p.flags & {"federation", "client_autoconfig"}
     ]
     if len(pools) > 1:
-        yield view.place(pools[0]), in_words(pools)
+        yield view.place(pools[0]), list_pools(pools)
 
 
 def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:

@@ -25,9 +25,9 @@ _AHEAD = timedelta(days=366)  # One or two renewals: dates after this are report
 
 def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Report for how many days a domain control validation is valid."""
-    certificates = view.asked_of(rule)
+    certificates = view.certificates_for(rule)
     if certificates:
-        domains = _listed(_names_to_validate(view, rule))
+        domains = _join_names(_names_to_validate(view, rule))
         message = f"a validation of {domains} is valid for {count_of(rule.limit, 'day')}"
         shorter = [m for m in ca_rules().methods if 0 < m.reuse_days < rule.limit]
         message += "".join(f" ({m.reuse_days} with a {m.title})" for m in shorter)
@@ -36,7 +36,7 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
     """List the domains to validate, or every name if all CAs validate each name separately."""
-    certificates = view.asked_of(rule)
+    certificates = view.certificates_for(rule)
     if not all(ca_rules().validates_each_name(c.ca) for c in certificates):
         return view.domains_of(rule)
     return sorted({entry.name for c in certificates for entry in c.subject_alt_name})
@@ -44,7 +44,7 @@ def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
 
 def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Report for how many days the verification of the organization is valid."""
-    certificates = [c for c in view.asked_of(rule) if c.subject.organization]
+    certificates = [c for c in view.certificates_for(rule) if c.subject.organization]
     if certificates:
         name = certificates[0].subject.organization
         yield certificates[0].id, f'the verification of "{name}" is valid for {rule.limit} days'
@@ -52,7 +52,7 @@ def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the validation methods that have ended or end within a year."""
-    certificates = view.asked_of(rule)
+    certificates = view.certificates_for(rule)
     methods = [m for m in ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
     ended = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
     ending = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
@@ -74,7 +74,7 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
     """Find names on public certificates that a file on a web server cannot validate."""
     edges = {role.id for role in view.plan.rules.roles.values() if "perimeter" in role.traits}
     certificates, names = [], []
-    for certificate in view.asked_of(rule):
+    for certificate in view.certificates_for(rule):
         affected = [
             name
             for name in view.names(certificate)
@@ -84,41 +84,41 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
             certificates.append(certificate)
             names += affected
     if certificates:
-        yield certificates[0].id, f"a file on a web server does not validate {_listed(names)}"
+        yield certificates[0].id, f"a file on a web server does not validate {_join_names(names)}"
 
 
 def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the zones in which CAs look for CAA records, and the tags that CAs read."""
-    certificates = view.asked_of(rule)
+    certificates = view.certificates_for(rule)
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.names(c))
         tags = "the tags issue and issuewild" if wild else "the tag issue"
-        yield certificates[0].id, f"CAs read {tags} in {_listed(view.domains_of(rule))}"
+        yield certificates[0].id, f"CAs read {tags} in {_join_names(view.domains_of(rule))}"
 
 
 def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the names that will be visible in public logs."""
-    certificates = view.asked_of(rule)
+    certificates = view.certificates_for(rule)
     if certificates:
         names = [name for c in certificates for name in view.names(c)]
         count = len(set(names))
         become = "name becomes" if count == 1 else "names become"
-        yield certificates[0].id, f"{count:,} {become} public: {_listed(names)}"
+        yield certificates[0].id, f"{count:,} {become} public: {_join_names(names)}"
 
 
 def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the public CAs whose certificates may have no CRL distribution point."""
-    certificates = view.asked_of(rule)
+    certificates = view.certificates_for(rule)
     if certificates:
         cas = sorted({c.ca for c in certificates if c.ca})
-        whose = f"of {_listed(cas)}" if cas else "of a public CA"
+        whose = f"of {_join_names(cas)}" if cas else "of a public CA"
         count = count_of(len(certificates), "certificate")
         yield certificates[0].id, f"{count} {whose} may have no CRL distribution point"
 
 
 def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
     """Find CA rules that were last reviewed too long ago."""
-    certificates, as_of = view.asked_of(rule), ca_rules().as_of
+    certificates, as_of = view.certificates_for(rule), ca_rules().as_of
     if certificates and view.on > _months_later(as_of, rule.limit):
         age = f"more than {rule.limit} months before the evaluation date"
         yield certificates[0].id, f"the last review was on {as_of}, {age}"
@@ -132,7 +132,7 @@ def _months_later(day: date, months: int) -> date:
     return min(first + timedelta(days=day.day - 1), following - timedelta(days=1))
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return first_of(list(dict.fromkeys(names)), _SHOWN)
 
 
@@ -150,16 +150,16 @@ _MESSAGES = {
 }
 
 
-def _reporter(message: str) -> DeploymentTest:
+def _make_check(message: str) -> DeploymentTest:
     """Create a check that reports one message for all certificates in its scope."""
 
     def report(view: PlanView, rule: CheckRule) -> Pairs:
-        certificates = view.asked_of(rule)
+        certificates = view.certificates_for(rule)
         if certificates:
             yield (
                 certificates[0].id,
                 message.format(
-                    domains=_listed(view.domains_of(rule)),
+                    domains=_join_names(view.domains_of(rule)),
                     certificates=count_of(len(certificates), "certificate"),
                     limit=rule.limit,
                 ),
@@ -180,4 +180,4 @@ PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {
         crl_distribution_point_not_assured,
         rules_of_cas_old,
     )
-} | {name: _reporter(message) for name, message in _MESSAGES.items()}
+} | {name: _make_check(message) for name, message in _MESSAGES.items()}

@@ -114,15 +114,15 @@ class SavedPlan(Table):
     @property
     def sign_line(self) -> str:
         """The command to sign the plan without lyncnb; KEY is the private key file."""
-        return SIGN_LINE.replace("FILE", self._word)
+        return SIGN_LINE.replace("FILE", self._quoted_path)
 
     @property
     def approve_line(self) -> str:
         """The command to approve the plan with lyncnb."""
-        return f"lyncnb approve {self._word} --key KEY"
+        return f"lyncnb approve {self._quoted_path} --key KEY"
 
     @property
-    def _word(self) -> str:
+    def _quoted_path(self) -> str:
         path = str(self.path)  # A path that begins with a hyphen would look like an option.
         return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
@@ -186,10 +186,10 @@ def save_plan(
     day = judging_day(plan, checked.judged_on)
     data = saved_plan_bytes(saved_plan_values(plan, checked, judged_on=day))
     write_output(path, data, SAVED_PLAN_FILE, force=force, inputs=inputs)
-    return _saved(Path(path), plan, Findings(checked.items, day), data)
+    return _make_saved_plan(Path(path), plan, Findings(checked.items, day), data)
 
 
-def _saved(
+def _make_saved_plan(
     path: Path,
     plan: CertificatePlan,
     findings: Findings,
@@ -236,7 +236,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         plan = plan_certificates(document.topology, rules, options=document.options)
     except LyncnbError as error:
         problems = error.problems or (Problem(message=error.message, hint=error.hint),)
-        libraries = tuple(_of_libraries(document.values))
+        libraries = tuple(_compare_libraries(document.values))
         is_other = document.values["rules"] != rule_digests(rules) or libraries
         if document.is_whole and is_other:
             raise PlanOutdated(
@@ -254,7 +254,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     findings = check_plan(plan, on=document.judged_on)
     # Another version of a library is of no interest if it produces the same plan.
     again = saved_plan_values(
-        plan, findings, judged_on=document.judged_on, libraries=_libraries(document.values)
+        plan, findings, judged_on=document.judged_on, libraries=_library_versions(document.values)
     )
     written = saved_plan_bytes(again)
     if written != data:
@@ -263,28 +263,34 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         is_only_words = (
             document.is_whole
             and saved_plan_bytes(document.values) == data
-            and json.dumps(_deciding(document.values))
-            == json.dumps(_deciding(again))  # The comparison includes the order.
+            and json.dumps(_without_texts(document.values))
+            == json.dumps(_without_texts(again))  # The comparison includes the order.
         )
         if document.is_whole and document.values["rules"] != again["rules"]:
-            raise _outdated(path, document.values, again)
-        if reworded and is_only_words and (others := tuple(_rewordings(document.values, again))):
-            return _saved(path, plan, findings, data, others)
-        if document.is_whole and any(_of_libraries(document.values)):
-            raise _outdated(path, document.values, again)
+            raise _report_outdated(path, document.values, again)
+        if (
+            reworded
+            and is_only_words
+            and (others := tuple(_list_rewordings(document.values, again)))
+        ):
+            return _make_saved_plan(path, plan, findings, data, others)
+        if document.is_whole and any(_compare_libraries(document.values)):
+            raise _report_outdated(path, document.values, again)
         raise PlanAltered(
             f"{path.name}: the table and options produce a different plan, so lyncnb does not "
             "use this file",
-            problems=tuple(_differences(document, again)),
+            problems=tuple(_list_differences(document, again)),
             hint=_HINT_WORDS if is_only_words else _HINT,
         )
-    return _saved(path, plan, findings, data)
+    return _make_saved_plan(path, plan, findings, data)
 
 
-def _outdated(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> PlanOutdated:
+def _report_outdated(
+    path: Path, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> PlanOutdated:
     """Report the certificates and names that differ under the installed rules."""
-    changed = tuple(_of_entries(before["certificates"], after["certificates"], "id"))
-    libraries = tuple(_of_libraries(before))
+    changed = tuple(_compare_entries(before["certificates"], after["certificates"], "id"))
+    libraries = tuple(_compare_libraries(before))
     what = (
         "the installed rules produce different certificates"
         if changed
@@ -292,12 +298,12 @@ def _outdated(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -
     )
     return PlanOutdated(
         f"{path.name}: the plan was saved with different rules; {what}",
-        problems=(*libraries, *(changed or _of_rules(before["rules"], after["rules"]))),
+        problems=(*libraries, *(changed or _compare_rules(before["rules"], after["rules"]))),
         hint=_HINT_OUTDATED,
     )
 
 
-def _libraries(values: Mapping[str, Any]) -> dict[str, str]:
+def _library_versions(values: Mapping[str, Any]) -> dict[str, str]:
     """Return the versions of libraries in a saved plan, or none if they are not valid."""
     libraries = values.get("libraries")
     if not isinstance(libraries, dict) or not all(
@@ -307,10 +313,10 @@ def _libraries(values: Mapping[str, Any]) -> dict[str, str]:
     return libraries
 
 
-def _of_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
+def _compare_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Report the libraries that have another version now, with both versions."""
     installed = name_libraries()
-    for library, version in _libraries(values).items():
+    for library, version in _library_versions(values).items():
         if version != installed.get(library):
             now = installed.get(library, "not installed")
             yield Problem(
@@ -321,7 +327,7 @@ def _of_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
 _WORDS_OF_FINDINGS = ("message", "hint", "source")
 
 
-def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_texts(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a saved plan without texts for people."""
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},
@@ -333,7 +339,7 @@ def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def _list_rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """List the texts that differ, each with the old and the new text."""
     for old, new in zip(before["findings"], after["findings"], strict=True):
         changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
@@ -351,24 +357,24 @@ def _rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
             yield f"{key} says “{_text(before[key])}”, now “{_text(after[key])}”"
 
 
-def _differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
+def _list_differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
     """List the differences between the file and the new plan, the most important one last."""
     if not document.is_whole:
         yield Problem(message=f"the file {ALTERED}")
     before = document.values
-    yield from _of_rules(before["rules"], again["rules"])
+    yield from _compare_rules(before["rules"], again["rules"])
     is_reported = False
     for key, name in (("certificates", "id"), ("reasons", "rule")):
-        for problem in _of_entries(before[key], again[key], name):
+        for problem in _compare_entries(before[key], again[key], name):
             is_reported = True
             yield problem
-    for problem in _of_findings(before["findings"], again["findings"]):
+    for problem in _compare_findings(before["findings"], again["findings"]):
         is_reported = True
         yield problem
     for key in ("title", "read_me", "product", "judged_on", "options", "table"):
         if before[key] != again[key]:
             is_reported = True
-            yield from _of_head(key, before[key], again[key])
+            yield from _compare_head(key, before[key], again[key])
     if before["plan_sha256"] != again["plan_sha256"] and not is_reported:
         yield Problem(message="the value plan_sha256 does not match the certificates in the file")
     elif document.is_whole and not is_reported and before["rules"] == again["rules"]:
@@ -378,13 +384,13 @@ def _differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[
         )
 
 
-def _of_rules(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Problem]:
+def _compare_rules(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Problem]:
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):
             yield Problem(message=f"the installed rules {name} differ from those in the file")
 
 
-def _of_entries(
+def _compare_entries(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], key: str
 ) -> Iterator[Problem]:
     """Compare the certificates, or the reasons, one by one."""
@@ -398,12 +404,14 @@ def _of_entries(
     for name in (name for name in new if name in old):
         for field in dict.fromkeys((*old[name], *new[name])):
             if old[name].get(field) != new[name].get(field):
-                yield from _of_value(f"{name}: {field}", old[name].get(field), new[name].get(field))
+                yield from _compare_values(
+                    f"{name}: {field}", old[name].get(field), new[name].get(field)
+                )
     if [*old] != [*new] and old.keys() == new.keys():
         yield Problem(message="the order of the certificates or reasons differs")
 
 
-def _of_value(what: str, before: object, after: object) -> Iterator[Problem]:
+def _compare_values(what: str, before: object, after: object) -> Iterator[Problem]:
     if isinstance(before, list) and isinstance(after, list):
         old, new = (
             set(map(str, before)),
@@ -420,7 +428,7 @@ def _of_value(what: str, before: object, after: object) -> Iterator[Problem]:
     elif isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
             if before.get(key) != after.get(key):
-                yield from _of_value(f"{what}: {key}", before.get(key), after.get(key))
+                yield from _compare_values(f"{what}: {key}", before.get(key), after.get(key))
         if before == after or [*before] != [*after]:
             yield Problem(message=f"{what}: the order differs")
     else:
@@ -435,7 +443,7 @@ def _text(value: object) -> str:
     return str(value)[:200]
 
 
-def _of_findings(
+def _compare_findings(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> Iterator[Problem]:
     def known(finding: Mapping[str, Any]) -> tuple[object, ...]:
@@ -455,14 +463,14 @@ def _of_findings(
         for field in new[which]:
             if old[which].get(field) != new[which][field]:
                 what = f"finding {which[0]} about {which[1]}: {field}"
-                yield from _of_value(what, old[which].get(field), new[which][field])
+                yield from _compare_values(what, old[which].get(field), new[which][field])
     if len(before) != len(old) or ([*old] != [*new] and old.keys() == new.keys()):
         yield Problem(message="the order of the findings differs, or there are duplicates")
 
 
-def _of_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
+def _compare_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
     if key != "table":
-        yield from _of_value(key, before, after)
+        yield from _compare_values(key, before, after)
         return
     for number, (old, new) in enumerate(zip(before["rows"], after["rows"], strict=True), 2):
         for column, was, now in zip(after["columns"], old, new, strict=True):

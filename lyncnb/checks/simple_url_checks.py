@@ -37,14 +37,14 @@ def meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has web services but no Meet URL."""
     for site in view.web_sites():
         if not site.meet_urls:
-            yield view.site_place(site), f"no Meet URL for {view.site_words(site)}"
+            yield view.first_server_of_site(site), f"{view.site_words(site)} has no Meet URL"
 
 
 def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has web services but no Dial-in URL."""
     for site in view.web_sites():
         if site.dialin_url is None:
-            yield view.site_place(site), f"no Dial-in URL for {view.site_words(site)}"
+            yield view.first_server_of_site(site), f"{view.site_words(site)} has no Dial-in URL"
 
 
 def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
@@ -59,7 +59,7 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
         if own and len(own) < len(given):
             shared = " and ".join(kind for kind in given if kind not in own)
             words = f"has its own {' and '.join(own)} and shares {shared} with another site"
-            yield view.site_place(site), f"{view.site_words(site)} {words}"
+            yield view.first_server_of_site(site), f"{view.site_words(site)} {words}"
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
@@ -68,7 +68,7 @@ def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.web_sites():
         if site.meet_urls and len(site.meet_urls) != domains:
             counts = f"{len(site.meet_urls)} Meet URLs and {domains} SIP domains"
-            yield view.site_place(site), f"{counts} in {view.site_words(site)}"
+            yield view.first_server_of_site(site), f"{counts} in {view.site_words(site)}"
 
 
 def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
@@ -76,10 +76,10 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.sites():
         for column, url in _urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
-                yield view.site_place(site), f'{column} "{url.url}" has a port'
+                yield view.first_server_of_site(site), f'{column} "{url.url}" has a port'
             elif not _ALLOWED.fullmatch(url.url):
                 yield (
-                    view.site_place(site),
+                    view.first_server_of_site(site),
                     f'{column} "{url.url}" contains a character that is not allowed',
                 )
 
@@ -89,7 +89,7 @@ def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.sites():
         for column, url in _urls(site):
             if "-" in url.url:
-                yield view.site_place(site), f'{column} "{url.url}" has a hyphen'
+                yield view.first_server_of_site(site), f'{column} "{url.url}" has a hyphen'
 
 
 def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
@@ -99,10 +99,13 @@ def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
         for number, (column, url) in enumerate(urls):
             for other_column, other in urls[:number] + urls[number + 1 :]:
                 if other == url and urls.index((other_column, other)) < number:
-                    yield view.site_place(site), f'{column} and {other_column} are both "{url}"'
+                    yield (
+                        view.first_server_of_site(site),
+                        f'{column} and {other_column} are both "{url}"',
+                    )
                 elif other.startswith(url + "/"):
                     yield (
-                        view.site_place(site),
+                        view.first_server_of_site(site),
                         f'{column} "{url}" is the beginning of {other_column} "{other}"',
                     )
 
@@ -114,7 +117,7 @@ def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
         for name, url in _urls(site):
             if url.host in domains:
                 yield (
-                    view.site_place(site),
+                    view.first_server_of_site(site),
                     f"{name} {url.url} has the SIP domain {url.host} as its host",
                 )
 
@@ -125,7 +128,10 @@ def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.sites():
         for column, url in _urls(site):
             if url.host in taken:
-                yield view.site_place(site), f'{column} "{url.url}" uses the name of {url.host}'
+                yield (
+                    view.first_server_of_site(site),
+                    f'{column} "{url.url}" uses the name of {url.host}',
+                )
 
 
 def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
@@ -136,7 +142,10 @@ def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.sites():
         for column, url in _urls(site):
             if url.host in taken:
-                yield view.site_place(site), f'{column} "{url.url}" uses the web name {url.host}'
+                yield (
+                    view.first_server_of_site(site),
+                    f'{column} "{url.url}" uses the web name {url.host}',
+                )
 
 
 SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {

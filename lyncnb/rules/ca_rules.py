@@ -281,7 +281,7 @@ class CaRuleSet:
             for rules in self.files
             for limit in rules.limits
             if limit.quantity == quantity
-            and self._binds(limit.applies, issuer, ca)
+            and self._applies(limit.applies, issuer, ca)
             and (on is None or limit.holds_on(on))
         )
         return tuple(sorted(limits, key=lambda limit: limit.effective or date.min))
@@ -309,7 +309,7 @@ class CaRuleSet:
             applicable = [
                 (limit, bound)
                 for limit, bound in self._limits(check.limit_of, on)
-                if bound.issuer == self._bound(check.applies).issuer
+                if bound.issuer == self._scope_of(check.applies).issuer
             ]
             general = min(
                 (limit.value for limit, bound in applicable if not bound.names), default=None
@@ -327,33 +327,33 @@ class CaRuleSet:
                     limit=limit.value,
                     cas=bound.names or rule.cas,
                     not_cas=(*rule.not_cas, *(name for b in own for name in b.names)),
-                    source=_with_conflicts(limit.source, limit.conflicts),
-                    disagreement=_disagreement(limit.source, limit.conflicts),
+                    source=_format_source(limit.source, limit.conflicts),
+                    disagreement=_format_disagreement(limit.source, limit.conflicts),
                 )
 
     def _limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
         """Yield the limits on a quantity on a date, each with its scope."""
         for limit in chain.from_iterable(rules.limits for rules in self.files):
             if limit.quantity == quantity and (on is None or limit.holds_on(on)):
-                yield limit, self._bound(limit.applies)
+                yield limit, self._scope_of(limit.applies)
 
     def rule_of(self, check: CaCheck) -> CheckRule:
         """Convert a check to a ``CheckRule``."""
-        bound = self._bound(check.applies)
+        bound = self._scope_of(check.applies)
         return CheckRule(
             code=check.code,
             severity=check.severity,
             title=check.title,
             meaning=check.meaning,
             hint=check.hint,
-            source=_with_conflicts(check.source, check.conflicts),
-            disagreement=_disagreement(check.source, check.conflicts),
+            source=_format_source(check.source, check.conflicts),
+            disagreement=_format_disagreement(check.source, check.conflicts),
             test=check.test,
             roles=check.roles,
             usages=check.usages,
             issuers=(bound.issuer,),
             cas=bound.names,
-            not_cas=tuple(n for ca in check.except_cas for n in self._bound(ca).names),
+            not_cas=tuple(n for ca in check.except_cas for n in self._scope_of(ca).names),
             names=check.names,
             limit=check.limit,
             suffixes=check.suffixes,
@@ -366,11 +366,11 @@ class CaRuleSet:
             nearest=check.nearest,
         )
 
-    def _binds(self, applies: str, issuer: str, ca: str) -> bool:
-        bound = self._bound(applies)
+    def _applies(self, applies: str, issuer: str, ca: str) -> bool:
+        bound = self._scope_of(applies)
         return bound.issuer == issuer and (not bound.names or is_named(ca, bound.names))
 
-    def _bound(self, applies: str) -> Authority:
+    def _scope_of(self, applies: str) -> Authority:
         """Return the scope of a rule: all public or internal CAs, or one CA."""
         if applies in ISSUERS:
             return Authority(id=applies, title=applies, issuer=applies)
@@ -384,11 +384,11 @@ def is_named(ca: str, names: Iterable[str]) -> bool:
     return any(f" {name.casefold()} " in words for name in names)
 
 
-def _with_conflicts(source: Source, others: tuple[OtherSource, ...]) -> str:
+def _format_source(source: Source, others: tuple[OtherSource, ...]) -> str:
     return "; contradicted by: ".join(map(str, (source, *(other.source for other in others))))
 
 
-def _disagreement(source: Source, others: tuple[OtherSource, ...]) -> str:
+def _format_disagreement(source: Source, others: tuple[OtherSource, ...]) -> str:
     """Describe the disagreement between sources, or return "" if there is none."""
     words = [f"{other.source.document} says: {other.says}" for other in others]
     return f"sources disagree with {source.document}: {'; '.join(words)}" if words else ""

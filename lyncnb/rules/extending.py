@@ -48,7 +48,7 @@ _LISTS = {
 _WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections", "places")
 # Records that depend on roles are removed first, with everything that refers to them.
 _ABOUT_ROLES = ("connection", "deploy.place")
-_SAID_ALIKE = ("roles", "not_for")
+_COPIED_LISTS = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
 
 
@@ -73,22 +73,23 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
         The complete document. Each record keeps its place in a file.
     """
     tables = {
-        key: _table(reader, document.get(key, {}), key) for key in ("without", "words", "sources")
+        key: _read_table(reader, document.get(key, {}), key)
+        for key in ("without", "words", "sources")
     }
     wording = _Wording(tables["words"], tables["sources"], title=str(base.get("title", "")))
     words, earlier = base.get("words", []), base.get("cited")
     inherited = {key: value for key, value in base.items() if key not in ("words", "cited")}
-    taken = _taken_over(inherited, base_source, wording)
+    taken = _inherit(inherited, base_source, wording)
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
             where = inside(place_of(document[kind], kind), unused)
             reader.problem(f"'{where}' is not in {base_source}", "check the spelling")
     where = place_of(document.get("without"), "without")
-    _leave_out(taken, tables["without"], where, reader, base_source)
-    _say_alike(taken, document, reader)
+    _remove_records(taken, tables["without"], where, reader, base_source)
+    _copy_role_lists(taken, document, reader)
     for key, value in document.items():
         if key not in _OWN:
-            taken[key] = _changed(taken.get(key), value, key, reader)
+            taken[key] = _apply_changes(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
     # A tuple cannot be in a TOML file, so it marks values from this function.
     this = (wording.title, tables["sources"])
@@ -96,7 +97,7 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
     return taken
 
 
-def _table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
+def _read_table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
         kind: Any = str if where != "without" else tuple[str, ...]
         path = place_of(value, where)
@@ -125,22 +126,22 @@ class _Wording:
 
     def source(self, text: str) -> str:
         """Replace documents in a source. Without a replacement, mark the source as inferred."""
-        return "; ".join(map(self._cited, text.split("; ")))
+        return "; ".join(map(self._replace_document, text.split("; ")))
 
-    def _cited(self, text: str) -> str:
+    def _replace_document(self, text: str) -> str:
         source, document = cited(text, self.sources, self.title)
         if document:
             self.used.add(document)
         return source
 
 
-def _taken_over(base: Toml, source: str, wording: _Wording) -> dict[str, object]:
+def _inherit(base: Toml, source: str, wording: _Wording) -> dict[str, object]:
     def taken(value: object, key: str, where: str) -> object:
         if isinstance(value, str):
             return wording.source(value) if key == "source" else wording.text(value)
         if isinstance(value, list):
             return [
-                Placed(table, _place(item, source, f"{where}[{index}]"))
+                Placed(table, _place_with_source(item, source, f"{where}[{index}]"))
                 if isinstance(table := taken(item, key, f"{where}[{index}]"), dict)
                 else table
                 for index, item in enumerate(value)
@@ -152,7 +153,7 @@ def _taken_over(base: Toml, source: str, wording: _Wording) -> dict[str, object]
     return {key: taken(value, key, key) for key, value in base.items()}
 
 
-def _place(entry: object, source: str, where: str) -> str:
+def _place_with_source(entry: object, source: str, where: str) -> str:
     path = place_of(entry, where)
     return path if ": " in path else f"{source}: {path}"
 
@@ -169,7 +170,7 @@ def _arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
             yield key, value
 
 
-def _leave_out(
+def _remove_records(
     document: Toml,
     without: Mapping[str, Iterable[str]],
     where: str,
@@ -184,23 +185,23 @@ def _leave_out(
         ids = without[kind]
         reader.among(f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}")
         gone[kind] |= known.intersection(ids)
-    before = _names_used(arrays)
+    before = _find_used_names(arrays)
     certificates = arrays.get("certificate", [])
     certificates[:] = [c for c in certificates if c["role"] not in gone["role"]]
-    gone["name"] |= before - _names_used(arrays)
+    gone["name"] |= before - _find_used_names(arrays)
     for kind, records in sorted(arrays.items(), key=lambda item: item[0] not in _ABOUT_ROLES):
         key = _IDENTITY.get(kind, "")
         left = [
             record
             for record in records
-            if record.get(key) not in gone.get(kind, ()) and _is_left(record, gone)
+            if record.get(key) not in gone.get(kind, ()) and _remove_ids(record, gone)
         ]
         if kind in _ABOUT_ROLES:
             gone[kind] |= {record[key] for record in records} - {record[key] for record in left}
         records[:] = left
 
 
-def _names_used(arrays: Mapping[str, list[Placed]]) -> set[object]:
+def _find_used_names(arrays: Mapping[str, list[Placed]]) -> set[object]:
     return {
         name
         for record in arrays.get("certificate", [])
@@ -208,7 +209,7 @@ def _names_used(arrays: Mapping[str, list[Placed]]) -> set[object]:
     }
 
 
-def _is_left(record: Placed, gone: Mapping[str, set[object]]) -> bool:
+def _remove_ids(record: Placed, gone: Mapping[str, set[object]]) -> bool:
     """Remove ids from the lists in a record, and return whether the record still has a subject."""
     for key, kinds in _LISTS.items():
         value = record.get(key)
@@ -219,7 +220,7 @@ def _is_left(record: Placed, gone: Mapping[str, set[object]]) -> bool:
     return True
 
 
-def _say_alike(document: Toml, extension: Toml, reader: RecordReader) -> None:
+def _copy_role_lists(document: Toml, extension: Toml, reader: RecordReader) -> None:
     roles = extension.get("role", [])
     if not isinstance(roles, list):
         return
@@ -230,7 +231,7 @@ def _say_alike(document: Toml, extension: Toml, reader: RecordReader) -> None:
         where = place_of(role, f"role[{index}]")
         reader.among(f"{where}.like", (str(role["like"]),), known, "role")
         for _, records in _arrays(document):
-            for said in (record.get(key) for record in records for key in _SAID_ALIKE):
+            for said in (record.get(key) for record in records for key in _COPIED_LISTS):
                 if isinstance(said, list) and role["like"] in said:
                     said.insert(said.index(role["like"]) + 1, role.get("id"))
 
@@ -238,22 +239,22 @@ def _say_alike(document: Toml, extension: Toml, reader: RecordReader) -> None:
 # --- Changed records.
 
 
-def _changed(base: object, value: object, where: str, reader: RecordReader) -> object:
+def _apply_changes(base: object, value: object, where: str, reader: RecordReader) -> object:
     """Apply the changes in an extending file to one key or table."""
     if isinstance(value, Mapping) and isinstance(base, Mapping):
         return {
             **base,
             **{
-                key: _changed(base.get(key), item, f"{where}.{key}", reader)
+                key: _apply_changes(base.get(key), item, f"{where}.{key}", reader)
                 for key, item in value.items()
             },
         }
     if where in _IDENTITY and isinstance(base, list) and isinstance(value, list):
-        return _records(base, value, where, reader)
+        return _merge_records(base, value, where, reader)
     return value
 
 
-def _records(
+def _merge_records(
     base: list[object], records: list[object], where: str, reader: RecordReader
 ) -> list[object]:
     """Change records by id, and add new records."""

@@ -44,9 +44,9 @@ def finding_page(rules: Rules) -> str:
         HTML without external resources. The code of each finding is the id of its heading.
     """
     cas = ca_rules()
-    numbers = {check.code: _numbers(check.limit_of) for check in cas.checks if check.limit_of}
+    numbers = {check.code: _format_limits(check.limit_of) for check in cas.checks if check.limit_of}
     numbers |= {
-        code: tuple(_root(root) for root in cas.roots if root.code == code)
+        code: tuple(_format_root(root) for root in cas.roots if root.code == code)
         for code in dict.fromkeys(root.code for root in cas.roots)
     }
     of_plans = [rules.own(cas.rule_of(c)) for c in cas.checks if "plan" in c.judges]
@@ -62,18 +62,21 @@ def finding_page(rules: Rules) -> str:
         sections=[
             (
                 heading,
-                [_entry(rule, numbers.get(rule.code, ()), returned) for rule in _sorted(listed)],
+                [
+                    _make_entry(rule, numbers.get(rule.code, ()), returned)
+                    for rule in _sort_entries(listed)
+                ],
             )
             for heading, listed in sections
         ],
     )
 
 
-def _sorted(rules: Iterable[CheckRule]) -> list[CheckRule]:
+def _sort_entries(rules: Iterable[CheckRule]) -> list[CheckRule]:
     return sorted(rules, key=lambda rule: (SEVERITIES.index(rule.severity), rule.code))
 
 
-def _entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entry:
+def _make_entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entry:
     acceptance = ""
     if rule.severity == "error":
         may = rule.code not in returned or may_be_accepted(rule.code)
@@ -82,8 +85,8 @@ def _entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entr
         rule=rule,
         days=days_in_words(rule),
         whom=", ".join((*rule.issuers, *rule.cas, *rule.roles, *rule.usages)),
-        fires=_case(rule.fires),
-        nearest=_case(rule.nearest),
+        fires=_format_case(rule.fires),
+        nearest=_format_case(rule.nearest),
         acceptance=acceptance,
         limits=limits,
     )
@@ -96,25 +99,25 @@ def days_in_words(rule: CheckRule) -> str:
     return " ".join(words)
 
 
-def _case(case: Case | None) -> str:
+def _format_case(case: Case | None) -> str:
     if case is None:
         return ""
     return f"{case.says}, evaluated for {case.on}" if case.on else case.says
 
 
-def _numbers(quantity: str) -> tuple[str, ...]:
+def _format_limits(quantity: str) -> tuple[str, ...]:
     """Format every limit on a quantity, with its period, scope, and source."""
     every = (limit for rules in ca_rules().files for limit in rules.limits)
-    return tuple(_limit(limit) for limit in every if limit.quantity == quantity)
+    return tuple(_format_limit(limit) for limit in every if limit.quantity == quantity)
 
 
-def _root(root: RootRule) -> str:
+def _format_root(root: RootRule) -> str:
     """Format roots with the clients that do not trust them, the date, and the source."""
     since = f", {root.effective}" if root.effective else ""
     return f"{root.clients}{since}: {', '.join(root.roots)} ({root.source})"
 
 
-def _limit(limit: CaLimit) -> str:
+def _format_limit(limit: CaLimit) -> str:
     since = f" from {limit.effective}" if limit.effective else ""
     until = f" until the day before {limit.until}" if limit.until else ""
     whom = "" if limit.applies in ("public", "internal") else f", {limit.applies}"

@@ -48,9 +48,8 @@ def placeholders() -> Mapping[str, str]:
     return MappingProxyType({**_PLACEHOLDERS, **of_pools})
 
 
-#: Flags that conditions may use: options of ``PlanOptions``, and ``extra_san``. Each yes/no column
-# of
-#: a pool is also a flag.
+#: Flags that conditions may use: options of ``PlanOptions``, and ``extra_san``. Each yes/no
+#: column of a pool is also a flag.
 _CHOICES: Mapping[str, str] = MappingProxyType(
     {
         "extra_san": "the pool has additional names",

@@ -54,7 +54,7 @@ from .rule_mistakes import (
 FOLDER = "LYNCNB_PRODUCTS"
 
 # Custom product files that have been read, by product name.
-_own: dict[str, Rules] = {}
+_custom_products: dict[str, Rules] = {}
 
 # Maximum number of characters that a message shows of an invalid name.
 _SHOWN = 100
@@ -71,21 +71,21 @@ def products() -> tuple[str, ...]:
     return tuple(
         sorted(
             entry.name.removesuffix(".toml")
-            for entry in _shipped().iterdir()
+            for entry in _products_folder().iterdir()
             if entry.name.endswith(".toml") or (entry / _HEAD).is_file()
         )
     )
 
 
-def _shipped() -> Traversable:
+def _products_folder() -> Traversable:
     return resources.files(__package__.rpartition(".")[0]) / "products"
 
 
 def _files(product: str) -> dict[str, Traversable]:
     """Return the files of a built-in product by name, for example ``lync2013/roles.toml``."""
-    folder = _shipped() / product
+    folder = _products_folder() / product
     if not folder.is_dir():
-        return {f"{product}.toml": _shipped() / f"{product}.toml"}
+        return {f"{product}.toml": _products_folder() / f"{product}.toml"}
     files = {file.name: file for file in folder.iterdir() if file.name.endswith(".toml")}
     return {f"{product}/{name}": files[name] for name in sorted(files)}
 
@@ -97,12 +97,12 @@ def product_texts(product: str) -> Mapping[str, str]:
 
 def product_titles() -> Mapping[str, str]:
     """Return the titles of the built-in products, and of the custom products in use."""
-    shipped = {product: _title(product) for product in products()}
-    return {**shipped, **{product: rules.title for product, rules in _own.items()}}
+    shipped = {product: _read_title(product) for product in products()}
+    return {**shipped, **{product: rules.title for product, rules in _custom_products.items()}}
 
 
 @cache
-def _title(product: str) -> str:
+def _read_title(product: str) -> str:
     """Read the title from the top-level keys, which are above the first table in a file."""
     files = _files(product)
     head = files.get(f"{product}/{_HEAD}") or files[f"{product}.toml"]
@@ -137,19 +137,19 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     if name in products():
         return _load(name)
     if name.endswith(".toml"):
-        return _load_own(Path(name))
-    if name in _own:
-        return _own[name]
+        return _load_custom(Path(name))
+    if name in _custom_products:
+        return _custom_products[name]
     folder = os.environ.get(FOLDER, "")
     if folder and re.fullmatch(r"[\w-]+", name):
         file = Path(folder) / f"{name}.toml"
         if file.is_file():
-            return _load_own(file)
+            return _load_custom(file)
     raise RulesError(
         f'there are no rules for the product "{name}"',
-        hint=f"the known products are {', '.join([*products(), *_own])}. To use your own "
-        f"product, specify FILE.toml. If {FOLDER} is set to its folder, the product name "
-        "is enough",
+        hint=f"the known products are {', '.join([*products(), *_custom_products])}. To use your "
+        f"own product, specify FILE.toml. If {FOLDER} is set to the folder of the file, the "
+        "product name is enough",
     )
 
 
@@ -205,16 +205,16 @@ def _source(product: str) -> str:
 
 
 @cache
-def _whole(product: str) -> Mapping[str, object]:
+def _read_document(product: str) -> Mapping[str, object]:
     """Return the complete document of a built-in product, including the product that it extends."""
     reader = RecordReader(_source(product))
-    document = _extended(_put_together(product_texts(product), reader), reader)
+    document = _merge_with_base(_combine_files(product_texts(product), reader), reader)
     if reader.problems:
         raise RulesError(f"{reader.source} has mistakes", problems=tuple(reader.problems))
     return document
 
 
-def _load_own(path: Path) -> Rules:
+def _load_custom(path: Path) -> Rules:
     data = read_named(path, limit=_LARGEST, error=RulesError)
     try:
         text = data.decode("utf-8-sig")
@@ -232,7 +232,7 @@ def _load_own(path: Path) -> Rules:
             hint="choose a different product name",
         )
     rules = replace(rules, file_sha256=hashlib.sha256(data).hexdigest())
-    _own[rules.product] = rules
+    _custom_products[rules.product] = rules
     return rules
 
 
@@ -261,7 +261,7 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
     """
     reader, known_before = RecordReader(source), further()
     texts = {source: text} if isinstance(text, str) else text
-    document = _extended(_put_together(texts, reader), reader)
+    document = _merge_with_base(_combine_files(texts, reader), reader)
     _take_columns(reader, document)
     rules = _rules(reader, document)
     if reader.problems:
@@ -270,7 +270,7 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
     return replace(rules, sha256=_digest(document))
 
 
-def _put_together(texts: Mapping[str, str], reader: RecordReader) -> dict[str, object]:
+def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, object]:
     """Combine the files of a product into one document whose tables keep their file names."""
     documents = {}
     for file, text in texts.items():
@@ -282,11 +282,13 @@ def _put_together(texts: Mapping[str, str], reader: RecordReader) -> dict[str, o
         return documents[file]
     whole = Placed({}, "")
     for file, document in documents.items():
-        _add(whole, document, f"{file}: ", reader)
+        _add_table(whole, document, f"{file}: ", reader)
     return whole
 
 
-def _add(whole: Placed, table: Mapping[str, object], where: str, reader: RecordReader) -> None:
+def _add_table(
+    whole: Placed, table: Mapping[str, object], where: str, reader: RecordReader
+) -> None:
     """Add a table from another file. Arrays are joined, but a value may be in one file only."""
     for key, value in table.items():
         path, earlier = inside(where, key), whole.get(key)
@@ -295,7 +297,7 @@ def _add(whole: Placed, table: Mapping[str, object], where: str, reader: RecordR
             whole[key] = [*(earlier or []), *records]
         elif isinstance(value, Mapping) and isinstance(earlier, Placed | None):
             whole[key] = earlier = Placed({}, path) if earlier is None else earlier
-            _add(earlier, value, path, reader)
+            _add_table(earlier, value, path, reader)
         elif earlier is None and (whole.place == where or not any(map(_is_plain, whole.values()))):
             whole[key], whole.place = value, where
         else:
@@ -342,7 +344,7 @@ _TABLES = (
 )
 
 
-def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, object]:
+def _merge_with_base(document: dict[str, object], reader: RecordReader) -> dict[str, object]:
     """Merge a document with the built-in product that it extends, if there is one."""
     base = document.get("extends")
     if base is None:
@@ -355,7 +357,7 @@ def _extended(document: dict[str, object], reader: RecordReader) -> dict[str, ob
             f"the built-in products are: {', '.join(known)}",
         )
         return {key: value for key, value in document.items() if key in _TABLES}
-    return extend(_whole(base), _source(base), document, reader)
+    return extend(_read_document(base), _source(base), document, reader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from .model import (
 )
 
 
-class _Coded(Protocol):
+class _HasCode(Protocol):
     """The attributes that all kinds of checks have."""
 
     @property
@@ -46,7 +46,7 @@ class _Coded(Protocol):
         """The severity of the check: error, warning, or notice."""
 
 
-class _Dated(Protocol):
+class _HasPeriod(Protocol):
     """A rule that applies from or until a date."""
 
     @property
@@ -66,7 +66,7 @@ def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
         reader.among(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
 
 
-def check_codes(reader: RecordReader, checks: Mapping[str, _Coded]) -> None:
+def check_codes(reader: RecordReader, checks: Mapping[str, _HasCode]) -> None:
     """Report duplicate or invalid codes, and unknown severities."""
     reader.once(checks, "code")
     for where, check in checks.items():
@@ -77,7 +77,7 @@ def check_codes(reader: RecordReader, checks: Mapping[str, _Coded]) -> None:
             )
 
 
-def check_periods(reader: RecordReader, rules: Mapping[str, _Dated]) -> None:
+def check_periods(reader: RecordReader, rules: Mapping[str, _HasPeriod]) -> None:
     """Report rules whose end date is not after their start date."""
     for where, rule in rules.items():
         if rule.effective and rule.until and rule.effective >= rule.until:

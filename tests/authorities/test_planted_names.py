@@ -238,7 +238,7 @@ def forget_products(monkeypatch):
     """Give a function that forgets a planner's own products, as another process does."""
 
     def forget():
-        monkeypatch.setattr(rule_files, "_own", {})
+        monkeypatch.setattr(rule_files, "_custom_products", {})
         columns.put_back({})
 
     yield forget

@@ -311,7 +311,7 @@ def test_the_last_days_there_are(planner, day):
 
 def another_day(planner, *arguments):
     """Run a command that knows no product of one's own from the command before."""
-    rule_files._own.clear()
+    rule_files._custom_products.clear()
     return planner(*arguments)
 
 

@@ -365,7 +365,7 @@ def test_what_was_begun_is_taken_back(tmp_path):
 @pytest.fixture
 def _nobody_knows_it(monkeypatch):
     """Forget products of one's own before and after."""
-    monkeypatch.setattr(rule_files, "_own", {})
+    monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
     columns.put_back({})
 

@@ -21,7 +21,7 @@ LYNC = "Certificate requirements for internal servers in Lync Server 2013"
 @pytest.fixture(autouse=True)
 def _no_product_of_ones_own(monkeypatch):
     """Remove the columns and roles that a test's product file added."""
-    monkeypatch.setattr(rule_files, "_own", {})
+    monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
     columns.put_back({})
 
