@@ -157,7 +157,9 @@ def read_page(data: bytes) -> list[list[str]]:
     text = data.decode().replace("<wbr>", "")
     assert text.startswith("<!DOCTYPE html>")
     # The folded part of a long table repeats the headings.
-    heads = (re.sub("<details.*?</details>", "", text, flags=re.DOTALL)).split("<thead>")[1:]
+    heads = (re.sub('<details class="lyncnb-more">.*?</details>', "", text, flags=re.DOTALL)).split(
+        "<thead>"
+    )[1:]
     return [re.findall(r'<th scope="col">(.*?)</th>', head.partition("\n")[0]) for head in heads]
 
 

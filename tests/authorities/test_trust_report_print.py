@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, pdf_text
+from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, page_count, pdf_text
 
 import lyncnb as ln
 from lyncnb.authorities.trust.trust_plan import trust
@@ -62,7 +63,7 @@ def test_the_page_is_accessible_and_whole(page_file, chromium):
 
 
 def test_on_paper_every_name_and_source_is_there(planned, page_file, chromium, tmp_path):
-    """Printed, every server, name, statement and the whole thumbprint are there to read."""
+    """Printed, every server, CA, statement and the whole thumbprint are there to read."""
     pdf = tmp_path / "t.pdf"
     with opened(chromium, page_file) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
@@ -70,8 +71,38 @@ def test_on_paper_every_name_and_source_is_there(planned, page_file, chromium, t
     assert THUMBPRINT in text
     for one in planned.required:
         assert {server for server in one.servers if server not in text} == set()
-    for shown in planned.presentations:
-        assert {name for name in shown.names if name not in text} == set()
+        assert one.ca.title.replace(" ", "") in text
     for said in planned.statements:
         assert said.why.replace(" ", "") in text
         assert said.source.replace(" ", "") in text
+
+
+#: How many pages the trust plan of a sample may have: 8 and 42 before each role had a table.
+MOST_PAGES = {"contoso.csv": 3, "litwareinc-global.csv": 5}
+
+
+@pytest.mark.parametrize("sample", MOST_PAGES)
+def test_it_is_short_and_says_what_it_counts(sample, chromium, tmp_path):
+    """A table for each role; the headline counts certificates, CAs and servers."""
+    plan = ln.plan_certificates(ln.read_topology(DATA / sample), ln.load_rules())
+    planned = trust(plan)
+    path = tmp_path / "t.html"
+    page = write_report(trust_report(planned), ".html").decode()
+    path.write_text(page, "utf-8")
+    with opened(chromium, path, scripts=True) as opened_page:
+        captions = opened_page.evaluate(
+            "[...document.querySelectorAll('caption')].map(c => c.textContent)"
+        )
+        opened_page.pdf(path=str(tmp_path / "t.pdf"), format="A4")
+    assert page_count(tmp_path / "t.pdf") <= MOST_PAGES[sample]
+    for role in {one.title for one in planned.required if one.pool}:
+        assert len([c for c in captions if c.startswith(f"{role}: ")]) == 1, role
+    # The deployment's own certificate is shown on no port that a root decides about.
+    shown = {name for one in planned.presentations for name in one.certificates}
+    assert shown <= {one.id for one in plan.certificates}
+    servers = {server for one in plan.certificates for server in one.servers}
+    headline = f"{len(shown)} certificates, 2 CAs, {len(servers)} servers"
+    assert headline in page
+    for one in planned.presentations:  # folded, and there
+        for name in one.names:
+            assert name in re.sub("<wbr>", "", page)

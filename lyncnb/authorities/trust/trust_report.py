@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 
 from ...base.records import told_values
 from ...base.shown.report import Part, Report, ReportTable, Sentence, report_kind
-from ...base.shown.tables import Chip, columns, first_of
+from ...base.shown.tables import Chip, Folded, columns, count_of, first_of
 from .trust_tables import (
     INSTALL,
     SHOWN,
@@ -62,10 +63,65 @@ def trust_report(trust: TrustPlan) -> Report:
     )
 
 
-# A page has fewer columns: several facts share a cell, and statements refer to their sources.
+# A page has one table for each role, what to install first; reasons are folded.
 
 
-def _page_tables(trust: TrustPlan) -> Iterator[ReportTable]:
+@dataclass(frozen=True, slots=True)
+class _ForRole:
+    """A CA certificate that servers of a role need: the same line for each of these pools."""
+
+    required: tuple[RequiredCa, ...]
+    servers: str  # "all", or names
+    chips: Mapping[str, Chip]
+
+    @property
+    def install(self) -> str:
+        first = self.required[0]
+        return _named(first.ca) + (f"\n{first.when}" if first.when else "")
+
+    @property
+    def store(self) -> str:
+        return _store(self.required[0])
+
+    @property
+    def reasons(self) -> Folded:
+        lines = tuple(dict.fromkeys(line for one in self.required for line in one.reasons))
+        names = dict.fromkeys(name for one in self.required for name in one.statements)
+        chips = tuple(self.chips[name] for name in names)
+        return Folded(count_of(len(lines), "reason"), lines, chips)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShownByRole:
+    """A certificate that servers of a role show, as a server or as a client."""
+
+    shown: tuple[Presentation, ...]
+    chips: Mapping[str, Chip]
+
+    @property
+    def certificate(self) -> str:
+        first = self.shown[0]
+        return "\n".join(filter(None, (first.subject, f"as a {first.shown_as}")))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for one in self.shown for name in one.names))
+
+    @property
+    def connections(self) -> Folded:
+        lines = tuple(dict.fromkeys(f"{one.verifier}, {one.transport}" for one in self.shown))
+        names = dict.fromkeys(one.statement for one in self.shown)
+        return Folded(
+            count_of(len(lines), "connection"), lines, tuple(self.chips[name] for name in names)
+        )
+
+    @property
+    def root(self) -> str:
+        told = dict.fromkeys(filter(None, (one.client_authentication for one in self.shown)))
+        return "\n".join((_named(self.shown[0].root), *told))
+
+
+def _page_tables(trust: TrustPlan) -> Iterator[Part]:
     chips = {
         one.id: Chip(
             one.id if basis == "documented" else f"{one.id} ({basis})", target=one.id, title=one.why
@@ -73,19 +129,26 @@ def _page_tables(trust: TrustPlan) -> Iterator[ReportTable]:
         for one in trust.statements
         for basis in [basis_of(one.source)]
     }
+    roles = dict.fromkeys(one.role for one in trust.required if one.pool)
+    for role in roles:
+        yield from _role_tables(trust, role, chips)
     yield ReportTable(
-        columns=columns(
-            *_INSTALL_ON_PAGE,
-            ("Statement", lambda one: tuple(chips[name] for name in one.statements)),
-        ),
-        items=lambda: trust.required,
-        formats={".html": "Install these"},
+        columns=_OTHERS,
+        items=lambda: [
+            _ForRole((one,), one.title, chips) for one in trust.required if not one.pool
+        ],
+        formats={".html": "Others: clients, partners, and gateways"},
     )
-    yield ReportTable(
-        columns=columns(*_SHOWN_ON_PAGE, ("Statement", lambda one: (chips[one.statement],))),
-        items=lambda: trust.presentations,
-        formats={".html": "Who shows which certificate to whom"},
-    )
+    parties = [one for one in trust.presentations if one.presenter.role not in roles]
+    if parties:
+        yield _shown_table(parties, chips, "Certificates that others show")
+    ending = [one for one in trust.presentations if one.client_auth_ends or not one.is_served]
+    if ending:
+        yield ReportTable(
+            columns=_CLIENTS,
+            items=lambda: ending,
+            formats={".html": "Client authentication that is missing or ends"},
+        )
     known = dict.fromkeys(one.ca for one in trust.required if one.ca.thumbprint)
     if known:
         yield ReportTable(
@@ -101,6 +164,42 @@ def _page_tables(trust: TrustPlan) -> Iterator[ReportTable]:
     )
 
 
+def _role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -> Iterator[Part]:
+    """Yield what the servers of a role install, then what they show."""
+    required = [one for one in trust.required if one.role == role and one.pool]
+    servers = dict.fromkeys(server for one in required for server in one.servers)
+    by_ca: dict[tuple[CaCertificate, str], list[RequiredCa]] = {}
+    for one in required:
+        by_ca.setdefault((one.ca, one.when), []).append(one)
+
+    def line(group: list[RequiredCa]) -> _ForRole:
+        own = dict.fromkeys(server for one in group for server in one.servers)
+        return _ForRole(tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips)
+
+    # Roots first: an intermediate is of no use without its root.
+    lines = sorted(map(line, by_ca.values()), key=lambda one: not one.required[0].ca.is_root)
+    title = f"{required[0].title}: {', '.join(servers)}"
+    yield ReportTable(columns=_INSTALL_ON_PAGE, items=lambda: lines, formats={".html": title})
+    shown = [one for one in trust.presentations if one.presenter.role == role]
+    if shown:
+        yield _shown_table(
+            shown, chips, f"Certificates that these servers show ({required[0].title})"
+        )
+
+
+def _shown_table(
+    shown: Iterable[Presentation], chips: Mapping[str, Chip], caption: str
+) -> ReportTable:
+    groups: dict[tuple[object, ...], list[Presentation]] = {}
+    for one in shown:
+        key = (id(one.certificates), one.subject, one.shown_as, one.root, one.presenter.words)
+        groups.setdefault(key, []).append(one)
+    lines = [_ShownByRole(tuple(group), chips) for group in groups.values()]
+    return ReportTable(
+        columns=_SHOWN_ON_PAGE, items=lambda: lines, formats={".html": caption}, is_folded=True
+    )
+
+
 def _named(ca: CaCertificate) -> str:
     """Name a CA certificate; the whole thumbprint of a known one stands in a table of its own."""
     return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
@@ -112,25 +211,28 @@ def _store(one: RequiredCa) -> str:
     return "Root" if one.ca.is_root else "CA"
 
 
-def _root(shown: Presentation) -> str:
-    told = shown.client_authentication
-    return _named(shown.root) + (f"\nclient authentication: {told}" if told else "")
-
-
 _INSTALL_ON_PAGE = columns(
-    ("Who", lambda one: f"{one.title}\n{one.pool}".rstrip()),
-    ("Servers", "servers"),
-    ("Install", lambda one: _named(one.ca)),
-    ("Store", _store),
-    ("Needed for", lambda one: "\n".join(one.reasons)),
+    ("Install first", "install"),
+    ("Store", "store"),
+    ("On", "servers"),
+    ("Needed for", "reasons"),
+)
+_OTHERS = columns(
+    ("Who", "servers"),
+    ("Must trust", "install"),
+    ("Needed for", "reasons"),
 )
 _SHOWN_ON_PAGE = columns(
-    ("Who shows", lambda one: str(one.presenter)),
-    ("Certificate", lambda one: "\n".join(filter(None, (one.subject, f"as a {one.shown_as}")))),
+    ("Certificate", "certificate"),
     ("Known by", "names"),
+    ("To whom", "connections"),
+    ("Root needed, client authentication", "root"),
+)
+_CLIENTS = columns(
+    ("Who shows", lambda one: str(one.presenter)),
+    ("Certificate", "subject"),
     ("To whom", lambda one: str(one.verifier)),
-    ("Connection", "transport"),
-    ("Root needed, client authentication", _root),
+    ("Client authentication", "client_authentication"),
 )
 _KNOWN = columns(
     ("CA certificate", "title"),

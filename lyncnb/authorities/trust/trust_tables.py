@@ -5,7 +5,7 @@ Values and their tables alone; ``trust_plan.py`` works them out, ``trust_report.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -251,6 +251,12 @@ SHOWN = columns(
 )
 
 
+def _certificates(shown: Iterable[Presentation]) -> set[str]:
+    """Return the ids of the planned certificates that are shown."""
+    groups = {id(one.certificates): one.certificates for one in shown}
+    return {name for group in groups.values() for name in group}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Presentations(Table):
     """Who shows which certificate to whom, as a table."""
@@ -263,7 +269,8 @@ class Presentations(Table):
         return self.rows
 
     def _summary(self) -> str:
-        return f"{count_of(len(self.rows), 'certificate')} shown"
+        shown = count_of(len(_certificates(self.rows)), "certificate")
+        return f"{shown}, shown in {count_of(len(self.rows), 'case')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -295,11 +302,13 @@ class TrustPlan(Table):
 
     def _summary(self) -> str:
         servers = {server for one in self.required for server in one.servers}
-        cas = {one.ca for one in self.required}
-        shown = count_of(len(self.presentations), "certificate")
-        installed = count_of(len(cas), "CA certificate")
-        on = count_of(len(servers), "server")
-        return f"Trust for {self.title}, {self.source}: {shown} shown, {installed} on {on}"
+        cas = {(one.issuer, one.root.ca) for one in self.presentations if one.certificates}
+        counts = (
+            count_of(len(_certificates(self.presentations)), "certificate"),
+            count_of(len(cas), "CA"),
+            count_of(len(servers), "server"),
+        )
+        return f"Trust for {self.title}, {self.source}: {', '.join(counts)}"
 
     def _repr_html_(self) -> str:
         roots = rows_to_html(

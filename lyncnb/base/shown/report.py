@@ -18,7 +18,7 @@ from ..records import json_value
 from .figure import Figure
 from .html_page import to_page
 from .spreadsheets import Sheet, to_csv, to_xlsx
-from .tables import Column, escape_markdown, headings_of, paragraph, rows_of, rows_to_html
+from .tables import Column, escape_markdown, folded, headings_of, paragraph, rows_of, rows_to_html
 from .tables import to_markdown as table_to_markdown
 
 _PROSE = (".md", ".html")
@@ -80,6 +80,8 @@ class ReportTable:
         caption; the short form for a terminal has no ending. The table is in no other format.
     limit : int, optional
         Rows that a page or the short form shows at most.
+    is_folded : bool, optional
+        Whether a page shows only its caption until the reader opens it, on paper too.
     keeps_days : bool, optional
         Whether no day breaks after a hyphen on a page; then only the last column wraps.
     anchor : callable, optional
@@ -90,6 +92,7 @@ class ReportTable:
     items: Callable[[], Iterable[Any]]
     formats: Mapping[str, str]
     limit: int | None = None
+    is_folded: bool = False
     keeps_days: bool = False
     anchor: Callable[[Any], str] | None = None
 
@@ -194,13 +197,16 @@ def parts_html(parts: Iterable[Part]) -> Iterator[str]:
         else:
             items = [*part.items()]
             rows = [*rows_of(part.columns, items[: part.limit])]
+            caption = part.formats[".html"]
             table = rows_to_html(
                 part.headings(),
                 [*rows, *[()] * (len(items) - len(rows))],  # counted, not shown
-                caption=part.formats[".html"],
+                caption="" if part.is_folded else caption,
                 limit=part.limit,
                 ids=[*map(part.anchor, items)] if part.anchor else (),
             )
+            if part.is_folded:
+                table = folded(caption, table, on_paper=False)
             yield (
                 f'{_WHOLE_DAYS}<div class="lyncnb-days">{table}</div>' if part.keeps_days else table
             )

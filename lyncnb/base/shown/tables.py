@@ -70,6 +70,18 @@ class Chip:
         return self.text
 
 
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Lines of a cell under one line of plain text, folded on paper too; then chips."""
+
+    summary: str
+    lines: tuple[str, ...]
+    chips: tuple[Chip, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
 # Characters that mean something to Markdown; the HTML ones become entities.
 _MARKDOWN = str.maketrans(
     {
@@ -421,6 +433,10 @@ def _table(
 
 
 def _cell(value: Any, long: re.Pattern[str]) -> str:
+    if isinstance(value, Folded):
+        text = "<br>".join(_breakable(line, long) for line in value.lines)
+        marks = " ".join(_chip(chip, long) for chip in value.chips)
+        return folded(value.summary, f"{text}<br>{marks}" if marks else text, on_paper=False)
     if not isinstance(value, (tuple, list)):
         return _breakable(cell_text(value), long)
     if len(value) == 1 and not isinstance(value[0], Chip):
@@ -465,9 +481,10 @@ def _linked(value: Any) -> str:
     return "".join(parts)
 
 
-def folded(summary: str, fragment: str) -> str:
-    """Fold an escaped fragment under a line of plain text; on paper it stands open."""
-    return f'<details class="lyncnb-more"><summary>{_escape(summary)}</summary>{fragment}</details>'
+def folded(summary: str, fragment: str, *, on_paper: bool = True) -> str:
+    """Fold an escaped fragment under a line of plain text; on paper it stands open, or stays so."""
+    mark = ' class="lyncnb-more"' if on_paper else ""
+    return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
 
 
 def left_out(shown: int, total: int) -> str:
