@@ -1,36 +1,36 @@
-"""Every exception class of the package, each with a hint.
+"""All exception classes in the package. Each exception can have a hint.
 
-Bad input raises, a bad plan reports: what a planner may accept is a ``Finding``, not an error.
-A class knows the exit status that the command line gives it (contract: 1 refused, 2 unreadable,
-3 folder or passphrase needs attention) and a kebab-case ``code`` for ``--json``.
+Invalid input raises an exception. Problems in a plan are reported as ``Finding`` objects, because a
+planner can accept them. Each class has the exit status of the command line (1: rejected, 2: not
+readable, 3: the folder or passphrase needs attention) and a ``code`` for ``--json``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: An error shows so many problems; ``LyncnbError.problems`` has them all.
+#: The maximum number of problems in an error's text; ``LyncnbError.problems`` contains all of them.
 PROBLEMS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing wrong with one place of an input.
+    """A problem in the input, with its place.
 
     Parameters
     ----------
     message : str
-        What is wrong, in a sentence, with the offending value.
+        The problem as a sentence, with the invalid value.
     file, column : str, optional
-        File name and column heading, empty where they do not apply.
+        File name and column heading; blank if they do not apply.
     row : int, optional
-        Row as a spreadsheet numbers it (the heading is row 1); 0 where it does not apply.
+        The row number in a spreadsheet, where the heading is row 1; 0 if it does not apply.
     value : str, optional
-        The offending value.
+        The invalid value.
     hint : str, optional
-        What to do.
+        How to correct the problem.
     sheet, cell : str, optional
-        In a workbook, the sheet's name and the cell's, such as B7.
+        In a workbook, the name of the sheet, and the cell, such as B7.
     """
 
     message: str
@@ -44,14 +44,14 @@ class Problem:
 
     @property
     def where(self) -> str:
-        """Place in words, e.g. ``contoso.csv row 7, column pool_fqdn``.
+        """The place of the problem, for example ``contoso.csv row 7, column pool_fqdn``.
 
-        In a workbook ``contoso.xlsx sheet "Servers" cell C7, column pool_fqdn``.
+        In a workbook: ``contoso.xlsx sheet "Servers" cell C7, column pool_fqdn``.
         """
         row = f"row {self.row}" if self.row else ""
         if self.sheet:
-            place = f"cell {self.cell}" if self.cell else row
-            row = f'sheet "{self.sheet}" {place}'.rstrip()
+            position = f"cell {self.cell}" if self.cell else row
+            row = f'sheet "{self.sheet}" {position}'.rstrip()
         column = f"column {self.column}" if self.column else ""
         return ", ".join(part for part in (f"{self.file} {row}".strip(), column) if part)
 
@@ -61,16 +61,16 @@ class Problem:
 
 
 class LyncnbError(Exception):
-    """Base of all errors that lyncnb raises on purpose.
+    """Base class for all errors that lyncnb raises.
 
     Parameters
     ----------
     message : str
-        What happened, with the value concerned. Never a secret.
+        What happened, with the value and place. The message never contains a secret.
     hint : str, optional
-        What to do about it.
+        How to correct the problem.
     problems : tuple of Problem, optional
-        Every single problem, where an input has several.
+        All problems, if the input has several.
     """
 
     code = "error"
@@ -91,78 +91,79 @@ class LyncnbError(Exception):
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
-        # IPython asks for this: a planner sees what to do, and no frame can show a secret.
+        # IPython calls this method. Without a traceback, the hint is easy to see, and no secret is
+        # shown.
         return str(self).splitlines()
 
 
 class ArgumentError(LyncnbError, TypeError, ValueError):
-    """A function was given what it does not take, and did nothing."""
+    """An argument has the wrong type or value. The function changed nothing."""
 
     code = "argument"
 
 
 class TopologyError(LyncnbError):
-    """The topology table cannot be read, or holds text that can be no name."""
+    """The topology table cannot be read, or contains text that is not a valid name."""
 
     code = "topology"
 
     def _render_traceback_(self) -> list[str]:
-        again = "Nothing was changed. Correct the table, or name another one"
-        return [*super()._render_traceback_(), f"{again}; then choose Run > Run All Cells."]
+        again = "lyncnb changed nothing. Correct the table, or specify another table"
+        return [*super()._render_traceback_(), f"{again}. Then choose Run > Run All Cells."]
 
 
 class RulesError(LyncnbError):
-    """A product's rule file is missing or wrong."""
+    """A product's rule file is missing or not valid."""
 
     code = "rules"
 
 
 class OptionsError(LyncnbError):
-    """A plan option has a value that it cannot have."""
+    """A plan option has an invalid value."""
 
     code = "options"
 
 
 class ScenarioError(LyncnbError):
-    """A scenario cannot be read, or cannot be kept under that name; what is there stays."""
+    """A scenario cannot be read or saved. lyncnb changed no existing file."""
 
     code = "scenario"
 
 
 class AnswersError(LyncnbError):
-    """Answers of a guided plan cannot be read, or cannot all be true."""
+    """The answers for a guided plan cannot be read, or contradict each other."""
 
     code = "answers"
 
 
 class PlanError(LyncnbError):
-    """No plan can be made of this topology with these rules."""
+    """lyncnb cannot create a plan from the topology with these rules."""
 
     code = "plan"
 
 
 class PlanRejected(LyncnbError):
-    """The plan has errors that nobody accepted, so nothing was written."""
+    """The plan has errors that nobody accepted, so lyncnb wrote nothing."""
 
     code = "plan-rejected"
     exit_status = 1
 
 
 class PlanAltered(PlanError):
-    """A saved plan is not what its table, options and the rules give: one of them is another."""
+    """A saved plan does not match its table, options, and rules, because a file was changed."""
 
     code = "plan-altered"
 
 
 class PlanOutdated(PlanError):
-    """A saved plan is as it was saved, and the rules here plan something else by now."""
+    """A saved plan was not changed, but the current rules result in a different plan."""
 
     code = "plan-outdated"
     exit_status = 1
 
 
 class ApprovalError(LyncnbError):
-    """A saved plan is not approved: no signature over it counts, or none can be made."""
+    """A saved plan is not approved: it has no valid signature, or cannot be signed."""
 
     code = "approval"
     exit_status = 1
@@ -175,89 +176,89 @@ class SignersUnreadable(ApprovalError):
 
 
 class BundleError(LyncnbError):
-    """The request folder needs attention; nothing was changed."""
+    """The request folder needs attention. lyncnb changed nothing."""
 
     code = "folder"
     exit_status = 3
 
 
 class RequestWaits(BundleError):
-    """A request to renew waits for its certificate; nobody said that it may be withdrawn."""
+    """A request to renew still waits for its certificate, and was not to be withdrawn."""
 
     code = "request-waits"
 
 
 class PassphraseError(BundleError):
-    """The passphrase is missing, too short, or not that of the folder."""
+    """The passphrase is missing, too short, or not the passphrase of the folder."""
 
     code = "passphrase"
 
 
 class ReturnedFileError(LyncnbError):
-    """A file that came back from a CA cannot be read as certificates."""
+    """A file from a CA cannot be read as certificates."""
 
     code = "returned-file"
 
 
 class PackageError(LyncnbError):
-    """A package for a server cannot be made."""
+    """lyncnb cannot create a package for a server."""
 
     code = "package"
     exit_status = 1
 
 
 class NotebookError(LyncnbError):
-    """A notebook failed, or holds what must not be shared."""
+    """A notebook failed, or contains data that must not be shared."""
 
     code = "notebook"
     exit_status = 1
 
 
 class UnreadableNotebook(NotebookError):
-    """A notebook is missing, or is none."""
+    """A notebook file is missing, or is not a valid notebook."""
 
     exit_status = 2
 
 
 class KernelPortTaken(NotebookError):
-    """A kernel did not start: another program took one of its ports."""
+    """A Jupyter kernel did not start, because another program uses one of its ports."""
 
 
 class OutputError(LyncnbError):
-    """A file cannot be written where the planner said: what is there now stays."""
+    """lyncnb cannot write a file to the specified path. An existing file is not changed."""
 
     code = "output"
 
 
 class FileOccupied(OutputError):
-    """Another file has the name; it is replaced only when that is asked for."""
+    """Another file has the same name. lyncnb replaces the file only on request."""
 
-    occupied = True  # a panel then offers to write over it
+    occupied = True  # The user interface then offers to replace the file.
 
 
 class ClusterError(LyncnbError):
-    """The machines that are to make the keys cannot be reached; nothing was changed."""
+    """lyncnb cannot connect to the computers that create the keys. lyncnb changed nothing."""
 
     code = "cluster"
     exit_status = 3
 
 
 class NewerManifest(BundleError):
-    """A newer lyncnb wrote the folder's manifest, so it is left as it is."""
+    """A newer version of lyncnb wrote the manifest, so this version does not change the folder."""
 
 
 class SharedFolder(BundleError):
-    """A group can write the folder, which was not made for a team."""
+    """A group can write to the folder, which is not a team folder."""
 
 
 class StandardOutputError(LyncnbError):
-    """Standard output does not take what a command has to say."""
+    """A command cannot write its output to standard output."""
 
     code = "standard-output"
     exit_status = 3
 
 
 class UsageProblem(LyncnbError):
-    """The command line was called wrongly."""
+    """The command line has invalid options or arguments."""
 
     code = "usage"

@@ -206,7 +206,7 @@ def test_a_file_is_of_the_format_that_its_ending_says(name, suffix, tmp_path):
     for other, kind in KINDS.items():
         # Pictures cannot be told apart, but all other formats contain the kind of report.
         if other != name and suffix in kind.is_ours and suffix != ".svg":
-            with pytest.raises(OutputError, match="already there"):
+            with pytest.raises(OutputError, match="already exists"):
                 check_output(path, kind)
 
 
@@ -226,7 +226,7 @@ def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
     check_output(path, PLAN_FILE)
     for kind in KINDS.values():
         if suffix in kind.is_ours and suffix != ".svg":
-            with pytest.raises(OutputError, match="already there"):
+            with pytest.raises(OutputError, match="already exists"):
                 check_output(path, kind)
 
 
@@ -241,7 +241,7 @@ def test_an_unknown_ending_writes_nothing(name):
     for suffix in (".tsv", "", ".HTML"):
         with pytest.raises(OutputError) as refused:
             write_report(report(name), suffix)
-        assert refused.value.hint == f"end the name in {' or '.join(KINDS[name].is_ours)}"
+        assert refused.value.hint == f"use the extension {' or '.join(KINDS[name].is_ours)}"
 
 
 def test_an_ending_without_a_format_cannot_be_offered():

@@ -1,1 +1,1 @@
-"""What knows no certificate: names, values, tables, files, worker processes."""
+"""Modules that do not depend on certificates: names, values, tables, files, worker processes."""

@@ -1,6 +1,6 @@
-"""A clear message if a notebook passes None or text to a function that needs an object.
+"""Check the types of arguments, and raise a clear error for a wrong type.
 
-Only the functions that a notebook calls in sequence check their arguments.
+Only the public functions that users call in notebooks check their arguments.
 """
 
 from __future__ import annotations
@@ -8,27 +8,30 @@ from __future__ import annotations
 from ..errors import ArgumentError
 
 _MADE_BY = {
-    "CertificatePlan": "ln.plan_certificates(topology, rules) returns one",
-    "DeploymentSteps": "ln.deployment_steps(issued) and ln.request_scripts(plan) return one",
-    "IssuedCertificates": "ln.receive(folder) and ln.match_certificates(bundle) return one",
-    "PlanOptions": 'ln.PlanOptions.from_toml("plan.toml") returns one',
-    "RequestBundle": "ln.open_requests(folder) returns one",
-    "Rules": 'ln.load_rules("lync2013") returns one',
-    "Scenario": "ln.open_scenario(folder) returns one",
-    "Topology": 'ln.read_topology("contoso.csv") returns one',
-    "str": 'write its name in quotation marks, such as "requests"',
+    "CertificatePlan": "ln.plan_certificates(topology, rules) returns a CertificatePlan",
+    "DeploymentSteps": "ln.deployment_steps(issued) and ln.request_scripts(plan) return a "
+    "DeploymentSteps object",
+    "IssuedCertificates": "ln.receive(folder) and ln.match_certificates(bundle) return an "
+    "IssuedCertificates object",
+    "PlanOptions": 'ln.PlanOptions.from_toml("plan.toml") returns a PlanOptions object',
+    "RequestBundle": "ln.open_requests(folder) returns a RequestBundle",
+    "Rules": 'ln.load_rules("lync2013") returns a Rules object',
+    "Scenario": "ln.open_scenario(folder) returns a Scenario",
+    "Topology": 'ln.read_topology("contoso.csv") returns a Topology',
+    "str": 'put the text in quotation marks, for example "requests"',
 }
 
 
 def require(argument: str, value: object, *kinds: type) -> None:
-    """Raise ArgumentError unless the value has one of these types.
+    """Raise ArgumentError if the value has none of the expected types.
 
-    The message never shows the value, because misplaced text may be a passphrase.
+    The message does not contain the value, because text in the wrong argument can be a passphrase.
     """
     if isinstance(value, kinds):
         return
     given = {type(None): "None", str: "text"}.get(type(value), f"of type {type(value).__name__}")
     expected = " or ".join(kind.__name__ for kind in kinds)
     raise ArgumentError(
-        f"{argument} is {given}, not of type {expected}", hint=_MADE_BY[kinds[0].__name__]
+        f"{argument} is {given}, but must be of type {expected}",
+        hint=_MADE_BY[kinds[0].__name__],
     )

@@ -1,7 +1,6 @@
-"""The fields of a certification request as checked values.
+"""Classes for the validated fields of a certificate request: subject, key, and extended key usage.
 
-Text is checked once, when it becomes a value. ``dns_name.py`` reads names; this module has the
-other fields of a request: subject, key, extended key usage.
+Each class validates its text when an object is created. The module ``dns_name`` validates names.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ from typing import NamedTuple
 from .dns_name import DnsName
 from .pasted_text import shown
 
-# Names from RFC 5280 section 4.2.1.12, with their dotted numbers.
+# The names in RFC 5280 section 4.2.1.12, with their object identifiers.
 EXTENDED_KEY_USAGES = {
     "serverAuth": "1.3.6.1.5.5.7.3.1",
     "clientAuth": "1.3.6.1.5.5.7.3.2",
 }
 
-#: The heading of a certificate's names, in every table.
+#: Heading of the column with the certificate's names, in every table.
 NAMES_HEADING = "Subject alternative names"
 
-#: Object identifiers of the fields of a subject (X.520), by short name (RFC 4514 section 3).
+#: Object identifiers of subject fields (X.520), by short name (RFC 4514 section 3).
 SUBJECT_OIDS = {
     "CN": "2.5.4.3",
     "OU": "2.5.4.11",
@@ -34,11 +33,10 @@ SUBJECT_OIDS = {
 }
 
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
-#: Every key that a plan can have, as text.
+#: All key types that a plan can contain, as text.
 KEYS = tuple(f"{algorithm} {bits}" for algorithm, sizes in _KEY_BITS.items() for bits in sizes)
 
-# Short name (RFC 4514 section 3), upper bound (RFC 5280 appendix A.1), by field.
-#: X.520 ub-common-name, RFC 5280 appendix A.1.
+# Short name (RFC 4514 section 3) and maximum length (RFC 5280 appendix A.1) of each field.
 COMMON_NAME_CHARACTERS = 64
 
 _SUBJECT = {
@@ -52,9 +50,9 @@ _SUBJECT = {
 
 
 class SanEntry(NamedTuple):
-    """One dNSName of a subjectAltName and why it is there.
+    """A DNS name in the subject alternative name extension, and the reasons for the name.
 
-    ``reasons`` holds the ids of name rules (``Rules.names``), in the order of the rules.
+    ``reasons`` contains the ids of name rules (``Rules.names``), in the order of the rules.
     """
 
     name: DnsName
@@ -65,8 +63,8 @@ class SanEntry(NamedTuple):
 class KeyParameters:
     """Algorithm and size of a key pair (SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7).
 
-    ``algorithm`` is ``RSA`` or ``ECDSA``; ``bits`` 2048, 3072, 4096 for RSA and 256, 384, 521
-    for ECDSA (curves P-256, P-384, P-521).
+    ``algorithm`` is ``RSA`` or ``ECDSA``. ``bits`` is 2048, 3072, or 4096 for RSA, and 256, 384, or
+    521 for ECDSA (curves P-256, P-384, and P-521).
     """
 
     algorithm: str = "RSA"
@@ -75,10 +73,14 @@ class KeyParameters:
     def __post_init__(self) -> None:
         sizes = _KEY_BITS.get(self.algorithm) if isinstance(self.algorithm, str) else None
         if sizes is None:
-            raise ValueError(f"{self.algorithm!r} is not a key algorithm; use RSA or ECDSA")
-        if type(self.bits) is not int or self.bits not in sizes:  # 2048.0 is equal, but no size
+            raise ValueError(f"{self.algorithm!r} is not a valid key algorithm; use RSA or ECDSA")
+        if (
+            type(self.bits) is not int or self.bits not in sizes
+        ):  # The float 2048.0 is equal to 2048, but is not a valid size.
             listed = ", ".join(map(str, sizes))
-            raise ValueError(f"{self.bits!r} bits for {self.algorithm}; take {listed}")
+            raise ValueError(
+                f"{self.bits!r} is not a valid {self.algorithm} key size; use {listed}"
+            )
 
     def __str__(self) -> str:
         return f"{self.algorithm} {self.bits}"
@@ -86,16 +88,16 @@ class KeyParameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistinguishedName:
-    """A subject name (RFC 5280 section 4.1.2.6) without its empty fields.
+    """A subject name (RFC 5280 section 4.1.2.6) without blank fields.
 
-    The common name may be longer than a request allows (64 characters), so that a plan can report
-    it, see :attr:`too_long`. This class checks every other field, because cryptography checks none
-    of them.
+    The common name can be longer than the 64 characters that a request allows, so that a plan can
+    report this error (see :attr:`too_long`). This class validates all other fields, because the
+    cryptography library does not.
 
     Raises
     ------
     ValueError
-        If a field contains a control character, is too long, or the country is not two letters.
+        If a field contains a control character or is too long, or the country is not two letters.
     """
 
     common_name: str
@@ -107,12 +109,12 @@ class DistinguishedName:
 
     def __post_init__(self) -> None:
         _reject_control("CN", self.common_name)
-        _check_more(
+        _check_other_fields(
             self.organizational_unit, self.organization, self.locality, self.state, self.country
         )
 
     def of_host(self, name: str) -> DistinguishedName:
-        """Return the same subject for another host; "" for a host without a name."""
+        """Return the same subject with another common name; without one if the name is blank."""
         return DistinguishedName(
             common_name=name,
             organization=self.organization,
@@ -124,11 +126,11 @@ class DistinguishedName:
 
     @property
     def too_long(self) -> bool:
-        """Whether the common name is longer than ub-common-name, 64 (RFC 5280 appendix A.1)."""
+        """Whether the common name has more than 64 characters (RFC 5280 appendix A.1)."""
         return len(self.common_name) > _SUBJECT["common_name"][1]
 
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """Return short name and value of every field that is not empty: CN, OU, O, L, ST, C."""
+        """Return the short name and value of every field that is not blank: CN, OU, O, L, ST, C."""
         pairs = (
             ("CN", self.common_name),
             ("OU", self.organizational_unit),
@@ -140,36 +142,38 @@ class DistinguishedName:
         return tuple([pair for pair in pairs if pair[1]])
 
     def to_rfc4514(self) -> str:
-        """Return it in the format of RFC 4514, such as ``CN=pool.contoso.com,O=Contoso,C=US``."""
-        return ",".join(f"{short}={_escaped(value)}" for short, value in self.fields())
+        """Return the subject as text (RFC 4514), e.g. ``CN=pool.contoso.com,O=Contoso,C=US``."""
+        return ",".join(f"{short}={_escape(value)}" for short, value in self.fields())
 
     def __str__(self) -> str:
         return self.to_rfc4514()
 
 
-# Thousands of certificates differ only in their common name.
+# The result is cached, because thousands of certificates differ only in the common name.
 @lru_cache(maxsize=64)
-def _check_more(*values: str) -> None:
-    """Check the fields after the common name."""
+def _check_other_fields(*values: str) -> None:
+    """Validate all fields except the common name."""
     for value, (short, limit) in zip(values, list(_SUBJECT.values())[1:], strict=True):
         if not value:
             continue
         _reject_control(short, value)
         if len(value) > limit and short != "C":
-            raise ValueError(f"{short}={shown(value)} has {len(value)} characters, not {limit}")
+            raise ValueError(
+                f"{short}={shown(value)} has {len(value)} characters; the limit is {limit}"
+            )
     code = values[-1]
     if code and not (len(code) == 2 and code.isascii() and code.isalpha() and code.isupper()):
         raise ValueError(
-            f"C={shown(code)} is not a country code; write two uppercase letters, e.g. TW"
+            f"C={shown(code)} is not a country code; enter two uppercase letters, e.g. TW"
         )
 
 
 def _reject_control(short: str, value: str) -> None:
     if not value.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
-        raise ValueError(f"{short}={shown(value)} holds a control character")
+        raise ValueError(f"{short}={shown(value)} contains a control character")
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     """Escape a value as RFC 4514 section 2.4 requires."""
     text = "".join(f"\\{c}" if c in ',+"\\<>;=' else c for c in value)
     if text[:1] in ("#", " "):

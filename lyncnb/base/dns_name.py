@@ -1,9 +1,10 @@
-"""Text to ``DnsName``: the only module that makes a host name from text.
+"""Convert text to validated host names. No other module creates a ``DnsName`` from text.
 
 ``cryptography.x509.DNSName`` rejects only non-ASCII text, so this module checks every name before a
-request contains it. It corrects and reports what is harmless: letter case, a trailing dot, white
-space around the name, invisible characters, a Unicode spelling. It rejects any other invalid name
-and never guesses. It keeps what is valid in some networks, such as an underscore or ``.local``.
+request contains the name. It corrects harmless differences and reports each correction: letter
+case, a trailing dot, white space, invisible characters, and Unicode spelling. It rejects all other
+invalid names and does not guess. It accepts names that are valid only in some networks, such as
+names with an underscore or under ``.local``.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from typing import TYPE_CHECKING
 from . import idn
 from .pasted_text import BadName, clean_text, shown
 
-#: The beginning of the note with the ASCII form of a name.
+#: The beginning of the note that shows the ASCII form of a name.
 INTERNATIONAL = "international name written as"
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
-# Narrower than the rules: a match is certainly a valid name, and parse_name checks the rest.
-# Possessive quantifiers keep the time linear.
+# This pattern matches only valid names, but not all of them; parse_name checks the others.
+# Possessive quantifiers keep the matching time linear.
 _CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
-# A name of this length has no label that is too long. Source: RFC 1035 section 2.3.4.
+# In a name with at most this length, no label is too long. Source: RFC 1035 section 2.3.4.
 _SHORT = 63
 _LONGEST = 253
 _is_clean = re.compile(rf"{_CLEAN}\Z").match
@@ -38,9 +39,10 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
 
 
 class DnsName(str):
-    """A host name in the form of a dNSName: lower case, A-labels, no trailing dot.
+    """A host name as in a dNSName: lowercase, with A-labels, without a trailing dot.
 
-    :meth:`parse` makes one. It is a ``str``, so it compares, sorts and serialises like text.
+    :meth:`parse` creates a name. A name is a ``str``, so that it compares, sorts, and serializes as
+    text.
 
     Notes
     -----
@@ -53,65 +55,65 @@ class DnsName(str):
     def parse(
         cls, text: str, *, allow_wildcard: bool = False, allow_single_label: bool = False
     ) -> DnsName:
-        """Return a name from text without the notes of :func:`parse_name`."""
+        """Return a name from text, without the notes that :func:`parse_name` returns."""
         return parse_name(
             text, allow_wildcard=allow_wildcard, allow_single_label=allow_single_label
         )[0]
 
     @property
     def is_wildcard(self) -> bool:
-        """Whether the leftmost label is ``*``."""
+        """Whether the leftmost label is an asterisk."""
         return self.startswith("*.")
 
     @property
     def is_idn(self) -> bool:
-        """Whether a label is an A-label (``xn--…``), RFC 5890 section 2.3.2.1."""
+        """Whether a label is an A-label (``xn--…``, RFC 5890 section 2.3.2.1)."""
         return self.startswith("xn--") or ".xn--" in self
 
     @property
     def as_written(self) -> str:
-        """The name with its A-labels in Unicode (RFC 5891), for people."""
+        """The name with its A-labels decoded to Unicode (RFC 5891), for display."""
         return idn.to_unicode(self) if self.is_idn else str(self)
 
     @property
     def has_underscore(self) -> bool:
-        """Whether it has an underscore, which DNS allows and public CAs and Lync reject."""
+        """Whether the name contains an underscore, which public CAs and Lync reject."""
         return "_" in self
 
     @property
     def parent(self) -> DnsName:
-        """The name without its leftmost label; empty for a single label."""
+        """The name without its leftmost label; blank if the name has only one label."""
         return DnsName(self.partition(".")[2])
 
     @property
     def is_public_suffix(self) -> bool:
-        """Whether different owners register names directly below it (Public Suffix List)."""
-        return str(_public_suffixes().publicsuffix(self)) == self
+        """Whether different owners can register names directly below it (Public Suffix List)."""
+        return str(_load_public_suffixes().publicsuffix(self)) == self
 
     @property
     def is_registry(self) -> bool:
-        """Whether it is a registry, not the owner of a domain (``com.tw``, not ``github.io``).
+        """Whether a registry owns the name (``com.tw``), not a domain owner (``github.io``).
 
         Notes
         -----
         Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 3.2.2.6, 2026-03-31. Only the
         section "ICANN DOMAINS" of the Public Suffix List counts, not "PRIVATE DOMAINS".
         """
-        return self.is_public_suffix and str(_registries().publicsuffix(self)) == self
+        return self.is_public_suffix and str(_load_registries().publicsuffix(self)) == self
 
     @property
     def registrable(self) -> DnsName | None:
-        """The part that its owner registered, such as ``contoso.com``; None if impossible."""
-        domain = _public_suffixes().privatesuffix(self.removeprefix("*."))
+        """The registered domain that contains the name, such as ``contoso.com``, or None."""
+        domain = _load_public_suffixes().privatesuffix(self.removeprefix("*."))
         return None if domain is None else DnsName(domain)
 
     @property
     def is_internal(self) -> bool:
-        """Whether public CAs may not certify it: a single label, or no public suffix above."""
+        """Whether public CAs cannot certify the name, because it has no public suffix."""
         return self.registrable is None and not self.is_public_suffix
 
     def covers(self, name: str) -> bool:
-        """Return whether a certificate for this name is valid for ``name``.
+        """Return whether a certificate with this name is valid for the server ``name``.
 
         Notes
         -----
@@ -123,10 +125,10 @@ class DnsName(str):
 
 
 def odd_names(texts: Iterable[str]) -> list[str]:
-    """List the texts that need :func:`parse_name`, with the order and repetitions of ``texts``.
+    """Return the texts that :func:`parse_name` must check, in the same order, with duplicates.
 
-    One scan in C finds them. Every other text is a valid name, and ``DnsName`` can take it
-    unchanged.
+    A single regular expression search finds them. Every other text is a valid name, and ``DnsName``
+    can use the text without changes.
     """
     texts = list(texts)
     if not texts:
@@ -138,12 +140,12 @@ def odd_names(texts: Iterable[str]) -> list[str]:
 
 
 def is_host_name(text: str) -> bool:
-    """Return whether a text is the name of one host, exactly as a plan writes it.
+    """Return whether a text is a single host name in the form that plans contain.
 
     Parameters
     ----------
     text : str
-        A name in lower case and without a wildcard; one label is enough.
+        A lowercase name without a wildcard. A single label is allowed.
     """
     if len(text) <= _SHORT and _is_clean(text):
         return True
@@ -154,14 +156,14 @@ def is_host_name(text: str) -> bool:
 def parse_name(
     text: str, *, allow_wildcard: bool = False, allow_single_label: bool = False
 ) -> tuple[DnsName, tuple[str, ...]]:
-    """Read one name.
+    """Validate and correct a host name.
 
     Parameters
     ----------
     text : str
-        The text as it was entered.
+        The text that the user entered.
     allow_wildcard : bool, optional
-        Whether the whole leftmost label may be ``*``.
+        Whether the complete leftmost label can be an asterisk.
     allow_single_label : bool, optional
         Whether a name without a dot is valid.
 
@@ -178,7 +180,7 @@ def parse_name(
     Notes
     -----
     Source: RFC 1035 section 2.3.1, RFC 5890 section 2.3.1 (LDH and A-labels), RFC 5891, and
-    Unicode Technical Standard 46 for the mapping. Underscores stay: DNS allows them.
+    Unicode Technical Standard 46 for the mapping. Underscores are kept, because DNS allows them.
     """
     if len(text) <= _SHORT and _is_clean(text):
         return DnsName(text), ()
@@ -190,9 +192,9 @@ def parse_name(
         name = name[:-1]
         notes.append("trailing dot removed")
     _reject_address(name, bare)
-    rest = _without_wildcard(name, bare, allowed=allow_wildcard)
-    labels = [_a_label(label, bare) for label in rest.split(".")]
-    # The part after an asterisk is checked as a registry.
+    rest = _strip_wildcard(name, bare, allowed=allow_wildcard)
+    labels = [_to_ascii_label(label, bare) for label in rest.split(".")]
+    # The check for registries validates the name after the asterisk.
     single = allow_single_label or rest != name
     _reject_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
@@ -202,7 +204,7 @@ def parse_name(
     if len(final) > 253:
         raise BadName(
             f"{shown(bare)} is {len(final)} characters long; the limit is 253",
-            "shorten it",
+            "enter a shorter name",
         )
     if not name.isascii():
         notes.append(f"{INTERNATIONAL} {final}")
@@ -220,49 +222,57 @@ def name_libraries() -> dict[str, str]:
 
 
 @functools.cache
-def _public_suffixes() -> PublicSuffixList:
-    from publicsuffixlist import PublicSuffixList  # takes 30 ms, and most runs do not need it
+def _load_public_suffixes() -> PublicSuffixList:
+    from publicsuffixlist import (
+        PublicSuffixList,
+    )  # The import takes 30 ms, and most commands do not need it.
 
     return PublicSuffixList(accept_unknown=False)
 
 
 @functools.cache
-def _registries() -> PublicSuffixList:
+def _load_registries() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
 def _reject_other_text(text: str) -> None:
-    """Reject text that is clearly not a name, such as a URL, with a hint for each case."""
+    """Reject text that is clearly not a host name, such as a URL, with a specific hint."""
     if not text:
-        raise BadName("the name is empty", "write a name, e.g. pool01.contoso.com")
+        raise BadName("the name is empty", "enter a name, e.g. pool01.contoso.com")
     folded = unicodedata.normalize("NFKC", text)
     if "://" in folded:
         host = folded.split("://", 1)[1].partition("/")[0]
-        raise BadName(f"{shown(text)} is a URL, not a name", f"write only the host, e.g. {host}")
+        raise BadName(
+            f"{shown(text)} is a URL, not a name", f"enter only the host name, e.g. {host}"
+        )
     _reject_address(folded, text)
     if "@" in folded:
         raise BadName(
             f"{shown(text)} is an e-mail or SIP address, not a name",
-            f"write only what follows the @, e.g. {folded.rpartition('@')[2]}",
+            f"enter only the part after the @ sign, e.g. {folded.rpartition('@')[2]}",
         )
     if "/" in folded or "\\" in folded:
-        raise BadName(f"{shown(text)} contains a path, not only a name", "write only the host name")
+        raise BadName(
+            f"{shown(text)} contains a path in addition to the host name",
+            "enter only the host name",
+        )
     host, colon, port = folded.partition(":")
     if colon and port.isdigit():
         raise BadName(
-            f"{shown(text)} contains a port; names on certificates have none", f"write only {host}"
+            f"{shown(text)} contains a port number; a name on a certificate cannot have one",
+            f"enter only {host}",
         )
     if any(character.isspace() for character in folded):
         raise BadName(
             f"{shown(text)} contains white space",
-            "remove it; several names belong in a column that takes a list",
+            "remove the white space; use a list column to enter several names",
         )
 
 
 def _reject_address(text: str, written: str) -> None:
-    # An address with brackets, a port, a prefix length or a zone is still an address.
+    # An IP address with brackets, a port, a prefix length, or a zone is also rejected.
     bare = text.partition("/")[0].partition("%")[0]
     with_port = re.fullmatch(r"(\[.*\]|[\d.]+):\d+", bare)
     bare = (with_port[1] if with_port else bare).strip("[]")
@@ -272,24 +282,25 @@ def _reject_address(text: str, written: str) -> None:
         return
     raise BadName(
         f"{shown(written)} is an IP address, not a name",
-        "write its host name in DNS; Lync certificates contain only names",
+        "enter the server's DNS name; Lync certificates contain only names",
     )
 
 
-def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
-    """Return the name without ``*.`` at its start; reject every other asterisk."""
+def _strip_wildcard(name: str, written: str, *, allowed: bool) -> str:
+    """Return the name without a leading ``*.``, and reject an asterisk in any other position."""
     if "*" not in name:
         return name
     rest = name[2:]
     if not name.startswith("*.") or "*" in rest or not rest:
         raise BadName(
             f"{shown(written)} is not a valid wildcard",
-            "use one asterisk as the whole first label, e.g. *.contoso.com",
+            "use one asterisk as the complete first label, e.g. *.contoso.com",
         )
     if not allowed:
         raise BadName(
             f"{shown(written)} is a wildcard, which is not allowed here",
-            "write the name itself; wildcards for simple URLs are an option of the plan",
+            "enter the complete host name; to use wildcards for simple URLs, set that option "
+            "in the plan",
         )
     return rest
 
@@ -297,16 +308,16 @@ def _without_wildcard(name: str, written: str, *, allowed: bool) -> str:
 def _reject_registry(parent: DnsName, written: str) -> None:
     if "." not in parent or parent.is_registry:
         raise BadName(
-            f"{shown(written)} would cover the names of everybody under {parent}",
-            "use a wildcard of your own domain, e.g. *.contoso.com",
+            f"{shown(written)} would cover the names of all organizations under {parent}",
+            "use a wildcard in your own domain, e.g. *.contoso.com",
         )
 
 
-def _a_label(label: str, written: str) -> str:
-    """Check one label, and return its ASCII form."""
+def _to_ascii_label(label: str, written: str) -> str:
+    """Validate a label, and return its ASCII form."""
     if not label:
         raise BadName(
-            f"{shown(written)} has an empty label between dots or at the beginning",
+            f"{shown(written)} starts with a dot, or has two dots in a row",
             "remove the extra dot",
         )
     ascii_form = label
@@ -314,21 +325,23 @@ def _a_label(label: str, written: str) -> str:
         ascii_form = idn.to_a_label(label, written)
     if len(ascii_form) > 63:
         raise BadName(
-            f"{shown(written)} has a label of {len(ascii_form)} characters; the limit is 63",
-            "shorten the part between two dots",
+            f"a label in {shown(written)} has {len(ascii_form)} characters; the limit is 63",
+            "shorten the label, which is the text between two dots",
         )
     if not _LABEL.match(ascii_form):
         wrong = next((c for c in ascii_form if not re.match(r"[a-z0-9_-]", c)), "-")
         raise BadName(
-            f"{shown(written)} has a label that begins or ends with a hyphen"
+            f"a label in {shown(written)} begins or ends with a hyphen"
             if wrong == "-"
             else f"{shown(written)} contains the character {shown(wrong)}",
-            "use letters, digits and hyphens, with a letter or digit at either end",
+            "use only letters, digits, and hyphens; each label must begin and end with a "
+            "letter or digit",
         )
     if ascii_form[2:4] == "--" and not ascii_form.startswith("xn--"):
         raise BadName(
-            f"{shown(written)} has hyphens as third and fourth characters, which are reserved",
-            "only encoded international names (xn--…) have them there; check the spelling",
+            f"{shown(written)} has hyphens as the third and fourth characters of a label; this "
+            "form is reserved",
+            "check the spelling; only encoded international names (xn--…) use this form",
         )
     return ascii_form
 
@@ -337,10 +350,10 @@ def _reject_number_or_label(labels: list[str], written: str, *, allow_single_lab
     if len(labels) == 1 and not allow_single_label:
         raise BadName(
             f"{shown(written)} is not a fully qualified domain name",
-            f"write the whole name, e.g. {labels[0]}.contoso.com",
+            f"enter the complete name, e.g. {labels[0]}.contoso.com",
         )
     if labels[-1].isdigit():
         raise BadName(
-            f"{shown(written)} ends with a number, which is allowed only in an IP address",
-            "write its host name in DNS",
+            f"{shown(written)} ends with a number; only an IP address can end with a number",
+            "enter the server's DNS name",
         )

@@ -1,4 +1,4 @@
-"""Create many small objects without the garbage collector."""
+"""Turn off the garbage collector while a function creates many small objects."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Stop the garbage collector while the caller creates many objects without cycles.
+    """Turn off the garbage collector while the caller creates many objects without cycles.
 
-    It would run after every few hundred new objects and check all older ones each time, which
-    doubles the time to plan 100,000 servers. Afterwards, ``freeze`` and ``unfreeze`` move the new
-    objects to the oldest generation, as the skipped runs would have done. The collector belongs to
-    the process, so it also stops for other threads.
+    The collector runs after every few hundred new objects and checks all older objects each time.
+    This doubles the time to plan 100,000 servers. Afterwards, ``freeze`` and ``unfreeze`` move the
+    new objects to the oldest generation, as the collector would do. The collector is also off
+    for all other threads in the process.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -22,7 +22,9 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if was_on:
-            if not gc.get_freeze_count():  # otherwise the application itself uses freeze
+            if (
+                not gc.get_freeze_count()
+            ):  # If objects are already frozen, the application itself uses freeze.
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

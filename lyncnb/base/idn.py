@@ -1,7 +1,8 @@
-"""International domain names: from Unicode to the ASCII form in certificates, and look-alikes.
+"""Convert international domain names from Unicode to ASCII, and detect misleading names.
 
-Only this module handles IDNA. Do not use ``str.encode("idna")``: Python's codec follows IDNA 2003.
-It converts some names to another domain (the German sharp s becomes ss) and accepts symbols.
+Only this module handles IDNA. Do not use ``str.encode("idna")``, because Python's codec follows
+IDNA 2003. It accepts symbols, and converts some names to another domain: the German sharp s becomes
+ss.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .pasted_text import BadName, shown
 #: The version of the library.
 VERSION = idna.__version__
 
-# Unicode Technical Standard 39, section 5.2: scripts that one language uses together.
+# Scripts that a single language uses together: Unicode Technical Standard 39, section 5.2.
 _WRITTEN_TOGETHER = (
     {"CJK", "LATIN", "HIRAGANA", "KATAKANA"},
     {"CJK", "LATIN", "BOPOMOFO"},
@@ -26,17 +27,17 @@ _TITLES = {"CJK": "Chinese"}
 
 
 def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
-    """Convert text to lower case and map compatibility forms, such as full-width digits.
+    """Convert text to lowercase and replace compatibility characters, such as full-width digits.
 
     Returns
     -------
     tuple of str and tuple of str
-        The text, and a note if it was changed.
+        The text, and a note if the text was changed.
 
     Raises
     ------
     BadName
-        If a host name cannot contain one of the characters.
+        If the text contains a character that is not allowed in host names.
 
     Notes
     -----
@@ -46,23 +47,24 @@ def lower_and_map(text: str) -> tuple[str, tuple[str, ...]]:
         mapped = idna.uts46_remap(text, std3_rules=False)
     except idna.IDNAError as error:
         raise BadName(
-            f"{shown(text)} contains a character that host names cannot have: {_reason(error)}",
-            "use letters, digits and hyphens",
+            f"{shown(text)} contains a character that is not allowed in host names: "
+            f"{_reason(error)}",
+            "use letters, digits, and hyphens",
         ) from None
     if mapped == text:
         return text, ()
     if unicodedata.normalize("NFC", text.lower()) == mapped:
         return mapped, ("changed to lowercase",)
-    return mapped, ("full-width or compatibility characters written plainly",)
+    return mapped, ("full-width or compatibility characters replaced with standard characters",)
 
 
 def to_a_label(label: str, written: str) -> str:
-    """Return a label's ASCII form (RFC 5891); an A-label is checked and returned unchanged.
+    """Return the ASCII form of a label (RFC 5891); validate an A-label and return it unchanged.
 
     Raises
     ------
     BadName
-        If it is not a valid label. The message contains ``written``, the whole name.
+        If the label is not valid. The message contains ``written``, which is the complete name.
     """
     try:
         if label.isascii():
@@ -72,19 +74,19 @@ def to_a_label(label: str, written: str) -> str:
     except (idna.IDNAError, UnicodeError) as error:
         raise BadName(
             f"{shown(written)} is not a valid international name: {_reason(error)}",
-            "check the spelling, or write its ASCII form (xn--…) as the registrar shows it",
+            "check the spelling, or enter the ASCII form (xn--…) that your domain registrar shows",
         ) from None
 
 
 def to_unicode(name: str) -> str:
-    """Return a name with its A-labels decoded, except those that cannot be decoded."""
+    """Return a name with all valid A-labels decoded to Unicode."""
     labels = name.split(".")
     for index, label in enumerate(labels):
         if label.startswith("xn--"):
             try:
                 labels[index] = idna.ulabel(label)
             except (idna.IDNAError, UnicodeError):
-                pass  # a label of a wildcard or of another CA's certificate may be invalid
+                pass  # A wildcard label, or a label in another CA's certificate, may be invalid.
     return ".".join(labels)
 
 
@@ -97,7 +99,7 @@ def _reason(error: Exception) -> str:
 
 
 def mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
-    """Yield a warning for each A-label whose scripts no language uses together (look-alikes)."""
+    """Yield a warning for each A-label that mixes scripts in a way that no language does."""
     for label in labels:
         if not label.startswith("xn--"):
             continue
@@ -105,4 +107,4 @@ def mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
         scripts = {unicodedata.name(c, "?").split()[0] for c in text if c.isalpha()}
         if len(scripts) > 1 and not any(scripts <= group for group in _WRITTEN_TOGETHER):
             names = " and ".join(sorted(_TITLES.get(s, s.capitalize()) for s in scripts))
-            yield f'"{text}" mixes {names} letters: it may only look like another name'
+            yield f'"{text}" mixes {names} letters, so it can be mistaken for another name'

@@ -1,4 +1,4 @@
-"""Parse the JSON of a file from elsewhere so that every reader gets the same values."""
+"""Parse JSON files from other sources strictly, so that every reader gets the same values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import re
 from typing import Any
 
-# A surrogate: as an escape, which may also be half of a valid pair, or as bytes, which Python's
-# reader accepts although they are not valid UTF-8.
+# Surrogates can appear as an escape sequence, which may be half of a valid pair, or as bytes.
+# Python's decoder accepts these bytes, although they are not valid UTF-8.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
@@ -17,7 +17,7 @@ _DIGEST = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 
 
 class NotJson(ValueError):
-    """Bytes that are not JSON, or that JSON readers interpret differently."""
+    """The bytes are not valid JSON, or different JSON readers would return different values."""
 
 
 def may_hold_surrogates(data: bytes) -> bool:
@@ -26,7 +26,7 @@ def may_hold_surrogates(data: bytes) -> bool:
 
 
 def has_its_digest(data: bytes) -> bool:
-    """Return whether the last line of a document has the SHA-256 of all lines before it."""
+    """Return whether the last line contains the SHA-256 digest of all previous lines."""
     start = max(data.rfind(b'\n"sha256": "'), 0)
     match = _DIGEST.fullmatch(data, start)
     expected = hashlib.sha256(data[: start + 1]).hexdigest().encode()
@@ -39,9 +39,9 @@ def parse_json(data: bytes) -> Any:
     Raises
     ------
     NotJson
-        If it is not JSON, has too many levels, a number that is too long, an unpaired surrogate,
-        which cannot be written again, or a key twice: some readers use the first value, others
-        the last.
+        If the document is not valid JSON, has too many levels, or contains a number that is too
+        long, an unpaired surrogate, or the same key twice in an object. Some JSON readers use the
+        first value of a duplicate key, others the last.
     """
     try:
         plain = json.loads(data, object_pairs_hook=_unique_members)
@@ -50,12 +50,12 @@ def parse_json(data: bytes) -> Any:
     except NotJson:
         raise
     except (ValueError, RecursionError):
-        raise NotJson("not readable as JSON") from None
+        raise NotJson("the content is not valid JSON") from None
     return plain
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise NotJson("it contains a key twice")
+        raise NotJson("the same key appears twice")
     return members

@@ -1,7 +1,7 @@
-"""The record of a planned certificate in request folders, saved plans and plan documents.
+"""The record of a planned certificate in request folders, saved plans, and plan documents.
 
-All of them use the same record, so that lyncnb compares an issued certificate with the same entry,
-wherever it is stored.
+All of them use the same record, so that lyncnb can compare an issued certificate with the record in
+any of these places.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from .dns_name import is_host_name
 from .records import BLANK_IS_NONE, SINCE_2, Check, Line, Text, matching, number_in, others_field
 
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9-]{0,200}"
-# An id becomes a file name, so an edited manifest must not lead to a file outside the folder.
+# lyncnb uses ids as file names, so a changed manifest must not refer to a file outside the folder.
 Id = Annotated[str, Check("a request id", matching(ID_PATTERN))]
-# A server's name becomes the name of its page and script.
+# lyncnb uses the server's name as the file name of the server's page and script.
 Host = Annotated[str, Check("a host name such as fe01.contoso.com", is_host_name)]
-# The folder inside a package for a CA is named after it.
+# lyncnb uses the issuer as a folder name in the package for a CA.
 Issuer = Annotated[str, Check("internal or public", ("internal", "public", "").__contains__)]
 Bits = Annotated[int, number_in(0, 1 << 20)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedKey:
-    """Algorithm and size of a requested key pair; an adopted key may have any size."""
+    """Algorithm and size of a requested key pair; keys for imported requests can have any size."""
 
     algorithm: Line
     bits: Bits
@@ -34,15 +34,14 @@ class PlannedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedEntry:
-    """A certificate's entry of the plan document (``lyncnb-plan/1``), without its reasons.
+    """The entry for a certificate in the plan document (``lyncnb-plan/1``), without the reasons.
 
-    ``subject`` has the short names of RFC 4514 (CN, O, …). An entry that comes
-    only from a CSR has blank values for everything else; ``key`` is None if even the CSR is gone.
-    ``at_set_up``: the certificate is requested when its server is set up, so lyncnb delivers
-    nothing.
+    ``subject`` uses the short names from RFC 4514 (CN, O, …). If lyncnb has only the CSR, all other
+    values are blank. ``key`` is None if the CSR is also missing. ``at_set_up`` is true if the
+    certificate is requested during server setup, so that lyncnb creates no request.
     """
 
-    # An entry without a plan has all keys, with blank values for what only a plan contains.
+    # The file contains all keys, even if the values are blank because there is no plan.
     whole: ClassVar = True
 
     id: Id
@@ -64,13 +63,13 @@ class PlannedEntry:
 
     @property
     def common_name(self) -> str:
-        """The subject's common name, "" if there is none."""
+        """The common name in the subject; blank if there is none."""
         return self.subject.get("CN", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedEntry(PlannedEntry):
-    """A certificate's entry of a saved plan: ``reasons`` are the rules of its names, by name."""
+    """The entry for a certificate in a saved plan; ``reasons`` contains the rules for each name."""
 
     keeps_others: ClassVar = False
 
@@ -80,6 +79,6 @@ class SavedEntry(PlannedEntry):
 
     @property
     def planned(self) -> PlannedEntry:
-        """The part of it that a request folder also records."""
+        """The fields of this entry that a request folder also records."""
         names = (item.name for item in fields(PlannedEntry))
         return PlannedEntry(**{name: getattr(self, name) for name in names})

@@ -1,17 +1,17 @@
-"""Read tables of TOML and objects of JSON as typed records, and write them again.
+"""Read TOML tables and JSON objects as typed records, and write the records again.
 
-The annotations are the schema. A record is a frozen dataclass. The type of a field says what a
-file may hold there, and a :class:`Check` in ``Annotated[str, check]`` says what the type cannot. A
-typing error in a file must change no plan silently, so each value that does not fit is a problem
-with its place, such as ``certificate[3].source`` (counted from 0, as TOML tools do). The reader
-reports all problems of a file together. This module knows no certificate.
+The annotations are the schema. A record is a frozen dataclass. The type of a field defines the
+values that a file can contain, and a :class:`Check` in ``Annotated[str, check]`` adds a condition.
+An error in a file must never change a plan unnoticed, so every invalid value is reported with its
+place, such as ``certificate[3].source`` (counted from 0, as in TOML tools). The reader reports all
+problems in a file together.
 
-- A field without a default is required. In a record whose class says ``whole = True`` every field
-  is required, except those that a later format added (``metadata=SINCE_2``).
-- Required plain text must not be blank; a check decides for itself.
-- Keys that no field has are refused, unless the record has a field ``others``: then a later version
-  wrote them, and they are kept and written back. A class that says ``keeps_others = False`` refuses
-  them in any case.
+- A field without a default is required. If a class has ``whole = True``, all fields are required
+  except those that a later format added (``metadata=SINCE_2``).
+- Required text must not be blank, unless a check allows it.
+- Unknown keys are rejected, unless the record has a field ``others``. A later version then wrote
+  the keys, so they are kept and written back. A class with ``keeps_others = False`` always rejects
+  them.
 """
 
 from __future__ import annotations
@@ -38,69 +38,69 @@ _KINDS: Mapping[object, str] = MappingProxyType(
     {str: "text", bool: "true or false", int: "a whole number", date: "a date, e.g. 2026-01-31"}
 )
 
-#: A field that an earlier format did not have: written only where there is something to say.
+#: Metadata for a field that an earlier format did not have. It is written only if it has a value.
 SINCE_2 = MappingProxyType({"since": 2})
 
-# One object for all: a folder has 100,000 records, and hardly one has anything in it.
+# All records share this object, because a folder has 100,000 records and few have other keys.
 _NO_OTHERS: Mapping[str, object] = {}
 
 
 def others_field() -> Any:
-    """Make the field ``others`` of a record: keys that a later version wrote."""
+    """Return the dataclass field ``others``, for keys that a later version wrote."""
     return field(default_factory=lambda: _NO_OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a value must be beyond its type: ``what`` in words, after "must be"."""
+    """A condition for a value in addition to its type; ``what`` completes the phrase "must be"."""
 
     what: str
     holds: Callable[[Any], object]
 
 
 def matching(pattern: str) -> Callable[[str], object]:
-    """Return a test of whether the whole of a text matches a pattern."""
+    """Return a function that checks whether a complete text matches a pattern."""
     return re.compile(pattern).fullmatch
 
 
 def number_in(lowest: int, highest: int) -> Check:
-    """Check that a whole number is in a range, both ends included."""
+    """Return a check that a whole number is in a range, including both ends."""
     return Check(
         f"a whole number from {lowest} to {highest:,}", lambda number: lowest <= number <= highest
     )
 
 
-# No more than that: a site may be named with an ideographic space, which isprintable() is not.
+# isprintable() would also reject an ideographic space, which can be part of a site's name.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def is_line(text: str) -> bool:
-    """Return whether a text holds no control character."""
+    """Return whether a text contains no control character."""
     return text.isprintable() or not _CONTROL.search(text)
 
 
 Text = Annotated[str, Check("text", lambda text: True)]
 Line = Annotated[str, Check("one line of text", is_line)]
 
-#: In ``Annotated[X | None, BLANK_IS_NONE]``: an empty object stands for None, in both directions.
+#: In ``Annotated[X | None, BLANK_IS_NONE]``, None is read from and written as an empty object.
 BLANK_IS_NONE = object()
 
 
 def value_words(value: object) -> str:
-    """Name a value of a TOML document as a planner wrote it."""
+    """Describe a value in a TOML document for a message."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
-        return f"a list of {len(value)}"
+        return f"a list of {len(value)} values"
     if isinstance(value, Mapping):
         return "a table"
     return str(value)[:80]
 
 
 class Placed(dict[str, object]):
-    """A table that knows its place, because it was put together with tables of other files."""
+    """A table that stores its place, because it is merged with tables from other files."""
 
     __slots__ = ("place",)
 
@@ -110,30 +110,30 @@ class Placed(dict[str, object]):
 
 
 def place_of(table: object, where: str) -> str:
-    """Return the place that a table knows of itself, or else the one given."""
+    """Return the place that is stored in a table, or otherwise the specified place."""
     return table.place if isinstance(table, Placed) else where
 
 
 def inside(where: str, key: str) -> str:
-    """Return the place of a key of a table, e.g. ``certificate[3].source``."""
+    """Return the place of a key in a table, such as ``certificate[3].source``."""
     return f"{where}.{key}" if where and not where.endswith(": ") else f"{where}{key}"
 
 
 def named(key: str, **more: Any) -> Any:
-    """Make a field of a record whose key in the file is another word, e.g. ``import``."""
+    """Return a dataclass field whose key in the file has a different name, such as ``import``."""
     return field(metadata={"key": key}, **more)
 
 
 @dataclass(slots=True)
 class RecordReader:
-    """Checks the records of one file and keeps every problem that it meets.
+    """Reads the records in a file, and collects all problems.
 
     Parameters
     ----------
     source : str
-        Name of the file, for messages.
+        The name of the file, for messages.
     is_json : bool, optional
-        Whether it has objects and lists, not TOML's tables.
+        Whether the file contains JSON objects, instead of TOML tables.
     """
 
     source: str
@@ -141,13 +141,13 @@ class RecordReader:
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, message: str, hint: str = "") -> None:
-        """Keep a problem."""
+        """Add a problem."""
         self.problems.append(Problem(message=message, file=self.source, hint=hint))
 
     def record(
         self, kind: Callable[..., _Record], table: object, where: str = ""
     ) -> _Record | None:
-        """Make a record of a table or object.
+        """Return a record from a table or object.
 
         Parameters
         ----------
@@ -156,20 +156,20 @@ class RecordReader:
         table : object
             The value in the document.
         where : str, optional
-            Its place, e.g. ``certificate[3]``; "" for the whole document.
+            The place of the value, such as ``certificate[3]``; "" for the complete document.
 
         Returns
         -------
         record or None
-            None if something does not fit; ``problems`` then says what.
+            None if a value is invalid; ``problems`` then contains the reason.
         """
         if not isinstance(table, Mapping):
             if self.is_json:
                 self.problem(f"'{where}' must be an object, not {value_words(table)}")
             else:
-                self.problem(f"'{where}' is not a table", f"write [{where}] on a line of its own")
+                self.problem(f"'{where}' is not a table", f"enter [{where}] on a separate line")
             return None
-        shape, where = _shape(kind), place_of(table, where)
+        shape, where = _find_shape(kind), place_of(table, where)
         before = len(self.problems)
         values: dict[str, Any] = {}
         unknown = table.keys() - shape.keys
@@ -180,90 +180,92 @@ class RecordReader:
         for name, key, read, take, is_needed, may_not_be_blank in shape.read:
             if key not in table:
                 if is_needed:
-                    self.problem(f"Missing required value in '{inside(where, key)}'")
+                    self.problem(f"Missing required value: '{inside(where, key)}'")
             elif take is None:
                 values[name] = read(self, table[key], inside(where, key))
             else:
                 given = table[key]
                 try:
                     values[name] = take(given)
-                except _Wrong as error:
+                except _InvalidValue as error:
                     self.problem(f"'{inside(where, key)}' {error}")
                 if may_not_be_blank and given == "":
-                    self.problem(f"Missing required value in '{inside(where, key)}'")
+                    self.problem(f"Missing required value: '{inside(where, key)}'")
         return kind(**values) if len(self.problems) == before else None
 
     def records(
         self, kind: Callable[..., _Record], entries: object, where: str
     ) -> dict[str, _Record]:
-        """Return the records of a list by their places, without those that do not fit.
+        """Return the valid records in a list by their places.
 
-        If the field ``id`` has a check, a valid id is the place of its record.
+        If the field ``id`` has a check, a valid id is the place of the record.
         """
         if not isinstance(entries, list):
             if self.is_json:
                 self.problem(f"'{where}' must be a list, not {value_words(entries)}")
             else:
-                self.problem(f"'{where}' is not an array of tables", f"write [[{where}]] for each")
+                self.problem(
+                    f"'{where}' is not an array of tables", f"start each table with [[{where}]]"
+                )
             return {}
-        named_by = _shape(kind).named_by
-        found: dict[str, _Record] = {}
+        named_by = _find_shape(kind).named_by
+        records: dict[str, _Record] = {}
         for index, entry in enumerate(entries):
             place = place_of(entry, f"{where}[{index}]")
             if named_by and isinstance(entry, Mapping) and _fits(named_by, entry.get("id")):
-                place = str(entry["id"]) if entry["id"] not in found else place
+                place = str(entry["id"]) if entry["id"] not in records else place
             record = self.record(kind, entry, place)
             if record is not None:
-                found[place] = record
-        return found
+                records[place] = record
+        return records
 
     def value(self, hint: Any, value: object, where: str, *, required: bool = False) -> Any:
-        """Return one value as a field's type has it, or None if it does not fit."""
+        """Return a value converted to the type of a field, or None if it is invalid."""
         if required and value == "" and hint is str:
-            self.problem(f"Missing required value in '{where}'")
+            self.problem(f"Missing required value: '{where}'")
             return None
-        return _reader(hint)(self, value, where)
+        return _make_reader(hint)(self, value, where)
 
     def known(self, where: str, table: Mapping[str, object], keys: Iterable[str]) -> None:
-        """Refuse every key of a table that is not in the list."""
+        """Report every key in a table that is not in the list of known keys."""
         keys = list(keys)
         for key in sorted(table.keys() - keys):
             close = get_close_matches(key, keys, n=1, cutoff=0.6)
             value = table[key]
             first = value[0] if isinstance(value, list) and value else value
             self.problem(
-                f"Unknown key in '{place_of(first, inside(where, key))}'",
-                f"did you mean {close[0]}?" if close else f"the keys are {', '.join(keys)}",
+                f"Unknown key: '{place_of(first, inside(where, key))}'",
+                f"did you mean {close[0]}?" if close else f"the known keys are {', '.join(keys)}",
             )
 
     def among(self, where: str, values: Iterable[str], known: Collection[str], what: str) -> None:
-        """Refuse every text that is not known."""
+        """Report every value that is not in the list of known values."""
         for value in values:
             if value not in known:
                 self.problem(
-                    f"Unknown {what} \"{value}\" in '{where}'", f"known: {', '.join(known)}"
+                    f"Unknown {what} \"{value}\" in '{where}'", f"known values: {', '.join(known)}"
                 )
 
     def once(self, records: Mapping[str, object], key: str) -> None:
-        """Refuse what has the same id, code or name as a record before it."""
+        """Report every record with the same id, code, or name as an earlier record."""
         seen: dict[object, str] = {}
         for where, record in records.items():
             identity = getattr(record, key)
             first = seen.setdefault(identity, where)
             if first != where:
-                self.problem(f"'{where}.{key}' repeats \"{identity}\" of '{first}'")
+                self.problem(f"'{where}.{key}' is \"{identity}\", which '{first}' already uses")
 
 
 def plain_record(record: Any) -> dict[str, object]:
-    """Return the fields of a record by their keys, as JSON writes them; inner records stay records.
+    """Return the fields of a record by their JSON keys; nested records are not converted.
 
-    ``json.JSONEncoder(default=plain_record)`` writes a record with all that is in it.
+    ``json.JSONEncoder(default=plain_record)`` writes a record with all nested records.
     """
     if isinstance(record, Mapping):
         return dict(record)
     plain: dict[str, object] = {}
     kind: Any = type(record)
-    for name, key, only_if_set, blank_is_none in _shape(kind).written:
+    for name, key, only_if_set, blank_is_none in _find_shape(kind).written:
         value = getattr(record, name)
         if value is None and blank_is_none:
             value = {}
@@ -274,38 +276,38 @@ def plain_record(record: Any) -> dict[str, object]:
 
 
 class Told:
-    """A noun that is printed as JSON: its fields, or what ``told`` names.
+    """An object that can be written as JSON: all its fields, or the values in ``told``.
 
-    ``told`` lists the keys of the document in their order, as ``key`` or ``key=attribute``.
-    ``items.id`` is that attribute, of each item where there are several; ``items.id,why`` both of
-    them. A method is called.
+    ``told`` contains the keys of the document in their order, as ``key`` or ``key=attribute``.
+    ``items.id`` is the attribute ``id`` of ``items``, or of each item if there are several.
+    ``items.id,why`` means both attributes. A method is called.
     """
 
     __slots__ = ()
     told: ClassVar[tuple[str, ...]] = ()
 
     def to_document(self) -> dict[str, Any]:
-        """Return plain JSON values: days and times in ISO 8601, paths as text."""
+        """Return the object as plain JSON values, with dates and times in ISO 8601."""
         return told_values(self, *self.told)
 
 
 def told_values(noun: Any, *told: str) -> dict[str, Any]:
-    """Return plain JSON values of a noun by their keys, as ``Told.told`` has them."""
+    """Return values of an object as plain JSON values, with keys in the format of ``Told.told``."""
     kind: Any = type(noun)
-    return {key: json_value(read(noun)) for key, read in _told_by(kind, told)}
+    return {key: json_value(read(noun)) for key, read in _make_document_readers(kind, told)}
 
 
 def json_value(value: object) -> Any:
-    """Return what JSON has for a value: of a noun its document, of a record its fields."""
-    # Most values are texts; to ask whether they are mappings costs more than all else here.
+    """Convert a value to plain JSON values."""
+    # Most values are text, and checking whether a value is a mapping is the slowest step.
     if value is None or type(value) is str or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Told):
         return value.to_document()
     if isinstance(value, Mapping):
-        return {str(key): json_value(one) for key, one in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [json_value(one) for one in value]
+        return [json_value(item) for item in value]
     if is_dataclass(value):
         return {item.name: json_value(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, datetime):
@@ -313,43 +315,48 @@ def json_value(value: object) -> Any:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _attribute(value: Any, name: str) -> Any:
+def _read_attribute(value: Any, name: str) -> Any:
     if isinstance(value, tuple):
-        return [_attribute(one, name) for one in value]
+        return [_read_attribute(item, name) for item in value]
     if "," in name:
         return {part: getattr(value, part) for part in name.split(",")}
-    found = getattr(value, name)
-    return found() if isinstance(found, types.MethodType) else found
+    result = getattr(value, name)
+    return result() if isinstance(result, types.MethodType) else result
 
 
 @cache
-def _told_by(kind: Any, told: tuple[str, ...]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+def _make_document_readers(
+    kind: Any, told: tuple[str, ...]
+) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     named = told or tuple(item.name for item in fields(kind))
     pairs = (name.partition("=") for name in named)
-    return tuple((key, _told_value(kind, path or key)) for key, _, path in pairs)
+    return tuple((key, _make_value_reader(kind, path or key)) for key, _, path in pairs)
 
 
-def _told_value(kind: Any, path: str) -> Callable[[Any], Any]:
+def _make_value_reader(kind: Any, path: str) -> Callable[[Any], Any]:
     if path.isidentifier() and not callable(getattr(kind, path, None)):
-        return attrgetter(path)  # a large document has a million of these
+        # This is the fastest way, because a large document has a million of these values.
+        return attrgetter(path)
     names = path.split(".")
-    return lambda noun: reduce(_attribute, names, noun)
+    return lambda noun: reduce(_read_attribute, names, noun)
 
 
-# One reads a value that may contain records and keeps its problems; the other, one without records.
+# A _Read function reads a value that can contain records, and reports problems. A _Take function
+# reads a value without records.
 _Read = Callable[[RecordReader, object, str], Any]
 _Take = Callable[[object], Any]
 
 
-class _Wrong(Exception):
-    """Says what a value must be; the message goes on after the place of the value."""
+class _InvalidValue(Exception):
+    """The value is invalid; the message follows the place of the value."""
 
 
 class _ReadItem(NamedTuple):
     name: str
     key: str
     read: _Read
-    take: _Take | None  # of a value without records: its place is written only if it is wrong
+    # This function is for a value without records. Its place is created only for a message.
+    take: _Take | None
     is_needed: bool
     may_not_be_blank: bool
 
@@ -364,13 +371,13 @@ class _WrittenItem(NamedTuple):
 class _Shape(NamedTuple):
     read: tuple[_ReadItem, ...]
     written: tuple[_WrittenItem, ...]
-    keys: KeysView[str]  # in the record's order
+    keys: KeysView[str]  # The keys are in the order of the fields.
     keeps_others: bool
     named_by: _Take | None
 
 
 @cache
-def _shape(kind: Any) -> _Shape:
+def _find_shape(kind: Any) -> _Shape:
     hints = typing.get_type_hints(kind, include_extras=True)
     is_whole = getattr(kind, "whole", False)
     read, written = [], []
@@ -383,7 +390,9 @@ def _shape(kind: Any) -> _Shape:
         no_default = item.default is MISSING and item.default_factory is MISSING
         is_needed = no_default or (is_whole and not since)
         may_not_be_blank = is_needed and hint in (str, str | None)
-        read.append(_ReadItem(name, key, _reader(hint), _taker(hint), is_needed, may_not_be_blank))
+        read.append(
+            _ReadItem(name, key, _make_reader(hint), _make_taker(hint), is_needed, may_not_be_blank)
+        )
         blank_is_none = BLANK_IS_NONE in typing.get_args(hint)[1:]
         written.append(_WrittenItem(name, key, since, blank_is_none))
     return _Shape(
@@ -391,28 +400,30 @@ def _shape(kind: Any) -> _Shape:
         written=tuple(written),
         keys={item.key: None for item in read}.keys(),
         keeps_others=len(read) < len(own) and getattr(kind, "keeps_others", True),
-        named_by=_taker(hints["id"]) if typing.get_origin(hints.get("id")) is Annotated else None,
+        named_by=_make_taker(hints["id"])
+        if typing.get_origin(hints.get("id")) is Annotated
+        else None,
     )
 
 
 def _fits(take: _Take, value: object) -> bool:
     try:
         take(value)
-    except _Wrong:
+    except _InvalidValue:
         return False
     return True
 
 
 @cache
-def _reader(hint: Any) -> _Read:
-    """Return the function that reads values of a type, with the records in them."""
-    take = _taker(hint)
+def _make_reader(hint: Any) -> _Read:
+    """Return the function that reads values of a type, which can contain records."""
+    take = _make_taker(hint)
     if take is not None:
 
         def read_plain(reader: RecordReader, value: object, where: str) -> Any:
             try:
                 return take(value)
-            except _Wrong as error:
+            except _InvalidValue as error:
                 reader.problem(f"'{where}' {error}")
                 return None
 
@@ -422,68 +433,80 @@ def _reader(hint: Any) -> _Read:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return lambda reader, value, where: tuple(reader.records(inner[0], value, where).values())
-    if origin is Annotated or origin in (types.UnionType, typing.Union):  # of a record
+    # The optional value is a record.
+    if origin is Annotated or origin in (types.UnionType, typing.Union):
         none: object = {} if origin is Annotated else None
-        read = _reader(inner[0])
+        read = _make_reader(inner[0])
         return lambda reader, value, where: None if value == none else read(reader, value, where)
 
     def read_mapping(reader: RecordReader, value: object, where: str) -> Any:
         if not isinstance(value, Mapping):
             reader.problem(f"'{where}' must be a table, not {value_words(value)}")
             return None
-        keys, values = _reader(inner[0]), _reader(inner[1])
-        found = {
-            keys(reader, key, where): values(reader, one, inside(where, key))
-            for key, one in value.items()
+        keys, values = _make_reader(inner[0]), _make_reader(inner[1])
+        result = {
+            keys(reader, key, where): values(reader, item, inside(where, key))
+            for key, item in value.items()
         }
-        # Rules are shared by all plans; a manifest's records are copied and sent to workers.
-        return found if reader.is_json else MappingProxyType(found)
+        # All plans share the rules, so they are read-only. Records in a manifest are copied and
+        # sent to worker processes.
+        return result if reader.is_json else MappingProxyType(result)
 
     return read_mapping
 
 
 @cache
-def _taker(hint: Any) -> _Take | None:
-    """Return the function that takes values of a type without records; None for other types."""
+def _make_taker(hint: Any) -> _Take | None:
+    """Return the function that reads values of a type without records; None for other types."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        take = _taker(inner[0])
+        take = _make_taker(inner[0])
         return take and (lambda value: None if value is None else take(value))
     if origin is Annotated and isinstance(inner[1], Check):
-        return _checked(*inner)
+        return _make_checked_taker(*inner)
     if origin in (tuple, frozenset):
-        return None if is_dataclass(inner[0]) else _list_of(inner[0], origin)
-    return None if origin is not None or is_dataclass(hint) else _checked(hint, None)
+        return None if is_dataclass(inner[0]) else _make_list_taker(inner[0], origin)
+    return None if origin is not None or is_dataclass(hint) else _make_checked_taker(hint, None)
 
 
-def _checked(kind: Any, check: Check | None) -> _Take:
+def _make_checked_taker(kind: Any, check: Check | None) -> _Take:
     what = check.what if check else _KINDS.get(kind)
 
     def take(value: object) -> object:
-        # true is an int, and a time a date, to Python alone.
+        # In Python, True is also an int, and a datetime is also a date.
         is_kind = type(value) is kind or (
             isinstance(value, kind) and not isinstance(value, (bool, datetime))
         )
         if is_kind and (check is None or check.holds(value)):
             return value
-        raise _Wrong(f"must be {what}, not {value_words(value)}")
+        raise _InvalidValue(f"must be {what}, not {value_words(value)}")
 
     return take
 
 
-def _list_of(hint: Any, kind: type) -> _Take:
-    take = _checked(hint, None) if hint is str else _checked(*typing.get_args(hint))
-    what = "of texts" if hint is str else f"with {typing.get_args(hint)[1].what} in each place"
-    plain = "list of texts" if hint is str else "list"
+def _make_list_taker(hint: Any, kind: type) -> _Take:
+    take = (
+        _make_checked_taker(hint, None)
+        if hint is str
+        else _make_checked_taker(*typing.get_args(hint))
+    )
+    what = (
+        "of text values"
+        if hint is str
+        else f"in which each value is {typing.get_args(hint)[1].what}"
+    )
+    plain = "list of text values" if hint is str else "list"
 
     def take_all(value: object) -> object:
         if not isinstance(value, list):
-            raise _Wrong(f"must be a {plain}, not {value_words(value)}")
-        for one in value:
+            raise _InvalidValue(f"must be a {plain}, not {value_words(value)}")
+        for item in value:
             try:
-                take(one)
-            except _Wrong:
-                raise _Wrong(f"must be a list {what}, not one with {value_words(one)}") from None
+                take(item)
+            except _InvalidValue:
+                raise _InvalidValue(
+                    f"must be a list {what}, but it contains {value_words(item)}"
+                ) from None
         return kind(value)
 
     return take_all

@@ -1,7 +1,7 @@
-"""The day to renew a certificate: from its validity, the CA's lead time and the work days.
+"""Calculate when to renew a certificate, from its validity, the CA's lead time, and the work days.
 
-Forecast, status, calendar and summary use this module, so they show the same day. Days are whole
-days, UTC. Each is a number in a table of :class:`Days`. The module has no side effects.
+The forecast, status, calendar, and summary use this module, so that they show the same dates. All
+dates are whole days in UTC. In a :class:`Days` table, each day has a number.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from typing import NamedTuple
 from .times import later
 from .work_days import WorkDays
 
-#: A certificate is renewed in the last third of its life: 122 days of a year, 15 of 47.
+#: A certificate is renewed in the last third of its validity period: the last 122 days of a year,
+#: or the last 15 of 47 days.
 EXPIRING_SHARE = 1 / 3
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
-_AFTER = 400  # days after the last one that the table has, for renewals that are due then
-_YEARS = 3  # years before and after a renewal to search for its day
+# Number of additional days in the table, for renewals that are due at the end of the period.
+_AFTER = 400
+# Number of years before and after a renewal in which lyncnb searches for a possible date.
+_YEARS = 3
 
 
 class Days:
-    """The days of a period, and the work that a planner allows on each."""
+    """The days in a period, and the work that is allowed on each day."""
 
     def __init__(self, begin: date, until: date, work: WorkDays) -> None:
         self.begin, self.until = begin, until
-        #: The number of the last day to plan for; the table has another year of days after it.
+        #: The number of the last planned day. The table contains another year after this day.
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
@@ -46,7 +49,8 @@ class Days:
             is_in and not is_frozen
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
-        #: By day: the first day on or after it, and the last on or before it, to change a server.
+        #: For each day: the next and the previous day on which changes are allowed, including the
+        #: day itself.
         self.next_change = next_flagged(may_change)
         self.last_change = last_flagged(may_change)
         self.next_unfrozen = next_flagged(bytearray(not day for day in self.frozen))
@@ -56,17 +60,17 @@ class Days:
         return (day - self.begin).days
 
     def date(self, number: int) -> date:
-        """Return the day of a number, at most the last day of the calendar."""
+        """Return the day with a number, but at most the last day that Python supports."""
         ordinal = self.begin.toordinal() + number
         return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
     def up_to(self, deadline: int) -> int:
-        """Return the last day up to `deadline` on which servers may be changed; -1 for none."""
+        """Return the last day up to `deadline` that allows changes; -1 if there is none."""
         return self.last_change[min(deadline, self.count - 1)] if deadline >= 0 else -1
 
 
 def next_flagged(flags: Sequence[int]) -> list[int]:
-    """Return, by day, the first day on or after it with a flag; one past the end for none."""
+    """Return, for each day, the next day with a flag or the day itself; the length if none."""
     days = [len(flags)] * (len(flags) + 1)
     for day in range(len(flags) - 1, -1, -1):
         days[day] = day if flags[day] else days[day + 1]
@@ -74,7 +78,7 @@ def next_flagged(flags: Sequence[int]) -> list[int]:
 
 
 def last_flagged(flags: Sequence[int]) -> list[int]:
-    """Return, by day, the last day on or before it with a flag; -1 for none."""
+    """Return, for each day, the previous day with a flag, including the day itself; -1 if none."""
     days, last = [], -1
     for day, flag in enumerate(flags):
         last = day if flag else last
@@ -83,33 +87,34 @@ def last_flagged(flags: Sequence[int]) -> list[int]:
 
 
 class Ways(NamedTuple):
-    """The days on which a certificate may be issued: by day, the next and the last one."""
+    """For each day, the next and the previous day on which a certificate can be issued."""
 
     next: list[int]
     last: list[int]
 
 
 def issue_day(days: Days, ways: Ways, *, renew: int, first: int, deadline: int) -> int | None:
-    """Return the day of issue of a certificate's successor.
+    """Return the issue date of the renewed certificate.
 
-    The successor is installed on the first permitted day from `renew` on, and is issued as late as
-    possible for that. If there is no such day, the last day before `renew` counts.
+    The renewed certificate is installed on the first allowed day on or after `renew`, and issued as
+    late as possible before it. If there is no such day, the last allowed day before `renew` is
+    used.
 
     Parameters
     ----------
     days : Days
-        The days to choose from.
+        The days from which to choose.
     ways : Ways
-        The days on which a certificate may be issued.
+        The days on which a certificate can be issued.
     renew : int
-        The first day to replace the present certificate.
+        The first day on which to replace the current certificate.
     first, deadline : int
-        The first day of issue, and the last day to install it on the servers.
+        The first possible issue date, and the last day on which to install the certificate.
 
     Returns
     -------
     int or None
-        None if no day is possible, or if it is after the table.
+        None if no day is possible, or if the day is after the end of the table.
     """
     last = days.up_to(deadline)
     if last < first:
@@ -121,12 +126,12 @@ def issue_day(days: Days, ways: Ways, *, renew: int, first: int, deadline: int) 
     if issue <= last:
         return ways.last[min(days.next_change[issue], last)]
     if deadline >= days.count:
-        return None  # its day is after the table
+        return None  # The day is after the end of the table.
     return ways.last[last] if ways.last[last] >= first else None
 
 
 class Renewing(NamedTuple):
-    """The day to order the next certificate, and the day to install it on the servers."""
+    """The date to order the renewed certificate, and the date to install it on the servers."""
 
     order_on: date
     change_on: date
@@ -139,9 +144,9 @@ class RenewalTerms:
     Parameters
     ----------
     lead_days : mapping of str to int
-        By issuer, ``internal`` and ``public``, or "" for both: days from order to certificate.
+        Days from order to issuance, for the issuer ``internal`` or ``public``, or "" for both.
     work : WorkDays
-        Freezes and maintenance windows.
+        Change freezes and maintenance windows.
     """
 
     lead_days: Mapping[str, int]
@@ -161,29 +166,29 @@ class RenewalTerms:
     def renewing(
         self, begins: datetime, ends: datetime, issuer: str, *, share: float = EXPIRING_SHARE
     ) -> Renewing:
-        """Return when to renew a certificate: when to order it, and when to replace it.
+        """Return when to order and install the renewed certificate.
 
         Parameters
         ----------
         begins, ends : datetime
-            Its first and its last second, UTC (RFC 5280 section 4.1.2.5).
+            The start and end of the validity period, UTC (RFC 5280 section 4.1.2.5).
         issuer : str
             ``internal`` or ``public``.
         share : float, optional
-            The last share of its validity period, in which it must be replaced.
+            The last share of the validity period, in which the certificate must be replaced.
         """
         renew = renewal_day(begins, ends, share)
         key = begins.date(), renew, last_whole_day(ends), self.lead_of(issuer)
         if key not in self._renewals:
-            self._renewals[key] = self._renewing(*key)
+            self._renewals[key] = self._find_renewal(*key)
         return self._renewals[key]
 
-    def _renewing(self, begins: date, renew: date, last: date, lead: int) -> Renewing:
+    def _find_renewal(self, begins: date, renew: date, last: date, lead: int) -> Renewing:
         if not (self.work.freezes or self.work.windows):
             change = min(max(renew, begins + _DAY), max(last, renew))
             return Renewing(_earlier(change, lead), change)
         days = self._days_around(renew.year)
-        ways = self._ways_of(renew.year, lead)
+        ways = self._find_issue_dates(renew.year, lead)
         number = days.number
         first = max(number(begins) + 1, 0)
         issue = issue_day(days, ways, renew=number(renew), first=first, deadline=number(last))
@@ -198,8 +203,8 @@ class RenewalTerms:
             self._days[year] = Days(begin, until, self.work)
         return self._days[year]
 
-    def _ways_of(self, year: int, lead: int) -> Ways:
-        """Return the days of issue that allow an order before and a change of servers after."""
+    def _find_issue_dates(self, year: int, lead: int) -> Ways:
+        """Return the issue dates that leave time to order and to change the servers."""
         if (year, lead) not in self._ways:
             days = self._days_around(year)
             good = bytearray(
@@ -212,18 +217,18 @@ class RenewalTerms:
         return self._ways[year, lead]
 
 
-#: No lead time, no freeze and no window.
+#: Terms without lead times, freezes, and windows.
 ANY_DAY = RenewalTerms({}, WorkDays())
 
 
 def renewal_day(begins: datetime, ends: datetime, share: float = EXPIRING_SHARE) -> date:
-    """Return the first day of the last share of a validity period, which ends with `ends`."""
+    """Return the first day in the last share of a validity period."""
     end = later(ends, _SECOND)
     return (end - (end - begins) * share).date()
 
 
 def last_whole_day(ends: datetime) -> date:
-    """Return the last day on which a certificate is valid for the whole day."""
+    """Return the last date on which a certificate is valid for the whole day."""
     day = ends.date()
     return day if ends.time() >= _LAST_SECOND or day == date.min else day - _DAY
 

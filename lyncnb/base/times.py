@@ -1,4 +1,4 @@
-"""Arithmetic on times from other sources, limited to the range of the calendar."""
+"""Calculate with dates and times from other sources, within the range that Python supports."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ _FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
 
 
 def day_of(day: date) -> date:
-    """Return the day of a date, or of a date with a time, as notebooks often have."""
+    """Return the date of a date or datetime; notebook users often enter a datetime."""
     return day.date() if isinstance(day, datetime) else day
 
 
 def later(moment: datetime, span: timedelta) -> datetime:
-    """Return a moment later by a span; earlier if the span is negative.
+    """Add a time span to a point in time; a negative span returns an earlier time.
 
     Notes
     -----
     Source: RFC 5280 section 4.1.2.5: ``99991231235959Z`` means no well-defined end, so no
-    span can be added to it.
+    span can be added to this time.
     """
     try:
         return moment + span
@@ -28,7 +28,7 @@ def later(moment: datetime, span: timedelta) -> datetime:
 
 
 def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
-    """Return a moment in a time zone; at the limits of the calendar, in UTC."""
+    """Convert a time to a time zone; at the limits of Python's range, return the time in UTC."""
     try:
         return moment.astimezone(zone)
     except (OverflowError, ValueError):
@@ -36,6 +36,7 @@ def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
 
 
 def time_text(time: datetime) -> str:
-    """Return a time in the format of the manifest: UTC, ISO 8601 to the second."""
-    # strftime omits the leading zeros of a year before 1000, in which some certificates begin.
+    """Return a time in the manifest's format: ISO 8601, UTC, in seconds."""
+    # Some certificates begin before the year 1000, and strftime omits the leading zeros of such
+    # years.
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

@@ -1,4 +1,4 @@
-"""Parse the TOML of a file from elsewhere, within limits."""
+"""Parse TOML files from other sources, within limits."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import tomllib
 
 
 class NotToml(ValueError):
-    """Bytes that are not TOML; ``hint`` says what to do."""
+    """The bytes are not valid TOML; ``hint`` explains how to correct the file."""
 
     def __init__(self, message: str, hint: str):
         super().__init__(message)
         self.hint = hint
 
 
-# The time of tomllib grows with the square of a key's parts. A host name has at most 127 labels.
+# The parsing time in tomllib grows quadratically with the parts of a key. A host name has at most
+# 127 labels.
 _MAX_KEY_PARTS = 200
 _KEY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)++""")
-# tomllib accepts hexadecimal, octal and binary numbers of any length, which Python cannot write
-# again. TOML numbers have 64 bits. No meaningful text has so many such digits in a row.
+# tomllib accepts hexadecimal, octal, and binary numbers of any length, but Python cannot convert
+# such
+# long numbers back to text. Numbers in TOML have 64 bits, so no valid file contains so many digits.
 _ENDLESS = re.compile(r"0(?:x[0-9A-Fa-f_]{1000}|[ob][0-7_]{1000})")
 
 
@@ -28,15 +30,16 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
     Raises
     ------
     NotToml
-        If it is not TOML, has too many levels, or a number that is too long.
+        If the document is not valid TOML, or has too many levels or a number that is too long.
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise NotToml("this is not UTF-8 text", "save it as UTF-8") from None
+        raise NotToml("the file is not UTF-8 text", "save the file as UTF-8") from None
     if any(key[0].count(".") > _MAX_KEY_PARTS for key in _KEY_PARTS.finditer(text)):
         raise NotToml(
-            f"this has a key of more than {_MAX_KEY_PARTS} parts", "is it the right file?"
+            f"a key in the file has more than {_MAX_KEY_PARTS} parts",
+            "check whether this is the right file",
         )
     try:
         if _ENDLESS.search(text):
@@ -44,11 +47,15 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise NotToml(
-            f"this is not TOML: {error}",
-            'write texts in quotation marks, hash = "sha256", and tables in brackets',
+            f"the file is not valid TOML: {error}",
+            'put text in quotation marks, as in hash = "sha256", and table names in brackets',
         ) from None
-    except (RecursionError, ValueError):  # thousands of brackets, or a number that is too long
+    except (
+        RecursionError,
+        ValueError,
+    ):  # The document has thousands of brackets, or a number that is too long.
         raise NotToml(
-            "this is TOML that lyncnb does not read: brackets too deep, or a number too long",
-            "is it the right file?",
+            "lyncnb cannot read this TOML file: its brackets are nested too deeply, or a "
+            "number is too long",
+            "check whether this is the right file",
         ) from None

@@ -1,6 +1,6 @@
-"""The days on which a planner allows work: freezes and maintenance windows.
+"""Change freezes and maintenance windows: the days on which work on servers is allowed.
 
-Each text is read once. The code that plans work requests the days of a period. No side effects.
+Each text is parsed only once.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _DAY = timedelta(days=1)
 _SPAN = re.compile(r"(?P<first>[0-9-]+)(?: to (?P<last>[0-9-]+))?")
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WHICH = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1}
-_SPANS = "2026-12-18 to 2027-01-08, or 12-18 to 01-08 for each year"
-_WEEKLY = "saturday, or second saturday, last sunday"
+_SPANS = "2026-12-18 to 2027-01-08, or 12-18 to 01-08 for every year"
+_WEEKLY = "saturday, second saturday, or last sunday"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """Days from the first to the last, both included; ``name`` is the planner's."""
+    """A period from its first day to its last day, inclusive, with the name that the user set."""
 
     name: str
     begins: date
@@ -35,13 +35,13 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Days that a text names, in one year, or in every year if the year is 0."""
+    """A range of dates in a particular year, or in every year if the year is 0."""
 
     first: tuple[int, int, int]
     last: tuple[int, int, int]
 
     def periods(self, name: str, begin: date, end: date) -> Iterator[Period]:
-        """Yield its periods between two days, in order."""
+        """Yield the periods between two days, in chronological order."""
         years = (self.first[0],) if self.first[0] else range(begin.year - 1, end.year + 1)
         for year in years:
             first = date(year, *self.first[1:])
@@ -53,13 +53,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weekday:
-    """A day of every week (``which`` is 0), or the n-th (-1: the last) of every month."""
+    """A weekday in every week (``which`` is 0), or the n-th one in every month (-1: last)."""
 
     weekday: int
     which: int = 0
 
     def holds_on(self, day: date) -> bool:
-        """Return whether this rule includes a day."""
+        """Return whether a date is one of these weekdays."""
         if day.weekday() != self.weekday:
             return False
         if self.which < 0:
@@ -69,13 +69,13 @@ class Weekday:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkDays:
-    """All freezes and windows of a planner; without windows, any day allows changes."""
+    """All change freezes and maintenance windows; without windows, any day allows changes."""
 
     freezes: tuple[tuple[str, tuple[Span, ...]], ...] = ()
     windows: tuple[tuple[str, tuple[Span | Weekday, ...]], ...] = ()
 
     def freezes_between(self, begin: date, end: date) -> tuple[Period, ...]:
-        """Return the freezes that overlap a period, by their first day."""
+        """Return the freezes that overlap a period, sorted by their first day."""
         periods = [
             period
             for name, spans in self.freezes
@@ -85,7 +85,7 @@ class WorkDays:
         return tuple(sorted(periods, key=lambda freeze: (freeze.begins, freeze.ends, freeze.name)))
 
     def window_days(self, begin: date, end: date) -> frozenset[date] | None:
-        """Return the days of a period that are in a window; None if there are no windows."""
+        """Return the days in a period that are in a window; None if there are no windows."""
         if not self.windows:
             return None
         in_windows: set[date] = set()
@@ -102,55 +102,62 @@ class WorkDays:
 
 
 def read_work_days(freezes: Mapping[str, str], windows: Mapping[str, str]) -> WorkDays:
-    """Read what ``plan.toml`` has under ``[freezes]`` and ``[windows]``.
+    """Parse the values under ``[freezes]`` and ``[windows]`` in ``plan.toml``.
 
     Raises
     ------
     OptionsError
-        If a text does not name days.
+        If a text does not specify valid dates.
     """
     return WorkDays(
-        freezes=tuple((name, tuple(_spans("freezes", name, freezes[name]))) for name in freezes),
-        windows=tuple((name, tuple(_parts(name, windows[name]))) for name in windows),
+        freezes=tuple(
+            (name, tuple(_parse_spans("freezes", name, freezes[name]))) for name in freezes
+        ),
+        windows=tuple((name, tuple(_parse_windows(name, windows[name]))) for name in windows),
     )
 
 
-def _parts(name: str, text: str) -> Iterator[Span | Weekday]:
-    for part in _split(text):
+def _parse_windows(name: str, text: str) -> Iterator[Span | Weekday]:
+    for part in _split_list(text):
         which, _, weekday = part.rpartition(" ")
         if weekday in _WEEKDAYS and (not which or which in _WHICH):
             yield Weekday(weekday=_WEEKDAYS.index(weekday), which=_WHICH.get(which, 0))
         else:
-            yield _span("windows", name, part, f"{_WEEKLY}, {_SPANS}")
+            yield _parse_span("windows", name, part, f"{_WEEKLY}, {_SPANS}")
 
 
-def _spans(option: str, name: str, text: str) -> Iterator[Span]:
-    for part in _split(text):
-        yield _span(option, name, part, _SPANS)
+def _parse_spans(option: str, name: str, text: str) -> Iterator[Span]:
+    for part in _split_list(text):
+        yield _parse_span(option, name, part, _SPANS)
 
 
-def _split(text: str) -> list[str]:
-    # A repeated part is looked up once, because a lookup goes through all days of a forecast.
+def _split_list(text: str) -> list[str]:
+    # Duplicates are removed, because each part is compared with all days in a forecast.
     return [*dict.fromkeys(" ".join(part.casefold().split()) for part in text.split(","))]
 
 
-def _span(option: str, name: str, text: str, forms: str) -> Span:
+def _parse_span(option: str, name: str, text: str, forms: str) -> Span:
     match = _SPAN.fullmatch(text)
-    first = _numbers(match["first"]) if match else None
-    last = (_numbers(match["last"]) if match["last"] else first) if match else None
+    first = _parse_date(match["first"]) if match else None
+    last = (_parse_date(match["last"]) if match["last"] else first) if match else None
     if first is None or last is None or bool(first[0]) != bool(last[0]):
-        raise OptionsError(f'option {option}.{name} is "{text}"', hint=f"write {forms}")
+        raise OptionsError(
+            f'option {option}.{name} is "{text}", which does not specify valid dates',
+            hint=f"use one of these forms: {forms}",
+        )
     if first[0] and last < first:
         raise OptionsError(
-            f'option {option}.{name} is "{text}", which ends before it starts',
-            hint="write the first day first",
+            f'option {option}.{name} is "{text}", but its end date is before its start date',
+            hint="enter the earlier date first",
         )
     return Span(first=first, last=last)
 
 
-def _numbers(text: str) -> tuple[int, int, int] | None:
-    """Read ``2026-12-18``, or ``12-18`` as a day of every year."""
-    whole = text if text.count("-") == 2 else f"2001-{text}"  # 29 February is not in every year
+def _parse_date(text: str) -> tuple[int, int, int] | None:
+    """Return the year, month, and day of ``2026-12-18``; the year is 0 for ``12-18``."""
+    whole = (
+        text if text.count("-") == 2 else f"2001-{text}"
+    )  # The year 2001 rejects 29 February, which does not exist in every year.
     try:
         day = date.fromisoformat(whole)
     except ValueError:

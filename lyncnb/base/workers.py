@@ -1,8 +1,8 @@
-"""Worker processes for work that threads do not speed up: ECDSA pairs, packages.
+"""Worker processes for work that threads cannot speed up: creating ECDSA keys and packages.
 
-lyncnb does not use a ``ProcessPoolExecutor``, because its workers run the planner's script or
-notebook module again, which would ask for the passphrase a second time. A child here runs only the
-given command. The caller specifies the work, and the variable to hide from the children.
+lyncnb does not use ``ProcessPoolExecutor``, because its workers import the user's script or
+notebook again, which would ask for the passphrase a second time. A child process runs only the
+specified command. The caller specifies the work, and the environment variable to remove.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from typing import IO, Any, NamedTuple
 from .. import errors
 from ..errors import BundleError, LyncnbError
 
-#: Work for one child: plain values, because they go through a pipe.
+#: A task for a child process contains only plain values, because a pipe transfers them.
 Task = Sequence[tuple[object, ...]]
-#: Takes the opening of a child, and returns the function that makes each item of a task.
+#: The function receives the first message to a child, and returns the function that creates the
+#: items.
 Start = Callable[[tuple[Any, ...]], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
 class Child(NamedTuple):
-    """A process and its two ends."""
+    """A child process, with its input and output pipes."""
 
     process: subprocess.Popen[bytes]
     tasks: IO[bytes]
@@ -37,19 +38,19 @@ class Child(NamedTuple):
 class WorkerProcesses:
     """Worker processes on this computer, one for each thread.
 
-    Use it as a context manager. A child ends when its input closes, also if this process is
-    killed.
+    Use the object as a context manager. A child process ends when its input closes, even if this
+    process is killed.
 
     Parameters
     ----------
     count : int
-        The maximum number of children; a child starts at its first task.
+        The maximum number of child processes. A child process starts with its first task.
     opening : tuple
-        The first message to each child. It goes through a pipe, to a process of the same user.
+        The first message to each child process, through a pipe to a process of the same user.
     command : str
-        Python code that a child runs; it calls :func:`serve`.
+        The Python code that a child process runs. It calls :func:`serve`.
     hidden : str
-        Name of the environment variable that no child gets.
+        The environment variable that is removed in child processes.
     """
 
     def __init__(self, count: int, opening: tuple[object, ...], *, command: str, hidden: str):
@@ -65,7 +66,7 @@ class WorkerProcesses:
     def __exit__(self, *exception: object) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for child in self._all:
-            # The buffer still has the data that a dead child did not read.
+            # The buffer still contains the data that the ended child process did not read.
             with suppress(BrokenPipeError):
                 child.tasks.close()
         for child in self._all:
@@ -73,7 +74,7 @@ class WorkerProcesses:
             child.answers.close()
 
     def submit(self, task: Task) -> Future[list[tuple[Any, ...]]]:
-        """Let one child make all items of a task, in order."""
+        """Create all items of a task, in order, in the same child process."""
         return self._threads.submit(self._ask, task)
 
     def _ask(self, task: Task) -> list[tuple[Any, ...]]:
@@ -85,8 +86,8 @@ class WorkerProcesses:
             made, complaint = pickle.load(child.answers)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise BundleError(
-                f"a worker process ended too soon ({type(error).__name__})",
-                hint="free some memory, then run the same again; finished work is kept",
+                f"a worker process ended unexpectedly ({type(error).__name__})",
+                hint="close programs that use much memory, then try again; completed work is kept",
             ) from None
         if complaint:
             kind, message, hint = complaint
@@ -101,10 +102,11 @@ class WorkerProcesses:
 
 
 def start_child(command: str, *, hidden: str) -> Child:
-    """Start this Python with a command, without the environment variable `hidden`."""
+    """Start Python with a command, without the environment variable `hidden`."""
     environment = {name: text for name, text in os.environ.items() if name != hidden}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    # In its own session, because Ctrl-C is for the planner's process, which ends its children.
+    # The child has a separate session, so that Ctrl+C stops only the main process, which ends its
+    # children.
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", command],
         stdin=subprocess.PIPE,
@@ -112,13 +114,13 @@ def start_child(command: str, *, hidden: str) -> Child:
         env=environment,
         start_new_session=True,
     )
-    assert process.stdin is not None  # both are pipes, as requested above
+    assert process.stdin is not None  # Popen created both pipes, as its arguments request.
     assert process.stdout is not None
     return Child(process, process.stdin, process.stdout)
 
 
 def end_child(child: Child, *, seconds: float) -> None:
-    """Close the input of a child so that it ends; kill it if it needs longer than `seconds`."""
+    """Close the input of a child process, and kill it if it does not end within `seconds`."""
     with suppress(BrokenPipeError):
         child.tasks.close()
     try:
@@ -130,12 +132,12 @@ def end_child(child: Child, *, seconds: float) -> None:
 
 
 def serve(start: Start) -> None:
-    """Process tasks from standard input until it closes; a child process runs this.
+    """Process tasks from standard input until it closes. Child processes call this function.
 
     Parameters
     ----------
     start : callable
-        Takes the opening, and returns the function that makes one item.
+        Receives the first message, and returns the function that creates an item.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -154,7 +156,7 @@ def serve(start: Start) -> None:
 
 
 def cores() -> int:
-    """Return the number of processor cores that this process may use."""
+    """Return the number of processor cores that this process can use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

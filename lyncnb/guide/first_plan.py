@@ -295,8 +295,8 @@ def _check(
             check_output(path / name, _kind(data), force=force, inputs=(answers_file,))
         except FileOccupied:
             raise FileOccupied(
-                f"{path / name} is already there and was left alone",
-                hint="choose another folder, or replace it with --force",
+                f"{path / name} already exists; lyncnb did not change it",
+                hint="choose another folder, or replace the file with --force",
             ) from None
 
 

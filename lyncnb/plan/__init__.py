@@ -1,1 +1,1 @@
-"""Derive a ``CertificatePlan`` from ``Topology``, ``Rules`` and ``PlanOptions``. Pure."""
+"""Create a ``CertificatePlan`` from a ``Topology``, ``Rules``, and ``PlanOptions``."""

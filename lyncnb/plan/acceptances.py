@@ -1,4 +1,4 @@
-"""The findings that the planner's options accept: the reason, the last day, and the scope."""
+"""Evaluate which findings the plan options accept, until which date, and for which objects."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from .options import PlanOptions
 
 
 def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
-    """Return the reason for accepting a finding on a day, with a description of its limits.
+    """Return the reason for which the options accept a finding on a date, with its limits.
 
     Parameters
     ----------
     finding : Finding
-        Of a plan.
+        A finding in a plan.
     options : PlanOptions
-        With ``accepted``, ``accepted_until`` and ``accepted_for``.
+        The options with ``accepted``, ``accepted_until``, and ``accepted_for``.
     on : date
         The evaluation date.
 
     Returns
     -------
     str
-        "" if it is not accepted: it has no reason, its last day is over, or its scope differs.
+        "" if the finding is not accepted: it has no reason, the acceptance has expired, or it
+        applies
+        to other objects.
     """
     reason = options.accepted.get(finding.code, "")
     only = options.accepted_for.get(finding.code, ())
@@ -39,18 +41,18 @@ def reason_for(finding: Finding, options: PlanOptions, *, on: date) -> str:
 
 
 def is_over(code: str, options: PlanOptions, *, on: date) -> bool:
-    """Return whether the last day of the acceptance of a code is before a day."""
+    """Return whether the acceptance of a finding code ends before a date."""
     until = options.accepted_until.get(code)
     return bool(until and until < on)
 
 
 def limits_of(code: str, options: PlanOptions) -> str:
-    """Return the last day and the scope of the acceptance of a code, in words.
+    """Return a text with the last date and the scope of the acceptance of a finding code.
 
     Returns
     -------
     str
-        "" if the acceptance has no last day and no scope.
+        "" if the acceptance has no last date and applies to all objects.
     """
     until = options.accepted_until.get(code)
     only = options.accepted_for.get(code, ())
@@ -60,29 +62,30 @@ def limits_of(code: str, options: PlanOptions) -> str:
 
 
 def is_about(about: str, ids: Iterable[str]) -> bool:
-    """Return whether one of the ids, or beginnings of ids, matches a finding's subject."""
+    """Return whether a finding is about an id that is listed or begins with a listed text."""
     return any(about.lower().startswith(begins.lower()) for begins in ids if begins)
 
 
 def accepted_codes(
     findings: Iterable[Finding], options: PlanOptions, *, on: date
 ) -> Mapping[str, str]:
-    """Return the codes of which the options accept every finding on a day.
+    """Return the finding codes for which the options accept every finding on a date.
 
     Parameters
     ----------
     findings : iterable of Finding
-        All of a plan.
+        All findings in a plan.
     options : PlanOptions
-        The planner's.
+        The plan options.
     on : date
         The evaluation date.
 
     Returns
     -------
     mapping of str to str
-        The reason by code. A code without a finding (of a future certificate) counts until its last
-        day.
+        The reason for each code. A code without a finding is included until its last date, because
+        a
+        future certificate can have the finding.
     """
     reasons = {
         code: reason

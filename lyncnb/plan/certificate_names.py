@@ -1,7 +1,7 @@
-"""The names of a pool's certificates by the rules, with their reasons.
+"""Determine the names on the certificates of a pool from the rules, with the reason for each name.
 
-lyncnb resolves the rules once for a role, its flags and its site, as a ``ResolvedRule``. A pool
-then adds its own names, and each server inserts its own name.
+lyncnb applies the rules once for each role, set of flags, and site, and stores the result as a
+``ResolvedRule``. The names of the pool and its servers are then added.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from ..topology.topology import Topology
 from .issuers import settle_issuer, target_ca
 from .options import PlanOptions
 
-# The names of one certificate of a pool: each name once, with its reasons, wildcards last.
+# --- The names on a pool's certificate: each name once, with its reasons, and wildcards last.
 
 Values = tuple[DnsName, ...]
 
 Finder = Callable[[Pool, DnsName], Values]
 
 
-def _finder(facts: Column) -> Finder:
-    """Return a function for the names in a column of a pool, or for the pool's own name."""
+def _make_finder(facts: Column) -> Finder:
+    """Return a function that returns the names in a column for a pool, or the pool name."""
     name, own = facts.name, facts.or_pool_name
 
     def find(pool: Pool, server: DnsName) -> Values:
@@ -43,62 +43,62 @@ def _finder(facts: Column) -> Finder:
     return find if name in Pool.__dataclass_fields__ and not facts.is_list else find_all
 
 
-# The values of the placeholders that a pool or one of its servers fills, in addition to the columns
-# of names.
-_OF_POOL: Mapping[str, Finder] = {
+# Placeholders that are replaced by names of a pool or server, in addition to the name columns.
+_POOL_PLACEHOLDERS: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),
     "pool.computers": lambda pool, server: tuple(c.fqdn for c in pool.computers),
 }
 
 
-def _finder_of(placeholder: str) -> Finder:
-    known = _OF_POOL.get(placeholder)
-    return known or _finder(column(placeholder.removeprefix("pool.")))
+def _find_finder(placeholder: str) -> Finder:
+    known = _POOL_PLACEHOLDERS.get(placeholder)
+    return known or _make_finder(column(placeholder.removeprefix("pool.")))
 
 
-def _extra_names(usages: Iterable[str]) -> Finder:
-    """Return the additional names for all usages and for the given ones."""
-    asked = {"", *(usage.lower() for usage in usages)}
-    return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in asked)
+def _make_extra_finder(usages: Iterable[str]) -> Finder:
+    """Return the additional names for all usages and for the specified usages."""
+    wanted = {"", *(usage.lower() for usage in usages)}
+    return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in wanted)
 
 
-#: Options that list pools; each one is a flag of these pools.
-_OF_POOLS = ("client_authentication", "shared_certificate")
+#: Each of these options lists pools, and sets a flag for these pools.
+_POOL_OPTIONS = ("client_authentication", "shared_certificate")
 
-#: The column with the name of the paired pool.
+#: The column that contains the name of the paired pool.
 BACKUP_POOL = "backup_pool"
 
 
 class Part(NamedTuple):
-    """Names of one rule if a pool provides them, else of several consecutive rules."""
+    """The names from one rule that depends on the pool, or from several rules that do not."""
 
     find: Finder | None
-    why: tuple[str, ...]  # id of the rule of the names from ``find``
-    fixed: Mapping[DnsName, SanEntry]  # the same for every pool of the role, flags and site
+    why: tuple[str, ...]  # The id of the rule for the names that ``find`` returns.
+    # These entries are the same for all pools with the same role, flags, and site.
+    fixed: Mapping[DnsName, SanEntry]
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRule:
-    """One certificate rule, resolved for a role, its flags and its site."""
+    """A certificate rule after its names are determined for a role, set of flags, and site."""
 
     rule: CertificateRule
-    subject: Part | None  # None if its flags are not set
+    subject: Part | None  # None if the flags for the subject are not set.
     parts: tuple[Part, ...]
     extended_key_usage: tuple[str, ...]
-    may_be_wildcard: frozenset[str]  # ids of the rules whose names a wildcard may replace
-    issuer: str  # if no cell of the table requests an issuer
-    ca: str  # for that issuer
+    may_be_wildcard: frozenset[str]  # The ids of rules with names that a wildcard can replace.
+    issuer: str  # The issuer if no cell in the table requests an issuer.
+    ca: str  # The CA for this issuer.
 
     def common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
-        """Return the common name, "" if the topology lacks it."""
+        """Return the common name, or "" if the topology does not contain it."""
         part = self.subject
         if part is None:
             return ""
         return next(iter(part.find(pool, server) if part.find else part.fixed), "")
 
     def names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
-        """List the names for one server of a pool, each once, before wildcards."""
+        """Return the names for a server in a pool, each name once, before wildcards are added."""
         entries: dict[DnsName, SanEntry] = {}
         for find, why, fixed in self.parts:
             if find is not None:
@@ -107,7 +107,7 @@ class ResolvedRule:
                     reasons = why if known is None else _all_reasons(known.reasons, why)
                     entries[name] = SanEntry(name, reasons)
             elif entries.keys().isdisjoint(fixed):
-                entries |= fixed  # the usual case, in which all pools share the same entries
+                entries |= fixed  # In the usual case, all pools share the same entries.
             else:
                 for entry in fixed.values():
                     merge(entries, entry)
@@ -116,11 +116,11 @@ class ResolvedRule:
     def entries(
         self, names: Mapping[DnsName, SanEntry], pool: Pool, server: DnsName
     ) -> tuple[SanEntry, ...]:
-        """Replace names by wildcards if the rules allow it and the options request it.
+        """Replace names with wildcards if the rules allow it and the options request it.
 
-        A wildcard of the parent domain replaces each name for which all rules allow it. The pool's
-        own names always stay. Wildcards are last, because some older clients stop at a wildcard
-        that precedes their name.
+        A wildcard in the parent domain replaces each name for which all rules allow a wildcard. The
+        pool's own names are kept. Wildcards are last, because some older clients ignore all names
+        after a wildcard.
         """
         if not self.may_be_wildcard and "*" not in "".join(names):
             return tuple(names.values())
@@ -128,7 +128,7 @@ class ResolvedRule:
         kept: list[SanEntry] = []
         stars: dict[DnsName, SanEntry] = {}
         for entry in names.values():
-            if entry.name.is_wildcard:  # the table requests it
+            if entry.name.is_wildcard:  # The table contains this wildcard.
                 merge(stars, entry)
                 continue
             star = _star(entry.name)
@@ -140,48 +140,49 @@ class ResolvedRule:
 
 
 def merge(entries: dict[DnsName, SanEntry], entry: SanEntry) -> None:
-    """Add an entry, or add its reasons to the entry of the same name."""
+    """Add an entry, or add its reasons to an existing entry with the same name."""
     known = entries.get(entry.name)
     if known is not None:
         entry = SanEntry(entry.name, _all_reasons(known.reasons, entry.reasons))
     entries[entry.name] = entry
 
 
-@lru_cache(maxsize=256)  # thousands of pools share the same few values
+@lru_cache(maxsize=256)  # The result is cached, because thousands of pools share a few values.
 def _all_reasons(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known + more))
 
 
 @lru_cache(maxsize=4096)
 def _star(name: DnsName) -> DnsName | None:
-    # A wildcard below a public suffix (*.com) would cover half the Internet.
+    # A wildcard directly below a public suffix, such as *.com, would cover other organizations.
     parent = name.parent
     return None if parent.is_public_suffix else DnsName(f"*.{parent}")
 
 
 def of_pool(rule: NameRule) -> Finder:
-    """Return the function for the names of a rule whose placeholder a pool fills."""
+    """Return the function that returns the names from a rule with a placeholder for the pool."""
     before, placeholder, after = rule.parts
-    find = _finder_of(placeholder)
+    find = _find_finder(placeholder)
     if not before and not after:
         return find
     return lambda pool, server: spell(rule, find(pool, server))
 
 
 def spell(rule: NameRule, values: Iterable[DnsName]) -> Values:
-    """Insert values into the rule's template."""
+    """Replace the placeholder in the rule's template with values."""
     before, _, after = rule.parts
     names = [f"{before}{value}{after}" for value in values]
     try:
         return tuple(DnsName.parse(name, allow_wildcard=True) for name in names)
     except BadName as error:
         raise PlanError(
-            f"rule {rule.id} cannot be applied: {error.message}", hint=error.hint
+            f"lyncnb cannot apply the rule {rule.id}: {error.message}", hint=error.hint
         ) from None
 
 
-# The values of the placeholders that the deployment and a site fill, the same for all pools of the
-# site. _OF_POOL has those that a pool fills. "" is for a name without placeholder.
+# Placeholders that are replaced by values of the deployment and a site, which are the same for all
+# pools in the site. _POOL_PLACEHOLDERS contains the placeholders for a pool. "" means no
+# placeholder.
 _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "": lambda context, site: (DnsName(),),
     "sip_domain": lambda context, site: context.sip_domains,
@@ -201,7 +202,7 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
-# The values of the placeholders that the site of a pool's backup pool fills.
+# Placeholders that are replaced by values of the site of a pool's backup pool.
 _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
     "backup.meet_url.host": lambda sites: _meet(sites),
     "backup.dialin_url.host": lambda sites: _dialin(sites),
@@ -209,16 +210,18 @@ _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
 
 
 def resolved_placeholders() -> frozenset[str]:
-    """Return the placeholders of this module; the vocabulary must list exactly these."""
+    """Return all placeholders that this module supports, which the rule vocabulary must list."""
     of_columns = {f"pool.{facts.name}" for facts in pool_name_columns()}
-    return frozenset((_OF_POOL.keys() | _OF_SITE.keys() | _OF_BACKUP.keys() | of_columns) - {""})
+    return frozenset(
+        (_POOL_PLACEHOLDERS.keys() | _OF_SITE.keys() | _OF_BACKUP.keys() | of_columns) - {""}
+    )
 
 
 @dataclass(slots=True)
 class PlanContext:
-    """The shared input of all pools' plans: rules, options, SIP domains, sites.
+    """Input that the plans of all pools share: rules, options, SIP domains, and sites.
 
-    Made by :func:`plan_context`. It caches resolved rules.
+    :func:`plan_context` creates this object. It caches resolved rules.
     """
 
     rules: Rules
@@ -226,11 +229,13 @@ class PlanContext:
     sip_domains: Values
     extra_domains: Values
     sites: Mapping[str, Site]
-    pools: tuple[Pool, ...]  # of the whole topology: a reverse proxy has names of other pools
-    flags: frozenset[str]  # the flags that the options set
-    flagged_pools: Mapping[str, frozenset[str]]  # the pools that an option lists, by its flag
-    subject: DistinguishedName  # of every certificate, without the common name
-    publishing: frozenset[str]  # roles whose certificates have names of other pools
+    # The context contains all pools, because a reverse proxy certificate has names of other pools.
+    pools: tuple[Pool, ...]
+    flags: frozenset[str]  # The flags that the options set.
+    # For each flag, the pools in the option.
+    flagged_pools: Mapping[str, frozenset[str]]
+    subject: DistinguishedName  # The subject of every certificate, without the common name.
+    publishing: frozenset[str]  # Roles with names of other pools on their certificates.
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
     _resolved: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
         field(default_factory=dict)
@@ -241,32 +246,32 @@ class PlanContext:
 
     @property
     def external_sip_domains(self) -> Values:
-        """List the SIP domains that external clients and partners use."""
+        """Return the SIP domains that external clients and partners use."""
         inside = self.options.internal_only_sip_domains
         return tuple(domain for domain in self.sip_domains if domain not in inside)
 
     def outside(self, hosts: Values) -> Values:
-        """Omit the hosts whose SIP domain is only for internal use."""
+        """Return the host names without those in SIP domains for internal use only."""
         inside = self.options.internal_only_sip_domains
         if not inside:
             return hosts
         return tuple(host for host in hosts if self._sip_domain_of(host) not in inside)
 
     def _sip_domain_of(self, host: DnsName) -> DnsName:
-        """Return the longest SIP domain that contains a host, empty if there is none."""
+        """Return the longest SIP domain that contains a host name, or "" if there is none."""
         name = host
         while name and name not in self.sip_domains:
             name = name.parent
         return name
 
     def sites_of(self, site: str) -> tuple[Site, ...]:
-        """Return the site with its simple URLs, as a tuple of at most one site."""
+        """Return a tuple with the site and its simple URLs, or an empty tuple."""
         return (self.sites[site],) if site in self.sites else ()
 
     def published_sites(self, site: str) -> tuple[Site, ...]:
-        """List the sites that a reverse proxy at ``site`` publishes: its own, or all if blank.
+        """Return the sites that a reverse proxy in ``site`` publishes; if blank, all sites.
 
-        The sites of its pools' backup pools follow.
+        The sites of the backup pools follow.
         """
         if not site:
             return tuple(self.sites.values())
@@ -279,7 +284,7 @@ class PlanContext:
         return tuple({published.name: published for published in sites}.values())
 
     def backup_sites(self, pool: Pool) -> tuple[Site, ...]:
-        """Return the site of a pool's backup pool, as a tuple of at most one site."""
+        """Return a tuple with the site of a pool's backup pool, or an empty tuple."""
         names = pool.names_in(BACKUP_POOL)
         if not names:
             return ()
@@ -289,7 +294,7 @@ class PlanContext:
         return () if site is None else self.sites_of(site)
 
     def published_names(self, site: str) -> Values:
-        """List the external web names that a reverse proxy at ``site`` publishes, in order."""
+        """Return the external web names that a reverse proxy in ``site`` publishes, in order."""
         if not self._published:
             for pool in self.pools:
                 order = self.rules.roles[pool.role].publish_order
@@ -300,13 +305,13 @@ class PlanContext:
         return tuple(name for _, name in sorted(pair for group in chosen for pair in group))
 
     def resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
-        """Return the resolved rules of the certificates that a pool needs, in order."""
+        """Return the resolved rules for the certificates that a pool needs, in order."""
         flags = pool.flags
         for flag, pools in self.flagged_pools.items():
             if pool.fqdn in pools:
                 flags |= {flag}
         extra = frozenset(usage.lower() for usage, _ in pool.extra_san)
-        site = pool.site if pool.role in self.publishing else self._twin(pool.site)
+        site = pool.site if pool.role in self.publishing else self._find_twin_site(pool.site)
         key = (pool.role, flags, site, extra)
         resolved = self._resolved.get(key)
         if resolved is None:
@@ -321,8 +326,8 @@ class PlanContext:
             )
         return resolved
 
-    def _twin(self, site: str) -> str:
-        """Return the first site with the same simple URLs, which produce the same names."""
+    def _find_twin_site(self, site: str) -> str:
+        """Return the first site with the same simple URLs, which results in the same names."""
         if not self._twins:
             first: dict[object, str] = {}
             for name, other in self.sites.items():
@@ -341,35 +346,37 @@ class PlanContext:
         names = [self.rules.names[name] for name in rule.subject_alt_name]
         if not flags.isdisjoint(rule.per_pool_if):
             rule = replace(rule, issue_per="pool")
-            names = [_of_all_servers(name) for name in names]
+            names = [_apply_to_all_servers(name) for name in names]
         wildcard = rule.wildcard and "wildcard" in flags
         issuer = settle_issuer(rule, (), self.options)
-        subject = self._parts([self.rules.names[rule.subject_name]], flags, site, rule.usages)
+        subject = self._resolve_names(
+            [self.rules.names[rule.subject_name]], flags, site, rule.usages
+        )
         return ResolvedRule(
             rule=rule,
             subject=subject[0] if subject else None,
-            parts=self._parts(names, flags, site, rule.usages),
+            parts=self._resolve_names(names, flags, site, rule.usages),
             extended_key_usage=tuple(usages),
             may_be_wildcard=frozenset(name.id for name in names if wildcard and name.wildcard),
             issuer=issuer,
             ca=target_ca(rule, issuer, self.options),
         )
 
-    def _of_backup(self, rule: NameRule) -> Finder:
-        """Return the function for names whose placeholder a pool's backup pool fills."""
+    def _make_backup_finder(self, rule: NameRule) -> Finder:
+        """Return a function for the names with a placeholder for the pool's backup pool."""
         values = _OF_BACKUP[rule.parts[1]]
         return lambda pool, server: (
             spell(rule, values(self.backup_sites(pool))) if pool.further_names else ()
         )
 
-    def _parts(
+    def _resolve_names(
         self,
         names: Iterable[NameRule],
         flags: frozenset[str],
         site: str,
         usages: tuple[str, ...],
     ) -> tuple[Part, ...]:
-        """Resolve the name rules whose flags are set; merge names that no pool provides."""
+        """Apply the name rules whose flags are set; merge names that do not depend on the pool."""
         parts: list[Part] = []
         fixed: dict[DnsName, SanEntry] = {}
         for rule in names:
@@ -379,9 +386,9 @@ class PlanContext:
             if of_site is None:
                 parts += [Part(None, (), fixed)] if fixed else []
                 if rule.parts[1] in _OF_BACKUP:
-                    find = self._of_backup(rule)
+                    find = self._make_backup_finder(rule)
                 elif rule.parts == ("", "pool.extra_san", ""):
-                    find = _extra_names(usages)
+                    find = _make_extra_finder(usages)
                 else:
                     find = of_pool(rule)
                 parts.append(Part(find, (rule.id,), {}))
@@ -392,8 +399,8 @@ class PlanContext:
         return (*parts, Part(None, (), fixed)) if fixed else tuple(parts)
 
 
-def _of_all_servers(rule: NameRule) -> NameRule:
-    """Convert a rule for one server's name to a rule for the names of all servers of the pool."""
+def _apply_to_all_servers(rule: NameRule) -> NameRule:
+    """Convert a rule for one server's name to a rule for the names of all servers in a pool."""
     return replace(rule, template=rule.template.replace("{computer.fqdn}", "{pool.computers}"))
 
 
@@ -406,21 +413,21 @@ def _holds(rule: NameRule, flags: frozenset[str]) -> bool:
 
 
 def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> PlanContext:
-    """Collect the shared input of all pools' plans.
+    """Return the input that the plans of all pools share.
 
     Parameters
     ----------
     topology : Topology
-        Every role of its pools must be one of ``rules.roles``.
+        The topology. Every role of its pools must be in ``rules.roles``.
     rules : Rules
-        The requirements of one product version for each role.
+        The requirements for each role in one product version.
     options : PlanOptions
-        The planner's options.
+        The plan options.
 
     Returns
     -------
     PlanContext
-        For :func:`lyncnb.plan.planner.plan_pool`.
+        The context for :func:`lyncnb.plan.planner.plan_pool`.
     """
     return PlanContext(
         rules=rules,
@@ -431,7 +438,7 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
         pools=topology.pools,
         flags=frozenset(flag for flag in known_flags() if getattr(options, flag, False) is True),
         flagged_pools={
-            flag: frozenset(pools) for flag in _OF_POOLS if (pools := getattr(options, flag))
+            flag: frozenset(pools) for flag in _POOL_OPTIONS if (pools := getattr(options, flag))
         },
         subject=DistinguishedName(
             common_name="",
@@ -446,7 +453,7 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
 
 
 def publishing_roles(rules: Rules) -> frozenset[str]:
-    """Return the roles whose certificates have names of other pools."""
+    """Return the roles with names of other pools on their certificates."""
     return frozenset(
         rule.role
         for rule in rules.certificates

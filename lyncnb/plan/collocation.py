@@ -1,7 +1,7 @@
-"""Roles that share a server: which role has the certificate, and which roles use it.
+"""Roles that share a server: determine which role has the certificate, and which roles use it.
 
-The product's data defines the valid hosts of a role (``hosted_by``). In any case no server gets two
-certificates for one usage: the first pool keeps its certificate.
+The product's data defines which roles can host another role (``hosted_by``). A server never gets
+two certificates for the same usage. If two pools request one, only the first pool gets it.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from ..topology.columns import role_order, topology_roles
 from ..topology.model import Pool
 from .model import PlannedCertificate
 
-#: The certificates of one pool.
+#: The certificates for a pool.
 _Part = tuple[PlannedCertificate, ...]
 
 
 def shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool, ...]]:
-    """Find the servers with several roles that need certificates.
+    """Return the servers that have several roles with certificates.
 
     Parameters
     ----------
     pools : iterable of Pool
-        All p pools of a topology.
+        All p pools in a topology.
     rules : Rules
-        A role without a certificate rule may share a server with any role.
+        The rules. A role without a certificate rule can share a server with any role.
 
     Returns
     -------
     dict of str to tuple of Pool
-        The pools by server: a role with a certificate precedes the roles that use it.
+        The pools for each server. A role with a certificate precedes the roles that use it.
     """
     needing = {certificate.role for certificate in rules.certificates}
     partners = {role.id for role in topology_roles() if role.partner}
@@ -41,24 +41,26 @@ def shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool,
             by_pool.setdefault(pool.fqdn, []).append(pool)
             if pool.role in partners:
                 partner_pools.append(pool)
-    # Except for partner roles, a server has one pool name, so few pools need a closer look.
+    # Except for partner roles, a server has only one pool name, so few pools need this check.
     suspects = [pool for group in by_pool.values() if len(group) > 1 for pool in group]
     if partner_pools:
-        theirs = {computer.fqdn for pool in partner_pools for computer in pool.computers}
+        partner_servers = {computer.fqdn for pool in partner_pools for computer in pool.computers}
         suspects = [
             pool
             for group in by_pool.values()
             for pool in group
-            if len(group) > 1 or not theirs.isdisjoint(c.fqdn for c in pool.computers)
+            if len(group) > 1 or not partner_servers.isdisjoint(c.fqdn for c in pool.computers)
         ]
     by_server: dict[str, list[Pool]] = {}
-    for pool in sorted(suspects, key=_rank(rules)):
+    for pool in sorted(suspects, key=_make_sort_key(rules)):
         for computer in pool.computers:
             by_server.setdefault(computer.fqdn, []).append(pool)
-    return {server: tuple(here) for server, here in by_server.items() if len(here) > 1}
+    return {
+        server: tuple(pools_here) for server, pools_here in by_server.items() if len(pools_here) > 1
+    }
 
 
-def _rank(rules: Rules) -> Callable[[Pool], tuple[bool, int, str]]:
+def _make_sort_key(rules: Rules) -> Callable[[Pool], tuple[bool, int, str]]:
     """Return a sort key that puts roles with a certificate first."""
     guests = {role.id for role in rules.roles.values() if role.hosted_by}
     order = role_order()
@@ -66,32 +68,32 @@ def _rank(rules: Rules) -> Callable[[Pool], tuple[bool, int, str]]:
 
 
 def hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[tuple[Pool, Pool]]:
-    """List the pools that use another role's certificate, each with that role's pool.
+    """Return the pools that use another role's certificate, each with the pool of that role.
 
     Notes
     -----
-    Source: ``hosted_by`` of the product's roles.
+    Source: ``hosted_by`` in the product's roles.
     """
     hosts_by_pool: dict[int, tuple[Pool, Pool]] = {}
-    for here in shared_servers(pools, rules).values():
-        for pool in here:
-            host = next((h for h in here if h.role in rules.roles[pool.role].hosted_by), None)
+    for group in shared_servers(pools, rules).values():
+        for pool in group:
+            host = next((h for h in group if h.role in rules.roles[pool.role].hosted_by), None)
             if host is not None:
                 hosts_by_pool.setdefault(id(pool), (pool, host))
     return list(hosts_by_pool.values())
 
 
 def unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ...], list[str]]:
-    """Find roles that share servers although no document supports it.
+    """Return the roles that share servers in a way that no document describes as supported.
 
     Returns
     -------
     dict of tuple of str to list of str
-        The servers by their roles. Servers on which one role hosts all others are supported.
+        The servers for each set of roles. If one role can host all others, the servers are omitted.
     """
     servers_by_roles: dict[tuple[str, ...], list[str]] = {}
-    for server, here in shared_servers(pools, rules).items():
-        roles = tuple(dict.fromkeys(pool.role for pool in here))
+    for server, group in shared_servers(pools, rules).items():
+        roles = tuple(dict.fromkeys(pool.role for pool in group))
         hosts = (
             all(host in rules.roles[role].hosted_by for role in roles if role != host)
             for host in roles
@@ -102,35 +104,35 @@ def unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ..
 
 
 def one_for_each_usage(pools: Sequence[Pool], parts: Sequence[_Part], rules: Rules) -> list[_Part]:
-    """Omit any second certificate of a server for the same usage.
+    """Remove any second certificate for the same usage on a server.
 
     Parameters
     ----------
     pools : sequence of Pool
         p pools.
     parts : sequence of tuple
-        The certificates of each of the p pools.
+        The certificates for each of the p pools.
     rules : Rules
-        Of the product.
+        The rules of the product.
 
     Returns
     -------
     list of tuple
-        The remaining certificates. For roles without a usage, the subject is compared.
+        The remaining certificates. For roles without a usage, lyncnb compares the subjects.
     """
     shared = shared_servers(pools, rules)
     index_of = {id(pool): number for number, pool in enumerate(pools)} if shared else {}
-    concerned = {id(pool): pool for here in shared.values() for pool in here}
+    concerned = {id(pool): pool for group in shared.values() for pool in group}
     taken: dict[str, set[str]] = {server: set() for server in shared}
     kept = list(parts)
-    for pool in sorted(concerned.values(), key=_rank(rules)):
+    for pool in sorted(concerned.values(), key=_make_sort_key(rules)):
         number = index_of[id(pool)]
-        kept[number] = tuple(_remaining(parts[number], taken))
+        kept[number] = tuple(_keep_first(parts[number], taken))
     return kept
 
 
-def _remaining(part: _Part, taken: Mapping[str, set[str]]) -> Iterator[PlannedCertificate]:
-    """Yield and register a pool's certificates whose usages are still free on their servers."""
+def _keep_first(part: _Part, taken: Mapping[str, set[str]]) -> Iterator[PlannedCertificate]:
+    """Yield and record a pool's certificates for usages that the servers do not have yet."""
     for certificate in part:
         uses = set(certificate.usages) or {f"subject {certificate.subject.common_name}"}
         servers = tuple(s for s in certificate.servers if uses.isdisjoint(taken.get(s, ())))

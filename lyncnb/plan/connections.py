@@ -1,8 +1,8 @@
-"""The TLS connections of a plan, with the names on planned certificates that they use. Pure.
+"""Determine the TLS connections in a plan, with the certificate names that they use.
 
-The rules define the connections between roles (``[[connection]]``); the plan provides the pools and
-the names on their certificates. The list omits a connection without a name on a certificate,
-because nobody could check it.
+The rules define the connections between roles (``[[connection]]``). The plan contains the pools and
+the names on their certificates. A connection without a name on a certificate is omitted, because
+nobody could check it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from ..rules.model import ConnectionRule
 from ..topology.model import Pool
 from .model import CertificatePlan, PlannedCertificate
 
-#: A role and a site, or a pool name and a role.
+#: The key is a role and a site, or a pool name and a role.
 _Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Speakers of one kind that connect to one pool with the same names.
+    """Connections from pools with the same role and site to one pool, with the same names.
 
     Attributes
     ----------
@@ -29,13 +29,13 @@ class Connection:
     listener : Pool
         The pool that presents its certificate.
     speaker : str
-        Id of a role or a party.
+        The id of the role or external party that connects.
     site : str or None
-        Site of the speaking pools; None for any site or a party.
+        The site of the connecting pools; None for any site or an external party.
     pools : int
-        Number of speaking pools without the listener itself; 0 for a party.
+        The number of connecting pools, without the listening pool; 0 for an external party.
     names : tuple of str
-        The names that they use, as on the listener's certificates; never empty.
+        The names that the connections use, as on the listening pool's certificates; never empty.
     """
 
     rule: ConnectionRule
@@ -49,7 +49,7 @@ class Connection:
 def certificates_by_pool(
     plan: CertificatePlan,
 ) -> Mapping[_Place, tuple[PlannedCertificate, ...]]:
-    """Group certificates by (pool name, role), or ("", role) for all servers."""
+    """Group certificates by pool name and role, or by "" and role for all servers."""
     groups: dict[_Place, list[PlannedCertificate]] = {}
     for certificate in plan.certificates:
         groups.setdefault((certificate.pool, certificate.role), []).append(certificate)
@@ -57,20 +57,20 @@ def certificates_by_pool(
 
 
 def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
-    """List the connections of a plan.
+    """Return the connections in a plan.
 
     Parameters
     ----------
     plan : CertificatePlan
-        Certificates of p pools.
+        The certificates for p pools.
 
     Returns
     -------
     tuple of Connection
-        By rule, listening pool, speaker.
+        The connections, sorted by rule, listening pool, and connecting role.
     """
     certificates = certificates_by_pool(plan)
-    counts: dict[str, dict[str, int]] = {}  # pools by role and site
+    counts: dict[str, dict[str, int]] = {}  # The pools for each role and site.
     listeners: dict[str, list[Pool]] = {}
     for pool in plan.topology.pools:
         of_role = counts.setdefault(pool.role, {})
@@ -92,7 +92,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
             if rule.reach == "nearest" and "" not in served
         }
         for pool, names in with_names:
-            for speaker, site, number in _speakers(rule, pool, plan, counts, alone):
+            for speaker, site, number in _find_speakers(rule, pool, plan, counts, alone):
                 connections.append(
                     Connection(
                         rule=rule,
@@ -107,20 +107,20 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
 
 
 def names_for(rule: ConnectionRule, certificates: Iterable[PlannedCertificate]) -> tuple[str, ...]:
-    """Return the names of a connection that are on one of its certificates.
+    """Return the names that a connection uses and that are on one of the certificates.
 
     Returns
     -------
     tuple of str
-        Distinct names: the alternative names from the rule's name rules, or the subject name if
-        there are no alternative names.
+        Distinct subject alternative names from the rule's name rules, or the subject name if the
+        certificates have no subject alternative names.
     """
     wanted = frozenset(rule.names)
     names: dict[str, None] = {}
     for certificate in certificates:
         if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
             for entry in certificate.subject_alt_name:
-                # A saved plan may lack the reasons of names; then any name may be the one in use.
+                # A saved plan can lack the reasons for names. In this case, all names are possible.
                 if not entry.reasons or not wanted.isdisjoint(entry.reasons):
                     names[str(entry.name)] = None
             if not certificate.subject_alt_name and certificate.subject.common_name:
@@ -128,16 +128,16 @@ def names_for(rule: ConnectionRule, certificates: Iterable[PlannedCertificate]) 
     return tuple(names)
 
 
-def _speakers(
+def _find_speakers(
     rule: ConnectionRule,
     listener: Pool,
     plan: CertificatePlan,
     counts: Mapping[str, Mapping[str, int]],
     alone: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[str, str | None, int]]:
-    """Yield the kinds of speakers to one pool: role or party, site, number of pools.
+    """Yield the role or party, the site, and the number of pools that connect to a pool.
 
-    ``alone`` contains, by role, the sites without a listener of their own.
+    ``alone`` contains, for each role, the sites without a listening pool.
     """
     for speaker in rule.speakers:
         if speaker in plan.rules.parties:
@@ -149,9 +149,9 @@ def _speakers(
             if number := sum(by_site.values()) - own:
                 yield speaker, None, number
             continue
-        # A blank site means all sites; a listener in it is near to all speakers.
-        near = (listener.site, "") if listener.site else tuple(by_site)
-        for site in dict.fromkeys((*near, *alone.get(speaker, ()))):
+        # A blank site means all sites, so its listening pool serves all connecting pools.
+        nearby_sites = (listener.site, "") if listener.site else tuple(by_site)
+        for site in dict.fromkeys((*nearby_sites, *alone.get(speaker, ()))):
             number = by_site.get(site, 0) - (own and site == listener.site)
             if number:
                 yield speaker, site, number

@@ -1,4 +1,4 @@
-"""The issuer of a certificate: the requests of options, table and rules, and the decision."""
+"""Determine the issuer of a certificate from the options, the table, and the rules."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from .options import PlanOptions
 
 
 def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:
-    """Collect the issuers that the table's cells request for one certificate.
+    """Return the issuers that cells in the table request for a certificate.
 
     Parameters
     ----------
     rule : CertificateRule
-        The certificate.
+        The rule for the certificate.
     computers : iterable of Computer
-        The servers it is for.
+        The servers that use the certificate.
 
     Returns
     -------
     frozenset of str
-        ``internal``, ``public``, or both if the cells of its servers or usages disagree; empty if
+        ``internal`` or ``public``, or both if the cells for its servers or usages differ; empty if
         no cell requests an issuer.
     """
     choices = [asked(rule, dict(computer.issuer)) for computer in computers if computer.issuer]
@@ -32,13 +32,13 @@ def issuers_asked(rule: CertificateRule, computers: Iterable[Computer]) -> froze
 def settle_issuer(
     rule: CertificateRule, computers: Iterable[Computer], options: PlanOptions
 ) -> str:
-    """Decide the issuer: an option overrides the cells, a cell overrides the rule.
+    """Return the issuer: an option overrides the cells, and a cell overrides the rule.
 
     Returns
     -------
     str
-        ``internal`` or ``public``. If the cells request both it is public, because an internal
-        certificate fails for all external clients. The checks report it.
+        ``internal`` or ``public``. If the cells request both, the issuer is public, because all
+        external clients would reject an internal certificate. A check reports this case.
     """
     for wishes in (asked(rule, options.issuer), issuers_asked(rule, computers)):
         if wishes:
@@ -47,16 +47,16 @@ def settle_issuer(
 
 
 def target_ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> str:
-    """Return the CA's name: by usage, role, issuer, or for all; else ""."""
+    """Return the CA for the usages, the role, the issuer, or all certificates; else ""."""
     choices = {key.lower(): ca for key, ca in options.ca.items()}
     keys = (*rule.usages, rule.role, issuer, "")
     return next((choices[key.lower()] for key in keys if key.lower() in choices), "")
 
 
 def asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Collect the settings for a certificate: for its usages or role, else the general one.
+    """Return the settings for the usages or role of a certificate, or else the general setting.
 
-    Usages and roles match in any letter case, as in the cmdlets.
+    Letter case does not matter in usages and roles, as in the cmdlets.
     """
     by_key = {key.lower(): issuer for key, issuer in choices.items()}
     keys = (key.lower() for key in (*rule.usages, rule.role))
@@ -65,10 +65,11 @@ def asked(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
 
 
 def settings_by_usage(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Collect the settings that apply to each single usage of a certificate.
+    """Return the settings that apply to each usage of a certificate.
 
-    More than one setting means that the usages would have different CAs in separate certificates.
-    Empty if no setting applies to this certificate.
+    If the usages have different settings, separate certificates would have different CAs. The
+    result
+    is empty if no setting applies to the certificate.
     """
     if not asked(rule, choices):
         return set()

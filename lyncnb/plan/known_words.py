@@ -1,4 +1,4 @@
-"""The words of a plan that an attacker would try as a passphrase."""
+"""Collect the words in a plan that an attacker would try as a passphrase."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import Counter
 
 from .model import CertificatePlan
 
-_SHORTEST = 3  # characters
+_SHORTEST = 3  # The unit is characters.
 
 
 def known_words(plan: CertificatePlan) -> tuple[str, ...]:
-    """List the names of a plan and their parts, most frequent first.
+    """Return the names in a plan and their parts, starting with the most frequent.
 
     Returns
     -------
     tuple of str
-        Names of servers, pools, domains and sites, values of subjects, and the words in them.
+        Names of servers, pools, domains, and sites, the values in subjects, and the words in them.
     """
     words: Counter[str] = Counter()
     for certificate in plan.certificates:

@@ -1,6 +1,6 @@
-"""The plan and its parts: ``PlannedCertificate``, ``CertificatePlan``, ``Explanation``.
+"""The classes of a plan: ``PlannedCertificate``, ``CertificatePlan``, and ``Explanation``.
 
-These are pure values. ``planner.py`` creates them, ``plan_json.py`` writes them as JSON.
+The objects are immutable. ``planner.py`` creates them, and ``plan_json.py`` writes them as JSON.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
 from .options import PlanOptions
 
-#: The usage text of a certificate without a type, which no command of the product assigns.
-NO_TYPE = "no type: set in its own software"
+#: The usage text for a certificate that no cmdlet of the product assigns.
+NO_TYPE = "assigned in its own software"
 
-# A table of the reasons for the names on a server's certificates.
+# --- A table with the reasons for the names on a server's certificates.
 
 EXPLANATION_COLUMNS = (
     *("Certificate", "Type", "Where", "Name", "Rule", "Why", "Source"),
@@ -46,23 +46,23 @@ EXPLANATION_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedName:
-    """One name on one certificate and one reason for it."""
+    """A name on a certificate, with one reason for the name."""
 
-    certificate: str  # id of the certificate
+    certificate: str  # The id of the certificate.
     role: str
     usages: tuple[str, ...]
     place: str  # subject | SAN | subject and SAN
     name: str
-    rule: str  # id of the name rule
+    rule: str  # The id of the name rule.
     why: str
     source: str
-    clients: Fact | None = None  # the clients that need it; None if not documented
-    without: Fact | None = None  # the effect if it is missing
+    clients: Fact | None = None  # The clients that need the name; None if not documented.
+    without: Fact | None = None  # The effect if the name is missing; None if not documented.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Explanation(Table):
-    """Every name of every certificate of one server; empty if it needs none."""
+    """All names on all certificates for a server; empty if the server needs no certificate."""
 
     server: str
     names: tuple[ExplainedName, ...]
@@ -91,7 +91,7 @@ class Explanation(Table):
         return f"Names on the certificates of {self.server}"
 
     def _repr_html_(self) -> str:
-        """Show a table for each certificate; names with the same reason share a row."""
+        """Return an HTML table for each certificate; names with the same reason share a row."""
         shown = [] if self.names else [rows_to_html(self._headings(), [], caption=self._summary())]
         for certificate in dict.fromkeys(item.certificate for item in self.names):
             items = [item for item in self.names if item.certificate == certificate]
@@ -99,13 +99,17 @@ class Explanation(Table):
             for item in items:
                 alike.setdefault((item.place, item.rule), []).append(item)
             rows = [
-                (tuple(item.name or "(no name)" for item in found), *where, *_fact_cells(found[0]))
-                for where, found in alike.items()
+                (
+                    tuple(item.name or "(no name)" for item in items_alike),
+                    *where,
+                    *_format_facts(items_alike[0]),
+                )
+                for where, items_alike in alike.items()
             ]
             use = ", ".join(items[0].usages) or items[0].role
             caption = f"{self._summary()}: {use} ({certificate})"
-            headings = ("Name", "Where", "Rule", *_TOLD)
-            shown.append(rows_to_html(headings, rows, caption=caption, linked=_TOLD))
+            headings = ("Name", "Where", "Rule", *_REASON_COLUMNS)
+            shown.append(rows_to_html(headings, rows, caption=caption, linked=_REASON_COLUMNS))
         return marked("\n".join(shown), self._shown_plan())
 
     def _shown_plan(self) -> Marked | None:
@@ -131,20 +135,20 @@ class Explanation(Table):
 
 
 def fact_words(fact: Fact | None, *, between: str = "\n") -> str:
-    """Format a fact of a name with its source, or state that it is not documented."""
+    """Return a fact about a name with its source, or a text that it is not documented."""
     return f"{fact.says}{between}{fact.source}" if fact else NOT_DOCUMENTED
 
 
-_TOLD = ("Why", *EXPLANATION_COLUMNS[-2:])
+_REASON_COLUMNS = ("Why", *EXPLANATION_COLUMNS[-2:])
 
 
-def _fact_cells(item: ExplainedName | NameRule) -> tuple[str, ...]:
-    """Return the reason, the clients, and the effect, each with its source below it."""
+def _format_facts(item: ExplainedName | NameRule) -> tuple[str, ...]:
+    """Return the reason, the clients, and the effect, each with its source."""
     facts = (Fact(says=item.why, source=item.source), item.clients, item.without)
     return tuple(map(fact_words, facts))
 
 
-# The columns in a notebook, which fit a screen of 1280 pixels.
+# The columns in a notebook fit on a screen with 1280 pixels.
 _SHOWN_COLUMNS = (
     "Role, site",
     "Pool",
@@ -155,46 +159,50 @@ _SHOWN_COLUMNS = (
     "Issuer, key, EKU",
 )
 
-_SLUG_LENGTH = 80  # keeps file names far below the 255 characters of every file system
+# File names are then much shorter than the limit of 255 characters in file systems.
+_SLUG_LENGTH = 80
 
 
 class PlannedCertificate(NamedTuple):
-    """One certificate to request. Create it with keywords.
+    """A certificate to request. Use keyword arguments to create it.
 
-    ``subject.common_name`` is empty if the topology lacks the name, which the checks report as an
+    ``subject.common_name`` is blank if the topology does not contain the name. A check reports this
     error.
 
     Notes
     -----
-    This is a tuple because a plan may have 100,000 of them. Creating a frozen dataclass takes four
-    times as long, as much as reading the server's row.
+    This is a named tuple, because a plan can have 100,000 of them. Creating a frozen dataclass
+    takes
+    four times as long, which is as much as reading the server's row.
     """
 
-    # Shared by all servers of a pool:
+    # Values that all certificates for a pool share:
     role: str
     site: str
-    pool: str  # "" for the deployment's
+    pool: str  # "" for a certificate of the complete deployment.
     usages: tuple[str, ...]
     extended_key_usage: tuple[str, ...]
     key: KeyParameters
     hash: str
     shared_by: str  # server | pool | deployment
-    rule: str  # id of its CertificateRule
-    # Specific to each certificate:
+    rule: str  # The id of the certificate rule.
+    # Values that differ for each certificate:
     servers: tuple[str, ...]
     subject: DistinguishedName
     subject_alt_name: tuple[SanEntry, ...]
     issuer: str  # internal | public
-    ca: str  # the target CA's name, "" if none was given
-    target_os: str  # the oldest version of its servers
-    at_set_up: bool = False  # requested at the set-up of its server, not in advance
+    ca: str  # The name of the target CA, or "" if the options do not specify it.
+    target_os: str  # The oldest Windows version on the servers.
+    # Whether the certificate is requested during server setup, not in advance.
+    at_set_up: bool = False
 
     @property
     def id(self) -> str:
-        """``<role>-<slug>-<8 hex>``, also the stem of the certificate's files.
+        """The id ``<role>-<slug>-<8 hex>``, which is also used in the certificate's file names.
 
-        It depends only on the role, the usages and the server, pool or deployment. A certificate
-        with an additional name keeps its id.
+        The id depends only on the role, the usages, and the server, pool, or deployment. It does
+        not
+        change if a name is added to the certificate.
         """
         server = self.servers[0] if self.shared_by == "server" else ""
         what = "\0".join(
@@ -205,47 +213,47 @@ class PlannedCertificate(NamedTuple):
 
     @property
     def owner(self) -> str:
-        """The server, the pool or ``the deployment`` of the certificate."""
+        """The server or pool that uses the certificate, or ``the deployment``."""
         if self.shared_by == "server":
             return self.servers[0]
         return self.pool or "the deployment"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The subject alternative names, in order, without their reasons."""
+        """The subject alternative names in order, without their reasons."""
         return tuple(entry.name for entry in self.subject_alt_name)
 
 
 def slug(name: str) -> str:
-    """Convert a host name to text that is safe in file names on every system.
+    """Convert a host name to text that is valid in file names on every system.
 
     Parameters
     ----------
     name : str
-        A host name or a wildcard.
+        A host name or a wildcard name.
 
     Returns
     -------
     str
-        Only ``a``–``z``, ``0``–``9`` and ``-``, at most 80 characters.
+        At most 80 of the characters ``a``–``z``, ``0``–``9``, and ``-``.
     """
     text = name.lower().replace("*", "wildcard")
     return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[:_SLUG_LENGTH].rstrip("-")
 
 
 def plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
-    """Return the digest of planned requests, as :attr:`CertificatePlan.sha256`."""
-    # A list of product and certificates, hashed part by part because it may have 100 MB.
+    """Return the digest of planned requests (see :attr:`CertificatePlan.sha256`)."""
+    # The product and certificates are hashed in parts, because the complete text can have 100 MB.
     return digest_of_parts(product, (digest_part((certificate,)) for certificate in certificates))
 
 
 def digest_part(certificates: Iterable[PlannedCertificate]) -> bytes:
-    """Return the bytes of some certificates for the digest."""
+    """Return the bytes of several certificates for the digest."""
     return b"".join(b"," + _json(certificate_document(certificate)) for certificate in certificates)
 
 
 def digest_of_parts(product: str, parts: Iterable[bytes]) -> str:
-    """Return the digest of a plan from its parts, in the plan's order."""
+    """Return the digest of a plan from its parts, in the order in the plan."""
     digest = hashlib.sha256(b"[" + _json(product))
     for part in parts:
         digest.update(part)
@@ -261,7 +269,7 @@ def _json(value: object) -> bytes:
 
 
 def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
-    """Convert a planned certificate to its record, without the reasons for its names."""
+    """Convert a planned certificate to a record, without the reasons for the names."""
     return PlannedEntry(
         id=certificate.id,
         role=certificate.role,
@@ -281,15 +289,15 @@ def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
 
 
 def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
-    """Return the JSON values of a certificate's :func:`planned_entry`.
+    """Return the JSON values of the record that :func:`planned_entry` returns.
 
-    This does not use the records, because the digest of 100,000 certificates would take 1.5 s
-    longer. A test compares both.
+    This function does not create the record, because the digest of 100,000 certificates would take
+    1.5 s longer. A test compares the results.
 
     Returns
     -------
     dict
-        The keys of the plan document (format ``lyncnb-plan/1``), in its order.
+        The keys in the plan document (format ``lyncnb-plan/1``), in the same order.
     """
     return {
         "id": certificate.id,
@@ -305,18 +313,21 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
         "key": {"algorithm": certificate.key.algorithm, "bits": certificate.key.bits},
         "hash": certificate.hash,
         "shared_by": certificate.shared_by,
-        "exportable": True,  # a key that is created in advance must be copied to its server
-        # Only written if true, so that plans without it keep their digest.
+        "exportable": True,  # A key that is created in advance must be copied to the server.
+        # The value is written only if it is true, so that the digest of other plans does not
+        # change.
         **({"at_set_up": True} if certificate.at_set_up else {}),
     }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CertificatePlan(Table):
-    """Every certificate of a topology, by site, pool, computer, usage; the deployment's last.
+    """All certificates that a topology needs, by site, pool, server, and usage.
 
-    ``by_pool`` contains the same certificates, one tuple for each of ``topology.pools`` and one for
-    the deployment, so that ``planner.replan`` can keep unchanged pools.
+    Certificates for the complete deployment are last. ``by_pool`` contains the same certificates in
+    a
+    tuple for each of ``topology.pools``, and a tuple for the deployment, so that ``planner.replan``
+    can reuse the certificates for unchanged pools.
     """
 
     _columns: ClassVar = columns(
@@ -340,61 +351,65 @@ class CertificatePlan(Table):
     by_pool: tuple[tuple[PlannedCertificate, ...], ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
-        return f"{self._summary()}, of {self.topology.source}"
+        return f"{self._summary()}, based on {self.topology.source}"
 
     def _summary(self) -> str:
         return f"{count_of(len(self.certificates), 'certificate')} for {self.rules.title}"
 
     @property
     def sha256(self) -> str:
-        """Hex SHA-256 of the planned requests: product, ids, names, subjects, keys, issuers.
+        """SHA-256 digest of the planned requests: product, ids, names, subjects, keys, and issuers.
 
-        It includes which certificates are requested at set-up, because an approval covers the
-        requests to a CA. It excludes the reasons, so a better explanation does not change it. The
-        order of rows, other columns, or saving the table in another program do not change it
-        either.
+        The digest covers which certificates are requested during server setup, because an approval
+        applies to the requests to a CA. It does not cover the reasons for the names, so that a
+        better
+        explanation does not change it. The order of rows, additional columns, and saving the table
+        in
+        another program also do not change the digest.
         """
         return plan_digest(self.rules.product, self.certificates)
 
     def mark(self) -> PlanMark:
-        """Return the mark that identifies outputs of this plan."""
+        """Return the mark that identifies this plan in outputs."""
         return PlanMark(self.sha256, self.topology.scenario)
 
     def _shown_plan(self) -> CertificatePlan:
         return self
 
     def explain(self, server: str) -> Explanation:
-        """Explain the names on each certificate of one server.
+        """Explain the names on each certificate for a server.
 
         Parameters
         ----------
         server : str
-            FQDN of a server of the topology, in any case.
+            The FQDN of a server in the topology. Letter case does not matter.
 
         Returns
         -------
         Explanation
-            One row per certificate, name and reason.
+            A row for each certificate, name, and reason.
 
         Raises
         ------
         PlanError
-            If the server does not exist; the hint lists similar names.
+            If the topology has no such server; the hint lists similar names.
         """
         wanted = server.strip().rstrip(".").lower()
         rows = [
             row
             for certificate in self.certificates
             if wanted in certificate.servers
-            for row in self._explained(certificate)
+            for row in self._explain_certificate(certificate)
         ]
         if not rows and not any(
             wanted == computer.fqdn for pool in self.topology.pools for computer in pool.computers
         ):
-            raise PlanError(f'there is no server "{server}"', hint=self._similar(wanted))
+            raise PlanError(
+                f'the topology has no server "{server}"', hint=self._suggest_servers(wanted)
+            )
         return Explanation(server=wanted, names=tuple(rows), plan=self)
 
-    def _explained(self, certificate: PlannedCertificate) -> list[ExplainedName]:
+    def _explain_certificate(self, certificate: PlannedCertificate) -> list[ExplainedName]:
         rule = next(rule for rule in self.rules.certificates if rule.id == certificate.rule)
         subject = certificate.subject.common_name
         reasons: list[tuple[str, tuple[str, ...]]] = [
@@ -424,25 +439,26 @@ class CertificatePlan(Table):
                 )
         return rows
 
-    def _similar(self, wanted: str) -> str:
+    def _suggest_servers(self, wanted: str) -> str:
         for pool in self.topology.pools:
             if pool.fqdn == wanted:
                 members = ", ".join(computer.fqdn for computer in pool.computers)
-                return f"that is a pool; its servers are {members}"
+                return f"this is the name of a pool; the servers in the pool are {members}"
         servers = {c.fqdn: None for pool in self.topology.pools for c in pool.computers}
-        close = _closest(wanted, servers)
+        close = _find_similar_names(wanted, servers)
         return f"did you mean {', '.join(close)}?" if close else "the topology has no servers"
 
     def _items(self) -> Iterable[Any]:
         return self.certificates
 
     def _repr_html_(self) -> str:
-        """Show the plan; each name links to its reason below the table."""
+        """Return the plan as HTML; each name links to its reason below the table."""
         shown = self.certificates[:ROWS_SHOWN]
-        # The anchors of two plans on one page must differ.
+        # Two plans on the same page must have different anchors.
         mark = f"lyncnb-why-{shown[-1].id[-8:] if shown else ''}-"
         rows = [self._shown(certificate, mark) for certificate in shown]
-        rows += [()] * (len(self.certificates) - len(shown))  # counted, not shown
+        # These empty rows are counted, but not shown.
+        rows += [()] * (len(self.certificates) - len(shown))
         used = dict.fromkeys(
             rule for c in shown for entry in c.subject_alt_name for rule in entry.reasons
         )
@@ -454,17 +470,17 @@ class CertificatePlan(Table):
         )
         known = [self.rules.names[rule] for rule in used if rule in self.rules.names]
         reasons = rows_to_html(
-            ("Rule", *_TOLD),
-            [(rule.id, *_fact_cells(rule)) for rule in known],
+            ("Rule", *_REASON_COLUMNS),
+            [(rule.id, *_format_facts(rule)) for rule in known],
             ids=[mark + rule.id for rule in known],
-            linked=_TOLD,
+            linked=_REASON_COLUMNS,
         )
-        page = f"{table}\n{folded('Why each name is there', reasons)}" if known else table
+        page = f"{table}\n{folded('Reasons for the names', reasons)}" if known else table
         return marked(page, self)
 
     def _shown(self, certificate: PlannedCertificate, mark: str) -> tuple[object, ...]:
         issued = (
-            f"{certificate.issuer} CA, one for the {certificate.shared_by}\n"
+            f"{certificate.issuer} CA, one certificate per {certificate.shared_by}\n"
             f"{certificate.key}, {', '.join(certificate.extended_key_usage)}"
         )
         if certificate.at_set_up:
@@ -486,15 +502,15 @@ class CertificatePlan(Table):
         return Chip(str(entry.name), target=mark + rule.id, title=rule.why)
 
 
-def _closest(typed: str, names: Iterable[str]) -> list[str]:
-    """Return up to three names that are similar to a typed one, equal labels first."""
+def _find_similar_names(typed: str, names: Iterable[str]) -> list[str]:
+    """Return up to three similar names, starting with those that have the same label."""
     names = list(names)
     labels = typed.split(".")
     hosts = {name: name.partition(".")[0] for name in names}
-    same = [name for name in names if name.split(".")[: len(labels)] == labels]
-    same += [name for name in names if hosts[name] == labels[0]]
-    begun = [name for name in names if labels[0] and name.startswith(labels[0])]
+    same_label = [name for name in names if name.split(".")[: len(labels)] == labels]
+    same_label += [name for name in names if hosts[name] == labels[0]]
+    same_beginning = [name for name in names if labels[0] and name.startswith(labels[0])]
     alike = difflib.get_close_matches(labels[0], hosts.values(), n=3, cutoff=0.7)
-    near = [name for host in alike for name in names if hosts[name] == host]
-    near += difflib.get_close_matches(typed, names, n=3)
-    return [*dict.fromkeys([*same, *begun, *near])][:3] or names[:3]
+    similar = [name for host in alike for name in names if hosts[name] == host]
+    similar += difflib.get_close_matches(typed, names, n=3)
+    return [*dict.fromkeys([*same_label, *same_beginning, *similar])][:3] or names[:3]

@@ -1,4 +1,4 @@
-"""``PlanOptions`` as JSON values with the structure of ``plan.toml``, for a saved plan."""
+"""Convert ``PlanOptions`` to JSON values for a saved plan, with the structure of ``plan.toml``."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ def options_values(options: PlanOptions) -> dict[str, object]:
     Parameters
     ----------
     options : PlanOptions
-        The planner's options.
+        The plan options.
 
     Returns
     -------
     dict
-        Every option under the keys and sections of ``plan.toml``, in its order; a day is text, e.g.
-        ``2026-01-31``, and null if it is not set. Empty options that earlier versions did not have
-        are omitted, so that saved plans stay identical.
+        All options with the keys, sections, and order of ``plan.toml``. A date is text, such as
+        ``2026-01-31``, or null if it is not set. Options without a value that earlier versions did
+        not have are omitted, so that saved plans do not change.
     """
     document: dict[str, object] = {}
     for name, option in OPTIONS.items():
         if name == "lang" or (name in _LATER and not getattr(options, name)):
-            continue  # the display of a plan is not part of the plan
+            # The language only affects how a plan is shown, so it is not part of the plan.
+            continue
         value = _plain(getattr(options, name))
         if name == "key":
             value = {"algorithm": options.key.algorithm, "bits": options.key.bits}
@@ -56,14 +57,14 @@ def _plain(value: object) -> object:
 
 
 def read_options_values(document: Mapping[str, object], reader: RecordReader) -> PlanOptions | None:
-    """Read the values from :func:`options_values`.
+    """Convert the JSON values from :func:`options_values` to options.
 
     Parameters
     ----------
     document : mapping
         JSON values.
     reader : RecordReader
-        Gets every problem of keys and kinds.
+        The reader, which collects problems with keys and types.
 
     Returns
     -------
@@ -98,5 +99,5 @@ def _day(value: object, where: str, reader: RecordReader) -> date | None:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    reader.problem(f"'{where}' must be a day as a text, e.g. 2026-01-31")
+    reader.problem(f"'{where}' must be a date in quotation marks, e.g. \"2026-01-31\"")
     return None

@@ -1,4 +1,4 @@
-"""The plan as plain JSON values: format ``lyncnb-plan/1``."""
+"""Convert a plan to plain JSON values, in the format ``lyncnb-plan/1``."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> di
     plan : CertificatePlan
         n certificates.
     findings : iterable of Finding, optional
-        The result of ``check_plan``; their order is kept.
+        The result of ``check_plan``, whose order is kept.
 
     Returns
     -------
     dict
         ``format``, ``product``, ``plan_sha256``, ``judged_on`` (the evaluation date of the
-        findings, if they have one), ``certificates`` (n, in the plan's order, each name with its
-        rules and sources; international names also in their written form, in ``unicode``),
-        ``reasons`` (each rule of those names once, with its reason, its clients and the effect if
-        the name is missing; null if not documented) and ``findings``. ``json.dumps`` accepts all
-        values.
+        findings,
+        if they have one), ``certificates`` (n, in the order in the plan, each name with its rules
+        and sources, and international names also in Unicode), ``reasons`` (for each rule, the
+        reason
+        for the names, the clients that need them, and the effect if they are missing; null if not
+        documented), and ``findings``. ``json.dumps`` accepts all values.
     """
     document = _heading(plan, findings)
     document["certificates"] = list(_certificates(plan))
@@ -57,7 +58,7 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     names = plan.rules.names
     reasons = {
         rule.id: {"rule": rule.id, "source": rule.source} for rule in names.values()
-    }  # one dict per rule, shared by all certificates
+    }  # All certificates share the same dict for a rule.
     for certificate in plan.certificates:
         entry = certificate_document(certificate)
         entry["reasons"] = {
@@ -76,7 +77,7 @@ def _reasons(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
     reasons: dict[tuple[str, ...], None] = {}
     for certificate in plan.certificates:
-        # The subject name of Edge internal is not among its alternative names.
+        # The subject name of an internal Edge certificate is not a subject alternative name.
         reasons[subjects[certificate.rule],] = None
         reasons.update(dict.fromkeys(san.reasons for san in certificate.subject_alt_name))
     used = dict.fromkeys(itertools.chain.from_iterable(reasons))
@@ -113,23 +114,24 @@ def plan_json(
     certificates: bool = True,
     fixed: Iterable[Finding] | None = None,
 ) -> bytes:
-    """Write the plan document as JSON.
+    """Return the plan document as JSON.
 
     Parameters
     ----------
     plan, findings
         As for :func:`plan_document`.
     certificates : bool, optional
-        False omits the certificates (``lyncnb check --json``).
+        If False, the certificates are omitted (``lyncnb check --json``).
     fixed : iterable of Finding, optional
-        Findings with the edits that fix them (``lyncnb check --fix --json``); an option without a
-        value returns to its default.
+        Findings with the edits that fix them (``lyncnb check --fix --json``). An option without a
+        value is reset to its default.
 
     Returns
     -------
     bytes
-        UTF-8, one line for each certificate and finding, so that a diff of two documents shows the
-        affected certificates.
+        UTF-8, with a line for each certificate and finding, so that comparing two documents shows
+        the
+        changed certificates.
     """
     lists: dict[str, Iterable[dict[str, object]]] = {
         "reasons": _reasons(plan),
@@ -140,12 +142,12 @@ def plan_json(
     if certificates:
         lists = {"certificates": _certificates(plan), **lists}
     out = io.BytesIO()
-    for text in _written(_heading(plan, findings), lists):
+    for text in _encode_document(_heading(plan, findings), lists):
         out.write(text.encode("utf-8", "replace"))
     return out.getvalue()
 
 
-def _written(
+def _encode_document(
     heading: Mapping[str, object], lists: Mapping[str, Iterable[dict[str, object]]]
 ) -> Iterator[str]:
     encode = json.JSONEncoder(ensure_ascii=False).encode

@@ -1,4 +1,4 @@
-"""Read ``plan.toml`` as values by option, and write it with a comment on each line.
+"""Read options from ``plan.toml``, and write them with a comment on each line.
 
 ``options.py`` defines the options and their valid values.
 """
@@ -17,40 +17,40 @@ from ..base.records import RecordReader, value_words
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
 
-#: The spelling of the key "" (all usages).
+#: In the file, this text replaces the key "", which means all usages.
 ALL = "all"
 
-#: A table and its options in their own folder: a scenario, or the first plan of the guide.
+#: File names of a table and its options in a separate folder: a scenario, or a plan from the guide.
 TOPOLOGY_FILE, OPTIONS_FILE = "topology.csv", "plan.toml"
 
 
 def options_file(table: Path) -> Path:
-    """Return the options file of a table: ``TABLE.plan.toml`` in the same folder.
+    """Return the options file for a table, which is ``TABLE.plan.toml`` in the same folder.
 
-    In a folder with ``topology.csv`` and ``plan.toml`` these two belong together.
+    If a folder contains ``topology.csv`` and ``plan.toml``, these files belong together.
     """
     own, pair = table.with_suffix(f".{OPTIONS_FILE}"), table.with_name(OPTIONS_FILE)
     return pair if table.name == TOPOLOGY_FILE and pair.is_file() and not own.is_file() else own
 
 
 class Option(NamedTuple):
-    """One option: its place in the file, its comment, and its field on a form.
+    """An option: its place in the file, its comment, and its form field.
 
     Parameters
     ----------
     section, key : str
-        Its place in ``plan.toml``; without a key the option is the whole section.
+        The place in ``plan.toml``. If the key is blank, the option is the complete section.
     comment : str
-        Its meaning, for the file and as help.
+        The description, for the file and as help text.
     label : str, optional
-        The label of its field.
+        The label of the form field.
     form : str, optional
-        The type of its form field: choice, flag, text, list, date or number; "" for an option with
-        a value for each usage or without a field.
+        The type of the form field: choice, flag, text, list, date, or number; "" for an option with
+        a value for each usage, or without a form field.
     group : str, optional
-        Heading of its group in a form.
+        The heading of a group of form fields.
     choices : tuple of str, optional
-        The valid values of a choice.
+        The valid values for a choice.
     """
 
     section: str
@@ -72,19 +72,19 @@ def read_plan_toml(
     data : bytes
         The content of the file.
     reader : RecordReader
-        Gets every unknown key and every value of a wrong type.
+        The reader, which collects unknown keys and values of a wrong type.
     options, kinds : mapping
-        By option: its place, and its type.
+        For each option, the place in the file, and the type.
 
     Returns
     -------
     dict
-        By option, the values of the correct type.
+        The values of the correct type, by option.
 
     Raises
     ------
     OptionsError
-        If it is not TOML.
+        If the file is not valid TOML.
     """
     try:
         document = parse_toml(data)
@@ -94,31 +94,31 @@ def read_plan_toml(
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:
-    """Raise the problems of options: one as the error itself, several as a list."""
+    """Raise an error for a single problem, or an error with a list of several problems."""
     if len(problems) == 1:
         raise OptionsError(problems[0].message, hint=problems[0].hint)
     if problems:
-        raise OptionsError(f"{len(problems)} options are wrong", problems=tuple(problems))
+        raise OptionsError(f"{len(problems)} options have invalid values", problems=tuple(problems))
 
 
 def write_plan_toml(
     values: Mapping[str, Any], options: Mapping[str, Option], titles: Mapping[str, str]
 ) -> str:
-    """Write all options in their places, with comments.
+    """Return the content of an options file, with comments.
 
     Parameters
     ----------
     values : mapping
-        Values by option, as :func:`read_plan_toml` returns them; None is written as a comment.
+        The values by option, as returned by :func:`read_plan_toml`. None is written as a comment.
     options, titles : mapping
-        The place by option, in the order of the file; the comment above each section.
+        The place of each option, in the order of the file, and the comment above each section.
 
     Returns
     -------
     str
-        Equal values have the same text.
+        TOML. Equal values result in the same text.
     """
-    lines = ["# Options of a certificate plan that are not in the topology table.", ""]
+    lines = ["# Options of a certificate plan, in addition to the topology table.", ""]
     section = ""
     for name, option in options.items():
         value = values[name]
@@ -128,11 +128,11 @@ def write_plan_toml(
             lines += [f"# {option.comment}"] if not option.key else []
             lines.append(f"[{section}]")
         if not option.key:
-            lines += [_toml_line(key or ALL, item) for key, item in value.items()]
+            lines += [_format_line(key or ALL, item) for key, item in value.items()]
         elif value is None:
             lines.append(f"# {option.key} =  # {option.comment}")
         else:
-            lines.append(f"{_toml_line(option.key, value)}  # {option.comment}")
+            lines.append(f"{_format_line(option.key, value)}  # {option.comment}")
     return "\n".join(lines) + "\n"
 
 
@@ -142,9 +142,9 @@ def values_in(
     options: Mapping[str, Option],
     kinds: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Read the options of a parsed document; the reader gets every problem.
+    """Read the options in a parsed document; the reader collects all problems.
 
-    Options with a problem are omitted, so that they cause no further problems.
+    Options with a problem are omitted, so that they do not cause further problems.
     """
     by_place = {(option.section, option.key): name for name, option in options.items()}
     sections = {option.section for option in options.values() if option.section}
@@ -157,7 +157,7 @@ def values_in(
     for top, value in document.items():
         before = len(reader.problems)
         if top in sections and not isinstance(value, Mapping):
-            reader.problem(f"{top} is {value_words(value)}", f"write [{top}] on a line of its own")
+            reader.problem(f"{top} is {value_words(value)}", f"write [{top}] on a separate line")
         elif ("", top) in by_place:
             keep(top, reader.value(kinds[top], value, top), before)
         elif top == "key" and isinstance(value, Mapping):
@@ -185,7 +185,7 @@ def values_in(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KeySection:
-    """The section ``[key]``; the default size is the algorithm's smallest."""
+    """The section ``[key]``; the default size is the smallest size for the algorithm."""
 
     algorithm: str = "RSA"
     bits: int | None = None
@@ -193,7 +193,9 @@ class _KeySection:
 
 def _key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | None:
     for name in sorted(dict(value).keys() - {"algorithm", "bits"}):
-        reader.problem(f'there is no option "key.{name}"', "known: algorithm, bits")
+        reader.problem(
+            f'there is no option "key.{name}"', "the options in this section are algorithm and bits"
+        )
         return None
     section = reader.record(_KeySection, value, "key")
     if section is None:
@@ -202,33 +204,37 @@ def _key(value: Mapping[str, object], reader: RecordReader) -> KeyParameters | N
     try:
         return KeyParameters(algorithm=section.algorithm, bits=bits)
     except ValueError as error:
-        hint = "RSA has 2048, 3072 or 4096 bits, ECDSA 256, 384 or 521"
+        hint = "use RSA with 2048, 3072 or 4096 bits, or ECDSA with 256, 384 or 521 bits"
         reader.problem(f"option key: {error}", hint)
         return None
 
 
 def _refuse_unknown(key: str, reader: RecordReader, options: Mapping[str, Option]) -> None:
-    """Report an unknown key, with a similar key of any section."""
+    """Report an unknown key, with a similar key in any section as a hint."""
     known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in options.values() if p.key}
     known |= {p.section: f"[{p.section}]" for p in options.values() if not p.key}
     written = key.rpartition(".")[2].lower()
     close = [name for name in known if name.startswith(written)]
     close = close or difflib.get_close_matches(written, known, n=1)
-    hint = f"did you mean {known[close[0]]}?" if close else f"known: {', '.join(known.values())}"
+    hint = (
+        f"did you mean {known[close[0]]}?"
+        if close
+        else f"the options are {', '.join(known.values())}"
+    )
     reader.problem(f'there is no option "{key}"', hint)
 
 
-def _toml_line(key: str, value: object) -> str:
-    """Write one key and its value as TOML, on one line."""
-    import tomli_w  # imported here because only writing needs it
+def _format_line(key: str, value: object) -> str:
+    """Return a key and its value as a line of TOML."""
+    import tomli_w  # The module is imported only for writing.
 
     name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
-    return f"{name} = {_toml(value)}"
+    return f"{name} = {_format_value(value)}"
 
 
-def _toml(value: object) -> str:
+def _format_value(value: object) -> str:
     import tomli_w
 
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(_format_value, value))}]"
     return tomli_w.dumps({"v": value}).removeprefix("v = ").removesuffix("\n")

@@ -1,7 +1,7 @@
-"""Derive ``CertificatePlan`` from ``Topology``, ``Rules`` and ``PlanOptions``. Pure.
+"""Create a ``CertificatePlan`` from a ``Topology``, ``Rules``, and ``PlanOptions``.
 
-lyncnb derives certificates per distinct pool, not per server, and assembles the plan from its
-pools. After an edit it derives only the affected pools again.
+lyncnb determines the certificates for each pool, not for each server, and combines the results.
+After an edit, it plans only the affected pools again.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from .issuers import settle_issuer, target_ca
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS, PlanOptions
 
-# The certificates of one pool: names are resolved once; each server's name is inserted by position.
+# --- The certificates for a pool. Names are determined once, and the name of each server is
+# inserted.
 
-# Placeholder for the server's name while a pool's names are resolved; it is not a valid host name.
+# This placeholder for the server's name is not a valid host name.
 _SERVER = DnsName("\0")
 
-#: The values that differ between certificates of one rule and pool: servers, subject, names,
+#: The values that differ between the certificates from one rule: servers, subject, names,
 #: target_os.
 _Row = tuple[tuple[str, ...], DistinguishedName, tuple[SanEntry, ...], str]
 
@@ -51,19 +52,19 @@ _ISSUER_OF = attrgetter("issuer")
 
 
 def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...]:
-    """List the certificates of one pool, by computer and usage.
+    """Return the certificates for a pool, sorted by server and usage.
 
     Parameters
     ----------
     pool : Pool
-        m computers of one role.
+        m servers with the same role.
     context : PlanContext
         From :func:`lyncnb.plan.certificate_names.plan_context`, for a topology with the pool.
 
     Returns
     -------
     tuple of PlannedCertificate
-        For each rule of the role one certificate, or one for each of the m computers.
+        For each rule for the role, one certificate, or one for each of the m servers.
     """
     columns = [issue(resolved, pool, context) for resolved in context.resolved_rules(pool)]
     if len(columns) == 1:
@@ -74,15 +75,15 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
 
 
 def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[PlannedCertificate]:
-    """Create the certificates of one rule: one for each computer, or one for all computers."""
+    """Create the certificates from a rule: one for each server, or one for all servers."""
     options, computers = context.options, pool.computers
     rows: Iterable[_Row]
     groups: Iterable[tuple[Computer, ...]]
     if resolved.rule.issue_per != "computer" or len(computers) == 1:
-        rows = [_row_shared(resolved, pool, context)]
+        rows = [_make_shared_row(resolved, pool, context)]
         groups = [computers]
     else:
-        rows = _rows_each(resolved, pool, context)
+        rows = _make_rows(resolved, pool, context)
         groups = zip(computers)
     rule = resolved.rule
     shared_by = _SHARED_BY[rule.issue_per]
@@ -108,7 +109,7 @@ def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[Plan
     ]
     if any(map(_ISSUER_OF, computers)):
         issued = [
-            _as_asked(certificate, resolved, group, options)
+            _apply_requested_issuer(certificate, resolved, group, options)
             for certificate, group in zip(issued, groups)
         ]
     if options.at_set_up:
@@ -116,20 +117,20 @@ def issue(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> list[Plan
     return issued
 
 
-def _row_shared(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
-    """Return the specific values of the certificate that all computers of a pool share."""
-    server = pool.computers[0].fqdn  # names with this placeholder are for single servers only
+def _make_shared_row(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
+    """Return the differing values for a certificate that all servers in a pool share."""
+    server = pool.computers[0].fqdn  # Names with this placeholder are only for single servers.
     return (
         tuple(map(_NAME_OF, pool.computers)),
         context.subject.of_host(resolved.common_name(pool, server)),
         resolved.entries(resolved.names(pool, server), pool, server),
-        # The oldest server must be able to import the package.
+        # The server with the oldest Windows version must be able to import the package.
         context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
     )
 
 
-def _rows_each(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iterable[_Row]:
-    """Return the specific values of each computer's certificate."""
+def _make_rows(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iterable[_Row]:
+    """Return the differing values for the certificate of each server."""
     names = resolved.names(pool, _SERVER)
     entries = resolved.entries(names, pool, _SERVER)
     own = names.get(_SERVER)
@@ -143,7 +144,8 @@ def _rows_each(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iter
         sans = [entries] * len(servers)
     if not names.keys().isdisjoint(servers):
         for at, server in enumerate(servers):
-            if server in names:  # it is also the pool's name or a web name, so merge the reasons
+            # The server name is also the pool name or a web name, so the reasons are merged.
+            if server in names:
                 sans[at] = resolved.entries(resolved.names(pool, server), pool, server)
     common_name = resolved.common_name(pool, _SERVER)
     subjects: Iterable[DistinguishedName] = map(context.subject.of_host, servers)
@@ -154,7 +156,7 @@ def _rows_each(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iter
     return zip(zip(servers), subjects, sans, systems)
 
 
-def _as_asked(
+def _apply_requested_issuer(
     certificate: PlannedCertificate,
     resolved: ResolvedRule,
     computers: Iterable[Computer],
@@ -168,44 +170,46 @@ def _as_asked(
 def plan_certificates(
     topology: Topology, rules: Rules, *, options: PlanOptions = DEFAULT_OPTIONS
 ) -> CertificatePlan:
-    """List every certificate that the topology needs.
+    """Create a plan with every certificate that the topology needs.
 
     Parameters
     ----------
     topology : Topology
-        n computers in p pools over s SIP domains.
+        n servers in p pools with s SIP domains.
     rules : Rules
-        The requirements of one product version for each role.
+        The requirements for each role in one product version.
     options : PlanOptions, optional
-        The planner's options, e.g. ``wildcard``.
+        The plan options, such as ``wildcard``.
 
     Returns
     -------
     CertificatePlan
-        One entry per certificate, by site, pool, computer, usage; the deployment's last. Names that
-        the topology lacks are omitted, also as subject; the checks report them.
+        The certificates, sorted by site, pool, server, and usage. Certificates for the complete
+        deployment are last. Names that the topology does not contain are omitted, even in the
+        subject. The checks report them.
 
     Raises
     ------
     PlanError
-        If the product does not know a role; lists all unknown roles.
+        If a role is not part of the product; the error lists all such roles.
     OptionsError
-        If an option names a usage, a role or a finding that the product does not have, or if
+        If an option contains a usage, role, or finding code that the product does not have, or the
         options and rules are for different products.
 
     Notes
     -----
-    Source: RFC 5280 section 4.2.1.6; each name has the ids of its rules with their sources.
+    Source: RFC 5280 section 4.2.1.6. Each name has the ids of its rules, which contain their
+    sources.
     """
     options = settled_options(topology, rules, options)
     context = plan_context(topology, rules, options)
     with no_collection():
         parts = [plan_pool(pool, context) for pool in topology.pools]
-        return _assembled(topology, context, parts)
+        return _assemble_plan(topology, context, parts)
 
 
 def rules_for(topology: Topology, options: PlanOptions) -> Rules:
-    """Load the rules of the product in the options, else of the table's product.
+    """Load the rules for the product in the options, or else for the product of the table.
 
     Raises
     ------
@@ -220,7 +224,7 @@ def rules_for(topology: Topology, options: PlanOptions) -> Rules:
 
 
 def settled_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:
-    """Return the options with the rules' product, or reject invalid input.
+    """Return the options with the product of the rules, or reject invalid input.
 
     Raises
     ------
@@ -231,35 +235,37 @@ def settled_options(topology: Topology, rules: Rules, options: PlanOptions) -> P
     require("rules", rules, Rules)
     require("options", options, PlanOptions)
     _check_roles(topology.pools, rules)
-    options = _of_product(options, rules)
+    options = _set_product(options, rules)
     _check_options(rules, options)
     return options
 
 
 def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
-    """Plan an edited topology with the rules and options of an earlier plan.
+    """Plan a changed topology with the rules and options of an earlier plan.
 
     Parameters
     ----------
     previous : CertificatePlan
-        From :func:`plan_certificates` or this function.
+        A plan from :func:`plan_certificates` or this function.
     topology : Topology
-        Pools that are the same objects as in ``previous.topology`` keep their certificates.
+        The changed topology. The certificates for unchanged pools (the same objects as in
+        ``previous.topology``) are kept.
 
     Returns
     -------
     CertificatePlan
-        Equal to the result of :func:`plan_certificates`. Only the affected pools are derived again:
-        all pools of a site if its simple URLs changed, all pools if SIP domains changed.
+        The same result as from :func:`plan_certificates`. Only the affected pools are planned
+        again:
+        all pools in a site if the simple URLs changed, and all pools if the SIP domains changed.
 
     Raises
     ------
     PlanError
-        If the product does not know a role.
+        If a role is not part of the product.
     """
     rules, old, by_pool = previous.rules, previous.topology, previous.by_pool
     kept: dict[int, tuple[PlannedCertificate, ...]] = {}
-    sites = _differing(old.sites, topology.sites)
+    sites = _find_changed_sites(old.sites, topology.sites)
     if old.sip_domains == topology.sip_domains:
         pools = zip(old.pools, by_pool, strict=False)
         kept = {id(pool): part for pool, part in pools if pool.site not in sites}
@@ -268,40 +274,44 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
     if sites or any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
-        publishing = publishing_roles(rules)  # their certificates have names of other pools
+        publishing = publishing_roles(rules)  # The certificates contain names of other pools.
         for pool in topology.pools:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
     for pool in topology.pools:
         if pool.further_names and pool.names_in(BACKUP_POOL):
-            kept.pop(id(pool), None)  # it has names of its backup pool's site
-    for here in shared_servers(old.pools, rules).values():
-        for pool in here:
-            kept.pop(id(pool), None)  # the role on the same server may be gone
+            kept.pop(id(pool), None)  # The certificate contains names of the backup pool's site.
+    for group in shared_servers(old.pools, rules).values():
+        for pool in group:
+            kept.pop(id(pool), None)  # Another role on the same server may have been removed.
     context = plan_context(topology, rules, previous.options)
     with no_collection():
         parts = [
             kept[id(pool)] if id(pool) in kept else plan_pool(pool, context)
             for pool in topology.pools
         ]
-    same_servers = kept and not sites and _needing(added, rules) == _needing(removed, rules)
-    return _assembled(topology, context, parts, by_pool[-1] if same_servers else None)
+    same_servers = (
+        kept
+        and not sites
+        and _find_needing_servers(added, rules) == _find_needing_servers(removed, rules)
+    )
+    return _assemble_plan(topology, context, parts, by_pool[-1] if same_servers else None)
 
 
-def _differing(before_sites: Iterable[Site], after_sites: Iterable[Site]) -> set[str]:
-    """Return the sites that are missing or have other simple URLs on one side."""
+def _find_changed_sites(before_sites: Iterable[Site], after_sites: Iterable[Site]) -> set[str]:
+    """Return the sites that exist in only one topology, or whose simple URLs differ."""
     before, after = ({site.name: site for site in sites} for sites in (before_sites, after_sites))
     return {name for name in before | after if before.get(name) != after.get(name)}
 
 
-def _assembled(
+def _assemble_plan(
     topology: Topology,
     context: PlanContext,
     parts: list[tuple[PlannedCertificate, ...]],
     of_deployment: tuple[PlannedCertificate, ...] | None = None,
 ) -> CertificatePlan:
     if of_deployment is None:
-        of_deployment = _of_deployment(topology, context)
+        of_deployment = _plan_deployment(topology, context)
     parts = one_for_each_usage(topology.pools, parts, context.rules)
     parts.append(of_deployment)
     return CertificatePlan(
@@ -313,21 +323,21 @@ def _assembled(
     )
 
 
-def _needing(pools: Iterable[Pool], rules: Rules) -> set[tuple[str, Computer]]:
-    """Collect the servers that need a certificate of the deployment."""
+def _find_needing_servers(pools: Iterable[Pool], rules: Rules) -> set[tuple[str, Computer]]:
+    """Return the servers that need a certificate for the complete deployment."""
     roles = {role for rule in rules.certificates for role in rule.needed_by}
     return {(pool.role, c) for pool in pools if pool.role in roles for c in pool.computers}
 
 
-def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCertificate, ...]:
-    """Plan the certificates that all servers of the deployment share."""
+def _plan_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCertificate, ...]:
+    """Return the certificates that all servers in the deployment share."""
     certificates = []
     for rule in context.rules.certificates:
         if not rule.needed_by:
             continue
         pools = [pool for pool in topology.pools if pool.role in rule.needed_by]
         if pools:
-            # The names of one pool are often similar, so the sort finds long sorted runs.
+            # The names in a pool are often in order already, which makes sorting fast.
             pools.sort(key=lambda pool: pool.computers[0].fqdn)
             by_name = {computer.fqdn: computer for pool in pools for computer in pool.computers}
             computers = sorted(by_name.values(), key=attrgetter("fqdn"))
@@ -348,8 +358,8 @@ def _of_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCer
 def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
     problems = tuple(
         Problem(
-            message=f'{pool.computers[0].fqdn} has the role "{pool.role}", which {rules.title} '
-            "does not know",
+            message=f'{pool.computers[0].fqdn} has the role "{pool.role}", which is not a role '
+            f"in {rules.title}",
             value=pool.role,
         )
         for pool in pools
@@ -359,31 +369,32 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
         raise PlanError(
             "lyncnb cannot plan this topology",
             problems=problems,
-            hint=_where_known({problem.value for problem in problems}, rules),
+            hint=_suggest_products({problem.value for problem in problems}, rules),
         )
 
 
-def _where_known(roles: set[str], rules: Rules) -> str:
-    """Return a hint: products with the unknown roles, or else the known roles."""
+def _suggest_products(roles: set[str], rules: Rules) -> str:
+    """Return a hint with the products that have the unknown roles, or else with the known roles."""
     titles = product_titles()
     others = [name for name in titles if name != rules.product]
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
     if knowing:
         listed = ", ".join(f"{name} ({titles[name]})" for name in knowing)
-        return f"plan these servers with a product that has their role: {listed}"
-    return f"the roles of {rules.title} are {', '.join(rules.roles)}"
+        return f"plan these servers with a product that includes their roles: {listed}"
+    return f"the roles in {rules.title} are {', '.join(rules.roles)}"
 
 
-def _of_product(options: PlanOptions, rules: Rules) -> PlanOptions:
-    """Return options with the product of the rules; reject options for another product."""
+def _set_product(options: PlanOptions, rules: Rules) -> PlanOptions:
+    """Return the options with the product of the rules, and reject options for another product."""
     if options.product == rules.product:
         return options
-    if options.product == DEFAULT_OPTIONS.product:  # the planner did not choose a product
+    if options.product == DEFAULT_OPTIONS.product:  # The user did not choose a product.
         return replace(options, product=rules.product)
     known = product_titles()
     raise OptionsError(
-        f'the options are for "{options.product}" and the rules for "{rules.product}"',
-        hint=f'load the rules of "{options.product}", or change product in the options'
+        f'the options are for the product "{options.product}", but the rules are for '
+        f'"{rules.product}"',
+        hint=f'load the rules for "{options.product}", or change the option product'
         if options.product in known
         else f"the products are {', '.join(known)}",
     )
@@ -393,21 +404,24 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
     for code in options.accepted:
         if code in returned_checks() and not may_be_accepted(code):
             raise OptionsError(
-                f'option accepted names "{code}", which cannot be accepted: '
+                f'option accepted contains "{code}", which you cannot accept: '
                 f"{returned_checks()[code].title}",
                 hint=returned_checks()[code].hint,
             )
         if code not in every_check(rules):
-            # A misspelled code accepts nothing, and the planner would look for the reason
-            # elsewhere.
-            near = difflib.get_close_matches(code, every_check(rules), n=3, cutoff=0.4)
+            # A misspelled code would accept nothing, and users would not know why.
+            similar_codes = difflib.get_close_matches(code, every_check(rules), n=3, cutoff=0.4)
             raise OptionsError(
-                f'option accepted names "{code}", but {rules.title} has no finding with that code',
-                hint=f"did you mean {', '.join(near)}?" if near else "use a code from lyncnb check",
+                f'option accepted contains "{code}", which is not the code of a finding in '
+                f"{rules.title}",
+                hint=f"did you mean {', '.join(similar_codes)}?"
+                if similar_codes
+                else "use a code that lyncnb check shows",
             )
     if rules.oldest_client(options.oldest_client) is None and options.oldest_client:
         raise OptionsError(
-            f'option oldest_client is "{options.oldest_client}", which {rules.title} does not list',
+            f'option oldest_client is "{options.oldest_client}", which is not a client in '
+            f"{rules.title}",
             hint=f"it must be one of {', '.join(client.id for client in rules.clients) or 'none'}",
         )
     known = rules.usages | set(rules.roles)
@@ -417,5 +431,5 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 raise OptionsError(
                     f'option {setting} has a value for "{key}", which is not a usage or role '
                     f"of {rules.title}",
-                    hint=f"known: {', '.join(sorted(known | more - {''}))}",
+                    hint=f"the usages and roles are {', '.join(sorted(known | more - {''}))}",
                 )

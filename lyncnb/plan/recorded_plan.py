@@ -1,7 +1,7 @@
-"""``RecordedPlan``: the certificates in a file or folder, without their table and options.
+"""The class ``RecordedPlan``: certificates from a file or folder, without the table and options.
 
-It allows comparing a plan with an earlier one: the JSON document of a plan (``plan_json.py``) or
-the entries of a request folder.
+lyncnb compares a plan with an earlier plan, which is a plan document in JSON (``plan_json.py``) or
+the entries in a request folder.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS
 from .plan_json import FORMAT
 
-#: The fields that neither a document nor a folder contains; they are not compared.
+#: Neither a plan document nor a folder contains these fields, so they are not compared.
 NOT_RECORDED = frozenset(("ca", "target_os"))
 
-_EDITED = "write it again: lyncnb plan TOPOLOGY -o FILE.json"
+_EDITED = "create the file again: lyncnb plan TOPOLOGY -o FILE.json"
 _FIELDS_OF = {
     "CN": "common_name",
     "O": "organization",
@@ -43,10 +43,10 @@ _FIELDS_OF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecordedPlan(CertificatePlan):
-    """A plan from a file or folder: its certificates, without their table and options.
+    """A plan from a file or folder: the certificates, without the table and options.
 
-    ``topology`` is empty and has the name of the file or folder; ``options`` are the defaults.
-    ``findings`` are the recorded ones, None if there are none.
+    ``topology`` is empty, and its source is the name of the file or folder. ``options`` are the
+    defaults. ``findings`` are the recorded findings, or None if the record has none.
     """
 
     findings: Findings | None = field(default=None, compare=False)
@@ -54,7 +54,7 @@ class RecordedPlan(CertificatePlan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedFinding:
-    """A finding in a plan document; see ``Finding.to_document``."""
+    """A finding in a plan document (see ``Finding.to_document``)."""
 
     code: str
     severity: str
@@ -64,7 +64,7 @@ class RecordedFinding:
     source: str = ""
 
     def finding(self, *, accepted: str = "") -> Finding:
-        """Return a finding; ``accepted`` is the reason for its acceptance, if any."""
+        """Return the finding; ``accepted`` is the reason for the acceptance, or ""."""
         return Finding(
             code=self.code,
             severity=self.severity,
@@ -76,7 +76,7 @@ class RecordedFinding:
         )
 
 
-#: The rules of the names of certificates, by certificate id and name.
+#: The rules for the names on certificates, by certificate id and name.
 NameReasons = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
@@ -87,54 +87,55 @@ def recorded_certificates(
     *,
     reasons: NameReasons = MappingProxyType({}),
 ) -> tuple[PlannedCertificate, ...]:
-    """Convert entries of a record to planned certificates.
+    """Convert recorded entries to planned certificates.
 
     Parameters
     ----------
     entries : iterable of PlannedEntry
         n entries.
     rules : Rules or None
-        The rules of the record's product, to find each certificate's rule; None skips this.
+        The rules of the recorded product, to find the rule for each certificate; None skips this.
     problems : list of Problem
-        Gets each entry that no plan can contain.
+        The list to which every invalid entry is added.
     reasons : mapping, optional
-        The recorded rules of the names, if any.
+        The recorded rules for the names, if any.
 
     Returns
     -------
     tuple of PlannedCertificate
-        The valid ones, in the given order.
+        The valid certificates, in the same order.
     """
     by_use: dict[tuple[str, tuple[str, ...]], str] = {}
     for rule in rules.certificates if rules else ():
-        by_use.setdefault((rule.role, rule.usages), rule.id)  # rules of other profiles come later
+        # The rules for other profiles are later in the list.
+        by_use.setdefault((rule.role, rule.usages), rule.id)
     certificates, ids = [], set()
     names: dict[str, DnsName] = {}
     for entry in entries:
         try:
-            certificate = _certificate(entry, by_use, names, reasons.get(entry.id, {}))
+            certificate = _convert_entry(entry, by_use, names, reasons.get(entry.id, {}))
         except ValueError as error:
             problems.append(Problem(message=f"{entry.id}: {error}"))
             continue
         if certificate.id != entry.id:
             problems.append(
-                Problem(message=f"{entry.id}: its id does not match its role, usages, and server")
+                Problem(message=f"the id of {entry.id} does not match its role, usages, and server")
             )
         if certificate.id in ids:
-            problems.append(Problem(message=f"{entry.id}: appears twice"))
+            problems.append(Problem(message=f"the id {entry.id} appears twice"))
         ids.add(certificate.id)
         certificates.append(certificate)
     return tuple(certificates)
 
 
-def _certificate(
+def _convert_entry(
     entry: PlannedEntry,
     by_use: Mapping[tuple[str, tuple[str, ...]], str],
     names: dict[str, DnsName],
     reasons: Mapping[str, tuple[str, ...]],
 ) -> PlannedCertificate:
     if entry.key is None or not entry.role or not (entry.servers or entry.shared_by != "server"):
-        raise ValueError("the record has only the requests, not the plan")
+        raise ValueError("the record contains only the requests, not the plan")
     subject = {name: entry.subject.get(short, "") for short, name in _FIELDS_OF.items()}
     return PlannedCertificate(
         role=entry.role,
@@ -149,7 +150,7 @@ def _certificate(
         servers=tuple(map(DnsName, entry.servers)),
         subject=DistinguishedName(**subject),
         subject_alt_name=tuple(
-            SanEntry(_name(text, names), reasons.get(text, ())) for text in entry.san
+            SanEntry(_check_name(text, names), reasons.get(text, ())) for text in entry.san
         ),
         issuer=entry.issuer,
         ca="",
@@ -158,12 +159,12 @@ def _certificate(
     )
 
 
-def _name(text: str, known: dict[str, DnsName]) -> DnsName:
+def _check_name(text: str, known: dict[str, DnsName]) -> DnsName:
     name = known.get(text)
     if name is None:
         name = DnsName.parse(text, allow_wildcard=True, allow_single_label=True)
         if name != text:
-            raise ValueError(f'"{text}" is not a name of a plan')
+            raise ValueError(f'"{text}" is not a valid name in a plan')
         known[text] = name
     return name
 
@@ -175,7 +176,7 @@ def recorded_plan(
     source: str,
     findings: Findings | None = None,
 ) -> RecordedPlan:
-    """Create a plan from recorded certificates; ``source`` is their file or folder."""
+    """Create a plan from recorded certificates; ``source`` is the name of the file or folder."""
     return RecordedPlan(
         topology=Topology(source=source, sip_domains=(), sites=(), pools=()),
         rules=rules,
@@ -185,28 +186,28 @@ def recorded_plan(
     )
 
 
-# 100,000 certificates with the sources of their names have about 400 MB; lyncnb writes no larger
-# plan.
+# A plan with 100,000 certificates and the sources of their names has about 400 MB. lyncnb writes no
+# larger plans.
 _LARGEST = 1 << 30
 
 
 def read_plan_file(path: Path) -> bytes:
-    """Read the file of a plan.
+    """Read a plan file.
 
     Raises
     ------
     PlanError
-        If it cannot be read, or is too large for a plan.
+        If the file cannot be read, or is too large for a plan.
     """
     return files.read_named(path, limit=_LARGEST, error=PlanError)
 
 
-# The plan document, which ``lyncnb plan --json`` writes.
+# --- The plan document that ``lyncnb plan --json`` writes.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NameReason:
-    """A rule of a name; only people read its source."""
+    """A rule for a name. lyncnb does not use the source, which is for people."""
 
     rule: str
     source: str = ""
@@ -222,7 +223,7 @@ class _DocumentEntry(PlannedEntry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DocumentReason:
-    """The texts of a rule for people; this module uses the rules themselves."""
+    """The texts of a rule, which are for people. lyncnb uses the rules themselves."""
 
     rule: str
     why: str
@@ -243,38 +244,38 @@ class _Document:
 
 
 def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
-    """Read the output of ``lyncnb plan --json`` or ``-o FILE.json``.
+    """Read the output of ``lyncnb plan --json`` or ``lyncnb plan -o FILE.json``.
 
     Parameters
     ----------
     data : bytes
         The document.
     source : str
-        Name of the file, for messages.
+        The name of the file, for messages.
 
     Returns
     -------
     RecordedPlan
-        Its certificates and findings.
+        The certificates and findings in the document.
 
     Raises
     ------
     PlanError
-        If it is not such a document, or its digest does not match its certificates.
+        If the document is not valid, or its digest does not match the certificates.
     RulesError
-        If its product is not known.
+        If the product is unknown.
     """
     try:
         document = parse_json(data)
     except NotJson as error:
         raise PlanError(f"{source}: {error}", hint=_EDITED) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise PlanError(f"{source}: is not a plan that lyncnb wrote ({FORMAT})", hint=_EDITED)
+        raise PlanError(f"{source} is not a plan that lyncnb created ({FORMAT})", hint=_EDITED)
     reader = RecordReader(source)
     content = reader.record(_Document, document)
     if content is None:
         raise PlanError(
-            f"{source}: was edited or damaged", problems=tuple(reader.problems), hint=_EDITED
+            f"{source} was edited or damaged", problems=tuple(reader.problems), hint=_EDITED
         )
     rules = rules_on_record(content.product)
     problems: list[Problem] = []
@@ -285,18 +286,18 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
         for entry in content.certificates
     }
     certificates = recorded_certificates(content.certificates, rules, problems, reasons=reasons)
-    findings = Findings(items=tuple(_finding(item, problems) for item in content.findings))
+    findings = Findings(items=tuple(_convert_finding(item, problems) for item in content.findings))
     plan = recorded_plan(certificates, rules, source=source, findings=findings)
     if not problems and plan.sha256 != content.plan_sha256:
-        problems.append(Problem(message="its digest does not match its certificates"))
+        problems.append(Problem(message="the digest in the file does not match the certificates"))
     if problems:
-        raise PlanError(f"{source}: was edited or damaged", problems=tuple(problems), hint=_EDITED)
+        raise PlanError(f"{source} was edited or damaged", problems=tuple(problems), hint=_EDITED)
     return plan
 
 
-def _finding(recorded: RecordedFinding, problems: list[Problem]) -> Finding:
+def _convert_finding(recorded: RecordedFinding, problems: list[Problem]) -> Finding:
     if recorded.severity not in SEVERITIES:
         problems.append(
-            Problem(message=f'{recorded.code}: "{recorded.severity}" is not a severity')
+            Problem(message=f'{recorded.code}: "{recorded.severity}" is not a valid severity')
         )
     return recorded.finding()

@@ -1,8 +1,8 @@
-"""Write and read a saved plan as a JSON file, format ``lyncnb-saved-plan/1``.
+"""Write and read saved plans as JSON files, in the format ``lyncnb-saved-plan/1``.
 
-People read the file to approve it, and sign it. The same table, options, rules and day produce the
-same bytes. The last line contains the SHA-256 of all lines before it. ``checks/saved_plan.py``
-compares the file with a new plan.
+People read the file to approve the plan, and sign it. The same table, options, rules, and
+evaluation date result in the same bytes. The last line contains the SHA-256 digest of all previous
+lines. ``checks/saved_plan.py`` compares the file with a new plan.
 """
 
 from __future__ import annotations
@@ -41,27 +41,30 @@ from .recorded_plan import (
 from .totals import totals
 
 FORMAT = "lyncnb-saved-plan/1"
-#: The namespace of an SSH signature of the file (``ssh-keygen -Y sign -n``).
+#: The namespace for SSH signatures of a saved plan (``ssh-keygen -Y sign -n``).
 NAMESPACE = "lyncnb-plan"
-#: The command to approve a saved plan without lyncnb; KEY and FILE are placeholders.
+#: The command that approves a saved plan without lyncnb. KEY and FILE are placeholders.
 SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
 
-#: The suffix of a saved plan's file name.
+#: The end of a saved plan's file name.
 SAVED_PLAN_FILE = OutputKind(
     what="a saved plan", is_ours={".json": mentions(b'"format": "lyncnb-saved-plan/')}
 )
 
 _WHAT_IT_PROVES = (
-    "lyncnb request --plan FILE FOLDER plans again from this table and these options, and stops "
-    "if anything differs. This proves that nothing was changed, not who approved it."
+    "lyncnb request --plan FILE FOLDER computes the plan again from this table and these "
+    "options, and stops if the result differs. This shows that nobody changed the plan; it "
+    "does not show who approved it."
 )
 
-_SAVE_ANEW = "save it again: lyncnb plan TOPOLOGY --save FILE"
-_WAS_ALTERED = "ask the person who saved it for the original file, or save and approve it again"
+_SAVE_ANEW = "save the plan again: lyncnb plan TOPOLOGY --save FILE"
+_WAS_ALTERED = (
+    "ask the person who saved the plan for the original file, or save and approve the plan again"
+)
 
 
 def rule_digests(rules: Rules) -> dict[str, str]:
-    """Return the rules of a plan and its evaluation, each with its SHA-256."""
+    """Return the SHA-256 digest of each rule file that the plan and its evaluation use."""
     return {f"products/{rules.product}.toml": rules.sha256, "cas/*.toml": ca_rules_deciding()}
 
 
@@ -79,17 +82,17 @@ def saved_plan_values(
     plan : CertificatePlan
         n certificates, with their table and options.
     findings : iterable of Finding
-        The result of ``check_plan`` on that day.
+        The result of ``check_plan`` for the evaluation date.
     judged_on : date
-        The day.
+        The evaluation date.
     libraries : mapping of str to str, optional
-        Versions of the libraries of names, by default the installed ones. A file of an earlier
-        lyncnb has none.
+        The versions of the libraries that decide about names; by default, of the installed ones.
+        A file from an earlier version of lyncnb has none.
 
     Returns
     -------
     dict
-        In the order of the file.
+        The values in the order of the file.
     """
     versions = name_libraries() if libraries is None else libraries
     document = _saved_values(plan, tuple(findings), judged_on, versions)
@@ -97,7 +100,7 @@ def saved_plan_values(
 
 
 def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date) -> bytes:
-    """Yield the file of a saved plan in parts, one certificate at a time.
+    """Yield the content of a saved plan in parts, one certificate at a time.
 
     Parameters
     ----------
@@ -128,7 +131,7 @@ def _saved_values(
     return {
         "format": FORMAT,
         "title": f"{count_of(len(plan.certificates), 'certificate')} for {plan.rules.title}",
-        "read_me": _read_me(plan, findings, entries, judged_on),
+        "read_me": _describe_plan(plan, findings, entries, judged_on),
         "product": plan.rules.product,
         "rules": rule_digests(plan.rules),
         **({"libraries": dict(libraries)} if libraries else {}),
@@ -149,7 +152,7 @@ def _saved_values(
     }
 
 
-def _read_me(
+def _describe_plan(
     plan: CertificatePlan,
     findings: tuple[Finding, ...],
     entries: list[dict[str, object]],
@@ -157,11 +160,11 @@ def _read_me(
 ) -> list[str]:
     errors = [entry for entry in entries if entry["severity"] == "error"]
     accepted = sum(bool(entry["accepted"]) for entry in errors)
-    with_reason = f" Of the errors {accepted:,} are accepted with a reason." if accepted else ""
+    with_reason = f" {accepted:,} of the errors are accepted with a reason." if accepted else ""
     return [
-        f"{totals(plan, findings)}{with_reason} Evaluated for {judged_on}.",
+        f"{totals(plan, findings)}{with_reason} Evaluation date: {judged_on}.",
         _WHAT_IT_PROVES,
-        f"To approve it: lyncnb approve FILE --key KEY; without lyncnb: {SIGN_LINE}",
+        f"To approve this plan, run lyncnb approve FILE --key KEY. Without lyncnb, run {SIGN_LINE}",
     ]
 
 
@@ -180,7 +183,7 @@ def _certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
 
 
 def saved_plan_bytes(document: Mapping[str, Any]) -> bytes:
-    """Return the file of a saved plan's JSON values.
+    """Return the content of a saved plan's file.
 
     Parameters
     ----------
@@ -190,28 +193,29 @@ def saved_plan_bytes(document: Mapping[str, Any]) -> bytes:
     Returns
     -------
     bytes
-        UTF-8; one line for each row, certificate and finding, so that a diff of two files shows the
-        changes. Equal values have the same bytes.
+        UTF-8, with a line for each row, certificate, and finding, so that comparing two files shows
+        the changes. Equal values result in the same bytes.
 
     Raises
     ------
     PlanError
-        If a text contains an unpaired surrogate, which a file cannot store.
+        If a text contains an unpaired surrogate, which cannot be stored in a file.
     """
     out = io.BytesIO()
     try:
-        for text in _written(document):
+        for text in _encode_document(document):
             out.write(text.encode())
     except UnicodeEncodeError:
         raise PlanError(
-            "a text of the table contains an unpaired surrogate", hint="type that cell again"
+            "a cell in the table contains an unpaired surrogate",
+            hint="type the text in this cell again",
         ) from None
     digest = hashlib.sha256(out.getvalue()).hexdigest()
     out.write(f'"sha256": "{digest}"\n}}\n'.encode())
     return out.getvalue()
 
 
-def _written(document: Mapping[str, Any]) -> Iterator[str]:
+def _encode_document(document: Mapping[str, Any]) -> Iterator[str]:
     encode = json.JSONEncoder(ensure_ascii=False).encode
     pretty = json.JSONEncoder(ensure_ascii=False, indent=1).encode
     yield "{\n"
@@ -219,16 +223,16 @@ def _written(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"{encode(key)}: "
         if key == "table":
             yield f'{{"columns": {encode(value["columns"])},\n"rows": '
-            yield from _lines(map(encode, value["rows"]))
+            yield from _encode_lines(map(encode, value["rows"]))
             yield "}"
         elif key in ("certificates", "reasons", "findings"):
-            yield from _lines(map(encode, value))
+            yield from _encode_lines(map(encode, value))
         else:
             yield pretty(value) if isinstance(value, (dict, list)) else encode(value)
         yield ",\n"
 
 
-def _lines(entries: Iterable[str]) -> Iterator[str]:
+def _encode_lines(entries: Iterable[str]) -> Iterator[str]:
     yield "["
     between = "\n"
     for entry in entries:
@@ -237,7 +241,7 @@ def _lines(entries: Iterable[str]) -> Iterator[str]:
     yield "]" if between == "\n" else "\n]"
 
 
-# Read back. These classes define the valid content of a record.
+# --- Read a saved plan. These classes define the valid content.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,10 +274,11 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedDocument:
-    """The content of a saved plan's file, without planning again.
+    """The content of a saved plan, without planning again.
 
-    ``values`` are its JSON values without the digest; ``is_whole`` is whether the digest matches
-    the text before it.
+    ``values`` are the JSON values without the digest. ``is_whole`` is true if the digest matches
+    the
+    previous lines.
     """
 
     source: str
@@ -285,23 +290,23 @@ class SavedDocument:
     _document: _Document | None = field(repr=False)
 
     def recorded(self) -> RecordedPlan:
-        """Return the plan in the file, without planning again.
+        """Return the saved certificates and findings, without planning again.
 
         Raises
         ------
         PlanAltered
-            If the file was altered, or no plan can contain one of its entries.
+            If the file was changed, or contains an entry that is not valid in a plan.
         """
         plan, findings = self.plan()
         return recorded_plan(plan.certificates, plan.rules, source=self.source, findings=findings)
 
     def plan(self, rules: Rules | None = None) -> tuple[CertificatePlan, Findings]:
-        """Return the plan and findings in the file, with its table and options.
+        """Return the saved plan and findings, with the table and options.
 
         Parameters
         ----------
         rules : Rules, optional
-            Rules of its product; by default those of the product that it names.
+            The rules of the saved product; by default, they are loaded.
 
         Raises
         ------
@@ -309,9 +314,9 @@ class SavedDocument:
             As for :meth:`recorded`.
         """
         if self._document is None:
-            raise ValueError("only part of the file was read")
+            raise ValueError("the saved plan was read only in part")
         if not self.is_whole:
-            raise PlanAltered(f"{self.source}: {ALTERED}", hint=_WAS_ALTERED)
+            raise PlanAltered(f"{self.source} {ALTERED}", hint=_WAS_ALTERED)
         rules = rules or rules_on_record(self._document.product)
         problems: list[Problem] = []
         entries = self._document.certificates
@@ -319,7 +324,7 @@ class SavedDocument:
         certificates = recorded_certificates(entries, rules, problems, reasons=reasons)
         if problems:
             raise PlanAltered(
-                f"{self.source}: was altered or damaged",
+                f"{self.source} was changed or damaged",
                 problems=tuple(problems),
                 hint=_WAS_ALTERED,
             )
@@ -338,30 +343,30 @@ class SavedDocument:
         return plan, Findings(findings, self.judged_on)
 
 
-ALTERED = "was changed after it was saved: its digest does not match"
+ALTERED = "was changed after it was saved: the digest does not match"
 
 
 def is_saved_plan(data: bytes) -> bool:
-    """Return whether bytes begin like a saved plan."""
+    """Return whether the data begins like a saved plan."""
     return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and FORMAT.encode() in data[:200]
 
 
 def read_saved_json(
     data: bytes, *, source: str, whole: bool = True, rules: Rules | None = None
 ) -> SavedDocument:
-    """Read the file of a saved plan, and validate each value.
+    """Read a saved plan, and validate each value.
 
     Parameters
     ----------
     data : bytes
-        The file.
+        The content of the file.
     source : str
-        Its name, for messages.
+        The name of the file, for messages.
     whole : bool, optional
         Whether to validate certificates and findings, too. This is not necessary if a new plan has
         the same bytes.
     rules : Rules, optional
-        Rules of its product; by default those of the product that it names.
+        The rules of the saved product; by default, they are loaded.
 
     Returns
     -------
@@ -371,13 +376,13 @@ def read_saved_json(
     Raises
     ------
     PlanError
-        If it is not a saved plan, or is truncated.
+        If the file is not a saved plan, or is truncated.
     PlanAltered
-        If lyncnb does not write such values; lists all of them.
+        If the file contains values that lyncnb does not write; the error lists all of them.
     RulesError
-        If its product is unknown.
+        If the product is unknown.
     """
-    plain = _parsed(data, source)
+    plain = _parse_document(data, source)
     reader = RecordReader("")
     table, options = plain.get("table"), plain.get("options")
     rest = {key: value for key, value in plain.items() if key not in ("table", "options")}
@@ -385,18 +390,18 @@ def read_saved_json(
     if content is not None:
         severities = [finding.severity for finding in content.findings]
         reader.among("findings: severity", severities, SEVERITIES, "severity")
-    day = _day(rest.get("judged_on"), reader)
+    day = _parse_date(rest.get("judged_on"), reader)
     problems: list[Problem] = []
-    chosen = _options(options, reader)
+    chosen = _read_options(options, reader)
     if chosen is not None and rules is None:
-        rules_on_record(chosen.product)  # which may add its own columns
-    topology = _tried(problems, lambda: _topology(table, source, reader))
+        rules_on_record(chosen.product)  # A custom product can add its own columns.
+    topology = _read_part(problems, lambda: _read_table(table, source, reader))
     problems = [*reader.problems, *problems]
     if day is None or topology is None or chosen is None or problems or (whole and content is None):
-        if not whole:  # then report every problem of the file
+        if not whole:  # The function continues, to report all problems in the file.
             return read_saved_json(data, source=source, rules=rules)
         raise PlanAltered(
-            f"{source}: was altered or damaged", problems=tuple(problems), hint=_WAS_ALTERED
+            f"{source} was changed or damaged", problems=tuple(problems), hint=_WAS_ALTERED
         )
     return SavedDocument(
         source=source,
@@ -409,7 +414,7 @@ def read_saved_json(
     )
 
 
-def _tried(problems: list[Problem], read: Any) -> Any:
+def _read_part(problems: list[Problem], read: Any) -> Any:
     try:
         return read()
     except LyncnbError as error:
@@ -418,12 +423,12 @@ def _tried(problems: list[Problem], read: Any) -> Any:
         return None
 
 
-def _parsed(data: bytes, source: str) -> dict[str, Any]:
+def _parse_document(data: bytes, source: str) -> dict[str, Any]:
     try:
         plain = parse_json(data)
     except NotJson as error:
         raise PlanError(
-            f"{source}: {error}; it is not a complete saved plan", hint=_SAVE_ANEW
+            f"{source} is not a complete saved plan: {error}", hint=_SAVE_ANEW
         ) from None
     format_ = plain.get("format") if isinstance(plain, dict) else None
     if format_ == FORMAT:
@@ -433,37 +438,38 @@ def _parsed(data: bytes, source: str) -> dict[str, Any]:
     )
     if newer:
         raise PlanError(
-            f'{source}: this version of lyncnb does not support format "{format_}" ({FORMAT})',
-            hint="update lyncnb",
+            f'{source} has the format "{format_}", which this version of lyncnb does not '
+            f"support ({FORMAT})",
+            hint="install a newer version of lyncnb",
         )
-    raise PlanError(f"{source}: is not a saved plan ({FORMAT})", hint=_SAVE_ANEW)
+    raise PlanError(f"{source} is not a saved plan ({FORMAT})", hint=_SAVE_ANEW)
 
 
-def _day(value: object, reader: RecordReader) -> date | None:
+def _parse_date(value: object, reader: RecordReader) -> date | None:
     try:
         if isinstance(value, str) and len(value) == len("2026-01-31"):
             return date.fromisoformat(value)
     except ValueError:
         pass
-    reader.problem("'judged_on' must be a day, e.g. 2026-01-31")
+    reader.problem("'judged_on' must be a date, e.g. 2026-01-31")
     return None
 
 
-def _topology(table: object, source: str, reader: RecordReader) -> Topology | None:
+def _read_table(table: object, source: str, reader: RecordReader) -> Topology | None:
     before = len(reader.problems)
     if not isinstance(table, dict) or table.keys() != {"columns", "rows"}:
-        reader.problem("'table' must have columns and rows, and nothing else")
+        reader.problem("'table' must have only the keys columns and rows")
         return None
     columns, rows = table["columns"], table["rows"]
     if not _are_texts(columns):
-        reader.problem("'table.columns' must be a list of texts")
+        reader.problem("'table.columns' must be a list of text values")
     if not isinstance(rows, list):
         reader.problem("'table.rows' must be a list of rows")
         return None
     width = len(columns) if isinstance(columns, list) else -1
     for number, row in enumerate(rows):
         if not _are_texts(row) or len(row) != width:
-            reader.problem(f"'table.rows[{number}]' must be a list of {width} texts")
+            reader.problem(f"'table.rows[{number}]' must be a list of {width} text values")
     if len(reader.problems) > before:
         return None
     return topology_of_rows(columns, rows, source=source)
@@ -473,7 +479,7 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _options(options: object, reader: RecordReader) -> PlanOptions | None:
+def _read_options(options: object, reader: RecordReader) -> PlanOptions | None:
     if not isinstance(options, dict):
         reader.problem("'options' must be a table")
         return None

@@ -1,8 +1,8 @@
-"""``Scenario``: a table and its options under a name, with a note, in a folder of three files.
+"""The class ``Scenario``: a table, its options, and a note, in a folder with three files.
 
-``scenarios/NAME/`` contains ``topology.csv``, ``plan.toml`` and ``note.md``. lyncnb writes a new
-folder completely or not at all, and later replaces each changed file. People read, compare and edit
-these files, so a scenario has no other data: lyncnb derives its plan on first use.
+``scenarios/NAME/`` contains ``topology.csv``, ``plan.toml``, and ``note.md``. lyncnb writes a new
+folder completely or not at all, and later replaces only changed files. People read, compare, and
+edit these files, so a scenario contains no other data. The plan is created on first use.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from .plan_toml import OPTIONS_FILE as OPTIONS_FILE
 from .plan_toml import TOPOLOGY_FILE as TOPOLOGY_FILE
 from .planner import plan_certificates, settled_options
 
-#: The folder of an editor's scenarios, next to the notebook.
+#: The folder for the editor's scenarios, next to the notebook.
 DEFAULT_FOLDER = "scenarios"
 
 NOTE_FILE = "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
-_LARGEST = 1 << 28  # bytes; 100,000 servers have about 30 MB
-# Limit of the other files (bytes): options take a few thousand, and a note is short.
+_LARGEST = 1 << 28  # The limit for the table, in bytes. 100,000 servers need about 30 MB.
+# The limit for the other files, in bytes. Options need a few thousand bytes, and a note is short.
 _MOST = {OPTIONS_FILE: 1_000_000, NOTE_FILE: 1 << 16}
 
 
@@ -47,11 +47,11 @@ class Scenario(Table):
     Parameters
     ----------
     name : str
-        Its name and the name of its folder.
+        The name of the scenario and of its folder.
     topology : Topology
         n servers.
     options : PlanOptions, optional
-        The options of the table, including the product.
+        The options for the table, including the product.
     note : str, optional
         The purpose of the scenario, as plain text or Markdown.
     """
@@ -60,22 +60,22 @@ class Scenario(Table):
     topology: Topology
     options: PlanOptions = DEFAULT_OPTIONS
     note: str = ""
-    # Not an argument, because a copy from ``replace`` with other options has another plan.
+    # This is not an argument, because a copy from ``replace`` with other options has another plan.
     _plan: CertificatePlan | None = field(default=None, init=False, compare=False)
 
     @property
     def rules(self) -> Rules:
-        """The rules of the product in the options."""
+        """The rules for the product in the options."""
         return load_rules(self.options.product)
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan, derived on first use; its source has the scenario's name.
+        """The plan, which is created on first use. The source in the plan is the scenario's name.
 
         Raises
         ------
         LyncnbError
-            If no plan can be made.
+            If lyncnb cannot create the plan.
         """
         if self._plan is None:
             topology = replace(self.topology, source=self.name, scenario=self.name)
@@ -94,19 +94,22 @@ class Scenario(Table):
         return made
 
     def called(self, name: str, *, note: str) -> Scenario:
-        """Return a copy with another name or note, which keeps the plan."""
+        """Return a copy with another name or note, but the same plan."""
         if self._plan is not None:
             return Scenario.of_plan(name, self._plan, note=note)
         return replace(self, name=name, note=note)
 
     def is_same(self, other: Scenario) -> bool:
         """Return whether another scenario has the same cells and options."""
-        ours, others = self.topology, other.topology
-        same = ours is others or (ours.columns, ours.cells) == (others.columns, others.cells)
+        topology, other_topology = self.topology, other.topology
+        same = topology is other_topology or (topology.columns, topology.cells) == (
+            other_topology.columns,
+            other_topology.cells,
+        )
         return same and self.options == other.options
 
     def files(self) -> dict[str, bytes]:
-        """Return the files of its folder, by name.
+        """Return the content of the files in the scenario's folder, by file name.
 
         Raises
         ------
@@ -116,7 +119,7 @@ class Scenario(Table):
         return {
             TOPOLOGY_FILE: self.topology.to_csv(),
             OPTIONS_FILE: self.options.to_toml().encode(),
-            NOTE_FILE: _note_data(self.note),
+            NOTE_FILE: _encode_note(self.note),
         }
 
     def _headings(self) -> tuple[str, ...]:
@@ -139,7 +142,7 @@ class Scenario(Table):
 
 
 def is_scenario(folder: str | os.PathLike[str]) -> bool:
-    """Return whether a folder is a scenario's, even a damaged one."""
+    """Return whether a folder contains a scenario, even a damaged one."""
     marks = (TOPOLOGY_FILE, OPTIONS_FILE)
     return os.path.isdir(folder) and any(
         os.path.lexists(os.path.join(folder, mark)) for mark in marks
@@ -147,79 +150,84 @@ def is_scenario(folder: str | os.PathLike[str]) -> bool:
 
 
 def scenario_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """List the files of a scenario's folder; empty for any other folder."""
+    """Return the names of the files in a scenario's folder; empty for any other folder."""
     return tuple(Path(folder, name) for name in _FILES) if is_scenario(folder) else ()
 
 
 def open_scenario(folder: str | os.PathLike[str]) -> Scenario:
-    """Read a scenario from its folder.
+    """Open a scenario in a folder.
 
     Parameters
     ----------
     folder : path
-        Contains ``topology.csv`` and ``plan.toml``, and may contain ``note.md``; its name is the
-        scenario's.
+        The folder with ``topology.csv``, ``plan.toml`` and, optionally, ``note.md``. Its name is
+        the
+        scenario's name.
 
     Returns
     -------
     Scenario
-        The current content, including manual changes.
+        The current content of the files, including edits in other programs.
 
     Raises
     ------
     ScenarioError
-        With every problem of every file.
+        With every problem in every file.
     """
     path = Path(os.path.abspath(folder))
     try:
         contents = small_folder.read_files(path, _FILES, limit=_LARGEST)
     except BundleError as error:
         raise ScenarioError(error.message, hint=error.hint) from None
-    return _of_files(path.name, Path(folder), contents)
+    return _read_scenario(path.name, Path(folder), contents)
 
 
-def _of_files(name: str, folder: Path, contents: Mapping[str, bytes]) -> Scenario:
+def _read_scenario(name: str, folder: Path, contents: Mapping[str, bytes]) -> Scenario:
     problems: list[Problem] = []
     missing = [file for file in (TOPOLOGY_FILE, OPTIONS_FILE) if file not in contents]
     if len(missing) == 2:
         raise ScenarioError(
-            f"{folder} is not a scenario: it has neither {TOPOLOGY_FILE} nor {OPTIONS_FILE}",
-            hint="use the folder of one scenario, e.g. scenarios/NAME",
+            f"{folder} is not a scenario, because it contains neither {TOPOLOGY_FILE} nor "
+            f"{OPTIONS_FILE}",
+            hint="specify the folder of a single scenario, e.g. scenarios/NAME",
         )
     problems += [
         Problem(
-            message="the file is missing", file=file, hint="restore it, or save the scenario again"
+            message="the file is missing",
+            file=file,
+            hint="restore the file, or save the scenario again",
         )
         for file in missing
     ]
     options = topology = rules = None
-    with _noting(problems, OPTIONS_FILE):
+    with _collect_problems(problems, OPTIONS_FILE):
         if OPTIONS_FILE in contents:
             _refuse_size(OPTIONS_FILE, contents[OPTIONS_FILE])
             options = PlanOptions.from_toml(contents[OPTIONS_FILE])
-            # Options come before the table, because a custom product defines columns of tables.
+            # The options are read before the table, because a custom product can define additional
+            # columns.
             rules = rules_on_record(options.product)
-    with _noting(problems, TOPOLOGY_FILE):
+    with _collect_problems(problems, TOPOLOGY_FILE):
         if TOPOLOGY_FILE in contents:
             topology = read_topology(contents[TOPOLOGY_FILE])
     if topology and rules and options:
-        with _noting(problems, ""):
+        with _collect_problems(problems, ""):
             settled_options(topology, rules, options)
     note = ""
-    with _noting(problems, NOTE_FILE):
-        note = _note(contents.get(NOTE_FILE, b""))
+    with _collect_problems(problems, NOTE_FILE):
+        note = _decode_note(contents.get(NOTE_FILE, b""))
     if problems or options is None or topology is None:
         raise ScenarioError(
-            f"the scenario {folder} cannot be opened: {count_of(len(problems), 'problem')}",
+            f"lyncnb cannot open the scenario {folder}: {count_of(len(problems), 'problem')}",
             problems=tuple(problems),
-            hint="fix the files, or restore them from version control",
+            hint="correct the files, or restore them from version control",
         )
     return Scenario(name=name, topology=replace(topology, source=name), options=options, note=note)
 
 
 @contextmanager
-def _noting(problems: list[Problem], file: str) -> Iterator[None]:
-    """Record the problems of a file, and continue with the next one."""
+def _collect_problems(problems: list[Problem], file: str) -> Iterator[None]:
+    """Record the problems in a file, and continue with the next file."""
     try:
         yield
     except LyncnbError as error:
@@ -227,23 +235,23 @@ def _noting(problems: list[Problem], file: str) -> Iterator[None]:
         problems += [replace(problem, file=file) for problem in found_problems]
 
 
-def _note(data: bytes) -> str:
+def _decode_note(data: bytes) -> str:
     _refuse_size(NOTE_FILE, data)
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
         raise ScenarioError(
-            f"it is not UTF-8 text at byte {error.start:,}", hint="save it as UTF-8"
+            f"the note is not UTF-8 text at byte {error.start:,}", hint="save the note as UTF-8"
         ) from None
 
 
-def _note_data(note: str) -> bytes:
+def _encode_note(note: str) -> bytes:
     text = note.replace("\r\n", "\n").strip()
     data = f"{text}\n".encode("utf-8", "replace") if text else b""
     if len(data) > _MOST[NOTE_FILE]:
         raise ScenarioError(
             f"the note has {len(data):,} bytes; the limit is {_MOST[NOTE_FILE]:,}",
-            hint="move the rest to another file",
+            hint="move part of the text to another file",
         )
     return data
 
@@ -251,85 +259,86 @@ def _note_data(note: str) -> bytes:
 def _refuse_size(name: str, data: bytes) -> None:
     if len(data) > _MOST[name]:
         raise ScenarioError(
-            f"it has {len(data):,} bytes; the limit is {_MOST[name]:,}",
-            hint="move the rest to another file",
+            f"the file has {len(data):,} bytes; the limit is {_MOST[name]:,}",
+            hint="move part of the content to another file",
         )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scenarios(Table):
-    """The scenarios of a workspace, each in a subfolder of one folder.
+    """The scenarios in a workspace, each in a subfolder of the same folder.
 
     Parameters
     ----------
     folder : Path
-        Created with the first scenario.
+        The folder, which is created with the first scenario.
     """
 
     folder: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))  # notebooks pass a text
+        # Notebooks specify the folder as text.
+        object.__setattr__(self, "folder", Path(self.folder))
 
     def names(self) -> tuple[str, ...]:
-        """List the names of all scenarios, including damaged ones, in alphabetical order.
+        """Return the names of all scenarios in alphabetical order, including damaged scenarios.
 
         Raises
         ------
         ScenarioError
-            If the folder cannot be listed.
+            If the folder cannot be read.
         """
         try:
-            found = os.listdir(self.folder)
+            entries = os.listdir(self.folder)
         except FileNotFoundError:
             return ()
         except OSError as error:
-            error_text = trouble(error, self.folder, "list the folder")
+            error_text = trouble(error, self.folder, "list the files in the folder")
             raise ScenarioError(error_text.message, hint=error_text.hint) from None
-        names = [n for n in found if not n.startswith(".") and is_scenario(self.folder / n)]
+        names = [n for n in entries if not n.startswith(".") and is_scenario(self.folder / n)]
         return tuple(sorted(names, key=lambda name: (name.casefold(), name)))
 
     def files(self, name: str) -> dict[str, bytes]:
-        """Read the files of a scenario as bytes, by name.
+        """Return the content of a scenario's files, by file name.
 
         Raises
         ------
         ScenarioError
             If the scenario does not exist, or its files cannot be read.
         """
-        self._known(name)
+        self._require_scenario(name)
         try:
             return small_folder.read_files(self.folder / name, _FILES, limit=_LARGEST)
         except BundleError as error:
             raise ScenarioError(error.message, hint=error.hint) from None
 
     def open(self, name: str) -> Scenario:
-        """Read a scenario.
+        """Return a scenario with a name.
 
         Raises
         ------
         ScenarioError
-            If the scenario does not exist; or with every problem of its files.
+            If the scenario does not exist, or its files have problems, which the error lists.
         """
-        self._known(name)
+        self._require_scenario(name)
         return open_scenario(self.folder / name)
 
     def note(self, name: str) -> str:
-        """Read only the note of a scenario; blank if it cannot be read."""
+        """Return the note of a scenario; blank if it cannot be read."""
         with suppress(BundleError, ScenarioError):
             read = small_folder.read_files(self.folder / name, (NOTE_FILE,), limit=_MOST[NOTE_FILE])
-            return _note(read.get(NOTE_FILE, b""))
+            return _decode_note(read.get(NOTE_FILE, b""))
         return ""
 
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
-        """Write a scenario to its folder; replace only the files that differ.
+        """Save a scenario in its folder, and replace only the files that differ.
 
         Parameters
         ----------
         scenario : Scenario
-            If the folder already contains the same, nothing is written.
+            The scenario. If the folder already has the same content, nothing is written.
         replace : bool, optional
-            Whether to replace another scenario of this name.
+            Whether to replace another scenario with the same name.
 
         Returns
         -------
@@ -339,29 +348,29 @@ class Scenarios(Table):
         Raises
         ------
         FileOccupied
-            If there is another scenario of this name, and `replace` is False.
+            If another scenario with the same name exists, and `replace` is False.
         ScenarioError
-            If the name is not valid for a folder, or something else has it.
+            If the name is not valid for a folder, or the folder contains something else.
         """
-        path = self.folder / self._free(scenario.name, but=scenario.name)
+        path = self.folder / self._require_free_name(scenario.name, exempt=scenario.name)
         contents = scenario.files()
-        with _as_scenario():
+        with _convert_errors():
             if not os.path.lexists(path):
                 small_folder.write_folder(path, contents)
                 return scenario
-            held = self.files(scenario.name)
-            changed = {name: data for name, data in contents.items() if held.get(name) != data}
+            saved = self.files(scenario.name)
+            changed = {name: data for name, data in contents.items() if saved.get(name) != data}
             if changed and not replace:
                 raise FileOccupied(
-                    f'there is already a scenario "{scenario.name}"',
-                    hint="choose another name, or check the scenario and then replace it",
+                    f'a scenario named "{scenario.name}" already exists',
+                    hint="choose another name, or check the existing scenario and then replace it",
                 )
             for name, data in changed.items():
                 files.replace(path / name, data, small_folder.FILE_MODE)
         return scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
-        """Copy a scenario's files; return the copy's name, by default a free one.
+        """Copy a scenario, and return the name of the copy; by default, an unused name.
 
         Raises
         ------
@@ -369,23 +378,23 @@ class Scenarios(Table):
             As for :meth:`keep`.
         """
         contents = self.files(name)
-        copy = new or self._copy(name)
-        with _as_scenario():
-            small_folder.write_folder(self.folder / self._free(copy), contents)
+        copy = new or self._find_copy_name(name)
+        with _convert_errors():
+            small_folder.write_folder(self.folder / self._require_free_name(copy), contents)
         return copy
 
     def rename(self, name: str, new: str) -> None:
-        """Give a scenario another name.
+        """Rename a scenario.
 
         Raises
         ------
         ScenarioError
-            If the scenario does not exist, or the new name is taken or not valid for a folder.
+            If the scenario does not exist, or the new name exists or is not valid for a folder.
         """
-        self._known(name)
+        self._require_scenario(name)
         if new != name:
-            target = self.folder / self._free(new, but=name)
-            with _as_scenario():
+            target = self.folder / self._require_free_name(new, exempt=name)
+            with _convert_errors():
                 small_folder.rename_folder(self.folder / name, target)
 
     def set_note(self, name: str, note: str) -> None:
@@ -396,69 +405,74 @@ class Scenarios(Table):
         ScenarioError
             If the scenario does not exist, or the note cannot be written.
         """
-        self._known(name)
-        data = _note_data(note)
-        if data != _note_data(self.note(name)):
-            with _as_scenario():
+        self._require_scenario(name)
+        data = _encode_note(note)
+        if data != _encode_note(self.note(name)):
+            with _convert_errors():
                 files.replace(self.folder / name / NOTE_FILE, data, small_folder.FILE_MODE)
 
     def remove(self, name: str) -> dict[str, bytes]:
-        """Remove a scenario's folder, and return its files.
+        """Remove a scenario's folder, and return the content of its files.
 
         Raises
         ------
         ScenarioError
             If the scenario does not exist, or its folder contains other files.
         """
-        held = self.files(name)
-        with _as_scenario():
+        contents = self.files(name)
+        with _convert_errors():
             small_folder.remove_folder(self.folder / name, _FILES)
-        return held
+        return contents
 
-    def put_back(self, name: str, held: Mapping[str, bytes]) -> None:
-        """Restore the folder that :meth:`remove` removed.
+    def put_back(self, name: str, contents: Mapping[str, bytes]) -> None:
+        """Restore a folder that :meth:`remove` removed.
 
         Raises
         ------
         ScenarioError
-            If something else has its name now.
+            If a folder or file with the same name exists.
         """
-        with _as_scenario():
-            small_folder.write_folder(self.folder / self._free(name), held)
+        with _convert_errors():
+            small_folder.write_folder(self.folder / self._require_free_name(name), contents)
 
-    def _known(self, name: str) -> None:
+    def _require_scenario(self, name: str) -> None:
         if name in self.names():
             return
         known = self.names()
-        hint = f"there are {', '.join(known[:10])}" if known else "save one first"
-        raise ScenarioError(f"there is no scenario {shown(name)} in {self.folder}", hint=hint)
+        hint = f"the scenarios are {', '.join(known[:10])}" if known else "save a scenario first"
+        raise ScenarioError(f"{self.folder} contains no scenario {shown(name)}", hint=hint)
 
-    def _free(self, name: str, *, but: str = "") -> str:
-        """Reject a name that is not valid for a folder, or that another scenario than `but` has."""
+    def _require_free_name(self, name: str, *, exempt: str = "") -> str:
+        """Reject a name that is not valid for a folder, or that a scenario except `exempt` has."""
         refuse_own_place(self.folder)
         plain = folder_name(name)
         if plain != name or not name:
             raise ScenarioError(
-                f"{shown(name)} is not a valid name: a scenario is a folder, on any system"
+                (
+                    f"{shown(name)} is not a valid scenario name, because some systems do not "
+                    "accept it as a folder name"
+                )
                 if name.strip()
                 else "the scenario has no name",
-                hint=f'name it "{plain}"' if plain else "name it after its purpose, e.g. Wildcards",
+                hint=f'use the name "{plain}"'
+                if plain
+                else ("enter a name that describes the purpose, e.g. Wildcards"),
             )
         with suppress(FileNotFoundError, NotADirectoryError):
-            for there in os.listdir(self.folder):
-                if there == but or not same_name(there, name):
+            for existing in os.listdir(self.folder):
+                if existing == exempt or not same_name(existing, name):
                     continue
-                _refuse_taken(there, is_ours=is_scenario(self.folder / there))
+                _refuse_taken(existing, is_ours=is_scenario(self.folder / existing))
         if (
-            but == name
+            exempt == name
             and os.path.lexists(self.folder / name)
             and not is_scenario(self.folder / name)
         ):
             _refuse_taken(name, is_ours=False)
         return name
 
-    def _copy(self, name: str) -> str:
-        """Return a free name for a copy."""
+    def _find_copy_name(self, name: str) -> str:
+        """Return an unused name for a copy."""
         taken = {entry.casefold() for entry in os.listdir(self.folder)}
         number = 1
         while True:
@@ -481,17 +495,17 @@ class Scenarios(Table):
 def _refuse_taken(name: str, *, is_ours: bool) -> NoReturn:
     if is_ours:
         raise ScenarioError(
-            f"there is already a scenario {shown(name)}", hint="choose another name"
+            f"a scenario named {shown(name)} already exists", hint="choose another name"
         )
     raise ScenarioError(
-        f"{shown(name)} already exists and is not a scenario, so lyncnb did not change it",
-        hint="choose another name, or move it out of the folder of scenarios",
+        f"{shown(name)} already exists and is not a scenario; lyncnb did not change it",
+        hint="choose another name, or move this folder out of the folder for scenarios",
     )
 
 
 @contextmanager
-def _as_scenario() -> Iterator[None]:
-    """Tell what a folder's files refuse as an error of scenarios."""
+def _convert_errors() -> Iterator[None]:
+    """Convert errors about a folder's files to scenario errors."""
     try:
         yield
     except BundleError as error:

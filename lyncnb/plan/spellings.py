@@ -1,7 +1,7 @@
-"""Names whose display differs from the request: invisible characters and other scripts.
+"""Report names that look different on the screen than in the request.
 
-Summaries and the manifest report it, because the person who approves a request sees the name
-on the screen, and the CA signs the bytes.
+Such names contain invisible characters or other scripts. Summaries and the manifest list them,
+because the person who approves a request sees the name on the screen, but the CA signs the bytes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _PARTS = re.compile(r"[;,|\s=/]+|https:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spelling:
-    """A text whose display differs from the requested form.
+    """A text that looks different on the screen than in the request.
 
-    ``place`` is the row and column in the table, blank if the table has the requested form,
-    ``xn--…``. ``written`` shows invisible characters as numbers.
+    ``place`` is the row and column in the table, or blank if the table contains the requested form
+    (``xn--…``). ``written`` shows invisible characters as code points.
     """
 
     place: str
@@ -38,55 +38,57 @@ class Spelling:
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """The cells of its row, in the order of ``COLUMNS``."""
+        """The cells in a row of the list, in the order of ``COLUMNS``."""
         return self.place, self.written, self.requested, self.what
 
 
 def spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
-    """Report everything in a plan whose display differs from the requested form.
+    """Return all texts in a plan that look different on the screen than in the request.
 
-    For international names in their requested form it reports only the shortest ones.
+    If the table contains international names in the requested form, only the shortest are returned.
     """
-    results = list(_in_table(plan.topology))
+    results = list(_find_in_table(plan.topology))
     known = {part for spelling in results for part in _PARTS.split(spelling.requested)}
-    names = (name for certificate in plan.certificates for name in _names(certificate))
+    names = (name for certificate in plan.certificates for name in _list_names(certificate))
     international = dict.fromkeys(name for name in names if name.is_idn)
     for name in sorted(international, key=lambda name: name.count(".")):
-        if known.isdisjoint(_ends(name)):
+        if known.isdisjoint(_list_suffixes(name)):
             known.add(str(name))
-            results.append(_international(name))
+            results.append(_describe_international(name))
     return tuple(results)
 
 
 def spellings_of(
     certificates: Iterable[PlannedCertificate], topology: Topology
 ) -> Mapping[str, tuple[Spelling, ...]]:
-    """Report the names of each certificate whose display differs from the requested form.
+    """Return the names on each certificate that look different on the screen than in the request.
 
     Parameters
     ----------
     certificates : iterable of PlannedCertificate
         n certificates.
     topology : Topology
-        Their table.
+        The table from which they are planned.
 
     Returns
     -------
     mapping of str to tuple of Spelling
-        By certificate id; an id without such names is omitted.
+        The texts by certificate id. Certificates without such names are omitted.
     """
-    unseen = dict(_with_unseen(topology))
+    unseen = dict(_find_invisible(topology))
     by_id = {}
     for certificate in certificates:
         differing = tuple(
-            spelling for name in _names(certificate) for spelling in _of_name(name, unseen)
+            spelling
+            for name in _list_names(certificate)
+            for spelling in _find_name_spellings(name, unseen)
         )
         if differing:
             by_id[certificate.id] = differing
     return by_id
 
 
-def _names(certificate: PlannedCertificate) -> Iterator[DnsName]:
+def _list_names(certificate: PlannedCertificate) -> Iterator[DnsName]:
     subject = certificate.subject.common_name
     names = [entry.name for entry in certificate.subject_alt_name]
     if subject and subject not in names:
@@ -94,23 +96,23 @@ def _names(certificate: PlannedCertificate) -> Iterator[DnsName]:
     yield from names
 
 
-def _in_table(topology: Topology) -> Iterator[Spelling]:
+def _find_in_table(topology: Topology) -> Iterator[Spelling]:
     for note in topology.notes:
         if note.misleads_the_eye:
             yield Spelling(
-                place=_place(note),
+                place=_format_place(note),
                 written=visible(note.before),
                 requested=note.after,
                 what=note.message,
             )
 
 
-def _place(note: Note) -> str:
+def _format_place(note: Note) -> str:
     return f"row {note.row}, {note.column}"
 
 
-def _with_unseen(topology: Topology) -> Iterator[tuple[str, Spelling]]:
-    """Yield each requested name that had invisible characters in the table."""
+def _find_invisible(topology: Topology) -> Iterator[tuple[str, Spelling]]:
+    """Yield each requested name that has invisible characters in the table."""
     for note in topology.notes:
         if INVISIBLE not in note.message:
             continue
@@ -120,28 +122,31 @@ def _with_unseen(topology: Topology) -> Iterator[tuple[str, Spelling]]:
                 yield (
                     requested,
                     Spelling(
-                        place=_place(note), written=written, requested=requested, what=note.message
+                        place=_format_place(note),
+                        written=written,
+                        requested=requested,
+                        what=note.message,
                     ),
                 )
 
 
-def _of_name(name: DnsName, unseen: Mapping[str, Spelling]) -> Iterator[Spelling]:
+def _find_name_spellings(name: DnsName, unseen: Mapping[str, Spelling]) -> Iterator[Spelling]:
     if unseen:
-        for end in _ends(name):
+        for end in _list_suffixes(name):
             if end in unseen:
-                # A name that is derived from one in the table contains the same characters.
+                # A name that is derived from a name in the table contains the same characters.
                 written = name.removesuffix(end) + unseen[end].written
                 yield replace(unseen[end], written=written, requested=str(name))
     if name.is_idn:
-        yield _international(name)
+        yield _describe_international(name)
 
 
-def _ends(name: DnsName) -> Iterator[str]:
+def _list_suffixes(name: DnsName) -> Iterator[str]:
     labels = name.split(".")
     return (".".join(labels[start:]) for start in range(len(labels)))
 
 
-def _international(name: DnsName) -> Spelling:
+def _describe_international(name: DnsName) -> Spelling:
     return Spelling(
         place="", written=name.as_written, requested=str(name), what=f"{INTERNATIONAL} {name}"
     )

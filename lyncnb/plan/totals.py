@@ -1,4 +1,4 @@
-"""The numbers of a plan's certificates, servers and findings, in one or two sentences."""
+"""Summarize the numbers of a plan's certificates, servers, and findings as text."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .model import CertificatePlan
 
 
 def why_none(rules: Rules, role: str) -> str:
-    """Return why a server of this role has no certificate."""
-    asked = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
-    if asked:
-        return "none: what would make its certificate necessary is not in the table"
-    return f"none: {rules.title} asks for no certificate on this role"
+    """Return the reason why a server with this role has no certificate."""
+    is_required = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
+    if is_required:
+        return "none: the table does not contain the data that would make a certificate necessary"
+    return f"none: {rules.title} requires no certificate for this role"
 
 
 def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
-    """List the servers without a certificate, each with the role of its row."""
+    """Return the servers without a certificate, each with the role in its row."""
     served = {server for certificate in plan.certificates for server in certificate.servers}
     left = {
         computer.fqdn: pool.role
@@ -31,7 +31,7 @@ def servers_without(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
     return tuple(left.items())
 
 
-_NAMED = 10  # maximum number of servers in a sentence
+_NAMED = 10  # The maximum number of servers in a sentence.
 
 
 def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
@@ -40,7 +40,7 @@ def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
     Returns
     -------
     str
-        One sentence; two if some servers of the table have no certificate.
+        One sentence, and two more if some servers in the table have no certificate.
     """
     servers = {server for certificate in plan.certificates for server in certificate.servers}
     counts = Counter(finding.severity for finding in findings)
@@ -57,4 +57,7 @@ def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
     why = "; ".join(reason.removeprefix("none: ") for reason in roles)
     need = "needs" if len(without) == 1 else "need"
     why = why.replace("this role", "its role" if len(without) == 1 else "their roles")
-    return f"{text} {count_of(len(without), 'further server')} {need} none: {named}: {why}."
+    return (
+        f"{text} {count_of(len(without), 'further server')} {need} no certificate: {named}. "
+        f"Reason: {why}."
+    )

@@ -1,1 +1,1 @@
-"""A table of servers to a ``Topology``: the planner's input as validated values."""
+"""Read a table of servers, and convert it to a validated ``Topology``."""

@@ -1,7 +1,7 @@
-"""A ``Table`` of text to ``Cells`` of values: each distinct text of a column is read once.
+"""Convert a ``Table`` of text to ``Cells`` with values.
 
-A table of 100,000 rows holds far fewer distinct texts than cells. Problems and clean-ups are
-collected in a ``Report`` with their rows.
+Each distinct text in a column is converted only once, because a table with 100,000 rows has far
+fewer distinct texts than cells. A ``Report`` collects problems and corrections with their rows.
 """
 
 from __future__ import annotations
@@ -28,19 +28,18 @@ from .columns import (
 from .model import SimpleUrl
 from .source_table import Note, Table, Texts, raise_problems
 
-# Convert the text of one cell to a value, by the kind of its column.
-#
-# Each reader returns the cell's clean text, its value, and the clean-ups. It raises ``BadName``
-# with a hint if the text is not a valid value.
+# --- Convert the text in a cell to a value, by the type of the column. Each function returns the
+# corrected text, the value, and a description of each correction. If the text is not a valid value,
+# it raises ``BadName`` with a hint.
 
-#: Clean text, value, clean-ups.
+#: The corrected text, the value, and the corrections.
 Read = tuple[str, object, tuple[str, ...]]
 
 _SEPARATOR = re.compile(r"[;,|\s]+")
-# Host, port with its colon, and the rest. The pattern matches any text, so the host is checked
-# next.
+# The host, the port with its colon, and the rest of a URL. The pattern matches any text, so the
+# host must be validated.
 _URL_PARTS = re.compile(r"\A([^/?#]*?)(:\d*)?([/?#].*)?\Z", re.DOTALL)
-# The characters that a Chinese keyboard types instead; pasting can add invisible marks.
+# Chinese keyboards enter these characters instead, and pasting can add invisible marks.
 _ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
 
 _TRUTH = {
@@ -50,7 +49,7 @@ _TRUTH = {
 
 
 def read_cell(text: str, column: Column) -> Read:
-    """Read one cell.
+    """Convert the text in a cell to a value.
 
     Parameters
     ----------
@@ -62,13 +61,14 @@ def read_cell(text: str, column: Column) -> Read:
     Returns
     -------
     tuple of str, value and tuple of str
-        The clean text, "" for a blank cell; the value (a name, tuple, truth value …); a description
-        of each clean-up.
+        The corrected text ("" for a blank cell), the value (such as a name, tuple, or boolean), and
+        a
+        description of each correction.
 
     Raises
     ------
     BadName
-        If it cannot be read.
+        If the text is not a valid value.
     """
     if not column.is_list:
         refuse_breaks(text)
@@ -76,19 +76,19 @@ def read_cell(text: str, column: Column) -> Read:
 
 
 def refuse_breaks(text: str) -> None:
-    """Reject a line break, NUL, or unpaired surrogate in a cell with one value."""
+    """Reject a line break, NUL, or unpaired surrogate in a cell with a single value."""
     if "\n" in text or "\r" in text:
         raise BadName(f"{shown(text)} contains a line break", "only lists may contain line breaks")
     if "\0" in text:
-        raise BadName(f"{shown(text)} contains a NUL character", "type the cell again")
+        raise BadName(f"{shown(text)} contains a NUL character", "type the text in this cell again")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise BadName(
-            f"{shown(text)} contains an unpaired surrogate, which a file cannot store",
-            "type the cell again",
+            f"{shown(text)} contains an unpaired surrogate, which cannot be stored in a file",
+            "type the text in this cell again",
         )
 
 
-def _fqdn(text: str, column: Column) -> Read:
+def _read_fqdn(text: str, column: Column) -> Read:
     if not clean_text(text)[0]:
         return "", None, ()
     name, notes = parse_name(
@@ -97,7 +97,7 @@ def _fqdn(text: str, column: Column) -> Read:
     return name, name, notes
 
 
-def _url(text: str, column: Column) -> Read:
+def _read_url(text: str, column: Column) -> Read:
     bare, notes = clean_text(text)
     if not bare:
         return "", None, ()
@@ -105,99 +105,104 @@ def _url(text: str, column: Column) -> Read:
     if scheme.lower() != "https" or not separator:
         raise BadName(
             f"{shown(bare)} is not an https URL",
-            "write the complete URL, e.g. https://meet.contoso.com",
+            "enter the complete URL, e.g. https://meet.contoso.com",
         )
     host, port, tail = _URL_PARTS.findall(rest)[0]
     if tail and re.search(r"\s", tail):
-        raise BadName(f"{shown(bare)} contains white space", "remove it")
+        raise BadName(f"{shown(bare)} contains white space", "remove the white space")
     try:
         name, name_notes = parse_name(host)
     except BadName as error:
-        raise BadName(f"in the URL {shown(bare)}: {error.message}", error.hint) from None
+        raise BadName(f"the URL {shown(bare)} is not valid: {error.message}", error.hint) from None
     if scheme != "https":
         name_notes = (*name_notes, "changed to lowercase")
     url = f"https://{name}{port}{tail}"
     return url, SimpleUrl(url=url, host=name), tuple(dict.fromkeys(notes + name_notes))
 
 
-def _list_of(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
+def _make_list_reader(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
     def read_list(text: str, column: Column) -> Read:
         joined = re.sub(r"\s*=\s*", "=", text)
         parts = [read(part, column) for part in _ANY_SEPARATOR.split(joined) if part]
         values = {clean: value for clean, value, _ in parts if clean}
-        notes = dict.fromkeys(note for _, _, said in parts for note in said)
+        notes = dict.fromkeys(note for _, _, item_notes in parts for note in item_notes)
         if len(values) < len(parts):
             notes["duplicate removed"] = None
-        # A list that needed no clean-up keeps its text, including the separators.
+        # A list that needs no correction keeps its text, including the separators.
         as_written = [part for part in _SEPARATOR.split(text) if part]
         clean = text if as_written and as_written == list(values) else ";".join(values)
         if values and clean != text and not notes:
-            notes["separators changed to semicolons"] = None
+            notes["separators replaced with semicolons"] = None
         return clean, tuple(values.values()), tuple(notes)
 
     return read_list
 
 
-def _fqdn_by_usage(text: str, column: Column) -> Read:
-    """Read ``NAME`` or ``USAGE=NAME`` as a pair of usage ("" for all) and name."""
+def _read_fqdn_by_usage(text: str, column: Column) -> Read:
+    """Convert ``NAME`` or ``USAGE=NAME`` to a pair of usage ("" for all) and name."""
     usage, equals, name = text.partition("=")
     if equals and not re.fullmatch(r"[A-Za-z]+", clean_text(usage)[0]):
         raise BadName(
-            f"{shown(text)} is not a name for a usage",
-            "write a name, or a usage and a name, e.g. AccessEdgeExternal=sip.contoso.com",
+            f"{shown(text)} does not contain a valid certificate usage",
+            "enter a name, or a usage and a name, e.g. AccessEdgeExternal=sip.contoso.com",
         )
-    clean, value, notes = _fqdn(name if equals else text, column)
+    clean, value, notes = _read_fqdn(name if equals else text, column)
     usage = clean_text(usage)[0] if equals else ""
     if equals and not clean:
-        raise BadName(f"{shown(text)} has no name for {usage}", "write a name after the equal sign")
+        raise BadName(
+            f"{shown(text)} contains no name for the usage {usage}",
+            "enter a name after the equal sign",
+        )
     return (f"{usage}={clean}" if usage else clean), (usage, value), notes
 
 
-def _bool(text: str, column: Column) -> Read:
+def _read_bool(text: str, column: Column) -> Read:
     bare, _ = clean_text(text)
     if not bare:
         return "", None, ()
     value = _TRUTH.get(heading_key(bare))
     if value is None:
-        raise BadName(f"{shown(bare)} is neither true nor false", "write true or false")
+        raise BadName(f"{shown(bare)} is neither true nor false", "enter true or false")
     return ("true" if value else "false"), value, ()
 
 
-def _text(text: str, column: Column) -> Read:
+def _read_text(text: str, column: Column) -> Read:
     bare, notes = clean_text(text)
     return bare, bare, notes
 
 
-def _role(text: str, column: Column) -> Read:
+def _read_role(text: str, column: Column) -> Read:
     bare, _ = clean_text(text)
     if not bare:
         return "", None, ()
     role = find_role(bare)
     if role is None:
-        near = difflib.get_close_matches(heading_key(bare), role_keys(), n=1, cutoff=0.75)
+        similar = difflib.get_close_matches(heading_key(bare), role_keys(), n=1, cutoff=0.75)
         listed = ", ".join(role.id for role in topology_roles())
         raise BadName(
             f"{shown(bare)} is not a known role",
-            f"did you mean {role_keys()[near[0]]}?" if near else f"write one of: {listed}",
+            f"did you mean {role_keys()[similar[0]]}?"
+            if similar
+            else f"enter one of these roles: {listed}",
         )
-    return role, role, (() if role == bare else (f"role read as {role}",))
+    return role, role, (() if role == bare else (f"interpreted as the role {role}",))
 
 
-def _choice(text: str, column: Column) -> Read:
+def _read_choice(text: str, column: Column) -> Read:
     bare, _ = clean_text(text)
     if not bare:
         return "", None, ()
     choice = find_choice(column, bare)
     if choice is None:
         raise BadName(
-            f"{shown(bare)} is not a value of {column.name}",
-            f"write one of: {', '.join(column.choices)}",
+            f"{shown(bare)} is not a valid value for {column.name}",
+            f"enter one of these values: {', '.join(column.choices)}",
         )
-    return choice, choice, (() if choice == bare else (f"read as {choice}",))
+    return choice, choice, (() if choice == bare else (f"interpreted as {choice}",))
 
 
-def _issuer(text: str, column: Column) -> Read:
-    """Read ``internal``, ``public`` or pairs such as ``AccessEdgeExternal=public``."""
+def _read_issuer(text: str, column: Column) -> Read:
+    """Convert ``internal``, ``public``, or pairs such as ``AccessEdgeExternal=public``."""
     bare, _ = clean_text(text)
     issuers: dict[str, str] = {}
     for part in filter(None, _ANY_SEPARATOR.split(re.sub(r"\s*=\s*", "=", bare))):
@@ -205,45 +210,51 @@ def _issuer(text: str, column: Column) -> Read:
         choice = find_choice(column, issuer)
         if choice is None or (equals and not re.fullmatch(r"[A-Za-z]+", usage)):
             raise BadName(
-                f"{shown(part)} is not an issuer",
-                "write internal or public, or one for each usage, e.g. AccessEdgeExternal=public",
+                f"{shown(part)} is not a valid issuer",
+                "enter internal or public, or an issuer for each usage, e.g. "
+                "AccessEdgeExternal=public",
             )
         if issuers.setdefault(usage, choice) != choice:
             raise BadName(
-                f"{shown(bare)} has two issuers for {usage or 'every usage'}", "keep one of them"
+                f"{shown(bare)} contains two issuers for {usage or 'all usages'}",
+                "keep only one of them",
             )
     clean = ";".join(f"{usage}={issuer}" if usage else issuer for usage, issuer in issuers.items())
     is_other = any(word in bare for word in column.choice_aliases)
-    return clean, tuple(issuers.items()), (f"issuer read as {clean}",) if is_other else ()
+    return (
+        clean,
+        tuple(issuers.items()),
+        (f"interpreted as the issuer {clean}",) if is_other else (),
+    )
 
 
 _READERS: dict[str, Callable[[str, Column], Read]] = {
-    "fqdn": _fqdn,
-    "fqdn_list": _list_of(_fqdn),
-    "fqdn_list_by_usage": _list_of(_fqdn_by_usage),
-    "url": _url,
-    "url_list": _list_of(_url),
-    "bool": _bool,
-    "text": _text,
-    "role": _role,
-    "choice": _choice,
-    "issuer": _issuer,
+    "fqdn": _read_fqdn,
+    "fqdn_list": _make_list_reader(_read_fqdn),
+    "fqdn_list_by_usage": _make_list_reader(_read_fqdn_by_usage),
+    "url": _read_url,
+    "url_list": _make_list_reader(_read_url),
+    "bool": _read_bool,
+    "text": _read_text,
+    "role": _read_role,
+    "choice": _read_choice,
+    "issuer": _read_issuer,
 }
 
 
 @dataclass(slots=True)
 class Report:
-    """The problems and notes that reading a table produced so far."""
+    """Collects the problems and notes while a table is read."""
 
     source: str
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    table: Table | None = None  # its place in a workbook
+    table: Table | None = None  # The place of the table in a workbook.
 
     def problem(
         self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
     ) -> None:
-        """Add a problem of one row or column."""
+        """Add a problem in a row or column."""
         sheet, cell = self.table.cell(column, row) if self.table else ("", "")
         self.problems.append(
             Problem(
@@ -259,28 +270,28 @@ class Report:
         )
 
     def raise_if_any(self) -> None:
-        """Raise all problems at once, by row."""
+        """Raise an error with all problems, sorted by row, if there are any."""
         if self.problems:
             raise_problems(self.source, self.problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """The columns of n rows, cleaned.
+    """The columns of n rows after corrections.
 
     Parameters
     ----------
     columns : tuple of str
         m names.
     texts : dict of list of str
-        By name, n clean texts; host names are ``DnsName`` already.
+        n corrected texts for each column name. Host names are already ``DnsName`` objects.
     values : dict of dict
-        By name of a column, the value of each distinct text where that is not the text itself
-        (lists, URLs, truth values, issuers).
+        For each column name, the value of each distinct text, if the value is not the text itself
+        (lists, URLs, booleans, issuers).
     rows : sequence of int
-        n row numbers as a spreadsheet shows them.
+        n row numbers in a spreadsheet.
     indices : sequence of int
-        n indices into ``Topology.cells``.
+        n indices in ``Topology.cells``.
     """
 
     columns: tuple[str, ...]
@@ -290,11 +301,11 @@ class Cells:
     indices: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """Return a column's n texts; blanks if the table does not have the column."""
+        """Return the n texts in a column; blank texts if the table does not have the column."""
         return self.texts.get(name) or [""] * len(self.rows)
 
     def value(self, name: str, text: str) -> object:
-        """Return the value of a clean text in a column."""
+        """Return the value of a corrected text in a column."""
         return self.values[name][text] if name in self.values else text
 
     def tuples(self) -> tuple[tuple[str, ...], ...]:
@@ -309,18 +320,18 @@ def read_cells(
     indices: Sequence[int] | None = None,
     sites: Iterable[str] = (),
 ) -> Cells:
-    """Clean a table and read its known columns.
+    """Correct the texts in a table, and convert its known columns.
 
     Parameters
     ----------
     table : Table
         n rows.
     report : Report
-        Gets the problems and the notes.
+        The report, to which problems and notes are added.
     indices : sequence of int, optional
-        n indices of the rows in the whole table (default 0 … n-1).
+        n indices of the rows in the complete table (default 0 … n-1).
     sites : iterable of str, optional
-        Known sites, whose spelling is kept.
+        The known sites, whose spelling is kept.
     """
     known = {column.name: column for column in topology_columns()}
     for name in ("server_fqdn", "pool_fqdn") if table.single_labels else ():
@@ -332,7 +343,7 @@ def read_cells(
             if read:
                 values[name] = read
             if known[name].variants:
-                texts[name] = _one_spelling(known[name], texts[name], table.rows, report, sites)
+                texts[name] = _unify_spellings(known[name], texts[name], table.rows, report, sites)
         else:
             _refuse_breaks(name, written, table.rows, report)
             texts[name] = written.cells()
@@ -352,52 +363,56 @@ def _read_column(
     clean: list[str] = list(distinct)
     difficult: Iterable[str] = distinct
     if column.kind == "fqdn":
-        # Nearly all names are plain. One scan finds the others, and C code converts the rest.
+        # Nearly all names need no correction. A single search finds the others, and fast C code
+        # converts the rest.
         clean = list(map(DnsName, distinct))
         difficult = odd_names(distinct)
     read: dict[str, str] = {}
     values: dict[str, object] = {}
-    said: dict[str, tuple[str, ...]] = {}
-    bad: dict[str, BadName] = {}
+    notes_of: dict[str, tuple[str, ...]] = {}
+    invalid: dict[str, BadName] = {}
     for text in difficult:
         try:
             read[text], value, notes = read_cell(text, column)
         except BadName as error:
-            bad[text] = error
+            invalid[text] = error
             read[text] = ""
             continue
         if read[text] and value != read[text]:
             values[read[text]] = value
         if notes:
-            said[text] = notes
+            notes_of[text] = notes
     if read:
         clean = [read.get(text, name) for text, name in zip(distinct, clean)]
-    if bad or said:
-        _report_column(column.name, written, rows, bad, said, read, report)
+    if invalid or notes_of:
+        _report_column(column.name, written, rows, invalid, notes_of, read, report)
     return Texts(clean, written.codes).cells(), values
 
 
-def _one_spelling(
+def _unify_spellings(
     column: Column, texts: list[str], rows: Sequence[int], report: Report, known: Iterable[str]
 ) -> list[str]:
-    """Use the most frequent or the known spelling for texts that differ only in letter variants."""
+    """Replace spellings that mean the same text with the known or most frequent spelling."""
     counted = Counter(texts)
     chosen: dict[str, str] = {spelling_key(column, name): name for name in known if name}
-    # The result must not depend on the order of rows or of a dict.
+    # The result must not depend on the order of rows or dict keys.
     for text in sorted(counted, key=lambda text: (-counted[text], text)):
         chosen.setdefault(spelling_key(column, text), text)
     instead = {text: chosen[spelling_key(column, text)] for text in counted}
     for text, other in instead.items():
         if text != other:
-            places = [row for row, written in zip(rows, texts) if written == text]
+            matching_rows = [row for row, written in zip(rows, texts) if written == text]
             report.notes.append(
                 Note(
-                    row=places[0],
+                    row=matching_rows[0],
                     column=column.name,
                     before=text,
                     after=other,
-                    message=f"read as {other}: the two spellings have the same {column.name}"
-                    + (f" ({len(places)} rows)" if len(places) > 1 else ""),
+                    message=(
+                        f"interpreted as {other}, because the two spellings mean the same "
+                        f"{column.name}"
+                    )
+                    + (f" ({len(matching_rows)} rows)" if len(matching_rows) > 1 else ""),
                 )
             )
     return [instead[text] for text in texts]
@@ -407,34 +422,36 @@ def _report_column(
     name: str,
     written: Texts,
     rows: Sequence[int],
-    bad: Mapping[str, BadName],
-    said: Mapping[str, tuple[str, ...]],
+    invalid: Mapping[str, BadName],
+    notes_of: Mapping[str, tuple[str, ...]],
     read: Mapping[str, str],
     report: Report,
 ) -> None:
-    """Report every bad cell, and every clean-up once with the number of its rows."""
+    """Report every invalid cell, and every correction once, with the number of rows."""
     rows_of: dict[str, list[int]] = {}
     for row, text in zip(rows, written.cells()):
-        if text in bad:
-            report.problem(bad[text].message, bad[text].hint, row=row, column=name, value=text)
-        elif text in said:
+        if text in invalid:
+            report.problem(
+                invalid[text].message, invalid[text].hint, row=row, column=name, value=text
+            )
+        elif text in notes_of:
             rows_of.setdefault(text, []).append(row)
-    for text, places in rows_of.items():
-        more = f" ({len(places)} rows)" if len(places) > 1 else ""
+    for text, affected_rows in rows_of.items():
+        more = f" ({len(affected_rows)} rows)" if len(affected_rows) > 1 else ""
         report.notes.append(
             Note(
-                row=places[0],
+                row=affected_rows[0],
                 column=name,
                 before=text,
                 after=str(read[text]),
-                message="; ".join(said[text]) + more,
-                cell=report.table.cell(name, places[0])[1] if report.table else "",
+                message="; ".join(notes_of[text]) + more,
+                cell=report.table.cell(name, affected_rows[0])[1] if report.table else "",
             )
         )
 
 
 def _refuse_breaks(name: str, written: Texts, rows: Sequence[int], report: Report) -> None:
-    """Reject characters that no cell may contain in a column that is only kept."""
+    """Reject characters that are not allowed in cells, in a column that lyncnb does not use."""
     joined = "".join(written.distinct)
     if joined.isascii() and not any(character in joined for character in "\n\r\0"):
         return

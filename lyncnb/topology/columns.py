@@ -1,7 +1,7 @@
-"""The columns of a topology table, and the spellings of roles (``column_rules.toml``).
+"""The columns in a topology table, and the spellings of roles (``column_rules.toml``).
 
-Everything that reads, edits, or shows the table uses this module. No other file knows a heading
-or its aliases.
+All code that reads, edits, or shows the table uses this module. No other module contains headings
+or aliases.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
-# This allows one wrong letter in six, and two in fourteen; "notes" must not match "site".
+# With this value, one wrong letter in six or two in fourteen are accepted, but "notes" does not
+# match "site".
 _NEARLY = 0.85
 _SCOPES = ("server", "pool", "site", "deployment")
 _KINDS = (
@@ -31,13 +32,13 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of the topology table.
+    """A column in the topology table.
 
-    ``scope`` is ``server``, ``pool``, ``site`` (of the deployment, or different by site) or
-    ``deployment``; ``kind`` is ``fqdn``, ``fqdn_list``, ``fqdn_list_by_usage``, ``url``,
-    ``url_list``, ``bool``, ``text``, ``role``, ``choice`` or ``issuer``. ``roles`` lists the roles
-    that use the column; an empty list means all roles. With ``or_pool_name``, a blank cell means
-    the pool's own name. ``title``, ``help`` and ``example`` are for planners.
+    ``scope`` is ``server``, ``pool``, ``site`` (for the deployment, or different for each site), or
+    ``deployment``. ``kind`` is ``fqdn``, ``fqdn_list``, ``fqdn_list_by_usage``, ``url``,
+    ``url_list``, ``bool``, ``text``, ``role``, ``choice``, or ``issuer``. ``roles`` lists the roles
+    that use the column; if empty, all roles do. With ``or_pool_name``, a blank cell means the pool
+    name. ``title``, ``help``, and ``example`` are for users.
     """
 
     name: str
@@ -61,20 +62,21 @@ class Column:
 
     @property
     def is_list(self) -> bool:
-        """Whether a cell contains several values."""
+        """Whether a cell can contain several values."""
         return self.kind in ("fqdn_list", "fqdn_list_by_usage", "url_list")
 
     def is_used_by(self, role: str) -> bool:
-        """Whether servers of this role use the column."""
+        """Return whether servers with a role use the column."""
         return not self.roles or role in self.roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A server role that the table may contain.
+    """A server role in the table.
 
-    ``certificates`` is False for a role that needs no certificate. ``partner`` roles are not
-    computers of the Lync topology, so one server may also have other roles, in other pools.
+    ``certificates`` is False for a role that needs no certificate. Servers with a ``partner`` role
+    are
+    not part of the Lync topology, so they can also have other roles in other pools.
     """
 
     id: str
@@ -85,49 +87,50 @@ class Role:
 
 
 def topology_columns() -> tuple[Column, ...]:
-    """List the columns that lyncnb knows, in the order in which it writes them."""
-    return tuple(_columns().values())
+    """Return the columns that lyncnb supports, in the order in which it writes them."""
+    return tuple(_list_columns().values())
 
 
 def topology_roles() -> tuple[Role, ...]:
-    """List the roles that the table may contain, in the order of pools."""
-    return tuple(_roles().values())
+    """Return the roles that the table can contain, in the order of pools."""
+    return tuple(_list_roles().values())
 
 
 def column(name: str) -> Column:
-    """Find a column by its name (not by an alias)."""
-    return _columns()[name]
+    """Return the column with a name, which is not an alias."""
+    return _list_columns()[name]
 
 
 def example_server() -> str:
-    """Return the example server of the template, which identifies its row."""
+    """Return the example server in the template, by which lyncnb recognizes the example row."""
     return column("server_fqdn").example
 
 
 def pool_name_columns() -> tuple[Column, ...]:
-    """List the columns with names of a pool; each is a placeholder of the rules."""
+    """Return the columns that contain names of a pool. The rules use them as placeholders."""
     return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind.startswith("fqdn"))
 
 
 def flag_columns() -> tuple[Column, ...]:
-    """List the yes/no columns of pools; each is a flag of the rules."""
+    """Return the boolean columns of pools. The rules use them as flags."""
     return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind == "bool")
 
 
 def role_order() -> Mapping[str, int]:
-    """Return each role's position in the order of pools."""
+    """Return the position of each role in the order of pools."""
     return _role_order()
 
 
 def find_role(text: str) -> str | None:
-    """Find a role's token by the token or an alias; None for an unknown role."""
+    """Return the id of a role from its id or an alias; None for an unknown role."""
     return role_keys().get(heading_key(text))
 
 
 def heading_key(text: str) -> str:
-    """Normalize a heading or token: ignore case, blanks, ``_``, ``-`` and width."""
+    """Normalize a heading or role: ignore letter case, spaces, ``_``, ``-``, and full width."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    # Look up each character only once, because a file that is not a table can be one long heading.
+    # Each character is normalized only once, because a file that is not a table can be one long
+    # heading.
     without = {
         c for c in set(folded) if c in "_-" or c.isspace() or unicodedata.category(c) == "Cf"
     }
@@ -135,18 +138,19 @@ def heading_key(text: str) -> str:
 
 
 def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
-    """Return the name of each heading's column.
+    """Return the column name for each heading.
 
     Parameters
     ----------
     headings : iterable of str
-        n headings as written.
+        n headings as in the table.
 
     Returns
     -------
     tuple of str
-        n names; a heading without a known column is unchanged. A name appears twice if two headings
-        mean the same column.
+        n names. A heading without a known column is unchanged. If two headings mean the same
+        column,
+        its name appears twice.
     """
     headings = list(headings)
     by_key = _column_keys()
@@ -160,14 +164,14 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
 
 
 def nearest_column(heading: str) -> str | None:
-    """Find the column whose heading is similar to a text, e.g. ``autologon`` for ``autlogon``."""
+    """Return the column with a similar heading, such as ``autologon`` for ``autlogon``."""
     keys = {**{key: names[0] for key, names in _last_keys().items()}, **_column_keys()}
-    near = difflib.get_close_matches(heading_key(heading), keys, n=1, cutoff=_NEARLY)
-    return keys[near[0]] if near else None
+    similar = difflib.get_close_matches(heading_key(heading), keys, n=1, cutoff=_NEARLY)
+    return keys[similar[0]] if similar else None
 
 
 def spelling_key(column: Column, text: str) -> str:
-    """Normalize the letter case and letter variants of a text."""
+    """Normalize letter case and letter variants in a text."""
     text = text.casefold()
     for letters in column.variants:
         for letter in letters[1:]:
@@ -176,7 +180,7 @@ def spelling_key(column: Column, text: str) -> str:
 
 
 def find_choice(column: Column, text: str) -> str | None:
-    """Find the choice that a text means, e.g. ``Windows Server 2012 R2`` for ``2012R2``."""
+    """Return the choice that a text means, such as ``2012R2`` for ``Windows Server 2012 R2``."""
     words = re.split(r"[\s_-]+", unicodedata.normalize("NFKC", text).casefold())
     key = "".join(word for word in words if word not in column.dropped)
     known = {choice.casefold(): choice for choice in column.choices}
@@ -192,12 +196,12 @@ class _ColumnRules:
 
 
 def parse_column_rules(text: str) -> _ColumnRules:
-    """Read the text of ``column_rules.toml``.
+    """Parse the text of ``column_rules.toml``.
 
     Raises
     ------
     RulesError
-        With every mistake, e.g. of ``column[3].help``.
+        With every error in the text and its place, such as ``column[3].help``.
     """
     try:
         reader = RecordReader(_DATA.name)
@@ -207,39 +211,41 @@ def parse_column_rules(text: str) -> _ColumnRules:
     for index, facts in enumerate(rules.columns if rules else ()):
         check_column(reader, f"column[{index}]", facts)
     if rules is None or reader.problems:
-        raise RulesError(f"{_DATA.name} has mistakes", problems=tuple(reader.problems))
+        raise RulesError(f"the file {_DATA.name} contains errors", problems=tuple(reader.problems))
     return rules
 
 
 def check_column(reader: RecordReader, where: str, facts: Column) -> None:
-    """Report an unknown scope or kind of a column, with its place in the file."""
-    if not re.fullmatch(r"[a-z][a-z_]*", facts.name):  # because it is a placeholder of the rules
+    """Report an invalid scope or type of a column, with its place in the file."""
+    # The rules use the column name as a placeholder.
+    if not re.fullmatch(r"[a-z][a-z_]*", facts.name):
         reader.problem(
-            f"'{where}.name' is {value_words(facts.name)}", "use lowercase letters and '_'"
+            f"'{where}.name' is {value_words(facts.name)}", "use only lowercase letters and '_'"
         )
     reader.among(f"{where}.scope", (facts.scope,), _SCOPES, "scope")
     reader.among(f"{where}.kind", (facts.kind,), _KINDS, "kind")
 
 
-# The additional columns and roles of custom products, by product.
+# The columns and roles that custom products add, by product.
 _further: dict[str, _ColumnRules] = {}
 
 
 def set_further(
     reader: RecordReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
 ) -> None:
-    """Register the columns and roles that a product adds; they replace its previous ones.
+    """Register the columns and roles that a product adds, and remove its previous ones.
 
     Parameters
     ----------
     reader : RecordReader
-        Gets a problem for each name or spelling that is already in use; then nothing is added.
+        The reader, which collects a problem for each name or spelling that is already in use. If
+        there are problems, nothing is registered.
     product : str
-        The product that adds them.
+        The product.
     columns : tuple of Column
-        Only columns of pools; lyncnb itself defines all other columns.
+        The columns, which must have the scope of a pool. lyncnb defines all other columns.
     roles : tuple of Role
-        They follow the roles that lyncnb defines.
+        The roles, which follow the roles that lyncnb defines.
     """
     kept = {name: rules for name, rules in _further.items() if name != product}
     if not columns and not roles and len(kept) == len(_further):
@@ -252,9 +258,11 @@ def set_further(
     }
     for index, facts in enumerate(columns):
         path = f"topology.column[{index}]"
-        reader.among(f"{path}.scope", (facts.scope,), ("pool",), "scope of a product's column")
         reader.among(
-            f"{path}.roles", facts.roles, [r.id for r in (*_roles().values(), *roles)], "role"
+            f"{path}.scope", (facts.scope,), ("pool",), "scope for a column that a product adds"
+        )
+        reader.among(
+            f"{path}.roles", facts.roles, [r.id for r in (*_list_roles().values(), *roles)], "role"
         )
     new: list[tuple[str, str, tuple[str, ...]]] = [
         *(("column", one.name, (one.title, *one.aliases, *one.last_aliases)) for one in columns),
@@ -265,7 +273,8 @@ def set_further(
         keys = {heading_key(text) for text in (name, *others)}
         for text in sorted(keys & texts[kind]):
             reader.problem(
-                f"'topology.{kind}[{counts[kind]}]' is \"{text}\", like another {kind}",
+                f"'topology.{kind}[{counts[kind]}]' is \"{text}\", "
+                f"which another {kind} already uses",
                 "choose another name, title, or alias",
             )
         texts[kind] |= keys
@@ -275,46 +284,46 @@ def set_further(
 
 
 def further() -> dict[str, _ColumnRules]:
-    """Return the current additions of products, for :func:`put_back`."""
+    """Return the columns and roles that products added, for :func:`put_back`."""
     return dict(_further)
 
 
 def put_back(further: dict[str, _ColumnRules]) -> None:
-    """Restore the additions of products to an earlier state."""
+    """Restore the columns and roles that :func:`further` returned."""
     _further.clear()
     _further.update(further)
-    for known in (_columns, _roles, _role_order, role_keys, _column_keys, _last_keys):
+    for known in (_list_columns, _list_roles, _role_order, role_keys, _column_keys, _last_keys):
         known.cache_clear()
 
 
 @functools.cache
-def _rules() -> _ColumnRules:
+def _load_rules() -> _ColumnRules:
     return parse_column_rules(_DATA.read_text(encoding="utf-8"))
 
 
 @functools.cache
-def _columns() -> dict[str, Column]:
-    known = (_rules(), *_further.values())
+def _list_columns() -> dict[str, Column]:
+    known = (_load_rules(), *_further.values())
     return {facts.name: facts for rules in known for facts in rules.columns}
 
 
 @functools.cache
-def _roles() -> dict[str, Role]:
-    return {role.id: role for rules in (_rules(), *_further.values()) for role in rules.roles}
+def _list_roles() -> dict[str, Role]:
+    return {role.id: role for rules in (_load_rules(), *_further.values()) for role in rules.roles}
 
 
 @functools.cache
 def _role_order() -> dict[str, int]:
-    return {role: place for place, role in enumerate(_roles())}
+    return {role: position for position, role in enumerate(_list_roles())}
 
 
 @functools.cache
 def role_keys() -> Mapping[str, str]:
-    """Return the token of each spelling of a role, normalized by :func:`heading_key`."""
+    """Return the role id for each spelling, normalized by :func:`heading_key`."""
     return {
         heading_key(text): role.id
-        for role in _roles().values()
-        for text in (*_shown(role.title), role.id, role.title, *role.aliases)
+        for role in _list_roles().values()
+        for text in (*_translate_title(role.title), role.id, role.title, *role.aliases)
     }
 
 
@@ -322,20 +331,20 @@ def role_keys() -> Mapping[str, str]:
 def _column_keys() -> dict[str, str]:
     return {
         heading_key(text): column.name
-        for column in _columns().values()
-        for text in (*_shown(column.title), column.name, column.title, *column.aliases)
+        for column in _list_columns().values()
+        for text in (*_translate_title(column.title), column.name, column.title, *column.aliases)
     }
 
 
-def _shown(title: str) -> list[str]:
-    """Return a title in each language, so that lyncnb reads the tables that it shows."""
+def _translate_title(title: str) -> list[str]:
+    """Return a title in all languages, so that lyncnb can read the tables that it shows."""
     return [translated(title, language) for language in LANGUAGES]
 
 
 @functools.cache
 def _last_keys() -> dict[str, list[str]]:
     columns_by_key: dict[str, list[str]] = {}
-    for column in _columns().values():
+    for column in _list_columns().values():
         for text in column.last_aliases:
             columns_by_key.setdefault(heading_key(text), []).append(column.name)
     return columns_by_key

@@ -1,4 +1,4 @@
-"""Compare two topologies value by value, for example a planner's table and the document."""
+"""Compare the values in two topologies, such as a table and a topology document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .model import Computer, Pool, Site
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """The parts of one topology that are compared."""
+    """The parts of a topology that are compared."""
 
     source: str
     columns: tuple[str, ...]
@@ -27,7 +27,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellDifference:
-    """A value that differs: its owner, its column, and both texts ("" for a missing value)."""
+    """A difference: the server, pool, or site, the column, and both texts ("" if missing)."""
 
     about: str
     column: str
@@ -36,14 +36,14 @@ class CellDifference:
 
     def __str__(self) -> str:
         before, after = (f'"{text}"' if text else "nothing" for text in (self.before, self.after))
-        return f"{self.about}, {column(self.column).title}: {before} and {after}"
+        return f"{self.about}: the values of {column(self.column).title} are {before} and {after}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TopologyDifference(Table, Told):
-    """All differences of two topologies: deployment, sites, pools, servers.
+    """All differences between two topologies: deployment, sites, pools, and servers.
 
-    ``not_compared`` lists columns and roles that only one of them has.
+    ``not_compared`` lists columns and roles that only one topology has.
     """
 
     format: ClassVar = "lyncnb-topology-difference/1"
@@ -77,10 +77,14 @@ class TopologyDifference(Table, Told):
         return self.summary()
 
     def summary(self) -> str:
-        """Return the number of differences as one sentence."""
-        found = count_of(len(self.differences), "difference")
-        rest = f"; only one has: {', '.join(self.not_compared)}" if self.not_compared else ""
-        return f"{self.before} and {self.after}: {found}{rest}"
+        """Return a sentence with the number of differences."""
+        count = count_of(len(self.differences), "difference")
+        rest = (
+            f"; only in one of the topologies: {', '.join(self.not_compared)}"
+            if self.not_compared
+            else ""
+        )
+        return f"{self.before} and {self.after}: {count}{rest}"
 
 
 def compare_sides(old: Side, new: Side) -> TopologyDifference:
@@ -94,9 +98,9 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
     Returns
     -------
     TopologyDifference
-        Sorted by scope, then by name. A blank cell counts as the value that it means.
+        The differences, sorted by scope and name. A blank cell is compared as its default value.
     """
-    silent = sorted(_silent_roles(old, new))
+    silent = sorted(_find_uncompared_roles(old, new))
     columns = [facts for facts in topology_columns() if facts.name in old.columns]
     columns = [facts for facts in columns if facts.name in new.columns]
     pools = [
@@ -104,9 +108,9 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
         for side in (old, new)
     ]
     differences = [
-        *_domains(old, new, columns),
-        *_sites(old.sites, new.sites, columns),
-        *_servers(pools[0].values(), pools[1].values(), columns),
+        *_compare_domains(old, new, columns),
+        *_compare_sites(old.sites, new.sites, columns),
+        *_compare_servers(pools[0].values(), pools[1].values(), columns),
     ]
     for key in sorted(pools[0].keys() & pools[1].keys()):
         differences += _pool(pools[0][key], pools[1][key], columns)
@@ -120,25 +124,25 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
     )
 
 
-def _silent_roles(old: Side, new: Side) -> Iterator[str]:
-    """Yield partner roles that only one topology has; a document has no reverse proxies."""
-    held = [{pool.role for pool in side.pools} for side in (old, new)]
+def _find_uncompared_roles(old: Side, new: Side) -> Iterator[str]:
+    """Yield partner roles in only one topology, because documents contain no reverse proxies."""
+    roles = [{pool.role for pool in side.pools} for side in (old, new)]
     partners = {role.id for role in topology_roles() if role.partner}
-    yield from partners & (held[0] ^ held[1])
+    yield from partners & (roles[0] ^ roles[1])
 
 
-def _domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterator[CellDifference]:
-    # The first domain is the default; the order of the others has no meaning.
+def _compare_domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterator[CellDifference]:
+    # The first domain is the default domain. The order of the other domains does not matter.
     orders = [(*side.sip_domains[:1], *sorted(side.sip_domains[1:])) for side in (old, new)]
     if orders[0] != orders[1] and any(facts.name == "sip_domains" for facts in columns):
         before, after = (";".join(order) for order in orders)
-        yield _difference("deployment", "sip_domains", before, after)
+        yield _make_difference("deployment", "sip_domains", before, after)
 
 
-def _sites(
+def _compare_sites(
     old: Sequence[Site], new: Sequence[Site], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
-    """Compare simple URLs by site, or all together if the names of the sites differ."""
+    """Compare simple URLs for each site, or all together if the site names differ."""
     names = sorted({site.name for site in old})
     groups: list[tuple[str, str | None]] = [(name or "deployment", name) for name in names]
     if names != sorted({site.name for site in new}):
@@ -149,21 +153,21 @@ def _sites(
                 continue
             before, after = (
                 ";".join(sorted({url for site in sites if name in (None, site.name)
-                                 for url in _urls(site, facts.name)}))
+                                 for url in _compare_urls(site, facts.name)}))
                 for sites in (old, new)
             )  # fmt: skip
             if before != after:
-                yield _difference(about, facts.name, before, after)
+                yield _make_difference(about, facts.name, before, after)
 
 
-def _urls(site: Site, name: str) -> Iterator[str]:
+def _compare_urls(site: Site, name: str) -> Iterator[str]:
     value = getattr(site, name)
     for simple_url in value if isinstance(value, tuple) else (value,):
         if simple_url is not None:
             yield simple_url.url
 
 
-#: The columns that describe a single server.
+#: --- The columns that describe a single server.
 _OF_SERVERS: dict[str, Callable[[Pool, Computer], str]] = {
     "pool_fqdn": lambda pool, computer: pool.fqdn,
     "site": lambda pool, computer: pool.site,
@@ -176,8 +180,8 @@ _OF_SERVERS: dict[str, Callable[[Pool, Computer], str]] = {
 _Places = dict[str, dict[str, tuple[Pool, Computer]]]
 
 
-def _places(pools: Iterable[Pool]) -> _Places:
-    """Return each server's pools by role."""
+def _map_pools(pools: Iterable[Pool]) -> _Places:
+    """Return the pools of each server by role."""
     pools_by_server: _Places = defaultdict(dict)
     for pool in pools:
         for computer in pool.computers:
@@ -185,28 +189,30 @@ def _places(pools: Iterable[Pool]) -> _Places:
     return pools_by_server
 
 
-def _servers(
+def _compare_servers(
     old: Iterable[Pool], new: Iterable[Pool], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
-    """Compare the servers, their roles, and the values of each row."""
-    # A blank pool means the server's own pool, so every table has the column.
+    """Compare the servers, their roles, and the values in each row."""
+    # A blank cell means that the server is its own pool, so every table has this column.
     names = {"pool_fqdn", *(facts.name for facts in columns)}
-    sides = [_places(old), _places(new)]
+    sides = [_map_pools(old), _map_pools(new)]
     for server in sorted(sides[0].keys() | sides[1].keys()):
         before, after = (side.get(server, {}) for side in sides)
         if not (before and after):
             texts = (server if before else "", server if after else "")
-            yield _difference(server, "server_fqdn", *texts)
+            yield _make_difference(server, "server_fqdn", *texts)
             continue
         if before.keys() != after.keys():
-            yield _difference(server, "role", *(";".join(sorted(side)) for side in (before, after)))
+            yield _make_difference(
+                server, "role", *(";".join(sorted(side)) for side in (before, after))
+            )
         main = next((role for role in before if role in after), None)
         for name, text in _OF_SERVERS.items():
             if main and name in names and text(*before[main]) != text(*after[main]):
-                yield _difference(server, name, text(*before[main]), text(*after[main]))
+                yield _make_difference(server, name, text(*before[main]), text(*after[main]))
 
 
-def _difference(about: str, name: str, before: str, after: str) -> CellDifference:
+def _make_difference(about: str, name: str, before: str, after: str) -> CellDifference:
     return CellDifference(about=about, column=name, before=before, after=after)
 
 
@@ -214,13 +220,13 @@ def _pool(old: Pool, new: Pool, columns: Iterable[Column]) -> Iterator[CellDiffe
     for facts in columns:
         if facts.scope != "pool" or not facts.is_used_by(old.role):
             continue
-        before, after = (_text(pool, facts) for pool in (old, new))
+        before, after = (_format_value(pool, facts) for pool in (old, new))
         if before != after:
-            yield _difference(f"{old.fqdn} as {old.role}", facts.name, before, after)
+            yield _make_difference(f"{old.fqdn} as {old.role}", facts.name, before, after)
 
 
-def _text(pool: Pool, facts: Column) -> str:
-    """Return the text of a pool's value in a column."""
+def _format_value(pool: Pool, facts: Column) -> str:
+    """Return the value of a pool in a column as text."""
     if facts.kind == "bool":
         return str(facts.name in pool.flags).lower()
     if facts.name == "extra_san":

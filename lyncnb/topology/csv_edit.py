@@ -1,4 +1,4 @@
-"""Edit cells of a CSV file on disk, and keep everything else byte for byte."""
+"""Change cells in a CSV file, and keep all other bytes unchanged."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .csv_file import count_lines, decode, find_delimiter
 from .workbook import is_workbook
 from .xml_tree import is_markup
 
-_BY_HAND = "edit the table yourself"
+_BY_HAND = "edit the table in a spreadsheet program or text editor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellChange:
-    """A changed cell: its row number in a spreadsheet, its column, and both texts."""
+    """A changed cell: its row number in a spreadsheet, its column, and the old and new text."""
 
     row: int
     column: str
@@ -28,7 +28,7 @@ class CellChange:
 
     def __str__(self) -> str:
         now = f'"{self.after}"' if self.after else "blank"
-        return f'row {self.row}, column {self.column}: "{self.before}" becomes {now}'
+        return f'row {self.row}, column {self.column}: "{self.before}" changed to {now}'
 
 
 def edit_csv(
@@ -38,75 +38,77 @@ def edit_csv(
     *,
     headings: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[bytes, tuple[CellChange, ...]]:
-    """Change the texts of cells of a CSV file.
+    """Change the text of cells in a CSV file.
 
     Parameters
     ----------
     name : str
-        File name for messages.
+        The file name, for messages.
     data : bytes
-        The file, which :func:`csv_file.read_rows` reads.
+        The content of a file that :func:`csv_file.read_rows` can read.
     changes : mapping of int to mapping of str to str
-        By index into ``Topology.cells``, the new text by column name.
+        For each index in ``Topology.cells``, the new text by column name.
     headings : mapping of str to str, optional
-        By heading, the column name that replaces it.
+        For each heading to replace, the new column name.
 
     Returns
     -------
     bytes
-        The file with its encoding, BOM, separator, line ends and columns; unchanged rows keep their
-        bytes.
+        The file with the same encoding, BOM, separator, line ends, and columns. Rows without a
+        change
+        have the same bytes.
     tuple of CellChange
-        The changes, by row.
+        The changes, sorted by row.
 
     Raises
     ------
     TopologyError
-        If the file cannot be written back unchanged, or has no such row or column.
+        If the rest of the file cannot be kept unchanged, or the row or column does not exist.
     """
     if is_markup(data) or is_workbook(data):
         raise TopologyError(f"{name} is not a CSV file", hint=_BY_HAND)
     text, _ = decode(name, data)
-    encoding, mark = _encoding(name, data, text)
+    encoding, mark = _detect_encoding(name, data, text)
     skipped, delimiter = find_delimiter(text)
     out = [mark, skipped]
     changed: list[CellChange] = []
     columns: tuple[str, ...] = ()
     index = -1
     for number, (raw, cells) in enumerate(
-        _records(text[len(skipped) :], delimiter), start=1 + count_lines(skipped)
+        _split_records(text[len(skipped) :], delimiter), start=1 + count_lines(skipped)
     ):
         if any(cell.strip() for cell in cells):
             if not columns:
-                row = _Row(name, number, delimiter, tuple(cells), cells, _parts(raw, delimiter))
+                row = _Row(name, number, delimiter, tuple(cells), cells, _split_row(raw, delimiter))
                 changed += row.change(headings)
                 raw = delimiter.join(row.parts) if headings else raw
                 columns = name_headings(headings.get(cell, cell) for cell in cells)
             elif not _is_example(columns, cells):
                 index += 1
                 if index in changes:
-                    row = _Row(name, number, delimiter, columns, cells, _parts(raw, delimiter))
+                    row = _Row(name, number, delimiter, columns, cells, _split_row(raw, delimiter))
                     changed += row.change(changes[index])
                     raw = delimiter.join(row.parts)
         out.append(raw)
     if index < max(changes, default=-1):
-        raise TopologyError(f"{name} does not have a row that changes", hint=_BY_HAND)
+        raise TopologyError(f"{name} does not contain all rows that change", hint=_BY_HAND)
     try:
         return "".join(out).encode(encoding), tuple(changed)
     except UnicodeEncodeError:
         raise TopologyError(
-            f"{name} is {encoding}, which cannot store a character", hint=_BY_HAND
+            f"the encoding of {name} is {encoding}, which cannot store all the new characters",
+            hint=_BY_HAND,
         ) from None
 
 
 def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
-    """Return whether a row is the template's example, which is not part of the topology."""
+    """Return whether a row is the example from the template, which is not part of the topology."""
     at = columns.index("server_fqdn") if "server_fqdn" in columns else len(cells)
     return cells[at : at + 1] == [example_server()]
 
 
-def _encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
-    """Find the encoding and BOM that reproduce the same bytes."""
+def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
+    """Return the encoding and BOM that result in the same bytes."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
         for mark in ("", "\ufeff"):
             try:
@@ -114,11 +116,11 @@ def _encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
                     return encoding, mark
             except UnicodeEncodeError:
                 continue
-    raise TopologyError(f"{name} cannot be written back unchanged", hint=_BY_HAND)
+    raise TopologyError(f"lyncnb cannot save {name} without changing its encoding", hint=_BY_HAND)
 
 
-def _records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each row's text with its line end, and its cells."""
+def _split_records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the text of each row, including its line end, and its cells."""
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     start = 0
@@ -127,8 +129,8 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
         start = reader.line_num
 
 
-def _parts(raw: str, delimiter: str) -> list[str]:
-    """Split a row into the texts of its cells, including quotation marks."""
+def _split_row(raw: str, delimiter: str) -> list[str]:
+    """Split the text of a row into cells, including quotation marks."""
     parts, is_quoted = [""], False
     for character in raw:
         if character == '"':
@@ -142,7 +144,7 @@ def _parts(raw: str, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """An unfinished row: its cells and their texts; the last text includes the line end."""
+    """A row that is being changed: its cells and texts. The last text includes the line end."""
 
     file: str
     number: int
@@ -152,21 +154,21 @@ class _Row:
     parts: list[str]
 
     def change(self, texts: Mapping[str, str]) -> Iterator[CellChange]:
-        """Change the texts of cells, and yield the changes."""
+        """Change the text of cells, and yield the changes."""
         for column, text in texts.items():
             if column not in self.columns or self.columns.index(column) >= len(self.parts):
-                message = f"{self.file} has no column {column} in row {self.number}"
+                message = f"row {self.number} in {self.file} has no column {column}"
                 raise TopologyError(message, hint=_BY_HAND)
             at = self.columns.index(column)
             if self.cells[at] == text:
                 continue
             old = self.parts[at]
             end = old[len(old.rstrip("\r\n")) :] if at == len(self.parts) - 1 else ""
-            self.parts[at] = self._written(text, like=old) + end
+            self.parts[at] = self._format_cell(text, like=old) + end
             yield CellChange(row=self.number, column=column, before=self.cells[at], after=text)
 
-    def _written(self, text: str, *, like: str) -> str:
-        """Write a cell, in quotation marks if the old one had them or the text needs them."""
+    def _format_cell(self, text: str, *, like: str) -> str:
+        """Return the text of a cell, quoted if the old text was quoted or it is necessary."""
         if like.startswith('"') or any(c in text for c in f'"\r\n{self.delimiter}'):
             return '"' + text.replace('"', '""') + '"'
         return text

@@ -1,7 +1,7 @@
-"""Edit rows of a topology table: find what a change affects, and keep the rest.
+"""Edit rows in a topology table: find the parts that a change affects, and keep the rest.
 
-``Topology.with_cells`` and ``with_rows`` use these functions. Rows here are tuples of cleaned text;
-an index counts them from 0 and is two less than the row number in a spreadsheet.
+``Topology.with_cells`` and ``with_rows`` use these functions. Rows are tuples of corrected text. An
+index counts from 0, so it is two less than the row number in a spreadsheet.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .source_table import Table, Texts, raise_problems
 Row = tuple[str, ...]
 Same = TypeVar("Same")
 
-# Values of a site or the deployment also depend on these columns.
+# The values of a site or the deployment also depend on these columns.
 _PLACE = ("site", "pool_fqdn", "server_fqdn")
-_SHARED = ("site", "deployment")  # scopes of columns whose values belong to many pools
+_SHARED = ("site", "deployment")  # Values in columns with these scopes apply to many pools.
 
 
 def is_beyond_pools(
@@ -44,30 +44,30 @@ def widened(
     texts: Iterable[Mapping[str, str]],
     source: str,
 ) -> tuple[tuple[str, ...], list[Row]]:
-    """Return the columns and rows, with additional columns for the new texts if needed.
+    """Return the columns and rows, with additional columns if the new texts need them.
 
     Raises
     ------
     TopologyError
-        If a name is not a column of the table or of ``column_rules.toml``.
+        If a name is not a column in the table or in ``column_rules.toml``.
     """
-    asked = dict.fromkeys(name for row in texts for name in row if name not in columns)
-    unknown = [name for name in asked if name not in _scopes()]
+    missing = dict.fromkeys(name for row in texts for name in row if name not in columns)
+    unknown = [name for name in missing if name not in _scopes()]
     if unknown:
-        hint = "use a heading of the table, or one that lyncnb knows"
+        hint = "use a heading in the table, or a column name that lyncnb supports"
         raise_problems(
             source,
             [
-                Problem(message=f"there is no column {shown(name)}", file=source, hint=hint)
+                Problem(message=f"the table has no column {shown(name)}", file=source, hint=hint)
                 for name in unknown
             ],
         )
-    blanks = ("",) * len(asked)
-    return (*columns, *asked), [(*row, *blanks) for row in cells] if asked else list(cells)
+    blanks = ("",) * len(missing)
+    return (*columns, *missing), [(*row, *blanks) for row in cells] if missing else list(cells)
 
 
 def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[str, str]]) -> None:
-    """Set new texts in some rows, by index and column name."""
+    """Replace texts in some rows, by index and column name."""
     index_of = {name: number for number, name in enumerate(columns)}
     for index, new in texts.items():
         row = list(rows[index])
@@ -77,27 +77,27 @@ def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[
 
 
 def table(
-    columns: tuple[str, ...], rows: Sequence[Row], places: Sequence[int], *, single_labels: bool
+    columns: tuple[str, ...], rows: Sequence[Row], indices: Sequence[int], *, single_labels: bool
 ) -> Table:
-    """Make a table of some rows, numbered as in the whole table."""
-    by_column = zip(*(rows[index] for index in places)) if places else ((),) * len(columns)
+    """Create a table from some rows, with the row numbers in the complete table."""
+    by_column = zip(*(rows[index] for index in indices)) if indices else ((),) * len(columns)
     return Table(
         source="",
         columns=columns,
         texts=tuple(map(Texts.of, by_column)),
-        rows=[index + 2 for index in places],
+        rows=[index + 2 for index in indices],
         single_labels=single_labels,
     )
 
 
 def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
-    """Return whether a server or pool of some rows has a single-label name (documents may)."""
+    """Return whether a server or pool in some rows has a name without a domain."""
     at = [columns.index(name) for name in ("server_fqdn", "pool_fqdn") if name in columns]
     return any(row[index] and "." not in row[index] for row in rows for index in at)
 
 
 def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
-    """Read the columns of sites and the deployment, for all n rows."""
+    """Return the columns for sites and the deployment, for all n rows."""
     whole = range(len(rows))
     names = tuple(name for name in columns if name in _PLACE or _scopes().get(name) in _SHARED)
     at = [columns.index(name) for name in names]
@@ -111,7 +111,7 @@ def shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) 
         ),
         report,
     )
-    # Names and sites are already clean; reading them again would be most of the work.
+    # Names and sites are already corrected. Converting them again would need most of the time.
     return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
 
 
@@ -123,9 +123,9 @@ def fill_blanks(
     sites: Sequence[Site],
     sip_domains: tuple[DnsName, ...],
 ) -> list[Row]:
-    """Fill the blank cells that share a value with other rows, so that each row is complete.
+    """Fill in blank cells that inherit a value from other rows, so that each row is complete.
 
-    A blank cell without a shared value stays blank: its default is the same in every row.
+    A cell without an inherited value stays blank, because its default is the same in every row.
 
     Parameters
     ----------
@@ -134,12 +134,12 @@ def fill_blanks(
     rows : sequence of tuple of str
         n rows of m texts.
     pools, sites, sip_domains
-        Of the same topology.
+        The values of the same topology.
 
     Returns
     -------
     list of tuple of str
-        n rows. They read back as an equal topology.
+        n rows, from which lyncnb reads an equal topology.
     """
     scopes = [_scopes().get(name) for name in columns]
     names = pools_of(columns, rows)
@@ -153,7 +153,7 @@ def fill_blanks(
     for at, column in enumerate(columns):
         for name in by_pool if column in ("pool_fqdn", "site") else ():
             by_pool[name][at] = name if column == "pool_fqdn" else site_of.get(name, "")
-    texts = _texts_in_force(columns, rows, sites, sip_domains)
+    texts = _find_effective_texts(columns, rows, sites, sip_domains)
     filled = []
     for name, row in zip(names, rows):
         values = {**texts.get(site_of.get(name, ""), {}), **by_pool[name]}
@@ -161,13 +161,13 @@ def fill_blanks(
     return filled
 
 
-def _texts_in_force(
+def _find_effective_texts(
     columns: tuple[str, ...],
     rows: Sequence[Row],
     sites: Sequence[Site],
     sip_domains: tuple[DnsName, ...],
 ) -> dict[str, dict[int, str]]:
-    """Return for each site the texts of its own and the deployment's columns, by index."""
+    """Return, for each site, the texts that apply in columns of sites and the deployment."""
     cells = shared_cells(columns, rows, Report(""))
     by_site: dict[str, dict[int, str]] = {site.name: {} for site in sites}
     for at, name in enumerate(columns):
@@ -180,21 +180,21 @@ def _texts_in_force(
 
 
 def pools_of(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:
-    """Return the pool of each row."""
+    """Return the pool name for each row."""
     server = columns.index("server_fqdn")
     pool = columns.index("pool_fqdn") if "pool_fqdn" in columns else server
     return [row[pool] or row[server] for row in rows]
 
 
 def sites_left(pools: Iterable[Pool], gone: Set[int]) -> set[str]:
-    """Return the sites of pools with rows that remain."""
+    """Return the sites of pools that still have rows."""
     return {
         pool.site for pool in pools if any(computer.row not in gone for computer in pool.computers)
     }
 
 
 def moved_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
-    """Return a pool with the new row numbers of its computers; -1 marks a removed row."""
+    """Return a pool with the new row indices of its servers; -1 means that a row was removed."""
     if all(moved.get(computer.row) == computer.row for computer in pool.computers):
         return pool
     computers = tuple(replace(c, row=moved.get(c.row, -1)) for c in pool.computers)
@@ -202,7 +202,7 @@ def moved_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
 
 
 def same_objects(new: Sequence[Same], old: Iterable[Same]) -> list[Same]:
-    """Replace each new object by an equal old one, so that caches recognize it."""
+    """Replace each new object with an equal old object, so that caches recognize it."""
     known = {_identity(item): item for item in old}
     kept = []
     for item in new:
@@ -220,7 +220,7 @@ def _rows(noun: object) -> list[int]:
 
 
 def server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str, str, str]]:
-    """Yield row, server, role and pool of the rows and of other pools' rows of those servers."""
+    """Yield the row, server, role, and pool of rows, and of other rows with the same servers."""
     servers = cells.column("server_fqdn")
     seen = set(servers)
     for pool in others:
@@ -231,21 +231,21 @@ def server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str
 
 
 def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int]) -> Set[int]:
-    """Move shared values that are only in removed rows to other rows of their scope.
+    """Copy shared values that are only in removed rows to other rows in their scope.
 
     Parameters
     ----------
     columns : sequence of str
         m names.
     rows : list of tuples
-        n rows; the row that receives a value is replaced.
+        n rows. A row that receives a value is replaced.
     removed : collection of int
-        Indices of the rows to be removed.
+        The indices of the rows to be removed.
 
     Returns
     -------
     set of int
-        Indices of the rows that received values.
+        The indices of the rows that received values.
     """
     heirs = set()
     for column in topology_columns():
@@ -254,7 +254,7 @@ def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int])
         at = columns.index(column.name)
         for index in sorted(removed):
             text = rows[index][at]
-            scope = _scope_of(columns, rows, index, column) if text else ()
+            scope = _find_scope_rows(columns, rows, index, column) if text else ()
             staying = [other for other in scope if other not in removed]
             if staying and not any(rows[other][at] for other in staying):
                 change(columns, rows, {staying[0]: {column.name: text}})
@@ -262,10 +262,10 @@ def hand_over(columns: Sequence[str], rows: list[Row], removed: Collection[int])
     return heirs
 
 
-def _scope_of(
+def _find_scope_rows(
     columns: Sequence[str], rows: Sequence[Row], index: int, column: Column
 ) -> Sequence[int]:
-    """Return the rows to which the value in one row applies."""
+    """Return the rows to which the value in a row applies."""
     if column.scope == "pool":
         pools = pools_of(columns, rows)
         return [p for p, pool in enumerate(pools) if pool == pools[index]]

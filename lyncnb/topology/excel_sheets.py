@@ -1,8 +1,8 @@
-"""The sheets of an Excel workbook (.xlsx, .xlsm; ECMA-376) as text.
+"""Read the sheets in an Excel workbook (.xlsx, .xlsm; ECMA-376) as text.
 
-lyncnb does not use a library for this. Some libraries drop facts that a planner must know: hidden
-rows, merged cells, a formula that was never calculated. Others allocate every cell of the sheet, so
-a file of 5 KB with one cell in the last row exhausts the memory.
+lyncnb does not use a library for this. Some libraries omit facts that users must know, such as
+hidden rows, merged cells, and formulas that were never calculated. Others store every cell in the
+sheet, so that a file of 5 KB with a cell in the last row needs all memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .xml_tree import scan_xml
 
 
 class _Local(dict[str, str]):
-    """Names of elements without their namespace; Excel uses another one for "Strict" files."""
+    """Converts element names to names without namespace; "Strict" files have other namespaces."""
 
     def __missing__(self, name: str) -> str:
         local = self[name] = name.rpartition(" ")[2]
@@ -47,7 +47,7 @@ def _nothing(*_: object) -> None:
 
 @dataclass(slots=True)
 class _Reader:
-    """An open workbook; ``source`` names it in messages."""
+    """An open workbook; ``source`` is the file name for messages."""
 
     source: str
     archive: Archive
@@ -56,7 +56,7 @@ class _Reader:
     def each(
         self, part: str, take: Callable[[str, dict[str, str]], None], *, most: int = 100_000
     ) -> None:
-        """Read the elements of a part, if it exists: name and attributes."""
+        """Read the name and attributes of each element in a part of the workbook, if it exists."""
         if part in self.archive:
             scan_xml(
                 self.source,
@@ -68,7 +68,7 @@ class _Reader:
             )
 
     def relations(self, part: str) -> dict[str, tuple[str, str]]:
-        """Return the kind and target of each relation of a part, by id."""
+        """Return the type and target of each relation of a part, by id."""
         folder, name = posixpath.split(part)
         relations = {}
 
@@ -83,24 +83,24 @@ class _Reader:
 
 
 def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
-    """Read the sheets of a workbook.
+    """Read the sheets in a workbook.
 
     Parameters
     ----------
     source : str
-        File name for messages.
+        The file name, for messages.
     archive : Archive
         The workbook.
 
     Returns
     -------
     list of Sheet
-        In the order of their tabs. A sheet without headings has only its first rows.
+        The sheets in the order of their tabs. A sheet without headings has only its first rows.
 
     Raises
     ------
     TopologyError, BadArchive
-        If it is damaged, or too large.
+        If the workbook is damaged or too large.
 
     Notes
     -----
@@ -114,7 +114,7 @@ def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
     book = _Book(relations)
     reader.each(main, book.take)
     strings = _shared_strings(reader, of_kind.get("sharedStrings", ""))
-    formats = _formats(reader, of_kind.get("styles", ""), is_1904=book.is_1904)
+    formats = _read_formats(reader, of_kind.get("styles", ""), is_1904=book.is_1904)
     for sheet, target in book.sheets:
         scanner = _SheetScanner(source, sheet, strings, formats, is_stale=book.is_stale)
         with suppress(NoTable):
@@ -135,7 +135,7 @@ class _Book:
         self.relations = relations
         self.sheets: list[tuple[Sheet, str]] = []
         self.is_1904 = False
-        self.is_stale = False  # programs that open the workbook must calculate everything
+        self.is_stale = False  # Programs that open the workbook must calculate all formulas.
 
     def take(self, element: str, facts: dict[str, str]) -> None:
         if element == "workbookPr":
@@ -154,7 +154,7 @@ class _Book:
 
 
 class _Strings:
-    """Collects the text of each ``si``: its ``t``, without its phonetic text (``rPh``)."""
+    """Collects the text in each ``si`` element, without the phonetic text (``rPh``)."""
 
     def __init__(self, local: _Local):
         self.local = local
@@ -174,7 +174,7 @@ class _Strings:
         kind = self.local[name]
         self.is_text = False
         if kind == "si":
-            self.texts.append(_unescaped("".join(self.parts)))
+            self.texts.append(_unescape("".join(self.parts)))
         elif kind == "rPh":
             self.is_spoken = False
 
@@ -199,8 +199,8 @@ def _shared_strings(reader: _Reader, part: str) -> list[str]:
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
-def _unescaped(text: str) -> str:
-    """Decode the escapes of ST_Xstring (ECMA-376 part 1, section 22.9.2.19)."""
+def _unescape(text: str) -> str:
+    """Decode the escape sequences of ST_Xstring (ECMA-376 part 1, section 22.9.2.19)."""
     if "_x" not in text:
         return text
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
@@ -208,8 +208,8 @@ def _unescaped(text: str) -> str:
 
 # --- Numbers as Excel displays them.
 
-# Date and time formats without a code in the file: ECMA-376 part 1, section 18.8.30; 27 to 36 and
-# 50 to 58 are for East Asian versions.
+# Built-in date and time formats (ECMA-376 part 1, section 18.8.30). The numbers 27 to 36 and 50 to
+# 58 are for East Asian versions.
 _DATE_IDS = frozenset([*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)])
 _ZERO_IDS = {"1": "0", "2": "0.00"}
 _LITERAL = re.compile(r'"[^"]*"|\\.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|_.|\*.', re.IGNORECASE)
@@ -218,8 +218,8 @@ _ZEROS = re.compile(r"\A(0{1,30})(?:\.(0{1,30}))?\Z")
 Written = Callable[[str], tuple[str, str]]
 
 
-def _formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]:
-    """Return the number format of each style, and its peculiarity; leave out plain styles."""
+def _read_formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]:
+    """Return the number format of each style that is not plain, and whether it is for dates."""
     codes: dict[str, str] = dict(_ZERO_IDS)
     formats: dict[str, Written] = {}
     start = datetime(1904, 1, 1) if is_1904 else datetime(1899, 12, 30)
@@ -234,7 +234,7 @@ def _formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]
         elif element in ("cellXfs", "cellStyleXfs", "cellStyles", "dxfs"):
             is_cell = element == "cellXfs"
         elif element == "xf" and is_cell:
-            writer = _writer(number, codes.get(number, ""), start)
+            writer = _make_formatter(number, codes.get(number, ""), start)
             if writer:
                 formats[str(index)] = writer
             index += 1
@@ -243,29 +243,29 @@ def _formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]
     return formats
 
 
-def _writer(number: str, code: str, start: datetime) -> Written | None:
+def _make_formatter(number: str, code: str, start: datetime) -> Written | None:
     if number in {str(date_id) for date_id in _DATE_IDS}:
-        return lambda text: (_date(text, start), DATE)
+        return lambda text: (_format_date(text, start), DATE)
     zeros = _ZEROS.match(code)
     if zeros:
         width, decimals = len(zeros[1]), len(zeros[2] or "")
         full = width + decimals + 1 if decimals else width
-        return lambda text: (_zeros(text, full, decimals), "")
+        return lambda text: (_pad_zeros(text, full, decimals), "")
     if re.search("[ymdhs]", _LITERAL.sub("", code.partition(";")[0]), re.IGNORECASE):
-        return lambda text: (_date(text, start), DATE)
+        return lambda text: (_format_date(text, start), DATE)
     return None
 
 
-def _zeros(text: str, full: int, decimals: int) -> str:
-    """Format a number with as many digits as a format of zeros requires: 007, 1.0."""
+def _pad_zeros(text: str, full: int, decimals: int) -> str:
+    """Format a number with the digits that a format of zeros requires, such as 007 or 1.0."""
     try:
         return f"{float(text):0{full}.{decimals}f}"
     except (ValueError, OverflowError):
         return text
 
 
-def _date(text: str, start: datetime) -> str:
-    """Format a date as 2026-01-02, and a time as 13:30:00."""
+def _format_date(text: str, start: datetime) -> str:
+    """Return a date as 2026-01-02, and a time as 13:30:00."""
     try:
         days = float(text)
         moment = start + timedelta(seconds=round(days * 86_400))
@@ -298,7 +298,7 @@ class _SheetScanner:
         self.columns: dict[str, int] = {}
         self.row, self.column = 0, -1
         self.cells: dict[int, str] = {}
-        self.facts: Mapping[str, str] = {}  # of the cell
+        self.facts: Mapping[str, str] = {}  # These values describe the current cell.
         self.has_formula = self.has_value = self.is_text = self.is_spoken = False
         self.parts: list[str] = []
 
@@ -353,7 +353,7 @@ class _SheetScanner:
         if kind == "s" and written:
             written = self._shared(written)
         elif kind in ("str", "inlineStr"):
-            written = _unescaped(written)
+            written = _unescape(written)
         elif kind == "b" and written:
             written = "FALSE" if written.strip() in ("0", "false") else "TRUE"
         elif kind == "e":
@@ -384,7 +384,7 @@ class _SheetScanner:
         raise self._damaged()
 
     def _column(self, reference: str) -> int:
-        """Return a cell's column; its row is that of the enclosing row element."""
+        """Return the column number of a cell, whose row must be that of its row element."""
         letters = reference.rstrip("0123456789")
         number = self.columns.get(letters, -1)
         if number < 0:
@@ -394,7 +394,7 @@ class _SheetScanner:
         return number
 
     def _next_row(self, text: str) -> int:
-        """Return a row's number; rows are in order."""
+        """Return the number of a row, which must be higher than the number of the previous row."""
         number = self._number(text, MAX_ROWS) if text else self.row + 1
         if number <= self.row:
             raise self._damaged()
@@ -408,8 +408,8 @@ class _SheetScanner:
 
     def _damaged(self) -> TopologyError:
         return TopologyError(
-            f"{self.source} is damaged: a cell refers to missing content",
-            hint="open it with Excel or LibreOffice and save it again",
+            f"{self.source} is damaged: a cell refers to content that is missing",
+            hint="open the file in Excel or LibreOffice and save it again",
         )
 
 

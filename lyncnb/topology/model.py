@@ -1,4 +1,4 @@
-"""The parts of a topology: pools of computers, and sites with their simple URLs."""
+"""The classes of a topology: pools of servers, and sites with their simple URLs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from ..base.dns_name import DnsName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimpleUrl:
-    """A simple URL; only its host matters to a certificate.
+    """A simple URL, of which a certificate contains only the host name.
 
     Notes
     -----
-    Source: Microsoft, Planning for simple URLs in Lync Server 2013. The checks evaluate whether the
-    URL follows the rules of that page (no port, no pool name …).
+    Source: Microsoft, Planning for simple URLs in Lync Server 2013. A check evaluates whether the
+    URL
+    follows the rules on this page, such as no port and no pool name.
     """
 
     url: str
@@ -23,10 +24,10 @@ class SimpleUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computer:
-    """One server in one role: one row of the table.
+    """A server with a role, which is a row in the table.
 
-    ``row`` is an index into ``Topology.cells``; it does not count when computers are compared.
-    ``issuer`` holds pairs of usage ("" for all) and ``internal`` or ``public``.
+    ``row`` is an index in ``Topology.cells``, and is ignored when objects are compared. ``issuer``
+    contains pairs of a usage ("" for all) and ``internal`` or ``public``.
     """
 
     fqdn: DnsName
@@ -37,12 +38,14 @@ class Computer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """Computers of one role that act as one; a single server is a pool with its own name.
+    """A pool of servers with the same role. A single server is a pool with its own name.
 
-    ``computers`` are sorted by name. ``flags`` holds the names of the boolean columns that are
-    true and that the role uses (``autologon``, ``strict_dns`` …). ``extra_san`` holds pairs of
-    usage ("" for all) and name. A column of names that only rules use has no field:
-    ``further_names`` contains its names by column.
+    ``computers`` are sorted by name. ``flags`` contains the names of the boolean columns that are
+    true
+    and that the role uses (such as ``autologon``). ``extra_san`` contains pairs of a usage ("" for
+    all) and a name. ``further_names`` contains the names in columns that have no field, because
+    only
+    rules use them.
     """
 
     fqdn: DnsName
@@ -60,18 +63,18 @@ class Pool:
     further_names: tuple[tuple[str, tuple[DnsName, ...]], ...] = ()
 
     def names_in(self, column: str) -> tuple[DnsName, ...]:
-        """Return the names in a column, which may be a field or not; empty for a blank cell."""
+        """Return the names in a column for this pool; empty for a blank cell."""
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)
-        if value or not self.further_names:  # nearly always
+        if value or not self.further_names:  # This is the usual case.
             return (value,) if value else ()
         return next((names for name, names in self.further_names if name == column), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A site and the simple URLs in force there (its own, or the deployment's)."""
+    """A site with the simple URLs that apply: its own, or those of the deployment."""
 
     name: str
     meet_urls: tuple[SimpleUrl, ...] = ()

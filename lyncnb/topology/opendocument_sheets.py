@@ -1,4 +1,4 @@
-"""The sheets of an OpenDocument spreadsheet (.ods; OpenDocument 1.3) as text."""
+"""Read the sheets in an OpenDocument spreadsheet (.ods; OpenDocument 1.3) as text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 _STYLE = "urn:oasis:names:tc:opendocument:xmlns:style:1.0"
-# LibreOffice's namespace, the only one that distinguishes an error from text.
+# Only LibreOffice's namespace distinguishes an error from text.
 _ERROR_TYPE = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0 value-type"
 
 _VALUES = {
@@ -35,30 +35,30 @@ _VALUES = {
     "boolean": f"{_OFFICE} boolean-value",
 }
 _CELLS = (f"{_TABLE} table-cell", f"{_TABLE} covered-table-cell")
-# Content of a cell that is not part of its text: notes, pictures.
+# These elements in a cell, such as comments and pictures, are not part of its text.
 _BESIDE = (f"{_OFFICE} annotation", f"{_TABLE} shapes", f"{_TABLE} detective")
 _BLANKS = re.compile("[ \t\r\n]+")
 
 
 def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
-    """Read the sheets of a spreadsheet.
+    """Read the sheets in a spreadsheet.
 
     Parameters
     ----------
     source : str
-        File name for messages.
+        The file name, for messages.
     archive : Archive
         The spreadsheet.
 
     Returns
     -------
     list of Sheet
-        In the order of their tabs. A sheet without headings has only its first rows.
+        The sheets in the order of their tabs. A sheet without headings has only its first rows.
 
     Raises
     ------
     TopologyError, BadArchive
-        If it is encrypted, damaged, or too large.
+        If the spreadsheet is encrypted, damaged, or too large.
 
     Notes
     -----
@@ -68,7 +68,7 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
     if b"encryption-data" in manifest:
         raise TopologyError(
             f"{source} is protected with a password",
-            hint="open it, choose File, Save As, and clear Save with password",
+            hint="open the file, choose File > Save As, and clear Save with password",
         )
     scanner = _Scanner(source)
     scan_xml(
@@ -89,14 +89,15 @@ class _Scanner:
         self.sheets: list[Sheet] = []
         self.hidden_styles: set[str] = set()
         self.style = ""
-        self.sheet: Sheet | None = None  # the current sheet; None between sheets
+        self.sheet: Sheet | None = None  # The current sheet; None between sheets.
         self.row, self.rows_alike, self.column = 0, 1, 0
         self.cells: dict[int, str] = {}
         self.odd: dict[int, str] = {}
         self.facts: dict[str, str] = {}
-        self.parts: list[str] = []  # of the cell's text
-        self.beside = 0  # depth inside content that is not part of the cell's text
-        self.is_text = self.is_filled = False  # inside a paragraph; after a paragraph of this cell
+        self.parts: list[str] = []  # The text of the current cell.
+        self.beside = 0  # The depth in an element that is not part of the cell's text.
+        # Whether the scanner is in a paragraph, and whether it is after a paragraph in the cell.
+        self.is_text = self.is_filled = False
 
     def start(self, name: str, facts: dict[str, str]) -> None:
         space, _, kind = name.rpartition(" ")
@@ -164,7 +165,7 @@ class _Scanner:
             with suppress(NoTable):
                 self.sheet.take(self.source, self.row, self.cells, self.rows_alike)
                 return
-            self.sheet = None  # the rest of the sheet is skipped
+            self.sheet = None  # The rest of the sheet is skipped.
         elif name == f"{_TABLE} table":
             self.sheet = None
 
@@ -174,10 +175,10 @@ class _Scanner:
             raise self._damaged()
         written, odd = ("", "") if is_covered else self._value()
         if written:
-            places = range(self.column, self.column + count)
-            self.cells.update(dict.fromkeys(places, written))
+            columns = range(self.column, self.column + count)
+            self.cells.update(dict.fromkeys(columns, written))
             if odd:
-                self.odd.update(dict.fromkeys(places, odd))
+                self.odd.update(dict.fromkeys(columns, odd))
         down = self._count(self.facts, "number-rows-spanned", MAX_ROWS)
         across = self._count(self.facts, "number-columns-spanned", MAX_COLUMNS)
         if self.sheet and (down, across) != (1, 1):
@@ -187,7 +188,7 @@ class _Scanner:
         self.column += count
 
     def _value(self) -> tuple[str, str]:
-        """Return the cell's text, and its peculiarity."""
+        """Return the text of the cell, and whether it is an error, a date, or not calculated."""
         facts, shown = self.facts, "".join(self.parts)
         kind = facts.get(f"{_OFFICE} value-type", "")
         has_formula = f"{_TABLE} formula" in facts
@@ -211,13 +212,13 @@ class _Scanner:
 
     def _damaged(self) -> TopologyError:
         return TopologyError(
-            f"{self.source} is damaged: it has more rows or columns than a sheet can have",
-            hint="open it with LibreOffice and save it again",
+            f"{self.source} is damaged: it has more rows or columns than a sheet can contain",
+            hint="open the file in LibreOffice and save it again",
         )
 
 
 def _number(value: str, shown: str) -> str:
-    """Return a number as displayed if that is only digits (007, 1.0), else in plain form."""
+    """Return a number as displayed if it has only digits (007, 1.0), or otherwise in plain form."""
     with suppress(ValueError):
         if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", shown) and float(shown) == float(value):
             return shown

@@ -1,6 +1,6 @@
-"""One sheet of a workbook as text, for Excel and OpenDocument.
+"""A sheet of a workbook as text, for Excel and OpenDocument formats.
 
-It keeps only cells with content, so one cell in the last row takes the memory of one cell.
+The sheet stores only cells with content, so a single cell in the last row needs little memory.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 from ..errors import TopologyError
 from .columns import name_headings, topology_columns
 
-#: Limits of the formats: Microsoft, Excel specifications and limits; LibreOffice has the same
-#: limits.
+#: Limits of the formats. Source: Microsoft, Excel specifications and limits. LibreOffice has the
+#: same limits.
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
-#: 100,000 servers with all columns.
+#: This number allows 100,000 servers with all columns.
 MAX_CELLS = 3_000_000
-#: The headings must be among the first rows with content.
+#: The headings must be in this number of rows with content.
 HEADING_WITHIN = 50
-# Above this number of merged areas or cells with errors, nobody could review them.
+# The maximum number of merged areas or cells with errors, because nobody could check more.
 _MAX_ODD = 100_000
 
-#: Peculiarities of a cell in addition to its text.
+#: Values that mark a cell with an error, a formula without a result, or a date.
 ERROR, NO_RESULT, DATE = "error", "no result", "date"
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A rectangle of cells: rows from 1, columns from 0, the last ones included."""
+    """A rectangle of cells, with inclusive ends. Rows count from 1, and columns from 0."""
 
     first_row: int
     first_column: int
@@ -37,15 +37,16 @@ class Area:
 
 
 class NoTable(Exception):
-    """Raised to stop reading a sheet without headings of servers."""
+    """Raised to stop reading a sheet that does not have the headings of a table of servers."""
 
 
 @dataclass(slots=True)
 class Sheet:
-    """A sheet: ``rows`` by number from 1, in each the texts by column from 0.
+    """A sheet; ``rows`` contains texts by row (from 1) and column (from 0).
 
-    ``odd`` marks cells, by row and column, as ERROR, NO_RESULT or DATE. ``heading_row`` is 0 if
-    none of the first rows contains server and role; the rest of such a sheet is not read.
+    ``odd`` marks cells, by row and column, as ERROR, NO_RESULT, or DATE. ``heading_row`` is 0 if
+    none
+    of the first rows contains the headings for server and role. lyncnb then reads only these rows.
     """
 
     name: str
@@ -59,14 +60,14 @@ class Sheet:
     _cells: int = 0
 
     def take(self, source: str, number: int, cells: dict[int, str], repeat: int = 1) -> None:
-        """Add a row, or several identical rows; the sheet then owns `cells`.
+        """Add a row, or several identical rows. The caller must not change `cells` afterwards.
 
         Raises
         ------
         NoTable
-            If the first rows with content had no headings.
+            If the first rows with content did not contain the headings.
         TopologyError
-            If the sheet has more cells than any table can have.
+            If the sheet has too many cells.
         """
         if not any(map(str.strip, cells.values())):
             return
@@ -83,20 +84,20 @@ class Sheet:
                 raise NoTable
 
     def mark(self, source: str, row: int, column: int, odd: str) -> None:
-        """Record a peculiarity of a cell."""
+        """Mark a cell with an error, a formula without a result, or a date."""
         self.odd[row, column] = odd
         if len(self.odd) > _MAX_ODD:
             raise too_many(source)
 
     def merge(self, source: str, area: Area) -> None:
-        """Add an area of merged cells."""
+        """Add a merged area."""
         self.merged.append(area)
         if len(self.merged) > _MAX_ODD:
             raise too_many(source)
 
 
 def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
-    """Add hidden rows or columns, in ascending order, to their ranges."""
+    """Add hidden rows or columns to a list of ranges, in ascending order."""
     if hidden and first <= hidden[-1][1] + 1:
         hidden[-1] = (hidden[-1][0], max(last, hidden[-1][1]))
     else:
@@ -104,15 +105,15 @@ def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
 
 
 def too_many(source: str) -> TopologyError:
-    """Return the error for a sheet that is too large."""
+    """Return the error for a sheet with too many cells."""
     return TopologyError(
-        f"{source} has more cells than any table of servers",
-        hint="delete the cells outside the table, or save it as CSV",
+        f"{source} has more cells than lyncnb accepts in a table of servers",
+        hint="delete the cells outside the table, or save the table as CSV",
     )
 
 
 def known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
-    """Count the known headings in a row, and return whether all required columns are among them."""
+    """Return the number of known headings in a row, and whether all required ones are included."""
     named = set(name_headings(cells.values()))
     columns = topology_columns()
     count = sum(column.name in named for column in columns)
@@ -123,7 +124,7 @@ _REFERENCE = re.compile(r"\A([A-Z]{1,3})([0-9]{1,7})\Z")
 
 
 def place_of(reference: str) -> tuple[int, int] | None:
-    """Return row (from 1) and column (from 0) of a cell name such as B7; None if invalid."""
+    """Return the row (from 1) and column (from 0) of a cell name such as B7; None if invalid."""
     match = _REFERENCE.match(reference)
     if match is None:
         return None
@@ -132,7 +133,7 @@ def place_of(reference: str) -> tuple[int, int] | None:
 
 
 def column_number(letters: str) -> int:
-    """Return a column's number, from 0, for its letters."""
+    """Return the number of a column, from 0, for its letters."""
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1
@@ -140,22 +141,22 @@ def column_number(letters: str) -> int:
 
 
 def area_of(reference: str) -> Area | None:
-    """Return the rectangle of ``B2:C7`` or ``B2``; None if the reference is invalid."""
+    """Return the area for ``B2:C7`` or ``B2``; None if the reference is invalid."""
     first, _, last = reference.partition(":")
     start, end = place_of(first), place_of(last or first)
     return Area(*start, *end) if start and end else None
 
 
 def whole_number(text: str, most: int) -> int | None:
-    """Read a count from 1 to `most`; None if it is invalid."""
-    # Only ASCII digits are all valid for int.
+    """Return a whole number from 1 to `most`; None if the text is invalid."""
+    # int() rejects some digits that are not ASCII.
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         return None
     return int(text) if 1 <= int(text) <= most else None
 
 
 def plain_number(text: str) -> str:
-    """Format a number without a decimal point for integers, and without binary rounding noise."""
+    """Return a number as text, without a decimal point for integers and without rounding errors."""
     if text.isdigit():
         return text
     try:
@@ -164,4 +165,4 @@ def plain_number(text: str) -> str:
         return text
     if value.is_integer() and abs(value) < 1e16:
         return str(int(value))
-    return f"{value:.15g}"  # as many digits as a spreadsheet shows
+    return f"{value:.15g}"  # Spreadsheet programs show this number of digits.

@@ -1,4 +1,4 @@
-"""A ``Table`` of text with named columns; rejects missing or duplicate headings."""
+"""The class ``Table``: text with named columns. Missing and duplicate headings are rejected."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from .columns import example_server, name_headings, topology_columns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A clean-up or a peculiarity of the table.
+    """A correction in the table, or a remark about it.
 
-    ``row`` is the row in a spreadsheet (the heading is row 1), 0 for the whole file; ``cell`` is
-    the cell of a workbook, such as B7.
+    ``row`` is the row in a spreadsheet (the heading is row 1), or 0 for the complete file. ``cell``
+    is
+    the cell in a workbook, such as B7.
     """
 
     row: int
@@ -32,10 +33,11 @@ class Note:
 
     @property
     def misleads_the_eye(self) -> bool:
-        """Whether the table looks different from the names that are requested.
+        """Whether the text in the table looks different from the requested name.
 
-        True for removed invisible characters and for international names, so that every reader of a
-        summary learns about them.
+        This is true for removed invisible characters and for international names, so that every
+        summary
+        lists them.
         """
         return INVISIBLE in self.message or INTERNATIONAL in self.message
 
@@ -61,7 +63,7 @@ class Texts(NamedTuple):
         return column.texts()
 
     def cells(self) -> list[str]:
-        """Return the column's n texts."""
+        """Return the n texts in the column."""
         if len(self.distinct) == len(self.codes):
             return list(self.distinct)
         if len(self.distinct) == 1:
@@ -70,16 +72,16 @@ class Texts(NamedTuple):
 
 
 class TextsBuilder:
-    """Builds a column from chunks of cells, and keeps equal texts only once."""
+    """Builds a column from chunks of cells, and stores equal texts only once."""
 
     def __init__(self) -> None:
-        # A new text gets the next number.
+        # A new text gets the next index.
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
         self._codes: list[int] = []
 
     def add(self, cells: Sequence[str]) -> None:
-        """Append cells."""
-        # Many rows repeat the values of a deployment or a pool.
+        """Add cells to the column."""
+        # Many rows contain the same values for a deployment or pool.
         if cells and cells[0] == cells[-1] and cells.count(cells[0]) == len(cells):
             self._codes.extend(repeat(self._places[cells[0]], len(cells)))
         else:
@@ -92,7 +94,7 @@ class TextsBuilder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """The place of a table in a workbook: sheet, row of the headings, letters of the m columns."""
+    """The place of a table in a workbook: the sheet, the heading row, and m column letters."""
 
     sheet: str
     heading_row: int
@@ -101,28 +103,28 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The original text by column.
+    """The original text in each column.
 
     Parameters
     ----------
     source : str
-        File name for messages.
+        The file name, for messages.
     columns : tuple of str
-        m distinct names: those of ``column_rules.toml``, other headings verbatim.
+        m distinct names: column names in ``column_rules.toml``, or other headings unchanged.
     texts : tuple of Texts
         m columns of n cells.
     rows : sequence of int
-        n row numbers as a spreadsheet shows them.
+        n row numbers in a spreadsheet.
     notes : tuple of Note
-        Peculiarities of the file.
+        Remarks about the file.
     problems : tuple of Problem
-        Unreadable rows, which the table does not include.
+        Rows that cannot be read, which the table does not contain.
     product : str
-        The product of the topology, if the file names it.
+        The product of the topology, if the file contains it.
     grid : Grid or None
-        Its place in a workbook.
+        The place in a workbook.
     single_labels : bool
-        Whether servers and pools may have single-label names, which a check reports.
+        Whether servers and pools can have names without a domain, which a check reports.
     """
 
     source: str
@@ -136,7 +138,7 @@ class Table:
     single_labels: bool = False
 
     def cell(self, column: str, row: int) -> tuple[str, str]:
-        """Return the sheet and the cell of a row and column; blanks outside a workbook."""
+        """Return the sheet and cell of a row and column; blank outside a workbook."""
         if self.grid is None:
             return "", ""
         at = self.columns.index(column) if row and column in self.columns else -1
@@ -155,41 +157,43 @@ def make_table(
     grid: Grid | None = None,
     single_labels: bool = False,
 ) -> Table:
-    """Create a table, and name its columns.
+    """Create a table with column names for its headings.
 
     Parameters
     ----------
     source : str
-        File name for messages.
+        The file name, for messages.
     headings : sequence of str
-        m headings as written.
+        m headings as in the file.
     texts : sequence of Texts
         m columns of n cells.
     rows : sequence of int
-        n row numbers as a spreadsheet shows them.
+        n row numbers in a spreadsheet.
     notes, problems : tuple, optional
-        The notes and problems of splitting.
+        Notes and problems from reading the file.
     product : str, optional
-        The product of the topology. grid : Grid, optional Its place in a workbook.
+        The product of the topology.
+    grid : Grid, optional
+        The place in a workbook.
     single_labels : bool, optional
-        Whether servers and pools may have names without a domain.
+        Whether servers and pools can have names without a domain.
 
     Raises
     ------
     TopologyError
-        If a heading is blank or there twice, a column is missing, or there is no row.
+        If a heading is blank or duplicate, a required column is missing, or there are no rows.
     """
     columns = name_headings(headings)
-    heading_problems = [*_heading_problems(source, headings, columns, grid)]
+    heading_problems = [*_check_headings(source, headings, columns, grid)]
     if "server_fqdn" in columns:
-        texts, rows, more = _without_example(texts, rows, columns.index("server_fqdn"))
+        texts, rows, more = _remove_example(texts, rows, columns.index("server_fqdn"))
         notes += more
     if not heading_problems and not rows and not problems:
         heading_problems = [
             Problem(
                 file=source,
-                message="has a heading, but no servers",
-                hint="write one row for each server",
+                message="the table has headings, but no servers",
+                hint="enter a row for each server",
             )
         ]
     if heading_problems:
@@ -207,17 +211,17 @@ def make_table(
     )
 
 
-def _without_example(
+def _remove_example(
     texts: Sequence[Texts], rows: Sequence[int], server: int
 ) -> tuple[Sequence[Texts], Sequence[int], tuple[Note, ...]]:
-    """Leave out the row that ``lyncnb template`` has written as an example."""
+    """Remove the example row that ``lyncnb template`` wrote."""
     example = example_server()
     if example not in texts[server].distinct:
         return texts, rows, ()
     code = texts[server].distinct.index(example)
     kept = [index for index, column in enumerate(texts[server].codes) if column != code]
     numbers = [row for row, column in zip(rows, texts[server].codes) if column == code]
-    message = f"row {numbers[0]} is the example of the template; lyncnb ignored it"
+    message = f"lyncnb ignored row {numbers[0]}, which is the example from the template"
     note = Note(row=0, column="", before="", after="", message=message)
     columns = [column.cells() for column in texts]
     return (
@@ -228,13 +232,13 @@ def _without_example(
 
 
 def raise_problems(source: str, problems: Iterable[Problem]) -> None:
-    """Raise all problems of a table at once, by row."""
+    """Raise an error with all problems in a table, sorted by row."""
     ordered = tuple(dict.fromkeys(sorted(problems, key=lambda problem: problem.row)))
     count = count_of(len(ordered), "problem")
-    raise TopologyError(f"{source} cannot be used: {count}", problems=ordered)
+    raise TopologyError(f"lyncnb cannot use {source}: {count}", problems=ordered)
 
 
-def _heading_problems(
+def _check_headings(
     source: str, headings: Sequence[str], columns: Sequence[str], grid: Grid | None
 ) -> Iterable[Problem]:
     row, sheet = (grid.heading_row, grid.sheet) if grid else (1, "")
@@ -247,8 +251,8 @@ def _heading_problems(
                 row=row,
                 sheet=sheet,
                 cell=cell,
-                message=f"column {number} has values, but no heading",
-                hint="give it a heading, or remove the column",
+                message=f"column {number} contains values, but has no heading",
+                hint="enter a heading, or delete the column",
             )
         elif any("\ud800" <= character <= "\udfff" for character in heading):
             yield Problem(
@@ -257,7 +261,7 @@ def _heading_problems(
                 sheet=sheet,
                 cell=cell,
                 message=f"the heading {shown(heading)} contains an unpaired surrogate",
-                hint="type it again",
+                hint="type the heading again",
             )
         elif name in first:
             yield Problem(
@@ -267,8 +271,9 @@ def _heading_problems(
                 sheet=sheet,
                 cell=cell,
                 value=heading,
-                message=f"two headings for one column: {shown(first[name])} and {shown(heading)}",
-                hint="keep one of them, or rename the other",
+                message=f"two headings mean the same column: {shown(first[name])} and "
+                f"{shown(heading)}",
+                hint="keep only one of the columns, or change a heading",
             )
         first.setdefault(name, heading)
     listed = ", ".join(map(shown, headings)) or "none"
@@ -279,6 +284,6 @@ def _heading_problems(
                 row=row,
                 column=facts.name,
                 sheet=sheet,
-                message=f"there is no column {facts.name}; headings found: {listed}",
-                hint="the first row names the columns, at least server_fqdn and role",
+                message=f"the table has no column {facts.name}; its headings are {listed}",
+                hint="enter the headings in the first row; server_fqdn and role are required",
             )

@@ -1,6 +1,6 @@
-"""Write a table of servers or an empty template, as CSV or as a workbook to fill in.
+"""Write a table of servers, or an empty template, as a CSV file or a workbook.
 
-Reading such a file returns the same table.
+If lyncnb reads such a file, the result is the same table.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from .workbook import OWN_SHEETS
 
 _TITLE = "Table of servers"
 _SERVERS = "Servers"
-# These texts must differ from the headings of a table of servers.
+# These texts must differ from the headings in a table of servers.
 _HOLDS_FOR = {
     "server": "only this server",
-    "pool": "all servers of the pool; enter it in one row",
-    "site": "the site or the deployment; enter it in one row",
-    "deployment": "the whole deployment; enter it in one row",
+    "pool": "all servers in the pool; enter the value in one row",
+    "site": "the site or the deployment; enter the value in one row",
+    "deployment": "the whole deployment; enter the value in one row",
 }
 _WIDTHS = {"bool": 12, "choice": 12, "role": 18, "text": 14, "issuer": 14}
 _WIDTH, _LONGEST = 26, 44
 
 
 def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    """Write a table as a workbook.
+    """Return a table as a workbook.
 
     Parameters
     ----------
     columns : sequence of str
         m headings.
     rows : sequence of sequences of str
-        n rows of m texts, written as they are.
+        n rows of m texts, which are written unchanged.
 
     Returns
     -------
     bytes
-        One sheet with text cells. Notes at the headings explain the columns; drop-down lists offer
-        the choices.
+        A workbook with a sheet of text cells, comments that explain the headings, and drop-down
+        lists.
 
     Raises
     ------
@@ -51,25 +51,25 @@ def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     """
     if len(rows) >= SHEET_ROWS or any(len(text) > CELL_LENGTH for row in rows for text in row):
         raise TopologyError(
-            "the table does not fit in a workbook: a sheet has at most 1,048,576 rows, and "
-            f"a cell at most {CELL_LENGTH:,} characters",
-            hint="write it as .csv",
+            "the table does not fit in a workbook: a sheet can have at most 1,048,576 rows, "
+            f"and a cell at most {CELL_LENGTH:,} characters",
+            hint="save the table as a .csv file",
         )
-    return to_xlsx([_servers(columns, rows)], title=_TITLE)
+    return to_xlsx([_make_servers_sheet(columns, rows)], title=_TITLE)
 
 
 def template(suffix: str) -> bytes:
-    """Write an empty table to fill in.
+    """Return an empty table that users can fill in.
 
     Parameters
     ----------
     suffix : str
-        ``.xlsx``, with notes, drop-down lists, and sheets about columns and roles; or ``.csv``.
+        ``.csv``, or ``.xlsx`` with comments, drop-down lists, and sheets about columns and roles.
 
     Returns
     -------
     bytes
-        Headings, and one example row, which lyncnb ignores.
+        The headings, and an example row that lyncnb ignores.
     """
     columns = [column.title for column in topology_columns()]
     rows = [[column.example for column in topology_columns()]]
@@ -78,12 +78,14 @@ def template(suffix: str) -> bytes:
     of_columns, of_roles = OWN_SHEETS
     return to_xlsx(
         [
-            _servers(columns, rows, roles=f"={of_roles}!$A$2:$A${len(topology_roles()) + 1}"),
+            _make_servers_sheet(
+                columns, rows, roles=f"={of_roles}!$A$2:$A${len(topology_roles()) + 1}"
+            ),
             Sheet(
                 title=of_columns,
                 columns=(
                     "Column",
-                    "In a CSV file",
+                    "Heading in a CSV file",
                     "One value for each",
                     "Values",
                     "For",
@@ -95,7 +97,7 @@ def template(suffix: str) -> bytes:
             ),
             Sheet(
                 title=of_roles,
-                columns=("Role", "What it is", "Needs certificates"),
+                columns=("Role", "Description", "Needs certificates"),
                 rows=lambda: [
                     (role.id, role.title, "yes" if role.certificates else "no")
                     for role in topology_roles()
@@ -107,13 +109,14 @@ def template(suffix: str) -> bytes:
 
 
 def table_file(write: Callable[[str], bytes]) -> OutputKind:
-    """Return the file kind for writing a table.
+    """Return the file type for writing a table.
 
     Parameters
     ----------
     write : callable
-        Returns the content for ``.csv`` or ``.xlsx``. A file with other content is somebody's work,
-        e.g. a template that was filled in, and must not be replaced.
+        Returns the content for ``.csv`` or ``.xlsx``. A file with other content must not be
+        replaced,
+        because a user may have filled it in.
     """
 
     def is_same(suffix: str) -> Callable[[IO[bytes]], bool]:
@@ -124,50 +127,55 @@ def table_file(write: Callable[[str], bytes]) -> OutputKind:
         return holds_it
 
     return OutputKind(
-        what="this very table", is_ours={suffix: is_same(suffix) for suffix in (".csv", ".xlsx")}
+        what="a copy of this table",
+        is_ours={suffix: is_same(suffix) for suffix in (".csv", ".xlsx")},
     )
 
 
 # --- The sheet of servers.
 
 
-def _servers(headings: Sequence[str], rows: Sequence[Sequence[str]], *, roles: str = "") -> Sheet:
-    """Return the sheet; `roles` is the range that lists the roles."""
-    by_heading = {text: one for one in topology_columns() for text in (one.name, one.title)}
+def _make_servers_sheet(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, roles: str = ""
+) -> Sheet:
+    """Return the sheet with the servers; `roles` is the range that contains the roles."""
+    by_heading = {
+        text: column for column in topology_columns() for text in (column.name, column.title)
+    }
     columns = [by_heading.get(heading) for heading in headings]
     return Sheet(
         title=_SERVERS,
         columns=tuple(headings),
         rows=lambda: rows,
-        widths=tuple(_width(column, heading) for column, heading in zip(columns, headings)),
+        widths=tuple(_find_width(column, heading) for column, heading in zip(columns, headings)),
         form=Form(
-            notes=tuple(_help(column) if column else "" for column in columns),
-            choices=tuple(_choices(column, roles) if column else () for column in columns),
+            notes=tuple(_describe_column(column) if column else "" for column in columns),
+            choices=tuple(_list_choices(column, roles) if column else () for column in columns),
             open_choices=tuple(
-                place for place, column in enumerate(columns) if column and column.kind == "issuer"
+                index for index, column in enumerate(columns) if column and column.kind == "issuer"
             ),
             muted=example_server(),
         ),
     )
 
 
-def _width(column: Column | None, heading: str) -> int:
+def _find_width(column: Column | None, heading: str) -> int:
     wide = _WIDTHS.get(column.kind, _LONGEST if column.is_list else _WIDTH) if column else _WIDTH
     return max(wide, min(len(heading) + 3, _LONGEST))
 
 
-def _help(column: Column) -> str:
+def _describe_column(column: Column) -> str:
     lines = [column.help + ".", f"Applies to {_HOLDS_FOR[column.scope]}."]
     if column.roles:
         lines.append(f"Only for: {', '.join(column.roles)}.")
     if column.is_list:
-        lines.append("Separate several values with semicolons.")
+        lines.append("Use semicolons between values.")
     if column.default:
-        lines.append(f"Blank: {column.default}.")
+        lines.append(f"If blank: {column.default}.")
     return "\n".join(lines)
 
 
-def _choices(column: Column, roles: str) -> tuple[str, ...] | str:
+def _list_choices(column: Column, roles: str) -> tuple[str, ...] | str:
     if column.kind == "role":
         return roles or tuple(role.id for role in topology_roles())
     return ("true", "false") if column.kind == "bool" else column.choices

@@ -1,6 +1,6 @@
-"""Read a topology table as ``Topology``: sites, pools, computers, SIP domains, simple URLs.
+"""Read a topology table as a ``Topology``: sites, pools, servers, SIP domains, and simple URLs.
 
-``column_rules.toml`` defines the columns (scope, kind, default, aliases).
+``column_rules.toml`` defines the columns, with their scopes, types, defaults, and aliases.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ _REMARKS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Topology(Table):
-    """A deployment: n computers in p pools over s SIP domains.
+    """A deployment with n servers in p pools and s SIP domains.
 
-    ``columns`` and ``cells`` contain the cleaned table, with unknown columns and blank cells.
-    ``pools`` are in the order (site, role, fqdn); planning uses only pools, sites and domains, so
-    the order of rows has no effect. Two topologies are equal if these are equal. ``product`` is the
-    product that a topology document names, else "". ``path`` is the file that was read, else "";
-    ``scenario`` is the scenario that owns the table, "" for the plan itself.
+    ``columns`` and ``cells`` contain the corrected table, including unknown columns and blank
+    cells.
+    ``pools`` are sorted by site, role, and name. Planning uses only pools, sites, and domains, so
+    the
+    order of rows does not matter, and topologies are equal if these values are equal. ``product``
+    is
+    the product in a topology document, or "". ``path`` is the file that was read, or "".
+    ``scenario`` is the scenario that contains the table, or "" for the plan itself.
     """
 
     source: str = field(compare=False)
@@ -51,7 +54,7 @@ class Topology(Table):
 
     @property
     def cells(self) -> tuple[tuple[str, ...], ...]:
-        """The n rows, created on first use because planning does not need them."""
+        """The n rows, which are created on first use because planning does not need them."""
         cells = self._cells
         if isinstance(cells, Cells):
             cells = cells.tuples()
@@ -60,27 +63,28 @@ class Topology(Table):
 
     @property
     def computers(self) -> Iterator[tuple[Pool, Computer]]:
-        """Yield the computers with their pools, in the order of the pools."""
+        """Yield the servers with their pools, in the order of the pools."""
         return ((pool, computer) for pool in self.pools for computer in pool.computers)
 
     def compare(self, other: Topology) -> TopologyDifference:
-        """Compare this topology with another one, value by value.
+        """Compare the values in this topology with another topology.
 
         Parameters
         ----------
         other : Topology
-            For example the document of the existing deployment and a table.
+            The other topology, such as the document of the existing deployment.
 
         Returns
         -------
         TopologyDifference
-            Servers, roles, pools and names that differ. A blank cell counts as the value that it
-            means. Columns and partner roles that only one topology has are listed, but not
+            The servers, roles, pools, and names that differ. A blank cell is compared as its
+            default
+            value. Columns and partner roles that only one topology has are listed, but not
             compared.
         """
-        return compare_sides(self._side(), other._side())
+        return compare_sides(self._make_side(), other._make_side())
 
-    def _side(self) -> Side:
+    def _make_side(self) -> Side:
         return Side(
             source=self.source,
             columns=self.columns,
@@ -90,18 +94,19 @@ class Topology(Table):
         )
 
     def with_cells(self, changes: Mapping[int, Mapping[str, str]]) -> Topology:
-        """Change cells, and derive only the affected pools again.
+        """Change cells, and create only the affected pools again.
 
         Parameters
         ----------
         changes : mapping of int to mapping of str to str
-            By index into ``cells``, the new text by column name; a column of ``column_rules.toml``
-            that the table lacks is added.
+            For each index in ``cells``, the new text by column name. If the table does not have a
+            column
+            in ``column_rules.toml``, the column is added.
 
         Returns
         -------
         Topology
-            Unchanged pools and sites are the same objects as before.
+            The changed topology. Unchanged pools and sites are the same objects as before.
 
         Raises
         ------
@@ -111,20 +116,23 @@ class Topology(Table):
         columns, rows = edits.widened(self.columns, self.cells, changes.values(), self.source)
         edits.change(columns, rows, changes)
         touched = {name for texts in changes.values() for name in texts}
-        return self._again(columns, rows, gone=set(changes), new=set(changes), touched=touched)
+        return self._update_parts(
+            columns, rows, gone=set(changes), new=set(changes), touched=touched
+        )
 
     def with_rows(
         self, *, add: Sequence[Mapping[str, str]] = (), remove: Collection[int] = ()
     ) -> Topology:
-        """Add rows at the end and remove others.
+        """Add rows at the end, and remove rows.
 
         Parameters
         ----------
         add : sequence of mapping of str to str, optional
-            For each new row its texts by column name.
+            For each new row, the texts by column name.
         remove : collection of int, optional
-            Indices into ``cells``. A value of a pool, site or the deployment that is only in a
-            removed row moves to another of its rows.
+            Indices in ``cells``. If a value for a pool, a site, or the deployment is only in a
+            removed
+            row, it is moved to another row.
 
         Returns
         -------
@@ -134,7 +142,7 @@ class Topology(Table):
         Raises
         ------
         TopologyError
-            As for :meth:`with_cells`, and if no row remains.
+            As for :meth:`with_cells`, and if no row would remain.
         """
         columns, rows = edits.widened(self.columns, self.cells, add, self.source)
         heirs = edits.hand_over(columns, rows, set(remove))
@@ -144,7 +152,7 @@ class Topology(Table):
         start = len(rows)
         rows += [("",) * len(columns)] * len(add)
         edits.change(columns, rows, dict(enumerate(add, start)))
-        return self._again(
+        return self._update_parts(
             columns,
             rows,
             gone={*remove, *heirs},
@@ -154,17 +162,17 @@ class Topology(Table):
         )
 
     def with_headings(self, names: Mapping[str, str]) -> Topology:
-        """Read columns under other names.
+        """Assign headings to columns.
 
         Parameters
         ----------
         names : mapping of str to str
-            By heading of ``columns``, the name of a column that the table lacks.
+            For each heading in ``columns``, the name of a column that the table does not have.
 
         Returns
         -------
         Topology
-            With the same rows.
+            A topology with the same rows.
 
         Raises
         ------
@@ -177,7 +185,7 @@ class Topology(Table):
         return replace(made, notes=notes, product=self.product, path=self.path)
 
     @no_collection()
-    def _again(
+    def _update_parts(
         self,
         columns: tuple[str, ...],
         rows: list[tuple[str, ...]],
@@ -187,14 +195,15 @@ class Topology(Table):
         touched: Set[str],
         moved: Mapping[int, int] | None = None,
     ) -> Topology:
-        """Derive the affected parts; ``gone`` has indices of old rows, ``new`` of ``rows``."""
+        """Create the affected parts again; ``gone`` has old row indices, and ``new`` new ones."""
         report = Report(self.source)
-        # A document may contain single-label names; they stay until somebody corrects them.
+        # A topology document can contain names without a domain, which are kept until a user
+        # corrects them.
         single = edits.has_single_label(self.columns, (self.cells[index] for index in gone))
         changed = edits.table(columns, rows, sorted(new), single_labels=single)
         fresh = read_cells(changed, report, sites=edits.sites_left(self.pools, gone))
-        _require(fresh, report)
-        report.raise_if_any()  # the rest needs complete rows
+        _report_missing_names(fresh, report)
+        report.raise_if_any()  # The remaining steps need complete rows.
         for index, row in zip(sorted(new), fresh.tuples()):
             rows[index] = row
         names = {*edits.pools_of(self.columns, (self.cells[index] for index in gone))}
@@ -205,23 +214,24 @@ class Topology(Table):
             kept = [edits.moved_pool(pool, moved) for pool in kept]
             before = [edits.moved_pool(pool, moved) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
-        places = sorted((members | new) - {-1})
-        if len(places) == len(new):  # only rows of these pools, whose cells are already read
-            cells = replace(fresh, indices=places)
+        affected = sorted((members | new) - {-1})
+        # Only rows in these pools are converted, and their cells are already read.
+        if len(affected) == len(new):
+            cells = replace(fresh, indices=affected)
         else:
-            single = edits.has_single_label(columns, (rows[index] for index in places))
-            whole = edits.table(columns, rows, places, single_labels=single)
-            cells = read_cells(whole, Report(""), indices=places)
+            single = edits.has_single_label(columns, (rows[index] for index in affected))
+            whole = edits.table(columns, rows, affected, single_labels=single)
+            cells = read_cells(whole, Report(""), indices=affected)
         pools = edits.same_objects(derive_pools(cells, report), before)
         if touched & {"server_fqdn", "role", "pool_fqdn"}:
             check_servers(edits.server_rows(cells, kept), report)
         if not rows:
-            report.problem("no server remains", "a topology needs at least one row")
+            report.problem("the topology would have no servers", "keep at least one server")
         kept = merged(kept, pools)
         sites, domains = self.sites, self.sip_domains
         if moved is not None or edits.is_beyond_pools(touched, cells, before, pools):
             shared = edits.shared_cells(columns, rows, Report(""))
-            derived = derive_sites(shared, _site_of_row(shared, kept), report)
+            derived = derive_sites(shared, _find_row_sites(shared, kept), report)
             sites = tuple(edits.same_objects(derived, self.sites))
             domains = derive_sip_domains(shared, report)
         report.raise_if_any()
@@ -236,18 +246,19 @@ class Topology(Table):
         )
 
     def to_frame(self, *, filled: bool = True) -> DataFrame:
-        """Return the table as a DataFrame of text, one row per server and role.
+        """Return the table as a DataFrame of text, with a row for each server and role.
 
         Parameters
         ----------
         filled : bool, optional
-            Whether each row contains the values of its pool, its site and the deployment, so that
-            you can remove rows and lose none of these values. With False, blank cells stay blank.
+            Whether each row contains the values of its pool, its site, and the deployment, so that
+            no
+            value is lost if you remove rows. If False, blank cells stay blank.
 
         Returns
         -------
         DataFrame
-            n rows with the table's columns. :func:`read_topology` reads it as an equal topology.
+            n rows with the columns of the table. :func:`read_topology` returns an equal topology.
         """
         if not filled:
             return to_frame(self.columns, self.cells)
@@ -267,22 +278,22 @@ class Topology(Table):
         return self.cells
 
     def to_csv(self) -> bytes:
-        """Write the table as UTF-8 with BOM, which Excel opens directly."""
+        """Return the table as UTF-8 with BOM, which Excel can open directly."""
         return write_csv(self.columns, self.cells)
 
     def to_xlsx(self) -> bytes:
-        """Write the table as a workbook to fill in, with drop-down lists and notes.
+        """Return the table as a workbook with drop-down lists and comments.
 
         Raises
         ------
         TopologyError
-            If it does not fit into one: 1,048,576 rows, 32,767 characters in a cell.
+            If the table has more than 1,048,576 rows, or a cell has more than 32,767 characters.
         """
         return table_xlsx(self.columns, self.cells)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes about the file as a whole, e.g. what is hidden in it."""
+        """Notes about the complete file, such as hidden rows."""
         return tuple(note.message for note in self.notes if not note.row)
 
     def _summary(self) -> str:
@@ -306,41 +317,42 @@ class Topology(Table):
 
     @property
     def unread_columns(self) -> tuple[str, ...]:
-        """The headings without a known column, which lyncnb keeps but does not use."""
+        """The headings of columns that lyncnb keeps, but does not use."""
         known = {column.name for column in topology_columns()}
         return tuple(heading for heading in self.columns if heading not in known)
 
     def _note_lines(self) -> list[str]:
         more = len(self.remarks) - _REMARKS_SHOWN
-        rest = [f"and {more:,} more, in topology.remarks"] if more > 0 else []
+        rest = [f"{more:,} more notes are in topology.remarks"] if more > 0 else []
         unread = ", ".join(map(shown, self.unread_columns))
         rest += [f"lyncnb does not read these columns: {unread}"] if unread else []
         return [*self.remarks[:_REMARKS_SHOWN], *rest]
 
 
 def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topology:
-    """Read a topology table or workbook, or the document of Topology Builder.
+    """Read a topology table, a workbook, or a document from Topology Builder.
 
     Parameters
     ----------
     source : path, bytes or DataFrame
-        One row per server and role: UTF-8, UTF-16 or cp950 CSV, a workbook (``.xlsx``, ``.xlsm``
-        or ``.ods``), or a DataFrame. Or Topology Builder's ``.tbxml``, or what ``Get-CsTopology
-        -AsXml`` wrote. The content decides the format.
+        A row for each server and role: CSV (UTF-8, UTF-16, or cp950), a workbook (``.xlsx``,
+        ``.xlsm``, or ``.ods``), or a DataFrame. Also a ``.tbxml`` file from Topology Builder, or
+        the
+        output of ``Get-CsTopology -AsXml``. lyncnb detects the format from the content.
 
     Returns
     -------
     Topology
-        n computers in p pools; ``notes`` lists clean-ups, omitted parts of a document, and missing
+        n servers in p pools. ``notes`` lists corrections, omitted parts of a document, and missing
         facts.
 
     Raises
     ------
     TopologyError
-        With every problem of the table at once, each with row, column, value and hint.
+        With all problems in the table, each with its row, column, value, and hint.
     """
     with no_collection():
-        topology = _derived(read_rows(source))
+        topology = _derive_topology(read_rows(source))
     if isinstance(source, (str, os.PathLike)):
         return replace(topology, path=os.fspath(source))
     return topology
@@ -349,7 +361,7 @@ def read_topology(source: str | os.PathLike[str] | bytes | DataFrame) -> Topolog
 def topology_of_rows(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, source: str
 ) -> Topology:
-    """Read the rows of a saved table: ``columns`` and ``cells`` of a topology.
+    """Return the topology from the rows of a saved table.
 
     Parameters
     ----------
@@ -358,12 +370,12 @@ def topology_of_rows(
     rows : sequence of sequence of str
         n rows of m texts.
     source : str
-        The file that contains them, for messages.
+        The file that contains the rows, for messages.
 
     Returns
     -------
     Topology
-        Equal to the original, with the same columns and cells.
+        A topology that is equal to the original, with the same columns and cells.
 
     Raises
     ------
@@ -374,20 +386,20 @@ def topology_of_rows(
         texts = [Texts.of(column) for column in zip(*rows, strict=True)]
         texts = texts or [Texts.of(()) for _ in columns]
         numbers = range(2, len(rows) + 2)
-        return _derived(make_table(source, columns, texts, numbers, single_labels=True))
+        return _derive_topology(make_table(source, columns, texts, numbers, single_labels=True))
 
 
-def _derived(table: SourceTable) -> Topology:
+def _derive_topology(table: SourceTable) -> Topology:
     report = Report(table.source, problems=[*table.problems], notes=[*table.notes], table=table)
     cells = read_cells(table, report)
-    _require(cells, report)
+    _report_missing_names(cells, report)
     pools = derive_pools(cells, report)
     servers = cells.column("server_fqdn")
-    # Different texts that needed no clean-up are different names.
+    # Different texts without a correction are different names.
     written = table.texts[table.columns.index("server_fqdn")].distinct
     if len(written) < len(servers) or report.notes or report.problems:
         check_servers(zip(cells.rows, servers, cells.column("role"), pool_names(cells)), report)
-    sites = derive_sites(cells, _site_of_row(cells, pools), report)
+    sites = derive_sites(cells, _find_row_sites(cells, pools), report)
     domains = derive_sip_domains(cells, report)
     report.raise_if_any()
     return Topology(
@@ -402,8 +414,8 @@ def _derived(table: SourceTable) -> Topology:
     )
 
 
-def _require(cells: Cells, report: Report) -> None:
-    """Report rows without a server or a role, unless their text is already reported as invalid."""
+def _report_missing_names(cells: Cells, report: Report) -> None:
+    """Report rows without a server or role, unless their text is already reported as invalid."""
     for column in topology_columns():
         texts = cells.column(column.name) if column.required else ()
         if all(texts):
@@ -414,7 +426,7 @@ def _require(cells: Cells, report: Report) -> None:
                 report.problem(f"{column.name} is blank", column.help, row=row, column=column.name)
 
 
-def _site_of_row(cells: Cells, pools: Sequence[Pool]) -> list[str]:
+def _find_row_sites(cells: Cells, pools: Sequence[Pool]) -> list[str]:
     sites = cells.column("site")
     if all(sites) or not any(sites):
         return sites

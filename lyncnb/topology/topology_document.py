@@ -1,4 +1,4 @@
-"""Read a topology document of Topology Builder or ``Get-CsTopology`` as a ``Table`` of servers."""
+"""Read a document from Topology Builder or ``Get-CsTopology`` as a ``Table`` of servers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .columns import column
 from .source_table import Note, Table, Texts, make_table, raise_problems
 from .xml_tree import EXPORTED, WRAPPER, Element, parse_xml
 
-# --- The meaning of services: document_services.toml.
+# --- The roles for services, from document_services.toml.
 
 _DATA = Path(__file__).with_name("document_services.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Version:
-    """A product version, with the version number of its services."""
+    """A product version, and the version number of its services."""
 
     number: str
     product: str
@@ -34,7 +34,7 @@ class _Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meaning:
-    """The meaning of services with these names for their servers."""
+    """The role that servers have if they run a service with one of these names."""
 
     names: tuple[str, ...]
     role: str = ""
@@ -47,7 +47,7 @@ class _Meaning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """A fact that no document contains, and where the planner adds it."""
+    """A question about a fact that documents do not contain, and the columns that answer it."""
 
     text: str
     roles: tuple[str, ...] = ()
@@ -61,28 +61,28 @@ class _Meanings:
     questions: tuple[_Question, ...] = named("question")
 
     def of(self, name: str) -> _Meaning | None:
-        """Return the meaning of a service's name."""
+        """Return the entry for the name of a service; None for an unknown service."""
         return next((meaning for meaning in self.services if name in meaning.names), None)
 
 
 @functools.cache
-def _meanings() -> _Meanings:
+def _load_meanings() -> _Meanings:
     try:
         reader = RecordReader(_DATA.name)
         meanings = reader.record(_Meanings, parse_toml(_DATA.read_text(encoding="utf-8")))
     except NotToml as error:
         raise RulesError(f"{_DATA.name}: {error}", hint=error.hint) from None
     if meanings is None or reader.problems:
-        raise RulesError(f"{_DATA.name} has mistakes", problems=tuple(reader.problems))
+        raise RulesError(f"the file {_DATA.name} contains errors", problems=tuple(reader.problems))
     return meanings
 
 
-# --- Convert the tree of either form to clusters with their services.
+# --- Convert both forms of the document to clusters with their services.
 
 
 @dataclass(slots=True)
 class _Service:
-    """A service: its RoleName, ServiceVersion and element."""
+    """A service, with its RoleName, ServiceVersion, and element."""
 
     name: str
     version: str
@@ -91,7 +91,7 @@ class _Service:
 
 @dataclass(slots=True)
 class _Cluster:
-    """Computers with one name (a pool in the table), at a site, with their services."""
+    """Servers in a site with a common name (a pool in the table), and their services."""
 
     fqdn: str
     site: str
@@ -100,31 +100,31 @@ class _Cluster:
     services: list[_Service] = field(default_factory=list)
 
 
-def _cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
+def _make_cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
     fqdn = element.get("Fqdn")
-    # A single computer has the cluster's name; the document may omit it.
+    # A single server has the name of the cluster, which the document can omit.
     machines = tuple(machine.get("Fqdn") or fqdn for machine in element.all("Machine"))
     return _Cluster(fqdn=fqdn, site=site, is_branch=is_branch, machines=machines or (fqdn,))
 
 
-def _name_of(site: Element) -> str:
+def _find_site_name(site: Element) -> str:
     name = site.find("Name")
     return " ".join(name.text.split()) if name else ""
 
 
-def _wrapped(topology: Element) -> list[_Cluster]:
-    """List the clusters of Topology Builder's form: services refer to them by UniqueId."""
+def _read_builder_clusters(topology: Element) -> list[_Cluster]:
+    """Return the clusters in a Topology Builder file, whose services refer to a UniqueId."""
     clusters: dict[str, _Cluster] = {}
     for site in topology.all("CentralSite"):
         branches = {
-            id(element): _name_of(branch)
+            id(element): _find_site_name(branch)
             for branch in site.all("RemoteSite")
             for element in branch.all("Cluster")
         }
         for element in site.all("Cluster"):
             branch = branches.get(id(element))
-            name = _name_of(site) if branch is None else branch
-            clusters[element.get("UniqueId")] = _cluster(
+            name = _find_site_name(site) if branch is None else branch
+            clusters[element.get("UniqueId")] = _make_cluster(
                 element, name, is_branch=branch is not None
             )
             for store in element.all("SqlInstance"):
@@ -137,18 +137,18 @@ def _wrapped(topology: Element) -> list[_Cluster]:
     return list({id(cluster): cluster for cluster in clusters.values()}.values())
 
 
-def _published(topology: Element) -> list[_Cluster]:
-    """List the clusters of the published form: services refer to them by ClusterId."""
+def _read_published_clusters(topology: Element) -> list[_Cluster]:
+    """Return the clusters in a published topology, whose services refer to a ClusterId."""
     sites: dict[str, tuple[str, bool]] = {}
     for kind in ("CentralSite", "RemoteSite"):
         for site in topology.all(kind):
-            sites[site.get("SiteId")] = (_name_of(site), kind == "RemoteSite")
+            sites[site.get("SiteId")] = (_find_site_name(site), kind == "RemoteSite")
     clusters: dict[tuple[str, str], _Cluster] = {}
     for group in topology.all("Clusters"):
         for element in group.all("Cluster"):
             key = _cluster_id(element)
             name, is_branch = sites.get(key[0], ("", False))
-            clusters[key] = _cluster(element, name, is_branch=is_branch)
+            clusters[key] = _make_cluster(element, name, is_branch=is_branch)
     for service in topology.all("Service"):
         installed, identity = service.find("InstalledOn"), service.find("ServiceId")
         cluster = clusters.get(_cluster_id(installed)) if installed else None
@@ -165,7 +165,7 @@ def _cluster_id(element: Element) -> tuple[str, str]:
 
 # --- Convert clusters to rows.
 
-# The two elements of Topology Builder, the preferred one first.
+# The two topologies in a Topology Builder file; lyncnb prefers the first.
 _TOPOLOGIES = ("NewTopology", "OriginalTopology")
 
 _COLUMNS = (
@@ -173,8 +173,8 @@ _COLUMNS = (
     *("admin_url", "web_internal_fqdn", "web_external_fqdn", "access_edge_fqdn"),
     *("webconf_edge_fqdn", "av_edge_fqdn", "extra_san"),
 )
-_ALWAYS = 5  # of these columns
-#: The column for each element of a pool's web services, and for each owner of an Edge port.
+_ALWAYS = 5  # The number of columns that are always included.
+#: The columns for the elements of a pool's web services, and for the owners of Edge ports.
 _WEB_NAMES = {"ExternalSettings": "web_external_fqdn", "InternalSettings": "web_internal_fqdn"}
 _EDGE_PORTS = {
     "urn:component:AccessEdge": "access_edge_fqdn",
@@ -182,7 +182,7 @@ _EDGE_PORTS = {
     "urn:component:MediaRelayEdge": "av_edge_fqdn",
 }
 _HOST = re.compile(r"https?://([^/:?#\s]+)", re.IGNORECASE)
-# The valid elements of each list of sites.
+# The supported elements in each list of sites.
 _SITE_KINDS = {
     "Sites": ("CentralSite", "RemoteSite"),
     "CentralSites": ("CentralSite",),
@@ -191,21 +191,22 @@ _SITE_KINDS = {
 _SIMPLE_URLS = {"Meet": "meet_urls", "Dialin": "dialin_url", "Cscp": "admin_url"}
 
 
-def _roles(cluster: _Cluster) -> tuple[str, ...]:
-    """Return the roles of a cluster's servers; the first one determines their certificates."""
+def _find_roles(cluster: _Cluster) -> tuple[str, ...]:
+    """Return the roles of a cluster's servers. The first role determines their certificates."""
     main, collocated = [], []
     for service in cluster.services:
-        meaning = _meanings().of(service.name)
+        meaning = _load_meanings().of(service.name)
         if meaning and meaning.collocated:
             collocated.append(meaning.role)
         elif meaning and meaning.role:
-            main.append(_role(cluster, service, meaning))
-    if main and cluster.is_branch:  # a branch appliance or server includes Mediation
+            main.append(_find_role(cluster, service, meaning))
+    # A branch appliance or branch server includes the Mediation role.
+    if main and cluster.is_branch:
         collocated = []
     return tuple(dict.fromkeys([*main[:1], *collocated]))
 
 
-def _role(cluster: _Cluster, service: _Service, meaning: _Meaning) -> str:
+def _find_role(cluster: _Cluster, service: _Service, meaning: _Meaning) -> str:
     kind = next(service.element.all("RegistrarService"), None)
     if meaning.director_role and kind and kind.get("IsDirector").casefold() == "true":
         return meaning.director_role
@@ -216,7 +217,7 @@ def _role(cluster: _Cluster, service: _Service, meaning: _Meaning) -> str:
     return meaning.single_role if meaning.single_role and is_single else meaning.role
 
 
-def _names(cluster: _Cluster, role: str) -> dict[str, str]:
+def _find_names(cluster: _Cluster, role: str) -> dict[str, str]:
     """Return the additional names of a pool, by column."""
     names: dict[str, str] = {}
     for service in cluster.services:
@@ -227,7 +228,7 @@ def _names(cluster: _Cluster, role: str) -> dict[str, str]:
             name = _EDGE_PORTS.get(port.get("Owner"), "")
             if name and port.get("InterfaceSide") == "External" and port.get("ConfiguredFqdn"):
                 names.setdefault(name, port.get("ConfiguredFqdn"))
-    if farm := _farm_host(cluster):
+    if farm := _find_farm_host(cluster):
         names["extra_san"] = farm
     own = cluster.fqdn.casefold()
     return {
@@ -238,8 +239,8 @@ def _names(cluster: _Cluster, role: str) -> dict[str, str]:
     }
 
 
-def _farm_host(cluster: _Cluster) -> str:
-    """Return the host of an Office Web Apps farm's DiscoveryUrl, "" if it is the cluster's name."""
+def _find_farm_host(cluster: _Cluster) -> str:
+    """Return the host in an Office Web Apps farm's DiscoveryUrl; "" if it is the cluster's name."""
     farms = (farm for service in cluster.services for farm in service.element.all("WacService"))
     hosts = (_HOST.match(farm.get("DiscoveryUrl")) for farm in farms)
     host = next((match[1] for match in hosts if match), "")
@@ -247,7 +248,7 @@ def _farm_host(cluster: _Cluster) -> str:
 
 
 def _sip_domains(topology: Element) -> list[str]:
-    """List the SIP domains, the default first."""
+    """Return the SIP domains, the default domain first."""
     domains = next(topology.all("InternalDomains"), None)
     names = [domains.get("DefaultDomain")] if domains else []
     names += [domain.get("Name") for domain in topology.all("InternalDomain")]
@@ -257,26 +258,28 @@ def _sip_domains(topology: Element) -> list[str]:
     return list(by_name.values())
 
 
-def _simple_urls(found: Iterable[Element], site: str, order: Sequence[str]) -> dict[str, str]:
-    """Return the simple URLs of a site or of all sites, by column, in the order of domains."""
+def _simple_urls(elements: Iterable[Element], site: str, order: Sequence[str]) -> dict[str, str]:
+    """Return the simple URLs of a site, or of all sites, by column, in the order of domains."""
     urls: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for url in found:
+    for url in elements:
         name = _SIMPLE_URLS.get(url.get("Component"))
         entry = next(url.all("SimpleUrlEntry"), None)
         active = url.get("ActiveUrl") or (entry.get("Url") if entry else "")
         domain = url.get("Domain").casefold()
-        # Only an export names their site; a document contains the URLs of all sites.
+        # Only exported URLs include the site. A document contains the URLs of all sites.
         _, _, whose = url.get("Identity").partition("Site:")
         if name and active and whose == site:
             urls[name].append((order.index(domain) if domain in order else len(order), active))
     return {
-        name: ";".join(dict.fromkeys(active for _, active in sorted(found, key=lambda one: one[0])))
-        for name, found in urls.items()
+        name: ";".join(
+            dict.fromkeys(active for _, active in sorted(elements, key=lambda entry: entry[0]))
+        )
+        for name, elements in urls.items()
     }
 
 
-def _share(topology: Element, rows: list[dict[str, str]]) -> None:
-    """Write values of a site or the deployment into the first of its rows."""
+def _add_shared_values(topology: Element, rows: list[dict[str, str]]) -> None:
+    """Add the values of each site and the deployment to the first row."""
     domains = _sip_domains(topology)
     order = [name.casefold() for name in domains]
     urls = list(topology.all("SimpleUrl"))
@@ -289,60 +292,65 @@ def _share(topology: Element, rows: list[dict[str, str]]) -> None:
     if not any(own.values()):
         rows[0].update(common)
         return
-    for site, row in first.items():  # if one site has its own, each has
+    for site, row in first.items():  # If a site has its own URLs, every site must have URLs.
         mine = own.get(site, {})
         row.update({**common, **mine})
         if mine.keys() & {"meet_urls", "dialin_url"} and "admin_url" not in mine:
-            row.pop("admin_url", None)  # it is optional, and not inherited in this case
+            # The admin URL is optional, and a site with its own URLs does not inherit it.
+            row.pop("admin_url", None)
 
 
 # --- Notes.
 
 
-def _omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
-    """Yield notes about services without a row and about unknown services."""
-    left: dict[str, list[str]] = defaultdict(list)
+def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
+    """Yield notes about services for which no row is added, and about unknown services."""
+    left_out: dict[str, list[str]] = defaultdict(list)
     unknown: dict[str, list[str]] = defaultdict(list)
-    beside: dict[str, list[str]] = defaultdict(list)
+    other_roles: dict[str, list[str]] = defaultdict(list)
     for cluster in clusters:
-        roles = _roles(cluster)
+        roles = _find_roles(cluster)
         for service in cluster.services:
-            meaning = _meanings().of(service.name)
+            meaning = _load_meanings().of(service.name)
             if meaning is None:
                 unknown[service.name].append(cluster.fqdn)
             elif meaning.left_out and not roles:
-                left[meaning.left_out].append(cluster.fqdn)
+                left_out[meaning.left_out].append(cluster.fqdn)
             elif _has_no_row(meaning, cluster, roles):
-                beside[meaning.role].append(cluster.fqdn)
-    for why, names in left.items():
-        yield f"left out {_listed(names)}: {why}"
+                other_roles[meaning.role].append(cluster.fqdn)
+    for why, names in left_out.items():
+        yield f"lyncnb added no row for {_join_names(names)}: {why}"
     for name, names in unknown.items():
         yield (
-            f"lyncnb does not know the service {shown(name[:60])} on {_listed(names)}: add a"
-            " row yourself if it needs a certificate"
+            f"lyncnb does not support the service {shown(name[:60])} on {_join_names(names)}: add "
+            "a row to the table if the service needs a certificate"
         )
-    for role, names in beside.items():
-        yield f"no row as {role} for {_listed(names)}: the servers already have another role"
+    for role, names in other_roles.items():
+        yield (
+            f"lyncnb added no row with the role {role} for {_join_names(names)}, because the "
+            "servers already have another role"
+        )
 
 
-def _farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
-    """Yield a note for each farm with an additional name."""
+def _report_farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
+    """Yield a note for each Office Web Apps farm with an additional name."""
     for cluster in clusters:
-        if host := _farm_host(cluster):
+        if host := _find_farm_host(cluster):
             yield (
-                f"{shown(cluster.fqdn)} uses the name {shown(host)} (DiscoveryUrl), which is "
-                "added to extra_san"
+                f"{shown(cluster.fqdn)} uses the name {shown(host)} (DiscoveryUrl); lyncnb "
+                "added it to extra_san"
             )
 
 
 def _reject_unknown_sites(source: str, topology: Element) -> None:
-    """Reject a site of an unknown kind, because the roles of its servers depend on the kind."""
+    """Reject a site of an unknown type, because the roles of its servers depend on the type."""
     problems = [
         Problem(
             file=source,
-            message=f"the site {shown(_name_of(site))} is a {shown(site.name)}, and lyncnb knows "
-            f"only {' and '.join(kinds)} there",
-            hint="the roles of its servers depend on the kind of site: write a table of servers",
+            message=f"the site {shown(_find_site_name(site))} has the type {shown(site.name)}, but "
+            f"lyncnb supports only {' and '.join(kinds)}",
+            hint="create a table of servers instead, because the server roles depend on the "
+            "type of site",
         )
         for group, kinds in _SITE_KINDS.items()
         for sites in topology.all(group)
@@ -354,20 +362,20 @@ def _reject_unknown_sites(source: str, topology: Element) -> None:
 
 
 def _has_no_row(meaning: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
-    """Return whether a service has a role for which its servers get no row."""
+    """Return whether a service has a role for which no row is added for its servers."""
     kinds = {meaning.role, meaning.single_role, meaning.director_role, meaning.branch_role}
     is_part = meaning.collocated and cluster.is_branch
     return bool(meaning.role) and not is_part and not kinds.intersection(roles)
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return first_of([shown(name[:253]) for name in dict.fromkeys(names)], 3)
 
 
-def _questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[str]:
-    """Yield the facts that the planner must add, because no document contains them."""
+def _list_questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[str]:
+    """Yield the questions that users must answer, because documents do not contain the facts."""
     roles = {row["role"] for row in rows}
-    for question in _meanings().questions:
+    for question in _load_meanings().questions:
         is_asked = not question.roles or not roles.isdisjoint(question.roles)
         if is_asked and set(question.unless).isdisjoint(columns):
             yield question.text
@@ -377,8 +385,8 @@ def _questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[s
 
 
 _HOW_TO_ANSWER = (
-    "to answer these questions, write a table with lyncnb convert and add the columns in brackets, "
-    "or fill them in with the plan editor"
+    "to answer these questions, create a table with lyncnb convert and fill in the columns in "
+    "parentheses, or use the plan editor"
 )
 
 
@@ -388,21 +396,22 @@ def read_topology_xml(source: str, text: str) -> Table:
     Parameters
     ----------
     source : str
-        File name for messages.
+        The file name, for messages.
     text : str
-        XML of Topology Builder (``.tbxml``; lyncnb reads the new one of its two topologies) or of
+        XML from Topology Builder (``.tbxml``; lyncnb reads the newer of its two topologies) or from
         ``Get-CsTopology -AsXml``.
 
     Returns
     -------
     Table
-        One row per server and role, in the document's order; the first row has the deployment's
-        values. ``notes`` lists omitted and unknown services, and facts that no document contains.
+        A row for each server and role, in the order in the document. The first row contains the
+        values for the deployment. ``notes`` lists services without a row, unknown services, and
+        missing facts.
 
     Raises
     ------
     TopologyError
-        If it is not a topology document, is damaged, or has no server.
+        If the text is not a topology document, is damaged, or contains no server.
 
     Notes
     -----
@@ -411,35 +420,37 @@ def read_topology_xml(source: str, text: str) -> Table:
     tree = parse_xml(source, text)
     topology: Element | None = tree.root
     if tree.form == WRAPPER:
-        # OriginalTopology is the published topology when the file was saved, NewTopology the
-        # planned one: both contain the same servers.
+        # OriginalTopology is the topology that was published when the file was saved, and
+        # NewTopology is the planned topology. Both contain the same servers.
         topology = next(
             filter(None, (tree.root.find(name, "PartialTopology") for name in _TOPOLOGIES)), None
         )
     elif tree.form == EXPORTED:
         topology = tree.root if tree.root.find("Topology", "Clusters") else None
-    read = _wrapped if tree.form == WRAPPER else _published
+    read = _read_builder_clusters if tree.form == WRAPPER else _read_published_clusters
     if topology:
         _reject_unknown_sites(source, topology)
     clusters = read(topology) if topology else []
-    rows = [row for cluster in clusters for row in _rows(cluster)]
+    rows = [row for cluster in clusters for row in _make_rows(cluster)]
     if topology is None or not rows:
         raise TopologyError(
-            f"{source} is a topology that has no server with a certificate",
-            hint="add the servers in Topology Builder and save it, or publish it",
+            f"{source} contains no server that needs a certificate",
+            hint="add the servers in Topology Builder, then save or publish the topology",
         )
-    _share(topology, rows)
+    _add_shared_values(topology, rows)
     columns = [
         name
         for index, name in enumerate(_COLUMNS)
         if index < _ALWAYS or any(row.get(name) for row in rows)
     ]
-    version = _version(clusters)
-    messages = [f"this is a topology of {version.title}"] if version else []
+    version = _find_version(clusters)
+    messages = [f"this topology is from {version.title}"] if version else []
     messages += [
-        *_omissions(clusters),
-        *_farms(clusters),
-        *map("missing in the document: {}".format, _questions(rows, columns)),
+        *_report_omissions(clusters),
+        *_report_farms(clusters),
+        *map(
+            "the document does not answer this question: {}".format, _list_questions(rows, columns)
+        ),
         _HOW_TO_ANSWER,
     ]
     return make_table(
@@ -453,18 +464,20 @@ def read_topology_xml(source: str, text: str) -> Table:
     )
 
 
-def _rows(cluster: _Cluster) -> Iterator[dict[str, str]]:
-    """Yield a cluster's rows; the first row of each role has the pool's additional names."""
-    for role in _roles(cluster):
-        names = _names(cluster, role)
+def _make_rows(cluster: _Cluster) -> Iterator[dict[str, str]]:
+    """Yield the rows for a cluster; the first row for each role has the additional names."""
+    for role in _find_roles(cluster):
+        names = _find_names(cluster, role)
         for machine in cluster.machines:
             pool = {"pool_fqdn": cluster.fqdn, "site": cluster.site}
             yield {"server_fqdn": machine, "role": role, **pool, **names}
             names = {}
 
 
-def _version(clusters: Iterable[_Cluster]) -> _Version | None:
-    """Find the product of most services."""
+def _find_version(clusters: Iterable[_Cluster]) -> _Version | None:
+    """Return the product version of most services."""
     counted = Counter(service.version for cluster in clusters for service in cluster.services)
     number = counted.most_common(1)[0][0] if counted else ""
-    return next((version for version in _meanings().versions if version.number == number), None)
+    return next(
+        (version for version in _load_meanings().versions if version.number == number), None
+    )

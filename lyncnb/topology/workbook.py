@@ -1,8 +1,8 @@
-"""Read the sheet with servers of an Excel or LibreOffice workbook as a ``Table`` of text.
+"""Read the sheet with the servers in an Excel or LibreOffice workbook as a ``Table`` of text.
 
-lyncnb reads hidden rows and columns, because a filter hides rows that the planner needs. It reads a
-hidden sheet only if no other sheet has the headings. It reports both. A cell that is merged over
-several rows gives each row its value.
+lyncnb reads hidden rows and columns, because a filter can hide rows that the plan needs. It reads a
+hidden sheet only if no other sheet has the headings. It reports both cases. If a cell is merged
+across several rows, each row gets its value.
 """
 
 from __future__ import annotations
@@ -30,86 +30,88 @@ from .sheet import (
 )
 from .source_table import Grid, Note, Table, Texts, make_table
 
-#: The first bytes of a workbook, and of files of older Office programs and protected workbooks.
+#: The first bytes of a workbook, and of old Office files and protected workbooks.
 ZIP, OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
-_SAVE_AS = "in Excel or LibreOffice choose File, Save As, and the kind Excel Workbook (.xlsx)"
+_SAVE_AS = "in Excel or LibreOffice, choose File > Save As and the type Excel Workbook (.xlsx)"
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
-#: Sheets of ``lyncnb template`` without servers, which need no note.
+#: Sheets from ``lyncnb template`` that contain no servers, so that no note is necessary.
 OWN_SHEETS = ("Columns", "Roles")
 _LISTED = 5
-# The maximum number of cells of a table, including blank ones.
+# The maximum number of cells in a table, including blank cells.
 _MAX_TABLE = 10_000_000
 
 
 def is_workbook(data: bytes) -> bool:
-    """Return whether a file begins like a workbook or another archive or Office document."""
+    """Return whether data begins like a workbook, another archive, or another Office document."""
     return data.startswith((*ZIP, OLE))
 
 
 def read_workbook(source: str, data: bytes) -> Table:
-    """Read the sheet of a workbook that has the headings of servers.
+    """Read the sheet that has the headings of a table of servers.
 
     Parameters
     ----------
     source : str
-        File name for messages.
+        The file name, for messages.
     data : bytes
-        .xlsx, .xlsm or .ods.
+        The content of an .xlsx, .xlsm, or .ods file.
 
     Returns
     -------
     Table
-        n rows without the blank ones. ``notes`` lists hidden, merged and omitted parts.
+        n rows without blank rows. ``notes`` lists hidden, merged, and omitted parts.
 
     Raises
     ------
     TopologyError
-        If it is not a valid workbook, is protected, damaged or harmful, or more than one sheet has
-        the headings.
+        If the file is not a valid workbook, is protected, damaged, or malicious, or several sheets
+        have the headings.
     """
     if data.startswith(OLE):
-        raise _of_old_office(source, data)
+        raise _describe_old_office(source, data)
     try:
         archive = Archive(data)
-        sheets = _reader_of(source, archive)(source, archive)
+        sheets = _find_reader(source, archive)(source, archive)
     except BadArchive as error:
         raise TopologyError(
             f"{source} cannot be opened as a workbook: {error}",
-            hint="open it with Excel or LibreOffice and save it again, or send it again",
+            hint="open the file in Excel or LibreOffice and save it again, or request a new copy",
         ) from None
-    sheet, notes = _chosen(source, sheets)
+    sheet, notes = _choose_sheet(source, sheets)
     return _Sheet(source, sheet, notes).table()
 
 
-# --- Detect the kind of file.
+# --- Detect the file type.
 
 
-def _of_old_office(source: str, data: bytes) -> TopologyError:
-    """Describe an OLE file by the names in its directory ([MS-CFB] 2.6.1)."""
+def _describe_old_office(source: str, data: bytes) -> TopologyError:
+    """Return an error that describes an OLE file by its directory names ([MS-CFB] 2.6.1)."""
 
     def holds(name: str) -> bool:
         return name.encode("utf-16-le") + b"\0\0" in data
 
     if holds("EncryptedPackage"):
         return TopologyError(
-            f"{source} is protected with a password, or by a rights policy",
-            hint="in Excel choose File, Info, Protect Workbook, Encrypt with Password, remove the "
-            "password and save it",
+            f"{source} is protected with a password or by a rights management policy",
+            hint="in Excel, choose File > Info > Protect Workbook > Encrypt with Password, "
+            "remove the password, and save",
         )
     if holds("Workbook") or holds("Book"):
         return TopologyError(f"{source} is an old Excel workbook (.xls)", hint=_SAVE_AS)
     return TopologyError(f"{source} is an old Office document, not a workbook", hint=_SAVE_AS)
 
 
-def _reader_of(source: str, archive: Archive) -> Callable[[str, Archive], list[Sheet]]:
-    """Detect the kind of archive by its parts."""
+def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list[Sheet]]:
+    """Return the function that reads an archive, which is detected from the files in it."""
     names = archive.names
     if "mimetype" in archive:
         kind = b"".join(archive.pieces("mimetype")).decode("latin-1").strip()
         if kind in (_ODS, f"{_ODS}-template"):
             return opendocument_sheets
-        raise TopologyError(f"{source} is {shown(kind)}, not a spreadsheet", hint=_SAVE_AS)
+        raise TopologyError(
+            f"{source} has the type {shown(kind)}, which is not a spreadsheet", hint=_SAVE_AS
+        )
     if "xl/workbook.bin" in archive:
         raise TopologyError(f"{source} is a binary Excel workbook (.xlsb)", hint=_SAVE_AS)
     if any(name.startswith("xl/") for name in names):
@@ -118,36 +120,37 @@ def _reader_of(source: str, archive: Archive) -> Callable[[str, Archive], list[S
         raise TopologyError(f"{source} is an Office document, not a workbook", hint=_SAVE_AS)
     listed = ", ".join(shown(name) for name in names[:_LISTED]) or "nothing"
     raise TopologyError(
-        f"{source} is a ZIP archive, not a workbook; in it: {listed}", hint="unpack it first"
+        f"{source} is a ZIP archive, not a workbook; it contains {listed}",
+        hint="unpack the archive first",
     )
 
 
 # --- Choose the sheet with the servers.
 
 
-def _chosen(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
-    """Return the sheet with the headings, and notes about the others."""
+def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
+    """Return the sheet with the headings, and notes about the other sheets."""
     filled = [sheet for sheet in sheets if sheet.rows]
     if not filled:
-        raise TopologyError(f"{source} has no cells", hint="check whether this is the right file")
+        raise TopologyError(f"{source} is empty", hint="check whether this is the right file")
     with_servers = [sheet for sheet in filled if sheet.heading_row]
     in_sight = [sheet for sheet in with_servers if not sheet.is_hidden]
     candidates = in_sight or with_servers
     if len(candidates) > 1:
         raise TopologyError(
-            f"{source} has the headings of servers on {len(candidates)} sheets: "
-            f"{_listed(candidates)}",
-            hint="move all servers to one sheet, and hide or delete the others",
+            f"{len(candidates)} sheets in {source} have the headings of a table of servers: "
+            f"{_join_names(candidates)}",
+            hint="move all servers to one sheet, and hide or delete the other sheets",
         )
     if not candidates:
-        return _nearest(filled), []
+        return _find_nearest_sheet(filled), []
     notes = []
     if candidates[0].is_hidden:
         notes.append(f"sheet {shown(candidates[0].name)} is hidden, but no other sheet has the "
                      "headings of servers")  # fmt: skip
     left = [sheet for sheet in with_servers if sheet is not candidates[0]]
     if left:
-        notes.append(f"not read, because it is hidden: sheet {_listed(left)}")
+        notes.append(f"lyncnb did not read hidden sheets: {_join_names(left)}")
     others = [
         sheet
         for sheet in filled
@@ -155,14 +158,14 @@ def _chosen(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
     ]
     if others:
         notes.append(
-            f"sheet {shown(candidates[0].name)} was read; without headings of servers: "
-            f"{_listed(others)}"
+            f"lyncnb read the sheet {shown(candidates[0].name)}; these sheets have no headings "
+            f"of a table of servers: {_join_names(others)}"
         )
     return candidates[0], notes
 
 
-def _nearest(sheets: Sequence[Sheet]) -> Sheet:
-    """Return the sheet with the most known headings, to report the missing ones."""
+def _find_nearest_sheet(sheets: Sequence[Sheet]) -> Sheet:
+    """Return the sheet with the most known headings, to report the missing headings."""
     candidates = [
         (known_headings(cells)[0], not sheet.is_hidden, -index, -row)
         for index, sheet in enumerate(sheets)
@@ -173,7 +176,7 @@ def _nearest(sheets: Sequence[Sheet]) -> Sheet:
     return sheets[-index]
 
 
-def _listed(sheets: Sequence[Sheet]) -> str:
+def _join_names(sheets: Sequence[Sheet]) -> str:
     return first_of([shown(sheet.name) for sheet in sheets], _LISTED)
 
 
@@ -181,16 +184,19 @@ def _listed(sheets: Sequence[Sheet]) -> str:
 
 _ODD = {
     ERROR: (
-        "contains the error {value} instead of a value",
-        "fix the formula, or enter the value",
+        "the cell contains the error {value} instead of a value",
+        "correct the formula, or enter the value",
     ),
     NO_RESULT: (
-        "contains a formula that was never calculated",
-        "open the workbook in Excel or LibreOffice and save it, or paste the values only",
+        "the cell contains a formula that was never calculated",
+        (
+            "open the workbook in Excel or LibreOffice and save it, or replace the formula with "
+            "its value"
+        ),
     ),
     DATE: (
-        "contains a date ({value}); spreadsheets convert some texts to dates",
-        "format the column as Text, then type it again",
+        "the cell contains a date ({value}); spreadsheet programs convert some text to dates",
+        "format the column as Text, then type the value again",
     ),
 }
 
@@ -209,7 +215,7 @@ class _Sheet:
         sheet = self.sheet
         heading = sheet.rows[sheet.heading_row]
         rows = sorted(row for row in sheet.rows if row > sheet.heading_row)
-        # A column exists if it contains text; blank cells do not count.
+        # A column exists if it contains text in at least one cell.
         columns = sorted(
             {
                 column
@@ -227,14 +233,14 @@ class _Sheet:
         self._report_hidden(rows, names)
         if any(row < sheet.heading_row for row in sheet.rows):
             self.notes.append(
-                f"the headings are in row {sheet.heading_row:,}; lyncnb ignored the rows above"
+                f"the headings are in row {sheet.heading_row:,}; lyncnb ignored the rows above it"
             )
         return make_table(
             self.source,
             headings,
             [Texts.of(sheet.rows[row].get(column, "") for row in rows) for column in columns],
             rows,
-            notes=tuple(_note(text) for text in self.notes),
+            notes=tuple(_make_note(text) for text in self.notes),
             problems=tuple(self.problems),
             grid=Grid(
                 sheet=visible(sheet.name),
@@ -245,26 +251,25 @@ class _Sheet:
 
     def _fill_merged(self, rows: Sequence[int], names: dict[int, str]) -> None:
         """Copy the value of a merged cell to each of its rows."""
-        done: dict[int, int] = {}  # by column, the last row covered by an area
+        last_rows: dict[int, int] = {}  # For each column, the last row in a merged area.
         columns = list(names)
         areas = []
         for area in sorted(self.sheet.merged, key=lambda a: (a.first_column, a.first_row)):
-            after = max(done.get(area.first_column, 0), self.sheet.heading_row)
+            after = max(last_rows.get(area.first_column, 0), self.sheet.heading_row)
             value = self.sheet.rows.get(area.first_row, {}).get(area.first_column, "")
             if area.first_row <= after or area.first_column not in names or not value:
                 continue
-            done[area.first_column] = area.last_row
+            last_rows[area.first_column] = area.last_row
             covered = rows[bisect_left(rows, area.first_row) : bisect_right(rows, area.last_row)]
-            beside = bisect_right(columns, area.first_column)
-            if beside < len(columns) and columns[beside] <= area.last_column:
+            next_column = bisect_right(columns, area.first_column)
+            if next_column < len(columns) and columns[next_column] <= area.last_column:
                 self._refuse_wide(area, names[area.first_column], value)
                 continue
             self._copy_down(area, covered, value)
-            areas.append(_area_name(area))
+            areas.append(_format_area(area))
         if areas:
             self.notes.append(
-                f"merged cells {first_of(areas, _LISTED)}: their value was read for each of "
-                "their rows"
+                f"lyncnb used the value of the merged cells {first_of(areas, _LISTED)} for each row"
             )
 
     def _copy_down(self, area: Area, covered: Sequence[int], value: str) -> None:
@@ -280,17 +285,17 @@ class _Sheet:
             Problem(
                 file=self.source,
                 sheet=visible(self.sheet.name),
-                cell=_area_name(area),
+                cell=_format_area(area),
                 row=area.first_row,
                 column=column,
                 value=value,
-                message=f"{shown(value)} is in cells that are merged across several columns",
-                hint="unmerge the cells (Home, Merge & Center), and fill in each column",
+                message=f"the cell that contains {shown(value)} is merged across several columns",
+                hint="unmerge the cell (Home > Merge & Center), and fill in each column",
             )
         )
 
     def _check_peculiarities(self, rows: Sequence[int], names: dict[int, str]) -> None:
-        """Reject errors, dates and formulas without a result in known columns."""
+        """Report errors, dates, and formulas without a result in known columns."""
         known = {column.name for column in topology_columns()}
         wanted = set(rows)
         for (row, column), odd in self.sheet.odd.items():
@@ -322,7 +327,7 @@ class _Sheet:
             if (start := bisect_left(rows, first)) < (end := bisect_right(rows, last))
         ]
         if hidden:
-            self.notes.append(f"hidden rows that were read: {_runs(hidden)}")
+            self.notes.append(f"lyncnb also read the hidden rows {_format_runs(hidden)}")
         unseen = {c for first, last in self.sheet.hidden_columns for c in range(first, last + 1)}
         columns = [
             f"{column_letters(column)} ({visible(name)})"
@@ -330,17 +335,17 @@ class _Sheet:
             if column in unseen
         ]
         if columns:
-            self.notes.append(f"hidden columns that were read: {', '.join(columns)}")
+            self.notes.append(f"lyncnb also read the hidden columns {', '.join(columns)}")
 
 
-def _runs(runs: Sequence[tuple[int, int]]) -> str:
+def _format_runs(runs: Sequence[tuple[int, int]]) -> str:
     return first_of([str(a) if a == b else f"{a} to {b}" for a, b in runs], _LISTED)
 
 
-def _area_name(area: Area) -> str:
+def _format_area(area: Area) -> str:
     first = f"{column_letters(area.first_column)}{area.first_row}"
     return f"{first}:{column_letters(area.last_column)}{area.last_row}"
 
 
-def _note(text: str) -> Note:
+def _make_note(text: str) -> Note:
     return Note(row=0, column="", before="", after="", message=text)

@@ -1,6 +1,7 @@
-"""Read external XML as a tree of elements or as calls. Only this file reads XML.
+"""Read XML from other sources. No other module parses XML.
 
-It rejects entities and document types, and limits size, depth and the number of elements.
+The module rejects entities and document type declarations, and limits the size, the depth, and the
+number of elements.
 """
 
 from __future__ import annotations
@@ -13,31 +14,31 @@ from xml.parsers import expat
 from ..base.pasted_text import shown
 from ..errors import TopologyError
 
-#: lyncnb rejects a document of this size or more (bytes); 5,000 servers take 4 MB.
+#: lyncnb rejects documents of this size or more, in bytes. 5,000 servers need 4 MB.
 MAX_BYTES = 32_000_000
 _MAX_ELEMENTS = 400_000
 _MAX_DEPTH = 64
-#: Maximum number of elements in a workbook's part; 100,000 servers with all columns take 8.2
+#: The maximum number of elements in a part of a workbook. 100,000 servers with all columns need 8.2
 #: million.
 MAX_SCANNED = 9_000_000
 
 _DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy."
-#: Full names of the root elements of topologies: Topology Builder's file, the output of
-#: Get-CsTopology -AsXml, and the element that ``export_topology.ps1`` adds around that output.
+#: The full names of root elements: of a Topology Builder file, of the output of Get-CsTopology
+#: -AsXml, and of a file that ``export_topology.ps1`` created.
 WRAPPER = f"{_DEPLOY}TopologyBuilder.2008 TopologyBuilder"
 PUBLISHED = f"{_DEPLOY}Topology.2008 Topology"
 EXPORTED = "urn:lyncnb:topology-export:1 Export"
 #: The PowerShell commands that write EXPORTED.
 EXPORT_SCRIPT = Path(__file__).with_name("export_topology.ps1")
 _WHAT_TO_GIVE = (
-    "use the .tbxml file of Topology Builder, the output of Get-CsTopology -AsXml, or a table "
-    "(.csv, .xlsx) with the headings server_fqdn, role, sip_domains"
+    "use the .tbxml file from Topology Builder, the output of Get-CsTopology -AsXml, or a "
+    "table (.csv, .xlsx) with the headings server_fqdn, role, sip_domains"
 )
 
 
 @dataclass(slots=True)
 class Element:
-    """One element: its name without the namespace, attributes, children and text."""
+    """An element: its name without namespace, its attributes, its child elements, and its text."""
 
     name: str
     attributes: Mapping[str, str]
@@ -45,21 +46,21 @@ class Element:
     text: str = ""
 
     def get(self, attribute: str) -> str:
-        """Return an attribute, "" if it is missing."""
+        """Return an attribute, or "" if it is missing."""
         return self.attributes.get(attribute, "").strip()
 
     def find(self, *path: str) -> Element | None:
-        """Return the first element at a path of names."""
-        here = self
+        """Return the first element at a path of element names."""
+        element = self
         for name in path:
-            match = next((child for child in here.children if child.name == name), None)
+            match = next((child for child in element.children if child.name == name), None)
             if match is None:
                 return None
-            here = match
-        return here
+            element = match
+        return element
 
     def all(self, name: str) -> Iterator[Element]:
-        """Yield all descendants with a name, in the document's order."""
+        """Yield all descendants with a name, in document order."""
         waiting = self.children[::-1]
         while waiting:
             child = waiting.pop()
@@ -69,7 +70,7 @@ class Element:
 
 
 class XmlTree:
-    """Builds the tree; rejects XML that no topology contains. ``form`` is the root's full name."""
+    """Builds the tree, and rejects XML that is not a topology. ``form`` is the root's full name."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -79,11 +80,12 @@ class XmlTree:
         self._count = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Begin an element."""
+        """Handle the start of an element."""
         self._count += 1
         if self._count > _MAX_ELEMENTS or len(self._open) >= _MAX_DEPTH:
             raise TopologyError(
-                f"{self.source} has more elements, or deeper ones, than any topology",
+                f"{self.source} has more elements, or more nested elements, than a topology can "
+                "have",
                 hint=_WHAT_TO_GIVE,
             )
         element = Element(name.rpartition(" ")[2], attributes)
@@ -93,45 +95,47 @@ class XmlTree:
             self.root, self.form = element, name
             if name not in (WRAPPER, PUBLISHED, EXPORTED):
                 raise TopologyError(
-                    f"{self.source} is an XML or HTML document that begins with"
-                    f" {shown(element.name[:60])}, not a topology",
+                    f"{self.source} is not a topology: it is an XML or HTML document that "
+                    f"begins with the element {shown(element.name[:60])}",
                     hint=_WHAT_TO_GIVE,
                 )
         self._open.append(element)
 
     def end(self, name: str) -> None:
-        """End the element that began last."""
+        """Handle the end of an element."""
         self._open.pop()
 
     def text(self, text: str) -> None:
-        """Add text; topologies need only short texts."""
+        """Add text to the current element; topologies need only short texts."""
         if self._open and len(self._open[-1].text) < 1000:
             self._open[-1].text += text[:1000]
 
     def refuse(self, *_: object) -> None:
-        """Reject a document type or an entity."""
+        """Reject a document type declaration or an entity."""
         raise TopologyError(
-            f"{self.source} is an XML or HTML document with a document type, which no topology has",
+            f"{self.source} is not a topology: it is an XML or HTML document with a document "
+            "type declaration",
             hint=_WHAT_TO_GIVE,
         )
 
 
 def is_markup(data: bytes) -> bool:
-    """Return whether a file begins like XML or HTML rather than a table."""
+    """Return whether data begins like XML or HTML instead of a table."""
     return data[:256].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"<")
 
 
 def parse_xml(source: str, text: str) -> XmlTree:
-    """Read a topology document.
+    """Parse a topology document.
 
     Raises
     ------
     TopologyError
-        If it is not XML, is damaged, of another kind, or harmful.
+        If the text is not valid XML, is not a topology, or is malicious.
     """
     tree = XmlTree(source)
-    # With text instead of bytes, expat ignores the declared encoding. PowerShell's Out-File writes
-    # UTF-16 with a declaration of UTF-8, and editors do the reverse.
+    # If expat gets text instead of bytes, it ignores the declared encoding. This is necessary,
+    # because Out-File in PowerShell writes UTF-16 with a declaration of UTF-8, and some editors do
+    # the reverse.
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = tree.refuse
     parser.EntityDeclHandler = tree.refuse
@@ -144,10 +148,10 @@ def parse_xml(source: str, text: str) -> XmlTree:
     except (expat.ExpatError, UnicodeEncodeError) as error:
         line = getattr(error, "lineno", 0)
         breaks_off = getattr(error, "code", 0) in _BREAKS_OFF
-        what = "breaks off" if breaks_off else "is damaged"
+        what = "ends unexpectedly" if breaks_off else "is damaged"
         raise TopologyError(
             f"{source} is an XML or HTML document that {what} in line {line:,}",
-            hint="export it again" if tree.form else _WHAT_TO_GIVE,
+            hint="export the topology again" if tree.form else _WHAT_TO_GIVE,
         ) from None
     return tree
 
@@ -161,24 +165,26 @@ def scan_xml(
     text: Callable[[str], None],
     most: int = MAX_SCANNED,
 ) -> None:
-    """Read XML that is too large for a tree: a part of a workbook.
+    """Parse XML that is too large for a tree, such as a part of a workbook.
 
     Parameters
     ----------
     source : str
-        Name for messages.
+        The file name, for messages.
     pieces : iterable of bytes
         The document.
     start, end, text : callable
-        Callbacks. Names are full, with a blank between namespace and name; an exception of a
-        callback stops reading.
+        The callback functions. Names are complete, with a space between namespace and name. An
+        exception in a callback function stops parsing.
     most : int, optional
-        Maximum number of elements.
+        The maximum number of elements.
 
     Raises
     ------
     TopologyError
-        If it is not XML, is damaged or too deep, has too many elements, or has a document type.
+        If the document is not valid XML, has a document type declaration or too many elements, or
+        is
+        nested too deeply.
     """
     left, depth = most, 0
 
@@ -188,8 +194,10 @@ def scan_xml(
         depth += 1
         if left < 0 or depth > _MAX_DEPTH:
             raise TopologyError(
-                f"{source} has more cells, or deeper elements, than any table of servers",
-                hint="delete the blank columns and rows next to the table, or save it as CSV",
+                f"{source} has more cells, or more nested elements, than a table of servers can "
+                "have",
+                hint="delete the blank columns and rows next to the table, or save the table "
+                "as CSV",
             )
         start(name, attributes)
 
@@ -200,8 +208,9 @@ def scan_xml(
 
     def refuse(*_: object) -> None:
         raise TopologyError(
-            f"{source} holds XML with a document type, which no workbook has",
-            hint="save it again with Excel or LibreOffice",
+            f"{source} contains XML with a document type declaration, which is not allowed in a "
+            "workbook",
+            hint="save the file again in Excel or LibreOffice",
         )
 
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -214,10 +223,11 @@ def scan_xml(
         for piece in pieces:
             parser.Parse(piece, False)
         parser.Parse(b"", True)
-    except (expat.ExpatError, LookupError, UnicodeError):  # the latter two: an unsupported encoding
+    # An unsupported encoding raises LookupError or UnicodeError.
+    except (expat.ExpatError, LookupError, UnicodeError):
         raise TopologyError(
-            f"{source} is damaged: part of it is not XML",
-            hint="open it with Excel or LibreOffice and save it again",
+            f"{source} is damaged, because a part of the file is not valid XML",
+            hint="open the file in Excel or LibreOffice and save it again",
         ) from None
 
 

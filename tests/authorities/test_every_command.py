@@ -360,7 +360,7 @@ def test_mathematics_is_not_accepted_beforehand(shell):
     shell.write("plan.toml", '[accepted]\nchain-signature-wrong = "because"\n')
     ended = shell("request", "topology.csv", "requests", "--options", "plan.toml")
     assert ended.status == 2
-    assert 'accepted names "chain-signature-wrong", which cannot be accepted' in ended.err
+    assert 'accepted contains "chain-signature-wrong", which you cannot accept' in ended.err
     assert not (shell.folder / "requests").exists()
 
 

@@ -248,7 +248,7 @@ def test_same_bytes(folder, tmp_path):
 def test_no_clobber(folder, tmp_path):
     """Another file of the name is not overwritten."""
     (tmp_path / "out.zip").write_bytes(b"mine")
-    with pytest.raises(OutputError, match="is already there and was left alone"):
+    with pytest.raises(OutputError, match="already exists; lyncnb did not change it"):
         hand_over(folder, tmp_path / "out.zip")
     assert (tmp_path / "out.zip").read_bytes() == b"mine"
 

@@ -274,7 +274,7 @@ def test_locked(folder, tmp_path):
     """While another writer has the folder, nothing is stored and the message says who."""
     answers = answer_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
-    with lock(folder), pytest.raises(BundleError, match="is being written by"):
+    with lock(folder), pytest.raises(BundleError, match="is in use by"):
         receive(folder, path, today=TODAY, lock_seconds=0)
     assert not (folder / "returned").exists()
 

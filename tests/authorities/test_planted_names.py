@@ -114,13 +114,16 @@ def test_no_server_of_a_plan_on_record_is_a_path(shell, text):
     shell.write("other.csv", STANDARD_EDITION)
     ended = shell("compare", "plan.json", "other.csv")
     assert ended.status == 2
-    assert "servers' must be a list with a host name such as fe01.contoso.com" in ended.err
+    assert (
+        "servers' must be a list in which each value is a host name such as fe01.contoso.com"
+        in ended.err
+    )
 
 
 @pytest.mark.parametrize("text", PLANTED)
 def test_no_name_names_a_file_elsewhere(text):
     """The last line of defence: a file is named after a host name or an id, or not at all."""
-    with pytest.raises(BundleError, match="is not the name of a server or of a request"):
+    with pytest.raises(BundleError, match="is not the name of a server or request"):
         file_name(text, ".ps1")
 
 

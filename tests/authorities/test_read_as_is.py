@@ -129,12 +129,12 @@ def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "not readable as JSON"),
+        (b"", "the content is not valid JSON"),
         (b"[]", "is not a file of lyncnb asis --save"),
         (b'{"format": "lyncnb-asis/2"}', "is not a file of lyncnb asis --save"),
         (b'{"format": "lyncnb-asis/1"}', "the file was edited or damaged"),
-        (b'{"a": "\\ud800"}', "not readable as JSON"),
-        (b"[" * 100_000, "not readable as JSON"),
+        (b'{"a": "\\ud800"}', "the content is not valid JSON"),
+        (b"[" * 100_000, "the content is not valid JSON"),
     ],
 )
 def test_what_is_no_answer_is_refused(tmp_path, data, words):

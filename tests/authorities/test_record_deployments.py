@@ -255,7 +255,7 @@ def test_every_wrong_report_is_listed(folder, tmp_path):
     with pytest.raises(ReturnedFileError) as caught:
         ln.deployed(folder, reports=[wrong, other, more, tmp_path / "none.json"], today=LATER)
     told = str(caught.value)
-    for part in ("places[0].thumbprint", "'at'", "other.json", "Unknown key in 'key'", "none.json"):
+    for part in ("places[0].thumbprint", "'at'", "other.json", "Unknown key: 'key'", "none.json"):
         assert part in told
     future = report(tmp_path, server, thumbprint, at="2027-03-01T00:00:00Z")
     with pytest.raises(BundleError, match="in the future"):

@@ -172,7 +172,9 @@ def test_zip64(tmp_path):
     path = tmp_path / "big.zip"
     path.write_bytes(data[:end] + b"PK\x06\x07" + bytes(16) + data[end:])
     (file,) = read_returned([path])
-    assert file.remarks == (("file-unreadable", "the archive is a ZIP64 one, for more than 4 GB"),)
+    assert file.remarks == (
+        ("file-unreadable", "the archive uses ZIP64, the format for archives larger than 4 GB"),
+    )
 
 
 def test_archive_with_a_damaged_list(tmp_path):

@@ -105,8 +105,8 @@ def test_a_mistake_in_the_wording_names_its_place():
     with pytest.raises(RulesError) as caught:
         parse_wordings(text)
     assert [problem.message for problem in caught.value.problems] == [
-        "Unknown key in 'internal.step'",
-        "Missing required value in 'internal.steps'",
-        "'internal.notes' must be a list of texts, not 3",
-        "Missing required value in 'public'",
+        "Unknown key: 'internal.step'",
+        "Missing required value: 'internal.steps'",
+        "'internal.notes' must be a list of text values, not 3",
+        "Missing required value: 'public'",
     ]

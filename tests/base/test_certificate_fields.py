@@ -32,12 +32,12 @@ def test_key_parameters_say_what_they_are(algorithm, bits, text):
 @pytest.mark.parametrize(
     ("algorithm", "bits", "message"),
     [
-        ("RSA", 1024, "1024 bits for RSA; take 2048, 3072, 4096"),
-        ("RSA", 2047, "2047 bits for RSA"),
-        ("RSA", True, "True bits for RSA"),
-        ("RSA", "2048", "'2048' bits for RSA"),
-        ("ECDSA", 2048, "2048 bits for ECDSA; take 256, 384, 521"),
-        ("DSA", 2048, "'DSA' is not a key algorithm; use RSA or ECDSA"),
+        ("RSA", 1024, "1024 is not a valid RSA key size; use 2048, 3072, 4096"),
+        ("RSA", 2047, "2047 is not a valid RSA key size"),
+        ("RSA", True, "True is not a valid RSA key size"),
+        ("RSA", "2048", "'2048' is not a valid RSA key size"),
+        ("ECDSA", 2048, "2048 is not a valid ECDSA key size; use 256, 384, 521"),
+        ("DSA", 2048, "'DSA' is not a valid key algorithm; use RSA or ECDSA"),
     ],
 )
 def test_other_keys_are_refused(algorithm, bits, message):
@@ -88,16 +88,16 @@ def test_subject_is_escaped(organization, written):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"organization": "o" * 65}, "has 65 characters, not 64"),
-        ({"organizational_unit": "o" * 65}, "OU=.* has 65 characters, not 64"),
-        ({"locality": "l" * 129}, "L=.* has 129 characters, not 128"),
-        ({"state": "s" * 129}, "ST=.* has 129 characters, not 128"),
-        ({"country": "tw"}, 'C="tw" is not a country code; write two uppercase letters, e.g. TW'),
+        ({"organization": "o" * 65}, "has 65 characters; the limit is 64"),
+        ({"organizational_unit": "o" * 65}, "OU=.* has 65 characters; the limit is 64"),
+        ({"locality": "l" * 129}, "L=.* has 129 characters; the limit is 128"),
+        ({"state": "s" * 129}, "ST=.* has 129 characters; the limit is 128"),
+        ({"country": "tw"}, 'C="tw" is not a country code; enter two uppercase letters, e.g. TW'),
         ({"country": "TWN"}, 'C="TWN" is not a country code'),
         ({"country": "台灣"}, 'C="台灣" is not a country code'),
-        ({"organization": "Con\0toso"}, 'O="Con<U\\+0000>toso" holds a control character'),
-        ({"organization": "Con\ntoso"}, "holds a control character"),
-        ({"locality": "Tai\ud800pei"}, "holds a control character"),
+        ({"organization": "Con\0toso"}, 'O="Con<U\\+0000>toso" contains a control character'),
+        ({"organization": "Con\ntoso"}, "contains a control character"),
+        ({"locality": "Tai\ud800pei"}, "contains a control character"),
     ],
 )
 def test_subject_fields_are_checked(fields, message):

@@ -14,7 +14,7 @@ from lyncnb.base.pasted_text import BadName
 
 LONGEST_LABEL = "a" * 63
 PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # Cyrillic but for the last letter
-MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like another name'
+MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for another name'
 LONGEST_NAME = ".".join(["a" * 61, "b" * 61, "c" * 61, "d" * 63, "com"])
 
 labels = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True).filter(
@@ -31,63 +31,79 @@ names = st.builds(
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("a..contoso.com", "an empty label between dots", "remove the extra dot"),
-        (".contoso.com", "an empty label between dots or at the beginning", "remove the extra dot"),
-        ("contoso.com..", "an empty label between dots", "remove the extra dot"),
-        (".", "an empty label between dots", "remove the extra dot"),
-        ("", "the name is empty", "write a name, e.g. pool01.contoso.com"),
-        ("\u200b ", "the name is empty", "write a name"),
-        ("*", '"*" is not a valid wildcard', "use one asterisk as the whole first label"),
-        ("*.", '"*." is not a valid wildcard', "use one asterisk as the whole first label"),
-        ("*.*.contoso.com", "is not a valid wildcard", "as the whole first label"),
-        ("f*.contoso.com", "is not a valid wildcard", "the whole first label"),
-        ("www.*.contoso.com", "is not a valid wildcard", "the whole first label"),
-        ("*.com", "would cover the names of everybody under com", "your own domain"),
-        ("*.com.tw", "the names of everybody under com.tw", "e.g. *.contoso.com"),
+        ("a..contoso.com", "has two dots in a row", "remove the extra dot"),
+        (".contoso.com", "starts with a dot, or has two dots in a row", "remove the extra dot"),
+        ("contoso.com..", "has two dots in a row", "remove the extra dot"),
+        (".", "has two dots in a row", "remove the extra dot"),
+        ("", "the name is empty", "enter a name, e.g. pool01.contoso.com"),
+        ("\u200b ", "the name is empty", "enter a name"),
+        ("*", '"*" is not a valid wildcard', "use one asterisk as the complete first label"),
+        ("*.", '"*." is not a valid wildcard', "use one asterisk as the complete first label"),
+        ("*.*.contoso.com", "is not a valid wildcard", "as the complete first label"),
+        ("f*.contoso.com", "is not a valid wildcard", "the complete first label"),
+        ("www.*.contoso.com", "is not a valid wildcard", "the complete first label"),
+        ("*.com", "would cover the names of all organizations under com", "your own domain"),
+        ("*.com.tw", "the names of all organizations under com.tw", "e.g. *.contoso.com"),
         # In Unicode as in ASCII.
-        ("*.公司.cn", "the names of everybody under xn--55qx5d.cn", "your own domain"),
-        ("*.local", "the names of everybody under local", "your own domain"),
-        ("*.1.2.3.4", "ends with a number", "its host name in DNS"),
-        ("a b.contoso.com", "contains white space", "several names belong in a column"),
+        ("*.公司.cn", "the names of all organizations under xn--55qx5d.cn", "your own domain"),
+        ("*.local", "the names of all organizations under local", "your own domain"),
+        ("*.1.2.3.4", "ends with a number", "the server's DNS name"),
+        ("a b.contoso.com", "contains white space", "use a list column to enter several names"),
         ("a\u3000b.contoso.com", "contains white space", "several names"),
-        ("a" * 64 + ".contoso.com", "a label of 64 characters; the limit is 63", "shorten"),
-        (LONGEST_NAME + "x", "is 254 characters long; the limit is 253", "shorten it"),
+        ("a" * 64 + ".contoso.com", "has 64 characters; the limit is 63", "shorten"),
+        (LONGEST_NAME + "x", "is 254 characters long; the limit is 253", "enter a shorter name"),
         ("1.2.3.4", "is an IP address", "Lync certificates contain only names"),
-        ("１.２.３.４", "is an IP address", "its host name in DNS"),
-        ("1。2。3。4", "is an IP address", "its host name in DNS"),
-        ("1.2.3.4.", "is an IP address", "its host name in DNS"),
-        ("::1", "is an IP address", "its host name"),
-        ("fe80::1%eth0", "is an IP address", "its host name"),
-        ("2001:db8::1", "is an IP address", "its host name"),
-        ("[2001:db8::1]:443", "is an IP address", "its host name"),
-        ("1.2.3.4:443", "is an IP address", "its host name"),
-        ("10.0.0.0/8", "is an IP address", "its host name"),
+        ("１.２.３.４", "is an IP address", "the server's DNS name"),
+        ("1。2。3。4", "is an IP address", "the server's DNS name"),
+        ("1.2.3.4.", "is an IP address", "the server's DNS name"),
+        ("::1", "is an IP address", "the server's DNS name"),
+        ("fe80::1%eth0", "is an IP address", "the server's DNS name"),
+        ("2001:db8::1", "is an IP address", "the server's DNS name"),
+        ("[2001:db8::1]:443", "is an IP address", "the server's DNS name"),
+        ("1.2.3.4:443", "is an IP address", "the server's DNS name"),
+        ("10.0.0.0/8", "is an IP address", "the server's DNS name"),
         (
             "a.123",
-            "ends with a number, which is allowed only in an IP address",
-            "its host name in DNS",
+            "ends with a number; only an IP address can end with a number",
+            "the server's DNS name",
         ),
-        ("256.1.1.1", "ends with a number", "its host name in DNS"),
-        ("a\0.contoso.com", "control character U+0000", "type it again"),
-        ("a\n.contoso.com", "control character U+000A", "type it again"),
-        ("contoso.com\n", "control character U+000A", "type it again"),
-        ("http://meet.contoso.com/x", "is a URL", "write only the host, e.g. meet.contoso.com"),
-        ("sip://contoso.com", "is a URL", "write only the host, e.g. contoso.com"),
-        ("meet.contoso.com:443", "contains a port", "write only meet.contoso.com"),
-        ("meet.contoso.com/Meet", "contains a path", "write only the host name"),
-        ("CONTOSO\\fe01", "contains a path", "write only the host name"),
-        ("kim@contoso.com", "is an e-mail or SIP address", "follows the @, e.g. contoso.com"),
+        ("256.1.1.1", "ends with a number", "the server's DNS name"),
+        ("a\0.contoso.com", "control character U+0000", "type the text again"),
+        ("a\n.contoso.com", "control character U+000A", "type the text again"),
+        ("contoso.com\n", "control character U+000A", "type the text again"),
+        (
+            "http://meet.contoso.com/x",
+            "is a URL",
+            "enter only the host name, e.g. meet.contoso.com",
+        ),
+        ("sip://contoso.com", "is a URL", "enter only the host name, e.g. contoso.com"),
+        ("meet.contoso.com:443", "contains a port", "enter only meet.contoso.com"),
+        ("meet.contoso.com/Meet", "contains a path", "enter only the host name"),
+        ("CONTOSO\\fe01", "contains a path", "enter only the host name"),
+        ("kim@contoso.com", "is an e-mail or SIP address", "after the @ sign, e.g. contoso.com"),
         ("sip:kim@contoso.com", "is an e-mail or SIP address", "e.g. contoso.com"),
-        ("xn--zz--.com", "not a valid international name", "write its ASCII form"),
+        ("xn--zz--.com", "not a valid international name", "enter the ASCII form"),
         ("☃.net", "U+2603 SNOWMAN", "check the spelling"),
-        ("ab--cd.com", "hyphens as third and fourth characters", "check the spelling"),
-        ("-a.contoso.com", "begins or ends with a hyphen", "a letter or digit at either end"),
-        ("a-.contoso.com", "begins or ends with a hyphen", "a letter or digit at either end"),
-        ("a%b.contoso.com", 'contains the character "%"', "use letters, digits and hyphens"),
-        ("a,b.contoso.com", 'contains the character ","', "use letters, digits and hyphens"),
-        ("{pool}.contoso.com", 'contains the character "{"', "use letters, digits and hyphens"),
+        ("ab--cd.com", "hyphens as the third and fourth characters", "check the spelling"),
+        (
+            "-a.contoso.com",
+            "begins or ends with a hyphen",
+            "must begin and end with a letter or digit",
+        ),
+        (
+            "a-.contoso.com",
+            "begins or ends with a hyphen",
+            "must begin and end with a letter or digit",
+        ),
+        ("a%b.contoso.com", 'contains the character "%"', "use only letters, digits, and hyphens"),
+        ("a,b.contoso.com", 'contains the character ","', "use only letters, digits, and hyphens"),
+        (
+            "{pool}.contoso.com",
+            'contains the character "{"',
+            "use only letters, digits, and hyphens",
+        ),
         ("pool01", "is not a fully qualified domain name", "e.g. pool01.contoso.com"),
-        ("a" * 300, '"' + "a" * 60 + "…(300 characters)", "shorten"),
+        ("a" * 300, '"' + "a" * 60 + "… (300 characters)", "shorten"),
     ],
 )
 def test_what_cannot_be_a_name_is_refused(text, message, hint):
@@ -104,12 +120,16 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
         ("lync.contoso.com", "lync.contoso.com", ()),
         ("LYNC.Contoso.com", "lync.contoso.com", ("changed to lowercase",)),
         ("lync.contoso.com.", "lync.contoso.com", ("trailing dot removed",)),
-        (" lync.contoso.com\u00a0", "lync.contoso.com", ("white space around it removed",)),
+        (
+            " lync.contoso.com\u00a0",
+            "lync.contoso.com",
+            ("leading and trailing white space removed",),
+        ),
         ("lync\u200b.contoso.com", "lync.contoso.com", ("invisible character U+200B removed",)),
         (
             "ＬＹＮＣ．contoso。com",
             "lync.contoso.com",
-            ("full-width or compatibility characters written plainly",),
+            ("full-width or compatibility characters replaced with standard characters",),
         ),
         (
             "分公司.contoso.com",
@@ -152,7 +172,7 @@ def test_a_wildcard_stands_only_where_it_may():
     """A wildcard is refused unless the caller allows one."""
     with pytest.raises(BadName, match="a wildcard, which is not allowed here") as caught:
         DnsName.parse("*.contoso.com")
-    assert "an option of the plan" in caught.value.hint
+    assert "set that option in the plan" in caught.value.hint
     assert DnsName.parse("*.contoso.com", allow_wildcard=True).is_wildcard
 
 
@@ -251,7 +271,7 @@ def test_registries_are_told_from_owners_of_domains(parent, registry, suffix):
     name = DnsName.parse(parent, allow_single_label=True)
     assert (name.is_registry, name.is_public_suffix) == (registry, suffix)
     if registry:
-        with pytest.raises(BadName, match="would cover the names of everybody"):
+        with pytest.raises(BadName, match="would cover the names of all organizations"):
             DnsName.parse(f"*.{parent}", allow_wildcard=True)
     else:
         assert DnsName.parse(f"*.{parent}", allow_wildcard=True).parent == parent

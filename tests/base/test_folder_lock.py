@@ -36,7 +36,7 @@ def test_a_second_process_is_told_who_writes(tmp_path):
     """The message names user, computer and process; the killed process holds nothing."""
     holder = hold(tmp_path)
     try:
-        who = f"written by .* on .*, process {holder.pid}, since"
+        who = f"in use by .* on .*, process {holder.pid}, since"
         with pytest.raises(BundleError, match=who), lock(tmp_path):
             pass
     finally:
@@ -89,14 +89,14 @@ def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
 def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, monkeypatch):
     """A folder that is not there, and a disk that takes no note, are troubles with hints."""
-    with pytest.raises(BundleError, match="cannot look at the folder"), lock(tmp_path / "a"):
+    with pytest.raises(BundleError, match="cannot access the folder"), lock(tmp_path / "a"):
         pass
     monkeypatch.setattr(system_calls, "link", _no_space)
     with pytest.raises(BundleError, match="the disk is full"), lock(tmp_path):
         pass
     monkeypatch.undo()
     tmp_path.chmod(0o777)
-    with pytest.raises(BundleError, match="can be written by others"), lock(tmp_path):
+    with pytest.raises(BundleError, match="other users can write to"), lock(tmp_path):
         pass
 
 
@@ -119,10 +119,10 @@ def test_who_writes_is_told_as_well_as_can_be(tmp_path, monkeypatch):
 
     monkeypatch.setattr(getpass, "getuser", nobody)
     with lock(tmp_path):
-        with pytest.raises(BundleError, match="written by somebody on"), lock(tmp_path):
+        with pytest.raises(BundleError, match="is in use by somebody on"), lock(tmp_path):
             pass
         (tmp_path / OWNER_NAME).unlink()
-        with pytest.raises(BundleError, match="written by another process"), lock(tmp_path):
+        with pytest.raises(BundleError, match="in use by another process"), lock(tmp_path):
             pass
 
 
@@ -133,7 +133,7 @@ def test_the_note_of_another_computer_is_respected(tmp_path):
     """Its process cannot be seen from here, so the message says what to do if it has ended."""
     (tmp_path / OWNER_NAME).write_text(THERE)
     with (
-        pytest.raises(BundleError, match=r"written by planner on another.contoso.com") as caught,
+        pytest.raises(BundleError, match=r"is in use by planner on another.contoso.com") as caught,
         lock(tmp_path, wait=0.3),
     ):
         pass
@@ -150,7 +150,7 @@ def test_a_writer_who_is_taken_over_stops(tmp_path):
     with lock(tmp_path):
         confirm(tmp_path)
         (tmp_path / OWNER_NAME).write_text(THERE)
-        with pytest.raises(BundleError, match="taken over by planner on another"):
+        with pytest.raises(BundleError, match="is now in use by planner on another"):
             confirm(tmp_path)
     assert (tmp_path / OWNER_NAME).read_text() == THERE
 
@@ -158,7 +158,7 @@ def test_a_writer_who_is_taken_over_stops(tmp_path):
 def test_an_earlier_version_is_kept_out(tmp_path):
     """It knows one of the two locks."""
     earlier = filelock.FileLock(tmp_path / OLD_LOCK_NAME, timeout=0, thread_local=False)
-    with earlier, pytest.raises(BundleError, match="is being written"), lock(tmp_path):
+    with earlier, pytest.raises(BundleError, match="is in use by"), lock(tmp_path):
         pass
     with lock(tmp_path), pytest.raises(filelock.Timeout):
         earlier.acquire()

@@ -8,7 +8,7 @@ from lyncnb.base.idn import lower_and_map, mixed_scripts, to_a_label
 from lyncnb.base.pasted_text import BadName
 
 PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # Cyrillic but for the last letter
-MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like another name'
+MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for another name'
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters: it may only look like ano
         (
             "１.２.３.４",
             "1.2.3.4",
-            ("full-width or compatibility characters written plainly",),
+            ("full-width or compatibility characters replaced with standard characters",),
         ),
         # The three other full stops that mean a dot.
         (
             "a。b．c｡d",
             "a.b.c.d",
-            ("full-width or compatibility characters written plainly",),
+            ("full-width or compatibility characters replaced with standard characters",),
         ),
         # The Kelvin sign looks like a K and is one.
         ("\u212aontoso.com", "kontoso.com", ("changed to lowercase",)),
@@ -76,7 +76,7 @@ def test_bad_labels_are_refused(label, reason):
     with pytest.raises(BadName, match=reason) as caught:
         to_a_label(label, f"{label}.contoso.com")
     assert caught.value.hint == (
-        "check the spelling, or write its ASCII form (xn--…) as the registrar shows it"
+        "check the spelling, or enter the ASCII form (xn--…) that your domain registrar shows"
     )
 
 
@@ -94,7 +94,7 @@ def test_bad_labels_are_refused(label, reason):
         ),
         (
             to_a_label("α分", ""),
-            ['"α分" mixes Chinese and Greek letters: it may only look like another name'],
+            ['"α分" mixes Chinese and Greek letters, so it can be mistaken for another name'],
         ),
     ],
 )

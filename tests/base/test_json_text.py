@@ -19,14 +19,14 @@ def test_what_json_can_say_is_parsed():
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"", "not readable as JSON"),
-        (b'{"a": 1', "not readable as JSON"),  # cut off
-        (b"\xff\xfe{", "not readable as JSON"),
-        (b"[" * 100_000, "not readable as JSON"),
-        (b"1" * 5_000, "not readable as JSON"),
-        (b'["\\ud800"]', "not readable as JSON"),  # half a character
-        (b'{"\\uDC00": 1}', "not readable as JSON"),
-        (b'[{"a": 1, "b": 2, "a": 1}]', "it contains a key twice"),
+        (b"", "the content is not valid JSON"),
+        (b'{"a": 1', "the content is not valid JSON"),  # cut off
+        (b"\xff\xfe{", "the content is not valid JSON"),
+        (b"[" * 100_000, "the content is not valid JSON"),
+        (b"1" * 5_000, "the content is not valid JSON"),
+        (b'["\\ud800"]', "the content is not valid JSON"),  # half a character
+        (b'{"\\uDC00": 1}', "the content is not valid JSON"),
+        (b'[{"a": 1, "b": 2, "a": 1}]', "the same key appears twice"),
     ],
 )
 def test_what_two_readers_would_read_otherwise_is_refused(data, told):

@@ -40,8 +40,8 @@ def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
     check_output(path, NOTE)
     # Between the two looks at the name, and after the last one.
     monkeypatch.setattr(outputs, "check_output", lambda *_, **__: path.write_bytes(b"mine"))
-    monkeypatch.setattr(outputs, "_facts", lambda _: None)
-    with pytest.raises(OutputError, match="already there"):
+    monkeypatch.setattr(outputs, "_find_status", lambda _: None)
+    with pytest.raises(OutputError, match="already exists"):
         write_output(path, b"note of new!", NOTE)
     assert path.read_bytes() == b"mine"
 
@@ -52,7 +52,7 @@ def test_what_the_output_is_made_of(tmp_path):
     path.write_bytes(b"note of old!")
     (tmp_path / "b.txt").hardlink_to(path)
     for name in (path, tmp_path / "." / "a.txt", tmp_path / "b.txt"):
-        with pytest.raises(OutputError, match="is an input of this output"):
+        with pytest.raises(OutputError, match="is also an input, so lyncnb cannot use it"):
             write_output(name, b"note of new!", NOTE, force=True, inputs=(None, path))
 
 
@@ -101,12 +101,12 @@ def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifes
         (tmp_path / "manifest.json").write_bytes(manifest)
     is_known = manifest is not None and b"lyncnb" in manifest
     if is_known:
-        with pytest.raises(OutputError, match="keeps for itself"):
+        with pytest.raises(OutputError, match="belongs to lyncnb's own files"):
             outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
     else:
         outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
         (tmp_path / "keys").mkdir()
-        with pytest.raises(OutputError, match="keeps for itself"):
+        with pytest.raises(OutputError, match="belongs to lyncnb's own files"):
             outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
     outputs.refuse_own_place(tmp_path / "a.txt")
 
@@ -114,7 +114,7 @@ def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifes
 def test_a_file_of_the_folder_itself_does_not_lie_in_itself(tmp_path):
     """The words fit a file such as the summary as well as what lies in a folder."""
     (tmp_path / "keys").mkdir()
-    with pytest.raises(OutputError, match=r"summary\.csv is what the request folder"):
+    with pytest.raises(OutputError, match=r"summary\.csv belongs to lyncnb's own files"):
         outputs.refuse_own_place(tmp_path / "summary.csv")
-    with pytest.raises(OutputError, match=r"a\.txt lies in csr, what the request folder"):
+    with pytest.raises(OutputError, match=r"a\.txt belongs to lyncnb's own files"):
         outputs.refuse_own_place(tmp_path / "csr" / "a.txt")

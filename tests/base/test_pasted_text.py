@@ -15,10 +15,10 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
         ("Taipei", "Taipei", ()),
         ("台北", "台北", ()),
         ("", "", ()),
-        (" Taipei ", "Taipei", ("white space around it removed",)),
+        (" Taipei ", "Taipei", ("leading and trailing white space removed",)),
         # As Word and Chinese input methods leave them: no-break and ideographic space.
-        ("\u00a0Taipei\u3000", "Taipei", ("white space around it removed",)),
-        ("\tTaipei", "Taipei", ("white space around it removed",)),
+        ("\u00a0Taipei\u3000", "Taipei", ("leading and trailing white space removed",)),
+        ("\tTaipei", "Taipei", ("leading and trailing white space removed",)),
         ("\ufeffTaipei", "Taipei", ("invisible character U+FEFF removed",)),
         ("Tai\u200bpei\u200b", "Taipei", ("invisible character U+200B removed",)),
         ("Tai\u00adpei", "Taipei", ("invisible character U+00AD removed",)),
@@ -28,7 +28,10 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
         (
             "\u200b \u200eTaipei",
             "Taipei",
-            ("invisible character U+200B, U+200E removed", "white space around it removed"),
+            (
+                "invisible character U+200B, U+200E removed",
+                "leading and trailing white space removed",
+            ),
         ),
         # In Persian the joiner is part of the word.
         (
@@ -49,7 +52,7 @@ def test_control_characters_are_refused(character):
     """A control character is not a typing error, so it is refused with its number."""
     with pytest.raises(BadName, match=f"control character U\\+{ord(character):04X}") as caught:
         clean_text(f"Tai{character}pei")
-    assert caught.value.hint == "type it again instead of pasting it"
+    assert caught.value.hint == "type the text again instead of pasting it"
 
 
 @given(st.text())
@@ -70,7 +73,7 @@ def test_clean_text_is_clean(text):
         ("lync\u200b", '"lync<U+200B>"'),
         ("台北", '"台北"'),
         ("x" * 80, f'"{"x" * 80}"'),
-        ("x" * 300, f'"{"x" * 60}…(300 characters)"'),
+        ("x" * 300, f'"{"x" * 60}… (300 characters)"'),
     ],
 )
 def test_shown_hides_nothing(text, quoted):
@@ -96,9 +99,9 @@ def test_is_invisible_knows_letters_from_fillers():
 )
 def test_what_turns_the_direction_of_reading_is_refused(text):
     """Text displayed in another order than it is stored is not cleaned into another name."""
-    with pytest.raises(BadName, match="changes its reading direction") as caught:
+    with pytest.raises(BadName, match="change the reading direction") as caught:
         clean_text(text)
-    assert "type it again" in caught.value.hint
+    assert "type the text again" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["\u200eTaipei", "Taipei\u200f", "\u200b\u061c Taipei \u200e"])

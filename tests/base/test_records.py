@@ -64,18 +64,18 @@ def test_a_file_becomes_a_record():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "Missing required value in 'title'"),
-        ('title = ""', "Missing required value in 'title'"),
+        ("", "Missing required value: 'title'"),
+        ('title = ""', "Missing required value: 'title'"),
         ("title = 3", "'title' must be text, not 3"),
-        ('title = "t"\ntitel = "u"', "Unknown key in 'titel'"),
+        ('title = "t"\ntitel = "u"', "Unknown key: 'titel'"),
         ('title = "t"\nflag = 1', "'flag' must be true or false, not 1"),
         ('title = "t"\nflag = "true"', "'flag' must be true or false, not \"true\""),
-        ('title = "t"\nwords = "a"', "'words' must be a list of texts, not \"a\""),
-        ('title = "t"\nwords = ["a", 5]', "'words' must be a list of texts, not one with 5"),
+        ('title = "t"\nwords = "a"', "'words' must be a list of text values, not \"a\""),
+        ('title = "t"\nwords = ["a", 5]', "'words' must be a list of text values, but it contains 5"),
         ('title = "t"\nmore = 3', "'more' must be a table, not 3"),
-        ('title = "t"\nmore.c = 3', "'more.c' must be a list of texts, not 3"),
+        ('title = "t"\nmore.c = 3', "'more.c' must be a list of text values, not 3"),
         ('title = "t"\none = 3', "'one' is not a table"),
-        ('title = "t"\none = {}', "Missing required value in 'one.id'"),
+        ('title = "t"\none = {}', "Missing required value: 'one.id'"),
         ('title = "t"\nentry = 3', "'entry' is not an array of tables"),
         ('title = "t"\nentry = [3]', "'entry[0]' is not a table"),
         ('title = "t"\n[[entry]]\nid = "a"\ndays = true', "'entry[0].days' must be a whole number, not true"),
@@ -95,18 +95,18 @@ def test_a_slip_is_told_what_was_perhaps_meant():
     reader = RecordReader("x")
     reader.record(Entry, {"id": "a", "dasy": 1, "colour": 2}, "entry[3]")
     assert [(problem.message, problem.hint) for problem in reader.problems] == [
-        ("Unknown key in 'entry[3].colour'", "the keys are id, days, since"),
-        ("Unknown key in 'entry[3].dasy'", "did you mean days?"),
+        ("Unknown key: 'entry[3].colour'", "the known keys are id, days, since"),
+        ("Unknown key: 'entry[3].dasy'", "did you mean days?"),
     ]
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a = b", "this is not TOML"),
-        (b"\xff", "this is not UTF-8 text"),
-        (b"a = " + b"[" * 50_000, "brackets too deep"),
-        (b"a = " + b"9" * 5_000, "a number too long"),
+        (b"a = b", "the file is not valid TOML"),
+        (b"\xff", "the file is not UTF-8 text"),
+        (b"a = " + b"[" * 50_000, "its brackets are nested too deeply"),
+        (b"a = " + b"9" * 5_000, "a number is too long"),
     ],
 )
 def test_bytes_that_are_no_toml(data, message):
@@ -118,7 +118,7 @@ def test_bytes_that_are_no_toml(data, message):
 @pytest.mark.parametrize("number", ["0x" + "f" * 5000, "0o" + "7_" * 5000, "0b" + "1" * 20000])
 def test_a_number_without_end_is_refused(number):
     """Python reads such a number and cannot write it into a message."""
-    with pytest.raises(NotToml, match="a number too long"):
+    with pytest.raises(NotToml, match="a number is too long"):
         parse_toml(f"days = {number}\n")
     assert parse_toml("days = 0xffff_ffff_ffff_ffff\n") == {"days": 2**64 - 1}
 

@@ -71,7 +71,7 @@ def test_what_is_there_is_never_written_over(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     small_folder.write_folder(tmp_path / "full", OLD)
     for name in ("file", "empty", "link", "full"):
-        with pytest.raises(BundleError, match="already there"):
+        with pytest.raises(BundleError, match="already exists"):
             small_folder.write_folder(tmp_path / name, NEW)
     assert (tmp_path / "file").read_bytes() == b"mine"
     assert os.listdir(tmp_path / "empty") == []

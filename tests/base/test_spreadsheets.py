@@ -137,7 +137,7 @@ def test_xlsx_cell_that_is_too_long_says_so():
     ]
     assert len(sheet["A2"].value) == 32_767
     assert sheet["A2"].value.endswith(
-        "x … (cut here: a cell holds no more; the JSON document has the whole text)"
+        "x … (the text is truncated at the size limit for a cell; the JSON document has the complete text)"
     )
 
 
@@ -146,13 +146,13 @@ def test_csv_cell_that_is_too_long_says_so():
     data = to_csv(("a",), [("x" * 40_000,)]).decode("utf-8-sig")
     cell = list(csv.reader(io.StringIO(data, newline="")))[1][0]
     assert len(cell) == 32_767
-    assert cell.endswith("the JSON document has the whole text)")
+    assert cell.endswith("the JSON document has the complete text)")
 
 
 def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
     """A table with more rows than a sheet has is refused, not cut."""
     monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
-    with pytest.raises(ValueError, match=re.escape("a sheet holds at most 2 rows")):
+    with pytest.raises(ValueError, match=re.escape("a sheet can have at most 2 rows")):
         to_xlsx([_sheet(("a", 1), ("b", 2), ("c", 3))], title="t")
 
 

@@ -55,9 +55,9 @@ def test_a_child_that_dies_is_reported():
     with pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
         children._all[0].process.kill()
-        with pytest.raises(BundleError, match="a worker process ended too soon") as caught:
+        with pytest.raises(BundleError, match="a worker process ended unexpectedly") as caught:
             children.submit([("Edge-2", ONE)]).result()
-        assert "run the same again" in caught.value.hint
+        assert "try again" in caught.value.hint
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")

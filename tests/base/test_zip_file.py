@@ -35,7 +35,7 @@ def test_parts_of_an_archive_are_found_as_workbooks_name_them():
     archive = Archive(to_zip({"xl\\Workbook.xml": b"a" * 200_000}))
     assert archive.names == ("xl/workbook.xml",)
     assert b"".join(archive.pieces("/xl/workbook.xml")) == b"a" * 200_000
-    with pytest.raises(BadArchive, match="styles.xml is missing"):
+    with pytest.raises(BadArchive, match="does not contain xl/styles.xml"):
         next(archive.pieces("xl/styles.xml"))
 
 
@@ -43,7 +43,7 @@ def test_what_an_archive_unpacks_to_is_counted():
     """All parts that are read count together, whatever the list of contents says."""
     archive = Archive(to_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
     assert len(b"".join(archive.pieces("a"))) == 700_000
-    with pytest.raises(BadArchive, match="unpacked content is too large"):
+    with pytest.raises(BadArchive, match="unpacked content of the archive is too large"):
         list(archive.pieces("b"))
 
 
@@ -53,7 +53,7 @@ def test_odd_ways_to_pack_are_refused(method):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as made:
         made.writestr("a", b"a")
-    with pytest.raises(BadArchive, match="compressed in an unusual way"):
+    with pytest.raises(BadArchive, match="unsupported compression method"):
         list(Archive(buffer.getvalue()).pieces("a"))
 
 

@@ -94,7 +94,7 @@ def test_it_reads_like_a_document(tmp_path):
     text = first.data.decode()
     assert text.splitlines()[1] == f'"format": "{FORMAT}",'
     assert SIGN_LINE in text
-    assert "not who approved it" in text
+    assert "does not show who approved it" in text
     for certificate in planned.certificates:
         (line,) = [
             one for one in text.splitlines() if one.startswith(f'{{"id": "{certificate.id}"')
@@ -251,7 +251,7 @@ def with_suffix(monkeypatch, suffix, version):
     """Install a Public Suffix List in which one more name is a public suffix."""
     more = f"{Path(publicsuffixlist.PSLFILE).read_text('utf-8')}\n{suffix}\n"
     suffixes = publicsuffixlist.PublicSuffixList(more.splitlines(), accept_unknown=False)
-    monkeypatch.setattr(dns_name, "_public_suffixes", lambda: suffixes)
+    monkeypatch.setattr(dns_name, "_load_public_suffixes", lambda: suffixes)
     monkeypatch.setattr(publicsuffixlist, "__version__", version)
 
 
@@ -320,18 +320,21 @@ def test_what_cannot_be_planned_again(tmp_path):
 @pytest.mark.parametrize(
     ("alter", "words"),
     [
-        (lambda data: data[:-20], "not readable as JSON"),
-        (lambda data: data[: len(data) // 2], "not readable as JSON"),
-        (lambda data: b"", "not readable as JSON"),
-        (lambda data: data.replace(b"saved-plan/1", b"saved-plan/2"), "update lyncnb"),
+        (lambda data: data[:-20], "the content is not valid JSON"),
+        (lambda data: data[: len(data) // 2], "the content is not valid JSON"),
+        (lambda data: b"", "the content is not valid JSON"),
+        (
+            lambda data: data.replace(b"saved-plan/1", b"saved-plan/2"),
+            "install a newer version of lyncnb",
+        ),
         (lambda data: data.replace(b"lyncnb-saved-plan", b"lyncnb-plan"), "is not a saved plan"),
-        (lambda data: data.replace(b"{\n", b'{"format": 1,\n', 1), "contains a key twice"),
+        (lambda data: data.replace(b"{\n", b'{"format": 1,\n', 1), "the same key appears twice"),
         (lambda data: data.replace(b"\n", b"\r\n"), "changed after it was saved"),
         (lambda data: data + b" ", "changed after it was saved"),
         (lambda data: b"\xef\xbb\xbf" + data, "changed after it was saved"),
-        (lambda data: b"[" * 100_000, "not readable as JSON"),
-        (lambda data: data.replace(b'"bits": 2048', b'"bits": ' + b"9" * 5000), "as JSON"),
-        (lambda data: data.replace(b"ee01", b"\\ud800", 1), "as JSON"),
+        (lambda data: b"[" * 100_000, "the content is not valid JSON"),
+        (lambda data: data.replace(b'"bits": 2048', b'"bits": ' + b"9" * 5000), "valid JSON"),
+        (lambda data: data.replace(b"ee01", b"\\ud800", 1), "valid JSON"),
     ],
 )
 def test_what_is_no_saved_plan(tmp_path, alter, words):

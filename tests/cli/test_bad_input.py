@@ -98,7 +98,7 @@ def test_file_of_201_megabytes(shell):
     """A huge file is refused by its size, before it is read."""
     with open(shell.folder / "huge.csv", "wb") as file:
         file.truncate(201_000_000)
-    _refused(shell, "huge.csv", None, "huge.csv is 201 MB")
+    _refused(shell, "huge.csv", None, "huge.csv has 201 MB")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
@@ -313,7 +313,7 @@ def test_output_over_the_input(shell):
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
     assert (ended.status, ended.out) == (2, "")
-    assert "is an input of this output" in ended.err
+    assert "is also an input, so lyncnb cannot use it" in ended.err
     assert (shell.folder / "contoso.csv").read_text() == TWO_FRONT_ENDS
     shell.write("n.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     assert shell("share", "n.ipynb", "-o", "n.ipynb").status == 2
@@ -326,8 +326,8 @@ def test_output_over_a_manifest(shell):
     (shell.folder / "requests" / "keys").mkdir(parents=True)
     ended = shell("plan", "contoso.csv", "-o", "requests/manifest.json")
     assert (ended.status, ended.out) == (2, "")
-    assert "requests/manifest.json is what the request folder" in ended.err
-    assert "keeps for itself" in ended.err
+    assert "requests/manifest.json belongs to lyncnb's own files" in ended.err
+    assert "belongs to lyncnb's own files" in ended.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")

@@ -66,7 +66,7 @@ def test_a_misspelt_heading_is_asked_about_and_corrected(shell):
         "sip.contoso.com" in c["san"] for c in plan["certificates"] if c["role"] == "FrontEnd"
     )
     done = shell("check", path, "--on", "2026-11-25", "--fix", "--yes")
-    assert 'row 1, column autlogon: "autlogon" becomes "autologon"' in done.out
+    assert 'row 1, column autlogon: "autlogon" changed to "autologon"' in done.out
     assert path.read_bytes() == table().replace(b"extra_san", b"rack")
 
 

@@ -55,7 +55,7 @@ def test_the_answers_that_were_kept_give_the_same(shell):
     shell.write("guide.toml", changed)
     refused = shell("guide", "--answers", "guide.toml")
     assert refused.status == 2
-    assert "topology.csv is already there and was left alone" in refused.err
+    assert "topology.csv already exists; lyncnb did not change it" in refused.err
     assert shell("guide", "--answers", "guide.toml", "--force").status == 0
     assert len(ln.read_topology(shell.folder / "topology.csv").cells) == 4
     assert (shell.folder / "guide.toml").read_text("utf-8") == changed
@@ -79,7 +79,7 @@ def test_what_is_wrong_leaves_nothing(shell):
     wrong = shell("guide", "new", "--answers", "given.toml")
     assert wrong.status == 2
     assert 'federation: "perhaps" is neither yes nor no\n    hint: answer yes or no' in wrong.err
-    assert "Unknown key in 'site[0].x'" in wrong.err
+    assert "Unknown key: 'site[0].x'" in wrong.err
     assert shell("guide", "new", "--answers", "nowhere.toml").status == 2
     nobody = shell.process("guide", "new")
     assert nobody.status == 2
@@ -208,6 +208,6 @@ def test_nobody_is_asked_in_vain(shell):
     """If a table exists, the command says so before the first question."""
     shell.write("topology.csv", "mine")
     told = Terminal(shell).rest()
-    assert "topology.csv is already there and was left alone" in told
+    assert "topology.csv already exists; lyncnb did not change it" in told
     assert "Which product" not in told
     assert (shell.folder / "topology.csv").read_text() == "mine"

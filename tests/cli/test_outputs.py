@@ -85,7 +85,7 @@ OUTPUTS = outputs()
 
 def endings_of(planner, command: list[str]) -> list[str]:
     """Ask a command which endings the name of its output may have."""
-    hint = planner(*command, "plain").err.partition("end the name in ")[2]
+    hint = planner(*command, "plain").err.partition("use the extension ")[2]
     endings = [f".{ending}" for ending in re.findall(r"\.(\w+)", hint.splitlines()[0])]
     assert endings
     return endings
@@ -171,8 +171,8 @@ def test_nothing_is_put_into_a_request_folders_own_places(planner, output):
             *("requests/csr/../keys/new", "nowhere/../requests/pfx/new", "requests/KEYS/new"),
             *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
         ):
-            refused(planner, [*command, place + ending], "keeps for itself")
-            refused(planner, [*command, place + ending, "--force"], "keeps for itself")
+            refused(planner, [*command, place + ending], "belongs to lyncnb's own files")
+            refused(planner, [*command, place + ending, "--force"], "belongs to lyncnb's own files")
 
 
 def test_the_summary_is_the_folders_own(planner):
@@ -187,7 +187,7 @@ def test_a_strangers_file_is_replaced_by_force_only(planner, output):
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
         planner.write(f"mine{ending}", "my own work\n")
-        refused(planner, [*command, f"mine{ending}"], "was left alone", "--force")
+        refused(planner, [*command, f"mine{ending}"], "already exists", "--force")
         planner(*command, f"mine{ending}", "--force")
         assert (planner.folder / f"mine{ending}").read_bytes() != b"my own work\n"
 
@@ -202,7 +202,7 @@ def test_an_earlier_output_of_the_kind_is_replaced(planner, output):
         first = path.read_bytes()
         path.chmod(0o600)
         ended = planner(*command, path)
-        assert "was left alone" not in ended.err
+        assert "already exists" not in ended.err
         assert path.stat().st_mode & 0o777 == 0o600
         # These say when they were written.
         assert path.read_bytes() == first or ending in (".ics", ".html") or output == "asis save"
@@ -215,7 +215,7 @@ def test_an_output_of_another_kind_is_a_strangers(planner):
         planner(*OUTPUTS[name], f"{name}.html")
     for name in names:
         for other in set(names) - {name}:
-            refused(planner, [*OUTPUTS[name], f"{other}.html"], "was left alone")
+            refused(planner, [*OUTPUTS[name], f"{other}.html"], "already exists")
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -256,16 +256,16 @@ def test_run_leaves_strangers_files(planner):
     """Run refuses before it runs where its two files would replace what no run wrote."""
     for name in ("n.executed.ipynb", "n.executed.html"):
         planner.write(name, "{}")
-        refused(planner, ["run", "n.ipynb"], name, "was left alone")
+        refused(planner, ["run", "n.ipynb"], name, "already exists")
         (planner.folder / name).unlink()
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
-    refused(planner, ["run", "requests/steps/n.ipynb", "--force"], "keeps for itself")
+    refused(planner, ["run", "requests/steps/n.ipynb", "--force"], "belongs to lyncnb's own files")
 
 
 def test_clean_stays_out_of_a_request_folder(planner):
     """A notebook that lies in a request folder's own places is not rewritten."""
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
-    refused(planner, ["clean", "requests/steps/n.ipynb"], "keeps for itself")
+    refused(planner, ["clean", "requests/steps/n.ipynb"], "belongs to lyncnb's own files")
     refused(planner, ["clean", "requests/manifest.json"])
 
 
@@ -280,7 +280,7 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
         ["steps", "contoso.csv", "--request-on-server", "-o", "link/steps/new"],
         ["recovery", "new", "requests/keys/k", "--passphrase-file", "passphrase"],
     ):
-        refused(planner, arguments, "keeps for itself")
+        refused(planner, arguments, "belongs to lyncnb's own files")
 
 
 def test_own_places_are_what_a_folder_holds(planner):

@@ -211,7 +211,7 @@ def test_explain_unknown_server(shell, topology):
     ended = shell("explain", topology, "fe09.contoso.net")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == (
-        'lyncnb: there is no server "fe09.contoso.net"\n'
+        'lyncnb: the topology has no server "fe09.contoso.net"\n'
         "  hint: did you mean fe02.contoso.net, fe01.contoso.net?\n"
     )
 

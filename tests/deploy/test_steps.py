@@ -390,7 +390,7 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
 def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
     """A writer removes unfinished files, so nothing is written at the same time."""
     copy = contoso.copy(tmp_path)
-    with lock(copy.folder), pytest.raises(BundleError, match="is being written by"):
+    with lock(copy.folder), pytest.raises(BundleError, match="is in use by"):
         write_steps(steps, copy.folder, lock_seconds=0)
     assert not (copy.folder / "steps").exists()
 

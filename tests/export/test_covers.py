@@ -437,7 +437,7 @@ def test_the_command_does_the_same(shell, monkeypatch):
     for arguments, words in (
         (("--reuse", first.id), "--reuse needs --only-missing"),
         (("--only-missing", "kept.json", "--reuse", "x"), 'reuse: "x" matches 0'),
-        (("--only-missing", "t.csv", "--reuse", first.id), "not readable as JSON"),
+        (("--only-missing", "t.csv", "--reuse", first.id), "the content is not valid JSON"),
         (("--only-missing", "nowhere.json"), 'cannot read "nowhere.json"'),
     ):
         ended = shell(*call, *arguments)

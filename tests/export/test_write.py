@@ -602,7 +602,7 @@ def test_a_folder_that_others_can_write_is_refused(folder, place):
     write(plan, folder)
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
     (folder / place).chmod(0o777)
-    refused(folder, plan, "can be written by others")
+    refused(folder, plan, "other users can write to")
 
 
 def test_keys_that_others_can_read_are_refused(folder):

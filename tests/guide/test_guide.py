@@ -174,7 +174,7 @@ def test_clients_sign_in_at_one_pool():
         ({"server_names": "se1=a;b{n}"}, 'there is no kind "se1"', "fe, se, dir"),
         ({"server_names": "a{n};b{n}"}, "two patterns for all", "KIND=PATTERN"),
         ({"pool_names": "{role}{n}"}, "pool_names: there is no {n}", "{k}, the number"),
-        ({"sip_domains": "con toso"}, '"con" is not a fully', "write the whole name"),
+        ({"sip_domains": "con toso"}, '"con" is not a fully', "enter the complete name"),
         ({"sip_domains": "contoso.local"}, "not a domain that can be", "public domain"),
         (
             {"sip_domains": "contoso.onion"},
@@ -190,7 +190,7 @@ def test_clients_sign_in_at_one_pool():
         ({"product": "lync2010"}, 'no rules for the product "lync2010"', "lync2013"),
         ({"target_os": "2030"}, '"2030" is not one of the choices', "2012R2"),
         ({"simple_urls": "none"}, '"none" is not one of the choices', "hosts, one-host"),
-        ({"federations": True}, "Unknown key in 'federations'", "did you mean federation"),
+        ({"federations": True}, "Unknown key: 'federations'", "did you mean federation"),
         (
             {"tenant_sip_domains": "contoso.com"},
             "does not ask this with these answers",
@@ -200,7 +200,7 @@ def test_clients_sign_in_at_one_pool():
         ({"of_site": {"directors": 100}}, "100 is not between 0 and 99", "later"),
         ({"of_site": {"front_end_pools": [3, 0]}}, "0 is not between 1 and 99", "A number for"),
         ({"of_site": {"code": "台"}}, "cannot be part of a host name", "letters a to z"),
-        ({"of_site": {"drectors": 1}}, "Unknown key in 'site[0].drectors'", "mean directors"),
+        ({"of_site": {"drectors": 1}}, "Unknown key: 'site[0].drectors'", "mean directors"),
         ({"of_site": {"branch_servers": ["A", "a"]}}, "differ only in letter case", "its own name"),
         ({"of_site": {"branch_servers": ["=A"]}}, '"=A" is not a name', "Taipei"),
         ({"of_site": {"name": ""}}, "'site[0].name' is missing", 'name = "Taipei"'),
@@ -315,14 +315,19 @@ def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
     assert ln.PlanOptions.from_toml(folder / "plan.toml") == first.plan.options
     ln.write_first_plan(first, folder)
     (folder / "topology.csv").write_text("tuned")
-    with pytest.raises(ln.LyncnbError, match=r"topology\.csv is already there and was left alone"):
+    with pytest.raises(
+        ln.LyncnbError, match=r"topology\.csv already exists; lyncnb did not change it"
+    ):
         ln.write_first_plan(first, folder)
     assert (folder / "topology.csv").read_text() == "tuned"
     ln.write_first_plan(first, folder, force=True)
     assert ln.read_topology(folder / "topology.csv") == first.topology
 
     (tmp_path / "requests" / "keys").mkdir(parents=True)
-    for place, message in (("requests", "is a request folder"), ("requests/keys", "keeps for")):
+    for place, message in (
+        ("requests", "is a request folder"),
+        ("requests/keys", "lyncnb's own files"),
+    ):
         with pytest.raises(ln.LyncnbError, match=message):
             ln.write_first_plan(first, tmp_path / place, force=True)
     with pytest.raises(ln.LyncnbError, match=r"topology\.csv is not a folder"):
@@ -429,7 +434,7 @@ def test_what_was_decided_unasked_is_said():
         ('"Taipei;Tainan"', "'site[1].name' is \"Taipei;Tainan\", which separates names"),
         (
             '"Tai\\u202epei"',
-            "'site[1].name' cannot be: \"Tai<U+202E>pei\" changes its reading direction",
+            "'site[1].name' cannot be: \"Tai<U+202E>pei\" contains characters that change the reading direction",
         ),
         ('"New  York"', "'site[1].name' is \"New York\" again"),
         ('" , "', "'site[1].name' cannot be: there is no name"),

@@ -297,11 +297,11 @@ def test_files_of_others_are_left_alone(tmp_path):
     write_notebook(example(), path, kind=CLEAN_COPY)
     for name, options in (("plan.html", {}), ("plan.clean.ipynb", {"clean": True})):
         (tmp_path / name).write_text("mine")
-        with pytest.raises(OutputError, match="was left alone"):
+        with pytest.raises(OutputError, match="already exists"):
             share_notebook(path, **options)
         (tmp_path / name).unlink()
     (tmp_path / "plan.pdf").write_text("mine")
-    with pytest.raises(OutputError, match="was left alone"):
+    with pytest.raises(OutputError, match="already exists"):
         share_notebook(path, pdf=True)
     assert not (tmp_path / "plan.html").exists()
 
@@ -455,7 +455,7 @@ def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
 
 
 def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
-    """If there is no Chromium, the error occurs before anything is written."""
+    """If lyncnb found no Chromium browser, the error occurs before anything is written."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     path = tmp_path / "plan.ipynb"

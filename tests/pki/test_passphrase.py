@@ -208,7 +208,7 @@ def test_a_named_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypa
     """After ten seconds it is told; a test does not wait that long."""
     monkeypatch.setattr(passphrase, "_LINE_SECONDS", 0.2)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(PassphraseError, match="nothing came in time"):
+    with pytest.raises(PassphraseError, match="no data arrived within the time limit"):
         ask_passphrase(file=tmp_path / "pipe")
 
 

@@ -97,9 +97,12 @@ def test_limits_are_kept_in_plan_toml():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[accepted_until]\na-b = 2027-01-31", 'names "a-b", but [accepted] has no reason'),
+        (
+            "[accepted_until]\na-b = 2027-01-31",
+            'contains "a-b", but the section [accepted] has no reason',
+        ),
         ('[accepted]\na-b = "x"\n[accepted_until]\na-b = "soon"', "must be a date"),
-        ('[accepted]\na-b = "x"\n[accepted_for]\na-b = "Edge"', "must be a list of texts"),
+        ('[accepted]\na-b = "x"\n[accepted_for]\na-b = "Edge"', "must be a list of text values"),
         ('[accepted]\na-b = "x"\n[accepted_for]\na-b = []', "accepted_for.a-b"),
     ],
 )

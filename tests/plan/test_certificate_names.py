@@ -536,7 +536,7 @@ def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout
 def test_a_name_that_grows_too_long():
     """A name that a rule makes too long for DNS is refused, with the rule's id."""
     domain = ".".join(["a" * 60] * 3 + ["b" * 50, "com"])
-    with pytest.raises(PlanError, match="rule lyncdiscoverinternal cannot be applied: "):
+    with pytest.raises(PlanError, match="lyncnb cannot apply the rule lyncdiscoverinternal: "):
         plan(front_end(), sip_domains=domain)
 
 

@@ -100,6 +100,6 @@ def test_an_option_for_nothing(setting):
 def test_a_finding_that_does_not_exist_cannot_be_accepted():
     """A misspelt code would accept nothing without a word."""
     options = PlanOptions(accepted={"underscore-in-names": "a lab"})
-    with pytest.raises(OptionsError, match='accepted names "underscore-in-names"') as caught:
+    with pytest.raises(OptionsError, match='accepted contains "underscore-in-names"') as caught:
         plan(front_end(), options=options)
     assert "underscore-in-name" in caught.value.hint

@@ -162,13 +162,16 @@ class TestExplain:
         ("asked", "hint"),
         [
             ("ee1.contoso.com", "did you mean ee01.contoso.com"),
-            ("eepool.contoso.com", "that is a pool; its servers are ee01.contoso.com"),
+            (
+                "eepool.contoso.com",
+                "this is the name of a pool; the servers in the pool are ee01.contoso.com",
+            ),
             ("zzz", "did you mean ee01.contoso.com"),
         ],
     )
     def test_an_unknown_server(self, asked, hint):
         """An unknown server name is refused, with similar names or the pool's servers."""
-        with pytest.raises(PlanError, match=f'there is no server "{asked}"') as caught:
+        with pytest.raises(PlanError, match=f'the topology has no server "{asked}"') as caught:
             plan(front_end()).explain(asked)
         assert caught.value.hint.startswith(hint)
 
@@ -197,7 +200,7 @@ def test_a_plan_is_a_table():
 
 def test_a_plan_has_a_short_repr():
     """A plan of any size shows in one line."""
-    assert repr(plan(front_end())) == "2 certificates for Lync Server 2013, of table"
+    assert repr(plan(front_end())) == "2 certificates for Lync Server 2013, based on table"
 
 
 # The explanation of a server's names as text and table.

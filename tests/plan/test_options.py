@@ -72,9 +72,9 @@ def test_options_do_not_change():
         ({"layout": "Combined"}, 'option layout is "Combined"', "one of combined, separate"),
         ({"hash": "sha1"}, 'option hash is "sha1"', "one of sha256, sha384, sha512"),
         ({"target_os": "2003"}, 'option target_os is "2003"', 'one of "", 2008R2, 2012, 2012R2'),
-        ({"product": " "}, 'option product is " "', "text, not blank"),
+        ({"product": " "}, 'option product is " "', "text that is not blank"),
         ({"wildcard": 1}, "option wildcard is 1", "true or false"),
-        ({"key": 2048}, "option key is 2048", "an algorithm and a number of bits"),
+        ({"key": 2048}, "option key is 2048", "an algorithm and a key size in bits"),
         ({"organization": None}, "option organization is None", "text"),
         ({"organization": "x" * 65}, "option organization: O=", ""),
         ({"country": "Taiwan"}, "option country: C=\"Taiwan\" is not a country code", ""),
@@ -83,17 +83,17 @@ def test_options_do_not_change():
         ({"validity_days": 0}, "option validity_days is 0", "a whole number of days"),
         ({"validity_days": True}, "option validity_days is true", "a whole number of days"),
         ({"validity": {"public": 0}}, "option validity.public is 0", "a whole number of days"),
-        ({"validity": {"all": 90}}, 'option validity is "all"', "for internal or public"),
-        ({"validity": 90}, "option validity is 90", "a section of days by issuer"),
-        ({"lead_days": {"edge": 1}}, 'option lead_days is "edge"', "for internal, public or all"),
+        ({"validity": {"all": 90}}, 'option validity is "all"', "must be internal or public"),
+        ({"validity": 90}, "option validity is 90", "a section with a number of days for each issuer"),
+        ({"lead_days": {"edge": 1}}, 'option lead_days is "edge"', "must be internal, public or all"),
         ({"autodiscover_internal_extra_domains": "contoso.net"}, 'option autodiscover_internal_extra_domains is "contoso.net"', "a list"),
         ({"autodiscover_internal_extra_domains": ("con toso.net",)}, "option autodiscover_internal_extra_domains: ", ""),
         ({"issuer": {"Default": "ours"}}, 'option issuer.Default is "ours"', "one of internal, public"),
         ({"issuer": {"": "ours"}}, 'option issuer.all is "ours"', "one of internal, public"),
-        ({"issuer": "public"}, 'option issuer is "public"', "a section of texts by key"),
-        ({"ca": {"internal": ""}}, 'option ca.internal is ""', "text, not blank"),
+        ({"issuer": "public"}, 'option issuer is "public"', "a section with a text value for each key"),
+        ({"ca": {"internal": ""}}, 'option ca.internal is ""', "text that is not blank"),
         ({"ca": {3: "x"}}, "option ca is 3", "text"),
-        ({"accepted": {"a-b": " "}}, 'option accepted.a-b is " "', "text, not blank"),
+        ({"accepted": {"a-b": " "}}, 'option accepted.a-b is " "', "text that is not blank"),
         ({"accepted": {"A B": "why"}}, 'option accepted is "A B"', "the code of a finding"),
     ],
 )  # fmt: skip
@@ -144,7 +144,8 @@ def test_the_file_is_readable():
     """The file has a section each for key, subject, issuer, CA and accepted findings."""
     text = FULL.to_toml()
     assert (
-        'layout = "separate"  # combined: one certificate for Default and web; or separate' in text
+        'layout = "separate"  # combined for one certificate with the usages Default and web, or separate'
+        in text
     )
     assert '[key]\nalgorithm = "ECDSA"\nbits = 384\n' in text
     assert '[issuer]\nall = "internal"\nDefault = "public"\n' in text
@@ -168,21 +169,21 @@ def test_the_file_may_say_little():
         (b"wildcards = true", 'there is no option "wildcards"', "did you mean wildcard?"),
         (b'country = "TW"', 'there is no option "country"', "did you mean subject.country?"),
         (b'[subject]\norg = "x"', 'there is no option "subject.org"', "subject.organization?"),
-        (b"[key]\nsize = 2048", 'there is no option "key.size"', "known: algorithm, bits"),
+        (b"[key]\nsize = 2048", 'there is no option "key.size"', "the options in this section are algorithm and bits"),
         (b"issuers = {}", 'there is no option "issuers"', "did you mean [issuer]?"),
-        (b"xyz = 1", 'there is no option "xyz"', "known: product, profile"),
-        (b'issuer = "public"', 'issuer is "public"', "write [issuer] on a line of its own"),
-        (b"[key]\nbits = 1024", "option key: 1024 bits for RSA", ""),
-        (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is not a key algorithm", ""),
+        (b"xyz = 1", 'there is no option "xyz"', "the options are product, profile"),
+        (b'issuer = "public"', 'issuer is "public"', "write [issuer] on a separate line"),
+        (b"[key]\nbits = 1024", "option key: 1024 is not a valid RSA key size", ""),
+        (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is not a valid key algorithm", ""),
         (b"[key]\nalgorithm = []", "'key.algorithm' must be text, not a list of 0", ""),
         (b"[key]\nbits = 2048.0", "'key.bits' must be a whole number, not 2048.0", ""),
-        (b'key = "RSA"', 'key is "RSA"', "write [key] on a line of its own"),
-        (b'autodiscover_internal_extra_domains = ["a b", 5]', "'autodiscover_internal_extra_domains' must be a list of texts, not one with 5", ""),
+        (b'key = "RSA"', 'key is "RSA"', "write [key] on a separate line"),
+        (b'autodiscover_internal_extra_domains = ["a b", 5]', "'autodiscover_internal_extra_domains' must be a list of text values, but it contains 5", ""),
         (b"[issuer]\nDefault = [1]", "'issuer.Default' must be text, not a list of 1", ""),
-        (b"validity_days = " + b"9" * 5000, "this is TOML that lyncnb does not read", ""),
-        (b"hash = " + b"[" * 50_000, "this is TOML that lyncnb does not read", ""),
-        (b"hash = sha256", "this is not TOML", 'write texts in quotation marks, hash = "sha256"'),
-        (b'organization = "\xff"', "this is not UTF-8 text", "save it as UTF-8"),
+        (b"validity_days = " + b"9" * 5000, "lyncnb cannot read this TOML file", ""),
+        (b"hash = " + b"[" * 50_000, "lyncnb cannot read this TOML file", ""),
+        (b"hash = sha256", "the file is not valid TOML", 'put text in quotation marks, as in hash = "sha256"'),
+        (b'organization = "\xff"', "the file is not UTF-8 text", "save the file as UTF-8"),
         (b"planned_issue_date = 2026-01-31T00:00:00", "'planned_issue_date' must be a date", ""),
     ],
 )  # fmt: skip
@@ -205,20 +206,20 @@ def test_a_file_on_disk(tmp_path):
 
 def test_everything_wrong_is_reported_at_once():
     """A file with several mistakes, and a call with several, are refused with all of them."""
-    with pytest.raises(OptionsError, match=r"plan.toml: 3 options are wrong") as caught:
+    with pytest.raises(OptionsError, match=r"plan.toml: 3 options have invalid values") as caught:
         PlanOptions.from_toml(b"hsh = 1\nwildcard = 2\n[subject]\ncountry = 3")
     assert [problem.message for problem in caught.value.problems] == [
         'there is no option "hsh"',
         "'wildcard' must be true or false, not 2",
         "'subject.country' must be text, not 3",
     ]
-    with pytest.raises(OptionsError, match="2 options are wrong"):
+    with pytest.raises(OptionsError, match="2 options have invalid values"):
         PlanOptions.from_toml(b'hash = "md5"\n[issuer]\nall = "us"')
 
 
 def test_what_is_unknown_hides_nothing_that_is_out_of_range():
     """Unknown keys, values of another kind and values out of range: one look shows them all."""
-    with pytest.raises(OptionsError, match=r"plan.toml: 5 options are wrong") as caught:
+    with pytest.raises(OptionsError, match=r"plan.toml: 5 options have invalid values") as caught:
         PlanOptions.from_toml(
             b'hsh = 1\nwildcard = 2\nhash = "md5"\n[subject]\ncountry = "Germany"\n'
             b'[key]\nalgorithm = "RSA"\nbits = 512'
@@ -249,7 +250,7 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
         with pytest.raises(OptionsError, match="is not a regular file"):
             PlanOptions.from_toml(path)
     (tmp_path / "large.toml").write_bytes(b"#" * 2_000_000)
-    with pytest.raises(OptionsError, match="has more than 1,000,000 bytes"):
+    with pytest.raises(OptionsError, match="is larger than 1,000,000 bytes"):
         PlanOptions.from_toml(tmp_path / "large.toml")
 
 
@@ -279,11 +280,11 @@ def test_options_of_a_table_are_beside_it(tmp_path):
     assert repr(north) == "Options from north.plan.toml: 1 option set."
     page = north._repr_html_()
     assert "Contoso" in page.partition("<details")[0]
-    assert f"Show the {len(options.OPTIONS) - 1} options that have the default" in page
+    assert f"Show {len(options.OPTIONS) - 1} options with default values" in page
     south = PlanOptions.beside(str(tmp_path / "south.xlsx"))
     assert south == PlanOptions()
-    assert repr(south).startswith("south.xlsx has no options file: south.plan.toml is not in its")
-    assert "the subjects have no organization" in repr(south)
+    assert repr(south).startswith("south.xlsx has no options file south.plan.toml in its")
+    assert "The subjects have no organization" in repr(south)
     assert "names no table" not in repr(south)
 
 
@@ -293,7 +294,7 @@ def test_a_plan_toml_belongs_to_topology_csv_alone(tmp_path):
     assert PlanOptions.beside(tmp_path / "topology.csv").wildcard
     other = PlanOptions.beside(tmp_path / "other.csv")
     assert not other.wildcard
-    assert "plan.toml in that folder is not read" in repr(other)
+    assert "lyncnb does not read plan.toml in the same folder" in repr(other)
     assert "rename it to other.plan.toml" in repr(other)
     (tmp_path / "topology.plan.toml").write_text('layout = "separate"\n')
     assert PlanOptions.beside(tmp_path / "topology.csv") == PlanOptions(layout="separate")

@@ -182,8 +182,8 @@ def test_unknown_roles():
     with pytest.raises(PlanError) as caught:
         plan_certificates(odd, RULES)
     assert sorted(problem.message for problem in caught.value.problems) == [
-        'edge01.contoso.net has the role "Edge2007", which Lync Server 2013 does not know',
-        'ee01.contoso.com has the role "FrontEnd2007", which Lync Server 2013 does not know',
+        'edge01.contoso.net has the role "Edge2007", which is not a role in Lync Server 2013',
+        'ee01.contoso.com has the role "FrontEnd2007", which is not a role in Lync Server 2013',
     ]
     assert "StandardEdition, FrontEnd, Director" in caught.value.hint
 
@@ -430,7 +430,9 @@ def test_options_and_rules_are_for_one_product():
     rules = replace(load_rules(), product="other")
     asked = topology(front_end())
     assert plan_certificates(asked, rules).options.product == "other"
-    with pytest.raises(OptionsError, match='the options are for "third" and the rules for "other"'):
+    with pytest.raises(
+        OptionsError, match='the options are for the product "third", but the rules are for "other"'
+    ):
         plan_certificates(asked, rules, options=PlanOptions(product="third"))
 
 

@@ -99,7 +99,7 @@ def test_the_same_again_changes_no_byte_and_no_time(kept):
 def test_another_is_replaced_only_when_asked(kept):
     """A scenario of the same name stays until somebody says so."""
     kept.keep(one())
-    with pytest.raises(ln.LyncnbError, match="there is already a scenario") as told:
+    with pytest.raises(ln.LyncnbError, match="already exists") as told:
         kept.keep(one(wildcard=True))
     assert told.value.occupied
     assert not kept.open("as planned").options.wildcard
@@ -164,9 +164,9 @@ def test_a_message_shows_what_cannot_be_seen(kept):
 def test_names_that_some_systems_take_for_the_same(kept):
     """Wildcards and WILDCARDS cannot both travel."""
     kept.keep(one("Wildcards"))
-    with pytest.raises(ScenarioError, match='already a scenario "Wildcards"'):
+    with pytest.raises(ScenarioError, match='scenario named "Wildcards" already exists'):
         kept.keep(one("WILDCARDS"))
-    with pytest.raises(ScenarioError, match='already a scenario "Wildcards"'):
+    with pytest.raises(ScenarioError, match='scenario named "Wildcards" already exists'):
         kept.rename(kept.duplicate("Wildcards"), "wildcards")
     kept.rename("Wildcards", "wildcards")  # itself, in other letters
     assert kept.names() == ("wildcards", "Wildcards copy")
@@ -179,7 +179,7 @@ def test_what_is_not_ours_is_left_alone(kept):
     (kept.folder / "file").write_text("ours")
     (kept.folder / "link").symlink_to("nowhere")
     for name in ("notes", "file", "link", "NOTES"):
-        with pytest.raises(ScenarioError, match="not a scenario, so lyncnb did not change it"):
+        with pytest.raises(ScenarioError, match="not a scenario; lyncnb did not change it"):
             kept.keep(one(name), replace=True)
     assert kept.names() == ()
     assert (kept.folder / "notes" / "minutes.txt").read_text() == "ours"
@@ -232,7 +232,7 @@ def test_duplicate_rename_note_remove_and_back(kept):
     assert kept.note("cheaper") == "ask the CA\nfirst"
     held = kept.remove("cheaper")
     assert kept.names() == ("as planned", "as planned copy 2")
-    with pytest.raises(ScenarioError, match="there is no scenario"):
+    with pytest.raises(ScenarioError, match="contains no scenario"):
         kept.open("cheaper")
     kept.put_back("cheaper", held)
     assert kept.open("cheaper").note == "ask the CA\nfirst"

@@ -573,7 +573,7 @@ def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
     from lyncnb.base.shown import spreadsheets
 
     monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
-    with pytest.raises(PlanError, match="a sheet holds at most 2 rows"):
+    with pytest.raises(PlanError, match="a sheet can have at most 2 rows"):
         formats.write_plan_table(plan, findings, ".xlsx")
 
 
@@ -591,8 +591,8 @@ def test_totals_say_which_servers_have_none():
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
     assert totals(plan, ()) == (
         "6 certificates for 4 servers; findings: 0 errors, 0 warnings, 0 notices. "
-        "1 further server needs none: sql01.contoso.net (Database): Lync Server 2013 asks for no "
-        "certificate on its role."
+        "1 further server needs no certificate: sql01.contoso.net (Database). Reason: Lync Server "
+        "2013 requires no certificate for its role."
     )
 
 

@@ -125,7 +125,7 @@ def test_modes_that_somebody_opened_on_another_disk_are_refused(tmp_path):
     assert (problem.file, problem.message) == ("keys/", "can be opened by other users")
     (folder / "keys").chmod(0o700)
     folder.chmod(0o777)
-    with pytest.raises(BundleError, match="can be written by others"):
+    with pytest.raises(BundleError, match="other users can write to"):
         write(numbered(2), folder)
 
 

@@ -228,7 +228,7 @@ def test_damaged_lines_are_noted(folder):
     path.write_bytes(b"x\n" + b'{"at": "now", "user": "a", "host": "b", "command": "c"}\n' + good)
     history = read_history(folder)
     assert len(history.lines) == 1
-    assert "line 1 is damaged: not readable as JSON" in history.notes[0]
+    assert "line 1 is damaged: the content is not valid JSON" in history.notes[0]
     assert "line 2 is damaged: 'at' must be a time" in history.notes[1]
 
 

@@ -260,7 +260,7 @@ def test_nothing_is_moved_over_another_file(tmp_path):
     (tmp_path / "archive").mkdir()
     (tmp_path / "a.key").write_bytes(b"one")
     (tmp_path / "archive" / "a.key").write_bytes(b"two")
-    with pytest.raises(BundleError, match="already there"):
+    with pytest.raises(BundleError, match="already exists"):
         carry_out(take_survey(tmp_path), [Move(source="a.key", target="archive/a.key")])
     assert (tmp_path / "a.key").read_bytes() == b"one"
     assert (tmp_path / "archive" / "a.key").read_bytes() == b"two"

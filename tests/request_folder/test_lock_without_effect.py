@@ -191,7 +191,7 @@ def test_a_run_that_is_taken_over_gives_no_file_its_name(tmp_path, monkeypatch, 
         return real(path, flags, *mode)
 
     monkeypatch.setattr(system_calls, "open", opened)
-    with pytest.raises(BundleError, match="taken over by planner on another"):
+    with pytest.raises(BundleError, match="is now in use by planner on another"):
         run(folder)
     monkeypatch.undo()
     assert {name: data for name, data in counted().items() if ".tmp-" not in name} == kept

@@ -157,7 +157,7 @@ def set_id(document):
         (b'{"format": "lyncnb-requests/0"}', 'format "lyncnb-requests/0" is not one of'),
         (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is not one of'),
         (b'{"format": 7}', "it names no format"),
-        (b'{"format": "lyncnb-requests/1"}', "Missing required value in 'requests'"),
+        (b'{"format": "lyncnb-requests/1"}', "Missing required value: 'requests'"),
         (edited(set_files), f"'{ID}.files' are not those of this request"),
         (edited(set_archived), rf"'{ID}.archived\[0\].files' are not those of this"),
         (edited(set_id), r"'requests\[0\].id' must be a request id"),
@@ -171,7 +171,7 @@ def set_id(document):
             "csr_sha256. must be a SHA-256",
         ),
         (edited(lambda d: d["requests"][0].pop("generation")), None),  # a default is enough
-        (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value in '{ID}.plan'"),
+        (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value: '{ID}.plan'"),
         (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "is another id"),
         (edited(lambda d: d["requests"][0]["plan"].update(san="x")), "plan.san' must be a list"),
         (edited(lambda d: d["requests"][0]["plan"].update(san=["\ud800"])), "unpaired surrogate"),
@@ -179,7 +179,7 @@ def set_id(document):
         (edited(lambda d: d["requests"][0].update(planned_at="x")), "planned_at. must be a time"),
         (
             edited(lambda d: d.update(encrypted=["../secret"])),
-            "encrypted' must be a list with a file in one",
+            "encrypted' must be a list in which each value is a file in one",
         ),
         (edited(lambda d: d.update(requests=None)), "'requests' must be a list, not None"),
         (edited(lambda d: d["requests"].append(7)), "'requests.2.' must be an object, not 7"),

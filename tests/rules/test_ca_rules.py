@@ -44,11 +44,11 @@ applies = "public"
     ("text", "message"),
     [
         (HEAD + CHECK.replace('"error"', '"fatal"'), 'Unknown severity "fatal" in \'check[0]'),
-        (HEAD + CHECK + CHECK, "'check[1].code' repeats \"a-b\" of 'check[0]'"),
-        (HEAD + CHECK.replace(SOURCE, ""), "Missing required value in 'check[0].source'"),
+        (HEAD + CHECK + CHECK, "'check[1].code' is \"a-b\", which 'check[0]' already uses"),
+        (HEAD + CHECK.replace(SOURCE, ""), "Missing required value: 'check[0].source'"),
         (
             HEAD + CHECK.replace(", date = 2026-01-01", ""),
-            "Missing required value in 'check[0].source.date'",
+            "Missing required value: 'check[0].source.date'",
         ),
         (HEAD + CHECK.replace('"public"', '"chrom"'), 'Unknown authority "chrom" in \'check[0]'),
         (HEAD + CHECK + 'limit_of = "nmes"', "Unknown quantity \"nmes\" in 'check[0].limit_of'"),
@@ -60,8 +60,8 @@ applies = "public"
         ),
         (HEAD + LIMIT.replace('"names"', '"nmes"'), 'Unknown quantity "nmes" in \'limit[0]'),
         (HEAD + LIMIT.replace("= 3", '= "3"'), "'limit[0].value' must be a whole number"),
-        ('title = "t"\n', "Missing required value in 'as_of'"),
-        (HEAD + "[[chekc]]\n", "Unknown key in 'chekc'"),
+        ('title = "t"\n', "Missing required value: 'as_of'"),
+        (HEAD + "[[chekc]]\n", "Unknown key: 'chekc'"),
         (HEAD + CHECK + 'except_cas = ["c"]', "Unknown authority \"c\" in 'check[0].except_cas'"),
         (
             HEAD + f'[[root]]\ncode = "a-c"\nroots = ["R"]\nclients = "all"\n{SOURCE}',

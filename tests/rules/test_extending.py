@@ -141,12 +141,12 @@ def test_every_mistake_is_reported_with_its_place():
         "Unknown role in lync2013 \"Chat\" in 'without.role'",
         "Unknown role \"Old\" in 'role[0].like'",
         *(
-            f"Missing required value in 'certificate[0].{key}'"
+            f"Missing required value: 'certificate[0].{key}'"
             for key in ("role", "usages", "issue_per", "subject_name", "subject_alt_name")
         ),
-        "Missing required value in 'certificate[0].extended_key_usage'",
-        "Missing required value in 'certificate[0].issuer'",
-        "Missing required value in 'certificate[0].source'",
+        "Missing required value: 'certificate[0].extended_key_usage'",
+        "Missing required value: 'certificate[0].issuer'",
+        "Missing required value: 'certificate[0].source'",
         "Unknown placeholder \"pool.nothing\" in 'name[0].template'",
     ]
     assert mistakes('[[name]]\nid = "pool-name"\ntemplate = "{pool.nothing}"\n') == [

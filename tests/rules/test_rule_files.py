@@ -148,7 +148,7 @@ _SPLIT = small_folder()
     [
         (
             {"more": f"[[name]]{_AGAIN}"},
-            ["'small/names.toml: name[0].id' repeats \"own\" of 'small/more.toml: name[0]'"],
+            ["'small/names.toml: name[0].id' is \"own\", which 'small/more.toml: name[0]' already uses"],
         ),
         (
             {"names": _SPLIT["small/names.toml"].replace('why = "its own"', "why = 3")},
@@ -157,12 +157,12 @@ _SPLIT = small_folder()
         ({"more": 'title = "Other"'}, ["'small/product.toml: title' is also in small/more.toml"]),
         ({"more": '[pfx]\nprovider = "Q"'}, ["'small/packages.toml: pfx.provider' is also in small/more.toml"]),
         ({"more": "[[pfx]]"}, ["'small/packages.toml: pfx' is also in small/more.toml"]),
-        ({"more": "[[nome]]"}, ["Unknown key in 'small/more.toml: nome[0]'"]),
-        ({"more": "[nome]\na = 1"}, ["Unknown key in 'small/more.toml: nome'"]),
-        ({"product": 'product = "small"'}, ["Missing required value in 'small/product.toml: title'"]),
-        ({"packages": '[pfx]\nprovider = 3\nsource = "s"\n[[pfx.encryption]]\nid = "e"'}, ["'small/packages.toml: pfx.provider' must be text, not 3", "Missing required value in 'small/packages.toml: pfx.encryption[0].title'"]),
+        ({"more": "[[nome]]"}, ["Unknown key: 'small/more.toml: nome[0]'"]),
+        ({"more": "[nome]\na = 1"}, ["Unknown key: 'small/more.toml: nome'"]),
+        ({"product": 'product = "small"'}, ["Missing required value: 'small/product.toml: title'"]),
+        ({"packages": '[pfx]\nprovider = 3\nsource = "s"\n[[pfx.encryption]]\nid = "e"'}, ["'small/packages.toml: pfx.provider' must be text, not 3", "Missing required value: 'small/packages.toml: pfx.encryption[0].title'"]),
         ({"more": '[deploy]\nfolder = "x"\nstep = []'}, ["'small/more.toml: deploy.folder' is not a full path"]),
-        ({"more": '[topology]\ncolumns = 1'}, ["Unknown key in 'small/more.toml: topology.columns'"]),
+        ({"more": '[topology]\ncolumns = 1'}, ["Unknown key: 'small/more.toml: topology.columns'"]),
     ],
 )  # fmt: skip
 def test_a_mistake_names_its_file_of_the_folder(changed, messages):
@@ -176,7 +176,9 @@ def test_a_mistake_names_its_file_of_the_folder(changed, messages):
 
 def test_a_file_of_a_folder_that_is_not_toml():
     """For a file that is not TOML, the error contains the file and the line."""
-    with pytest.raises(RulesError, match=r"^small/more\.toml: this is not TOML: .*line 2"):
+    with pytest.raises(
+        RulesError, match=r"^small/more\.toml: the file is not valid TOML: .*line 2"
+    ):
         parse_rules(small_folder(more="a = 1\nb = &"), source="small")
 
 
@@ -197,16 +199,16 @@ def test_a_file_becomes_rules():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('issuer = "internal"\n', "", "Missing required value in 'certificate[0].issuer'"),
-        ('why = "its own"', 'why = ""', "Missing required value in 'name[0].why'"),
+        ('issuer = "internal"\n', "", "Missing required value: 'certificate[0].issuer'"),
+        ('why = "its own"', 'why = ""', "Missing required value: 'name[0].why'"),
         ('why = "its own"', "why = 3", "'name[0].why' must be text, not 3"),
-        ("[[certificate]]", '[name.clients]\nsays = "c"\n[[certificate]]', "Missing required value in 'name[0].clients.source'"),
-        ("[[certificate]]", '[name.without]\nsays = ""\nsource = "RFC 1"\n[[certificate]]', "Missing required value in 'name[0].without.says'"),
-        ("[[certificate]]", '[name.clients]\nsays = "c"\nsourse = "RFC 1"\n[[certificate]]', "Unknown key in 'name[0].clients.sourse'"),
-        ("[[certificate]]", '[name.witout]\nsays = "c"\nsource = "RFC 1"\n[[certificate]]', "Unknown key in 'name[0].witout'"),
+        ("[[certificate]]", '[name.clients]\nsays = "c"\n[[certificate]]', "Missing required value: 'name[0].clients.source'"),
+        ("[[certificate]]", '[name.without]\nsays = ""\nsource = "RFC 1"\n[[certificate]]', "Missing required value: 'name[0].without.says'"),
+        ("[[certificate]]", '[name.clients]\nsays = "c"\nsourse = "RFC 1"\n[[certificate]]', "Unknown key: 'name[0].clients.sourse'"),
+        ("[[certificate]]", '[name.witout]\nsays = "c"\nsource = "RFC 1"\n[[certificate]]', "Unknown key: 'name[0].witout'"),
         ('why = "its own"', 'why = "its own"\nclients = "c"', "'name[0].clients' is not a table"),
         ('usages = ["Default"]', 'usages = "Default"', "'certificate[0].usages' must be a list"),
-        ("issuer =", "isuer =", "Unknown key in 'certificate[0].isuer'"),
+        ("issuer =", "isuer =", "Unknown key: 'certificate[0].isuer'"),
         ("{computer.fqdn}", "{computer}", "Unknown placeholder \"computer\" in 'name[0].template'"),
         ("{computer.fqdn}", "{a}{b}", "'name[0].template' is \"{a}{b}\""),
         ("{computer.fqdn}", "SIP.{sip_domain}", "'name[0].template' is \"SIP.{sip_domain}\""),
@@ -224,17 +226,17 @@ def test_a_file_becomes_rules():
         ('issuer = "internal"', 'issuer = "internal"\nlayout = "mixed"', "Unknown layout \"mixed\" in 'certificate[0].layout'"),
         ('severity = "error"', 'severity = "fatal"', "Unknown severity \"fatal\" in 'check[0].severity'"),
         ("some-code", "Some_Code", "'check[0].code' is \"Some_Code\""),
-        ('title = "Small"\n', "", "Missing required value in 'title'"),
-        ("[[check]]", "[[checks]]", "Unknown key in 'checks'"),
-        ('provider = "P"', 'provider = "P"\nprovder = "Q"', "Unknown key in 'pfx.provder'"),
-        ('provider = "P"', "", "Missing required value in 'pfx.provider'"),
-        ('target_os = ["2019"]', 'target = ["2019"]', "Unknown key in 'pfx.encryption[0].target'"),
-        ('target_os = ["2019"]', 'target_os = "2019"', "'pfx.encryption[0].target_os' must be a list of texts"),
-        ("[[pfx.encryption]]", "[[pfx.encryptoin]]", "Unknown key in 'pfx.encryptoin'"),
-        ("[pfx]", "[[summary.command]]\n[pfx]", "Unknown key in 'summary'"),
-        ("[pfx]", "[other]\n[pfx]", "Unknown key in 'other'"),
+        ('title = "Small"\n', "", "Missing required value: 'title'"),
+        ("[[check]]", "[[checks]]", "Unknown key: 'checks'"),
+        ('provider = "P"', 'provider = "P"\nprovder = "Q"', "Unknown key: 'pfx.provder'"),
+        ('provider = "P"', "", "Missing required value: 'pfx.provider'"),
+        ('target_os = ["2019"]', 'target = ["2019"]', "Unknown key: 'pfx.encryption[0].target'"),
+        ('target_os = ["2019"]', 'target_os = "2019"', "'pfx.encryption[0].target_os' must be a list of text values"),
+        ("[[pfx.encryption]]", "[[pfx.encryptoin]]", "Unknown key: 'pfx.encryptoin'"),
+        ("[pfx]", "[[summary.command]]\n[pfx]", "Unknown key: 'summary'"),
+        ("[pfx]", "[other]\n[pfx]", "Unknown key: 'other'"),
         ("[pfx]", "[deploy]\nstep = [{id = \"x\"}]\n[pfx]", "deploy.step[0]"),
-        ("[[check]]", '[[role]]\nid = "Server"\ntitle = "S"\nsource = "x"\n[[check]]', "'role[1].id' repeats \"Server\" of 'role[0]'"),
+        ("[[check]]", '[[role]]\nid = "Server"\ntitle = "S"\nsource = "x"\n[[check]]', "'role[1].id' is \"Server\", which 'role[0]' already uses"),
     ],
 )  # fmt: skip
 def test_a_mistake_names_its_place(old, new, message):
@@ -251,14 +253,14 @@ def test_all_mistakes_are_reported_at_once():
     with pytest.raises(RulesError) as caught:
         parse_rules(text, source="small.toml")
     assert [problem.message for problem in caught.value.problems] == [
-        "Missing required value in 'name[0].why'",
-        "Missing required value in 'certificate[0].issuer'",
+        "Missing required value: 'name[0].why'",
+        "Missing required value: 'certificate[0].issuer'",
     ]
 
 
 def test_text_that_is_no_toml():
     """A file that is not TOML is rejected with the line."""
-    with pytest.raises(RulesError, match=r"small.toml: this is not TOML: .*line 1"):
+    with pytest.raises(RulesError, match=r"small.toml: the file is not valid TOML: .*line 1"):
         parse_rules("product = lync", source="small.toml")
 
 

@@ -316,11 +316,11 @@ def test_choices_are_found_in_longer_names(text, choice):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('help = "Full', 'hlep = "Full', "Unknown key in 'column[0].hlep'"),
+        ('help = "Full', 'hlep = "Full', "Unknown key: 'column[0].hlep'"),
         ('scope = "server"', 'scope = "servers"', "Unknown scope \"servers\" in 'column[0].scope'"),
         ('kind = "fqdn"', 'kind = "name"', "Unknown kind \"name\" in 'column[0].kind'"),
         ("required = true", 'required = "yes"', "'column[0].required' must be true or false"),
-        ("\n[[role]]\n", "\n[[roles]]\n", "Unknown key in 'roles'"),
+        ("\n[[role]]\n", "\n[[roles]]\n", "Unknown key: 'roles'"),
     ],
 )
 def test_a_mistake_in_the_file_names_its_place(old, new, message):

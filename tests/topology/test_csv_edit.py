@@ -60,16 +60,16 @@ def test_blank_rows_and_an_odd_hand_stay():
     after, told = edit_csv("t.csv", data, {1: {"role": "PersistentChat"}, 0: {"role": "FrontEnd"}})
     assert after == data.replace(b'"SE"', b'"FrontEnd"').replace(b"Mediation", b"PersistentChat")
     assert [str(one) for one in told] == [
-        'row 4, column role: "SE" becomes "FrontEnd"',
-        'row 6, column role: "Mediation" becomes "PersistentChat"',
+        'row 4, column role: "SE" changed to "FrontEnd"',
+        'row 6, column role: "Mediation" changed to "PersistentChat"',
     ]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({0: {"no_such": "x"}}, "t.csv has no column no_such in row 2"),
-        ({7: {"site": "x"}}, "t.csv does not have a row that changes"),
+        ({0: {"no_such": "x"}}, "row 2 in t.csv has no column no_such"),
+        ({7: {"site": "x"}}, "t.csv does not contain all rows that change"),
     ],
 )
 def test_what_is_not_there_is_refused(changes, message):
@@ -80,7 +80,10 @@ def test_what_is_not_there_is_refused(changes, message):
 
 def test_a_character_that_the_encoding_lacks_is_refused():
     """Nothing is written that the file could not hold."""
-    with pytest.raises(TopologyError, match="t.csv is cp950, which cannot store a character"):
+    with pytest.raises(
+        TopologyError,
+        match="the encoding of t.csv is cp950, which cannot store all the new characters",
+    ):
         edit_csv("t.csv", written().encode("cp950"), {0: {"site": "Kraków"}})
 
 

@@ -115,45 +115,53 @@ def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
     [
         (
             f"{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd\n",
-            [(3, 'the row has 2 cells and the heading 3 (first cell "fe02.contoso.net")')],
+            [
+                (
+                    3,
+                    'the row has 2 cells, but the heading row has 3 (first cell: "fe02.contoso.net")',
+                )
+            ],
         ),
         (
             f"{HEADING}\n{ROW},x\n\n,b\n",
             [
-                (2, 'the row has 4 cells and the heading 3 (first cell "fe01.contoso.net")'),
-                (4, 'the row has 2 cells and the heading 3 (first cell "b")'),
+                (
+                    2,
+                    'the row has 4 cells, but the heading row has 3 (first cell: "fe01.contoso.net")',
+                ),
+                (4, 'the row has 2 cells, but the heading row has 3 (first cell: "b")'),
             ],
         ),
         (
             f'{HEADING}\n{ROW}\n"fe02.contoso.net,FrontEnd,Taipei\n',
-            [(3, "the table ends unexpectedly here (unexpected end of data)")],
+            [(3, "the table ends unexpectedly in this row (unexpected end of data)")],
         ),
         (
             f'{HEADING}\n"fe02"x,FrontEnd,Taipei\n',
-            [(2, "the table ends unexpectedly here (',' expected after '\"')")],
+            [(2, "the table ends unexpectedly in this row (',' expected after '\"')")],
         ),
         (
             "server_fqdn,role,\nfe01.contoso.net,FrontEnd,x\n",
-            [(1, "column 3 has values, but no heading")],
+            [(1, "column 3 contains values, but has no heading")],
         ),
         (
             "fqdn;role;Server\nfe01.contoso.net;FrontEnd;x\n",
-            [(1, 'two headings for one column: "fqdn" and "Server"')],
+            [(1, 'two headings mean the same column: "fqdn" and "Server"')],
         ),
-        (f"{HEADING}\n", [(0, "has a heading, but no servers")]),
+        (f"{HEADING}\n", [(0, "the table has headings, but no servers")]),
         (
             "\n\n",
             [
-                (1, "there is no column server_fqdn; headings found: none"),
-                (1, "there is no column role; headings found: none"),
+                (1, "the table has no column server_fqdn; its headings are none"),
+                (1, "the table has no column role; its headings are none"),
             ],
         ),
         (
             "Kim's servers\nserver_fqdn,site\n",
             [
-                (1, 'there is no column server_fqdn; headings found: "Kim\'s servers"'),
-                (1, 'there is no column role; headings found: "Kim\'s servers"'),
-                (2, 'the row has 2 cells and the heading 1 (first cell "server_fqdn")'),
+                (1, 'the table has no column server_fqdn; its headings are "Kim\'s servers"'),
+                (1, 'the table has no column role; its headings are "Kim\'s servers"'),
+                (2, 'the row has 2 cells, but the heading row has 1 (first cell: "server_fqdn")'),
             ],
         ),
     ],
@@ -168,7 +176,7 @@ def test_cp950_is_read_with_a_warning(data):
     text = (data / "contoso-zh-TW.csv").read_text("utf-8-sig")
     table = read_rows(text.encode("cp950"))
     assert [note.message for note in table.notes] == [
-        "not UTF-8; read as cp950 (Traditional Chinese Windows), check the names"
+        "the file is not UTF-8, so lyncnb read it as cp950 (Traditional Chinese Windows); check the names"
     ]
     assert table.columns[:4] == ("server_fqdn", "role", "pool_fqdn", "site")
     assert table.texts[3].distinct == ["台北"]
@@ -178,7 +186,7 @@ def test_a_very_large_cell_is_a_problem_of_its_row():
     """A cell beyond the csv module's limit is reported as such, not as a quotation mark."""
     text = f"{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,{'x' * 200_000}\n"
     assert problems_of(text.encode()) == [
-        (3, "a cell of this row has more than 131,072 characters")
+        (3, "a cell in this row has more than 131,072 characters")
     ]
 
 
@@ -188,7 +196,7 @@ def test_a_quotation_mark_that_swallows_the_table_is_named_where_it_stands():
     text = f'{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,"Taipei\n{rest}'
     ((row, message),) = problems_of(text.encode())
     assert row == 3
-    assert re.fullmatch(r"a cell that begins here runs over [\d,]+ lines", message)
+    assert re.fullmatch(r"a cell that begins in this row continues for [\d,]+ lines", message)
 
 
 # -- large tables
@@ -255,7 +263,7 @@ def test_a_large_table_with_a_ragged_row_names_it():
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(30_000)]
     rows[20_000] = "fe.contoso.net,FrontEnd"
     assert problems_of("\n".join([HEADING, *rows]).encode()) == [
-        (20_002, 'the row has 2 cells and the heading 3 (first cell "fe.contoso.net")')
+        (20_002, 'the row has 2 cells, but the heading row has 3 (first cell: "fe.contoso.net")')
     ]
 
 
@@ -309,11 +317,14 @@ def test_an_index_with_a_name_is_a_column():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pd.DataFrame({"fqdn": ["a"], "Server": ["b"], "role": ["FE"]}), "two headings for one"),
+        (
+            pd.DataFrame({"fqdn": ["a"], "Server": ["b"], "role": ["FE"]}),
+            "two headings mean the same column",
+        ),
         (pd.DataFrame([["a", "b", "FE"]], columns=["fqdn", "fqdn", "role"]), "two headings"),
-        (pd.DataFrame({"fqdn": ["a"]}), "there is no column role"),
-        (pd.DataFrame({"fqdn": [], "role": []}), "has a heading, but no servers"),
-        (pd.DataFrame(), "there is no column server_fqdn"),
+        (pd.DataFrame({"fqdn": ["a"]}), "the table has no column role"),
+        (pd.DataFrame({"fqdn": [], "role": []}), "the table has headings, but no servers"),
+        (pd.DataFrame(), "the table has no column server_fqdn"),
     ],
 )
 def test_a_frame_is_checked_like_a_file(frame, message):
@@ -377,9 +388,9 @@ def test_utf_16_without_a_mark_shows_at_once(encoding):
     ("data", "message"),
     [
         # "München" as latin-1 has it.
-        (b"server_fqdn,role\nM\xfcnchen", "is not UTF-8 text: byte 0xfc in line 2"),
-        (b"\xff\xfef\0q", "is not UTF-16 text: byte 0x71 in line 1"),
-        (b"server_fqdn,role\n\xff,\xff\n", "is not UTF-8 text: byte 0xff in line 2"),
+        (b"server_fqdn,role\nM\xfcnchen", "is not UTF-8 text: line 2 contains the byte 0xfc"),
+        (b"\xff\xfef\0q", "is not UTF-16 text: line 1 contains the byte 0x71"),
+        (b"server_fqdn,role\n\xff,\xff\n", "is not UTF-8 text: line 2 contains the byte 0xff"),
         # A UTF-8 file that was cut in the middle of a character.
         (b"\xef\xbb\xbfserver_fqdn,\xe4\xbc", "is not UTF-8 text"),
     ],
@@ -395,7 +406,7 @@ def test_bytes_that_are_no_text_are_refused(data, message):
     ("data", "message", "hint"),
     [
         (b"%PDF-1.7", "is a PDF document", "export the table as CSV"),
-        (b"\x1f\x8b\x08", "is a gzip archive", "unpack it"),
+        (b"\x1f\x8b\x08", "is a gzip archive", "unpack the archive"),
         (b"", "is empty", "export the table again"),
     ],
 )
@@ -428,7 +439,7 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
     with pytest.raises(
-        TopologyError, match="huge.csv is 200 MB; lyncnb does not read tables of 200 MB or more"
+        TopologyError, match="huge.csv has 200 MB; lyncnb does not read tables of 200 MB or more"
     ) as e:
         load(path)
     assert "check whether this is the right file" in e.value.hint
@@ -468,9 +479,11 @@ def test_an_impossible_path_is_reported(path):
 @pytest.mark.parametrize(("source", "kind"), [(None, "NoneType"), ([1], "list"), (7, "int")])
 def test_something_else_is_no_source(source, kind):
     """What is neither a path nor bytes is refused in words."""
-    with pytest.raises(TopologyError, match=f"cannot read a {kind}") as caught:
+    with pytest.raises(
+        TopologyError, match=f"cannot read a topology from the type {kind}"
+    ) as caught:
         load(source)
-    assert "its bytes, or a DataFrame" in caught.value.hint
+    assert "its content as bytes, or a DataFrame" in caught.value.hint
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -489,7 +502,7 @@ def test_a_title_above_the_headings_is_left_out_and_reported(delimiter, above):
     topology = read_topology(text.replace("fe 01", "se01.contoso.com").encode())
     assert topology.columns == rows[0]
     (remark,) = topology.remarks
-    assert remark.startswith("ignored above the headings: ")
+    assert remark.startswith("lyncnb ignored the text above the headings: ")
     assert "servers" in remark or "Contoso" in remark
 
 

@@ -84,7 +84,7 @@ def test_cells_are_cleaned_as_in_a_file(contoso):
     assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
     assert [str(note) for note in after.notes] == [
         'row 4, column server_fqdn, "FE03.Contoso.net.": changed to lowercase; trailing dot removed',
-        'row 4, column role, "front end": role read as FrontEnd',
+        'row 4, column role, "front end": interpreted as the role FrontEnd',
     ]
     assert after == contoso
 
@@ -138,25 +138,33 @@ def test_a_blank_site_follows_its_pool():
         (
             {1: {"autologon": "no"}},
             3,
-            'pool eepool01.contoso.net has two values of autologon: "true" in row 2, "false" in row 3',
+            'the pool eepool01.contoso.net has two different values for autologon: "true" in row 2, and "false" in row 3',
         ),
-        ({1: {"site": "Hsinchu"}}, 3, "pool eepool01.contoso.net has two values of site"),
+        (
+            {1: {"site": "Hsinchu"}},
+            3,
+            "the pool eepool01.contoso.net has two different values for site",
+        ),
         (
             {1: {"server_fqdn": "fe01.contoso.net"}},
             3,
-            "fe01.contoso.net is in this row and in row 2",
+            "fe01.contoso.net already appears in row 2",
         ),
         # A server of another pool, which is not derived again.
         (
             {7: {"server_fqdn": "dir01.contoso.net"}},
             9,
-            "dir01.contoso.net is in pool medpool01.contoso.net in this row and in pool dir01.contoso.net",
+            "dir01.contoso.net is in the pool medpool01.contoso.net in this row, but in the pool dir01.contoso.net",
         ),
         ({3: {"pool_fqdn": "medpool01.contoso.net"}}, 5, "dir01.contoso.net has the role Director"),
-        ({3: {"sip_domains": "fabrikam.com"}}, 5, "two values for the deployment"),
-        ({3: {"dialin_url": "https://x.contoso.com"}}, 5, "two values for site Taipei"),
-        ({0: {"sip_domains": ""}}, 0, "no row has SIP domains"),
-        ({0: {"colour": "red"}}, 0, 'there is no column "colour"'),
+        ({3: {"sip_domains": "fabrikam.com"}}, 5, "the deployment has two different values"),
+        (
+            {3: {"dialin_url": "https://x.contoso.com"}},
+            5,
+            "the site Taipei has two different values",
+        ),
+        ({0: {"sip_domains": ""}}, 0, "the table contains no SIP domains"),
+        ({0: {"colour": "red"}}, 0, 'the table has no column "colour"'),
     ],
 )
 def test_an_edit_that_is_refused_says_why(contoso, changes, row, message):
@@ -189,7 +197,7 @@ def test_a_new_row_is_checked(contoso):
     """A new row is checked like any other, under the number that it would have."""
     row = len(contoso.cells) + 2  # after the headings
     with pytest.raises(
-        TopologyError, match=f"row {row}, column server_fqdn: .* in row 2 as FrontEnd"
+        TopologyError, match=f"row {row}, column server_fqdn: .* in row 2 with the role FrontEnd"
     ):
         contoso.with_rows(
             add=[
@@ -233,7 +241,7 @@ def test_values_of_a_site_stay_in_the_site(litware):
 
 def test_removing_the_last_row_is_refused(contoso):
     """A topology has at least one server."""
-    with pytest.raises(TopologyError, match="no server remains"):
+    with pytest.raises(TopologyError, match="the topology would have no servers"):
         contoso.with_rows(remove=range(len(contoso.cells)))
 
 

@@ -161,14 +161,14 @@ def test_two_values_of_a_pool_contradict():
             4,
             "web_external_fqdn",
             (
-                'pool pool.contoso.net has two values of web_external_fqdn: "a.contoso.com" in row 2, '
+                'the pool pool.contoso.net has two different values for web_external_fqdn: "a.contoso.com" in row 2, and '
                 '"b.contoso.com" in row 4'
             ),
         ),
         (
             4,
             "autologon",
-            'pool pool.contoso.net has two values of autologon: "true" in row 3, "false" in row 4',
+            'the pool pool.contoso.net has two different values for autologon: "true" in row 3, and "false" in row 4',
         ),
     ]
 
@@ -183,7 +183,7 @@ def test_a_pool_lies_in_one_site():
         (
             3,
             "site",
-            'pool pool.contoso.net has two values of site: "Taipei" in row 2, "Hsinchu" in row 3',
+            'the pool pool.contoso.net has two different values for site: "Taipei" in row 2, and "Hsinchu" in row 3',
         )
     ]
     (pool,) = topology("""
@@ -200,7 +200,7 @@ def test_a_server_stands_once_in_a_role():
         fqdn             role     pool
         fe01.contoso.net FrontEnd pool.contoso.net
         FE01.contoso.net FE       pool.contoso.net
-    """) == [(3, "server_fqdn", "fe01.contoso.net is in this row and in row 2 as FrontEnd")]
+    """) == [(3, "server_fqdn", "fe01.contoso.net already appears in row 2 with the role FrontEnd")]
 
 
 def test_a_server_belongs_to_one_pool():
@@ -214,7 +214,7 @@ def test_a_server_belongs_to_one_pool():
             3,
             "pool_fqdn",
             (
-                "fe01.contoso.net is in pool medpool.contoso.net in this row and in pool pool.contoso.net "
+                "fe01.contoso.net is in the pool medpool.contoso.net in this row, but in the pool pool.contoso.net "
                 "in row 2"
             ),
         )
@@ -253,8 +253,8 @@ def test_two_roles_on_different_servers_need_two_pools():
             4,
             "role",
             (
-                "med01.contoso.net has the role Mediation in pool pool.contoso.net, whose other "
-                "servers have the role FrontEnd"
+                "med01.contoso.net has the role Mediation in the pool pool.contoso.net, but the other "
+                "servers in the pool have the role FrontEnd"
             ),
         )
     ]
@@ -276,7 +276,7 @@ def test_a_blank_server_or_role_is_reported_and_the_rest_is_looked_at():
             5,
             "web_external_fqdn",
             (
-                'pool pool.contoso.net has two values of web_external_fqdn: "a.contoso.com" in row 2, '
+                'the pool pool.contoso.net has two different values for web_external_fqdn: "a.contoso.com" in row 2, and '
                 '"b.contoso.com" in row 5'
             ),
         ),
@@ -396,13 +396,15 @@ def test_one_site_says_one_thing():
     (problem,) = caught.value.problems
     assert (problem.row, problem.column) == (4, "dialin_url")
     assert problem.message == (
-        f'two values for site Taipei: "{DIALIN}" in row 2, "https://dialin.litwareinc.com" in row 4'
+        f'the site Taipei has two different values: "{DIALIN}" in row 2, and "https://dialin.litwareinc.com" in row 4'
     )
 
 
 def test_a_deployment_without_sites_says_one_thing():
     """Without sites two URLs contradict each other."""
-    with pytest.raises(TopologyError, match="two values for the deployment: .* in row 2, .* row 3"):
+    with pytest.raises(
+        TopologyError, match="the deployment has two different values: .* in row 2, and .* row 3"
+    ):
         table_of(
             f"a.contoso.net,SE,,contoso.com,,{DIALIN},",
             "b.contoso.net,SE,,,,https://dialin.fabrikam.com,",
@@ -418,11 +420,11 @@ def test_the_default_sip_domain_comes_first():
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (("", ""), "no row has SIP domains"),
+        (("", ""), "the table contains no SIP domains"),
         (
             ("contoso.com;fabrikam.com", "fabrikam.com;contoso.com"),
             (
-                'two values for the deployment: "contoso.com;fabrikam.com" in row 2, '
+                'the deployment has two different values: "contoso.com;fabrikam.com" in row 2, and '
                 '"fabrikam.com;contoso.com" in row 3'
             ),
         ),

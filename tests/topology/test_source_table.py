@@ -23,12 +23,12 @@ def test_columns_get_their_names():
 @pytest.mark.parametrize(
     ("headings", "message"),
     [
-        (["fqdn", "Server"], 'two headings for one column: "fqdn" and "Server"'),
-        (["role", "Role "], 'two headings for one column: "role" and "Role "'),
-        (["owner", "owner"], 'two headings for one column: "owner" and "owner"'),
-        (["fqdn", " "], "column 2 has values, but no heading"),
-        (["fqdn", "roll"], 'there is no column role; headings found: "fqdn", "roll"'),
-        (["a;b", "c"], 'there is no column server_fqdn; headings found: "a;b", "c"'),
+        (["fqdn", "Server"], 'two headings mean the same column: "fqdn" and "Server"'),
+        (["role", "Role "], 'two headings mean the same column: "role" and "Role "'),
+        (["owner", "owner"], 'two headings mean the same column: "owner" and "owner"'),
+        (["fqdn", " "], "column 2 contains values, but has no heading"),
+        (["fqdn", "roll"], 'the table has no column role; its headings are "fqdn", "roll"'),
+        (["a;b", "c"], 'the table has no column server_fqdn; its headings are "a;b", "c"'),
     ],
 )
 def test_headings_that_do_not_fit_are_refused(headings, message):
@@ -43,7 +43,7 @@ def test_headings_that_do_not_fit_are_refused(headings, message):
 
 def test_a_table_without_rows_is_refused():
     """A heading alone is not a topology."""
-    with pytest.raises(TopologyError, match="has a heading, but no servers"):
+    with pytest.raises(TopologyError, match="the table has headings, but no servers"):
         table(["fqdn", "role"], rows=())
 
 
@@ -59,7 +59,9 @@ def test_rows_that_were_refused_are_told_first():
 def test_problems_are_raised_by_row_and_once():
     """Problems come in the order of rows, none twice, with their number."""
     two, one = (Problem(message="bad", row=row) for row in (7, 3))
-    with pytest.raises(TopologyError, match=r"^contoso\.csv cannot be used: 2 problems") as caught:
+    with pytest.raises(
+        TopologyError, match=r"^lyncnb cannot use contoso\.csv: 2 problems"
+    ) as caught:
         raise_problems("contoso.csv", [two, one, two])
     assert caught.value.problems == (one, two)
     with pytest.raises(TopologyError, match="1 problem"):

@@ -86,7 +86,7 @@ def test_a_table_in_chinese_is_the_same_deployment(data):
         (p.fqdn, p.role, p.flags) for p in english.pools
     ]
     assert not chinese.remarks
-    role = 'row 2, column role, "前端伺服器": role read as FrontEnd (3 rows)'
+    role = 'row 2, column role, "前端伺服器": interpreted as the role FrontEnd (3 rows)'
     assert role in map(str, chinese.notes)
 
 
@@ -124,10 +124,10 @@ def test_two_spellings_of_a_site_are_one_site():
     assert [site.name for site in read.sites] == ["Hsinchu", "台中", "臺北"]
     (note,) = [note for note in read.notes if note.before == "台北"]
     assert (note.row, note.column, note.after) == (2, "site", "臺北")
-    assert note.message == "read as 臺北: the two spellings have the same site"
+    assert note.message == "interpreted as 臺北, because the two spellings mean the same site"
     (note,) = [note for note in read.notes if note.before == "HSINCHU"]
     assert (note.row, note.after) == (8, "Hsinchu")
-    assert note.message == "read as Hsinchu: the two spellings have the same site"
+    assert note.message == "interpreted as Hsinchu, because the two spellings mean the same site"
     head, *rows = SITES.splitlines(keepends=True)
     again = read_topology((head + "".join(reversed(rows))).encode())
     assert [(pool.fqdn, pool.site) for pool in again.pools] == [
@@ -157,8 +157,8 @@ def test_clean_ups_are_listed():
          "changed to lowercase; trailing dot removed"),
         (3, "server_fqdn", "fe02\u200b.contoso.net", "fe02.contoso.net",
          "invisible character U+200B removed"),
-        (2, "role", "fe", "FrontEnd", "role read as FrontEnd"),
-        (2, "site", "\u00a0Taipei", "Taipei", "white space around it removed"),
+        (2, "role", "fe", "FrontEnd", "interpreted as the role FrontEnd"),
+        (2, "site", "\u00a0Taipei", "Taipei", "leading and trailing white space removed"),
         (2, "sip_domains", "分公司.contoso.com", "xn--55q8nz3c.contoso.com",
          "international name written as xn--55q8nz3c.contoso.com"),
     ]  # fmt: skip
@@ -193,7 +193,7 @@ def test_all_problems_are_raised_at_once():
         "c.contoso.net,SE,,,,,1999\n"
         'd.contoso.net,SE,,"Tai\npei",,,\n'
     )
-    with pytest.raises(TopologyError, match="table cannot be used: 7 problems") as caught:
+    with pytest.raises(TopologyError, match="lyncnb cannot use table: 7 problems") as caught:
         read_topology(table.encode())
     assert [(p.row, p.column, p.value) for p in caught.value.problems] == [
         (2, "server_fqdn", "pool01"),
@@ -215,9 +215,9 @@ def test_a_message_says_where_what_and_what_to_do(tmp_path):
     with pytest.raises(TopologyError) as caught:
         read_topology(path)
     assert str(caught.value) == (
-        "contoso.csv cannot be used: 1 problem\n"
+        "lyncnb cannot use contoso.csv: 1 problem\n"
         'contoso.csv row 2, column pool_fqdn: "pool01" is not a fully qualified domain name\n'
-        "  hint: write the whole name, e.g. pool01.contoso.com"
+        "  hint: enter the complete name, e.g. pool01.contoso.com"
     )
 
 

@@ -145,7 +145,7 @@ def test_simple_urls_stand_in_the_order_of_their_domains():
     )
     asked = [str(note) for note in read(published(EVERYTHING)).notes]
     assert (
-        "missing in the document: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
+        "the document does not answer this question: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
         in asked
     )
 
@@ -173,15 +173,15 @@ def test_what_gets_no_row_is_reported(form):
     """Databases, stores, gateways, what is unknown, and what no document says."""
     told = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
     for words in (
-        "this is a topology of Lync Server 2013",
-        'left out "sql.contoso.com": SQL Servers need no certificate',
-        'left out "contoso.com": file stores need no certificate',
-        'left out "gw.contoso.com": a PSTN gateway is none of the product',
-        'lyncnb does not know the service "TeaService" on "new.contoso.com"',
-        "missing in the document: which pool do clients sign in to automatically",
-        "missing in the document: is a branch an appliance (SBA) or a server (SBS)?",
-        "missing in the document: who issues which certificate",
-        "to answer these questions, write a table with lyncnb convert and add the columns in",
+        "this topology is from Lync Server 2013",
+        'lyncnb added no row for "sql.contoso.com": the product requires no certificate',
+        'lyncnb added no row for "contoso.com": the product requires no certificate for a file store',
+        'lyncnb added no row for "gw.contoso.com": a PSTN gateway is not a server of the product',
+        'lyncnb does not support the service "TeaService" on "new.contoso.com"',
+        "the document does not answer this question: to which pool do clients sign in automatically",
+        "the document does not answer this question: is a branch an appliance (SBA) or a server (SBS)?",
+        "the document does not answer this question: which certificates have another issuer",
+        "to answer these questions, create a table with lyncnb convert and fill in the columns in",
     ):
         assert [one for one in told if words in one], words
     assert not [
@@ -251,12 +251,15 @@ NAMESPACE = re.compile(r"\$namespace = '(.+)'")
 NS = 'xmlns="urn:schema:Microsoft.Rtc.Management.Deploy.Topology.2008"'
 SOUND = topology_builder(EVERYTHING)
 BAD = {
-    "a web page": ("<html><body>Hello</body></html>", 'begins with "html", not a topology'),
+    "a web page": (
+        "<html><body>Hello</body></html>",
+        'not a topology: it is an XML or HTML document that begins with the element "html"',
+    ),
     "a web page with doctype": ("<!DOCTYPE html><html></html>", "with a document type"),
-    "another root": ("<Topology/>", 'begins with "Topology", not a topology'),
-    "nothing": ("<?xml version='1.0'?>", "breaks off in line 1"),
-    "no server": (f"<Topology {NS}></Topology>", "has no server with a certificate"),
-    "cut": (SOUND[: len(SOUND) // 2], "breaks off in line 2"),
+    "another root": ("<Topology/>", 'document that begins with the element "Topology"'),
+    "nothing": ("<?xml version='1.0'?>", "ends unexpectedly in line 1"),
+    "no server": (f"<Topology {NS}></Topology>", "contains no server that needs a certificate"),
+    "cut": (SOUND[: len(SOUND) // 2], "ends unexpectedly in line 2"),
     "no XML": (SOUND.replace("</Services>", "</Service>"), "is damaged in line 2"),
     "an entity": (
         f'<!DOCTYPE t [<!ENTITY a "b">]><Topology {NS}>&a;</Topology>',
@@ -270,10 +273,10 @@ BAD = {
         f'<!DOCTYPE t SYSTEM "http://127.0.0.1:9/x.dtd"><Topology {NS} />',
         "with a document type",
     ),
-    "too deep": (f"<Topology {NS}>" + "<a>" * 100_000, "more elements, or deeper ones"),
-    "too many": (f"<Topology {NS}>" + "<a/>" * 500_000, "more elements, or deeper ones"),
+    "too deep": (f"<Topology {NS}>" + "<a>" * 100_000, "more elements, or more nested elements"),
+    "too many": (f"<Topology {NS}>" + "<a/>" * 500_000, "more elements, or more nested elements"),
     "an unknown entity": (f"<Topology {NS}>&nbsp;</Topology>", "is damaged in line 1"),
-    "too large": (f"<Topology {NS}>" + " " * 32_000_000, "no topology is that large"),
+    "too large": (f"<Topology {NS}>" + " " * 32_000_000, "which is too large for a topology"),
     "no text": (f"<Topology {NS}>\ud800</Topology>", "UTF-8"),
 }
 
@@ -426,7 +429,7 @@ def test_every_command_takes_a_document(shell):
     ):
         ended = shell(*command)
         assert ended.status in (0, 1), (command, ended)
-        assert "contoso.tbxml this is a topology of Lync Server 2013" in ended.err
+        assert "contoso.tbxml this topology is from Lync Server 2013" in ended.err
     shell.write("old.xml", published([front_end("se01.contoso.com")], version="5"))
     assert "lyncnb has no rules for lync2010" in shell("check", "old.xml").err
     assert "no rules" not in shell("check", "old.xml", "--product", "lync2013").err
@@ -547,7 +550,7 @@ def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
     """It is named; its branch never becomes a Standard Edition server."""
     clusters = [front_end("se01.contoso.com"), front_end("sba.contoso.com", branch="Hualien")]
     document = FORMS[form](clusters).replace(f"<{old}", f"<{new}").replace(f"</{old}", f"</{new}")
-    with pytest.raises(TopologyError, match='the site "Hualien" is a "OutpostSite"'):
+    with pytest.raises(TopologyError, match='the site "Hualien" has the type "OutpostSite"'):
         read(document)
 
 
@@ -556,7 +559,7 @@ def test_a_document_in_latin_1_is_reported_as_one():
     document = topology_builder([front_end("se01.contoso.com", site="Zürich Süd")])
     document = document.replace('encoding="utf-8"', 'encoding="ISO-8859-1"')
     with pytest.raises(
-        TopologyError, match="neither UTF-8 nor UTF-16; it declares ISO-8859-1"
+        TopologyError, match="neither in UTF-8 nor in UTF-16; the declared encoding is ISO-8859-1"
     ) as e:
         read_topology(document.encode("latin-1"))
     assert "CSV" not in str(e.value)

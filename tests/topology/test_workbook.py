@@ -120,8 +120,8 @@ def test_a_clean_up_names_its_cell():
     rows = [["Server\u00a0", " Role", "site"], [" fe01.contoso.net\u00a0", "FrontEnd", "Taipei "]]
     topology_notes = read_topology_notes(xlsx([*map(list, rows)]))
     assert topology_notes == [
-        'cell A2, column server_fqdn, " fe01.contoso.net\u00a0": white space around it removed',
-        'cell C2, column site, "Taipei ": white space around it removed',
+        'cell A2, column server_fqdn, " fe01.contoso.net\u00a0": leading and trailing white space removed',
+        'cell C2, column site, "Taipei ": leading and trailing white space removed',
     ]
 
 
@@ -232,8 +232,8 @@ def test_a_date_where_a_name_should_be_is_refused():
         sheet.write(1, 2, date(2026, 3, 1), book.add_format({"num_format": "d-mmm"}))
 
     assert problems_of(xlsx(rows, change))[0] == (
-        'table sheet "Servers" cell C2, column site: contains a date (2026-03-01); spreadsheets '
-        "convert some texts to dates"
+        'table sheet "Servers" cell C2, column site: the cell contains a date (2026-03-01); spreadsheet programs '
+        "convert some text to dates"
     )
 
 
@@ -253,8 +253,8 @@ def test_formulas():
     assert found.texts[3].cells()[3] == "#N/A"
     where = 'table sheet "Servers" cell'
     assert [str(problem).partition("\n")[0] for problem in found.problems] == [
-        f"{where} A3, column server_fqdn: contains a formula that was never calculated",
-        f"{where} A4, column server_fqdn: contains the error #REF! instead of a value",
+        f"{where} A3, column server_fqdn: the cell contains a formula that was never calculated",
+        f"{where} A4, column server_fqdn: the cell contains the error #REF! instead of a value",
     ]
     assert not any("server_fqdn is blank" in one for one in problems_of(xlsx(rows, change)))
 
@@ -265,7 +265,7 @@ def test_a_blank_result_is_a_result():
     assert read_rows(one_sheet(row.format("<v></v>"))).problems == ()
     assert cells_of(one_sheet(row.format("<v></v>"), heading=HEADING))[0][2:] == ("", "")
     (problem,) = read_rows(one_sheet(row.format(""))).problems
-    assert (problem.cell, problem.message[:18]) == ("C2", "contains a formula")
+    assert (problem.cell, problem.message[:27]) == ("C2", "the cell contains a formula")
 
 
 def test_openpyxl_calculates_nothing():
@@ -286,13 +286,13 @@ def test_merged_cells():
 
     book = xlsx(rows, down)
     assert [row[2] for row in cells_of(book)] == ["Taipei"] * 3
-    assert told(book) == ["merged cells C2:C9: their value was read for each of their rows"]
+    assert told(book) == ["lyncnb used the value of the merged cells C2:C9 for each row"]
 
     def across(_, sheet):
         sheet.merge_range("C3:D3", "Taipei")
 
     assert problems_of(xlsx(rows, across))[0] == (
-        'table sheet "Servers" cell C3:D3, column site: "Taipei" is in cells that are merged across '
+        'table sheet "Servers" cell C3:D3, column site: the cell that contains "Taipei" is merged across '
         "several columns"
     )
 
@@ -328,8 +328,8 @@ def test_hidden_rows_and_columns_are_read_and_reported():
     book = xlsx(rows, change)
     assert len(cells_of(book)) == 4
     assert told(book) == [
-        "hidden rows that were read: 3 to 4",
-        "hidden columns that were read: C (site)",
+        "lyncnb also read the hidden rows 3 to 4",
+        "lyncnb also read the hidden columns C (site)",
     ]
 
 
@@ -338,8 +338,8 @@ def test_rows_and_columns_of_no_size_are_hidden():
     columns = '<cols><col min="2" max="3" width="0"/></cols>'
     row = '<row r="2" ht="0"><c r="A2" t="str"><v>fe01</v></c></row>'
     assert told(one_sheet(row, before=columns)) == [
-        "hidden rows that were read: 2",
-        "hidden columns that were read: B (role), C (site)",
+        "lyncnb also read the hidden rows 2",
+        "lyncnb also read the hidden columns B (role), C (site)",
     ]
 
 
@@ -347,7 +347,7 @@ def test_headings_far_down_are_not_looked_for():
     """A sheet of other things is left after 50 rows that hold something, however long it is."""
     rows = [[f"note {n}"] for n in range(50)]
     assert cells_of(xlsx([[], *rows[1:], HEADING, ONE])) == [tuple(ONE)]
-    assert "there is no column server_fqdn" in problems_of(xlsx([*rows, HEADING, ONE]))[0]
+    assert "the table has no column server_fqdn" in problems_of(xlsx([*rows, HEADING, ONE]))[0]
 
 
 def test_headings_below_a_title():
@@ -356,7 +356,7 @@ def test_headings_below_a_title():
     book = xlsx([*title, HEADING, ONE])
     assert cells_of(book) == [tuple(ONE)]
     assert [*read_rows(book).rows] == [5]
-    assert told(book) == ["the headings are in row 4; lyncnb ignored the rows above"]
+    assert told(book) == ["the headings are in row 4; lyncnb ignored the rows above it"]
     assert "cell B5, column role" in problems_of(xlsx([*title, HEADING, [ONE[0], "Fronted"]]))[0]
 
 
@@ -376,19 +376,21 @@ def test_sheets():
         return change
 
     assert told(xlsx([HEADING, ONE], more("Notes", "Columns"))) == [
-        'sheet "Servers" was read; without headings of servers: "Notes"'
+        'lyncnb read the sheet "Servers"; these sheets have no headings of a table of servers: "Notes"'
     ]
-    with pytest.raises(TopologyError, match='on 2 sheets: "Servers", "Old"') as refused:
+    with pytest.raises(
+        TopologyError, match='have the headings of a table of servers: "Servers", "Old"'
+    ) as refused:
         read_topology(xlsx([HEADING, ONE], more("Notes", "Old")))
     assert "hide or delete" in refused.value.hint
     book = xlsx([HEADING, ONE], more("Old", "Old v", hide=("Old", "Old v")))
     assert cells_of(book) == [tuple(ONE)]
-    assert told(book) == ['not read, because it is hidden: sheet "Old", "Old v"']
+    assert told(book) == ['lyncnb did not read hidden sheets: "Old", "Old v"']
     book = xlsx([["Notes"]], more("Old", hide=("Old",)))
     assert cells_of(book)[0][0] == "old.contoso.net"
     assert told(book) == [
         'sheet "Old" is hidden, but no other sheet has the headings of servers',
-        'sheet "Old" was read; without headings of servers: "Servers"',
+        'lyncnb read the sheet "Old"; these sheets have no headings of a table of servers: "Servers"',
     ]
 
 
@@ -396,12 +398,12 @@ def test_headings_that_are_missing_are_told_as_of_csv():
     """Of the row that has most of them; of the first row if none has any."""
     (found,) = problems_of(xlsx([["Title"], ["Server", "Roll", "Site"], ["fe01"]]))
     assert found == (
-        'table sheet "Servers" row 2, column role: there is no column role; headings found: "Server", '
+        'table sheet "Servers" row 2, column role: the table has no column role; its headings are "Server", '
         '"Roll", "Site"'
     )
-    assert problems_of(xlsx([["a", "b"], ["c", "d"]]))[0].endswith('headings found: "a", "b"')
+    assert problems_of(xlsx([["a", "b"], ["c", "d"]]))[0].endswith('its headings are "a", "b"')
     assert problems_of(xlsx([[*HEADING, ""], [*ONE, "ask Kim"]])) == [
-        'table sheet "Servers" cell E1: column 5 has values, but no heading'
+        'table sheet "Servers" cell E1: column 5 contains values, but has no heading'
     ]
 
 
@@ -484,10 +486,10 @@ def test_traps_of_opendocument():
     ]
     assert [*read_rows(book).rows] == [2, 10]
     assert told(book) == [
-        'not read, because it is hidden: sheet "Old"',
-        "merged cells C2:C3: their value was read for each of their rows",
-        "hidden rows that were read: 2",
-        "hidden columns that were read: D (rack)",
+        'lyncnb did not read hidden sheets: "Old"',
+        "lyncnb used the value of the merged cells C2:C3 for each row",
+        "lyncnb also read the hidden rows 2",
+        "lyncnb also read the hidden columns D (rack)",
     ]
 
 
@@ -524,9 +526,9 @@ def test_formulas_of_opendocument():
     book = ods(ods_table(["".join(map(ods_cell, HEADING[:3])), *(row + rest for row in rows)]))
     found = [str(one).partition(": ")[2].partition("\n")[0] for one in read_rows(book).problems]
     assert found == [
-        "contains a formula that was never calculated",
-        "contains the error #REF! instead of a value",
-        "contains the error 錯誤:502 instead of a value",
+        "the cell contains a formula that was never calculated",
+        "the cell contains the error #REF! instead of a value",
+        "the cell contains the error 錯誤:502 instead of a value",
     ]
     assert any("cell A4, column server_fqdn: server_fqdn is blank" in p for p in problems_of(book))
 
@@ -554,18 +556,18 @@ BAD = {
     "a binary workbook": (packed({"xl/workbook.bin": ""}), "a binary Excel workbook (.xlsb)"),
     "a Word document": (packed({"word/document.xml": "<a/>"}), "an Office document"),
     "a text document": (packed({"mimetype": ODS.replace("spreadsheet", "text")}), "not a spreadsheet"),
-    "an archive": (packed({"a.csv": "a", "b.csv": "b"}), 'a ZIP archive, not a workbook; in it: "a.csv"'),
-    "an empty archive": (packed({}), "a ZIP archive, not a workbook; in it: nothing"),
+    "an archive": (packed({"a.csv": "a", "b.csv": "b"}), 'a ZIP archive, not a workbook; it contains "a.csv"'),
+    "an empty archive": (packed({}), "a ZIP archive, not a workbook; it contains nothing"),
     "a locked spreadsheet": (
         packed({"mimetype": ODS, "META-INF/manifest.xml": "<manifest:encryption-data/>"}),
         "protected with a password",
     ),
-    "no sheet": (packed(workbook({}, sheets=())), "has no cells"),
-    "no cells": (with_sheet(sheet_xml("")), "has no cells"),
-    "a sheet that is not there": (packed(workbook({})), "sheet1.xml is missing"),
-    "cut XML": (with_sheet(sheet_xml(row(2, "A2"))[:-30]), "part of it is not XML"),
-    "no XML": (with_sheet(b"\xff\xfe\0\1"), "part of it is not XML"),
-    "an odd encoding": (with_sheet('<?xml version="1.0" encoding="klingon"?><a/>'), "is not XML"),
+    "no sheet": (packed(workbook({}, sheets=())), "is empty"),
+    "no cells": (with_sheet(sheet_xml("")), "is empty"),
+    "a sheet that is not there": (packed(workbook({})), "does not contain xl/worksheets/sheet1.xml"),
+    "cut XML": (with_sheet(sheet_xml(row(2, "A2"))[:-30]), "a part of the file is not valid XML"),
+    "no XML": (with_sheet(b"\xff\xfe\0\1"), "a part of the file is not valid XML"),
+    "an odd encoding": (with_sheet('<?xml version="1.0" encoding="klingon"?><a/>'), "is not valid XML"),
     "entities": (with_sheet(f"{ENTITIES}<worksheet>&a1;</worksheet>"), "a document type"),
     "a file from elsewhere": (
         with_sheet('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'),
@@ -575,49 +577,49 @@ BAD = {
         packed({"mimetype": ODS, "META-INF/manifest.xml": "<a/>", "content.xml": f"{ENTITIES}<a/>"}),
         "a document type",
     ),
-    "too deep": (with_sheet("<a>" * 100_000), "deeper elements"),
-    "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times its size"),
-    "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to missing content"),
-    "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to missing content"),
-    "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to missing content"),
+    "too deep": (with_sheet("<a>" * 100_000), "more nested elements"),
+    "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times its compressed size"),
+    "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to content that is missing"),
+    "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to content that is missing"),
+    "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to content that is missing"),
     "a sheet from elsewhere": (
         packed(workbook({}) | {"xl/_rels/workbook.xml.rels": f'<a><Relationship Id="rId1" Type="{RELS}'
         '/worksheet" Target="http://127.0.0.1:9/sheet.xml" TargetMode="External"/></a>'}),
-        "has no cells",
+        "is empty",
     ),
     "areas beyond number": (
         one_sheet(row(2, "A2"), after='<mergeCell ref="A3:A4"/>' * 100_001, stored=True),
-        "more cells than any table",
+        "more cells than lyncnb accepts",
     ),
     "errors beyond number": (
         one_sheet(("<row>" + '<c t="e"><v>#N/A</v></c>' * 10_001 + "</row>") * 10, stored=True),
-        "more cells than any table",
+        "more cells than lyncnb accepts",
     ),
     "columns times rows beyond number": (
         one_sheet("".join(f'<row r="{n}"><c r="A{n}" t="str"><v>x</v></c></row>' for n in range(3, 700)),
                   heading=[*HEADING[:3], *(f"h{n}" for n in range(16_381))]),
-        "more cells than any table",
+        "more cells than lyncnb accepts",
     ),
     "a text that is not there": (
         one_sheet('<row r="2"><c r="A2" t="s"><v>7</v></c></row>'),
-        "refers to missing content",
+        "refers to content that is missing",
     ),
     "rows beyond number": (
         ods(ods_table(["".join(map(ods_cell, HEADING))]) .replace(
             "</table:table>", '<table:table-row table:number-rows-repeated="1048575">'
             + ods_cell("x") * 4 + "</table:table-row></table:table>")),
-        "more cells than any table",
+        "more cells than lyncnb accepts",
     ),
     "counts in other digits": (
         ods('<table:table><table:table-column table:number-columns-repeated="²"/></table:table>'),
         "has more rows or columns",
     ),
-    "a row in other digits": (one_sheet('<row r="²"/>'), "refers to missing content"),
+    "a row in other digits": (one_sheet('<row r="²"/>'), "refers to content that is missing"),
     "columns beyond number": (
         ods('<table:table><table:table-column table:number-columns-repeated="99999"/></table:table>'),
         "has more rows or columns",
     ),
-    "a web page": (b"<html><table><tr><td>fe01</td></tr></table></html>", 'begins with "html"'),
+    "a web page": (b"<html><table><tr><td>fe01</td></tr></table></html>", 'begins with the element "html"'),
 }  # fmt: skip
 
 
@@ -768,7 +770,7 @@ def test_what_libreoffice_saved(office, kind):
     filled = read_topology(office / f"filled.{kind}")
     assert filled == read_topology(filled_in(FILLED))
     assert [str(note) for note in filled.notes] == [
-        "row 2 is the example of the template; lyncnb ignored it"
+        "lyncnb ignored row 2, which is the example from the template"
     ]
     book = (office / f"traps.{kind}").read_bytes()
     assert cells_of(book) == [
@@ -778,10 +780,10 @@ def test_what_libreoffice_saved(office, kind):
         ("fe04.contoso.net", "FrontEnd", "Hsinchu", "TRUE"),
     ]
     assert told(book) == [
-        'not read, because it is hidden: sheet "Old"',
-        "merged cells C2:C3: their value was read for each of their rows",
-        "hidden rows that were read: 5",
-        "hidden columns that were read: D (rack)",
+        'lyncnb did not read hidden sheets: "Old"',
+        "lyncnb used the value of the merged cells C2:C3 for each row",
+        "lyncnb also read the hidden rows 5",
+        "lyncnb also read the hidden columns D (rack)",
     ]
 
 

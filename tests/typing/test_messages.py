@@ -127,16 +127,16 @@ def test_every_message_of_a_page_has_an_answer(tmp_path):
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
-        ({"type": "edit", "ids": [0], "column": "site"}, "Missing required value in 'edit.value'"),
+        ({"type": "edit", "ids": [0], "column": "site"}, "Missing required value: 'edit.value'"),
         (
             {"type": "edit", "ids": [-1], "column": "site", "value": ""},
-            "'edit.ids' must be a list with a whole number from 0 to 2,147,483,648 in each place",
+            "'edit.ids' must be a list in which each value is a whole number from 0 to 2,147,483,648",
         ),
         (
             {"type": "block", "cells": [{"row": 0, "column": "site"}], "add": [], "said": "x"},
-            "Missing required value in 'block.cells[0].text'",
+            "Missing required value: 'block.cells[0].text'",
         ),
-        ({"type": "undo", "steps": 2}, "Unknown key in 'undo.steps'"),
+        ({"type": "undo", "steps": 2}, "Unknown key: 'undo.steps'"),
         ({"type": "explain", "ids": [0], "total": "1"}, "'explain.total' must be a whole number"),
     ],
 )
@@ -162,5 +162,5 @@ def test_a_passphrase_of_the_wrong_kind_is_not_shown(tmp_path):
     panel._receive(panel, {"type": "write", "passphrase": 123456789012, "number": 1}, [])
     number, refused = told
     assert number == {"type": "number", "number": 1}
-    assert refused["lines"][0].startswith("Not done: Missing required value in 'write.again'")
+    assert refused["lines"][0].startswith("Not done: Missing required value: 'write.again'")
     assert "123456789012" not in str(refused)

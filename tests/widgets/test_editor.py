@@ -247,7 +247,7 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
     editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.save(tmp_path)  # its own
     other = PlanEditor(topology, rules)
-    with pytest.raises(LyncnbError, match=r"topology.csv is already there and was left alone"):
+    with pytest.raises(LyncnbError, match=r"topology.csv already exists; lyncnb did not change it"):
         other.save(tmp_path)
     assert ln.read_topology(tmp_path / "topology.csv").cells == editor.topology.cells
     other.save(tmp_path, overwrite=True)
@@ -257,7 +257,7 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
 def test_save_does_not_replace_choices_of_somebody_elses(editor, tmp_path):
     """A plan.toml that was neither loaded nor saved here is a planner's work; nothing is written."""
     (tmp_path / "plan.toml").write_text('[subject]\norganization = "Fabrikam"\n')
-    with pytest.raises(FileOccupied, match=r"plan.toml is already there"):
+    with pytest.raises(FileOccupied, match=r"plan.toml already exists"):
         editor.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["plan.toml"]
     editor.save(tmp_path, overwrite=True)
@@ -270,7 +270,7 @@ def test_save_stays_out_of_a_request_folders_own_places(editor, tmp_path, place)
     for name in ("keys", "csr", "steps"):
         (tmp_path / "requests" / name).mkdir(parents=True)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(OutputError, match="keeps for itself"):
+    with pytest.raises(OutputError, match="belongs to lyncnb's own files"):
         editor.save(tmp_path / "requests" / place, overwrite=True)
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -83,7 +83,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     # What was tuned meanwhile is not written over, but when asked.
     (folder / "first" / "topology.csv").write_text("tuned")
     write.click()
-    panel.get_by_role("alert").get_by_text("is already there and was left alone").wait_for()
+    panel.get_by_role("alert").get_by_text("already exists; lyncnb did not change it").wait_for()
     replace = panel.get_by_role("button", name="Replace the files")
     replace.wait_for()
     panel.get_by_label("Folder", exact=True).fill("second")  # of which nothing was said

@@ -77,8 +77,8 @@ def test_every_problem_of_a_table_is_told_where_it_is_opened(folder):
         ln.read_topology("broken.csv")
     in_cell = caught.value._render_traceback_()
     assert in_cell[-1] == (
-        "Nothing was changed. Correct the table, or name another one; "
-        "then choose Run > Run All Cells."
+        "lyncnb changed nothing. Correct the table, or specify another table. "
+        "Then choose Run > Run All Cells."
     )
     for lines in (
         page.say("open", **given)["refused"]["lines"],
@@ -87,7 +87,7 @@ def test_every_problem_of_a_table_is_told_where_it_is_opened(folder):
     ):
         for row in range(2, 11):
             assert any(f"broken.csv row {row}, column server_fqdn" in line for line in lines), row
-        assert sum("write the whole name" in line for line in lines) == 9
+        assert sum("enter the complete name" in line for line in lines) == 9
     assert editor.topology.source == "five.csv"
     (folder / "broken.csv").write_text(FIVE_SERVERS)
     assert "opened" in page.say("open", **given)
@@ -112,7 +112,7 @@ def hide_a_row(_, sheet):
 def test_what_is_hidden_is_said_where_the_table_is_shown(folder):
     """In a notebook below the table, in its text form, and on the page."""
     (folder / "hidden.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS), hide_a_row))
-    words = "hidden rows that were read: 3"
+    words = "lyncnb also read the hidden rows 3"
     unread = 'lyncnb does not read these columns: "rack"'
     topology = ln.read_topology("hidden.xlsx")
     assert topology.remarks == (words,)

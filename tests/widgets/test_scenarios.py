@@ -138,7 +138,7 @@ def test_what_somebody_else_changed_is_not_written_over(editor):
     assert (found.country, found.wildcard) == ("TW", True)
     kept.keep("second")
     editor.change_options(locality="Taipei")
-    with pytest.raises(ln.LyncnbError, match="already a scenario"):
+    with pytest.raises(ln.LyncnbError, match="already exists"):
         kept.keep("first")
 
 
@@ -231,6 +231,6 @@ def test_a_missing_folder_is_reported(editor):
     talk = Talk(editor.view)
     talk.say("ready")
     assert editor.scenarios.current == ""
-    assert "there is no scenario" in talk.say("open_scenario", name="first")["refused"]["lines"][0]
+    assert "contains no scenario" in talk.say("open_scenario", name="first")["refused"]["lines"][0]
     assert talk.say("scenarios")["scenarios"]["rows"] == []
     assert talk.say("keep_scenario", name="first", note="")["scenario_done"]

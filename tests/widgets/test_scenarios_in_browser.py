@@ -113,7 +113,7 @@ def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
     (place / "First" / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
     lab.button("Open First").click()
     alert = lab.page.get_by_role("alert")
-    alert.get_by_text("cannot be opened: 2 problems").wait_for()
+    alert.get_by_text("2 problems").wait_for()
     expect(alert).to_contain_text("did you mean wildcard?", use_inner_text=True)
     expect(alert).to_contain_text("layout", use_inner_text=True)
     assert kernel(lab, "editor.has_changes") == "False"

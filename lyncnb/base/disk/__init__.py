@@ -1,1 +1,1 @@
-"""Files and folders, written whole and kept from others; archives; locks."""
+"""Write files and folders safely: complete, protected from other users, and with locks."""

@@ -17,11 +17,11 @@ from ..pasted_text import shown
 _DEVICES = frozenset(
     (
         *("con", "prn", "aux", "nul"),
-        # Windows treats the superscript digits of ISO 8859-1 as digits here.
+        # Windows also treats the superscript digits in ISO 8859-1 as digits in device names.
         *(f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"),
     )
 )
-# File systems limit a name to 255 characters, and a server's name may have 253.
+# File systems limit a name to 255 characters, and a server's name can have 253.
 _LONGEST = 200
 
 
@@ -30,33 +30,35 @@ _PLAIN = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_-]++)*+")
 
 
 def file_name(name: str, suffix: str) -> str:
-    """Return the name of a file for a server or a request.
+    """Return a file name for a server or request.
 
     Parameters
     ----------
     name : str
-        The server's host name, or the request's id.
+        The host name of the server, or the id of the request.
     suffix : str
-        With its dot.
+        The file name extension, with the dot.
 
     Returns
     -------
     str
-        The unchanged name with the suffix, if Windows can create such a file. Otherwise ``~``,
-        which no server's name contains, follows a device's name (``con~.contoso.com.ps1``), or
-        separates the beginning of a very long name from a part of its SHA-256.
+        The name with the extension, unchanged if Windows allows it. Otherwise, a ``~`` follows a
+        device name (``con~.contoso.com.ps1``), or separates the beginning of a very long name from
+        part of its SHA-256 digest. Server names never contain ``~``.
 
     Raises
     ------
     BundleError
-        If the name is not one of them. A separator, ``..`` or a drive would lead to another folder.
+        If the text is not a server name or request id. A separator, ``..``, or a drive would refer
+        to
+        another folder.
     """
     if not _PLAIN.fullmatch(name):
         raise BundleError(
-            f'"{shown(name)}" is not the name of a server or of a request, so no file is named '
-            "after it",
-            hint="it comes from a file that was edited: restore manifest.json or the plan from a "
-            "backup",
+            f'lyncnb cannot use "{shown(name)}" as a file name, because it is not the name of a '
+            "server or request",
+            hint="the name is in a file that was edited; restore manifest.json or the plan "
+            "from a backup",
         )
     label, dot, rest = name.partition(".")
     if label.casefold() in _DEVICES:
@@ -68,26 +70,29 @@ def file_name(name: str, suffix: str) -> str:
 
 
 _RESERVED = '<>:"/\\|?*'
-_LONGEST_GIVEN = 100  # characters
-_LONGEST_STORED = 200  # bytes in UTF-8; Linux allows 255, and one character takes up to four
+_LONGEST_GIVEN = 100  # The unit is characters.
+# The unit is bytes in UTF-8. Linux allows 255, and a character needs up to four.
+_LONGEST_STORED = 200
 
 
 def folder_name(text: str, *, end: str = "") -> str:
-    """Return a folder name, valid on every system, for a planner's text.
+    """Convert text to a folder name that is valid on every system.
 
     Parameters
     ----------
     text : str
         Any text.
     end : str, optional
-        The end of the name, such as `` copy 2``. It stays whole if the text is too long.
+        The end of the name, such as `` copy 2``, which is not shortened if the text is too long.
 
     Returns
     -------
     str
-        The text in NFC without spaces at its ends; "" if nothing remains. A slash becomes a
-        hyphen. Characters that Windows or a terminal cannot show are removed. So are dots at the
-        ends, which hide a folder or which Windows removes.
+        The text in Unicode form NFC without leading and trailing spaces; "" if nothing remains. A
+        slash becomes a hyphen. Characters that are not allowed in Windows or not visible are
+        removed.
+        Leading and trailing dots are also removed, because they hide a folder or Windows drops
+        them.
     """
     plain = unicodedata.normalize("NFC", " ".join(text.split()))
     plain = plain.replace("/", "-").replace("\\", "-")
@@ -100,10 +105,10 @@ def folder_name(text: str, *, end: str = "") -> str:
     return plain + end
 
 
-def same_name(one: str, other: str) -> bool:
-    """Return whether some systems treat two names as the same."""
-    return _folded(one) == _folded(other)
+def same_name(first: str, second: str) -> bool:
+    """Return whether some systems treat two names as the same name."""
+    return _fold_case(first) == _fold_case(second)
 
 
-def _folded(name: str) -> str:
+def _fold_case(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()

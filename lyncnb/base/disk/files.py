@@ -1,8 +1,8 @@
-"""Exclusive, atomic writes; file modes and their replacements on Windows.
+"""Write files atomically and without overwriting others, and set file modes.
 
-A file gets its name only when all its content is on the disk: temporary name in the same folder,
-all bytes, fsync, link (which cannot overwrite), fsync of the folder. So after a crash, the file has
-its whole content or does not exist.
+A file gets its final name only after its content is on the disk. lyncnb writes a temporary file in
+the same folder, syncs it, creates a link with the final name (which cannot overwrite a file), and
+syncs the folder. After a crash, the file is therefore complete or does not exist.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ TEMP_PREFIX = ".tmp-lyncnb-"
 
 
 def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None:
-    """Reject a symbolic link, a file, or a folder that others can write.
+    """Reject a symbolic link, a file, and a folder to which other users can write.
 
-    The members of a team can write its folder. A folder that lyncnb only reads may belong to any
-    user.
+    The members of a team can write to a team folder. A folder that lyncnb only reads can belong to
+    any user.
 
     Raises
     ------
     BundleError
-        With what to do. If others can write the folder, they can exchange its keys.
+        With a hint. Other users with write permission could replace the keys in the folder.
     """
     try:
-        found = system_calls.lstat(path)
+        status = system_calls.lstat(path)
     except (OSError, ValueError) as error:
-        raise system_calls.trouble(error, path, "look at the folder") from None
-    if stat.S_ISLNK(found.st_mode):
+        raise system_calls.trouble(error, path, "access the folder") from None
+    if stat.S_ISLNK(status.st_mode):
         raise BundleError(
-            f"{path} is a symbolic link", hint="use the folder itself, not a link to it"
+            f"{path} is a symbolic link", hint="use the path of the folder, not of a link"
         )
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise BundleError(f"{path} is a file, not a folder", hint="use the path of a folder")
-    folder_access.check_access(path, found, reading=reading)
+    folder_access.check_access(path, status, reading=reading)
 
 
 def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
-    """Create a folder durably, or check an existing one and remove the bits not in `mode`.
+    """Create a folder durably, or check an existing folder and remove permissions not in `mode`.
 
     Raises
     ------
     BundleError
-        If it cannot be created, or :func:`check_folder` rejects the existing one.
+        If the folder cannot be created, or :func:`check_folder` rejects the existing folder.
     """
     path = Path(path)
     mode = folder_access.folder_mode(path.parent, mode)
@@ -64,39 +64,42 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
     except FileExistsError:
         check_folder(path)
     except (OSError, ValueError) as error:
-        raise system_calls.trouble(error, path, "make the folder") from None
+        raise system_calls.trouble(error, path, "create the folder") from None
     else:
         sync_folder(path.parent)
     try:
-        found = stat.S_IMODE(system_calls.lstat(path).st_mode)
-        is_shut = system_calls.WINDOWS or folder_access.is_team(found)
-        if not is_shut and found & ~mode & 0o777:
+        current = stat.S_IMODE(system_calls.lstat(path).st_mode)
+        is_shut = system_calls.WINDOWS or folder_access.is_team(current)
+        if not is_shut and current & ~mode & 0o777:
             with suppress(PermissionError):
-                system_calls.chmod(path, found & mode)
-            # Some disks refuse or ignore this. The folder is then as open as the whole disk.
+                system_calls.chmod(path, current & mode)
+            # Some disks reject or ignore this call. The folder then has the permissions of the
+            # disk.
             left = system_calls.lstat(path).st_mode & ~mode & 0o077
             if left and not folder_access.keeps_no_modes(path):
                 raise BundleError(
-                    f"{path} remains open to others (mode {stat.S_IMODE(found):04o})",
-                    hint=f"run as its owner: chmod {mode:o} '{path}'",
+                    f"other users can still access {path} (mode {stat.S_IMODE(current):04o})",
+                    hint=f"as the owner of the folder, run chmod {mode:o} '{path}'",
                 )
     except OSError as error:
-        raise system_calls.trouble(error, path, "set the folder's mode") from None
+        raise system_calls.trouble(error, path, "set the folder's permissions") from None
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
-    """Write the names in a folder to the disk; Windows has no such call."""
+    """Save the entries of a folder to the disk; Windows has no such function."""
     if system_calls.WINDOWS:
         return
     try:
         sync(path, os.O_RDONLY)
     except OSError as error:
         if error.errno not in system_calls.NO_FOLDER_SYNC:
-            raise system_calls.trouble(error, path, "sync the folder") from None
+            raise system_calls.trouble(
+                error, path, "save the folder's entries to the disk"
+            ) from None
 
 
 def sync(path: str | os.PathLike[str], flags: int) -> None:
-    """Write the content of a file to the disk; raises OSError."""
+    """Save the content of a file to the disk; raise OSError if this fails."""
     descriptor = system_calls.open(path, flags)
     try:
         system_calls.fsync(descriptor)
@@ -105,7 +108,7 @@ def sync(path: str | os.PathLike[str], flags: int) -> None:
 
 
 def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
-    """Write `data` under a temporary name next to `path`; nothing remains if that fails."""
+    """Write `data` to a temporary file next to `path`; if this fails, remove the file."""
     temp = path.with_name(temp_name())
     try:
         mode = folder_access.file_mode(path.parent, mode)
@@ -128,68 +131,68 @@ def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
 
 
 def temp_name() -> str:
-    """Return a unique name that identifies files of interrupted runs."""
+    """Return a unique name by which later runs recognize a temporary file."""
     return TEMP_PREFIX + secrets.token_hex(8)
 
 
 def discard(temp: Path) -> None:
-    """Remove a temporary file; a later run finds one that remains by its name."""
+    """Remove a temporary file. If this fails, a later run recognizes the file by its name."""
     with suppress(OSError):
         system_calls.unlink(temp)
 
 
 def give_name(temp: Path, path: Path) -> None:
-    """Give a finished temporary file its name, never over another file."""
+    """Give a complete temporary file its final name, without overwriting another file."""
     try:
         if system_calls.link is None or system_calls.WINDOWS:
-            system_calls.rename(temp, path)  # on Windows this refuses a name that is taken
+            system_calls.rename(temp, path)  # On Windows, this call fails if the name exists.
             return
         try:
             system_calls.link(temp, path)
         except OSError as error:
             if error.errno not in system_calls.NO_LINKS:
                 raise
-            _name_without_links(temp, path)
+            _rename_to_free_name(temp, path)
             return
     except FileExistsError:
-        raise _taken(path) from None
+        raise _name_exists(path) from None
     except OSError as error:
-        raise system_calls.trouble(error, path, "give the file its name") from None
+        raise system_calls.trouble(error, path, "rename the temporary file") from None
     discard(temp)
 
 
-def _name_without_links(temp: Path, path: Path) -> None:
-    # Another program could take the name between the two steps. Another lyncnb cannot, because it
-    # waits for the lock.
+def _rename_to_free_name(temp: Path, path: Path) -> None:
+    # Another program could create the same name between the two calls. Another lyncnb process
+    # cannot, because it waits for the lock.
     with suppress(FileNotFoundError):
         system_calls.lstat(path)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     system_calls.rename(temp, path)
 
 
-def _taken(path: Path) -> BundleError:
+def _name_exists(path: Path) -> BundleError:
     return BundleError(
-        f"{path} is already there and was left alone",
-        hint="move it out of the folder if it is not lyncnb's, then run the same again",
+        f"{path} already exists; lyncnb did not change it",
+        hint="if lyncnb did not create this file, move it out of the folder, then try again",
     )
 
 
 def write_new(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
-    """Write a new file, completely and durably or not at all, and never over another file.
+    """Write a new file completely and durably, or not at all, without overwriting another file.
 
     Parameters
     ----------
     path : path
-        Its folder must exist.
+        The file, in an existing folder.
     data : bytes
-        The whole content.
+        The complete content.
     mode : int, optional
-        As for ``chmod``, less the umask.
+        The file mode, from which the system removes the bits of the umask.
 
     Raises
     ------
     BundleError
-        If the name is taken (also by a symbolic link), or the system refuses.
+        If the name exists, even as a symbolic link, or the system reports an error.
     """
     path = Path(path)
     temp = write_temp(path, data, mode, sync=True)
@@ -202,17 +205,18 @@ def write_new(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> N
 
 
 def replace(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
-    """Write a file completely and durably, and replace an existing one.
+    """Write a file completely and durably, and replace an existing file.
 
     Raises
     ------
     BundleError
-        If the name is a symbolic link, or the system refuses. The old content then stays.
+        If the name is a symbolic link, or the system reports an error. The old content is then
+        kept.
     """
     path = Path(path)
     if path.is_symlink():
         raise BundleError(
-            f"{path} is a symbolic link", hint="check where it points, then remove the link"
+            f"{path} is a symbolic link", hint="check the link's target, then remove the link"
         )
     temp = write_temp(path, data, mode, sync=True)
     try:
@@ -226,10 +230,11 @@ def replace(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> Non
 
 
 def move_no_clobber(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Move a file within one disk, durably, and never over another file.
+    """Move a file on the same disk durably, without overwriting another file.
 
-    The new name is on the disk before the old one is removed. So after a crash, the file has two
-    names rather than none.
+    The new name is on the disk before the old name is removed. After a crash, the file can have
+    both
+    names, but it always has one.
     """
     source, target = Path(source), Path(target)
     try:
@@ -240,7 +245,7 @@ def move_no_clobber(source: str | os.PathLike[str], target: str | os.PathLike[st
         if linked:
             system_calls.unlink(source)
     except FileExistsError:
-        raise _taken(target) from None
+        raise _name_exists(target) from None
     except OSError as error:
         raise system_calls.trouble(error, source, f"move the file to {target}") from None
     if source.parent != target.parent:
@@ -256,18 +261,18 @@ def _link_for_move(source: Path, target: Path) -> bool:
                 raise
         else:
             return True
-    _name_without_links(source, target)
+    _rename_to_free_name(source, target)
     return False
 
 
 def remove(path: str | os.PathLike[str]) -> None:
-    """Remove a file durably, if there is one."""
+    """Remove a file durably, if it exists."""
     if _unlink(path, "remove the file"):
         sync_folder(Path(path).parent)
 
 
 def _unlink(path: str | os.PathLike[str], purpose: str) -> bool:
-    """Remove a file; return whether there was one."""
+    """Remove a file, and return whether it existed."""
     try:
         system_calls.unlink(path)
     except FileNotFoundError:
@@ -278,15 +283,16 @@ def _unlink(path: str | os.PathLike[str], purpose: str) -> bool:
 
 
 def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float) -> bytes:
-    """Read the first line of a file or a pipe from another program.
+    """Read the first line of a file, or of a pipe from another program.
 
-    A pipe (``<(command)``, ``/dev/stdin``, a named pipe) is read once, up to the end of its first
-    line, and only for a limited time.
+    A pipe (``<(command)``, ``/dev/stdin``, or a named pipe) is read once, up to the end of the
+    first
+    line and for a limited time.
 
     Parameters
     ----------
     path : path
-        A file, also through a symbolic link; a pipe; a device other than a terminal.
+        A file, a symbolic link to a file, a pipe, or a device other than a terminal.
     limit : int
         The maximum length of the line in bytes.
     seconds : float
@@ -295,12 +301,13 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
     Returns
     -------
     bytes
-        The line without its line end; the whole content if it has no line end.
+        The line without the line end. Without a line end, the complete content.
 
     Raises
     ------
     BundleError
-        If it cannot be read, is a terminal, is longer, or does not arrive in time.
+        If the file is a terminal or cannot be read, or the line is too long or does not arrive in
+        time.
     """
     try:
         descriptor = system_calls.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -308,41 +315,46 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
         raise system_calls.trouble(error, path, "read the file") from None
     try:
         if os.isatty(descriptor):
-            raise BundleError(f"{path} is a terminal", hint="leave the option out to be asked")
-        return _first_line(descriptor, path, limit, time.monotonic() + seconds)
+            raise BundleError(
+                f"{path} is a terminal",
+                hint="omit the option, so that lyncnb prompts you for the text",
+            )
+        return _read_line(descriptor, path, limit, time.monotonic() + seconds)
     except OSError as error:
         raise system_calls.trouble(error, path, "read the file") from None
     finally:
         system_calls.close(descriptor)
 
 
-def _first_line(
-    descriptor: int, path: str | os.PathLike[str], limit: int, deadline: float
-) -> bytes:
+def _read_line(descriptor: int, path: str | os.PathLike[str], limit: int, deadline: float) -> bytes:
     data = b""
     is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
     while b"\n" not in data and len(data) <= limit:
-        # Pipes on Windows are different: they are not files.
+        # On Windows, select() works only with sockets, not with pipes.
         if is_pipe and not select.select([descriptor], [], [], deadline - time.monotonic())[0]:
-            raise BundleError(f"{path}: nothing came in time", hint="see what writes to that pipe")
+            raise BundleError(
+                f"{path}: no data arrived within the time limit",
+                hint="check the program that writes to this pipe",
+            )
         if not (part := os.read(descriptor, limit + 1 - len(data))):
             break
         data += part
     line = data.partition(b"\n")[0]
     if len(line) > limit:
         raise BundleError(
-            f"{path}: the first line is longer than {limit:,} bytes", hint="give another file"
+            f"{path}: the first line is longer than {limit:,} bytes", hint="specify another file"
         )
     return line.removesuffix(b"\r")
 
 
 def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
-    """Read a whole file of at most `limit` bytes, not through a symbolic link.
+    """Read a complete file of at most `limit` bytes, but do not follow a symbolic link.
 
     Raises
     ------
     BundleError
-        If it is missing, a link, not a regular file, too large, or the system refuses.
+        If the file is missing, a link, not a regular file, or too large, or the system reports an
+        error.
     """
     try:
         with open_plain(path, follow=False) as file:
@@ -350,12 +362,14 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
     except (OSError, ValueError) as error:
         raise system_calls.trouble(error, path, "read the file") from None
     if len(data) > limit:
-        raise BundleError(f"{path} is larger than {limit} bytes", hint="is it lyncnb's own file?")
+        raise BundleError(
+            f"{path} is larger than {limit} bytes", hint="check whether lyncnb created this file"
+        )
     return data
 
 
 def is_missing(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file does not exist; one on a share that does not respond exists."""
+    """Return whether a file does not exist; False if a network share does not respond."""
     try:
         system_calls.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -366,74 +380,77 @@ def is_missing(path: str | os.PathLike[str]) -> bool:
 
 
 def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO:
-    """Open a regular file for reading; reject a named pipe or a device without waiting.
+    """Open a regular file for reading, and reject a named pipe or a device without waiting.
 
     Parameters
     ----------
     path : path
         The file.
     follow : bool, optional
-        Whether the name may be a symbolic link.
+        Whether the path can be a symbolic link.
 
     Raises
     ------
     BundleError
-        If it is not a regular file.
+        If the path is not a regular file.
     OSError
-        If the system refuses.
+        If the system reports an error.
     """
     flags = system_calls.READ & ~(getattr(os, "O_NOFOLLOW", 0) if follow else 0)
     descriptor = system_calls.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         system_calls.close(descriptor)
         raise BundleError(
-            f"{path} is not a regular file", hint="name an ordinary file, or move it away"
+            f"{path} is not a regular file",
+            hint="specify a regular file, or move this one to another folder",
         )
     return os.fdopen(descriptor, "rb")
 
 
 def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbError]) -> bytes:
-    """Read a regular file whose name a planner gave.
+    """Read a regular file that the user specified.
 
     Parameters
     ----------
     path : path
         The file.
     limit : int
-        Its maximum size in bytes.
+        The maximum size in bytes.
     error : type
-        The type of error to raise.
+        The type of the error to raise.
 
     Raises
     ------
     LyncnbError
-        Of this type, if it cannot be read, is not a regular file, or is larger.
+        An error of this type, if the file cannot be read, is not regular, or is too large.
     """
     try:
         with open_plain(path) as file:
             data = file.read(limit + 1)
     except (OSError, ValueError) as failed:
         reason = failed.strerror if isinstance(failed, OSError) else str(failed)
-        raise error(f'cannot read "{path}": {reason}', hint="look at the path") from None
+        raise error(f'cannot read "{path}": {reason}', hint="check the path") from None
     except BundleError as refused:
         raise error(refused.message, hint=refused.hint) from None
     if len(data) > limit:
-        raise error(f"{path} has more than {limit:,} bytes", hint="is it the right file?")
+        raise error(
+            f"{path} is larger than {limit:,} bytes", hint="check whether this is the right file"
+        )
     return data
 
 
 def stale_temps(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """List the temporary files of interrupted runs; call it only with the lock."""
+    """Return the temporary files of interrupted runs; requires the lock."""
     return tuple(sorted(Path(folder).glob(TEMP_PREFIX + "*")))
 
 
 def remove_stale(folder: str | os.PathLike[str]) -> int:
-    """Remove incomplete files of interrupted runs from a folder and the folders in it.
+    """Remove the temporary files of interrupted runs in a folder and its subfolders.
 
     Returns
     -------
     int
-        The number of files.
+        The number of removed files.
     """
     temps = (
         Path(parent, name)
@@ -441,23 +458,24 @@ def remove_stale(folder: str | os.PathLike[str]) -> int:
         for name in names
         if name.startswith(TEMP_PREFIX)
     )
-    return sum(_unlink(temp, "remove the half-written file") for temp in temps)
+    return sum(_unlink(temp, "remove the incomplete file") for temp in temps)
 
 
-# Write many new files, sync them together, then name them in order.
+# Write many new files, sync them together, and then give them their names in order.
 
-# 16 threads share the journal's commits. This takes a third of the time of one fsync after another
-# (ext4: 73 us a file instead of 250). Unlike a sync of the whole disk, it reports the error of each
-# file.
+# 16 threads share the commits of the file system's journal, which takes a third of the time of
+# separate fsync calls (on ext4, 73 instead of 250 microseconds per file). A sync of the complete
+# disk would not report errors for each file.
 _SYNC_THREADS = 16
 
 
 class FileBatch:
-    """Write many new files, sync them together, then give them their names.
+    """Write many new files, sync them together, and then give them their final names.
 
-    All files of an earlier `stage` have their names on the disk before a file of a later stage
-    gets its name. With keys in stage 0 and requests in stage 1, every request has its key. Use it
-    as a context manager, which removes files that are not committed. For one thread only.
+    All files in an earlier `stage` have their names on the disk before a file in a later stage gets
+    its name. With keys in stage 0 and requests in stage 1, a request never exists without its key.
+    Use the object as a context manager, which removes files that are not committed, and only in one
+    thread.
     """
 
     def __init__(self) -> None:
@@ -475,19 +493,20 @@ class FileBatch:
     def add(
         self, path: str | os.PathLike[str], data: bytes, mode: int = 0o600, *, stage: int = 0
     ) -> None:
-        """Write `data` to a temporary file, which is not durable yet."""
+        """Write `data` to a temporary file that is not synced yet."""
         path = Path(path)
         temp = write_temp(path, data, mode, sync=False)
         self._files.setdefault(stage, []).append((temp, path))
 
     def commit(self) -> None:
-        """Write all files to the disk, then name them, stage by stage.
+        """Sync all files, and then give them their final names, stage by stage.
 
         Raises
         ------
         BundleError
-            If a file cannot be synced, or a name is taken. In the first case no file gets its
-            name, in the second case files that already have their names stay. Temporary files are
+            If a file cannot be synced, or a name exists. In the first case, no file gets its final
+            name.
+            In the second case, files that already have their names are kept. Temporary files are
             removed.
         """
         try:
@@ -516,5 +535,5 @@ class FileBatch:
             for path, result in results:
                 error = result.exception()
                 if isinstance(error, OSError):
-                    raise system_calls.trouble(error, path, "sync the file")
+                    raise system_calls.trouble(error, path, "save the file's content to the disk")
                 result.result()

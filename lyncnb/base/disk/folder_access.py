@@ -1,8 +1,9 @@
-"""Who owns the files that lyncnb creates in a folder, and who may write there.
+"""Set the owner and permissions of files that lyncnb creates in a folder.
 
-A folder belongs to its owner alone (mode 0700) or to a team (mode 2770). In a team's folder, new
-folders have mode 2770, new files mode 0660, and all belong to the group. If root creates a file in
-another user's folder, lyncnb gives it to that user, so that a run with ``sudo`` locks nobody out.
+A folder belongs to its owner only (mode 0700) or to a team (mode 2770). In a team folder, new
+folders have mode 2770, new files have mode 0660, and all belong to the team's group. If root
+creates a file in another user's folder, lyncnb changes the owner to that user, so that the user can
+still use the folder after a run with ``sudo``.
 """
 
 from __future__ import annotations
@@ -18,73 +19,76 @@ from pathlib import Path
 from ...errors import BundleError
 from . import system_calls
 
-with suppress(ImportError):  # Windows has no such module
+with suppress(ImportError):  # Windows does not have this module.
     import grp
 
 TEAM_MODE = 0o2770
 TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# Outside Linux this would open a folder for writing, which every system refuses.
+# On other systems than Linux, this flag would open a folder for writing, which they reject.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Owner and group of new files and folders below a folder; -1 keeps the owner."""
+    """The owner and group for new files and subfolders in a folder; -1 means the current user."""
 
     is_team: bool
     owner: int
     group: int
 
 
-# By the real path of each folder that this process writes and whose owner or modes it sets.
+# The rules for the folders to which this process writes, by the folder's real path.
 _rules: dict[str, _Rule] = {}
 
 
 def is_team(mode: int) -> bool:
-    """Whether a folder has the mode of a team's folder, which it does not get by accident."""
+    """Return whether a folder has the mode of a team folder, which lyncnb sets explicitly."""
     return stat.S_IMODE(mode) == TEAM_MODE
 
 
-def check_access(path: str | os.PathLike[str], found: os.stat_result, *, reading: bool) -> None:
-    """Refuse a folder that users other than its owner or a team can write.
+def check_access(path: str | os.PathLike[str], status: os.stat_result, *, reading: bool) -> None:
+    """Reject a folder to which users other than its owner or team can write.
 
     Parameters
     ----------
     path : path
         The folder.
-    found : stat_result
-        Its status, as ``lstat`` reports it.
+    status : stat_result
+        The status of the folder, from ``lstat``.
     reading : bool
-        Whether lyncnb only reads the folder, which may then belong to any user.
+        Whether lyncnb only reads the folder, which can then belong to any user.
 
     Raises
     ------
     BundleError
-        With what to do.
+        With a hint.
     """
-    if system_calls.WINDOWS or is_team(found.st_mode):
+    if system_calls.WINDOWS or is_team(status.st_mode):
         return
-    if found.st_mode & _OTHERS_WRITE and not keeps_no_modes(path):
+    if status.st_mode & _OTHERS_WRITE and not keeps_no_modes(path):
         raise BundleError(
-            f"{path} can be written by others (mode {stat.S_IMODE(found.st_mode):04o})",
-            hint=f"check its content, then run: chmod go-w '{path}'",
+            f"other users can write to {path} (mode {stat.S_IMODE(status.st_mode):04o})",
+            hint=f"check the content, then run chmod go-w '{path}'",
         )
-    if not reading and found.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+    if not reading and status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
         raise BundleError(
-            f"{path} belongs to another user (number {found.st_uid})",
-            hint="ask its owner to run this, or to make a folder for a team: lyncnb request --team",
+            f"{path} belongs to another user (user ID {status.st_uid})",
+            hint="ask the owner to run this command, or to create a team folder with lyncnb "
+            "request --team",
         )
 
 
 def keeps_no_modes(folder: str | os.PathLike[str]) -> bool:
-    """Return whether the disk of a folder, which need not exist, gives every file the same mode.
+    """Return whether the disk with a folder gives every file the same mode.
 
-    exFAT does so, and so do Windows shares and drives with the default mount options. A file
-    without a name shows it if the disk supports one. Otherwise lyncnb creates and removes an empty
-    folder. If it can create neither, the answer is no.
+    exFAT does this, and so do Windows shares and drives with the default mount options. lyncnb
+    tests
+    this with an unnamed temporary file or, if the disk does not support them, with an empty folder
+    that it removes again. If neither is possible, the result is False. The folder does not need to
+    exist.
     """
     existing = Path(folder)
     while not os.path.lexists(existing) and existing != existing.parent:
@@ -96,7 +100,7 @@ def keeps_no_modes(folder: str | os.PathLike[str]) -> bool:
     try:
         return bool(os.fstat(descriptor).st_mode & 0o077)
     finally:
-        with suppress(OSError):  # nothing was written, so nothing is lost
+        with suppress(OSError):  # lyncnb wrote no data to this file, so no data can be lost.
             system_calls.close(descriptor)
 
 
@@ -117,14 +121,14 @@ def _is_open_to_all(folder: Path) -> bool:
 
 @contextmanager
 def sharing(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Give new files and folders below a folder to its owner and its team."""
+    """In this context, give new files and subfolders in a folder the folder's owner and group."""
     key, before = os.path.realpath(folder), dict(_rules)
     with suppress(OSError):
-        found = system_calls.lstat(folder)
-        is_given = not system_calls.WINDOWS and os.geteuid() == 0 and found.st_uid != 0
-        if is_given or is_team(found.st_mode):
-            owner = found.st_uid if is_given else -1
-            _rules[key] = _Rule(is_team(found.st_mode), owner, found.st_gid)
+        status = system_calls.lstat(folder)
+        is_given = not system_calls.WINDOWS and os.geteuid() == 0 and status.st_uid != 0
+        if is_given or is_team(status.st_mode):
+            owner = status.st_uid if is_given else -1
+            _rules[key] = _Rule(is_team(status.st_mode), owner, status.st_gid)
     try:
         yield
     finally:
@@ -133,63 +137,64 @@ def sharing(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def file_mode(folder: str | os.PathLike[str], mode: int) -> int:
-    """Return the mode of a new file in a folder."""
-    rule = _rule(folder)
+    """Return the mode for a new file in a folder."""
+    rule = _find_rule(folder)
     return TEAM_FILE if rule is not None and rule.is_team else mode
 
 
 def folder_mode(folder: str | os.PathLike[str], mode: int) -> int:
-    """Return the mode of a new folder in a folder."""
-    rule = _rule(folder)
+    """Return the mode for a new subfolder in a folder."""
+    rule = _find_rule(folder)
     return TEAM_MODE if rule is not None and rule.is_team else mode
 
 
 def hand_over(descriptor: int, folder: str | os.PathLike[str], *, is_folder: bool = False) -> None:
-    """Set owner, group and mode of an open file or folder that was just created in a folder.
+    """Set the owner, group, and mode of an open file or folder that this process just created.
 
-    It uses the descriptor: a user who can write the folder could put another file under the name.
+    The function uses the file descriptor, because another user who can write to the folder could
+    replace the file.
 
     Raises
     ------
     OSError
-        If the system refuses.
+        If the system reports an error.
     """
-    rule = _rule(folder)
+    rule = _find_rule(folder)
     if rule is None:
         return
     if rule.owner != -1:
-        with suppress(PermissionError):  # a disk without owners
+        with suppress(PermissionError):  # The disk does not store owners.
             system_calls.fchown(descriptor, rule.owner, rule.group)
-    if rule.is_team:  # sets the bits that the umask removed
+    if rule.is_team:  # This call sets the permissions that the umask removed.
         system_calls.fchmod(descriptor, TEAM_MODE if is_folder else TEAM_FILE)
 
 
 def hand_over_path(path: Path, *, is_folder: bool = False) -> None:
-    """Set owner, group and mode of a file or folder of this process that lyncnb did not open.
+    """Set the owner, group, and mode of a closed file or folder that this process created.
 
     Raises
     ------
     OSError
-        If the system refuses.
+        If the system reports an error.
     """
-    if _rule(path.parent) is None:
+    if _find_rule(path.parent) is None:
         return
     descriptor = system_calls.open(path, _FOLDER if is_folder else _FILE)
     try:
-        found = os.fstat(descriptor)
-        if found.st_uid == os.geteuid() and (is_folder or found.st_nlink == 1):
+        status = os.fstat(descriptor)
+        if status.st_uid == os.geteuid() and (is_folder or status.st_nlink == 1):
             hand_over(descriptor, path.parent, is_folder=is_folder)
     finally:
         system_calls.close(descriptor)
 
 
 def give_to_team(folder: Path, group: str) -> None:
-    """Open a new folder to a group.
+    """Allow the members of a group to use a new folder.
 
     Raises
     ------
     BundleError
-        If there is no such group, or the system refuses.
+        If the group does not exist, or the system reports an error.
     """
     number = group_number(group)
     try:
@@ -197,30 +202,32 @@ def give_to_team(folder: Path, group: str) -> None:
         try:
             system_calls.fchown(descriptor, -1, number)
             system_calls.fchmod(descriptor, TEAM_MODE)
-            found = os.fstat(descriptor)
+            status = os.fstat(descriptor)
         finally:
             system_calls.close(descriptor)
     except OSError as error:
-        raise system_calls.trouble(error, folder, f"give the folder to the group {group}") from None
-    if not is_team(found.st_mode) or found.st_gid != number:
+        raise system_calls.trouble(
+            error, folder, f"change the group of the folder to {group}"
+        ) from None
+    if not is_team(status.st_mode) or status.st_gid != number:
         raise BundleError(
-            f"{folder}: this disk does not keep the group {group} and the mode {TEAM_MODE:o}",
-            hint="make the folder on another disk",
+            f"{folder}: this disk does not store the group {group} and the mode {TEAM_MODE:o}",
+            hint="create the folder on another disk",
         )
 
 
 def group_number(group: str) -> int:
-    """Return the number of a group, from its name or its number as text.
+    """Return the number of a group from its name, or from its number as text.
 
     Raises
     ------
     BundleError
-        If there is no such group.
+        If the group does not exist.
     """
     if system_calls.WINDOWS:
         raise BundleError(
-            "Windows has no groups that lyncnb could give a folder to",
-            hint="leave --team out, and use the folder's access list: icacls FOLDER /grant",
+            "the option --team is not available on Windows, because folders have no group there",
+            hint="omit --team, and set the permissions on the folder with icacls FOLDER /grant",
         )
     try:
         return grp.getgrnam(group).gr_gid
@@ -228,34 +235,34 @@ def group_number(group: str) -> int:
         if group.isascii() and group.isdecimal() and len(group) < 10:
             return int(group)
     raise BundleError(
-        f'there is no group "{group}" on this computer', hint="see which there are: getent group"
+        f'this computer has no group named "{group}"', hint="to list the groups, run getent group"
     )
 
 
 def team_of(folder: str | os.PathLike[str]) -> str:
-    """Return the group whose members can write a folder; "" if it is not a team's."""
+    """Return the group whose members can write to a folder; "" if it is not a team folder."""
     try:
-        found = system_calls.lstat(folder)
+        status = system_calls.lstat(folder)
     except (OSError, ValueError):
         return ""
-    if system_calls.WINDOWS or not is_team(found.st_mode):
+    if system_calls.WINDOWS or not is_team(status.st_mode):
         return ""
     try:
-        return grp.getgrgid(found.st_gid).gr_name
+        return grp.getgrgid(status.st_gid).gr_name
     except KeyError:
-        return str(found.st_gid)
+        return str(status.st_gid)
 
 
 def is_the_team(folder: str | os.PathLike[str], group: str) -> bool:
-    """Whether a team's folder belongs to a group, by its name or number."""
-    found = system_calls.lstat(folder)
+    """Return whether a team folder belongs to a group with a name or number."""
+    status = system_calls.lstat(folder)
     try:
-        return bool(group) and group_number(group) == found.st_gid
+        return bool(group) and group_number(group) == status.st_gid
     except BundleError:
         return False
 
 
-def _rule(folder: str | os.PathLike[str]) -> _Rule | None:
+def _find_rule(folder: str | os.PathLike[str]) -> _Rule | None:
     if not _rules:
         return None
     path = os.path.realpath(folder)

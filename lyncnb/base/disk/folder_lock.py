@@ -1,9 +1,9 @@
-"""Allow only one writer of a folder at a time, and show who it is.
+"""Lock a folder, so that only one process at a time writes to it, and record which process that is.
 
-A kernel lock and a note with the writer's name exclude a second writer. On some disks (sshfs,
-rclone, WSL and Windows together) and in synchronized copies, the kernel lock does not work between
-two computers. There the note does: lyncnb creates it exclusively, respects the note of another
-computer, and checks it again before each important step (:func:`confirm`).
+lyncnb uses a kernel lock, and a note that contains the name of the writing user. On some disks
+(sshfs, rclone, or WSL together with Windows) and in synchronized copies, kernel locks do not work
+between two computers. In this case, the note prevents a second writer. lyncnb never overwrites the
+note of another computer, and checks its own note before each important step (:func:`confirm`).
 """
 
 from __future__ import annotations
@@ -24,40 +24,42 @@ from ...errors import BundleError
 from . import files, folder_access, system_calls
 
 LOCK_NAME = "lyncnb.lock"
-#: The earliest versions lock only this file. lyncnb also locks it in folders that they can write.
-#: OneDrive and SharePoint reject a file with this name.
+#: The earliest versions of lyncnb lock only this file, so newer versions also lock it in folders
+#: that those versions can write. OneDrive and SharePoint reject a file with this name.
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
-# Earlier versions cannot write a folder with such a manifest.
+# Earlier versions cannot write to a folder with such a manifest.
 _PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0-9]+)"')
 _MANIFEST = "manifest.json"
-_LOOK_EVERY = 0.2  # seconds
+_LOOK_EVERY = 0.2  # The unit is seconds.
 
-# The folders that this process has locked: the real path of each, and the token in its note.
+# The real path of each folder that this process has locked, and the token in the folder's note.
 _held: dict[str, str] = {}
 
 
 @contextmanager
 def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]:
-    """Lock a folder for this process as its only writer.
+    """Lock a folder, so that only this process can write to it.
 
-    The kernel releases its lock when the process ends for any reason. lyncnb ignores a note that
-    such a process left, unless another computer wrote it. Readers need no lock. First, lyncnb
-    removes the incomplete files of an interrupted writer, because one may be a key.
+    The kernel releases the lock when the process ends for any reason. lyncnb ignores a note that an
+    ended process left, unless another computer wrote it. Processes that only read need no lock.
+    After
+    it gets the lock, lyncnb removes the temporary files of an interrupted process, because they can
+    contain keys.
 
     Parameters
     ----------
     folder : path
-        The folder with the lock files and, during a run, the note with the writer's name.
+        The folder that contains the lock files and, while it is locked, the note.
     wait : float, optional
-        Seconds to wait for another writer; a negative value means no limit.
+        Seconds to wait for another process; a negative value means no limit.
 
     Raises
     ------
     BundleError
-        If another writer still has the lock then; the message has the name. If the folder does
-        not exist, or :func:`files.check_folder` rejects it.
+        If another process still has the lock (the message contains its name), the folder does not
+        exist, or :func:`files.check_folder` rejects it.
     """
     folder = Path(folder)
     files.check_folder(folder)
@@ -71,14 +73,14 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
     deadline = float("inf") if wait < 0 else time.monotonic() + wait
     try:
         with folder_access.sharing(folder):
-            while not _take(folder, guards, token, deadline):
+            while not _acquire_lock(folder, guards, token, deadline):
                 time.sleep(_LOOK_EVERY)
             _held[key] = token
             files.remove_stale(folder)
             yield
     finally:
         _held.pop(key, None) if _held.get(key) == token else None
-        if _token(note) == token:
+        if _read_token(note) == token:
             files.discard(note)
         for guard in guards.values():
             guard.release()
@@ -94,31 +96,31 @@ def _lock_names(folder: Path) -> tuple[str, ...]:
 
 
 def confirm(folder: Path) -> None:
-    """Check that this process, if it has the lock of a folder, is still the only writer.
+    """Check that the lock of this process on a folder, if it has one, is still valid.
 
     Raises
     ------
     BundleError
-        If another process took over the folder, or removed the note.
+        If another process locked the folder, or removed the note.
     """
     token = _held.get(os.path.realpath(folder))
-    if token is not None and _token(folder / OWNER_NAME) != token:
+    if token is not None and _read_token(folder / OWNER_NAME) != token:
         raise BundleError(
-            f"{folder} was taken over by {owner(folder)} during this run, so this run stopped",
-            hint="this disk does not enforce locks: let only one computer write to the folder at a "
-            "time. Then run the same again",
+            f"{folder} is now in use by {owner(folder)}, so lyncnb stopped",
+            hint="this disk does not enforce locks, so only one computer at a time can write "
+            "to the folder. Wait until the other process ends, then try again",
         )
 
 
 def owner(folder: Path) -> str:
-    """Return the name of a folder's writer from its note."""
-    return (_read(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
+    """Return the description of the writing process in a folder's note."""
+    return (_read_note(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
-def _take(
+def _acquire_lock(
     folder: Path, guards: Mapping[Path, filelock.FileLock], token: str, deadline: float
 ) -> bool:
-    """Take the kernel locks and write the note; False to try again."""
+    """Get the kernel locks and write the note; return False if this must be repeated."""
     note = folder / OWNER_NAME
     try:
         for guard in guards.values():
@@ -127,30 +129,30 @@ def _take(
         for path in guards:
             folder_access.hand_over_path(path)
     except filelock.Timeout:
-        _refuse(folder, "wait until that is done, then run the same again")
+        _raise_in_use(folder, "wait until that process ends, then try again")
     except OSError as error:
         raise system_calls.trouble(error, folder / LOCK_NAME, "lock the folder") from None
-    text = _read(note)
+    text = _read_note(note)
     if not _is_alive(text):
-        if _leave_note(note, token, over=bool(text) or os.path.lexists(note)):
+        if _write_note(note, token, over=bool(text) or os.path.lexists(note)):
             return True
     elif time.monotonic() >= deadline:
-        _refuse(
+        _raise_in_use(
             folder,
-            "wait until that is done, then run the same again. If that run has ended, which "
-            f"lyncnb cannot see from here, remove {OWNER_NAME} from the folder",
+            "wait until that process ends, then try again. lyncnb cannot check a process on "
+            f"another computer: if it has ended, remove {OWNER_NAME} from the folder",
         )
     for guard in guards.values():
         guard.release()
     return False
 
 
-def _refuse(folder: Path, hint: str) -> None:
-    raise BundleError(f"{folder} is being written by {owner(folder)}", hint=hint) from None
+def _raise_in_use(folder: Path, hint: str) -> None:
+    raise BundleError(f"{folder} is in use by {owner(folder)}", hint=hint) from None
 
 
 def _is_alive(text: str) -> bool:
-    """Whether the writer of a note may still run; the caller has the kernel lock."""
+    """Return whether the process in a note may still be running; requires the kernel lock."""
     match = _NOTE.fullmatch(text)
     if match is None:
         return False
@@ -159,13 +161,13 @@ def _is_alive(text: str) -> bool:
         return True
     if int(process) == os.getpid():
         return token in _held.values()
-    # On this computer, the kernel lock is enough evidence, if the disk supports it. So the writer
-    # runs only if its process still exists.
-    return started not in (None, "-") and started == _started(int(process))
+    # If the disk supports kernel locks, no other process on this computer has the lock. Otherwise,
+    # the process in the note must still exist.
+    return started not in (None, "-") and started == _find_start_time(int(process))
 
 
-def _started(process: int) -> str:
-    """Return the start time of a local process in the kernel's units; "-" if it ended."""
+def _find_start_time(process: int) -> str:
+    """Return the start time of a local process in the kernel's units; "-" if it has ended."""
     try:
         status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
         return status.rpartition(")")[2].split()[19]
@@ -174,22 +176,22 @@ def _started(process: int) -> str:
 
 
 def writer() -> tuple[str, str]:
-    """Return the names of the user and of the computer as printable text."""
+    """Return the names of the user and the computer as printable text."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = "somebody"
-    # The user name may come from an environment variable, which can contain any text.
+    # The user name can come from an environment variable, which can contain any text.
     return "".join(c if c.isprintable() else "?" for c in user), platform.node()
 
 
-def _leave_note(note: Path, token: str, *, over: bool) -> bool:
+def _write_note(note: Path, token: str, *, over: bool) -> bool:
     user, host = writer()
     since = datetime.now(UTC).isoformat(timespec="seconds")
     process = os.getpid()
     text = (
         f"{user} on {host}, process {process}, since {since}\n"
-        f"{platform.system()} {_started(process)} {token}\n"
+        f"{platform.system()} {_find_start_time(process)} {token}\n"
     )
     temp = files.write_temp(note, text.encode(), 0o600, sync=False)
     try:
@@ -198,24 +200,26 @@ def _leave_note(note: Path, token: str, *, over: bool) -> bool:
         else:
             files.give_name(temp, note)
     except FileNotFoundError:
-        return False  # another process has the folder, and removed the temporary file
+        return False  # Another process locked the folder and removed the temporary file.
     except OSError as error:
         files.discard(temp)
-        raise system_calls.trouble(error, note, "say who writes") from None
+        raise system_calls.trouble(
+            error, note, "record the process that writes to the folder"
+        ) from None
     except BundleError:
         files.discard(temp)
         if not os.path.lexists(note):
             raise
-        return False  # another process was faster
+        return False  # Another process created the note first.
     return True
 
 
-def _token(note: Path) -> str:
-    match = _NOTE.fullmatch(_read(note))
+def _read_token(note: Path) -> str:
+    match = _NOTE.fullmatch(_read_note(note))
     return match[5] or "" if match else ""
 
 
-def _read(note: Path) -> str:
+def _read_note(note: Path) -> str:
     try:
         return files.read(note, limit=4096).decode("utf-8", "replace")
     except BundleError:

@@ -1,9 +1,9 @@
-"""Write a file whose name a planner gave: ``-o``, ``--calendar``, a page, a package.
+"""Write an output file to a path that the user specified, such as ``-o FILE``.
 
-This module protects existing files. No option allows it to write to a request folder's own files
-and folders, because only the keys there belong to the requests at a CA. Elsewhere it replaces a
-file only if lyncnb wrote it and it has the same kind, or if the planner asks for it. If writing the
-new content fails, the old content stays.
+This module protects existing files. No option allows it to write to lyncnb's own files in a request
+folder, because they contain the only keys for the requests at a CA. It replaces another file only
+if lyncnb created it with the same type, or if the user requests it. If writing fails, the old
+content is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from ..pasted_text import shown
 from . import files, system_calls
 from .zip_file import READ_ERRORS
 
-#: Folders that lyncnb creates in a request folder, with their modes if it is not a team's.
+#: The subfolders that lyncnb creates in a request folder, with their modes in a folder without a
+#: team.
 OWN_FOLDERS = {
     "csr": 0o755,
     "keys": 0o700,
@@ -33,7 +34,7 @@ OWN_FOLDERS = {
     "recovery": 0o700,
 }
 
-#: The names of lyncnb's own folders and files in a request folder.
+#: The names of lyncnb's own files and subfolders in a request folder.
 OWN_PLACES = frozenset(
     (
         *OWN_FOLDERS,
@@ -48,15 +49,15 @@ OWN_PLACES = frozenset(
 _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
-# Enough for the styles before the mark of a notebook's page.
+# The styles before the mark of a notebook's page fit into this size.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
 
-# The methods in lyncnb's archives; other methods raise other errors.
+# The compression methods in lyncnb's archives. Other methods raise other errors.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
-# In the head of every page that lyncnb writes, including those of a notebook.
+# Every page that lyncnb creates contains this text in its head, including the pages of notebooks.
 _PAGE_POLICY = (b'http-equiv="Content-Security-Policy"', b"content=\"default-src 'none'; ")
 
 Test = Callable[[IO[bytes]], bool]
@@ -64,15 +65,16 @@ Test = Callable[[IO[bytes]], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputKind:
-    """A kind of file that lyncnb writes under a planner's name.
+    """A type of output file.
 
     Attributes
     ----------
     what : str
-        Its name in messages, such as ``a calendar of renewals``.
+        The name of the type in messages, such as ``a calendar of renewals``.
     is_ours : mapping of str to callable
-        By ending, in lower case, a test: it takes an open file, and returns whether lyncnb wrote
-        it as this kind. A name with another ending is not valid.
+        For each allowed file name extension, in lowercase, a function that receives an open file
+        and
+        returns whether lyncnb created it with this type.
     """
 
     what: str
@@ -80,7 +82,7 @@ class OutputKind:
 
 
 def first_line(start: bytes, end: bytes = b"") -> Test:
-    """Return a test for how a file's first line starts and ends."""
+    """Return a function that checks how the first line of a file starts and ends."""
 
     def is_ours(file: IO[bytes]) -> bool:
         line = file.readline(_LINE_BYTES).rstrip(b"\r\n")
@@ -90,7 +92,7 @@ def first_line(start: bytes, end: bytes = b"") -> Test:
 
 
 def mentions(*marks: bytes) -> Test:
-    """Return a test for whether all marks are in the first 4 MiB of a file."""
+    """Return a function that checks whether the first 4 MiB of a file contain all marks."""
 
     def is_ours(file: IO[bytes]) -> bool:
         head = file.read(_HEAD_BYTES)
@@ -100,12 +102,12 @@ def mentions(*marks: bytes) -> Test:
 
 
 def is_page(*marks: bytes) -> Test:
-    """Return a test for a page of lyncnb with these marks; such a page runs and loads nothing."""
+    """Return a function that checks whether a file is a page from lyncnb with all marks."""
     return mentions(*_PAGE_POLICY, *marks)
 
 
 def packs(member: str, content: Test) -> Test:
-    """Return a test for a ZIP archive: the first member with this ending passes `content`."""
+    """Return a function that applies `content` to a ZIP archive's first file with an extension."""
 
     def is_ours(file: IO[bytes]) -> bool:
         with suppress(*READ_ERRORS):
@@ -126,51 +128,56 @@ def check_output(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Reject a name before the work for it begins.
+    """Check the path of an output file before the work for it begins.
 
     Parameters
     ----------
     path : path
         The path of the file.
     kind : OutputKind
-        The kind of the new file.
+        The type of the new file.
     force : bool, optional
-        Whether it may replace a file that lyncnb did not write. It never replaces a request
-        folder's own file, nor an input.
+        Whether lyncnb can replace a file that it did not create. It never replaces an input file or
+        its own files in a request folder.
     inputs : iterable of path, optional
-        The files that the output comes from.
+        The input files of the command.
 
     Raises
     ------
     OutputError
-        With the name and what to use instead; :class:`FileOccupied` if `force` would help.
+        If the path cannot be used, with a hint. :class:`FileOccupied` if `force` would help.
     """
     check_suffix(Path(path).suffix.lower(), kind, f"{path}: ")
     refuse_own_place(path)
     _reject_inputs(Path(path), inputs)
-    facts = _facts(path)
+    facts = _find_status(path)
     if facts is None:
         return
     _reject_non_file(path, facts)
     if not force and not _is_ours(path, kind):
         raise FileOccupied(
-            f"{path} is already there and was left alone: it is not {kind.what} that lyncnb wrote",
-            hint="choose another name, or replace it with --force",
+            f"{path} already exists; lyncnb did not change it, because it is not {kind.what} "
+            "that lyncnb wrote",
+            hint="choose another name, or replace the file with --force",
         )
 
 
 def check_suffix(suffix: str, kind: OutputKind, place: str = "") -> None:
-    """Reject an ending that files of a kind cannot have; ``place`` begins the message.
+    """Reject a file name extension that a type of file cannot have; ``place`` begins the message.
 
     Raises
     ------
     OutputError
-        With the possible endings.
+        With the allowed extensions.
     """
     if suffix not in kind.is_ours:
-        fault = f'cannot have the ending "{suffix}"' if suffix else "needs an ending"
+        fault = (
+            f'cannot have the file name extension "{suffix}"'
+            if suffix
+            else "needs a file name extension"
+        )
         raise OutputError(
-            f"{place}{kind.what} {fault}", hint=f"end the name in {' or '.join(kind.is_ours)}"
+            f"{place}{kind.what} {fault}", hint=f"use the extension {' or '.join(kind.is_ours)}"
         )
 
 
@@ -182,30 +189,31 @@ def write_output(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> Path:
-    """Write a file with a planner's name, completely or not at all.
+    """Write an output file completely, or not at all.
 
     Parameters
     ----------
     path, kind, force, inputs
         As for :func:`check_output`, which this function calls again.
     data : bytes
-        The whole content.
+        The complete content.
 
     Returns
     -------
     Path
-        The file. A new file is readable by all; a replaced one keeps its permissions.
+        The file. All users can read a new file. A replaced file keeps its permissions.
 
     Raises
     ------
     OutputError
-        If the name is rejected, or the system refuses.
+        If the path cannot be used, or the system reports an error.
     """
     check_output(path, kind, force=force, inputs=inputs)
-    target, facts = Path(path), _facts(path)
+    target, facts = Path(path), _find_status(path)
     try:
         if facts is None:
-            files.write_new(target, data, 0o644)  # never over a file that is new since then
+            # This call fails if another program created the file in the meantime.
+            files.write_new(target, data, 0o644)
         else:
             files.replace(target, data, stat.S_IMODE(facts.st_mode))
     except BundleError as error:
@@ -214,46 +222,45 @@ def write_output(
 
 
 def refuse_own_place(path: str | os.PathLike[str]) -> None:
-    """Reject a request folder's own names, in any spelling.
+    """Reject the paths of lyncnb's own files in a request folder.
 
     Raises
     ------
     OutputError
-        If the path is one of them or in one of them, also through ``..``, symbolic links or
-        another letter case; or if the name is not a valid file name.
+        If the path is or contains such a name, also through ``..``, a symbolic link, or another
+        letter case. Also if the path is not a valid file name.
     """
     try:
         if b"\0" in os.fsencode(path):
             raise ValueError(path)
-    except ValueError:  # also an unpaired surrogate
+    except ValueError:  # An unpaired surrogate also raises ValueError.
         raise OutputError(
-            f"{shown(os.fsdecode(path))} is not a valid file name", hint="enter it again"
+            f"{shown(os.fsdecode(path))} is not a valid file name", hint="enter the file name again"
         ) from None
     lexical = Path(os.path.abspath(path))
     resolved = Path(os.path.realpath(lexical.parent)) / lexical.name
     for target in dict.fromkeys((lexical, resolved)):
-        for folder, name in _ancestors(target):
-            if _plain(name) in OWN_PLACES and is_request_folder(folder):
-                where = "is" if folder / name == target else f"lies in {name},"
+        for folder, name in _list_ancestors(target):
+            if _normalize_name(name) in OWN_PLACES and is_request_folder(folder):
                 raise OutputError(
-                    f"{path} {where} what the request folder {folder} keeps for itself",
-                    hint="name a file outside of the request folder",
+                    f"{path} belongs to lyncnb's own files in the request folder {folder}",
+                    hint="specify a file outside the request folder",
                 )
 
 
-def _ancestors(path: Path) -> Iterator[tuple[Path, str]]:
+def _list_ancestors(path: Path) -> Iterator[tuple[Path, str]]:
     while path.name:
         yield path.parent, path.name
         path = path.parent
 
 
-def _plain(name: str) -> str:
-    # Windows removes spaces and dots at the end, and treats text after a colon as a stream.
+def _normalize_name(name: str) -> str:
+    # Windows removes trailing spaces and dots, and treats text after a colon as a stream name.
     return name.partition(":")[0].rstrip(". ").casefold()
 
 
 def is_request_folder(folder: Path) -> bool:
-    """Return whether a folder is a request folder, even a damaged one."""
+    """Return whether a folder is a request folder, even if it is damaged."""
     with suppress(OSError):
         if stat.S_ISDIR((folder / _KEYS).lstat().st_mode):
             return True
@@ -266,10 +273,13 @@ def _reject_inputs(path: Path, inputs: Iterable[str | os.PathLike[str] | None]) 
     for name in inputs:
         with suppress(OSError, ValueError):
             if name is not None and path.samefile(name):
-                raise OutputError(f"{path} is an input of this output", hint="choose another file")
+                raise OutputError(
+                    f"{path} is also an input, so lyncnb cannot use it as the output",
+                    hint="choose another file",
+                )
 
 
-def _facts(path: str | os.PathLike[str]) -> os.stat_result | None:
+def _find_status(path: str | os.PathLike[str]) -> os.stat_result | None:
     try:
         return system_calls.lstat(path)
     except FileNotFoundError:
@@ -281,10 +291,11 @@ def _facts(path: str | os.PathLike[str]) -> os.stat_result | None:
 
 def _reject_non_file(path: str | os.PathLike[str], facts: os.stat_result) -> None:
     if stat.S_ISDIR(facts.st_mode):
-        raise OutputError(f"{path} is a folder", hint="give the name of a file")
+        raise OutputError(f"{path} is a folder", hint="specify the path of a file")
     if stat.S_ISLNK(facts.st_mode):
         raise OutputError(
-            f"{path} is a symbolic link", hint="check where it points, then use the file itself"
+            f"{path} is a symbolic link",
+            hint="check the link's target, then specify the target itself",
         )
     if not stat.S_ISREG(facts.st_mode):
         raise OutputError(f"{path} is not a regular file", hint="choose another file")
@@ -295,4 +306,4 @@ def _is_ours(path: str | os.PathLike[str], kind: OutputKind) -> bool:
         with files.open_plain(path) as file:
             return kind.is_ours[Path(path).suffix.lower()](file)
     except (OSError, BundleError):
-        return False  # a file that cannot be read may belong to another program
+        return False  # A file that cannot be read may belong to another program.

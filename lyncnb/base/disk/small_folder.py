@@ -1,8 +1,8 @@
-"""A folder of a few text files.
+"""Read and write a folder with a few text files.
 
-A new folder gets its name when all its files are on the disk. Later, ``files.replace`` changes each
-file separately. Hidden files, such as those of a stopped program, are never read. There is no lock,
-because a folder in version control should contain nothing else.
+A new folder gets its final name when all its files are on the disk. Later, ``files.replace``
+replaces each file separately. lyncnb never reads hidden files, such as those of an interrupted
+program. There is no lock file, because a folder in version control should not contain one.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from ...errors import BundleError
 from ..pasted_text import shown
 from . import files, system_calls
 
-#: All users may read the files, as in version control.
+#: All users can read the files, as is usual in version control.
 FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write a new folder with all of these files, or nothing.
+    """Create a folder with all of these files, or nothing.
 
     Parameters
     ----------
     folder : Path
-        A name that is free. lyncnb creates its parent if necessary.
+        The new folder. lyncnb creates the parent folder if necessary.
     contents : mapping of str to bytes
-        The content of each file, by its name.
+        The content of each file, by file name.
 
     Raises
     ------
     BundleError
-        If the name is taken, or the system refuses.
+        If the name exists, or the system reports an error.
     """
     staged = folder.with_name(files.temp_name())
     try:
@@ -43,28 +43,28 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
         system_calls.mkdir(staged, _FOLDER_MODE)
         for name, data in contents.items():
             files.write_new(staged / name, data, FILE_MODE)
-        if os.path.lexists(folder):  # rename() would replace an empty folder
+        if os.path.lexists(folder):  # rename() would replace an empty folder.
             raise BundleError(
-                f"{folder} is already there and was left alone", hint="take another name"
+                f"{folder} already exists; lyncnb did not change it", hint="choose another name"
             )
         system_calls.rename(staged, folder)
     except BaseException as error:
         shutil.rmtree(staged, ignore_errors=True)
         if isinstance(error, OSError):
-            raise system_calls.trouble(error, folder, "make the folder") from None
+            raise system_calls.trouble(error, folder, "create the folder") from None
         raise
     files.sync_folder(folder.parent)
 
 
 def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str, bytes]:
-    """Read files of a folder.
+    """Read files in a folder.
 
     Parameters
     ----------
     folder : Path
-        Not through a symbolic link.
+        A folder, not a symbolic link to a folder.
     names : collection of str
-        The files to read; the result omits missing files.
+        The names of the files to read. The result omits missing files.
     limit : int
         The maximum size of a file in bytes.
 
@@ -76,29 +76,31 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
     try:
         mode = system_calls.lstat(folder).st_mode
     except OSError as error:
-        raise system_calls.trouble(error, folder, "look at the folder") from None
-    except ValueError:  # a character that no name can contain
+        raise system_calls.trouble(error, folder, "access the folder") from None
+    except ValueError:  # The path contains a character that is not allowed in names.
         raise BundleError(
-            f"{shown(str(folder))} is not a valid folder name", hint="enter it again"
+            f"{shown(str(folder))} is not a valid folder name", hint="enter the folder name again"
         ) from None
     if not stat.S_ISDIR(mode):
-        raise BundleError(f"{folder} is no folder", hint="use the path of a folder, not of a link")
+        raise BundleError(
+            f"{folder} is not a folder", hint="use the path of a folder, not of a link to it"
+        )
     present = [name for name in names if os.path.lexists(folder / name)]
     return {name: files.read(folder / name, limit=limit) for name in present}
 
 
 def rename_folder(folder: Path, target: Path) -> None:
-    """Rename a folder in its parent, never to an existing name.
+    """Rename a folder in the same parent folder, but never to an existing name.
 
     Raises
     ------
     BundleError
-        If the name is taken, or the system refuses.
+        If the name exists, or the system reports an error.
     """
     try:
-        # The same name in another letter case may be the same folder.
+        # The same name in another letter case can be the same folder.
         if os.path.lexists(target) and not os.path.samefile(folder, target):
-            raise BundleError(f"{target} is already there", hint="take another name")
+            raise BundleError(f"{target} already exists", hint="choose another name")
         system_calls.rename(folder, target)
     except OSError as error:
         raise system_calls.trouble(error, folder, "rename the folder") from None
@@ -106,12 +108,12 @@ def rename_folder(folder: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path, names: Collection[str]) -> None:
-    """Remove a folder that contains only these files and hidden files of lyncnb.
+    """Remove a folder that contains only these files and lyncnb's hidden files.
 
     Raises
     ------
     BundleError
-        If it contains something else, or the system refuses. Nothing is then removed.
+        If the folder contains other files, or the system reports an error. Nothing is then removed.
     """
     gone = folder.with_name(files.temp_name())
     try:
@@ -120,9 +122,11 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
         if others:
             raise BundleError(
                 f"{folder} also contains other files: {', '.join(others[:5])}",
-                hint="move them away first; nothing was removed",
+                hint="lyncnb removed nothing; move these files to another folder, then try again",
             )
-        system_calls.rename(folder, gone)  # so the list never shows an incomplete scenario
+        # The folder is renamed first, so that a list of scenarios never contains an incomplete
+        # scenario.
+        system_calls.rename(folder, gone)
     except OSError as error:
         raise system_calls.trouble(error, folder, "remove the folder") from None
     shutil.rmtree(gone, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""All calls to the operating system that write, and clear messages for their errors.
+"""All calls to the operating system that write, with clear messages for their errors.
 
-Other modules call ``system_calls.fsync`` and so on, never ``os.fsync``. So a test can make each of
-``CALLS`` fail in turn, and compare a trace of system calls with them.
+Other modules call ``system_calls.fsync``, never ``os.fsync``. A test can therefore make each call
+in ``CALLS`` fail, and compare the calls with a trace from the operating system.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ link = getattr(os, "link", None)
 if os.name != "nt":
     fchmod, fchown = os.fchmod, os.fchown
 
-# On macOS, fsync() leaves data in the disk's own cache. This command of fcntl() does not.
+# On macOS, fsync() leaves data in the disk's cache. This fcntl() command writes the cache, too.
 full_sync: int | None = None
-with suppress(ImportError):  # Windows has no such module
+with suppress(ImportError):  # Windows does not have this module.
     import fcntl
 
     full_sync = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def fsync(descriptor: int) -> None:
-    """Write a file to the disk, also from the disk's own cache if the system can do that."""
+    """Write a file to the disk, and also write the disk's cache if the system supports it."""
     if full_sync is not None:
-        # Network shares and some file systems do not support the command.
+        # Network shares and some file systems do not support this command.
         with suppress(OSError):
             fcntl.fcntl(descriptor, full_sync)
             return
@@ -44,68 +44,70 @@ def fsync(descriptor: int) -> None:
 WINDOWS = os.name == "nt"
 _COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
-# A named pipe in the folder must not make the reader wait for a writer.
+# If the file is a named pipe, this flag prevents waiting for a writer.
 READ = os.O_RDONLY | _COMMON | getattr(os, "O_NONBLOCK", 0)
-# The errors of link() if the file system has no hard links (FAT, some network shares).
+# The error numbers of link() on file systems without hard links (FAT, some network shares).
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-# The errors of fsync() if a folder cannot be synced.
+# The error numbers of fsync() for folders that cannot be synced.
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 def find_program(name: str) -> str | None:
-    """Find a program by its absolute path, or in the absolute folders of PATH.
+    """Find a program by its absolute path, or in the absolute folders in PATH.
 
-    ``shutil.which`` may also search the current folder, on Windows always. It would then run a
-    program that somebody put next to a plan.
+    ``shutil.which`` can also find a program in the current folder, which Windows always searches.
+    It
+    could then run a program that another person put next to a plan.
     """
     endings = ("", ".exe") if WINDOWS else ("",)
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    places = [folder for folder in folders if os.path.isabs(folder)]
+    search_path = [folder for folder in folders if os.path.isabs(folder)]
     if os.path.isabs(name):
-        places = [os.path.dirname(name)]
+        search_path = [os.path.dirname(name)]
     elif os.path.dirname(name):
         return None
-    for place in places:
+    for folder in search_path:
         for ending in endings:
-            path = os.path.join(place, os.path.basename(name) + ending)
+            path = os.path.join(folder, os.path.basename(name) + ending)
             if os.path.isfile(path) and os.access(path, os.X_OK):
                 return path
     return None
 
 
 HINTS = {
-    errno.ENOSPC: "the disk is full: free some space, then run the same again; nothing is lost",
-    errno.EDQUOT: "your quota is used up: free some space, then run the same again",
+    errno.ENOSPC: "the disk is full: free some space, then try again; no data is lost",
+    errno.EDQUOT: "your disk quota is used up: free some space, then try again",
     errno.EROFS: "this disk is read-only: use a folder on another disk",
-    errno.EACCES: "you do not have permission: ask the owner of the folder, or use another one",
-    errno.EPERM: "you do not have permission: ask the owner of the folder, or use another one",
-    errno.EIO: "the disk reports an error: copy the folder to another disk and continue there",
-    errno.ELOOP: "the path contains a symbolic link: check where it points, then remove it",
-    errno.ENOENT: "part of the path is missing: check whether the folder was moved",
-    errno.ENOTDIR: "part of the path is a file, not a folder: use another path",
-    errno.EISDIR: "a folder has this name: move it away",
+    errno.EACCES: "you do not have permission: ask the owner of the folder, or use another folder",
+    errno.EPERM: "you do not have permission: ask the owner of the folder, or use another folder",
+    errno.EIO: "the disk reports an error: copy the folder to another disk, then use that copy",
+    errno.ELOOP: "the path contains a symbolic link: check the link's target, then remove the link",
+    errno.ENOENT: "a folder in the path does not exist: check whether it was moved",
+    errno.ENOTDIR: "the path contains a file in place of a folder: use another path",
+    errno.EISDIR: "a folder has the same name: move the folder, or choose another name",
     errno.ENAMETOOLONG: "use a folder with a shorter path",
-    errno.EMFILE: "too many files are open: close other programs, then run the same again",
+    errno.EMFILE: "too many files are open: close other programs, then try again",
 }
 
 
 def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: str) -> BundleError:
-    """Return an error that says what the operating system refused, and what to do."""
-    if isinstance(error, ValueError):  # for a zero byte or an unpaired surrogate
+    """Return an error that describes what the operating system rejected, with a hint."""
+    if isinstance(error, ValueError):  # A zero byte or an unpaired surrogate raises ValueError.
         shown = ascii(os.fspath(path))[1:-1]
         return BundleError(
-            f"{shown}: cannot {doing}: this is not a valid file name", hint="enter it again"
+            f"{shown}: cannot {doing}: the file name is not valid", hint="enter the file name again"
         )
-    hint = HINTS.get(error.errno or 0, "check the folder, then run the same again")
+    hint = HINTS.get(error.errno or 0, "check the folder, then try again")
     return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)
 
 
 def protection_note() -> str:
-    """Return a warning about missing protection on this system; empty if there is none."""
+    """Return a warning about missing file protection on this system; "" if there is none."""
     if not WINDOWS:
         return ""
     return (
-        "On Windows a file mode only says read-only: keys are only as safe as their folder. "
-        'Run: icacls FOLDER /inheritance:r /grant:r "%USERNAME%:(OI)(CI)F". A folder cannot be '
-        "synced there either, so after a power cut the last files may be missing as a whole."
+        "On Windows, the permissions on a folder protect the keys in it, because a file mode "
+        "only marks files as read-only. Run: icacls FOLDER /inheritance:r /grant:r "
+        '"%USERNAME%:(OI)(CI)F". After a power failure, the files that were written last may '
+        "be missing."
     )

@@ -1,10 +1,10 @@
-"""Read the files of a tar archive, plain or with gzip, in memory and within limits.
+"""Read the files in a tar archive, with or without gzip, in memory and within limits.
 
-The standard library's ``tarfile`` keeps a copy of the global pax header with every entry. A hostile
-archive of 0.8 MB with 400 entries makes it use 750 MB of memory (Python 3.11). It also treats a
-damaged header inside an archive as the end, so a certificate after it would be missing unnoticed.
-This reader reads only names, types and contents, and uses no more memory than the archive. It
-writes nothing to the disk.
+The standard library's ``tarfile`` keeps a copy of the global pax header with every entry, so that a
+malicious archive of 0.8 MB with 400 entries needs 750 MB of memory (Python 3.11). It also treats a
+damaged header as the end of the archive, so that later certificates would be ignored without a
+message. This module reads only names, types, and contents, needs no more memory than the archive,
+and writes nothing to the disk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ _BLOCK = 512
 _MAGIC = b"ustar"
 _REGULAR = (b"0", b"\0", b"7")
 _LONG_NAME = b"L"
-# Descriptions of the next entry (pax) or of the whole archive. The name in the header is enough.
+# These entries describe the next entry (pax) or the complete archive. They are skipped, because the
+# names in the other headers are sufficient.
 _DESCRIPTIONS = (b"x", b"g", b"X", b"K")
 
 
@@ -27,7 +28,7 @@ class BadTar(ValueError):
 
 
 class TarEntry(NamedTuple):
-    """One entry: its name, whether it is an ordinary file, and its bytes."""
+    """An entry in an archive: its name, whether it is a regular file, and its content."""
 
     name: str
     is_file: bool
@@ -35,7 +36,7 @@ class TarEntry(NamedTuple):
 
 
 def is_tar(data: bytes) -> bool:
-    """Whether the bytes begin like a tar archive."""
+    """Return whether the data begins like a tar archive."""
     return data[257:262] == _MAGIC
 
 
@@ -45,7 +46,7 @@ def gunzip(data: bytes, *, limit: int) -> bytes:
     Raises
     ------
     BadTar
-        If it is damaged, or has more than `limit` bytes.
+        If the data is damaged, or decompresses to more than `limit` bytes.
     """
     unpacker = zlib.decompressobj(wbits=31)
     try:
@@ -53,57 +54,59 @@ def gunzip(data: bytes, *, limit: int) -> bytes:
     except zlib.error:
         raise BadTar("the compressed file is damaged") from None
     if len(unpacked) > limit:
-        raise BadTar(f"it unpacks to more than {limit:,} bytes")
+        raise BadTar(f"the unpacked content is larger than {limit:,} bytes")
     if not unpacker.eof:
         raise BadTar("the compressed file is truncated")
     return unpacked
 
 
 def tar_entries(data: bytes) -> Iterator[TarEntry]:
-    """Yield all entries except folders, in the order of the archive.
+    """Yield all entries in an archive except folders, in their order.
 
     Raises
     ------
     BadTar
-        If a header is damaged or the archive is incomplete.
+        If a header is damaged, or the archive is incomplete.
     """
-    place, long_name = 0, ""
-    while place + _BLOCK <= len(data):
-        header = data[place : place + _BLOCK]
+    offset, long_name = 0, ""
+    while offset + _BLOCK <= len(data):
+        header = data[offset : offset + _BLOCK]
         if not header.strip(b"\0"):
             return
         if header[257:262] != _MAGIC:
-            raise BadTar(f"the archive is damaged at byte {place:,}")
-        size, kind = _number(header[124:136], place), header[156:157]
-        content = data[place + _BLOCK : place + _BLOCK + size]
+            raise BadTar(f"the archive is damaged at byte {offset:,}")
+        size, kind = _parse_number(header[124:136], offset), header[156:157]
+        content = data[offset + _BLOCK : offset + _BLOCK + size]
         if len(content) < size:
             raise BadTar("the archive is truncated")
-        place += _BLOCK + -(-size // _BLOCK) * _BLOCK
+        offset += _BLOCK + -(-size // _BLOCK) * _BLOCK
         if kind == _LONG_NAME:
-            long_name = _text(content)
+            long_name = _decode_text(content)
         elif kind not in _DESCRIPTIONS:
-            name = long_name or "/".join(filter(None, (_prefix(header), _text(header[:100]))))
+            name = long_name or "/".join(
+                filter(None, (_read_prefix(header), _decode_text(header[:100])))
+            )
             long_name = ""
             if kind != b"5":
                 yield TarEntry(name, kind in _REGULAR, content)
-    if data[place:].strip(b"\0"):
+    if data[offset:].strip(b"\0"):
         raise BadTar("the archive is truncated")
 
 
-def _prefix(header: bytes) -> str:
-    # Old GNU archives ("ustar  ") keep times there.
-    return _text(header[345:500]) if header[257:263] == b"ustar\0" else ""
+def _read_prefix(header: bytes) -> str:
+    # Old GNU archives ("ustar  ") contain times in this field.
+    return _decode_text(header[345:500]) if header[257:263] == b"ustar\0" else ""
 
 
-def _text(field: bytes) -> str:
+def _decode_text(field: bytes) -> str:
     return field.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
-def _number(field: bytes, place: int) -> int:
-    if field[0] & 0x80:  # base 256, for what has more than 8 GB
+def _parse_number(field: bytes, offset: int) -> int:
+    if field[0] & 0x80:  # Numbers for more than 8 GB use base 256.
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0") or b"0"
     try:
         return int(digits, 8)
     except ValueError:
-        raise BadTar(f"the archive is damaged at byte {place:,}") from None
+        raise BadTar(f"the archive is damaged at byte {offset:,}") from None

@@ -1,4 +1,4 @@
-"""Write a reproducible ZIP archive, and read one from elsewhere within limits."""
+"""Write reproducible ZIP archives, and read ZIP archives from other sources within limits."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 
-# A fixed date, so that the same files give the same bytes.
+# The date is fixed, so that the same files result in the same bytes.
 _CREATED = (2000, 1, 1, 0, 0, 0)
 
 
 def to_zip(entries: Mapping[str, bytes]) -> bytes:
-    """Pack files.
+    """Create a ZIP archive from files.
 
     Parameters
     ----------
     entries : mapping of str to bytes
-        n contents by their paths in the package, in the order to write them.
+        The content of n files by their paths in the archive, in the order in which to write them.
 
     Returns
     -------
     bytes
-        The same entries give the same bytes, on every system.
+        The archive. The same files result in the same bytes on every system.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -36,21 +36,21 @@ def to_zip(entries: Mapping[str, bytes]) -> bytes:
 
 
 def from_zip(data: bytes) -> dict[str, bytes]:
-    """Unpack a package of lyncnb, for example one that a library wrote with today's date.
+    """Unpack a ZIP archive from lyncnb or a library that lyncnb uses.
 
     Returns
     -------
     dict
-        Contents by path, in the order of the package.
+        The content of each file by its path, in the order in the archive.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-# --- A ZIP archive from elsewhere.
+# --- Read a ZIP archive from another source.
 
 _END_BYTES, _CENTRAL_ENTRY_BYTES = 22, 46
-#: The errors of the standard library for a damaged, encrypted or unusual archive.
+#: The standard library's errors for a damaged, encrypted, or unsupported archive.
 READ_ERRORS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -62,20 +62,20 @@ READ_ERRORS = (
     ValueError,
 )
 
-#: A part that is not small and unpacks to more than this many times its size is a bomb.
+#: A file that is not small and unpacks to more than this multiple of its size is rejected.
 _MAX_RATIO, _SMALL = 200, 1_000_000
 _PIECE = 1 << 16
 
 
 class BadArchive(ValueError):
-    """An archive that cannot or should not be read; its text has the reason."""
+    """An archive cannot be read or must be rejected; the text contains the reason."""
 
 
 def contents_trouble(data: bytes, most: int) -> str:
-    """Return why an archive's list of contents should not be read; "" if it should.
+    """Return why an archive must be rejected, based on its list of entries; "" if it can be read.
 
-    ``zipfile`` creates an object for every entry at once. Two million entries in 100 MB would use
-    up the memory of a computer. So lyncnb checks the end record first (APPNOTE.TXT 4.3.16).
+    ``zipfile`` creates an object for every entry. Two million entries in 100 MB would need all the
+    memory of a computer. lyncnb therefore checks the end record first (APPNOTE.TXT 4.3.16).
 
     Parameters
     ----------
@@ -84,44 +84,48 @@ def contents_trouble(data: bytes, most: int) -> str:
     most : int
         The maximum number of entries.
     """
-    place = data.rfind(b"PK\x05\x06")
-    if place < 0 or len(data) - place < _END_BYTES:
+    offset = data.rfind(b"PK\x05\x06")
+    if offset < 0 or len(data) - offset < _END_BYTES:
         return "the archive is truncated"
-    entries = int.from_bytes(data[place + 10 : place + 12], "little")
-    size = int.from_bytes(data[place + 12 : place + 16], "little")
-    if data[max(place - 20, 0) : place].startswith(b"PK\x06\x07") or size == 0xFFFFFFFF:
-        return "the archive is a ZIP64 one, for more than 4 GB"
+    entries = int.from_bytes(data[offset + 10 : offset + 12], "little")
+    size = int.from_bytes(data[offset + 12 : offset + 16], "little")
+    if data[max(offset - 20, 0) : offset].startswith(b"PK\x06\x07") or size == 0xFFFFFFFF:
+        return "the archive uses ZIP64, the format for archives larger than 4 GB"
     if entries > most or size > most * 10 * _CENTRAL_ENTRY_BYTES:
         return f"the archive has more than {most:,} entries"
     return ""
 
 
 def archive_reason(error: Exception) -> str:
-    """Return what is wrong with an archive, in plain English."""
+    """Return the problem with an archive in plain English."""
     text = str(error)
     if "CRC" in text:
-        return "its checksum is wrong"
+        return "the checksum is wrong"
     if "password" in text:
-        return "it is encrypted"
-    return "its content cannot be unpacked" if isinstance(error, zlib.error) else "it is not whole"
+        return "the archive is encrypted"
+    return (
+        "the content cannot be unpacked"
+        if isinstance(error, zlib.error)
+        else "the content is incomplete"
+    )
 
 
 class Archive:
-    """A ZIP archive from elsewhere. It unpacks its parts in pieces and counts the bytes.
+    """A ZIP archive from another source, which is unpacked in pieces within a size limit.
 
     Parameters
     ----------
     data : bytes
         The archive.
     max_entries : int, optional
-        The maximum number of parts.
+        The maximum number of files in the archive.
     max_unpacked : int, optional
-        The maximum total size of all parts that are read, in bytes.
+        The maximum total size of all files that are read, in bytes.
 
     Raises
     ------
     BadArchive
-        If its list of contents cannot be read, or is too long.
+        If the list of entries cannot be read, or is too long.
     """
 
     def __init__(self, data: bytes, *, max_entries: int = 10_000, max_unpacked: int = 200_000_000):
@@ -133,51 +137,54 @@ class Archive:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except READ_ERRORS as error:
             raise BadArchive(f"the archive is damaged: {archive_reason(error)}") from None
-        # Some programs write backslashes, and names of parts ignore letter case (ECMA-376 part 2,
-        # section 6.2.2.3).
-        self._parts = {_key(entry.filename): entry for entry in self._zip.infolist()}
+        # Some programs write backslashes, and letter case does not matter in the names (ECMA-376
+        # part 2, section 6.2.2.3).
+        self._parts = {_normalize_path(entry.filename): entry for entry in self._zip.infolist()}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of its parts, in lower case and with slashes."""
+        """The names of the files in the archive, in lowercase and with slashes."""
         return tuple(self._parts)
 
     def __contains__(self, name: str) -> bool:
-        return _key(name) in self._parts
+        return _normalize_path(name) in self._parts
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """Unpack a part.
+        """Unpack a file in the archive.
 
         Yields
         ------
         bytes
-            At most 64 KiB at a time.
+            Pieces of at most 64 KiB.
 
         Raises
         ------
         BadArchive
-            If the part is missing, damaged, encrypted, a bomb or packed in an unusual way, or if
-            the total size is too large.
+            If the file is missing, damaged, or encrypted, or uses an unsupported compression
+            method.
+            Also if the file or the total size is too large.
         """
-        entry = self._parts.get(_key(name))
+        entry = self._parts.get(_normalize_path(name))
         if entry is None:
-            raise BadArchive(f"{name} is missing in it")
+            raise BadArchive(f"the archive does not contain {name}")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BadArchive("a part of it is compressed in an unusual way")
+            raise BadArchive("a file in the archive uses an unsupported compression method")
         if entry.file_size > max(_SMALL, _MAX_RATIO * max(entry.compress_size, 1)):
-            raise BadArchive(f"a part of it unpacks to more than {_MAX_RATIO} times its size")
+            raise BadArchive(
+                f"a file in the archive unpacks to more than {_MAX_RATIO} times its compressed size"
+            )
         try:
             with self._zip.open(entry) as file:
                 while piece := file.read(_PIECE):
                     self._left -= len(piece)
                     if self._left < 0:
-                        raise BadArchive("its unpacked content is too large")
+                        raise BadArchive("the unpacked content of the archive is too large")
                     yield piece
         except BadArchive:
             raise
         except READ_ERRORS as error:
-            raise BadArchive(f"a part of it is damaged: {archive_reason(error)}") from None
+            raise BadArchive(f"a file in the archive is damaged: {archive_reason(error)}") from None
 
 
-def _key(name: str) -> str:
+def _normalize_path(name: str) -> str:
     return name.replace("\\", "/").lstrip("/").casefold()

@@ -1,1 +1,1 @@
-"""Tables, pages and pictures, of whatever they tell."""
+"""Tables, pages, and pictures for any content."""

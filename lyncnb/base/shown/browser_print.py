@@ -1,7 +1,7 @@
-"""A page to PDF and a picture to PNG, by an installed Chromium. Knows no certificate.
+"""Convert a page to PDF and a picture to PNG with an installed Chromium browser.
 
-Chromium opens the page without network, in a temporary profile: the reader's browser, its windows
-and its history are not used. The page's own policy forbids scripts.
+Chromium opens the page without network access, in a temporary profile. It does not use the user's
+browser windows or history. The page's security policy does not allow scripts.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ _PLACES = (
     "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
     "C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe",
 )
-#: Names a Chromium that stands elsewhere.
+#: The environment variable with the path of a Chromium browser that lyncnb does not find.
 VARIABLE = "LYNCNB_CHROMIUM"
 _SECONDS = 120
 
 
 def find_chromium() -> str:
-    """Find a Chromium, Chrome or Edge.
+    """Return the path of an installed Chromium, Chrome, or Edge browser.
 
     Raises
     ------
     NotebookError
-        If there is none.
+        If no such browser is installed.
     """
     for name in (os.environ.get(VARIABLE), *_NAMES, *_PLACES):
-        if name and (found := find_program(name)):
-            return found
+        if name and (program := find_program(name)):
+            return program
     raise NotebookError(
-        "there is no Chromium to print or draw with",
-        hint=f"install Chromium, Chrome or Edge, or name it in {VARIABLE}",
+        "lyncnb found no Chromium browser, which it needs to create the image or PDF file",
+        hint=f"install Chromium, Chrome, or Edge, or set {VARIABLE} to the path of the browser",
     )
 
 
 def print_page(page: str) -> bytes:
-    """Print an HTML page.
+    """Print an HTML page to PDF.
 
     Parameters
     ----------
@@ -60,33 +60,33 @@ def print_page(page: str) -> bytes:
     Returns
     -------
     bytes
-        A PDF, laid out as the page's print style says.
+        A PDF with the layout of the page's print style.
 
     Raises
     ------
     NotebookError
-        If there is no Chromium, or it does not print.
+        If there is no Chromium browser, or it does not print the page.
     """
     return _run_chromium(
         page,
         "page.pdf",
         lambda target: ("--no-pdf-header-footer", f"--print-to-pdf={target}"),
-        hint="open the page and print it yourself",
+        hint="open the page in a browser and print it",
     )
 
 
 def draw_picture(svg: bytes) -> bytes:
-    """Draw an SVG document in its own size, as readers see it in a light theme.
+    """Convert an SVG document to PNG in its original size, with the light theme.
 
     Returns
     -------
     bytes
-        A PNG.
+        A PNG image.
 
     Raises
     ------
     NotebookError
-        If there is no Chromium, or it does not draw.
+        If there is no Chromium browser, or it does not create the image.
     """
     sizes = dict(_SIZE.findall(svg.partition(b">")[0].decode("utf-8", "replace")))
     width, height = sizes.get("width", "1000"), sizes.get("height", "1000")
@@ -98,7 +98,7 @@ def draw_picture(svg: bytes) -> bytes:
             *("--hide-scrollbars", f"--window-size={width},{height}"),
             f"--screenshot={target}",
         ),
-        hint="clean the notebook without --png",
+        hint="run the command again without --png",
     )
 
 
@@ -117,7 +117,8 @@ def _run_chromium(
             *(chromium, "--headless", "--disable-gpu", "--no-first-run", "--disable-extensions"),
             *("--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND"),
             f"--user-data-dir={folder}/profile",
-            # Chromium's own sandbox cannot start for root; the page runs nothing.
+            # Chromium's sandbox cannot start for root. This is safe, because the page runs no
+            # scripts.
             *(("--no-sandbox",) if sys.platform != "win32" and os.geteuid() == 0 else ()),
             *options(target),
             source.as_uri(),
@@ -126,4 +127,4 @@ def _run_chromium(
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
             return target.read_bytes()
         except (OSError, subprocess.SubprocessError) as error:
-            raise NotebookError(f"{chromium} did not write {name}", hint=hint) from error
+            raise NotebookError(f"{chromium} did not create {name}", hint=hint) from error

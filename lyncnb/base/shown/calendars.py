@@ -1,4 +1,4 @@
-"""Calendars that Outlook opens: all-day entries with reminders, RFC 5545. Knows no certificates."""
+"""Write iCalendar files (RFC 5545) with all-day events and reminders, which Outlook can open."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import NamedTuple
 
 
 class DayEntry(NamedTuple):
-    """One entry, from its first day through its last.
+    """An all-day event on one or several days.
 
     Parameters
     ----------
     uid : str
-        Importing the same again changes the entry instead of doubling it.
+        The unique identifier. A second import changes the event instead of duplicating it.
     stamp : datetime
-        When it was made, UTC.
+        When the event was created, UTC.
     first, last : date
-        The days that it covers.
+        The first and the last day of the event.
     summary : str
-        Its title.
+        The title.
     lines : iterable of str
-        Its description.
+        The lines of the description.
     reminder : str
-        What a reminder shows.
+        The text of the reminder.
     moments : iterable of datetime or timedelta
-        When it reminds: at a time (UTC), or as long after the first day begins.
+        The times of the reminders: in UTC, or relative to the start of the first day.
     """
 
     uid: str
@@ -39,14 +39,14 @@ class DayEntry(NamedTuple):
 
 
 def write_calendar(product: str, entries: Iterable[DayEntry]) -> bytes:
-    """Return a calendar as an iCalendar file; the same entries give the same bytes.
+    """Return the content of an iCalendar file; the same events result in the same bytes.
 
     Parameters
     ----------
     product : str
-        Identifies what wrote it (PRODID).
+        The identifier of the program that creates the file (PRODID).
     entries : iterable of DayEntry
-        In their order.
+        The events, in their order.
     """
     from icalendar import Alarm, Calendar, Event
 
@@ -59,11 +59,11 @@ def write_calendar(product: str, entries: Iterable[DayEntry]) -> bytes:
         event.add("uid", entry.uid)
         event.add("dtstamp", entry.stamp)
         event.add("dtstart", entry.first)
-        # The end of an all-day event is the first day after it, RFC 5545 section 3.6.1.
+        # An all-day event ends on the day after its last day (RFC 5545 section 3.6.1).
         event.add("dtend", entry.last + timedelta(days=1) if entry.last < date.max else entry.last)
         event.add("summary", entry.summary)
         event.add("description", "\n".join(entry.lines))
-        event.add("transp", "TRANSPARENT")  # it blocks no time
+        event.add("transp", "TRANSPARENT")  # The event is shown as free time.
         for moment in entry.moments:
             alarm = Alarm()
             alarm.add("action", "DISPLAY")

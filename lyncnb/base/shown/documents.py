@@ -1,7 +1,7 @@
-"""Where the documents that sources name are found: RFCs by number, others by ``documents.toml``.
+"""Find the web addresses of cited documents: RFCs by number, and others in ``documents.toml``.
 
-A source is plain text, e.g. ``Microsoft, Planning for simple URLs in Lync Server 2013, 2015``. Its
-links are found when it is shown, so that no rule has to carry an address.
+A source is plain text, for example ``Microsoft, Planning for simple URLs in Lync Server 2013,
+2015``. lyncnb finds the links when it shows the source, so that rules contain no web addresses.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from ..toml_text import parse_toml
 
 _FILE = "documents.toml"
 _RFC = r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?"
-_CHINESE = ("zh-TW", "zh-Hant-TW")  # as planners choose it, and as pages name it
+# The language code in an option, and the language code of a page.
+_CHINESE = ("zh-TW", "zh-Hant-TW")
 _ADDRESS = r"https://[^\s;,<>\"]+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document that has an address: its title as sources name it.
+    """A document with a web address, and the title that sources use.
 
-    ``zh_tw`` says that Microsoft has the page in Traditional Chinese, under ``/zh-tw/``.
+    ``zh_tw`` means that Microsoft also publishes the page in Traditional Chinese, under ``/zh-
+    tw/``.
     """
 
     title: str
@@ -36,29 +38,29 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documents:
-    """What ``documents.toml`` holds."""
+    """The content of ``documents.toml``."""
 
     document: tuple[Document, ...]
 
 
 def parse_documents(text: str) -> Documents:
-    """Read the text of ``documents.toml``.
+    """Parse the text of ``documents.toml``.
 
     Raises
     ------
     RulesError
-        With every mistake, e.g. of ``document[3].url``.
+        With every error in the text and its place, such as ``document[3].url``.
     """
     reader = RecordReader(_FILE)
-    found = reader.record(Documents, parse_toml(text))
-    if found is None:
-        raise RulesError(f"{_FILE} has mistakes", problems=tuple(reader.problems))
-    return found
+    documents = reader.record(Documents, parse_toml(text))
+    if documents is None:
+        raise RulesError(f"the file {_FILE} contains errors", problems=tuple(reader.problems))
+    return documents
 
 
 @cache
 def document_addresses(language: str = "en") -> Mapping[str, str]:
-    """Give the address of each document by its title; in English where it has no other."""
+    """Return the web address of each document by its title, in English if not translated."""
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     is_chinese = language in _CHINESE
     return {
@@ -70,42 +72,42 @@ def document_addresses(language: str = "en") -> Mapping[str, str]:
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
-    # The longest first: the title of one document may be the beginning of another's.
+def _build_pattern() -> re.Pattern[str]:
+    # Longer titles are tried first, because a title can be the beginning of another title.
     titles = "|".join(map(re.escape, sorted(document_addresses(), key=len, reverse=True)))
     return re.compile(rf"{_RFC}|{_ADDRESS}|(?<![\w-])(?:{titles})(?![\w-])")
 
 
 def linked_parts(source: str, language: str = "en") -> Iterator[tuple[str, str]]:
-    """Cut a source into what leads somewhere and what does not.
+    """Split a source into text with a link and text without a link.
 
     Parameters
     ----------
     source : str
         Plain text.
     language : str, optional
-        Of the page; a document leads to its page in this language where one is known.
+        The language of the page. A link leads to a translation in this language if there is one.
 
     Yields
     ------
     tuple of str
-        Plain text and its address, "" where there is none; the texts joined are the source.
+        Plain text, and its web address or "". The joined texts are equal to the source.
     """
-    place = 0
-    for found in _pattern().finditer(source):
-        if found.start() > place:
-            yield source[place : found.start()], ""
-        address = document_addresses(language).get(found[0], found[0])
-        if found["rfc"]:
-            section = f"#section-{found['section']}" if found["section"] else ""
-            address = f"https://www.rfc-editor.org/rfc/rfc{found['rfc']}{section}"
-        yield found[0], address
-        place = found.end()
-    if place < len(source):
-        yield source[place:], ""
+    end = 0
+    for match in _build_pattern().finditer(source):
+        if match.start() > end:
+            yield source[end : match.start()], ""
+        address = document_addresses(language).get(match[0], match[0])
+        if match["rfc"]:
+            section = f"#section-{match['section']}" if match["section"] else ""
+            address = f"https://www.rfc-editor.org/rfc/rfc{match['rfc']}{section}"
+        yield match[0], address
+        end = match.end()
+    if end < len(source):
+        yield source[end:], ""
 
 
 def named_documents(sources: Iterable[str], language: str = "en") -> tuple[tuple[str, str], ...]:
-    """List the documents that sources name and that have an address, once each: title, address."""
+    """Return the title and address of each document that the sources cite, without duplicates."""
     parts = (part for source in dict.fromkeys(sources) for part in linked_parts(source, language))
     return tuple(dict.fromkeys(part for part in parts if part[1]))

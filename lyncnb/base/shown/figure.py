@@ -1,4 +1,4 @@
-"""``Figure``: a picture, what it shows in words, and the same data as a table."""
+"""The class ``Figure``: a picture with a description, and the same data as a table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import ClassVar
 from .svg import sheets
 from .tables import Marked, Table, marked
 
-#: Part of every picture's HTML; for a page that takes ``<style>`` out of what it is given.
-# A sheet of Letter, 279 mm, has a heading of two lines and the words above the picture, too; what
-# stays folded would be a line without use there, alone on a sheet of its own. On sheets that lie
-# on their side a picture that is higher than wide is turned: else its letters were too small.
+#: This style is part of every picture's HTML, for pages that remove ``<style>`` from the content.
+#: The height leaves space on a Letter sheet (279 mm) for a heading of two lines and the
+#: description. On paper, the closed details are hidden, because a single line would need an
+#: additional sheet. On landscape sheets, a picture in portrait format is rotated, because its text
+#: would otherwise be too small.
 FIGURE_STYLE = (
     "<style>@media print{.lyncnb-figure img"
     "{max-height:220mm;width:auto;break-inside:avoid}"
@@ -29,25 +30,25 @@ FIGURE_STYLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Figure(Table):
-    """A picture for a page, a notebook or a file of its own.
+    """A picture for a page, a notebook, or a separate file.
 
     Attributes
     ----------
     kind : str
-        E.g. ``topology``.
+        The type of the picture, such as ``topology``.
     title, description : str
-        Plain text: what it shows and how to read it, also for those who do not see it.
+        Plain text: what the picture shows and how to read it, also for people who cannot see it.
     columns : tuple of str
         m headings of the table.
     rows : tuple of tuples
-        n rows of m values: what the picture was drawn from, never less than it shows.
+        n rows of m values: all data in the picture.
     svg : str
-        The picture: an SVG document without scripts, that loads nothing.
+        The picture as an SVG document without scripts and external content.
     plan : Marked, optional
-        The plan that it shows, if it shows one alone.
+        The plan that the picture shows, if it shows only one plan.
     """
 
-    #: In the head of every picture of lyncnb's, and of no other.
+    #: Every picture that lyncnb creates begins with this text, and no other picture does.
     MARKS: ClassVar[tuple[bytes, ...]] = (b"<svg xmlns", b'aria-labelledby="title description"')
 
     kind: str
@@ -68,26 +69,27 @@ class Figure(Table):
         return self.title
 
     def to_svg(self) -> bytes:
-        """Give the picture as the content of an ``.svg`` file."""
+        """Return the content of an ``.svg`` file."""
         return self.svg.encode("utf-8")
 
     def to_html(self) -> str:
-        """Give the picture as a fragment of a page: an image with its words, no table.
+        """Return the picture and its description as HTML, without the table.
 
         Returns
         -------
         str
-            ``<style>`` and ``<figure>…</figure>``: the image inside it is scaled to the page; one
-            that is higher than a sheet is several, of which none is cut on paper.
+            The elements ``<style>`` and ``<figure>``. The image fits the width of the page. A
+            picture
+            that is higher than a sheet of paper is divided into several images.
         """
         return picture_html(self.title, self.description, self.svg)
 
     def _repr_html_(self) -> str:
-        # A dataclass with slots is created again: super() without arguments does not find it.
+        # A dataclass with slots replaces its class, so super() without arguments would fail.
         table = Table._repr_html_(self)
         return marked(
-            f"{self.to_html()}\n<details><summary>The same data as a table, "
-            f"{len(self.rows):,} rows</summary>\n{table}\n</details>",
+            f"{self.to_html()}\n<details><summary>Show the same data as a table "
+            f"({len(self.rows):,} rows)</summary>\n{table}\n</details>",
             self.plan,
         )
 
@@ -96,21 +98,21 @@ class Figure(Table):
 
 
 def picture_html(title: str, description: str, svg: str) -> str:
-    """Write a picture as a fragment of a page: images with their words, escaped.
+    """Return a picture and its description as escaped HTML.
 
     Parameters
     ----------
     title, description : str
         Plain text.
     svg : str
-        The document.
+        The SVG document.
 
     Returns
     -------
     str
-        As :meth:`Figure.to_html` gives it.
+        The same HTML as :meth:`Figure.to_html`.
     """
-    # Images, no inline <svg>: JupyterLab strips that from notebooks it does not trust.
+    # The HTML uses images, because JupyterLab removes inline <svg> from untrusted notebooks.
     pieces = sheets(svg)
     images = []
     for number, piece in enumerate(pieces, 1):

@@ -1,8 +1,7 @@
-"""Whole HTML pages by jinja2, every value escaped. Knows no certificate.
+"""Create HTML pages from jinja2 templates, with every value escaped.
 
-The boundary for text on its way to a page of its own: templates (``*.html.j2``) are next to the
-code that fills them, and autoescape is on for all of them. jinja2 is imported only when a page is
-written, so that planning runs where it is not installed.
+Templates (``*.html.j2``) are next to the code that uses them, and autoescape is on for all of them.
+jinja2 is imported only when a page is written, so that planning works without it.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-# After these a long name, path or address may go on in the next line; before a dot, Safari and
-# Chromium break nowhere by themselves, and a table grows beyond the page.
+# A long name, path, or address can break after these characters. Safari and Chromium do not break
+# lines before a dot, so a long name would make a table wider than the page.
 _BREAK_AFTER = "./_@\\-"
 _HASH_DIGITS = 16
 _LONG_HASH = re.compile(r"[0-9a-f]{16}(?=[0-9a-f])")
@@ -29,14 +28,14 @@ _DAY = re.compile(r"\b(\d{4}-\d\d-\d\d)\b")
 
 
 @cache
-def _environment() -> Environment:
+def _create_environment() -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     root = package_files(__package__.partition(".")[0])
     made = Environment(
         loader=FunctionLoader(lambda name: root.joinpath(name).read_text("utf-8")),
         autoescape=True,
-        undefined=StrictUndefined,  # a name that nobody gave is a mistake, not a blank
+        undefined=StrictUndefined,  # A missing value is an error, instead of blank text.
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -47,21 +46,21 @@ def _environment() -> Environment:
 
 
 def breakable(text: object) -> Markup:
-    """Escape a name or path and allow a new line after its dots, slashes and hyphens.
+    """Escape a name or path, and allow line breaks after its dots, slashes, and hyphens.
 
     Parameters
     ----------
     text : object
-        Plain text; a hash may break after every 16 digits.
+        Plain text. A hash can break after every 16 digits.
 
     Returns
     -------
     Markup
-        Text and ``<wbr>``, nothing else. What a reader copies has no break in it.
+        Text and ``<wbr>``, so that copied text contains no line breaks.
     """
     import markupsafe
 
-    # Marked and escaped as a whole: a page has a hundred thousand names.
+    # The complete text is escaped at once, because a page can have a hundred thousand names.
     marked = str(text).replace("\0", "")
     for end in _BREAK_AFTER:
         marked = marked.replace(end, f"{end}\0")
@@ -70,16 +69,16 @@ def breakable(text: object) -> Markup:
     return markupsafe.Markup(escaped.replace("\0", "<wbr>"))
 
 
-@lru_cache(maxsize=1024)  # most certificates of a page say the same
+@lru_cache(maxsize=1024)  # Most certificates on a page have the same text.
 def whole_days(text: object) -> Markup:
-    """Escape a text and keep each of its days, e.g. 2026-12-01, in one line."""
+    """Escape a text, and prevent line breaks in dates such as 2026-12-01."""
     from markupsafe import Markup, escape
 
     return Markup(_DAY.sub(r'<span style="white-space:nowrap">\1</span>', str(escape(str(text)))))
 
 
 def references(sources: Iterable[str]) -> dict[str, Markup]:
-    """Make a link for each source to its place in a numbered list, from 1 on."""
+    """Return a link for each source to its entry in a list that is numbered from 1."""
     from markupsafe import Markup
 
     link = Markup('&nbsp;<a href="#s{0}" aria-label="source {0}">[{0}]</a>')
@@ -87,40 +86,42 @@ def references(sources: Iterable[str]) -> dict[str, Markup]:
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template.
+    """Create a page from a template.
 
     Parameters
     ----------
     template : str
-        Path inside the package, e.g. ``reports/summary/summary.html.j2``.
+        The path in the package, such as ``reports/summary/summary.html.j2``.
     **values
-        What the template names; text is escaped where it is used.
+        The values for the template, which escapes text.
 
     Returns
     -------
     str
-        An HTML document with its style inside, readable in light and dark themes and on paper,
-        without scripts and without a reference to anything that it would load.
+        An HTML document that contains its styles, for light and dark themes and for paper. It has
+        no
+        scripts and loads no external content.
     """
-    # NUL is not allowed in HTML at all; a browser would show a replacement character.
-    return _environment().get_template(template).render(values).replace("\0", "")
+    # HTML does not allow NUL, and a browser would show a replacement character.
+    return _create_environment().get_template(template).render(values).replace("\0", "")
 
 
 def to_page(title: str, parts: Iterable[str]) -> str:
-    """Put escaped fragments on a page that needs no other file.
+    """Create a page that needs no other file from escaped HTML.
 
     Parameters
     ----------
     title : str
-        Plain text; also the page's heading.
+        The title and heading of the page, as plain text.
     parts : iterable of str
-        Fragments as :func:`lyncnb.base.shown.tables.rows_to_html` writes them. They are not escaped
-        again, so nothing else may come in here.
+        HTML from functions such as :func:`lyncnb.base.shown.tables.rows_to_html`. This function
+        does
+        not escape it again, so it must not come from anywhere else.
 
     Returns
     -------
     str
-        As :func:`render` gives it.
+        An HTML document, as for :func:`render`.
     """
     from markupsafe import Markup
 

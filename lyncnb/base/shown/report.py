@@ -1,8 +1,7 @@
-"""A report for people: sentences, tables and a picture, written in any format.
+"""Reports for people: sentences, tables, and a picture, which can be written in several formats.
 
-``FORMATS`` is the only place where an ending leads to what writes it. The same entry tells how such
-a file is recognised, so that a later run replaces it and leaves the files of other programs alone.
-This module knows no certificate.
+``FORMATS`` defines, for each file name extension, how to write a report and how to recognize such a
+file. A later run replaces only files that it recognizes, not the files of other programs.
 """
 
 from __future__ import annotations
@@ -25,24 +24,24 @@ _PROSE = (".md", ".html")
 _WHOLE_DAYS = (
     "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
 )
-_HEAD_BYTES = 256  # of a JSON document
-_HEADINGS_IN_MARK = 4  # of a CSV file: later versions may add columns after these
+_HEAD_BYTES = 256  # The number of bytes at the start of a JSON document.
+_HEADINGS_IN_MARK = 4  # The first columns of a CSV file. Later versions can add columns after them.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportKind(OutputKind):
-    """A kind of report: what its files are called, and how lyncnb recognises them.
+    """A type of report, with the data by which lyncnb recognizes its files.
 
     Attributes
     ----------
     title : str
-        Of every file that has a title.
+        The title of every file that has a title.
     form : str
-        The ``format`` of the JSON document with its version, e.g. ``lyncnb-trust/2``.
+        The ``format`` of the JSON document with its version, such as ``lyncnb-trust/2``.
     columns : sequence of Column
-        Those of the CSV file.
+        The columns in the CSV file.
     calendar : str
-        The product identifier of the calendar, where there is one.
+        The product identifier of the calendar, if the report has a calendar.
     """
 
     title: str
@@ -52,14 +51,14 @@ class ReportKind(OutputKind):
 
 
 class Sentence(NamedTuple):
-    """A paragraph, in the formats with these endings."""
+    """A paragraph that appears only in the formats with these extensions."""
 
     text: str
     formats: Collection[str] = _PROSE
 
 
 class Picture(NamedTuple):
-    """A picture, drawn when a format with one of these endings is written."""
+    """A picture that lyncnb draws only for the formats with these extensions."""
 
     draw: Callable[[], Figure]
     formats: Collection[str] = (".html", ".svg")
@@ -72,20 +71,20 @@ class ReportTable:
     Attributes
     ----------
     columns : sequence of Column
-        What each cell holds.
+        The columns, with their headings and values.
     items : callable
-        Returns the items. It is called when the table is written, for XLSX twice.
+        Returns the items. It is called when the table is written, and twice for XLSX.
     formats : mapping of str to str
-        The title that the table has in each format, by ending: a sheet's name, a heading or a
-        caption; the short form for a terminal has no ending. The table is in no other format.
+        The title of the table in each format, by file name extension: a sheet name, heading, or
+        caption. The extension is blank for a terminal. Other formats do not contain the table.
     limit : int, optional
-        Rows that a page or the short form shows at most.
+        The maximum number of rows on a page or in a terminal.
     is_folded : bool, optional
-        Whether a page shows only its caption until the reader opens it, on paper too.
+        Whether a page shows only the caption until the reader expands the table, also on paper.
     keeps_days : bool, optional
-        Whether no day breaks after a hyphen on a page; then only the last column wraps.
+        Whether dates do not break after a hyphen; then only the last column wraps.
     anchor : callable, optional
-        Returns the id that the row of an item has on a page.
+        Returns the HTML id for the row of an item.
     """
 
     columns: Sequence[Column]
@@ -110,24 +109,24 @@ Part = Sentence | Picture | ReportTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a report says, before a format lays it out.
+    """The content of a report, independent of its format.
 
     Attributes
     ----------
     kind : ReportKind
-        What it is.
+        The type of the report.
     about : str
-        What it is about, e.g. the name of the table that was planned.
+        The subject of the report, such as the name of the planned table.
     summary : str
         The report in one line.
     parts : sequence of Part
-        In the order in which people read them.
+        The sections, in reading order.
     document : callable
-        Returns the values of the JSON document, without its ``format``.
+        Returns the values of the JSON document, without ``format``.
     text : callable
-        Returns the paragraphs of the short form for a terminal: lines, or a table.
+        Returns the paragraphs for a terminal: lines or a table.
     own : mapping of str to callable, optional
-        By ending, what writes a format that is not made of the parts: a calendar, a document.
+        By file name extension, a function that writes a special format, such as a calendar.
     """
 
     kind: ReportKind
@@ -148,12 +147,12 @@ def report_kind(
     suffixes: Sequence[str],
     calendar: str = "",
 ) -> ReportKind:
-    """Describe a kind of report that is written in the formats with these endings.
+    """Return the file type for reports that are written in the formats with these extensions.
 
     Raises
     ------
     KeyError
-        If no format has an ending.
+        If no format has one of the extensions.
     """
     tests: dict[str, Test] = {}
     kind = ReportKind(
@@ -164,29 +163,31 @@ def report_kind(
 
 
 def report_document(report: Report) -> dict[str, object]:
-    """Return the JSON document of a report; records and days in it are written as JSON has them."""
+    """Return the JSON document of a report, with records and dates converted to JSON values."""
     return {"format": report.kind.form, **report.document()}
 
 
 def write_report(report: Report, suffix: str) -> bytes:
-    """Write a report in the format with an ending; the same report gives the same bytes.
+    """Return a report in the format with a file name extension; equal reports have equal bytes.
 
     Raises
     ------
     OutputError
-        If reports of this kind have no such format.
+        If this type of report does not have the format.
     """
     check_suffix(suffix, report.kind)
     return FORMATS[suffix].write(report)
 
 
 def lines_left(number: int) -> list[str]:
-    """Return the line that says how much more there is, if there is more."""
-    return [f"… and {number:,} more; with --json or -o FILE all are listed"] if number > 0 else []
+    """Return a line with the number of rows that are not shown, or no line if all are shown."""
+    return (
+        [f"… and {number:,} more; use --json or -o FILE to show all of them"] if number > 0 else []
+    )
 
 
 def parts_html(parts: Iterable[Part]) -> Iterator[str]:
-    """Yield those of some parts that a page has, as escaped fragments."""
+    """Yield the parts that appear on a page, as escaped HTML."""
     for part in parts:
         if ".html" not in part.formats:
             continue
@@ -200,7 +201,8 @@ def parts_html(parts: Iterable[Part]) -> Iterator[str]:
             caption = part.formats[".html"]
             table = rows_to_html(
                 part.headings(),
-                [*rows, *[()] * (len(items) - len(rows))],  # counted, not shown
+                # The empty rows are counted, but not shown.
+                [*rows, *[()] * (len(items) - len(rows))],
                 caption="" if part.is_folded else caption,
                 limit=part.limit,
                 ids=[*map(part.anchor, items)] if part.anchor else (),
@@ -212,26 +214,26 @@ def parts_html(parts: Iterable[Part]) -> Iterator[str]:
             )
 
 
-def _tables(report: Report, suffix: str) -> Iterator[ReportTable]:
+def _select_tables(report: Report, suffix: str) -> Iterator[ReportTable]:
     return (
         part for part in report.parts if isinstance(part, ReportTable) and suffix in part.formats
     )
 
 
-def _csv(report: Report) -> bytes:
-    (table,) = _tables(report, ".csv")
+def _write_csv(report: Report) -> bytes:
+    (table,) = _select_tables(report, ".csv")
     return to_csv(table.headings(), table.rows())
 
 
-def _xlsx(report: Report) -> bytes:
+def _write_xlsx(report: Report) -> bytes:
     sheets = [
         Sheet(title=table.formats[".xlsx"], columns=tuple(table.headings()), rows=table.rows)
-        for table in _tables(report, ".xlsx")
+        for table in _select_tables(report, ".xlsx")
     ]
     return to_xlsx(sheets, title=report.kind.title)
 
 
-def _markdown(report: Report) -> bytes:
+def _write_markdown(report: Report) -> bytes:
     texts = [f"# {report.kind.title}\n"]
     for part in report.parts:
         if ".md" not in part.formats:
@@ -242,24 +244,26 @@ def _markdown(report: Report) -> bytes:
             title = part.formats[".md"]
             texts += [f"## {title}\n"] if title else []
             texts.append(table_to_markdown(part.headings(), part.rows()))
-    return _encoded("\n".join(texts))
+    return _encode_lines("\n".join(texts))
 
 
-def _page(report: Report) -> bytes:
-    return _encoded(to_page(f"{report.kind.title}: {report.about}", parts_html(report.parts)))
+def _write_page(report: Report) -> bytes:
+    return _encode_lines(to_page(f"{report.kind.title}: {report.about}", parts_html(report.parts)))
 
 
-def _json(report: Report) -> bytes:
+def _write_json(report: Report) -> bytes:
     document = {"format": report.kind.form, **report.document()}
-    return _encoded(f"{json.dumps(document, ensure_ascii=False, indent=1, default=json_value)}\n")
+    return _encode_lines(
+        f"{json.dumps(document, ensure_ascii=False, indent=1, default=json_value)}\n"
+    )
 
 
-def _svg(report: Report) -> bytes:
+def _write_svg(report: Report) -> bytes:
     (picture,) = (part for part in report.parts if isinstance(part, Picture))
     return picture.draw().to_svg()
 
 
-def _encoded(text: str) -> bytes:
+def _encode_lines(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
@@ -273,26 +277,27 @@ def _is_titled(kind: ReportKind) -> Test:
 
 
 def _has_format(kind: ReportKind) -> Test:
-    # Of any version. Further down it may stand in a report of another kind, which holds this one.
+    # The pattern matches any version of the format, but only at the start, because a report of
+    # another type can contain this report.
     start = re.compile(rf'\{{\s*"format": "{kind.form.partition("/")[0]}/'.encode())
     return lambda file: start.match(file.read(_HEAD_BYTES)) is not None
 
 
 class Format(NamedTuple):
-    """How a report is written in one format, and how a file of a kind of reports is recognised."""
+    """How to write a report in a format, and how to recognize a file in this format."""
 
     write: Callable[[Report], bytes]
     is_ours: Callable[[ReportKind], Test]
 
 
-#: Every format of reports, by ending.
+#: All formats for reports, by file name extension.
 FORMATS: Mapping[str, Format] = {
-    ".csv": Format(_csv, _has_headings),
-    ".xlsx": Format(_xlsx, _is_titled),
-    ".html": Format(_page, lambda kind: is_page(f"<title>{kind.title}".encode())),
-    ".md": Format(_markdown, lambda kind: first_line(f"# {kind.title}".encode())),
-    ".json": Format(_json, _has_format),
-    ".svg": Format(_svg, lambda kind: mentions(*Figure.MARKS)),
+    ".csv": Format(_write_csv, _has_headings),
+    ".xlsx": Format(_write_xlsx, _is_titled),
+    ".html": Format(_write_page, lambda kind: is_page(f"<title>{kind.title}".encode())),
+    ".md": Format(_write_markdown, lambda kind: first_line(f"# {kind.title}".encode())),
+    ".json": Format(_write_json, _has_format),
+    ".svg": Format(_write_svg, lambda kind: mentions(*Figure.MARKS)),
     ".docx": Format(lambda report: report.own[".docx"](), _is_titled),
     ".ics": Format(
         lambda report: report.own[".ics"](),

@@ -1,8 +1,8 @@
-"""Rows to a CSV or XLSX file that a spreadsheet shows and never runs. Knows no certificates.
+"""Write rows to a CSV or XLSX file in which no cell is a formula.
 
-A cell that starts like a formula is a program to Excel and LibreOffice, and the names in a
-topology come from others. This file is the boundary: a table for people goes through it. (The
-topology CSV is read again by programs and is written verbatim by ``csv_source``.)
+Excel and LibreOffice run a cell that starts like a formula, and the names in a topology can come
+from other people. All tables for people are written by this module. (``csv_source`` writes the
+topology as CSV without changes, because programs read it again.)
 """
 
 from __future__ import annotations
@@ -22,29 +22,32 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from .tables import cell_text
 
-# OWASP, "CSV Injection": = + - @ TAB CR LF; Excel in East Asian locales also takes the full-width
-# forms. After ; , and TAB too, since a list separator other than the comma ends a cell there.
+# Characters that can start a formula are = + - @ TAB CR LF (OWASP, "CSV Injection"), and the full-
+# width forms in Excel's East Asian versions. They also count after ; , and TAB, which end a cell if
+# they are the list separator.
 _FORMULA_START = re.compile("(^|[;,\t])([=+\\-@\t\r\n＝＋－＠])")
 
-# Limits of the XLSX format: Microsoft, Excel specifications and limits.
+# Limits of the XLSX format. Source: Microsoft, Excel specifications and limits.
 CELL_LENGTH = 32_767
 SHEET_ROWS = 1_048_576
 
-# The file's own date, so that the same table gives the same bytes. ZIP knows no earlier year.
+# A fixed date in the file, so that the same table has the same bytes. ZIP supports no earlier year.
 _CREATED = datetime(2000, 1, 1)
 
-_WIDEST = 60  # characters; longer cells are cut on screen, not in the file
+_WIDEST = 60  # The unit is characters. Longer cells are truncated on the screen, not in the file.
 _MEASURED_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """One sheet of a workbook.
+    """A sheet in a workbook.
 
-    ``rows`` is called when the sheet is written, once for the widths and once for the cells, so
-    that a long table is never completely in memory. ``widths`` are characters per column;
-    left out, they are measured. ``form`` makes it one to be filled in. ``links`` are addresses: the
-    last cell of each row leads to its own. Nothing else in a workbook is a link.
+    ``rows`` is called twice when the sheet is written, for the widths and for the cells, so that a
+    long table is never completely in memory. ``widths`` are the column widths in characters;
+    without
+    them, lyncnb measures the cells. ``form`` makes the sheet a form. ``links`` contains a web
+    address
+    for the last cell in each row. Workbooks contain no other links.
     """
 
     title: str
@@ -57,12 +60,13 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """What a sheet has that people fill in: its cells are text, whatever is typed.
+    """Properties of a sheet that users fill in. All cells contain text.
 
-    ``notes`` are at the m headings. ``choices`` are those of each column, or a range of another
-    sheet that lists them (``=Roles!$A$2:$A$9``); none where anything may stand. ``open_choices``
-    are columns (from 0) where something else may be typed, too. Rows whose first cell is ``muted``
-    are shown in grey.
+    ``notes`` are comments for the m headings. ``choices`` are the values for each column, a range
+    in
+    another sheet (``=Roles!$A$2:$A$9``), or blank if any text is allowed. ``open_choices`` are the
+    numbers of columns, from 0, that also accept other values. Rows are gray if their first cell is
+    ``muted``.
     """
 
     notes: tuple[str, ...]
@@ -72,7 +76,7 @@ class Form:
 
 
 def neutralise(value: Any) -> str:
-    """Write one value so that no spreadsheet takes it for a formula.
+    """Return a value as text that no spreadsheet program treats as a formula.
 
     Parameters
     ----------
@@ -82,25 +86,25 @@ def neutralise(value: Any) -> str:
     Returns
     -------
     str
-        The text, with ``'`` before whatever would start a formula.
+        The text, with ``'`` before any character that would start a formula.
 
     Notes
     -----
     Source: OWASP, CSV Injection.
     """
-    # NUL goes first: it would hide the sign behind it, and programs drop it.
+    # NUL is removed first, because programs ignore it and then see the next character.
     return _FORMULA_START.sub(r"\1'\2", cell_text(value).replace("\x00", ""))
 
 
 def formula_cells(
     columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> list[tuple[int, str, str]]:
-    """List the cells that a spreadsheet takes for a formula.
+    """Return the cells that a spreadsheet program would treat as formulas.
 
     Returns
     -------
     list of (int, str, str)
-        Row as a spreadsheet counts, heading, value.
+        Row number in a spreadsheet, heading, and value.
     """
     return [
         (number, heading, value)
@@ -111,7 +115,7 @@ def formula_cells(
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Write rows as a CSV for people, with formulas neutralised.
+    """Return rows as a CSV file for people, without formulas.
 
     Parameters
     ----------
@@ -123,26 +127,26 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     Returns
     -------
     bytes
-        UTF-8 with BOM (Excel reads it as UTF-8 only then), CRLF, every field quoted, at most
-        32,767 characters in each (see :func:`fitting`).
+        UTF-8 with BOM (without it, Excel does not detect UTF-8), CRLF, with quotation marks around
+        every cell, and at most 32,767 characters in each cell (see :func:`fitting`).
     """
-    # Encoded row by row: as text, 100,000 rows would be in memory twice.
+    # Each row is encoded separately, because the text of 100,000 rows would need the memory twice.
     buffer = io.BytesIO(codecs.BOM_UTF8)
     buffer.seek(0, io.SEEK_END)
-    buffer.write(_csv_line(columns).encode("utf-8", "replace"))
+    buffer.write(_format_csv_line(columns).encode("utf-8", "replace"))
     for row in rows:
-        buffer.write(_csv_line(row).encode("utf-8", "replace"))
+        buffer.write(_format_csv_line(row).encode("utf-8", "replace"))
     return buffer.getvalue()
 
 
-# Whatever a row of cells that need no care cannot hold, the cells joined by `","`.
+# The pattern matches a row, joined by `","`, in which at least one cell needs escaping.
 _NEEDS_CARE = re.compile('[";,\t][=+\\-@\t\r\n＝＋－＠]|\0')
 
 
-def _csv_line(row: Sequence[Any]) -> str:
+def _format_csv_line(row: Sequence[Any]) -> str:
     texts = [cell_text(value) for value in row]
     line = '"' + '","'.join(texts) + '"\r\n'
-    # One look at the whole line instead of three at each cell: most lines are plain names.
+    # A single check of the complete line is faster than three checks of each cell.
     if (
         _NEEDS_CARE.search(line, 0, len(line) - 2) is None
         and line.count('"') == 2 * len(texts)
@@ -154,22 +158,24 @@ def _csv_line(row: Sequence[Any]) -> str:
 
 
 def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
-    """Write sheets as an XLSX workbook that holds text and numbers, no formulas.
+    """Return sheets as an XLSX workbook that contains text and numbers, but no formulas.
 
-    Addresses are text, but for :attr:`Sheet.links`.
+    Web addresses are text, except for :attr:`Sheet.links`.
 
     Parameters
     ----------
     sheets : sequence of Sheet
-        Each with a filter and a heading that stays in sight. Cells wrap, a sequence one item a
-        line. On paper each is one A4 page wide, lying, with the heading on every page.
+        Each sheet has a filter, and a heading that stays visible. Text wraps, and each item of a
+        list
+        has a separate line. On paper, sheets are one A4 landscape page wide, with the heading on
+        every page.
     title : str
-        Title of the document.
+        The title of the document.
 
     Returns
     -------
     bytes
-        The same bytes for the same sheets.
+        The workbook; equal sheets have equal bytes.
 
     Raises
     ------
@@ -178,50 +184,61 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
 
     Notes
     -----
-    Cells over 32,767 characters are cut, see :func:`fitting`.
+    Cells with more than 32,767 characters are truncated (see :func:`fitting`).
     """
     buffer = io.BytesIO()
     layouts = tuple(
-        (one.title, one.columns, one.widths or _widths(one), one.form, one.links) for one in sheets
+        (
+            sheet.title,
+            sheet.columns,
+            sheet.widths or _measure_widths(sheet),
+            sheet.form,
+            sheet.links,
+        )
+        for sheet in sheets
     )
-    frame = ZipFile(io.BytesIO(_frame(layouts, title)))
+    frame = ZipFile(io.BytesIO(_build_frame(layouts, title)))
     with frame, ZipFile(buffer, "w", ZIP_DEFLATED) as packed:
         for name in frame.namelist():
-            entry, part = _entry(name), frame.read(name)
-            place = _SHEET_FILE.fullmatch(name)
-            if place is None:
+            entry, part = _make_entry(name), frame.read(name)
+            match = _SHEET_FILE.fullmatch(name)
+            if match is None:
                 packed.writestr(entry, part)
                 continue
             with packed.open(entry, "w") as stream:
-                for text in _filled(part.decode(), sheets[int(place[1]) - 1]):
+                for text in _fill_sheet(part.decode(), sheets[int(match[1]) - 1]):
                     stream.write(text.encode("utf-8", "replace"))
     return buffer.getvalue()
 
 
-def _entry(name: str) -> ZipInfo:
-    entry = ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # the earliest that ZIP knows: no day of today
+def _make_entry(name: str) -> ZipInfo:
+    entry = ZipInfo(
+        name, (1980, 1, 1, 0, 0, 0)
+    )  # The earliest date in ZIP files replaces the current date.
     entry.compress_type = ZIP_DEFLATED
     return entry
 
 
-# Of a sheet: title, headings, widths of the columns, what a form has in addition, and its links.
+# The title, headings, column widths, form, and links of a sheet.
 _Layout = tuple[str, tuple[str, ...], tuple[int, ...], Form | None, tuple[str, ...]]
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 
 
-@lru_cache(maxsize=8)  # a folder's workbook is written again and again, with other rows alone
-def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
-    """Write the workbook with headings and layout, and one blank row where the rows belong."""
+@lru_cache(maxsize=8)  # A folder's workbook is often written again with other rows.
+def _build_frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
+    """Return a workbook with headings and layout, and a blank row in place of the rows."""
     import xlsxwriter
 
     buffer = io.BytesIO()
-    # Else its parts are files of the system's temporary folder, which a killed process leaves.
+    # Without this option, the library writes temporary files, which remain if the process is
+    # killed.
     with xlsxwriter.Workbook(buffer, {"in_memory": True}) as workbook:
         workbook.set_properties({"title": title, "created": _CREATED})
         heading = workbook.add_format(
             {"bold": True, "valign": "top", "text_wrap": True, "bottom": 1, "bg_color": "#EEF1F5"}
         )
-        # Lines between columns, too: what fills its cell would run into the next one's text.
+        # Vertical lines separate the columns, because the text in a full cell would touch the next
+        # text.
         lines = {"valign": "top", "bottom": 1, "bottom_color": "#B9C0CA"}
         lines |= {"right": 1, "right_color": "#B9C0CA"}
         wrapped = workbook.add_format({**lines, "text_wrap": True})
@@ -232,11 +249,11 @@ def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
             body = text if form else wrapped
             worksheet = workbook.add_worksheet(name)
             _lay_out_for_paper(worksheet)
-            for place, width in enumerate(widths):
-                worksheet.set_column(place, place, width, body if form else None)
+            for column, width in enumerate(widths):
+                worksheet.set_column(column, column, width, body if form else None)
             worksheet.freeze_panes(1, 1)
-            for place, title_text in enumerate(columns):
-                worksheet.write_string(0, place, title_text, heading)
+            for column, title_text in enumerate(columns):
+                worksheet.write_string(0, column, title_text, heading)
             worksheet.write_blank(1, 0, None, body)
             for number, address in enumerate(links, start=1):
                 worksheet.write_url(number, len(columns) - 1, address, blue)
@@ -246,24 +263,25 @@ def _frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
     return buffer.getvalue()
 
 
-# As far down as a form asks for choices; below, anything may be typed.
+# The last row in which a form offers choices. Lower rows accept any text.
 _FORM_ROWS = 5_000
 
 
 def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
     columns = len(form.notes)
-    for place, note in enumerate(form.notes):
+    for column, note in enumerate(form.notes):
         if not note:
             continue
         lines = len(note) // 30 + note.count("\n") + 2
-        worksheet.write_comment(0, place, note, {"x_scale": 2, "y_scale": lines / 4.5})
-    for place, choices in enumerate(form.choices):
+        worksheet.write_comment(0, column, note, {"x_scale": 2, "y_scale": lines / 4.5})
+    for column, choices in enumerate(form.choices):
         source = choices if isinstance(choices, str) else list(choices)
-        # Longer lists than this make no drop-down: Microsoft, Excel specifications and limits.
+        # Excel does not allow longer lists in a cell. Source: Microsoft, Excel specifications and
+        # limits.
         if choices and (isinstance(choices, str) or len(",".join(choices)) <= 255):
-            is_open = place in form.open_choices
+            is_open = column in form.open_choices
             worksheet.data_validation(
-                1, place, _FORM_ROWS, place,
+                1, column, _FORM_ROWS, column,
                 {"validate": "list", "source": source, "show_error": not is_open},
             )  # fmt: skip
     worksheet.ignore_errors(
@@ -274,41 +292,43 @@ def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
         worksheet.conditional_format(1, 0, _FORM_ROWS, columns - 1, rule)
 
 
-def column_letters(place: int) -> str:
-    """Name a column, counted from 0, as a spreadsheet does: A, Z, AA."""
-    before, letter = divmod(place, 26)
+def column_letters(column: int) -> str:
+    """Return the letters of a column that is counted from 0, as in a spreadsheet: A, Z, AA."""
+    before, letter = divmod(column, 26)
     return (column_letters(before - 1) if before else "") + string.ascii_uppercase[letter]
 
 
-_A4 = 9  # as the format counts paper sizes
+_A4 = 9  # The number for A4 in the XLSX format.
 
 
 def _lay_out_for_paper(worksheet: Any) -> None:
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
-    worksheet.fit_to_pages(1, 0)  # one page wide, as many as it takes
+    worksheet.fit_to_pages(1, 0)  # The sheet is one page wide, with any number of pages.
     worksheet.repeat_rows(0)
     worksheet.set_margins(left=0.35, right=0.35, top=0.45, bottom=0.6)
     worksheet.set_footer("&L&A&RPage &P of &N")
 
 
-# A notebook's cell waits while this thread writes, which gives the interpreter up so rarely (its
-# many small writes keep it) that 10,000 rows held everything up for a second.
+# This thread makes many small writes and seldom releases the interpreter lock, so a notebook would
+# not respond for a second after 10,000 rows.
 _ROWS_IN_ONE_GO = 100
 
 
-# The row that waits for the others (several where links have cells), and the filter's range.
-# What the sheet holds would have to be known before its rows; it may be left out.
+# The patterns find the row that is replaced by the real rows (several rows if cells have links),
+# and the range of the filter. The dimension of the sheet is optional, and not known before the
+# rows.
 _DIMENSION = re.compile(r"<dimension [^>]*>")
 _BLANK_ROWS = re.compile(r'<row r="2".*(?=</sheetData>)', re.DOTALL)
 _STYLE = re.compile(r'<c r="([A-Z]+)2" s="(\d+)"')
 _FILTER = re.compile(r'(?<=<autoFilter ref="A1:)([A-Z]+)2(?=")')
 
 
-def _filled(frame: str, sheet: Sheet) -> Iterator[str]:
-    """Yield a sheet's document with its rows, a part at a time.
+def _fill_sheet(frame: str, sheet: Sheet) -> Iterator[str]:
+    """Yield the XML of a sheet with its rows, in parts.
 
-    A library writes a cell in 7 us, of which there are millions in a large plan; here it takes 1.
+    The library needs 7 microseconds for a cell, and a large plan has millions of cells. This
+    function needs 1 microsecond.
     """
     head, tail = _BLANK_ROWS.split(_DIMENSION.sub("", frame))
     yield head
@@ -316,7 +336,7 @@ def _filled(frame: str, sheet: Sheet) -> Iterator[str]:
     number, lines = 1, []
     for number, row in enumerate(sheet.rows(), start=2):
         if number > SHEET_ROWS:
-            raise ValueError(f"a sheet holds at most {SHEET_ROWS - 1:,} rows below its heading")
+            raise ValueError(f"a sheet can have at most {SHEET_ROWS - 1:,} rows below the heading")
         lines.append(cells.row(number, row))
         if number % _ROWS_IN_ONE_GO == 0:
             time.sleep(0.0001)
@@ -326,14 +346,14 @@ def _filled(frame: str, sheet: Sheet) -> Iterator[str]:
     yield _FILTER.sub(rf"\g<1>{max(number, 2)}", tail)
 
 
-# Characters that XML cannot contain, or would be taken for something else there: ECMA-376 part 1,
-# section 22.9.2.19 (ST_Xstring) writes a character that XML has not as _x0001_.
+# These characters are not allowed in XML or have a special meaning. ECMA-376 part 1, section
+# 22.9.2.19 (ST_Xstring) encodes such a character as _x0001_.
 _XML_CARE = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ufffe\uffff]|_x[0-9A-Fa-f]{4}_|^\s|\s$")
 _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
 class _Cells:
-    """Writes rows of cells; a column without a style of its own has that of column A."""
+    """Writes the cells of rows. A column without a separate style uses the style of column A."""
 
     def __init__(self, columns: int, *, styles: Mapping[str, str]) -> None:
         letters = [*map(column_letters, range(columns))]
@@ -347,33 +367,39 @@ class _Cells:
                 parts.append(f"{cell}><v>{value}</v></c>")
             elif value:
                 text = "\n".join(value) if isinstance(value, tuple) else cell_text(value)
-                parts.append(f'{cell} t="inlineStr"><is>{_xml_text(fitting(text))}</is></c>')
+                parts.append(f'{cell} t="inlineStr"><is>{_to_xml(fitting(text))}</is></c>')
             else:
                 parts.append(f"{cell}/>")
         parts.append("</row>")
         return "".join(parts)
 
 
-def _xml_text(text: str) -> str:
+def _to_xml(text: str) -> str:
     if _XML_CARE.search(text) is None:
         return f"<t>{text}</t>"
-    escaped = html.escape(_NO_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text), quote=False)
+    escaped = html.escape(_NO_XML.sub(lambda match: f"_x{ord(match[0]):04X}_", text), quote=False)
     return f'<t xml:space="preserve">{escaped}</t>'
 
 
 def fitting(text: str) -> str:
-    """Cut a text that no spreadsheet cell can hold, and say so in the cell.
+    """Truncate a text that is too long for a spreadsheet cell, and add a note.
 
-    Excel refuses a longer cell in an XLSX file and spills that of a CSV file over the rows below.
+    Excel rejects longer cells in an XLSX file. In a CSV file, it moves the excess text to the next
+    rows.
     """
     if len(text) <= CELL_LENGTH:
         return text
-    ending = " … (cut here: a cell holds no more; the JSON document has the whole text)"
+    ending = (
+        " … (the text is truncated at the size limit for a cell; the JSON document has "
+        "the complete text)"
+    )
     return text[: CELL_LENGTH - len(ending)] + ending
 
 
-def _widths(sheet: Sheet) -> tuple[int, ...]:
-    longest = [len(text) + 3 for text in sheet.columns]  # 3 for the filter's arrow
+def _measure_widths(sheet: Sheet) -> tuple[int, ...]:
+    longest = [
+        len(text) + 3 for text in sheet.columns
+    ]  # The filter's arrow needs the width of 3 characters.
     for number, row in enumerate(sheet.rows()):
         if number == _MEASURED_ROWS:
             break

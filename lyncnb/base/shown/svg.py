@@ -1,7 +1,7 @@
-"""Shapes and text to an SVG picture: the same calls give the same bytes. Knows no certificate.
+"""Draw shapes and text as an SVG picture; the same calls result in the same bytes.
 
-The boundary for text on its way into a picture: every value is escaped here. A picture holds no
-script and loads nothing; it follows the reader's light or dark theme, and is light on paper.
+All text in a picture is escaped by this module. A picture contains no scripts and loads no external
+content. It uses the reader's light or dark theme, and the light theme on paper.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-# Widths of DejaVu Sans in thousandths of the size, the widest font of the list below: what fits
-# in it fits in all.
+# Character widths in DejaVu Sans, in thousandths of the font size. It is the widest font in the
+# list, so text that fits in this font fits in all of them.
 _NARROW = dict.fromkeys("ijlI|", 290) | dict.fromkeys(" .,:;'!()[]/-ftr", 390)
 _WIDE = dict.fromkeys("mwMW@%", 980)
 _CAPITAL, _LETTER, _FULL = 730, 630, 1000
 
-# Lines differ in their dashes as well, marks in their form: colour alone never carries meaning.
+# Lines also differ in their dashes, and marks in their shape, so that color is never the only
+# difference.
 _STYLE = """
 svg{color-scheme:light dark;--ink:#1b1b1b;--paper:#fff;--soft:#f1f4f8;--box:#fff;--line:#8b95a3;
 --quiet:#4d5560;--sip:#0b5394;--web:#17663a;--other:#7a3e8e;--mark:#0b5394;--warn:#8a4b00;
@@ -55,7 +56,7 @@ text{fill:var(--ink)}
 
 
 def text_width(text: str, size: float) -> float:
-    """Estimate the width of a text in pixels, rather too wide than too narrow."""
+    """Estimate the width of a text in pixels; the result is rather too large than too small."""
     total = 0
     for character in text:
         if character in _NARROW:
@@ -70,18 +71,20 @@ def text_width(text: str, size: float) -> float:
 
 
 def fit(text: str, width: float, size: float) -> str:
-    """Shorten a text in its middle, so that it is at most so many pixels wide.
+    """Shorten a text in the middle, so that it fits into a width in pixels.
 
     Parameters
     ----------
     text : str
-        A host name or words; both ends of a name tell more than its middle.
+        A host name or words. Both ends of a name are more important than the middle.
     width, size : float
-        Pixels.
+        The maximum width and the font size, in pixels.
     """
     if text_width(text, size) <= width:
         return text
-    kept = min(len(text) - 1, int(width / size * 4))  # no letter is narrower than a quarter
+    kept = min(
+        len(text) - 1, int(width / size * 4)
+    )  # Every character is at least a quarter of the font size wide.
     while kept > 2:
         head = (kept * 3 + 4) // 5
         short = f"{text[:head]}…{text[len(text) - (kept - head) :]}"
@@ -92,12 +95,12 @@ def fit(text: str, width: float, size: float) -> str:
 
 
 class Drawing:
-    """A picture under way: shapes in the order in which they were drawn.
+    """A picture to which shapes are added in drawing order.
 
     Parameters
     ----------
     width : float
-        Pixels; the height is given when the picture is done.
+        The width in pixels. The height is set at the end.
     """
 
     def __init__(self, width: float) -> None:
@@ -105,7 +108,7 @@ class Drawing:
         self._shapes: list[str] = []
 
     def rect(self, x: float, y: float, width: float, height: float, kind: str) -> None:
-        """Draw a rectangle; ``kind`` is a class of the style above, here and below."""
+        """Draw a rectangle. In all methods, ``kind`` is a class in the picture's style sheet."""
         corner = ' rx="4"' if kind in ("box", "band", "zone") else ""
         self._shapes.append(
             f'<rect x="{_number(x)}" y="{_number(y)}" width="{_number(width)}" '
@@ -122,7 +125,7 @@ class Drawing:
         anchor: str = "start",
         name: str = "",
     ) -> None:
-        """Write a line of text; ``y`` is its base line, ``name`` what a click on it asks about."""
+        """Write a line of text at the baseline ``y``; a click on the text reports ``name``."""
         cls = f' class="{kind}"' if kind else ""
         at = "" if anchor == "start" else f' text-anchor="{anchor}"'
         about = f' data-name="{_escape(name)}"' if name else ""
@@ -131,7 +134,7 @@ class Drawing:
         )
 
     def slanted(self, x: float, y: float, text: str, kind: str = "") -> None:
-        """Write a heading that rises from (x, y) to the right, so that narrow columns have one."""
+        """Write a diagonal heading that starts at (x, y), for narrow columns."""
         at = f"{_number(x)} {_number(y)}"
         cls = f' class="{kind}"' if kind else ""
         self._shapes.append(
@@ -139,13 +142,13 @@ class Drawing:
         )
 
     def path(self, points: list[tuple[float, float]], kind: str) -> None:
-        """Draw straight lines from point to point."""
+        """Draw straight lines between points."""
         (x, y), *rest = points
         steps = "".join(f"L{_number(a)} {_number(b)}" for a, b in rest)
         self._shapes.append(f'<path d="M{_number(x)} {_number(y)}{steps}" class="{kind}"/>')
 
     def tip(self, x: float, y: float, direction: int, kind: str) -> None:
-        """Draw the head of an arrow that ends at (x, y); direction 1 is rightwards."""
+        """Draw an arrowhead at (x, y); it points to the right if the direction is 1."""
         back = x - 7 * direction
         self._shapes.append(
             f'<path d="M{_number(x)} {_number(y)}L{_number(back)} {_number(y - 4)}'
@@ -153,13 +156,13 @@ class Drawing:
         )
 
     def disc(self, x: float, y: float, radius: float, kind: str) -> None:
-        """Draw a disc."""
+        """Draw a filled circle."""
         self._shapes.append(
             f'<circle cx="{_number(x)}" cy="{_number(y)}" r="{_number(radius)}" class="{kind}"/>'
         )
 
     def half_disc(self, x: float, y: float, radius: float) -> None:
-        """Draw a circle of which the left half is filled."""
+        """Draw a circle with a filled left half."""
         self.disc(x, y, radius, "open")
         top, bottom, r = _number(y - radius), _number(y + radius), _number(radius)
         self._shapes.append(
@@ -168,14 +171,16 @@ class Drawing:
 
     @contextmanager
     def group(self, *, label: str, pools: Iterable[str]) -> Iterator[None]:
-        """Put what is drawn meanwhile together, so that a viewer of the picture can find it.
+        """Group all shapes that are drawn in the context, so that a viewer can find them.
 
         Parameters
         ----------
         label : str
-            What it is, in words.
+            The description of the group.
         pools : iterable of str
-            What it represents: names without blanks; a group of none is not marked.
+            The pools that the group represents, as names without spaces. Without pools, the group
+            is not
+            marked.
         """
         listed = " ".join(pools)
         about = f' data-pools="{_escape(listed)}" data-label="{_escape(label)}"' if listed else ""
@@ -186,16 +191,16 @@ class Drawing:
     def to_svg(
         self, height: float, *, title: str, description: str, breaks: Iterable[float] = ()
     ) -> str:
-        """Finish the picture.
+        """Return the picture as an SVG document.
 
         Parameters
         ----------
         height : float
-            Pixels.
+            The height in pixels.
         title, description : str
-            What it shows, for those who do not see it; plain text.
+            Plain text for people who cannot see the picture.
         breaks : iterable of float, optional
-            Heights at which :func:`sheets` may cut it, rising.
+            The heights, in ascending order, at which :func:`sheets` can divide the picture.
 
         Returns
         -------
@@ -217,17 +222,17 @@ class Drawing:
 
 
 def sheets(svg: str) -> list[str]:
-    """Cut a picture for paper into pieces that stand one below the other.
+    """Divide a picture into parts that fit on a sheet of paper.
 
     Parameters
     ----------
     svg : str
-        As :meth:`Drawing.to_svg` gives it.
+        A document from :meth:`Drawing.to_svg`.
 
     Returns
     -------
     list of str
-        A document for each piece: the same shapes, seen through another window.
+        A document for each part. All documents contain the same shapes, but show different areas.
     """
     head = re.search(r'viewBox="0 0 (\S+) (\S+)" width="\S+" height="\S+"', svg)
     cuts = re.search(r'data-breaks="([^"]*)"', svg)
@@ -248,6 +253,6 @@ def _number(value: float) -> str:
 
 
 def _escape(text: str) -> str:
-    # What XML does not allow at all would make the whole picture unreadable.
+    # A character that XML does not allow would make the complete picture unreadable.
     kept = "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text)
     return html.escape(kept.encode("utf-8", "replace").decode("utf-8"), quote=True)

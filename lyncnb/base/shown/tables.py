@@ -1,8 +1,7 @@
-"""Rows to a DataFrame, to escaped HTML or Markdown. Knows no certificates.
+"""Convert rows to a DataFrame, to escaped HTML, or to Markdown.
 
-The boundary for text on its way to a page: every value is escaped here, with quotes, and nobody
-else writes ``<td>``. pandas is imported only when a DataFrame is asked for, because its import
-costs more than everything else a command does.
+All text in HTML tables is escaped by this module, and no other module writes ``<td>``. pandas is
+imported only for a DataFrame, because the import takes longer than all other work in a command.
 """
 
 from __future__ import annotations
@@ -25,19 +24,22 @@ if TYPE_CHECKING:
 
     DataFrame = pandas.DataFrame
 else:
-    DataFrame = "pandas.DataFrame"  # for annotations, which are never evaluated
+    # The name is only for annotations, which Python does not evaluate.
+    DataFrame = "pandas.DataFrame"
 
-#: Rows that a table shown in a notebook has at most.
+#: The maximum number of rows in a notebook's table.
 ROWS_SHOWN = 200
 
-_CHIPS_OPEN = 6  # of a cell; so that a row is not higher than a screen
+# The maximum number of items that a cell shows, so that a row is not higher than the screen.
+_CHIPS_OPEN = 6
 
-#: Rows that stand open; the rest of a longer table is folded under a line with their number.
+#: The number of visible rows. The other rows in a longer table are collapsed under a line with
+#: their number.
 ROWS_OPEN = 10
 
-#: Part of every table's HTML; for a page that takes ``<style>`` out of what it is given.
-# Jupyter aligns every cell to the right, with a selector of two classes; names read from the left.
-# Words break only at <wbr>, never at single letters. On paper nothing is folded.
+#: This style is part of every table's HTML, for pages that remove ``<style>`` from the content.
+#: Jupyter aligns cells to the right, with a selector of two classes, but names need left alignment.
+#: Words break only at <wbr>. On paper, all rows are visible.
 TABLE_STYLE = (
     "<style>.lyncnb-table.lyncnb-table th,.lyncnb-table.lyncnb-table td"
     "{text-align:left;vertical-align:top;white-space:pre-line;overflow-wrap:break-word}"
@@ -50,17 +52,19 @@ TABLE_STYLE = (
     ".lyncnb-chip{border:0;padding:0;margin:0 .4em 0 0}}</style>"
 )
 
-# A name may go on in the next line after these, and a word of Lync's where a capital begins.
+# A name can break after these characters, and a word such as WebServicesInternal before a capital.
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
-_LONG = re.compile(r"\S{19,}")  # a shorter word fits anywhere …
+_LONG = re.compile(r"\S{19,}")  # Shorter words never need a break.
+# In a table with at least this number of columns, shorter words also need a break.
 _MANY_COLUMNS = 13
-_LONG_AMONG_MANY = re.compile(r"\S{9,}")  # … but in a table of so many columns
-_LONGEST_PART = 20  # letters; where no label may hold its column open
+_LONG_AMONG_MANY = re.compile(r"\S{9,}")
+# The maximum number of letters without a break in such a table.
+_LONGEST_PART = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One of many in a cell; ``target`` is the id of what it leads to on the same page."""
+    """One of several values in a cell; ``target`` is the HTML id to which the value links."""
 
     text: str
     target: str = ""
@@ -72,7 +76,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Lines of a cell under one line of plain text, folded on paper too; then chips."""
+    """Lines in a cell that are collapsed under a line of plain text, also on paper, and items."""
 
     summary: str
     lines: tuple[str, ...]
@@ -82,7 +86,7 @@ class Folded:
         return "\n".join(self.lines)
 
 
-# Characters that mean something to Markdown; the HTML ones become entities.
+# Characters with a special meaning in Markdown. The HTML characters become entities.
 _MARKDOWN = str.maketrans(
     {
         "&": "&amp;",
@@ -105,34 +109,37 @@ _MARKDOWN = str.maketrans(
 
 
 class PlanMark(NamedTuple):
-    """Which plan an output shows; ``name`` is that of a scenario or demonstration, else ""."""
+    """Identifies the plan in an output; ``name`` is the scenario or demonstration, or ""."""
 
     digest: str
     name: str = ""
 
 
 class Marked(Protocol):
-    """A plan that can be told from others."""
+    """A plan with an identification for outputs."""
 
     def mark(self) -> PlanMark:
-        """Return its mark."""
+        """Return the identification of the plan."""
 
 
-#: The class of a paragraph that explains how to see a panel instead of its copy.
+#: The CSS class of a paragraph that explains how to show a panel instead of its copy.
 NEEDS_CLASS = "lyncnb-needs"
-#: The attribute by which an output of a notebook says which plan it shows.
+#: The HTML attribute that identifies the plan in a notebook's output.
 PLAN_ATTRIBUTE = "data-lyncnb-plan"
 _DIGITS = 16
 _PLAN = re.compile(rf'{PLAN_ATTRIBUTE}="([0-9a-f]+)"')
 
 
 def marked(page: str, plan: Marked | PlanMark | None) -> str:
-    """Say in HTML which plan it shows; one with a name of its own is named above it."""
+    """Mark HTML with the plan that it shows, and add a line with the name if the plan has one."""
     if plan is None:
         return page
     digest, name = plan if isinstance(plan, PlanMark) else plan.mark()
     if name:
-        return f"<p><strong>{_escape(name)}</strong>, not the plan of the editor:</p>\n{page}"
+        return (
+            f"<p>This table shows <strong>{_escape(name)}</strong>, not the plan in the "
+            f"editor.</p>\n{page}"
+        )
     return f'<div {PLAN_ATTRIBUTE}="{digest[:_DIGITS]}">{page}</div>'
 
 
@@ -142,21 +149,21 @@ def shown_plans(page: str) -> list[str]:
 
 
 class Column(NamedTuple):
-    """A column of a table: its heading, and what returns its value of an item."""
+    """A column in a table: its heading, and a function that returns the value for an item."""
 
     heading: str
     value: Callable[[Any], Any]
 
 
 def columns(*described: tuple[str, str | int | Callable[[Any], Any]]) -> tuple[Column, ...]:
-    """Make columns of headings and values.
+    """Return columns from headings and values.
 
-    A value is an attribute (``subject.common_name``), a place in a tuple, or a function.
+    A value is an attribute (``subject.common_name``), an index in a tuple, or a function.
     """
-    return tuple(Column(heading, _getter(value)) for heading, value in described)
+    return tuple(Column(heading, _make_getter(value)) for heading, value in described)
 
 
-def _getter(value: str | int | Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _make_getter(value: str | int | Callable[[Any], Any]) -> Callable[[Any], Any]:
     if isinstance(value, str):
         return attrgetter(value)
     return itemgetter(value) if isinstance(value, int) else value
@@ -168,19 +175,19 @@ def headings_of(columns: Iterable[Column]) -> list[str]:
 
 
 def rows_of(columns: Iterable[Column], items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each item: a value for each column."""
+    """Yield a row with the value in each column for each item."""
     values = [column.value for column in columns]
     if len(values) > 1 and all(isinstance(value, attrgetter) for value in values):
-        # One call for a row instead of one for each cell: a large table has millions.
+        # A large table has millions of cells, so a single call returns a complete row.
         return map(attrgetter(*(value.__reduce__()[1][0] for value in values)), items)
     return (tuple([value(item) for value in values]) for item in items)
 
 
 class Table(ABC):
-    """A noun that shows itself: as a DataFrame, as a table in a notebook, as a line in a terminal.
+    """An object that can be shown as a DataFrame, a table in a notebook, or a line in a terminal.
 
-    A subclass has columns and items, or returns its headings and rows itself, and one line about
-    them. A dataclass among them is made with ``repr=False``, else it would write its own.
+    A subclass defines columns and items, or its headings and rows, and a summary line. A dataclass
+    needs ``repr=False``, because its own ``__repr__`` would replace the summary line.
     """
 
     __slots__ = ()
@@ -200,31 +207,32 @@ class Table(ABC):
     def _summary(self) -> str: ...
 
     def _shown_plan(self) -> Marked | PlanMark | None:
-        """Return the plan that it is about, where it is about one."""
+        """Return the plan that this table shows, or None."""
         return None
 
     def to_frame(self) -> DataFrame:
-        """Give it as a DataFrame, a row each, as :func:`to_frame` makes one."""
+        """Return a DataFrame with a row for each item (see :func:`to_frame`)."""
         return to_frame(self._headings(), self._rows())
 
     def only(self, *headings: str) -> Table:
-        """Give some of the columns, to be shown in a notebook.
+        """Return a table with only some of the columns, to show it in a notebook.
 
         Parameters
         ----------
         *headings : str
-            As the table has them, in the order wanted.
+            The headings of the columns, in the order in which to show them.
 
         Raises
         ------
         LyncnbError
-            If the table has no such column.
+            If the table does not have one of the columns.
         """
         known = list(self._headings())
         for heading in headings:
             if heading not in known:
                 raise LyncnbError(
-                    f'the table has no column "{heading}"', hint=f"it has {', '.join(known)}"
+                    f'the table has no column "{heading}"',
+                    hint=f"the columns are {', '.join(known)}",
                 )
         return _Columns(self, headings)
 
@@ -239,7 +247,7 @@ class Table(ABC):
 
 
 class _Columns(Table):
-    """Some columns of a table."""
+    """A table with some of the columns of another table."""
 
     def __init__(self, whole: Table, headings: Sequence[str]):
         self._whole, self._names = whole, headings
@@ -248,8 +256,8 @@ class _Columns(Table):
         return self._names
 
     def _rows(self) -> Iterable[Sequence[Any]]:
-        at = [list(self._whole._headings()).index(name) for name in self._names]
-        return ([row[place] for place in at] for row in self._whole._rows())
+        indices = [list(self._whole._headings()).index(name) for name in self._names]
+        return ([row[index] for index in indices] for row in self._whole._rows())
 
     def _summary(self) -> str:
         return self._whole._summary()
@@ -259,12 +267,12 @@ class _Columns(Table):
 
 
 def cell_text(value: Any) -> str:
-    """Write one value as a cell shows it.
+    """Return a value as text for a cell.
 
     Parameters
     ----------
     value : str, int, bool, None or a sequence of str
-        ``None`` is blank, a truth value ``yes`` or ``no``, a sequence is joined by ``"; "``.
+        ``None`` becomes blank, a boolean ``yes`` or ``no``, and a sequence is joined by ``"; "``.
 
     Returns
     -------
@@ -273,10 +281,10 @@ def cell_text(value: Any) -> str:
     """
     if value is None:
         return ""
-    if type(value) is str:  # most cells of most tables
+    if type(value) is str:  # Most cells contain text.
         return value
     if isinstance(value, str):
-        return str(value)  # a subclass such as DnsName becomes a plain str
+        return str(value)  # An object of a subclass, such as DnsName, is converted to a plain str.
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (tuple, list)):
@@ -285,12 +293,12 @@ def cell_text(value: Any) -> str:
 
 
 def count_of(number: int, noun: str) -> str:
-    """Write a number and its noun, in the plural where it needs one."""
+    """Return a number with its noun, in the plural if necessary."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def first_of(texts: Sequence[str], shown: int, *, separator: str = ", ") -> str:
-    """Join the first of some texts, and count the others: "a, b and 3 more"."""
+    """Join the first texts, and add the number of the other texts: "a, b and 3 more"."""
     left = len(texts) - shown
     return separator.join(texts[:shown]) + (f" and {left:,} more" if left > 0 else "")
 
@@ -298,21 +306,21 @@ def first_of(texts: Sequence[str], shown: int, *, separator: str = ", ") -> str:
 def count_same(
     noun: str, statements: Iterable[tuple[str, str]], *, shown: int = 3
 ) -> Iterator[str]:
-    """Yield each statement once, with what it is about.
+    """Yield a line for each different statement, with the names to which it applies.
 
     Parameters
     ----------
     noun : str
-        What the statements are about, in the singular: ``package``.
+        The type of the named objects, in the singular: ``package``.
     statements : iterable of (str, str)
-        The statement (``written``), and the name of what it is about.
+        The statement (``written``), and the name to which it applies.
     shown : int, optional
-        Names that a line has at most.
+        The maximum number of names in a line.
 
     Yields
     ------
     str
-        The number, the statement and the first names: ``5 packages written: a, b, c and 2 more``.
+        The number, the statement, and the first names: ``5 packages written: a, b, c and 2 more``.
     """
     names_of: dict[str, list[str]] = {}
     for statement, name in statements:
@@ -322,20 +330,20 @@ def count_same(
 
 
 def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame:
-    """Make a DataFrame of plain text and whole numbers.
+    """Return a DataFrame with plain text and whole numbers.
 
     Parameters
     ----------
     columns : sequence of str
         m distinct headings.
     rows : iterable of sequences
-        n rows of m values each, see :func:`cell_text`.
+        n rows of m values (see :func:`cell_text`).
 
     Returns
     -------
     DataFrame
-        n rows, m columns, index 0 … n-1. A column of which every value is an ``int`` is
-        ``int64``; every other column is text, with blanks as ``""`` and never NaN.
+        n rows, m columns, index 0 … n-1. A column in which every value is an ``int`` has the type
+        ``int64``. All other columns contain text; blank values are ``""``, never NaN.
     """
     import pandas as pd
 
@@ -350,12 +358,12 @@ def to_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> DataFrame
 
 
 def is_frame(value: object) -> TypeGuard[DataFrame]:
-    """Tell whether a value is a pandas DataFrame, without importing pandas.
+    """Return whether a value is a pandas DataFrame, without importing pandas.
 
     Returns
     -------
     bool
-        False for everything as long as nobody has imported pandas.
+        False for all values if pandas has not been imported yet.
     """
     pandas_module = sys.modules.get("pandas")
     return pandas_module is not None and isinstance(value, pandas_module.DataFrame)
@@ -371,37 +379,40 @@ def rows_to_html(
     remarks: Sequence[str] = (),
     linked: Sequence[str] = ("Source",),
 ) -> str:
-    """Write rows as an escaped HTML table, without pandas.
+    """Return rows as an escaped HTML table, without pandas.
 
     Parameters
     ----------
     columns : sequence of str
         m headings.
     rows : sequence of sequences
-        n rows of m values, see :func:`cell_text`. Line breaks inside a value are kept, several
-        values in one stand side by side as chips, and names may wrap.
+        n rows of m values (see :func:`cell_text`). Line breaks in a value are kept. Several values
+        in a cell are shown as separate items, and names can wrap.
     caption, limit
-        Heading of the table, plain text; rows written at most, of which a sentence then tells
-        (default: all of them).
+        The heading of the table as plain text, and the maximum number of rows (default: all). If
+        rows are omitted, a sentence shows the number.
     ids : sequence of str, optional
-        n anchors, one for each row, for the chips of another table to lead to.
+        n HTML ids, one for each row, to which items in another table can link.
     remarks : sequence of str, optional
-        Sentences below the table, plain text.
+        Sentences below the table, as plain text.
     linked : sequence of str, optional
-        Headings of columns in which documents that have an address are links.
+        Headings of columns in which the titles of documents are links.
 
     Returns
     -------
     str
-        ``<style>`` and ``<table>…</table>``; rows after the 10th folded under their number; a
-        ``<p>`` if rows were left out.
+        The elements ``<style>`` and ``<table>``. Rows after the 10th are collapsed. If rows are
+        omitted, a ``<p>`` follows.
     """
     shown = rows if limit is None else rows[:limit]
-    lines = [TABLE_STYLE, *_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked)]
+    lines = [
+        TABLE_STYLE,
+        *_table_lines(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked),
+    ]
     if len(shown) > ROWS_OPEN:
         more = f"Show all {len(shown):,} rows ({len(shown) - ROWS_OPEN:,} more)"
         lines.append(f'<details class="lyncnb-more"><summary>{more}</summary>')
-        lines += _table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked)
+        lines += _table_lines(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked)
         lines.append("</details>")
     if len(shown) < len(rows):
         lines.append(f"<p>{_escape(left_out(len(shown), len(rows)))}</p>")
@@ -409,7 +420,7 @@ def rows_to_html(
     return "\n".join(lines)
 
 
-def _table(
+def _table_lines(
     columns: Sequence[str],
     rows: Sequence[Sequence[Any]],
     ids: Sequence[str],
@@ -420,104 +431,106 @@ def _table(
     if caption:
         yield f"<caption>{_escape(caption)}</caption>"
     long = _LONG_AMONG_MANY if len(columns) >= _MANY_COLUMNS else _LONG
-    headings = "".join(f'<th scope="col">{_breakable(name, long)}</th>' for name in columns)
+    headings = "".join(f'<th scope="col">{_allow_breaks(name, long)}</th>' for name in columns)
     yield f"<thead><tr>{headings}</tr></thead>\n<tbody>"
-    for place, row in enumerate(rows):
-        mark = f' id="{_escape(ids[place])}"' if ids else ""
+    for index, row in enumerate(rows):
+        mark = f' id="{_escape(ids[index])}"' if ids else ""
         cells = (
-            f"<td>{_linked(value) if heading in linked else _cell(value, long)}</td>"
+            f"<td>{_add_links(value) if heading in linked else _format_cell(value, long)}</td>"
             for heading, value in zip(columns, row, strict=True)
         )
         yield f"<tr{mark}>{''.join(cells)}</tr>"
     yield "</tbody></table>"
 
 
-def _cell(value: Any, long: re.Pattern[str]) -> str:
+def _format_cell(value: Any, long: re.Pattern[str]) -> str:
     if isinstance(value, Folded):
-        text = "<br>".join(_breakable(line, long) for line in value.lines)
-        marks = " ".join(_chip(chip, long) for chip in value.chips)
+        text = "<br>".join(_allow_breaks(line, long) for line in value.lines)
+        marks = " ".join(_format_chip(chip, long) for chip in value.chips)
         return folded(value.summary, f"{text}<br>{marks}" if marks else text, on_paper=False)
     if not isinstance(value, (tuple, list)):
-        return _breakable(cell_text(value), long)
+        return _allow_breaks(cell_text(value), long)
     if len(value) == 1 and not isinstance(value[0], Chip):
-        return _breakable(str(value[0]), long)
-    chips = [_chip(item if isinstance(item, Chip) else Chip(str(item)), long) for item in value]
+        return _allow_breaks(str(value[0]), long)
+    chips = [
+        _format_chip(item if isinstance(item, Chip) else Chip(str(item)), long) for item in value
+    ]
     if len(chips) <= _CHIPS_OPEN + 2:
         return " ".join(chips)
     rest = len(chips) - _CHIPS_OPEN
     return " ".join(chips[:_CHIPS_OPEN]) + folded(f"{rest} more", " ".join(chips[_CHIPS_OPEN:]))
 
 
-def _chip(chip: Chip, long: re.Pattern[str]) -> str:
+def _format_chip(chip: Chip, long: re.Pattern[str]) -> str:
     title = f' title="{_escape(chip.title)}"' if chip.title else ""
-    text = _breakable(chip.text, long)
+    text = _allow_breaks(chip.text, long)
     if not chip.target:
         return f'<span class="lyncnb-chip"{title}>{text}</span>'
     return f'<a class="lyncnb-chip" href="#{_escape(quote(chip.target))}"{title}>{text}</a>'
 
 
-def _breakable(text: str, long: re.Pattern[str]) -> str:
-    parts, place = [], 0
+def _allow_breaks(text: str, long: re.Pattern[str]) -> str:
+    parts, end = [], 0
     for word in long.finditer(text):
         most = _LONGEST_PART if long is _LONG_AMONG_MANY else len(word[0])
-        pieces = "<wbr>".join(_pieces(word[0], most))
-        parts += [_escape(text[place : word.start()]), pieces]
-        place = word.end()
-    return "".join(parts) + _escape(text[place:])
+        pieces = "<wbr>".join(_split_word(word[0], most))
+        parts += [_escape(text[end : word.start()]), pieces]
+        end = word.end()
+    return "".join(parts) + _escape(text[end:])
 
 
-def _pieces(word: str, most: int) -> Iterator[str]:
+def _split_word(word: str, most: int) -> Iterator[str]:
     for piece in _BREAK_AFTER.split(word):
         yield from (_escape(piece[at : at + most]) for at in range(0, len(piece), most))
 
 
-def _linked(value: Any) -> str:
+def _add_links(value: Any) -> str:
     parts = []
     for text, address in linked_parts(cell_text(value)):
-        told = _escape(text)
+        escaped = _escape(text)
         if address:
-            told = f'<a href="{_escape(address)}" target="_blank" rel="noreferrer">{told}</a>'
-        parts.append(told)
+            escaped = f'<a href="{_escape(address)}" target="_blank" rel="noreferrer">{escaped}</a>'
+        parts.append(escaped)
     return "".join(parts)
 
 
 def folded(summary: str, fragment: str, *, on_paper: bool = True) -> str:
-    """Fold an escaped fragment under a line of plain text; on paper it stands open, or stays so."""
+    """Collapse escaped HTML under a line of plain text, and expand it on paper by default."""
     mark = ' class="lyncnb-more"' if on_paper else ""
     return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
 
 
 def left_out(shown: int, total: int) -> str:
-    """Say in a sentence that a table is not complete."""
-    return f"The first {shown:,} of {total:,} rows."
+    """Return a sentence that shows how many rows of a table are visible."""
+    return f"Only the first {shown:,} of {total:,} rows are shown."
 
 
 def paragraph(text: str) -> str:
-    """Write plain text as an escaped ``<p>``."""
+    """Return plain text as an escaped ``<p>`` element."""
     return f"<p>{_escape(text)}</p>"
 
 
 def link(text: str, path: str) -> str:
-    """Write a link to a file by its path relative to the reader's notebook, escaped."""
+    """Return an escaped link to a file, with its path relative to the notebook."""
     address = quote(path.replace("\\", "/"))
     return f'<a href="{_escape(address)}" target="_blank">{_escape(text)}</a>'
 
 
 def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Write rows as a Markdown pipe table.
+    """Return rows as a Markdown table.
 
     Parameters
     ----------
     columns : sequence of str
         m headings.
     rows : iterable of sequences
-        n rows of m values, see :func:`cell_text`.
+        n rows of m values (see :func:`cell_text`).
 
     Returns
     -------
     str
-        One line per row. Pipes, HTML and Markdown's own characters are escaped and line breaks
-        written as ``<br>``, so that no value can end its cell or become markup.
+        A line for each row. Pipes, HTML, and other special characters are escaped, and line breaks
+        are written as ``<br>``, so that no value can end its cell or become markup.
     """
     lines = [
         "| " + " | ".join(map(escape_markdown, columns)) + " |",
@@ -528,12 +541,12 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def escape_markdown(value: Any) -> str:
-    """Write one value so that Markdown shows it as it stands."""
+    """Escape a value, so that Markdown shows it unchanged."""
     return cell_text(value).translate(_MARKDOWN)
 
 
 def linked_markdown(source: str) -> str:
-    """Write a source as Markdown, its documents as links where they have an address."""
+    """Return a source as Markdown, with links for the documents that have a web address."""
     return "".join(
         f"[{escape_markdown(text)}](<{address}>)" if address else escape_markdown(text)
         for text, address in linked_parts(source)
@@ -541,5 +554,5 @@ def linked_markdown(source: str) -> str:
 
 
 def _escape(value: Any) -> str:
-    # NUL is not allowed in HTML at all; a browser would show a replacement character.
+    # HTML does not allow NUL, and a browser would show a replacement character.
     return html.escape(cell_text(value).replace("\x00", ""), quote=True)

@@ -1,6 +1,7 @@
-"""Paragraphs, tables and reports as lines of plain text, for a terminal. Knows no certificates.
+"""Format paragraphs, tables, and reports as plain text for a terminal.
 
-wcwidth measures, wraps and pads: East Asian wide characters take two columns, combining ones none.
+wcwidth measures the text: wide East Asian characters need two columns, and combining characters
+none.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from .tables import cell_text
 
 _GAP = "  "
 _INDENT = "  "
-_NARROWEST = 20  # columns of text, whatever the terminal and the indentation leave
+_NARROWEST = 20  # The minimum width of text, even in a narrow terminal or with a deep indentation.
 
 
 def printable(text: str) -> str:
-    r"""Replace what a terminal would obey: escape sequences, other controls, text direction.
+    r"""Replace characters that control a terminal: escape sequences, controls, and text direction.
 
     Returns
     -------
     str
-        The text with such characters as ``\x1b`` or ``\u202e``; line breaks and tabs stay.
+        The text with replacements such as ``\x1b`` or ``\u202e``. Line breaks and tabs are kept.
     """
     if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
         return text
@@ -39,13 +40,14 @@ def printable(text: str) -> str:
 
 
 def wrap(line: str, width: int) -> list[str]:
-    """Break a line at spaces, and indent the lines that follow by two spaces more than the first.
+    """Wrap a line at spaces, and indent continuation lines by two more spaces.
 
     Returns
     -------
     list of str
-        At least one line of at most ``width`` columns. Only a word that is longer than that makes
-        a longer line: host names and paths stay whole, to be read and copied.
+        One or more lines of at most ``width`` columns. Only a single longer word makes a longer
+        line,
+        so that users can copy complete host names and paths.
     """
     text = printable(line).replace("\n", " ")
     if wcwidth.width(text) <= width:
@@ -73,42 +75,42 @@ def table_lines(
     rows : sequence of sequences
         n rows of m values.
     width : int
-        Columns of the terminal.
+        The width of the terminal in columns.
 
     Yields
     ------
     str
-        A line without trailing spaces. If not even the longest word of each column fits, a row
-        becomes a paragraph of headings and values instead of a line.
+        A line without trailing spaces. If the longest words do not fit next to each other, each row
+        becomes a paragraph of headings and values.
     """
     cells = [[printable(cell_text(value)).replace("\n", " ") for value in row] for row in rows]
     by_column = list(zip(columns, *cells, strict=True))
     widths = _share_width(
         [max(map(wcwidth.width, column)) for column in by_column],
-        [max(map(_longest_word, column)) for column in by_column],
+        [max(map(_measure_longest_word, column)) for column in by_column],
         width - len(_GAP) * (len(columns) - 1),
     )
     if widths is None:
         for row in cells:
-            yield from _paragraph(columns, row, width)
+            yield from _format_paragraph(columns, row, width)
         return
     for line in (columns, *cells):
-        wrapped = [_cell_lines(cell, size) for cell, size in zip(line, widths, strict=True)]
+        wrapped = [_wrap_cell(cell, size) for cell, size in zip(line, widths, strict=True)]
         for parts in zip_longest(*wrapped, fillvalue=""):
             yield _GAP.join(map(wcwidth.ljust, parts, widths)).rstrip()
 
 
-def _longest_word(text: str) -> int:
+def _measure_longest_word(text: str) -> int:
     return max(map(wcwidth.width, text.split(" ")))
 
 
 def _share_width(wanted: Sequence[int], least: Sequence[int], available: int) -> list[int] | None:
-    """Share the available width among the columns; None if not even every longest word fits."""
+    """Divide the width among the columns, or return None if the longest words do not fit."""
     widths = [*least]
     spare = available - sum(widths)
     if spare < 0:
         return None
-    # Columns that need little more get all of it; the wide ones share the rest equally.
+    # Narrow columns get their full width, and wide columns share the rest equally.
     needs = sorted(range(len(widths)), key=lambda column: wanted[column] - least[column])
     for left, column in zip(range(len(needs), 0, -1), needs, strict=True):
         more = min(wanted[column] - least[column], spare // left)
@@ -117,29 +119,29 @@ def _share_width(wanted: Sequence[int], least: Sequence[int], available: int) ->
     return widths
 
 
-def _cell_lines(cell: str, width: int) -> list[str]:
-    # Most cells fit, and to wrap a cell takes much longer than to measure it.
+def _wrap_cell(cell: str, width: int) -> list[str]:
+    # Most cells fit, and measuring a cell is much faster than wrapping it.
     if wcwidth.width(cell) <= width:
         return [cell]
     return wcwidth.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _paragraph(columns: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
-    """Yield a row as ``first value: Heading value; Heading value``, without the blank values."""
+def _format_paragraph(columns: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
+    """Yield a row as ``first value: Heading value; Heading value``, without blank values."""
     pairs = zip(columns[1:], row[1:], strict=True)
     text = "; ".join(f"{heading} {value}" for heading, value in pairs if value)
     yield from wrap(f"{row[0]}: {text}", width)
 
 
 def report_lines(report: Report, *, width: int) -> Iterator[str]:
-    """Yield the short form of a report, with an empty line between its paragraphs.
+    """Yield the text of a report for a terminal, with an empty line between paragraphs.
 
     Parameters
     ----------
     report : Report
-        Any.
+        Any report.
     width : int
-        Columns of the terminal. Tables fit into it; sentences are not wrapped yet.
+        The width of the terminal in columns. Tables fit into it; sentences are not wrapped yet.
     """
     for number, block in enumerate(report.text()):
         if number:
