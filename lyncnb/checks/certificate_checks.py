@@ -118,7 +118,7 @@ def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRul
 def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a wildcard that is allowed but not necessary."""
     for name in view.wildcards(c):
-        yield f'"{name}" is on the certificate {view.label(c)}'
+        yield f'"{name}" is on {view.label(c)}'
 
 
 def av_edge_name_on_certificate(
@@ -139,7 +139,7 @@ def aol_without_client_authentication(
     pool = view.pool(c)
     if pool and "aol_pic" in pool.flags and "clientAuth" not in c.extended_key_usage:
         usages = ", ".join(c.extended_key_usage) or "no extended key usage"
-        yield f"{view.label(c)} for AOL has only {usages}"
+        yield f"{view.label(c)} has only {usages}, which AOL does not accept"
 
 
 def hash_not_listed_for_clients(
@@ -280,7 +280,7 @@ def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) 
 def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a certificate with client authentication as an extended key usage."""
     if "clientAuth" in c.extended_key_usage:
-        yield f"{view.label(c)} has client authentication, for {first_of(c.names, 3)}"
+        yield f"{view.label(c)} has client authentication; its names are {first_of(c.names, 3)}"
 
 
 def unit_on_public_certificate(

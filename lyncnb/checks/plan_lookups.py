@@ -346,5 +346,7 @@ class PlanView:
     # -- texts for messages
     def label(self, certificate: PlannedCertificate) -> str:
         """Format the name of a certificate for use in a sentence."""
-        usages = ", ".join(certificate.usages) or certificate.role
-        return f"{usages} of {certificate.owner}"
+        owner, usages = certificate.owner, ", ".join(certificate.usages)
+        if not usages:
+            return f"the {certificate.role} certificate of {owner}"
+        return f"the certificate of {owner} for {usages}"
