@@ -210,13 +210,15 @@ def _place(
     elif fault == "moved":
         where = [chance.choice(strangers)]
         types = ()
-        estate.named[planned.id] = f"it is not on {', '.join(planned.servers)}"
+        estate.named[planned.id] = f"the certificate is not on {', '.join(planned.servers)}"
     elif fault == "unused":
         types = planned.usages[1:]
-        estate.named[planned.id] = f"{planned.servers[0]} does not use it for {planned.usages[0]}"
+        estate.named[planned.id] = (
+            f"{planned.servers[0]} does not use the certificate for {planned.usages[0]}"
+        )
     elif fault == "keyless":
         has_key = False
-        estate.named[planned.id] = f"{planned.servers[0]} has no private key for it"
+        estate.named[planned.id] = f"{planned.servers[0]} has no private key for the certificate"
     if fault == "absent":
         return
     certificate = stand_for(planned, **changes)

@@ -143,7 +143,7 @@ def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
     earlier = (folder / "manifest.json").read_bytes()
     assert b'"lyncnb-requests/2"' in earlier
     (note,) = [one for one in ln.folder_status(folder, today=TODAY).notes if "summary" in one]
-    assert note.endswith("To write them again: lyncnb request TOPOLOGY FOLDER")
+    assert note.endswith("To write the files again, run: lyncnb request TOPOLOGY FOLDER")
     assert {path: path.read_bytes() for path in summaries} == {**summaries}
 
     ahead = make_folder(folder, make_plan(), dry_run=True)

@@ -55,13 +55,19 @@ def _request_of(folder: Path, record: RequestRecord) -> CertificationRequest | N
 
 def _compared(record: RequestRecord, request: CertificationRequest) -> Iterator[Problem]:
     if request.spki_sha256 != record.spki_sha256:
-        message = f"{record.id}: its public key differs from that of {record.files.csr}"
+        message = (
+            f"{record.id}: the public key in the manifest differs from the public key in "
+            f"{record.files.csr}"
+        )
         yield Problem(message=message, file=NAME, hint=_HINT)
     if record.key_holder:
         return  # another tool wrote it, and what differed was accepted when it came
     for wrong in compare_request(request.content, record.plan):
         if wrong.code in _NAMES:
-            message = f"{record.id}: {record.files.csr} differs: {wrong.message}"
+            message = (
+                f"{record.id}: the entry in the manifest differs from {record.files.csr}: "
+                f"{wrong.message}"
+            )
             yield Problem(message=message, file=NAME, hint=_HINT)
 
 
@@ -75,12 +81,15 @@ def _issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         before, now = kept.get(record.id, ""), record.plan.issuer
         if record.state != "retired" and before and now and before != now:
             is_named = True
-            message = f"{record.id}: its issuer is {now}; {PLAN_NAME} says {before}"
+            message = (
+                f"{record.id}: the issuer in the manifest is {now}, but the issuer in "
+                f"{PLAN_NAME} is {before}"
+            )
             yield Problem(message=message, file=NAME, hint=_HINT)
     digest = digest_of_manifest(manifest) if manifest.plan_sha256 else ""
     if digest and digest != manifest.plan_sha256 and not is_named:
         message = (
-            f"its entries have the plan digest {digest[:12]}…, but the requested plan has "
-            f"{manifest.plan_sha256[:12]}…"
+            f"the entries in the manifest have the plan digest {digest[:12]}…, but the "
+            f"requested plan has {manifest.plan_sha256[:12]}…"
         )
         yield Problem(message=message, file=NAME, hint=_HINT)

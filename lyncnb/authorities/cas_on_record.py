@@ -81,17 +81,20 @@ def other_ca(
     if path.is_complete and ca.roots:
         if top.spki_sha256 in ca.roots:
             return None
-        return OTHER_ROOT, f"{_led(certificate, top)}; {_whose(planned)} lead to {_roots(ca)}"
+        return OTHER_ROOT, (
+            f"{_led(certificate, top)}, but {_whose(planned)} have the root {_roots(ca)}"
+        )
     for recorded, _ in ca.tops.values():
         if is_same_issuer(recorded, top, path, issuers):
             return None
     if path.is_complete:
         names = _issuers(one for one, _ in ca.tops.values())
-        return OTHER_ROOT, f"{_led(certificate, top)}; {_whose(planned)} are issued by {names}"
+        return OTHER_ROOT, f"{_led(certificate, top)}, but {_whose(planned)} are issued by {names}"
     names = _roots(ca) if ca.roots else _issuers(one for one, _ in ca.tops.values())
     message = (
-        f"serial {certificate.serial_hex} is issued by {_issuer(top)}, whose certificate is not "
-        f"here; {_whose(planned)} come from {names}"
+        f"the certificate with serial number {certificate.serial_hex} is issued by "
+        f"{_issuer(top)}, whose CA certificate is missing; {_whose(planned)} are issued by "
+        f"{names}"
     )
     return OTHER_ISSUER if planned[0] == "public" else OTHER_ROOT, message
 
@@ -107,7 +110,10 @@ def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers:
 
 
 def _led(certificate: Certificate, root: Certificate) -> str:
-    return f"serial {certificate.serial_hex} has the root {fingerprint(root)}"
+    return (
+        f"the certificate with serial number {certificate.serial_hex} has the root "
+        f"{fingerprint(root)}"
+    )
 
 
 def _whose(planned: PlannedCa) -> str:

@@ -60,8 +60,8 @@ class CertificateEvent(Told):
     def __str__(self) -> str:
         where = f" on {self.server}" if self.server else ""
         detail = f": {self.detail}" if self.detail else ""
-        by = f" (by {self.user} on {self.host}, {self.command})" if self.user else ""
-        why = f" because: {self.reason}" if self.reason and self.reason not in self.detail else ""
+        by = f" (by {self.user} on {self.host}, with lyncnb {self.command})" if self.user else ""
+        why = f", reason: {self.reason}" if self.reason and self.reason not in self.detail else ""
         return f"{self.at[:10]} {self.what}{where}{detail}{by}{why}"
 
 
@@ -111,7 +111,9 @@ class GenerationHistory(Told):
         yield f"{self.id}, generation {self.generation} ({', '.join(self.usages) or 'no type'})"
         if self.serial:
             valid = f"valid {self.not_before[:10]} to {self.not_after[:10]}"
-            yield f"  serial {self.serial}, thumbprint {self.thumbprint or 'not known'}, {valid}"
+            yield (
+                f"  serial number {self.serial}, thumbprint {self.thumbprint or 'unknown'}, {valid}"
+            )
         else:
             yield "  no certificate was received"
         yield from (f"  {stay}" for stay in self.stays)
@@ -149,7 +151,7 @@ class CertificateHistory(Table, Told):
         return [(one, event) for one in self.generations for event in one.events]
 
     def _summary(self) -> str:
-        when = f", on servers on {self.on}" if self.on else ""
+        when = f" installed on servers on {self.on}" if self.on else ""
         number = count_of(len(self.generations), "generation")
         return f"{self.folder}: {number}{when}"
 
@@ -193,7 +195,10 @@ def certificate_history(
     manifest = read_manifest(path)
     found, problems = named_requests(manifest.requests, names)
     if problems:
-        raise BundleError(f"{path}: not every name is known", problems=problems)
+        raise BundleError(
+            f"{path}: the folder has no request, server or certificate with some of these names",
+            problems=problems,
+        )
     if not names:
         found = tuple(NamedRequest(name="", record=record) for record in manifest.requests)
     missing, notes = compare_history(history, manifest)
@@ -201,7 +206,7 @@ def certificate_history(
     if not history.lines and manifest.format != FORMAT:
         notes = (
             *notes,
-            ("this folder has no history.jsonl, so lyncnb cannot show who ran which command"),
+            "this folder has no history.jsonl, so lyncnb cannot show who ran each command",
         )
     known = _Known(manifest, history)
     generations: list[GenerationHistory] = []
@@ -246,8 +251,9 @@ def _on_day(
         chosen += [part for part in maybe if part.id not in {old.id for old in chosen}]
         what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
-            f"{one.record.id}: nothing is recorded as deployed on {', '.join(sorted(unknown))} by "
-            f"{day}; received by then and valid on that day: {what}"
+            f"{one.record.id}: no deployment on {', '.join(sorted(unknown))} by {day} is "
+            "recorded; certificates that were received by then and were valid on that day: "
+            f"{what}"
         )
     return chosen, notes
 

@@ -230,7 +230,7 @@ def known_certificates(
         if (digest and hashlib.sha256(data).hexdigest() != digest) or (
             leaf and [one.sha256 for one in certificates] != [leaf]
         ):
-            message = f"{name} is not the file that was received"
+            message = f"{name} differs from the file that lyncnb received"
             missing.append((who, finding("file-exchanged", who[0] or name, message)))
             exchanged[name] = message
             continue
@@ -250,7 +250,7 @@ def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
             continue
         try:
             data = _read_own(bundle.folder, package.file)
-            message = f"{package.file} is not the package that was made"
+            message = f"{package.file} differs from the package that lyncnb wrote"
         except BundleError as error:
             data, message = b"", error.message
         if data is not None and hashlib.sha256(data).hexdigest() != package.sha256:

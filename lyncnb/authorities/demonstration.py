@@ -48,7 +48,7 @@ class DemonstrationAnswers:
 
     def __repr__(self) -> str:
         lines = [
-            f"{count_of(self.files, 'file')} in {self.folder}, signed by the {DEMONSTRATION_NAME}."
+            f"The {DEMONSTRATION_NAME} signed {count_of(self.files, 'file')} in {self.folder}."
         ]
         return "\n".join([*lines, *self.mistakes])
 
@@ -91,11 +91,11 @@ class Demonstration:
             raise BundleError(
                 (
                     f"{bundle.folder} contains names of a real organization, so the "
-                    "demonstration CA signed nothing"
+                    "demonstration CA issued no certificates"
                 ),
                 hint=(
-                    "send the requests to a real CA; the demonstration CA is only for the sample "
-                    "deployments"
+                    "send the requests to a real CA; use the demonstration CA only for the "
+                    "sample deployments"
                 ),
             )
         records = sorted(open_requests(bundle.folder).requests, key=lambda record: record.id)

@@ -93,7 +93,10 @@ class Handover(Table, Told):
         told = "; ".join(
             f"{len(part.requests):,} for {part.ca or part.issuer}" for part in self.parts
         )
-        words = f"{count_of(len(self.requests), 'request')} in {self.path.name}: {told}; no key"
+        words = (
+            f"{count_of(len(self.requests), 'request')} in {self.path.name}: {told}; no "
+            "private keys"
+        )
         if number := sum(len(part.revoke) for part in self.parts):
             words += f"; {count_of(number, 'certificate')} to revoke"
         return words
@@ -105,7 +108,8 @@ class Handover(Table, Told):
         lines += count_same("request", files)
         if self.missing:
             lines.append(
-                f"the package does not say {self.missing}, so the CA's administrators must ask you"
+                f"the package does not include {self.missing}, so the CA's administrators must "
+                "ask you"
             )
         if self.note:
             lines.append(f"note: {self.note}")
@@ -281,16 +285,18 @@ def _choices(records: Iterable[RequestRecord]) -> str:
     elsewhere = [record.id for record in records if record.key_holder and not record.is_written]
     if elsewhere:
         return (
-            f"{len(elsewhere):,} must still be requested elsewhere, e.g. {elsewhere[0]}: give "
-            "those requests to lyncnb receive FOLDER --request"
+            f"{len(elsewhere):,} certificates must still be requested on another computer, e.g. "
+            f"{elsewhere[0]}: import those requests with lyncnb receive FOLDER --request FILE"
         )
     if not waiting and any(record.state == "planned" and not record.covered for record in records):
         return (
-            "no request waits; after an interrupted run, lyncnb request completes the "
-            "planned requests"
+            "no request is waiting for a CA; if a run was interrupted, lyncnb request writes "
+            "the planned requests"
         )
     if not waiting:
-        return "no request waits: lyncnb status FOLDER shows the state of each"
+        return (
+            "no request is waiting for a CA; lyncnb status FOLDER shows the state of each request"
+        )
     issuers = {record.ca or record.plan.issuer for record in waiting}
     sites = {record.plan.site or "(no site)" for record in waiting}
     return f"available: issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
@@ -309,16 +315,17 @@ def _refuse_one_for_several(
     cas = sorted({record.ca or "(no name)" for record in internal})
     if config and len(cas) > 1:
         raise OptionsError(
-            f"{config} is one CA, but these requests go to {len(cas)}: {', '.join(cas)}",
-            hint=r"write each CA's HOST\CA NAME in plan.toml, under [ca], or pack one CA at a time",
+            f"{config} is one CA, but these requests are for {len(cas)} CAs: {', '.join(cas)}",
+            hint="set the HOST\\CA NAME of each CA in plan.toml, under [ca], or write a "
+            "package for one CA at a time",
         )
     clients = [record for record in internal if _needs_client(record)]
     serves = len(clients) == len(internal) and template != _BUILT_IN
     if clients and not client_template and not serves:
         raise OptionsError(
-            f"{count_of(len(clients), 'request')}, e.g. {clients[0].id}, must get server and client"
-            f" authentication; the template {template} is for server authentication",
-            hint="name a template that gives both: --template clientAuth=NAME",
+            f"{count_of(len(clients), 'request')}, e.g. {clients[0].id}, must have server and "
+            f"client authentication, but the template {template} is for server authentication",
+            hint="specify a template that includes both: --template clientAuth=NAME",
         )
 
 
@@ -401,8 +408,8 @@ def _csr(folder: Path, record: RequestRecord) -> bytes:
     data = read(folder / record.files.csr)
     if csr_sha256(data) != record.csr_sha256:
         raise BundleError(
-            f"{folder / record.files.csr}: this file is not the request on record",
-            hint="run: lyncnb status FOLDER; it shows what to restore",
+            f"{folder / record.files.csr}: the file differs from the request that lyncnb wrote",
+            hint="run lyncnb status FOLDER to see which files to restore",
         )
     return data
 

@@ -241,7 +241,7 @@ def _clear_refused(folder: Path, before: Manifest, after: Manifest) -> None:
 
 
 def _about(request_id: str, serial: str, sha256: str) -> str:
-    return f"{request_id}: serial {serial} ({sha256})"
+    return f"{request_id}: serial number {serial} ({sha256})"
 
 
 def _placement(issued: IssuedCertificate, manifest: Manifest, *, is_current: bool) -> _Placement:

@@ -116,7 +116,9 @@ class ReceivedRequests(Table, Told):
         left = sum(
             record.state == "planned" and bool(record.key_holder) for record in self.bundle.requests
         )
-        rest = f"; {count_of(left, 'request')} still to be made elsewhere" if left else ""
+        rest = (
+            f"; {count_of(left, 'request')} must still be made on another computer" if left else ""
+        )
         return f"{count_of(len(self.requests), 'request')}: {told}{rest}"
 
     def to_text(self) -> str:
@@ -125,7 +127,7 @@ class ReceivedRequests(Table, Told):
         taken = [one.key_holder for one in self.requests if one.action != "refused"]
         lines += unverified_keys(taken)
         for one in self.requests:
-            where = f", its key is on {one.key_holder}" if one.key_holder else ""
+            where = f", the key is on {one.key_holder}" if one.key_holder else ""
             lines.append(f"{one.action}: {one.file}: {one.request_id or 'unknown'}{where}")
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
@@ -137,9 +139,11 @@ class ReceivedRequests(Table, Told):
 def unverified_keys(key_holders: Iterable[str]) -> list[str]:
     """List the computers on which somebody must check whether keys are exportable."""
     return [
-        f"lyncnb cannot verify that {count_of(number, 'key')} on {holder} can be exported; "
-        "the scripts "
-        "of the requests check it there. Look at what they said before the requests go to the CA."
+        (
+            f"lyncnb cannot verify that {count_of(number, 'key')} on {holder} can be exported; the "
+            f"scripts check this on {holder}. Check the output of the scripts before you send the "
+            "requests to the CA."
+        )
         for holder, number in Counter(filter(None, key_holders)).items()
     ]
 
@@ -263,7 +267,7 @@ def _requests_in(
             if not came
             else "some files contain no certification request, so nothing was changed",
             problems=tuple(problems[:20]),
-            hint="give the unchanged .req files that Request-CsCertificate wrote",
+            hint="use the unchanged .req files that Request-CsCertificate wrote",
         )
     return came, tuple(dict.fromkeys(told))
 
@@ -274,8 +278,8 @@ def _about(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, str, str]:
 
 def _why_none(file: ReturnedFile) -> str:
     if file.certificates:
-        return "it contains a certificate: receive it without --request"
-    return "; ".join(text for _, text in file.remarks) or "it contains no request"
+        return "the file contains a certificate; import it without --request"
+    return "; ".join(text for _, text in file.remarks) or "the file contains no request"
 
 
 def _evaluated(
@@ -286,9 +290,12 @@ def _evaluated(
     if record is None:
         waiting = [r.id for r in manifest.requests if r.key_holder and not r.is_written]
         message = (
-            f"it matches none of the {len(waiting):,} requests that are expected from elsewhere"
+            (
+                f"it matches none of the {len(waiting):,} requests that are expected from other "
+                "computers"
+            )
             if waiting
-            else "no request is expected from elsewhere"
+            else "no request is expected from another computer"
         )
         told = finding("request-unknown", one.file, message)
         return ReceivedRequest(
@@ -299,7 +306,12 @@ def _evaluated(
     found = list(with_acceptances(compare_request(one.request.content, record.plan), accepted))
     if one.request.signature_verifies() is False:
         found.insert(
-            0, finding("request-signature-wrong", record.id, f"{one.file}: it was changed")
+            0,
+            finding(
+                "request-signature-wrong",
+                record.id,
+                f"{one.file}: the request was changed after it was signed",
+            ),
         )
     if not is_there:
         found += _obstacles(one, record, manifest)
@@ -324,7 +336,9 @@ def _obstacles(one: _Came, record: RequestRecord, manifest: Manifest) -> Iterato
         if any(part.spki_sha256 == key for part in other.generations)
     ]
     if owners:
-        yield finding("request-key-known", record.id, f"{one.file}: it is the key of {owners[0]}")
+        yield finding(
+            "request-key-known", record.id, f"{one.file}: its public key belongs to {owners[0]}"
+        )
     elif record.is_written or not record.key_holder:
         where = f"its key is on {record.key_holder}" if record.key_holder else "its key is here"
         where = str(record.covered or where)

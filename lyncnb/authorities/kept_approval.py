@@ -118,7 +118,7 @@ def approved_plan(
         return _verified(folder, last, allowed)[0], last
     except (ApprovalError, BundleError) as error:
         raise ApprovalError(
-            f"the approval that {folder} keeps in {SIGNATURE} does not count: {error.message}",
+            f"the approval in {SIGNATURE} of {folder} is not valid: {error.message}",
             hint=_HINT,
         ) from None
 
@@ -143,21 +143,27 @@ def _verified(
         )
     approval = next((one for one in of_key if one.signature_sha256 == digest), None)
     if approval is None:
-        raise ApprovalError(f"{SIGNATURE} is not the signature that was verified", hint=_HINT)
+        raise ApprovalError(
+            f"{SIGNATURE} differs from the signature that lyncnb verified", hint=_HINT
+        )
     if f'"sha256": "{last.sha256}"'.encode() not in data[-100:]:
-        raise ApprovalError(f"{SIGNATURE} signs another plan than the one on record", hint=_HINT)
-    notes = [f"the signature matches the key recorded on {approval.verified_at[:10]}: {key}"]
+        raise ApprovalError(
+            f"{SIGNATURE} is the signature of a different plan than the plan on record", hint=_HINT
+        )
+    notes = [
+        f"the signature matches the key that was recorded on {approval.verified_at[:10]}: {key}"
+    ]
     if allowed is not None:
         signer = ssh_signatures.verify(data, signature, allowed, namespace=NAMESPACE)
-        notes.append(f"the list of allowed signers lets {signer.name} approve plans now")
+        notes.append(f"{signer.name} is on the list of allowed signers and can approve plans now")
     return data, tuple(notes)
 
 
 def _not_kept(is_asked: bool) -> KeptApproval:
-    words = "the folder keeps no signature of its plan"
+    words = "the folder contains no signature for the plan"
     if is_asked:
         return KeptApproval(problems=(Problem(message="is missing", file=SIGNATURE, hint=_HINT),))
-    return KeptApproval(notes=(f"{words}; only the manifest says who approved it",))
+    return KeptApproval(notes=(f"{words}; only the manifest shows who approved the plan",))
 
 
 def _wrong(message: str, hint: str = "") -> KeptApproval:

@@ -108,10 +108,14 @@ def _unknown(records: Sequence[RequestRecord], name: str) -> Problem:
     fitting = [record.id for record in records if record.id.casefold().startswith(text)]
     if text and fitting:
         return Problem(
-            message=f'"{name}" is the beginning of {len(fitting):,} ids: {", ".join(fitting[:5])}',
-            hint=f"type more of the id, or use the pattern {name}* for all of them",
+            message=(
+                f'"{name}" is the beginning of {len(fitting):,} request ids: '
+                f"{', '.join(fitting[:5])}"
+            ),
+            hint=f"enter more characters of the id, or use the pattern {name}* to select all of "
+            "them",
         )
     return Problem(
-        message=f'"{name}" is not a request, server or certificate of this folder',
+        message=f'the folder has no request, server or certificate with the name "{name}"',
         hint="use an id, a server such as edge01.contoso.com, or a pattern such as edge*",
     )

@@ -80,12 +80,12 @@ def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
         serials = [serial for row in chosen for serial in row.revoke]
         names = " ".join(row.id for row in chosen[:_NAMED])
         yield (
-            f"Ask the CA to revoke {_certificates(chosen)}, serial number "
-            f"{first_of(serials, _NAMED)}. Then record it: "
-            f"lyncnb deployed {place} {names} --revoked"
+            f"Ask the CA to revoke {_certificates(chosen)} (serial number "
+            f"{first_of(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
+            f"{place} {names} --revoked"
         )
     if chosen := [row for row in rows if row.is_revoked and not row.revoke]:
-        yield f"Replace {_certificates(chosen)}: its servers still have a revoked certificate."
+        yield f"Replace {_certificates(chosen)}: servers still have a revoked certificate."
     yield from _renewals(rows, place)
     if chosen := [row for row in rows if stage_of(row) == "refused"]:
         yield (
@@ -102,10 +102,13 @@ def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
     here = [row for row in due if not row.key_holder]
     for state, words in (("expired", "Expired"), ("expiring", "Due for renewal")):
         if chosen := [row for row in here if row.state == state]:
-            yield f"{words}: {_certificates(chosen)}. lyncnb renew {place} --due --reason TEXT"
+            yield (
+                f"{words}: {_certificates(chosen)}. To renew: lyncnb renew {place} --due "
+                "--reason TEXT"
+            )
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
-            f"Renew {_certificates(elsewhere)} where the key is, e.g. on "
+            f"Renew {_certificates(elsewhere)} on the computer that has the private key, e.g. "
             f"{elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o {place} "
             f"--renew {elsewhere[0].id} --reason TEXT"
         )
@@ -115,8 +118,8 @@ def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
         )
         have = "has" if len(servers) == 1 else "have"
         yield (
-            f"{first_of(list(servers), _NAMED)} {have} no valid certificate ({_certificates(late)}"
-            f"); the new one is "
+            f"{first_of(list(servers), _NAMED)} {have} no valid certificate "
+            f"({_certificates(late)}); the state of the new certificate is "
             f"{first_of(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
         )
 
@@ -139,9 +142,8 @@ def _certificates(rows: Sequence[StatusRow]) -> str:
 
 def _packaged(rows: Sequence[StatusRow], place: str) -> str:
     return (
-        f"Install {_certificates(rows)}: lyncnb steps {place} writes the instructions. When "
-        "the servers have "
-        f"them, record it: lyncnb deployed {place}"
+        f"Install {_certificates(rows)}: lyncnb steps {place} writes the instructions. When the "
+        f"certificates are installed, record the deployment: lyncnb deployed {place}"
     )
 
 
@@ -152,8 +154,8 @@ def _issued(rows: Sequence[StatusRow], place: str) -> str:
 def _waiting(rows: Sequence[StatusRow], place: str) -> str:
     verb = "waits" if len(rows) == 1 else "wait"
     return (
-        f"{_certificates(rows)} {verb} for the CA. To send: lyncnb handover {place} OUT.zip. "
-        f"When the CA returns the certificates: lyncnb receive {place} FILE"
+        f"{_certificates(rows)} {verb} for the CA. To send the requests: lyncnb handover "
+        f"{place} OUT.zip. When the CA returns the certificates: lyncnb receive {place} FILE"
     )
 
 
@@ -161,10 +163,14 @@ def _planned(rows: Sequence[StatusRow], place: str) -> str:
     verb = "is" if len(rows) == 1 else "are"
     if all(row.key_holder for row in rows):
         return (
-            f"{_certificates(rows)} {verb} to be requested on {rows[0].key_holder}, by the scripts "
-            f"in steps/. Then: lyncnb receive {place} --request FILE"
+            f"To request {_certificates(rows)}, run the scripts in steps/ on "
+            f"{rows[0].key_holder}. Then import the requests: lyncnb receive {place} --request "
+            "FILE"
         )
-    return f"{_certificates(rows)} {verb} not requested yet: lyncnb request TOPOLOGY {place}"
+    return (
+        f"{_certificates(rows)} {verb} not requested yet. To request: lyncnb request "
+        f"TOPOLOGY {place}"
+    )
 
 
 _BY_STAGE: dict[str, Callable[[Sequence[StatusRow], str], str]] = {

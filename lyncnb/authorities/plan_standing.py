@@ -65,15 +65,19 @@ class PlanStanding(Told):
         names = ", ".join(
             f"{one.signer} ({one.key}) on {one.verified_at[:10]}" for one in self.plan.approvals
         )
-        by = f"approved by {names}" if names else "without a signature, so it is not approved"
+        by = (
+            f"approved by {names}"
+            if names
+            else "not approved, because it was requested without a signature"
+        )
         if not self.follows:
             return f"the folder differs from {plan} ({by})"
         came = f"{count_of(self.certificates, 'certificate')} received"
-        refused = f", of {self.refused:,} requests one is refused" if self.refused else ""
-        agree = " and agree with it" if self.certificates and not self.refused else ""
+        refused = f", refused for {self.refused:,} requests" if self.refused else ""
+        agree = ", which match the plan" if self.certificates and not self.refused else ""
         stands = f" and {self.covered:,} covered by installed certificates" if self.covered else ""
         requests = f"{count_of(self.requests, 'request')}{stands}"
-        return f"{requests} as {plan} ({by}); {came}{agree}{refused}"
+        return f"{requests} as in {plan} ({by}); {came}{agree}{refused}"
 
     @property
     def problem(self) -> Problem | None:

@@ -95,7 +95,7 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
     certificates = recorded_certificates(_entries(manifest), rules, problems)
     if problems:
         raise BundleError(
-            f"{folder} has no plan data for {len(problems):,} of its requests",
+            f"the manifest of {folder} has no plan data for {len(problems):,} requests",
             problems=tuple(problems),
             hint="request the plan again: lyncnb request TOPOLOGY FOLDER",
         )

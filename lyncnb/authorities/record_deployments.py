@@ -91,7 +91,7 @@ class RecordedDeployments(Table, Told):
     def summary(self) -> str:
         """Say in a sentence how much is new on record."""
         number = count_of(self.changes, "generation") if self.changes else "nothing new"
-        return f"{self.folder}: recorded {number}"
+        return f"{self.folder}: {number} recorded"
 
     def to_text(self) -> str:
         """Write what was recorded as plain lines, for a terminal."""
@@ -105,13 +105,17 @@ class RecordedDeployments(Table, Told):
 def _line(one: RecordedDeployment) -> str:
     where = f" on {', '.join(one.servers)}" if one.servers else ""
     seen = f", seen in {one.seen_in}" if one.seen_in else ""
-    which = f"generation {one.generation}" if one.generation else "from before its request"
+    which = (
+        f"generation {one.generation}"
+        if one.generation
+        else "the certificate from before the request"
+    )
     what = f"{one.id}, {which}"
     if one.what == _REVOKED:
-        return f"revoked: {what}, serial {one.serial}, {one.on}"
+        return f"revoked: {what}, serial number {one.serial}, on {one.on}"
     if one.what == _WITHDRAWN:
-        return f"no longer recorded: {what}{where}{seen}: an earlier certificate is still there"
-    return f"{one.what}: {what}{where} since {one.on}, serial {one.serial}{seen}"
+        return f"no longer recorded: {what}{where}{seen}: an earlier certificate is still installed"
+    return f"{one.what}: {what}{where} since {one.on}, serial number {one.serial}{seen}"
 
 
 def deployed(
@@ -170,13 +174,14 @@ def deployed(
     day = on or present
     if day > present:
         raise OptionsError(
-            f"{day} is in the future, and lyncnb records only past deployments",
-            hint=f"give {present} or an earlier day, or run this again on {day}",
+            f"{day} is in the future, but lyncnb records only past deployments",
+            hint=f"use {present} or an earlier date, or run this command again on {day}",
         )
     if revoked and (reports or not names):
         raise OptionsError(
-            "--revoked needs the name of each certificate",
-            hint="give an id, a server or a serial number: lyncnb deployed FOLDER NAME --revoked",
+            "--revoked requires the name of each certificate",
+            hint="specify an id, a server or a serial number: lyncnb deployed FOLDER NAME "
+            "--revoked",
         )
     seen = read_server_reports(reports)
     path = Path(folder)
@@ -201,7 +206,7 @@ def deployed(
                 run.record_all()
         if run.problems:
             raise BundleError(
-                f"{path}: nothing was recorded", problems=tuple(dict.fromkeys(run.problems))
+                f"{path}: lyncnb recorded nothing", problems=tuple(dict.fromkeys(run.problems))
             )
         changed = manifest.with_records(run.records.values())
         written.add(*run.withdrawn)
@@ -255,21 +260,23 @@ class _Run:
                 by_name.setdefault(one.name, []).append((one, part))
             else:
                 self.notes.append(
-                    f"{one.record.id} is left out: it is no longer planned. To record it "
-                    "anyway, give its id"
+                    f"{one.record.id} was not recorded, because it is no longer planned. To "
+                    "record it anyway, specify the request id"
                 )
         for name, pairs in by_name.items():
             for one, part in pairs:
                 if part is not None:
                     self._record(one.record, part, one.servers)
                 elif one.servers and any(other is not None for _, other in pairs):
-                    self.notes.append(f"{one.record.id} is left out: {self._why_not(one.record)}")
+                    self.notes.append(
+                        f"{one.record.id} was not recorded: {self._why_not(one.record)}"
+                    )
                 else:
                     self.problems.append(
                         Problem(
-                            message=f'"{name}": {one.record.id} has no certificate that could be '
+                            message=f'"{name}": {one.record.id} has no certificate that can be '
                             f"deployed: {self._why_not(one.record)}",
-                            hint="lyncnb status FOLDER shows what each request waits for",
+                            hint="lyncnb status FOLDER shows the state of each request",
                         )
                     )
 
@@ -279,7 +286,7 @@ class _Run:
             if record.issued is None or record.state == "retired":
                 continue
             if why := self.good.get(record.id, ""):
-                self.notes.append(f"{record.id} is left out: {why}")
+                self.notes.append(f"{record.id} was not recorded: {why}")
             elif not self._has_everywhere(record, record, record.issued):
                 self._record(record, record, ())
 
@@ -290,7 +297,7 @@ class _Run:
             if report.at[:10] > self.present.isoformat():
                 self.problems.append(
                     Problem(
-                        message=f"says that it was made on {report.at[:10]}, in the future",
+                        message=f"the report is dated {report.at[:10]}, which is in the future",
                         file=report.source,
                         hint=f"correct the clock of {report.server}, then write the report again",
                     )
@@ -314,8 +321,10 @@ class _Run:
                         replace(before, revocation=revocation)
                     )
             elif not asked:
-                message = f'"{one.name}": no revocation was requested for {record.id}'
-                hint = "lyncnb renew FOLDER NAME --compromised --reason TEXT requests one"
+                message = f'"{one.name}": no revocation of {record.id} was requested'
+                hint = (
+                    "to request a revocation: lyncnb renew FOLDER NAME --compromised --reason TEXT"
+                )
                 self.problems.append(Problem(message=message, hint=hint))
             for part in asked:
                 assert part.revocation is not None
@@ -336,8 +345,9 @@ class _Run:
             self._tell(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
             return None
         if when[:10] < revocation.asked_at[:10]:
-            message = f"{name}: its revocation was requested on {revocation.asked_at[:10]}, after "
-            self.problems.append(Problem(message=f"{message}{self.day}", hint="give a later day"))
+            asked = revocation.asked_at[:10]
+            message = f"{name}: the revocation was requested on {asked}, which is after {self.day}"
+            self.problems.append(Problem(message=message, hint="use a later date"))
             return None
         self._tell(name, generation, _REVOKED, (), when[:10], serial)
         return replace(revocation, revoked_at=when)
@@ -351,7 +361,7 @@ class _Run:
 
     def _error(self, record: RequestRecord, part: Generation) -> str:
         if not isinstance(part, ArchivedGeneration):
-            return self.good.get(record.id, "lyncnb cannot read its file")
+            return self.good.get(record.id, "lyncnb cannot read the certificate file")
         judgement = part.issued.judgement if part.issued else None
         if judgement is None:
             return ""
@@ -391,10 +401,10 @@ class _Run:
         if on < issued.not_before[:10]:
             self.problems.append(
                 Problem(
-                    message=f"{record.id}: its certificate begins on {issued.not_before[:10]}, "
-                    f"after {on}",
+                    message=f"{record.id}: the certificate is valid from "
+                    f"{issued.not_before[:10]}, which is after {on}",
                     file=seen_in,
-                    hint="give the day on which it was put on the servers",
+                    hint="specify the date on which the certificate was installed on the servers",
                 )
             )
             return
@@ -450,7 +460,11 @@ class _Run:
                 self._record_one_seen(record, seen[-1 if report.of_store else 0], report)
         if left and not report.of_store:
             self.notes.append(
-                f"{report.source}: {report.server} uses certificates that are not of this folder: "
+                (
+                    f"{report.source}: {report.server} uses certificates that do not "
+                    "belong to this "
+                    "folder:"
+                )
                 + ", ".join(one.upper() for one in sorted(left))
             )
 
@@ -477,9 +491,9 @@ class _Run:
             # A report counts for its own moment, not for what was put there afterwards.
             if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
                 self.notes.append(
-                    f"{report.source}: {server} had generation {part.generation} of {record.id} on "
-                    f"{report.at[:10]}; generation {later.generation} stays recorded there since "
-                    f"{one.on}"
+                    f"{report.source}: {server} had generation {part.generation} of {record.id} "
+                    f"on {report.at[:10]}, but generation {later.generation} is recorded on "
+                    f"this server since {one.on} and stays on record"
                 )
                 return
         for later, _ in newer:

@@ -143,7 +143,10 @@ class RequestStatus(Told):
         """Describe the progress of what is under way, and how many servers have it."""
         if not self.has_next:
             return self.under_way
-        return f"{self.under_way}, on {len(self.has_next):,} of {len(self.servers):,} servers"
+        return (
+            f"{self.under_way}, installed on {len(self.has_next):,} of {len(self.servers):,} "
+            "servers"
+        )
 
     @property
     def needs_attention(self) -> bool:
@@ -224,7 +227,7 @@ class FolderStatus(Table, Told):
     @property
     def figure_title(self) -> str:
         """What stands above its picture."""
-        return "Certificates by their end"
+        return "Certificates by expiration date"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
         """List the ends of the certificates on record, for ``ln.figure(status)``.
@@ -236,9 +239,9 @@ class FolderStatus(Table, Told):
         """
         facts = [
             DatedFact(
-                kind="Looked at",
+                kind="Status date",
                 about="",
-                what="the folder, on this day",
+                what="the date of this status",
                 begins=self.today,
                 ends=self.today,
                 is_present=True,
@@ -251,10 +254,10 @@ class FolderStatus(Table, Told):
                         DatedFact(
                             kind=f"Certificates, {state}",
                             about=item.id,
-                            what=f"{item.subject} ends",
+                            what=f"{item.subject} expires",
                             ends=datetime.fromisoformat(item.not_after).date(),
                             needs_a_look=state in ("expiring", "expired"),
-                            source="the certificate as received",
+                            source="the received certificate",
                         )
                     )
         return tuple(facts)
@@ -402,9 +405,9 @@ def _problems(
         return tuple(found)
     # Keys that have changed are what is going on, not what is wrong.
     rekeying = Problem(
-        message=f"the passphrase change that started at {manifest.rekeying} is not complete",
+        message=f"the passphrase change that started at {manifest.rekeying} is incomplete",
         file=NAME,
-        hint="complete it with the same two passphrases: lyncnb rekey FOLDER",
+        hint="complete the change with the same two passphrases: lyncnb rekey FOLDER",
     )
     kept = (item for item in found if item.message != CHANGED or not item.file.endswith(".key"))
     return (rekeying, *kept)
@@ -422,7 +425,10 @@ def _exchanged(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Probl
 def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
     path = record.issued.file if record.issued else ""
     if path and files.is_missing(survey.folder / path):
-        hint = f"restore it from a backup, or receive it again: lyncnb receive {survey.folder} FILE"
+        hint = (
+            "restore the file from a backup, or receive it again: lyncnb receive "
+            f"{survey.folder} FILE"
+        )
         yield Problem(message=MISSING, file=path, hint=hint)
 
 
@@ -431,7 +437,7 @@ def _notes(
 ) -> Iterator[str]:
     if os.path.lexists(survey.folder / OWNER_NAME):
         yield (
-            "another lyncnb command is writing to the folder, or was interrupted: "
+            "another lyncnb command is writing to the folder, or a command was interrupted: "
             f"{owner(survey.folder)}"
         )
     unfinished = [
@@ -441,23 +447,24 @@ def _notes(
     ]
     if unfinished:
         yield (
-            f"an interrupted run left files of {count_of(len(unfinished), 'request')}; "
-            "the next run completes them"
+            f"an interrupted run left files of {count_of(len(unfinished), 'request')}; the next "
+            "run completes the requests"
         )
     gone = [r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"]
     gone = [path for path in gone if files.is_missing(survey.folder / path)]
     if gone:
         yield (
             f"no longer in the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}; lyncnb "
-            "pfx makes them again, lyncnb purge --deployed ID notes that they are on their servers"
+            "pfx writes missing packages again, and lyncnb purge --deployed ID records that "
+            "the servers have them"
         )
     yield from _elsewhere(manifest)
     yield from _covered(manifest, at)
     yield from _deployed(survey, manifest)
     if count := unverified(manifest):
         yield (
-            f"not verified: {count_of(count, 'key')}, whether it belongs to its request; the next "
-            "command with the passphrase checks that and records it"
+            f"not verified: {count_of(count, 'key')}; the next command that uses the passphrase "
+            "checks whether each key belongs to its request"
         )
     is_told = any(one.file == PLAN_NAME for one in problems)
     if not is_told and (note := stale_note(survey.folder, manifest)):
@@ -465,7 +472,9 @@ def _notes(
     if survey.keeps_no_modes:
         yield open_disk_note(survey.folder)
     if manifest.team:
-        yield f"a team's folder: members of the group {manifest.team} can change it"
+        yield (
+            f"this folder is shared by a team: members of the group {manifest.team} can change it"
+        )
     for key in manifest.recovery:
         if any(one.file == LIST or key.fingerprint in one.message for one in problems):
             continue
@@ -483,11 +492,15 @@ def _deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
         return
     left = possible_secrets(survey, manifest, deployed)
     yield f"deployed: {count_of(len(deployed), 'request')}; " + (
-        f"{count_of(len(left), 'file')} may still hold a key of them, e.g. {left[0]}; "
-        "lyncnb purge FOLDER lists what you can remove"
+        (
+            f"{count_of(len(left), 'file')} may still contain the private keys of these requests, "
+            f"e.g. {left[0]}; lyncnb purge FOLDER lists the files that you can remove"
+        )
         if left
-        else "their keys and packages are no longer in this folder; version histories and backups "
-        "may keep copies"
+        else (
+            "the folder no longer contains the keys and packages of these requests; version "
+            "histories and backups may still contain copies"
+        )
     )
 
 
@@ -503,17 +516,18 @@ def _elsewhere(manifest: Manifest) -> Iterator[str]:
     if at_set_up:
         yield (
             f"not requested in advance: {count_of(len(at_set_up), 'certificate')}, e.g. "
-            f"{at_set_up[0]}; request each when its server is set up"
+            f"{at_set_up[0]}; request each certificate when you set up its server"
         )
     for holder, records in holders.items():
         made = sum(record.is_written for record in records)
         left = len(records) - made
         if made:
-            yield f"{count_of(made, 'request')} with the key on {holder}; it is never here"
+            yield f"{count_of(made, 'request')} with the private key on {holder} only"
         if left:
             yield (
-                f"{left:,} are still to be requested on {holder}, by the scripts in steps/; give "
-                "what comes of it to lyncnb receive FOLDER --request"
+                f"{count_of(left, 'certificate')} must still be requested on {holder} by the "
+                "scripts in steps/; then import the requests: lyncnb receive FOLDER --request "
+                "FILE"
             )
 
 
@@ -525,16 +539,21 @@ def _covered(manifest: Manifest, at: datetime) -> Iterator[str]:
         if cover is None or record.state == "retired":
             continue
         if cover.is_in_force(at):
-            stands.append(f"{record.id} is not requested: {cover}, whose key is at hand")
+            stands.append(
+                f"{record.id} is not requested, because it is {cover} and you have the private key"
+            )
         else:
             yield (
-                f"{record.id} was {cover}, and is so no longer; the next lyncnb request makes its"
-                " request"
+                f"{record.id} was {cover}, but is no longer covered; the next lyncnb request "
+                "writes a request for it"
             )
     yield from stands[:_COVERS_TOLD]
     if stands[_COVERS_TOLD:]:
         left = len(stands) - _COVERS_TOLD
-        yield f"{left:,} more are not requested, because installed certificates cover them"
+        yield (
+            f"{left:,} more certificates are not requested, because installed certificates "
+            "cover them"
+        )
 
 
 def _statuses(

@@ -289,7 +289,7 @@ def _lifetimes(ca: str, today: date) -> str:
     for day, value in steps:
         if day > today and value != days:
             days = value
-            words += f", at most {days} if issued on {day} or later"
+            words += f", or at most {value} days if it is issued on {day} or later"
     return f"{words}."
 
 
@@ -303,7 +303,7 @@ def _wildcards(today: date) -> str:
     always = date.max - timedelta(days=1)
     latest_first = sorted(last.items(), key=lambda item: (-item[1].toordinal(), item[0]))
     words = [by if end == always else f"{by} until {end}" for by, end in latest_first]
-    return f"A wildcard is validated by {', '.join(words[:-1])} or {words[-1]}."
+    return f"A wildcard name can be validated by {', '.join(words[:-1])} or {words[-1]}."
 
 
 def _replaced(
@@ -397,12 +397,12 @@ def check_template(template: str) -> None:
     if name:
         raise OptionsError(
             f"{shown(template)} is the display name of a certificate template",
-            hint=f"give its name: {name}",
+            hint=f"use the template's name instead: {name}",
         )
     if not _TEMPLATE.fullmatch(template) or template != template.strip():
         raise OptionsError(
-            f"{shown(template)} is not a valid name of a certificate template",
-            hint="give the template's name (not its display name), e.g. WebServer",
+            f"{shown(template)} is not a valid certificate template name",
+            hint="use the template's name, not its display name, e.g. WebServer",
         )
 
 
@@ -420,7 +420,7 @@ def check_sender(sender: str) -> None:
     if len(sender) > _LONGEST_SENDER or not all(sign.isprintable() for sign in sender):
         raise OptionsError(
             f"{shown(sender)} is not a valid sender",
-            hint="give one line, e.g. Ana Li, Contoso IT, ana@contoso.com",
+            hint="use one line of text, e.g. Ana Li, Contoso IT, ana@contoso.com",
         )
 
 
@@ -434,8 +434,8 @@ def check_config(config: str) -> None:
     """
     if config and not _CONFIG.fullmatch(config):
         raise OptionsError(
-            f"{shown(config)} is not the configuration string of an AD CS CA",
-            hint=r"write it as certutil shows it, e.g. ca01.contoso.com\Contoso Issuing CA 1",
+            f"{shown(config)} is not a valid configuration string of an AD CS CA",
+            hint="use the form that certutil shows, e.g. ca01.contoso.com\\Contoso Issuing CA 1",
         )
 
 
@@ -467,8 +467,8 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
     for stem in stems:
         if not _STEM.fullmatch(stem):
             raise OptionsError(
-                f"{shown(stem)} is not the name of a request file",
-                hint="use the files of a request folder",
+                f"{shown(stem)} is not a valid name for a request file",
+                hint="use only the request files that lyncnb wrote",
             )
         calls.append(f'call :request "{stem}"')
     # What a person types is expanded only after its line is parsed (delayed expansion).

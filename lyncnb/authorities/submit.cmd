@@ -1,7 +1,7 @@
 @echo off
-rem Submits each certificate request in csr to one AD CS CA. Run it as often as you like: it
-rem submits no request twice, and it fetches what the CA issued after an approval.
-rem answers\ID.txt is what certreq said when it submitted request ID.
+rem This script submits each certificate request in csr to one AD CS CA. You can run it as often as
+rem you like: it submits no request twice, and it retrieves certificates that were issued later.
+rem answers\ID.txt contains the output of certreq for the request ID.
 setlocal EnableExtensions EnableDelayedExpansion
 pushd "%~dp0" || exit /b 1
 if not exist answers mkdir answers
@@ -9,9 +9,9 @@ set "TEMPLATE={template}"
 set "CA={config}"
 if not defined CA if exist answers\ca.txt set /p "CA=" <answers\ca.txt
 if defined CA goto begin
-echo Which CA issues these certificates? Type HOST\CA NAME, for example:
+echo Which CA issues these certificates? Enter HOST\CA NAME, for example:
 echo ca01.contoso.com\Contoso Issuing CA 1
-echo In another window, certutil -dump lists the CAs of your forest.
+echo In another window, certutil -dump lists the CAs in your forest.
 set /p "CA=CA: "
 if defined CA set "CA=!CA:"=!"
 if not defined CA goto no_ca
@@ -24,15 +24,15 @@ echo.
 echo !ISSUED! issued, !WAITING! waiting at the CA, !FAILED! not submitted.
 popd
 if not "!WAITING! !FAILED!"=="0 0" (
-  echo Run submit.cmd again when these are settled. Then send the folder answers back.
-  echo To submit a request again that the CA denied, delete its file answers\ID.txt first.
+  echo Run submit.cmd again when the CA has issued the certificates. Then send back the folder answers.
+  echo To submit a denied request again, delete the file answers\ID.txt first.
   exit /b 1
 )
-echo Send the folder answers back.
+echo Send back the folder answers.
 exit /b 0
 
 :no_ca
-echo No CA was named, so nothing was submitted. A CA's name has a backslash: HOST\CA NAME.
+echo No CA was entered, so nothing was submitted. Enter the CA with a backslash: HOST\CA NAME.
 popd
 exit /b 1
 
@@ -68,7 +68,7 @@ set /a WAITING+=1
 goto :eof
 
 :waits
-echo !ID! is request !NUMBER! at the CA. It is not submitted again. This fetches its certificate:
+echo !ID! is request !NUMBER! at the CA and is not submitted again. To retrieve the certificate:
 echo   certreq -retrieve -config "!CA!" !NUMBER! "!FILE!.cer" "!FILE!.p7b"
 goto :eof
 
@@ -77,29 +77,29 @@ set /a ISSUED+=1
 goto :eof
 
 :no_request
-echo csr\!ID!.csr is not here. Unpack the whole archive, then run submit.cmd again.
+echo csr\!ID!.csr is missing. Extract the whole archive, then run submit.cmd again.
 set /a FAILED+=1
 goto :eof
 
 :no_number
-echo The CA gave no request number for !ID!. certreq said:
+echo The CA returned no request number for !ID!. Output of certreq:
 type "!FILE!.txt"
 move /y "!FILE!.txt" "!FILE!.failed.txt" >nul
 :failed
-echo !ID! is not submitted. See !FILE!.failed.txt.
+echo !ID! was not submitted. See !FILE!.failed.txt.
 set /a FAILED+=1
 goto :eof
 
 :ask
 if defined AGAIN goto :eof
-echo An earlier attempt gave no request number for !ID!. certreq said:
+echo An earlier attempt returned no request number for !ID!. Output of certreq:
 type "!FILE!.failed.txt"
-echo Look for it in the CA's console first: Pending Requests, Issued Certificates, Failed Requests.
+echo Look in the CA's console first: Pending Requests, Issued Certificates, Failed Requests.
 set /p "AGAIN=Submit such requests again (y/n)? "
 if not defined AGAIN set "AGAIN=n"
 goto :eof
 
-rem The number of a line such as "RequestId: 12". Other languages say it in other words.
+rem Find the number in a line such as "RequestId: 12"; the words depend on the Windows language.
 :number
 set "NUMBER="
 for /f "usebackq tokens=1,2,* delims=:" %%a in ("!FILE!.txt") do if "%%c"=="" if not "%%b"=="" (

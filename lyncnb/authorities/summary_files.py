@@ -208,10 +208,13 @@ def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         f"{one.signer}, with the key {one.key}, verified on {one.verified_at[:10]}"
         for one in last.approvals
     )
-    yield "Approved by", "; ".join(approvals) or "nobody: it was requested without a signature"
+    yield (
+        "Approved by",
+        "; ".join(approvals) or "nobody; the plan was requested without a signature",
+    )
     if left := manifest.left_out_of_approved:
         ids = ", ".join(left[:_IDS_NAMED]) + (" …" if len(left) > _IDS_NAMED else "")
-        yield "Approved, not requested", f"{ids}: the planner reuses installed certificates"
+        yield "Approved, not requested", f"{ids}; installed certificates are reused instead"
 
 
 def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
@@ -236,9 +239,9 @@ def stale_note(folder: Path, manifest: Manifest) -> str:
     """Say why the summary files are out of date and what to do; "" if they are current."""
     if is_current(manifest):
         return ""
-    why = f"it has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""
+    why = f"the folder has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""
     if not manifest.plan_json_sha256:
-        why = f"this folder has no {PLAN_NAME}"
+        why = f"the folder has no {PLAN_NAME}"
     try:
         if not why:
             planned_summary(folder, manifest)
@@ -246,6 +249,6 @@ def stale_note(folder: Path, manifest: Manifest) -> str:
     except LyncnbError as error:
         why = error.message
     return (
-        f"lyncnb did not update the summary files: {why}. To write them again: "
-        "lyncnb request TOPOLOGY FOLDER"
+        f"lyncnb did not update the summary files: {why}. To write the files again, run: lyncnb "
+        "request TOPOLOGY FOLDER"
     )

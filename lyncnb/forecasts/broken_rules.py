@@ -122,11 +122,11 @@ def _end(timetable: Timetable, hold: Hold) -> BrokenRule:
     ends, begins = days.date(hold.last), days.date(hold.issued)
     if hold.is_planned:
         step = step_on(timetable.terms.validity, begins)
-        says = f"a certificate issued on {begins} ends on {ends}: {step.rule}"
+        says = f"a certificate that is issued on {begins} is valid until {ends}: {step.rule}"
         return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=step.source)
     return BrokenRule(
-        rule="validity", says=f"the certificate on record ends on {ends}", begins=begins,
-        ends=ends, source="the certificate itself, notAfter",
+        rule="validity", says=f"the certificate on record is valid until {ends}", begins=begins,
+        ends=ends, source="the certificate's notAfter date",
     )  # fmt: skip
 
 
@@ -135,7 +135,8 @@ def _lead(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
     by = days.date(hold.deadline)
     return BrokenRule(
         rule="roll-over",
-        says=f"tokens are valid for {terms.lead_hours} hours: install the next one by {by}",
+        says=f"tokens are valid for {terms.lead_hours} hours, so the next certificate must be "
+             f"installed by {by}",
         begins=by, ends=days.date(hold.last), source=source,
     )  # fmt: skip
 
@@ -158,27 +159,28 @@ def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
                     says=f"the CA takes {count_of(terms.order_days, 'day')}, so a certificate "
-                    f"needed {span_words(first, last)} would have to be ordered "
-                    f"{span_words(_back(first, terms), _back(last, terms))}",
+                         f"that is required {span_words(first, last)} must be ordered "
+                         f"{span_words(_back(first, terms), _back(last, terms))}",
                 )  # fmt: skip
             case ("earliest order",):
                 yield BrokenRule(
                     rule="earliest order", begins=first, ends=last,
-                    source=f"the forecast's start; {_PLAN}: lead_days",
-                    says=f"for an issue on {last} the order would be due by "
-                    f"{_back(last, terms)}, but no order is possible before {terms.earliest}",
+                    source=f"the start of the forecast; {_PLAN}: lead_days",
+                    says=f"a certificate that is to be issued on {last} must be ordered by "
+                         f"{_back(last, terms)}, but no order is possible before "
+                         f"{terms.earliest}",
                 )  # fmt: skip
             case ("validation", Step() as reuse):
                 yield BrokenRule(
                     rule="validation", begins=first, ends=last, source=reuse.source,
-                    says=f"a certificate issued {span_words(first, last)} needs a domain "
-                    f"validation that is at most {count_of(reuse.days, 'day')} old",
+                    says=f"a certificate that is issued {span_words(first, last)} requires a "
+                         f"domain validation that is at most {count_of(reuse.days, 'day')} old",
                 )  # fmt: skip
             case ("validity", Step() as step):
                 yield BrokenRule(
                     rule="validity", begins=first, ends=last, source=step.source,
-                    says=f"a certificate issued {span_words(first, last)} ends before the next one "
-                    f"can replace it: {step.rule}",
+                    says=f"a certificate that is issued {span_words(first, last)} expires "
+                         f"before the next certificate can replace it: {step.rule}",
                 )  # fmt: skip
     for freeze, told in freezes.items():
         yield BrokenRule(
@@ -194,7 +196,7 @@ def span_words(first: date, last: date) -> str:
 
 def _days_from(number: int, first: date, last: date) -> str:
     if number == (last - first).days + 1:
-        return f"a day {span_words(first, last)}" if number > 1 else f"{first}"
+        return f"any day {span_words(first, last)}" if number > 1 else f"{first}"
     return f"{number:,} of the days {span_words(first, last)}"
 
 

@@ -78,16 +78,16 @@ def _description(work: DayWork) -> Iterator[str]:
     domains = dict.fromkeys(domain for one in work.entries for domain in one.domains
                             if work.what == "validate" or one.validate_on == work.day)  # fmt: skip
     if domains and work.what != "change":
-        yield f"Validate: {', '.join(domains)}"
+        yield f"Validate these domains: {', '.join(domains)}"
     for one in work.entries[:_LISTED]:
         usages = f" ({', '.join(one.usages)})" if one.usages else ""
         by = one.order_by if work.what == "order" else one.change_by
         by_words = f", by {by}" if by else ""
         if work.what == "change" and one.late_from:
-            by_words = f", too late: missing from {one.late_from} on"
+            by_words = f", too late: the servers have no valid certificate from {one.late_from}"
         yield f"{one.owner}{usages}, {one.issuer} CA{by_words}"
         if work.what == "change":
             for usage, moment in one.takes_effect:
                 yield f"  roll over {usage} at {moment:%Y-%m-%d %H:%M} UTC"
     if len(work.entries) > _LISTED:
-        yield f"and {len(work.entries) - _LISTED:,} more"
+        yield f"and {len(work.entries) - _LISTED:,} more certificates"

@@ -34,7 +34,7 @@ COLUMNS = columns(
 #: The kind of file that a comparison of forecasts is written to.
 FORECASTS_FILE = report_kind(
     "a comparison of forecasts",
-    title="Two forecasts beside each other",
+    title="Comparison of two forecasts",
     form="lyncnb-forecasts/1",
     columns=COLUMNS,
     suffixes=(".csv", ".html", ".md", ".json"),
@@ -123,7 +123,10 @@ class ForecastComparison(Table):
                 items=lambda: (
                     (problem, rule, of) for of, problem in self.problems() for rule in problem.rules
                 ),
-                formats={".md": CANNOT_WORK, ".html": f"{CANNOT_WORK}, by which rules"},
+                formats={
+                    ".md": CANNOT_WORK,
+                    ".html": f"{CANNOT_WORK}, with the rules that prevent it",
+                },
                 limit=ROWS_SHOWN,
             )
             parts.append(table)

@@ -32,7 +32,7 @@ from .model import (
 #: The kind of file that a forecast is written to.
 FORECAST_FILE = report_kind(
     "a forecast",
-    title="Certificates in the years ahead",
+    title="Certificate forecast",
     form="lyncnb-forecast/1",
     columns=COLUMNS,
     suffixes=(".csv", ".xlsx", ".html", ".md", ".json", ".ics", ".svg"),
@@ -75,7 +75,7 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
         _certificates(forecast, ".csv", ".xlsx"),
         months,
         _certificates(forecast, ".md"),
-        forecast.work_table("What to do, in the order of time"),
+        forecast.work_table("Work in chronological order"),
         ReportTable(
             columns=_PROBLEMS,
             items=lambda: ((one, rule) for one in forecast.problems for rule in one.rules),

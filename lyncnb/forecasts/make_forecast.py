@@ -94,8 +94,8 @@ def forecast(
     first = min(begin, issue or begin)
     if until < begin or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
         raise PlanError(
-            f"the forecast would cover {first} to {until}",
-            hint="choose a last day after the first day, and at most a century later",
+            f"the forecast period is from {first} to {until}",
+            hint="choose a last day that is after the first day and at most 100 years later",
         )
     terms = told.renewal_terms
     days = Days(first - _BEFORE, until, terms.work)
@@ -171,7 +171,8 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
     if issue is None:
         raise PlanError(
             "the forecast has no first day, because the plan has no planned_issue_date",
-            hint="set planned_issue_date in plan.toml, or pass --on DATE, such as --on 2027-01-15",
+            hint="set planned_issue_date in plan.toml, or specify --on DATE, such as --on "
+            "2027-01-15",
         )
     issuers = {one.issuer for one in read.plan.certificates}
     lead = max(map(options.renewal_terms.lead_of, issuers), default=0)
@@ -296,15 +297,14 @@ def _steps(
     steps = []
     for day, least in limits:
         if asked is not None and (least is None or asked <= least.value):
-            are = "is" if asked == 1 else "are"
-            words = f"{count_of(asked, 'day')} {are} requested"
+            words = f"the plan requests {count_of(asked, 'day')}"
             if source == _ON_RECORD:
-                words = f"{count_of(asked, 'day')}, as the CA issued the one on record"
+                words = f"{count_of(asked, 'day')}, the validity of the certificate on record"
             steps.append(Step(day, asked, words, source))
         elif least is None:
-            steps.append(Step(day, _UNLIMITED, "no limit is on record", _ASKED))
+            steps.append(Step(day, _UNLIMITED, "no limit is known", _ASKED))
         else:
-            since = f", by the limit in force since {least.effective}" if least.effective else ""
+            since = f", the limit that applies since {least.effective}" if least.effective else ""
             words = f"{count_of(least.value, 'day')}{since}"
             steps.append(Step(day, least.value, words, str(least.source)))
     return tuple(steps)
@@ -458,7 +458,7 @@ class _Schedule:
             last = self.days.date(min(change - 1, self.days.goal))
             yield ForecastProblem(
                 certificates=(), number=1, begins=day, ends=max(day, last), rules=rules,
-                what=f"the first one cannot be issued on {day} and installed as planned",
+                what=f"the first certificate cannot be issued on {day} and installed as planned",
             )  # fmt: skip
 
     def _problem(self, number: int, hold: Hold, gap: tuple[int, int]) -> ForecastProblem:
@@ -468,7 +468,7 @@ class _Schedule:
         if key not in self.of.broken:
             self.of.broken[key] = rules_between(self.timetable, hold, gap[0], lead_source=source)
         rules = self.of.broken[key]
-        what = f"no. {number} is missing on its servers {span_words(begins, ends)}"
+        what = f"servers have no valid certificate no. {number} {span_words(begins, ends)}"
         return ForecastProblem(
             certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
         )
@@ -477,12 +477,12 @@ class _Schedule:
         begin, end = self.of.begin, self.days.until
         rule = BrokenRule(
             rule="earliest order",
-            says=f"no certificate ordered from {begin} on can be installed by {end}",
+            says=f"a certificate that is ordered on {begin} or later cannot be installed by {end}",
             begins=begin, ends=end, source="plan options: freezes, windows, lead_days",
         )  # fmt: skip
         return ForecastProblem(
             certificates=(), number=1, begins=begin, ends=end, rules=(rule,),
-            what=f"it cannot be installed by {end}",
+            what=f"the certificate cannot be installed by {end}",
         )  # fmt: skip
 
 
@@ -545,16 +545,17 @@ def _notes(read: _Read, options: PlanOptions) -> Iterator[str]:
     for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
         if assumed:
             yield (
-                f"assumed for {count_of(len(assumed), 'certificate')} of an internal CA: "
-                f"{limit.value} days, because plan.toml has no validity_days and none is on "
-                f"record; {limit.source}"
+                f"the forecast assumes {limit.value} days for "
+                f"{count_of(len(assumed), 'certificate')} of an internal CA, because "
+                "plan.toml has no validity_days and "
+                f"no earlier validity is recorded; {limit.source}"
             )
     public = [one for one in read.plan.certificates if one.issuer == "public"]
     if any(one.subject.organization for one in public):
-        yield "the validations do not include a public CA's verification of the organization (O)"
+        yield "the validations do not include verification of the organization (O) by a public CA"
     if public:
         yield (
-            "the forecast assumes one DNS validation for each registrable domain and CA, or for "
-            "each name if the CA is known to require that. For certificates on record, it assumes "
-            "the validation on their first day of validity"
+            "the forecast assumes one DNS validation for each registrable domain and CA, or "
+            "for each name if the CA requires that. For certificates on record, it assumes "
+            "that validation took place on the first day of validity"
         )

@@ -18,7 +18,7 @@ from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, first_of
 from ..base.work_days import Period
 from ..reports.timeline_figure import DatedFact
 
-CANNOT_WORK = "What cannot work"
+CANNOT_WORK = "Problems with the schedule"
 CHANGES = "Server changes by month"
 
 _OWNERS = 4  # the most owners named in a row
@@ -117,7 +117,7 @@ class ForecastProblem:
 
     def lines(self) -> Iterator[str]:
         """Yield the problem as lines of text."""
-        yield f"cannot work: {first_of(self.certificates, 3)}: {self.what}"
+        yield f"problem: {first_of(self.certificates, 3)}: {self.what}"
         for rule in self.rules:
             yield f"  {rule.rule}: {rule.says}"
             yield f"    {rule.source}"
@@ -303,7 +303,7 @@ class Forecast(Table):
     @property
     def figure_title(self) -> str:
         """The heading of its picture."""
-        return f"The years ahead: {self.source}"
+        return f"Forecast: {self.source}"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
         """List the events for ``ln.figure(forecast)``.
@@ -322,7 +322,7 @@ class Forecast(Table):
         ]  # fmt: skip
         facts += [
             DatedFact(
-                kind="Cannot work", about="; ".join(one.certificates),
+                kind="Problems", about="; ".join(one.certificates),
                 what=one.missing,
                 begins=one.begins, ends=one.ends, needs_a_look=True,
                 source="; ".join(rule.source for rule in one.rules),
@@ -332,8 +332,8 @@ class Forecast(Table):
         for issuer in ("public", "internal"):
             facts += [
                 DatedFact(
-                    kind=f"On servers, from {_a(issuer)} CA", about=one.id,
-                    what=f"until {one.valid_until}", begins=one.change_on, ends=one.change_on,
+                    kind=f"Installed, from {_a(issuer)} CA", about=one.id,
+                    what=f"valid until {one.valid_until}", begins=one.change_on, ends=one.change_on,
                     needs_a_look=one.late_from is not None,
                 )
                 for one in self.entries
@@ -359,7 +359,10 @@ class Forecast(Table):
                     for one in self.problems
                     for place, rule in enumerate(one.rules)
                 ),
-                formats={".md": CANNOT_WORK, ".html": f"{CANNOT_WORK}, by which rules"},
+                formats={
+                    ".md": CANNOT_WORK,
+                    ".html": f"{CANNOT_WORK}, with the rules that prevent it",
+                },
                 limit=ROWS_SHOWN,
             )
 
@@ -410,7 +413,7 @@ class Forecast(Table):
         text = f"{count_of(certificates, 'certificate')} from {self.start} to {self.until}: {work}"
         if self.problems:
             text += (
-                f"; {count_of(len(self.problems), 'problem')}: the schedule cannot work as planned"
+                f"; {count_of(len(self.problems), 'problem')}: the work cannot be done as planned"
             )
         return text
 

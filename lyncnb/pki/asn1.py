@@ -105,7 +105,7 @@ def read_element(
     Source: ITU-T X.690 sections 8.1.2 and 8.1.3.
     """
     if depth > MAX_DEPTH:
-        raise BadStructure(f"more than {MAX_DEPTH} levels inside one another")
+        raise BadStructure(f"more than {MAX_DEPTH} nested levels")
     content, content_end = _read_length(data, offset, limit)
     if content_end is not None:
         return Element(data[offset], offset, content, content_end, content_end)
@@ -116,9 +116,9 @@ def read_element(
 def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]:
     """Return where the contents of an element begin and end; None for an indefinite length."""
     if limit - offset < 2:
-        raise BadStructure("it ends inside a tag or length")
+        raise BadStructure("the data ends inside a tag or length")
     if data[offset] & 0x1F == 0x1F:
-        raise BadStructure("a tag of several octets, which no PKI object uses")
+        raise BadStructure("a tag of several octets, which PKI objects do not use")
     content, first = offset + 2, data[offset + 1]
     if first == 0x80:
         return content, None
@@ -152,7 +152,7 @@ def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allo
         else:
             levels += 1
         if depth + levels > MAX_DEPTH:
-            raise BadStructure(f"more than {MAX_DEPTH} levels inside one another")
+            raise BadStructure(f"more than {MAX_DEPTH} nested levels")
 
 
 def children(
@@ -178,7 +178,7 @@ def children(
 
 def _stop_at_limit(count: int) -> None:
     if count > MAX_ELEMENTS:
-        raise BadStructure(f"more than {MAX_ELEMENTS:,} elements in one place")
+        raise BadStructure(f"more than {MAX_ELEMENTS:,} elements in one structure")
 
 
 def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
@@ -240,7 +240,7 @@ def certificates_in(message: bytes) -> tuple[bytes, ...]:
     info = read_element(message, 0, len(message))
     parts = children(message, info)
     if len(parts) < 2 or parts[1].tag != _CONTEXT_0:
-        raise BadStructure("a PKCS #7 message without contents")
+        raise BadStructure("a PKCS #7 message without content")
     signed = _only_child(message, parts[1])
     for field in children(message, signed):
         if field.tag == _CONTEXT_0:
@@ -252,7 +252,7 @@ def certificates_in(message: bytes) -> tuple[bytes, ...]:
 def _only_child(data: bytes, parent: Element) -> Element:
     inner = children(data, parent)
     if len(inner) != 1 or inner[0].tag != _SEQUENCE:
-        raise BadStructure("a wrapper that does not hold exactly one value")
+        raise BadStructure("a wrapper that does not contain exactly one value")
     return inner[0]
 
 

@@ -47,7 +47,7 @@ def policy_violation(path: Sequence[Certificate]) -> str:
         who = f'"{name_text(certificate.subject)}"'
         state.level = _next_level(state, certificate, is_last=is_last)
         if not state.explicit and not state.level:
-            return f"{who} has no policy that the CAs above it require"
+            return f"{who} does not have a policy that its issuing CAs require"
         if is_last:
             break
         if any(_ANY in pair for pair in certificate.policy_mappings):
@@ -98,5 +98,8 @@ def _least(counter: int, limit: int | None) -> int:
 def _violation_at_end(state: _State, certificate: Certificate) -> str:
     is_required = state.explicit <= 1 or certificate.require_explicit_policy == 0
     if is_required and not state.level:
-        return f'"{name_text(certificate.subject)}" has no policy that the CAs above it require'
+        return (
+            f'"{name_text(certificate.subject)}" does not have a policy that its issuing CAs '
+            "require"
+        )
     return ""

@@ -316,7 +316,7 @@ def _identify(der: bytes) -> str:
     except (BadStructure, IndexError):
         pass  # the message then contains only what was readable
     number = f"serial {serial.hex()}" if serial else "no serial number"
-    return f"{number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
+    return f"serial number {number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
 
 
 def _common_names(der: bytes, name: Element) -> Iterator[str]:
@@ -330,7 +330,7 @@ def _common_names(der: bytes, name: Element) -> Iterator[str]:
 
 def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
     if certificate.version is not x509.Version.v3 and len(certificate.extensions):
-        raise NotAsStandard("extensions in a certificate that is not version 3")
+        raise NotAsStandard("the certificate has extensions, but its version is not 3")
     _reject_two_algorithms(der)
     extensions = {extension.oid: extension.value for extension in certificate.extensions}
     dns_names, other_names = _alternative_names(extensions)
@@ -393,7 +393,9 @@ def _reject_two_algorithms(der: bytes) -> None:
     fields = children(der, content)
     inner = fields[2] if fields[0].tag == 0xA0 else fields[1]
     if der[inner.begin : inner.end] != der[outer.begin : outer.end]:
-        raise NotAsStandard("the signature algorithm inside differs from the one outside")
+        raise NotAsStandard(
+            "the signature algorithm in the signed data differs from the one in the certificate"
+        )
 
 
 def _name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:
@@ -474,7 +476,7 @@ def _policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
     except BadStructure:
         pairs = [()]
     if not all(1 <= len(pair) <= 2 for pair in pairs):
-        raise NotAsStandard("policy mappings that are not pairs of policies")
+        raise NotAsStandard("the certificate has policy mappings that are not pairs of policies")
     # A policy that maps to itself appears only once in its pair.
     return tuple((pair[0], pair[-1]) for pair in pairs)
 

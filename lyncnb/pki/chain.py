@@ -81,7 +81,7 @@ def _verify(key: object, leaf: x509.Certificate) -> None:
         return
     chosen = leaf.signature_hash_algorithm
     if chosen is None:
-        raise ValueError("a signature without a hash")
+        raise ValueError("the signature algorithm has no hash algorithm")
     if isinstance(key, ec.EllipticCurvePublicKey):
         # pyca returns no parameters for SHA-1 here, so this line builds the scheme.
         key.verify(signature, content, ec.ECDSA(chosen))
@@ -89,7 +89,7 @@ def _verify(key: object, leaf: x509.Certificate) -> None:
         is_pss = leaf.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
         scheme = leaf.signature_algorithm_parameters if is_pss else padding.PKCS1v15()
         if not isinstance(scheme, padding.AsymmetricPadding):
-            raise ValueError("parameters of another kind of signature")
+            raise ValueError("the signature parameters belong to a different signature algorithm")
         key.verify(signature, content, scheme, chosen)
 
 
@@ -255,10 +255,16 @@ def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
 def _contradiction(certificate: Certificate, issuer: Certificate) -> str:
     """Return how an authority key identifier differs from a certificate of the issuer."""
     if _has_other_key(certificate, issuer):
-        return f"key {certificate.authority_key_id.hex()}, not {issuer.subject_key_id.hex()}"
+        return (
+            f"the key {certificate.authority_key_id.hex()}, but the issuer's key is "
+            f"{issuer.subject_key_id.hex()}"
+        )
     if certificate.authority and certificate.authority != (issuer.issuer_key, issuer.serial):
         expected = serial_text(certificate.authority[1])
-        return f"the certificate with serial {expected}, not {issuer.serial_hex}"
+        return (
+            f"the certificate with serial number {expected}, but the issuer's serial number "
+            f"is {issuer.serial_hex}"
+        )
     return ""
 
 
@@ -372,12 +378,13 @@ def _signature_objection(
             "which this computer cannot check",
         )
     detail = (
-        f'"{issuer}" ({candidate.thumbprint}) has the issuer\'s name, but did not sign "{subject}"'
+        f'"{issuer}" ({candidate.thumbprint}) has the issuer\'s name, but it did not sign '
+        f'"{subject}"'
     )
     if _has_other_key(certificate, candidate):
         detail += (
-            f", which names key {certificate.authority_key_id.hex()} and not "
-            f"{candidate.subject_key_id.hex()}: the CA may have another certificate"
+            f", whose authority key identifier is {certificate.authority_key_id.hex()} and not "
+            f"{candidate.subject_key_id.hex()}; the CA may have another certificate"
         )
     return Objection(code="chain-signature-wrong", detail=detail)
 
@@ -390,10 +397,10 @@ def _missing(
     detail = f"the certificate of {who} is missing"
     if len(path) >= MAX_PATH:
         detail = (
-            f"the path has more than {MAX_PATH} certificates; lyncnb does not follow it further"
+            f"the path has more than {MAX_PATH} certificates, and lyncnb does not follow it further"
         )
     elif count > MAX_CANDIDATES:
-        detail = f"{count:,} certificates have the name {who}; lyncnb did not check all of them"
+        detail = f"{count:,} certificates have the name {who}, and lyncnb did not check all of them"
     return Objection(code="chain-incomplete", detail=detail)
 
 
@@ -425,14 +432,18 @@ def objections_to(
         # the person who trusts it.
         may_sign = issuer.key_usage is None or "keyCertSign" in issuer.key_usage
         if not may_sign or not (issuer.is_ca or (is_root and issuer.is_version_1)):
-            found.append(Objection(code="chain-issuer-not-ca", detail=f"{who} may not sign"))
+            found.append(
+                Objection(
+                    code="chain-issuer-not-ca", detail=f"{who} is not allowed to sign certificates"
+                )
+            )
         if issuer.path_length is not None and issuer.path_length < _cas_below(below, depth):
             limit = f"{who} allows {issuer.path_length} CA certificates below it"
             found.append(Objection(code="chain-issuer-not-ca", detail=limit))
         if not issuer.is_valid_at(moment_of(today)):
             days = f"{issuer.not_before:%Y-%m-%d %H:%M} to {issuer.not_after:%Y-%m-%d %H:%M} UTC"
             found.append(
-                Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid {days}")
+                Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid from {days}")
             )
         found.extend(_key_objections(issuer, who, is_root=is_root))
         found.extend(_purpose_objections(issuer, who))
@@ -442,7 +453,7 @@ def objections_to(
         )
         contradiction = _contradiction(below[depth], issuer)
         if contradiction:
-            detail = f'"{name_text(below[depth].subject)}" names as its issuer {contradiction}'
+            detail = f'the issuer of "{name_text(below[depth].subject)}" must be {contradiction}'
             found.append(Objection(code="chain-authority-key-differs", detail=detail))
     for link in below:
         if link.unknown_critical:
@@ -453,7 +464,10 @@ def objections_to(
         if violation:
             found.append(Objection(code="chain-policy-not-valid", detail=violation))
     if path and certificate.not_after > path[0].not_after:
-        late = f"{certificate.not_after:%Y-%m-%d} is after {path[0].not_after:%Y-%m-%d}"
+        late = (
+            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but its "
+            f"issuer is valid until {path[0].not_after:%Y-%m-%d}"
+        )
         found.append(Objection(code="outlives-issuer", detail=late))
     return tuple(found)
 
@@ -479,11 +493,17 @@ def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator
         detail = f"{who} has a key of {issuer.key_algorithm}"
         yield Objection(code="chain-algorithm-unsupported", detail=detail)
     elif issuer.key_algorithm == "RSA" and issuer.key_bits < _LEAST_RSA_BITS:
-        yield Objection(code="chain-key-refused", detail=f"{who} has RSA {issuer.key_bits}")
+        yield Objection(
+            code="chain-key-refused", detail=f"{who} has an RSA key of {issuer.key_bits} bits"
+        )
     elif issuer.key_algorithm == "RSA" and issuer.key_bits < 2048:
-        yield Objection(code="chain-key-weak", detail=f"{who} has RSA {issuer.key_bits}")
+        yield Objection(
+            code="chain-key-weak", detail=f"{who} has an RSA key of {issuer.key_bits} bits"
+        )
     elif issuer.key_algorithm == "ECDSA" and issuer.key_bits < 256:
-        yield Objection(code="chain-key-weak", detail=f"{who} has ECDSA {issuer.key_bits}")
+        yield Objection(
+            code="chain-key-weak", detail=f"{who} has an ECDSA key of {issuer.key_bits} bits"
+        )
     if issuer.curve and issuer.curve not in _CURVES:
         detail = f"{who} has a key on the curve {issuer.curve}"
         yield Objection(code="chain-curve-unsupported", detail=detail)
@@ -497,6 +517,6 @@ def _purpose_objections(issuer: Certificate, who: str) -> Iterator[Objection]:
     usages = issuer.extended_key_usage
     if usages is None or "serverAuth" in usages:
         return
-    detail = f"{who} is limited to {', '.join(usages)}"
+    detail = f"{who} is limited to the extended key usage {', '.join(usages)}"
     code = "chain-issuer-purpose-any" if "anyExtendedKeyUsage" in usages else "chain-issuer-purpose"
     yield Objection(code=code, detail=detail)

@@ -239,7 +239,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
     if (actual := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
         raise PlanError(
             f"the key is {actual[0]} {actual[1]}, but the plan has {content.key}",
-            hint="generate a key as planned",
+            hint="generate the key that the plan specifies",
         )
     if content.hash not in _HASHES:
         raise PlanError(
@@ -273,8 +273,8 @@ def _checked(
     if request.content != content:
         what = "; ".join(content_differences(content, request.content))
         raise PlanError(
-            f"the finished request is not what was planned: {what}",
-            hint="this is a fault of lyncnb; report it",
+            f"the new request differs from the plan: {what}",
+            hint="this is an error in lyncnb; report it",
         )
     if not keys.public_matches(key, request.public_key) or not request.signature_verifies():
         raise PlanError(
@@ -319,19 +319,19 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
     """
     try:
         if len(data) > _MAX_BYTES:
-            raise NotAsStandard(f"longer than {_MAX_BYTES} bytes")
+            raise NotAsStandard(f"the data is longer than {_MAX_BYTES} bytes")
         if data[:1] == b"0":
             parsed = x509.load_der_x509_csr(data)
         else:
             parsed = x509.load_pem_x509_csr(data)
         public_key = parsed.public_key()
         if not isinstance(public_key, keys.PublicKey):
-            raise NotAsStandard("its key is neither RSA nor ECDSA")
+            raise NotAsStandard("the key is neither RSA nor ECDSA")
         content = _content(parsed, public_key)
     except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(
             f"{name} is not a readable certification request: {in_words(error)}",
-            hint="restore the file from a copy, or remove it and try again",
+            hint="restore the file from a backup, or remove it and try again",
         ) from None
     der = parsed.public_bytes(serialization.Encoding.DER)
     return CertificationRequest(

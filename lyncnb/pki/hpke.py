@@ -50,7 +50,7 @@ class RunKey:
             return unseal(sealed, self._private, about=about)
         except InvalidTag:
             raise BundleError(
-                f"the key that a worker sent for {about} cannot be opened",
+                f"the key that a worker process sent for {about} cannot be decrypted",
                 hint="try again; if it happens again, do not use that worker",
             ) from None
 

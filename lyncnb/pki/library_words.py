@@ -22,14 +22,14 @@ _KINDS = {
 }
 # The errors of other parts of pyca, by a piece of their text. The first match counts.
 _OTHER_ERRORS = {
-    "version": "its version does not exist",
-    "x400Address": "a kind of name that server certificates do not have",
+    "version": "an unknown version",
+    "x400Address": "a type of name that server certificates do not have",
     "CpsUri": "a policy with an address where none is allowed",
     "netmask": "a name constraint with an invalid address range",
     "SCT": "an invalid signed certificate timestamp (SCT)",
-    "Duplicate": "an extension twice",
+    "Duplicate": "a duplicate extension",
     "path_length": "a path length in a certificate that is not a CA certificate",
-    "PEM": "its PEM text is damaged",
+    "PEM": "damaged PEM text",
     "unsupported": "a kind of value that this computer does not support",
 }
 # Names of a certificate's parts that are clearer than those in the standard.
@@ -43,7 +43,7 @@ _OID = re.compile(r"\b[0-2](?:\.\d{1,12}){3,20}\b")
 _LOCATION = re.compile(r'"\w{1,60}::(\w{1,60})"')
 
 
-_UNKNOWN = "it does not conform to the standard"
+_UNKNOWN = "the structure does not conform to the standard"
 
 
 class NotAsStandard(ValueError):
@@ -64,4 +64,4 @@ def in_words(error: Exception) -> str:
     location = [name.removeprefix("raw_").replace("_", " ") for name in _LOCATION.findall(text)]
     words = _KINDS.get(kind[1] if kind else "", _UNKNOWN)
     inner = [_PARTS.get(name, name) for name in location if name != "tbs cert"]
-    return words + (f" in its {inner[0]}" if inner else "")
+    return words + (f" in the {inner[0]}" if inner else "")

@@ -49,9 +49,9 @@ def _violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[s
             allowed, forbidden = permitted.get(name.kind), excluded.get(name.kind)
             if allowed and not allowed.has(name, liberal=False):
                 shown = visible(_shown(name))
-                yield f"{who} may not name {shown}; it is limited to {allowed.words}"
+                yield f"{who} does not allow the name {shown}; it allows only {allowed.words}"
             elif forbidden and forbidden.has(name, liberal=True):
-                yield f"{who} excludes {visible(_shown(name))}"
+                yield f"{who} excludes the name {visible(_shown(name))}"
 
 
 def _shown(name: GeneralName) -> str:

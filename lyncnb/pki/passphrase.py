@@ -21,7 +21,7 @@ MAX_BYTES = 1000
 #: The two hidden prompts of this package: for a passphrase, and for its repetition.
 PROMPTS = (
     f"Passphrase (at least {MIN_CHARACTERS} characters): ",
-    "The same passphrase again: ",
+    "Repeat the passphrase:",
 )
 _ATTEMPTS = 3
 # Limits for a passphrase that a password manager writes to a pipe: its size and the time.
@@ -47,14 +47,14 @@ class Secret:
         object.__setattr__(self, "_text", text)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("a secret cannot be changed")
+        raise AttributeError("a secret is read-only")
 
     def reveal(self) -> str:
         """Return the text itself. Call it as late as possible, and keep no copy."""
         if self._text is None:
             raise PassphraseError(
-                "this secret comes from a file or another process, which did not include its text",
-                hint="ask for the passphrase where it is needed",
+                "this secret was copied from a file or another process without its text",
+                hint="prompt for the passphrase in the process that uses it",
             )
         return self._text
 
@@ -99,18 +99,18 @@ def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secr
     value = secret.reveal()
     if len(value) < MIN_CHARACTERS:
         raise PassphraseError(
-            f"{source} has {len(value)} characters; it needs at least {MIN_CHARACTERS}",
+            f"{source} has {len(value)} characters, but at least {MIN_CHARACTERS} are required",
             hint="use four or five random words",
         )
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise PassphraseError(
             f"{source} contains a character that cannot be typed",
-            hint="is the file UTF-8 text with the passphrase on its first line?",
+            hint="make sure that the file is UTF-8 text with the passphrase on the first line",
         )
     if len(value.encode()) > MAX_BYTES:
         raise PassphraseError(
             f"{source} is longer than {MAX_BYTES} bytes",
-            hint="use a shorter one, because OpenSSL could not read the keys",
+            hint="use a shorter passphrase, because OpenSSL cannot read keys with a longer one",
         )
     return secret
 
@@ -142,7 +142,7 @@ def as_new_passphrase(
     if why is not None:
         raise PassphraseError(
             f"{source} is too easy to guess. {why}".strip(),
-            hint="use four or five random words, none of them a name of the deployment",
+            hint="use four or five random words, and no names from the deployment",
         )
     return secret
 
@@ -193,8 +193,9 @@ def ask_passphrase(
         )
     if not _can_ask():
         raise PassphraseError(
-            "there is no passphrase, and lyncnb cannot ask: standard input is not a terminal",
-            hint=f"give --passphrase-file, or set {VARIABLE}",
+            "no passphrase was specified, and lyncnb cannot prompt for it because standard "
+            "input is not a terminal",
+            hint=f"use --passphrase-file, or set {VARIABLE}",
         )
     return _from_prompt(confirm=confirm, known=known)
 
@@ -265,9 +266,10 @@ def _from_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
             continue
         if not confirm or first == Secret(_prompt(PROMPTS[1])):
             return first
-        complaint = "The two passphrases differ. "
+        complaint = "The two passphrases are different."
     raise PassphraseError(
-        f"no passphrase after {_ATTEMPTS} attempts: {complaint.strip()}", hint="try again"
+        f"no valid passphrase was entered in {_ATTEMPTS} attempts: {complaint.strip()}",
+        hint="run the command again",
     )
 
 
@@ -279,6 +281,6 @@ def _prompt(text: str) -> str:
             return getpass.getpass(text)
         except (EOFError, OSError, NotImplementedError, getpass.GetPassWarning):
             raise PassphraseError(
-                "lyncnb cannot ask for the passphrase here without showing it",
-                hint=f"give --passphrase-file, or set {VARIABLE}",
+                "lyncnb cannot prompt for the passphrase in this terminal without displaying it",
+                hint=f"use --passphrase-file, or set {VARIABLE}",
             ) from None

@@ -8,7 +8,7 @@ from collections.abc import Sequence, Set
 _CHARACTERS = 64
 _LEAST_SCORE = 2  # of 0 to 4; 0 and 1 mean fewer than a million guesses
 _WITHIN_A_WORD = 4  # characters; a shorter known word counts only as a separate word
-_LITTLE_REMAINS = "Without the names from the plan, too little of it remains."
+_LITTLE_REMAINS = "Without the names from the plan, the passphrase is too short."
 
 
 def weakness(text: str, known: Sequence[str] = ()) -> str | None:

@@ -129,8 +129,9 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     public = certificate.public_key()
     if not isinstance(public, PublicKey) or not public_matches(key, public):
         raise PackageError(
-            f"the key does not belong to the certificate of {content.friendly_name}",
-            hint="receive the certificate again, so that lyncnb matches it to the right request",
+            f"the private key does not belong to the certificate of {content.friendly_name}",
+            hint="receive the certificate again, so that lyncnb matches it with the correct "
+            "request",
         )
     algorithm, mac_hash = _ALGORITHMS[content.encryption]
     encryption = (
@@ -279,9 +280,11 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     try:
         rounds, used = work_factor(data), object_identifiers(data)
     except BadStructure as error:
-        raise PfxNotOpened(f"it is damaged: {error}") from None
+        raise PfxNotOpened(f"the file is damaged: {error}") from None
     if rounds > MAX_ROUNDS:
-        raise PfxNotOpened(f"it requires {rounds:,} rounds of its password hash")
+        raise PfxNotOpened(
+            f"the file requires {rounds:,} rounds of the password hash, which is too many"
+        )
     text = password.reveal() if isinstance(password, Secret) else password
     try:
         with warnings.catch_warnings():
@@ -292,12 +295,12 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         unknown = [oid for oid in used if not oid.startswith(_KNOWN_ROOTS)]
         if unknown:
             raise PfxNotOpened(
-                f"the password is {'wrong' if text else 'missing'}, or the file is protected in a "
-                f"way that this computer does not support ({unknown[0]})"
+                f"the password is {'wrong' if text else 'missing'}, or this computer does not "
+                f"support the encryption of the file ({unknown[0]})"
             ) from None
         if text:
             raise PfxNotOpened("the password is wrong, or the file is damaged") from None
-        raise PfxNotOpened("it needs a password") from None
+        raise PfxNotOpened("the file requires a password") from None
     own = [contents.cert.certificate] if contents.cert else []
     others = [entry.certificate for entry in contents.additional_certs]
     return PfxContents(

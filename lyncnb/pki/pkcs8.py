@@ -333,8 +333,8 @@ class FolderCipher:
         if not envelope.is_gcm:
             if not self._takes_old_data:
                 raise BundleError(
-                    f"{name} has the format of an earlier lyncnb, but the manifest says that this"
-                    " folder has no such file any more. Somebody may have put it there",
+                    f"{name} has the format of an earlier lyncnb version, but according to the "
+                    "manifest this folder contains no such file. Somebody may have replaced it",
                     hint=f"restore {name} from a backup, or remove it",
                 )
             return self._decrypt(pem, name, _DATA_LABEL, _checked)
@@ -369,7 +369,7 @@ class FolderCipher:
     ) -> _Content:
         which, iv, text, is_gcm = _read_envelope(pem, name, label)
         if is_gcm:
-            raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({_GCM})")
+            raise keys.damaged(name, f"uses an encryption that lyncnb does not use ({_GCM})")
         with self._lock:
             encryption_key = self._derive_locked(which, name)
         decryptor = Cipher(algorithms.AES(encryption_key), modes.CBC(iv)).decryptor()
@@ -386,9 +386,11 @@ class FolderCipher:
         # A cipher cannot distinguish a wrong key from a damaged text. If another file with the
         # same salt opened, the text is damaged.
         if salt in self._proven:
-            return keys.damaged(name, "does not decrypt, but other files of its run do")
+            return keys.damaged(
+                name, "cannot be decrypted, although other files from the same run can"
+            )
         return PassphraseError(
-            f"{name}: this is not the passphrase of this {_WHAT[label]} (or it is damaged)",
+            f"{name}: the passphrase does not match this {_WHAT[label]}, or the file is damaged",
             hint="use the passphrase of the folder",
         )
 
@@ -396,7 +398,7 @@ class FolderCipher:
         if which not in self._derived:
             if self._passphrase is None:
                 raise PassphraseError(
-                    f"{name}: the run that wrote it did not use this recovery key",
+                    f"{name}: the run that wrote this file did not use the recovery key",
                     hint="use the passphrase of that run",
                 )
             kdf = PBKDF2HMAC(_PRFS[which.prf], which.length, which.salt, which.rounds)
@@ -484,7 +486,7 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     if armour[1] != label:
         raise BundleError(
             f"{name} contains {armour[1].decode()}, not {label.decode()}",
-            hint="lyncnb does not write such a file; move it out of the folder",
+            hint="lyncnb does not write such files; move it out of the folder",
         )
     try:
         der = base64.b64decode(b"".join(armour[2].split()), validate=True)
@@ -494,13 +496,16 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
         prf = "sha1" if pbkdf2.prf is None else _name(pbkdf2.prf)
         mode = _name(pbes2.encryption_scheme)
         if prf not in _PRFS or mode not in (*_CIPHERS, _GCM):
-            raise keys.damaged(name, f"is encrypted in a way lyncnb does not use ({prf}, {mode})")
+            raise keys.damaged(name, f"uses an encryption that lyncnb does not use ({prf}, {mode})")
         iv = _iv(pbes2.encryption_scheme, mode)
     except (ValueError, binascii.Error) as error:
         raise keys.damaged(name, f"is not a readable PKCS #8 file ({in_words(error)})") from None
     salt, rounds, text = pbkdf2.salt, pbkdf2.iteration_count, envelope.encrypted_data
     if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != (_NONCE_BYTES if mode == _GCM else IV_BYTES):
-        raise keys.damaged(name, f"requires {rounds} rounds; lyncnb accepts 1 to {_MAX_ROUNDS}")
+        raise keys.damaged(
+            name,
+            f"requires {rounds} rounds of the password hash; lyncnb accepts 1 to {_MAX_ROUNDS}",
+        )
     derivation = Derivation(salt, rounds, prf, _CIPHERS.get(mode, 32))
     return _Envelope(derivation, iv, text, mode == _GCM)
 

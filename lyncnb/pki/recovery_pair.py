@@ -69,7 +69,9 @@ class RecoveryPair:
         try:
             return hpke.unseal(sealed, self._private, about=about, purpose=hpke.RECOVERY)
         except InvalidTag:
-            raise ValueError("sealed to another key, for another purpose, or altered") from None
+            raise ValueError(
+                "the file was sealed to a different key or for a different purpose, or was altered"
+            ) from None
 
     def to_pem(self, cipher: FolderCipher) -> bytes:
         """Write the private half as PEM ``ENCRYPTED PRIVATE KEY`` under the cipher's passphrase."""
@@ -107,7 +109,9 @@ def read_public(pem: bytes, *, name: str) -> RecoveryPublicKey:
         If it is something else, for example the private half.
     """
     if b"PRIVATE KEY" in pem:
-        raise BundleError(f"{name} is the private half, which you keep", hint=_HINT)
+        raise BundleError(
+            f"{name} is the private half of a recovery key, which you keep", hint=_HINT
+        )
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):

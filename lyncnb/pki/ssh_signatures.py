@@ -70,8 +70,8 @@ def read_signature(path: Path) -> bytes:
     """
     if not os.path.lexists(path):
         raise ApprovalError(
-            f"there is no {path}, so nobody approved {path.with_suffix('').name}",
-            hint="ask for the signature file and save it there",
+            f"{path} does not exist, so {path.with_suffix('').name} has no approval",
+            hint="ask the approver for the signature file, and save it as {path}",
         )
     return files.read_named(path, limit=_LARGEST_SIGNATURE, error=ApprovalError)
 
@@ -120,8 +120,9 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
         made = Path(folder, "content.sig")
         if ended.returncode or not made.is_file():
             raise ApprovalError(
-                f"{path} did not sign{_program_output(ended)}",
-                hint="check the key and its passphrase; for a key in an agent, name its .pub file",
+                f"lyncnb could not sign with {path}{_program_output(ended)}",
+                hint="check the key and its passphrase; for a key in an agent, specify its "
+                ".pub file",
             )
         return made.read_bytes()
 
@@ -134,8 +135,8 @@ def _require_key(path: Path) -> None:
         except (OSError, ValueError, BundleError):
             continue
     raise ApprovalError(
-        f'"{path}" is not a readable key',
-        hint="name a private key, e.g. ~/.ssh/id_ed25519, or the .pub file of one in an agent",
+        f'"{path}" is not a readable key file',
+        hint="specify a private key, e.g. ~/.ssh/id_ed25519, or the .pub file of a key in an agent",
     )
 
 
@@ -161,10 +162,10 @@ def _signing_key(
     match = _GOOD.search(ended.stdout.decode("utf-8", "replace"))
     if ended.returncode or match is None:
         raise ApprovalError(
-            f"the signature is not valid for this plan: the plan was altered after it was signed, "
-            f"or the signature is for another file or another purpose than {namespace}"
-            f"{_program_output(ended)}",
-            hint=f"sign it without changes: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
+            "the signature is not valid for this plan: the plan was changed after it was "
+            "signed, or the signature is for a different file or purpose than "
+            f"{namespace}{_program_output(ended)}",
+            hint=f"sign the unchanged plan: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
         )
     return match[2]
 
@@ -217,13 +218,13 @@ def _reject_unclear_name(name: str, key: str) -> None:
     """Reject a name with invisible characters, or one that no record can contain."""
     if set(name) & set('*?!," '):
         raise ApprovalError(
-            f"the list of allowed signers has {shown(name)} for the key {key}. That is not "
-            "a single name, so lyncnb cannot record who signed",
-            hint="write a line with one name for this key, such as alice@contoso.com",
+            f"the list of allowed signers has {shown(name)} for the key {key}. This is not a "
+            "single name, so lyncnb cannot record who signed",
+            hint="add a line with one name for this key, such as alice@contoso.com",
         )
     if visible(name) != name:
         raise ApprovalError(
-            f"the list of allowed signers calls the key {key} {shown(name)}",
+            f"the list of allowed signers has the name {shown(name)} for the key {key}",
             hint="write the name without invisible characters",
         )
 
@@ -246,7 +247,7 @@ def _refusal(key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]
         what = f"the key {key} does not belong to an allowed signer"
     return ApprovalError(
         f"{what}, so the plan is not approved{_program_output(ended)}",
-        hint="have an allowed signer sign it, or correct the list of allowed signers",
+        hint="ask an allowed signer to sign the plan, or correct the list of allowed signers",
     )
 
 

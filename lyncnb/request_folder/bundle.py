@@ -112,7 +112,7 @@ class RequestBundle(Table, Told):
         words += f": {counted}" if counted else ""
         words += " (dry run: nothing was changed)" if self.dry_run else ""
         return words + (
-            " (canceled: run the command again to complete it)" if self.cancelled else ""
+            " (canceled; run the command again to complete it)" if self.cancelled else ""
         )
 
 

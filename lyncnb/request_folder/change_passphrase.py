@@ -54,23 +54,25 @@ class Rekeyed(Told):
     def __repr__(self) -> str:
         words = f"{self.changed:,} files of {self.folder} now use the new passphrase"
         if self.already:
-            words += f"; {self.already:,} {'was' if self.already == 1 else 'were'} already"
+            words += f"; already changed: {self.already:,}"
         if self.left_alone:
             words += (
-                "; neither passphrase opens these files, so they were not changed: "
-                f"{', '.join(self.left_alone)}"
+                "; the following files were not changed, because neither passphrase opens "
+                f"them: {', '.join(self.left_alone)}"
             )
         if self.not_opened:
             words += (
-                f"\nNot sealed to this recovery key, and still encrypted with the lost passphrase: "
-                f"{', '.join(self.not_opened)}. Renew each request: lyncnb renew FOLDER ID "
-                "--reason TEXT"
+                "\nThe following files are not sealed to this recovery key and are still "
+                f"encrypted with the lost passphrase: {', '.join(self.not_opened)}. Renew each "
+                "request: lyncnb renew FOLDER ID --reason TEXT"
             )
         if self.not_sealed:
             words += (
-                f"\nNo longer recovery keys of this folder: {', '.join(self.not_sealed)}. "
-                "A recovery cannot verify who added them. Compare each fingerprint with its owner, "
-                "then name the key again: lyncnb rekey FOLDER --recovery FILE.pub"
+                "\nThe following keys are no longer recovery keys of this folder: "
+                f"{', '.join(self.not_sealed)}. lyncnb cannot verify who added them. "
+                "Compare each "
+                "fingerprint with the key owner's fingerprint, then add the key again: lyncnb "
+                "rekey FOLDER --recovery FILE.pub"
             )
         return words
 
@@ -180,11 +182,11 @@ def _new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret
 
 def _what_was_done(old: Secret | str | RecoveryPair, take_out: Sequence[str], changed: int) -> str:
     """Say for the history what became of the passphrase and of the recovery keys."""
-    done = f"{changed:,} files encrypted under another passphrase"
+    done = f"{changed:,} files encrypted with another passphrase"
     if isinstance(old, RecoveryPair):
         done += f"; opened with the recovery key {old.public.fingerprint}"
     if take_out:
-        done += f"; taken out: the recovery keys {', '.join(take_out)}"
+        done += f"; removed recovery keys: {', '.join(take_out)}"
     return done
 
 
@@ -265,10 +267,10 @@ def _recipients(
             raise error from None
     if manifest.recovery and not present and not manifest.rekeying:
         raise BundleError(
-            f"{folder}: {LIST} is missing, but the manifest names recovery keys",
+            f"{folder}: {LIST} is missing, but the manifest lists recovery keys",
             hint=(
-                "restore it from a backup, or add the keys again: lyncnb rekey FOLDER --recovery "
-                "PUB"
+                "restore the file from a backup, or add the recovery keys again: lyncnb rekey "
+                "FOLDER --recovery FILE.pub"
             ),
         )
     gone = [_one_of(present, name, manifest) for name in take_out]
@@ -381,7 +383,7 @@ def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) 
         isinstance(content, bytes) or keys.spki_sha256(content) != target.expected
     ):
         raise BundleError(
-            f"{target.path} is not the key on record",
+            f"{target.path} differs from the key on record",
             hint="restore it from a backup, or renew the request",
         )
     return is_old
@@ -409,7 +411,7 @@ def _swap(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None
         again = new.open(files.read(temp, limit=LARGEST), name=name)
         if _plain(again) != _plain(content):
             raise BundleError(
-                f"{name}: lyncnb wrote the file but cannot read the same content again",
+                f"{name}: lyncnb wrote the file, but the file's content cannot be read again",
                 hint="check the disk of this computer",
             )
         confirm(folder)

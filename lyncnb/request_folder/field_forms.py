@@ -80,7 +80,7 @@ TimeOrBlank = Annotated[
     str,
     Check("a time such as 2026-11-24T08:00:00Z or blank", lambda text: not text or _is_time(text)),
 ]
-Day = Annotated[str, Check("a day such as 2026-11-24", lambda text: _is_time(f"{text}T00:00:00Z"))]
+Day = Annotated[str, Check("a date such as 2026-11-24", lambda text: _is_time(f"{text}T00:00:00Z"))]
 
 Days = Annotated[int, number_in(0, 10_000_000)]
 Generation = Annotated[int, number_in(1, 1_000_000)]
@@ -88,7 +88,7 @@ Number = Annotated[int, number_in(0, 10_000_000)]
 Rounds = Annotated[int, number_in(1, 10_000_000)]
 KeyBytes = Annotated[int, number_in(16, 32)]
 
-OwnFile = Annotated[str, Check("a file in one of the folder's own folders", is_inside)]
+OwnFile = Annotated[str, Check("a file in a folder that lyncnb created", is_inside)]
 ReturnedFile = Annotated[
     str,
     Check("a file in returned or archive", lambda path: is_inside(path, "returned", "archive")),
@@ -100,4 +100,4 @@ ReturnedFileOrBlank = Annotated[
         lambda path: not path or is_inside(path, "returned", "archive"),
     ),
 ]
-PackageFile = Annotated[str, Check("a package (.pfx) below the folder", _is_package)]
+PackageFile = Annotated[str, Check("a package (.pfx) in the folder", _is_package)]

@@ -28,14 +28,14 @@ SECRET = ("keys", "archive", "pfx", "recovery")
 #: The mode of a file that is listed and that the system cannot look at.
 UNREACHABLE = 0
 MISSING = "is missing"
-CHANGED = "is not the file that lyncnb wrote"
+CHANGED = "differs from the file that lyncnb wrote"
 _ARMOUR = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([^-]+)-----END")
-_UNREADABLE = "make it available on this computer, or restore it from a backup"
-_LINK = "check its target, then replace the link with the file itself"
+_UNREADABLE = "make the file available on this computer, or restore it from a backup"
+_LINK = "check the target of the link, then replace the link with the file itself"
 _GIVE_AGAIN = (
-    "restore it from a backup, or receive it again: lyncnb receive FOLDER --request FILE.req"
+    "restore the file from a backup, or receive it again: lyncnb receive FOLDER --request FILE.req"
 )
-_RESTORE = "restore it from a backup, or abandon the request: --renew {id} --reason TEXT"
+_RESTORE = "restore the file from a backup, or abandon the request: --renew {id} --reason TEXT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,11 +162,11 @@ def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
         is_own = folded == NAME or _EARLIER_MANIFEST.fullmatch(name)
         if folded.startswith(stem) and folded.endswith(f".{ending}") and not is_own:
             yield Problem(
-                message="is a copy of the manifest that another program made; two computers may "
-                "have changed the folder",
+                message="is a copy of the manifest that another program made; the folder may "
+                "have been changed on two computers",
                 file=name,
-                hint=f"keep as {NAME} the one that names more requests, move the other out of the "
-                "folder, then run: lyncnb status FOLDER --rebuild",
+                hint=f"keep the copy with more requests as {NAME}, move the other copy out of "
+                "the folder, then run: lyncnb status FOLDER --rebuild",
             )
 
 
@@ -276,7 +276,7 @@ def archive_problems(survey: Survey, old: ArchivedGeneration) -> tuple[Problem, 
 
     One that was purged, or was lost already when the request was given up, is not missed.
     """
-    hint = "restore it from a backup: the CA may still issue a certificate for it"
+    hint = "restore the file from a backup, because the CA may still issue a certificate for it"
     if old.purged_at:
         return ()
     return tuple(

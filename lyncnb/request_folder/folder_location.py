@@ -26,7 +26,7 @@ _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("Nextcloud", re.compile(r"nextcloud\b", re.IGNORECASE), (".sync_nextcloud.db",)),
     ("Syncthing", re.compile(r"syncthing\b", re.IGNORECASE), (".stfolder",)),
 )
-_COPIES = "it keeps copies and earlier versions, even of keys that you purge"
+_COPIES = "which keeps copies and earlier versions, even of keys that you purge"
 
 
 def location_notes(folder: Path) -> tuple[str, ...]:
@@ -39,8 +39,9 @@ def _git_notes(whole: Path) -> Iterator[str]:
     for place in whole.parents:
         if os.path.lexists(place / ".git"):
             yield (
-                f"{whole} is in the git working tree {place}. Its {IGNORE_NAME} keeps git from "
-                "taking keys; do not force them in. A folder outside is safer."
+                f"{whole} is in the git working tree {place}. The file {IGNORE_NAME} in the "
+                "folder prevents git from adding keys; do not override it. Outside the working "
+                "tree, the folder is safer."
             )
             return
 
@@ -50,8 +51,9 @@ def _synchronised_notes(whole: Path) -> Iterator[str]:
         for place in (whole, *whole.parents):
             if name.match(place.name) or any(os.path.lexists(place / mark) for mark in marks):
                 yield (
-                    f"{whole} is in a folder of {program}: {_COPIES}, and two computers can write "
-                    "the folder at once. Choose a folder that is not synchronized."
+                    f"{whole} is in a folder of {program}, {_COPIES}. Two computers can also "
+                    "change the folder at the same time. Choose a folder that is not "
+                    "synchronized."
                 )
                 break
 
@@ -64,8 +66,7 @@ def _disk_notes(whole: Path) -> Iterator[str]:
 def open_disk_note(folder: Path) -> str:
     """Explain what a disk without file permissions means for the keys on it."""
     return (
-        f"The disk of {folder} does not support file permissions: everybody who can use the "
-        "disk can read and "
-        "replace the files, and only the passphrase protects the keys. Choose another disk, or "
-        "mount this one for yourself alone (uid=, umask=077)."
+        f"The disk of {folder} does not support file permissions: every user of the disk can "
+        "read and replace the files, and only the passphrase protects the keys. Choose another "
+        "disk, or mount this disk so that only you have access (uid=, umask=077)."
     )

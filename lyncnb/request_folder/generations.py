@@ -213,7 +213,7 @@ class ToRevoke:
     asked_at: str
 
     def __str__(self) -> str:
-        return f"Revoke serial {self.serial}, reason {self.reason} (RFC 5280 5.3.1)"
+        return f"Revoke serial number {self.serial}, reason {self.reason} (RFC 5280 5.3.1)"
 
 
 def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:

@@ -371,9 +371,10 @@ def _missing(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
     return Problem(
         message=f"{what} is in {HISTORY_NAME} but not in the manifest",
         file=HISTORY_NAME,
-        hint="an older copy of the folder was put back, or two copies were put together: restore "
-        "the newest copy of the whole folder. If there is none, lyncnb status FOLDER --rebuild "
-        "takes in what is still here and gives up the rest",
+        hint="an older copy of the folder was restored, or two copies were merged: restore the "
+        "newest copy of the whole folder. If there is no newer copy, lyncnb status FOLDER "
+        "--rebuild adds the files that are still in the folder and removes the other "
+        "requests",
     )
 
 
@@ -394,15 +395,17 @@ def missing_certificates(history: History, manifest: Manifest) -> tuple[str, ...
     if not found:
         return ()
     named = [
-        f"{event.serial} of {name}, generation {number}, until {event.not_after[:10]}, received on "
-        f"{event.at[:10]}"
+        (
+            f"serial number {event.serial} of {name}, generation {number}, valid until "
+            f"{event.not_after[:10]}, received on {event.at[:10]}"
+        )
         for (name, number), event in found.items()
     ]
     are = "is" if len(named) == 1 else "are"
     note = (
-        f"{count_of(len(named), 'certificate')} that the folder received {are} no longer on record "
-        f"({first_of(named, _NAMED)}). Receive what is in returned/ again: lyncnb receive FOLDER. "
-        "For others give the file: lyncnb receive FOLDER FILE"
+        f"{count_of(len(named), 'received certificate')} {are} no longer on record "
+        f"({first_of(named, _NAMED)}). Receive the files in returned/ again: lyncnb receive "
+        "FOLDER. For certificates in other files, run: lyncnb receive FOLDER FILE"
     )
     return (note,)
 
@@ -436,8 +439,8 @@ def compare_history(
         later = 0 if is_written else len(events - history.events())
         if later:
             notes.append(
-                f"{HISTORY_NAME} is older than the manifest: {later:,} events are not in it. The "
-                "next run that changes something records them"
+                f"{HISTORY_NAME} is older than the manifest: {later:,} events are missing. The "
+                "next command that changes the folder records them"
             )
     return problems, tuple(notes)
 
@@ -446,8 +449,9 @@ def _no_history(manifest: Manifest) -> Iterator[str]:
     """Report that the history is missing; a folder of an earlier format never had one."""
     if manifest.format == FORMAT and manifest.requests:
         yield (
-            f"{HISTORY_NAME} is missing: who requested, received and deployed what is not known. "
-            "Restore it from a backup; the next run that changes something begins a new one"
+            f"{HISTORY_NAME} is missing, so lyncnb cannot show who requested, received and "
+            "deployed certificates. Restore the file from a backup; otherwise, the next "
+            "command that changes the folder creates a new file"
         )
 
 

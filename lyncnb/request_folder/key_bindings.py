@@ -20,8 +20,8 @@ from .manifest import Manifest
 from .request_record import BindingKey, RequestRecord
 
 _RESTORE = (
-    "restore manifest.json and the key from a backup, or abandon the request: "
-    "--renew {id} --reason TEXT"
+    "restore manifest.json and the key file from a backup, or abandon the request: --renew "
+    "{id} --reason TEXT"
 )
 
 
@@ -103,7 +103,7 @@ def altered_records(
     expected = cipher.macs(_derivation(held), map(_text, bound))
     for record, mac in zip(bound, expected, strict=True):
         if not hmac.compare_digest(record.binding, mac):
-            yield _problem(record, "differs from what lyncnb recorded for it")
+            yield _problem(record, "differs from the record that lyncnb wrote for this key")
 
 
 def shared_keys(manifest: Manifest, *, given_up: frozenset[str] = frozenset()) -> Iterator[Problem]:
@@ -164,9 +164,9 @@ def _pair_problems(
         yield Problem(message=error.message, file=key_path, hint=error.hint)
         return
     if not keys.public_matches(key, request.public_key):
-        yield _problem(record, f"is not the key of {csr_path}")
+        yield _problem(record, f"does not belong to {csr_path}")
     elif request.spki_sha256 != record.spki_sha256:
-        yield _problem(record, "is not the key on record")
+        yield _problem(record, "differs from the key on record")
 
 
 def _problem(record: RequestRecord, message: str) -> Problem:

@@ -110,7 +110,7 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
         if (entry := entries.get(record.id)) and _is_of(record.plan, entry)
     }
     if not filled:
-        return manifest, (f"{PLAN_NAME} is the plan of other requests; lyncnb did not use it",)
+        return manifest, (f"{PLAN_NAME} is the plan for other requests; lyncnb did not use it",)
     left = [
         replace(record, state="retired", retired_at=record.retired_at or now)
         for record in manifest.requests
@@ -124,7 +124,9 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
         plan_sha256=plan.plan_sha256 if filled.keys() == entries.keys() else "",
         plan_json_sha256=hashlib.sha256(data).hexdigest(),
     )
-    said = f"{PLAN_NAME} gives servers, site and issuer of {count_of(len(filled), 'request')}"
+    said = (
+        f"{PLAN_NAME} provides the servers, site and issuer of {count_of(len(filled), 'request')}"
+    )
     return manifest, (said,)
 
 
@@ -168,7 +170,7 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
         records.append(record)
     if not servers and not revoked:
         return replace(manifest, requests=tuple(records)), ()
-    said = f"{HISTORY_NAME} gives {count_of(servers, 'deployment')}"
+    said = f"{HISTORY_NAME} provides {count_of(servers, 'deployment')}"
     if revoked:
         said += f" and {count_of(revoked, 'revocation')}"
     return replace(manifest, requests=tuple(records)), (said,)
@@ -261,25 +263,29 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
         was_approved = not facts.get("Approved by", _NOBODY).startswith(_NOBODY)
         signers = "--approved-by SIGNERS " if was_approved else ""
         yield (
-            "lost: the record of the saved plan and of who approved it. summary.md says: "
-            f"{summary}. Request it again: lyncnb request --plan FILE {signers}FOLDER"
+            "lost: the record of the saved plan and its approval. According to summary.md: "
+            f"{summary}. Request the plan again: lyncnb request --plan FILE {signers}FOLDER"
         )
     covered = dict.fromkeys(_COVERED.findall(_text(folder / "summary.csv")))
     if kept.requests:
         yield (
-            "recovered from the damaged manifest: no request for "
-            f"{first_of([record.id for record in kept.requests], _IDS_SHOWN)} (already covered)"
+            "recovered from the damaged manifest: no request is needed for "
+            f"{first_of([record.id for record in kept.requests], _IDS_SHOWN)}, because an "
+            "installed certificate covers it"
         )
     if left := [name for name in covered if name not in kept.by_id]:
         yield (
-            f"lost: which certificate covers {first_of(left, _IDS_SHOWN)}. The next"
-            " run would request it; give --only-missing FILE.json and --reuse ID again"
+            "lost: the record of which installed certificate covers "
+            f"{first_of(left, _IDS_SHOWN)}. The next run would request a certificate; to "
+            "prevent this, specify "
+            "--only-missing FILE.json and --reuse ID again"
         )
     if not (kept.plans or facts or kept.requests or covered):
         yield (
-            "lost, where the manifest had any: saved plans and who approved them, requests left"
-            " out for an installed certificate, reasons for accepted findings. The next request"
-            " takes them again: --plan, --approved-by, --only-missing, --accept"
+            "the following records are lost if the manifest had any: saved plans and "
+            "approvals, requests that installed certificates replaced, reasons for accepted "
+            "findings. Specify these options again with the next request: --plan, "
+            "--approved-by, --only-missing, --accept"
         )
 
 

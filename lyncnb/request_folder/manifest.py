@@ -47,7 +47,7 @@ NAME = "manifest.json"
 
 # 100,000 requests with three generations each are about 500 MB; a larger file is not a manifest.
 _LARGEST = 1 << 31
-_REBUILD = "restore it from a backup, or run: lyncnb status FOLDER --rebuild"
+_REBUILD = "restore the file from a backup, or run: lyncnb status FOLDER --rebuild"
 
 
 # Who looks at each manifest that a run reads and saves, by the real path of the folder.
@@ -197,10 +197,10 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     _check_records(manifest.requests, reader)
     if reader.problems:
         raise BundleError(
-            f"{folder}: no command could read the manifest that was about to be written; it was "
-            "left as it is",
+            f"{folder}: lyncnb did not change the manifest, because the new manifest would not "
+            "be readable",
             problems=tuple(reader.problems),
-            hint="rebuild it from the keys and CSRs: lyncnb status FOLDER --rebuild",
+            hint="rebuild the manifest from the keys and CSRs: lyncnb status FOLDER --rebuild",
         )
     path, data = Path(folder) / NAME, manifest_bytes(manifest)
     if path.is_file():
@@ -235,7 +235,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     if not os.path.lexists(path):
         raise BundleError(
-            f"{path}: no such file, so this is not a request folder",
+            f"{path} does not exist, so this is not a request folder",
             hint=f"check the folder's name; if it contains keys/, {_REBUILD}",
         )
     data = files.read(path, limit=_LARGEST)
@@ -301,19 +301,17 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
             reader.problem(f"'{where}' appears twice")
         seen.add(where)
         if record.plan.shared_by == "server" and not record.plan.servers:
-            reader.problem(f"'{where}.plan.servers' names no server")
+            reader.problem(f"'{where}.plan.servers' contains no server")
         if record.plan.id != where:
-            reader.problem(f"'{where}.plan.id' is another id: {shown(record.plan.id)}")
+            reader.problem(f"'{where}.plan.id' is a different id: {shown(record.plan.id)}")
         if record.files != present_files(where):
-            reader.problem(f"'{where}.files' are not those of this request")
+            reader.problem(f"'{where}.files' does not match this request")
         generations = [old.generation for old in record.archived]
         if len(set(generations)) != len(generations):
-            reader.problem(f"'{where}.archived' has one generation twice")
+            reader.problem(f"'{where}.archived' has the same generation twice")
         for place, old in enumerate(record.archived):
             if old.files != archived_files(where, old.generation):
-                reader.problem(
-                    f"'{where}.archived[{place}].files' are not those of this generation"
-                )
+                reader.problem(f"'{where}.archived[{place}].files' does not match this generation")
 
 
 def _refuse_surrogates(document: Mapping[str, Any], reader: RecordReader) -> None:
@@ -322,17 +320,17 @@ def _refuse_surrogates(document: Mapping[str, Any], reader: RecordReader) -> Non
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         before = error.object[: error.start][-80:]
-        reader.problem(f"an unpaired surrogate follows {shown(before)}")
+        reader.problem(f"there is an unpaired surrogate after {shown(before)}")
 
 
 def _check_team(folder: Path, manifest: Manifest) -> None:
     """Refuse a folder that a group can write and that was not made for that group."""
     group = folder_access.team_of(folder)
     if group and not folder_access.is_the_team(folder, manifest.team):
-        expected = f'the group "{manifest.team}"' if manifest.team else "no team"
+        expected = f'names the group "{manifest.team}"' if manifest.team else "names no group"
         raise SharedFolder(
-            f'{folder} can be written by the group "{group}", but its manifest names {expected}',
-            hint=f"check the files in it, then run: chmod g-rwxs '{folder}'",
+            f'the group "{group}" can write to {folder}, but the manifest {expected}',
+            hint=f"check the files in the folder, then run: chmod g-rwxs '{folder}'",
         )
 
 
@@ -342,8 +340,8 @@ def _not_json(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start + 1} is not valid UTF-8"
     if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return "it contains a number that is too long"
+        return "the file is nested too deeply"
+    return "the file contains a number that is too long"
 
 
 def _refuse_format(path: Path, found: object) -> None:
@@ -352,8 +350,9 @@ def _refuse_format(path: Path, found: object) -> None:
     )
     if number and int(number[1]) > int(FORMAT.rpartition("/")[2]):
         raise NewerManifest(
-            f'{path}: format "{found}" is newer than this lyncnb ({FORMAT})',
-            hint="update lyncnb; nothing was changed",
+            f'{path}: the format "{found}" is newer than the format of this lyncnb version '
+            f"({FORMAT})",
+            hint="update lyncnb; this version changed nothing",
         )
     shown = f'format "{found:.60}"' if isinstance(found, str) else "it names no format, which"
     raise BundleError(f"{path}: {shown} is not one of {', '.join(_FORMATS)}", hint=_REBUILD)

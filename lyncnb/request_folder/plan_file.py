@@ -30,7 +30,7 @@ PLAN_NAME = "plan.json"
 # 100,000 certificates with the rules of their names are some 100 MB.
 _LARGEST = 1 << 30
 _AGAIN = "request the plan again: lyncnb request TOPOLOGY FOLDER"
-_RESTORE = f"restore it from a backup, or {_AGAIN}"
+_RESTORE = f"restore the file from a backup, or {_AGAIN}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +80,8 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise BundleError(
-            f"{PLAN_NAME} is not the plan on record in {NAME}: its SHA-256 is {found[:12]}…, not "
-            f"{expected[:12]}…",
+            f"{PLAN_NAME} differs from the plan on record in {NAME}: its SHA-256 is "
+            f"{found[:12]}…, but {expected[:12]}… is on record",
             hint=_RESTORE,
         )
     return data

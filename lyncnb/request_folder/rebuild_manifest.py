@@ -135,8 +135,8 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) ->
         request = csr.parse_request(files.read(survey.folder / paths["csr"]), name=paths["csr"])
         if request.signature_verifies() is False:
             raise BundleError(
-                f"{paths['csr']}: its signature is not valid",
-                hint="restore it from a backup, or move it and its key out of the folder",
+                f"{paths['csr']}: the signature of the request is not valid",
+                hint="restore the request from a backup, or move it and its key out of the folder",
             )
     if "key" in there and cipher is not None:
         data = files.read(survey.folder / paths["key"])
@@ -144,13 +144,14 @@ def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) ->
         digest = key_sha256(data)
         if request is not None and request.spki_sha256 != public:
             raise BundleError(
-                f"{paths['key']} is not the key of {paths['csr']}",
-                hint="restore the pair from a backup, or move both out of the folder",
+                f"{paths['key']} does not belong to {paths['csr']}",
+                hint="restore both files from a backup, or move both out of the folder",
             )
         if place == "csr" and request is not None and (odd := keys.oddity(request.public_key)):
             raise BundleError(
-                f"{paths['key']} is not a key that lyncnb can use ({odd})",
-                hint="move it and its CSR out of the folder; the next run makes a new pair",
+                f"lyncnb cannot use the key {paths['key']}: {odd}",
+                hint="move the key and its CSR out of the folder; the next run generates a new "
+                "pair",
             )
     return Found(
         stem=stem,
@@ -211,7 +212,7 @@ def rebuild_manifest(
         if before is not None and before.rekeying:
             raise BundleError(
                 f"{path}: a passphrase change was interrupted",
-                hint="complete it first: lyncnb rekey FOLDER",
+                hint="complete the passphrase change first: lyncnb rekey FOLDER",
             )
         now = timestamp(today)
         kept = salvaged(damaged) if before is None else before
@@ -322,7 +323,7 @@ def _rebuilt(
                     action="adopted",
                     id=request_id,
                     generation=record.generation,
-                    reasons=("from its key and CSR",),
+                    reasons=("read from the private key and the CSR",),
                 )
             )
         records.append(record)
@@ -423,9 +424,9 @@ def _record(
 
 
 _NO_KEY = (
-    "has no key; lyncnb did not use it (if its key is on another computer, move the file "
-    "out, write "
-    "the scripts with lyncnb steps --request-on-server, and give it to lyncnb receive --request)"
+    "has no key, so lyncnb did not use it. If the key is on another computer, move the file "
+    "out of the folder, run lyncnb steps --request-on-server, and import the file with lyncnb "
+    "receive --request"
 )
 
 

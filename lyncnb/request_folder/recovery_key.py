@@ -40,7 +40,7 @@ _LIST_FORMAT, _SEALED_FORMAT = "lyncnb-recovery-keys/1", "lyncnb-sealed-key/1"
 _SMALL = 1 << 16
 _NAME_AGAIN = (
     "if you know the passphrase, add the recovery key again: lyncnb rekey FOLDER --recovery "
-    "FILE.pub; if you do not, lyncnb rekey FOLDER --with-recovery FILE opens what is sealed"
+    "FILE.pub; otherwise, open the sealed files: lyncnb rekey FOLDER --with-recovery FILE"
 )
 
 
@@ -138,8 +138,8 @@ def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
     except (ValueError, KeyError, TypeError):
         raise BundleError(
             f"this version of lyncnb cannot read {LIST}",
-            hint="use the version that wrote it; if there is none, remove it and add the recovery "
-            "keys again: lyncnb rekey FOLDER --recovery FILE.pub",
+            hint="use the version that wrote the file; if you do not have it, remove the file "
+            "and add the recovery keys again: lyncnb rekey FOLDER --recovery FILE.pub",
         ) from None
 
 
@@ -157,10 +157,10 @@ def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
     recipients = recipients_of(folder, cipher)
     if manifest.recovery and not recipients:
         raise BundleError(
-            f"{folder}: {LIST} is missing, but the manifest names recovery keys",
+            f"{folder}: {LIST} is missing, but the manifest lists recovery keys",
             hint=(
-                "restore it from a backup, or add the keys again: lyncnb rekey FOLDER --recovery "
-                "PUB"
+                "restore the file from a backup, or add the recovery keys again: lyncnb rekey "
+                "FOLDER --recovery FILE.pub"
             ),
         )
     if recipients:
@@ -232,7 +232,9 @@ def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     if not manifest.recovery:
         return
     if wrong := _wrong_list(survey.folder):
-        yield Problem(message=wrong, file=LIST, hint=f"remove it if it is there; {_NAME_AGAIN}")
+        yield Problem(
+            message=wrong, file=LIST, hint=f"if the file exists, remove it; {_NAME_AGAIN}"
+        )
     in_use = [
         (which, path)
         for which, path in _salts(survey, manifest).items()
@@ -242,14 +244,14 @@ def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
         for which, path in in_use:
             if wrong := _wrong_seal(survey.folder, which, key.fingerprint):
                 seal = _seal_path(survey.folder, which, key.fingerprint)
-                message = f"{wrong}; the recovery key {key.fingerprint} does not open {path}"
+                message = f"{wrong}, so the recovery key {key.fingerprint} does not open {path}"
                 yield Problem(message=message, file=f"{_PLACE}/{seal.name}", hint=_NAME_AGAIN)
 
 
 def _wrong_list(folder: Path) -> str:
     """Say what is wrong with the list of recovery keys, as far as it shows without a passphrase."""
     if not os.path.lexists(folder / LIST):
-        return "is missing, but the manifest names recovery keys"
+        return "is missing, but the manifest lists recovery keys"
     try:
         salt_of(files.read(folder / LIST, limit=LARGEST), name=LIST)
     except BundleError:
@@ -363,7 +365,7 @@ def open_with(folder: Path, pair: RecoveryPair) -> FolderCipher:
     if not derived:
         raise BundleError(
             f"{folder}: nothing was sealed to the recovery key {pair.public.fingerprint}",
-            hint="run lyncnb status FOLDER: it lists the recovery keys by fingerprint",
+            hint="run lyncnb status FOLDER to list the fingerprints of the recovery keys",
         )
     return FolderCipher.of_derived(derived)
 
@@ -443,7 +445,7 @@ def name_recovery_key(
         if manifest.rekeying:
             raise BundleError(
                 f"{path}: a passphrase change was interrupted",
-                hint="complete it first: lyncnb rekey FOLDER",
+                hint="complete the passphrase change first: lyncnb rekey FOLDER",
             )
         prove_passphrase(survey, manifest, cipher)
         refuse(path, tuple(binding_problems(survey, manifest, cipher)))

@@ -122,7 +122,10 @@ def _description(one: Renewal) -> Iterator[str]:
     yield f"Serial number: {one.serial}"
     yield f"Valid until: {one.not_after:%Y-%m-%d %H:%M} UTC"
     if one.key_holder:
-        yield f"Its key is on {one.key_holder}; request it there again:"
+        yield (
+            f"The private key is on {one.key_holder}. Request the certificate on that "
+            "computer again:"
+        )
         command = "lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew"
     else:
         command = "lyncnb renew FOLDER"
@@ -158,8 +161,9 @@ def list_renewals(
     """
     if not 0 < share < 1:
         raise ArgumentError(
-            f"share={share!r} is not a share of the lifetime; use a number between 0 and 1",
-            hint="e.g. 1/3 renews a certificate of 90 days in its last 30",
+            f"share={share!r} is not a valid share of the lifetime",
+            hint="use a number between 0 and 1; for example, 1/3 renews a certificate of 90 "
+            "days in its last 30 days",
         )
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
     lives = (generations_of(one) for one in opened.requests if one.state != "retired")

@@ -31,7 +31,9 @@ _PLACES = ("csr", "keys", "archive")
 _OWN_COPY = re.compile(r"archive/(?:manifest|plan)-[0-9a-f]{8}\.json")
 _NUMBER = re.compile(r"-g([1-9][0-9]{0,5})\.(?:csr|key)$")
 _SECRET = re.compile(rf"\.(?:key|pfx|p12)\b|(?:^|/){re.escape(files.TEMP_PREFIX)}", re.IGNORECASE)
-_REBUILD = "lyncnb status FOLDER --rebuild adds it with its key, as a superseded generation"
+_REBUILD = (
+    "to add the request and its key as a superseded generation, run: lyncnb status FOLDER --rebuild"
+)
 
 
 def unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
 def unrecorded_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     """Report each CSR that is not in the manifest and that a CA may have."""
     for path in unrecorded_requests(survey, manifest).values():
-        message = "is a request that is not in the manifest; a CA may have it"
+        message = "is a request that is not in the manifest, but a CA may have it"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
@@ -94,7 +96,7 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
         inside = [path for path in inside if files.TEMP_PREFIX not in path]
         if inside:
             number = count_of(len(inside), "file")
-            yield f"{directory}/ holds {number} in no record: {first_of(inside, 1)}"
+            yield f"{directory}/ contains {number} without a record: {first_of(inside, 1)}"
 
 
 def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:

@@ -49,11 +49,20 @@ def _public_key(record, document):
 
 
 ALTERED = {
-    "issuer": (_issuer, "its issuer is public; plan.json says internal"),
-    "issuer, and no plan": (_issuer_without_plan, "its entries have the plan digest"),
-    "issuer, and no digest": (_issuer_and_digest, "its issuer is public"),
+    "issuer": (
+        _issuer,
+        "the issuer in the manifest is public, but the issuer in plan.json is internal",
+    ),
+    "issuer, and no plan": (
+        _issuer_without_plan,
+        "the entries in the manifest have the plan digest",
+    ),
+    "issuer, and no digest": (_issuer_and_digest, "the issuer in the manifest is public"),
     "names": (_names, "evil.fabrikam.com"),
-    "public key": (_public_key, "its public key differs from that of csr/"),
+    "public key": (
+        _public_key,
+        "the public key in the manifest differs from the public key in csr/",
+    ),
 }
 
 

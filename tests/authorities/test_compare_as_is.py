@@ -112,7 +112,10 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
         data = export_of(f"edge{number}.contoso.com", stored, above=chain)
         (tmp_path / f"{number}.pem").write_bytes(data)
     found = ln.compare_as_is(planned, tmp_path, on=DAY).planned[0]
-    assert (found.state, found.remarks) == ("elsewhere", ("it is not on edge2.contoso.com",))
+    assert (found.state, found.remarks) == (
+        "elsewhere",
+        ("the certificate is not on edge2.contoso.com",),
+    )
     # Nobody knows where a certificate is that no server has told of.
     assert ln.compare_as_is(planned, tmp_path / "1.pem", on=DAY).planned[0].state == "covered"
 
@@ -124,9 +127,10 @@ def test_what_a_server_uses_and_does_not_have_is_reported(tmp_path):
     (tmp_path / "a.pem").write_bytes(data + b"\r\n")
     (tmp_path / "b.pem").write_bytes(export_of("other.contoso.com"))
     found = ln.compare_as_is(edge_pool(), tmp_path, on=DAY)
+    unstored = "but the certificate is not in the server's store"
     assert found.notes == (
-        f"edge1.contoso.com uses {'0' * 40} for Default, but it is not in its store",
-        "other.contoso.com was exported but has no certificate in the plan",
+        f"edge1.contoso.com uses the certificate {'0' * 40} for Default, {unstored}",
+        "the plan has no certificate for the exported server other.contoso.com",
     )
     assert found.counts() == {"none": 2}
 
@@ -308,11 +312,11 @@ SOUND = ["lyncnb certificate export 1", "Computer: a.contoso.com", "Time: 2026-1
          "Lync: yes"]  # fmt: skip
 BAD = {
     "a later version": (["lyncnb certificate export 2"], 'version "2" of the export'),
-    "nothing more": (SOUND[:1], 'it is incomplete: "Computer'),
+    "nothing more": (SOUND[:1], 'the export is incomplete: "Computer'),
     "no computer": ([SOUND[0], "Computer: a b", *SOUND[2:]], "computer name is not valid"),
     "no time": ([*SOUND[:2], "Time: today", SOUND[3]], '"today" is not a time'),
     "no answer": ([*SOUND[:3], "Lync: perhaps"], "neither yes nor no"),
-    "words": ([*SOUND, "Hello"], 'line 5 is "Hello" but must be "Store: …"'),
+    "words": ([*SOUND, "Hello"], 'line 5 is "Hello", but it must be "Store: …"'),
     "another store": ([*SOUND, "Store: Root"], "neither My nor CA"),
     "no certificate": ([*SOUND, "Store: My", "Key: yes"], "it is incomplete"),
     "half of one": (
@@ -327,7 +331,10 @@ BAD = {
         [*SOUND, "Store: My", "Key: no", "Type: a; b"],
         '"a; b" is not a certificate type',
     ),
-    "no thumbprint": ([*SOUND, "Not in the store: Default 0"], "not a type with a thumbprint"),
+    "no thumbprint": (
+        [*SOUND, "Not in the store: Default 0"],
+        "not a certificate type with a thumbprint",
+    ),
 }
 
 
@@ -363,5 +370,5 @@ def test_a_server_without_certificates_is_an_answer(estate):
     estate.write("empty.pem", export_of("fe02.contoso.net"))
     ended = estate("asis", "empty.pem", "contoso.csv")
     assert ended.status == 1
-    assert "notice: empty.pem: fe02.contoso.net has no certificate of its own" in ended.err
+    assert "notice: empty.pem: fe02.contoso.net has no server certificate" in ended.err
     assert "without an installed certificate" in ended.out

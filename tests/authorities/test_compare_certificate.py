@@ -49,27 +49,27 @@ def test_as_planned():
         ({"san": (*NAMES, "www.contoso.com")}, "names-added", '"www.contoso.com" is not in the request'),
         ({"other_names": [x509.IPAddress(ip_address("192.0.2.1"))]}, "other-names-added", '"IPAddress 192.0.2.1" is not in the request'),
         # Subject
-        ({"subject": SUBJECT[1:]}, "common-name-missing", 'planned "eepool.contoso.com", the certificate has none'),
-        ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'planned "eepool.contoso.com", the certificate has "ee01.contoso.com"'),
-        ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'the certificate has 2: "ee01.contoso.com", "eepool.contoso.com"'),
-        ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW"'),
-        ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'O: planned "Contoso, Ltd.", the certificate has "Contoso Inc."'),
-        ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'L: "Taipei" is not in the request'),
+        ({"subject": SUBJECT[1:]}, "common-name-missing", 'the planned common name is "eepool.contoso.com", but the certificate has no common name'),
+        ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'the planned common name is "eepool.contoso.com", but the certificate has "ee01.contoso.com"'),
+        ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'the certificate has 2 common names: "ee01.contoso.com", "eepool.contoso.com"'),
+        ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW", but the certificate does not have C'),
+        ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'the planned O is "Contoso, Ltd.", but the certificate has "Contoso Inc."'),
+        ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'the certificate\'s subject has L="Taipei", which is not in the request'),
         # Usages
         ({"eku": None}, "eku-server-auth-absent", "the certificate has no extended key usage extension"),
-        ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "planned serverAuth, the certificate has serverAuth, clientAuth"),
-        ({"eku": ["serverAuth", "any"]}, "eku-any", "planned serverAuth, the certificate has serverAuth, anyExtendedKeyUsage"),
-        ({"eku": ["serverAuth", "codeSigning"]}, "eku-added", "planned serverAuth, the certificate has serverAuth, 1.3.6.1.5.5.7.3.3"),
+        ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "the plan requires serverAuth, but the certificate has serverAuth, clientAuth"),
+        ({"eku": ["serverAuth", "any"]}, "eku-any", "the plan requires serverAuth, but the certificate has serverAuth, anyExtendedKeyUsage"),
+        ({"eku": ["serverAuth", "codeSigning"]}, "eku-added", "the plan requires serverAuth, but the certificate has serverAuth, 1.3.6.1.5.5.7.3.3"),
         ({"usage": None}, "key-usage-absent", "the certificate has no key usage extension"),
-        ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "the certificate allows keyEncipherment"),
-        ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "the certificate allows digitalSignature"),
+        ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "the certificate allows only keyEncipherment"),
+        ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "the certificate allows only digitalSignature"),
         ({"usage": ("digital_signature", "key_encipherment", "key_cert_sign")}, "key-usage-certificate-signing", "the certificate allows digitalSignature, keyCertSign, keyEncipherment"),
         # Signature and revocation
-        ({"pss": True}, "signature-pss", "the CA signed with RSASSA-PSS and sha256"),
+        ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "the certificate has no CRL distribution point"),
         # Validity
-        ({"begins": TODAY - timedelta(365)}, "certificate-expired", "it expired on 2026-11-23 at 23:59 UTC"),
-        ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "it is valid from 2026-11-25 at 00:00 UTC"),
+        ({"begins": TODAY - timedelta(365)}, "certificate-expired", "the certificate expired on 2026-11-23 at 23:59 UTC"),
+        ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "the certificate is valid from 2026-11-25 at 00:00 UTC"),
     ],
 )  # fmt: skip
 def test_difference(changes, code, message):
@@ -81,7 +81,10 @@ def test_wildcard_on_public_suffix():
     """A wildcard for a whole registry is reported, and so is a name that nobody requested."""
     assert compared(made(san=(*NAMES, "*.com.tw"))) == [
         ("names-added", '"*.com.tw" is not in the request'),
-        ("wildcard-on-public-suffix", "*.com.tw covers every organization's names below com.tw"),
+        (
+            "wildcard-on-public-suffix",
+            "*.com.tw covers the names of every organization below com.tw",
+        ),
     ]
     # Its owner may have it: only that nobody asked for it is wrong.
     assert compared(made(san=(*NAMES, "*.github.io"))) == [
@@ -118,7 +121,7 @@ def test_edge_internal_has_no_san():
     """If no SAN was planned, none is missing, and the repeated subject is a notice."""
     assert compared(made(san=()), san=[]) == []
     assert compared(made(san=NAMES[:1]), san=[]) == [
-        ("subject-repeated-in-san", 'the SAN also lists "eepool.contoso.com"')
+        ("subject-repeated-in-san", 'the subject alternative names also list "eepool.contoso.com"')
     ]
     assert compared(made(san=NAMES[:2]), san=[]) == [
         ("names-added", '"ee01.contoso.com", "eepool.contoso.com" are not in the request')
@@ -150,7 +153,7 @@ def test_client_auth_asked_for():
     planned = ["serverAuth", "clientAuth"]
     assert compared(made(eku=planned), eku=planned) == []
     assert compared(made(), eku=planned) == [
-        ("eku-missing", "planned clientAuth, the certificate has serverAuth")
+        ("eku-missing", "the plan requires clientAuth, but the certificate has serverAuth")
     ]
 
 
@@ -164,7 +167,10 @@ def test_key_usage_of_ecdsa():
 def test_key_differs():
     """A key of another type than planned is reported with both types."""
     assert compared(made(), key=PlannedKey(algorithm="RSA", bits=4096)) == [
-        ("key-differs-from-plan", "planned RSA 4096, the certificate has RSA 2048")
+        (
+            "key-differs-from-plan",
+            "the plan requires a key of RSA 4096, but the certificate has RSA 2048",
+        )
     ]
 
 
@@ -175,19 +181,26 @@ def test_key_differs():
 def test_sha1(issuer, code):
     """SHA-1 is reported as SHA-1, more severely from a public CA, and never as tampering."""
     certificate = resigned(made(days=100), RSA_CA.key, "sha1")
-    assert compared(certificate, issuer=issuer) == [(code, "the CA signed with SHA-1")]
+    assert compared(certificate, issuer=issuer) == [
+        (code, "the CA signed the certificate with SHA-1")
+    ]
 
 
 def test_md5():
     """MD5 is broken."""
     certificate = resigned(made(), RSA_CA.key, "md5")
-    assert compared(certificate) == [("signature-hash-weak", "the CA signed with MD5")]
+    assert compared(certificate) == [
+        ("signature-hash-weak", "the CA signed the certificate with MD5")
+    ]
 
 
 def test_other_sha2():
     """Another hash of SHA-2 than planned is a notice."""
     assert compared(made(), hash="sha384") == [
-        ("signature-hash-differs", "planned sha384, the CA signed with sha256")
+        (
+            "signature-hash-differs",
+            "the plan requires sha384, but the CA signed the certificate with sha256",
+        )
     ]
 
 
@@ -204,7 +217,10 @@ def test_ed25519():
         .not_valid_after(TODAY)
         .sign(ca_key, None)
     )
-    assert ("signature-scheme-unsupported", "the CA signed with Ed25519") in compared(builder)
+    assert (
+        "signature-scheme-unsupported",
+        "the CA signed the certificate with Ed25519",
+    ) in compared(builder)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +279,12 @@ def test_ldap_only(role, expected):
         (
             363,
             365,
-            [("validity-shorter-than-asked", "requested 365 days, the certificate has 363")],
+            [
+                (
+                    "validity-shorter-than-asked",
+                    "the plan requests 365 days, but the certificate is valid for 363 days",
+                )
+            ],
         ),
         (730, 365, []),
     ],

@@ -60,7 +60,10 @@ def test_each_line_counts_from_its_day(rule, root):
     """A certificate that the client rejects is reported with client and day, one before is not."""
     ca, day = CaOfRoot(root), timedelta(days=1)
     if rule.effective is None:
-        assert f'its chain ends in "{root}", in no trust store' in found(ca, AT.date())[0][1]
+        assert (
+            f'the certificate\'s chain ends in "{root}", which is in no trust store'
+            in found(ca, AT.date())[0][1]
+        )
         return
     first = rule.effective - (99 * day if rule.code == "root-leaves-store" else 0 * day)
     told = lambda begins: [  # noqa: E731

@@ -121,7 +121,7 @@ def test_key_beside_certificate():
     """A key next to a certificate is reported, and the certificate is read."""
     decoded = decode(KEY_PEM + pem(LEAF))
     assert [one.der for one in decoded.certificates] == [der(LEAF)]
-    assert decoded.remarks == (("private-key-in-file", 'it contains a "PRIVATE KEY"'),)
+    assert decoded.remarks == (("private-key-in-file", 'the file contains a "PRIVATE KEY"'),)
 
 
 def test_damaged_beside_good():
@@ -204,10 +204,13 @@ def test_a_certificate_that_cannot_be_read_is_named():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"<html><body>Certificates</body></html>", "it is a web page; download the certificate"),
+        (
+            b"<html><body>Certificates</body></html>",
+            "the file is a web page; download the certificate",
+        ),
         (b"- BEGIN CERTIFICATE -\nMII", "has no line -----BEGIN CERTIFICATE-----"),
-        (b"hello", "it contains neither a certificate nor a request"),
-        (b"\x30\x00", "it is ASN.1 data of another kind"),
+        (b"hello", "the file contains neither a certificate nor a request"),
+        (b"\x30\x00", "the file contains ASN.1 data of another kind"),
     ],
 )
 def test_nothing(data, message):
@@ -220,7 +223,7 @@ def test_nothing(data, message):
 def test_many_begin_lines_end_soon():
     """A file of nothing but BEGIN lines costs no more than its length."""
     decoded = decode(b"-----BEGIN CERTIFICATE-----\n" * 170_000)
-    assert decoded.remarks == (("file-malformed", "it has more than 20,000 PEM blocks"),)
+    assert decoded.remarks == (("file-malformed", "the file has more than 20,000 PEM blocks"),)
 
 
 @given(st.binary(max_size=400))
@@ -259,7 +262,7 @@ def test_empty_message():
     wrapped = bytes.fromhex("06092a864886f70d010702") + b"\xa0" + bytes([len(signed)]) + signed
     message = b"\x30" + bytes([len(wrapped)]) + wrapped
     assert decode(message).remarks == (
-        ("file-without-certificate", "it is a PKCS #7 message without certificates"),
+        ("file-without-certificate", "the file is a PKCS #7 message without certificates"),
     )
 
 

@@ -387,7 +387,7 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
     ended = shell("status", "requests")
     assert ended.status == 3
     assert f"{place}/{found.name}" in ended.out + ended.err
-    assert "is not the file" in ended.out + ended.err
+    assert "differs from the file" in ended.out + ended.err
     received = shell("receive", "requests")
     assert received.status == 1
     code = {"returned": "file-exchanged", "pfx": "package-exchanged"}[place]
@@ -413,7 +413,7 @@ def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
     (waiting, _) = folder_status(requests, today=later).requests
     assert waiting.state == "waiting"
     assert waiting.refused.endswith(
-        "but has no error now. To accept it, run: lyncnb receive FOLDER"
+        "but it has no error now. To accept it, run: lyncnb receive FOLDER"
     )
     assert load_issued(open_requests(requests), today=later).why_missing(waiting.id)
     assert receive(requests, today=later).waiting == ()

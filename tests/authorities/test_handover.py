@@ -84,8 +84,8 @@ def test_page(folder, tmp_path):
     entries = contents(tmp_path / "out.zip")
     internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
     public = entries["public-litware-public-ca/README.html"].decode()
-    assert "EDITF_ATTRIBUTESUBJECTALTNAME2 is not needed" in internal
-    assert "enroll for the template WebServer" in internal
+    assert "Do not enable EDITF_ATTRIBUTESUBJECTALTNAME2" in internal
+    assert "Enroll permission for the template WebServer" in internal
     assert "Litware &lt;Public&gt; CA" in public
     assert "server platform Microsoft, version IIS" in public
     assert "{" not in public.split("</style>")[-1]
@@ -96,12 +96,15 @@ def test_page(folder, tmp_path):
     [
         (
             "Litware CA",
-            "at most 200 days, at most 100 if issued on 2027-03-15 or later, at most 47",
+            "at most 200 days, or at most 100 days if it is issued on 2027-03-15 or later, or at most 47",
         ),
-        ("DigiCert", "at most 199 days, at most 100 if issued on 2027-03-15 or later, at most 47"),
+        (
+            "DigiCert",
+            "at most 199 days, or at most 100 days if it is issued on 2027-03-15 or later, or at most 47",
+        ),
         (
             "Let's Encrypt",
-            "at most 90 days, at most 64 if issued on 2027-02-10 or later, at most 45",
+            "at most 90 days, or at most 64 days if it is issued on 2027-02-10 or later, or at most 45",
         ),
     ],
 )
@@ -111,8 +114,8 @@ def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes
     hand_over(made, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
     (page,) = (data.decode() for name, data in contents(tmp_path / "out.zip").items()
                if name.endswith("README.html"))  # fmt: skip
-    assert f"A certificate is valid for {lifetimes} if issued on" in page
-    assert "A wildcard is validated by DNS, " in page
+    assert f"A certificate is valid for {lifetimes} days if it is issued on" in page
+    assert "A wildcard name can be validated by DNS, " in page
     assert "e-mail until 2028-03-14" in page
     assert "by DNS alone" not in page
 
@@ -134,8 +137,10 @@ def test_page_counts_from_its_own_day(tmp_path):
     made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
     page = contents(tmp_path / "out.zip")["public/README.html"].decode()
     assert "2027-01-28" not in page
-    assert "no date was given" in page
-    assert "A certificate is valid for at most 100 days, at most 47 if issued on" in page
+    assert "not specified: ask the sender" in page
+    assert (
+        "A certificate is valid for at most 100 days, or at most 47 days if it is issued on" in page
+    )
     assert "--needed-by" in made.missing
 
 
@@ -148,7 +153,7 @@ def test_page_says_who_asks_and_until_when(folder, tmp_path):
     plain = contents(tmp_path / "without.zip")[place].decode()
     assert "Ana &lt;ana@contoso.com&gt;" in page
     assert f"<td>{TODAY}</td>" in page
-    assert "no date was given" in plain
+    assert "not specified: ask the sender" in plain
     assert "Lync Server 2013, sites " in page
     assert "What to send back" in page
     config = "ca01.contoso.com\\Contoso Issuing CA 1"
@@ -172,9 +177,9 @@ def test_page_tells_how_each_request_is_issued(folder, tmp_path):
     entries = contents(tmp_path / "out.zip")
     internal = entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
     public = entries["public-litware-public-ca/README.html"].decode()
-    assert internal.count("Template LyncWeb; subject and names from the request") == 5
-    assert internal.count("Valid as long as the template and the CA allow") == 5
-    assert "Extended key usage asked for: serverAuth" in public
+    assert internal.count("Template LyncWeb, with the subject and the names from the request") == 5
+    assert internal.count("Validity period: the maximum that the template and the CA allow") == 5
+    assert "Requested extended key usage: serverAuth" in public
     assert "certbot certonly --csr" in public
 
 
@@ -269,7 +274,9 @@ def test_key_in_csr(folder, tmp_path, place):
     path, key = folder / record.files.csr, folder / record.files.key
     csr = path.read_bytes()
     path.write_bytes(csr + key.read_bytes() if place == "before" else key.read_bytes())
-    with pytest.raises(BundleError, match="contains a private key|not the request on record"):
+    with pytest.raises(
+        BundleError, match="contains a private key|differs from the request that lyncnb wrote"
+    ):
         hand_over(folder, tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
 
@@ -278,13 +285,13 @@ def test_changed_request(folder, tmp_path):
     """A CSR that is not the one on record is not handed over."""
     first, second, *_ = open_requests(folder).requests
     (folder / first.files.csr).write_bytes((folder / second.files.csr).read_bytes())
-    with pytest.raises(BundleError, match="this file is not the request on record"):
+    with pytest.raises(BundleError, match="the file differs from the request that lyncnb wrote"):
         hand_over(folder, tmp_path / "out.zip")
 
 
 def test_bad_template(folder, tmp_path):
     """A template's name is checked before anything is done."""
-    with pytest.raises(OptionsError, match="is not a valid name of a certificate template"):
+    with pytest.raises(OptionsError, match="is not a valid certificate template name"):
         hand_over(folder, tmp_path / "out.zip", template="a\\nSAN:dns=x")
 
 
@@ -299,7 +306,7 @@ def test_shown(folder, tmp_path):
     first, *_, missing, summary = made.to_text().splitlines()
     assert first.startswith("5 requests in internal-ca01")
     assert missing == (
-        "the package does not say the sender (--sender) and the date (--needed-by), so the CA's administrators must ask you"
+        "the package does not include the sender (--sender) and the date (--needed-by), so the CA's administrators must ask you"
     )
     assert summary == repr(made)
     assert "Litware &lt;Public&gt; CA" in made._repr_html_()
@@ -325,7 +332,9 @@ def test_nothing_waits_at_all(folder, tmp_path):
     receive(folder, path, today=TODAY)
     with pytest.raises(BundleError, match="no waiting request in") as caught:
         handover_of(folder, tmp_path)
-    assert caught.value.hint == "no request waits: lyncnb status FOLDER shows the state of each"
+    assert caught.value.hint == (
+        "no request is waiting for a CA; lyncnb status FOLDER shows the state of each request"
+    )
 
 
 def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
@@ -335,7 +344,7 @@ def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
     manifest.write_text(text.replace('"state": "waiting"', '"state": "planned"'), encoding="utf-8")
     with pytest.raises(BundleError) as caught:
         handover_of(folder, tmp_path)
-    assert "lyncnb request completes" in caught.value.hint
+    assert "lyncnb request writes" in caught.value.hint
 
 
 def handover_of(folder, place):
@@ -392,7 +401,7 @@ def with_client_authentication(folder):
 def test_each_kind_of_usage_has_its_template(folder, tmp_path):
     """Requests for client authentication go into a folder of their own, with their template."""
     wanted = with_client_authentication(folder)
-    with pytest.raises(OptionsError, match="must get server and client authentication") as caught:
+    with pytest.raises(OptionsError, match="must have server and client authentication") as caught:
         hand_over(folder, tmp_path / "out.zip")
     assert "--template clientAuth=NAME" in caught.value.hint
     made = hand_over(folder, tmp_path / "out.zip", client_template="LyncBoth")

@@ -165,7 +165,7 @@ def test_a_replacement_that_ends_earlier_is_reported_in_days():
     new = made("a", begins=TODAY, days=90)
     (answer,) = match(requests, file(new), known=[before, *CHAIN]).answers
     assert answer.findings[0].message.startswith(
-        "ends 100 days before the one that it replaces: serial"
+        "the new certificate expires 100 days before the certificate that it replaces: "
     )
 
 
@@ -248,7 +248,9 @@ def test_one_certificate_for_two_requests():
         ("names-added", "a"),
         ("one-certificate-for-several-requests", "a"),
     ]
-    assert answer.findings[1].message == "it has every name of b, which has no certificate yet"
+    assert answer.findings[1].message == (
+        "the certificate has every name of b, which has no certificate yet"
+    )
     answers = match([asked("a"), asked("b")], file(made("a", san=both), made("b"), *CHAIN)).answers
     assert codes(answers[0].findings) == [("names-added", "a")]  # the other one is answered
 

@@ -99,7 +99,7 @@ def test_covered_with_an_error_is_refused(kept, tmp_path):
     )
     with pytest.raises(ReturnedFileError) as raised:
         read(replace(kept, planned=planned).to_json(), tmp_path)
-    assert 'is "covered", and a finding of it is an error' in str(raised.value)
+    assert 'is "covered", but one of its findings is an error' in str(raised.value)
 
 
 def test_an_altered_answer_is_refused(kept, tmp_path):
@@ -130,8 +130,8 @@ def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
     ("data", "words"),
     [
         (b"", "the content is not valid JSON"),
-        (b"[]", "is not a file of lyncnb asis --save"),
-        (b'{"format": "lyncnb-asis/2"}', "is not a file of lyncnb asis --save"),
+        (b"[]", "was not saved by lyncnb asis --save"),
+        (b'{"format": "lyncnb-asis/2"}', "was not saved by lyncnb asis --save"),
         (b'{"format": "lyncnb-asis/1"}', "the file was edited or damaged"),
         (b'{"a": "\\ud800"}', "the content is not valid JSON"),
         (b"[" * 100_000, "the content is not valid JSON"),

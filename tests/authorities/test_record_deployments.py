@@ -99,7 +99,7 @@ def test_every_wrong_name_is_listed(folder):
         ln.deployed(folder, "nobody.contoso.com", oauth, pool_of(folder).id, today=TODAY)
     texts = [one.message for one in caught.value.problems]
     assert len(texts) == 2
-    assert '"nobody.contoso.com" is not a request' in texts[0]
+    assert 'with the name "nobody.contoso.com"' in texts[0]
     assert "no certificate was received" in texts[1]
     assert snapshot(folder, but_lock=True) == before
 
@@ -108,7 +108,7 @@ def test_the_day_is_neither_in_the_future_nor_before_the_certificate(folder):
     """Only what can have happened is recorded."""
     with pytest.raises(OptionsError, match="2026-11-25 is in the future"):
         ln.deployed(folder, on=TODAY + timedelta(days=1), today=TODAY)
-    with pytest.raises(BundleError, match="its certificate begins on 2026-11-23, after 2026-11-22"):
+    with pytest.raises(BundleError, match="valid from 2026-11-23, which is after 2026-11-22"):
         ln.deployed(folder, pool_of(folder).id, on=date(2026, 11, 22), today=TODAY)
 
 
@@ -163,13 +163,13 @@ def test_what_left_the_plan_is_left_out_aloud(folder):
         ),
     )
     found = ln.deployed(folder, record.plan.servers[0], today=LATER)
-    assert any(f"{record.id} is left out" in note for note in found.notes)
+    assert any(f"{record.id} was not recorded" in note for note in found.notes)
     assert record.id not in {one.id for one in found.recorded}
 
 
 def test_an_expired_certificate_is_not_recorded_today(folder):
     """It would be recorded as in use without a word."""
-    with pytest.raises(BundleError, match="no certificate that could be deployed"):
+    with pytest.raises(BundleError, match="no certificate that can be deployed"):
         ln.deployed(folder, pool_of(folder).id, today=date(2028, 1, 1))
     ln.deployed(folder, pool_of(folder).id, on=TODAY, today=date(2028, 1, 1))
     assert generations_of(pool_of(folder)).deployed_on == "2026-11-24"
@@ -213,7 +213,10 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
     done = ln.deployed(folder, reports=[path], today=LATER)
     (seen,) = read_manifest(folder).by_id[pool.id].deployments
     assert (seen.server, seen.on, seen.seen_in) == (server, "2026-12-24", path.name)
-    assert f"{server} uses certificates that are not of this folder: {'AB' * 20}" in done.notes[0]
+    assert (
+        f"{server} uses certificates that do not belong to this folder: {'AB' * 20}"
+        in done.notes[0]
+    )
     strange = report(tmp_path, "nobody.contoso.com", pool.issued.thumbprint_sha1)
     again = ln.deployed(folder, reports=[strange], today=LATER)
     assert "nobody.contoso.com is not a server of this folder" in again.notes[0]
@@ -230,7 +233,7 @@ def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder,
     assert generations_of(read_manifest(folder).by_id[first.id]).in_use.generation == 2
     old = first.issued.thumbprint_sha1
     before = report(tmp_path, server, old, at="2026-12-23T23:00:00Z")
-    assert "stays recorded there" in ln.deployed(folder, reports=[before], today=LATER).notes[0]
+    assert "stays on record" in ln.deployed(folder, reports=[before], today=LATER).notes[0]
     after = report(tmp_path, server, second.issued.thumbprint_sha1, old, at="2026-12-26T10:00:00Z")
     done = ln.deployed(folder, reports=[after], today=LATER + timedelta(days=2))
     assert [(one.generation, one.what) for one in done.recorded] == [
@@ -269,10 +272,10 @@ def test_a_revocation_is_recorded_by_name(folder):
     asked = Revocation(reason="keyCompromise", asked_at="2026-11-24T00:00:00Z")
     changed = pool.with_generation(1, revocation=asked)
     save_manifest(folder, read_manifest(folder).with_records([changed]))
-    with pytest.raises(OptionsError, match="needs the name of each"):
+    with pytest.raises(OptionsError, match="requires the name of each"):
         ln.deployed(folder, revoked=True, today=LATER)
     other = next(one.id for one in read_manifest(folder).requests if one.id != pool.id)
-    with pytest.raises(BundleError, match="no revocation was requested"):
+    with pytest.raises(BundleError, match="no revocation of"):
         ln.deployed(folder, other, revoked=True, today=LATER)
     done = ln.deployed(folder, pool.id, revoked=True, on=TODAY, today=LATER)
     assert [one.what for one in done.recorded] == ["revoked"]

@@ -112,7 +112,7 @@ def test_what_is_wrong_is_listed(folder):
     status = folder_status(folder)
     assert [(item.file, item.message) for item in status.problems] == [
         (f"csr/{names[0]}.csr", "is missing"),
-        (f"keys/{names[1]}.key", "is not the file that lyncnb wrote"),
+        (f"keys/{names[1]}.key", "differs from the file that lyncnb wrote"),
         (f"keys/{names[2]}.key", "can be read by other users"),
     ]
     assert status.needs_attention
@@ -138,9 +138,9 @@ def test_what_else_is_there_is_noted(folder):
     (folder / "keys" / f"{name}.key").chmod(0o600)
     with lock(folder):
         status = folder_status(folder)
-    assert f"or was interrupted: {getpass.getuser()} on " in status.notes[0]
+    assert f"or a command was interrupted: {getpass.getuser()} on " in status.notes[0]
     assert status.notes[1:] == (
-        "an interrupted run left files of 1 request; the next run completes them",
+        "an interrupted run left files of 1 request; the next run completes the requests",
         "keys/Thumbs.db is not a file of lyncnb; lyncnb did not change it",
     )
     assert status.requests[6].state == "planned"
@@ -203,7 +203,7 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
     status = FolderStatus(folder=tmp_path, today=date(2026, 11, 24), requests=tuple(requests))
     figure = ln.figure(status)
     assert [row[:6] for row in figure.rows] == [
-        ("Looked at", "", "the folder, on this day", "2026-11-24", "2026-11-24", False),
+        ("Status date", "", "the date of this status", "2026-11-24", "2026-11-24", False),
         ("Certificates, issued", "Edge-1", "edge1.contoso.com ends", "", "2027-03-01", False),
         ("Certificates, expired", "Edge-2", "edge2.contoso.com ends", "", "2026-01-02", True),
     ]

@@ -59,7 +59,7 @@ def test_template(template):
 )
 def test_bad_template(template):
     """A name that could be anything else on a command line is refused."""
-    with pytest.raises(OptionsError, match="is not a valid name of a certificate template"):
+    with pytest.raises(OptionsError, match="is not a valid certificate template name"):
         check_template(template)
     with pytest.raises(OptionsError):
         submit_script([ID], template=template)
@@ -70,7 +70,7 @@ def test_display_name_of_the_built_in_template_is_refused(template):
     """The name is what certreq takes; the display name would be refused by the CA, request by request."""
     with pytest.raises(OptionsError, match="is the display name") as caught:
         check_template(template)
-    assert caught.value.hint == "give its name: WebServer"
+    assert caught.value.hint == "use the template's name instead: WebServer"
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_config(config):
 )
 def test_bad_config(config):
     """Anything else is refused with the form that is meant."""
-    with pytest.raises(OptionsError, match="is not the configuration string of an AD CS CA"):
+    with pytest.raises(OptionsError, match="is not a valid configuration string of an AD CS CA"):
         check_config(config)
 
 
 @pytest.mark.parametrize("stem", ["", "a b", "..", "a&b", "a/b"])
 def test_bad_stem(stem):
     """Only ids name files."""
-    with pytest.raises(OptionsError, match="is not the name of a request file"):
+    with pytest.raises(OptionsError, match="is not a valid name for a request file"):
         submit_script([stem], template="WebServer")
 
 

@@ -183,9 +183,9 @@ def test_client_authentication_ends_with_its_ca(ca, ends, code):
     ]
     assert one.is_served
     assert (one.client_auth_ends, one.ending) == (ends, code)
-    sooner = ", or earlier: sources disagree" if ca == "Sectigo" else ""
+    sooner = " (some sources give an earlier date)" if ca == "Sectigo" else ""
     assert one.client_authentication == (
-        f"planned; its CA no longer issues it from {ends} on{sooner} [{code}]"
+        f"planned; the CA no longer issues it on {ends} or later{sooner} [{code}]"
     )
     assert one.root.title == (f"{PUBLIC} ({ca})" if ca else PUBLIC)
 

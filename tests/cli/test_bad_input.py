@@ -424,8 +424,8 @@ def test_no_passphrase_and_nobody_to_ask(shell, topology):
     ended = shell.process("request", topology, "requests")
     assert (ended.status, ended.out) == (3, "")
     assert ended.err == (
-        "lyncnb: there is no passphrase, and lyncnb cannot ask: standard input is not a terminal\n"
-        "  hint: give --passphrase-file, or set LYNCNB_PASSPHRASE\n"
+        "lyncnb: no passphrase was specified, and lyncnb cannot prompt for it because standard input "
+        "is not a terminal\n  hint: use --passphrase-file, or set LYNCNB_PASSPHRASE\n"
     )
     assert not (shell.folder / "requests").exists()
 

@@ -285,7 +285,7 @@ def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
     found = []
     if ended.status not in (0, 1, 2, 3):
         found.append(f"status {ended.status}")
-    if "fault of lyncnb" in ended.err + ended.out:
+    if "error in lyncnb" in ended.err + ended.out:
         found.append("a fault")
     if ended.status in (2, 3) and not ended.out and "lyncnb: " not in ended.err:
         found.append("nothing said")

@@ -403,7 +403,7 @@ def test_handover_takes_a_template_for_each_kind_of_usage(shell, written):
         assert b'set "TEMPLATE=LyncWeb"' in archive.read("internal/submit.cmd")
     ended = shell("handover", "requests", "out.zip", "--template", "clientAuth=a&b")
     assert ended.status == 2
-    assert "is not a valid name of a certificate template" in ended.err
+    assert "is not a valid certificate template name" in ended.err
 
 
 def test_handover_of_nothing(shell, written):
@@ -622,5 +622,5 @@ def test_a_folder_is_opened_with_a_recovery_key(shell, written, passphrase):
     assert out.status == 0, out.err
     assert fingerprint not in shell("status", "requests").err
     refused = shell("rekey", "requests", "--recovery", "keep", "--passphrase-file", third)
-    assert "is the private half, which you keep" in refused.err
+    assert "is the private half of a recovery key, which you keep" in refused.err
     assert refused.status == 3

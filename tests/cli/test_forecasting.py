@@ -31,10 +31,10 @@ def test_it_works_or_not(planner):
     """0 if it can work; 1 if not, and then each rule is named with its days."""
     good = planner("forecast", "t.csv", "--options", "good.toml")
     assert (good.status, good.err) == (0, "")
-    assert "cannot work" not in good.out
+    assert "cannot be done" not in good.out
     bad = planner("forecast", "t.csv", "--options", "bad.toml")
     assert bad.status == 1
-    assert "1 problem: the schedule cannot work as planned" in bad.out
+    assert "1 problem: the work cannot be done as planned" in bad.out
     assert '  freeze: "merger", 2029-06-01 to 2029-07-30: no orders, no server changes\n' in bad.out
     told = json.loads(planner("forecast", "t.csv", "--options", "bad.toml", "--json").out)
     assert told["format"] == "lyncnb-forecast/1"

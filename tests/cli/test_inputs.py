@@ -156,7 +156,7 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
     finally:
         signal.alarm(0)
     assert ended.status in (1, 2, 3), (arguments, name, ended)
-    assert "fault of lyncnb" not in ended.err
+    assert "error in lyncnb" not in ended.err
     assert "--help for the arguments" not in ended.err  # the file was never looked at
     if arguments[:3] == ("receive", "requests", "FILE") and ended.out:  # a line for each file
         assert re.search("^(error|warning): ", ended.out, re.MULTILINE), ended
@@ -288,6 +288,6 @@ def test_what_somebody_types(planner, option):
         finally:
             signal.alarm(0)
         assert ended.status in (0, 1, 2, 3), (call, ended)
-        assert "fault of lyncnb" not in ended.err, (call, ended)
+        assert "error in lyncnb" not in ended.err, (call, ended)
         if ended.status in (2, 3) and not ended.out:
             assert "lyncnb: " in ended.err, (call, ended)

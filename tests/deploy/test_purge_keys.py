@@ -232,8 +232,8 @@ def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
     states = {item.id: (item.state, item.deployed_at[:10]) for item in status.requests[:5]}
     assert states[NAMES[3]] == ("issued", "2026-12-05")
     assert (
-        "deployed: 2 requests; their keys and packages are no longer in this folder; version "
-        "histories and backups may keep copies"
+        "deployed: 2 requests; the folder no longer contains the keys and packages of these "
+        "requests; version histories and backups may still contain copies"
     ) in status.notes
     write(numbered(5), folder)
     before = snapshot(folder)
@@ -371,7 +371,7 @@ def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path)
     edited = record.with_package(package_record("pfx/../../precious"), at="2026-12-02T00:00:00Z")
     save_manifest(folder, manifest.with_records([edited]))
     with pytest.raises(
-        BundleError, match=rf"{NAMES[3]}.package.file. must be a package \(.pfx\) below the folder"
+        BundleError, match=rf"{NAMES[3]}.package.file. must be a package \(.pfx\) in the folder"
     ):
         purge(folder, today=BEFORE, deployed=[NAMES[3]])
     assert (tmp_path / "precious").exists()
@@ -429,12 +429,15 @@ def test_a_second_certificate_leaves_no_package_behind(folder):
     assert without.unopened == (f"pfx/{NAMES[3]}.pfx",)
     assert "Give the passphrase" in repr(without)
     (note,) = deployed_notes(folder)
-    assert f"1 file may still hold a key of them, e.g. pfx/{NAMES[3]}.pfx" in note
+    assert (
+        f"1 file may still contain the private keys of these requests, e.g. pfx/{NAMES[3]}.pfx"
+        in note
+    )
     done = purge_all(folder, deployed=[NAMES[3]])
     assert (NAMES[3], 1, "copy of the package", "deployed") in listed(done)
     assert secrets_of(folder, NAMES[3]) == []
     (note,) = deployed_notes(folder)
-    assert "their keys and packages are no longer in this folder" in note
+    assert "the folder no longer contains the keys and packages" in note
 
 
 def test_conflict_copies_go_with_their_keys(folder):

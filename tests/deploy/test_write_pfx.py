@@ -150,7 +150,7 @@ def test_unknown_target_is_refused_with_the_known_ones(issued):
 def test_wrong_passphrase_changes_nothing(issued):
     """A wrong passphrase is reported before anything is written."""
     before = files_in(issued.folder)
-    with pytest.raises(PassphraseError, match="not the passphrase"):
+    with pytest.raises(PassphraseError, match="the passphrase does not match"):
         write_pfx(issued.matched(), passphrase="another long phrase", today=TODAY)
     assert files_in(issued.folder) == before
 

@@ -142,7 +142,9 @@ def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands
     assert ln.folder_status(place, today=TODAY).counts() == {"covered": 3}
     with pytest.raises(BundleError, match="no waiting request in") as caught:
         ln.hand_over(place, tmp_path / "out.zip")
-    assert caught.value.hint == "no request waits: lyncnb status FOLDER shows the state of each"
+    assert caught.value.hint == (
+        "no request is waiting for a CA; lyncnb status FOLDER shows the state of each request"
+    )
     assert write(PLAN, place).counts() == {"kept": 3}
 
 
@@ -179,7 +181,7 @@ def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
     assert (one.state, one.covered_by, one.not_after[:10]) == (
         "covered", words.thumbprint_sha1, str(LAST_DAY),
     )  # fmt: skip
-    assert f"{FIRST} is not requested: {words}" in "\n".join(status.notes)
+    assert f"{FIRST} is not requested, because it is {words}" in "\n".join(status.notes)
     assert not status.needs_attention
     for name in ("summary.csv", "summary.html", "summary.md"):
         text = (folder / name).read_text("utf-8").replace("<wbr>", "")
@@ -220,7 +222,7 @@ def test_an_ended_certificate_makes_the_request(folder):
     assert write(PLAN, folder, today=LAST_DAY).counts() == {"kept": 3}
     day = LAST_DAY + timedelta(days=1)
     assert ln.folder_status(folder, today=day).counts() == {"expired": 1, "waiting": 2}
-    assert "the next lyncnb request makes its request" in "\n".join(
+    assert "the next lyncnb request writes a request for it" in "\n".join(
         ln.folder_status(folder, today=day).notes
     )
     issued = ln.match_certificates(ln.open_requests(folder), today=day)
@@ -459,14 +461,14 @@ def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
     if damage is None:
         assert FIRST not in rebuilt.manifest.by_id
         note, of_plan = rebuilt.notes
-        assert of_plan == "plan.json gives servers, site and issuer of 2 requests"
-        assert note.startswith(f"lost: which certificate covers {FIRST}. ")
+        assert of_plan == "plan.json provides the servers, site and issuer of 2 requests"
+        assert note.startswith(f"lost: the record of which installed certificate covers {FIRST}. ")
         assert "--only-missing FILE.json and --reuse ID again" in note
         return
     assert rebuilt.manifest.by_id[FIRST].covered == before[FIRST].covered
     assert rebuilt.notes == (
-        f"recovered from the damaged manifest: no request for {FIRST} (already covered)",
-        "plan.json gives servers, site and issuer of 2 requests",
+        f"recovered from the damaged manifest: no request is needed for {FIRST}, because an installed certificate covers it",
+        "plan.json provides the servers, site and issuer of 2 requests",
     )
     assert write(PLAN, folder).counts() == {"kept": 3}
     assert requested(folder) == {SECOND, THIRD}

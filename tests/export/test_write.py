@@ -422,7 +422,7 @@ def test_a_wrong_passphrase_changes_nothing(folder):
     plan = numbered(2)
     write(plan, folder)
     before = snapshot(folder)
-    with pytest.raises(PassphraseError, match="not the passphrase of this key") as caught:
+    with pytest.raises(PassphraseError, match="the passphrase does not match this key") as caught:
         write(with_extra(plan, 0, "sip.contoso.com"), folder, passphrase="another passphrase")
     assert caught.value.exit_status == 3
     assert snapshot(folder) == before
@@ -506,7 +506,7 @@ def test_a_changed_file_is_noticed_and_can_be_given_up(folder, kind):
     name = plan.certificates[0].id
     path = folder / {"csr": "csr", "key": "keys"}[kind] / f"{name}.{kind}"
     path.write_bytes(path.read_bytes().replace(b"A", b"B", 5))
-    refused(folder, plan, "is not the file that lyncnb wrote")
+    refused(folder, plan, "differs from the file that lyncnb wrote")
     changed = path.read_bytes()
     write(plan, folder, renew=[name], reason="damaged")
     assert (folder / "archive" / f"{name}-g1.{kind}").read_bytes() == changed
@@ -546,7 +546,7 @@ def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
     ("data", "message"),
     [
         (b"{", "is not valid JSON"),
-        (b'{"format": "lyncnb-requests/9"}', "is newer than this lyncnb"),
+        (b'{"format": "lyncnb-requests/9"}', "is newer than the format of this lyncnb version"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):

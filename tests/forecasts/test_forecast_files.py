@@ -130,8 +130,8 @@ def test_picture(made):
     figure = ln.figure(made)
     kinds = dict.fromkeys(row[0] for row in figure.rows)
     assert list(kinds) == [
-        *("Limits of public CAs", "Freezes", "Cannot work", "On servers, from a public CA"),
-        "On servers, from an internal CA",
+        *("Limits of public CAs", "Freezes", "Problems", "Installed, from a public CA"),
+        "Installed, from an internal CA",
     ]
     assert "by their day" in figure.svg
     with pytest.raises(PlanError, match="has no picture"):

@@ -124,7 +124,7 @@ def test_a_freeze_that_is_too_long_names_its_rules():
     validity, roll_over, freeze = problem.rules
     assert f"{validity.begins} {validity.ends}" == "2029-05-31 2029-07-16"
     assert "47 days" in validity.says
-    assert "install the next one by 2029-07-15" in roll_over.says
+    assert "the next certificate must be installed by 2029-07-15" in roll_over.says
     assert "6.3.2" in validity.source
     assert freeze.says == '"merger", 2029-06-01 to 2029-07-30: no orders, no server changes'
     after = [one for one in made.entries if one.id in problem.certificates and one.late_from]
@@ -164,7 +164,7 @@ def test_lead_time_before_the_first_issue():
     rules = {rule.rule: rule for one in made.problems for rule in one.rules}
     assert list(rules) == ["earliest order"]
     says = rules["earliest order"].says
-    assert "order would be due by 2026-11-20" in says
+    assert "must be ordered by 2026-11-20" in says
     assert "before 2026-11-24" in says
 
 
@@ -196,8 +196,8 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
     assert all(one.change_on is None or one.change_on <= one.valid_until for one in made.entries)
     problem = made.problems[0]
     assert [rule.says for rule in problem.rules] == [
-        "a certificate issued on 2029-03-15 ends on 2029-04-13: 30 days are requested",
-        "no maintenance window includes a day from 2029-03-15 to 2029-04-13",
+        "a certificate that is issued on 2029-03-15 is valid until 2029-04-13: the plan requests 30 days",
+        "no maintenance window includes any day from 2029-03-15 to 2029-04-13",
     ]
 
 
@@ -315,12 +315,12 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
     assert ln.forecast(tmp_path / "r", start=first, until=date(2024, 6, 1)).works
     made = ln.forecast(tmp_path / "r")
     assert not made.works
-    assert any("is missing on its servers" in problem.what for problem in made.problems)
+    assert any("servers have no valid certificate" in problem.what for problem in made.problems)
     # What the CA issued once it is expected to issue again.
     following = [one for one in made.entries if one.number]
     assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
     assert not [note for note in made.notes if "assumed for" in note]
-    assert "assumed for 3 certificates of an internal CA: 365 days" in ln.forecast(plan).notes[0]
+    assert "assumes 365 days for 3 certificates of an internal CA" in ln.forecast(plan).notes[0]
 
 
 def test_the_docs_say_what_is_so():
@@ -376,7 +376,9 @@ def test_no_day_will_ever_do():
         planned(), start=ISSUE, options=ln.PlanOptions(freezes={"all": "01-01 to 12-31"})
     )
     assert made.entries == ()
-    assert {one.what for one in made.problems} == {"it cannot be installed by 2030-12-31"}
+    assert {one.what for one in made.problems} == {
+        "the certificate cannot be installed by 2030-12-31"
+    }
 
 
 def test_each_issuer_has_its_own_validity():

@@ -96,15 +96,15 @@ def test_concatenated():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "it ends inside a tag or length"),
-        (b"0", "it ends inside a tag or length"),
+        (b"", "the data ends inside a tag or length"),
+        (b"0", "the data ends inside a tag or length"),
         (b"\x30\x05\x02", "4 octets are missing at the end"),
         (b"\x30\x85\x01\x01\x01\x01\x01", "an invalid length"),
         (b"\x30\x84\xff\xff\xff\xff", "octets are missing at the end"),
         (b"\x1f\x81\x00", "a tag of several octets"),
-        (b"\x30\x80\x05\x00", "it ends inside a tag or length"),
-        (b"\x30\x80" * (MAX_DEPTH + 2), "levels inside one another"),
-        (b"\x05\x00" * (MAX_ELEMENTS + 1), "elements in one place"),
+        (b"\x30\x80\x05\x00", "the data ends inside a tag or length"),
+        (b"\x30\x80" * (MAX_DEPTH + 2), "nested levels"),
+        (b"\x05\x00" * (MAX_ELEMENTS + 1), "elements in one structure"),
     ],
 )
 def test_bad_structure(data, message):
@@ -116,7 +116,7 @@ def test_bad_structure(data, message):
 def test_no_certificates_in():
     """Only signed data holds certificates; anything else gives none."""
     assert certificates_in(vector("pkcs7/enveloped.pem")) == ()
-    with pytest.raises(BadStructure, match="a PKCS #7 message without contents"):
+    with pytest.raises(BadStructure, match="a PKCS #7 message without content"):
         certificates_in(vector("x509/v1_cert.pem"))
 
 
@@ -196,5 +196,5 @@ def test_work_factor_is_bounded_in_depth():
         length = len(data)
         header = bytes([0x30, length]) if length < 128 else bytes([0x30, 0x81, length])
         data = header + data
-    with pytest.raises(BadStructure, match="levels inside one another"):
+    with pytest.raises(BadStructure, match="nested levels"):
         work_factor(data)

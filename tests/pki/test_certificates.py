@@ -162,16 +162,19 @@ def test_signature(name, scheme, hash_name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("x509/custom/invalid_version.pem", "its version does not exist"),
-        ("x509/custom/two_basic_constraints.pem", r"an extension twice \(2.5.29.19\)"),
+        ("x509/custom/invalid_version.pem", "an unknown version"),
+        ("x509/custom/two_basic_constraints.pem", r"a duplicate extension \(2.5.29.19\)"),
         ("x509/custom/malformed-san.pem", "an unexpected kind of value"),
         ("x509/custom/invalid_utf8_common_name.pem", "an invalid value"),
         ("x509/custom/name_attribute_unsupported_tag.pem", "serial"),
         ("x509/custom/empty-eku.pem", "serial"),
         ("x509/badasn1time.pem", "validity"),
         ("x509/wosign-bc-invalid.pem", "a path length in"),
-        ("x509/san_x400address.der", "a kind of name that"),
-        ("x509/custom/mismatch_inner_outer_sig_algorithm.der", "algorithm inside differs"),
+        ("x509/san_x400address.der", "a type of name that"),
+        (
+            "x509/custom/mismatch_inner_outer_sig_algorithm.der",
+            "algorithm in the signed data differs",
+        ),
     ],
 )
 def test_unreadable(name, message):
@@ -231,5 +234,5 @@ def test_extensions_in_version_1(ca):
     lengths = [int.from_bytes(data[at : at + 2], "big") - len(version) for at in (2, 6)]
     whole, content = (length.to_bytes(2, "big") for length in lengths)
     first = data[:2] + whole + data[4:6] + content + data[8:].replace(version, b"")
-    with pytest.raises(BadCertificate, match="not version 3"):
+    with pytest.raises(BadCertificate, match="version is not 3"):
         read_certificate(first)

@@ -77,9 +77,9 @@ def test_right_key_among_wrong_ones(ca):
 @pytest.mark.parametrize(
     ("changes", "code", "detail"),
     [
-        ({"ca": False}, "chain-issuer-not-ca", "may not sign"),
-        ({"ca": None}, "chain-issuer-not-ca", "may not sign"),
-        ({"usage": ("crl_sign",)}, "chain-issuer-not-ca", "may not sign"),
+        ({"ca": False}, "chain-issuer-not-ca", "is not allowed to sign"),
+        ({"ca": None}, "chain-issuer-not-ca", "is not allowed to sign"),
+        ({"usage": ("crl_sign",)}, "chain-issuer-not-ca", "is not allowed to sign"),
         (
             {"days": 1000 - 1},
             "chain-issuer-not-in-force",

@@ -14,11 +14,11 @@ from lyncnb.pki.library_words import NotAsStandard, in_words
             'error parsing asn1 value: ParseError { kind: InvalidLength, location: ["Certificate::tbs_cert", "TbsCertificate::raw_spki"] }',
             "an invalid length in its public key",
         ),
-        ("ParseError { kind: SomethingNew }", "it does not conform to the standard"),
-        ("Duplicate 2.5.29.19 extension found", "an extension twice (2.5.29.19)"),
+        ("ParseError { kind: SomethingNew }", "the structure does not conform to the standard"),
+        ("Duplicate 2.5.29.19 extension found", "a duplicate extension (2.5.29.19)"),
         ("Invalid/unsupported hash algorithm for SCT: 0", "an invalid signed certificate timestamp (SCT)"),
-        ("panicked at src/x509.rs:12", "it does not conform to the standard"),
-        ("", "it does not conform to the standard"),
+        ("panicked at src/x509.rs:12", "the structure does not conform to the standard"),
+        ("", "the structure does not conform to the standard"),
     ],
 )  # fmt: skip
 def test_in_words(said, words):

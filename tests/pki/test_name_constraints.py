@@ -41,7 +41,7 @@ def test_names_inside_and_outside():
     assert said(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
     assert said(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [
         f"{WHO} excludes a.x.contoso.com",
-        f"{WHO} may not name xcontoso.com; it is limited to contoso.com",
+        f"{WHO} does not allow the name xcontoso.com; it allows only contoso.com",
     ]
 
 
@@ -77,7 +77,7 @@ def test_subjects_are_directory_names():
     """A subject below the permitted name is inside, whatever its letters' case; another is not."""
     assert said([CONTOSO], [], subject=[("O", "CONTOSO"), ("CN", "pool")]) == []
     assert said([CONTOSO], [], subject=[("O", "Fabrikam"), ("CN", "pool")]) == [
-        f"{WHO} may not name fabrikam, pool; it is limited to contoso"
+        f"{WHO} does not allow the name fabrikam, pool; it allows only contoso"
     ]
 
 

@@ -103,14 +103,14 @@ def test_secrets_compare_by_text_and_nothing_else():
     assert Secret(WORDS) != WORDS
     with pytest.raises(TypeError, match="unhashable"):
         hash(Secret(WORDS))
-    with pytest.raises(AttributeError, match="cannot be changed"):
+    with pytest.raises(AttributeError, match="a secret is read-only"):
         Secret(WORDS)._text = "other"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("elf letters", "has 11 characters; it needs at least 12"),
+        ("elf letters", "has 11 characters, but at least 12 are required"),
         ("", "has 0 characters"),
         ("with a\x00in the middle", "cannot be typed"),
         ("with\ta tab in it", "cannot be typed"),
@@ -317,9 +317,9 @@ def test_a_file_goes_before_the_variable_and_the_variable_before_the_prompt(
 
 def test_without_terminal_and_passphrase_there_is_a_hint():
     """In a script without any source the error says what to give, exit status 3."""
-    with pytest.raises(PassphraseError, match="lyncnb cannot ask:") as caught:
+    with pytest.raises(PassphraseError, match="lyncnb cannot prompt for it") as caught:
         ask_passphrase()
-    assert caught.value.hint == "give --passphrase-file, or set LYNCNB_PASSPHRASE"
+    assert caught.value.hint == "use --passphrase-file, or set LYNCNB_PASSPHRASE"
     assert caught.value.exit_status == 3
 
 
@@ -328,13 +328,15 @@ def test_the_prompt_asks_again_when_the_two_differ(typed):
     prompts = typed(WORDS, "correct horse batterie", WORDS, WORDS)
     assert ask_passphrase(confirm=True) == Secret(WORDS)
     beginnings = [" ".join(prompt.split()[:2]) for prompt in prompts]
-    assert beginnings == ["Passphrase (at", "The same", "The two", "The same"]
+    assert beginnings == ["Passphrase (at", "Repeat the", "The two", "Repeat the"]
 
 
 def test_the_prompt_gives_up_after_three_attempts(typed):
     """Too short three times is an error, and no prompt shows what was typed."""
     prompts = typed("horse", "horse", "horse")
-    with pytest.raises(PassphraseError, match="no passphrase after 3 attempts.*5 characters"):
+    with pytest.raises(
+        PassphraseError, match="no valid passphrase was entered in 3 attempts.*5 characters"
+    ):
         ask_passphrase()
     assert "horse" not in "".join(prompts)
 
@@ -348,7 +350,7 @@ def test_a_prompt_that_cannot_ask_is_an_error_with_a_hint(monkeypatch, error):
 
     monkeypatch.setattr(passphrase, "_can_ask", lambda: True)
     monkeypatch.setattr(passphrase.getpass, "getpass", getpass)
-    with pytest.raises(PassphraseError, match="cannot ask for the passphrase here"):
+    with pytest.raises(PassphraseError, match="cannot prompt for the passphrase in this terminal"):
         ask_passphrase()
 
 
@@ -363,7 +365,7 @@ def test_a_terminal_shows_nothing_of_what_is_typed(repository):
     child.logfile_read = seen = io.BytesIO()
     child.expect_exact("characters): ")
     child.sendline(WORDS)
-    child.expect_exact("again: ")
+    child.expect_exact("Repeat the passphrase: ")
     child.sendline(WORDS)
     child.expect_exact(f"{len(WORDS)}\r\n")
     child.expect(pexpect.EOF)

@@ -307,8 +307,8 @@ def test_without_password(ca):
     ("password", "message"),
     [
         ("wrong", "the password is wrong, or the file is damaged"),
-        (None, "it needs a password"),
-        ("", "it needs a password"),
+        (None, "the file requires a password"),
+        ("", "the file requires a password"),
     ],
 )
 def test_wrong_password(ca, password, message):
@@ -339,7 +339,7 @@ def test_too_many_rounds(ca):
     with pytest.raises(PfxNotOpened, match="wrong, or the file is damaged"):
         open_pfx(bomb, "portal")  # 32,767 rounds are still tried
     mac = bytes.fromhex("0408") + b"saltsalt" + bytes.fromhex("02047fffffff")
-    with pytest.raises(PfxNotOpened, match="it requires 2,147,483,647 rounds"):
+    with pytest.raises(PfxNotOpened, match="the file requires 2,147,483,647 rounds"):
         open_pfx(b"\x30" + bytes([len(mac)]) + mac, "portal")
     assert MAX_ROUNDS == 5_000_000
 
@@ -347,7 +347,7 @@ def test_too_many_rounds(ca):
 def test_damaged():
     """A file that is cut off is said to be damaged."""
     data = vector("pkcs12/cert-key-aes256cbc.p12")
-    with pytest.raises(PfxNotOpened, match="it is damaged: "):
+    with pytest.raises(PfxNotOpened, match="the file is damaged: "):
         open_pfx(data[:-10], "cryptography")
 
 

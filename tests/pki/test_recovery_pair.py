@@ -29,7 +29,7 @@ def test_what_was_sealed_is_opened_for_its_purpose_alone():
         (PAIR, sealed[:-1] + bytes([sealed[-1] ^ 1]), "salt 1"),
         (PAIR, seal(b"x", public=PAIR.public.public, about="salt 1"), "salt 1"),
     ):
-        with pytest.raises(ValueError, match="sealed to another key"):
+        with pytest.raises(ValueError, match="sealed to a different key"):
             pair.open(data, about=about)
 
 

@@ -79,7 +79,7 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
     ("old", "new", "message"),
     [
         (PASSPHRASE, " " * 20, "too easy to guess"),
-        ("another passphrase", NEW, "not the passphrase of this key"),
+        ("another passphrase", NEW, "the passphrase does not match this key"),
         (PASSPHRASE, PASSPHRASE, "the new passphrase is the same as the old one"),
         (PASSPHRASE, "short", "at least 12"),
     ],
@@ -98,7 +98,7 @@ def test_the_same_again_has_nothing_to_do_and_says_so(folder):
     before = snapshot(folder)
     again = rekey(folder, PASSPHRASE, NEW)
     assert (again.changed, again.already) == (0, done.changed)
-    assert "were already" in repr(again)
+    assert "already changed" in repr(again)
     assert snapshot(folder) == before
     with pytest.raises(PassphraseError):
         rekey(folder, PASSPHRASE, "a third passphrase of words")
@@ -122,7 +122,7 @@ def test_a_key_that_is_not_its_records_stops_it(folder):
     one.write_bytes(two.read_bytes())
     with pytest.raises(BundleError, match="needs attention") as caught:
         rekey(folder, PASSPHRASE, NEW)
-    assert "is not the key on record" in str(caught.value)
+    assert "differs from the key on record" in str(caught.value)
 
 
 def test_strangers_files_are_left_alone_and_named(folder):
@@ -228,9 +228,7 @@ def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
     other = FolderCipher(PASSPHRASE).decrypt(next((folder / "archive").glob("*.key")).read_bytes())
     real = FolderCipher.encrypt
     monkeypatch.setattr(FolderCipher, "encrypt", lambda self, key: real(self, other))
-    with pytest.raises(
-        BundleError, match="lyncnb wrote the file but cannot read the same content again"
-    ):
+    with pytest.raises(BundleError, match="the file's content cannot be read again"):
         rekey(folder, PASSPHRASE, NEW)
     monkeypatch.undo()
     assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
@@ -252,7 +250,7 @@ def test_half_written_files_of_an_earlier_run_are_removed(folder):
     (folder / "keys" / "other.key").chmod(0o600)
     done = rekey(folder, PASSPHRASE, NEW)
     assert not list(folder.rglob(".tmp-*"))
-    assert repr(done).endswith("so they were not changed: keys/other.key")
+    assert repr(done).endswith("neither passphrase opens them: keys/other.key")
 
 
 def test_what_was_done_before_is_counted(folder):
@@ -260,4 +258,4 @@ def test_what_was_done_before_is_counted(folder):
     save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
     key = sorted((folder / "keys").iterdir())[0]
     key.write_bytes(FolderCipher(NEW).encrypt(FolderCipher(PASSPHRASE).decrypt(key.read_bytes())))
-    assert repr(rekey(folder, PASSPHRASE, NEW)).endswith("; 1 was already")
+    assert repr(rekey(folder, PASSPHRASE, NEW)).endswith("; already changed: 1")

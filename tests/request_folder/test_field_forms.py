@@ -36,9 +36,9 @@ def problems_of(document: dict) -> list[Problem]:
         (("archived",), {}, "archived' must be a list"),
         (("reasons",), "x", "reasons' must be a list"),
         (("issued",), 5, "issued' must be an object"),
-        (("package",), {"file": "a.pfx"}, "package.file' must be a package (.pfx) below"),
-        (("package",), {"file": "../a.pfx"}, "package.file' must be a package (.pfx) below"),
-        (("package",), {"file": "/a.pfx"}, "package.file' must be a package (.pfx) below"),
+        (("package",), {"file": "a.pfx"}, "package.file' must be a package (.pfx) in the"),
+        (("package",), {"file": "../a.pfx"}, "package.file' must be a package (.pfx) in the"),
+        (("package",), {"file": "/a.pfx"}, "package.file' must be a package (.pfx) in the"),
     ],
 )
 def test_a_value_of_another_kind_is_reported(path, value, message):
@@ -59,7 +59,7 @@ def test_a_generation_on_record_twice_is_reported():
     document = json.loads(manifest_bytes(FULL))
     document["requests"][0]["archived"] *= 2
     problems = problems_of(document)
-    assert [one.message for one in problems] == [f"'{ID}.archived' has one generation twice"]
+    assert [one.message for one in problems] == [f"'{ID}.archived' has the same generation twice"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ PLAN = {
         ([{**PLAN, "others_wrote": 1}], ""),
         (PLAN, "plans' must be a list"),
         ([{**PLAN, "sha256": "0" * 63}], "plans[0].sha256' must be a SHA-256"),
-        ([{**PLAN, "judged_on": "2026-11-31"}], "plans[0].judged_on' must be a day such as"),
+        ([{**PLAN, "judged_on": "2026-11-31"}], "plans[0].judged_on' must be a date such as"),
         ([PLAN, {**PLAN, "requested_at": ""}], "plans[1].requested_at' must be a time"),
         (
             [{**PLAN, "approvals": [{**APPROVAL, "signer": "a\nb"}]}],

@@ -138,7 +138,7 @@ def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
             assert (new.deployments, new.revocation) == (old.deployments, old.revocation)
     assert [one.reasons for one in bundle.manifest.by_id[first].archived] == [("renewed: 47 days",)]
     (note,) = [one for one in ln.folder_status(folder, today=LATER).notes if "no longer" in one]
-    assert note.startswith("3 certificates that the folder received are no longer on record")
+    assert note.startswith("3 received certificates are no longer on record")
     damaged = (folder / "history.jsonl").read_text("utf-8").replace(TODAY.isoformat(), "someday")
     (folder / "history.jsonl").write_text(damaged, "utf-8")
     (folder / "manifest.json").unlink()
@@ -218,7 +218,7 @@ def test_what_the_manifest_does_not_show_is_there_too(folder, tmp_path):
     assert [event.id for event in events(folder, "handed over")] == names_of(folder)
     assert "out.zip" in events(folder, "handed over")[0].note
     ln.rekey(folder, PASSPHRASE, "another horse battery staple")
-    assert "encrypted under another passphrase" in lines(folder)[-1]["did"][0]
+    assert "encrypted with another passphrase" in lines(folder)[-1]["did"][0]
 
 
 def test_damaged_lines_are_noted(folder):

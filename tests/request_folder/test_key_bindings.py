@@ -97,7 +97,7 @@ def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound)
             command()
         message = " ".join(map(str, caught.value.problems))
         if is_bound:
-            assert "differs from what lyncnb recorded for it" in message
+            assert "differs from the record that lyncnb wrote" in message
         else:
             assert "has the same public key as" in message
         assert (attacked / "manifest.json").read_bytes() == before
@@ -126,7 +126,7 @@ def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(fo
     with pytest.raises(BundleError, match=told):
         rekey(folder, PASSPHRASE, "another passphrase")
     before = (folder / HISTORY_NAME).read_bytes()
-    with pytest.raises(BundleError, match="differs from what lyncnb recorded for it"):
+    with pytest.raises(BundleError, match="differs from the record that lyncnb wrote"):
         rebuild_manifest(folder, PASSPHRASE)
     assert (folder / HISTORY_NAME).read_bytes() == before
     (problem,) = [one for one in folder_status(folder).problems if told in one.message]
@@ -154,7 +154,7 @@ def test_an_older_pair_that_is_put_back_is_noticed(folder):
     edit(folder, record_it)
     with pytest.raises(BundleError) as caught:
         write(numbered(3), folder)
-    assert "differs from what lyncnb recorded" in str(caught.value.problems[0])
+    assert "differs from the record that lyncnb wrote" in str(caught.value.problems[0])
 
 
 def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
@@ -203,5 +203,5 @@ def test_lists_of_an_earlier_version_are_written_again_once(folder, tmp_path):
     assert write(numbered(4), folder).counts() == {"kept": 3, "created": 1}
     assert not cipher.is_old_data((folder / LIST).read_bytes(), name=LIST)
     (folder / LIST).write_bytes(old)
-    with pytest.raises(BundleError, match="Somebody may have put it there"):
+    with pytest.raises(BundleError, match="Somebody may have replaced it"):
         write(numbered(5), folder)

@@ -226,7 +226,7 @@ def test_the_passphrase_is_proven_on_a_sound_key(tmp_path):
     manifest = write(plan, folder).manifest
     survey = take_survey(folder)
     assert prove_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
-    with pytest.raises(PassphraseError, match="not the passphrase of this key"):
+    with pytest.raises(PassphraseError, match="the passphrase does not match this key"):
         prove_passphrase(survey, manifest, FolderCipher("another passphrase"))
     damaged = folder / "keys" / f"{plan.certificates[0].id}.key"
     damaged.write_bytes(b"gone")

@@ -120,7 +120,7 @@ def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
         (None, "plan.json is missing"),
         (
             b"{}",
-            "plan.json is not the plan on record in manifest.json: its SHA-256 is 44136fa355b3",
+            "plan.json differs from the plan on record in manifest.json: its SHA-256 is 44136fa355b3",
         ),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_lost_manifest_is_filled_in_from_the_plan(folder):
     before = read_manifest(folder)
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
-    assert "plan.json gives servers, site and issuer of 6 requests" in bundle.notes
+    assert "plan.json provides the servers, site and issuer of 6 requests" in bundle.notes
     assert [one.plan for one in bundle.requests] == [one.plan for one in before.requests]
     assert [one.ca for one in bundle.requests] == [one.ca for one in before.requests]
     for name in ("product", "plan_sha256", "plan_json_sha256"):

@@ -87,7 +87,7 @@ def test_a_recovery_key_is_two_files_that_openssl_reads(pair):
     with pytest.raises(OutputError, match="already exists"):
         new_recovery_key(pair, OWN)
     assert [half.read_bytes() for half in halves] == before
-    with pytest.raises(PassphraseError, match="not the passphrase"):
+    with pytest.raises(PassphraseError, match="the passphrase does not match"):
         open_recovery_key(pair, "another passphrase")
     assert OWN not in repr(opened(pair))
 
@@ -288,10 +288,10 @@ def _damage_list(folder):
 
 
 DEAD = {
-    "seals removed": (_remove_seals, "is missing; the recovery key"),
-    "seals emptied": (_empty_seals, "is damaged; the recovery key"),
-    "seals altered": (_flip_seals, "is damaged; the recovery key"),
-    "recovery/ removed": (_remove_place, "is missing, but the manifest names recovery keys"),
+    "seals removed": (_remove_seals, "is missing, so the recovery key"),
+    "seals emptied": (_empty_seals, "is damaged, so the recovery key"),
+    "seals altered": (_flip_seals, "is damaged, so the recovery key"),
+    "recovery/ removed": (_remove_place, "is missing, but the manifest lists recovery keys"),
     "list damaged": (_damage_list, "is damaged"),
 }
 
@@ -489,7 +489,7 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
     with pytest.raises(BundleError, match="this version of lyncnb cannot read"):
         write(numbered(2), folder)
     (folder / LIST).unlink()
-    with pytest.raises(BundleError, match="is missing, but the manifest names recovery keys"):
+    with pytest.raises(BundleError, match="is missing, but the manifest lists recovery keys"):
         rekey(folder, PASSPHRASE, NEW)
     assert len(list((folder / "keys").iterdir())) == 1
 

@@ -163,7 +163,7 @@ def test_a_team_writes_one_folder(place):
     assert refused(as_user(CARL, problems, folder))
     assert read_manifest(folder).team == str(TEAM)
     notes = folder_status(folder, today=DAY).notes
-    assert f"a team's folder: members of the group {TEAM} can change it" in notes
+    assert f"this folder is shared by a team: members of the group {TEAM} can change it" in notes
 
 
 def test_reading_needs_no_ownership(place):
@@ -228,7 +228,7 @@ def test_another_group_than_the_recorded_one_is_refused(tmp_path):
     write(numbered(1), folder, team=str(TEAM))
     os.chown(folder, -1, TEAM + 1)
     folder.chmod(0o2770)
-    with pytest.raises(BundleError, match=f'its manifest names the group "{TEAM}"'):
+    with pytest.raises(BundleError, match=f'the manifest names the group "{TEAM}"'):
         folder_status(folder)
 
 

@@ -61,7 +61,7 @@ def test_a_pair_of_another_computer_is_reported_matched_and_taken_in(folder, tmp
     (tmp_path / "answer.pem").write_bytes(pem(ca.issue_for(request, days=199), *ca.chain))
     issued = receive(folder, tmp_path / "answer.pem", today=TODAY)
     (told,) = [one for one in issued.findings if one.code == "unknown-key"]
-    assert f"its request is {path}" in told.message
+    assert f"the certificate belongs to {path}" in told.message
     before = public_keys_of_keys(folder)
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     record = read_manifest(folder).by_id[name]
@@ -107,4 +107,4 @@ def test_files_in_no_record_are_reported_in_every_place(folder):
             (folder / place / f"{number}.bin").write_bytes(b"x")
     notes = folder_status(folder).notes
     for place in ("archive", "returned", "pfx"):
-        assert f"{place}/ holds 3 files in no record: {place}/0.bin and 2 more" in notes
+        assert f"{place}/ contains 3 files without a record: {place}/0.bin and 2 more" in notes

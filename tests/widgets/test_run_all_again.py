@@ -161,7 +161,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     lab.field("Passphrase of the folder").fill("too short")
     lab.button("Write 5 requests").click()
     writing = panel.locator(".lc-step").filter(has_text="Passphrase of the folder")
-    writing.get_by_role("alert").get_by_text("it needs at least 12").wait_for()
+    writing.get_by_role("alert").get_by_text("at least 12 are required").wait_for()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("The same passphrase again").fill(PASSPHRASE)
     lab.button("Write 5 requests").click()

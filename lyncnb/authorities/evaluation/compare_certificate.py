@@ -77,17 +77,35 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
     planned = entry.subject
     wanted, present = entry.common_name, certificate.common_names
     if not present:
-        yield "common-name-missing", f"planned {shown(wanted)}, the certificate has none"
+        yield (
+            "common-name-missing",
+            f"the planned common name is {shown(wanted)}, but the certificate has no common name",
+        )
     elif wanted.casefold() not in [name.casefold() for name in present]:
         for code in (
             "common-name-changed",
             "common-name-changed-on-edge",
         ):  # The usage decides which of the two applies.
-            yield code, f"planned {shown(wanted)}, the certificate has {_listed(present)}"
+            yield (
+                code,
+                (
+                    f"the planned common name is {shown(wanted)}, but the certificate has "
+                    f"{_listed(present)}"
+                ),
+            )
     elif wanted not in present:
-        yield "common-name-case", f"planned {shown(wanted)}, the certificate has {_listed(present)}"
+        yield (
+            "common-name-case",
+            (
+                f"the planned common name is {shown(wanted)}, but the "
+                f"certificate has {_listed(present)}"
+            ),
+        )
     if len(present) > 1:
-        yield "common-name-several", f"the certificate has {len(present)}: {_listed(present)}"
+        yield (
+            "common-name-several",
+            f"the certificate has {len(present)} common names: {_listed(present)}",
+        )
     found: dict[str, list[str]] = {}
     for name, value in certificate.subject:
         found.setdefault(name, []).append(value)
@@ -95,19 +113,28 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
         if name == "CN":
             continue
         if name not in found:
-            yield "subject-field-dropped", f"the request has {name}={shown(value)}"
+            yield (
+                "subject-field-dropped",
+                (
+                    f"the request has {name}={shown(value)}, but the "
+                    f"certificate does not have {name}"
+                ),
+            )
         elif [_folded(text) for text in found[name]] != [_folded(value)]:
             now = ", ".join(shown(text) for text in found[name])
             yield (
                 "subject-field-changed",
-                f"{name}: planned {shown(value)}, the certificate has {now}",
+                f"the planned {name} is {shown(value)}, but the certificate has {now}",
             )
     for name in found:
         values = ", ".join(shown(text) for text in found[name])
         if name == "OU" and entry.issuer == "public":
             yield "organizational-unit-public", f"the certificate's subject has OU={values}"
         elif name not in planned and name != "CN":
-            yield "subject-field-added", f"{name}: {values} is not in the request"
+            yield (
+                "subject-field-added",
+                f"the certificate's subject has {name}={values}, which is not in the request",
+            )
 
 
 def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
@@ -116,14 +143,20 @@ def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference
     common = {name.casefold() for name in certificate.common_names}
     added = present - planned
     if not planned and present and present == {entry.common_name.casefold()}:
-        yield "subject-repeated-in-san", f"the SAN also lists {_listed(present)}"
+        yield (
+            "subject-repeated-in-san",
+            f"the subject alternative names also list {_listed(present)}",
+        )
         added = set()
     wildcards = [DnsName(name) for name in added if name.startswith("*.")]
     missing = planned - present
     covered = {name for name in missing if any(wild.covers(name) for wild in wildcards)}
     if covered:
         by = _listed(wild for wild in wildcards if any(wild.covers(name) for name in covered))
-        yield "names-replaced-by-wildcard", f"{by} replaces {_listed(covered)}"
+        yield (
+            "names-replaced-by-wildcard",
+            f"the certificate has {by} instead of {_listed(covered)}",
+        )
     if missing - covered:
         yield "names-missing", _with_verb(missing - covered, "is missing", "are missing")
     if added:
@@ -159,7 +192,7 @@ def _name_forms(certificate: Certificate) -> Iterator[Difference]:
         if name.startswith("*.") and parent.is_registry:
             yield (
                 "wildcard-on-public-suffix",
-                f"{name} covers every organization's names below {parent}",
+                f"{name} covers the names of every organization below {parent}",
             )
             continue
         try:
@@ -180,16 +213,16 @@ def _extended_key_usage(certificate: Certificate, entry: PlannedEntry) -> Iterat
     planned = tuple(entry.eku)
     listed = ", ".join(usages)
     if "serverAuth" not in usages:
-        yield "eku-server-auth-absent", f"the certificate has {listed}"
+        yield "eku-server-auth-absent", f"the certificate has only {listed}"
     for usage in planned:
         if usage != "serverAuth" and usage not in usages:
-            yield "eku-missing", f"planned {usage}, the certificate has {listed}"
+            yield "eku-missing", f"the plan requires {usage}, but the certificate has {listed}"
     for usage in usages:
         if usage not in planned and usage != "serverAuth":
             codes = {"clientAuth": "eku-client-auth-added", "anyExtendedKeyUsage": "eku-any"}
             yield (
                 codes.get(usage, "eku-added"),
-                f"planned {', '.join(planned)}, the certificate has {listed}",
+                f"the plan requires {', '.join(planned)}, but the certificate has {listed}",
             )
 
 
@@ -200,9 +233,9 @@ def _key_usage(certificate: Certificate) -> Iterator[Difference]:
         return
     listed = ", ".join(sorted(usage)) or "nothing"
     if "digitalSignature" not in usage:
-        yield "key-usage-digital-signature-absent", f"the certificate allows {listed}"
+        yield "key-usage-digital-signature-absent", f"the certificate allows only {listed}"
     if "keyEncipherment" not in usage and certificate.key_algorithm == "RSA":
-        yield "key-usage-key-encipherment-absent", f"the certificate allows {listed}"
+        yield "key-usage-key-encipherment-absent", f"the certificate allows only {listed}"
     if "keyCertSign" in usage:
         yield "key-usage-certificate-signing", f"the certificate allows {listed}"
 
@@ -214,7 +247,8 @@ def _key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     present = (certificate.key_algorithm, certificate.key_bits)
     if planned != present:
         message = (
-            f"planned {planned[0]} {planned[1]}, the certificate has {present[0]} {present[1]}"
+            f"the plan requires a key of {planned[0]} {planned[1]}, but the certificate has "
+            f"{present[0]} {present[1]}"
         )
         yield "key-differs-from-plan", message
 
@@ -222,17 +256,23 @@ def _key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
 def _signature(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     scheme, hash_name = certificate.signature_scheme, certificate.signature_hash
     if scheme == "RSASSA-PSS":
-        yield "signature-pss", f"the CA signed with RSASSA-PSS and {hash_name or 'an unknown hash'}"
+        yield (
+            "signature-pss",
+            f"the CA signed the certificate with RSASSA-PSS and {hash_name or 'an unknown hash'}",
+        )
     elif scheme not in _SUPPORTED_SCHEMES or not hash_name:
-        yield "signature-scheme-unsupported", f"the CA signed with {scheme}"
+        yield "signature-scheme-unsupported", f"the CA signed the certificate with {scheme}"
         return
     if hash_name == "sha1":
-        yield "signature-hash-sha1", "the CA signed with SHA-1"
-        yield "signature-hash-sha1-public", "the CA signed with SHA-1"
+        yield "signature-hash-sha1", "the CA signed the certificate with SHA-1"
+        yield "signature-hash-sha1-public", "the CA signed the certificate with SHA-1"
     elif hash_name not in _SHA2:
-        yield "signature-hash-weak", f"the CA signed with {hash_name.upper()}"
+        yield "signature-hash-weak", f"the CA signed the certificate with {hash_name.upper()}"
     elif hash_name != entry.hash:
-        yield "signature-hash-differs", f"planned {entry.hash}, the CA signed with {hash_name}"
+        yield (
+            "signature-hash-differs",
+            f"the plan requires {entry.hash}, but the CA signed the certificate with {hash_name}",
+        )
 
 
 def _revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
@@ -254,38 +294,50 @@ def _instead_of_list(certificate: Certificate) -> str:
     Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.
     """
     if certificate.ocsp_urls:
-        return f"but it names an OCSP responder, {shown(certificate.ocsp_urls[0])}"
+        return f"but it has the URL of an OCSP responder, {shown(certificate.ocsp_urls[0])}"
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
     for limit in ca_rules().limits("short-lived-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
-            return f"and it is valid for {limit.value} days or less"
+            return f"and the certificate is valid for {limit.value} days or less"
     return ""
 
 
 def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Iterator[Difference]:
     begins, ends = certificate.not_before, certificate.not_after
     if ends < begins:
-        message = f"it is valid from {begins:%Y-%m-%d at %H:%M} UTC to {ends:%Y-%m-%d at %H:%M} UTC"
+        message = (
+            f"the certificate is valid from {begins:%Y-%m-%d at %H:%M} UTC to "
+            f"{ends:%Y-%m-%d at %H:%M} UTC"
+        )
         yield "validity-reversed", message
         return
     if at.replace(microsecond=0) > ends:
-        yield "certificate-expired", f"it expired on {ends:%Y-%m-%d at %H:%M} UTC"
+        yield "certificate-expired", f"the certificate expired on {ends:%Y-%m-%d at %H:%M} UTC"
     if at < begins:
-        yield "not-yet-valid", f"it is valid from {begins:%Y-%m-%d at %H:%M} UTC"
+        yield "not-yet-valid", f"the certificate is valid from {begins:%Y-%m-%d at %H:%M} UTC"
     # RFC 5280 section 4.1.2.5: the validity period includes its last second.
     lasts = ends - begins + timedelta(seconds=1)
     # CAs backdate the start by minutes or hours, which shortens the rest: one day is normal.
     if validity_days and lasts < timedelta(days=validity_days - 1):
         yield (
             "validity-shorter-than-asked",
-            f"requested {validity_days} days, the certificate has {lasts.days}",
+            (
+                f"the plan requests {validity_days} days, but the certificate is valid for "
+                f"{lasts.days} days"
+            ),
         )
     for limit in ca_rules().limits("validity-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
             continue
-        since = f" if issued on {limit.effective} or later" if limit.effective else ""
-        message = f"it is valid for {_days(lasts)}; the limit is {limit.value} days{since}"
+        since = (
+            f" for certificates that are issued on {limit.effective} or later"
+            if limit.effective
+            else ""
+        )
+        message = (
+            f"the certificate is valid for {_days(lasts)}; the limit is {limit.value} days{since}"
+        )
         yield "validity-over-public-limit", message
 
 
@@ -296,10 +348,9 @@ def _public_trust(certificate: Certificate) -> Iterator[Difference]:
     reserved = returned_checks()["policy-of-public-ca-absent"].policies
     if not set(reserved) & set(certificate.policies):
         present = ", ".join(certificate.policies[:_SHOWN]) or "no certificate policy"
-        yield (
-            "policy-of-public-ca-absent",
-            f"it has {present}; a public CA uses one of {', '.join(reserved)}",
-        )
+        expected = ", ".join(reserved)
+        message = f"the certificate has {present}; a public CA uses one of {expected}"
+        yield "policy-of-public-ca-absent", message
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
     needed = max(
@@ -311,7 +362,10 @@ def _public_trust(certificate: Certificate) -> Iterator[Difference]:
         default=0,
     )
     if certificate.timestamps < needed:
-        message = f"it has {certificate.timestamps}; a validity of {_days(lasts)} needs {needed}"
+        message = (
+            f"the number of signed certificate timestamps is {certificate.timestamps}; a "
+            f"validity of {_days(lasts)} requires {needed}"
+        )
         yield "timestamps-too-few", message
 
 

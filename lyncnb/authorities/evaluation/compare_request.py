@@ -54,24 +54,27 @@ def _subject(content: RequestContent, entry: PlannedEntry) -> Iterator[Differenc
         present_name = shown(name) if name else "none"
         yield (
             "request-common-name-differs",
-            f"planned {shown(entry.common_name)}, the request has {present_name}",
+            (
+                f"the planned common name is {shown(entry.common_name)}, but the request has "
+                f"{present_name}"
+            ),
         )
     for short in dict.fromkeys([*entry.subject, *present]):
         before, after = entry.subject.get(short, ""), present.get(short, "")
         if short != "CN" and before != after:
             what = f"planned {shown(before)}" if before else "not planned"
             now = f"the request has {shown(after)}" if after else "the request has none"
-            yield "request-subject-differs", f"{short}: {what}, {now}"
+            yield "request-subject-differs", f"{short}: {what}, but {now}"
 
 
 def _names(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     planned = {name.casefold() for name in entry.san}
     present = {name.casefold() for name in content.names}
     if missing := planned - present:
-        yield "request-names-missing", f"the request lacks {_listed(missing)}"
+        yield "request-names-missing", f"the request does not have {_listed(missing)}"
     # TLS requires the common name as an alternative name too, whether it is planned or not.
     if added := present - planned - {entry.common_name.casefold()}:
-        yield "request-names-added", f"the request adds {_listed(added)}"
+        yield "request-names-added", f"the request also has {_listed(added)}"
 
 
 def _key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
@@ -83,7 +86,13 @@ def _key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     planned = (entry.key.algorithm, entry.key.bits)
     if planned != (content.key_algorithm, content.key_bits):
         present = f"{content.key_algorithm} {content.key_bits}"
-        yield "request-key-differs", f"planned {planned[0]} {planned[1]}, the request has {present}"
+        yield (
+            "request-key-differs",
+            (
+                f"the plan requires a key of {planned[0]} {planned[1]}, "
+                f"but the request has {present}"
+            ),
+        )
 
 
 def _purposes(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
@@ -91,6 +100,12 @@ def _purposes(content: RequestContent, entry: PlannedEntry) -> Iterator[Differen
     # Without the extension, the CA's template decides.
     if usages and set(usages) != set(entry.eku):
         planned, present = ", ".join(entry.eku), ", ".join(usages)
-        yield "request-usage-differs", f"planned {planned}, the request has {present}"
+        yield (
+            "request-usage-differs",
+            f"the plan requires {planned}, but the request has {present}",
+        )
     if content.hash != entry.hash:
-        yield "request-hash-differs", f"planned {entry.hash}, the request uses {content.hash}"
+        yield (
+            "request-hash-differs",
+            f"the plan requires {entry.hash}, but the request uses {content.hash}",
+        )

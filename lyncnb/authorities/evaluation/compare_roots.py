@@ -37,18 +37,24 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
         for root in rule.roots:
             message = _message(certificate, rule) if root.casefold() in names else ""
             if message:
-                yield rule.code, f'its chain ends in "{root}", {message} ({rule.source})'
+                yield (
+                    rule.code,
+                    (f'the certificate\'s chain ends in "{root}", {message} ({rule.source})'),
+                )
 
 
 def _message(certificate: Certificate, rule: RootRule) -> str:
     """Say how a rule affects a certificate of the root; "" if it does not."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
-        return f"in no trust store as of {rule.source.date}"
+        return f"which is in no trust store as of {rule.source.date}"
     if rule.code == "root-not-trusted" and begins >= rule.effective:
-        since = f"if issued on {rule.effective} or later"
-        return f"not trusted by {rule.clients} {since}; the certificate begins on {begins}"
+        since = f"certificates that are issued on {rule.effective} or later"
+        return (
+            f"whose {since} are not trusted by {rule.clients}; this certificate is valid "
+            f"from {begins}"
+        )
     if rule.code == "root-leaves-store" and ends >= rule.effective:
-        removed = f"removed by {rule.clients} about {rule.effective}"
-        return f"{removed}; the certificate is valid until {ends}"
+        removed = f"which {rule.clients} will remove about {rule.effective}"
+        return f"{removed}; this certificate is valid until {ends}"
     return ""

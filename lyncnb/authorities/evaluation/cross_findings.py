@@ -61,7 +61,13 @@ def _one_for_several(
     for request in waiting if beyond else ():
         wanted = _planned_names(request.entry)
         if wanted & beyond and wanted <= beyond | planned:
-            yield code, f"it has every name of {request.request_id}, which has no certificate yet"
+            yield (
+                code,
+                (
+                    f"the certificate has every name of {request.request_id}, which has no "
+                    "certificate yet"
+                ),
+            )
 
 
 def with_other_cas(
@@ -134,7 +140,10 @@ def file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Findi
         for key in file.key_spki_sha256:
             if key not in batch.by_key:
                 yield finding(
-                    "pfx-key-not-ours", file.name, "its private key does not belong to this folder"
+                    "pfx-key-not-ours",
+                    file.name,
+                    "the file contains a private key that does "
+                    "not belong to a request in this folder",
                 )
 
 
@@ -175,7 +184,7 @@ def unmatched_findings(
         yield finding("unknown-key", source, message)
         other = shared.get(names[0].casefold())
         if other is not None:
-            message = f"{source}: another certificate for {shown(names[0])}, with another key"
+            message = f"{source}: another certificate for {shown(names[0])} has a different key"
             yield finding("different-certificates-in-pool", other, message)
     yield from _duplicate_serials(batch, {answer.certificate for answer in answers})
 
@@ -201,7 +210,7 @@ def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[
             for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
                 if certificate in batch.sources or certificate in here:
                     who = shown(certificate.issuer_name)
-                    message = f"serial {certificate.serial_hex} of {who}"
+                    message = f"serial number {certificate.serial_hex}, issued by {who}"
                     yield finding("duplicate-serial", _about(certificate, batch), message)
 
 

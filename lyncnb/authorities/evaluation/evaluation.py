@@ -93,7 +93,7 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
     differences = [*evidence.noted, *_path_objections(path, evidence)]
     differences += _other_roots(path)
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
-        signed = f"the {DEMONSTRATION_NAME} signed it"
+        signed = f"the {DEMONSTRATION_NAME} signed the certificate"
         differences.append(("demonstration-certificate", signed))
     if entry.issuer == "public":
         differences += compare_root(certificate, path)
@@ -127,7 +127,10 @@ def _path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
     can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
     for wrong in path.objections:
         if wrong.code == "chain-curve-unsupported" and can_be_enabled:
-            yield "chain-curve-to-enable", f"{wrong.detail}, for Windows {evidence.target_os}"
+            yield (
+                "chain-curve-to-enable",
+                f"{wrong.detail}; the servers run Windows {evidence.target_os}",
+            )
         elif (
             wrong.code == "chain-incomplete" and evidence.entry.issuer == "public" and path.issuers
         ):
@@ -147,7 +150,10 @@ def _other_roots(path: Path) -> Iterator[Difference]:
     if root is not None and others:
         also = " and ".join(others[one] for one in sorted(others))
         taken = f'"{name_text(root.subject)}", SHA-256 {root.sha256}'
-        yield "chain-several-roots", f"its chain ends in {taken}; it could also end in {also}"
+        yield (
+            "chain-several-roots",
+            f"the certificate's chain ends in {taken}; it can also end in {also}",
+        )
 
 
 def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:

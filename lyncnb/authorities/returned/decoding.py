@@ -93,9 +93,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
         # cfssl returns the request together with the certificate, so it needs no remark.
         remarks = {told: None for told in remarks if told[0] != "request-returned"}
     elif export is not None:
-        remarks["file-without-certificate", f"{export.computer} has no certificate of its own"] = (
-            None
-        )
+        remarks["file-without-certificate", f"{export.computer} has no server certificate"] = None
     elif not remarks and not keys:
         remarks[_guess(data)] = None
     return Decoded(
@@ -116,7 +114,7 @@ def _export(data: bytes) -> ServerExport | Remark | None:
     except BadExport as error:
         return (
             "file-malformed",
-            f"it starts like the export of a server's certificates, but {error}",
+            f"the file starts like the export of a server's certificates, but {error}",
         )
 
 
@@ -198,7 +196,7 @@ def _without_markup(text: str) -> str:
 
 def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, bytes | Remark]]:
     if len(marks) > 2 * MAX_ELEMENTS:
-        yield "", ("file-malformed", f"it has more than {MAX_ELEMENTS:,} PEM blocks")
+        yield "", ("file-malformed", f"the file has more than {MAX_ELEMENTS:,} PEM blocks")
         return
     begin = None
     for mark in marks:
@@ -219,14 +217,14 @@ def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, byte
 
 def _unfinished(begin: re.Match[str]) -> Remark:
     if "PRIVATE KEY" in begin[2].upper():
-        return "private-key-in-file", f'it contains a "{_short(begin[2])}"'
+        return "private-key-in-file", f'the file contains a "{_short(begin[2])}"'
     return "file-malformed", f'the block "{_short(begin[2])}" has no END line, so it is incomplete'
 
 
 def _body(body: str, label: str) -> bytes | Remark:
     if "PRIVATE KEY" in label:
         # Only the label identifies a key: it may be encrypted or in a format without ASN.1.
-        return "private-key-in-file", f'it contains a "{_short(label)}"'
+        return "private-key-in-file", f'the file contains a "{_short(label)}"'
     content = _from_base64(_without_headers(_QUOTED.sub("", body)))
     return content or ("file-malformed", f'the block "{_short(label)}" is not valid base64')
 
@@ -278,7 +276,7 @@ def _refuse_leftovers(objects: list[tuple[Kind, bytes]]) -> None:
     for place, (kind, der) in enumerate(objects):
         behind = place > 0 and objects[place - 1][0] is Kind.CERTIFICATE
         if kind is Kind.OTHER and len(objects) > 1 and not (behind and der[:1] == b"0"):
-            raise BadStructure(f"{len(der)} unexpected bytes at the end")
+            raise BadStructure(f"the data ends with {len(der)} unexpected bytes")
 
 
 def _read_object(
@@ -290,23 +288,23 @@ def _read_object(
         found = certificates_in(der)
         yield from map(_certificate, found)
         if not found:
-            yield "file-without-certificate", "it is a PKCS #7 message without certificates"
+            yield "file-without-certificate", "the file is a PKCS #7 message without certificates"
     elif kind is Kind.PFX:
         yield from _pfx(der, password)
     elif kind is Kind.REQUEST:
-        yield "request-returned", f"it is {kind.value}"
+        yield "request-returned", f"the file contains {kind.value}"
         yield der
     elif kind in (Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY):
-        yield "private-key-in-file", f"it contains {kind.value}"
+        yield "private-key-in-file", f"the file contains {kind.value}"
     else:
-        yield "file-without-certificate", f"it is {kind.value}"
+        yield "file-without-certificate", f"the file contains {kind.value}"
 
 
 def _certificate(der: bytes) -> Certificate | Remark:
     try:
         return read_certificate(der)
     except BadCertificate as error:
-        return "file-malformed", f"a certificate in it cannot be read: {error}"
+        return "file-malformed", f"the file contains a certificate that cannot be read: {error}"
 
 
 def _pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Remark | str]:
@@ -325,9 +323,9 @@ def _pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Rem
     yield from map(_certificate, contents.certificates)
     if contents.key_spki_sha256:
         yield contents.key_spki_sha256
-        yield "private-key-in-file", "it is a PFX with a private key"
+        yield "private-key-in-file", "the file is a PFX with a private key"
     if not contents.certificates:
-        yield "file-without-certificate", "it is a PFX without certificates"
+        yield "file-without-certificate", "the file is a PFX without certificates"
 
 
 # What AD CS says about a pending or denied request, on its web page and in certreq's output.
@@ -345,18 +343,18 @@ def _guess(data: bytes) -> Remark:
     if any(words in head for words in _PENDING):
         return (
             "request-pending",
-            f"the CA says that {which} is pending: a CA manager must issue or deny it",
+            f"the CA reports that {which} is pending: a CA manager must issue or deny the request",
         )
     if any(words in head for words in _DENIED):
-        return "request-denied", f"the CA says that it denied {which}"
+        return "request-denied", f"the CA reports that it denied {which}"
     if data.startswith(_OUTLOOK):
-        what = "it is an Outlook message (.msg) or another Office file; save the attachment"
-        return "file-without-certificate", f"{what} and receive that file"
-    what = "it contains neither a certificate nor a request"
+        what = "the file is an Outlook message (.msg) or another Office file; save the attachment"
+        return "file-without-certificate", f"{what} and receive the saved file"
+    what = "the file contains neither a certificate nor a request"
     if "<html" in head or "<!doctype" in head:
-        what = "it is a web page; download the certificate instead of the page"
+        what = "the file is a web page; download the certificate instead of the page"
     elif "begin" in head and "certificate" in head:
-        what = "it mentions a certificate, but has no line -----BEGIN CERTIFICATE-----"
+        what = "the file mentions a certificate, but has no line -----BEGIN CERTIFICATE-----"
     return "file-without-certificate", what
 
 

@@ -1,16 +1,16 @@
 #requires -Version 3.0
-# Exports the certificates in this computer's own store for lyncnb, and what Lync Server uses each
-# of them for. Public halves only: no private key is opened. Reads; changes nothing.
-# Run it in the Lync Server Management Shell (or Skype for Business Server's) of each server, Edge
-# Servers too; in a plain PowerShell where there is none, e.g. on a reverse proxy. Then hand all
-# files to lyncnb, e.g. lyncnb asis certificates-*.pem topology.csv
+# This script exports the certificates in the Personal store of this computer for lyncnb, and shows
+# which services of Lync Server use each certificate. It does not export private keys and changes nothing.
+# Run it on each server, including Edge Servers, in the Lync Server Management Shell or the Skype for
+# Business Server Management Shell. On other computers, e.g. a reverse proxy, use Windows PowerShell.
+# Then import all files into lyncnb, e.g. lyncnb asis certificates-*.pem topology.csv
 $ErrorActionPreference = 'Stop'
 $network = [System.Net.NetworkInformation.IPGlobalProperties]::GetIPGlobalProperties()
 $names = @($network.HostName, $network.DomainName) | Where-Object { $_ }
 $computer = ($names -join '.').ToLowerInvariant()
 $name = 'certificates-' + $computer + '.pem'
 $file = Join-Path -Path (Get-Location).ProviderPath -ChildPath $name
-if (Test-Path -LiteralPath $file) { throw "$file is there already: move it away first" }
+if (Test-Path -LiteralPath $file) { throw "$file already exists. Move or rename the file first." }
 
 $lines = New-Object -TypeName 'System.Collections.Generic.List[string]'
 $lines.Add('lyncnb certificate export 1')
@@ -25,7 +25,7 @@ if ($hasLync) {
     $stored = @($own | ForEach-Object { $_.Thumbprint })
     foreach ($assigned in Get-CsCertificate) {
         $thumbprint = [string]$assigned.Thumbprint
-        # Use is shown in two forms, "Default" and "urn:certref:Default".
+        # The property Use has two forms, "Default" and "urn:certref:Default".
         $type = ([string]$assigned.Use) -replace '^urn:certref:', ''
         if ($stored -notcontains $thumbprint) { $lines.Add("Not in the store: $type $thumbprint") }
         if (-not $types.ContainsKey($thumbprint)) { $types[$thumbprint] = @() }
@@ -36,7 +36,7 @@ else {
     $lines.Add('Lync: no')
 }
 
-# Of the CAs' certificates only those above a certificate of this computer.
+# Export only the CA certificates that are in the chain of a certificate of this computer.
 $authorities = @(Get-ChildItem -Path 'Cert:\LocalMachine\CA', 'Cert:\LocalMachine\Root')
 $above = New-Object -TypeName 'System.Collections.Generic.List[object]'
 $seen = @{}
@@ -72,4 +72,4 @@ foreach ($one in $above) {
     $lines.Add('-----END CERTIFICATE-----')
 }
 [System.IO.File]::WriteAllLines($file, $lines.ToArray())
-Write-Output "written: $file"
+Write-Output "Certificates exported to $file"

@@ -150,7 +150,7 @@ def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Fin
     for one in given:
         for found in one.findings:
             if several[one.request_id] > 1 and found.about == one.request_id:
-                which = f"{one.source_file}, serial {one.serial_hex}"
+                which = f"{one.source_file}, serial number {one.serial_hex}"
                 yield replace(found, message=f"{which}: {found.message}")
             else:
                 yield found
@@ -262,7 +262,7 @@ class IssuedCertificates(Table, Told):
         """
         found: dict[str, list[str]] = {}
         for one in (*self.certificates, *self.open_refusals):
-            name = f"{one.source_file} (serial {one.serial_hex})"
+            name = f"{one.source_file} (serial number {one.serial_hex})"
             which = f"{name} was refused"
             for error in one.findings:
                 if error.severity == "error":
@@ -272,7 +272,9 @@ class IssuedCertificates(Table, Told):
                     found.setdefault(one.request_id, []).append(words)
             if one.request_id not in self.by_id and not one.has_errors:
                 # The CA certificate was not valid yet, or the rules have changed.
-                words = f"{which} but has no error now. To accept it, run: lyncnb receive FOLDER"
+                words = (
+                    f"{which}, but it has no error now. To accept it, run: lyncnb receive FOLDER"
+                )
                 found.setdefault(one.request_id, []).append(words)
         return {request_id: "; ".join(words) for request_id, words in found.items()}
 
@@ -358,8 +360,8 @@ class IssuedCertificates(Table, Told):
         lines = [*count_same("certificate", statements, shown=_CERTIFICATES_SHOWN)]
         for refused in self.refused:
             lines.append(
-                f"refused, kept in returned/refused/, serial number {refused.serial_hex}: "
-                f"{refused.request_id} ({refused.source_file})"
+                f"refused and saved in returned/refused/: {refused.request_id} "
+                f"({refused.source_file}), serial number {refused.serial_hex}"
             )
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
@@ -370,7 +372,7 @@ class IssuedCertificates(Table, Told):
 
 def _statement(certificate: IssuedCertificate) -> tuple[str, str]:
     """Return what was done with a certificate, and the names of its request and file."""
-    what = "refused, kept in returned/refused/, issued" if certificate.has_errors else "issued"
+    what = "refused and saved in returned/refused/, issued" if certificate.has_errors else "issued"
     days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     name = certificate.request_id
     if not certificate.source_file.startswith(f"{name}."):

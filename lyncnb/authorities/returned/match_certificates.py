@@ -125,8 +125,9 @@ def _with_unrecorded(
             if path is None
             else replace(
                 one,
-                message=f"{one.message}; its request is {path}, which is not in the manifest",
-                hint="run: lyncnb status FOLDER --rebuild. Then receive this file again",
+                message=f"{one.message}; the certificate belongs to {path}, which is not in the "
+                "manifest",
+                hint="run lyncnb status FOLDER --rebuild, then receive this file again",
             )
         )
 
@@ -161,8 +162,8 @@ def checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
     for code, reason in accept.items():
         if code not in returned_checks():
             raise BundleError(
-                f"{code} is not the code of a finding about a returned certificate",
-                hint="copy the code in brackets at the end of a line of receive",
+                f"{code} is not the code of a finding about a received certificate",
+                hint="use a code that lyncnb receive shows in brackets at the end of a line",
             )
         if returned_checks()[code].severity == "error" and not may_be_accepted(code):
             raise BundleError(
@@ -172,6 +173,7 @@ def checked_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
             )
         if not reason.strip():
             raise BundleError(
-                f"the acceptance of {code} has no reason", hint="write it as CODE=REASON"
+                f"a reason for accepting {code} is missing",
+                hint="specify the code and the reason as CODE=REASON",
             )
     return dict(accept)

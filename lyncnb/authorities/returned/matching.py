@@ -131,7 +131,7 @@ def _candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for one in batch.by_key.get(certificate.spki_sha256, ())[:1]:
-            subject = f"{source}, serial {certificate.serial_hex}"
+            subject = f"{source}, serial number {certificate.serial_hex}"
             if certificate.is_self_issued and is_signed_by(certificate, certificate):
                 batch.loose.append(finding("self-signed", one.request_id, subject))
             elif certificate.is_ca:
@@ -311,8 +311,8 @@ def _of_one_ca(
         if evaluation in good:
             root = fingerprint(evaluation.path.issuers[-1])
             message = (
-                f"serial {certificate.serial_hex} has the root {root}; another certificate for the "
-                "request has a different root"
+                f"the certificate with serial number {certificate.serial_hex} has the root "
+                f"{root}, but another certificate for the request has a different root"
             )
             found[certificate] = _with_difference(asked, evaluation, (_TWO_CAS, message))
     return found
@@ -333,7 +333,10 @@ def _unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
     is_told = any(one.code == OTHER_ROOT for one in evaluation.findings)
     if evaluation.errors or evaluation.path.is_complete or is_told:
         return evaluation
-    message = "its chain is incomplete, and the certificate on record has a complete chain"
+    message = (
+        "the chain of the new certificate is incomplete, but the chain of the "
+        "certificate on record is complete"
+    )
     return _with_difference(asked, evaluation, (_UNPROVEN, message))
 
 
@@ -355,7 +358,7 @@ def _put_aside(
     if one.not_before == best.not_before:
         batch.passed_over.append((asked.request_id, one))
     if one.not_before <= best.not_before and best not in batch.sources:
-        message = f"{_which(one, batch)}; the one on record: {_dates(best)}"
+        message = f"{_which(one, batch)}; the certificate on record is valid from {_dates(best)}"
         batch.loose.append(finding("older-answer", asked.request_id, message))
 
 
@@ -370,7 +373,7 @@ def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> M
         own = _path_evaluation(asked, held, batch)
         if own.path.is_complete and not own.errors:
             evaluation = _unproven(asked, evaluation)
-    message = f"{_which(newest, batch)}: generation {asked.generation}"
+    message = f"{_which(newest, batch)}, belongs to generation {asked.generation}"
     # A certificate on record was reported when it was received.
     differences = [] if held == newest else [("answers-superseded-request", message)]
     told = findings(asked.entry, differences)
@@ -401,7 +404,10 @@ def _path_evaluation(asked: Outstanding, certificate: Certificate, batch: Batch)
 
 
 def _which(certificate: Certificate, batch: Batch) -> str:
-    return f"{batch.sources[certificate]}: serial {certificate.serial_hex}, {_dates(certificate)}"
+    return (
+        f"{batch.sources[certificate]}: serial number {certificate.serial_hex}, valid from "
+        f"{_dates(certificate)}"
+    )
 
 
 def _dates(certificate: Certificate) -> str:
@@ -425,7 +431,10 @@ def _of_choice(
         yield "several-answers", f"not used: {_which(certificate, batch)}"
     if rest and asked.entry.shared_by != "server" and held is None:
         servers = ", ".join(asked.entry.servers)
-        yield "different-certificates-in-pool", f"{len(rest) + 1} certificates for {servers}"
+        yield (
+            "different-certificates-in-pool",
+            f"{len(rest) + 1} different certificates for {servers}",
+        )
     if asked.is_retired:
         yield "answers-retired-request", batch.sources[newest]
 
@@ -442,10 +451,16 @@ def _earlier(
 
 def _changed(before: Certificate, after: Certificate) -> str:
     changes = "; ".join(map(str, succession(before, after)))
-    change = f"serial {before.serial_hex}, {_dates(before)}; {changes or 'no other changes'}"
+    change = (
+        f"the earlier certificate has serial number {before.serial_hex} and is valid from "
+        f"{_dates(before)}; {changes or 'no other changes'}"
+    )
     lost = (before.not_after - after.not_after).days
     return (
-        f"ends {count_of(lost, 'day')} before the one that it replaces: {change}"
+        (
+            f"the new certificate expires {count_of(lost, 'day')} before the certificate that it "
+            f"replaces: {change}"
+        )
         if lost > 0
         else change
     )

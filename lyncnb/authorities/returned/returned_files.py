@@ -142,7 +142,9 @@ def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
             path = Path(place) / name
             shown_name = visible(path.relative_to(folder).as_posix())
             if count > MAX_FOLDER_FILES:
-                message = f"it has more than {MAX_FOLDER_FILES:,} files; lyncnb ignored the rest"
+                message = (
+                    f"the folder has more than {MAX_FOLDER_FILES:,} files; lyncnb ignored the rest"
+                )
                 yield _with_remark(shown_name, "file-unreadable", message)
                 return
             yield from _read_path(path, shown_name, password)
@@ -156,10 +158,10 @@ def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFi
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            yield _with_remark(name, "file-skipped", "it is a symbolic link")
+            yield _with_remark(name, "file-skipped", "the file is a symbolic link")
             return
         if not stat.S_ISREG(mode):
-            yield _with_remark(name, "file-unreadable", "it is not a regular file")
+            yield _with_remark(name, "file-unreadable", "the path is not a regular file")
             return
         data = read(path, limit=_limit(path))
     except (BundleError, OSError) as error:
@@ -209,7 +211,7 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
     if not _is_empty(whole):
         yield whole
         return
-    message = "it is a mail without a certificate; save the attachment and receive that file"
+    message = "the mail contains no certificate; save the attachment and receive the saved file"
     yield _with_remark(name, "file-without-certificate", message)
 
 
@@ -231,7 +233,8 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
             entry_name = f"{name}: {visible(entry.name)}"
             if number > MAX_ARCHIVE_ENTRIES:
                 message = (
-                    f"it has more than {MAX_ARCHIVE_ENTRIES:,} entries; lyncnb ignored the rest"
+                    f"the archive has more than {MAX_ARCHIVE_ENTRIES:,} entries; lyncnb ignored "
+                    "the rest"
                 )
                 yield _with_remark(name, "file-unreadable", message)
                 return
@@ -248,11 +251,13 @@ def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedF
     if reason := _points_outside(entry.name):
         return _with_remark(name, "file-skipped", reason)
     if not entry.is_file:
-        return _with_remark(name, "file-skipped", "it is a link or not a regular file")
+        return _with_remark(name, "file-skipped", "the entry is a link or not a regular file")
     if len(entry.data) > MAX_FILE_BYTES:
-        return _with_remark(name, "file-unreadable", f"it is larger than {MAX_FILE_BYTES:,} bytes")
+        return _with_remark(
+            name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
+        )
     if entry.data.startswith((*_ZIP, GZIP)) or is_tar(entry.data):
-        return _with_remark(name, "file-skipped", "it is an archive inside an archive")
+        return _with_remark(name, "file-skipped", "the file is an archive inside an archive")
     return _read_data(entry.data, name, password)
 
 
@@ -262,7 +267,7 @@ def _with_remark(name: str, code: str, message: str) -> ReturnedFile:
 
 def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
     if not data:
-        return _with_remark(name, "file-unreadable", "it is empty")
+        return _with_remark(name, "file-unreadable", "the file is empty")
     decoded: Decoded = decode(data, password=_ask(name, password))
     return ReturnedFile(
         name=name,
@@ -302,7 +307,8 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
         left -= entry.file_size
         if left < 0:
             message = (
-                f"it has more than {MAX_UNPACKED_BYTES:,} bytes unpacked; lyncnb ignored the rest"
+                f"the unpacked archive is larger than {MAX_UNPACKED_BYTES:,} bytes; lyncnb "
+                "ignored the rest"
             )
             yield _with_remark(entry_name, "file-unreadable", message)
             return
@@ -318,20 +324,24 @@ def _read_entry(
     if skipped:
         return _with_remark(name, "file-skipped", skipped)
     if entry.file_size > MAX_FILE_BYTES:
-        return _with_remark(name, "file-unreadable", f"it is larger than {MAX_FILE_BYTES:,} bytes")
+        return _with_remark(
+            name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
+        )
     if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
         return _with_remark(
-            name, "file-unreadable", f"it unpacks to more than {MAX_RATIO} times its size"
+            name,
+            "file-unreadable",
+            f"the unpacked file is more than {MAX_RATIO} times as large as the compressed file",
         )
     try:
         with archive.open(entry) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except READ_ERRORS as error:
         return _with_remark(
-            name, "file-unreadable", f"the entry is damaged: {archive_reason(error)}"
+            name, "file-unreadable", f"the archive entry is damaged: {archive_reason(error)}"
         )
     if data.startswith(_ZIP):
-        return _with_remark(name, "file-skipped", "it is an archive inside an archive")
+        return _with_remark(name, "file-skipped", "the file is an archive inside an archive")
     return _read_data(data, name, password)
 
 
@@ -339,11 +349,11 @@ def _why_skipped(entry: zipfile.ZipInfo) -> str:
     if reason := _points_outside(entry.filename):
         return reason
     if stat.S_ISLNK(entry.external_attr >> 16):
-        return "it is a symbolic link"
+        return "the archive entry is a symbolic link"
     if entry.flag_bits & 0x1:
-        return "it is encrypted"
+        return "the archive entry is encrypted"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "its compression method is not supported"
+        return "the compression method of the archive entry is not supported"
     return ""
 
 
@@ -351,4 +361,4 @@ def _points_outside(entry_name: str) -> str:
     name = entry_name.replace("\\", "/")
     parts = name.split("/")
     is_outside = name.startswith("/") or ".." in parts or ":" in parts[0]
-    return "its name points outside the archive" if is_outside else ""
+    return "the name of the archive entry points outside the archive" if is_outside else ""

@@ -89,7 +89,7 @@ def parse_export(text: str) -> ServerExport:
     lines = _Lines(text)
     version = lines.next().removeprefix(_MARK)
     if version != _VERSION:
-        raise BadExport(f"lyncnb does not know version {shown(version)} of the export")
+        raise BadExport(f"lyncnb does not support version {shown(version)} of the export")
     computer = _computer(lines.value("Computer"))
     time = lines.value("Time")
     if not _TIME.fullmatch(time):
@@ -99,7 +99,7 @@ def parse_export(text: str) -> ServerExport:
     while (absence := lines.optional("Not in the store")) is not None:
         found = _ABSENT.fullmatch(absence)
         if found is None:
-            raise BadExport(f"{shown(absence)} is not a type with a thumbprint")
+            raise BadExport(f"{shown(absence)} is not a certificate type with a thumbprint")
         absent.append((found[1], found[2].upper()))
     return ServerExport(
         computer=computer,
@@ -116,7 +116,7 @@ class _Lines:
     def __init__(self, text: str) -> None:
         lines = text.splitlines()
         if len(lines) > _MOST_LINES:
-            raise BadExport(f"it has more than {_MOST_LINES:,} lines")
+            raise BadExport(f"the export has more than {_MOST_LINES:,} lines")
         self._lines = [line.strip() for line in lines]
         self._place = 0
 
@@ -132,7 +132,7 @@ class _Lines:
     def next(self) -> str:
         line = self._look()
         if line is None:
-            raise BadExport("it is incomplete")
+            raise BadExport("the export is incomplete")
         self._place += 1
         return line
 
@@ -152,15 +152,15 @@ class _Lines:
     def unlike(self, expected: str) -> str:
         line = self._look()
         if line is None:
-            return f"it is incomplete: {expected} is missing"
-        return f"line {self._place + 1:,} is {shown(line)} but must be {expected}"
+            return f"the export is incomplete: {expected} is missing"
+        return f"line {self._place + 1:,} is {shown(line)}, but it must be {expected}"
 
 
 def _placements(lines: _Lines) -> Iterator[Placement]:
     while lines.has_more:
         store = lines.value("Store")
         if store not in ("My", "CA"):
-            raise BadExport(f"{shown(store)} is neither My nor CA")
+            raise BadExport(f"the store {shown(store)} is neither My nor CA")
         has_key, types = False, []
         if store == "My":
             has_key = _yes(lines.value("Key"))
@@ -176,14 +176,14 @@ def _placements(lines: _Lines) -> Iterator[Placement]:
 
 def _sha256(lines: _Lines) -> str:
     if lines.next() != _BEGIN:
-        raise BadExport("a description is not followed by its certificate")
+        raise BadExport("a certificate is missing after its description")
     body = []
     while (line := lines.next()) != _END:
         body.append(line)
     try:
         return hashlib.sha256(binascii.a2b_base64("".join(body), strict_mode=True)).hexdigest()
     except ValueError:
-        raise BadExport("a certificate in it is not valid base64") from None
+        raise BadExport("the export contains a certificate that is not valid base64") from None
 
 
 def _computer(text: str) -> str:

@@ -32,12 +32,12 @@ STATES: Mapping[str, str] = {
     "covered": "covered",
     "elsewhere": "on the wrong server",
     "compromised": "with a compromised key",
-    "names-missing": "names missing",
+    "names-missing": "with missing names",
     "other-key": "with an old key",
-    "not-in-force": "not valid on that day",
-    "other-ca": "from another CA than the others",
-    "unproven": "without the CA certificates that prove it",
-    "differs": "not as planned",
+    "not-in-force": "not valid on the evaluation date",
+    "other-ca": "from a different CA",
+    "unproven": "with an incomplete chain",
+    "differs": "different from the plan",
     "none": "without an installed certificate",
 }
 
@@ -115,7 +115,10 @@ class PlannedAsIs(Told):
         until = f"by {one.thumbprint} until {one.not_after[:10]}"
         if self.is_covered:
             return f"covered {until}: {what}"
-        return f"{self.state_words}: {what}; {one.thumbprint} until {one.not_after[:10]}"
+        return (
+            f"{self.state_words}: {what}; installed certificate {one.thumbprint}, valid "
+            f"until {one.not_after[:10]}"
+        )
 
     def lines(self) -> Iterator[str]:
         """Yield the findings about its certificate, a line each, errors first."""
@@ -152,7 +155,7 @@ class UnplannedCertificate(Told):
 
     def __str__(self) -> str:
         one = self.certificate
-        return f"{_UNPLANNED}: {one.thumbprint} ({one.subject}) until {one.not_after[:10]}"
+        return f"{_UNPLANNED}: {one.thumbprint} ({one.subject}), valid until {one.not_after[:10]}"
 
 
 _COLUMNS = columns(
@@ -178,7 +181,7 @@ AS_IS_TABLE = report_kind(
 )
 #: … and as what ``request --only-missing`` takes.
 AS_IS_FILE = report_kind(
-    "a file of lyncnb asis --save",
+    "a file saved by lyncnb asis --save",
     title=AS_IS_TABLE.title,
     form=FORMAT,
     columns=_COLUMNS,

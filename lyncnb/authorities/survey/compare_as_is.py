@@ -85,7 +85,7 @@ def compare_as_is(
     """
     if not paths:
         raise ReturnedFileError(
-            "no files or folders were given", hint=("name at least one file or folder")
+            "no files or folders were specified", hint="specify at least one file or folder"
         )
     files = read_returned(paths, password=password)
     told = tuple(
@@ -93,10 +93,10 @@ def compare_as_is(
     )
     if not any(file.certificates for file in files) and not any(file.export for file in files):
         raise ReturnedFileError(
-            "the given files contain no certificate"
+            "the specified files contain no certificates"
             + "".join(f"; {one.about}: {one.message}" for one in told[:3]),
-            hint="give certificates, folders or zip archives of them, or what the PowerShell of"
-            " lyncnb snippet certificates writes",
+            hint="specify certificates, folders or zip archives with certificates, or the "
+            "output of the PowerShell script from lyncnb snippet certificates",
         )
     now = datetime.now(UTC)
     day = on or max(plan.options.planned_issue_date or now.date(), now.date())
@@ -301,7 +301,10 @@ class _Evaluated:
         )
         told = evaluation.findings
         if certificate.is_self_issued and is_signed_by(certificate, certificate):
-            told = (*findings(entry, [("self-signed", f"serial {certificate.serial_hex}")]), *told)
+            told = (
+                *findings(entry, [("self-signed", f"serial number {certificate.serial_hex}")]),
+                *told,
+            )
         # Without the certificates above it, nothing shows that a CA made its signature. The root of
         # a public CA is in the operating system's store, and seldom among the files.
         is_proven = evaluation.path.is_complete or (
@@ -476,23 +479,25 @@ def _remarks(
     needed = {server for one in uses for server in one.servers}
     lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
     if lacking:
-        yield f"it is not on {', '.join(lacking)}"
+        yield f"the certificate is not on {', '.join(lacking)}"
     foreign = sorted(computers.keys() - needed)
     if foreign:
-        yield f"it is on {', '.join(foreign)}, where no planned certificate needs it"
+        yield (
+            f"the certificate is on {', '.join(foreign)}, where no planned certificate requires it"
+        )
     planned_apart = {usage for one in uses for usage in one.usages}
     for server in entry.servers:
         placement = computers.get(server)
         if placement is None:
             continue
         if not placement.has_key:
-            yield f"{server} has no private key for it"
+            yield f"{server} has no private key for the certificate"
         left = [usage for usage in entry.usages if usage not in placement.types]
         if left and estate.exports[server].has_lync:
-            yield f"{server} does not use it for {', '.join(left)}"
+            yield f"{server} does not use the certificate for {', '.join(left)}"
         more = [kind for kind in placement.types if kind not in planned_apart]
         if more:
-            yield f"{server} also uses it for {', '.join(more)}"
+            yield f"{server} also uses the certificate for {', '.join(more)}"
 
 
 def _unplanned(
@@ -510,12 +515,12 @@ def _unplanned(
     for certificate in judged.estate.leaves:
         if certificate.sha256 in taken:
             continue
-        why = "no planned certificate has its names"
+        why = "no planned certificate has the names of this certificate"
         identity = fitting.get(certificate.sha256, "")
         if identity:
             other = by_id[identity].certificate
             assert other is not None
-            why = f"{other.thumbprint} is closer to the plan for {identity}"
+            why = f"{other.thumbprint} matches the plan for {identity} better"
         yield UnplannedCertificate(certificate=judged.estate.standing(certificate), why=why)
 
 
@@ -523,6 +528,9 @@ def _notes(exports: Mapping[str, ServerExport], entries: Iterable[PlannedEntry])
     known = {server for entry in entries for server in entry.servers}
     for computer, export in sorted(exports.items()):
         if computer not in known:
-            yield f"{computer} was exported but has no certificate in the plan"
+            yield f"the plan has no certificate for the exported server {computer}"
         for kind, thumbprint in export.absent:
-            yield f"{computer} uses {thumbprint} for {kind}, but it is not in its store"
+            yield (
+                f"{computer} uses the certificate {thumbprint} for {kind}, but the "
+                "certificate is not in the server's store"
+            )

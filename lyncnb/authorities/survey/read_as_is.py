@@ -30,7 +30,7 @@ from .as_is import (
 
 # 10,000 planned certificates with their findings are about 20 MB.
 _LARGEST = 1 << 28
-_AGAIN = "write it again: lyncnb asis PATH… TOPOLOGY --save FILE.json"
+_AGAIN = "save the file again: lyncnb asis PATH… TOPOLOGY --save FILE.json"
 _FORMS = {
     "thumbprint": re.compile(r"[0-9A-F]{40}"),
     "sha256": re.compile(r"[0-9a-f]{64}"),
@@ -119,7 +119,7 @@ def _parsed(data: bytes, name: str) -> dict[str, object]:
         raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ReturnedFileError(
-            (f"{name} is not a file of lyncnb asis --save ({FORMAT})"), hint=_AGAIN
+            (f"{name} was not saved by lyncnb asis --save (format {FORMAT})"), hint=_AGAIN
         )
     if "planned" in document and "sha256" not in document:
         raise ReturnedFileError(
@@ -159,7 +159,7 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
     # By this answer requests are left out.
     if report_document(as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
-            f"{name}: the file was changed after it was saved, so its digest does not match",
+            f"{name}: the file was changed after lyncnb saved it, so its digest does not match",
             hint=_AGAIN,
         )
     return found
@@ -186,7 +186,7 @@ def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
         elif (one.certificate is None) != (one.state == "none"):
             yield f"{where}.certificate", f'does not match the state "{one.state}"'
         elif one.state in GOOD and any(told.severity == "error" for told in one.findings):
-            yield f"{where}.state", f'is "{one.state}", and a finding of it is an error'
+            yield f"{where}.state", f'is "{one.state}", but one of its findings is an error'
         if not _FORMS["sha256"].fullmatch(one.entry_sha256):
             yield f"{where}.entry_sha256", "is not a SHA-256 value"
         if one.certificate is not None:
@@ -200,7 +200,7 @@ def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
 def _wrong_standing(one: _Standing, where: str) -> Iterator[tuple[str, str]]:
     for name, form in _FORMS.items():
         if not form.fullmatch(getattr(one, name)):
-            yield f"{where}.{name}", "has the wrong form"
+            yield f"{where}.{name}", "has an invalid format"
     for name in ("not_before", "not_after"):
         if not _is_time(getattr(one, name)):
             yield f"{where}.{name}", "is not a time such as 2026-11-24T08:00:00Z"
@@ -212,7 +212,7 @@ def _wrong_standing(one: _Standing, where: str) -> Iterator[tuple[str, str]]:
 def _wrong_findings(found: tuple[_Finding, ...], where: str) -> Iterator[tuple[str, str]]:
     for number, one in enumerate(found):
         if one.severity not in SEVERITIES or one.code not in returned_checks():
-            yield f"{where}[{number}]", f'is not a finding: "{one.severity}", "{one.code}"'
+            yield f"{where}[{number}]", f'is not a valid finding: "{one.severity}", "{one.code}"'
 
 
 def _is_time(text: str) -> bool:

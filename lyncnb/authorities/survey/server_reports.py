@@ -21,8 +21,11 @@ from .read_as_is import read_as_is
 FORMAT = "lyncnb-installed/1"
 
 _LARGEST = 1 << 28  # of an as-is file; a server's report has a few kilobytes
-_AGAIN = "write it again: run the server's script with -Verify -Report FILE"
-_USED_APART = re.compile(r"(\S+) (?:does not use it for|has no private key for it)")
+_AGAIN = "write the report again: run the server's script with -Verify -Report FILE"
+# In files of earlier versions, "it" is in the place of "the certificate".
+_USED_APART = re.compile(
+    r"(\S+) (?:does not use (?:it|the certificate) for|has no private key for)"
+)
 
 _Thumbprint = Annotated[
     str, Check("a thumbprint (40 hex digits) or blank", matching("(?:[0-9A-Fa-f]{40})?"))
@@ -96,8 +99,8 @@ def _reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
     if form != FORMAT:
         raise ReturnedFileError(
             (
-                f"{name} is neither a server report ({FORMAT}) nor a file of lyncnb asis --save "
-                f"({AS_IS})"
+                f"{name} is neither a server report ({FORMAT}) nor a file that lyncnb asis "
+                f"--save wrote ({AS_IS})"
             ),
             hint=_AGAIN,
         )

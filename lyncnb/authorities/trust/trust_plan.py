@@ -104,7 +104,7 @@ def _with_pools(plan: CertificatePlan) -> CertificatePlan:
 #: Role or party, then site (None: of all sites) or pool.
 _Who = tuple[str, str | None, str | None]
 _SOME = "some"  # in the place of a pool: not all have it from the same CA
-_OWN: tuple[_Who, str] = (("", None, None), "its own certificate")
+_OWN: tuple[_Who, str] = (("", None, None), "chain of the server's own certificate")
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ class _Need:
             kind, site, pool = reason[0]
             if pool and any(by.keys() <= of_all.get((kind, one), set()) for one in (site, None)):
                 continue
-            words = reason[1] if reason == _OWN else f"verify {reason[1]}"
+            words = reason[1] if reason == _OWN else f"verify the certificate of {reason[1]}"
             yield f"{words} ({', '.join(by)})"
 
     def join(self, other: _Need) -> None:
@@ -316,7 +316,7 @@ class _Planner:
         pools = self.pools.get((kind, site), [])
         if len(pools) == 1:
             return f"{kind} {pools[0].fqdn}"
-        return f"{kind}, {len(pools):,} pools" + (f" of site {site}" if site else "")
+        return f"{kind}, {len(pools):,} pools" + (f" at site {site}" if site else "")
 
     def _ending(self, certificate: PlannedCertificate) -> CheckRule | None:
         """Find the first rule that says when the CA stops issuing client authentication."""
@@ -379,7 +379,7 @@ class _Planner:
         if not path:
             yield replace(
                 root,
-                title=f"intermediates below the {root.title}, if it has any",
+                title=f"intermediate CA certificates below the {root.title}, if any",
                 is_root=False,
             )
         for one in reversed(path):

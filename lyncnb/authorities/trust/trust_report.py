@@ -31,8 +31,8 @@ TRUST_FILE = report_kind(
 _SERVERS_SHOWN = 20
 
 _STORES = (
-    "Root: the computer's store Trusted Root Certification Authorities, for self-signed ones only. "
-    "CA: its store Intermediate Certification Authorities."
+    "Root: the computer's store Trusted Root Certification Authorities, for self-signed "
+    "certificates only. CA: the computer's store Intermediate Certification Authorities."
 )
 
 
@@ -44,12 +44,12 @@ def trust_report(trust: TrustPlan) -> Report:
         ReportTable(
             columns=INSTALL,
             items=trust._items,
-            formats={".csv": "", ".xlsx": "Install", ".md": "Install these"},
+            formats={".csv": "", ".xlsx": "Install", ".md": "Certificates to install"},
         ),
         ReportTable(
             columns=SHOWN,
             items=lambda: trust.presentations,
-            formats={".xlsx": "Shown", ".md": "Who shows which certificate to whom"},
+            formats={".xlsx": "Shown", ".md": "Presented certificates"},
         ),
         *_page_tables(trust),
     ]
@@ -154,7 +154,7 @@ def _page_tables(trust: TrustPlan) -> Iterator[Part]:
         yield ReportTable(
             columns=_KNOWN,
             items=lambda: known,
-            formats={".html": "CA certificates received"},
+            formats={".html": "Received CA certificates"},
         )
     yield ReportTable(
         columns=_STATEMENTS,
@@ -207,7 +207,7 @@ def _named(ca: CaCertificate) -> str:
 
 def _store(one: RequiredCa) -> str:
     if not one.pool:
-        return "its own"
+        return "its own store"
     return "Root" if one.ca.is_root else "CA"
 
 
@@ -236,13 +236,13 @@ _CLIENTS = columns(
 )
 _KNOWN = columns(
     ("CA certificate", "title"),
-    ("Above certificates of", lambda ca: f"{ca.issuer} CA {ca.ca}".rstrip()),
+    ("Issues certificates for", lambda ca: f"{ca.issuer} CA {ca.ca}".rstrip()),
     ("Store", "store"),
     ("Thumbprint (SHA-1)", "thumbprint"),
 )
 _STATEMENTS = columns(
     ("Statement", "id"),
-    ("What is said", "why"),
+    ("Requirement", "why"),
     ("Basis", lambda one: basis_of(one.source)),
     ("Source", "source"),
 )
@@ -282,7 +282,7 @@ def _text(trust: TrustPlan) -> Iterator[list[str]]:
     ]
     if clients:
         yield [
-            "Client authentication, where a server presents its certificate as a client:",
+            "Client authentication for servers that present their certificate as a client:",
             *map(_client_line, clients),
         ]
     yield [repr(trust)]

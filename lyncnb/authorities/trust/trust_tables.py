@@ -28,7 +28,7 @@ STORES = {
     True: "Trusted Root Certification Authorities (Root)",
     False: "Intermediate Certification Authorities (CA)",
 }
-_OWN_STORE = "its own store of trusted roots"
+_OWN_STORE = "its own trusted root store"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,20 +159,20 @@ class Presentation(Told):
         if "clientAuth" not in self.asked:
             return f"not required{ends}"
         if not self.certificates:
-            return "required in its certificate"
+            return "required in the presented certificate"
         if not self.is_served:
             return f"required, but not planned{ends}"
         if self.issuer == "public":
             return f"planned{ends}"
-        return "planned; your internal CA issues it as long as its template says so"
+        return "planned; your internal CA issues it if the template includes it"
 
     @property
     def _ends(self) -> str:
         if self.client_auth_ends is None:
             return ""
-        disputed = ", or earlier: sources disagree" if self.ending_disputed else ""
+        disputed = " (some sources give an earlier date)" if self.ending_disputed else ""
         return (
-            f"; its CA no longer issues it from {self.client_auth_ends} on{disputed} "
+            f"; the CA no longer issues it on {self.client_auth_ends} or later{disputed} "
             f"[{self.ending}]"
         )
 
