@@ -319,7 +319,7 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
     child.expect("3 keys to make")
     child.expect("at least 12 characters")
     child.sendline(PASSPHRASE)
-    child.expect("again")
+    child.expect("Repeat the passphrase")
     child.sendline(PASSPHRASE)
     rest = child.read()
     child.close()
