@@ -1,8 +1,8 @@
-"""Check that the manifest's entries are those that the requests were made from.
+"""Check that the entries of the manifest match the requests that were made from them.
 
-An entry decides to which CA a request goes and with what a certificate is compared. Its public key
-and names are compared with its CSR. A CSR does not say who is to issue: that is compared with the
-plan that the folder keeps, and with the digest of the plan.
+An entry determines the CA of a request and the values that a certificate is compared with. This
+module compares the public key and the names of an entry with the CSR. A CSR does not specify its
+CA, so the CA is compared with the plan in the folder and with the digest of that plan.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _NAMES = frozenset(
 
 
 def altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """List entries of the manifest that differ from their requests.
+    """List the manifest entries that differ from their requests.
 
-    A CSR that is missing, or is not the one on record, is left to ``record_problems``.
+    ``record_problems`` reports a CSR that is missing or that differs from the record.
     """
     for record in manifest.requests:
         request = _request_of(folder, record)
@@ -61,7 +61,8 @@ def _compared(record: RequestRecord, request: CertificationRequest) -> Iterator[
         )
         yield Problem(message=message, file=NAME, hint=_HINT)
     if record.key_holder:
-        return  # another tool wrote it, and what differed was accepted when it came
+        # Another tool wrote the request. Its differences were accepted when it was received.
+        return
     for wrong in compare_request(request.content, record.plan):
         if wrong.code in _NAMES:
             message = (
@@ -73,7 +74,7 @@ def _compared(record: RequestRecord, request: CertificationRequest) -> Iterator[
 
 def _issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     kept: dict[str, str] = {}
-    with suppress(BundleError):  # a plan that is not the one on record is a problem by itself
+    with suppress(BundleError):  # ``plan_problems`` reports a plan that differs from the record.
         entries = read_entries(read_plan_bytes(folder, manifest)).certificates
         kept = {entry.id: entry.issuer for entry in entries}
     is_named = False

@@ -1,8 +1,9 @@
-"""Which CAs a folder's certificates come from, and whether another certificate is under the same.
+"""Find the CAs that issued a folder's certificates, and detect a certificate from a different CA.
 
-There is no trust store. What is on record for a planned CA is the evidence: the public key of the
-root, for a root that was renewed with its key is the same root; without a root the certificate at
-the top, by its issuer's name, key identifier and, where that issuer is at hand, its signature.
+lyncnb has no trust store, so it uses the recorded certificates of each planned CA. It compares the
+public key of the root, because a root that was renewed with the same key is the same root. If the
+root is missing, it compares the topmost certificate: the issuer's name, the key identifier and, if
+the issuer's certificate is available, the signature.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..pki.certificates import Certificate, NameKey, name_text
 from ..pki.chain import Issuers, Path
 from ..rules.returned_rules import Difference
 
-#: The CA that was planned: ``internal`` or ``public``, and its own name where one is planned.
+#: The planned CA: ``internal`` or ``public``, and the name of the CA if the plan has one.
 PlannedCa = tuple[str, str]
 
 OTHER_ROOT, OTHER_ISSUER = "issued-under-another-root", "issued-by-another-ca"
@@ -23,28 +24,28 @@ OTHER_ROOT, OTHER_ISSUER = "issued-under-another-root", "issued-by-another-ca"
 
 @dataclass(slots=True)
 class CaOnRecord:
-    """What is on record for one planned CA; each entry with the requests that show it.
+    """The recorded certificates of one planned CA, each with the requests that use it.
 
-    ``roots`` are by the SHA-256 of their public key, ``tops`` are certificates whose root is not
-    here, by their issuer's name and key identifier.
+    The keys of ``roots`` are the SHA-256 of the root's public key. ``tops`` are certificates whose
+    root is missing; the keys are the issuer's name and key identifier.
     """
 
     roots: dict[str, tuple[Certificate, set[str]]] = field(default_factory=dict)
     tops: dict[tuple[NameKey, bytes], tuple[Certificate, set[str]]] = field(default_factory=dict)
 
     def add(self, request_id: str, chain: Sequence[Certificate], *, is_complete: bool) -> None:
-        """Note a certificate with the issuers that are above it."""
+        """Add a certificate and its issuers."""
         top = chain[-1]
         if is_complete:
             shows = self.roots.setdefault(top.spki_sha256, (top, set()))[1]
         else:
             pair = (top.issuer_key, top.authority_key_id)
             shows = self.tops.setdefault(pair, (top, set()))[1]
-        if len(shows) < 2:  # one besides the request itself is enough
+        if len(shows) < 2:  # One request other than this one is enough evidence.
             shows.add(request_id)
 
     def without(self, request_id: str) -> CaOnRecord:
-        """Return what other requests show."""
+        """Return the evidence from all other requests."""
         return CaOnRecord(
             roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
             tops={key: one for key, one in self.tops.items() if one[1] - {request_id}},
@@ -57,23 +58,23 @@ CasOnRecord = Mapping[PlannedCa, CaOnRecord]
 def other_ca(
     planned: PlannedCa, certificate: Certificate, path: Path, ca: CaOnRecord, issuers: Issuers
 ) -> Difference | None:
-    """Return a finding if the CA of a certificate is not that of the folder's other certificates.
+    """Return a finding if a certificate was issued by a different CA than the folder's others.
 
     Parameters
     ----------
     planned : tuple of str
-        The CA that it was planned for.
+        The planned CA of the certificate.
     certificate, path
-        What came, and its certification path.
+        The received certificate and its certification path.
     ca : CaOnRecord
-        What other certificates show of that CA.
+        The recorded certificates of that CA.
     issuers : Issuers
-        Who signed what.
+        The CA certificates with the results of signature checks.
 
     Returns
     -------
     tuple of str, or None
-        None if it is the same CA, or none is on record yet.
+        The code and the message; None if the CA is the same, or no CA is on record.
     """
     if not ca.roots and not ca.tops:
         return None
@@ -100,7 +101,7 @@ def other_ca(
 
 
 def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers: Issuers) -> bool:
-    """Whether a path has the issuer of a recorded certificate whose root is missing."""
+    """Whether the path has the same issuer as a recorded certificate whose root is missing."""
     named = [one for one in path.issuers if one.subject_key == recorded.issuer_key]
     if any(issuers.signed(recorded, one) for one in named):
         return True
@@ -122,7 +123,7 @@ def _whose(planned: PlannedCa) -> str:
 
 
 def fingerprint(root: Certificate) -> str:
-    """Return a root's name and fingerprint; the name alone does not identify it."""
+    """Return the subject and the SHA-256 of a root, because the name alone does not identify it."""
     return f"{shown(name_text(root.subject))}, SHA-256 {root.sha256}"
 
 

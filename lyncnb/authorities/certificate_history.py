@@ -1,7 +1,8 @@
-"""``certificate_history``: every generation of a certificate and its events, for audits.
+"""``certificate_history``: show every generation of a certificate and its events, for audits.
 
-From ``history.jsonl`` and the manifest. Which certificate a server had on a day follows from what
-was recorded as deployed; where nothing was, a note says so and lists what could have been there.
+The data comes from ``history.jsonl`` and the manifest. The recorded deployments show which
+certificate a server had on a date. If no deployment is recorded, a note lists the certificates that
+the server may have had.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ from ..request_folder.manifest import FORMAT, Manifest, read_manifest
 from ..request_folder.request_record import Deployment, RequestRecord
 from .named_requests import NamedRequest, named_requests
 
-# Day, time of the record, what, generation: in the order in which they count.
+# Date, time of the record, event and generation: deployments are sorted in this order.
 _Move = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateEvent(Told):
-    """One event of a generation: when, what, who ran which command, and why.
+    """An event of one generation: its time, the user, the command and the reason.
 
-    ``at`` is a time, UTC, or a day, ISO 8601. ``user``, ``host`` and ``command`` are blank where
-    the manifest alone knows of it.
+    ``at`` is a UTC time or a date in ISO 8601. ``user``, ``host`` and ``command`` are blank if only
+    the manifest records the event.
     """
 
     at: str
@@ -67,9 +68,9 @@ class CertificateEvent(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay(Told):
-    """The period in which a server had the certificate of a generation.
+    """The period in which a server had the certificate of one generation.
 
-    ``until`` is the day on which another one was put there, blank if none was.
+    ``until`` is the date on which another certificate was installed; blank if there is none.
     """
 
     server: str
@@ -82,16 +83,16 @@ class Stay(Told):
         )
 
     def covers(self, day: str) -> bool:
-        """Whether the server had it on a day."""
+        """Whether the server had the certificate on a date."""
         return self.since <= day and (not self.until or day < self.until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationHistory(Told):
-    """One generation of a certificate, from its request to its end.
+    """One generation of a certificate, from the request to the end of its use.
 
-    ``approved_by`` are those who approved the plan that it was requested from. ``stays`` are the
-    servers that had it, as far as it was recorded.
+    ``approved_by`` lists the people who approved the plan for this request. ``stays`` lists the
+    servers on which a deployment was recorded.
     """
 
     id: str
@@ -107,7 +108,7 @@ class GenerationHistory(Told):
     events: tuple[CertificateEvent, ...] = ()
 
     def lines(self) -> Iterator[str]:
-        """Yield its description, a line each."""
+        """Yield the history of the generation as lines of text."""
         yield f"{self.id}, generation {self.generation} ({', '.join(self.usages) or 'no type'})"
         if self.serial:
             valid = f"valid {self.not_before[:10]} to {self.not_after[:10]}"
@@ -124,7 +125,7 @@ class GenerationHistory(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CertificateHistory(Table, Told):
-    """The history of certificates of a folder; with ``on``, what servers had on that day."""
+    """The history of a folder's certificates; with ``on``, only those on servers on that date."""
 
     told: ClassVar = ("folder", "on", "generations", "notes")
 
@@ -156,7 +157,7 @@ class CertificateHistory(Table, Told):
         return f"{self.folder}: {number}{when}"
 
     def to_text(self) -> str:
-        """Write it as plain lines, for a terminal."""
+        """Return the history as plain lines for a terminal."""
         lines = [line for one in self.generations for line in one.lines()]
         return "\n".join([*lines, self._summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
 
@@ -167,31 +168,34 @@ class CertificateHistory(Table, Told):
 def certificate_history(
     folder: str | os.PathLike[str], *names: str, on: date | None = None
 ) -> CertificateHistory:
-    """Show the history of certificates: generations, servers, approvals, and who did what.
+    """Show the history of certificates: generations, servers, approvals, and users.
 
     Parameters
     ----------
     folder : path
-        A request folder. Nothing is written and no passphrase is needed.
+        A request folder. The function writes nothing and needs no passphrase.
     *names : str
-        Ids, servers, patterns, serial numbers or thumbprints; everything if left out.
+        Ids, servers, patterns, serial numbers or thumbprints; by default, all certificates.
     on : date, optional
-        Show only the generations that were on the servers on this day.
+        Show only the generations that were on servers on this date.
 
     Returns
     -------
     CertificateHistory
-        In the order of the plan, each request's generations oldest first. A folder of an earlier
-        version has no ``history.jsonl``; then the manifest says what it knows.
+        The requests in the order of the plan, and the oldest generation first. A folder of an
+        earlier version has no ``history.jsonl``; the data then comes from the manifest.
 
     Raises
     ------
     BundleError
-        If it is not a request folder, or a name is unknown in it; every such name is listed.
+        If the folder is not a request folder, or has no request for a name. The error lists all
+        such names.
     """
     require("folder", folder, str, os.PathLike)
     path, day = Path(folder), on.isoformat() if on else ""
-    history = read_history(path)  # before the manifest, which a run writes first
+    history = read_history(
+        path
+    )  # Read the history before the manifest, because a command writes the manifest first.
     manifest = read_manifest(path)
     found, problems = named_requests(manifest.requests, names)
     if problems:
@@ -222,7 +226,7 @@ def certificate_history(
 
 
 def _merged(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
-    """Return each request once, with all named servers; no named server means all."""
+    """Return each request once, with all named servers; no server means all servers."""
     by_id: dict[str, NamedRequest] = {}
     for one in found:
         before = by_id.get(one.record.id)
@@ -236,7 +240,7 @@ def _merged(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
 def _on_day(
     one: NamedRequest, whole: Sequence[GenerationHistory], day: str
 ) -> tuple[list[GenerationHistory], list[str]]:
-    """Return the generations that servers had on a day; without a record, the possible ones."""
+    """Return the generations that servers had on a date; without a record, all possible ones."""
     chosen: list[GenerationHistory] = []
     notes: list[str] = []
     unknown = {server for part in whole for server in part.servers}
@@ -265,7 +269,7 @@ def _could_be_installed(part: GenerationHistory, day: str) -> bool:
 
 
 class _Known:
-    """Everything that history and manifest say, by request and generation."""
+    """The data of the history and the manifest, by request and generation."""
 
     def __init__(self, manifest: Manifest, history: History) -> None:
         self._manifest = manifest
@@ -281,7 +285,7 @@ class _Known:
         self._plans = {plan.sha256: plan for plan in manifest.plans}
 
     def generations(self, record: RequestRecord, servers: Sequence[str]) -> list[GenerationHistory]:
-        """Return every generation of a request, oldest first, also what the history alone knows."""
+        """Return all generations of a request in the manifest and the history, oldest first."""
         numbers = {part.generation for part in record.generations}
         numbers |= {number for name, number in self._events if name == record.id}
         stays = self._stays(record, sorted(numbers))
@@ -300,7 +304,8 @@ class _Known:
         events.sort(key=lambda pair: _time_of(*pair))
         issued = part.issued if part is not None else None
         last = next((event for event, _ in reversed(events) if event.what == ISSUED), None)
-        # If the CA issued another certificate for the same request, servers have the earlier one.
+        # If the CA issued another certificate for the same request, servers may have the earlier
+        # one.
         held = _held(part, servers) if part is not None else None
         certificate = held or issued or last
         return GenerationHistory(
@@ -322,7 +327,7 @@ class _Known:
     def _approvals(
         self, approved: str, events: Sequence[tuple[Event, HistoryLine | None]]
     ) -> tuple[str, ...]:
-        """Say who approved the plan of a generation: as recorded, or the plan of its day."""
+        """Return who approved the plan of a generation."""
         plan = self._plans.get(approved)
         if plan is None:
             when = [_time_of(*pair) for pair in events if pair[0].what == REQUESTED]
@@ -336,7 +341,7 @@ class _Known:
         )
 
     def _stays(self, record: RequestRecord, numbers: Sequence[int]) -> dict[int, list[Stay]]:
-        """Give, by generation, which server had it from when until when."""
+        """Return, by generation, the periods in which each server had the certificate."""
         moves: dict[str, list[_Move]] = {}
         for number in numbers:
             for event, line in self._events.get((record.id, number), ()):
@@ -354,7 +359,7 @@ class _Known:
 
 
 def _held(part: Generation, servers: Sequence[str]) -> Deployment | None:
-    """Return the certificate that servers have of a generation, if it is not the one on record."""
+    """Return the earlier certificate of a generation if all servers have it; None otherwise."""
     present = part.issued.sha256 if part.issued is not None else ""
     known = [one for one in part.every_deployment if not servers or one.server in servers]
     others = [one for one in known if one.certificate != present]
@@ -362,8 +367,10 @@ def _held(part: Generation, servers: Sequence[str]) -> Deployment | None:
 
 
 def _stays_of(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:
-    """Follow one server from day to day; what was withdrawn gives way to what was there before."""
-    there: list[tuple[int, str]] = []  # generation and since when, the present one last
+    """Yield the periods of one server; after a withdrawal, the earlier certificate counts again."""
+    there: list[
+        tuple[int, str]
+    ] = []  # The generations on the server, each with its first date. The current one is last.
     for day, _, what, number in moves:
         present, since = there[-1] if there else (0, "")
         if (what == DEPLOYED) == (present == number):

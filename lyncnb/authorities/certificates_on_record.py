@@ -27,11 +27,11 @@ from .returned.matching import evaluate_on_record
 from .returned.returned_files import MAX_FILE_BYTES
 
 FOLDER = "returned"
-#: Certificates of CAs, kept for the whole folder.
+#: CA certificates that the folder stores once for all requests.
 ISSUERS = f"{FOLDER}/issuers"
 
 
-_Missing = tuple[tuple[str, int], Finding]  # request and generation, and what to say
+_Missing = tuple[tuple[str, int], Finding]  # The request id and generation, and the finding.
 
 
 def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCertificates:
@@ -42,14 +42,14 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     bundle : RequestBundle
         The request folder.
     today : date or datetime, optional
-        The moment of judgement (of a day its noon, UTC); the present one if left out.
+        The evaluation time; a date means noon UTC of that day. The default is the current time.
 
     Returns
     -------
     IssuedCertificates
-        The certificate of each request that has one, those that were refused, and the same
-        findings that ``receive`` had, but for what depends on the moment. Nothing is matched, no
-        other file is looked at and nothing is written.
+        The certificate of each request and the refused certificates, with the same findings as
+        ``receive``, except findings that depend on the time. The function matches no
+        certificates, reads no other files and writes nothing.
     """
     at = moment_of(today) if today is not None else datetime.now(UTC)
     known, missing, exchanged = known_certificates(bundle)
@@ -87,7 +87,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
 
 
 def as_issued(answer: Match) -> IssuedCertificate:
-    """Return a match as the certificate of its request."""
+    """Convert a match to the issued certificate of its request."""
     return IssuedCertificate(
         request_id=answer.asked.request_id,
         generation=answer.asked.generation,
@@ -103,7 +103,7 @@ def as_issued(answer: Match) -> IssuedCertificate:
 
 
 def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
-    """Return the recorded reasons for accepting errors of a request's certificate."""
+    """Return the recorded reasons for accepting errors of one request's certificate."""
     found = {one.code: one.reason for one in bundle.manifest.accepted}
     for part in (record.issued, *record.refused):
         if part is not None and part.judgement is not None:
@@ -112,7 +112,7 @@ def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
 
 
 def _accepted_of_cas(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
-    """Return the reasons that count for every certificate of a planned CA, by that CA."""
+    """Return, for each planned CA, the reasons that apply to all certificates from that CA."""
     codes = returned_rules().accepted_for_a_ca
     found: dict[PlannedCa, dict[str, str]] = {}
     for record in bundle.requests:
@@ -133,7 +133,7 @@ def outstanding_requests(
     bundle : RequestBundle
         The request folder.
     accepted : Mapping
-        Reasons by code, beside those on record.
+        Additional reasons for accepting errors, by code.
     """
     displaced = frozenset(
         entry.about[-65:-1]
@@ -186,7 +186,7 @@ def outstanding_requests(
 
 
 def _evidence_of(issued: IssuedRecord | None) -> tuple[str, ...]:
-    """Return a certificate on record and the path above it, if no error is known of it."""
+    """Return a recorded certificate and the path above it, unless it has a known error."""
     if issued is None:
         return ()
     judgement = issued.judgement
@@ -204,9 +204,9 @@ def _has_root(issued: IssuedRecord | None) -> bool:
 def known_certificates(
     bundle: RequestBundle,
 ) -> tuple[tuple[Certificate, ...], list[_Missing], dict[str, str]]:
-    """Read the received certificates; report files that are missing or were changed.
+    """Read the received certificates, and report files that are missing or were changed.
 
-    A file that cannot be read is a problem of that file alone.
+    If a file cannot be read, only that file is reported.
     """
     found: dict[Certificate, None] = {}
     missing: list[_Missing] = []
@@ -223,7 +223,7 @@ def known_certificates(
             message = f"{name} is on record but missing from the folder"
             missing.append((who, finding("file-unreadable", who[0] or name, message)))
             continue
-        # A thousand certificates have the same chain: decoded once, compared with each record.
+        # A thousand certificates share a chain. It is decoded once and compared with each record.
         if data not in read_before:
             read_before[data] = decode(data).certificates
         certificates = read_before[data]
@@ -239,9 +239,10 @@ def known_certificates(
 
 
 def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
-    """Report packages that differ from the hash on record.
+    """Report packages whose hash differs from the record.
 
-    One that is gone is on its servers, or is made again.
+    A missing package is not reported, because it may be on its servers, and ``pfx`` can write it
+    again.
     """
     found = {}
     for record in bundle.requests:
@@ -259,7 +260,7 @@ def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
 
 
 def _files_on_record(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
-    """Yield whose a file is, its name, the hash of its bytes, and that of its one certificate."""
+    """Yield the owner, name, file hash and certificate hash of each recorded file."""
     for record in bundle.requests:
         for part in record.generations:
             for held in (part.issued, *part.refused):

@@ -1,8 +1,9 @@
 """``demo``: a demonstration CA for the sample deployments only.
 
-It answers as CAs do: mostly as asked, at first with a name left out here and a request forgotten
-there. What it signs is known by its issuer. Where a folder holds any name of a real organization,
-its certificates are an error that nobody can accept (``demonstration-certificate``).
+Like a real CA, it issues most certificates as requested. In the first response, it leaves out a
+name and omits a certificate. Its certificates are recognized by the issuer name. If a folder
+contains a name of a real organization, its certificates have an error that cannot be accepted
+(``demonstration-certificate``).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _INTERNAL_DAYS = 730
 
 
 def is_fictional(entries: Iterable[PlannedEntry]) -> bool:
-    """Whether all names of the planned certificates belong to the sample organizations."""
+    """Whether all planned certificates have only names of the sample organizations."""
     names = [name for entry in entries for name in _names_of(entry)]
     return bool(names) and all(_FICTIONAL.fullmatch(name) for name in names)
 
@@ -40,7 +41,7 @@ def _names_of(entry: PlannedEntry) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemonstrationAnswers:
-    """Where the demonstration certificates are, and their mistakes, in sentences."""
+    """The folder with the demonstration certificates, and descriptions of their mistakes."""
 
     folder: Path
     files: int
@@ -57,9 +58,9 @@ class DemonstrationAnswers:
 
 
 class Demonstration:
-    """Plays a CA for a sample deployment: ``ln.demo.answer(bundle)``.
+    """A demonstration CA for the sample deployments: ``ln.demo.answer(bundle)``.
 
-    Its key lives as long as the object, so a renewal in the same session comes from the same CA.
+    The CA's key exists as long as the object, so a renewal in the same session has the same CA.
     """
 
     def __init__(self) -> None:
@@ -70,22 +71,22 @@ class Demonstration:
     ) -> DemonstrationAnswers:
         """Sign the waiting requests of a folder, and write the certificates to another folder.
 
-        The first time it makes three usual mistakes. Once the folder has received a certificate,
-        it makes none.
+        The first response contains three common mistakes. After the folder has received a
+        certificate, the responses contain no mistakes.
 
         Parameters
         ----------
         bundle : RequestBundle
-            A folder all of whose names end in a domain of contoso, fabrikam or litwareinc.
+            A request folder in which all names end in a domain of contoso, fabrikam or litwareinc.
         into : path, optional
-            Folder for the certificates, made if it is not there.
+            The folder for the certificates. It is created if it does not exist.
         today : date, optional
-            The day from which they are valid, instead of the present one.
+            The first day of validity. The default is the current date.
 
         Raises
         ------
         BundleError
-            If the folder holds any other name; nothing is signed then.
+            If the folder contains any other name; the CA then signs nothing.
         """
         if not is_fictional(record.plan for record in bundle.requests):
             raise BundleError(
@@ -130,15 +131,16 @@ class Demonstration:
 
 
 def _days(record: RequestRecord, day: date) -> int:
-    """Return for how many days it issues: to the public as long as the rules of a day allow."""
+    """Return the validity in days; for public certificates, the limit that applies on that date."""
     if record.plan.issuer != "public":
         return _INTERNAL_DAYS
-    # The last second counts, too: a certificate from midnight to midnight is one day longer.
+    # The validity includes the last second, so a certificate from midnight to midnight is one day
+    # longer.
     return min(limit.value for limit in ca_rules().limits("validity-days", on=day)) - 1
 
 
 def _mistaken(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
-    """Choose the requests with a missing name, a missing CRL distribution point, or no answer."""
+    """Choose the requests without a name, a CRL distribution point or an answer."""
     several = [record for record in records if len(record.plan.san) > 1]
     if len(records) < 4 or not several:
         return None, None, None
@@ -146,5 +148,5 @@ def _mistaken(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
     return several[0], others[0], others[-1]
 
 
-#: Plays a CA for the sample deployments.
+#: The demonstration CA for the sample deployments.
 demo = Demonstration()

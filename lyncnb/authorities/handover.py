@@ -1,7 +1,7 @@
-"""Package for a CA: requests, a summary, a page for the CA's administrators, scripts. No key.
+"""Write a package for a CA: requests, a summary, instructions for the CA's administrators, scripts.
 
-Made of the folder's records and CSR files only. Keys are not opened, not read and not named; the
-finished package is searched for key material before it is written.
+The package contains only data from records and CSR files. lyncnb does not open private keys, and
+searches the finished package for key material before it writes the file.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from .submission import (
     submit_script,
 )
 
-#: What :func:`hand_over` writes.
+#: The kind of file that :func:`hand_over` writes.
 PACKAGE = OutputKind(what="a package for a CA", is_ours={".zip": packs("/README.html", is_page())})
 
-# The template that every AD CS has; it gives server authentication alone.
+# The template that every AD CS CA has; it includes only server authentication.
 _BUILT_IN = "WebServer"
 
-# What makes a key a key in text; the DER forms are told by their structure.
+# Text that identifies a private key in PEM; DER keys are identified by their structure.
 _KEY_WORDS = re.compile(
     rb"-----\s*BEGIN[^-\r\n]*PRIVATE KEY|PuTTY-User-Key-File|openssh-key-v1", re.IGNORECASE
 )
@@ -71,12 +71,12 @@ class Handover(Table, Told):
 
     path: Path
     parts: tuple[Part, ...]
-    missing: str = ""  # what its pages leave open, with the options that say it
-    note: str = ""  # why the folder's history does not have it
+    missing: str = ""  # Values that the pages do not include, with the options that set them.
+    note: str = ""  # The reason why the folder's history does not contain the handover.
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
-        """Every request in it."""
+        """All requests in the package."""
         return tuple(record for part in self.parts for record in part.requests)
 
     def _headings(self) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ class Handover(Table, Told):
         return self.summary()
 
     def summary(self) -> str:
-        """Say in a sentence what was packed."""
+        """Return a sentence that summarizes the package."""
         told = "; ".join(
             f"{len(part.requests):,} for {part.ca or part.issuer}" for part in self.parts
         )
@@ -102,7 +102,7 @@ class Handover(Table, Told):
         return words
 
     def to_text(self) -> str:
-        """Write what was packed as plain lines, for a terminal."""
+        """Return the contents of the package as plain lines for a terminal."""
         lines = unverified_keys(record.key_holder for record in self.requests)
         files = ((f"in {part.folder}/", record.files.csr) for part, record in _each(self.parts))
         lines += count_same("request", files)
@@ -144,44 +144,44 @@ def hand_over(
     folder : path
         The request folder.
     out : path
-        The package, which ends in ``.zip``. An earlier package of that name is replaced.
+        The package, which ends in ``.zip``. An earlier package with that name is replaced.
     issuer : str, optional
-        Only what goes there: ``internal``, ``public`` or a CA's name; case does not count.
+        Only requests for this issuer: ``internal``, ``public`` or a CA name; case is ignored.
     site, pool : str, optional
-        Only requests of this site or pool; case does not count.
+        Only requests of this site or pool; case is ignored.
     requests : iterable of str, optional
-        Only these request ids, for a wave of one's own.
+        Only these request ids.
     template : str, optional
-        Name (not display name) of the AD CS template.
+        The name (not the display name) of the AD CS template.
     client_template : str, optional
-        Likewise, for requests that need client authentication too.
+        The template for requests that also require client authentication.
     config : str, optional
-        AD CS ``host\CA name``; left out, the CA's name is used if it has that form. For one
-        internal CA only: with several, each has its name in ``plan.toml``, under ``[ca]``.
+        The AD CS configuration string ``host\CA name``. The default is the CA's name if it has
+        that form. With several internal CAs, set their names in ``plan.toml``, under ``[ca]``.
     sender : str, optional
-        Who sends the package, and how they are reached; stands on the page.
+        The name and contact information of the sender, for the page.
     needed_by : date, optional
-        The day by which the certificates are needed; left out, the planned issue date, if
-        it has not passed.
+        The date by which the certificates are required. The default is the planned issue date
+        if it has not passed.
     today : date, optional
-        The day whose limits the page names first; the present day (UTC) if left out.
+        The date for the limits on the page; the default is the current date (UTC).
     force : bool, optional
-        Whether another's file of that name is replaced.
+        Whether to replace a file that lyncnb did not write.
 
     Returns
     -------
     Handover
-        One part per CA and template. The same requests make the same bytes on a day.
+        One part for each CA and template. On the same date, the same requests give the same bytes.
 
     Raises
     ------
     OptionsError
-        If a template or the CA could not stand in a command line, or the sender on a page; if one
-        template or one CA would have to serve requests that need different ones.
+        If a template, a CA or the sender is not valid, or if the requests need different
+        templates or CAs.
     BundleError
-        If nothing waits, or a CSR is not the one on record.
+        If no request waits for a CA, or a CSR differs from the record.
     OutputError
-        If ``out`` is refused.
+        If ``out`` cannot be written.
     """
     check_template(template)
     if client_template:
@@ -210,7 +210,7 @@ def hand_over(
     day = day_of(today) if today else datetime.now(UTC).date()
     options = options_of_folder(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
-    if planned and planned >= day:  # nobody can issue by a day that is over
+    if planned and planned >= day:  # A planned issue date in the past cannot be met.
         needed_by = needed_by or planned
     cover = replace(_cover(sender, needed_by, bundle.manifest.product), today=day)
     is_new = _write(Path(out), _package(bundle.folder, parts, cover), force)
@@ -227,7 +227,7 @@ def hand_over(
 
 
 def _record(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
-    """Append to the folder's history what went to which CA; say why if that cannot be done."""
+    """Record the handover in the folder's history; return the reason if that fails."""
     try:
         with recorded(folder, "handover", now=now, wait=10.0) as run:
             read_manifest(folder)
@@ -252,7 +252,7 @@ def _record(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
 
 
 def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
-    """Name the product by its own title; one that is not at hand by the name on record."""
+    """Return the data for the page; if the product's rules are missing, use the recorded name."""
     try:
         rules = rules_on_record(product)
     except RulesError:
@@ -303,14 +303,14 @@ def _choices(records: Iterable[RequestRecord]) -> str:
 
 
 def _needs_client(record: RequestRecord) -> bool:
-    """Whether an AD CS template has to give client authentication for a request."""
+    """Whether a request requires an AD CS template with client authentication."""
     return record.plan.issuer == "internal" and "clientAuth" in record.plan.eku
 
 
 def _refuse_one_for_several(
     records: Sequence[RequestRecord], template: str, client_template: str, config: str
 ) -> None:
-    """Refuse a template or a CA that cannot be right for every request."""
+    """Reject a template or a CA that does not apply to all requests."""
     internal = [record for record in records if record.plan.issuer == "internal"]
     cas = sorted({record.ca or "(no name)" for record in internal})
     if config and len(cas) > 1:
@@ -351,12 +351,12 @@ def _parts(
 
 
 def _with_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) -> tuple[Part, ...]:
-    """Tell each CA what it is to revoke; one that has no request to answer gets a page, too."""
+    """Add the certificates to revoke to the part of each CA; create a part for a CA without one."""
     found = list(parts)
     asked: dict[tuple[str, str], list[ToRevoke]] = {}
     for record in records:
         for one in to_revoke(record):
-            # Which CA issued an earlier certificate of another kind is not on record.
+            # The CA of an earlier certificate with another issuer type is not on record.
             ca = record.ca if one.issuer == record.plan.issuer else ""
             asked.setdefault((one.issuer, ca), []).append(one)
     for (issuer, ca), revoke in asked.items():
@@ -396,7 +396,7 @@ def _package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes:
 
 
 def _config_of(ca: str) -> str:
-    """Take a CA's name for its AD CS configuration string if it has that form."""
+    """Return the CA's name if it has the form of an AD CS configuration string."""
     try:
         check_config(ca)
     except OptionsError:
@@ -415,7 +415,7 @@ def _csr(folder: Path, record: RequestRecord) -> bytes:
 
 
 def refuse_keys(name: str, data: bytes) -> None:
-    """Refuse to pack anything with a private key in it, whatever put it there."""
+    """Reject data that contains a private key."""
     found = bool(_KEY_WORDS.search(data))
     try:
         kinds = {kind for kind, _ in read_objects(data)} if data[:1] == b"0" else set()

@@ -1,7 +1,7 @@
 """Store returned certificates in the request folder: ``returned/``, ``archive/`` and the manifest.
 
-What was there before is never overwritten and never removed: it moves to ``archive/``. The
-manifest is written last, so an interruption leaves files that the next run finds in place.
+Existing files are never overwritten or removed: they move to ``archive/``. The manifest is written
+last, so after an interruption the next run finds the files in place.
 """
 
 from __future__ import annotations
@@ -45,27 +45,27 @@ from .returned.match_certificates import match_certificates
 from .returned.returned_files import MAX_FILE_BYTES, Password
 from .summary_files import refresh_summary_files
 
-#: Certificates that were not taken.
+#: The folder for refused certificates.
 REFUSED = f"{FOLDER}/refused"
 
-# Told when a certificate comes, of the run and not of the certificate.
+# Findings about one run, which do not belong to the certificate.
 _TOLD_ONCE = (
     *("replaces-earlier-certificate", "renews-earlier-certificate", "several-answers"),
     *("chain-completed", "answers-retired-request"),
 )
 
-# Files are made durable together; a thousand at a time keeps the time between two syncs short.
+# Files are flushed to disk in groups of a thousand, so that the flushes stay short.
 _FILES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Placement:
-    """Where one certificate goes, and what the manifest will say of it."""
+    """The target paths of one certificate, and its data for the manifest."""
 
     issued: IssuedCertificate
     is_current: bool
     is_refused: bool
-    leaf_name: str  # relative to the folder
+    leaf_name: str  # Paths relative to the folder.
     chain_name: str
     leaf: bytes
     chain: bytes
@@ -79,14 +79,14 @@ def receive(
     accept: Mapping[str, str] | None = None,
     lock_seconds: float = 10.0,
 ) -> IssuedCertificates:
-    """Match returned files, compare them with the plan, and store the certificates.
+    """Match returned files, compare the certificates with the plan, and store the certificates.
 
     Parameters
     ----------
     folder : path
         The request folder.
     *paths : path
-        Files, folders and zip archives; left out: the folder's own ``returned``.
+        Files, folders and zip archives. The default is the folder ``returned``.
     password, today, accept
         As for :func:`match_certificates`.
     lock_seconds : float, optional
@@ -95,8 +95,8 @@ def receive(
     Returns
     -------
     IssuedCertificates
-        With the bundle as it is afterwards. A certificate with an error takes nobody's place: it
-        is kept in ``returned/refused/`` and named, until it is accepted or another one comes.
+        The certificates and the updated bundle. A certificate with an error replaces nothing. It
+        stays in ``returned/refused/`` until it is accepted or another certificate is received.
 
     Raises
     ------
@@ -123,19 +123,19 @@ def store_returned(
     Parameters
     ----------
     bundle : RequestBundle
-        The folder that they were matched to.
+        The folder whose requests were matched.
     issued : IssuedCertificates
         n certificates.
     today : date, optional
-        Recorded instead of the present time, for results that can be repeated.
+        The date to record instead of the current time, for repeatable results.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds.
 
     Returns
     -------
     RequestBundle
-        With the manifest as it is afterwards. The same certificates again change no byte, and
-        none of a folder of the first format if what is found of them is what is on record.
+        The updated folder. Receiving the same certificates again changes nothing. In a folder of
+        the first format, this requires that the findings have not changed either.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def store_returned(
             wanted = _news(folder, manifest, placements, FIRST_FORMAT)
             if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
                 return replace(bundle, manifest=manifest)
-        # What is written anyway gets the evidence that the first format had no room for.
+        # A record that is written again also gets the evidence that the first format did not have.
         wanted = _news(folder, manifest, placements, FORMAT)
         manifest = _keep_issuers(folder, manifest, _issuers_of(everyone, issued.issuers), now)
         if wanted:
@@ -169,14 +169,14 @@ def store_returned(
         manifest = _with_passed_over(manifest, issued, now)
         save_manifest(folder, manifest)
         _clear_refused(folder, before, manifest)
-        # Last: whatever may be wrong with a table, the certificates are kept.
+        # The summary is written last, so that an error in it cannot lose certificates.
         manifest = refresh_summary_files(folder, manifest)
         save_manifest(folder, manifest)
     return replace(bundle, manifest=manifest)
 
 
 def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
-    """Return whether a CA certificate came that none of the folder's chains has."""
+    """Whether this run received a CA certificate that is in none of the folder's chains."""
     known = {one.sha256 for one in known_certificates(bundle)[0]}
     return any(one.sha256 not in known for one in issued.issuers)
 
@@ -184,7 +184,7 @@ def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
 def _issuers_of(
     everyone: Iterable[IssuedCertificate], others: Iterable[Certificate]
 ) -> dict[str, Certificate]:
-    """Return every CA certificate that a judgement needs again, by SHA-256; rejected ones too."""
+    """Return all CA certificates that an evaluation needs, by SHA-256, including rejected ones."""
     found = {one.sha256: one for one in others}
     for issued in everyone:
         found |= {one.sha256: one for one in (*issued.path, *issued.rejected)}
@@ -194,7 +194,7 @@ def _issuers_of(
 def _keep_issuers(
     folder: Path, manifest: Manifest, issuers: Mapping[str, Certificate], now: str
 ) -> Manifest:
-    """Write the CA certificates that the folder has not, whatever they are good for."""
+    """Write the CA certificates that are not yet in the folder, whether or not they are used."""
     known = {kept.file for kept in manifest.issuers}
     missing = {
         name: to_pem([one.der])
@@ -219,7 +219,7 @@ def _keep_issuers(
 
 
 def _with_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) -> Manifest:
-    """Note which certificates lost to one of the same dates: again they are no news."""
+    """Record certificates with equal dates that were not chosen, to report them only once."""
     noted = {entry.about for entry in manifest.log}
     for request_id, certificate in issued.passed_over:
         about = _about(request_id, certificate.serial_hex, certificate.sha256)
@@ -248,7 +248,7 @@ def _placement(issued: IssuedCertificate, manifest: Manifest, *, is_current: boo
     record = manifest.by_id.get(issued.request_id)
     held = record.issued if record is not None else None
     is_held = held is not None and held.sha256 == issued.sha256
-    # A certificate on record stays where it is, whatever is found of it later.
+    # A certificate on record stays in place, even if it now has an error.
     is_refused = is_current and issued.has_errors and not is_held
     stem = f"{FOLDER}/{issued.request_id}"
     if is_refused:
@@ -268,7 +268,7 @@ def _placement(issued: IssuedCertificate, manifest: Manifest, *, is_current: boo
 
 
 def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGeneration:
-    """Find the generation that a certificate answers, as the folder is now."""
+    """Return the generation that a certificate belongs to, in the current manifest."""
     record = manifest.by_id.get(one.issued.request_id)
     for part in record.generations if record is not None else ():
         same_place = part.generation == one.issued.generation and (part is record) == one.is_current
@@ -287,7 +287,7 @@ def _news(
 
 
 def _is_news(folder: Path, manifest: Manifest, one: _Placement, form: str) -> bool:
-    """Whether the folder lacks a part of it, or has another evaluation on record."""
+    """Whether the folder lacks a file of the certificate or has a different evaluation."""
     part = _part(manifest, one)
     recorded = part.issued
     if one.is_refused:
@@ -310,8 +310,8 @@ def _has_changed(recorded: IssuedRecord, now: Judgement, form: str) -> bool:
     before = recorded.judgement
     if before is not None:
         return replace(before, judged_at="", others=now.others) != now
-    # The first format has the codes alone. All else is found again in its files, but not an issuer
-    # that did not sign.
+    # The first format has only the codes of findings. The files contain all other data, except
+    # rejected issuers.
     codes = set(recorded.findings) - set(_TOLD_ONCE)
     found = {finding.code for finding in now.findings}
     return form != FIRST_FORMAT or bool(now.rejected or now.accepted) or found != codes
@@ -325,7 +325,7 @@ def _judgement(one: _Placement, part: RequestRecord | ArchivedGeneration, at: st
         objections=(),
         rejected=issued.rejected,
     )
-    # A finding about one run's files does not belong to the certificate.
+    # A finding about the files of one run does not belong to the certificate.
     told = tuple(found for found in issued.findings if found.code not in _TOLD_ONCE)
     entry = part.plan or PlannedEntry(id=issued.request_id)
     accepted = issued.accepted
@@ -338,7 +338,7 @@ def _existing(folder: Path, name: str) -> bytes:
 
 
 def _is_better(one: _Placement, chain: bytes) -> bool:
-    """Return whether this run knows more of the chain than the file that is there."""
+    """Whether this run has a more complete chain than the existing file."""
     if chain == one.chain or not one.chain:
         return False
     before = decode(chain).certificates if chain else ()
@@ -360,7 +360,7 @@ def _store(folder: Path, manifest: Manifest, wanted: list[_Placement], now: str)
 
 
 def _write(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
-    """Write the files; return which names went where, for what had to make room."""
+    """Write the files; return the new names of files that moved to ``archive/``."""
     moved: dict[str, str] = {}
     with FileBatch() as batch:
         for one in wanted:
@@ -386,7 +386,7 @@ def _make_room(folder: Path, name: str, content: bytes, request_id: str) -> str:
     suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
     target = f"archive/{request_id}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
     if _existing(folder, target) == content:
-        remove(folder / name)  # it was copied before a run was interrupted
+        remove(folder / name)  # An interrupted run has already copied the file.
     else:
         move_no_clobber(folder / name, folder / target)
     return target
@@ -395,7 +395,7 @@ def _make_room(folder: Path, name: str, content: bytes, request_id: str) -> str:
 def _recorded(
     record: RequestRecord, one: _Placement, moved: Mapping[str, str], now: str
 ) -> RequestRecord:
-    """Return the record with the certificate, and with older ones where they are now."""
+    """Return the record with the certificate, and with the new paths of older certificates."""
     issued = one.issued
     part: RequestRecord | ArchivedGeneration = record
     if not one.is_current:
@@ -429,7 +429,8 @@ def _recorded(
         kept = tuple(old for old in record.refused if old.sha256 != issued.sha256)
         record = replace(record, refused=kept)
         if record.issued is not None and record.issued.sha256 == issued.sha256:
-            # Evaluated again, or with more of its chain: its package stays valid.
+            # The package stays valid if the certificate is only evaluated again or gets a longer
+            # chain.
             same_chain = record.issued.chain_sha256 in ("", received.chain_sha256)
             if same_chain:
                 return replace(record, issued=received)
@@ -437,7 +438,7 @@ def _recorded(
 
 
 def _followed(issued: IssuedRecord, moved: Mapping[str, str]) -> IssuedRecord:
-    """Point a record to where its files were moved."""
+    """Update the paths of a record after its files were moved."""
     return replace(
         issued,
         file=moved.get(issued.file, issued.file),

@@ -1,7 +1,7 @@
 """Compare requests that were made on another computer with the plan, and store them in ``csr/``.
 
-The CSR is written before the manifest names it, so an interruption leaves a file that the next run
-finds in place. No key is read, asked for or made.
+The CSR is written before the manifest, so after an interruption the next run finds the file in
+place. This module does not use private keys.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from .returned.match_certificates import checked_acceptances
 from .returned.returned_files import ReturnedFile, read_returned
 from .summary_files import refresh_summary_files
 
-# Reported for a file without a request in a folder with other files.
+# Findings to report for a file without a request in a folder with other files.
 _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest(Told):
-    """One received request: ``action`` is ``taken``, ``kept`` (it was there) or ``refused``.
+    """A received request; ``action`` is ``taken``, ``kept`` (already stored) or ``refused``.
 
-    ``request_id`` is blank if the request matches no planned certificate; ``key_holder`` is
-    the computer that has its key.
+    ``request_id`` is blank if the request matches no planned certificate. ``key_holder`` is the
+    computer that has the private key.
     """
 
     told: ClassVar = (
@@ -100,7 +100,7 @@ class ReceivedRequests(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """0 if every request is as planned (a notice is not a difference), else 1."""
+        """0 if every request matches the plan (notices do not count), else 1."""
         return int(any(found.severity != "notice" for found in self.findings))
 
     def _items(self) -> Iterable[Any]:
@@ -110,7 +110,7 @@ class ReceivedRequests(Table, Told):
         return self.summary()
 
     def summary(self) -> str:
-        """Say in a sentence what was received."""
+        """Return a sentence that summarizes the received requests."""
         actions = [one.action for one in self.requests]
         told = ", ".join(f"{actions.count(what)} {what}" for what in dict.fromkeys(actions))
         left = sum(
@@ -122,7 +122,7 @@ class ReceivedRequests(Table, Told):
         return f"{count_of(len(self.requests), 'request')}: {told}{rest}"
 
     def to_text(self) -> str:
-        """Write everything as plain lines, for a terminal."""
+        """Return the results as plain lines for a terminal."""
         lines = []
         taken = [one.key_holder for one in self.requests if one.action != "refused"]
         lines += unverified_keys(taken)
@@ -137,7 +137,7 @@ class ReceivedRequests(Table, Told):
 
 
 def unverified_keys(key_holders: Iterable[str]) -> list[str]:
-    """List the computers on which somebody must check whether keys are exportable."""
+    """Return a line for each computer on which you must check whether keys are exportable."""
     return [
         (
             f"lyncnb cannot verify that {count_of(number, 'key')} on {holder} can be exported; the "
@@ -150,7 +150,7 @@ def unverified_keys(key_holders: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Came:
-    """A request as it came, with the name of its file."""
+    """A received request with the name of its file."""
 
     file: str
     request: CertificationRequest
@@ -164,34 +164,34 @@ def receive_requests(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> ReceivedRequests:
-    """Compare requests that were made on another computer with the plan, and keep them.
+    """Compare requests that were made on another computer with the plan, and store them.
 
     Parameters
     ----------
     folder : path
-        A request folder that waits for them, from ``request_elsewhere``.
+        A request folder from ``request_elsewhere`` that expects these requests.
     *paths : path
         Files, folders and zip archives with certification requests, in any form.
     computer : str, optional
-        Which computer has the keys. Left out, it is what Microsoft's tools write into the
-        request, then what was planned.
+        The computer that has the keys. The default is the name that Microsoft's tools write into
+        the request, or else the planned name.
     accept : mapping, optional
         The reason for accepting a difference, by the code of its finding.
     today : date, optional
-        Recorded instead of the present time, for results that can be repeated.
+        The date to record instead of the current time, for repeatable results.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds.
 
     Returns
     -------
     ReceivedRequests
-        A request with an error is not kept, unless it was accepted. The same request again
-        changes no byte.
+        A request with an error is not stored unless the error was accepted. Receiving the same
+        request again changes nothing.
 
     Raises
     ------
     ReturnedFileError
-        If a path does not exist or holds no request; nothing was changed then.
+        If a path does not exist or contains no request; nothing is changed in that case.
     BundleError
         If the folder needs attention, or a code cannot be accepted.
 
@@ -203,7 +203,7 @@ def receive_requests(
     check_computer(computer)
     accepted = checked_acceptances(accept or {})
     came, findings_of_files = _requests_in(paths)
-    read_manifest(path)  # another folder gets no lock file
+    read_manifest(path)  # This check prevents a lock file in a folder that is not a request folder.
     with recorded(path, "receive --request", now=now, wait=lock_seconds, repairs=True):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
@@ -215,7 +215,8 @@ def receive_requests(
                 _keep(survey, manifest.by_id[evaluated.request_id], one.request)
             if evaluated.action == "taken":
                 manifest = _recorded(manifest, evaluated, one.request, now)
-        # Recorded before the summary: whatever may be wrong with a table, the requests are here.
+        # The manifest is saved before the summary, so that an error in the summary cannot lose
+        # requests.
         save_manifest(path, manifest)
         manifest = refresh_summary_files(path, manifest)
         save_manifest(path, manifest)
@@ -228,12 +229,12 @@ def receive_requests(
 
 
 def check_computer(name: str) -> None:
-    """Refuse what cannot be the name of a computer; blank is nobody's.
+    """Reject a name that is not a valid computer name; a blank name is allowed.
 
     Raises
     ------
     OptionsError
-        With the name.
+        If the name is not valid.
     """
     if name and not COMPUTER_NAME.fullmatch(name):
         raise OptionsError(
@@ -244,9 +245,9 @@ def check_computer(name: str) -> None:
 def _requests_in(
     paths: Sequence[str | os.PathLike[str]],
 ) -> tuple[list[_Came], tuple[Finding, ...]]:
-    """Read every request; tell every file that was named and holds none.
+    """Read all requests; report each named file that contains no request.
 
-    A folder may contain other files; a private key among them is reported.
+    A folder may contain other files, but a private key among them is reported.
     """
     named = {Path(path).name for path in paths if not os.path.isdir(path)}
     came: list[_Came] = []
@@ -346,11 +347,11 @@ def _obstacles(one: _Came, record: RequestRecord, manifest: Manifest) -> Iterato
 
 
 def _record_of(one: _Came, manifest: Manifest) -> RequestRecord | None:
-    """Find the request by its bytes, by the name that its script gives, or by what it asks for."""
+    """Find the record of a request by its bytes, by its file name, or by its content."""
     for record in manifest.requests:
         if record.csr_sha256 == one.request.csr_sha256:
             return record
-    # ``archive.zip: folder/ID-g2.req`` as well; Windows' separators too.
+    # This also handles ``archive.zip: folder/ID-g2.req`` and the path separator of Windows.
     stem = PureWindowsPath(one.file.rpartition(": ")[2]).stem
     for name in (stem, stem.rpartition("-g")[0]):
         if name in manifest.by_id:

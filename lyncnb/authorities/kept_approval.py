@@ -1,7 +1,7 @@
-"""The approved plan and its signature, kept in the folder and verified again on request.
+"""The approved plan and its signature, which the folder stores and lyncnb verifies on request.
 
-The manifest says who approved a plan. With plan and signature beside it anybody can see that the
-recorded key did sign; whose key it is, only a list of allowed signers says.
+The manifest records who approved a plan. With the plan and the signature, anybody can verify that
+the recorded key signed the plan. Only a list of allowed signers shows who owns the key.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import PlanOnRecord
 
-#: Relative to the folder.
+#: Paths relative to the folder.
 PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
 
-# 100,000 certificates are some 100 MB; a signature has less than 1 kB.
+# A plan with 100,000 certificates has about 100 MB; a signature has less than 1 kB.
 _LARGEST = 1 << 30
 _HINT = (
     "restore both files from a backup, or request the plan again: lyncnb request --plan PLAN "
@@ -33,14 +33,14 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptApproval:
-    """What the kept signature shows: notes, and problems that need attention."""
+    """The result of the verification: notes, and problems that need attention."""
 
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
 def keep_approval(folder: Path, plan: bytes, signature: bytes, *, lock_seconds: float) -> None:
-    """Keep an approved plan and its signature; the same again changes nothing."""
+    """Store an approved plan and its signature; existing equal files are not changed."""
     wanted = {PLAN: plan, SIGNATURE: signature}
     present = dict(_present(folder))
     if present == wanted:
@@ -67,16 +67,16 @@ def look_at_approval(
     folder : Path
         The request folder.
     manifest : Manifest
-        What is on record.
+        The manifest of the folder.
     signers : path, optional
-        A list of allowed signers. Without it only the key is compared with the recorded one.
+        A list of allowed signers. Without it, the key is only compared with the recorded key.
 
     Raises
     ------
     ApprovalError
         If the list cannot be read.
     """
-    # A list that is given is read in every case: a wrong name is reported before anything else.
+    # The list is always read first, so that a wrong file name is reported before anything else.
     allowed = None if signers is None else ssh_signatures.read_signers(Path(signers))
     last = manifest.plans[-1] if manifest.plans else None
     if last is None or not last.approvals:
@@ -98,13 +98,13 @@ def look_at_approval(
 def approved_plan(
     folder: Path, manifest: Manifest, signers: str | os.PathLike[str]
 ) -> tuple[bytes, PlanOnRecord]:
-    """Return the kept plan that was requested last, if its signer may approve plans now.
+    """Return the plan that was requested last, if its signer may approve plans now.
 
     Raises
     ------
     ApprovalError
-        If nobody approved it, plan or signature is missing or was altered, or the list does not
-        let the signer approve plans now.
+        If the plan has no approval, if the plan or the signature is missing or was changed, or
+        if the signer is not allowed to approve plans now.
     """
     allowed = ssh_signatures.read_signers(Path(signers))
     last = manifest.plans[-1] if manifest.plans else None
@@ -126,7 +126,7 @@ def approved_plan(
 def _verified(
     folder: Path, last: PlanOnRecord, allowed: bytes | None
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Verify the kept signature over the kept plan; give that plan, and what was found."""
+    """Verify the stored signature of the stored plan; return the plan and the notes."""
     present = dict(_present(folder))
     for name in (PLAN, SIGNATURE):
         if name not in present:

@@ -1,4 +1,4 @@
-"""Find requests by id, beginning of an id, server, pattern, or certificate."""
+"""Find requests by id, start of an id, server, pattern, or certificate."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _PATTERN = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRequest:
-    """A request that a name means; ``servers`` are those that were named, empty for all of them.
+    """A request that matches a name; ``servers`` are the named servers, or empty for all servers.
 
-    ``name`` is what was typed, ``generation`` the one whose certificate it names, else 0.
+    ``name`` is the name that the user entered. ``generation`` is the generation whose certificate
+    matches, or 0.
     """
 
     name: str
@@ -28,20 +29,20 @@ class NamedRequest:
 def named_requests(
     records: Sequence[RequestRecord], names: Iterable[str]
 ) -> tuple[tuple[NamedRequest, ...], tuple[Problem, ...]]:
-    """Find the requests that names refer to.
+    """Find the requests that match names.
 
     Parameters
     ----------
     records : sequence of RequestRecord
-        Those of the folder.
+        The requests of the folder.
     names : iterable of str
-        Each an id or the beginning of one id; a server's full name or its first label; a pattern
-        of either, such as ``edge*``; a serial number or a thumbprint of a certificate.
+        Each is an id or the start of one id, a server's full name or first label, a pattern such
+        as ``edge*``, or the serial number or thumbprint of a certificate.
 
     Returns
     -------
     tuple
-        What was found, in the order of the names, and a problem for each name without a request.
+        The matches in the order of the names, and a problem for each name without a match.
     """
     found: list[NamedRequest] = []
     problems: list[Problem] = []
@@ -91,7 +92,7 @@ def _is_server(server: str, text: str) -> bool:
 
 
 def _generation_of(record: RequestRecord, text: str) -> int:
-    """Return the generation that has a certificate of a serial number or thumbprint; 0 for none."""
+    """Return the generation whose certificate has a serial number or thumbprint; 0 if none."""
     digits = text.replace(":", "").replace(" ", "")
     found = (
         part.generation

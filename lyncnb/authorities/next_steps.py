@@ -1,6 +1,7 @@
-"""The next steps for a request folder, each with its command: every command ends with them.
+"""The next steps for a request folder, each with its command. All commands show these steps.
 
-The most urgent comes first. Made of the rows of the status alone, so that every view says the same.
+The most urgent step comes first. The steps depend only on the rows of the status, so all views show
+the same steps.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ _NAMED = 3
 
 
 class StatusRow(Protocol):
-    """The data of a status row that the next steps use."""
+    """The data of a status row that determines the next steps."""
 
     @property
     def id(self) -> str:
-        """Of the request."""
+        """The id of the request."""
 
     @property
     def servers(self) -> Sequence[str]:
@@ -28,11 +29,11 @@ class StatusRow(Protocol):
 
     @property
     def has_next(self) -> Sequence[str]:
-        """Those servers that already have the next certificate."""
+        """The servers that already have the next certificate."""
 
     @property
     def state(self) -> str:
-        """In a word."""
+        """The state of the certificate, in one word."""
 
     @property
     def under_way(self) -> str:
@@ -40,15 +41,15 @@ class StatusRow(Protocol):
 
     @property
     def deployed_on(self) -> str:
-        """The day since which its servers have the certificate in use; blank if not recorded."""
+        """The date since which all servers use the certificate; blank if it is not recorded."""
 
     @property
     def key_holder(self) -> str:
-        """The computer that has its key; blank if the folder has it."""
+        """The computer that has the private key; blank if the folder has it."""
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """Serial numbers that the CA must still revoke."""
+        """The serial numbers of certificates that the CA must still revoke."""
 
     @property
     def is_revoked(self) -> bool:
@@ -63,12 +64,12 @@ def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tup
     folder : path
         The request folder, for the commands.
     rows : iterable of StatusRow
-        n planned certificates; what is superseded or retired is passed over.
+        n planned certificates; superseded and retired ones are ignored.
 
     Returns
     -------
     tuple of str
-        A sentence for each thing to do, with its command; empty if nothing is.
+        A sentence with a command for each step; empty if there is nothing to do.
     """
     present = [row for row in rows if row.state not in ("superseded", "retired")]
     place = shlex.quote(os.fspath(folder))
@@ -125,12 +126,13 @@ def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
 
 
 def stage_of(row: StatusRow) -> str:
-    """Return the stage of a certificate that is not yet on its servers; blank if none."""
+    """Return the stage of a certificate that is not yet installed on its servers; blank if none."""
     if row.under_way or row.state in ("expired", "expiring"):
         return row.under_way
     if row.state in ("issued", "packaged") and row.deployed_on:
         return ""
-    # A key that is elsewhere is never packaged here: its steps are next.
+    # lyncnb does not package a certificate whose key is on another computer; the next stage is the
+    # steps.
     return "packaged" if row.state == "issued" and row.key_holder else row.state
 
 

@@ -1,7 +1,7 @@
 """``PlanStanding``: whether a request folder still matches its saved plan.
 
-Folder, plan and returned certificates agree where the folder's requests, as they are on record,
-give the plan's own digest, and no issued certificate for them was refused.
+The folder, the plan and the issued certificates agree if the requests on record give the digest of
+the plan, and no issued certificate for these requests was refused.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanStanding(Told):
-    """The saved plan that was last requested into a folder, and what the folder is beside it.
+    """The saved plan that was last requested into a folder, compared with the folder.
 
-    ``follows`` says whether the folder's requests are those of the plan; ``certificates`` counts
-    the issued certificates for them, ``refused`` how many requests have one that may not be used,
-    ``covered`` how many planned ones are not requested because a certificate stands.
+    ``follows`` says whether the folder's requests match the plan. ``certificates`` is the number of
+    issued certificates for these requests. ``refused`` is the number of requests whose certificate
+    must not be used. ``covered`` is the number of planned certificates that are not requested
+    because installed certificates cover them.
     """
 
     told: ClassVar = (
@@ -54,7 +55,7 @@ class PlanStanding(Told):
 
     @property
     def agrees(self) -> bool:
-        """Whether folder, plan and issued certificates agree."""
+        """Whether the folder, the plan and the issued certificates agree."""
         return self.follows and not self.refused
 
     @property
@@ -81,7 +82,7 @@ class PlanStanding(Told):
 
     @property
     def problem(self) -> Problem | None:
-        """What needs attention, if the folder is not what the plan asks for."""
+        """The problem to report if the folder does not match the plan; None otherwise."""
         return None if self.follows else Problem(message=self.words, file=NAME, hint=_HINT)
 
 
@@ -91,13 +92,13 @@ def plan_standing(manifest: Manifest, issued: IssuedCertificates) -> PlanStandin
     Returns
     -------
     PlanStanding or None
-        None where the folder was never requested from a saved plan.
+        None if no saved plan was requested into the folder.
     """
     if not manifest.plans:
         return None
     plan = manifest.plans[-1]
     follows = manifest.plan_sha256 == plan.plan_sha256
-    if follows:  # and each request on record is still the plan's
+    if follows:  # Each request on record must also match the plan.
         follows = digest_of_manifest(manifest) == plan.plan_sha256
     present = [record for record in manifest.requests if record.state != "retired"]
     covered = sum(record.covered is not None for record in present)

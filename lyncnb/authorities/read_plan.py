@@ -1,6 +1,7 @@
 """``read_plan``: read a plan from a request folder, a saved plan or a plan's JSON document.
 
-So that a folder can be compared with a plan of today: what is requested, and what would be.
+With it, you can compare a folder with the current plan: the existing requests with the planned
+ones.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from ..rules.rule_files import rules_on_record
 
 
 def is_record(path: str | os.PathLike[str]) -> bool:
-    """Return whether :func:`read_plan` reads this path, and not ``read_topology``.
+    """Whether :func:`read_plan` reads this path, and not ``read_topology``.
 
     Returns
     -------
     bool
-        True for folders, but for a scenario's, and for names that end in ``.json``.
+        True for folders other than scenario folders, and for names that end in ``.json``.
     """
     if os.path.isdir(path):
         return not is_scenario(path)
@@ -41,27 +42,27 @@ def is_record(path: str | os.PathLike[str]) -> bool:
 
 
 def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
-    """Read what was planned from a request folder, a saved plan, or ``lyncnb plan --json``.
+    """Read a plan from a request folder, a saved plan, or the output of ``lyncnb plan --json``.
 
     Parameters
     ----------
     path : path
-        Of the folder or the file.
+        The folder or the file.
 
     Returns
     -------
     RecordedPlan
-        The n certificates on record, as they stand there; ``read_saved_plan`` gives a saved plan
-        with its table and options, planned again. A folder does not keep why a name is on a
-        certificate, nor the findings; nothing is guessed.
+        The n recorded certificates. To get a saved plan with its table and options, use
+        ``read_saved_plan``. A folder does not record the findings or the reasons for names, so the
+        result does not contain them.
 
     Raises
     ------
     BundleError
-        If it is not a request folder, or its manifest is damaged or was rebuilt
-        (``status --rebuild``), so that it does not say what was planned.
+        If the folder is not a request folder, or its manifest is damaged, or was rebuilt
+        (``status --rebuild``) and has no plan data.
     PlanError
-        If it is not a plan document, or was edited (:class:`PlanAltered` of a saved plan).
+        If the file is not a plan document, or was edited (:class:`PlanAltered` for a saved plan).
     """
     path = Path(path)
     if os.path.isdir(path):
@@ -73,7 +74,7 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
 
 
 def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
-    """Return the options of the plan that a folder keeps; None if it cannot be read."""
+    """Return the options of the plan in a folder; None if the plan cannot be read."""
     try:
         data = read_plan_bytes(folder, manifest)
         return read_saved_json(data, source=PLAN_NAME, whole=False).options
@@ -82,15 +83,15 @@ def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
 
 
 def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
-    """Return what the manifest of a folder has on record as planned.
+    """Return the plan that the manifest of a folder records.
 
     Raises
     ------
     BundleError
-        If it does not say what was planned for each of its requests.
+        If the manifest has no plan data for a request.
     """
     problems: list[Problem] = []
-    # Before there was more than one product, none was on record.
+    # The first version supported only one product and did not record it.
     rules = rules_on_record(manifest.product or "lync2013")
     certificates = recorded_certificates(_entries(manifest), rules, problems)
     if problems:
@@ -103,13 +104,13 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
 
 
 def digest_of_manifest(manifest: Manifest) -> str:
-    """Return the digest of what the manifest has on record as planned.
+    """Return the digest of the plan that the manifest records.
 
     Returns
     -------
     str
-        As ``CertificatePlan.sha256``; empty if the manifest does not say what was planned. The
-        product's rules are not asked: those of one's own may be elsewhere.
+        The same value as ``CertificatePlan.sha256``; empty if plan data is missing. The rules of
+        the product are not used, because custom rules may be missing on this computer.
     """
     problems: list[Problem] = []
     certificates = recorded_certificates(_entries(manifest), None, problems)
@@ -117,7 +118,7 @@ def digest_of_manifest(manifest: Manifest) -> str:
 
 
 def _entries(manifest: Manifest) -> Iterator[PlannedEntry]:
-    """Return what the folder's last plan asks for; what left the plan is kept in it as retired."""
+    """Return the entries of the folder's last plan; retired requests are not part of it."""
     for record in manifest.requests:
         if record.state != "retired":
             yield record.plan

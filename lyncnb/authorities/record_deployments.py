@@ -1,7 +1,8 @@
-"""``deployed``: record which certificates are on their servers, and that a CA revoked one.
+"""``deployed``: record which certificates are installed on servers, and that a CA revoked one.
 
-Nobody but the administrator knows when a certificate is on its servers. Until that is recorded, the
-earlier generation counts as in use (``request_folder/generations.py``). No key is touched here.
+Only the administrator knows when a certificate is installed. Until the deployment is recorded, the
+earlier generation counts as in use (``request_folder/generations.py``). This module does not use
+private keys.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ _WITHDRAWN, _REVOKED = "no longer on it", "revoked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDeployment(Told):
-    """What was recorded for one generation.
+    """The recorded change for one generation.
 
-    ``what`` is ``recorded``, ``already recorded``, ``no longer on it`` or ``revoked``; ``on`` a
-    day, ISO 8601. ``seen_in`` names the report that showed it.
+    ``what`` is ``recorded``, ``already recorded``, ``no longer on it`` or ``revoked``; ``on`` is a
+    date in ISO 8601. ``seen_in`` is the report that shows the deployment.
     """
 
     id: str
@@ -59,7 +60,7 @@ class RecordedDeployment(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecordedDeployments(Table, Told):
-    """What a call recorded, and its notes."""
+    """The changes that one call recorded, and notes."""
 
     told: ClassVar = ("folder", "recorded", "notes")
 
@@ -79,7 +80,7 @@ class RecordedDeployments(Table, Told):
 
     @property
     def changes(self) -> int:
-        """How many generations have something new on record."""
+        """The number of generations with a new record."""
         return sum(one.what != _ALREADY for one in self.recorded)
 
     def _items(self) -> Iterable[Any]:
@@ -89,12 +90,12 @@ class RecordedDeployments(Table, Told):
         return self.summary()
 
     def summary(self) -> str:
-        """Say in a sentence how much is new on record."""
+        """Return a sentence with the number of new records."""
         number = count_of(self.changes, "generation") if self.changes else "nothing new"
         return f"{self.folder}: {number} recorded"
 
     def to_text(self) -> str:
-        """Write what was recorded as plain lines, for a terminal."""
+        """Return the recorded changes as plain lines for a terminal."""
         lines = [_line(one) for one in self.recorded]
         return "\n".join([*lines, self.summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
 
@@ -127,47 +128,47 @@ def deployed(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RecordedDeployments:
-    """Record that certificates are on their servers.
+    """Record that certificates are installed on their servers.
 
-    What is recorded is the newest generation of a request whose certificate has no error. From then
-    on it counts as in use, on all of its servers or on those that were named.
+    The function records the newest generation whose certificate has no error. From then on, this
+    generation counts as in use on all its servers, or on the named servers.
 
     Parameters
     ----------
     folder : path
         A request folder.
     *names : str
-        Ids or their beginnings, servers, patterns, serial numbers or thumbprints. Of a server
-        everything that it has is recorded, of a pool's certificate on this server only. Without
-        `names` and `reports`: every request whose newest generation has a certificate.
+        Ids or the start of ids, servers, patterns, serial numbers or thumbprints. For a server,
+        all its certificates are recorded, but a pool's certificate only on this server. Without
+        `names` and `reports`, all requests with a certificate are recorded.
     on : date, optional
-        Since which day it is there, or with `revoked` on which day it was revoked; today if left
-        out. With `names` it corrects the day of what is recorded already.
+        The date since which the certificate is installed, or on which it was revoked with
+        `revoked`. The default is the current date. With `names`, it corrects a recorded date.
     reports : sequence of path, optional
-        What servers say themselves: files that their scripts write with ``-Verify -Report FILE``,
-        and files of ``lyncnb asis --save``. A server that still has an earlier generation is
-        recorded as having that one.
+        Reports from servers: files that the scripts write with ``-Verify -Report FILE``, and
+        files of ``lyncnb asis --save``. If a server still has an earlier generation, that
+        generation is recorded.
     revoked : bool, optional
-        Record that the CA revoked the certificates whose revocation was requested, instead.
+        Record instead that the CA revoked the certificates whose revocation was requested.
     today : date, optional
-        The present day, for results that can be repeated.
+        The current date, for repeatable results.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds.
 
     Returns
     -------
     RecordedDeployments
-        The same again changes no byte.
+        The recorded changes. Recording the same deployment again changes nothing.
 
     Raises
     ------
     OptionsError
-        If the day is in the future, or `revoked` names nothing.
+        If the date is in the future, or `revoked` is used without names.
     ReturnedFileError
-        If a report cannot be read; every problem of every report is listed.
+        If a report cannot be read; the error lists all problems of all reports.
     BundleError
-        If a name has no certificate that could be deployed, or the folder needs attention. Every
-        problem is listed, and nothing is recorded.
+        If a named request has no certificate that can be deployed, or the folder needs attention.
+        The error lists all problems, and nothing is recorded.
     """
     require("folder", folder, str, os.PathLike)
     present = today or datetime.now(UTC).date()
@@ -185,7 +186,7 @@ def deployed(
         )
     seen = read_server_reports(reports)
     path = Path(folder)
-    read_manifest(path)  # another folder gets no lock file
+    read_manifest(path)  # This check prevents a lock file in a folder that is not a request folder.
     command = "deployed --revoked" if revoked else "deployed"
     with recorded(path, command, now=timestamp(today), wait=lock_seconds) as written:
         survey, manifest = take_survey(path), read_manifest(path)
@@ -219,9 +220,9 @@ def deployed(
 
 
 def _good(bundle: RequestBundle, day: date, today: date | None) -> Mapping[str, str]:
-    """Say of each request whose present certificate has an error what that is; "" if it has none.
+    """Return the first error of each request's current certificate; "" if it has none.
 
-    Evaluated is at the end of the day from which on the certificate is there.
+    The certificates are evaluated at the end of the deployment date.
     """
     now = datetime.now(UTC)
     at = (
@@ -236,13 +237,13 @@ def _good(bundle: RequestBundle, day: date, today: date | None) -> Mapping[str, 
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """One call: what is on record so far, what was recorded, and every problem."""
+    """One call: the current records, the recorded changes, and all problems."""
 
     manifest: Manifest
     day: date
     now: str
     present: date
-    corrects: bool = False  # whether a day that was given replaces the one on record
+    corrects: bool = False  # Whether the specified date replaces the recorded date.
     good: Mapping[str, str] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     recorded: list[RecordedDeployment] = field(default_factory=list)
@@ -251,7 +252,7 @@ class _Run:
     notes: list[str] = field(default_factory=list)
 
     def record_named(self, found: Sequence[NamedRequest]) -> None:
-        """Record the newest good certificate of each request that a name means."""
+        """Record the newest certificate without errors of each named request."""
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
         for one in found:
             if one.record.state != "retired" or not one.servers:
@@ -281,7 +282,7 @@ class _Run:
                     )
 
     def record_all(self) -> None:
-        """Record every request whose newest generation has a good certificate."""
+        """Record every request whose newest generation has a certificate without errors."""
         for record in self.manifest.requests:
             if record.issued is None or record.state == "retired":
                 continue
@@ -291,7 +292,7 @@ class _Run:
                 self._record(record, record, ())
 
     def record_seen(self, reports: Sequence[ServerReport]) -> None:
-        """Record what servers say that they have, the oldest report first."""
+        """Record the certificates that servers report, the oldest report first."""
         known = {server.casefold() for one in self.manifest.requests for server in _servers(one)}
         for report in sorted(reports, key=lambda one: one.at):
             if report.at[:10] > self.present.isoformat():
@@ -310,7 +311,7 @@ class _Run:
                 self._record_report(report)
 
     def record_revoked(self, found: Sequence[NamedRequest]) -> None:
-        """Record that the CA revoked what it was to revoke."""
+        """Record that the CA revoked the certificates whose revocation was requested."""
         for one in found:
             record = self.records.get(one.record.id, one.record)
             asked = [part for part in record.generations if part.revocation is not None]
@@ -339,7 +340,7 @@ class _Run:
     def _revoked(
         self, name: str, generation: int, revocation: Revocation, serial: str
     ) -> Revocation | None:
-        """Return a revocation as it is on record from now on; None if nothing is new."""
+        """Return the revocation to record; None if it is already recorded."""
         when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
         if revocation.revoked_at:
             self._tell(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
@@ -411,7 +412,7 @@ class _Run:
         servers = servers or servers_of(record, part)
         present = {one.server: one for one in part.every_deployment}
         left = _recorded_later_elsewhere(record, part)
-        # Until all of them are on record, a name stands for those that are not.
+        # A date is corrected only if all named servers already have the certificate on record.
         corrects = self.corrects and not seen_in and present.keys() >= set(servers)
         new = [
             server
@@ -456,7 +457,8 @@ class _Run:
             )  # fmt: skip
             left -= {part.issued.thumbprint_sha1.casefold() for part in seen if part.issued}
             if seen:
-                # A place that uses the earlier one counts; a store also keeps what nothing uses.
+                # If a server uses both generations, the earlier one counts. A store also contains
+                # unused certificates.
                 self._record_one_seen(record, seen[-1 if report.of_store else 0], report)
         if left and not report.of_store:
             self.notes.append(
@@ -488,7 +490,7 @@ class _Run:
             if one.server == server
         ]
         for later, one in newer:
-            # A report counts for its own moment, not for what was put there afterwards.
+            # A report shows the state at the time of the report, not later installations.
             if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
                 self.notes.append(
                     f"{report.source}: {server} had generation {part.generation} of {record.id} "
@@ -532,9 +534,9 @@ class _Run:
 
 
 def _recorded_later_elsewhere(record: RequestRecord, part: Generation) -> set[str]:
-    """Return the servers of a generation that another one was recorded on since.
+    """Return the servers of a generation on which a different generation was recorded later.
 
-    A server that went back to an earlier certificate has it again.
+    If a server returns to an earlier certificate, the earlier generation is recorded again.
     """
     present = {one.server: one.recorded_at for one in part.every_deployment}
     return {

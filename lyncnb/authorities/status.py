@@ -1,7 +1,7 @@
-"""``FolderStatus``: the state of each request of a folder, and problems with its files.
+"""``FolderStatus``: the state of each request in a folder, and problems with its files.
 
-For reading only: no lock and no passphrase. CSR and key files are compared with their records by
-the hash of their bytes; that a key opens and belongs to its CSR is what ``rebuild`` checks.
+This module only reads: it needs no lock and no passphrase. It compares the hashes of CSR and key
+files with the records. ``rebuild`` also decrypts each key and compares it with the CSR.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from .plan_standing import PlanStanding, plan_standing
 from .returned.issued import IssuedCertificates
 from .summary_files import stale_note
 
-#: Every state that a request can be in, in the order of its life.
+#: All states of a request, in chronological order.
 STATES = (
     *("planned", "waiting", "issued", "packaged", "refused", "covered", "expiring", "expired"),
     *("superseded", "retired"),
@@ -65,31 +65,32 @@ STATES = (
 
 _COVERS_TOLD = 20
 
-# States in which nobody has to do anything, whatever is under way.
+# States that require no action.
 _ALL_IS_WELL = ("issued", "packaged", "covered", "planned", "waiting", "superseded", "retired")
-# States of a request for which no certificate is good; a newer faulty one hinders nothing.
+# States of a request without a valid certificate. In other states, a newer refused certificate does
+# not require action.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStatus(Told):
-    """One planned certificate: until when its servers are covered, and what is under way.
+    """A planned certificate: the certificate in use, and the progress of the next one.
 
-    ``not_after`` and ``days_left`` are those of the certificate in use, whose generation is
-    ``in_use``: 0, empty and None without one. ``generation`` is the newest one and ``under_way``
-    how far it is, if it has yet to follow the one in use. ``state`` says both in a word: what is
-    under way, but ``expired`` where the servers are without a valid certificate.
+    ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is ``in_use``
+    (empty, None and 0 without one). ``generation`` is the newest generation. ``under_way`` is its
+    stage if it has not yet replaced the certificate in use. ``state`` combines both: it is the
+    stage of the newest generation, but ``expired`` if the servers have no valid certificate.
 
-    ``since`` is when it came into that state, as far as it is on record (UTC, ISO 8601).
-    ``deployed_on`` is the day from which on all servers are recorded to have what is in use, and
-    ``has_next`` are the servers that are recorded to have what is under way already;
-    ``deployed_at`` is when its key and package were removed for that reason. ``refused`` names a
-    certificate that may not go on a server, and why: one that was not taken, or the one on record
-    as it is found now. ``key_holder`` is the computer that has its key, if that is not in the
-    folder. ``covered_by`` is the thumbprint of the certificate that stands for it, so that it is
-    not requested. ``revoke`` are the serial numbers that the CA is still to revoke;
-    ``is_revoked`` says that what is in use is to be revoked, or is. ``number`` is that of the
-    certificate in every document of the folder, 0 if it has none yet.
+    ``since`` is the time of the last change of state, if recorded (UTC, ISO 8601). ``deployed_on``
+    is the date since which all servers have the certificate in use. ``has_next`` are the servers
+    that already have the next certificate. ``deployed_at`` is the time when the key and the package
+    were removed because of that. ``refused`` is a certificate that must not be installed, and the
+    reason: a certificate that was not accepted, or the certificate on record according to the
+    current evaluation. ``key_holder`` is the computer with the private key if the folder does not
+    have it. ``covered_by`` is the thumbprint of an installed certificate that makes the request
+    unnecessary. ``revoke`` are the serial numbers that the CA must still revoke. ``is_revoked``
+    says whether the certificate in use is revoked or must be revoked. ``number`` is the
+    number of the certificate in every document of the folder, or 0 if it has none yet.
     """
 
     told: ClassVar = (
@@ -140,7 +141,7 @@ class RequestStatus(Told):
 
     @property
     def under_way_words(self) -> str:
-        """Describe the progress of what is under way, and how many servers have it."""
+        """Describe the stage of the next certificate, and how many servers have it."""
         if not self.has_next:
             return self.under_way
         return (
@@ -150,7 +151,7 @@ class RequestStatus(Told):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody must act, even if a command is under way."""
+        """Whether somebody must act, even while a command is running."""
         if self.revoke or self.is_revoked or self.state not in _ALL_IS_WELL:
             return True
         return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
@@ -158,12 +159,12 @@ class RequestStatus(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderStatus(Table, Told):
-    """Every planned certificate of a folder and its state on one day; superseded ones last.
+    """All planned certificates of a folder and their state on one date; superseded ones come last.
 
-    ``next_steps`` are sentences with a command each, the most urgent first.
-    ``problems`` are files that are missing, changed, or open to others, and requests that are not
-    those of the saved plan; ``notes`` is what else was seen. ``saved_plan`` says whether folder,
-    saved plan and returned certificates agree; None where no saved plan was requested.
+    ``next_steps`` are sentences with a command each, the most urgent first. ``problems`` are files
+    that are missing, changed, or accessible to others, and requests that differ from the saved
+    plan; ``notes`` are other observations. ``saved_plan`` says whether the folder, the saved plan
+    and the issued certificates agree; None if no saved plan was requested.
     """
 
     told: ClassVar = (
@@ -204,7 +205,7 @@ class FolderStatus(Table, Told):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether something is wrong with the folder; ``lyncnb status`` then ends with 3."""
+        """Whether the folder has a problem; the exit status of ``lyncnb status`` is then 3."""
         return bool(self.problems)
 
     @property
@@ -216,7 +217,7 @@ class FolderStatus(Table, Told):
 
     @property
     def shown(self) -> tuple[RequestStatus, ...]:
-        """The rows in use and under way: without superseded generations and what left the plan."""
+        """The rows in use and under way, without superseded generations and retired requests."""
         return tuple(one for one in self.requests if one.state not in ("superseded", "retired"))
 
     def counts(self) -> dict[str, int]:
@@ -226,16 +227,16 @@ class FolderStatus(Table, Told):
 
     @property
     def figure_title(self) -> str:
-        """What stands above its picture."""
+        """The title of the figure."""
         return "Certificates by expiration date"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
-        """List the ends of the certificates on record, for ``ln.figure(status)``.
+        """List the expiration dates of the certificates on record, for ``ln.figure(status)``.
 
         Returns
         -------
         tuple of DatedFact
-            The day of the status first, then one fact for each certificate, by state.
+            The date of the status first, then one event for each certificate, by state.
         """
         facts = [
             DatedFact(
@@ -290,9 +291,9 @@ def folder_status(
     folder : path
         A request folder.
     today : date or datetime, optional
-        The moment at which certificates are judged (of a day its noon, UTC); now if left out.
+        The evaluation time; a date means noon UTC of that day. The default is the current time.
     approved_by : path, optional
-        A list of allowed signers: one of them must have approved the plan that was requested.
+        A list of allowed signers, one of whom must have approved the requested plan.
 
     Returns
     -------
@@ -302,24 +303,25 @@ def folder_status(
     Raises
     ------
     BundleError
-        If it is not a request folder, its manifest cannot be read, or others can write it.
+        If the folder is not a request folder, the manifest cannot be read, or others can write it.
     ApprovalError
         If the list of allowed signers cannot be read.
     """
     require("folder", folder, str, os.PathLike)
     path = Path(folder)
     survey = take_survey(path, reading=True)
-    # Before the manifest: what a run appends in between is in both, or in the manifest alone.
+    # Read the history before the manifest: changes of a running command are then in both or only in
+    # the manifest.
     history = read_history(path)
     manifest = read_manifest(path)
     at = moment_of(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     problems = _problems(survey, manifest, issued)
-    # A file written between two looks is not wrong; what is wrong stays wrong.
+    # A file that changes between two checks has no problem; a real problem is still there later.
     if problems:
         before, survey = manifest, take_survey(path, reading=True)
         manifest = read_manifest(path)
-        # Whoever writes what was received or made names it in the manifest next.
+        # A running command adds a received or written file to the manifest afterwards.
         if manifest != before:
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
         problems = _problems(survey, manifest, issued)
@@ -349,16 +351,16 @@ def folder_status(
 def steps_from_here(
     folder: str | os.PathLike[str], manifest: Manifest, *, today: date | None = None
 ) -> tuple[str, ...]:
-    """List the next steps from the records only; of the files, only the plan is read.
+    """List the next steps from the records; the only file that is read is the plan.
 
     Parameters
     ----------
     folder : path
         The request folder, for the commands.
     manifest : Manifest
-        Of n requests.
+        The manifest with n requests.
     today : date or datetime, optional
-        The moment at which certificates are judged; now if left out.
+        The evaluation time; the default is the current time.
     """
     terms = renewal_terms(Path(folder), manifest)
     return next_steps(folder, rows_on_record(manifest, terms, today=today))
@@ -367,16 +369,16 @@ def steps_from_here(
 def rows_on_record(
     manifest: Manifest, terms: RenewalTerms, *, today: date | None = None
 ) -> Iterator[RequestStatus]:
-    """Return the state of each planned certificate from the records only.
+    """Return the state of each planned certificate, from the records only.
 
     Parameters
     ----------
     manifest : Manifest
-        Of n requests.
+        The manifest with n requests.
     terms : RenewalTerms
-        When certificates are renewed.
+        The terms that determine the renewal dates.
     today : date or datetime, optional
-        The moment at which certificates are judged; now if left out.
+        The evaluation time; the default is the current time.
     """
     at = moment_of(today) if today is not None else datetime.now(UTC)
     for record in manifest.requests:
@@ -403,7 +405,7 @@ def _problems(
                 found += archive_problems(survey, old)
     if not manifest.rekeying:
         return tuple(found)
-    # Keys that have changed are what is going on, not what is wrong.
+    # During a passphrase change, changed key files are expected.
     rekeying = Problem(
         message=f"the passphrase change that started at {manifest.rekeying} is incomplete",
         file=NAME,
@@ -414,7 +416,7 @@ def _problems(
 
 
 def _exchanged(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
-    """Find certificates and packages that are unreadable, or not those received and made."""
+    """Find certificates and packages that are unreadable or differ from the record."""
     packages = {record.package.file for record in manifest.requests if record.package is not None}
     for name, message in sorted(issued.exchanged.items()):
         code = "package-exchanged" if name in packages else "file-exchanged"
@@ -486,7 +488,7 @@ def _notes(
 
 
 def _deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Say of how many deployed requests something secret may still be here."""
+    """Report files that may still contain the private keys of deployed requests."""
     deployed = {record.id for record in manifest.requests if record.deployed_at}
     if not deployed:
         return
@@ -505,7 +507,7 @@ def _deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def _elsewhere(manifest: Manifest) -> Iterator[str]:
-    """Say where keys are that are not here, and what is still to be requested there."""
+    """Report private keys on other computers, and certificates to request on those computers."""
     holders: dict[str, list[RequestRecord]] = {}
     at_set_up = []
     for record in manifest.requests:
@@ -532,7 +534,7 @@ def _elsewhere(manifest: Manifest) -> Iterator[str]:
 
 
 def _covered(manifest: Manifest, at: datetime) -> Iterator[str]:
-    """List planned certificates that installed ones cover, and those no longer covered."""
+    """List planned certificates that installed certificates cover, and those no longer covered."""
     stands = []
     for record in manifest.requests:
         cover = record.covered
@@ -567,7 +569,7 @@ def _statuses(
     for life in lives:
         name = life.record.id
         status = _planned_status(life, today, terms, is_faulty=name in faulty)
-        # What ended is not refused: it is to be renewed.
+        # An expired certificate is not refused, but due for renewal.
         why = "" if name in ended else refused.get(name, "")
         yield replace(status, refused=why)
     for life in lives:
@@ -580,9 +582,9 @@ def _statuses(
 def _planned_status(
     life: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
 ) -> RequestStatus:
-    """Say in one row what the servers have and what is under way."""
+    """Return a row with the certificate in use and the next certificate."""
     record, held = life.record, life.held
-    # No package is made of a faulty one and the steps leave it out, whatever the record says.
+    # A certificate with an error is not packaged or installed, even if the record says otherwise.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if life.under_way is None else present
     by_date = state_by_date(held, today, life.renew_from(terms))
@@ -620,7 +622,7 @@ def _planned_status(
 
 
 def _servers_ahead(life: Generations) -> Iterator[str]:
-    """Yield the servers that have what is under way already."""
+    """Yield the servers that already have the next certificate."""
     for one in life.under_way.every_deployment if life.under_way is not None else ():
         if life.record.issued is not None and one.certificate == life.record.issued.sha256:
             yield one.server

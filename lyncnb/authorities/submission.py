@@ -1,7 +1,7 @@
-"""What the CA's administrators read: the page, the summary and the list of names of one part.
+"""Write the documents for the CA's administrators: the page, the summary and the list of names.
 
-The words are data (``authorities/handover_wording.toml``); everything that comes from a topology is
-escaped on its way to a page and neutralised on its way to a spreadsheet.
+The texts are data (``authorities/handover_wording.toml``). All values from a topology are escaped
+for the page and neutralized for the spreadsheet.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part(Told):
-    r"""The requests for one CA under one template.
+    r"""The requests for one CA with one template.
 
-    ``issuer`` is internal or public, ``ca`` the CA's name where one was given, ``folder`` the
-    part's place inside the package. ``template`` and ``config`` (``host\CA name``) are those of
-    an AD CS CA; ``config`` is empty where ``submit.cmd`` asks for it. ``revoke`` are certificates
-    that the CA is to revoke now.
+    ``issuer`` is internal or public, ``ca`` is the CA's name if known, and ``folder`` is the folder
+    of the part in the package. ``template`` and ``config`` (``host\CA name``) apply to an AD CS CA;
+    ``config`` is empty if ``submit.cmd`` asks for it. ``revoke`` are certificates that the CA must
+    revoke now.
     """
 
     told: ClassVar = (
@@ -61,7 +61,7 @@ class Part(Told):
 
 
 def part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
-    """Name the folder of a part inside the package, safe on Windows and not in `taken`."""
+    """Return a folder name for a part that is valid on Windows and not in `taken`."""
     slug = re.sub(r"[^a-z0-9]+", "-", ca.casefold()).strip("-")[:60]
     name = f"{issuer}-{slug}" if slug else issuer
     number = 1
@@ -72,7 +72,7 @@ def part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
 
 
 def request_rows(records: Iterable[RequestRecord]) -> Iterator[tuple[object, ...]]:
-    """Yield one row per request, fifteen values as :data:`COLUMNS` names them."""
+    """Yield one row per request with the fifteen values in :data:`COLUMNS`."""
     for record in records:
         plan = record.plan
         subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
@@ -90,11 +90,12 @@ def _key_text(plan: PlannedEntry) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """What the page says to the people of one kind of CA.
+    """The texts of the page for one type of CA.
 
-    ``submit_asks`` and ``submit_names`` say where the requests go: one of them is a step's
-    ``{target}``. ``before`` is what the template and the CA must give, ``replaced`` what becomes of
-    the certificates that these replace, ``compromised`` how one is revoked at once.
+    ``submit_asks`` and ``submit_names`` say where the requests go: one of them replaces
+    ``{target}`` in a step. ``before`` has the requirements for the template and the CA.
+    ``replaced`` is about the certificates that the new ones replace. ``compromised`` says how to
+    revoke a certificate immediately.
     """
 
     title: str
@@ -121,23 +122,23 @@ class Wording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wordings:
-    """What ``handover_wording.toml`` holds."""
+    """The content of ``handover_wording.toml``."""
 
     internal: Wording
     public: Wording
 
     def of(self, issuer: str) -> Wording:
-        """Return the words for a kind of CA."""
+        """Return the texts for a type of CA."""
         return self.public if issuer == "public" else self.internal
 
 
 def parse_wordings(text: str) -> Wordings:
-    """Read the text of ``handover_wording.toml``.
+    """Parse ``handover_wording.toml``.
 
     Raises
     ------
     RulesError
-        With every mistake, e.g. of ``internal.steps``.
+        If the file has errors; the error lists all of them, e.g. in ``internal.steps``.
     """
     name = "handover_wording.toml"
     try:
@@ -158,10 +159,10 @@ def _wordings() -> Wordings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """Who sends the requests, until when the certificates are needed, and for what product.
+    """The sender of the requests, the date on which the certificates are required, and the product.
 
-    ``rolled`` are the usages whose old certificate stays in use beside the new one. ``today`` is
-    the day from which on the limits count that the page names; left out, that of the CA rules.
+    ``rolled`` are the usages whose old certificate stays in use with the new one. ``today`` is the
+    date for the limits on the page; the default is the date of the CA rules.
     """
 
     sender: str = ""
@@ -169,13 +170,15 @@ class Cover:
     today: date | None = None
     product: str = ""
     rolled: frozenset[str] = frozenset()
-    said: Callable[[str], str] = str  # a note in the product's own words
-    source: Callable[[str], str] = str  # a source, by the product's own document
+    said: Callable[[str], str] = (
+        str  # Replaces product names in a text with the names of this product.
+    )
+    source: Callable[[str], str] = str  # Replaces a source with the document for this product.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLine:
-    """One request as the page shows it."""
+    """A request in the form in which the page shows it."""
 
     number: int
     file: str
@@ -198,7 +201,7 @@ class WithdrawnLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedLine:
-    """A certificate of an earlier generation, and what is to become of it."""
+    """A certificate of an earlier generation, and what to do with it."""
 
     request: str
     serial: str
@@ -207,14 +210,14 @@ class ReplacedLine:
 
 
 def part_page(part: Part, *, cover: Cover) -> str:
-    """Write the page for a CA's people: from whom, what to do, every request, what to send back.
+    """Write the page for the CA's administrators.
 
     Parameters
     ----------
     part : Part
-        n requests of one CA.
+        n requests for one CA.
     cover : Cover
-        Sender, date and product.
+        The sender, the date and the product.
 
     Returns
     -------
@@ -271,7 +274,7 @@ def _revoke_line(one: ToRevoke, words: Wording, filled: Mapping[str, str]) -> Re
 
 
 def _withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
-    """Yield the requests that were given up while they may have been with the CA."""
+    """Yield the requests that were withdrawn after they may have been sent to the CA."""
     for record in records:
         for old in reversed(record.archived):
             if old.issued is None and old.csr_sha256 and not old.purged_at:
@@ -281,7 +284,7 @@ def _withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
 
 
 def _lifetimes(ca: str, today: date) -> str:
-    """Say how long a public certificate may be valid, from a day on."""
+    """Describe the maximum validity of a public certificate, now and from later dates on."""
     rules = ca_rules()
     steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
     days = max((day, value) for day, value in steps if day <= today)[1]
@@ -294,7 +297,7 @@ def _lifetimes(ca: str, today: date) -> str:
 
 
 def _wildcards(today: date) -> str:
-    """Say which methods a public CA may use to validate a wildcard, from a day on."""
+    """Describe the methods with which a public CA may validate a wildcard."""
     last: dict[str, date] = {}
     for method in ca_rules().methods:
         end = method.until or date.max
@@ -361,7 +364,7 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def name_lines(records: Iterable[RequestRecord]) -> bytes:
-    """List the names of each request on one line, to be pasted into a portal."""
+    """List the names of each request on one line, for pasting into a portal."""
     lines = [
         f"{f'No. {record.number}: ' if record.number else ''}{record.files.csr}\r\n"
         f"{', '.join(record.plan.san)}\r\n"
@@ -370,28 +373,28 @@ def name_lines(records: Iterable[RequestRecord]) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-# The submission lines for AD CS, as a batch file that can be read before it is run.
+# The submission script for AD CS is a batch file that can be read before it is run.
 #
-# The boundary for text on its way to a Windows command line: certreq splits ``-attrib`` at a
-# literal ``\n``, so a template's name could smuggle in attributes of its own, and cmd expands
-# ``%`` even between quotes. Only plain letters, digits and a few signs pass.
+# Text for a Windows command line is restricted: certreq splits ``-attrib`` at a literal ``\n``, so
+# a template name could add attributes, and cmd expands ``%`` even in quotes. Only letters, digits
+# and a few other characters are allowed.
 
 _TEMPLATE = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
-# The display name of the template that every AD CS has, and the name that certreq takes. Display
-# names are unique in a forest, so no template of one's own has it.
+# The display name of the template that every AD CS CA has, and the template's name for certreq.
+# Display names are unique in a forest, so no custom template has this display name.
 _DISPLAY_NAMES = {"web server": "WebServer"}
 _CONFIG = re.compile(r"[A-Za-z0-9.-]{1,255}\\[A-Za-z0-9 ._()-]{1,64}")
 _STEM = re.compile(r"[A-Za-z0-9-]{1,200}")
 
 
 def check_template(template: str) -> None:
-    """Reject a template name that could be anything else on a command line.
+    """Reject a template name that a command line could misinterpret.
 
     Raises
     ------
     OptionsError
-        Unless it is made of letters, digits, blanks, dots, underscores and hyphens; or if it is
-        the display name of a template whose name is another one.
+        If the name has characters other than letters, digits, blanks, dots, underscores and
+        hyphens, or if it is the display name of a template.
     """
     name = _DISPLAY_NAMES.get(template.casefold())
     if name:
@@ -425,12 +428,12 @@ def check_sender(sender: str) -> None:
 
 
 def check_config(config: str) -> None:
-    r"""Refuse a CA's configuration string that is not ``host\CA name``; empty is good.
+    r"""Reject a configuration string that is not ``host\CA name``; an empty string is allowed.
 
     Raises
     ------
     OptionsError
-        If a sign in it means something to cmd or certreq.
+        If a character has a special meaning for cmd or certreq.
     """
     if config and not _CONFIG.fullmatch(config):
         raise OptionsError(
@@ -440,26 +443,26 @@ def check_config(config: str) -> None:
 
 
 def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> bytes:
-    """Write ``submit.cmd``: submits each request once, and fetches what is issued later.
+    """Write ``submit.cmd``, which submits each request once and retrieves certificates.
 
     Parameters
     ----------
     stems : iterable of str
-        n names of files in ``csr`` without ``.csr``; the answers are called the same.
+        n names of files in ``csr`` without ``.csr``; the output files have the same names.
     template, config : str
         Checked by :func:`check_template` and :func:`check_config`. Without a configuration
-        string the script asks for the CA, once.
+        string, the script asks once for the CA.
 
     Returns
     -------
     bytes
-        ASCII with CRLF. A request with a number at the CA is never submitted again; one whose
-        submission gave no number only after a question.
+        ASCII with CRLF. The script never submits a request again that has a number at the CA. It
+        asks before it submits a request again that has no number.
 
     Notes
     -----
-    Source: Microsoft, certreq (-submit, -retrieve, -attrib, -config). The names travel inside the
-    CSR, so there is no ``SAN:`` attribute.
+    Source: Microsoft, certreq (-submit, -retrieve, -attrib, -config). The CSR contains the names,
+    so there is no ``SAN:`` attribute.
     """
     check_template(template)
     check_config(config)
@@ -471,7 +474,7 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
                 hint="use only the request files that lyncnb wrote",
             )
         calls.append(f'call :request "{stem}"')
-    # What a person types is expanded only after its line is parsed (delayed expansion).
+    # Delayed expansion: cmd expands user input only after it has parsed the line.
     script = (package_files(__package__) / "submit.cmd").read_text(encoding="ascii")
     values = {"template": template, "config": config, "calls": "\n".join(calls)}
     return _filled(script, values).replace("\n", "\r\n").encode("ascii")

@@ -1,8 +1,8 @@
-"""Write the summary files of a request folder: after requests and issued certificates.
+"""Write the summary files of a request folder after requests and issued certificates.
 
-``plan.json`` says what was planned, the records of the manifest what became of it: so a command
-that has the folder and no table can write the files again. ``manifest.summary`` has the SHA-256 of
-each file and, under ``made_of``, a digest of everything that the files show.
+``plan.json`` contains the plan, and the manifest records the current state. So a command can write
+the files again without the table. ``manifest.summary`` has the SHA-256 of each file and, under
+``made_of``, a digest of all data in the files.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from .evaluation.evaluation import accepted_on_record
 
 _MADE_OF = "made_of"
 
-#: Requests of a folder whose summary is written again with every change: of a larger one it would
-#: cost more than the change itself.
+#: The maximum number of requests for which every change writes the summary again. In a larger
+#: folder,
+#: writing the summary would take longer than the change itself.
 _MOST = 10_000
 
 
@@ -47,19 +48,19 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
     folder : Path
         The request folder.
     manifest : Manifest
-        With the n requests that the summary tells of.
+        The manifest with the n requests of the summary.
     summary : Summary
-        Of the plan, with its pictures.
+        The summary of the plan, with figures.
 
     Returns
     -------
     Manifest
-        With what was written, to be saved. Interrupted before that, the hashes on record do not
-        fit, and the next run writes the files again.
+        The manifest with the hashes of the files, to be saved. After an interruption, the recorded
+        hashes do not match the files, and the next run writes the files again.
     """
     told = {_MADE_OF: _made_of(manifest)}
     whole = _with_record(summary, manifest)
-    for name in SUMMARY_NAMES:  # one file in memory at a time
+    for name in SUMMARY_NAMES:  # Only one file at a time is in memory.
         data = write_summary(whole, "." + name.rpartition(".")[2])
         files.replace(folder / name, data, 0o644)
         told[name] = hashlib.sha256(data).hexdigest()
@@ -67,7 +68,7 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
 
 
 def is_current(manifest: Manifest) -> bool:
-    """Return whether the summary files show what the manifest has on record."""
+    """Whether the summary files match the records of the manifest."""
     return manifest.summary.get(_MADE_OF) == _made_of(manifest)
 
 
@@ -87,7 +88,7 @@ def _in_use(manifest: Manifest) -> dict[str, Generations]:
 
 
 def _made_of(manifest: Manifest) -> str:
-    """Return a digest of all that the summary files show."""
+    """Return a digest of all data in the summary files."""
     told = (
         manifest.plan_json_sha256,
         manifest.table,
@@ -101,20 +102,20 @@ def _made_of(manifest: Manifest) -> str:
 
 
 def planned_summary(folder: Path, manifest: Manifest) -> Summary:
-    """Return the summary of the plan that a folder keeps, before its requests.
+    """Return the summary of the plan in a folder, without the requests.
 
     Parameters
     ----------
     folder : Path
         The request folder.
     manifest : Manifest
-        Its manifest.
+        The manifest of the folder.
 
     Raises
     ------
     LyncnbError
-        If it keeps none, the plan is not the one on record, or the rules of its product are not
-        here.
+        If the folder has no plan, the plan differs from the record, or the rules of the product are
+        missing.
     """
     plan, findings = plan_on_record(manifest, read_plan_bytes(folder, manifest))
     told = Findings(tuple(_as_accepted(findings, manifest, plan.rules)), findings.judged_on)
@@ -127,19 +128,19 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
 
 
 def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Findings]:
-    """Return a plan that a folder keeps, with what its manifest says beside it, and its findings.
+    """Return the plan in a folder with its findings and the additional data of the manifest.
 
     Parameters
     ----------
     manifest : Manifest
-        The folder's.
+        The manifest of the folder.
     data : bytes
-        Of a saved plan of the folder, of which it is known that nobody altered it.
+        The saved plan of the folder, which must be verified.
 
     Raises
     ------
     LyncnbError
-        If the rules of its product are not here, or it is not what a plan may say.
+        If the rules of the product are missing, or the plan is not valid.
     """
     rules = rules_on_record(manifest.product, sha256=manifest.product_sha256)
     plan, findings = read_saved_json(data, source=PLAN_NAME, rules=rules).plan(rules)
@@ -154,14 +155,14 @@ def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Fi
 
 
 def _with_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
-    """Add the rule on record to each certificate: two profiles may have rules for one usage."""
+    """Add the recorded rule to each certificate: a usage may have rules in two profiles."""
     for certificate in plan.certificates:
         record = manifest.by_id.get(certificate.id)
         yield certificate._replace(rule=record.rule) if record and record.rule else certificate
 
 
 def _as_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
-    """Add its title to each finding, and the acceptance reason to each accepted error."""
+    """Add the title to each finding, and the acceptance reason to each accepted error."""
     titles = {code: rule.title for code, rule in every_check(rules).items()}
     of_run = {one.code: one.reason for one in manifest.accepted}
     of_plan = {(one.code, one.accepted) for one in findings}
@@ -174,12 +175,12 @@ def _as_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterat
 
 
 def folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
-    """Return the summary of a folder as its files show it.
+    """Return the summary of a folder as the summary files show it.
 
     Returns
     -------
     Summary or None
-        None of more than 10,000 requests, and where :func:`planned_summary` raises.
+        None if the folder has more than 10,000 requests, or :func:`planned_summary` fails.
     """
     if len(manifest.requests) > _MOST:
         return None
@@ -193,7 +194,7 @@ _IDS_NAMED = 10
 
 
 def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Say which saved plan was requested last, and who approved it."""
+    """Yield the saved plan that was requested last, and who approved it."""
     if not manifest.plans:
         return
     last = manifest.plans[-1]
@@ -218,13 +219,13 @@ def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the summary files again if what is on record of the requests changed since.
+    """Write the summary files again if the recorded data has changed.
 
     Returns
     -------
     Manifest
-        To be saved; the same where there is nothing new, and where :func:`stale_note` says why
-        the files stay as they are.
+        The manifest to save. It is unchanged if the files are current, or cannot be written
+        (:func:`stale_note` returns the reason).
     """
     if is_current(manifest) or len(manifest.requests) > _MOST:
         return manifest
@@ -236,7 +237,7 @@ def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def stale_note(folder: Path, manifest: Manifest) -> str:
-    """Say why the summary files are out of date and what to do; "" if they are current."""
+    """Return why the summary files are out of date, and what to do; "" if they are current."""
     if is_current(manifest):
         return ""
     why = f"the folder has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""

@@ -1,1 +1,1 @@
-"""The years ahead: when each certificate comes back, and what cannot work."""
+"""Forecasts: when each certificate must be renewed, and which work cannot be done in time."""

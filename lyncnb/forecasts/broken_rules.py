@@ -1,7 +1,7 @@
-"""Which rules prevent a certificate from being replaced in time.
+"""Find the rules that prevent a certificate from being replaced in time.
 
-Pure. For every day on which the next certificate could be issued, this file finds the rules that
-forbid it, or why it would not help. Each rule is listed once, with its days.
+This module is pure. For each possible issue date of the next certificate, it finds the rules that
+forbid that date, or the reason why the date is too late. Each rule is listed once, with its dates.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLAN = "plan options"
 
 @dataclass(slots=True)
 class _Days:
-    """The days of each rule that prevents a replacement."""
+    """The dates of each rule that prevents a replacement."""
 
     found: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
 
@@ -37,19 +37,19 @@ def rules_between(
     Parameters
     ----------
     timetable : Timetable
-        Its terms and days.
+        The terms and days.
     hold : Hold
-        The last certificate that came in time.
+        The last certificate that can be installed in time.
     missing_from : int
-        The first day on which the next one is missing.
+        The first day without the next certificate.
     lead_source : str
         The source for the lifetime of tokens.
 
     Returns
     -------
     tuple of BrokenRule
-        First the end of the certificate in use. Then each rule that forbids a day of issue
-        before the next one is missing, or a later change of servers.
+        First the end of the certificate in use, then each rule that forbids an issue date before
+        `missing_from` or a later server change.
     """
     blocked, last = _Days(), min(missing_from, timetable.days.count) - 1
     for issue in range(max(hold.issued + 1, 0), last + 1):
@@ -76,7 +76,7 @@ def _ask(timetable: Timetable, issue: int, last: int, blocked: _Days) -> None:
     if days.next_change[issue] > last:
         _ask_servers(days, issue, last, blocked)
     elif is_free:
-        # It could be in time, but would end too early for any successor.
+        # The next certificate can be installed in time, but it expires before it can be replaced.
         step = step_on(timetable.terms.validity, days.date(issue))
         blocked.add("validity", step, day=issue)
 
@@ -190,7 +190,7 @@ def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
 
 
 def span_words(first: date, last: date) -> str:
-    """Return the words for a range of days, or for one day."""
+    """Return a range of dates, or one date, as text."""
     return f"on {first}" if first == last else f"from {first} to {last}"
 
 

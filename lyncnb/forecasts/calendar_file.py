@@ -1,7 +1,7 @@
-"""A forecast as a calendar for Outlook: short entries, each with a reminder before it is late.
+"""Write a forecast as a calendar for Outlook: short entries, each with a reminder in advance.
 
-Each day has one entry for all orders and one for all server changes. No entry lasts for the months
-in which a certificate counts as expiring.
+Each day has one entry for all orders and one for all server changes. The renewal period of a
+certificate takes months, so it is not an entry.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PRODUCT = "-//lyncnb//certificate forecast//EN"
 
 _DAY = timedelta(days=1)
 _MORNING = time(8, tzinfo=UTC)
-_LISTED = 50  # the most certificates that an entry lists
+_LISTED = 50  # The maximum number of certificates in an entry.
 
 
 def to_calendar(forecast: Forecast) -> bytes:
@@ -26,17 +26,19 @@ def to_calendar(forecast: Forecast) -> bytes:
     Returns
     -------
     bytes
-        RFC 5545. All-day entries: orders, with the domains to validate, and server changes. Each
-        has a reminder on the morning before, and a second one on the morning before its last
-        possible day if that is later. The same forecast gives the same bytes; an entry of the
-        same day and kind keeps its UID.
+        RFC 5545 with all-day entries for orders, domain validations and server changes. Each entry
+        has a reminder on the morning before. A second reminder is on the morning before the last
+        possible date, if that is later. The same forecast gives the same bytes, and an entry with
+        the same date and kind keeps its UID.
     """
     return write_calendar(PRODUCT, _entries(forecast))
 
 
 def _entries(forecast: Forecast) -> Iterator[DayEntry]:
     for work in forecast.days():
-        if work.what != "validate":  # part of the order's entry, or a separate one
+        if (
+            work.what != "validate"
+        ):  # The validation is part of the order's entry, or a separate entry.
             yield _entry(work, forecast)
         elif validated := tuple(one for one in work.entries if one.validate_on != one.order_on):
             yield _entry(work._replace(entries=validated), forecast)

@@ -1,4 +1,4 @@
-"""``compare_forecasts``: two forecasts side by side, year by year, with what cannot work."""
+"""``compare_forecasts``: show two forecasts side by side, year by year, with their problems."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _PROBLEMS = columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ForecastComparison(Table):
-    """Two complete forecasts; as a table, the work of each year, then of all years."""
+    """Two complete forecasts. The table shows the work of each year and the total."""
 
     _columns = COLUMNS
 
@@ -63,7 +63,7 @@ class ForecastComparison(Table):
         return self.work(by="year")
 
     def work(self, *, by: str) -> Iterator[tuple[str, str, int, int]]:
-        """Yield period and kind of work, with the amount in each forecast.
+        """Yield the period and the kind of work, with the amount in each forecast.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class ForecastComparison(Table):
                 yield (when, column.heading, before, after)
 
     def years(self) -> Iterator[tuple[str, ...]]:
-        """Yield a row for each year and for all years: ``4 -> 6 (+2)``."""
+        """Yield a row for each year and for the total, e.g. ``4 -> 6 (+2)``."""
         for when, rows in groupby(self.work(by="year"), key=itemgetter(0)):
             cells = (
                 f"{before:,}"
@@ -110,7 +110,7 @@ class ForecastComparison(Table):
         return [f"{name}: {one.source}: {one.summary()}" for name, one in sides]
 
     def parts(self) -> list[Part]:
-        """Return the parts of the report: summaries, work by year, and what cannot work."""
+        """Return the parts of the report: summaries, work by year, and problems."""
         parts: list[Part] = [
             *map(Sentence, self.lines()),
             ReportTable(
@@ -133,7 +133,7 @@ class ForecastComparison(Table):
         return parts
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
-        """Yield what cannot work: ``both``, ``first`` or ``second``, and the problem."""
+        """Yield each problem with ``both``, ``first`` or ``second``."""
         for one in self.first.problems:
             yield ("both" if one in self.second.problems else "first"), one
         for one in self.second.problems:
@@ -147,12 +147,12 @@ def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
     Parameters
     ----------
     first, second : Forecast
-        For example, with the present public CA and with another, or with and without Directors.
+        For example, forecasts with two different public CAs, or with and without Directors.
 
     Returns
     -------
     ForecastComparison
-        The work of each year, and what cannot work in one of them.
+        The work of each year, and the problems of both forecasts.
     """
     return ForecastComparison(first=first, second=second)
 

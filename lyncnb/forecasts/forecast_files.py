@@ -1,4 +1,4 @@
-"""A forecast as a report: what cannot work, the work ahead, every certificate; also a calendar."""
+"""Write a forecast as a report (problems, work, all certificates) or as a calendar."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FORECAST_FILE = report_kind(
     calendar=PRODUCT,
 )
 
-_SHOWN = 40  # the most problems and certificates in the short form
+_SHOWN = 40  # The maximum number of problems and certificates in the short form.
 
 
 def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
@@ -48,14 +48,14 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
     Parameters
     ----------
     forecast : Forecast
-        Of a plan or folder.
+        The forecast of a plan or a folder.
     shown : int, optional
-        The most problems, and certificates, in the short form.
+        The maximum number of problems, and of certificates, in the short form.
 
     Returns
     -------
     Report
-        CSV contains the certificates; XLSX also contains the work by month and what cannot work.
+        CSV contains the certificates; XLSX also contains the work by month and the problems.
         A page shows the first 200 certificates.
     """
     years = ReportTable(columns=YEARS, items=forecast.years, formats={".html": "Work by year"})
@@ -130,7 +130,7 @@ def _entry(one: ForecastEntry) -> dict[str, object]:
 
 
 def _text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:
-    """Yield what cannot work, the work ahead, and the next orders."""
+    """Yield the problems, the work, and the next orders."""
     yield [forecast.summary(), *(f"  note: {note}" for note in forecast.notes)]
     problems = [[*problem.lines()] for problem in forecast.problems[:shown]]
     if problems:

@@ -1,6 +1,6 @@
-"""``forecast``: the work of the years ahead for a plan or a request folder.
+"""``forecast``: calculate the work of the next years for a plan or a request folder.
 
-Pure, except that it reads a request folder and uses today's date for it.
+This module is pure, except that it reads a request folder and uses the current date for it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ DEFAULT_UNTIL = date(2030, 12, 31)
 
 _DAY = timedelta(days=1)
 _LAST_SECOND = time(23, 59, 59)
-_LONGEST = 100 * 366 * _DAY  # no plan covers more than a century
+_LONGEST = 100 * 366 * _DAY  # A forecast covers at most a century.
 _YEARS = 1900, 2900
-_BEFORE = 400 * _DAY  # a certificate issued on the first day may have been ordered a year before
+_BEFORE = (
+    400 * _DAY
+)  # A certificate that is issued on the first day may have been ordered a year before.
 _ASKED = "plan options: validity, validity_days"
 _ON_RECORD = "the certificate on record"
 
@@ -52,26 +54,26 @@ def forecast(
     start: date | None = None,
     options: PlanOptions | None = None,
 ) -> Forecast:
-    """Return when to order, renew and roll over each certificate, until a day.
+    """Return when to order, renew and roll over each certificate, until a date.
 
     Parameters
     ----------
     plan : CertificatePlan, RequestBundle or path
         The plan; a path is a request folder, a saved plan or a plan's JSON. For a folder, the
-        forecast uses the certificates on servers and those under way to replace them.
+        forecast uses the certificates on servers and the certificates that will replace them.
     until : date, optional
         The last day.
     start : date, optional
-        No order is placed before this day. The default for a plan is the day of the order for the
-        planned issue date; for a folder, today or the last day on record, whichever is later.
+        The first possible order date. The default for a plan is the order date for the planned
+        issue date; for a folder, the current date or the last recorded date, whichever is later.
     options : PlanOptions, optional
-        Lead times, freezes, windows, validity and planned issue date. The default are the plan's
-        own options; for a folder, those of its saved plan.
+        Lead times, freezes, windows, validity and planned issue date. The default is the options
+        of the plan, or of the folder's saved plan.
 
     Returns
     -------
     Forecast
-        One row per certificate, and what cannot work, with each rule that it breaks. The same
+        One row per certificate, and the problems, each with the rules that cause it. The same
         plan and arguments, or the same folder and start, give the same forecast.
 
     Raises
@@ -82,8 +84,8 @@ def forecast(
     Notes
     -----
     Days are whole UTC days. A certificate of n days ends with the n-th day (RFC 5280 section
-    4.1.2.5), and work of a day is finished at its end. A certificate is renewed in the last
-    third of its life, on the first day on which its servers may be changed. Its validity is the
+    4.1.2.5), and the work of a day is finished at its end. A certificate is renewed in the last
+    third of its validity, on the first day on which its servers may be changed. Its validity is the
     requested one, limited to what the CA may issue on that day.
     """
     require("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
@@ -128,7 +130,7 @@ class _Read:
     records: Mapping[str, RequestRecord]
     held: Mapping[str, Held]
     under_way: Mapping[str, Generation] = field(default_factory=dict)
-    seen: date | None = None  # the last day on record
+    seen: date | None = None  # The last date on record.
 
 
 def _read(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _Read:
@@ -165,7 +167,7 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
     if start is not None:
         return day_of(start)
     if read.seen is not None:
-        # A certificate that ended since the last run must not look valid.
+        # A certificate that expired after the last run must not look valid.
         return max(read.seen, date.fromisoformat(timestamp(None)[:10]))
     issue = options.planned_issue_date
     if issue is None:
@@ -180,36 +182,37 @@ def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
 
 
 class _Schedules:
-    """The schedules of all certificates of a plan; those of one kind share a timetable."""
+    """The schedules of all certificates of a plan; similar certificates share a timetable."""
 
     def __init__(
         self, read: _Read, options: PlanOptions, terms: RenewalTerms, days: Days, begin: date
     ) -> None:
         self.read, self.options, self.days, self.begin = read, options, days, begin
         self.terms = terms
-        # A custom product may have no steps: then nothing rolls over or restarts.
+        # A custom product may have no steps: then no usage rolls over and no service restarts.
         has_steps = "deploy" in read.plan.rules.settings
         self.procedure = load_procedure(read.plan.rules) if has_steps else None
         self._timetables: dict[Terms, Timetable] = {}
         self._validity: dict[tuple[str, str, int | None, str], tuple[Step, ...]] = {}
         self._reuse: dict[str, tuple[Step, ...]] = {}
         self._restarts: dict[tuple[str, tuple[str, ...]], bool] = {}
-        #: Problems by their causes: many certificates are late for the same reasons.
+        #: Problems are grouped by their causes, because many certificates are late for the same
+        #: reasons.
         self.broken: dict[tuple[object, ...], tuple[BrokenRule, ...]] = {}
 
     @property
     def public_cas(self) -> tuple[str, ...]:
-        """The public CAs of the plan: first "" for the rules of all, then the named ones."""
+        """The public CAs of the plan: first "" for the general rules, then the named CAs."""
         public = [one for one in self.read.plan.certificates if one.issuer == "public"]
         return tuple(dict.fromkeys(("", *map(self.ca, public)))) if public else ()
 
     def ca(self, certificate: PlannedCertificate) -> str:
-        """Return the recorded or planned CA of a certificate; "" if there is none."""
+        """Return the recorded or planned CA of a certificate; "" if it is not known."""
         record = self.read.records.get(certificate.id)
         return (record.ca if record else "") or certificate.ca
 
     def all(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
-        """Return every entry, certificate by certificate, and all problems."""
+        """Return the entries of all certificates, and all problems."""
         entries: list[ForecastEntry] = []
         found: dict[ForecastProblem, list[str]] = {}
         for certificate in self.read.plan.certificates:
@@ -253,7 +256,7 @@ class _Schedules:
     def validity(
         self, issuer: str, ca: str, asked: int | None, source: str = _ASKED
     ) -> tuple[Step, ...]:
-        """Return the validity that a CA issues, by day; `source` is the source of `asked`."""
+        """Return the validity that a CA issues, by date; `source` is the source of `asked`."""
         key = (issuer, ca, asked, source)
         if key not in self._validity:
             limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
@@ -263,13 +266,13 @@ class _Schedules:
         return self._validity[key]
 
     def reuse(self, ca: str) -> tuple[Step, ...]:
-        """Return for how many days a public CA may reuse a domain validation, by day."""
+        """Return how many days a public CA may reuse a domain validation, by date."""
         if ca not in self._reuse:
             self._reuse[ca] = _steps(ca_rules().smallest("domain-validation-days", ca=ca), None)
         return self._reuse[ca]
 
     def restarts(self, certificate: PlannedCertificate) -> bool:
-        """Tell whether services restart for it: a step drains or restarts them."""
+        """Whether services restart for a certificate, because a step drains or restarts them."""
         key = (certificate.role, certificate.usages)
         if key not in self._restarts:
             self._restarts[key] = any(
@@ -286,14 +289,14 @@ class _Schedules:
 
 
 def _days_of(held: Held) -> int:
-    """Return the validity of a certificate in days; its last second is part of it."""
+    """Return the validity of a certificate in days, including the last second."""
     return max(1, (later(held.ends, timedelta(seconds=1)) - held.begins) // _DAY)
 
 
 def _steps(
     limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None, source: str = _ASKED
 ) -> tuple[Step, ...]:
-    """List the validity that applies from each day on: the limit, or fewer days if requested."""
+    """List the validity by date: the limit, or the requested number of days if that is lower."""
     steps = []
     for day, least in limits:
         if asked is not None and (least is None or asked <= least.value):
@@ -310,7 +313,7 @@ def _steps(
     return tuple(steps)
 
 
-# Before 2015 no limit is on record for public CAs.
+# No limit for public CAs before 2015 is recorded.
 _UNLIMITED = 36_500
 
 
@@ -322,13 +325,13 @@ class _Schedule:
         self.timetable = of.timetable(certificate, name)
         self.rolls = of.rolls(certificate)
         self.days = of.days
-        self.ends = datetime.min.replace(tzinfo=UTC)  # of what is in use
+        self.ends = datetime.min.replace(tzinfo=UTC)  # The certificate in use.
         self.restarts = of.restarts(certificate)
         self.ca = of.ca(certificate)
         self.on_record: dict[Hold, Held] = {}
 
     def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
-        """Return its entries and problems."""
+        """Return the entries and problems of this certificate."""
         entries: list[ForecastEntry] = []
         problems: list[ForecastProblem] = []
         held = self.of.read.held.get(self.name)
@@ -344,12 +347,18 @@ class _Schedule:
         following = self.timetable.turns(ordered[-1].hold if ordered else hold, first)
         for number, turn in enumerate(chain(ordered, following), 1):
             if turn.late_from is not None and hold is not None:
-                gap = hold.deadline + 1, turn.change  # on its last day it is installed
+                gap = (
+                    hold.deadline + 1,
+                    turn.change,
+                )  # The certificate is installed on the last possible day.
                 problems.append(self._problem(number, hold, gap))
             entries.append(self._turn(number, turn, is_first=not in_use))
             hold, in_use = turn.hold, in_use or entries[-1].change_on is not None
             if turn.change >= self.days.count:
-                return entries, problems  # it is never installed, which is a problem already
+                return (
+                    entries,
+                    problems,
+                )  # The certificate is never installed, which is already a problem.
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None:
@@ -360,7 +369,7 @@ class _Schedule:
         return entries, problems
 
     def _ordered(self, hold: Hold) -> Iterator[Turn]:
-        """Yield the certificates under way to replace one: ordered, or issued already."""
+        """Yield the certificates that will replace one: ordered or already issued."""
         part = self.of.read.under_way.get(self.name)
         if part is None:
             return
@@ -379,7 +388,7 @@ class _Schedule:
             order=order,
             validate=issue
             if part.issued is None
-            else issue + 1,  # an issued certificate was validated
+            else issue + 1,  # The domains of an issued certificate are already validated.
             issue=issue,
             change=change,
             order_by=None,
@@ -388,13 +397,14 @@ class _Schedule:
         )
 
     def _is_to_come(self, issue: date) -> bool:
-        """Whether the planned day is in the future: for a folder it may have passed."""
+        """Whether the planned issue date is in the future; for a folder, it may have passed."""
         return not self.of.read.records or issue >= self.of.begin
 
     def _on_record(self, held: Held) -> Hold:
         lead = timedelta(hours=self.timetable.terms.lead_hours)
         number = self.days.number
-        # A day counts if it ends before the moment; notAfter itself belongs to the validity.
+        # A day counts as valid if it ends before the certificate expires; notAfter belongs to the
+        # validity.
         last, deadline = (
             number(last_whole_day(moment)) for moment in (held.ends, later(held.ends, -lead))
         )
@@ -426,14 +436,14 @@ class _Schedule:
 
     def _turn(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
         day, certificate = self.days.date, self.certificate
-        # A certificate issued on the planned day may end before it can be installed.
+        # A certificate that is issued on the planned date may expire before it can be installed.
         comes = turn.change < self.days.count and turn.change <= turn.hold.last
         change = day(turn.change) if comes else None
         done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
         effect = []
         for usage, roll in self.rolls.items() if done and not is_first else ():
             moment = later(self.ends, -timedelta(hours=roll.lead_hours))
-            # The second of notAfter counts: 23:59:59 is the end of its day.
+            # The second of notAfter belongs to the validity: 23:59:59 is the end of the day.
             if done and done <= later(moment, timedelta(seconds=1)):
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
@@ -487,7 +497,7 @@ class _Schedule:
 
 
 def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[ForecastEntry]:
-    """Add the domains to validate to each certificate: those without a current validation."""
+    """Add the domains to validate to each certificate: the domains without a current validation."""
     domains = {
         one.id: _domains(one, each_name=ca_rules().validates_each_name(schedules.ca(one)))
         for one in schedules.read.plan.certificates
@@ -507,7 +517,7 @@ def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
-                continue  # none is possible in time, which is a separate problem
+                continue  # No validation is possible in time, which is a separate problem.
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
                 found.append(domain)
@@ -520,15 +530,15 @@ def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[
 
 
 def _issued(one: ForecastEntry, schedules: _Schedules) -> date:
-    """Return the day of issue; for a certificate on record, its first day of validity."""
+    """Return the issue date; for a certificate on record, the first day of validity."""
     return one.issued_on or schedules.read.held[one.id].begins.date()
 
 
 def _domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
-    """List what the CA validates: every name, or the domains that cover all names below them.
+    """List the domains that the CA validates: every name, or the domains that cover all names.
 
-    Source: Baseline Requirements 3.2.2.4.7: a CA may use the validation of a domain for these
-    names.
+    Source: Baseline Requirements 3.2.2.4.7: a CA may use the validation of a domain for names below
+    it.
     """
     names = (entry.name for entry in certificate.subject_alt_name)
     return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))

@@ -1,6 +1,7 @@
-"""``Forecast``: when certificates are renewed, month by month, and what cannot work.
+"""``Forecast``: when certificates are renewed, month by month, and which work cannot be done.
 
-Values only; ``make_forecast.py`` computes them, ``forecast_files.py`` writes them.
+This module contains only values; ``make_forecast.py`` calculates them, and ``forecast_files.py``
+writes them.
 """
 
 from __future__ import annotations
@@ -21,43 +22,44 @@ from ..reports.timeline_figure import DatedFact
 CANNOT_WORK = "Problems with the schedule"
 CHANGES = "Server changes by month"
 
-_OWNERS = 4  # the most owners named in a row
+_OWNERS = 4  # The maximum number of owners in a row.
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 class ForecastEntry(NamedTuple):
-    """One certificate and its work. Make it with keywords.
+    """One certificate and its work. Create it with keyword arguments.
 
     Attributes
     ----------
     id, owner, role, servers, usages, issuer, ca
-        Those of its planned certificate.
+        The values of the planned certificate.
     number : int
         1, 2, …; 0 for the certificate on record.
     order_on, validate_on, issued_on, change_on : date or None
-        When it is ordered, when its domains are validated (None: existing validations suffice),
-        when the CA issues it, and when it is installed. None for the certificate on record.
+        The dates of the order, of the domain validation (None if existing validations are
+        sufficient), of the issue, and of the installation. None for the certificate on record.
     domains : tuple of str
-        The domains to validate for it.
+        The domains to validate for the certificate.
     order_by, change_by : date or None
-        The last possible days, also if they have passed (then the order may have none); None if
-        no certificate in use sets a day.
+        The last possible dates, even if they have passed (then ``order_on`` may be None). None if
+        no certificate is in use.
     takes_effect : tuple of (str, datetime)
-        Usages that roll over, each with the time (UTC) that the old certificate's end allows.
+        Usages that roll over, each with the latest time (UTC) at which the new certificate must
+        take effect.
     valid_until : date
-        The last day on which it is valid all day.
+        The last day on which the certificate is valid all day.
     renew_from : date
-        The day on which to order its replacement.
+        The date on which to order the replacement.
     late_from : date or None
         The first day without a valid certificate, until ``change_on``.
     changes : int
-        The number of calls that install it on servers.
+        The number of server changes that install the certificate.
     restarts : bool
-        Whether services of its servers restart for it.
+        Whether services on the servers restart for it.
 
     Notes
     -----
-    A tuple, not a dataclass: a thousand certificates have thirty thousand.
+    A tuple, not a dataclass, because a thousand certificates can have thirty thousand entries.
     """
 
     id: str
@@ -85,7 +87,7 @@ class ForecastEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenRule:
-    """One rule that prevents a replacement, with its days and source.
+    """A rule that prevents a replacement, with its dates and source.
 
     ``rule`` is one of ``validity``, ``roll-over``, ``freeze``, ``window``, ``lead time``,
     ``validation``, ``earliest order``.
@@ -100,7 +102,7 @@ class BrokenRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastProblem:
-    """What cannot work: a certificate is missing from ``begins`` to ``ends`` due to these rules."""
+    """A problem: because of these rules, servers lack a certificate from ``begins`` to ``ends``."""
 
     certificates: tuple[str, ...]
     number: int
@@ -111,7 +113,7 @@ class ForecastProblem:
 
     @property
     def missing(self) -> str:
-        """What is missing, in a few words."""
+        """The missing certificates, in a few words."""
         number = len(self.certificates)
         return f"{number:,} certificates" if number > 1 else self.certificates[0]
 
@@ -203,7 +205,7 @@ CHANGES_BY_MONTH = columns(
     ("Year", 0),
     *((month, number) for number, month in enumerate(_MONTHS, 1)),
 )
-#: What cannot work, a row for each rule: of the problem, the rule, and the rule's place.
+#: The problems, one row for each rule: the problem, the rule, and the index of the rule.
 BROKEN = columns(
     ("Certificates", lambda row: row[0].certificates if row[2] == 0 else ""),
     ("What", lambda row: row[0].what if row[2] == 0 else ""),
@@ -211,7 +213,7 @@ BROKEN = columns(
     ("Says", lambda row: row[1].says),
     ("Source", lambda row: row[1].source),
 )
-# Only the columns that fit on a page; files have all, with a row for each certificate.
+# The columns that fit on a page. Files have all columns and a row for each certificate.
 _WORK = columns(
     ("Order, by", lambda ones: _with_last(ones[0].order_on, ones[0].order_by)),
     ("Validate", _validated),
@@ -229,20 +231,21 @@ _WORK = columns(
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Forecast(Table):
-    """Every certificate until a day, its work by month, and what cannot work.
+    """All certificates until a date, their work by month, and the problems.
 
     Attributes
     ----------
     source, product : str
-        The source and product of its plan.
+        The source and the product of the plan.
     start, until : date
         The first day on which an order is possible, and the last day of the forecast.
     entries : tuple of ForecastEntry
-        Certificate by certificate in the order of the plan, each in chronological order.
+        The certificates in the order of the plan; the entries of each certificate in
+        chronological order.
     problems : tuple of ForecastProblem
-        In the order of their first day; empty if the schedule works.
+        In the order of their first day; empty if all work can be done.
     freezes : tuple of Period
-        Those in this period.
+        The freezes in this period.
     limits : tuple of DatedFact
         The limits that apply in this period.
     notes : tuple of str
@@ -263,7 +266,7 @@ class Forecast(Table):
 
     @property
     def works(self) -> bool:
-        """Whether every certificate can be renewed in time until the end."""
+        """Whether every certificate can be renewed in time."""
         return not self.problems
 
     @cached_property
@@ -289,7 +292,7 @@ class Forecast(Table):
         )
 
     def days(self) -> tuple[DayWork, ...]:
-        """Return the work day by day: what is ordered, validated and installed together."""
+        """Return the work day by day: orders, validations and server changes."""
         found: dict[tuple[date, str], list[ForecastEntry]] = {}
         for one in self.entries:
             told = (one.order_on, "order"), (one.validate_on, "validate"), (one.change_on, "change")
@@ -302,7 +305,7 @@ class Forecast(Table):
 
     @property
     def figure_title(self) -> str:
-        """The heading of its picture."""
+        """The title of the figure."""
         return f"Forecast: {self.source}"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
@@ -311,8 +314,8 @@ class Forecast(Table):
         Returns
         -------
         tuple of DatedFact
-            Limits and freezes, what cannot work, then each day on which a certificate is
-            installed, by issuer.
+            Limits and freezes, problems, then each date on which a certificate is installed, by
+            issuer.
         """
         facts = [*self.limits]
         facts += [
@@ -350,7 +353,7 @@ class Forecast(Table):
         return "".join(parts_html((*self.problem_tables(), self.changes_table(), work, *notes)))
 
     def problem_tables(self) -> Iterator[ReportTable]:
-        """Yield the table of what cannot work, with the rules; nothing if everything works."""
+        """Yield the table of the problems and their rules; nothing if there is no problem."""
         if self.problems:
             yield ReportTable(
                 columns=BROKEN,
@@ -373,7 +376,7 @@ class Forecast(Table):
         )
 
     def work_table(self, caption: str) -> ReportTable:
-        """Return the work in chronological order; work of the same days is one row."""
+        """Return the work in chronological order; entries with the same dates share a row."""
         return ReportTable(
             columns=_WORK,
             items=lambda: _turns(self.entries),
@@ -383,12 +386,12 @@ class Forecast(Table):
         )
 
     def years(self) -> Iterator[MonthWork]:
-        """Yield the work of each year, in the form of a month's work."""
+        """Yield the work of each year."""
         for year, months in groupby(self.months, key=lambda one: one.month[:4]):
             yield MonthWork(year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
 
     def changes(self, *, bars: bool = True) -> Iterator[tuple[str, ...]]:
-        """Yield the year and its server changes month by month.
+        """Yield each year and the number of its server changes by month.
 
         Parameters
         ----------
@@ -422,7 +425,7 @@ class Forecast(Table):
 
 
 def _turns(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
-    """Group the entries whose work is on the same days."""
+    """Group the entries whose work has the same dates."""
     found: dict[tuple[str, ...], list[ForecastEntry]] = {}
     for one in entries:
         if one.order_on is not None:

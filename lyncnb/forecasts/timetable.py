@@ -1,10 +1,10 @@
-"""The schedule of repeated renewals, with days as numbers and without names.
+"""Calculate the schedule of repeated renewals; days are numbers, and certificates have no names.
 
-Pure. A day is the number of days since the first of :class:`Days`. A certificate can replace
-another if it is ordered on a day without a freeze and installed in time, on a day on which its
-servers may be changed. The validity of a certificate depends only on its day of issue. So the days
-from which a schedule reaches the end are computed backwards, once for all certificates under the
-same terms.
+This module is pure. A day is the number of days since the first day of :class:`Days`. A certificate
+can replace another one if it is ordered on a day without a freeze and installed in time, on a day
+on which its servers may be changed. The validity depends only on the issue date. So the days from
+which a schedule reaches the end are calculated backwards, once for all certificates with the same
+terms.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..base.renewal_days import (
 
 
 class Step(NamedTuple):
-    """A number of days that applies to issues from one day on; ``rule`` is the reason."""
+    """A number of days for certificates that are issued from a date on; ``rule`` is the reason."""
 
     begins: date
     days: int
@@ -42,12 +42,12 @@ class Terms:
     Attributes
     ----------
     validity, reuse : tuple of Step
-        By day of issue: days of validity; days for which a validation may be reused (none: no
-        domain is validated).
+        By issue date: the validity in days, and the days for which a validation may be reused
+        (empty if no domain is validated).
     order_days : int
-        Days from the order to the issued certificate.
+        The days from the order to the issued certificate.
     lead_hours : int
-        How long before the end of a certificate the next takes effect.
+        The hours before the end of a certificate at which the next one takes effect.
     earliest : date
         The first day on which an order is possible.
     """
@@ -60,24 +60,24 @@ class Terms:
 
 
 def step_on(steps: Sequence[Step], day: date) -> Step:
-    """Return the step that applies to issues on a day."""
+    """Return the step that applies to certificates issued on a date."""
     return steps[max(0, bisect_right(steps, day, key=lambda step: step.begins) - 1)]
 
 
 class Hold(NamedTuple):
-    """A certificate in use, as days: the next one replaces it."""
+    """A certificate in use, with its dates as day numbers."""
 
     issued: int
-    last: int  # the last day on which it is valid all day
-    deadline: int  # the last day on which the next one may be installed
-    renew: int  # the first day of its renewal
-    is_planned: bool = True  # not on record
+    last: int  # The last day on which the certificate is valid all day.
+    deadline: int  # The last day on which the next certificate may be installed.
+    renew: int  # The first day of the renewal period.
+    is_planned: bool = True  # Whether the certificate is planned, not on record.
 
 
 class Turn(NamedTuple):
-    """One certificate of a schedule, as days; None if no certificate in use sets a day.
+    """One certificate of a schedule, as day numbers; None if no certificate is in use.
 
-    ``late_from`` is the first day on which a server needs the certificate but does not have it.
+    ``late_from`` is the first day on which a server has no valid certificate.
     """
 
     hold: Hold
@@ -91,13 +91,13 @@ class Turn(NamedTuple):
 
 
 class Timetable:
-    """All schedules under the same terms."""
+    """All schedules with the same terms."""
 
     def __init__(self, terms: Terms, days: Days) -> None:
         self.terms, self.days = terms, days
         count = days.count
         self.lasts = self._lasts()
-        # Work of a day is finished at its end: the next day must begin before the lead time.
+        # The work of a day is finished at its end, so the next day must begin before the lead time.
         lead = -(-terms.lead_hours // 24)
         self.deadlines = [last - lead for last in self.lasts]
         self.validate = [self._validated(issue) for issue in range(count)]
@@ -120,7 +120,7 @@ class Timetable:
         return found
 
     def _validated(self, issue: int) -> int:
-        """Return the day of validation: from the order on, the first day without a freeze."""
+        """Return the validation day: the first day without a freeze on or after the order."""
         first = issue - self.terms.order_days
         if self.terms.reuse:
             reuse = step_on(self.terms.reuse, self.days.date(issue)).days
@@ -128,14 +128,14 @@ class Timetable:
         return self.days.next_unfrozen[first] if first >= 0 else issue
 
     def hold(self, issue: int) -> Hold:
-        """Return the certificate that is issued on a day."""
+        """Return the certificate that is issued on a day, with its dates."""
         length = self.lasts[issue] - issue + 1
         renew = issue + int(length * (1 - EXPIRING_SHARE))
         return Hold(issue, self.lasts[issue], self.deadlines[issue], renew)
 
     @cached_property
     def to_the_end(self) -> Ways:
-        """The schedules with a certificate in use on every day to the last."""
+        """The issue days from which a schedule covers every day to the end."""
         good = bytearray(self.days.count)
         following = self.days.count
         for issue in range(self.days.count - 1, -1, -1):
@@ -158,7 +158,7 @@ class Timetable:
         return self._toward[target]
 
     def _furthest(self, hold: Hold) -> int | None:
-        """Return the day of issue that a certificate can reach and that covers the longest time."""
+        """Return the reachable issue day whose schedule covers the longest period."""
         target, best, reach = None, hold.deadline, self.days.up_to(hold.deadline)
         issue = max(hold.issued + 1, 0)
         while issue <= reach:
@@ -212,7 +212,7 @@ class Timetable:
             yield self._turn(found, hold, before, ways, is_late=is_late)
 
     def _after(self, hold: Hold) -> int | None:
-        """Return the day of issue of the first certificate installed after the due day."""
+        """Return the issue day of the first certificate that is installed after the due day."""
         first = max(hold.issued, self.days.up_to(hold.deadline), -1) + 1
         for issue in range(first, self.days.count):
             if self.usable[issue]:

@@ -1,8 +1,8 @@
-"""Read ASN.1 elements and detect the type of PKI object. Evaluates and decrypts nothing.
+"""Read ASN.1 elements and detect the type of a PKI object, without evaluating or decrypting it.
 
-A file's name and its PEM label are not reliable: AD CS labels a PKCS #7 message CERTIFICATE, and
-portals name any file ``.cer``. The structure is reliable. Only this module detects the type of a
-CA's response.
+A file name and a PEM label are not reliable: AD CS labels a PKCS #7 message CERTIFICATE, and
+portals use the extension ``.cer`` for any file. The structure is reliable. Only this module detects
+the type of a CA's response.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-#: A PFX has about 12 levels. A file with many more is made to exhaust the reader.
+#: A PFX has about 12 levels. A file with many more levels is an attack on the reader.
 MAX_DEPTH = 40
 
 #: A PKCS #7 message of a whole deployment has about a thousand certificates. Five megabytes of
@@ -27,7 +27,7 @@ _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # 1.2.840.113549.1.7.2
 
 
 class Kind(Enum):
-    """The type of an ASN.1 object, as messages name it."""
+    """The type of an ASN.1 object; the value is used in messages."""
 
     CERTIFICATE = "a certificate"
     REQUEST = "a certification request (PKCS #10)"
@@ -42,7 +42,7 @@ class Kind(Enum):
 
 
 class BadStructure(ValueError):
-    """The bytes are not whole ASN.1 elements."""
+    """The bytes are not complete ASN.1 elements."""
 
 
 class Element(NamedTuple):
@@ -334,12 +334,12 @@ def work_factor(data: bytes) -> int:
 
 
 def object_identifiers(data: bytes) -> tuple[str, ...]:
-    """List the object identifiers in a file, dotted, each once, in the file's order.
+    """List the object identifiers in a file, dotted and without duplicates, in file order.
 
     Raises
     ------
     BadStructure
-        If the file is not whole.
+        If the data is not complete ASN.1.
     """
     identifiers = {
         _dotted(data[element.content : element.content_end]): None

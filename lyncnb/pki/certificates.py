@@ -1,6 +1,6 @@
-"""One X.509 certificate as checked facts.
+"""Read an X.509 certificate and check its structure.
 
-Only this module reads issued certificates. If it rejects one, no other module sees that
+Only this module reads issued certificates. If it rejects a certificate, no other module sees that
 certificate. ``authorities/evaluation/compare_certificate.py`` and ``chain.py`` evaluate it.
 """
 
@@ -41,7 +41,7 @@ Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
 #: Short names of subject fields, as the plan writes them (RFC 4514 section 3).
 FIELD_NAMES = {x509.ObjectIdentifier(oid): short for short, oid in SUBJECT_OIDS.items()} | {
-    # Fields that no plan requests, but that public CAs and directories write.
+    # Fields that are not in any plan, but that public CAs and directories write.
     NameOID.DOMAIN_COMPONENT: "DC",
     NameOID.USER_ID: "UID",
     NameOID.EMAIL_ADDRESS: "emailAddress",
@@ -102,9 +102,9 @@ _UNDERSTOOD = frozenset(
     }
 )
 
-# What the accessors of pyca raise for a certificate that they cannot read.
+# The exceptions of pyca for a certificate that it cannot read.
 _READ_ERRORS = (
-    KeyError,  # cryptography before 50: a name whose text does not have the tag of a string
+    KeyError,  # The error of cryptography before version 50 for a name with a wrong string tag.
     ValueError,
     TypeError,
     x509.InvalidVersion,
@@ -131,27 +131,26 @@ class BadCertificate(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """The content of one certificate. Two are equal if their bytes are equal.
+    """The content of one certificate. Two certificates are equal if their bytes are equal.
 
-    ``thumbprint`` is what Windows shows and ``Set-CsCertificate`` takes: SHA-1 in capitals.
+    ``thumbprint`` is the SHA-1 in capitals that Windows shows and ``Set-CsCertificate`` requires.
     ``signed_sha256`` covers only the part that the CA signed. Anybody can derive a second ECDSA
-    signature from the first one, and so make two files of the same certificate.
-    ``subject`` and ``issuer`` are (short name or dotted OID, value) in the certificate's order.
-    ``subject_key`` and ``issuer_key`` are for comparisons of names by RFC 5280 section 7.1: they
-    ignore case and repeated spaces.
-    ``extended_key_usage`` and ``key_usage`` are None if the certificate
+    signature from the first one, and so create a second file of the same certificate. ``subject``
+    and ``issuer`` are (short name or dotted OID, value) in the certificate's order. ``subject_key``
+    and ``issuer_key`` are for comparisons of names according to RFC 5280 section 7.1: they ignore
+    case and repeated spaces. ``extended_key_usage`` and ``key_usage`` are None if the certificate
     does not limit them. Times are UTC. ``signature_scheme`` is ``RSASSA-PKCS1-v1_5``,
-    ``RSASSA-PSS``, ``ECDSA``, ``Ed25519`` …; ``signature_hash`` is ``sha256`` …, empty if the
-    scheme has none of its own. ``authority`` is the issuer and serial number of the issuer's own
-    certificate, if the authority key identifier names them. ``general_names`` are all names to
-    which name constraints apply; ``permitted`` and ``excluded`` are the constraints themselves.
-    ``crl_urls`` and ``ocsp_urls`` are the addresses for checking its revocation.
-    ``curve`` is the curve of an elliptic key, such as ``secp256r1``. ``policies`` are its
-    certificate policies, dotted. ``policy_mappings`` are pairs: the name of a policy in the CA
-    above, and in this CA. Each of the three fields that follow is a number of certificates before
-    its limit applies (RFC 5280 sections 4.2.1.11 and 4.2.1.14). ``timestamps`` is the number of
-    signed certificate timestamps (RFC 6962) in it. ``unknown_critical`` lists the critical
-    extensions that lyncnb does not understand, dotted.
+    ``RSASSA-PSS``, ``ECDSA``, ``Ed25519`` …; ``signature_hash`` is ``sha256`` …, or empty if the
+    scheme includes the hash. ``authority`` is the issuer and the serial number of the issuer's
+    certificate, if the authority key identifier contains them. ``general_names`` are all names to
+    which name constraints apply; ``permitted`` and ``excluded`` are the constraints. ``crl_urls``
+    and ``ocsp_urls`` are the URLs for revocation checks. ``curve`` is the curve of an elliptic key,
+    such as ``secp256r1``. ``policies`` are the certificate policies in dotted form.
+    ``policy_mappings`` are pairs: the policy of the CA above, and the policy of this CA. Each of
+    the three fields that follow is a number of certificates before a limit applies (RFC 5280
+    sections 4.2.1.11 and 4.2.1.14). ``timestamps`` is the number of signed certificate timestamps
+    (RFC 6962). ``unknown_critical`` lists the critical extensions that lyncnb does not support, in
+    dotted form.
     """
 
     der: bytes = field(repr=False)
@@ -196,17 +195,17 @@ class Certificate:
 
     @property
     def serial_hex(self) -> str:
-        """Its serial number as Windows shows it."""
+        """The serial number as Windows shows it."""
         return serial_text(self.serial)
 
     @property
     def common_names(self) -> tuple[str, ...]:
-        """Every common name of the subject, in order; certificates of public CAs may have none."""
+        """All common names in the subject, in order; certificates of public CAs may have none."""
         return tuple(value for name, value in self.subject if name == "CN")
 
     @property
     def is_self_issued(self) -> bool:
-        """Whether subject and issuer are the same name."""
+        """Whether the subject and the issuer are the same name."""
         return self.subject_key == self.issuer_key
 
     @property
@@ -216,12 +215,12 @@ class Certificate:
 
     @property
     def issuer_name(self) -> str:
-        """The issuer's common name, or its whole name if it has none."""
+        """The common name of the issuer, or the whole name if it has none."""
         names = [value for name, value in self.issuer if name == "CN"]
         return visible(names[-1]) if names else name_text(self.issuer)
 
     def is_valid_at(self, moment: datetime) -> bool:
-        """Whether a moment lies within the validity; its first and its last second count."""
+        """Whether a time is in the validity period, including the first and the last second."""
         return self.not_before <= moment and moment.replace(microsecond=0) <= self.not_after
 
 
@@ -232,12 +231,12 @@ def serial_text(serial: int) -> str:
 
 
 def moment_of(day: date) -> datetime:
-    """Return the moment that a ``today`` argument means, UTC.
+    """Return the UTC time for a ``today`` argument.
 
     Parameters
     ----------
     day : date or datetime
-        A day is its noon.
+        A date means noon UTC of that day.
     """
     if isinstance(day, datetime):
         return day if day.tzinfo else day.replace(tzinfo=UTC)
@@ -245,12 +244,12 @@ def moment_of(day: date) -> datetime:
 
 
 def name_text(name: tuple[tuple[str, str], ...]) -> str:
-    """Write a distinguished name on one line, in the certificate's own order.
+    """Write a distinguished name as one line, in the certificate's order.
 
     Returns
     -------
     str
-        ``CN=…, O=…``; empty for an empty name. It is for people, not for parsers. Invisible
+        ``CN=…, O=…``; empty for an empty name. The text is for display, not for parsers. Invisible
         characters are written as numbers.
     """
     return visible(", ".join(f"{field_name}={value}" for field_name, value in name))
@@ -292,13 +291,14 @@ def read_certificate(der: bytes) -> Certificate:
     return _read(der)
 
 
-# A thousand responses contain the same CA certificates a thousand times. Read each one once.
+# A thousand files can contain the same CA certificates, so each certificate is read only once.
 @lru_cache(maxsize=256)
 def _read(der: bytes) -> Certificate:
     try:
         with warnings.catch_warnings():
-            # pyca warns about what a later version will reject, such as a negative serial number.
-            # What matters to a planner is a finding.
+            # pyca warns about certificates that a later version will reject, such as a negative
+            # serial number.
+            # lyncnb reports such problems as findings.
             warnings.simplefilter("ignore")
             return _facts(der, x509.load_der_x509_certificate(der))
     except _READ_ERRORS as error:
@@ -306,7 +306,7 @@ def _read(der: bytes) -> Certificate:
 
 
 def _identify(der: bytes) -> str:
-    """Return serial and subject of a certificate that cannot be read, as far as they can be."""
+    """Return the serial number and the subject of a damaged certificate, if they can be read."""
     serial, subject = b"", tuple[str, ...]()
     try:
         content = children(der, read_element(der, 0, len(der)))[0]
@@ -314,7 +314,7 @@ def _identify(der: bytes) -> str:
         serial = der[fields[0].content : fields[0].content_end][:24]
         subject = tuple(_common_names(der, fields[4]))
     except (BadStructure, IndexError):
-        pass  # the message then contains only what was readable
+        pass  # The message then contains only the readable fields.
     number = f"serial {serial.hex()}" if serial else "no serial number"
     return f"serial number {number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
 
@@ -386,7 +386,7 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
 def _reject_two_algorithms(der: bytes) -> None:
     """Reject a certificate whose two signature algorithms differ.
 
-    Source: RFC 5280 section 4.1.1.2. The signature protects only the inner one.
+    Source: RFC 5280 section 4.1.1.2. The signature protects only the inner algorithm.
     """
     whole = read_element(der, 0, len(der))
     content, outer, _ = children(der, whole)
@@ -406,7 +406,7 @@ def _name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:
 
 
 def _value_text(value: str | bytes) -> str:
-    # pyca returns a BIT STRING in a name as bytes. No plan has such a subject.
+    # pyca returns a BIT STRING in a name as bytes. No planned subject contains one.
     return value if isinstance(value, str) else "#" + value.hex()
 
 
@@ -444,7 +444,7 @@ def _key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        # lyncnb never makes a key that pyca cannot use, so any value that differs will do.
+        # lyncnb never generates a key that pyca cannot read, so any other value is correct here.
         unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -467,7 +467,7 @@ def _curve(certificate: x509.Certificate) -> str:
 
 
 def _policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
-    """Read the policy mappings, which pyca does not read: pairs of (CA above, this CA)."""
+    """Read the policy mappings, which pyca does not support: pairs of (CA above, this CA)."""
     extension = extensions.get(_POLICY_MAPPINGS)
     if not isinstance(extension, x509.UnrecognizedExtension):
         return ()
@@ -593,7 +593,7 @@ def _names_to_constrain(
     mails = certificate.subject.get_attributes_for_oid(_EMAIL_ADDRESS)
     names_found += [GeneralName("email", str(mail.value)) for mail in mails]
     if not any(name.kind == "DNS" for name in names_found):
-        # Without alternative names, a client compares the common name.
+        # Without subject alternative names, a client compares the common name.
         common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         hosts = [_value_text(attribute.value) for attribute in common]
         names_found += [GeneralName("DNS", host) for host in hosts if _HOST.fullmatch(host)]

@@ -1,8 +1,9 @@
-"""The certification path of a certificate, built by checking signatures.
+"""Build the certification path of a certificate by checking signatures.
 
 lyncnb uses no trust store, because it cannot know which roots the servers trust. A private CA of
-2008 breaks rules of the Web PKI that Windows never required. This module checks what any verifier
-needs: the next certificate signed each certificate, and the next one is a valid CA certificate.
+2008 may violate rules of the Web PKI that Windows never required. This module checks only what
+every verifier requires: each certificate is signed by the next one, which is a valid CA
+certificate.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from .name_constraints import constraint_violations
 
 # Signature checks, and the result of a strict verifier.
 #
-# The two are separate. :func:`is_signed_by` is arithmetic and decides. The Web PKI verifier of pyca
-# applies the browsers' rules to every chain. It ignores other rules (a common name that is not in
-# the SAN, a missing extended key usage, a wildcard on a public suffix), so it only informs.
+# The two are separate. The result of :func:`is_signed_by` is a fact and decides. The Web PKI
+# verifier
+# of pyca applies the browsers' rules to every chain, and ignores other rules (a common name that is
+# not in the SAN, a missing extended key usage, a wildcard on a public suffix). So it only informs.
 
-# The type of key for each signature scheme. A scheme that is not in this table cannot be checked.
+# The key type for each signature scheme. Schemes that are not in this table cannot be checked.
 _KEYS = {
     "RSASSA-PKCS1-v1_5": (rsa.RSAPublicKey,),
     "RSASSA-PSS": (rsa.RSAPublicKey,),
@@ -103,25 +105,27 @@ def web_pki_objection(
     certificate : Certificate
         The end-entity certificate. The verifier checks its first DNS name.
     issuers : sequence of Certificate
-        Its path, nearest first. The verifier trusts the last one as the root.
+        The path, nearest issuer first. The verifier trusts the last certificate as the root.
     today : date
-        The evaluation date: a moment, or a day, which means its noon, UTC. If a certificate of
-        the path begins later, the moment when the last one begins.
+        The evaluation time; a date means noon UTC of that day. If a certificate of the path is
+        not yet valid, the time when all certificates are valid.
 
     Returns
     -------
     str
-        The reason, empty if it accepts the path.
+        The reason; empty if the verifier accepts the path.
 
     Notes
     -----
-    The verifier rejects a SHA-1 signature as if it were forged, so it does not get such chains.
+    The verifier rejects a SHA-1 signature as if it were forged, so chains with SHA-1 are not
+    checked.
     """
     hashes = {signed.signature_hash for signed in (certificate, *issuers[:-1])}
     if not issuers or not certificate.dns_names or hashes & {"sha1", "md5", ""}:
         return ""
     name = certificate.dns_names[0].replace("*", "name", 1)
-    # Other checks evaluate dates. A certificate that begins in an hour must not fail here as well.
+    # Other checks evaluate dates, so a certificate that is not yet valid must not fail here as
+    # well.
     begins = max(link.not_before for link in (certificate, *issuers))
     moment = max(moment_of(today), begins)
     with warnings.catch_warnings():
@@ -143,20 +147,23 @@ def web_pki_objection(
 #: Real paths have two to five certificates. An attacker can cross-sign CAs into endless paths.
 MAX_PATH = 24
 
-#: Candidates to check for one issuer name, the most likely first. A folder has each CA once or
-#: twice. More candidates of one name are an attempt to slow the search, or to hide the right one.
-#: If none of these signed, further candidates are checked, in total four times as many as there are
-#: CA certificates. The time therefore stays in proportion to the input.
+#: The number of candidates to check for one issuer name, the most likely first. A folder has each
+#: CA
+#: once or twice. A large number of CAs with one name is an attack that slows the search or hides
+#: the
+#: right CA. If none of these candidates signed, more candidates are checked: in total four times
+#: the
+#: number of CA certificates. So the time stays in proportion to the input.
 MAX_CANDIDATES = 64
 _FURTHER_CHECKS = 4
 
-#: Paths to compare for one certificate. Cross-signing results in two or three.
+#: The number of paths to compare for one certificate. Cross-signing results in two or three.
 MAX_PATHS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objection:
-    """A problem in a path: the code of a check, and the details."""
+    """A problem in a path: the code of the check, and the details."""
 
     code: str
     detail: str
@@ -164,11 +171,12 @@ class Objection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
-    """The certificates above one certificate.
+    """The CA certificates above one certificate.
 
     ``issuers`` begins with the certificate's issuer; the last one is self-signed if
-    ``is_complete``. ``objections`` are in the order of the path. ``rejected`` have an issuer's name
-    but did not sign. ``other_roots`` are the roots of other paths with as few objections.
+    ``is_complete``. ``objections`` are in the order of the path. ``rejected`` are certificates with
+    an issuer's name that did not sign. ``other_roots`` are the roots of other paths with as few
+    objections.
     """
 
     issuers: tuple[Certificate, ...]
@@ -178,7 +186,7 @@ class Path:
     other_roots: tuple[Certificate, ...] = ()
 
 
-#: A subject name with a key identifier, or with issuer and serial number, or with both.
+#: A subject name, with a key identifier or with issuer and serial number, or with both.
 _Hint = tuple[NameKey, bytes | None, tuple[NameKey, int] | None]
 
 
@@ -190,8 +198,9 @@ class Issuers:
     """
 
     def __init__(self, certificates: Iterable[Certificate]):
-        # By name, and also by what an authority key identifier may contain. A file with thousands
-        # of CAs of one name must not be searched for each certificate.
+        # The index contains names and the possible values of an authority key identifier, so that a
+        # file
+        # with thousands of CAs with one name is not searched for each certificate.
         self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
         newest_first = sorted(set(certificates), key=_newest_first)
@@ -208,7 +217,7 @@ class Issuers:
                 self._by_hint.setdefault(hint, []).append(certificate)
 
     def candidates(self, certificate: Certificate) -> Iterator[Certificate]:
-        """Yield the certificates whose subject is this one's issuer, the most likely first."""
+        """Yield the possible issuers of a certificate by name, the most likely first."""
         name, key, own = (
             certificate.issuer_key, certificate.authority_key_id, certificate.authority
         )  # fmt: skip
@@ -223,7 +232,7 @@ class Issuers:
                 yield candidate
 
     def looked_at(self, certificate: Certificate) -> Iterator[tuple[Certificate, bool | None]]:
-        """Yield the candidates up to the limit, each with whether it signed."""
+        """Yield the candidates up to the limit, each with the result of the signature check."""
         has_signed = False
         for position, candidate in enumerate(self.candidates(certificate)):
             if position >= MAX_CANDIDATES:
@@ -235,7 +244,7 @@ class Issuers:
             yield candidate, signed
 
     def count(self, certificate: Certificate) -> int:
-        """Count the certificates whose subject is this one's issuer."""
+        """Count the certificates whose subject is the certificate's issuer."""
         return len(self._by_hint.get((certificate.issuer_key, None, None), ()))
 
     def signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
@@ -253,7 +262,7 @@ def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 def _contradiction(certificate: Certificate, issuer: Certificate) -> str:
-    """Return how an authority key identifier differs from a certificate of the issuer."""
+    """Return how the authority key identifier differs from the issuer; "" if it matches."""
     if _has_other_key(certificate, issuer):
         return (
             f"the key {certificate.authority_key_id.hex()}, but the issuer's key is "
@@ -273,16 +282,16 @@ def _newest_first(certificate: Certificate) -> tuple[float, str]:
 
 
 def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Path:
-    """Find the path from a certificate up to a self-signed one.
+    """Find the path from a certificate to a self-signed root.
 
     Parameters
     ----------
     certificate : Certificate
         The end-entity certificate.
     issuers : Issuers
-        Every CA certificate in this response and in earlier ones.
+        All CA certificates in this response and in earlier ones.
     today : date
-        The day on which the CA certificates must be valid.
+        The date on which the CA certificates must be valid.
 
     Returns
     -------
@@ -407,21 +416,21 @@ def _missing(
 def objections_to(
     certificate: Certificate, path: tuple[Certificate, ...], *, today: date
 ) -> tuple[Objection, ...]:
-    """List the problems of the CA certificates of a path.
+    """List the problems of the CA certificates in a path.
 
     Parameters
     ----------
     certificate : Certificate
         The end-entity certificate.
     path : tuple of Certificate
-        Its issuers, nearest first. Each one is known to have signed the one before.
+        The issuers, nearest first. Each issuer has signed the previous certificate.
     today : date
         The evaluation date.
 
     Returns
     -------
     tuple of Objection
-        Empty if each one is a CA, may sign, is valid, and allows the names and the depth.
+        Empty if each issuer is a valid CA that may sign, and allows the names and the depth.
     """
     found: list[Objection] = []
     below = (certificate, *path)
@@ -473,7 +482,7 @@ def objections_to(
 
 
 def _cas_below(below: tuple[Certificate, ...], depth: int) -> int:
-    # Self-issued certificates (a CA renews its key) do not count, RFC 5280 section 4.2.1.9.
+    # Self-issued certificates (for a CA with a renewed key) do not count, RFC 5280 section 4.2.1.9.
     return sum(not issuer.is_self_issued for issuer in below[1 : depth + 1])
 
 
@@ -486,7 +495,7 @@ _WEAK_HASHES = {"md5": "chain-signature-hash-broken", "sha1": "chain-signature-h
 
 
 def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
-    """Evaluate an issuer's key and signature; a root's signature on itself proves nothing."""
+    """Evaluate an issuer's key and signature; the signature of a root on itself is ignored."""
     if not is_root and (code := _WEAK_HASHES.get(issuer.signature_hash)):
         yield Objection(code=code, detail=f"{who} is signed with {issuer.signature_hash.upper()}")
     if issuer.key_algorithm not in _CHAIN_KEYS:
@@ -513,7 +522,7 @@ def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator
 
 
 def _purpose_objections(issuer: Certificate, who: str) -> Iterator[Objection]:
-    """Check a CA's EKU, which Windows and OpenSSL read as a limit for everything below it."""
+    """Check the extended key usage of a CA, which limits all certificates below it."""
     usages = issuer.extended_key_usage
     if usages is None or "serverAuth" in usages:
         return

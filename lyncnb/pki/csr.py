@@ -1,8 +1,8 @@
-"""Build a certification request from its content and a key, in memory, and read one back.
+"""Create a certification request from its content and a key, in memory, and read a request.
 
 PKCS #10 (RFC 2986) with the names in the signed extensionRequest (RFC 2985 section 5.4.2), never in
-a request attribute: no CA has to be configured to accept attributes. The request contains nothing
-of what Microsoft's tools add about user, computer or process.
+a request attribute, so no CA must be configured to accept attributes. Unlike requests of
+Microsoft's tools, the request contains no data about the user, the computer or the process.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class RequestContent:
 
     @property
     def key(self) -> KeyParameters:
-        """Algorithm and size as :func:`keys.generate_key` takes them."""
+        """The algorithm and the size, as arguments for :func:`keys.generate_key`."""
         return KeyParameters(algorithm=self.key_algorithm, bits=self.key_bits)
 
 
@@ -191,9 +191,10 @@ class CertificationRequest:
 
     @property
     def computer(self) -> str:
-        """The computer that made it, from an attribute of Microsoft's tools; "" without one.
+        """The computer that created the request, from an attribute; "" without one.
 
-        The author of the request can write any name there. A value that is not a name is ignored.
+        The author of the request can write any name there. A value that is not a valid name is
+        ignored.
 
         Notes
         -----
@@ -206,35 +207,35 @@ class CertificationRequest:
             return ""
 
     def signature_verifies(self) -> bool | None:
-        """Return whether its own key signed the request; None if that cannot be checked.
+        """Return whether the request was signed with its key; None if that cannot be checked.
 
-        pyca's ``is_signature_valid`` does not serve: it is False for every SHA-1 signature.
+        pyca's ``is_signature_valid`` cannot be used, because it is False for every SHA-1 signature.
         """
         return _verify(self._parsed, self.public_key)
 
 
 def build_request(content: RequestContent, key: keys.PrivateKey) -> CertificationRequest:
-    """Make and sign a request.
+    """Create and sign a request.
 
     The signature is PKCS #1 v1.5 for RSA (Lync Server 2013 does not accept RSASSA-PSS) and ECDSA
-    otherwise. With an RSA key, the same plan results in the same bytes.
+    otherwise. With an RSA key, the same plan gives the same bytes.
 
     Parameters
     ----------
     content : RequestContent
-        What to request. Without names, the request has no subjectAltName.
+        The content of the request. Without names, the request has no subjectAltName.
     key : PrivateKey
         A key of the planned algorithm and size.
 
     Returns
     -------
     CertificationRequest
-        Read back from its own bytes, with a verified signature.
+        The request, read from its bytes, with a verified signature.
 
     Raises
     ------
     PlanError
-        If the request is not possible: subject too long, hash unknown, key of another size.
+        If the request is not possible: subject too long, hash unknown, key of a different size.
     """
     if (actual := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
         raise PlanError(
@@ -269,7 +270,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
 def _checked(
     request: CertificationRequest, content: RequestContent, key: keys.PrivateKey
 ) -> CertificationRequest:
-    """Check the finished request before anybody uses it."""
+    """Verify the new request before it is used."""
     if request.content != content:
         what = "; ".join(content_differences(content, request.content))
         raise PlanError(
@@ -284,7 +285,8 @@ def _checked(
 
 
 def _subject(fields: tuple[tuple[str, str], ...]) -> x509.Name:
-    # The most significant comes first in the structure (X.501), last in its text (RFC 4514, 2.1).
+    # The most significant field is first in the structure (X.501) and last in the text (RFC 4514,
+    # 2.1).
     return x509.Name([x509.NameAttribute(_SUBJECT[short], value) for short, value in fields[::-1]])
 
 

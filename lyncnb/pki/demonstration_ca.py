@@ -1,6 +1,6 @@
-"""A certification authority for demonstrations. Its key exists only in memory, never on disk.
+"""A certification authority for demonstrations. The key exists only in memory, never on disk.
 
-The name of its certificates shows that they are not for use outside a demonstration.
+The issuer name shows that the certificates must not be used outside a demonstration.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .csr import CertificationRequest
 DEMONSTRATION_NAME = "lyncnb demonstration CA, not for servers"
 
 _CRL = "http://pki.contoso.net/demonstration.crl"
-# Its root is valid on every day that a planner may choose for a demonstration.
+# The root is valid on every date that a planner may choose for a demonstration.
 _ROOT_BEGINS, _ROOT_DAYS = datetime(2020, 1, 1, tzinfo=UTC), 365 * 40
 
 
 class DemonstrationCa:
-    """A root that signs every request, with a random serial number each."""
+    """A root CA that signs every request and uses random serial numbers."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -35,7 +35,7 @@ class DemonstrationCa:
         self._key_id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
 
     def root(self) -> bytes:
-        """Return its own certificate, as PEM."""
+        """Return the root certificate as PEM."""
         builder = (
             self._builder(self._name, self._key.public_key(), _ROOT_BEGINS, _ROOT_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -58,15 +58,15 @@ class DemonstrationCa:
         Parameters
         ----------
         request : CertificationRequest
-            The certificate has its subject, key and extended key usage.
+            The source of the subject, the key and the extended key usage.
         names : sequence of str
-            subjectAltName, each a dNSName; empty for none.
+            The DNS names for subjectAltName; empty for none.
         begins : datetime
             The start of validity, UTC.
         days : int
-            Validity in days.
+            The validity in days.
         crl : bool, optional
-            Whether it contains the address of the revocation list.
+            Whether the certificate contains the URL of a revocation list.
         """
         parsed = x509.load_der_x509_csr(request.der)
         requested = request.content.extended_key_usage or ("serverAuth",)

@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from ..errors import BundleError
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
-# Content that is sealed for one purpose does not open for the other.
+# The purposes of sealed content. Content for one purpose cannot be opened for the other.
 _PURPOSE = "lyncnb private key 1\n"
 RECOVERY = "lyncnb recovery of a derived key 1\n"
 
 
 class RunKey:
-    """The key pair of one run; its private half never leaves this object."""
+    """The key pair of one run; the private key never leaves this object."""
 
     __slots__ = ("_private",)
 

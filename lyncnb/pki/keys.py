@@ -40,10 +40,10 @@ def key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
 
 
 def oddity(key: PublicKey) -> str:
-    """Return how a key differs from all that :func:`generate_key` makes; "" if it does not.
+    """Return how a key differs from the keys of :func:`generate_key`; "" if it does not differ.
 
-    A key from a file must be as good as a generated key. Servers or CAs would reject a small
-    exponent, another size or another curve, or the key would be weaker than planned.
+    A key from a file must be as strong as a generated key. Servers or CAs would reject a small
+    exponent, a different size or a different curve, or the key would be weaker than planned.
     """
     if isinstance(key, rsa.RSAPublicKey):
         exponent = key.public_numbers().e
@@ -68,7 +68,7 @@ def spki_sha256(key: PublicKey | PrivateKey) -> str:
 
 
 def public_matches(key: PrivateKey, public_key: PublicKey) -> bool:
-    """Tell whether `public_key` is the public half of `key`."""
+    """Whether `public_key` is the public half of `key`."""
     return _spki(key) == _spki(public_key)
 
 
@@ -81,7 +81,7 @@ def _spki(key: PublicKey | PrivateKey) -> bytes:
 
 
 def to_pkcs8(key: PrivateKey) -> bytes:
-    """Return a key without encryption (RFC 5958, DER): to encrypt it, never for a file."""
+    """Return a key without encryption (RFC 5958, DER), only to encrypt it, never for a file."""
     return key.private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
@@ -90,14 +90,14 @@ def to_pkcs8(key: PrivateKey) -> bytes:
 
 
 def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
-    """Load a key without another test of its primes, which takes as long as generating it.
+    """Load a key without testing its primes again, which would take as long as generating it.
 
     Raises
     ------
     ValueError
-        If it is not a key, for example after decryption with a wrong passphrase.
+        If the data is not a key, for example after decryption with a wrong passphrase.
     BundleError
-        If it is a key of another type, or if its numbers do not belong together.
+        If the key has another type, or its numbers do not match each other.
     """
     try:
         key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
@@ -111,9 +111,9 @@ def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
 
 
 def _is_whole(key: PrivateKey) -> bool:
-    """Check by arithmetic that no number of a key was altered (RFC 8017 section 3.2).
+    """Check by calculation that no number of a key was altered (RFC 8017 section 3.2).
 
-    A changed block in the middle of a CBC text does not change the padding or the public half.
+    A changed block in the middle of a CBC text does not change the padding or the public key.
     """
     if isinstance(key, ec.EllipticCurvePrivateKey):
         point = key.private_numbers()
@@ -137,7 +137,7 @@ def damaged(name: str, what: str) -> BundleError:
     )
 
 
-# Baseline Requirements 6.1.1.3: the CA tries a hundred rounds of Fermat's method.
+# Baseline Requirements 6.1.1.3: the CA performs a hundred rounds of Fermat's method.
 _ROUNDS = 100
 
 # A modulus from Infineon's library is a power of 65537 modulo each of these primes. For another
@@ -170,7 +170,7 @@ def _powers(prime: int) -> frozenset[int]:
 
 
 def _has_close_factors(modulus: int) -> bool:
-    middle = isqrt(modulus - 1) + 1  # rounded up
+    middle = isqrt(modulus - 1) + 1  # The square root is rounded up.
     for step in range(_ROUNDS):
         square = (middle + step) ** 2 - modulus
         if isqrt(square) ** 2 == square:

@@ -1,4 +1,4 @@
-"""Translate the library's errors about unreadable structures for a planner."""
+"""Translate the library's errors about unreadable structures into plain English."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from ..base.pasted_text import visible
 
-# The errors of pyca's asn1 have the form of its source: ParseError { kind: …, location: […] }.
+# The text of pyca's ASN.1 errors has this form: ParseError { kind: …, location: […] }.
 _KINDS = {
     "InvalidValue": "an invalid value",
     "InvalidTag": "an invalid tag",
@@ -20,7 +20,7 @@ _KINDS = {
     "OidTooLong": "an object identifier that is too long",
     "UnknownDefinedBy": "a value of an unknown kind",
 }
-# The errors of other parts of pyca, by a piece of their text. The first match counts.
+# Other errors of pyca, identified by a part of their text. The first match applies.
 _OTHER_ERRORS = {
     "version": "an unknown version",
     "x400Address": "a type of name that server certificates do not have",
@@ -32,7 +32,7 @@ _OTHER_ERRORS = {
     "PEM": "damaged PEM text",
     "unsupported": "a kind of value that this computer does not support",
 }
-# Names of a certificate's parts that are clearer than those in the standard.
+# Clearer names for some parts of a certificate.
 _PARTS = {
     "signature alg": "signature algorithm",
     "spki": "public key",
@@ -47,7 +47,7 @@ _UNKNOWN = "the structure does not conform to the standard"
 
 
 class NotAsStandard(ValueError):
-    """lyncnb itself rejects a structure; the text is for a planner."""
+    """lyncnb itself rejects a structure; the text is shown to the planner."""
 
 
 def in_words(error: Exception) -> str:

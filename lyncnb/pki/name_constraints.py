@@ -61,10 +61,10 @@ def _shown(name: GeneralName) -> str:
 
 
 class _Trees:
-    """The trees of one kind in the constraints, for lookups of a name by its parents.
+    """The trees of one name type in the constraints, for lookups of a name by its parents.
 
-    Comparing each name with each constraint would take a time that grows with the square of the
-    file's size.
+    Comparing each name with each constraint would take time that grows with the square of the
+    file size.
     """
 
     def __init__(self, bases: Sequence[GeneralName]):
@@ -75,7 +75,7 @@ class _Trees:
 
     @cached_property
     def above(self) -> frozenset[str]:
-        """What names of hosts in the trees end in."""
+        """Host names, and suffixes of host names, in the trees."""
         return frozenset().union(*(_dotted_parents(b) for b in self.bases if isinstance(b, str)))
 
     @cached_property
@@ -90,7 +90,7 @@ class _Trees:
         return {key: frozenset(values) for key, values in addresses.items()}
 
     def has(self, name: GeneralName, *, liberal: bool) -> bool:
-        """Whether a name is in one of the trees; ``liberal`` if the trees are excluded names."""
+        """Whether a name is in one of the trees; ``liberal`` is True for excluded names."""
         if isinstance(name.value, tuple):
             return any(name.value[:length] in self.bases for length in self.lengths)
         value = name.value.casefold()
@@ -105,7 +105,9 @@ class _Trees:
         if name.kind == "URI":
             host = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
             return host in self.bases or bool(_dotted_parents(host) & self.bases)
-        return True if liberal else value in self.bases  # if lyncnb cannot compare, the worst case
+        return (
+            True if liberal else value in self.bases
+        )  # If lyncnb cannot compare a name, it assumes the worst case.
 
     def _has_host(self, host: str, *, liberal: bool) -> bool:
         if "" in self.bases or (_parents(host) | _dotted_parents(host)) & self.bases:
@@ -131,7 +133,7 @@ class _Trees:
 
 @lru_cache(maxsize=64)
 def _trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
-    """Group constraints by kind; cached, because many certificates have the same issuer."""
+    """Group constraints by name type; cached, because many certificates have the same issuer."""
     kinds: dict[str, list[GeneralName]] = {}
     for base in bases:
         kinds.setdefault(base.kind, []).append(base)

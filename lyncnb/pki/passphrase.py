@@ -24,15 +24,15 @@ PROMPTS = (
     "Repeat the passphrase:",
 )
 _ATTEMPTS = 3
-# Limits for a passphrase that a password manager writes to a pipe: its size and the time.
+# The maximum size and the time limit for a passphrase that a password manager writes to a pipe.
 _LINE_BYTES, _LINE_SECONDS = 4096, 10.0
 
 
 class Secret:
     """Text that appears as ``***`` if it is printed, formatted, logged or pickled.
 
-    Comparisons take constant time. A pickle contains ``***`` instead of the text, and the object
-    from a pickle cannot be used. So no passphrase goes to another computer with a job.
+    Comparisons take constant time. A pickle contains ``***`` instead of the text, and an object
+    from a pickle cannot be used. So a job for another computer never contains the passphrase.
 
     Notes
     -----
@@ -50,7 +50,7 @@ class Secret:
         raise AttributeError("a secret is read-only")
 
     def reveal(self) -> str:
-        """Return the text itself. Call it as late as possible, and keep no copy."""
+        """Return the text. Call this method as late as possible, and do not keep a copy."""
         if self._text is None:
             raise PassphraseError(
                 "this secret was copied from a file or another process without its text",
@@ -87,13 +87,13 @@ def _shadow(_: str) -> Secret:
 
 
 def as_passphrase(text: Secret | str, *, source: str = "the passphrase") -> Secret:
-    """Check a passphrase, and wrap it.
+    """Check a passphrase, and return it as a secret.
 
     Raises
     ------
     PassphraseError
-        If it has fewer than 12 characters, more than 1,000 bytes, or a character that cannot be
-        typed. The message never contains the passphrase.
+        If the passphrase has fewer than 12 characters, more than 1,000 bytes, or a character that
+        cannot be typed. The message never contains the passphrase.
     """
     secret = text if isinstance(text, Secret) else Secret(text)
     value = secret.reveal()
@@ -218,14 +218,14 @@ _remembered: Secret | None = None
 
 
 def forget_passphrase() -> None:
-    """Forget the passphrase from the environment; the next call needs it again."""
+    """Forget the passphrase from the environment; the next call requires it again."""
     global _remembered
     _remembered = None
 
 
 def _from_environment() -> Secret | None:
     # A notebook or command needs the passphrase more than once (keys, then packages). The first
-    # call removes the variable, and then only this process knows the value.
+    # call removes the variable, so the value is kept in this process.
     global _remembered
     if (text := os.environ.pop(VARIABLE, None)) is not None:
         _remembered = Secret(text)
@@ -275,7 +275,7 @@ def _from_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
 
 def _prompt(text: str) -> str:
     with warnings.catch_warnings():
-        # If the terminal cannot hide the input, getpass would warn and show the passphrase.
+        # If the terminal cannot hide the input, getpass would show a warning and the passphrase.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             return getpass.getpass(text)

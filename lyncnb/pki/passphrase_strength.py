@@ -6,8 +6,10 @@ from collections.abc import Sequence, Set
 
 # zxcvbn rejects more than 72 characters. More characters do not weaken a strong beginning.
 _CHARACTERS = 64
-_LEAST_SCORE = 2  # of 0 to 4; 0 and 1 mean fewer than a million guesses
-_WITHIN_A_WORD = 4  # characters; a shorter known word counts only as a separate word
+_LEAST_SCORE = 2  # Scores are from 0 to 4; 0 and 1 mean fewer than a million guesses.
+_WITHIN_A_WORD = (
+    4  # The minimum number of characters; a shorter known word counts only as a separate word.
+)
 _LITTLE_REMAINS = "Without the names from the plan, the passphrase is too short."
 
 
@@ -37,7 +39,7 @@ def weakness(text: str, known: Sequence[str] = ()) -> str | None:
 
 
 def _estimated(text: str, known: Sequence[str]) -> str | None:
-    """Return why a text is easy to guess by zxcvbn; None if it is not."""
+    """Return why zxcvbn considers a text easy to guess; None if it does not."""
     # The import is here because zxcvbn takes 0.1 s to load, and few commands need it.
     from zxcvbn import zxcvbn
 

@@ -29,7 +29,7 @@ from .passphrase import Secret
 #: add protection. This is the library's own number, which every reader accepts.
 KDF_ROUNDS = 20_000
 
-# Microsoft, PFXImportCertStore: the provider comes from this attribute of the key bag.
+# Microsoft, PFXImportCertStore: Windows reads the provider from this attribute of the key bag.
 _CSP_NAME = "1.3.6.1.4.1.311.17.1"
 _LOCAL_KEY_SET = "1.3.6.1.4.1.311.17.2"
 
@@ -37,7 +37,7 @@ _ALGORITHMS = {
     "3des-sha1": (pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC, hashes.SHA1),
     "aes256-sha256": (pkcs12.PBES.PBESv2SHA256AndAES256CBC, hashes.SHA256),
 }
-_DATA = "1.2.840.113549.1.7.1"  # RFC 5652 section 4
+_DATA = "1.2.840.113549.1.7.1"  # The source is RFC 5652 section 4.
 _BMP_STRING = 0x1E
 _DIGESTS = {"1.3.14.3.2.26": "sha1", "2.16.840.1.101.3.4.2.1": "sha256"}
 # Output and block length in bytes of the hash, for the MAC key (RFC 7292 appendix B.2).
@@ -95,7 +95,9 @@ class PfxContent:
 
 def _loaded(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # such as a serial of 0, which the receive step reports
+        warnings.simplefilter(
+            "ignore"
+        )  # The receive step reports such problems, e.g. a serial number of 0.
         return x509.load_der_x509_certificate(der)
 
 
@@ -221,18 +223,18 @@ def _fill(piece: bytes, block: int) -> bytes:
     return (piece * (length // len(piece) + 1))[:length]
 
 
-# A PFX from a portal: its certificates, and the owner of its key.
+# Read a PFX from a portal: its certificates, and the public key of its private key.
 #
-# Some portals generate the key themselves, or add the CSR's key to the response. lyncnb needs only
-# the certificates. It compares the public half of the key and then drops the key. No other module
+# Some portals generate the key, or add the key of the CSR to the response. lyncnb needs only
+# the certificates. It compares the public key and then drops the private key. No other module
 # opens a PFX that lyncnb did not write.
 
-#: OWASP recommends 600,000 rounds. A file with a hundred times as many only uses up time.
+#: OWASP recommends 600,000 rounds. A file with a hundred times as many would only take a long time.
 MAX_ROUNDS = 5_000_000
 
 
 # Identifiers outside the encrypted part of a PFX that pyca can open: types of content and bags,
-# their attributes, digests, and the ciphers that pyca supports (all tested with OpenSSL 3.5).
+# attributes, digests, and the ciphers that pyca supports (all tested with OpenSSL 3.5).
 _KNOWN_ROOTS = (
     *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
     *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),
@@ -242,15 +244,15 @@ _KNOWN_ROOTS = (
 
 
 class PfxNotOpened(ValueError):
-    """The PFX cannot be opened; the text has the reason, never the password."""
+    """The PFX cannot be opened; the text has the reason, but never the password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfxContents:
-    """DER certificates, that of the key first, and the SHA-256 of the key's public half.
+    """The certificates as DER, the key's certificate first, and the SHA-256 of the public key.
 
-    ``key_spki_sha256`` is empty without a key, and ``unknown`` for a type of key that lyncnb never
-    makes.
+    ``key_spki_sha256`` is empty without a key, and ``unknown`` for a type of key that lyncnb does
+    not generate.
     """
 
     certificates: tuple[bytes, ...]

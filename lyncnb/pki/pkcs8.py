@@ -1,9 +1,9 @@
-"""The keys of a folder, encrypted at rest.
+"""Encrypt and decrypt the private keys of a folder.
 
-``BestAvailableEncryption`` would derive the encryption key with 2,048 rounds. So this module writes
-PKCS #8 (RFC 5958) with PBES2 (RFC 8018) itself, with 600,000 rounds, and OpenSSL can read it.
-lyncnb encrypts its own files (lists of passwords and of recovery keys) with AES-GCM and a separate
-key, because workers choose what the other key encrypts.
+``BestAvailableEncryption`` would derive the encryption key with only 2,048 rounds. So this module
+writes PKCS #8 (RFC 5958) with PBES2 (RFC 8018) and 600,000 rounds, which OpenSSL can read. lyncnb
+encrypts other files (lists of passwords and of recovery keys) with AES-GCM and a separate key,
+because workers choose the content that the first key encrypts.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from .passphrase import Secret, as_passphrase
 
 # The encryption of one run: a derived key, and a new random IV for each file.
 #
-# A worker process gets only this. It can write keys for the folder, but it does not know the
-# passphrase, and it cannot read a file.
+# A worker process gets only this object. It can encrypt keys for the folder, but it does not know
+# the passphrase and cannot decrypt other files of the folder.
 
 IV_BYTES = 16
 BLOCK_BITS = 128
@@ -47,7 +47,7 @@ _OCTET_STRING = 0x04
 
 
 class Derivation(NamedTuple):
-    """Parameters of PBKDF2: ``prf`` is the hash of its HMAC, ``length`` is in bytes."""
+    """Parameters of PBKDF2: ``prf`` is the hash of the HMAC, ``length`` is in bytes."""
 
     salt: bytes
     rounds: int
@@ -58,7 +58,7 @@ class Derivation(NamedTuple):
 class DerivedKey(NamedTuple):
     """A key that was derived from a passphrase, with the parameters of PBKDF2.
 
-    ``prf`` is the hash of its HMAC, ``length`` is the number of bytes of ``key``.
+    ``prf`` is the hash of the HMAC, and ``length`` is the number of bytes of ``key``.
     """
 
     salt: bytes
@@ -128,10 +128,13 @@ _PRFS: dict[str, hashes.HashAlgorithm] = {
 }
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
 _GCM, _NONCE_BYTES, _TAG_BYTES = "aes256_gcm", 12, 16
-# The key for one purpose does not reveal the key for another, nor the key of both.
+# The key for one purpose reveals neither the key for another purpose nor the original key.
 _FOR_DATA, _FOR_RECORDS = b"lyncnb data of a folder 1", b"lyncnb records of a folder 1"
-_PBES2, _PBKDF2 = "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.12"  # RFC 8018 appendix A
-# Names, also for messages: RFC 8018 appendix B.1.2 and B.2.2, NIST's register for AES.
+_PBES2, _PBKDF2 = (
+    "1.2.840.113549.1.5.13",
+    "1.2.840.113549.1.5.12",
+)  # The source is RFC 8018 appendix A.
+# Algorithm names, also for messages: RFC 8018 appendix B.1.2 and B.2.2, NIST's register for AES.
 _NAMES = {
     "1.2.840.113549.2.7": "sha1",
     "1.2.840.113549.2.9": "sha256",
@@ -223,7 +226,7 @@ class FolderCipher:
 
     @classmethod
     def of_derived(cls, derived: Iterable[DerivedKey]) -> FolderCipher:
-        """Return a cipher that opens the files of these keys, and encrypts nothing."""
+        """Return a cipher that opens the files of these keys, but encrypts nothing."""
         cipher = cls.__new__(cls)
         cipher._passphrase, cipher._rounds, cipher._before_use = None, 0, None
         cipher._lock, cipher._proven, cipher._own = threading.Lock(), set(), None
@@ -236,11 +239,11 @@ class FolderCipher:
         self._takes_old_data = not is_refused
 
     def seal_with(self, seal: Callable[[DerivedKey], object]) -> None:
-        """Call `seal` with the key of this run before the key encrypts anything."""
+        """Call `seal` with the key of this run before the first encryption."""
         with self._lock:
             self._before_use = seal
             if self._own is not None:
-                # Nothing is encrypted with it yet, because callers call this first.
+                # Nothing is encrypted with the key yet, because callers call this method first.
                 self._own = None
 
     @property
@@ -285,7 +288,7 @@ class FolderCipher:
 
     @property
     def derivation(self) -> Derivation:
-        """The derivation of a key of this folder: of a file that opened, or of this run."""
+        """The key derivation of this folder: from an opened file, or of this run."""
         with self._lock:
             proven = (which for which in self._derived if which.salt in self._proven)
             if (derivation := next(proven, None)) is not None:
@@ -293,7 +296,7 @@ class FolderCipher:
         return Derivation(_salt_in(self.encryptor.algorithm), self._rounds, "sha256", 32)
 
     def macs(self, derivation: Derivation, texts: Iterable[bytes]) -> list[str]:
-        """Return the HMAC-SHA256 of each text, hexadecimal, with a key only for records.
+        """Return the HMAC-SHA256 of each text, hexadecimal, with a separate key.
 
         Raises
         ------
@@ -305,14 +308,14 @@ class FolderCipher:
         return [hmac.digest(key, text, "sha256").hex() for text in texts]
 
     def decrypt(self, pem: bytes, *, name: str = "the key") -> keys.PrivateKey:
-        """Read an encrypted key back, and check that it is whole.
+        """Decrypt a private key, and check that it is complete.
 
         Parameters
         ----------
         pem : bytes
             PEM ``ENCRYPTED PRIVATE KEY``: PBES2 with PBKDF2-HMAC-SHA2 and AES-CBC.
         name : str, optional
-            File name for messages.
+            The file name for messages.
 
         Raises
         ------
@@ -468,7 +471,7 @@ def salt_of(pem: bytes, *, name: str) -> Derivation:
 
 
 def _whole_pkcs8(data: bytes) -> bytes:
-    serialization.load_der_private_key(data, None)  # ValueError if it is not a key
+    serialization.load_der_private_key(data, None)  # Raises ValueError if the data is not a key.
     return data
 
 

@@ -1,8 +1,8 @@
-"""The key pair that opens a folder whose passphrase is lost.
+"""The key pair that opens a folder if the passphrase is lost.
 
-X25519. You distribute the public half as PEM. The private half is in a separate PKCS #8 file with
-its own passphrase, which OpenSSL can read. Each run seals its derived key to the public half (HPKE,
-``hpke.py``), only for the salt that the key belongs to.
+The algorithm is X25519. You distribute the public key as PEM. The private key is in a separate
+PKCS #8 file with a separate passphrase, which OpenSSL can read. Each run seals its derived key to
+the public key (HPKE, ``hpke.py``), only for the salt of that derived key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HINT = "use the .pub file that `lyncnb recovery new` wrote"
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPublicKey:
-    """The half to distribute: 32 bytes."""
+    """The public key to distribute: 32 bytes."""
 
     public: bytes
 
@@ -35,18 +35,18 @@ class RecoveryPublicKey:
         return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
 
     def seal(self, data: bytes, *, about: str) -> bytes:
-        """Seal `data` for one purpose; to open it, name the same purpose."""
+        """Seal `data` for one purpose; it can be opened only for the same purpose."""
         return hpke.seal(data, public=self.public, about=about, purpose=hpke.RECOVERY)
 
     def to_pem(self) -> bytes:
-        """Write it as PEM ``PUBLIC KEY`` (RFC 8410)."""
+        """Write the public key as PEM ``PUBLIC KEY`` (RFC 8410)."""
         return X25519PublicKey.from_public_bytes(self.public).public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
 
 class RecoveryPair:
-    """Both halves; the private one leaves this object only in encrypted form."""
+    """Both keys of the pair; the private key leaves this object only in encrypted form."""
 
     __slots__ = ("_private",)
 
@@ -61,11 +61,11 @@ class RecoveryPair:
 
     @property
     def public(self) -> RecoveryPublicKey:
-        """The half to distribute."""
+        """The public key to distribute."""
         return RecoveryPublicKey(self._private.public_key().public_bytes_raw())
 
     def open(self, sealed: bytes, *, about: str) -> bytes:
-        """Open content that was sealed to the public half for `about`; otherwise ValueError."""
+        """Open content that was sealed to the public key for `about`, or raise ValueError."""
         try:
             return hpke.unseal(sealed, self._private, about=about, purpose=hpke.RECOVERY)
         except InvalidTag:

@@ -27,8 +27,10 @@ from .passphrase import VARIABLE
 _PROGRAM = "ssh-keygen"
 _GOOD = re.compile(r'Good "[^"]+" signature with (\S+) key (SHA256:\S+)')
 _LINE = re.compile(r"^signers:([0-9]{1,9}): ", re.MULTILINE)
-_NAMES = re.compile(r'\s*"?([^"\s]+)')  # the beginning of a line of the list
-_SECONDS = 60  # only to verify: the signer may have to type a passphrase or touch a token
+_NAMES = re.compile(r'\s*"?([^"\s]+)')  # The beginning of a line in the list of allowed signers.
+# This limit applies only to verification, because a signer may have to type a passphrase or use a
+# token.
+_SECONDS = 60
 _FILES = ("-s", "signature", "-f", "signers")
 # An armored signature is smaller than 1 kB. A list has one line for each signer.
 _LARGEST_SIGNATURE, _LARGEST_SIGNERS = 100_000, 10_000_000

@@ -1,1 +1,1 @@
-"""The request folder on disk; this package knows no plan."""
+"""The request folder on disk; this package does not use plans."""

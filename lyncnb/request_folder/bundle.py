@@ -1,4 +1,4 @@
-"""``RequestBundle``: the request folder on disk, and what a run changed in it."""
+"""``RequestBundle``: the request folder on disk, and the changes of a run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .request_record import RequestRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What was done with one request (or, in a dry run, would be), and why.
+    """The change to one request (in a dry run, the possible change), and the reason.
 
-    ``action`` is ``created | kept | renewed | adopted | retired | covered | at set-up | archived``;
-    ``covered`` and ``at set-up`` are said of one that is left out, ``archived`` of left-over files
-    of an interrupted run, which go to ``archive/``.
+    ``action`` is ``created | kept | renewed | adopted | retired | covered | at set-up | archived``.
+    ``covered`` and ``at set-up`` mean that no request is written. ``archived`` means that files
+    from an interrupted run move to ``archive/``.
     """
 
     action: str
@@ -38,24 +38,24 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RequestBundle(Table, Told):
-    """A request folder as it is on disk, and what the run that returned it did.
+    """A request folder on disk, and the result of the run that returned it.
 
     Parameters
     ----------
     folder : Path
-        Where it is.
+        The path of the folder.
     manifest : Manifest
-        What it holds.
+        The manifest of the folder.
     changes : tuple of Change
-        What was done with each request, and why; empty if the folder was only opened.
+        The change to each request, and the reason; empty if the folder was only opened.
     notes : tuple of str
-        What else was seen: files of others, missing archived files.
+        Other observations, such as unknown files or missing archived files.
     cancelled : bool
-        Whether the run was stopped before the last request; what was finished is kept.
+        Whether the run was canceled before the last request. Completed requests are kept.
     dry_run : bool
-        Whether nothing was touched: then ``manifest`` and ``changes`` say what would be.
+        Whether the run changed nothing; ``manifest`` and ``changes`` then show the possible result.
     is_quiet : bool
-        Whether the run found nothing to write.
+        Whether the run had nothing to write.
     """
 
     told: ClassVar = (
@@ -78,7 +78,7 @@ class RequestBundle(Table, Told):
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
-        """The requests, in the order of the plan; those that left it last."""
+        """The requests in the order of the plan; retired requests come last."""
         return self.manifest.requests
 
     def counts(self) -> dict[str, int]:

@@ -1,8 +1,9 @@
-"""Another passphrase for a whole folder: keys, archived keys and the lists of passwords.
+"""Change the passphrase of a folder: keys, archived keys and the lists of passwords.
 
-Every file is opened before the first is touched; each is replaced in one step, after its new form
-was written, read back and opened. Interrupted, some files are under the old passphrase and some
-under the new: the manifest says so, nothing else writes the folder, and the same call completes.
+lyncnb opens every file before it changes the first one. It replaces each file in one step, after it
+has written, read and opened the new file. After an interruption, some files use the old passphrase
+and some the new one. The manifest records this, no other command can write to the folder, and the
+same call completes the change.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ _THREADS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rekeyed(Told):
-    """How many files were encrypted again, and which were not changed.
+    """The number of files that were encrypted again, and the files that were not changed.
 
-    ``already`` counts those that an interrupted change had done; ``left_alone`` are files of
-    others, damaged lists of passwords, and archived keys, that neither passphrase opens.
-    ``not_opened`` are keys that were not sealed to the recovery key: they stay under the lost
-    passphrase. ``not_sealed`` are the fingerprints of recovery keys that the folder named before a
-    recovery, and names no more.
+    ``already`` counts the files that an interrupted change had completed. ``left_alone`` are
+    unknown files, damaged lists of passwords, and archived keys that neither passphrase opens.
+    ``not_opened`` are keys that were not sealed to the recovery key, so they still use the lost
+    passphrase. ``not_sealed`` are the fingerprints of recovery keys that a recovery removed from
+    the folder.
     """
 
     folder: Path
@@ -79,8 +80,8 @@ class Rekeyed(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    path: str  # relative to the folder
-    expected: str = ""  # hash of the public key, where it is on record
+    path: str  # The path relative to the folder.
+    expected: str = ""  # The SHA-256 of the public key, if it is on record.
     is_known: bool = False
 
 
@@ -94,38 +95,39 @@ def rekey(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> Rekeyed:
-    """Put every encrypted file of a folder under another passphrase.
+    """Encrypt all encrypted files of a folder with a new passphrase.
 
     Parameters
     ----------
     folder : path
         A request folder.
     old : Secret, str or RecoveryPair
-        The present passphrase, or a recovery key of the folder's, opened.
+        The current passphrase, or an opened recovery key of the folder.
     new : Secret or str
-        Another passphrase. After an interruption give the same two again.
+        The new passphrase. After an interruption, use the same two passphrases again.
     take_out : sequence of str, optional
-        Fingerprints, or their beginnings, of recovery keys that shall open the folder no longer.
+        The fingerprints, or the start of fingerprints, of recovery keys to remove.
     progress : callable, optional
-        Takes (done, total) after each file.
+        A function that is called with (done, total) after each file.
     today : date, optional
-        Recorded instead of the present time.
+        The date to record instead of the current time.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds.
 
     Raises
     ------
     PassphraseError
-        If the old passphrase opens nothing, or the new one cannot be used.
+        If the old passphrase opens no file, or the new one is not valid.
     BundleError
-        If a key opens with neither, or is not that of its record; nothing was changed then. With a
-        recovery key, what was not sealed to it is left as it is and named.
+        If neither passphrase opens a key, or a key differs from its record; nothing is changed in
+        that case. With a recovery key, files that were not sealed to it stay unchanged and are
+        listed.
     """
     path, new, take_out = Path(folder), _new_passphrase(folder, new), _fingerprints(take_out)
     ciphers = (_opener(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
-        # A wrong passphrase is reported before the lock file is touched.
+        # A wrong passphrase must be reported before the lock file is created.
         finished = _finished_before(survey, manifest, take_out, *ciphers)
         if finished is not None:
             return finished
@@ -146,7 +148,7 @@ def rekey(
         if not manifest.rekeying:
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
         if has_list:
-            # First of all: what comes is sealed to those who stay, and to nobody else.
+            # This comes first, so that new files are sealed only to the remaining recovery keys.
             write_list(path, ciphers[1], recipients)
             waiting = [target for target in waiting if target.path != LIST]
             left_alone = [one for one in left_alone if one != LIST]
@@ -174,14 +176,14 @@ def rekey(
 
 
 def _new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
-    """Check it; a change that an earlier version began is finished with what that one took."""
+    """Check the new passphrase; a change that an earlier version started accepts its old rules."""
     if read_manifest(Path(folder)).rekeying:
         return as_passphrase(new)
     return as_new_passphrase(new)
 
 
 def _what_was_done(old: Secret | str | RecoveryPair, take_out: Sequence[str], changed: int) -> str:
-    """Say for the history what became of the passphrase and of the recovery keys."""
+    """Describe the change of the passphrase and the recovery keys for the history."""
     done = f"{changed:,} files encrypted with another passphrase"
     if isinstance(old, RecoveryPair):
         done += f"; opened with the recovery key {old.public.fingerprint}"
@@ -197,7 +199,7 @@ def _finished_before(
     old: FolderCipher,
     new: FolderCipher,
 ) -> Rekeyed | None:
-    """Prove the old passphrase; if the same call has put everything under the new one, say so."""
+    """Verify the old passphrase; return whether the same call has already changed everything."""
     try:
         prove_passphrase(survey, manifest, old)
         return None
@@ -218,7 +220,8 @@ def _finished_before(
 
 def _altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
     yield from shared_keys(manifest)
-    # A recovery key may not open what the bindings are under; each key is still compared with the
+    # A recovery key may not open the key of the bindings. Each private key is still compared with
+    # the
     # public key in its record.
     with suppress(PassphraseError):
         yield from altered_records(manifest, cipher)
@@ -227,10 +230,10 @@ def _altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
 def _other_keys(
     folder: Path, manifest: Manifest, pair: RecoveryPair, *ciphers: FolderCipher
 ) -> tuple[str, ...]:
-    """List the fingerprints that the folder names, except that of the key that opens it.
+    """List the recorded fingerprints except that of the key that opens the folder.
 
-    Sealing says nothing about who sealed. Whoever can write the folder can plant a list together
-    with the sealed key that opens it, so a recovery seals to none of these.
+    A seal does not prove who created it. Anybody who can write to the folder can add a list and a
+    sealed key that opens it. So a recovery does not seal to these keys.
     """
     named = {one.fingerprint for one in manifest.recovery}
     for cipher in ciphers:
@@ -257,7 +260,7 @@ def _recipients(
     old: FolderCipher,
     new: FolderCipher,
 ) -> tuple[Recipient, ...]:
-    """Read the recovery keys under whichever passphrase the list is, less those to take out."""
+    """Read the list of recovery keys with either passphrase, and omit the keys to remove."""
     try:
         present = recipients_of(folder, old)
     except PassphraseError as error:
@@ -278,7 +281,7 @@ def _recipients(
 
 
 def _fingerprints(take_out: Sequence[str]) -> Sequence[str]:
-    """Take text as one fingerprint: each of its letters could be the beginning of another one."""
+    """Treat a string as one fingerprint; otherwise each letter would count as a fingerprint."""
     return (take_out,) if isinstance(take_out, str) else take_out
 
 
@@ -287,7 +290,7 @@ def _one_of(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
     if len(found) == 1 and name:
         return found[0]
     if not found and manifest.rekeying:
-        return name  # the call that was interrupted has taken it out
+        return name  # The interrupted call has already removed the key.
     listed = ", ".join(one.key.fingerprint for one in present) or "none"
     raise BundleError(
         f'"{name}" matches {len(found)} recovery keys of this folder', hint=f"available: {listed}"
@@ -316,7 +319,7 @@ def _targets(survey: Survey, manifest: Manifest) -> list[_Target]:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """Files under the old passphrase, files to leave unchanged, and keys that were not sealed."""
+    """Files with the old passphrase, files that stay unchanged, and keys that were not sealed."""
 
     waiting: list[_Target] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
@@ -331,7 +334,7 @@ def _look(
     *,
     is_recovery: bool,
 ) -> _Looked:
-    """Open every file, and say under which passphrase it is."""
+    """Open every file, and sort the files by passphrase."""
     found = _Looked()
     problems: list[Problem] = []
     wrong: PassphraseError | None = None
@@ -347,7 +350,7 @@ def _look(
             if is_locked := isinstance(error, PassphraseError):
                 wrong = wrong or error
             is_archived = target.path.startswith("archive/")
-            # A list of passwords is written again with its packages; a key on record is not.
+            # A list of passwords can be written again with the packages, but a recorded key cannot.
             is_key = target.is_known and target.path.endswith(".key")
             if is_key and is_locked and is_recovery and not is_archived:
                 found.not_opened.append(target.path)
@@ -370,7 +373,7 @@ def _kind_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 
 
 def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) -> bool:
-    """Whether a file is under the old passphrase (else the new); raises if under neither."""
+    """Whether the old passphrase opens a file, not the new one; raise if neither does."""
     data = files.read(folder / target.path, limit=LARGEST)
     try:
         content, is_old = old.open(data, name=target.path), True
@@ -392,7 +395,7 @@ def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) 
 def _swapped(
     folder: Path, targets: list[_Target], old: FolderCipher, new: FolderCipher
 ) -> Iterator[None]:
-    # Threads wait for the disk together: a third of the time of one file after another.
+    # Parallel threads wait for the disk at the same time, which takes a third of the time.
     with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
         try:
             yield from pool.map(lambda target: _swap(folder, target.path, old, new), targets)
@@ -430,7 +433,7 @@ def _plain(content: keys.PrivateKey | bytes) -> bytes:
 
 def _with_new_hashes(folder: Path, manifest: Manifest) -> Manifest:
     def digest(path: str, before: str) -> str:
-        # Empty stays empty: it marks a request that is not written, or a key that was given up.
+        # An empty hash stays empty: the request is not written, or its key was given up.
         return key_sha256(files.read(folder / path)) if before else before
 
     def present(path: str) -> bool:

@@ -1,7 +1,7 @@
-"""What a text or number in ``manifest.json`` may be, as the types of its records' fields.
+"""The types of the fields in ``manifest.json``, with their valid values.
 
-A manifest can be edited by hand, cut off by a disk or come from somebody else, and every command
-believes its records. What becomes a path, a script or a page is checked here as what it is.
+A manifest can be edited, damaged or replaced by somebody else, and all commands trust its records.
+So every value that becomes part of a path, a script or a page is validated here.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ..pki.csr import COMPUTER_NAME
 
 STATES = ("planned", "waiting", "issued", "packaged", "retired")
 
-#: Who holds a key until somebody names the computer, or the request itself does.
+#: The name for the computer that has a key, until the computer or the request provides a name.
 SOME_COMPUTER = "a computer with the administrative tools"
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def is_inside(path: str, *places: str) -> bool:
-    """Return whether a relative path names a file in one of the folder's own folders.
+    """Whether a relative path is the path of a file in a folder that lyncnb created.
 
     Parameters
     ----------
     path : str
-        As a manifest holds it, parts separated by ``/``.
+        A path from a manifest; the parts are separated by ``/``.
     places : str
-        Folders to allow; all of the request folder's if left out.
+        The allowed folders; by default, all folders in the request folder.
     """
     first, *rest = path.split("/")
     sound = rest and not any(part in ("", ".", "..") for part in (first, *rest))
@@ -48,7 +48,8 @@ def _is_time(text: str) -> bool:
 
 
 def _is_package(path: str) -> bool:
-    # An earlier write_pfx took any folder below the request folder; what removes looks closer.
+    # Earlier versions of write_pfx allowed any subfolder. Commands that remove files check more
+    # strictly.
     place, _, name = path.rpartition("/")
     return is_inside(path, place.partition("/")[0]) and bool(
         re.fullmatch(rf"{ID_PATTERN}\.pfx", name)

@@ -1,7 +1,7 @@
-"""What lies in a request folder, seen without changing anything and without a passphrase.
+"""Examine a request folder without changing anything and without a passphrase.
 
-Guards the folder's boundary: nothing above works on a folder that others can write, through a
-symbolic link, or on a file that is not what its record says.
+This module prevents other modules from using a folder that others can write to, a symbolic link, or
+a file that differs from its record.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-#: Written next to the manifest; ``formats.py`` defines their contents.
+#: These files are next to the manifest; ``formats.py`` defines their contents.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 _EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
-#: The mode of a file that is listed and that the system cannot look at.
+#: The mode of a listed file that the operating system cannot access.
 UNREACHABLE = 0
 MISSING = "is missing"
 CHANGED = "differs from the file that lyncnb wrote"
@@ -40,7 +40,7 @@ _RESTORE = "restore the file from a backup, or abandon the request: --renew {id}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """The names in ``csr/``, ``keys/`` and ``archive/`` with their modes; half-written files."""
+    """The file names and modes in ``csr/``, ``keys/`` and ``archive/``, and incomplete files."""
 
     folder: Path
     exists: bool = False
@@ -53,23 +53,23 @@ class Survey:
     problems: tuple[Problem, ...] = ()
 
     def has(self, path: str) -> bool:
-        """Whether a file of the folder is there, by its path relative to the folder."""
+        """Whether a file exists, by its path relative to the folder."""
         place, _, name = path.partition("/")
         return name in getattr(self, place)
 
     @property
     def others(self) -> int:
-        """The rights that only owner and team may have, on a disk that supports them."""
+        """The permission bits that only the owner and the team may have."""
         return 0 if self.keeps_no_modes else _others(is_team=self.is_team)
 
     @property
     def has_manifest(self) -> bool:
-        """Whether there is a manifest, whatever is in it."""
+        """Whether a manifest exists, with any content."""
         return os.path.lexists(self.folder / NAME)
 
     @property
     def holds_requests(self) -> bool:
-        """Whether there are keys or CSRs."""
+        """Whether the folder contains keys or CSRs."""
         return any(map(_is_ours, (*self.csr, *self.keys, *self.archive)))
 
     def strangers(self, manifest: Manifest) -> tuple[str, ...]:
@@ -88,24 +88,24 @@ def _is_ours(name: str) -> bool:
 
 
 def take_survey(folder: Path, *, reading: bool = False) -> Survey:
-    """Look at a request folder, which need not exist.
+    """Examine a request folder, which need not exist.
 
     Parameters
     ----------
     folder : Path
         The folder.
     reading : bool, optional
-        Whether nothing will be written: then it may belong to anybody.
+        Whether the caller only reads; then the folder may belong to any user.
 
     Returns
     -------
     Survey
-        With a ``Problem`` for each file or folder whose rights or kind are wrong.
+        The survey, with a ``Problem`` for each file or folder with wrong permissions or type.
 
     Raises
     ------
     BundleError
-        If the folder is a symbolic link, a file, or can be written by others.
+        If the folder is a symbolic link or a file, or others can write to it.
     """
     if not os.path.lexists(folder):
         return Survey(folder=folder)
@@ -198,9 +198,9 @@ def _mode(entry: os.DirEntry[str]) -> int:
 
 
 def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
-    """Say what is wrong with the kind or the rights of a file that lyncnb knows.
+    """Return the problems with the type or the permissions of a file that lyncnb wrote.
 
-    Files of others are never evaluated.
+    Files that lyncnb did not write are not checked.
     """
     place, _, name = path.partition("/")
     mode, where = getattr(survey, place)[name], survey.folder / path
@@ -223,9 +223,10 @@ def key_sha256(data: bytes) -> str:
 
 
 def csr_sha256(data: bytes) -> str:
-    """Return the SHA-256 of a CSR in PEM, of its DER bytes: line ends do not count.
+    """Return the SHA-256 of the DER bytes of a CSR in PEM, so that line ends do not count.
 
-    Empty if the text is not PEM. Nothing is parsed: a run over 10,000 requests does this for each.
+    The result is empty if the text is not PEM. The CSR is not parsed, because a run with 10,000
+    requests does this for each request.
     """
     found = _ARMOUR.search(data)
     if found is None:
@@ -237,16 +238,16 @@ def csr_sha256(data: bytes) -> str:
 
 
 def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...]:
-    """Compare the files of a written request with its record, by the hash of their bytes.
+    """Compare the files of a written request with the hashes in its record.
 
-    The key's hash is that of its encrypted file, so no passphrase is needed, and a key that was
-    replaced or damaged is noticed by every run, long before it is packaged.
+    The hash of a key is the hash of its encrypted file, so no passphrase is required. Every run
+    detects a replaced or damaged key, long before the certificate is packaged.
 
     Returns
     -------
     tuple of Problem
-        Empty if CSR and key are those that were written. A key that was removed because its
-        servers have it is not missed.
+        Empty if the CSR and the key match the record. A key that was removed because its servers
+        have it is not reported.
     """
     hint = _GIVE_AGAIN if record.key_holder else _RESTORE.format(id=record.id)
     found = []
@@ -272,9 +273,9 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
 
 
 def archive_problems(survey: Survey, old: ArchivedGeneration) -> tuple[Problem, ...]:
-    """Say which files of a superseded generation are gone.
+    """Return the missing files of a superseded generation.
 
-    One that was purged, or was lost already when the request was given up, is not missed.
+    Files that were purged, or that were lost before the request was given up, are not reported.
     """
     hint = "restore the file from a backup, because the CA may still issue a certificate for it"
     if old.purged_at:
@@ -287,7 +288,7 @@ def archive_problems(survey: Survey, old: ArchivedGeneration) -> tuple[Problem, 
 
 
 def refuse(folder: Path, problems: tuple[Problem, ...]) -> None:
-    """Raise BundleError if there are problems; say that nothing was changed."""
+    """Raise BundleError if there are problems, and report that nothing was changed."""
     if problems:
         raise BundleError(
             f"{folder} needs attention; nothing was changed",

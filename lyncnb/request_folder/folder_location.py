@@ -1,7 +1,7 @@
-"""Warnings about where a request folder is: in git, in a synchronised folder, on an open disk.
+"""Warn about the location of a request folder: in git, in a synchronized folder, on an open disk.
 
-A commit, or a program that synchronises, keeps copies, also of keys that are removed from the
-folder. On a disk without file modes everybody who can use it can read and replace the files.
+A commit or a synchronization program keeps copies, even of keys that are removed from the folder.
+On a disk without file permissions, every user of the disk can read and replace the files.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from ..base.disk import folder_access, system_calls
 
-#: Keeps git from taking what is in the folder; written into each new one.
+#: This file is written into each new folder, and prevents git from adding the folder's files.
 IGNORE_NAME, IGNORE_ALL = ".gitignore", b"*\n"
 
-# By the program: names that its folders have, also within the names that a system adds
-# ("OneDrive - Contoso", "OneDrive-Personal"), and the files that mark them.
+# For each program, the names of its folders, also as part of a longer name ("OneDrive - Contoso",
+# "OneDrive-Personal"), and the files that identify them.
 _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("OneDrive", re.compile(r"onedrive\b", re.IGNORECASE), ()),
     ("Dropbox", re.compile(r"dropbox\b", re.IGNORECASE), (".dropbox", ".dropbox.cache")),
@@ -30,7 +30,7 @@ _COPIES = "which keeps copies and earlier versions, even of keys that you purge"
 
 
 def location_notes(folder: Path) -> tuple[str, ...]:
-    """Warn about where a folder is; it need not exist yet."""
+    """Return warnings about the location of a folder, which need not exist yet."""
     whole = Path(os.path.realpath(folder))
     return (*_git_notes(whole), *_synchronised_notes(whole), *_disk_notes(whole))
 

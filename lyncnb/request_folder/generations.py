@@ -1,8 +1,9 @@
-"""The generation of a request that its servers use, and the next one.
+"""Find the generation of a request that its servers use, and the next generation.
 
-A certificate is in use until its successor is on the servers. Nobody but the administrator knows
-when that is, so it counts from what was recorded (``lyncnb deployed``), never from what was
-received or packaged. Status, summary, calendar, forecast, steps, purge and panel all ask here.
+A certificate is in use until its successor is installed. Only the administrator knows when that
+happens, so this module uses the recorded deployments (``lyncnb deployed``), not the dates of
+receipt or packaging. Status, summary, calendar, forecast, steps, purge and panel all use this
+module.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ Held = IssuedRecord | Deployment | CoveringCertificate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generations:
-    """The generations of one request, by what its servers have.
+    """The generations of one request, according to the certificates on its servers.
 
-    ``held`` is the certificate on the servers that ends first, as far as it is known, and
-    ``in_use`` its generation: None before a certificate is issued, and where an installed
-    certificate covers the request. ``under_way`` is the newest generation as long as a server has
-    another certificate; None if no change is under way. ``used`` are the numbers of all generations
-    that a server has. ``is_recorded`` says whether that is on record for every server, and
-    ``deployed_on`` from which day on all of them have one and the same (ISO 8601, else blank).
+    ``held`` is the certificate on the servers that expires first, and ``in_use`` is its generation.
+    ``in_use`` is None before a certificate is issued, and if an installed certificate covers the
+    request. ``under_way`` is the newest generation if a server still has another certificate; None
+    otherwise. ``used`` are the numbers of all generations on servers. ``is_recorded`` says whether
+    the deployment on every server is recorded. ``deployed_on`` is the date since which all servers
+    have the same generation (ISO 8601, or blank).
     """
 
     record: RequestRecord
@@ -47,7 +48,7 @@ class Generations:
     deployed_on: str = ""
 
     def renew_from(self, terms: RenewalTerms) -> date | None:
-        """Return the day on which to order what replaces the certificate that the servers have."""
+        """Return the date on which to order the replacement of the certificate on the servers."""
         if self.held is None:
             return None
         issuer = self.record.plan.issuer
@@ -81,14 +82,14 @@ class Generations:
 
     @property
     def revocation(self) -> Revocation | None:
-        """What the CA is asked to do about the certificate that ends first on the servers."""
+        """The requested revocation of the certificate on the servers that expires first."""
         if isinstance(self.held, CoveringCertificate):
             return self.held.revocation
         return self.in_use.revocation if self.in_use is not None else None
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """What the CA must still revoke, a sentence for each certificate."""
+        """The certificates that the CA must still revoke, a sentence for each certificate."""
         return tuple(map(str, to_revoke(self.record)))
 
 
@@ -104,7 +105,7 @@ def is_faulty(record: RequestRecord) -> bool:
 
 
 class _OnServer(NamedTuple):
-    """What one server has: recorded when, since which day (blank: never), of which generation."""
+    """The certificate on one server: record time, date (blank if none) and generation."""
 
     recorded_at: str
     on: str
@@ -113,18 +114,18 @@ class _OnServer(NamedTuple):
 
 
 def generations_of(record: RequestRecord) -> Generations:
-    """Say which generation of a request is in use, and which is under way.
+    """Return which generation of a request is in use, and which is the next one.
 
     Parameters
     ----------
     record : RequestRecord
-        With n generations, the present one and those in ``archive/``.
+        A record with n generations: the current one and those in ``archive/``.
 
     Returns
     -------
     Generations
-        A server has what was recorded for it last. Where nothing was, it is taken to have the
-        oldest issued certificate: a later one may still lie in its package.
+        The last recorded deployment of each server counts. Without a record, the server is
+        assumed to have the oldest issued certificate, because a later one may not be installed.
     """
     on_servers, without = _on_servers(record)
     if not on_servers:
@@ -153,12 +154,12 @@ def generations_of(record: RequestRecord) -> Generations:
 
 
 def _on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
-    """Say what each server of a request has, and whether one of them has nothing.
+    """Return the certificate on each server of a request, and whether a server has none.
 
     Nothing is known before the CA issues a certificate.
 
-    A certificate that the whole deployment shares (OAuth) is assigned on one server, and
-    replicates: then all count as one, as they do where the servers are not known.
+    A certificate that the whole deployment shares (OAuth) is assigned on one server and replicates.
+    Then all servers count as one, and also if the servers are not known.
     """
     issued = sorted(
         (one for one in record.generations if one.issued is not None),
@@ -177,11 +178,11 @@ def _on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
             if name not in found or one.recorded_at >= found[name].recorded_at:
                 found[name] = _OnServer(one.recorded_at, one.on, part, held)
     oldest = issued[0]
-    assert oldest.issued is not None  # it is one of those
-    # What stood before the first request is there until another one is recorded.
+    assert oldest.issued is not None  # The server is one of the servers of this generation.
+    # A server has the certificate from before the first request until a deployment is recorded.
     assumed = _OnServer("", "", oldest, record.stood_before or oldest.issued)
     servers = ("",) if as_one else record.plan.servers
-    # A server that joined the pool later never had the oldest one.
+    # A server that joined the pool later never had the oldest certificate.
     known = servers if as_one else servers_of(record, oldest)
     has = [found.get(name, assumed) for name in servers if name in found or name in known]
     return has or [assumed], len(has) < len(servers)
@@ -192,14 +193,14 @@ def servers_of(record: RequestRecord, part: Generation) -> tuple[str, ...]:
     return (part.plan or record.plan).servers
 
 
-#: The reason for which a CA revokes a certificate whose key may be in other hands.
+#: The revocation reason for a certificate whose private key may be compromised.
 #: Source: RFC 5280 section 5.3.1.
 KEY_COMPROMISE = "keyCompromise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToRevoke:
-    """A certificate that its CA (internal or public) is to revoke, for a reason of RFC 5280.
+    """A certificate that its CA (internal or public) must revoke, with a reason from RFC 5280.
 
     ``generation`` is 0 for a certificate from before the first request.
     """
@@ -217,9 +218,9 @@ class ToRevoke:
 
 
 def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:
-    """Return every certificate that is known of a generation's key, by SHA-256.
+    """Return all known certificates for the key of a generation, by SHA-256.
 
-    One that was refused has the key, too, and so may one that only a server shows.
+    These include refused certificates, and certificates that are known only from a server.
     """
     issued = (part.issued,) if part.issued is not None else ()
     known: dict[str, IssuedRecord | Deployment] = {}
@@ -231,9 +232,9 @@ def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:
 
 
 def compromised_generations(record: RequestRecord, today: date) -> tuple[Generation, ...]:
-    """Return the generations to ask the CA about if the key of the one in use is compromised.
+    """Return the generations to revoke if the key of the certificate in use is compromised.
 
-    Those that have the same key, a certificate that has not ended, and no revocation on record.
+    These have the same key, a certificate that has not expired, and no revocation on record.
     """
     life = generations_of(record)
     in_use = None if isinstance(life.held, CoveringCertificate) else life.in_use
@@ -248,7 +249,7 @@ def compromised_generations(record: RequestRecord, today: date) -> tuple[Generat
 
 
 def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
-    """List the certificates of a request that its CA is to revoke, until that is on record."""
+    """List the certificates of a request whose revocation is requested but not recorded."""
     before = record.covering
     of_before: tuple[ToRevoke, ...] = ()
     if before is not None and before.revocation and not before.revocation.revoked_at:
@@ -280,9 +281,10 @@ def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
 
 
 def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
-    """Return the keys that may be in other hands, by SHA-256 of SubjectPublicKeyInfo.
+    """Return the keys that may be compromised, by the SHA-256 of SubjectPublicKeyInfo.
 
-    Of a certificate from before the first request no key is on record: it is its own SHA-256.
+    For a certificate from before the first request, the result contains the certificate's SHA-256,
+    because no key is on record.
     """
     records = tuple(records)
     keys = [(part.spki_sha256, part) for record in records for part in record.generations]
@@ -295,13 +297,15 @@ def compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
 
 
 def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
-    """Whether a certificate is to be renewed on a day: it is due, and nothing is requested yet.
+    """Whether a certificate is due for renewal on a date and no renewal is requested yet.
 
-    What is under way is requested already, unless its own certificate is due before it got into
-    use, or its run was interrupted.
+    The next generation counts as a requested renewal, unless its certificate is also due before it
+    was installed, or its run was interrupted.
     """
     life = generations_of(record)
-    is_requested = record.is_written or record.key_holder  # else a certificate covers it, or so
+    is_requested = (
+        record.is_written or record.key_holder
+    )  # Otherwise, for example, an installed certificate covers the request.
     newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:
         return False
@@ -309,22 +313,22 @@ def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
 
 
 def state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:
-    """Return the state of a certificate by its dates; a date means the beginning of that day.
+    """Return the state of a certificate by its dates; a date means the start of that day.
 
     Returns
     -------
     str
-        ``expiring`` from the day on which its renewal is ordered, ``expired``, or blank.
+        ``expiring`` from the date on which the renewal must be ordered, ``expired``, or blank.
     """
     if issued is None:
         return ""
     now = today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
-    # Valid through the second that notAfter names (RFC 5280 section 4.1.2.5).
+    # The certificate is valid through the second of notAfter (RFC 5280 section 4.1.2.5).
     if now > issued.ends:
         return "expired"
     return "expiring" if renew_from is not None and now.date() >= renew_from else ""
 
 
 def is_expired(issued: Held | None, today: date) -> bool:
-    """Whether a certificate on record ended before `today` began, UTC."""
+    """Whether a certificate on record expired before `today` began, UTC."""
     return state_by_date(issued, today) == "expired"

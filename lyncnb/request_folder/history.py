@@ -1,11 +1,12 @@
-"""``history.jsonl``: one line for each run that changed something in a request folder.
+"""``history.jsonl``: a line for each run that changed something in a request folder.
 
-A line lists the events of each generation (requested, issued, packaged, deployed …). It is made
-by comparing what the manifest recorded before and after the run, so no command describes its own
-changes. Each line has the SHA-256 of the line before it: an edit by hand shows. ``state`` is a
-digest of everything that the manifest records, so a run sees in one comparison whether the history
-knows that manifest. Where it does not, the history is read whole: what is missing in it is appended
-as recorded later, and what is missing in the manifest is reported before a run makes new keys.
+A line lists the events of each generation (requested, issued, packaged, deployed …). lyncnb creates
+the line from the difference between the manifest before and after the run, so commands do not
+describe their changes. Each line contains the SHA-256 of the previous line, so edits can be
+detected. ``state`` is a digest of all events in the manifest, so a run can detect in one comparison
+whether the history matches the manifest. If it does not match, the whole history is read. Missing
+events are added as recorded later. Events that are missing in the manifest are reported before a
+run generates new keys.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from .manifest import FORMAT, NAME, Manifest, timestamp, watching
 from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord, Revocation
 
 HISTORY_NAME = "history.jsonl"
-#: The command of a line that completes what an interrupted run, or an earlier version, left out.
+#: The command for a line that adds events from an interrupted run or an earlier version.
 LATER = "recorded later"
 
 REQUESTED, ISSUED, PACKAGED, DEPLOYED = "requested", "issued", "packaged", "deployed"
 SUPERSEDED, LOST, HANDED_OVER = "superseded", "given up as lost", "handed over"
 APPROVED, UNDEPLOYED = "approved", "no longer deployed"
-#: The day of a deployment, ``on``, was wrong; another event has the right one.
+#: The date of a deployment, ``on``, was wrong; another event has the correct date.
 DAY_CORRECTED = "day corrected"
 REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
 
@@ -46,10 +47,10 @@ _Number = Annotated[int, number_in(0, 1_000_000)]
 
 
 class Event(NamedTuple):
-    """One event of one generation; ``generation`` 0 is the folder as a whole.
+    """An event of one generation; ``generation`` 0 is the folder as a whole.
 
-    ``key`` is the SHA-256 of the public key, ``certificate`` that of the certificate. ``on`` is a
-    day, and ``at`` the time that the manifest has of it, blank where it has none.
+    ``key`` is the SHA-256 of the public key, and ``certificate`` is the SHA-256 of the certificate.
+    ``on`` is a date, and ``at`` is the time in the manifest; blank if the manifest has none.
     """
 
     what: str
@@ -67,9 +68,9 @@ class Event(NamedTuple):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The fields that distinguish this event from others: all but the time.
+        """The fields that identify the event: all fields except the time.
 
-        A superseded request no longer records which computer has its key.
+        A superseded request no longer records which computer has the key.
         """
         return self[:-2] if self.what == REQUESTED else self[:-1]
 
@@ -94,7 +95,7 @@ _MEMBER = ("id", "generation", "key", "certificate", "serial", "not_before", "no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """Events of one line that are the same but for their members."""
+    """Events in one line that are equal except for their members."""
 
     what: Line
     on: Line = ""
@@ -106,10 +107,11 @@ class _Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLine:
-    """One run: when, who, which command and why, and what it changed.
+    """One run: the time, the user, the command, the reason, and the changes.
 
-    ``plan`` is the SHA-256 of ``plan.json``, ``approval`` those of the signatures over it. ``did``
-    says what the manifest does not show. ``before`` is the SHA-256 of the line before.
+    ``plan`` is the SHA-256 of ``plan.json``, and ``approval`` has the SHA-256 of its signatures.
+    ``did`` describes changes that the manifest does not show. ``before`` is the SHA-256 of the
+    previous line.
     """
 
     at: Time
@@ -135,7 +137,7 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """The lines of a folder, oldest first, and what is wrong with the file."""
+    """The lines of a folder's history, oldest first, and the problems with the file."""
 
     lines: tuple[HistoryLine, ...] = ()
     notes: tuple[str, ...] = ()
@@ -146,12 +148,12 @@ class History:
 
 
 def read_history(folder: Path) -> History:
-    """Read the history of a folder; a line that cannot be read is left out and noted.
+    """Read the history of a folder; a line that cannot be read is omitted and reported.
 
     Returns
     -------
     History
-        Without lines if there is no file, as in a folder of an earlier version.
+        Without lines if the file does not exist, as in a folder of an earlier version.
     """
     lines: list[HistoryLine] = []
     notes: list[str] = []
@@ -173,7 +175,7 @@ def read_history(folder: Path) -> History:
 
 
 def _whole_lines(folder: Path) -> tuple[bytes, bool]:
-    """Read the whole lines of the file, and report whether its last line was cut off."""
+    """Read the complete lines of the file, and report whether the last line is incomplete."""
     path = folder / HISTORY_NAME
     if not os.path.lexists(path):
         return b"", False
@@ -196,11 +198,11 @@ def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None
     return line
 
 
-# What a manifest records, as events.
+# The events in a manifest.
 
 
 def events_of(manifest: Manifest) -> Iterator[Event]:
-    """Yield everything that a manifest records of its generations."""
+    """Yield all events that a manifest records about its generations."""
     for plan in manifest.plans:
         yield Event("plan requested", key=plan.sha256, at=plan.requested_at)
         for approval in plan.approvals:
@@ -296,12 +298,12 @@ def _of_certificate(what: str, name: str, number: int, one: IssuedRecord) -> Eve
 
 
 def _digest(events: Iterable[tuple[object, ...]]) -> str:
-    """Return one digest for a set of events, whatever their order."""
+    """Return a digest of a set of events that does not depend on their order."""
     lines = sorted(map(repr, events))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
 
 
-# What is missing.
+# Missing events.
 
 
 def missing_requests(history: History, manifest: Manifest) -> dict[str, tuple[Event, HistoryLine]]:
@@ -322,8 +324,8 @@ def missing_generations(
 ) -> tuple[Problem, ...]:
     """Report each generation that is in the history but not in the manifest.
 
-    A CA may have its request, or servers its certificate. That happens when an older copy of
-    ``manifest.json`` is put back, or when two copies of a folder are put together.
+    A CA may have the request, or servers may have the certificate. This happens if an older copy of
+    ``manifest.json`` is restored, or if two copies of a folder are merged.
     """
     missing = missing_requests(history, manifest)
     issued = {
@@ -343,7 +345,7 @@ def missing_generations(
 
 
 def _on_record(manifest: Manifest) -> set[tuple[str, int]]:
-    """Return each generation of which the manifest has a public key."""
+    """Return each generation whose public key is in the manifest."""
     return {
         (record.id, part.generation)
         for record in manifest.requests
@@ -379,7 +381,7 @@ def _missing(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
 
 
 def missing_certificates(history: History, manifest: Manifest) -> tuple[str, ...]:
-    """Report the certificates that were received for a generation and are no longer on record."""
+    """Report received certificates that are no longer on record."""
     bare = {
         (record.id, part.generation): part.spki_sha256
         for record in manifest.requests
@@ -413,21 +415,21 @@ def missing_certificates(history: History, manifest: Manifest) -> tuple[str, ...
 def compare_history(
     history: History, manifest: Manifest, *, is_written: bool = False
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """Compare a history with a manifest that was read after it.
+    """Compare a history with a manifest that was read later.
 
     Parameters
     ----------
     history : History
-        The history, read before the manifest.
+        The history, which was read before the manifest.
     manifest : Manifest
-        The manifest, read after the history.
+        The manifest, which was read after the history.
     is_written : bool, optional
-        Whether a run is writing the folder: it appends its line last.
+        Whether a command is writing to the folder, which adds its line to the history last.
 
     Returns
     -------
     tuple
-        A problem for each generation that the manifest does not have, and notes.
+        A problem for each generation that is missing in the manifest, and notes.
     """
     if not history.lines:
         return (), (*history.notes, *_no_history(manifest))
@@ -446,7 +448,7 @@ def compare_history(
 
 
 def _no_history(manifest: Manifest) -> Iterator[str]:
-    """Report that the history is missing; a folder of an earlier format never had one."""
+    """Report that the history is missing; a folder of an earlier format has no history."""
     if manifest.format == FORMAT and manifest.requests:
         yield (
             f"{HISTORY_NAME} is missing, so lyncnb cannot show who requested, received and "
@@ -455,12 +457,12 @@ def _no_history(manifest: Manifest) -> Iterator[str]:
         )
 
 
-# A run.
+# The run of a command.
 
 
 @dataclass(slots=True)
 class Run:
-    """A command at work: what the manifest recorded when it began, and what it records now."""
+    """A running command: the events in the manifest when it began, and the current events."""
 
     folder: Path
     command: str
@@ -481,11 +483,11 @@ class Run:
         self.extra += events
 
     def say(self, text: str) -> None:
-        """Add what was done to the folder as a whole."""
+        """Add a description of a change to the whole folder."""
         self.did.append(text)
 
     def see(self, manifest: Manifest, is_saved: bool) -> None:
-        """Take note of a manifest that the run read or saved; compare the first one."""
+        """Process a manifest that was read or saved; compare the first one with the history."""
         is_first, self.latest = self.latest is None, manifest
         if not is_first:
             return
@@ -496,11 +498,11 @@ class Run:
         history = read_history(self.folder)
         known = history.events()
         self.before = known
-        if is_saved:  # the first of a new folder, or of one whose manifest was lost
+        if is_saved:  # The first manifest of a new folder, or of a folder whose manifest was lost.
             return
         self.later = [event for key, event in events.items() if key not in known]
         self.before = known | events.keys()
-        # A request that gets a new key gives up the key that the history has in place of its own.
+        # A renewed request gives up the key in the history, which differs from the key on record.
         missing, others = missing_requests(history, manifest), _on_record(manifest)
         self.lost = tuple(
             _lost(event, self.now)
@@ -515,9 +517,9 @@ class Run:
             )
 
     def finish(self, *, is_done: bool = True) -> None:
-        """Append what the run changed, and before that what the history did not know.
+        """Add the changes of the run to the history, after any events that are missing in it.
 
-        A run that failed gives nothing up.
+        A failed run does not record requests as lost.
         """
         if self.latest is None:
             return
@@ -531,7 +533,7 @@ class Run:
             is_whole = True
         if not new and not self.did:
             return
-        # While something is missing, the next run compares again.
+        # As long as events are missing, the next run compares again.
         state = _digest(events) if is_whole else ""
         lines = [self._line(LATER, "", self.later, ())] if self.later else []
         lines.append(self._line(self.command, self.reason, new, self.did, state))
@@ -565,12 +567,12 @@ class Run:
         )
 
 
-#: The command that takes in what is there and gives up what is not.
+#: The command that adds the existing files and gives up the missing ones.
 REBUILD = "status --rebuild"
 
 
 def _given_up(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
-    """Record as lost what a rebuilt manifest does not have, so that later runs go on."""
+    """Record missing events of a rebuilt manifest as lost, so that later runs can continue."""
     history = read_history(folder)
     missing = missing_requests(history, manifest)
     for event, _ in missing.values():
@@ -595,7 +597,7 @@ def _last(data: bytes) -> bytes:
 
 
 def _last_state(folder: Path) -> object:
-    """Return the digest in the last line, which may be very long, without parsing the rest."""
+    """Return the digest in the last line, without parsing a line that may be very long."""
     with suppress(ValueError, RecursionError):
         document = json.loads(_last(_whole_lines(folder)[0]))
         return document.get("state") if isinstance(document, dict) else None
@@ -603,7 +605,7 @@ def _last_state(folder: Path) -> object:
 
 
 def _append(folder: Path, lines: Iterable[HistoryLine]) -> None:
-    """Add lines; the whole file is written in one step, so that a crash cuts no line off."""
+    """Add lines; the whole file is written in one step, so that a crash cannot truncate a line."""
     data, _ = _whole_lines(folder)
     before = hashlib.sha256(_last(data)).hexdigest() if data else ""
     parts = [data]
@@ -631,31 +633,31 @@ def recorded(
     repairs: bool = False,
     renews: Iterable[str] = (),
 ) -> Iterator[Run]:
-    """Be the one writer of a folder, and append to its history what changed.
+    """Lock a folder for one writer, and add the changes to its history.
 
     Parameters
     ----------
     folder : Path
         The request folder.
     command : str
-        As it is typed, without its arguments.
+        The command name, without its arguments.
     reason : str, optional
-        Why, as far as somebody said so.
+        The reason that the user specified.
     now : str, optional
-        The time to record, UTC, ISO 8601; the present one if left out.
+        The time to record (UTC, ISO 8601); the default is the current time.
     wait : float, optional
-        Seconds to wait for another writer.
+        How long to wait for another writer, in seconds.
     repairs : bool, optional
-        Whether the command is the one that repairs a folder of which generations are missing.
+        Whether the command repairs a folder with missing generations.
     renews : iterable of str, optional
-        Ids of the requests that get a new key: that one has another key on record than in the
-        history does not stop the run, which records the key in the history as lost.
+        The ids of the requests that get a new key. If the recorded key of such a request differs
+        from the history, the run continues and records the key in the history as lost.
 
     Raises
     ------
     BundleError
-        If another writer has the folder, or if the history knows generations that the manifest
-        does not have: with the first manifest that the command reads, before it changes anything.
+        If another writer has locked the folder, or if the history has generations that the
+        manifest does not have. The second error is raised before the command changes anything.
     """
     with lock(folder, wait=wait):
         run = Run(folder, command, reason, now or timestamp(None), repairs, frozenset(renews))
@@ -663,7 +665,7 @@ def recorded(
             try:
                 yield run
             except BaseException:
-                # What was done until then is on record; the error itself says more.
+                # Completed changes are recorded; the original error is more useful than this one.
                 with suppress(LyncnbError, OSError):
                     run.finish(is_done=False)
                 raise

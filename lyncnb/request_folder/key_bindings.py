@@ -1,8 +1,9 @@
-"""What binds a key file to its request: an HMAC in the manifest that needs the passphrase.
+"""Bind each key file to its request with an HMAC in the manifest, which requires the passphrase.
 
-Key files are encrypted and not authenticated, and all of a run are under one derived key. So a key
-that is copied over another one, with a CSR made from it and the hashes of both in the manifest,
-looks sound. Commands that hold the passphrase write and check the HMAC; others carry it along.
+Key files are encrypted but not authenticated, and all key files of a run use one derived key. So an
+attacker could copy a key file over another one, create a CSR from it and change both hashes in the
+manifest. Commands that have the passphrase write and check the HMAC; other commands do not change
+it.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _RESTORE = (
 def bind(
     manifest: Manifest, cipher: FolderCipher, *, unopened: frozenset[str] = frozenset()
 ) -> Manifest:
-    """Return the manifest with the HMAC of each request that has its key in the folder.
+    """Return the manifest with an HMAC for each request that has its key in the folder.
 
-    The caller has checked what was bound before, and opened what was not, but for the key files
-    that ``unopened`` names: those get none.
+    The caller has checked the existing HMACs and opened all other keys. Key files in ``unopened``
+    get no HMAC.
     """
     held = manifest.binding_key
 
@@ -66,19 +67,19 @@ def binding_problems(
     *,
     given_up: frozenset[str] = frozenset(),
 ) -> Iterator[Problem]:
-    """Report requests whose record or key is not what lyncnb wrote.
+    """Report requests whose record or key differs from the data that lyncnb wrote.
 
-    A request without an HMAC has its key opened and compared with its CSR and its record. Keys and
-    CSRs that are missing or changed are left to :func:`record_problems`.
+    If a request has no HMAC, its key is opened and compared with its CSR and its record.
+    :func:`record_problems` reports keys and CSRs that are missing or changed.
 
     Parameters
     ----------
     survey, manifest : Survey, Manifest
-        Of the folder.
+        The survey and the manifest of the folder.
     cipher : FolderCipher
-        Of the proven passphrase.
+        The cipher with the verified passphrase.
     given_up : frozenset of str, optional
-        Ids of requests that get a new key in any case.
+        The ids of requests that get a new key in any case.
     """
     yield from shared_keys(manifest, given_up=given_up)
     yield from altered_records(manifest, cipher, given_up=given_up)
@@ -93,7 +94,7 @@ def binding_problems(
 def altered_records(
     manifest: Manifest, cipher: FolderCipher, *, given_up: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
-    """Name requests whose HMAC is not that of their record."""
+    """Report requests whose HMAC does not match their record."""
     held = manifest.binding_key
     if held is None:
         return
@@ -107,7 +108,7 @@ def altered_records(
 
 
 def shared_keys(manifest: Manifest, *, given_up: frozenset[str] = frozenset()) -> Iterator[Problem]:
-    """Name requests whose present key is that of another request, too."""
+    """Report requests whose current key is also the key of another request."""
     for record, others in _sharing(manifest, given_up):
         if record.id not in given_up:
             yield _problem(record, f"has the same public key as {', '.join(others)}")
@@ -126,9 +127,9 @@ def _sharing(
 
 
 def without_shared(before: Manifest, after: Manifest, given_up: frozenset[str]) -> Manifest:
-    """Take the public key off a generation that is given up because another request has it.
+    """Remove the public key from a generation that is given up because another request has it.
 
-    A certificate for that key then belongs to the other request alone.
+    A certificate for that key then belongs only to the other request.
     """
     shared = {record.id for record, _ in _sharing(before, given_up) if record.id in given_up}
     changed = []
@@ -140,7 +141,7 @@ def without_shared(before: Manifest, after: Manifest, given_up: frozenset[str]) 
 
 
 def unverified(manifest: Manifest) -> int:
-    """Count the requests whose key is in the folder and not bound to its record."""
+    """Count the requests whose key is in the folder but has no HMAC."""
     return sum(1 for record in manifest.requests if record.has_key and not record.binding)
 
 

@@ -1,8 +1,8 @@
-"""Settle a request folder: what an interrupted run left is adopted, or goes to ``archive/``.
+"""Process the files of an interrupted run: adopt them, or move them to ``archive/``.
 
-``settle`` looks and decides, ``carry_out`` moves. This module never removes a file, and no key is
-overwritten. A key and a CSR belong together if the key's public half is the CSR's, whatever the
-files are called.
+``settle`` decides, and ``carry_out`` moves the files. This module never removes a file or
+overwrites a key. A key and a CSR belong together if they have the same public key, whatever the
+file names are.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from .files_on_disk import (
 from .manifest import Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-# A key of another salt costs a derivation of 0.15 s; one that fails may be damaged, three are not.
+# A key with another salt takes 0.15 s to derive. One key that cannot be opened may be damaged, but
+# three keys mean that the passphrase is wrong.
 _KEYS_TRIED = 3
-# Bytes of an encrypted file: a list of 100,000 passwords is some 20 MB.
+# The maximum size of an encrypted file in bytes: a list of 100,000 passwords has about 20 MB.
 LARGEST = 1 << 28
 
 
@@ -47,9 +48,9 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """A folder's manifest with every left-over accounted for, and what has to move for that.
+    """The manifest of a folder after all leftover files are processed, and the files to move.
 
-    ``adopted`` are the ids whose key and CSR an interrupted run had finished.
+    ``adopted`` are the ids of requests whose key and CSR an interrupted run had completed.
     """
 
     manifest: Manifest
@@ -63,22 +64,22 @@ class Settled:
 class _Pair:
     csr_sha256: str
     spki_sha256: str
-    key_sha256: str  # blank where the key is on another computer
-    oddity: str  # what its key has that none of ours has
+    key_sha256: str  # Blank if the key is on another computer.
+    oddity: str  # A property of the key that keys from lyncnb do not have.
 
 
 def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
-    """Prove the passphrase on a key of the folder; without any, on its list of passwords.
+    """Verify the passphrase with a key of the folder; without keys, with a list of passwords.
 
     Returns
     -------
     bool
-        False if the folder holds nothing to prove it on.
+        False if the folder has no encrypted file.
 
     Raises
     ------
     PassphraseError, BundleError
-        If nothing of up to three opens.
+        If none of up to three files can be opened.
     """
     cipher.refuse_old_data(manifest.binding_key is not None)
     failure: BundleError | None = None
@@ -86,7 +87,7 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
         try:
             cipher.open(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError as error:
-            # A wrong passphrase says more than a damaged file.
+            # A wrong passphrase is a better explanation than a damaged file.
             if failure is None or isinstance(error, PassphraseError):
                 failure = error
         else:
@@ -97,7 +98,8 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
 
 
 def _files_to_try(survey: Survey, manifest: Manifest) -> Iterable[str]:
-    # What is bound was opened with the present passphrase; after a recovery others may not be.
+    # A key with an HMAC was opened with the current passphrase. Other keys may use a lost
+    # passphrase.
     for record in sorted(manifest.requests, key=lambda one: not one.binding):
         path = record.files.key
         if record.has_key and not any(p.file == path for p in record_problems(survey, record)):
@@ -121,26 +123,26 @@ def settle(
     now: str,
     given_up: frozenset[str] = frozenset(),
 ) -> Settled:
-    """Compare a folder with its manifest, and account for what a run left behind.
+    """Compare a folder with its manifest, and process the files of interrupted runs.
 
     Parameters
     ----------
     survey : Survey
-        Of the folder.
+        The survey of the folder.
     manifest : Manifest
-        As it was read.
+        The manifest of the folder.
     cipher : FolderCipher or None
-        Of the proven passphrase. None in a dry run without one: then key and CSR of an
-        interrupted run are taken to belong together.
+        The cipher with the verified passphrase. None in a dry run without a passphrase: then the
+        key and the CSR of an interrupted run are assumed to belong together.
     now : str
-        The time to record, UTC, ISO 8601.
+        The time to record (UTC, ISO 8601).
     given_up : frozenset of str, optional
-        Requests to be renewed: whatever is left of them goes to ``archive/``, sound or not.
+        Requests that will be renewed; their leftover files move to ``archive/``.
 
     Returns
     -------
     Settled
-        Every written record sound, or listed in ``problems``.
+        Every written record is correct, or is listed in ``problems``.
     """
     records, adopted, moves, changes = [], set(), [], []
     problems: list[Problem] = []
@@ -182,7 +184,7 @@ def _sound(
     key = record.files.key
     if cipher is None or [(p.file, p.message) for p in problems] != [(key, CHANGED)]:
         return record, problems
-    # Encrypted again by another program, or by a rekey whose last step was lost: still the key.
+    # Another program, or a rekey that did not complete, encrypted the same key again.
     pair = _pair(survey, record, cipher)
     if pair is None or pair.spki_sha256 != record.spki_sha256:
         return record, problems
@@ -190,7 +192,7 @@ def _sound(
 
 
 def _pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
-    """Read CSR and key of a request; None if they do not belong together."""
+    """Read the CSR and the key of a request; return None if they do not belong together."""
     csr_path, key_path = record.files.csr, record.files.key
     if file_problems(survey, csr_path) or file_problems(survey, key_path):
         return None
@@ -212,7 +214,7 @@ def _pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) ->
 
 
 def pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
-    """Files of the superseded generation that were announced to move and are still in place."""
+    """Return the recorded moves of a superseded generation that are not complete."""
     if record.is_written or not record.archived:
         return []
     old = record.archived[-1]
@@ -225,7 +227,7 @@ def pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
 
 def _is_old(survey: Survey, source: str, target: str, old: ArchivedGeneration) -> bool:
     if survey.has(target):
-        # It has its new name, and has not lost the old one yet.
+        # The file has the new name, and also still the old name.
         return same_file(survey.folder / source, survey.folder / target)
     if file_problems(survey, source):
         return False
@@ -236,7 +238,7 @@ def _is_old(survey: Survey, source: str, target: str, old: ArchivedGeneration) -
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two names refer to one file, or to equal bytes if the folder was copied."""
+    """Whether two names refer to the same file, or to files with equal bytes in a copied folder."""
     return os.path.samefile(one, other) or files.read(one) == files.read(other)
 
 
@@ -261,7 +263,7 @@ def _left_over(
 
 
 def _without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
-    """Read the CSR of a request whose key is elsewhere; it was checked before it was written."""
+    """Read the CSR of a request whose key is on another computer."""
     path = record.files.csr
     if file_problems(survey, path):
         return None
@@ -293,14 +295,14 @@ def _adopted(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
 def _orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
     if not paths:
         return []
-    # Named by content: the same file has the same place however often the move is interrupted.
+    # The name is made from the content, so an interrupted move always has the same target.
     mark = key_sha256(files.read(survey.folder / paths[-1]))[:8]
     stem = f"archive/{record.id}-orphan-{mark}"
     return [Move(source=path, target=f"{stem}{path[-4:]}") for path in paths]
 
 
 def carry_out(survey: Survey, moves: Iterable[Move]) -> None:
-    """Move files into ``archive/``, or finish a move that was interrupted."""
+    """Move files to ``archive/``, or complete a move that was interrupted."""
     for move in moves:
         confirm(survey.folder)
         source, target = survey.folder / move.source, survey.folder / move.target

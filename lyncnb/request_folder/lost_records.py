@@ -1,9 +1,9 @@
-"""Recover from a damaged or missing manifest what no other file of the folder records.
+"""Recover data from a damaged or missing manifest that no other file of the folder contains.
 
-Keys and CSRs do not say for which servers they are; ``plan.json`` does. Neither says which saved
-plan was requested, who approved it, or which requests an installed certificate made unnecessary.
-Whole lines of a damaged manifest may still hold these facts. The summary files show them to the
-planner, who can then give them to the next run.
+Keys and CSRs do not contain the servers, but ``plan.json`` does. None of these files shows which
+saved plan was requested, who approved it, or which requests are covered by installed certificates.
+Complete lines of a damaged manifest may still contain this data. The summary files also show it to
+the planner, who can then specify it for the next run.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from .manifest import FORMAT, NAME, Manifest, manifest_of
 from .plan_file import PLAN_NAME, present_plan, read_entries
 from .request_record import ArchivedGeneration, Deployment, RequestRecord, Revocation
 
-_LARGEST = 1 << 26  # bytes of a summary file that is looked at
+_LARGEST = 1 << 26  # The maximum size of a summary file, in bytes.
 _IDS_SHOWN = 5
-_NOBODY = "nobody"  # as the summary says it of a plan without a signature
+_NOBODY = "nobody"  # The text in the summary for a plan without a signature.
 _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
 _COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
 _ROW = re.compile(rf'^"({ID_PATTERN})",', re.MULTILINE)
@@ -48,18 +48,18 @@ _RECORD = re.compile(rb'^(\{"id": .*\}),?$', re.MULTILINE)
 
 
 def salvaged(damaged: bytes) -> Manifest:
-    """Return what can be read of a damaged manifest and is nowhere else.
+    """Return the data in a damaged manifest that no other file contains.
 
     Parameters
     ----------
     damaged : bytes
-        The bytes of the file, which may be cut off.
+        The bytes of the file, which may be truncated.
 
     Returns
     -------
     Manifest
         With the saved plans, approvals, accepted findings and covered requests that can still be
-        read. Everything else is as in an empty folder.
+        read. All other values are empty.
     """
     kept = Manifest()
     for name, text in _HEAD.findall(damaged):
@@ -83,18 +83,18 @@ def _json(text: bytes) -> object:
 
 
 def _read(part: dict[str, object]) -> Manifest | None:
-    """Read one part of a manifest as strictly as a whole one."""
+    """Read one component of a manifest with the same checks as for a complete manifest."""
     document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **part}
     return manifest_of(document, RecordReader(NAME, is_json=True))
 
 
 def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tuple[str, ...]]:
-    """Fill in what the folder's plan says of requests of which only the CSR is known.
+    """Add data from the folder's plan to requests for which only the CSR is known.
 
     Returns
     -------
     tuple
-        The manifest, and the notes. A plan of other requests fills in nothing.
+        The manifest, and the notes. A plan for other requests adds nothing.
     """
     data = present_plan(folder)
     if not data:
@@ -131,9 +131,10 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
 
 
 def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
-    """Fill in what the history knows of each generation: its servers, its revocation, its end.
+    """Add data from the history to each generation: servers, revocation, and supersession.
 
-    A generation is found by its public key, since a rebuilt manifest may number it differently.
+    Generations are identified by public key, because a rebuilt manifest may number them
+    differently.
 
     Returns
     -------
@@ -192,13 +193,13 @@ def with_numbers(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def _deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployment, ...]:
-    """Return the servers that have or had a generation, as its events record them in turn."""
+    """Return the servers that have or had a generation, according to its events."""
     by_server: dict[str, Deployment] = {}
     for event in events:
         if event.what == UNDEPLOYED:
             by_server.pop(event.server, None)
         elif event.what == DEPLOYED and (issued := valid.get(event.certificate)):
-            # The history is a file that somebody may have edited: read as strictly as a manifest.
+            # Somebody may have edited the history, so it is validated as strictly as a manifest.
             deployment = RecordReader(HISTORY_NAME, is_json=True).record(
                 Deployment,
                 {
@@ -220,7 +221,7 @@ def _deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployme
 def _revocation(events: list[Event]) -> Revocation | None:
     revocation = None
     for event in events:
-        if event.certificate:  # of the certificate from before the first request
+        if event.certificate:  # The event belongs to the certificate from before the first request.
             continue
         if event.what == REVOCATION_REQUESTED:
             revocation = RecordReader(HISTORY_NAME, is_json=True).record(
@@ -232,7 +233,7 @@ def _revocation(events: list[Event]) -> Revocation | None:
 
 
 def _is_of(known: PlannedEntry, planned: PlannedEntry) -> bool:
-    """Whether an entry that was made of a CSR alone is that of a planned certificate."""
+    """Whether an entry that was made from a CSR matches a planned certificate."""
     if known.issuer:
         return False
     return all(
@@ -242,14 +243,14 @@ def _is_of(known: PlannedEntry, planned: PlannedEntry) -> bool:
 
 
 def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
-    """Say what the new manifest does not know, and what to do about it.
+    """Yield notes about data that the new manifest does not have, and how to restore it.
 
     Parameters
     ----------
     folder : Path
         The request folder, with the summary files of an earlier run.
     kept : Manifest
-        What was recovered from the damaged manifest; empty if the manifest is missing.
+        The data recovered from the damaged manifest; empty if the manifest is missing.
     """
     facts = dict(_FACT.findall(_text(folder / "summary.md")))
     if kept.plans:

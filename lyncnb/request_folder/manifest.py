@@ -1,7 +1,7 @@
-"""``manifest.json``: what the request folder contains, what is being written, and what was issued.
+"""``manifest.json``: the requests of a folder, their current state, and the issued certificates.
 
-This file owns the document; it holds no secret and reads no key. What its records are is in
-``request_record.py``, what a field may be in ``field_forms.py``.
+This module reads and writes the document. The manifest contains no secret and no key. The records
+are defined in ``request_record.py``, and the fields in ``field_forms.py``.
 """
 
 from __future__ import annotations
@@ -38,40 +38,41 @@ from .request_record import (
     present_files,
 )
 
-#: What is written of a folder that keeps its plan. Earlier formats are read for ever: ``/1`` stays
-#: where a run changes nothing else, ``/2`` until a command is given the plan again.
+#: The format for a folder with a plan. Earlier formats can always be read: a run that changes
+#: nothing
+#: else keeps ``/1``, and ``/2`` is kept until the plan is requested again.
 FORMAT = "lyncnb-requests/3"
 FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
 _FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)
 NAME = "manifest.json"
 
-# 100,000 requests with three generations each are about 500 MB; a larger file is not a manifest.
+# A manifest with 100,000 requests and three generations each has about 500 MB. Larger files are
+# rejected.
 _LARGEST = 1 << 31
 _REBUILD = "restore the file from a backup, or run: lyncnb status FOLDER --rebuild"
 
 
-# Who looks at each manifest that a run reads and saves, by the real path of the folder.
+# Functions that are called with each manifest that a run reads or saves, by the folder's real path.
 _watchers: dict[str, Callable[[Manifest, bool], None]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything the folder knows about its requests; ``requests`` in the order of the plan.
+    """All data about the requests of a folder; ``requests`` are in the order of the plan.
 
-    ``accepted`` lists the error findings that were accepted. ``encrypted`` lists files other than
-    keys that are encrypted under the folder's passphrase, relative to the folder. ``summary`` holds
-    the SHA-256 of the summary files and of what they were made of, ``plan_json_sha256`` that of the
-    plan file; ``table`` is what that does not record. ``rekeying`` is the time at which
-    a change of passphrase began, while it is not finished. ``log`` lists what was removed or moved
-    outside an ordinary run. ``recovery`` names the keys that also open the folder,
-    for display only: lyncnb never seals to a key because it is listed here. ``issuers`` are
-    certificates of CAs that were kept for the whole folder. ``plans`` are the saved plans that
-    were requested into
-    it, the last one last. ``binding_key`` says how the key of the requests' bindings is derived;
-    where it is set, no list of the folder is in the form of earlier versions. ``team`` is the group
-    whose members can write the folder like its owner. ``product_sha256`` is that of the file of a
-    planner's own product, whose text is never here: its commands become scripts. ``format`` is that
-    of the file it was read from.
+    ``accepted`` lists the accepted errors. ``encrypted`` lists files other than keys that are
+    encrypted with the folder's passphrase, relative to the folder. ``summary`` has the SHA-256 of
+    the summary files and of their source data, and ``plan_json_sha256`` has the SHA-256 of the plan
+    file. ``table`` has data about the table that the plan file does not contain. ``rekeying`` is
+    the time when an incomplete passphrase change began. ``log`` lists files that were removed or
+    moved outside a normal run. ``recovery`` lists the recovery keys for display only; lyncnb never
+    seals to a key because it is in this list. ``issuers`` are CA certificates for the whole folder.
+    ``plans`` are the saved plans that were requested, in chronological order. ``binding_key``
+    specifies how the key for the HMACs is derived; if it is set, no list in the folder has the
+    format of earlier versions. ``team`` is the group whose members can also write to the folder.
+    ``product_sha256`` is the SHA-256 of a custom product file, whose text is never stored here
+    because its commands become scripts. ``format`` is the format of the file from which the
+    manifest was read.
     """
 
     whole: ClassVar = True
@@ -102,14 +103,14 @@ class Manifest:
 
     @property
     def form(self) -> str:
-        """The format in which it is written: the present one with its plan, else the second."""
+        """The format for writing: the current format with a plan, otherwise the second format."""
         return FORMAT if self.plan_json_sha256 else _SECOND_FORMAT
 
     @property
     def left_out_of_approved(self) -> tuple[str, ...]:
-        """Requests of an approved plan that a planner left out for an installed certificate.
+        """Requests of an approved plan that are omitted because an installed certificate is reused.
 
-        Less is requested than was approved, never more; who approved it does not know.
+        The folder then has fewer requests than were approved, and the approver does not know that.
         """
         last = self.plans[-1] if self.plans else None
         if last is None or not last.approvals or last.plan_sha256 != self.plan_sha256:
@@ -117,7 +118,7 @@ class Manifest:
         return tuple(one.id for one in self.requests if one.covered and not one.retired_at)
 
     def with_records(self, records: Iterable[RequestRecord]) -> Manifest:
-        """Return the manifest with these records replaced in place; new ones come last."""
+        """Return the manifest with these records replaced in place; new records come last."""
         changed = {record.id: record for record in records}
         kept = tuple(changed.pop(old.id, old) for old in self.requests)
         return replace(self, requests=kept + tuple(changed.values()))
@@ -139,7 +140,7 @@ class Manifest:
         )
 
     def with_encrypted(self, path: str) -> Manifest:
-        """Return the manifest with one more file for ``rekey`` to encrypt again (relative path)."""
+        """Return the manifest with one more encrypted file for ``rekey`` (a relative path)."""
         if path in self.encrypted:
             return self
         return replace(self, encrypted=(*self.encrypted, path))
@@ -157,29 +158,29 @@ def _lines(manifest: Manifest, form: str) -> Iterator[str]:
     for name, value in head.items():
         yield f",\n{dump(name)}: {dump(value)}"
     yield ',\n"requests": ['
-    # One request a line: a diff of two manifests then names the requests concerned.
+    # Each request is on one line, so that a diff of two manifests shows the changed requests.
     for number, record in enumerate(manifest.requests):
         yield ("\n" if number == 0 else ",\n") + dump(record)
     yield "\n]}\n"
 
 
 def manifest_bytes(manifest: Manifest, *, form: str = "") -> bytes:
-    """Return the document as UTF-8 JSON, one request a line; the same manifest, the same bytes."""
+    """Return the manifest as UTF-8 JSON, with one request per line; the result is reproducible."""
     return b"".join(line.encode() for line in _lines(manifest, form or manifest.form))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> bool:
-    """Write the manifest of a folder in one step; leave it alone if nothing would change.
+    """Write the manifest of a folder in one step; do not write the file if nothing changes.
 
-    The caller holds the folder's lock. A manifest of the first format becomes one of the second
-    with the first change that is written, and not before; one of the third when it names its plan.
+    The caller holds the folder's lock. The first change converts a manifest from the first to the
+    second format. When the manifest records a plan, it gets the third format.
 
     Parameters
     ----------
     folder : Path
         The request folder.
     manifest : Manifest
-        What to record.
+        The data to record.
 
     Returns
     -------
@@ -189,8 +190,8 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     Raises
     ------
     BundleError
-        If a request or a generation would be there twice, or under another's files; if somebody
-        else has taken the folder over.
+        If a request or a generation appears twice or has the files of another one, or if another
+        writer has taken over the folder.
     """
     confirm(Path(folder))
     reader = RecordReader(NAME, is_json=True)
@@ -223,12 +224,14 @@ def read_manifest(folder: Path) -> Manifest:
     Raises
     ------
     BundleError
-        If there is none, if it was edited or cut off (every field that is not what it must be is
-        named with its request), if a newer lyncnb wrote it (:class:`NewerManifest`), or if a group
-        can write the folder that was not made for it (:class:`SharedFolder`).
+        If the manifest is missing, or was edited or truncated (the error lists all invalid
+        fields), if a newer lyncnb version wrote it (:class:`NewerManifest`), or if a group that is
+        not recorded can write to the folder (:class:`SharedFolder`).
     """
     path = Path(folder) / NAME
-    if os.path.isfile(folder):  # false for a name that no system takes, too
+    if os.path.isfile(
+        folder
+    ):  # os.path.isfile also returns False for names that are not valid on any system.
         raise BundleError(
             f"{folder} is a file, not a request folder",
             hint="to make a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
@@ -263,7 +266,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 @contextmanager
 def watching(folder: Path, see: Callable[[Manifest, bool], None]) -> Iterator[None]:
-    """Have each manifest of a folder shown that the block reads or has saved, and which of both."""
+    """Call a function with each manifest that is read or saved, and whether it is saved."""
     key = os.path.realpath(folder)
     _watchers[key] = see
     try:
@@ -279,12 +282,12 @@ def _show(folder: Path, manifest: Manifest, *, is_saved: bool) -> None:
 
 
 def manifest_of(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
-    """Read a manifest's document, of a format that is known.
+    """Read the document of a manifest that has a known format.
 
     Returns
     -------
     Manifest or None
-        None if something in it is not what it must be; each such value is a problem of the reader.
+        None if a value is not valid; the reader then has a problem for each such value.
     """
     manifest = reader.record(Manifest, document)
     if manifest is not None:
@@ -293,7 +296,7 @@ def manifest_of(document: Mapping[str, object], reader: RecordReader) -> Manifes
 
 
 def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> None:
-    """Refuse what no single field shows: names of files, and ids and generations twice."""
+    """Report errors across fields: wrong file names, and duplicate ids and generations."""
     seen: set[str] = set()
     for record in records:
         where = record.id
@@ -315,7 +318,7 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
 
 
 def _refuse_surrogates(document: Mapping[str, Any], reader: RecordReader) -> None:
-    """Refuse unpaired surrogates: no file and no terminal can hold them."""
+    """Reject unpaired surrogates, because files and terminals cannot contain them."""
     try:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -324,7 +327,7 @@ def _refuse_surrogates(document: Mapping[str, Any], reader: RecordReader) -> Non
 
 
 def _check_team(folder: Path, manifest: Manifest) -> None:
-    """Refuse a folder that a group can write and that was not made for that group."""
+    """Reject a folder to which a group can write that is not the recorded team."""
     group = folder_access.team_of(folder)
     if group and not folder_access.is_the_team(folder, manifest.team):
         expected = f'names the group "{manifest.team}"' if manifest.team else "names no group"
@@ -359,6 +362,6 @@ def _refuse_format(path: Path, found: object) -> None:
 
 
 def timestamp(today: date | None) -> str:
-    """Return now, or midnight of `today`, in UTC as ISO 8601 to the second."""
+    """Return the current time, or midnight of `today`, as a UTC time in ISO 8601."""
     moment = datetime.now(UTC) if today is None else datetime(today.year, today.month, today.day)
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,7 +1,7 @@
-"""``plan.json``: the saved plan that the requests of a folder were made from.
+"""``plan.json``: the saved plan from which the requests of a folder were made.
 
-Somebody else may have written it. Nobody reads it before its SHA-256 is that of the manifest, and
-what it says of a certificate is validated as strictly as an entry of the manifest is.
+Somebody else may have written the file. So lyncnb reads it only if its SHA-256 matches the
+manifest, and validates its entries as strictly as the entries of the manifest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .manifest import FORMAT, NAME, Manifest
 
 PLAN_NAME = "plan.json"
 
-# 100,000 certificates with the rules of their names are some 100 MB.
+# A plan with 100,000 certificates and the rules for their names has about 100 MB.
 _LARGEST = 1 << 30
 _AGAIN = "request the plan again: lyncnb request TOPOLOGY FOLDER"
 _RESTORE = f"restore the file from a backup, or {_AGAIN}"
@@ -35,7 +35,7 @@ _RESTORE = f"restore the file from a backup, or {_AGAIN}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOnDisk:
-    """What the saved plan of a folder says of its certificates."""
+    """The certificates in the saved plan of a folder."""
 
     product: Line
     plan_sha256: Sha256
@@ -45,7 +45,7 @@ class PlanOnDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _WorkOptions:
-    """What the options of a saved plan say of lead times and work days."""
+    """The lead times and working days in the options of a saved plan."""
 
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
@@ -53,23 +53,23 @@ class _WorkOptions:
     others: Mapping[str, object] = others_field()
 
 
-# Up to the key that follows them, which begins a line as they do.
+# The options end before the next key, which also begins a line.
 _OPTIONS = re.compile(rb'^"options": (\{$.*?^\}),$', re.MULTILINE | re.DOTALL)
 
 
 def present_plan(folder: Path) -> bytes:
-    """Return the bytes of ``plan.json``, empty if there is no such file."""
+    """Return the bytes of ``plan.json``; empty if the file does not exist."""
     path = folder / PLAN_NAME
     return files.read(path, limit=_LARGEST) if os.path.lexists(path) else b""
 
 
 def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
-    """Return the bytes of the plan that the manifest names.
+    """Return the bytes of the plan that the manifest records.
 
     Raises
     ------
     BundleError
-        If there is none, or it is not the one on record.
+        If the plan is missing, or differs from the record.
     """
     expected = manifest.plan_json_sha256
     if not expected:
@@ -88,10 +88,10 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
 
 
 def renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
-    """Return the lead times, freezes and windows of the plan that a folder keeps.
+    """Return the lead times, freezes and windows from the plan in a folder.
 
-    The options alone are read: of 100,000 certificates the rest takes seconds. A folder without its
-    plan has none.
+    Only the options are read, because reading 100,000 certificates takes seconds. Without a plan,
+    the default terms apply.
     """
     try:
         found = _OPTIONS.search(read_plan_bytes(folder, manifest))
@@ -103,12 +103,12 @@ def renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
                 read_work_days(said.freezes, said.windows),
             )
     except (BundleError, NotJson, OptionsError):
-        pass  # status reports a plan that is missing or was altered
+        pass  # The status reports a plan that is missing or was changed.
     return ANY_DAY
 
 
 def plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """Report a plan that is missing, or is not the one on record."""
+    """Report a plan that is missing or differs from the record."""
     if not manifest.plan_json_sha256:
         return
     try:
@@ -124,7 +124,7 @@ def read_entries(data: bytes) -> PlanOnDisk:
     Raises
     ------
     BundleError
-        If it is not a saved plan, or was altered; every value that is wrong is named.
+        If the data is not a saved plan, or was changed; the error lists all invalid values.
     """
     if not has_its_digest(data):
         raise BundleError(f"{PLAN_NAME} is not a complete saved plan", hint=_RESTORE)
@@ -142,10 +142,10 @@ def read_entries(data: bytes) -> PlanOnDisk:
 
 
 def write_plan_file(folder: Path, data: bytes, before: Manifest) -> None:
-    """Write the plan before the manifest names it; the caller holds the folder's lock.
+    """Write the plan before the manifest records it; the caller holds the folder's lock.
 
-    Another ``plan.json`` that the manifest does not name is somebody's: it goes to ``archive/``. A
-    manifest of an earlier format stays unchanged next to the new one.
+    A ``plan.json`` that the manifest does not record moves to ``archive/``. A manifest of an
+    earlier format is kept next to the new one.
     """
     confirm(folder)
     present = present_plan(folder)
@@ -164,12 +164,12 @@ def write_plan_file(folder: Path, data: bytes, before: Manifest) -> None:
 
 
 def earlier_manifest(form: str) -> str:
-    """Return the name under which a manifest of an earlier format is kept."""
+    """Return the file name for a manifest of an earlier format."""
     return f"manifest.v{form.rpartition('/')[2]}.json"
 
 
 def keep_copy(folder: Path, name: str, data: bytes) -> None:
-    """Keep a file that is about to be replaced in ``archive/``, under the hash of its bytes."""
+    """Copy a file that will be replaced to ``archive/``, under the hash of its bytes."""
     files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
     stem, ending = name.split(".")
     target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{ending}"

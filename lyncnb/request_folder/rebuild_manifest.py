@@ -1,8 +1,8 @@
-"""A manifest from keys and CSRs alone, and the deep check of a folder: every key is opened.
+"""Rebuild a manifest from keys and CSRs, and check a folder by opening every key.
 
-What the present manifest says is kept wherever the files bear it out, so on a sound folder
-nothing changes. A key is never removed: one without a CSR becomes a superseded generation under
-its public key's hash, so that an issued certificate still matches it.
+Data in the existing manifest is kept if the files confirm it, so an intact folder does not change.
+A key is never removed: a key without a CSR becomes a superseded generation with the hash of its
+public key, so that an issued certificate can still be matched.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from .request_record import (
 )
 from .unrecorded import adopt_unrecorded
 
-# Every key and CSR of a folder by name, opened and checked against each other.
+# Open and compare all keys and CSRs of a folder, by name.
 #
-# Without a manifest's help: what is here is what the files themselves say.
+# This inventory does not use the manifest, only the files.
 
 _ID = re.compile(r"[A-Za-z]+-[a-z0-9-]+-[0-9a-f]{8}")
 _ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")
@@ -52,10 +52,11 @@ _ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A CSR, its key, or both, under one name (``stem``, without ending).
+    """A CSR, a key, or both, with one file name (``stem`` is the name without its extension).
 
-    ``content`` is None without a CSR; ``key_sha256`` is empty without a key; ``spki_sha256`` is
-    that of either. ``computer`` is who made the CSR, if it says so.
+    ``content`` is None without a CSR; ``key_sha256`` is empty without a key; ``spki_sha256``
+    belongs to the CSR or the key. ``computer`` is the computer that created the CSR, if the CSR
+    contains it.
     """
 
     stem: str
@@ -68,7 +69,7 @@ class Found:
 
 @dataclass(slots=True, kw_only=True)
 class Inventory:
-    """What was found by request id (and generation), and what cannot be used.
+    """The files by request id (and generation), and notes about unusable files.
 
     ``without_key`` are CSRs in ``csr/`` whose key is not in the folder.
     """
@@ -80,9 +81,9 @@ class Inventory:
 
 
 def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
-    """Open every key with a name of lyncnb's form, and read every CSR.
+    """Open every key that has a file name of lyncnb, and read every CSR.
 
-    Without a cipher only where there is no key.
+    The cipher may be None only if the folder has no keys.
 
     Raises
     ------
@@ -173,26 +174,27 @@ def rebuild_manifest(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Make the manifest of a folder from its keys and CSRs, and open every key on the way.
+    """Rebuild the manifest of a folder from its keys and CSRs, and open every key.
 
     Parameters
     ----------
     folder : path
-        With ``csr/`` and ``keys/``; the manifest may be missing or damaged.
+        A folder with ``csr/`` and ``keys/``; the manifest may be missing or damaged.
     passphrase : Secret or str
-        Of the folder. None is enough where nothing is encrypted (see :func:`has_secrets`).
+        The passphrase of the folder. It may be None if no file is encrypted (see
+        :func:`has_secrets`).
     today : date, optional
-        Recorded instead of the present time.
+        The date to record instead of the current time.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds.
 
     Returns
     -------
     RequestBundle
-        ``changes`` names what is on record only now, ``notes`` what could not be used, and what
-        a damaged or missing manifest alone knew: which saved plan was requested, who approved it,
-        what was left out for an installed certificate. The next run with the plan fills in servers
-        and sites; it renews nothing that is as planned.
+        ``changes`` lists new records. ``notes`` lists unusable files, and data that only the
+        damaged or missing manifest had: the requested plan, its approval, and requests that
+        installed certificates cover. The next run with the plan adds the servers and sites, and
+        does not renew requests that match the plan.
 
     Raises
     ------
@@ -219,7 +221,7 @@ def rebuild_manifest(
         if cipher is not None:
             cipher.refuse_old_data(kept.binding_key is not None)
             if altered := tuple(altered_records(kept, cipher)):
-                # Under a wrong passphrase every record looks altered.
+                # With a wrong passphrase, every record would seem to be altered.
                 prove_passphrase(survey, kept, cipher)
                 refuse(path, altered)
         inventory = take_inventory(survey, cipher)
@@ -242,7 +244,7 @@ def rebuild_manifest(
         if moves:
             files.make_folder(path / "archive", OWN_FOLDERS["archive"])
         if damaged:
-            # Whatever it can still tell, somebody may want to read it.
+            # The damaged manifest is kept, because somebody may want to read it.
             keep_copy(path, NAME, damaged)
         carry_out(survey, moves)
         if manifest != before:
@@ -254,7 +256,7 @@ def rebuild_manifest(
 
 
 def has_secrets(folder: str | os.PathLike[str]) -> bool:
-    """Return whether anything in a folder is encrypted; where all keys are elsewhere nothing is."""
+    """Whether a folder has encrypted files; it has none if all keys are on other computers."""
     path = Path(folder)
     survey = take_survey(path)
     names = (*survey.keys, *(name for name in survey.archive if name.endswith(".key")))
@@ -312,7 +314,7 @@ def _rebuilt(
             record = _record(request_id, old, found, archived, now)
         numbers = [number for number, _ in inventory.archived.get(request_id, [])]
         record = _numbered(record, numbers)
-        # A lone key that was announced is settled by the next run: it was about to get its CSR.
+        # The next run processes a lone key of a planned request, whose CSR was not written yet.
         announced = old is not None and not old.is_written
         if found is not None and found.content is None and not announced:
             record, lone = _put_away(record, found, now)
@@ -331,9 +333,9 @@ def _rebuilt(
 
 
 def _numbered(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
-    """Give the current generation a number above all in the archive.
+    """Give the current generation a higher number than all generations in the archive.
 
-    A manifest restored from a backup counts from its old number, which may be taken.
+    A manifest from a backup continues with its old number, which may already be used.
     """
     taken = [*in_archive, *(part.generation for part in record.archived)]
     return replace(record, generation=max(record.generation, *(n + 1 for n in taken), 1))
@@ -345,14 +347,14 @@ def _archived(
     found: list[tuple[int, Found]],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
-    """List what is in the archive; the key distinguishes present and superseded generations."""
+    """List the archived generations; the key distinguishes current and superseded generations."""
     known = {part.generation: part for part in (old.archived if old else ())}
     for generation, item in found:
         part = known.get(generation)
         if present is not None and present.spki_sha256 == item.spki_sha256 and part is None:
             continue
         if part is None and old is not None and old.spki_sha256 == item.spki_sha256:
-            # The current generation of a restored manifest: renewed since.
+            # The current generation of a restored manifest was renewed after the backup.
             part = known[generation] = replace(
                 old.as_archived,
                 generation=generation,
@@ -403,7 +405,7 @@ def _record(
     if found is None or found.content is None:
         return record
     if found.csr_sha256 == old.csr_sha256 and found.spki_sha256 == old.spki_sha256:
-        # A key that was removed as deployed, and put back, is the folder's again.
+        # A key that was removed after deployment and restored later belongs to the folder again.
         record = replace(record, key_sha256=found.key_sha256, deployed_at="")
         return record if record.state == "retired" else replace(record, state=record.active_state)
     return replace(
@@ -437,7 +439,7 @@ def _elsewhere(
     archived: tuple[ArchivedGeneration, ...],
     now: str,
 ) -> RequestRecord:
-    """Take a CSR whose key is on another computer; a key that was lost here is still missed."""
+    """Adopt a CSR whose key is on another computer."""
     if old is not None and (not old.key_holder or old.csr_sha256 == found.csr_sha256):
         return replace(old, archived=archived)
     holder = old.key_holder if old is not None else found.computer
@@ -445,7 +447,7 @@ def _elsewhere(
 
 
 def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRecord, Move]:
-    """Make a superseded generation of a key without its CSR, which a CA may have."""
+    """Create a superseded generation from a key without a CSR, because a CA may have the CSR."""
     superseded = _superseded(record.id, record.generation, found, now)
     if record.spki_sha256 == found.spki_sha256:
         superseded = replace(
@@ -458,7 +460,7 @@ def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRec
 
 
 def _entry(request_id: str, content: RequestContent | None) -> PlannedEntry:
-    """Write what a CSR tells as an entry of the plan document; a plan adds the rest."""
+    """Convert the content of a CSR to an entry of the plan document; a plan adds all other data."""
     entry = PlannedEntry(id=request_id, role=request_id.partition("-")[0])
     if content is None:
         return entry

@@ -1,9 +1,9 @@
-"""A second way to the keys of a folder: whose passphrase is lost, is opened by a recovery key.
+"""Recovery keys: open the keys of a folder whose passphrase is lost.
 
-Every run derives its own key from the passphrase. Where recovery keys are named for the folder,
-that derived key is sealed to each of them, durable before the first file that is encrypted with it;
-the files themselves stay as they are. What is sealed to is taken only from ``recovery/keys.enc``,
-which is encrypted under the passphrase: a key that somebody else puts there is never sealed to.
+Every run derives a separate key from the passphrase. If the folder has recovery keys, that derived
+key is sealed to each of them before the first file is encrypted with it. The encrypted files
+themselves do not change. lyncnb takes the recovery keys only from ``recovery/keys.enc``, which is
+encrypted with the passphrase, so it never seals to a key that somebody else adds.
 """
 
 from __future__ import annotations
@@ -46,34 +46,34 @@ _NAME_AGAIN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """A recovery key of a folder, and since when."""
+    """A recovery key of a folder, and the time since when it can open the folder."""
 
     key: RecoveryPublicKey
     added_at: str
 
     @property
     def on_record(self) -> RecoveryKey:
-        """What the manifest shows of it."""
+        """The data about the recovery key for the manifest."""
         return RecoveryKey(fingerprint=self.key.fingerprint, added_at=self.added_at)
 
 
 def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPublicKey:
-    """Make a recovery key: the half to keep in `file`, the half to hand out in ``file.pub``.
+    """Create a recovery key: the private key in `file`, and the public key in ``file.pub``.
 
     Parameters
     ----------
     file : path
-        Where the private half goes, encrypted, mode 0600; never over a file that is there, and
-        never into a request folder, which it is to open.
+        The path for the encrypted private key, with mode 0600. The file must not exist, and must
+        not be in a request folder, because the key opens such folders.
     passphrase : Secret or str
-        Of the private half alone; at least 12 characters.
+        The passphrase of the private key, at least 12 characters.
 
     Raises
     ------
     OutputError
-        If a file of one of the names is there, or the system refuses.
+        If one of the files exists, or cannot be written.
     PassphraseError
-        If the passphrase will not do.
+        If the passphrase is not valid.
     """
     secret = as_new_passphrase(passphrase)
     path = Path(file)
@@ -88,28 +88,28 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
     try:
         files.write_new(path, pair.to_pem(FolderCipher(secret)), 0o600)
         files.write_new(public_path, pair.public.to_pem(), 0o644)
-    except BundleError as error:  # no folder of requests is concerned
+    except BundleError as error:  # The error is not about a request folder.
         raise OutputError(error.message, hint=error.hint) from None
     return pair.public
 
 
 def read_recovery_key(file: str | os.PathLike[str]) -> RecoveryPublicKey:
-    """Read the half that was handed out, ``FILE.pub``."""
+    """Read a public recovery key, ``FILE.pub``."""
     return read_public(files.read(file, limit=_SMALL), name=str(file))
 
 
 def open_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPair:
-    """Read the half that was kept, under its own passphrase."""
+    """Read a private recovery key with its passphrase."""
     return read_pair(files.read(file, limit=_SMALL), as_passphrase(passphrase), name=str(file))
 
 
 def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
-    """Read the folder's recovery keys from its encrypted list; none if there is no list.
+    """Read the folder's recovery keys from its encrypted list; empty if there is no list.
 
     Raises
     ------
     PassphraseError, BundleError
-        If the list does not open, or the manifest names recovery keys and the list is gone.
+        If the list cannot be opened.
     """
     if not os.path.lexists(folder / LIST):
         return ()
@@ -144,15 +144,15 @@ def recipients_of(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
 
 
 def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
-    """Have what is encrypted from now on sealed to the folder's recovery keys.
+    """Make the cipher seal all new derived keys to the folder's recovery keys.
 
-    The caller holds the lock, and has proven the passphrase.
+    The caller holds the lock and has verified the passphrase.
 
     Raises
     ------
     BundleError
-        If the manifest names recovery keys and the list of them is gone: what is written then
-        could not be recovered, and nobody would notice.
+        If the manifest lists recovery keys but the list is missing. New files could then not be
+        recovered, and nobody would notice.
     """
     recipients = recipients_of(folder, cipher)
     if manifest.recovery and not recipients:
@@ -168,14 +168,15 @@ def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
 
 
 def renew_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
-    """Write lists that are in the form of earlier versions in the present one.
+    """Convert lists in the format of earlier versions to the current format.
 
-    The caller holds the lock, and records a binding key next: from then on that form is refused.
+    The caller holds the lock and then records a binding key, after which the old format is
+    rejected.
     """
     contents = {}
     for path in manifest.encrypted:
         if os.path.lexists(folder / path):
-            with suppress(BundleError):  # the caller that needs the list reports damage
+            with suppress(BundleError):  # The caller that needs the list reports the damage.
                 pem = files.read(folder / path, limit=LARGEST)
                 if cipher.is_old_data(pem, name=path):
                     contents[path] = cipher.decrypt_data(pem, name=path)
@@ -195,7 +196,7 @@ def _seal_path(folder: Path, which: Derivation | DerivedKey, fingerprint: str) -
 
 
 def _digest(document: Mapping[str, object]) -> str:
-    """Return the SHA-256 of a sealed file's values, which shows damage without the key."""
+    """Return the SHA-256 of a sealed file's values, which detects damage without the key."""
     values = {key: value for key, value in document.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -224,10 +225,11 @@ def _sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedK
 
 
 def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
-    """Name what keeps a recovery key of the folder from opening it; no passphrase is needed.
+    """Report problems that prevent a recovery key from opening the folder.
 
-    Each key needs a sealed file for each derivation in use; one that superseded keys alone have is
-    not missed. Whether a whole file opens, only the key itself shows.
+    Each recovery key needs a sealed file for each derivation that current keys use. Derivations
+    that only superseded keys use are not checked. Only the recovery key itself can fully verify a
+    file.
     """
     if not manifest.recovery:
         return
@@ -249,7 +251,7 @@ def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
 
 
 def _wrong_list(folder: Path) -> str:
-    """Say what is wrong with the list of recovery keys, as far as it shows without a passphrase."""
+    """Return the problem with the list of recovery keys, found without a passphrase."""
     if not os.path.lexists(folder / LIST):
         return "is missing, but the manifest lists recovery keys"
     try:
@@ -260,7 +262,7 @@ def _wrong_list(folder: Path) -> str:
 
 
 def _wrong_seal(folder: Path, which: Derivation, fingerprint: str) -> str:
-    """Say what is wrong with a sealed file, as far as it shows without the recovery key."""
+    """Return the problem with a sealed file, found without the recovery key; "" if none."""
     path = _seal_path(folder, which, fingerprint)
     if not os.path.lexists(path):
         return "is missing"
@@ -284,16 +286,16 @@ def add_recipients(
     *,
     now: str,
 ) -> Manifest:
-    """Name more recovery keys for a folder whose lock is held and whose passphrase is proven.
+    """Add recovery keys to a folder that is locked and whose passphrase is verified.
 
-    First every derived key that is in use is sealed to them, then the list names them: a list never
-    names a key that cannot open what is there. What is missing of a key that is named already is
-    sealed again.
+    Every derived key in use is sealed to the new keys before they are added to the list, so every
+    listed key can open the folder. Missing sealed files for keys that are already in the list are
+    created again.
 
     Returns
     -------
     Manifest
-        Saved.
+        The saved manifest.
     """
     folder = survey.folder
     present = recipients_of(folder, cipher)
@@ -303,7 +305,7 @@ def add_recipients(
         lacking = [
             one for one in (*present, *added) if _wrong_seal(folder, which, one.key.fingerprint)
         ]
-        # What is under another passphrase is not this folder's to hand on.
+        # A file with another passphrase does not belong to this folder, so it is not sealed.
         with suppress(PassphraseError):
             if lacking:
                 pem = files.read(folder / path, limit=LARGEST)
@@ -319,7 +321,7 @@ def add_recipients(
 
 
 def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]) -> None:
-    """Write the encrypted list; what it is encrypted with is sealed to these recovery keys."""
+    """Write the encrypted list, and seal its derived key to these recovery keys."""
     files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
     cipher.seal_with(_sealer(folder, recipients))
     document = {
@@ -342,19 +344,19 @@ def _encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def _salts(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
-    """Name one file for each derivation that is in use; what cannot be read is left out."""
+    """Return one file for each derivation in use; unreadable files are omitted."""
     found: dict[Derivation, str] = {}
     for path in _encrypted_files(survey, manifest):
         try:
             salt = salt_of(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
-            continue  # damaged, or another's: the caller reports it
+            continue  # The file is damaged or unknown, and the caller reports it.
         found.setdefault(salt, path)
     return found
 
 
 def open_with(folder: Path, pair: RecoveryPair) -> FolderCipher:
-    """Open a folder by a recovery key: a cipher that reads what was sealed to it.
+    """Return a cipher that opens the files that were sealed to a recovery key.
 
     Raises
     ------
@@ -387,11 +389,12 @@ def _opened(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
             sealed = base64.b64decode(document["sealed"], validate=True)
             yield derived._replace(key=pair.open(sealed, about=_about(derived)))
         except (BundleError, ValueError, KeyError, TypeError, OverflowError):
-            continue  # damaged, or nobody's: what it would have opened says so by its name
+            # The file is damaged or unknown. Files that it would have opened are reported by name.
+            continue
 
 
 def drop_unused(survey: Survey, manifest: Manifest, recipients: Sequence[Recipient]) -> None:
-    """Remove what is sealed of derivations that no file needs, or to keys that were taken out."""
+    """Remove sealed files that no file needs, or that belong to removed recovery keys."""
     wanted = {
         _seal_path(survey.folder, which, recipient.key.fingerprint).name
         for which in _salts(survey, manifest)
@@ -411,25 +414,25 @@ def name_recovery_key(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> tuple[RecoveryKey, ...]:
-    """Name a recovery key for a folder; no key is encrypted again for that.
+    """Add a recovery key to a folder; no private key is encrypted again.
 
     Parameters
     ----------
     folder : path
         A request folder.
     passphrase : Secret or str
-        The folder's.
+        The passphrase of the folder.
     public_file : path
-        The half that was handed out, ``FILE.pub``.
+        The public recovery key, ``FILE.pub``.
     today : date, optional
-        Recorded instead of the present time.
+        The date to record instead of the current time.
     lock_seconds : float, optional
         How long to wait for another writer, in seconds.
 
     Returns
     -------
     tuple of RecoveryKey
-        All that the folder has now.
+        All recovery keys of the folder.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""When certificates have to be renewed: a table, and a calendar that Outlook opens.
+"""List when certificates must be renewed, as a table and as a calendar for Outlook.
 
-A certificate is replaced in the last third of its life: a third of two years leaves eight months,
-a third of 47 days two weeks. It is ordered so much earlier as the CA takes and the work days ask.
+A certificate is replaced in the last third of its validity: eight months for two years, and two
+weeks for 47 days. The order date also allows for the CA's lead time and for working days.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .request_record import IssuedRecord, read_time
 
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
-#: What :func:`write_renewals` writes.
+#: The kind of file that :func:`write_renewals` writes.
 CALENDAR = OutputKind(
     what="a calendar of renewals",
     is_ours={".ics": mentions(b"BEGIN:VCALENDAR", _PRODUCT.encode())},
@@ -33,10 +33,10 @@ CALENDAR = OutputKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """One certificate in use: order the next one on ``renew_from``, before ``not_after`` (UTC).
+    """A certificate in use: order the next one on ``renew_from``, before ``not_after`` (UTC).
 
-    ``under_way`` says how far its successor is, blank if none was requested; ``key_holder`` is the
-    computer that has its key, if that is not in the folder.
+    ``under_way`` is the stage of its successor, or blank if none was requested. ``key_holder`` is
+    the computer that has the private key if the folder does not have it.
     """
 
     request_id: str
@@ -93,9 +93,9 @@ class Renewals(Table, Sequence[Renewal]):
         Returns
         -------
         bytes
-            RFC 5545, one all-day event per certificate from the first day on which to renew it
-            to its last, with a reminder on the first. The same certificates give the same bytes,
-            and an event keeps its UID, so that importing again changes it instead of doubling it.
+            RFC 5545, with one all-day event per certificate from the first to the last renewal
+            date, and a reminder on the first date. The same certificates give the same bytes. An
+            event keeps its UID, so a new import updates the event instead of adding a second one.
         """
         return write_calendar(_PRODUCT, map(_entry, self.items))
 
@@ -138,26 +138,26 @@ def list_renewals(
     share: float = EXPIRING_SHARE,
     today: date | None = None,
 ) -> Renewals:
-    """List when the certificates on record have to be renewed.
+    """List when the certificates on record must be renewed.
 
     Parameters
     ----------
     bundle : RequestBundle or path
         The request folder; a path is opened.
     share : float, optional
-        Share of the lifetime, counted from its end, in which to renew; 0 < share < 1.
+        The share of the lifetime, counted from its end, in which to renew; 0 < share < 1.
     today : date, optional
-        For the days left; the present day (UTC) if left out.
+        The date for the days left; the default is the current date (UTC).
 
     Returns
     -------
     Renewals
-        One per certificate of a request that is in the plan, by date.
+        One renewal for each certificate of a planned request, by date.
 
     Raises
     ------
     ArgumentError
-        If the share is none.
+        If the share is not valid.
     """
     if not 0 < share < 1:
         raise ArgumentError(
@@ -201,26 +201,26 @@ def write_renewals(
     share: float = EXPIRING_SHARE,
     force: bool = False,
 ) -> Renewals:
-    """Write the renewals of a folder as an iCalendar file, in place of an earlier one.
+    """Write the renewals of a folder as an iCalendar file, and replace an earlier one.
 
     Parameters
     ----------
     bundle, share
         As for :func:`list_renewals`.
     path : path
-        The calendar, which ends in ``.ics``.
+        The calendar file, which ends in ``.ics``.
     force : bool, optional
-        Whether another's file of that name is replaced.
+        Whether to replace a file that lyncnb did not write.
 
     Returns
     -------
     Renewals
-        What was written.
+        The written renewals.
 
     Raises
     ------
     OutputError
-        If the name is refused.
+        If the file cannot be written.
     """
     check_output(path, CALENDAR, force=force)
     found = list_renewals(bundle, share=share)

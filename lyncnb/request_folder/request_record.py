@@ -1,12 +1,11 @@
-"""One request of the folder: its plan entry, key, issued certificate and package.
+"""One request of the folder: its planned certificate, key, issued certificate and package.
 
-A record says what was asked of a certificate authority and under which public key, so every later
-step (matching, packaging, a new run) compares with it and never guesses from file names. Records
-are values of a checked document: the type of each field says what ``manifest.json`` may hold there
-(``field_forms.py``).
+A record has the requested values and the public key, so every later step (matching, packaging, a
+new run) compares with the record and does not depend on file names. The type of each field
+determines the valid values in ``manifest.json`` (``field_forms.py``).
 
-``others`` of a record are fields that only a later lyncnb knows: they are kept and written
-back.
+``others`` of a record are fields of a later lyncnb version, which are kept when the manifest is
+written.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ def key_path(request_id: str) -> str:
 
 
 def read_time(text: str) -> datetime:
-    """Read a time of the manifest: UTC, ISO 8601 to the second."""
+    """Read a time from the manifest: UTC, ISO 8601 to the second."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFiles:
-    """Paths of the CSR and key of one generation, relative to the folder."""
+    """The paths of the CSR and the key of one generation, relative to the folder."""
 
     csr: Text
     key: Text
@@ -69,7 +68,7 @@ class RequestFiles:
 
 
 def present_files(request_id: str) -> RequestFiles:
-    """Return the paths of the present generation of a request."""
+    """Return the paths of the current generation of a request."""
     return RequestFiles(csr=csr_path(request_id), key=key_path(request_id))
 
 
@@ -80,9 +79,9 @@ def archived_files(request_id: str, generation: int) -> RequestFiles:
 
 
 def package_names(request_id: str, generation: int) -> tuple[str, ...]:
-    """Return the names that the package of one generation may have, the one in use today first.
+    """Return the possible package names of one generation, the current name first.
 
-    The first generation keeps the name that every generation had in earlier versions.
+    In earlier versions, every generation had the name that now only the first generation has.
     """
     plain = f"{request_id}.pfx"
     return (plain,) if generation == 1 else (f"{request_id}-g{generation}.pfx", plain)
@@ -90,7 +89,7 @@ def package_names(request_id: str, generation: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """A finding that was accepted, and why."""
+    """An accepted finding, and the reason."""
 
     code: Line
     reason: Text
@@ -99,7 +98,7 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedFinding:
-    """One finding of an evaluation, as lyncnb reported it."""
+    """A finding of an evaluation, as lyncnb reported it."""
 
     code: Line
     severity: Line
@@ -109,12 +108,12 @@ class JudgedFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The findings of an issued certificate, with everything that they are based on.
+    """The findings of an issued certificate, with all data that they depend on.
 
-    Certificates are named by the SHA-256 of their DER bytes, as 64 lower-case hex digits:
-    ``chain`` from the issuer up, ``rejected`` those that bore the issuer's name and did not sign.
-    ``entry_sha256`` is over the plan's entry that it was compared with, ``rules`` names the rules
-    and their date, ``judged_at`` is the time of the evaluation.
+    Certificates are identified by the SHA-256 of their DER bytes, as 64 lower-case hex digits.
+    ``chain`` begins with the issuer. ``rejected`` are certificates with the issuer's name that did
+    not sign. ``entry_sha256`` is the hash of the planned fields, ``rules`` are the rules and their
+    date, and ``judged_at`` is the time of the evaluation.
     """
 
     certificate: Sha256
@@ -130,7 +129,7 @@ class Judgement:
 
 
 class _ValidOnRecord:
-    """The days of a certificate on record, as times, UTC."""
+    """The validity period of a certificate on record, as UTC times."""
 
     __slots__ = ()
 
@@ -144,7 +143,7 @@ class _ValidOnRecord:
 
     @property
     def ends(self) -> datetime:
-        """``not_after`` as a time; the certificate is valid through that second."""
+        """``not_after`` as a time; the certificate is valid through this second."""
         return read_time(self.not_after)
 
 
@@ -152,9 +151,9 @@ class _ValidOnRecord:
 class IssuedRecord(_ValidOnRecord):
     """An issued certificate on record.
 
-    ``file`` and ``chain`` are relative to the folder, ``chain`` empty without one; their hashes
-    are over the bytes of these files. ``sha256`` is over the certificate's DER bytes. Times are
-    UTC, ISO 8601 to the second. ``findings`` lists codes.
+    ``file`` and ``chain`` are relative to the folder; ``chain`` is empty without a chain. The file
+    hashes are hashes of the file bytes; ``sha256`` is the hash of the certificate's DER bytes.
+    Times are UTC in ISO 8601 to the second. ``findings`` lists codes.
     """
 
     file: ReturnedFile
@@ -174,9 +173,10 @@ class IssuedRecord(_ValidOnRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageRecord:
-    """The PFX of a request: ``file`` relative to the folder, ``sha256`` over its bytes.
+    """The PFX of a request: its path relative to the folder, and the SHA-256 of its bytes.
 
-    ``certificate`` is the SHA-256 of the certificate in it, ``encryption`` the id in the rules.
+    ``certificate`` is the SHA-256 of the certificate in the PFX, and ``encryption`` is an id in the
+    rules.
     """
 
     file: PackageFile
@@ -191,9 +191,10 @@ class PackageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameNote:
-    """A note about how a name was written in the table.
+    """A note about the spelling of a name in the table.
 
-    ``name`` as it was requested, ``written`` as the table had it, ``note`` what was made of it.
+    ``name`` is the requested name, ``written`` is the text in the table, and ``note`` is the
+    change.
     """
 
     name: Text
@@ -204,9 +205,10 @@ class NameNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableNote:
-    """A text of the table that differs from the requested text.
+    """A text in the table that differs from the requested text.
 
-    ``place`` is row and column, ``written`` what the table had, ``what`` what was made of it.
+    ``place`` is the row and column, ``written`` is the text in the table, and ``what`` is the
+    change.
     """
 
     place: Line
@@ -218,10 +220,10 @@ class TableNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOnRecord:
-    """What a saved plan does not say of its table, and the summary shows.
+    """Data about the table that a saved plan does not contain and that the summary shows.
 
-    ``name`` of its file, ``lang`` for the language of titles, ``notes`` on what reads otherwise in
-    it than it is requested.
+    ``name`` is the file name, ``lang`` is the language of titles, and ``notes`` are texts that
+    differ from the requested texts.
     """
 
     name: Text
@@ -232,12 +234,12 @@ class TableOnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment(_ValidOnRecord):
-    """A deployment: which certificate a server has, and since which day.
+    """A deployment: the certificate on a server, and the date since when the server has it.
 
-    A CA may issue a second certificate for the same request, so the generation alone does not say
-    which one a server has. ``certificate`` is the SHA-256 of its DER bytes. ``on`` is the day on
-    which it was put there, or seen there; ``seen_in`` names the report that showed it, blank where
-    somebody said so. ``recorded_at`` is when that was recorded; times are UTC, ISO 8601.
+    A CA may issue a second certificate for the same request, so the generation alone does not
+    identify the certificate. ``certificate`` is the SHA-256 of its DER bytes. ``on`` is the date on
+    which it was installed or found. ``seen_in`` is the report that shows it; blank if a user
+    recorded it. ``recorded_at`` is the time of the record. Times are UTC in ISO 8601.
     """
 
     server: Line
@@ -254,7 +256,7 @@ class Deployment(_ValidOnRecord):
 def deployments_of(
     issued: IssuedRecord, servers: Iterable[str], *, on: str, at: str, seen_in: str = ""
 ) -> tuple[Deployment, ...]:
-    """Say of each server that it has a certificate; `on` is a day, `at` a time, ISO 8601."""
+    """Return a deployment for each server; `on` is a date and `at` is a time in ISO 8601."""
     return tuple(
         Deployment(
             server=server,
@@ -272,10 +274,10 @@ def deployments_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """A request to revoke a certificate, and when its revocation was recorded.
+    """A request to revoke a certificate, and the time when the revocation was recorded.
 
-    ``reason`` is a CRL reason of RFC 5280 section 5.3.1, e.g. ``keyCompromise``; times are UTC,
-    ISO 8601 to the second, and ``revoked_at`` is blank until the revocation is recorded.
+    ``reason`` is a CRL reason in RFC 5280 section 5.3.1, e.g. ``keyCompromise``. Times are UTC in
+    ISO 8601 to the second. ``revoked_at`` is blank until the revocation is recorded.
     """
 
     reason: Line
@@ -286,14 +288,14 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedGeneration:
-    """A superseded request, kept in ``archive/``: the CA may still issue its certificate.
+    """A superseded request in ``archive/``, for which the CA may still issue a certificate.
 
-    Hashes are SHA-256 as 64 lower-case hex digits, of the CSR file's bytes, of the DER
-    SubjectPublicKeyInfo and of the encrypted key file; times are UTC in ISO 8601 to the second.
-    ``reasons`` says why it was superseded, ``plan`` is its entry of the plan document.
-    ``purged_at`` is when its files were removed, on request. ``deployments`` are the servers that
-    have or had its certificate, ``revocation`` what the CA is asked to do about it, and
-    ``approved_plan`` the approved plan that it was made from.
+    Hashes are SHA-256 values with 64 lower-case hex digits: of the CSR file's bytes, of the DER
+    SubjectPublicKeyInfo and of the encrypted key file. Times are UTC in ISO 8601 to the second.
+    ``reasons`` are the reasons why it was superseded, and ``plan`` is its entry in the plan
+    document. ``purged_at`` is the time when its files were removed. ``deployments`` are the servers
+    that have or had the certificate, ``revocation`` is the requested revocation, and
+    ``approved_plan`` is the approved plan from which the request was made.
     """
 
     generation: Generation
@@ -315,18 +317,18 @@ class ArchivedGeneration:
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
-        """The servers that have or had its certificate."""
+        """The servers that have or had the certificate."""
         return self.deployments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoveringCertificate(_ValidOnRecord):
-    """An installed certificate that is as planned, so that none is requested.
+    """An installed certificate that matches the plan, so that no certificate is requested.
 
-    Its key is not in the folder: a planner confirmed that it is at hand. ``servers`` are those of
-    the checked servers that had it. ``found_at`` is when it was compared with the plan,
-    ``recorded_at`` when the request was left out; times are UTC, ISO 8601 to the second.
-    ``revocation`` is what the CA is asked to do about it.
+    The key is not in the folder: a planner confirmed that it is available. ``servers`` are the
+    checked servers that have the certificate. ``found_at`` is the time when it was compared with
+    the plan, and ``recorded_at`` is the time when the request was omitted; times are UTC in ISO
+    8601 to the second. ``revocation`` is the requested revocation.
     """
 
     thumbprint_sha1: Thumbprint
@@ -343,7 +345,7 @@ class CoveringCertificate(_ValidOnRecord):
     others: Mapping[str, object] = others_field()
 
     def is_in_force(self, at: datetime) -> bool:
-        """Whether it covers anything at a moment, UTC."""
+        """Whether the certificate is valid at a time, UTC."""
         return self.begins <= at.replace(microsecond=0) <= self.ends
 
     def __str__(self) -> str:
@@ -354,20 +356,20 @@ class CoveringCertificate(_ValidOnRecord):
 class RequestRecord:
     """One request of the folder.
 
-    ``plan`` is the certificate's entry of the plan document, exact. Hashes are empty until CSR and
-    key are durably written. ``state`` is one of ``planned | waiting | issued | packaged |
-    retired``; a retired request left the plan and keeps its files. ``reasons`` says why this
-    generation was made, field by field. ``validity_days`` is what was asked for, 0 for nothing.
-    ``deployed_at`` is when its key and package were removed, on request, because its servers have
-    them. ``refused`` are issued certificates that lyncnb did not accept. ``key_holder`` is the
-    computer that holds the key of a request that was made elsewhere. ``covered`` is the
-    installed certificate that replaces it: lyncnb writes no files for it as long as that is so.
-    ``import_commands`` and ``assign_commands`` are those of the steps as they were last written,
-    for the summary; empty until there is a package. ``stood_before`` is the certificate that
-    covered it before it was requested: servers use it until another is recorded. ``deployments``,
-    ``revocation`` and ``approved_plan`` (the SHA-256 of one of the folder's saved plans) are as in
-    :class:`ArchivedGeneration`. ``number`` is that of the certificate in every document, 0 in a
-    folder of an earlier version until its next change.
+    ``plan`` is the exact entry in the plan document. Hashes are empty until the CSR and the key are
+    safely written. ``state`` is one of ``planned | waiting | issued | packaged | retired``; a
+    retired request is no longer planned and keeps its files. ``reasons`` are the reasons for this
+    generation, field by field. ``validity_days`` is the requested validity, or 0. ``deployed_at``
+    is the time when the key and the package were removed because the servers have them. ``refused``
+    are issued certificates that lyncnb did not accept. ``key_holder`` is the computer that has the
+    key of a request that was made elsewhere. ``covered`` is an installed certificate that replaces
+    the request; lyncnb writes no files as long as it does. ``import_commands`` and
+    ``assign_commands`` are the commands in the last written steps, for the summary; empty without a
+    package. ``stood_before`` is the certificate that covered the request earlier: servers use it
+    until a deployment is recorded. ``deployments``, ``revocation`` and ``approved_plan`` (the
+    SHA-256 of a saved plan of the folder) are as in :class:`ArchivedGeneration`. ``number`` is the
+    number of the certificate in every document; 0 in a folder of an earlier version until its next
+    change.
     """
 
     id: Id
@@ -408,22 +410,22 @@ class RequestRecord:
 
     @property
     def is_to_write(self) -> bool:
-        """Whether key and CSR of it are still to be made here."""
+        """Whether lyncnb must still create the key and the CSR in this folder."""
         return not (self.is_written or self.key_holder or self.covered)
 
     @property
     def is_written(self) -> bool:
-        """Whether key and CSR are known to be in the folder."""
+        """Whether the key and the CSR were written to the folder."""
         return bool(self.csr_sha256)
 
     @property
     def has_key(self) -> bool:
-        """Whether its key belongs into the folder: written, not removed, not held elsewhere."""
+        """Whether the folder must have the key: written, not removed, not on another computer."""
         return self.is_written and not self.deployed_at and not self.key_holder
 
     @property
     def active_state(self) -> str:
-        """The state that the request has while it is in the plan, from what is on record."""
+        """The state of the request while it is planned, according to the record."""
         if self.package is not None and not self.deployed_at:
             return "packaged"
         if self.issued is not None:
@@ -432,7 +434,7 @@ class RequestRecord:
 
     @property
     def covering(self) -> CoveringCertificate | None:
-        """The certificate from before its first request, whether it still covers it or not."""
+        """The certificate from before the first request, whether or not it still covers it."""
         return self.covered or self.stood_before
 
     def with_covering(self, certificate: CoveringCertificate) -> RequestRecord:
@@ -443,12 +445,12 @@ class RequestRecord:
 
     @property
     def generations(self) -> tuple[RequestRecord | ArchivedGeneration, ...]:
-        """Every generation on record, the present one first."""
+        """All generations on record, the current one first."""
         return (self, *self.archived)
 
     @property
     def as_archived(self) -> ArchivedGeneration:
-        """The present generation with its paths in ``archive/``, not yet superseded."""
+        """The current generation with its paths in ``archive/``, not yet superseded."""
         return ArchivedGeneration(
             generation=self.generation,
             files=archived_files(self.id, self.generation),
@@ -468,7 +470,7 @@ class RequestRecord:
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
-        """The servers that have its certificate, also where only its removed key says so."""
+        """The servers that have the certificate, including those without a separate record."""
         if not self.deployed_at or self.issued is None:
             return self.deployments
         known = {one.server for one in self.deployments}
@@ -480,16 +482,16 @@ class RequestRecord:
     def superseded(
         self, *, at: str, reasons: tuple[str, ...], old: ArchivedGeneration | None = None
     ) -> RequestRecord:
-        """Return the next generation, not written yet, with the present one among the archived.
+        """Return the next generation, not written yet, with the current one as archived.
 
         Parameters
         ----------
         at : str
             The time, UTC, ISO 8601 to the second.
         reasons : tuple of str
-            Why the present generation is given up.
+            The reasons why the current generation is superseded.
         old : ArchivedGeneration, optional
-            What the present generation turned out to be; made of the record if left out.
+            The current generation as found on disk; the default is made from the record.
         """
         old = replace(old or self.as_archived, superseded_at=at, reasons=reasons)
         return replace(
@@ -528,13 +530,13 @@ class RequestRecord:
         issued : IssuedRecord
             The certificate.
         at : str
-            Time of receipt, UTC, ISO 8601 to the second.
+            The time of receipt, UTC, ISO 8601 to the second.
         generation : int, optional
-            The superseded generation it belongs to; the present one if left out.
+            The superseded generation of the certificate; the default is the current one.
         """
         if generation is not None and generation != self.generation:
             return self.with_generation(generation, issued=issued)
-        # A new certificate makes a package of the old one stale.
+        # A new certificate makes the package of the old certificate obsolete.
         changed = replace(
             self,
             issued=issued,
@@ -547,7 +549,7 @@ class RequestRecord:
         return changed if self.state == "retired" else replace(changed, state="issued")
 
     def with_deployed(self, *, at: str) -> RequestRecord:
-        """Return the record without key and package, which its servers have.
+        """Return the record without the key and the package, which the servers have.
 
         The CSR stays, so that a later run does not request the certificate again.
         """
@@ -556,7 +558,7 @@ class RequestRecord:
         return changed if self.state == "retired" else replace(changed, state=changed.active_state)
 
     def with_generation(self, generation: int, **changes: Any) -> RequestRecord:
-        """Return the record with fields of one generation replaced, the present one or another."""
+        """Return the record with changed fields in one generation, current or archived."""
         if generation == self.generation:
             return replace(self, **changes)
         archived = (
@@ -573,7 +575,7 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """What was removed or moved outside an ordinary run: when, what, about which request."""
+    """A file that was removed or moved outside a normal run: time, event and request."""
 
     at: Time
     event: Line
@@ -583,7 +585,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryKey:
-    """A key that also opens the folder: its fingerprint, and since when."""
+    """A recovery key of the folder: its fingerprint, and the time when it was added."""
 
     fingerprint: Line
     added_at: Time
@@ -592,9 +594,9 @@ class RecoveryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindingKey:
-    """By what the key of all bindings is derived from the passphrase: PBKDF2, then HKDF.
+    """The parameters for deriving the HMAC key from the passphrase: PBKDF2, then HKDF.
 
-    ``salt`` is in hex digits, ``hash`` that of PBKDF2's HMAC, ``length`` is in bytes.
+    ``salt`` is in hex digits, ``hash`` is the hash of PBKDF2's HMAC, and ``length`` is in bytes.
     """
 
     salt: Salt
@@ -606,7 +608,7 @@ class BindingKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFile:
-    """A received file that is kept for the whole folder, and the SHA-256 of its bytes."""
+    """A received file that is stored for the whole folder, and the SHA-256 of its bytes."""
 
     file: ReturnedFile
     sha256: Sha256
@@ -616,7 +618,7 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalOnRecord:
-    """Who approved a saved plan: the signer's name, the key's fingerprint, when it was verified."""
+    """The approval of a saved plan: the signer's name, the key's fingerprint, and the time."""
 
     signer: Line
     key: Line
@@ -625,17 +627,17 @@ class ApprovalOnRecord:
     others: Mapping[str, object] = others_field()
 
     def is_same(self, other: ApprovalOnRecord) -> bool:
-        """Whether both are the same signature by the same key."""
+        """Whether both approvals have the same signature and the same key."""
         return (self.key, self.signature_sha256) == (other.key, other.signature_sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOnRecord:
-    """A saved plan that was requested into the folder, known by the digest in its last line.
+    """A saved plan that was requested into the folder, identified by the digest in its last line.
 
-    ``file_sha256`` is that of the whole file, blank on older records. ``plan_sha256`` is that of
-    its certificates, ``judged_on`` its evaluation date.
-    ``reason`` says why it was requested although a newer one was on record.
+    ``file_sha256`` is the SHA-256 of the whole file; blank in older records. ``plan_sha256`` is the
+    digest of its certificates, and ``judged_on`` is its evaluation date. ``reason`` is the reason
+    why it was requested although a newer plan was on record.
     """
 
     sha256: Sha256

@@ -1,8 +1,8 @@
-"""Keys and CSRs of the folder that its manifest does not know, and other files nobody knows.
+"""Find keys and CSRs that are not in the manifest, and other unknown files.
 
-Runs that were interrupted, two runs at once, and programs that synchronise a folder leave them
+They come from interrupted runs, simultaneous runs, and synchronization programs
 (``ID-DESKTOP-1.key``, ``archive/ID-orphan-….csr``). A CA may have such a CSR, so it is reported,
-and a rebuild takes key and CSR in as a superseded generation.
+and a rebuild adopts the key and the CSR as a superseded generation.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _REBUILD = (
 
 
 def unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
-    """List the keys and CSRs, by path, that are named after a request and in no record."""
+    """List the paths of keys and CSRs that are named after a request but are in no record."""
     known = {path for record in manifest.requests for path in _paths(record)}
     found = (
         f"{place}/{name}"
@@ -54,7 +54,7 @@ def _paths(record: RequestRecord) -> Iterator[str]:
 
 
 def _owner(name: str, manifest: Manifest) -> RequestRecord | None:
-    """Find the request that a file is named after: other programs add to its name."""
+    """Return the request that a file is named after, even if a program added to the name."""
     stem = name.partition(".")[0].partition(" ")[0]
     while stem:
         if (record := manifest.by_id.get(stem)) is not None:
@@ -64,7 +64,7 @@ def _owner(name: str, manifest: Manifest) -> RequestRecord | None:
 
 
 def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
-    """Return the path of each unrecorded CSR that can be read, by the hash of its public key."""
+    """Return the path of each readable unrecorded CSR, by the hash of its public key."""
     found: dict[str, str] = {}
     for path in unrecorded_files(survey, manifest):
         if path.endswith(".csr") and not file_problems(survey, path):
@@ -78,14 +78,14 @@ def unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
 
 
 def unrecorded_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
-    """Report each CSR that is not in the manifest and that a CA may have."""
+    """Report each CSR that is not in the manifest but that a CA may have."""
     for path in unrecorded_requests(survey, manifest).values():
         message = "is a request that is not in the manifest, but a CA may have it"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
 def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Report other files in the directories of the folder that no record names."""
+    """Report other files in the folder that are in no record."""
     ours = set(unrecorded_files(survey, manifest))
     for path in survey.strangers(manifest):
         whose = "is not in the manifest" if path in ours else "is not a file of lyncnb"
@@ -100,7 +100,7 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
-    """List the files, by path, that no record names and that may hold a key, a package or a CSR."""
+    """List the paths of files that are in no record and may contain a key, a package or a CSR."""
     known = {*manifest.encrypted, *(one.file for one in manifest.issuers), *OWN_PLACES}
     for record in manifest.requests:
         known.update(_paths(record))
@@ -123,9 +123,9 @@ def _all_files(folder: Path) -> Iterator[str]:
 
 
 def possible_secrets(survey: Survey, manifest: Manifest, names: Container[str]) -> tuple[str, ...]:
-    """List the files, by path, that may hold a key of some requests, though none should.
+    """List the paths of files that may contain a key of some requests, although they should not.
 
-    No passphrase is needed: names tell keys, packages and half-written files.
+    No passphrase is required, because file names identify keys, packages and incomplete files.
     """
     found = [
         path
@@ -155,19 +155,19 @@ class _Stray:
 def adopt_unrecorded(
     survey: Survey, manifest: Manifest, cipher: FolderCipher, *, now: str
 ) -> tuple[Manifest, list[Move], list[str]]:
-    """Take unrecorded keys, with their CSRs, in as superseded generations.
+    """Adopt unrecorded keys, with their CSRs, as superseded generations.
 
     Returns
     -------
     tuple
-        The manifest, the files to move into ``archive/``, and notes on the files left unchanged.
+        The manifest, the files to move to ``archive/``, and notes on files that stay unchanged.
     """
     moves: list[Move] = []
     found, notes = _strays(survey, manifest, cipher)
     for (name, spki), stray in sorted(found.items()):
         record = manifest.by_id[name]
         if any(spki == part.spki_sha256 for part in record.generations):
-            continue  # the same key under another file name
+            continue  # The same key has two file names.
         if not stray.key:
             notes.append(f"{stray.csr} has no key in this folder; lyncnb did not change it")
             continue

@@ -19,23 +19,23 @@ from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, findings, returned_checks
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
-# RFC 1035 section 2.3.4, plus a trailing dot. Longer names are reported without further checks.
+# RFC 1035 section 2.3.4, plus a trailing dot. lyncnb reports longer names without further checks.
 _LONGEST = 254
-_SHOWN = 5  # How many certificate policies a message lists.
+_SHOWN = 5  # The maximum number of certificate policies in a message.
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")
 
 
 def compare_certificate(
     certificate: Certificate, entry: PlannedEntry, *, today: date, validity_days: int = 0
 ) -> tuple[Finding, ...]:
-    """Compare an issued certificate with its entry of the plan.
+    """Compare an issued certificate with the planned certificate.
 
     Parameters
     ----------
     certificate : Certificate
         The end-entity certificate.
     entry : PlannedEntry
-        The certificate's entry of the plan document (``lyncnb-plan/1``).
+        The planned certificate in the plan document (``lyncnb-plan/1``).
     today : date
         The evaluation time; a date means noon UTC of that day.
     validity_days : int, optional
@@ -44,8 +44,8 @@ def compare_certificate(
     Returns
     -------
     tuple of Finding
-        One per difference, in the order subject, names, usages, key, signature, validity, public
-        trust. Empty if the certificate is as planned.
+        One finding for each difference, in the order subject, names, usages, key, signature,
+        validity, public trust. Empty if the certificate matches the plan.
     """
     return findings(
         entry,
@@ -69,7 +69,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _folded(text: str) -> str:
-    # caseIgnoreMatch, RFC 5280 section 7.1: case and runs of spaces do not count.
+    # caseIgnoreMatch, RFC 5280 section 7.1: the comparison ignores case and repeated spaces.
     return " ".join(text.casefold().split())
 
 
@@ -85,7 +85,7 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
         for code in (
             "common-name-changed",
             "common-name-changed-on-edge",
-        ):  # The usage decides which of the two applies.
+        ):  # The usage determines which of the two codes applies.
             yield (
                 code,
                 (
@@ -241,7 +241,7 @@ def _key_usage(certificate: Certificate) -> Iterator[Difference]:
 
 
 def _key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
-    if entry.key is None:  # A request that was adopted without a plan has nothing to compare with.
+    if entry.key is None:  # A request that was adopted without a plan has no planned key.
         return
     planned = (entry.key.algorithm, entry.key.bits)
     present = (certificate.key_algorithm, certificate.key_bits)
@@ -289,7 +289,7 @@ def _revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Diffe
 
 
 def _instead_of_list(certificate: Certificate) -> str:
-    """Say what replaces the CRL distribution point of a public certificate; "" if nothing does.
+    """Describe what replaces the CRL distribution point of a public certificate; "" if none.
 
     Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.
     """
@@ -318,7 +318,7 @@ def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Ite
         yield "not-yet-valid", f"the certificate is valid from {begins:%Y-%m-%d at %H:%M} UTC"
     # RFC 5280 section 4.1.2.5: the validity period includes its last second.
     lasts = ends - begins + timedelta(seconds=1)
-    # CAs backdate the start by minutes or hours, which shortens the rest: one day is normal.
+    # CAs set the start minutes or hours in the past, which shortens the validity by up to one day.
     if validity_days and lasts < timedelta(days=validity_days - 1):
         yield (
             "validity-shorter-than-asked",
@@ -342,8 +342,10 @@ def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Ite
 
 
 def _public_trust(certificate: Certificate) -> Iterator[Difference]:
-    """Find what a publicly trusted certificate must have and this one lacks."""
-    if certificate.issuer_name == DEMONSTRATION_NAME:  # Only a fictional folder may hold it.
+    """Find missing properties that a publicly trusted certificate requires."""
+    if (
+        certificate.issuer_name == DEMONSTRATION_NAME
+    ):  # Only a folder with sample names may contain demonstration certificates.
         return
     reserved = returned_checks()["policy-of-public-ca-absent"].policies
     if not set(reserved) & set(certificate.policies):

@@ -1,4 +1,4 @@
-"""Compare a certificate with the one that it replaces, field by field."""
+"""Compare a certificate with the certificate that it replaces, field by field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...pki.certificates import Certificate, name_text
 
 
 class Succession(NamedTuple):
-    """One field that differs between an earlier certificate and its successor."""
+    """A field that differs between an earlier certificate and its successor."""
 
     what: str
     before: str
@@ -21,7 +21,7 @@ class Succession(NamedTuple):
 
 
 def succession(before: Certificate, after: Certificate) -> tuple[Succession, ...]:
-    """List what changed from one certificate to its successor.
+    """List the differences between a certificate and its successor.
 
     Parameters
     ----------
@@ -31,7 +31,8 @@ def succession(before: Certificate, after: Certificate) -> tuple[Succession, ...
     Returns
     -------
     tuple of Succession
-        The validity comes first. Serial number, key hash and common names are left out.
+        The differences; the validity comes first. Serial number, key hash and common names are
+        not included.
     """
     return tuple(change for change in _compared(before, after) if change.before != change.after)
 

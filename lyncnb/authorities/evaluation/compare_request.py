@@ -1,7 +1,7 @@
-"""Compare a request that was made elsewhere with the plan: one finding for each difference.
+"""Compare a request from another computer with the plan: one finding for each difference.
 
-These functions are pure. Another tool wrote the request, so the order of names and further
-extensions do not count.
+These functions are pure. Another tool wrote the request, so differences in the order of names and
+in other extensions are ignored.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from ...rules.returned_rules import Difference, findings
 
 
 def compare_request(content: RequestContent, entry: PlannedEntry) -> tuple[Finding, ...]:
-    """Compare the content of a request with its entry of the plan.
+    """Compare the content of a request with the planned certificate.
 
     Parameters
     ----------
     content : RequestContent
-        The content of a request that another tool made.
+        The content of a request that another tool wrote.
     entry : PlannedEntry
-        The certificate's entry of the plan document (``lyncnb-plan/1``).
+        The planned certificate in the plan document (``lyncnb-plan/1``).
 
     Returns
     -------
     tuple of Finding
-        One per difference: subject, names, key, usages, hash. What the CA decides (the hash of
-        the certificate, key usage) is not a difference.
+        One finding for each difference: subject, names, key, usages, hash. Values that the CA
+        sets (the certificate's hash and key usage) are not compared.
     """
     return findings(
         entry,
@@ -72,7 +72,8 @@ def _names(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]
     present = {name.casefold() for name in content.names}
     if missing := planned - present:
         yield "request-names-missing", f"the request does not have {_listed(missing)}"
-    # TLS requires the common name as an alternative name too, whether it is planned or not.
+    # TLS also requires the common name as a subject alternative name, even if the plan does not
+    # list it.
     if added := present - planned - {entry.common_name.casefold()}:
         yield "request-names-added", f"the request also has {_listed(added)}"
 
@@ -97,7 +98,7 @@ def _key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
 
 def _purposes(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     usages = content.extended_key_usage
-    # Without the extension, the CA's template decides.
+    # Without the extension, the CA's template determines the usages.
     if usages and set(usages) != set(entry.eku):
         planned, present = ", ".join(entry.eku), ", ".join(usages)
         yield (

@@ -1,6 +1,6 @@
-"""Compare the root of an issued certificate with the announcements of clients about that root.
+"""Compare the root of an issued certificate with announcements about that root by software vendors.
 
-The roots, the clients and the dates are data (``cas/roots.toml``).
+The roots, the client software and the dates are data (``cas/roots.toml``).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _NAMES = ("CN", "OU")
 
 
 def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
-    """Yield how clients treat a certificate because of its root.
+    """Yield the restrictions that client software applies to certificates below this root.
 
     Parameters
     ----------
     certificate : Certificate
         The end-entity certificate.
     path : Path
-        Its path. If the root is missing, the name of the last issuer is used.
+        The certification path. If the root is missing, the name of the last issuer is used.
 
     Yields
     ------
     tuple of str
-        Code and message, one for each rule that applies to the root.
+        The code and the message of each rule that applies to the root.
     """
     last = (certificate, *path.issuers)[-1]
     fields = last.subject if path.is_complete else last.issuer
@@ -44,7 +44,7 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
 
 
 def _message(certificate: Certificate, rule: RootRule) -> str:
-    """Say how a rule affects a certificate of the root; "" if it does not."""
+    """Describe how a rule affects a certificate below the root; "" if it does not."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
         return f"which is in no trust store as of {rule.source.date}"

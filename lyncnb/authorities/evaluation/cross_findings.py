@@ -1,4 +1,4 @@
-"""Findings that need several certificates: what a single certificate does not show.
+"""Findings that require several certificates.
 
 Duplicate serial numbers, one certificate for several requests, different certificates in a pool,
 a root to compare, an unknown key.
@@ -35,7 +35,7 @@ def with_cross_findings(
     asked: Sequence[Outstanding],
     by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
-    """Add the findings that other requests cause: one certificate for several requests."""
+    """Add the finding for one certificate that answers several requests."""
     answered = {answer.asked.request_id for answer in answers}
     waiting: dict[object, list[Outstanding]] = {}
     for one in asked:
@@ -73,23 +73,24 @@ def _one_for_several(
 def with_other_cas(
     answers: Sequence[Match], cas: CasOnRecord, held: Iterable[str], issuers: Issuers
 ) -> list[Match]:
-    """Compare the CAs of one run's certificates where none of their CAs is on record.
+    """Compare the CAs of the certificates in one run if none of these CAs is on record.
 
     Parameters
     ----------
     answers : sequence of Match
         n matched certificates.
     cas : mapping
-        The CAs that were on record before.
+        The CAs that were already on record.
     held : iterable of str
-        SHA-256 of the certificates on record: they were compared when they were received.
+        SHA-256 of the certificates on record, which were compared when they were received.
     issuers : Issuers
         The available CA certificates.
 
     Returns
     -------
     list of Match
-        If they come from several CAs, each has a finding: lyncnb cannot know which CA is yours.
+        If several CAs issued the certificates, each has a finding, because lyncnb cannot know
+        which CA is correct.
     """
     before = frozenset(held)
     here: dict[PlannedCa, CaOnRecord] = {}
@@ -112,7 +113,7 @@ def _from_several_cas(one: Match, several: CasOnRecord, issuers: Issuers) -> Ite
     if whole is None:
         return
     top = (one.certificate, *one.path.issuers)[-1]
-    # With one root, only the certificates whose root is missing are in doubt.
+    # If there is only one root, only certificates without a complete chain are in doubt.
     if one.path.is_complete and set(whole.roots) == {top.spki_sha256}:
         return
     others = CaOnRecord(
@@ -133,7 +134,7 @@ def _from_several_cas(one: Match, several: CasOnRecord, issuers: Issuers) -> Ite
 
 
 def file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
-    """Yield the findings about the files themselves."""
+    """Yield the findings about the returned files."""
     for file in files:
         for code, message in file.remarks:
             yield finding(code, file.name, message)
@@ -190,23 +191,23 @@ def unmatched_findings(
 
 
 def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:
-    """Find serial numbers that one key of a CA gave twice: another key may count for itself.
+    """Find certificates with the same serial number that the same CA key signed.
 
-    A certificate that nobody here can have signed says nothing; it is looked at again when its
-    CA's certificate comes.
+    If no available CA certificate can have signed a certificate, it is not reported. It is checked
+    again when the CA certificate is received.
     """
     numbered: dict[tuple[NameKey, int], list[Certificate]] = {}
     known = [c for c in batch.known.values() if c not in batch.sources]
     for certificate in (*batch.sources, *known):
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
     for alike in numbered.values():
-        # Only of those that are alike is it asked who signed them.
+        # The signatures are checked only for certificates with equal serial numbers.
         by_key: dict[str, list[Certificate]] = {}
         for one in alike if alike[1:] else ():
             if key := _signing_key(one, batch.issuers):
                 by_key.setdefault(key, []).append(one)
         for twins in by_key.values():
-            # The same content with a second signature is one certificate.
+            # Certificates with the same signed content count as one certificate.
             for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
                 if certificate in batch.sources or certificate in here:
                     who = shown(certificate.issuer_name)
@@ -215,7 +216,7 @@ def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[
 
 
 def _signing_key(certificate: Certificate, issuers: Issuers) -> str:
-    """Return the SHA-256 of the public key here that verifies its signature; "" if none does."""
+    """Return the SHA-256 of the public key that verifies the signature; "" if unknown."""
     looked_at = issuers.looked_at(certificate)
     return next((issuer.spki_sha256 for issuer, signed in looked_at if signed), "")
 

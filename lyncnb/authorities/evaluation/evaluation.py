@@ -1,7 +1,7 @@
-"""Evaluate an issued certificate: from the data on record to its findings.
+"""Evaluate an issued certificate from the data on record.
 
 These functions are pure. ``receive``, ``pfx``, ``steps``, ``status`` and the panel all use this
-module, so they always agree.
+module, so their results always agree.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from ...rules.returned_rules import (
 from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
 
-#: Findings that depend on other certificates, which the folder does not always keep. lyncnb reads
-#: these from the record and evaluates all others again.
+#: Findings that depend on other certificates, which the folder may not contain. lyncnb reads
+#: these findings from the record and evaluates all others again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
     *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
@@ -40,13 +40,13 @@ NOTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What an evaluation is based on.
+    """The data for an evaluation.
 
-    ``accepted`` holds the reason by code; ``noted`` the findings that depend on other certificates.
-    ``settled`` is its certification path on record. Another path replaces it only if it has an
-    error, so that no CA certificate that arrives later can lead to another root.
-    ``is_fictional``: only such a folder may hold certificates of the demonstration CA.
-    ``target_os`` is the Windows version of its servers.
+    ``accepted`` has the reason for each accepted error, by code. ``noted`` has the findings that
+    depend on other certificates. ``settled`` is the recorded certification path. It is replaced
+    only if it has an error, so that CA certificates that arrive later cannot lead to a different
+    root. ``is_fictional`` says whether the folder may contain certificates of the demonstration CA.
+    ``target_os`` is the Windows version of the servers.
     """
 
     certificate: Certificate
@@ -62,14 +62,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The certification path and every finding; accepted errors are notices."""
+    """The certification path and all findings; accepted errors are notices."""
 
     path: Path
     findings: tuple[Finding, ...]
 
     @property
     def errors(self) -> int:
-        """How many findings forbid the use of the certificate."""
+        """The number of findings that prevent the use of the certificate."""
         return sum(found.severity == "error" for found in self.findings)
 
 
@@ -81,12 +81,12 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
     evidence : Evidence
         The certificate and the data that it is compared with.
     at : datetime
-        The evaluation time, UTC: a certificate that ended an hour ago has expired.
+        The evaluation time in UTC: a certificate that ended an hour ago has expired.
 
     Returns
     -------
     Evaluation
-        The same evidence and the same time give the same evaluation.
+        The same for the same evidence and the same time.
     """
     certificate, entry = evidence.certificate, evidence.entry
     path = _path(evidence, at)
@@ -123,7 +123,7 @@ def _path(evidence: Evidence, at: datetime) -> Path:
 
 
 def _path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
-    """Yield the objections to a path, as the servers and the type of CA see them."""
+    """Yield the objections to a path, adjusted for the Windows version and the type of CA."""
     can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
     for wrong in path.objections:
         if wrong.code == "chain-curve-unsupported" and can_be_enabled:
@@ -140,7 +140,7 @@ def _path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
 
 
 def _other_roots(path: Path) -> Iterator[Difference]:
-    """Report further roots above a certificate: anybody can create one for a CA's key."""
+    """Report other possible roots of a certificate, because anybody can create such a root."""
     root = path.issuers[-1] if path.is_complete else None
     others = {
         one.sha256: f'"{name_text(one.subject)}", SHA-256 {one.sha256}'
@@ -157,7 +157,7 @@ def _other_roots(path: Path) -> Iterator[Difference]:
 
 
 def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Turn accepted errors into notices with their reasons, where the rules allow it."""
+    """Change accepted errors to notices with the reason, if the rules allow it."""
     return tuple(
         one.accepted_because(accepted[one.code])
         if one.severity == "error" and one.code in accepted and may_be_accepted(one.code)
@@ -175,7 +175,7 @@ def to_record(
     *,
     at: str,
 ) -> Judgement:
-    """Return an evaluation with its evidence, as the manifest keeps it."""
+    """Convert an evaluation and its evidence to the record for the manifest."""
     found = tuple(found)
     codes = {one.code for one in found}
     return Judgement(
@@ -199,7 +199,7 @@ def to_record(
 
 
 def entry_sha256(entry: PlannedEntry) -> str:
-    """Hash the planned fields that a certificate is compared with."""
+    """Return the SHA-256 of the planned fields that a certificate is compared with."""
     key = (entry.key.algorithm, entry.key.bits) if entry.key else None
     values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
     text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
@@ -207,14 +207,14 @@ def entry_sha256(entry: PlannedEntry) -> str:
 
 
 def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
-    """Yield the accepted findings of the certificates on record, each with its reason."""
+    """Yield the accepted findings of the certificates on record, each with the reason."""
     for record in records:
         judgement = record.issued.judgement if record.issued is not None else None
         reasons = {one.code: one.reason for one in judgement.accepted} if judgement else {}
         for one in judgement.findings if judgement and reasons else ():
             if one.code in reasons and one.code in returned_checks():
                 accepted = finding(one.code, record.id, one.message)
-                # The message on record already has its reason.
+                # The recorded message already contains the reason.
                 yield replace(accepted.accepted_because(reasons[one.code]), message=one.message)
 
 
@@ -224,7 +224,7 @@ def noted(judgement: Judgement | None) -> tuple[Difference, ...]:
         return ()
     reasons = {one.code: one.reason for one in judgement.accepted}
     return tuple(
-        # The reason of the acceptance is added again later.
+        # The acceptance reason is added again later.
         (one.code, one.message.removesuffix(accepted_words(reasons.get(one.code, ""))))
         for one in judgement.findings
         if one.code in NOTED

@@ -21,17 +21,17 @@ from .returned_files import ReturnedFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outstanding:
-    """One generation of one request, with the data that matching needs.
+    """One generation of one request, with the data for matching.
 
-    ``entry`` is the certificate's entry of the plan document, ``validity_days`` the requested
-    validity (0: none), ``held_sha256`` the certificate on record, in ``held_file``.
-    ``accepted`` has the reason of each accepted error, by code. ``noted`` has the recorded findings
-    of a certificate that depend on others, and ``chains`` its path, both by its SHA-256.
-    ``displaced`` are certificates that another one has replaced.
-    ``is_fictional``: its folder has only names of the sample deployments. ``ca`` is the name of
-    the planned CA, if one is planned, ``target_os`` the Windows version of its servers.
-    ``evidence`` is the certificate on record and the path above it, by SHA-256, unless it has a
-    known error; ``has_root`` says whether that path is complete.
+    ``entry`` is the planned certificate in the plan document. ``validity_days`` is the requested
+    validity (0: none). ``held_sha256`` is the certificate on record, in ``held_file``. ``accepted``
+    has the reason for each accepted error, by code. ``noted`` has the recorded findings of a
+    certificate that depend on other certificates, and ``chains`` has the recorded path; the keys of
+    both are SHA-256 values. ``displaced`` are certificates that another certificate has replaced.
+    ``is_fictional`` says whether the folder has only names of the sample deployments. ``ca`` is the
+    name of the planned CA. ``target_os`` is the Windows version of the servers. ``evidence`` is the
+    certificate on record and the path above it, by SHA-256, unless the certificate has a known
+    error. ``has_root`` says whether that path is complete.
     """
 
     request_id: str
@@ -55,15 +55,15 @@ class Outstanding:
 
     @property
     def planned_ca(self) -> PlannedCa:
-        """The CA that the plan names for it."""
+        """The planned CA of the request."""
         return self.entry.issuer, self.ca
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A certificate that belongs to a request, its path, and every difference from the plan.
+    """A certificate that belongs to a request, its path, and all differences from the plan.
 
-    ``earlier`` is the certificate that it replaces, of this generation or the one before.
+    ``earlier`` is the certificate that it replaces, from this generation or the previous one.
     """
 
     asked: Outstanding
@@ -75,7 +75,7 @@ class Match:
 
     @property
     def has_errors(self) -> bool:
-        """Whether a finding forbids the use of the certificate."""
+        """Whether a finding prevents the use of the certificate."""
         return any(found.severity == "error" for found in self.findings)
 
 
@@ -86,9 +86,9 @@ class Batch:
     sources: Mapping[Certificate, str]
     by_key: Mapping[str, tuple[Outstanding, ...]]
     issuers: Issuers
-    known: Mapping[str, Certificate]  # by SHA-256
+    known: Mapping[str, Certificate]  # The keys are SHA-256 values.
     today: datetime
-    earlier: Mapping[str, Certificate]  # of superseded generations, by request id
+    earlier: Mapping[str, Certificate]  # Certificates of superseded generations, by request id.
     cas: CasOnRecord
     loose: list[Finding] = field(default_factory=list)
     refused: list[Match] = field(default_factory=list)
@@ -99,12 +99,12 @@ class Batch:
 class Matched:
     """The result of matching returned files.
 
-    ``answers`` match current requests, in their order; ``superseded`` match archived generations.
-    A match that has errors is shown but not accepted. ``refused`` are further certificates with
-    errors, for requests that have a better one. ``findings`` belong to no match: they are about
-    files, and about requests whose certificate was not accepted. ``issuers`` are all CA
-    certificates; ``passed_over`` are certificates with the same dates as the accepted one, with
-    their request.
+    ``answers`` match current requests, in the order of the requests; ``superseded`` match archived
+    generations. A match that has errors is shown but not accepted. ``refused`` are additional
+    certificates with errors for requests that have a better certificate. ``findings`` do not belong
+    to a match: they are about files, or about requests whose certificate was not accepted.
+    ``issuers`` are all CA certificates. ``passed_over`` are certificates with the same dates as the
+    accepted one, with their request.
     """
 
     answers: tuple[Match, ...]
@@ -121,13 +121,13 @@ def sort_out(
     known: tuple[Certificate, ...],
     today: datetime,
 ) -> Batch:
-    """Sort requests and certificates by public key; all other certificates may be issuers."""
+    """Sort requests and certificates by public key; all other certificates can be issuers."""
     sources: dict[Certificate, str] = {}
     for file in files:
         for certificate in file.certificates:
             sources.setdefault(certificate, file.name)
     by_key = by_public_key(asked)
-    # A certificate for a key of this folder is never an issuer, so it cannot lengthen a path.
+    # A certificate with a key of this folder is never an issuer, so it cannot extend a path.
     others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     return Batch(
@@ -173,7 +173,7 @@ def earlier_certificates(
 
 
 def is_issuer(certificate: Certificate) -> bool:
-    """Whether a certificate says that it belongs to a CA."""
+    """Whether a certificate is marked as a CA certificate."""
     return certificate.is_ca or certificate.is_self_issued
 
 

@@ -1,8 +1,8 @@
 """Decode the bytes of one returned file to certificates; the file name does not matter.
 
-Supported forms: PEM, DER, base64 without PEM lines, UTF-16 text, PKCS #7 under any label, PFX.
-PEM labels and file names are hints for people; only the structure of the content decides. Private
-keys are reported, never decoded.
+Supported forms: PEM, DER, base64 without PEM lines, UTF-16 text, PKCS #7 with any label, PFX.
+PEM labels and file names can be wrong, so only the structure of the content counts. Private keys
+are reported, but not decoded.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ...pki.pkcs12 import PfxNotOpened, open_pfx
 from .server_export import BadExport, ServerExport, is_export, parse_export
 
 AskPassword = Callable[[], Secret | str | None]
-Remark = tuple[str, str]  # code of rules/returned_rules.toml, message
+Remark = tuple[str, str]  # The code in rules/returned_rules.toml, and the message.
 
-# Possessive quantifiers throughout, so that a hostile file cannot cause repeated scans.
+# All quantifiers are possessive, so that a malicious file cannot cause repeated scans.
 _MARK = re.compile(r"-----[ \t]*+(BEGIN|END)[ \t]++([^\r\n-]{1,64}+)-----", re.IGNORECASE)
 _HEADER = re.compile(r"[ \t]*+[A-Za-z0-9-]{1,64}+:")
-# A reply or forwarded mail has "> " before each line; base64 never has.
+# A reply or a forwarded mail has "> " at the start of each line; base64 text never has.
 _QUOTED = re.compile(r"^(?:[ \t]{0,8}+>)++", re.MULTILINE)
 _MARKUP = re.compile(r"<(?:br|p|div|pre|html|body|span|td|tt|code)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*+>")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]++={0,2}+")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-# The shortest certificate with a key has about 200 bytes; shorter text is a word, not base64.
+# A certificate has at least about 200 bytes, so shorter text is not treated as base64.
 _SHORTEST_BASE64 = 64
 
 
@@ -40,10 +40,10 @@ _SHORTEST_BASE64 = 64
 class Decoded:
     """The content of one file.
 
-    ``certificates`` are in the order of the file, each once. ``remarks`` describe the rest.
-    ``key_spki_sha256`` are the public halves of keys in PFX files. ``requests`` are certification
-    requests (PKCS #10), DER, not parsed. ``export`` says where the certificates are installed, if
-    ``lyncnb snippet certificates`` wrote the file.
+    ``certificates`` are in the order of the file, without duplicates. ``remarks`` describe all
+    other content. ``key_spki_sha256`` identifies the public keys of the private keys in PFX files.
+    ``requests`` are certification requests (PKCS #10) as DER, not parsed. ``export`` says where the
+    certificates are installed, if ``lyncnb snippet certificates`` wrote the file.
     """
 
     certificates: tuple[Certificate, ...] = ()
@@ -106,7 +106,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
 
 
 def _export(data: bytes) -> ServerExport | Remark | None:
-    """Read where a server has its certificates; an incomplete export is ignored."""
+    """Read the location of a server's certificates; an incomplete export is ignored."""
     if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _text(data)):
         return None
     try:
@@ -119,7 +119,7 @@ def _export(data: bytes) -> ServerExport | Remark | None:
 
 
 def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
-    """Yield the label ("" without PEM lines) and the DER of every piece, or a remark instead."""
+    """Yield the label ("" without PEM lines) and the DER bytes of every block, or a remark."""
     binary = _binary(data)
     if binary is not None:
         yield "", binary
@@ -133,7 +133,7 @@ def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
     joined = "".join(text.split())
     if len(joined) >= _SHORTEST_BASE64 and _BASE64.fullmatch(joined):
         content = _from_base64(joined)
-        # Any long word can be base64; only text that decodes to the start of ASN.1 counts.
+        # Any long word can be base64, so only text that decodes to the start of ASN.1 counts.
         if content[:1] == b"0":
             yield "", content
     elif data[:1] == b"0" and len(data) > 1 and 0x80 <= data[1] <= 0x84:
@@ -155,7 +155,7 @@ def _text(data: bytes) -> str:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    # Notepad and PowerShell 5 write UTF-16; some copy tools drop the byte order mark.
+    # Notepad and PowerShell 5 write UTF-16, and some tools omit the byte order mark.
     head = data[:128]
     if len(head) >= 2 and not any(head[1::2]) and all(head[0::2]):
         return data.decode("utf-16-le", "replace")
@@ -165,7 +165,7 @@ def _text(data: bytes) -> str:
 
 
 def _json_strings(text: str) -> str:
-    """Return the strings of a JSON text, one below the other; "" if it is not JSON.
+    """Return the strings of a JSON text, one per line; "" if the text is not JSON.
 
     cfssl and the APIs of many CAs respond with ``{"cert": "-----BEGIN CERTIFICATE-----…"}``.
     """
@@ -188,7 +188,7 @@ def _json_strings(text: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """Remove the tags of HTML, for certificates shown in web mail and portals."""
+    """Remove HTML tags, because web mail and portals show certificates as HTML."""
     if not _MARKUP.search(text):
         return text
     return html.unescape(_TAG.sub("\n", text)).replace("\xa0", " ")
@@ -223,7 +223,7 @@ def _unfinished(begin: re.Match[str]) -> Remark:
 
 def _body(body: str, label: str) -> bytes | Remark:
     if "PRIVATE KEY" in label:
-        # Only the label identifies a key: it may be encrypted or in a format without ASN.1.
+        # Only the label identifies a private key, because it may be encrypted or not be ASN.1.
         return "private-key-in-file", f'the file contains a "{_short(label)}"'
     content = _from_base64(_without_headers(_QUOTED.sub("", body)))
     return content or ("file-malformed", f'the block "{_short(label)}" is not valid base64')
@@ -242,7 +242,7 @@ def _without_headers(body: str) -> str:
 
 
 def _from_base64(text: str) -> bytes:
-    """Decode base64 with any white space; empty if the text is not base64."""
+    """Decode base64 with any white space; return empty bytes if the text is not base64."""
     try:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
     except (binascii.Error, ValueError):
@@ -261,7 +261,7 @@ def _read_piece(
         _refuse_leftovers(objects)
         for kind, der in objects:
             if kind is Kind.OTHER and len(kinds) > 1:
-                continue  # OpenSSL's trust settings after a certificate.
+                continue  # OpenSSL writes trust settings after a certificate.
             yield from _read_object(kind, der, password)
     except BadStructure as error:
         named = f'the block "{_short(label)}"' if label else "it"
@@ -269,9 +269,9 @@ def _read_piece(
 
 
 def _refuse_leftovers(objects: list[tuple[Kind, bytes]]) -> None:
-    """Reject ASN.1 elements that belong to no known object.
+    """Reject ASN.1 elements that are not a known object.
 
-    After a certificate OpenSSL writes its trust settings (TRUSTED CERTIFICATE), one SEQUENCE.
+    OpenSSL writes its trust settings after a certificate (TRUSTED CERTIFICATE) as one SEQUENCE.
     """
     for place, (kind, der) in enumerate(objects):
         behind = place > 0 and objects[place - 1][0] is Kind.CERTIFICATE
@@ -328,7 +328,7 @@ def _pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Rem
         yield "file-without-certificate", "the file is a PFX without certificates"
 
 
-# What AD CS says about a pending or denied request, on its web page and in certreq's output.
+# The text of AD CS about a pending or denied request, on its web page and in certreq's output.
 _PENDING = ("certificate pending", "taken under submission", "request is pending")
 _DENIED = ("request was denied", "denied by policy module", "certificate request denied")
 _OUTLOOK = bytes.fromhex("d0cf11e0a1b11ae1")
@@ -336,7 +336,7 @@ _NUMBER = re.compile(r"request ?id(?: is|:)?[\s:]{0,9}+(\d{1,9}+)")
 
 
 def _guess(data: bytes) -> Remark:
-    """Say what a file without certificates seems to be."""
+    """Return a remark that describes a file without certificates."""
     head = _text(data[:32768]).lower()
     number = _NUMBER.search(head)
     which = f"request {number[1]}" if number else "the request"

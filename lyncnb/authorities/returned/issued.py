@@ -18,18 +18,18 @@ from ...request_folder.generations import EXPIRED
 from ...rules.findings import Finding, Findings, grouped
 from .returned_files import ReturnedFile
 
-# Certificates that a line of the text names at most.
+# The maximum number of certificates in a line of text.
 _CERTIFICATES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCertificate(Told):
-    """One issued certificate, its request, and its certification path.
+    """An issued certificate, its request, and its certification path.
 
-    ``path`` starts with the issuer and ends with the root, as far as they are known;
-    ``chain_complete`` says whether it ends in a self-signed certificate. ``earlier`` is the
-    certificate that it replaces, if any. ``rejected`` are CA certificates with the issuer's name
-    that did not sign it. ``accepted`` has the reason of each accepted error.
+    ``path`` starts with the issuer and ends with the root, if they are known. ``chain_complete``
+    says whether it ends in a self-signed certificate. ``earlier`` is the certificate that it
+    replaces, if any. ``rejected`` are CA certificates with the issuer's name that did not sign the
+    certificate. ``accepted`` has the reason for each accepted error.
     """
 
     told: ClassVar = (
@@ -63,27 +63,27 @@ class IssuedCertificate(Told):
 
     @property
     def der(self) -> bytes:
-        """The certificate itself, DER."""
+        """The certificate as DER."""
         return self.certificate.der
 
     @property
     def chain(self) -> tuple[bytes, ...]:
-        """The certificates above it, DER, issuer first."""
+        """The certificates above it as DER, issuer first."""
         return tuple(issuer.der for issuer in self.path)
 
     @property
     def subject(self) -> str:
-        """The subject on one line, for display only."""
+        """The subject as one line, for display only."""
         return name_text(self.certificate.subject)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The DNS names of the subjectAltName, in the certificate's order."""
+        """The DNS names in subjectAltName, in the order of the certificate."""
         return self.certificate.dns_names
 
     @property
     def issuer_name(self) -> str:
-        """Common name of the issuing CA."""
+        """The common name of the issuing CA."""
         return self.certificate.issuer_name
 
     @property
@@ -98,53 +98,53 @@ class IssuedCertificate(Told):
 
     @property
     def thumbprint(self) -> str:
-        """SHA-1 of the certificate in capitals, for ``Set-CsCertificate -Thumbprint``."""
+        """The SHA-1 of the certificate in capitals, for ``Set-CsCertificate -Thumbprint``."""
         return self.certificate.thumbprint
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the certificate, hexadecimal."""
+        """The SHA-256 of the certificate, hexadecimal."""
         return self.certificate.sha256
 
     @property
     def not_before(self) -> datetime:
-        """Start of its validity, UTC."""
+        """The start of the validity, UTC."""
         return self.certificate.not_before
 
     @property
     def not_after(self) -> datetime:
-        """End of its validity, UTC."""
+        """The end of the validity, UTC."""
         return self.certificate.not_after
 
     @property
     def chain_names(self) -> list[str]:
-        """Subjects of the CAs above it, the issuing one first."""
+        """The subjects of the CAs above the certificate, the issuing CA first."""
         return [name_text(issuer.subject) for issuer in self.path]
 
     @property
     def has_errors(self) -> bool:
-        """Whether a finding forbids the use of the certificate."""
+        """Whether a finding prevents the use of the certificate."""
         return any(found.severity == "error" for found in self.findings)
 
     @property
     def has_ended(self) -> bool:
-        """Whether its last day is over."""
+        """Whether the certificate has expired."""
         return any(one.code == EXPIRED for one in self.findings)
 
     @property
     def has_faults(self) -> bool:
-        """Whether an error was found in it; that it has ended is no fault."""
+        """Whether the certificate has an error other than expiration."""
         errors = (one for one in self.findings if one.severity == "error")
         return any(one.code != EXPIRED for one in errors)
 
     @property
     def is_taken(self) -> bool:
-        """Whether it may be installed on a server."""
+        """Whether the certificate may be installed on a server."""
         return not self.has_errors
 
 
 def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
-    """Yield the findings of certificates; if a request has several, name the certificate."""
+    """Yield the findings of certificates, with the certificate if a request has several."""
     given = tuple(certificates)
     several = Counter(one.request_id for one in given)
     for one in given:
@@ -156,11 +156,11 @@ def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Fin
                 yield found
 
 
-#: History events about replaced certificates; the SHA-256 of each is in parentheses.
+#: History events about replaced certificates. The SHA-256 of each certificate is in parentheses.
 DISPLACED = ("certificate-replaced", "certificate-passed-over")
 
 
-# An unreadable file has another exit status than a mismatch.
+# The exit status for an unreadable file differs from the exit status for a mismatch.
 _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
 
 
@@ -233,7 +233,7 @@ class IssuedCertificates(Table, Told):
 
     @property
     def chains(self) -> Mapping[str, tuple[Certificate, ...]]:
-        """The CA certificates above each, the issuer first, by request id, for ``trust``."""
+        """The CA certificates above each certificate, issuer first, by request id."""
         return {one.request_id: one.path for one in self.certificates if not one.has_errors}
 
     @property
@@ -248,7 +248,7 @@ class IssuedCertificates(Table, Told):
         )
 
     def why_refused(self, request_id: str) -> str:
-        """Say which certificate of a request was refused, and why; "" if none was.
+        """Return which certificate of a request was refused, and why; "" if none was refused.
 
         Every command that leaves out a certificate uses this text.
         """
@@ -256,9 +256,9 @@ class IssuedCertificates(Table, Told):
 
     @cached_property
     def refusals(self) -> Mapping[str, str]:
-        """Return which certificates were refused and why, by request id.
+        """Return the refused certificates and the reasons, by request id.
 
-        A certificate on record that has ended is not called refused.
+        A certificate on record that has expired does not count as refused.
         """
         found: dict[str, list[str]] = {}
         for one in (*self.certificates, *self.open_refusals):
@@ -271,7 +271,7 @@ class IssuedCertificates(Table, Told):
                     words = f"{words}: {error.code}: {error.message}"
                     found.setdefault(one.request_id, []).append(words)
             if one.request_id not in self.by_id and not one.has_errors:
-                # The CA certificate was not valid yet, or the rules have changed.
+                # The CA certificate was not yet valid at that time, or the rules have changed.
                 words = (
                     f"{which}, but it has no error now. To accept it, run: lyncnb receive FOLDER"
                 )
@@ -280,7 +280,7 @@ class IssuedCertificates(Table, Told):
 
     @property
     def open_refusals(self) -> tuple[IssuedCertificate, ...]:
-        """The refused certificates, but those older than a good one or ended as it has."""
+        """The refused certificates, except those that are older than a valid one."""
         return tuple(
             one
             for one in self.refused
@@ -301,13 +301,13 @@ class IssuedCertificates(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """0 all as planned, 1 differences, 2 a file cannot be read."""
+        """0 if everything matches the plan, 1 for differences, 2 if a file cannot be read."""
         if any(found.code in _UNREADABLE for found in self.findings):
             return 2
         return 1 if self.has_differences else 0
 
     def why_missing(self, request_id: str) -> str:
-        """Say why a request has no usable certificate; "" if the CA has returned none."""
+        """Return why a request has no usable certificate; "" if the CA has not returned one."""
         lost = [
             found.message
             for found in self.findings
@@ -339,7 +339,7 @@ class IssuedCertificates(Table, Told):
         return super()._repr_html_() + (self.findings._repr_html_() if self.findings else "")
 
     def summary(self) -> str:
-        """Say in a sentence what the CA returned."""
+        """Return a sentence that summarizes the returned certificates."""
         told = ", ".join(
             count_of(number, severity)
             for severity, number in self.findings.counts().items()
@@ -355,7 +355,7 @@ class IssuedCertificates(Table, Told):
         )
 
     def to_text(self) -> str:
-        """Return everything as plain lines, for a terminal."""
+        """Return all results as plain lines for a terminal."""
         statements = (_statement(certificate) for certificate in self.certificates)
         lines = [*count_same("certificate", statements, shown=_CERTIFICATES_SHOWN)]
         for refused in self.refused:
@@ -371,7 +371,7 @@ class IssuedCertificates(Table, Told):
 
 
 def _statement(certificate: IssuedCertificate) -> tuple[str, str]:
-    """Return what was done with a certificate, and the names of its request and file."""
+    """Return the result for a certificate, and the names of its request and file."""
     what = "refused and saved in returned/refused/, issued" if certificate.has_errors else "issued"
     days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     name = certificate.request_id

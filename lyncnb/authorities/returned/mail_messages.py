@@ -1,7 +1,7 @@
-"""The parts of a mail that was saved as a file (``.eml``).
+"""Read the parts of a mail that was saved as a file (``.eml``).
 
-Attachments and bodies are decoded: base64, quoted-printable, forwarded messages. Each part is then
-read like any other file.
+Attachments and bodies are decoded: base64, quoted-printable, forwarded messages. lyncnb then reads
+each part like any other file.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _MARKS = re.compile(
     rb"^(?:mime-version|message-id|received|content-type|return-path|subject|date):",
     re.IGNORECASE | re.MULTILINE,
 )
-# A twice forwarded mail has six levels. Each level costs a scan of every line below it.
+# A mail that was forwarded twice has six levels. Each level requires a scan of all lines below it.
 _MOST_BOUNDARIES = 20
 
 
 def is_mail(data: bytes) -> bool:
-    """Whether a file is a mail: it has mail headers before the first blank line."""
+    """Whether a file is a mail, which has mail headers before the first blank line."""
     head = data[:_HEADER_BYTES].lstrip(b"\xef\xbb\xbf\r\n")
     if not _FIRST_LINE.match(head):
         return False
@@ -34,7 +34,7 @@ def is_mail(data: bytes) -> bool:
 def mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the decoded bytes of each attachment and body.
 
-    A mail that is nested deeper than people send yields nothing.
+    A mail with more levels than people send yields nothing.
     """
     if data.lower().count(b"boundary=") > _MOST_BOUNDARIES:
         return

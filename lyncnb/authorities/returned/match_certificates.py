@@ -1,4 +1,4 @@
-"""``match_certificates``: compare returned files with the requests of a folder; writes nothing."""
+"""``match_certificates``: compare returned files with a folder's requests, without writing."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ def match_certificates(
     today: date | None = None,
     accept: Mapping[str, str] | None = None,
 ) -> IssuedCertificates:
-    """Match returned files to the requests of a folder, and compare them with the plan.
+    """Match returned files to the requests of a folder, and compare the certificates with the plan.
 
     Parameters
     ----------
     bundle : RequestBundle
         The request folder, from ``write_requests`` or ``open_requests``.
     *paths : path
-        Files, folders and zip archives; default: the folder's own ``returned``.
+        Files, folders and zip archives. The default is the folder ``returned``.
     password : Secret, str or callable, optional
-        For a PFX; a callable receives the file name and returns the password.
+        The password for PFX files; a callable receives the file name and returns the password.
     today : date or datetime, optional
-        The evaluation time (a date means its noon, UTC); default: now.
+        The evaluation time; a date means noon UTC of that day. The default is the current time.
     accept : mapping, optional
-        The reason for accepting an error, by its code, in addition to those on record.
+        Additional reasons for accepting errors, by code.
 
     Returns
     -------
     IssuedCertificates
-        Nothing is written; ``store_returned`` writes.
+        The matched certificates. To write them, use ``store_returned``.
 
     Raises
     ------
     ReturnedFileError
         If a path does not exist.
     BundleError
-        If a code to accept is unknown or cannot be accepted.
+        If a code in `accept` is unknown or cannot be accepted.
     """
     require("match_certificates: bundle", bundle, RequestBundle)
     at = moment_of(today) if today is not None else datetime.now(UTC)
@@ -99,7 +99,7 @@ def match_certificates(
 
 
 def _is_rebuilt(found: Finding, files: Iterable[ReturnedFile]) -> bool:
-    """Whether this run received a missing CA certificate again, and so restores it."""
+    """Whether this run received a missing CA certificate again and therefore restores it."""
     if found.code != "file-unreadable" or not found.about.startswith(f"{ISSUERS}/"):
         return False
     stem = found.about.rpartition("/")[2].removesuffix(".cer")
@@ -109,7 +109,7 @@ def _is_rebuilt(found: Finding, files: Iterable[ReturnedFile]) -> bool:
 def _with_unrecorded(
     bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
 ) -> Iterator[Finding]:
-    """Name the CSR of a certificate whose key is in the folder but not in the manifest."""
+    """Add the path of an unrecorded CSR to findings about certificates with an unknown key."""
     found = tuple(findings)
     here: dict[str, str] = {}
     if any(one.code == "unknown-key" for one in found):
@@ -138,7 +138,7 @@ def _refused_again(
     known: Iterable[Certificate],
     accepted: Mapping[str, str],
 ) -> tuple[ReturnedFile, ...]:
-    """Return earlier refused certificates that a new CA certificate or reason may clear."""
+    """Return refused certificates that a new CA certificate or a new reason may make acceptable."""
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     came = (one for file in files for one in file.certificates)
     if not accepted and not any(one.is_ca and one.sha256 not in by_sha256 for one in came):

@@ -1,6 +1,7 @@
-"""Match returned certificates to requests, and collect the findings about each.
+"""Match returned certificates to requests, and collect the findings about each certificate.
 
-These functions are pure. The public key decides; file names, serial numbers and subjects do not.
+These functions are pure. Only the public key counts; file names, serial numbers and subjects do
+not.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ def match_answers(
     known: Iterable[Certificate] = (),
     today: date,
 ) -> Matched:
-    """Match returned certificates to requests by public key and compare them with the plan.
+    """Match returned certificates to requests by public key, and compare them with the plan.
 
     Parameters
     ----------
     asked : sequence of Outstanding
-        n generations of requests, current ones and archived ones.
+        n generations of requests, both current and archived.
     files : iterable of ReturnedFile
         The files that the CA returned.
     known : iterable of Certificate, optional
@@ -99,7 +100,7 @@ def _is_kept(certificate: Certificate, batch: Batch) -> bool:
 def _completed(
     asked: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
-    """Yield certificates on record whose chain this run's CA certificates complete or refute."""
+    """Yield recorded certificates whose chain changes with the CA certificates of this run."""
     news = [c for c in batch.sources if _is_kept(c, batch) and c.sha256 not in batch.known]
     if not news:
         return
@@ -127,7 +128,7 @@ def _completed(
 
 
 def _candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
-    """List the certificates for the folder's keys, by key; report those that cannot match."""
+    """Return the certificates for the folder's keys, by key; report those that cannot match."""
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for one in batch.by_key.get(certificate.spki_sha256, ())[:1]:
@@ -145,7 +146,7 @@ def _begins(certificate: Certificate) -> tuple[datetime, datetime]:
     return certificate.not_before, certificate.not_after
 
 
-# Evaluated at each match: the chain may be complete now, or the other certificate may be gone.
+# This finding is evaluated in each match, because the chain may be complete now.
 _UNPROVEN, _TWO_CAS = "replacement-unproven", "answers-of-two-cas"
 _FOUND_AGAIN = (_UNPROVEN, _TWO_CAS, OTHER_ROOT, OTHER_ISSUER)
 
@@ -176,7 +177,7 @@ def _evaluated(asked: Outstanding, certificate: Certificate, batch: Batch) -> Ev
     told = tuple(
         one
         for one in evidence.noted
-        # Recorded findings of an accepted certificate about another CA stay as they are.
+        # The recorded findings about another CA stay with an accepted certificate.
         if one[0] not in _FOUND_AGAIN or (is_held and one[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
     evaluation = evaluate(replace(evidence, noted=told), at=batch.today)
@@ -188,12 +189,12 @@ def _evaluated(asked: Outstanding, certificate: Certificate, batch: Batch) -> Ev
 def _with_other_ca(
     asked: Outstanding, certificate: Certificate, evaluation: Evaluation, batch: Batch
 ) -> Evaluation:
-    """Add a finding if a certificate comes from another CA than those on record."""
+    """Add a finding if a certificate was issued by a different CA than those on record."""
     is_held = certificate.sha256 == asked.held_sha256
     ca = batch.cas.get(asked.planned_ca, CaOnRecord()).without(asked.request_id if is_held else "")
     if is_held and evaluation.path.issuers:
         # This certificate's signature proves the CA. A certificate that this CA did not sign is the
-        # faulty one and has its own error.
+        # faulty one, and has an error.
         ca = replace(ca, tops={})
     other = other_ca(asked.planned_ca, certificate, evaluation.path, ca, batch.issuers)
     return _with_difference(asked, evaluation, other) if other else evaluation
@@ -208,7 +209,7 @@ def evaluate_on_record(
     *,
     at: datetime,
 ) -> Match:
-    """Evaluate a certificate of the folder; ``known`` has all of them by SHA-256."""
+    """Evaluate a certificate of the folder; ``known`` has all certificates by SHA-256."""
     evaluation = evaluate(_evidence(asked, certificate, issuers, known), at=at)
     return Match(
         asked=asked,
@@ -220,7 +221,7 @@ def evaluate_on_record(
 
 
 def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> Match | None:
-    """Choose the certificate of one request; None to keep the one on record."""
+    """Choose the certificate of one request; return None to keep the certificate on record."""
     if not asked.is_current:
         return _take_superseded(asked, max(given, key=_begins), batch)
     held = batch.known.get(asked.held_sha256)
@@ -239,7 +240,7 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
 
     def rank(one: Certificate) -> tuple[object, ...]:
         found = evaluations[one].findings
-        # A certificate that was replaced earlier is not new when it arrives again.
+        # A certificate that was replaced earlier does not count as new if it is received again.
         is_new = 0 if one.sha256 in asked.displaced else 1 if one == held else 2
         warnings = sum(told.severity == "warning" for told in found)
         # A complete chain is preferred to an incomplete one, whatever the dates.
@@ -250,8 +251,9 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
 
     best = max(given, key=rank)
     if held is not None and own is not None and held != best:
-        # A certificate with an error replaces none. Of two good ones, the older one and one that
-        # was replaced earlier do not replace the other. A complete chain beats an incomplete one.
+        # A certificate with an error replaces no other. Of two valid certificates, the older one
+        # and one
+        # that was replaced earlier do not replace the other. A complete chain has priority.
         is_older = held.not_before > best.not_before or (
             held.not_before == best.not_before and best.sha256 in asked.displaced
         )
@@ -282,10 +284,10 @@ def _without_repeats(
     evaluations: Mapping[Certificate, Evaluation],
     held: Certificate | None,
 ) -> tuple[Certificate, ...]:
-    """Leave out a certificate that differs from another one only in its signature.
+    """Remove a certificate that differs from another certificate only in its signature.
 
-    Anybody can derive a second ECDSA signature from the first (r, n - s). If no CA certificate here
-    verifies a signature, both stay: one of the two may be damaged.
+    Anybody can derive a second ECDSA signature from the first (r, n - s). If no available CA
+    certificate verifies a signature, both certificates stay, because one of them may be damaged.
     """
     known: dict[str, Certificate] = {held.signed_sha256: held} if held else {}
     found = []
@@ -299,9 +301,9 @@ def _without_repeats(
 def _of_one_ca(
     asked: Outstanding, evaluations: dict[Certificate, Evaluation]
 ) -> dict[Certificate, Evaluation]:
-    """Reject good certificates whose chains end in different roots: the right CA is unknown.
+    """Reject valid certificates with different roots, because the right CA is unknown.
 
-    If a root is on record for that CA, a certificate under another root already has its error.
+    If a root of that CA is on record, a certificate with a different root already has an error.
     """
     good = [one for one in evaluations.values() if not one.errors and one.path.is_complete]
     if len({one.path.issuers[-1].spki_sha256 for one in good}) < 2:
@@ -326,9 +328,9 @@ def _with_difference(
 
 
 def _unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
-    """Reject a successor with an incomplete chain if the one on record has a complete chain.
+    """Reject a successor with an incomplete chain if the recorded chain is complete.
 
-    A certificate from another CA has a finding of its own, which has its own acceptance.
+    A certificate from a different CA has a separate finding, which can be accepted separately.
     """
     is_told = any(one.code == OTHER_ROOT for one in evaluation.findings)
     if evaluation.errors or evaluation.path.is_complete or is_told:
@@ -363,7 +365,7 @@ def _put_aside(
 
 
 def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> Match | None:
-    """Keep a valid certificate of a superseded request: the steps need its end date."""
+    """Keep a valid certificate of a superseded request, because the steps require its end date."""
     held = batch.known.get(asked.held_sha256)
     if held is not None and _begins(held) > _begins(newest):
         return None
@@ -374,7 +376,7 @@ def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> M
         if own.path.is_complete and not own.errors:
             evaluation = _unproven(asked, evaluation)
     message = f"{_which(newest, batch)}, belongs to generation {asked.generation}"
-    # A certificate on record was reported when it was received.
+    # A certificate on record was already reported when it was received.
     differences = [] if held == newest else [("answers-superseded-request", message)]
     told = findings(asked.entry, differences)
     if evaluation.errors and held != newest:
@@ -390,7 +392,7 @@ def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> M
 
 
 def _path_evaluation(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
-    """Evaluate only who signed a certificate; an expired CA does not matter."""
+    """Evaluate only the signatures of the chain; an expired CA certificate is allowed."""
     path = build_path(certificate, batch.issuers, today=batch.today)
     found = findings(
         asked.entry,

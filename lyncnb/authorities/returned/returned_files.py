@@ -1,7 +1,7 @@
-"""Read what a CA returned: files, folders, archives and mails, within limits.
+"""Read the files that a CA returned: files, folders, archives and mails, within limits.
 
-Nothing is unpacked to disk and links are not followed, so no name in an archive can point to
-another path. ``decoding.py`` decodes the content of each file.
+lyncnb does not unpack archives to disk and does not follow links, so no name in an archive can
+point to another path. ``decoding.py`` decodes the content of each file.
 """
 
 from __future__ import annotations
@@ -31,32 +31,33 @@ Password = Secret | str | Callable[[str], Secret | str | None] | None
 #: A PKCS #7 message with a thousand certificates and their chain has about 2 MB.
 MAX_FILE_BYTES = 5_000_000
 
-#: An archive of 10,000 certificates of 5 KB each, which hardly compress.
+#: An archive of 10,000 certificates of 5 KB each, which are almost incompressible.
 MAX_ARCHIVE_BYTES = 100_000_000
 MAX_ARCHIVE_ENTRIES = 10_000
 
-#: Certificates hardly compress: base64 text shrinks by a quarter, repeated chains by more, but a
-#: ratio of hundreds is a zip bomb. The total limit stops many small bombs.
+#: Certificates are almost incompressible. Base64 text shrinks by a quarter and repeated chains by
+#: more,
+#: but a ratio of hundreds indicates a zip bomb. The total limit stops many small bombs.
 MAX_RATIO = 200
 MAX_UNPACKED_BYTES = 200_000_000
 
 #: The largest supported deployment has 100,000 certificates, each with a chain.
 MAX_FOLDER_FILES = 250_000
 
-# Files that browsers, Windows and Jupyter leave in folders; a leading dot hides the others.
+# Files that browsers, Windows and Jupyter write into folders. Other such files start with a dot.
 _LEFT_ALONE = ("thumbs.db", "desktop.ini", "__macosx")
-# Files that submit.cmd keeps: the CA's name, and certreq's output for each request id.
+# Files that submit.cmd writes: the CA's name, and the output of certreq for each request id.
 _NOTE = re.compile(r"(?:^|[/ ])(?:ca|[A-Za-z]+-[a-z0-9-]*[0-9a-f]{8}(?:\.failed)?)\.txt$")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnedFile:
-    """One returned file and its content.
+    """A returned file and its content.
 
-    ``name`` is the relative path that a planner recognizes, or ``archive.zip: entry``. ``remarks``
-    are (code, message). ``export`` says where the certificates are installed, if a server's export
-    says so (``lyncnb snippet certificates``).
+    ``name`` is a relative path, or ``archive.zip: entry``. ``remarks`` are (code, message).
+    ``export`` says where the certificates are installed, if the file is a server's export (``lyncnb
+    snippet certificates``).
     """
 
     name: str
@@ -70,20 +71,19 @@ class ReturnedFile:
 def read_returned(
     paths: Iterable[str | os.PathLike[str]], *, password: Password = None
 ) -> tuple[ReturnedFile, ...]:
-    """Read everything in the given files, folders, archives (zip, tar, tar.gz) and mails.
+    """Read all given files, folders, archives (zip, tar, tar.gz) and mails.
 
     Parameters
     ----------
     paths : iterable of path
-        Files, folders (with all folders below) and archives.
+        Files, folders (including subfolders) and archives.
     password : Secret, str, callable or None, optional
-        For PFX files that have a password. A callable receives the file name and is called once
-        per file.
+        The password for PFX files. A callable receives the file name and is called once per file.
 
     Returns
     -------
     tuple of ReturnedFile
-        In the given order, inside a folder by name, including files that cannot be read.
+        In the given order, and by name inside a folder, including files that cannot be read.
 
     Raises
     ------
@@ -101,15 +101,15 @@ def read_returned(
         if os.path.isdir(path):
             found.extend(_read_folder(path, password))
         else:
-            # The planner named this path, so a link is followed; links inside a folder are not.
+            # A link that the planner specified is followed; links inside a folder are not.
             found.extend(_expected(_read_path(path.resolve(), visible(path.name), password)))
     return tuple(file for file in found if not _is_note(file))
 
 
 def _is_note(file: ReturnedFile) -> bool:
-    """Whether ``submit.cmd`` wrote the file next to the certificates, and it has no content.
+    """Whether ``submit.cmd`` wrote the file next to the certificates, and it has no certificate.
 
-    The CA's administrators send the whole folder; these files are not expected to hold any.
+    The CA's administrators send the whole folder, so these files are ignored.
     """
     return bool(_NOTE.search(file.name)) and {code for code, _ in file.remarks} == {
         "file-without-certificate"
@@ -117,7 +117,7 @@ def _is_note(file: ReturnedFile) -> bool:
 
 
 def _expected(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
-    """Report named files without content as unreadable: they should hold something.
+    """Report named files without content as unreadable, because the planner expects content.
 
     Folders, and archives that also have certificates, may contain other files.
     """
@@ -183,7 +183,7 @@ def _read_anything(data: bytes, name: str, password: Password) -> Iterator[Retur
 
 
 def _limit(path: Path) -> int:
-    """Return the maximum size of a file in bytes: an archive may be larger."""
+    """Return the maximum size of a file in bytes; the limit for archives is higher."""
     with path.open("rb") as file:
         head = file.read(512)
     is_archive = head.startswith((*_ZIP, GZIP)) or is_tar(head)
@@ -196,7 +196,7 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
     found = [
         file
         for part, content in parts
-        # A mail inside a mail has already been split.
+        # A mail inside a mail is already split into parts.
         for file in (
             [_read_data(content, part, password)]
             if is_mail(content)
@@ -216,7 +216,7 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
 
 
 def _is_empty(file: ReturnedFile) -> bool:
-    """Whether a part of a mail is only its text, a signature or a picture."""
+    """Whether a part of a mail is only text, a signature or a picture."""
     codes = {code for code, _ in file.remarks}
     return not file.certificates and not file.requests and codes <= {"file-without-certificate"}
 
@@ -226,7 +226,9 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
         if data.startswith(GZIP):
             data = gunzip(data, limit=min(MAX_UNPACKED_BYTES, MAX_RATIO * len(data)))
         if not is_tar(data):
-            yield _read_data(data, name, password)  # one file, compressed
+            yield _read_data(
+                data, name, password
+            )  # The file is a single compressed file, not an archive.
             return
         is_empty = True
         for number, entry in enumerate(tar_entries(data), 1):

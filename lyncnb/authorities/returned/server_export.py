@@ -1,8 +1,8 @@
-"""Read a server's certificate export: where each certificate is and what uses it.
+"""Read the certificate export of a server: where each certificate is and which services use it.
 
 ``export_certificates.ps1`` writes the file: PEM with lines between the blocks, as RFC 7468
-section 2 allows, so that any tool can read the certificates. The format is strict: a file with one
-line more or less is not accepted as an export.
+section 2 allows, so that any tool can read the certificates. The format is strict: a file with
+an extra or missing line is not accepted as an export.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from ...base.dns_name import DnsName
 from ...base.pasted_text import BadName, shown
 
-#: The PowerShell script that writes it.
+#: The PowerShell script that writes the export.
 EXPORT_SCRIPT = Path(__file__).with_name("export_certificates.ps1")
 
 _MARK = "lyncnb certificate export "
 _VERSION = "1"
-# A server has a dozen certificates, a neglected store a few hundred.
+# A server usually has about 12 certificates, and rarely a few hundred.
 _MOST_LINES = 1_000_000
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _TYPE = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -32,15 +32,15 @@ _YES = {"yes": True, "no": False}
 
 
 class BadExport(ValueError):
-    """A file starts like an export but does not follow its format."""
+    """The file starts like an export but does not have the format of an export."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """One certificate in a computer's own store.
+    """A certificate in the Personal store of a computer.
 
-    ``sha256`` is over its DER bytes, ``types`` are the usages that ``Get-CsCertificate`` shows for
-    it. ``has_key``: Windows has a private key for it.
+    ``sha256`` is the hash of the DER bytes, and ``types`` are the usages that ``Get-CsCertificate``
+    shows. ``has_key`` says whether Windows has the private key.
     """
 
     sha256: str
@@ -50,10 +50,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerExport:
-    """What ``export_certificates.ps1`` wrote on one computer.
+    """The output of ``export_certificates.ps1`` on one computer.
 
-    ``exported_at`` is UTC, ISO 8601. ``has_lync``: whether Lync Server reported usages. ``absent``
-    are usages whose certificate is not in the store, with its thumbprint.
+    ``exported_at`` is a UTC time in ISO 8601. ``has_lync`` says whether Lync Server reported
+    usages. ``absent`` are usages whose certificate is not in the store, with the thumbprint.
     """
 
     computer: str
@@ -74,17 +74,18 @@ def parse_export(text: str) -> ServerExport:
     Parameters
     ----------
     text : str
-        The whole file, decoded; line ends of any kind.
+        The whole decoded file, with any type of line end.
 
     Returns
     -------
     ServerExport
-        CA certificates are left out: they do not belong to a server.
+        The export without CA certificates, which do not belong to a server.
 
     Raises
     ------
     BadExport
-        If it has another version, is incomplete or was edited; the message has the line.
+        If the version is not supported, or the export is incomplete or was edited. The message
+        contains the line.
     """
     lines = _Lines(text)
     version = lines.next().removeprefix(_MARK)
@@ -111,7 +112,7 @@ def parse_export(text: str) -> ServerExport:
 
 
 class _Lines:
-    """The lines of an export, one by one, without blank lines."""
+    """The lines of an export, without blank lines."""
 
     def __init__(self, text: str) -> None:
         lines = text.splitlines()
@@ -165,7 +166,9 @@ def _placements(lines: _Lines) -> Iterator[Placement]:
         if store == "My":
             has_key = _yes(lines.value("Key"))
             while (kind := lines.optional("Type")) is not None:
-                kind = kind.removeprefix("urn:certref:")  # One of the two forms of Use.
+                kind = kind.removeprefix(
+                    "urn:certref:"
+                )  # The property Use has two forms; this code removes the prefix.
                 if not _TYPE.fullmatch(kind):
                     raise BadExport(f"{shown(kind)} is not a certificate type")
                 types.append(kind)

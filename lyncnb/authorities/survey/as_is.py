@@ -1,6 +1,6 @@
 """``AsIs``: how installed certificates cover a plan, as a table and as a document.
 
-Values alone; ``compare_as_is.py`` finds them.
+This module contains only the values; ``compare_as_is.py`` determines them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ...rules.findings import Finding
 
 FORMAT = "lyncnb-asis/1"
 
-#: What can be said of a planned certificate, in the order of how near it is, and in words.
+#: All states of a planned certificate with their descriptions, ordered from covered to missing.
 STATES: Mapping[str, str] = {
     "covered": "covered",
     "elsewhere": "on the wrong server",
@@ -41,7 +41,7 @@ STATES: Mapping[str, str] = {
     "none": "without an installed certificate",
 }
 
-#: States of installed certificates that are as planned, on any server.
+#: States in which an installed certificate matches the plan, on any server.
 GOOD = ("covered", "elsewhere")
 
 _UNPLANNED = "unplanned"
@@ -51,9 +51,9 @@ _UNPLANNED = "unplanned"
 class StandingCertificate(Told):
     """A certificate that is installed on a server.
 
-    ``thumbprint`` is SHA-1 as Windows shows it, ``sha256`` over the DER bytes; times are UTC,
-    ISO 8601. ``files`` are where it was read, ``servers`` whose store has it, as far as exports of
-    servers were given.
+    ``thumbprint`` is the SHA-1 that Windows shows, and ``sha256`` is the hash of the DER bytes.
+    Times are UTC in ISO 8601. ``files`` are the files that contain the certificate. ``servers`` are
+    the servers whose store has it, according to the exports.
     """
 
     thumbprint: str
@@ -71,10 +71,10 @@ class StandingCertificate(Told):
 class PlannedAsIs(Told):
     """A planned certificate and the installed certificate for it.
 
-    ``state`` is one of ``STATES``. ``certificate`` is the one that covers it, else the nearest
-    that there is; None if there is none. ``findings`` are what ``receive`` would say of it,
-    ``remarks`` what servers say of where it is and what it is used for. ``entry_sha256`` is over
-    what was planned.
+    ``state`` is one of ``STATES``. ``certificate`` is the installed certificate that covers the
+    planned one, or else the closest one; None if there is none. ``findings`` are the findings that
+    ``receive`` would report. ``remarks`` describe the servers and the usages. ``entry_sha256`` is
+    the hash of the planned fields.
     """
 
     told: ClassVar = (
@@ -94,17 +94,17 @@ class PlannedAsIs(Told):
 
     @property
     def state_words(self) -> str:
-        """Its state in words."""
+        """The description of the state."""
         return STATES[self.state]
 
     @property
     def is_covered(self) -> bool:
-        """Whether its certificate is installed and in the right place."""
+        """Whether the certificate is installed on the right servers."""
         return self.state == "covered"
 
     @property
     def is_good(self) -> bool:
-        """Whether an installed certificate is as planned, on any server."""
+        """Whether an installed certificate matches the plan, on any server."""
         return self.state in GOOD
 
     def __str__(self) -> str:
@@ -121,7 +121,7 @@ class PlannedAsIs(Told):
         )
 
     def lines(self) -> Iterator[str]:
-        """Yield the findings about its certificate, a line each, errors first."""
+        """Yield the findings about the certificate as lines, errors first."""
         for severity in ("error", "warning", "notice"):
             for found in self.findings:
                 if found.severity == severity:
@@ -131,7 +131,7 @@ class PlannedAsIs(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnplannedCertificate(Told):
-    """A certificate that no planned one needs, and why."""
+    """An installed certificate that no planned certificate requires, and the reason."""
 
     told: ClassVar = (
         *(f"{item.name}=certificate.{item.name}" for item in fields(StandingCertificate)),
@@ -150,7 +150,7 @@ class UnplannedCertificate(Told):
         return self.certificate.subject
 
     def lines(self) -> Iterator[str]:
-        """Yield why no planned certificate needs it."""
+        """Yield the reason why no planned certificate requires it."""
         yield self.why
 
     def __str__(self) -> str:
@@ -171,7 +171,7 @@ _COLUMNS = columns(
     ("What there is to say", lambda one: tuple(one.lines())),
 )
 
-#: What an answer is written as under a name of the planner's own.
+#: The kind of file for a table of installed certificates.
 AS_IS_TABLE = report_kind(
     "a table of installed certificates",
     title="Installed certificates",
@@ -179,7 +179,7 @@ AS_IS_TABLE = report_kind(
     columns=_COLUMNS,
     suffixes=(".csv", ".xlsx", ".md"),
 )
-#: … and as what ``request --only-missing`` takes.
+#: The kind of file that ``request --only-missing`` reads.
 AS_IS_FILE = report_kind(
     "a file saved by lyncnb asis --save",
     title=AS_IS_TABLE.title,
@@ -188,15 +188,15 @@ AS_IS_FILE = report_kind(
     suffixes=(".json",),
 )
 
-_SHOWN = 200  # certificates in the short form
+_SHOWN = 200  # The maximum number of certificates in the short form.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AsIs(Table):
-    """How the installed certificates cover a plan on one day.
+    """How the installed certificates cover a plan on one date.
 
-    ``planned`` are in the order of the plan. ``files`` are findings about what was read, ``notes``
-    what servers say that concerns no certificate here. ``made_at`` is UTC, ISO 8601.
+    ``planned`` is in the order of the plan. ``files`` are findings about the read files. ``notes``
+    are statements of servers about other certificates. ``made_at`` is a UTC time in ISO 8601.
     """
 
     _columns: ClassVar = _COLUMNS
@@ -212,7 +212,7 @@ class AsIs(Table):
 
     @property
     def exit_status(self) -> int:
-        """0 if everything planned is covered, 1 if not, 2 if a file could not be read."""
+        """0 if all planned certificates are covered, 1 if not, 2 if a file could not be read."""
         if any(found.severity == "error" for found in self.files):
             return 2
         return 0 if all(one.is_covered for one in self.planned) else 1
@@ -229,16 +229,16 @@ class AsIs(Table):
         return self.summary()
 
     def summary(self) -> str:
-        """Say in a sentence what is covered."""
+        """Return a sentence that summarizes the result."""
         counted = [f"{number:,} {STATES[state]}" for state, number in self.counts().items()]
         counted += [f"{len(self.unplanned):,} {_UNPLANNED}"] if self.unplanned else []
         planned = count_of(len(self.planned), "planned certificate")
         return f"{planned}, evaluated on {self.judged_on}: {', '.join(counted) or 'nothing'}"
 
     def to_json(self) -> bytes:
-        """Write what ``request --only-missing`` takes: the answer as UTF-8 JSON.
+        """Return the result as UTF-8 JSON, for ``request --only-missing``.
 
-        ``sha256`` is over everything before it, so that an edited answer is noticed.
+        ``sha256`` is the hash of everything before it, so that changes can be detected.
         """
         return write_report(as_is_report(self, AS_IS_FILE), ".json")
 

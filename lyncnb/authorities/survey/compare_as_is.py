@@ -1,7 +1,7 @@
 """``compare_as_is``: compare installed certificates with the plan.
 
-An installed certificate is evaluated like an issued one (``evaluation.py``), except for its key,
-which lyncnb cannot see. Only the planner can say whether that key is available.
+lyncnb evaluates an installed certificate like an issued one (``evaluation.py``), except for the
+private key, which lyncnb cannot see. Only the planner knows whether the key is available.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ..returned.returned_files import Password, ReturnedFile, read_returned
 from ..returned.server_export import Placement, ServerExport
 from .as_is import AsIs, PlannedAsIs, StandingCertificate, UnplannedCertificate
 
-# Which state an error makes, the first that fits: names are missed before a key is looked at.
+# The state for each error; the first match applies. Missing names have priority over the key.
 _STATES: Mapping[str, frozenset[str]] = {
     "names-missing": frozenset(("names-missing", "names-replaced-by-wildcard")),
     "other-key": frozenset(
@@ -60,26 +60,26 @@ def compare_as_is(
     plan : CertificatePlan
         n planned certificates.
     paths : path
-        Certificates in any form, folders and zip archives, and what ``lyncnb snippet
-        certificates`` exports on servers, which alone says where a certificate is.
+        Certificates in any form, folders and zip archives, and the exports of ``lyncnb snippet
+        certificates``. Only the exports show on which server a certificate is.
     on : date, optional
-        The day on which they must be in force; left out, the planned issue date or today,
-        whichever is later.
+        The date on which the certificates must be valid. The default is the planned issue date or
+        the current date, whichever is later.
     password : Secret, str, callable or None, optional
-        For PFX files, as :func:`lyncnb.receive` takes it. Keys in them are not copied.
+        The password for PFX files, as for :func:`lyncnb.receive`. Private keys are not copied.
     folder : path, optional
-        A request folder. A certificate whose key is recorded there as compromised covers nothing.
+        A request folder. A certificate whose key is recorded as compromised there covers nothing.
 
     Returns
     -------
     AsIs
-        One answer for each planned certificate, and what no planned one needs. Nothing is
-        written, and no request is left out by it.
+        A result for each planned certificate, and the certificates that are not planned. The
+        function writes nothing.
 
     Raises
     ------
     ReturnedFileError
-        If a path does not exist, or nothing in all of them could be read.
+        If a path does not exist, or no file could be read.
     BundleError
         If the request folder cannot be read.
     """
@@ -106,7 +106,7 @@ def compare_as_is(
     judged = _Evaluated(
         estate=estate,
         entries=entries,
-        # What was issued an hour ago is in force.
+        # A certificate that was issued an hour ago must count as valid.
         at=now if on is None and day == now.date() else moment_of(day),
         accepted=accepted_codes((), plan.options, on=day),
         compromised=compromised_keys(records),
@@ -127,16 +127,18 @@ def compare_as_is(
     )
 
 
-# What was given: servers' certificates, those of CAs, and where each is.
+# The input: server certificates, CA certificates, and the location of each certificate.
 
 
 @dataclass(frozen=True, slots=True)
 class _Estate:
     leaves: tuple[Certificate, ...]
     issuers: Issuers
-    files: Mapping[str, tuple[str, ...]]  # by SHA-256 of the certificate
-    exports: Mapping[str, ServerExport]  # by computer
-    places: Mapping[str, Mapping[str, Placement]]  # by SHA-256, then by computer
+    files: Mapping[str, tuple[str, ...]]  # By the SHA-256 of the certificate.
+    exports: Mapping[str, ServerExport]  # By computer.
+    places: Mapping[
+        str, Mapping[str, Placement]
+    ]  # By the SHA-256 of the certificate, then by computer.
 
     def standing(self, certificate: Certificate) -> StandingCertificate:
         return StandingCertificate(
@@ -161,7 +163,7 @@ def _estate(files: Iterable[ReturnedFile]) -> _Estate:
         export = file.export
         if export is not None:
             before = exports.get(export.computer)
-            # Of two exports of one computer the later one is how it stands.
+            # If there are two exports of one computer, the later one applies.
             if before is None or before.exported_at < export.exported_at:
                 exports[export.computer] = export
     places: dict[str, dict[str, Placement]] = {}
@@ -179,12 +181,12 @@ def _estate(files: Iterable[ReturnedFile]) -> _Estate:
 
 
 def _is_leaf(certificate: Certificate) -> bool:
-    # A root of 1999 says nowhere that it is a CA's.
+    # Old roots, e.g. from 1999, have no extension that marks them as a CA.
     may_sign = certificate.is_version_1 or "keyCertSign" in (certificate.key_usage or ())
     return not certificate.is_ca and not (certificate.is_self_issued and may_sign)
 
 
-# Which certificate is which planned one's: by names, then by judgement.
+# The assignment of installed to planned certificates: first by names, then by evaluation.
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class _Pair:
 
     @property
     def state(self) -> str:
-        """What is chiefly wrong with it."""
+        """The state for the most important error."""
         if self.is_compromised:
             return "compromised"
         codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
@@ -217,26 +219,30 @@ class _Pair:
         return next(fitting, "differs" if self.errors else "unproven")
 
 
-#: A certificate, and how many names only it or the planned one has.
+#: A certificate, and the number of names that only one of the two certificates has.
 _Near = tuple[int, Certificate]
 
-# Of one planned certificate: what is foreign must not choose how long it takes.
+# The limit for one planned certificate, so that unrelated certificates cannot slow the comparison.
 _MOST_JUDGED, _MOST_NEAR = 500, 5
 
 
 @dataclass
 class _Evaluated:
-    """Which certificates are as planned, by id; and, of those that are nobody's, whose they were.
+    """The certificates that match planned ones, by id, and the closest planned one for all others.
 
-    ``uses`` has by SHA-256 all that a certificate is good for.
+    ``uses`` lists, by SHA-256, all planned certificates that a certificate matches.
     """
 
     estate: _Estate
     entries: list[PlannedEntry]
     at: datetime
     accepted: Mapping[str, str]
-    compromised: frozenset[str]  # SHA-256 of keys (SubjectPublicKeyInfo) and of certificates
-    good: dict[str, list[_Pair]] = field(default_factory=dict)  # by id of the planned one
+    compromised: frozenset[
+        str
+    ]  # The SHA-256 of compromised keys (SubjectPublicKeyInfo) and of their certificates.
+    good: dict[str, list[_Pair]] = field(
+        default_factory=dict
+    )  # By the id of the planned certificate.
     near: dict[str, list[_Near]] = field(default_factory=dict)
     uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)
     fictional: bool = field(init=False)
@@ -272,7 +278,7 @@ class _Evaluated:
                 self.uses.setdefault(certificate.sha256, []).append(entry)
 
     def nearest(self, entry: PlannedEntry) -> _Pair | None:
-        """Choose the closest installed certificate for an uncovered planned one: in use, valid."""
+        """Choose the closest installed certificate for an uncovered planned one."""
 
         def distance(one: _Near) -> tuple[object, ...]:
             apart, certificate = one
@@ -288,7 +294,7 @@ class _Evaluated:
         return best[1] if best else None
 
     def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
-        """Evaluate a certificate as if the CA had issued it for a planned one."""
+        """Evaluate a certificate as if the CA had issued it for a planned certificate."""
         evaluation = evaluate(
             Evidence(
                 certificate=certificate,
@@ -305,8 +311,9 @@ class _Evaluated:
                 *findings(entry, [("self-signed", f"serial number {certificate.serial_hex}")]),
                 *told,
             )
-        # Without the certificates above it, nothing shows that a CA made its signature. The root of
-        # a public CA is in the operating system's store, and seldom among the files.
+        # Without its CA certificates, nothing proves that a CA signed it. The root of a public CA
+        # is in the
+        # operating system's store, and is rarely among the files.
         is_proven = evaluation.path.is_complete or (
             entry.issuer == "public" and bool(evaluation.path.issuers)
         )
@@ -322,7 +329,7 @@ class _Evaluated:
         )
 
     def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
-        """Show the roots of what is good, by SHA-256: nothing here proves whose they are."""
+        """Yield findings with the roots of matching certificates, whose owner is not known."""
         paths = {
             pair.certificate.sha256: pair.path for pairs in self.good.values() for pair in pairs
         }
@@ -334,7 +341,7 @@ class _Evaluated:
     def _homes(
         self, certificate: Certificate, found: list[tuple[int, PlannedEntry]]
     ) -> list[tuple[int, PlannedEntry]]:
-        """Choose whose a certificate is that is nobody's as it stands, by its names."""
+        """Choose the planned certificate for each unmatched certificate, by its names."""
         computers = self.estate.places.get(certificate.sha256, {})
         common = {name.casefold() for name in certificate.common_names}
 
@@ -356,7 +363,7 @@ def _candidates(
     leaves: Iterable[Certificate],
     names: Mapping[str, frozenset[str]],
 ) -> dict[str, list[Certificate]]:
-    """Give, by id, the certificates that carry its common name or the name of its one server."""
+    """Return, by id, the certificates with the same common name or server name."""
     by_name: dict[str, list[Certificate]] = {}
     for certificate in leaves:
         for name in names[certificate.sha256]:
@@ -370,7 +377,7 @@ def _candidates(
     return found
 
 
-# The answers.
+# The results.
 
 
 def _planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsIs, ...]:
@@ -402,7 +409,7 @@ _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 def _with_other_cas(
     plan: CertificatePlan, chosen: list[_Chosen], judged: _Evaluated
 ) -> Iterator[_Chosen]:
-    """Compare the CAs of what is good with each other, as those of one delivery are."""
+    """Compare the CAs of all matching certificates with each other, like those of one delivery."""
     matches = {}
     for certificate, entry, (_, pair, _) in zip(
         plan.certificates, judged.entries, chosen, strict=True
@@ -447,7 +454,7 @@ def _chosen(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
 
 
 def _worth(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, ...]:
-    """Rank what covers a planned certificate: in use first, then what was made for it alone."""
+    """Return the rank of a matching certificate: place, use, warnings and expiration date."""
     in_use = _in_use(pair.certificate, entry, estate)
     warnings = sum(one.severity == "warning" for one in pair.findings)
     is_placed = _is_placed(pair.certificate, entry, estate)
@@ -455,7 +462,7 @@ def _worth(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, .
 
 
 def _in_use(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> int:
-    """Count the planned types for which servers of a planned certificate use one."""
+    """Count how often servers use the certificate for a planned type."""
     computers = estate.places.get(certificate.sha256, {})
     return sum(
         len({*entry.usages} & {*computers[server].types})
@@ -465,7 +472,7 @@ def _in_use(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> i
 
 
 def _is_placed(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> bool:
-    """Whether nothing shows that it is not where it is to be; a file alone says nothing."""
+    """Whether the certificate is in the right place; a file alone does not show the place."""
     computers = estate.places.get(certificate.sha256, {})
     lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
     return not lacking and (not computers or any(s in computers for s in entry.servers))
@@ -474,7 +481,7 @@ def _is_placed(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -
 def _remarks(
     certificate: Certificate, entry: PlannedEntry, uses: list[PlannedEntry], estate: _Estate
 ) -> Iterator[str]:
-    """Say what servers tell of where a certificate is and what it is used for."""
+    """Describe where a certificate is and how servers use it, according to the exports."""
     computers = estate.places.get(certificate.sha256, {})
     needed = {server for one in uses for server in one.servers}
     lacking = [s for s in entry.servers if s in estate.exports and s not in computers]

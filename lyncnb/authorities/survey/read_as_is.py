@@ -1,4 +1,4 @@
-"""``read_as_is``: read a file of ``lyncnb asis --save`` and check every field."""
+"""``read_as_is``: read a file that ``lyncnb asis --save`` wrote, and check every field."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .as_is import (
     as_is_report,
 )
 
-# 10,000 planned certificates with their findings are about 20 MB.
+# A file with 10,000 planned certificates and their findings has about 20 MB.
 _LARGEST = 1 << 28
 _AGAIN = "save the file again: lyncnb asis PATH… TOPOLOGY --save FILE.json"
 _FORMS = {
@@ -99,13 +99,13 @@ def read_as_is(path: str | os.PathLike[str]) -> AsIs:
     Returns
     -------
     AsIs
-        As it was found then.
+        The saved result.
 
     Raises
     ------
     ReturnedFileError
-        If it cannot be read, is something else, or was edited: every field that is not what it
-        must be is named.
+        If the file cannot be read, has another format, or was edited. The error lists all invalid
+        fields.
     """
     name = Path(path).name
     data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
@@ -156,7 +156,7 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_finding(one, one.file) for one in said.files),
         notes=said.notes,
     )
-    # By this answer requests are left out.
+    # The digest is required, because lyncnb omits requests according to this file.
     if report_document(as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",
@@ -166,7 +166,7 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
 
 
 def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
-    """Yield the place of each text that is not of its form, and what it is not."""
+    """Yield the place of each invalid value, and the problem."""
     if not _FORMS["sha256"].fullmatch(said.plan_sha256):
         yield "plan_sha256", "is not a SHA-256 value"
     if not _is_time(said.made_at):

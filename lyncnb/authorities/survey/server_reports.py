@@ -1,4 +1,4 @@
-"""Read which certificates servers use: reports of their scripts, and files of ``asis --save``."""
+"""Read which certificates servers use, from script reports and from files of ``asis --save``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ...request_folder.field_forms import Time
 from .as_is import FORMAT as AS_IS
 from .read_as_is import read_as_is
 
-#: What ``-Verify -Report FILE`` of a server's script writes.
+#: The format of the file that ``-Verify -Report FILE`` writes.
 FORMAT = "lyncnb-installed/1"
 
-_LARGEST = 1 << 28  # of an as-is file; a server's report has a few kilobytes
+_LARGEST = 1 << 28  # The limit applies to an as-is file; a server report has only a few kilobytes.
 _AGAIN = "write the report again: run the server's script with -Verify -Report FILE"
 # In files of earlier versions, "it" is in the place of "the certificate".
 _USED_APART = re.compile(
@@ -48,10 +48,11 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerReport:
-    """The certificates of one server at one moment, by SHA-1 thumbprint in lower case.
+    """The certificates of one server at one time, by SHA-1 thumbprint in lower case.
 
-    ``at`` is a time, UTC, ISO 8601; ``source`` the name of the file. ``of_store``: the server has
-    these in its store; what it uses each one for is known only as far as ``unused`` says.
+    ``at`` is a UTC time in ISO 8601, and ``source`` is the name of the file. ``of_store`` says that
+    the certificates are in the server's store. Their usage is then known only for those in
+    ``unused``.
     """
 
     server: str
@@ -63,12 +64,12 @@ class ServerReport:
 
 
 def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[ServerReport, ...]:
-    """Read reports of servers' scripts, and files that ``lyncnb asis --save`` kept.
+    """Read reports of servers' scripts, and files that ``lyncnb asis --save`` wrote.
 
     Raises
     ------
     ReturnedFileError
-        With every problem of every file: one cannot be read, is something else, or was edited.
+        If a file cannot be read, has another format, or was edited. The error lists all problems.
     """
     found: list[ServerReport] = []
     problems: list[Problem] = []
@@ -117,7 +118,7 @@ def _reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
 
 
 def _of_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
-    """Return what an as-is file says of each server whose export it was made of."""
+    """Yield a report for each server whose export is part of an as-is file."""
     survey = read_as_is(path)
     stores: dict[str, dict[str, None]] = {}
     unused: dict[str, dict[str, None]] = {}

@@ -1,1 +1,1 @@
-"""Which roots each server must trust, and why, from the plan and the chains."""
+"""Find the roots that each server must trust, and the reasons, from the plan and the chains."""

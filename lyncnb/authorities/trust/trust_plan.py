@@ -1,9 +1,9 @@
-"""``trust``: which side shows which certificate, and which roots each server needs. Pure.
+"""``trust``: which side presents which certificate, and which roots each server needs.
 
-Which sides connect, and the documented trust between them, are data of the product
-(``[[connection]]``, ``[[trust]]``); whose CA issues a certificate is the plan's. Where the chains
-above returned certificates are known, roots are named by their subjects and thumbprints, else by
-what they are: "root of your internal CA".
+This module is pure. The connections, and the documented trust between their sides, are data of the
+product (``[[connection]]``, ``[[trust]]``). The plan specifies the CA of each certificate. If the
+chains of issued certificates are known, roots are named by subject and thumbprint; otherwise they
+are described, e.g. "root of your internal CA".
 """
 
 from __future__ import annotations
@@ -33,36 +33,37 @@ from .trust_tables import (
 if TYPE_CHECKING:
     from ...pki.certificates import Certificate
 
-#: Chains above returned certificates by the id of what was planned: the issuer first.
+#: The chains above issued certificates, issuer first, by the id of the planned certificate.
 Chains: TypeAlias = "Mapping[str, Sequence[Certificate]]"
 
 _SERVER_AUTH = "serverAuth"
-_POOLS_TOLD = 6  # of one role, one by one
-_TEST = "client_authentication"  # of the checks that say when CAs stop issuing it
+_POOLS_TOLD = 6  # The maximum number of pools of one role that are listed individually.
+# The checks for the date on which CAs stop issuing client authentication.
+_TEST = "client_authentication"
 
 
 def trust(
     plan: CertificatePlan, *, chains: Mapping[str, Sequence[Certificate]] | None = None
 ) -> TrustPlan:
-    """Plan the trust of a deployment: certificates shown, and roots to install on each server.
+    """Plan the trust of a deployment: presented certificates, and roots to install on each server.
 
     Parameters
     ----------
     plan : CertificatePlan
-        Of a table; of one on record it is not known which connections were switched off, so all
-        are taken.
+        The plan for a table. A recorded plan does not show which connections are disabled, so all
+        connections are included.
     chains : mapping of str to sequence of Certificate, optional
-        The CA certificates above an issued certificate, by the id of the planned one, the issuer
-        first: ``issued.chains``.
+        The CA certificates above an issued certificate, issuer first, by the id of the planned
+        certificate: ``issued.chains``.
 
     Returns
     -------
     TrustPlan
-        Presentations by connection; required CA certificates by pool, then by party.
+        Presented certificates by connection; required CA certificates by pool, then by party.
 
     Notes
     -----
-    Source: each line carries its own, or is marked as inferred.
+    Each line has a source, or is marked as inferred.
     """
     require("trust: plan", plan, CertificatePlan)
     plan = _with_pools(plan)
@@ -70,7 +71,7 @@ def trust(
 
 
 def _with_pools(plan: CertificatePlan) -> CertificatePlan:
-    """Add to a plan on record the pools that its certificates are for."""
+    """Add the pools of the certificates to a recorded plan."""
     if plan.topology.pools:
         return plan
     asked = frozenset(flag for rule in plan.rules.connections for flag in rule.if_all)
@@ -79,7 +80,7 @@ def _with_pools(plan: CertificatePlan) -> CertificatePlan:
     for (name, role), certificates in certificates_by_pool(plan).items():
         if not name or role not in plan.rules.roles:
             continue
-        # What a flag adds to a certificate tells whether it was set.
+        # The names that a flag adds to a certificate show whether the flag was set.
         unset = {
             flag
             for one in certificates
@@ -101,18 +102,18 @@ def _with_pools(plan: CertificatePlan) -> CertificatePlan:
     return replace(plan, topology=replace(plan.topology, pools=tuple(pools)))
 
 
-#: Role or party, then site (None: of all sites) or pool.
+#: The role or party, and the site (None: all sites) or pool.
 _Who = tuple[str, str | None, str | None]
-_SOME = "some"  # in the place of a pool: not all have it from the same CA
+_SOME = "some"  # Replaces the pool if the certificates of the pools have different CAs.
 _OWN: tuple[_Who, str] = (("", None, None), "chain of the server's own certificate")
 
 
 @dataclass(slots=True)
 class _Need:
-    """Why somebody needs a CA certificate."""
+    """The reasons why a server or party needs a CA certificate."""
 
     ca: CaCertificate
-    # Whose certificate, also in words, and in which connections.
+    # The owner of the verified certificate, its description, and the connections.
     reasons: dict[tuple[_Who, str], dict[str, None]] = field(default_factory=dict)
     said: dict[str, TrustRule] = field(default_factory=dict)
     whens: set[str] = field(default_factory=set)
@@ -125,7 +126,7 @@ class _Need:
         self.whens.add(when)
 
     def pack(self) -> None:
-        """Combine many pools of one role into one line."""
+        """Combine the lines for many pools of one role into one line."""
         kinds = Counter(kind for (kind, _, pool), _ in self.reasons if pool and pool != _SOME)
         for kind, number in kinds.items():
             if number > _POOLS_TOLD:
@@ -139,7 +140,7 @@ class _Need:
                 self.reasons[(kind, None, words), words] = by
 
     def told(self) -> Iterator[str]:
-        """Say what it is needed for; of a pool nothing that is said of all pools already."""
+        """Yield the reasons; omit those of a single pool that also apply to all pools."""
         of_all = {who[:2]: by.keys() for (who, _), by in self.reasons.items() if not who[2]}
         for reason, by in self.reasons.items():
             kind, site, pool = reason[0]
@@ -155,13 +156,13 @@ class _Need:
         self.whens |= other.whens
 
 
-#: Certificates that somebody shows: for each root one of them, and the ids of all.
+#: Presented certificates: for each root, one certificate and the ids of all certificates.
 _Shown = tuple[tuple[CaCertificate, PlannedCertificate, tuple[str, ...]], ...]
 _Needs = dict[_Who, dict[CaCertificate, _Need]]
 
 
 class _Planner:
-    """Works out presentations, and which CA certificates the other sides need."""
+    """Determine the presented certificates and the CA certificates that the other sides need."""
 
     def __init__(self, plan: CertificatePlan, chains: Chains):
         self.plan = plan
@@ -201,7 +202,7 @@ class _Planner:
             statements=tuple(self.said.values()),
         )
 
-    # --- Who shows what to whom.
+    # --- Presented certificates.
 
     def _shown(self, connection: Connection, said: Sequence[TrustRule]) -> Iterator[Presentation]:
         rule, listener = connection.rule, connection.listener
@@ -224,14 +225,14 @@ class _Planner:
         return self._by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
 
     def _of_speaker(self, connection: Connection) -> _Shown | None:
-        """Return the certificates that the speakers may show; None of a party, who has its own."""
+        """Return the certificates that the speakers can present; None for another party."""
         role, site, usage = connection.speaker, connection.site, connection.rule.speaker_usage
         if role in self.rules.parties:
             return None
         return self._by_root(self.pools.get((role, site), ()), usage, (role, site, None, usage))
 
     def _held(self, pool: Pool) -> tuple[PlannedCertificate, ...]:
-        """Return the certificates of a pool; a role that another one hosts uses that one's."""
+        """Return the certificates of a pool; a collocated role uses those of its host role."""
         hosts = self.rules.roles[pool.role].hosted_by
         places = ((pool.fqdn, role) for role in (pool.role, *hosts))
         return next((self.by_pool[place] for place in places if place in self.by_pool), ())
@@ -239,7 +240,7 @@ class _Planner:
     def _by_root(
         self, pools: Sequence[Pool], usage: str, key: tuple[str, str | None, str | None, str]
     ) -> _Shown:
-        """Gather the certificates for a usage by their roots and key usages; once for each who."""
+        """Group the certificates for a usage by root and extended key usages."""
         if key not in self.shown:
             found: dict[tuple[CaCertificate, tuple[str, ...]], list[PlannedCertificate]] = {}
             for pool in pools:
@@ -263,7 +264,7 @@ class _Planner:
         asked: tuple[str, ...],
         shown_as: str = "client",
     ) -> Iterator[Presentation]:
-        """Yield what one side shows to the other, once for each root."""
+        """Yield the certificates that one side presents to the other, once for each root."""
         rule = connection.rule
         presentation = partial(
             Presentation,
@@ -319,7 +320,7 @@ class _Planner:
         return f"{kind}, {len(pools):,} pools" + (f" at site {site}" if site else "")
 
     def _ending(self, certificate: PlannedCertificate) -> CheckRule | None:
-        """Find the first rule that says when the CA stops issuing client authentication."""
+        """Find the first rule with the date on which the CA stops issuing client authentication."""
         if certificate.issuer != "public":
             return None
         if certificate.ca not in self.endings:
@@ -336,7 +337,7 @@ class _Planner:
             self.endings[certificate.ca] = dated[0] if dated else None
         return self.endings[certificate.ca]
 
-    # --- Which CA certificates the other side needs.
+    # --- CA certificates that the other side needs.
 
     def _need(
         self,
@@ -348,7 +349,7 @@ class _Planner:
         *,
         is_all: bool = True,
     ) -> None:
-        """Note why somebody needs it; ``is_all``: all who show one have theirs from it."""
+        """Add a reason for a CA certificate; ``is_all`` is True if all presenters use this CA."""
         self.said[said.id] = said
         need = self.needs.setdefault(who, {}).setdefault(ca, _Need(ca))
         by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
@@ -372,7 +373,7 @@ class _Planner:
         )
 
     def _own_chain(self, certificate: PlannedCertificate) -> Iterator[CaCertificate]:
-        """Yield what is above a certificate, the root first."""
+        """Yield the CA certificates above a certificate, the root first."""
         path = self.chains.get(certificate.id, ()) if self.chains else ()
         root = self._root(certificate)
         yield root
@@ -393,7 +394,7 @@ class _Planner:
             found: dict[CaCertificate, _Need] = {}
             certificates = (*self._held(pool), *shared(pool.role))
             if not certificates:
-                continue  # its servers take no part in TLS here
+                continue  # The servers of this pool do not use TLS.
             said = own.get(pool.role) or _unsaid_chain(pool.role)
             self.said[said.id] = said
             for certificate in certificates:
@@ -410,12 +411,12 @@ class _Planner:
                     found.setdefault(ca, _Need(ca)).join(other)
             role = self.rules.roles[pool.role]
             servers = tuple(str(computer.fqdn) for computer in pool.computers)
-            # Roots first: an intermediate is of no use without its root.
+            # Roots come first, because an intermediate certificate is useless without its root.
             for need in sorted(found.values(), key=lambda one: not one.ca.is_root):
                 yield _required(need, role.id, role.title, str(pool.fqdn), servers)
 
     def _shared_by_roles(self) -> Callable[[str], list[PlannedCertificate]]:
-        """Give, by role, the deployment's certificates that servers of the role hold."""
+        """Return a function that returns the shared certificates on the servers of a role."""
         by_rule = {rule.id: rule for rule in self.rules.certificates}
         shared = [c for c in self.plan.certificates if not c.pool and c.rule in by_rule]
 
@@ -431,7 +432,7 @@ class _Planner:
 
 
 def known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
-    """Name a CA certificate that is known by its subject and thumbprints."""
+    """Return a CA certificate that is identified by subject and thumbprints."""
     return CaCertificate(
         issuer=issuer,
         ca=ca,
@@ -465,7 +466,7 @@ def _required(
 
 
 def _unsaid(rule: ConnectionRule) -> TrustRule:
-    """Return the rule of every TLS client, for a connection that no page describes."""
+    """Return the general rule for TLS clients, for a connection that no document describes."""
     return TrustRule(
         id=rule.id,
         why="A TLS client needs the root of the certificate that the server presents.",

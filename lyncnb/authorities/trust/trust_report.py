@@ -1,4 +1,4 @@
-"""A trust plan as a report: what to install, who shows which certificate, and the sources."""
+"""Write a trust plan as a report: certificates to install, presented certificates, and sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .trust_tables import (
     basis_of,
 )
 
-#: What a trust plan is written as under a name of the planner's own.
+#: The kind of file that a trust plan is written to.
 TRUST_FILE = report_kind(
     "a trust plan",
     title="Trust plan",
@@ -37,7 +37,7 @@ _STORES = (
 
 
 def trust_report(trust: TrustPlan) -> Report:
-    """Return a trust plan as a report; CSV holds what to install, all other formats both tables."""
+    """Return a trust plan as a report; CSV has only the certificates to install."""
     parts: list[Part] = [
         Sentence(repr(trust)),
         Sentence(_STORES, (".html",)),
@@ -201,7 +201,7 @@ def _shown_table(
 
 
 def _named(ca: CaCertificate) -> str:
-    """Name a CA certificate; the whole thumbprint of a known one stands in a table of its own."""
+    """Return the title of a CA certificate and the start of its thumbprint."""
     return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
 
 
@@ -249,11 +249,12 @@ _STATEMENTS = columns(
 
 
 def _by_group(trust: TrustPlan) -> dict[str, object]:
-    """Return what the JSON tells: each list of certificate ids once, and an index to it.
+    """Return the values for JSON, in which each list of certificate ids appears only once.
 
-    All servers of a role show the same certificates to each of many pools.
+    All servers of a role present the same certificates to each of many pools.
     """
-    # By identity: to hash the ids of each presentation again would be as slow as to list them.
+    # The key is the identity of the tuple, because hashing the ids would be as slow as listing
+    # them.
     groups = {id(one.certificates): one.certificates for one in trust.presentations}
     index = {key: number for number, key in enumerate(groups)}
     return {
@@ -268,7 +269,7 @@ def _by_group(trust: TrustPlan) -> dict[str, object]:
 
 
 def _text(trust: TrustPlan) -> Iterator[list[str]]:
-    """Yield a paragraph for each pool or party, then one of client authentication."""
+    """Yield a paragraph for each pool or party, then a paragraph about client authentication."""
     for who, group in groupby(trust.required, key=_who):
         lines = [who]
         for one in group:

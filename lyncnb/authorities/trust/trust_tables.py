@@ -1,6 +1,7 @@
-"""``TrustPlan``: the certificates that are shown and the CA certificates that are required.
+"""``TrustPlan``: the presented certificates and the required CA certificates.
 
-Values and their tables alone; ``trust_plan.py`` works them out, ``trust_report.py`` writes files.
+This module contains only values and tables; ``trust_plan.py`` determines them and
+``trust_report.py`` writes the files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ...base.shown.tables import (
 )
 from ...rules.model import TrustRule
 
-#: Where a CA certificate goes, as Windows calls the computer's store and as certutil does.
+#: The stores for CA certificates, with their names in Windows and in certutil.
 STORES = {
     True: "Trusted Root Certification Authorities (Root)",
     False: "Intermediate Certification Authorities (CA)",
@@ -33,11 +34,11 @@ _OWN_STORE = "its own trusted root store"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaCertificate(Told):
-    """A CA certificate that somebody needs: a real one, or what it is in words.
+    """A required CA certificate: a known certificate, or a description.
 
-    ``issuer`` is ``internal``, ``public`` or ``party``, ``ca`` the name of the CA where one was
-    planned. ``title`` is the subject of a known one; then ``thumbprint`` is SHA-1 as Windows shows
-    it and ``sha256`` over the DER bytes, else both are blank.
+    ``issuer`` is ``internal``, ``public`` or ``party``, and ``ca`` is the planned name of the CA.
+    ``title`` is the subject of a known certificate, or a description. ``thumbprint`` (SHA-1) and
+    ``sha256`` are blank for a description.
     """
 
     told: ClassVar = ("title", "issuer", "ca", "is_root", "store", "thumbprint", "sha256")
@@ -51,30 +52,31 @@ class CaCertificate(Told):
 
     @property
     def store(self) -> str:
-        """Which of the computer's stores it goes to: only self-signed roots go to Root."""
+        """The computer's store for the certificate: only self-signed roots go to Root."""
         return STORES[self.is_root]
 
     def __str__(self) -> str:
         return f"{self.title}, thumbprint {self.thumbprint}" if self.thumbprint else self.title
 
 
-@cache  # thousands of rows have few sources
+@cache  # Thousands of rows have only a few sources.
 def is_inferred(source: str) -> bool:
-    """Whether a source is inferred in every part, so that no document states it."""
+    """Whether all parts of a source are inferred, so that no document states the requirement."""
     return all(part.startswith("Inferred") for part in source.split("; "))
 
 
 def basis_of(source: str) -> str:
-    """Return whether a document states it, in one word."""
+    """Return ``documented`` or ``inferred``."""
     return "inferred" if is_inferred(source) else "documented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSide(Told):
-    """A side of a connection: servers of a role, or another party.
+    """One side of a connection: servers of a role, or another party.
 
-    ``role`` is the id of either. Of servers, ``pool`` names the one pool; left blank, they are all
-    of the role at ``site``, or at every site (None). ``words`` say it.
+    ``role`` is the id of the role or party. ``pool`` is the only pool; if it is blank, the side
+    includes all servers of the role at ``site``, or at every site (None). ``words`` is the
+    description.
     """
 
     told: ClassVar = ("role", "pool", "site", "words")
@@ -90,14 +92,15 @@ class TrustSide(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation(Told):
-    """A certificate that one side of a connection shows to the other.
+    """A certificate that one side of a connection presents to the other.
 
-    ``shown_as`` is ``server`` or ``client``: the side that is called, or that calls and is asked
-    for a certificate as well (mutual TLS). ``certificates`` are ids of planned ones, empty where
-    the presenter is nobody's server here. ``asked`` are the extended key usages that the verifier
-    asks of it, ``planned`` those it is planned with. ``client_auth_ends`` is the first day on which
-    its CA no longer issues client authentication, by the finding ``ending``; ``ending_disputed``
-    says who says otherwise. ``statement`` is the id of the rule that says it, ``why`` its words.
+    ``shown_as`` is ``server`` or ``client``: the side that accepts the connection, or the side that
+    opens the connection and must also present a certificate (mutual TLS). ``certificates`` are ids
+    of planned certificates; empty if the presenter is not a planned server. ``asked`` are the
+    extended key usages that the verifier requires, and ``planned`` are the planned ones.
+    ``client_auth_ends`` is the first date on which the CA no longer issues client authentication,
+    according to the finding ``ending``; ``ending_disputed`` names sources with a different date.
+    ``statement`` is the id of the rule, and ``why`` is its text.
     """
 
     told: ClassVar = (
@@ -132,22 +135,22 @@ class Presentation(Told):
 
     @property
     def is_inferred(self) -> bool:
-        """Whether no document says it."""
+        """Whether no document states the requirement."""
         return is_inferred(self.source)
 
     @property
     def basis(self) -> str:
-        """Whether a document says it, in a word."""
+        """The basis: ``documented`` or ``inferred``."""
         return basis_of(self.source)
 
     @property
     def transport(self) -> str:
-        """The protocol, the port, and under which condition, if only under one."""
+        """The protocol, the port and, if any, the condition."""
         return f"{self.protocol} {self.port}" + (f", {self.when}" if self.when else "")
 
     @property
     def is_served(self) -> bool:
-        """Whether the planned certificate meets all requirements; a party's own one does."""
+        """Whether the planned certificate meets all requirements; True for another party."""
         return not self.certificates or set(self.asked) <= set(self.planned)
 
     @property
@@ -179,11 +182,11 @@ class Presentation(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequiredCa(Told):
-    """A CA certificate that the servers of a pool need, or somebody who is none of them.
+    """A CA certificate that the servers of a pool, or another party, must trust.
 
-    ``role`` is the id of the role or party, ``pool`` and ``servers`` are blank of a party.
-    ``reasons`` say what it is needed for, ``when`` under which condition, if only under one, and
-    ``statements`` are the ids of the rules that say so.
+    ``role`` is the id of the role or party; ``pool`` and ``servers`` are blank for a party.
+    ``reasons`` say why the certificate is required, ``when`` is the condition, if any, and
+    ``statements`` are the ids of the rules.
     """
 
     told: ClassVar = (
@@ -203,28 +206,28 @@ class RequiredCa(Told):
 
     @property
     def is_inferred(self) -> bool:
-        """Whether no document says it."""
+        """Whether no document states the requirement."""
         return is_inferred(self.source)
 
     @property
     def basis(self) -> str:
-        """Whether a document says it, in a word."""
+        """The basis: ``documented`` or ``inferred``."""
         return basis_of(self.source)
 
     @property
     def store(self) -> str:
-        """Where it goes."""
+        """The store for the certificate."""
         return self.ca.store if self.pool else _OWN_STORE
 
 
 class Installation(NamedTuple):
-    """One server that needs a CA certificate; ``server`` is blank of a party."""
+    """A server that needs a CA certificate; ``server`` is blank for a party."""
 
     required: RequiredCa
     server: str
 
 
-#: What to install, a row for each server.
+#: The CA certificates to install, one row for each server.
 INSTALL = columns(
     ("Server", "server"),
     ("Role", "required.title"),
@@ -235,7 +238,7 @@ INSTALL = columns(
     ("Basis", "required.basis"),
     ("Source", "required.source"),
 )
-#: Who shows which certificate to whom.
+#: The presented certificates.
 SHOWN = columns(
     ("Who shows", "presenter"),
     ("Certificate", "subject"),
@@ -259,7 +262,7 @@ def _certificates(shown: Iterable[Presentation]) -> set[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Presentations(Table):
-    """Who shows which certificate to whom, as a table."""
+    """The presented certificates as a table."""
 
     _columns = SHOWN
 
@@ -275,10 +278,11 @@ class Presentations(Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TrustPlan(Table):
-    """Which CA certificates each server needs and why, and who shows which certificate to whom.
+    """The CA certificates that each server needs, and the certificates that the sides present.
 
-    Its table is that of what to install, a row for each server; ``shown()`` gives the other.
-    ``source`` names the table that was planned, ``statements`` are the rules that were applied.
+    The table lists the CA certificates to install, one row for each server; ``shown()`` returns the
+    presented certificates. ``source`` is the planned table, and ``statements`` are the applied
+    rules.
     """
 
     _columns = INSTALL
@@ -292,7 +296,7 @@ class TrustPlan(Table):
     statements: tuple[TrustRule, ...]
 
     def shown(self) -> Presentations:
-        """Give who shows which certificate to whom, as a table."""
+        """Return the presented certificates as a table."""
         return Presentations(rows=self.presentations)
 
     def _items(self) -> Iterator[Installation]:
