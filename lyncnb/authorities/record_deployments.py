@@ -462,12 +462,8 @@ class _Run:
                 self._record_one_seen(record, seen[-1 if report.of_store else 0], report)
         if left and not report.of_store:
             self.notes.append(
-                (
-                    f"{report.source}: {report.server} uses certificates that do not "
-                    "belong to this "
-                    "folder:"
-                )
-                + ", ".join(one.upper() for one in sorted(left))
+                f"{report.source}: {report.server} uses certificates that do not belong to this "
+                "folder: " + ", ".join(one.upper() for one in sorted(left))
             )
 
     def _record_one_seen(

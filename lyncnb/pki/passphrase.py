@@ -21,7 +21,7 @@ MAX_BYTES = 1000
 #: The two hidden prompts of this package: for a passphrase, and for its repetition.
 PROMPTS = (
     f"Passphrase (at least {MIN_CHARACTERS} characters): ",
-    "Repeat the passphrase:",
+    "Repeat the passphrase: ",
 )
 _ATTEMPTS = 3
 # The maximum size and the time limit for a passphrase that a password manager writes to a pipe.

@@ -318,10 +318,10 @@ BAD = {
     "no answer": ([*SOUND[:3], "Lync: perhaps"], "neither yes nor no"),
     "words": ([*SOUND, "Hello"], 'line 5 is "Hello", but it must be "Store: …"'),
     "another store": ([*SOUND, "Store: Root"], "neither My nor CA"),
-    "no certificate": ([*SOUND, "Store: My", "Key: yes"], "it is incomplete"),
+    "no certificate": ([*SOUND, "Store: My", "Key: yes"], "the export is incomplete"),
     "half of one": (
         [*SOUND, "Store: CA", "-----BEGIN CERTIFICATE-----", "AAAA"],
-        "it is incomplete",
+        "the export is incomplete",
     ),
     "no base64": (
         [*SOUND, "Store: CA", "-----BEGIN CERTIFICATE-----", "?", "-----END CERTIFICATE-----"],

@@ -112,7 +112,7 @@ def test_no_san_at_all():
 def test_wildcard_instead_of_names():
     """A wildcard that covers missing names is reported as such."""
     assert compared(made(san=("eepool.contoso.com", "*.contoso.com"))) == [
-        ("names-replaced-by-wildcard", '"*.contoso.com" replaces "ee01.contoso.com", "meet.contoso.com"'),
+        ("names-replaced-by-wildcard", 'the certificate has "*.contoso.com" instead of "ee01.contoso.com", "meet.contoso.com"'),
         ("names-added", '"*.contoso.com" is not in the request'),
     ]  # fmt: skip
 

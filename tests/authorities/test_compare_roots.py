@@ -67,7 +67,9 @@ def test_each_line_counts_from_its_day(rule, root):
         return
     first = rule.effective - (99 * day if rule.code == "root-leaves-store" else 0 * day)
     told = lambda begins: [  # noqa: E731
-        code for code, message in found(ca, begins) if f" by {rule.clients} " in message
+        code
+        for code, message in found(ca, begins)
+        if f" by {rule.clients}; " in message or f" by {rule.clients} about " in message
     ]
     assert told(first) == [rule.code]
     assert told(first - day) == []

@@ -146,7 +146,7 @@ def test_pfx():
     decoded = decode(locked, password=password)
     assert [one.der for one in decoded.certificates] == list(map(der, CHAIN))
     assert decoded.key_spki_sha256 == (spki_sha256(KEY),)
-    assert decoded.remarks == (("private-key-in-file", "it is a PFX with a private key"),)
+    assert decoded.remarks == (("private-key-in-file", "the file is a PFX with a private key"),)
     assert asked == [1]
     open_one = pkcs12.serialize_key_and_certificates(b"x", KEY, LEAF, None, NoEncryption())
     assert len(decode(open_one, password=password).certificates) == 1
@@ -165,7 +165,7 @@ def test_json_of_cfssl():
         assert [one.der for one in decoded.certificates] == [der(LEAF)]
         assert decoded.remarks == ()
     assert decode(csr.encode()).remarks == (
-        ("request-returned", "it is a certification request (PKCS #10)"),
+        ("request-returned", "the file contains a certification request (PKCS #10)"),
     )
 
 

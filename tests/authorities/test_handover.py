@@ -300,7 +300,7 @@ def test_shown(folder, tmp_path):
     made = hand_over(folder, tmp_path / "out.zip")
     assert repr(made) == (
         "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
-        "1 for Litware <Public> CA; no key"
+        "1 for Litware <Public> CA; no private keys"
     )
     assert len(made.to_frame()) == 6
     first, *_, missing, summary = made.to_text().splitlines()
@@ -379,7 +379,7 @@ def test_one_ca_for_several_is_refused(tmp_path):
                      issuer={"Edge": "internal"})  # fmt: skip
     folder = make_folder(tmp_path / "requests", plan).folder
     config = r"ca01.contoso.com\Contoso CA 1"
-    with pytest.raises(OptionsError, match="go to 2: Contoso CA 1, Contoso CA 2") as caught:
+    with pytest.raises(OptionsError, match="are for 2 CAs: Contoso CA 1, Contoso CA 2") as caught:
         hand_over(folder, tmp_path / "out.zip", config=config)
     assert "plan.toml" in caught.value.hint
     assert not (tmp_path / "out.zip").exists()
@@ -458,7 +458,7 @@ def test_page_says_what_to_revoke_now(folder, tmp_path):
     serial = open_requests(folder).manifest.by_id[name].issued.serial
     choices = {"compromised": True, "passphrase": PASSPHRASE, "today": TODAY}
     renew(folder, name, **choices)
-    words = f"Revoke serial {serial}, reason keyCompromise (RFC 5280 5.3.1)"
+    words = f"Revoke serial number {serial}, reason keyCompromise (RFC 5280 5.3.1)"
     made = hand_over(folder, tmp_path / "out.zip")
     (part,) = made.parts
     page = contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode()
@@ -487,7 +487,7 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
         for part in made.parts
     }
     assert [place for place, page in pages.items() if before in page] == [made.parts[0].folder]
-    assert "Do not issue these." in pages[made.parts[0].folder]
+    assert "Do not issue certificates for these requests." in pages[made.parts[0].folder]
 
 
 def text_of(page: str) -> str:

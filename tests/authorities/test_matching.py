@@ -100,7 +100,7 @@ def test_different_in_pool():
     (answer,) = match([shared], file(made("a"), made("a", serial=7), *CHAIN)).answers
     assert ("different-certificates-in-pool", "a") in codes(answer.findings)
     assert [f.message for f in answer.findings if f.code.startswith("diff")] == [
-        "2 certificates for e1, e2"
+        "2 different certificates for e1, e2"
     ]
 
 
@@ -287,7 +287,7 @@ def test_web_pki_is_heard_for_public_only():
 def test_pfx_key(known):
     """A PFX is reported if its key does not belong to this folder, and only then."""
     key = spki_sha256(KEYS["a" if known else "foreign"])
-    remark = ("private-key-in-file", "it is a PFX with a private key")
+    remark = ("private-key-in-file", "the file is a PFX with a private key")
     matched = match([asked("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,)))
     expected = [("private-key-in-file", "p.pfx")]
     assert codes(matched.findings) == expected + ([] if known else [("pfx-key-not-ours", "p.pfx")])

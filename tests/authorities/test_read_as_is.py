@@ -106,7 +106,7 @@ def test_an_altered_answer_is_refused(kept, tmp_path):
     """Any value that is changed by hand, or a digest that is missing."""
     document = json.loads(kept.to_json())
     for name, value in (("judged_on", "2027-01-01"), ("notes", ["x"]), ("sha256", "0" * 64)):
-        with pytest.raises(ReturnedFileError, match="was changed after it was saved"):
+        with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
             read(json.dumps({**document, name: value}).encode(), tmp_path)
     del document["sha256"]
     with pytest.raises(ReturnedFileError, match="wrote this file without a digest"):

@@ -61,7 +61,7 @@ def test_links_and_pipes(tmp_path):
     assert told == {
         "a.cer": (),
         "link.cer": (("file-skipped", "the file is a symbolic link"),),
-        "pipe.cer": (("file-unreadable", "it is not a regular file"),),
+        "pipe.cer": (("file-unreadable", "the path is not a regular file"),),
     }
 
 

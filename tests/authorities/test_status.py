@@ -181,7 +181,7 @@ def test_a_status_shows_itself_as_a_table(folder):
 
 def test_what_is_no_request_folder_is_refused(tmp_path):
     """Without a manifest, status stops with an error."""
-    with pytest.raises(BundleError, match="no such file"):
+    with pytest.raises(BundleError, match="does not exist"):
         folder_status(tmp_path)
     os.symlink(tmp_path, tmp_path / "link")
     with pytest.raises(BundleError, match="symbolic link"):
@@ -204,8 +204,8 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
     figure = ln.figure(status)
     assert [row[:6] for row in figure.rows] == [
         ("Status date", "", "the date of this status", "2026-11-24", "2026-11-24", False),
-        ("Certificates, issued", "Edge-1", "edge1.contoso.com ends", "", "2027-03-01", False),
-        ("Certificates, expired", "Edge-2", "edge2.contoso.com ends", "", "2026-01-02", True),
+        ("Certificates, issued", "Edge-1", "edge1.contoso.com expires", "", "2027-03-01", False),
+        ("Certificates, expired", "Edge-2", "edge2.contoso.com expires", "", "2026-01-02", True),
     ]
     assert "2027-03-01" in figure.svg
 

@@ -300,7 +300,7 @@ def test_it_is_a_table_a_document_and_five_files(tmp_path):
         assert told["client_authentication"] == one.client_authentication
         assert told["is_served"] == one.is_served
     assert any(one["is_served"] is False for one in document["presentations"])
-    assert "Who shows which certificate" in found._repr_html_() or "shown" in found._repr_html_()
+    assert "Presented certificates" in found._repr_html_() or "shown" in found._repr_html_()
     for suffix in (".csv", ".md", ".html", ".xlsx"):
         assert write_report(trust_report(found), suffix) == write_report(
             trust_report(found), suffix
@@ -329,16 +329,18 @@ def test_what_all_pools_need_is_reported_once(issuer):
         )
     )
     told = {
-        one.ca.issuer: [text for text in one.reasons if text.startswith("verify FrontEnd")]
-        + [text for text in one.reasons if text.startswith("verify some")]
+        one.ca.issuer: [
+            text for text in one.reasons if text.startswith("verify the certificate of FrontEnd")
+        ]
+        + [text for text in one.reasons if text.startswith("verify the certificate of some")]
         for one in on_server(found, "fe1.contoso.com")
         if one.ca.is_root and one.ca.issuer != "party"
     }
     if not issuer:
-        assert told == {"internal": ["verify FrontEnd, 2 pools (SIP 5061)"]}
+        assert told == {"internal": ["verify the certificate of FrontEnd, 2 pools (SIP 5061)"]}
     else:
-        some = "verify some of FrontEnd, 2 pools (SIP 5061)"
+        some = "verify the certificate of some of FrontEnd, 2 pools (SIP 5061)"
         assert told == {
-            "internal": ["verify FrontEnd pool1.contoso.com (SIP 5061)", some],
-            "public": ["verify FrontEnd pool2.contoso.com (SIP 5061)", some],
+            "internal": ["verify the certificate of FrontEnd pool1.contoso.com (SIP 5061)", some],
+            "public": ["verify the certificate of FrontEnd pool2.contoso.com (SIP 5061)", some],
         }

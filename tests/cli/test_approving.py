@@ -369,7 +369,7 @@ def test_what_is_no_key(planner, key, monkeypatch):
     planner.write("lone.pub", planner.public)
     ended = approve(planner, "--key", key)
     assert (ended.status, ended.out) == (1, "")
-    assert "did not sign" in ended.err or "is not a readable key" in ended.err
+    assert "could not sign" in ended.err or "is not a readable key" in ended.err
     assert not (planner.folder / "p.json.sig").exists()
 
 

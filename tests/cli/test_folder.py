@@ -250,7 +250,7 @@ def test_rekey_of_a_folder_that_is_none(shell):
     """The folder is looked up before the command asks for two passphrases."""
     ended = shell("rekey", "nowhere", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
-    assert ended.err.startswith("lyncnb: nowhere/manifest.json: no such file")
+    assert ended.err.startswith("lyncnb: nowhere/manifest.json does not exist")
 
 
 def test_help_of_status_names_every_state():

@@ -101,7 +101,7 @@ def test_a_stolen_key_is_reported_with_its_serial(planner):
     record = open_requests(planner.folder / "requests").requests[0]
     ended = planner("renew", "requests", record.id, "--compromised", *PASS)
     assert ended.status == 0, ended.err
-    words = f"Revoke serial {record.issued.serial}, reason keyCompromise (RFC 5280 5.3.1)"
+    words = f"Revoke serial number {record.issued.serial}, reason keyCompromise (RFC 5280 5.3.1)"
     assert words in ended.err
     assert "lyncnb handover requests OUT.zip" in ended.err
 
@@ -212,7 +212,7 @@ def test_the_same_plan_requested_again_is_verified_again(approved):
     before = snapshot(approved.folder / "requests")
     refused(request(approved, "others"), approved, before)
     (approved.folder / "p.json.sig").unlink()
-    refused(request(approved), approved, before, "nobody approved p.json")
+    refused(request(approved), approved, before, "p.json has no approval")
 
 
 @pytest.mark.tools

@@ -196,14 +196,16 @@ def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
 
     ((root, text),) = chains(steps).items()  # one root for all here
     assert "its own certificate (" in text
-    assert "; verify FrontEnd eepool01.contoso.net (HTTPS 4443)" in text
+    assert "; verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)" in text
     (package,) = of(steps, "rp01.contoso.net").packages
     other = next(p for s in steps.servers for p in s.packages if p.role == "FrontEnd")
     mediation = next(p for s in steps.servers for p in s.packages if p.role == "Mediation")
     alone = procedure_of([replace(package, path=()), other], load_rules(), now=NOON)
     ((found, text),) = chains(alone).items()
     assert found == root
-    assert "needed for: verify FrontEnd eepool01.contoso.net (HTTPS 4443)." in text
+    assert (
+        "needed for: verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)." in text
+    )
     # It speaks to no Mediation Server, so it needs no root of theirs.
     strange = procedure_of([replace(package, path=()), mediation], load_rules(), now=NOON)
     assert chains(strange) == {}

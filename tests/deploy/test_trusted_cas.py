@@ -92,7 +92,10 @@ def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
     }
     for server in front.servers:
         (*_, text) = by_server[server]
-        assert "verify Edge edgepool.contoso.com (SIP 5061, SIP 5062, PSOM 8057, XMPP" in text
+        assert (
+            "verify the certificate of Edge edgepool.contoso.com (SIP 5061, SIP 5062, PSOM 8057, XMPP"
+            in text
+        )
         assert "XMPP 23456 if XMPP federation is deployed, HTTPS 4443)" in text
     # The Mediation Server speaks to no Edge Server here, and gets nothing of it.
     mediation = next(p for p in packages.values() if p.role == "Mediation")

@@ -84,7 +84,7 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
     bundle = ln.renew(
         folder, FIRST, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=TODAY
     )
-    assert any(f"Revoke serial {serial}" in note for note in bundle.notes)
+    assert any(f"Revoke serial number {serial}" in note for note in bundle.notes)
     assert FIRST in requested(folder)
     status = ln.folder_status(folder, today=TODAY)
     assert {one.id: one.revoke for one in status.shown if one.revoke} == {FIRST: (serial,)}
@@ -325,7 +325,7 @@ def test_entries_that_were_edited_are_refused(tmp_path, stands):
         wanted[place] = value if wanted[place] != value else "elsewhere"
         edited = tmp_path / "edited.json"
         edited.write_text(json.dumps(document), "utf-8")
-        with pytest.raises(ReturnedFileError, match="was changed after it was saved"):
+        with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
             write(PLAN, tmp_path / "requests", only_missing=edited, reuse=[FIRST])
     assert not (tmp_path / "requests").exists()
 

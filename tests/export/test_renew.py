@@ -286,7 +286,9 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     record = read_manifest(folder).by_id[name]
     (asked,) = to_revoke(record)
     assert (asked.generation, asked.serial) == (1, record.archived[0].issued.serial)
-    assert str(asked) == f"Revoke serial {asked.serial}, reason keyCompromise (RFC 5280 5.3.1)"
+    assert (
+        str(asked) == f"Revoke serial number {asked.serial}, reason keyCompromise (RFC 5280 5.3.1)"
+    )
     assert (record.generation, record.revocation) == (2, None)
     assert record.reasons == ("renewed: its key is compromised",)
     assert any(str(asked) in note for note in bundle.notes)

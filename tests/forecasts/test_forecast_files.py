@@ -122,7 +122,9 @@ def test_page_and_text_escape(made):
         assert b"<b>|" not in write_report(forecast_report(bad), ending), ending
     assert "\\|" in write_report(forecast_report(bad), ".md").decode()
     page = write_report(forecast_report(made), ".html").decode()
-    assert all(f"<caption>{name}" in page for name in ("What cannot work", "Work by", "What to do"))
+    assert all(
+        f"<caption>{name}" in page for name in ("Problems with the schedule", "Work by", "Work in")
+    )
 
 
 def test_picture(made):
@@ -175,7 +177,10 @@ def test_comparison_in_a_notebook(made):
     pair = ln.compare_forecasts(made, forecast())
     assert list(pair.to_frame().columns) == ["When", "Work", "First", "Second", "Difference"]
     shown = pair._repr_html_()
-    assert "What cannot work" in shown
+    assert "Problems with the schedule" in shown
     assert "<td>first</td>" in shown
     assert " | " in repr(pair)
-    assert "What cannot work" not in ln.compare_forecasts(pair.second, pair.second)._repr_html_()
+    assert (
+        "Problems with the schedule"
+        not in ln.compare_forecasts(pair.second, pair.second)._repr_html_()
+    )

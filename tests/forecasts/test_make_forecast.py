@@ -209,7 +209,7 @@ def test_nothing_is_of_today():
     made = ln.forecast(planned(), start=date(2027, 1, 1))
     assert {one.issued_on for one in made.entries if one.number == 1} == {date(2027, 1, 1)}
     for until in (date(2026, 11, 24), date(2190, 1, 1)):
-        with pytest.raises(PlanError, match="would cover 2026-11-25 to"):
+        with pytest.raises(PlanError, match="forecast period is from 2026-11-25 to"):
             ln.forecast(with_options(planned()), until=until)
 
 
@@ -319,7 +319,7 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
     # What the CA issued once it is expected to issue again.
     following = [one for one in made.entries if one.number]
     assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
-    assert not [note for note in made.notes if "assumed for" in note]
+    assert not [note for note in made.notes if "of an internal CA" in note]
     assert "assumes 365 days for 3 certificates of an internal CA" in ln.forecast(plan).notes[0]
 
 

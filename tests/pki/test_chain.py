@@ -83,12 +83,12 @@ def test_right_key_among_wrong_ones(ca):
         (
             {"days": 1000 - 1},
             "chain-issuer-not-in-force",
-            "is valid 2024-02-28 00:00 to 2026-11-22",
+            "is valid from 2024-02-28 00:00 to 2026-11-22",
         ),
         (
             {"begins": TODAY + timedelta(2)},
             "chain-issuer-not-in-force",
-            "is valid 2026-11-26 00:00 to",
+            "is valid from 2026-11-26 00:00 to",
         ),
     ],
 )

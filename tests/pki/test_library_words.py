@@ -12,7 +12,7 @@ from lyncnb.pki.library_words import NotAsStandard, in_words
     [
         (
             'error parsing asn1 value: ParseError { kind: InvalidLength, location: ["Certificate::tbs_cert", "TbsCertificate::raw_spki"] }',
-            "an invalid length in its public key",
+            "an invalid length in the public key",
         ),
         ("ParseError { kind: SomethingNew }", "the structure does not conform to the standard"),
         ("Duplicate 2.5.29.19 extension found", "a duplicate extension (2.5.29.19)"),

@@ -182,7 +182,7 @@ def test_a_damaged_key_is_told_from_a_wrong_passphrase(cipher, parameters):
     key = keys.generate_key(KeyParameters(algorithm=parameters[0], bits=parameters[1]))
     good, bad = cipher.encrypt(key), damaged(cipher.encrypt(key))
     reader = FolderCipher(WORDS)
-    with pytest.raises(PassphraseError, match="or it is damaged"):
+    with pytest.raises(PassphraseError, match="or the file is damaged"):
         reader.decrypt(bad)
     reader.decrypt(good)
     with pytest.raises(

@@ -40,5 +40,5 @@ def test_a_bundle_shows_itself_as_a_table(folder):
 
 def test_opening_what_is_no_request_folder_is_refused(tmp_path):
     """open_requests says what is missing."""
-    with pytest.raises(BundleError, match="no such file"):
+    with pytest.raises(BundleError, match="does not exist"):
         open_requests(tmp_path)

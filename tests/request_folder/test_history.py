@@ -131,7 +131,7 @@ def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
     before = read_manifest(folder)
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, PASSPHRASE, today=LATER)
-    assert "history.jsonl gives 3 deployments and 1 revocation" in bundle.notes
+    assert "history.jsonl provides 3 deployments and 1 revocation" in bundle.notes
     for record in before.requests:
         rebuilt = bundle.manifest.by_id[record.id]
         for old, new in zip(record.generations, rebuilt.generations, strict=True):

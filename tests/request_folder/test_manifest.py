@@ -286,7 +286,7 @@ def test_what_a_plan_may_hold_a_manifest_may_hold(tmp_path):
 
 def test_no_manifest_is_said_with_what_to_do(tmp_path):
     """A folder without one names the command that makes one."""
-    with pytest.raises(BundleError, match="no such file") as caught:
+    with pytest.raises(BundleError, match="does not exist") as caught:
         read_manifest(tmp_path)
     assert "lyncnb status FOLDER --rebuild" in caught.value.hint
 

@@ -179,7 +179,7 @@ def test_keys_that_changed_places_are_found(folder):
     two.write_bytes(swap)
     notes = rebuild(folder).notes
     assert len(notes) == 2
-    assert all("is not the key of csr/" in note for note in notes)
+    assert all("does not belong to csr/" in note for note in notes)
 
 
 def test_a_wrong_passphrase_changes_nothing(folder):

@@ -463,7 +463,7 @@ def test_a_folder_is_no_table(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_a_device_is_not_read():
     """What never ends is not begun."""
-    with pytest.raises(TopologyError, match="it is not a regular file"):
+    with pytest.raises(TopologyError, match="the path is not a regular file"):
         load(os.devnull)
 
 

@@ -49,12 +49,11 @@ def _message(certificate: Certificate, rule: RootRule) -> str:
     if rule.effective is None:
         return f"which is in no trust store as of {rule.source.date}"
     if rule.code == "root-not-trusted" and begins >= rule.effective:
-        since = f"certificates that are issued on {rule.effective} or later"
         return (
-            f"whose {since} are not trusted by {rule.clients}; this certificate is valid "
-            f"from {begins}"
+            f"whose certificates from {rule.effective} on are not trusted by {rule.clients}; "
+            f"this certificate is valid from {begins}"
         )
     if rule.code == "root-leaves-store" and ends >= rule.effective:
-        removed = f"which {rule.clients} will remove about {rule.effective}"
+        removed = f"which is removed by {rule.clients} about {rule.effective}"
         return f"{removed}; this certificate is valid until {ends}"
     return ""
