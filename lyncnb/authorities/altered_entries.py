@@ -36,13 +36,13 @@ def altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     ``record_problems`` reports a CSR that is missing or that differs from the record.
     """
     for record in manifest.requests:
-        request = _request_of(folder, record)
+        request = _read_request(folder, record)
         if request is not None:
-            yield from _compared(record, request)
-    yield from _issuers(folder, manifest)
+            yield from _compare_entry(record, request)
+    yield from _compare_issuers(folder, manifest)
 
 
-def _request_of(folder: Path, record: RequestRecord) -> CertificationRequest | None:
+def _read_request(folder: Path, record: RequestRecord) -> CertificationRequest | None:
     path = folder / record.files.csr
     try:
         data = files.read(path) if record.is_written and path.is_file() else b""
@@ -53,7 +53,7 @@ def _request_of(folder: Path, record: RequestRecord) -> CertificationRequest | N
         return None
 
 
-def _compared(record: RequestRecord, request: CertificationRequest) -> Iterator[Problem]:
+def _compare_entry(record: RequestRecord, request: CertificationRequest) -> Iterator[Problem]:
     if request.spki_sha256 != record.spki_sha256:
         message = (
             f"{record.id}: the public key in the manifest differs from the public key in "
@@ -72,7 +72,7 @@ def _compared(record: RequestRecord, request: CertificationRequest) -> Iterator[
             yield Problem(message=message, file=NAME, hint=_HINT)
 
 
-def _issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     kept: dict[str, str] = {}
     with suppress(BundleError):  # ``plan_problems`` reports a plan that differs from the record.
         entries = read_entries(read_plan_bytes(folder, manifest)).certificates

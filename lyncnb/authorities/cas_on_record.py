@@ -83,18 +83,21 @@ def other_ca(
         if top.spki_sha256 in ca.roots:
             return None
         return OTHER_ROOT, (
-            f"{_led(certificate, top)}, but {_whose(planned)} have the root {_roots(ca)}"
+            f"{_describe_root(certificate, top)}, but {_describe_others(planned)} have the "
+            f"root {_list_roots(ca)}"
         )
     for recorded, _ in ca.tops.values():
         if is_same_issuer(recorded, top, path, issuers):
             return None
     if path.is_complete:
-        names = _issuers(one for one, _ in ca.tops.values())
-        return OTHER_ROOT, f"{_led(certificate, top)}, but {_whose(planned)} are issued by {names}"
-    names = _roots(ca) if ca.roots else _issuers(one for one, _ in ca.tops.values())
+        names = _list_issuers(one for one, _ in ca.tops.values())
+        root = _describe_root(certificate, top)
+        return OTHER_ROOT, f"{root}, but {_describe_others(planned)} are issued by {names}"
+    names = _list_roots(ca) if ca.roots else _list_issuers(one for one, _ in ca.tops.values())
     message = (
         f"the certificate with serial number {certificate.serial_hex} is issued by "
-        f"{_issuer(top)}, whose CA certificate is missing; {_whose(planned)} are issued by "
+        f"{_issuer_name(top)}, whose CA certificate is missing; "
+        f"{_describe_others(planned)} are issued by "
         f"{names}"
     )
     return OTHER_ISSUER if planned[0] == "public" else OTHER_ROOT, message
@@ -110,14 +113,14 @@ def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers:
     return is_alike and not path.is_complete
 
 
-def _led(certificate: Certificate, root: Certificate) -> str:
+def _describe_root(certificate: Certificate, root: Certificate) -> str:
     return (
         f"the certificate with serial number {certificate.serial_hex} has the root "
         f"{fingerprint(root)}"
     )
 
 
-def _whose(planned: PlannedCa) -> str:
+def _describe_others(planned: PlannedCa) -> str:
     issuer, name = planned
     return f"other certificates of the {issuer or 'same'} CA{f' {shown(name)}' if name else ''}"
 
@@ -127,13 +130,13 @@ def fingerprint(root: Certificate) -> str:
     return f"{shown(name_text(root.subject))}, SHA-256 {root.sha256}"
 
 
-def _roots(ca: CaOnRecord) -> str:
+def _list_roots(ca: CaOnRecord) -> str:
     return " or ".join(fingerprint(one) for one, _ in [*ca.roots.values()][:3])
 
 
-def _issuer(certificate: Certificate) -> str:
+def _issuer_name(certificate: Certificate) -> str:
     return shown(name_text(certificate.issuer))
 
 
-def _issuers(certificates: Iterable[Certificate]) -> str:
-    return " or ".join([*dict.fromkeys(map(_issuer, certificates))][:3])
+def _list_issuers(certificates: Iterable[Certificate]) -> str:
+    return " or ".join([*dict.fromkeys(map(_issuer_name, certificates))][:3])

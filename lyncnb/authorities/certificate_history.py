@@ -212,12 +212,12 @@ def certificate_history(
             *notes,
             "this folder has no history.jsonl, so lyncnb cannot show who ran each command",
         )
-    known = _Known(manifest, history)
+    known = _RecordedData(manifest, history)
     generations: list[GenerationHistory] = []
-    for one in _merged(found):
+    for one in _merge_matches(found):
         whole = known.generations(one.record, one.servers)
         if day:
-            whole, more = _on_day(one, whole, day)
+            whole, more = _filter_by_date(one, whole, day)
             notes = (*notes, *more)
         generations += whole
     return CertificateHistory(
@@ -225,7 +225,7 @@ def certificate_history(
     )
 
 
-def _merged(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
+def _merge_matches(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
     """Return each request once, with all named servers; no server means all servers."""
     by_id: dict[str, NamedRequest] = {}
     for one in found:
@@ -237,7 +237,7 @@ def _merged(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
     yield from by_id.values()
 
 
-def _on_day(
+def _filter_by_date(
     one: NamedRequest, whole: Sequence[GenerationHistory], day: str
 ) -> tuple[list[GenerationHistory], list[str]]:
     """Return the generations that servers had on a date; without a record, all possible ones."""
@@ -268,7 +268,7 @@ def _could_be_installed(part: GenerationHistory, day: str) -> bool:
     return bool(part.serial) and is_valid and min(received, default=day) <= day
 
 
-class _Known:
+class _RecordedData:
     """The data of the history and the manifest, by request and generation."""
 
     def __init__(self, manifest: Manifest, history: History) -> None:
@@ -288,10 +288,10 @@ class _Known:
         """Return all generations of a request in the manifest and the history, oldest first."""
         numbers = {part.generation for part in record.generations}
         numbers |= {number for name, number in self._events if name == record.id}
-        stays = self._stays(record, sorted(numbers))
-        return [self._generation(record, n, stays, servers) for n in sorted(numbers)]
+        stays = self._stays_by_generation(record, sorted(numbers))
+        return [self._build_generation(record, n, stays, servers) for n in sorted(numbers)]
 
-    def _generation(
+    def _build_generation(
         self,
         record: RequestRecord,
         number: int,
@@ -301,12 +301,12 @@ class _Known:
         part = next((one for one in record.generations if one.generation == number), None)
         events = self._events.get((record.id, number), [])
         events = [pair for pair in events if not servers or pair[0].server in ("", *servers)]
-        events.sort(key=lambda pair: _time_of(*pair))
+        events.sort(key=lambda pair: _event_time(*pair))
         issued = part.issued if part is not None else None
         last = next((event for event, _ in reversed(events) if event.what == ISSUED), None)
         # If the CA issued another certificate for the same request, servers may have the earlier
         # one.
-        held = _held(part, servers) if part is not None else None
+        held = _find_earlier_certificate(part, servers) if part is not None else None
         certificate = held or issued or last
         return GenerationHistory(
             id=record.id,
@@ -317,20 +317,20 @@ class _Known:
             thumbprint=issued.thumbprint_sha1.upper() if issued and held is None else "",
             not_before=certificate.not_before if certificate else "",
             not_after=certificate.not_after if certificate else "",
-            approved_by=self._approvals(part.approved_plan if part else "", events),
+            approved_by=self._find_approvals(part.approved_plan if part else "", events),
             stays=tuple(
                 stay for stay in stays.get(number, ()) if not servers or stay.server in servers
             ),
-            events=tuple(_detail(event, line) for event, line in events),
+            events=tuple(_describe_event(event, line) for event, line in events),
         )
 
-    def _approvals(
+    def _find_approvals(
         self, approved: str, events: Sequence[tuple[Event, HistoryLine | None]]
     ) -> tuple[str, ...]:
         """Return who approved the plan of a generation."""
         plan = self._plans.get(approved)
         if plan is None:
-            when = [_time_of(*pair) for pair in events if pair[0].what == REQUESTED]
+            when = [_event_time(*pair) for pair in events if pair[0].what == REQUESTED]
             before = [one for one in self._manifest.plans if when and one.requested_at <= when[0]]
             plan = before[-1] if before else None
         if plan is None:
@@ -340,7 +340,9 @@ class _Known:
             for one in plan.approvals
         )
 
-    def _stays(self, record: RequestRecord, numbers: Sequence[int]) -> dict[int, list[Stay]]:
+    def _stays_by_generation(
+        self, record: RequestRecord, numbers: Sequence[int]
+    ) -> dict[int, list[Stay]]:
         """Return, by generation, the periods in which each server had the certificate."""
         moves: dict[str, list[_Move]] = {}
         for number in numbers:
@@ -349,16 +351,16 @@ class _Known:
                 if event.what == DAY_CORRECTED:
                     own[:] = [one for one in own if one[0] != event.on or one[3] != number]
                 elif event.what in (DEPLOYED, UNDEPLOYED):
-                    move = (event.on, _time_of(event, line), event.what, number)
+                    move = (event.on, _event_time(event, line), event.what, number)
                     own.append(move)
         found: dict[int, list[Stay]] = {}
         for server, own in moves.items():
-            for number, stay in _stays_of(server, sorted(own)):
+            for number, stay in _find_stays(server, sorted(own)):
                 found.setdefault(number, []).append(stay)
         return found
 
 
-def _held(part: Generation, servers: Sequence[str]) -> Deployment | None:
+def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deployment | None:
     """Return the earlier certificate of a generation if all servers have it; None otherwise."""
     present = part.issued.sha256 if part.issued is not None else ""
     known = [one for one in part.every_deployment if not servers or one.server in servers]
@@ -366,7 +368,7 @@ def _held(part: Generation, servers: Sequence[str]) -> Deployment | None:
     return others[-1] if others and len(others) == len(known) else None
 
 
-def _stays_of(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:
+def _find_stays(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:
     """Yield the periods of one server; after a withdrawal, the earlier certificate counts again."""
     there: list[
         tuple[int, str]
@@ -387,18 +389,18 @@ def _stays_of(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]
         yield there[-1][0], Stay(server=server, since=there[-1][1])
 
 
-def _time_of(event: Event, line: HistoryLine | None) -> str:
+def _event_time(event: Event, line: HistoryLine | None) -> str:
     return event.at or (line.at if line is not None else "") or event.on
 
 
-def _detail(event: Event, line: HistoryLine | None) -> CertificateEvent:
+def _describe_event(event: Event, line: HistoryLine | None) -> CertificateEvent:
     detail = event.note
     if event.what == DEPLOYED:
         detail = f"since {event.on}" + (f", {event.note}" if event.note else "")
     elif event.what not in (REQUESTED, APPROVED) and event.serial:
         detail = f"serial {event.serial}" + (f", {event.note}" if event.note else "")
     return CertificateEvent(
-        at=_time_of(event, line),
+        at=_event_time(event, line),
         what=event.what,
         server=event.server,
         detail=detail,

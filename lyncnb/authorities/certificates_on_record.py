@@ -111,7 +111,7 @@ def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
     return found
 
 
-def _accepted_of_cas(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
+def _find_ca_acceptances(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
     """Return, for each planned CA, the reasons that apply to all certificates from that CA."""
     codes = returned_rules().accepted_for_a_ca
     found: dict[PlannedCa, dict[str, str]] = {}
@@ -141,7 +141,7 @@ def outstanding_requests(
         if entry.event in DISPLACED and entry.about.endswith(")")
     )
     fictional = is_fictional(record.plan for record in bundle.requests)
-    of_ca = _accepted_of_cas(bundle)
+    of_ca = _find_ca_acceptances(bundle)
     for record in bundle.requests:
         parts = [one for one in (record.issued, *record.refused) if one is not None]
         yield Outstanding(
@@ -166,7 +166,7 @@ def outstanding_requests(
             displaced=displaced,
             ca=record.ca,
             target_os=record.target_os,
-            evidence=_evidence_of(record.issued),
+            evidence=_find_evidence(record.issued),
             has_root=_has_root(record.issued),
         )
         for old in record.archived:
@@ -180,12 +180,12 @@ def outstanding_requests(
                 held_sha256=old.issued.sha256 if old.issued else "",
                 ca=record.ca,
                 target_os=record.target_os,
-                evidence=_evidence_of(old.issued),
+                evidence=_find_evidence(old.issued),
                 has_root=_has_root(old.issued),
             )
 
 
-def _evidence_of(issued: IssuedRecord | None) -> tuple[str, ...]:
+def _find_evidence(issued: IssuedRecord | None) -> tuple[str, ...]:
     """Return a recorded certificate and the path above it, unless it has a known error."""
     if issued is None:
         return ()
@@ -212,9 +212,9 @@ def known_certificates(
     missing: list[_Missing] = []
     exchanged: dict[str, str] = {}
     read_before: dict[bytes, tuple[Certificate, ...]] = {}
-    for who, name, digest, leaf in _files_on_record(bundle):
+    for who, name, digest, leaf in _list_recorded_files(bundle):
         try:
-            data = _read_own(bundle.folder, name)
+            data = _read_file(bundle.folder, name)
         except BundleError as error:
             exchanged[name] = error.message
             missing.append((who, finding("file-unreadable", who[0] or name, error.message)))
@@ -250,7 +250,7 @@ def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
         if package is None:
             continue
         try:
-            data = _read_own(bundle.folder, package.file)
+            data = _read_file(bundle.folder, package.file)
             message = f"{package.file} differs from the package that lyncnb wrote"
         except BundleError as error:
             data, message = b"", error.message
@@ -259,7 +259,7 @@ def exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
     return found
 
 
-def _files_on_record(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
+def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
     """Yield the owner, name, file hash and certificate hash of each recorded file."""
     for record in bundle.requests:
         for part in record.generations:
@@ -273,7 +273,7 @@ def _files_on_record(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], s
         yield ("", 0), kept.file, kept.sha256, ""
 
 
-def _read_own(folder: Path, name: str) -> bytes | None:
+def _read_file(folder: Path, name: str) -> bytes | None:
     path = folder / name
     try:
         return read(path, limit=MAX_FILE_BYTES)

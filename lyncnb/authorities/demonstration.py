@@ -31,11 +31,11 @@ _INTERNAL_DAYS = 730
 
 def is_fictional(entries: Iterable[PlannedEntry]) -> bool:
     """Whether all planned certificates have only names of the sample organizations."""
-    names = [name for entry in entries for name in _names_of(entry)]
+    names = [name for entry in entries for name in _list_names(entry)]
     return bool(names) and all(_FICTIONAL.fullmatch(name) for name in names)
 
 
-def _names_of(entry: PlannedEntry) -> Iterator[str]:
+def _list_names(entry: PlannedEntry) -> Iterator[str]:
     yield from (entry.common_name, *entry.san, *entry.servers)
 
 
@@ -102,7 +102,7 @@ class Demonstration:
         records = sorted(open_requests(bundle.folder).requests, key=lambda record: record.id)
         every = [one for record in records for one in record.generations]
         is_first = not any(one.issued or one.refused for one in every)
-        short, blind, late = _mistaken(records) if is_first else (None, None, None)
+        short, blind, late = _choose_mistakes(records) if is_first else (None, None, None)
         day = today or datetime.now(UTC).date()
         ca = self._ca = self._ca or DemonstrationCa()
         folder = Path(into)
@@ -116,7 +116,7 @@ class Demonstration:
             names = request.content.names[: -1 if record is short else None]
             der = ca.sign(
                 request, names=names, begins=datetime(day.year, day.month, day.day, tzinfo=UTC),
-                days=_days(record, day), crl=record is not blind,
+                days=_validity_days(record, day), crl=record is not blind,
             )  # fmt: skip
             files.replace(folder / f"{number}.cer", der, 0o644)
             count += 1
@@ -130,7 +130,7 @@ class Demonstration:
         return DemonstrationAnswers(folder=folder, files=count + 1, mistakes=mistakes)
 
 
-def _days(record: RequestRecord, day: date) -> int:
+def _validity_days(record: RequestRecord, day: date) -> int:
     """Return the validity in days; for public certificates, the limit that applies on that date."""
     if record.plan.issuer != "public":
         return _INTERNAL_DAYS
@@ -139,7 +139,7 @@ def _days(record: RequestRecord, day: date) -> int:
     return min(limit.value for limit in ca_rules().limits("validity-days", on=day)) - 1
 
 
-def _mistaken(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
+def _choose_mistakes(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
     """Choose the requests without a name, a CRL distribution point or an answer."""
     several = [record for record in records if len(record.plan.san) > 1]
     if len(records) < 4 or not several:

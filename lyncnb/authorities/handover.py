@@ -104,7 +104,9 @@ class Handover(Table, Told):
     def to_text(self) -> str:
         """Return the contents of the package as plain lines for a terminal."""
         lines = unverified_keys(record.key_holder for record in self.requests)
-        files = ((f"in {part.folder}/", record.files.csr) for part, record in _each(self.parts))
+        files = (
+            (f"in {part.folder}/", record.files.csr) for part, record in _list_requests(self.parts)
+        )
         lines += count_same("request", files)
         if self.missing:
             lines.append(
@@ -117,7 +119,7 @@ class Handover(Table, Told):
         return "\n".join(lines) + "\n"
 
 
-def _each(parts: Iterable[Part]) -> Iterator[tuple[Part, RequestRecord]]:
+def _list_requests(parts: Iterable[Part]) -> Iterator[tuple[Part, RequestRecord]]:
     return ((part, record) for part in parts for record in part.requests)
 
 
@@ -194,7 +196,7 @@ def hand_over(
     fitting = [
         record
         for record in bundle.requests
-        if _fits(record, issuer=issuer, site=site, pool=pool)
+        if _is_selected(record, issuer=issuer, site=site, pool=pool)
         and (wanted is None or record.id in wanted)
     ]
     chosen = [one for one in fitting if one.state == "waiting" and not one.plan.at_set_up]
@@ -202,19 +204,21 @@ def hand_over(
     if not (chosen or revoked):
         raise BundleError(
             f"no waiting request in {folder} matches the selection",
-            hint=_choices(bundle.requests),
+            hint=_describe_choices(bundle.requests),
         )
     refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
-    _refuse_one_for_several(chosen, template, client_template, config)
-    parts = _with_revocations(_parts(chosen, template, client_template, config), revoked)
+    _check_templates(chosen, template, client_template, config)
+    parts = _add_revocations(_split_by_ca(chosen, template, client_template, config), revoked)
     day = day_of(today) if today else datetime.now(UTC).date()
     options = options_of_folder(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
     if planned and planned >= day:  # A planned issue date in the past cannot be met.
         needed_by = needed_by or planned
-    cover = replace(_cover(sender, needed_by, bundle.manifest.product), today=day)
-    is_new = _write(Path(out), _package(bundle.folder, parts, cover), force)
-    note = _record(bundle.folder, parts, Path(out).name, timestamp(today)) if is_new else ""
+    cover = replace(_build_cover(sender, needed_by, bundle.manifest.product), today=day)
+    is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)
+    note = (
+        _record_handover(bundle.folder, parts, Path(out).name, timestamp(today)) if is_new else ""
+    )
     asked = {
         "the sender (--sender)": sender,
         "the date (--needed-by)": needed_by,
@@ -226,7 +230,7 @@ def hand_over(
     return Handover(path=Path(out), parts=parts, missing=missing, note=note)
 
 
-def _record(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
+def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
     """Record the handover in the folder's history; return the reason if that fails."""
     try:
         with recorded(folder, "handover", now=now, wait=10.0) as run:
@@ -240,7 +244,7 @@ def _record(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
                         key=record.spki_sha256,
                         note=f"to {part.ca or part.issuer}, in {name}",
                     )
-                    for part, record in _each(parts)
+                    for part, record in _list_requests(parts)
                 )
             )
     except BundleError as error:
@@ -251,7 +255,7 @@ def _record(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
     return ""
 
 
-def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
+def _build_cover(sender: str, needed_by: date | None, product: str) -> Cover:
     """Return the data for the page; if the product's rules are missing, use the recorded name."""
     try:
         rules = rules_on_record(product)
@@ -267,20 +271,20 @@ def _cover(sender: str, needed_by: date | None, product: str) -> Cover:
     )
 
 
-def _fits(record: RequestRecord, *, issuer: str, site: str | None, pool: str) -> bool:
+def _is_selected(record: RequestRecord, *, issuer: str, site: str | None, pool: str) -> bool:
     plan = record.plan
     return (
-        (site is None or _same(site, plan.site))
-        and (not pool or _same(pool, plan.pool))
+        (site is None or _is_equal(site, plan.site))
+        and (not pool or _is_equal(pool, plan.pool))
         and (not issuer or issuer.casefold() in (plan.issuer, record.ca.casefold()))
     )
 
 
-def _same(one: str, other: str) -> bool:
+def _is_equal(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
-def _choices(records: Iterable[RequestRecord]) -> str:
+def _describe_choices(records: Iterable[RequestRecord]) -> str:
     waiting = [record for record in records if record.state == "waiting"]
     elsewhere = [record.id for record in records if record.key_holder and not record.is_written]
     if elsewhere:
@@ -302,12 +306,12 @@ def _choices(records: Iterable[RequestRecord]) -> str:
     return f"available: issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
 
 
-def _needs_client(record: RequestRecord) -> bool:
+def _needs_client_authentication(record: RequestRecord) -> bool:
     """Whether a request requires an AD CS template with client authentication."""
     return record.plan.issuer == "internal" and "clientAuth" in record.plan.eku
 
 
-def _refuse_one_for_several(
+def _check_templates(
     records: Sequence[RequestRecord], template: str, client_template: str, config: str
 ) -> None:
     """Reject a template or a CA that does not apply to all requests."""
@@ -319,7 +323,7 @@ def _refuse_one_for_several(
             hint="set the HOST\\CA NAME of each CA in plan.toml, under [ca], or write a "
             "package for one CA at a time",
         )
-    clients = [record for record in internal if _needs_client(record)]
+    clients = [record for record in internal if _needs_client_authentication(record)]
     serves = len(clients) == len(internal) and template != _BUILT_IN
     if clients and not client_template and not serves:
         raise OptionsError(
@@ -329,12 +333,14 @@ def _refuse_one_for_several(
         )
 
 
-def _parts(
+def _split_by_ca(
     records: Sequence[RequestRecord], template: str, client_template: str, config: str
 ) -> Iterator[Part]:
     groups: dict[tuple[str, str, bool], list[RequestRecord]] = {}
     for record in records:
-        groups.setdefault((record.plan.issuer, record.ca, _needs_client(record)), []).append(record)
+        groups.setdefault(
+            (record.plan.issuer, record.ca, _needs_client_authentication(record)), []
+        ).append(record)
     taken: set[str] = set()
     for (issuer, ca, client), own in sorted(groups.items(), key=lambda item: item[0]):
         folder = part_folder(issuer, f"{ca} client authentication" if client else ca, taken)
@@ -346,11 +352,11 @@ def _parts(
             ca=ca,
             requests=tuple(own),
             template=((client and client_template) or template) if internal else "",
-            config=(config or _config_of(ca)) if internal else "",
+            config=(config or _find_config(ca)) if internal else "",
         )
 
 
-def _with_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) -> tuple[Part, ...]:
+def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) -> tuple[Part, ...]:
     """Add the certificates to revoke to the part of each CA; create a part for a CA without one."""
     found = list(parts)
     asked: dict[tuple[str, str], list[ToRevoke]] = {}
@@ -373,7 +379,7 @@ def _with_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) -
     return tuple(found)
 
 
-def _package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes:
+def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes:
     entries: dict[str, bytes] = {}
     for part in parts:
         place = part.folder
@@ -389,13 +395,13 @@ def _package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes:
                 config=part.config,
             )
         for record in part.requests:
-            entries[f"{place}/{record.files.csr}"] = _csr(folder, record)
+            entries[f"{place}/{record.files.csr}"] = _read_csr(folder, record)
     for name, data in entries.items():
         refuse_keys(name, data)
     return to_zip(dict(sorted(entries.items())))
 
 
-def _config_of(ca: str) -> str:
+def _find_config(ca: str) -> str:
     """Return the CA's name if it has the form of an AD CS configuration string."""
     try:
         check_config(ca)
@@ -404,7 +410,7 @@ def _config_of(ca: str) -> str:
     return ca
 
 
-def _csr(folder: Path, record: RequestRecord) -> bytes:
+def _read_csr(folder: Path, record: RequestRecord) -> bytes:
     data = read(folder / record.files.csr)
     if csr_sha256(data) != record.csr_sha256:
         raise BundleError(
@@ -428,7 +434,7 @@ def refuse_keys(name: str, data: bytes) -> None:
         )
 
 
-def _write(path: Path, data: bytes, force: bool) -> bool:
+def _write_package(path: Path, data: bytes, force: bool) -> bool:
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return False
     write_output(path, data, PACKAGE, force=force)

@@ -151,22 +151,22 @@ def store_returned(
         before = manifest = read_manifest(folder)
         current = (*issued.certificates, *issued.refused)
         placements = [
-            *(_placement(one, manifest, is_current=True) for one in current),
-            *(_placement(one, manifest, is_current=False) for one in issued.superseded),
+            *(_choose_placement(one, manifest, is_current=True) for one in current),
+            *(_choose_placement(one, manifest, is_current=False) for one in issued.superseded),
         ]
         if manifest.format == FIRST_FORMAT:
-            wanted = _news(folder, manifest, placements, FIRST_FORMAT)
+            wanted = _find_news(folder, manifest, placements, FIRST_FORMAT)
             if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
                 return replace(bundle, manifest=manifest)
         # A record that is written again also gets the evidence that the first format did not have.
-        wanted = _news(folder, manifest, placements, FORMAT)
-        manifest = _keep_issuers(folder, manifest, _issuers_of(everyone, issued.issuers), now)
+        wanted = _find_news(folder, manifest, placements, FORMAT)
+        manifest = _write_issuers(folder, manifest, _list_issuers(everyone, issued.issuers), now)
         if wanted:
             for place, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
                 if place != REFUSED or any(one.is_refused for one in wanted):
                     make_folder(folder / place, mode)
-        manifest = _store(folder, manifest, wanted, now)
-        manifest = _with_passed_over(manifest, issued, now)
+        manifest = _store_certificates(folder, manifest, wanted, now)
+        manifest = _record_passed_over(manifest, issued, now)
         save_manifest(folder, manifest)
         _clear_refused(folder, before, manifest)
         # The summary is written last, so that an error in it cannot lose certificates.
@@ -181,7 +181,7 @@ def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
     return any(one.sha256 not in known for one in issued.issuers)
 
 
-def _issuers_of(
+def _list_issuers(
     everyone: Iterable[IssuedCertificate], others: Iterable[Certificate]
 ) -> dict[str, Certificate]:
     """Return all CA certificates that an evaluation needs, by SHA-256, including rejected ones."""
@@ -191,7 +191,7 @@ def _issuers_of(
     return found
 
 
-def _keep_issuers(
+def _write_issuers(
     folder: Path, manifest: Manifest, issuers: Mapping[str, Certificate], now: str
 ) -> Manifest:
     """Write the CA certificates that are not yet in the folder, whether or not they are used."""
@@ -207,7 +207,7 @@ def _keep_issuers(
         make_folder(folder / place, 0o755)
     with FileBatch() as batch:
         for name, data in missing.items():
-            if _existing(folder, name) != data:
+            if _list_existing(folder, name) != data:
                 batch.add(folder / name, data, 0o644)
         batch.commit()
     added = tuple(
@@ -218,11 +218,11 @@ def _keep_issuers(
     return replace(manifest, issuers=(*manifest.issuers, *added))
 
 
-def _with_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) -> Manifest:
+def _record_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) -> Manifest:
     """Record certificates with equal dates that were not chosen, to report them only once."""
     noted = {entry.about for entry in manifest.log}
     for request_id, certificate in issued.passed_over:
-        about = _about(request_id, certificate.serial_hex, certificate.sha256)
+        about = _describe_certificate(request_id, certificate.serial_hex, certificate.sha256)
         if about not in noted:
             manifest = manifest.with_event(DISPLACED[1], about, at=now)
     return manifest
@@ -240,11 +240,13 @@ def _clear_refused(folder: Path, before: Manifest, after: Manifest) -> None:
             remove(folder / name)
 
 
-def _about(request_id: str, serial: str, sha256: str) -> str:
+def _describe_certificate(request_id: str, serial: str, sha256: str) -> str:
     return f"{request_id}: serial number {serial} ({sha256})"
 
 
-def _placement(issued: IssuedCertificate, manifest: Manifest, *, is_current: bool) -> _Placement:
+def _choose_placement(
+    issued: IssuedCertificate, manifest: Manifest, *, is_current: bool
+) -> _Placement:
     record = manifest.by_id.get(issued.request_id)
     held = record.issued if record is not None else None
     is_held = held is not None and held.sha256 == issued.sha256
@@ -267,7 +269,7 @@ def _placement(issued: IssuedCertificate, manifest: Manifest, *, is_current: boo
     )
 
 
-def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGeneration:
+def _find_generation(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGeneration:
     """Return the generation that a certificate belongs to, in the current manifest."""
     record = manifest.by_id.get(one.issued.request_id)
     for part in record.generations if record is not None else ():
@@ -280,7 +282,7 @@ def _part(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGenera
     )
 
 
-def _news(
+def _find_news(
     folder: Path, manifest: Manifest, placements: list[_Placement], form: str
 ) -> list[_Placement]:
     return [one for one in placements if _is_news(folder, manifest, one, form)]
@@ -288,7 +290,7 @@ def _news(
 
 def _is_news(folder: Path, manifest: Manifest, one: _Placement, form: str) -> bool:
     """Whether the folder lacks a file of the certificate or has a different evaluation."""
-    part = _part(manifest, one)
+    part = _find_generation(manifest, one)
     recorded = part.issued
     if one.is_refused:
         recorded = next((old for old in part.refused if old.sha256 == one.issued.sha256), None)
@@ -296,13 +298,13 @@ def _is_news(folder: Path, manifest: Manifest, one: _Placement, form: str) -> bo
         return True
     if not _is_intact(folder, recorded.file, recorded.file_sha256):
         return True
-    if one.is_current and _has_changed(recorded, _judgement(one, part, ""), form):
+    if one.is_current and _has_changed(recorded, _build_judgement(one, part, ""), form):
         return True
-    return not one.is_refused and _is_better(one, _existing(folder, recorded.chain))
+    return not one.is_refused and _is_better(one, _list_existing(folder, recorded.chain))
 
 
 def _is_intact(folder: Path, name: str, digest: str) -> bool:
-    data = _existing(folder, name)
+    data = _list_existing(folder, name)
     return bool(data) and (not digest or hashlib.sha256(data).hexdigest() == digest)
 
 
@@ -317,7 +319,9 @@ def _has_changed(recorded: IssuedRecord, now: Judgement, form: str) -> bool:
     return form != FIRST_FORMAT or bool(now.rejected or now.accepted) or found != codes
 
 
-def _judgement(one: _Placement, part: RequestRecord | ArchivedGeneration, at: str) -> Judgement:
+def _build_judgement(
+    one: _Placement, part: RequestRecord | ArchivedGeneration, at: str
+) -> Judgement:
     issued = one.issued
     path = ChainPath(
         issuers=issued.path,
@@ -332,7 +336,7 @@ def _judgement(one: _Placement, part: RequestRecord | ArchivedGeneration, at: st
     return to_record(issued.certificate, path, told, entry, accepted, at=at)
 
 
-def _existing(folder: Path, name: str) -> bytes:
+def _list_existing(folder: Path, name: str) -> bytes:
     path = folder / name
     return read(path, limit=MAX_FILE_BYTES) if name and path.exists() else b""
 
@@ -346,27 +350,29 @@ def _is_better(one: _Placement, chain: bytes) -> bool:
     return (one.issued.chain_complete, len(one.issued.path)) > (was_complete, len(before))
 
 
-def _store(folder: Path, manifest: Manifest, wanted: list[_Placement], now: str) -> Manifest:
-    moved = _write(folder, wanted)
+def _store_certificates(
+    folder: Path, manifest: Manifest, wanted: list[_Placement], now: str
+) -> Manifest:
+    moved = _write_files(folder, wanted)
     records = {one.issued.request_id: manifest.by_id[one.issued.request_id] for one in wanted}
     for one in wanted:
         record = records[one.issued.request_id]
         before = record.issued if one.is_current and not one.is_refused else None
         if before is not None and before.sha256 != one.issued.sha256:
-            about = _about(record.id, before.serial, before.sha256)
+            about = _describe_certificate(record.id, before.serial, before.sha256)
             manifest = manifest.with_event(DISPLACED[0], about, at=now)
-        records[record.id] = _recorded(record, one, moved, now)
+        records[record.id] = _update_record(record, one, moved, now)
     return manifest.with_records(records.values())
 
 
-def _write(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
+def _write_files(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
     """Write the files; return the new names of files that moved to ``archive/``."""
     moved: dict[str, str] = {}
     with FileBatch() as batch:
         for one in wanted:
             chain_name = one.chain_name or f"{one.leaf_name.removesuffix('.cer')}.chain.pem"
             for name, data in ((one.leaf_name, one.leaf), (chain_name, one.chain)):
-                there = _existing(folder, name)
+                there = _list_existing(folder, name)
                 if there == data:
                     continue
                 if there:
@@ -385,14 +391,14 @@ def _make_room(folder: Path, name: str, content: bytes, request_id: str) -> str:
     """Move a file to ``archive/`` under a name made from its content; return that name."""
     suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
     target = f"archive/{request_id}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
-    if _existing(folder, target) == content:
+    if _list_existing(folder, target) == content:
         remove(folder / name)  # An interrupted run has already copied the file.
     else:
         move_no_clobber(folder / name, folder / target)
     return target
 
 
-def _recorded(
+def _update_record(
     record: RequestRecord, one: _Placement, moved: Mapping[str, str], now: str
 ) -> RequestRecord:
     """Return the record with the certificate, and with the new paths of older certificates."""
@@ -415,10 +421,10 @@ def _recorded(
         findings=tuple(sorted({found.code for found in issued.findings})),
         file_sha256=hashlib.sha256(one.leaf).hexdigest(),
         chain_sha256=hashlib.sha256(one.chain).hexdigest() if one.chain else "",
-        judgement=_judgement(one, part, now) if one.is_current else None,
+        judgement=_build_judgement(one, part, now) if one.is_current else None,
     )
     archived = tuple(
-        old if old.issued is None else replace(old, issued=_followed(old.issued, moved))
+        old if old.issued is None else replace(old, issued=_update_paths(old.issued, moved))
         for old in record.archived
     )
     record = replace(record, archived=archived)
@@ -437,7 +443,7 @@ def _recorded(
     return record.with_issued(received, at=now, generation=issued.generation)
 
 
-def _followed(issued: IssuedRecord, moved: Mapping[str, str]) -> IssuedRecord:
+def _update_paths(issued: IssuedRecord, moved: Mapping[str, str]) -> IssuedRecord:
     """Update the paths of a record after its files were moved."""
     return replace(
         issued,

@@ -149,7 +149,7 @@ def unverified_keys(key_holders: Iterable[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Came:
+class _FoundRequest:
     """A received request with the name of its file."""
 
     file: str
@@ -202,19 +202,19 @@ def receive_requests(
     path, now = Path(folder), timestamp(today)
     check_computer(computer)
     accepted = checked_acceptances(accept or {})
-    came, findings_of_files = _requests_in(paths)
+    came, findings_of_files = _read_requests(paths)
     read_manifest(path)  # This check prevents a lock file in a folder that is not a request folder.
     with recorded(path, "receive --request", now=now, wait=lock_seconds, repairs=True):
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
         received: list[ReceivedRequest] = []
         for one in came:
-            evaluated = _evaluated(one, manifest, computer, accepted)
+            evaluated = _evaluate_request(one, manifest, computer, accepted)
             received.append(evaluated)
             if evaluated.action != "refused":
-                _keep(survey, manifest.by_id[evaluated.request_id], one.request)
+                _store_request(survey, manifest.by_id[evaluated.request_id], one.request)
             if evaluated.action == "taken":
-                manifest = _recorded(manifest, evaluated, one.request, now)
+                manifest = _record_request(manifest, evaluated, one.request, now)
         # The manifest is saved before the summary, so that an error in the summary cannot lose
         # requests.
         save_manifest(path, manifest)
@@ -242,26 +242,30 @@ def check_computer(name: str) -> None:
         )
 
 
-def _requests_in(
+def _read_requests(
     paths: Sequence[str | os.PathLike[str]],
-) -> tuple[list[_Came], tuple[Finding, ...]]:
+) -> tuple[list[_FoundRequest], tuple[Finding, ...]]:
     """Read all requests; report each named file that contains no request.
 
     A folder may contain other files, but a private key among them is reported.
     """
     named = {Path(path).name for path in paths if not os.path.isdir(path)}
-    came: list[_Came] = []
+    came: list[_FoundRequest] = []
     problems: list[Problem] = []
     told: list[Finding] = []
     for file in read_returned(paths):
         for der in file.requests:
             try:
-                came.append(_Came(file=file.name, request=parse_request(der, name=file.name)))
+                came.append(
+                    _FoundRequest(file=file.name, request=parse_request(der, name=file.name))
+                )
             except BundleError as error:
                 problems.append(Problem(message=error.message, file=file.name, hint=error.hint))
-        told += [finding(*_about(file, one)) for one in file.remarks if one[0] in _WORTH_TELLING]
+        told += [
+            finding(*_finding_fields(file, one)) for one in file.remarks if one[0] in _WORTH_TELLING
+        ]
         if not file.requests and file.name in named:
-            problems.append(Problem(message=_why_none(file), file=file.name))
+            problems.append(Problem(message=_explain_missing_request(file), file=file.name))
     if problems or not came:
         raise ReturnedFileError(
             "the files contain no certification request, so nothing was changed"
@@ -273,21 +277,21 @@ def _requests_in(
     return came, tuple(dict.fromkeys(told))
 
 
-def _about(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, str, str]:
+def _finding_fields(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, str, str]:
     return remark[0], file.name, remark[1]
 
 
-def _why_none(file: ReturnedFile) -> str:
+def _explain_missing_request(file: ReturnedFile) -> str:
     if file.certificates:
         return "the file contains a certificate; import it without --request"
     return "; ".join(text for _, text in file.remarks) or "the file contains no request"
 
 
-def _evaluated(
-    one: _Came, manifest: Manifest, computer: str, accepted: Mapping[str, str]
+def _evaluate_request(
+    one: _FoundRequest, manifest: Manifest, computer: str, accepted: Mapping[str, str]
 ) -> ReceivedRequest:
     """Find the planned certificate of a request, and decide whether the request can be kept."""
-    record = _record_of(one, manifest)
+    record = _find_record(one, manifest)
     if record is None:
         waiting = [r.id for r in manifest.requests if r.key_holder and not r.is_written]
         message = (
@@ -315,7 +319,7 @@ def _evaluated(
             ),
         )
     if not is_there:
-        found += _obstacles(one, record, manifest)
+        found += _find_obstacles(one, record, manifest)
     wrong = any(told.severity == "error" for told in found)
     action = "kept" if is_there else "refused" if wrong else "taken"
     return ReceivedRequest(
@@ -327,7 +331,9 @@ def _evaluated(
     )
 
 
-def _obstacles(one: _Came, record: RequestRecord, manifest: Manifest) -> Iterator[Finding]:
+def _find_obstacles(
+    one: _FoundRequest, record: RequestRecord, manifest: Manifest
+) -> Iterator[Finding]:
     key = one.request.spki_sha256
     if odd := oddity(one.request.public_key):
         yield finding("request-key-differs", record.id, f"{one.file}: {odd}")
@@ -346,7 +352,7 @@ def _obstacles(one: _Came, record: RequestRecord, manifest: Manifest) -> Iterato
         yield finding("request-superseding", record.id, f"{one.file}: {where}")
 
 
-def _record_of(one: _Came, manifest: Manifest) -> RequestRecord | None:
+def _find_record(one: _FoundRequest, manifest: Manifest) -> RequestRecord | None:
     """Find the record of a request by its bytes, by its file name, or by its content."""
     for record in manifest.requests:
         if record.csr_sha256 == one.request.csr_sha256:
@@ -359,17 +365,17 @@ def _record_of(one: _Came, manifest: Manifest) -> RequestRecord | None:
     fitting = [
         record
         for record in manifest.requests
-        if record.key_holder and not record.is_written and _fits(one.request, record)
+        if record.key_holder and not record.is_written and _matches_plan(one.request, record)
     ]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _fits(request: CertificationRequest, record: RequestRecord) -> bool:
+def _matches_plan(request: CertificationRequest, record: RequestRecord) -> bool:
     found = compare_request(request.content, record.plan)
     return not any(told.severity == "error" for told in found)
 
 
-def _keep(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
+def _store_request(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
     """Write the CSR; move a file that already has its name to ``archive/``."""
     target = survey.folder / record.files.csr
     moves = pending_moves(survey, record)
@@ -385,7 +391,7 @@ def _keep(survey: Survey, record: RequestRecord, request: CertificationRequest) 
     files.replace(target, request.pem, 0o644)
 
 
-def _recorded(
+def _record_request(
     manifest: Manifest, evaluated: ReceivedRequest, request: CertificationRequest, now: str
 ) -> Manifest:
     record = manifest.by_id[evaluated.request_id]
@@ -398,11 +404,12 @@ def _recorded(
         key_holder=evaluated.key_holder,
     )
     about = (
-        f"{record.id} generation {record.generation}: {evaluated.file}, {_differences(evaluated)}"
+        f"{record.id} generation {record.generation}: {evaluated.file}, "
+        f"{_describe_differences(evaluated)}"
     )
     return manifest.with_records([new]).with_event("request-received", about, at=now)
 
 
-def _differences(evaluated: ReceivedRequest) -> str:
+def _describe_differences(evaluated: ReceivedRequest) -> str:
     told: Iterable[str] = (f"{found.code}: {found.message}" for found in evaluated.findings)
     return "; ".join(told) or "as planned"

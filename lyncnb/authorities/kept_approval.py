@@ -42,7 +42,7 @@ class KeptApproval:
 def keep_approval(folder: Path, plan: bytes, signature: bytes, *, lock_seconds: float) -> None:
     """Store an approved plan and its signature; existing equal files are not changed."""
     wanted = {PLAN: plan, SIGNATURE: signature}
-    present = dict(_present(folder))
+    present = dict(_read_files(folder))
     if present == wanted:
         return
     with lock(folder, wait=lock_seconds):
@@ -51,7 +51,7 @@ def keep_approval(folder: Path, plan: bytes, signature: bytes, *, lock_seconds: 
                 files.replace(folder / name, data, 0o600)
 
 
-def _present(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for name in (PLAN, SIGNATURE):
         if os.path.lexists(folder / name):
             yield name, files.read(folder / name, limit=_LARGEST)
@@ -85,14 +85,14 @@ def look_at_approval(
         message = "the last requested plan has no approval"
         return KeptApproval(problems=(Problem(message=message, file="manifest.json", hint=_HINT),))
     if not os.path.lexists(folder / PLAN) or not os.path.lexists(folder / SIGNATURE):
-        return _not_kept(signers is not None)
+        return _report_missing(signers is not None)
     try:
-        _, notes = _verified(folder, last, allowed)
+        _, notes = _verify_signature(folder, last, allowed)
         return KeptApproval(notes=notes)
     except (ApprovalError, BundleError) as error:
         own = error.message.removeprefix(f"{SIGNATURE} ")
         words = own if own != error.message else f"is not valid: {own}"
-        return _wrong(words, hint=error.hint)
+        return _report_problem(words, hint=error.hint)
 
 
 def approved_plan(
@@ -115,7 +115,7 @@ def approved_plan(
             "--plan PLAN --approved-by SIGNERS FOLDER",
         )
     try:
-        return _verified(folder, last, allowed)[0], last
+        return _verify_signature(folder, last, allowed)[0], last
     except (ApprovalError, BundleError) as error:
         raise ApprovalError(
             f"the approval in {SIGNATURE} of {folder} is not valid: {error.message}",
@@ -123,11 +123,11 @@ def approved_plan(
         ) from None
 
 
-def _verified(
+def _verify_signature(
     folder: Path, last: PlanOnRecord, allowed: bytes | None
 ) -> tuple[bytes, tuple[str, ...]]:
     """Verify the stored signature of the stored plan; return the plan and the notes."""
-    present = dict(_present(folder))
+    present = dict(_read_files(folder))
     for name in (PLAN, SIGNATURE):
         if name not in present:
             raise ApprovalError(
@@ -159,12 +159,12 @@ def _verified(
     return data, tuple(notes)
 
 
-def _not_kept(is_asked: bool) -> KeptApproval:
+def _report_missing(is_asked: bool) -> KeptApproval:
     words = "the folder contains no signature for the plan"
     if is_asked:
         return KeptApproval(problems=(Problem(message="is missing", file=SIGNATURE, hint=_HINT),))
     return KeptApproval(notes=(f"{words}; only the manifest shows who approved the plan",))
 
 
-def _wrong(message: str, hint: str = "") -> KeptApproval:
+def _report_problem(message: str, hint: str = "") -> KeptApproval:
     return KeptApproval(problems=(Problem(message=message, file=SIGNATURE, hint=hint or _HINT),))

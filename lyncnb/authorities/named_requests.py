@@ -47,14 +47,14 @@ def named_requests(
     found: list[NamedRequest] = []
     problems: list[Problem] = []
     for name in dict.fromkeys(names):
-        ours = [*_named(records, name.strip().casefold(), name)]
+        ours = [*_find_matches(records, name.strip().casefold(), name)]
         found += ours
         if not ours:
-            problems.append(_unknown(records, name))
+            problems.append(_report_unknown(records, name))
     return tuple(found), tuple(problems)
 
 
-def _named(records: Sequence[RequestRecord], text: str, name: str) -> Iterable[NamedRequest]:
+def _find_matches(records: Sequence[RequestRecord], text: str, name: str) -> Iterable[NamedRequest]:
     if not text:
         return
     exact = [record for record in records if record.id.casefold() == text]
@@ -66,12 +66,12 @@ def _named(records: Sequence[RequestRecord], text: str, name: str) -> Iterable[N
         yield NamedRequest(name=name, record=begins[0])
         return
     for record in records:
-        servers = tuple(one for one in _servers(record) if _is_server(one, text))
+        servers = tuple(one for one in _find_servers(record) if _is_server(one, text))
         if _is_pattern(text) and fnmatchcase(record.id.casefold(), text):
             yield NamedRequest(name=name, record=record)
         elif servers:
             yield NamedRequest(name=name, record=record, servers=servers)
-        elif generation := _generation_of(record, text):
+        elif generation := _find_generation(record, text):
             yield NamedRequest(name=name, record=record, generation=generation)
 
 
@@ -79,7 +79,7 @@ def _is_pattern(text: str) -> bool:
     return not _PATTERN.isdisjoint(text)
 
 
-def _servers(record: RequestRecord) -> Iterable[str]:
+def _find_servers(record: RequestRecord) -> Iterable[str]:
     plans = (part.plan or record.plan for part in record.generations)
     return dict.fromkeys(server for plan in plans for server in plan.servers)
 
@@ -91,7 +91,7 @@ def _is_server(server: str, text: str) -> bool:
     return text in (server, server.partition(".")[0])
 
 
-def _generation_of(record: RequestRecord, text: str) -> int:
+def _find_generation(record: RequestRecord, text: str) -> int:
     """Return the generation whose certificate has a serial number or thumbprint; 0 if none."""
     digits = text.replace(":", "").replace(" ", "")
     found = (
@@ -104,7 +104,7 @@ def _generation_of(record: RequestRecord, text: str) -> int:
     return next(found, 0)
 
 
-def _unknown(records: Sequence[RequestRecord], name: str) -> Problem:
+def _report_unknown(records: Sequence[RequestRecord], name: str) -> Problem:
     text = name.strip().casefold()
     fitting = [record.id for record in records if record.id.casefold().startswith(text)]
     if text and fitting:

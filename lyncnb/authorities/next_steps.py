@@ -73,24 +73,25 @@ def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tup
     """
     present = [row for row in rows if row.state not in ("superseded", "retired")]
     place = shlex.quote(os.fspath(folder))
-    return tuple(_steps(present, place))
+    return tuple(_list_steps(present, place))
 
 
-def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
+def _list_steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
     if chosen := [row for row in rows if row.revoke]:
         serials = [serial for row in chosen for serial in row.revoke]
         names = " ".join(row.id for row in chosen[:_NAMED])
         yield (
-            f"Ask the CA to revoke {_certificates(chosen)} (serial number "
+            f"Ask the CA to revoke {_name_certificates(chosen)} (serial number "
             f"{first_of(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
             f"{place} {names} --revoked"
         )
     if chosen := [row for row in rows if row.is_revoked and not row.revoke]:
-        yield f"Replace {_certificates(chosen)}: servers still have a revoked certificate."
-    yield from _renewals(rows, place)
+        yield f"Replace {_name_certificates(chosen)}: servers still have a revoked certificate."
+    yield from _list_renewals(rows, place)
     if chosen := [row for row in rows if stage_of(row) == "refused"]:
         yield (
-            f"Ask the CA for another certificate: {_certificates(chosen)} must not be installed. "
+            f"Ask the CA for another certificate: {_name_certificates(chosen)} must not be "
+            "installed. "
             f"lyncnb status {place} {chosen[0].id} shows why."
         )
     for stage, tell in _BY_STAGE.items():
@@ -98,18 +99,18 @@ def _steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
             yield tell(chosen, place)
 
 
-def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
+def _list_renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
     due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
     here = [row for row in due if not row.key_holder]
     for state, words in (("expired", "Expired"), ("expiring", "Due for renewal")):
         if chosen := [row for row in here if row.state == state]:
             yield (
-                f"{words}: {_certificates(chosen)}. To renew: lyncnb renew {place} --due "
+                f"{words}: {_name_certificates(chosen)}. To renew: lyncnb renew {place} --due "
                 "--reason TEXT"
             )
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
-            f"Renew {_certificates(elsewhere)} on the computer that has the private key, e.g. "
+            f"Renew {_name_certificates(elsewhere)} on the computer that has the private key, e.g. "
             f"{elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o {place} "
             f"--renew {elsewhere[0].id} --reason TEXT"
         )
@@ -120,7 +121,7 @@ def _renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
         have = "has" if len(servers) == 1 else "have"
         yield (
             f"{first_of(list(servers), _NAMED)} {have} no valid certificate "
-            f"({_certificates(late)}); the state of the new certificate is "
+            f"({_name_certificates(late)}); the state of the new certificate is "
             f"{first_of(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
         )
 
@@ -136,48 +137,49 @@ def stage_of(row: StatusRow) -> str:
     return "packaged" if row.state == "issued" and row.key_holder else row.state
 
 
-def _certificates(rows: Sequence[StatusRow]) -> str:
+def _name_certificates(rows: Sequence[StatusRow]) -> str:
     if len(rows) == 1:
         return rows[0].id
     return f"{count_of(len(rows), 'certificate')} ({first_of([r.id for r in rows], _NAMED)})"
 
 
-def _packaged(rows: Sequence[StatusRow], place: str) -> str:
+def _describe_install(rows: Sequence[StatusRow], place: str) -> str:
     return (
-        f"Install {_certificates(rows)}: lyncnb steps {place} writes the instructions. When the "
+        f"Install {_name_certificates(rows)}: lyncnb steps {place} writes the "
+        "instructions. When the "
         f"certificates are installed, record the deployment: lyncnb deployed {place}"
     )
 
 
-def _issued(rows: Sequence[StatusRow], place: str) -> str:
-    return f"Package {_certificates(rows)}: lyncnb pfx {place}"
+def _describe_package(rows: Sequence[StatusRow], place: str) -> str:
+    return f"Package {_name_certificates(rows)}: lyncnb pfx {place}"
 
 
-def _waiting(rows: Sequence[StatusRow], place: str) -> str:
+def _describe_waiting(rows: Sequence[StatusRow], place: str) -> str:
     verb = "waits" if len(rows) == 1 else "wait"
     return (
-        f"{_certificates(rows)} {verb} for the CA. To send the requests: lyncnb handover "
+        f"{_name_certificates(rows)} {verb} for the CA. To send the requests: lyncnb handover "
         f"{place} OUT.zip. When the CA returns the certificates: lyncnb receive {place} FILE"
     )
 
 
-def _planned(rows: Sequence[StatusRow], place: str) -> str:
+def _describe_request(rows: Sequence[StatusRow], place: str) -> str:
     verb = "is" if len(rows) == 1 else "are"
     if all(row.key_holder for row in rows):
         return (
-            f"To request {_certificates(rows)}, run the scripts in steps/ on "
+            f"To request {_name_certificates(rows)}, run the scripts in steps/ on "
             f"{rows[0].key_holder}. Then import the requests: lyncnb receive {place} --request "
             "FILE"
         )
     return (
-        f"{_certificates(rows)} {verb} not requested yet. To request: lyncnb request "
+        f"{_name_certificates(rows)} {verb} not requested yet. To request: lyncnb request "
         f"TOPOLOGY {place}"
     )
 
 
 _BY_STAGE: dict[str, Callable[[Sequence[StatusRow], str], str]] = {
-    "issued": _issued,
-    "packaged": _packaged,
-    "waiting": _waiting,
-    "planned": _planned,
+    "issued": _describe_package,
+    "packaged": _describe_install,
+    "waiting": _describe_waiting,
+    "planned": _describe_request,
 }

@@ -93,7 +93,7 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
     problems: list[Problem] = []
     # The first version supported only one product and did not record it.
     rules = rules_on_record(manifest.product or "lync2013")
-    certificates = recorded_certificates(_entries(manifest), rules, problems)
+    certificates = recorded_certificates(_list_entries(manifest), rules, problems)
     if problems:
         raise BundleError(
             f"the manifest of {folder} has no plan data for {len(problems):,} requests",
@@ -113,11 +113,11 @@ def digest_of_manifest(manifest: Manifest) -> str:
         the product are not used, because custom rules may be missing on this computer.
     """
     problems: list[Problem] = []
-    certificates = recorded_certificates(_entries(manifest), None, problems)
+    certificates = recorded_certificates(_list_entries(manifest), None, problems)
     return "" if problems else plan_digest(manifest.product or "lync2013", certificates)
 
 
-def _entries(manifest: Manifest) -> Iterator[PlannedEntry]:
+def _list_entries(manifest: Manifest) -> Iterator[PlannedEntry]:
     """Return the entries of the folder's last plan; retired requests are not part of it."""
     for record in manifest.requests:
         if record.state != "retired":

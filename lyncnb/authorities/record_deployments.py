@@ -96,14 +96,14 @@ class RecordedDeployments(Table, Told):
 
     def to_text(self) -> str:
         """Return the recorded changes as plain lines for a terminal."""
-        lines = [_line(one) for one in self.recorded]
+        lines = [_format_line(one) for one in self.recorded]
         return "\n".join([*lines, self.summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
 
     def __repr__(self) -> str:
         return self.to_text().rstrip("\n")
 
 
-def _line(one: RecordedDeployment) -> str:
+def _format_line(one: RecordedDeployment) -> str:
     where = f" on {', '.join(one.servers)}" if one.servers else ""
     seen = f", seen in {one.seen_in}" if one.seen_in else ""
     which = (
@@ -200,7 +200,7 @@ def deployed(
         if revoked:
             run.record_revoked(found)
         else:
-            run.good = _good(RequestBundle(folder=path, manifest=manifest), day, today)
+            run.good = _find_errors(RequestBundle(folder=path, manifest=manifest), day, today)
             run.record_named(found)
             run.record_seen(seen)
             if not names and not reports:
@@ -219,7 +219,7 @@ def deployed(
     )
 
 
-def _good(bundle: RequestBundle, day: date, today: date | None) -> Mapping[str, str]:
+def _find_errors(bundle: RequestBundle, day: date, today: date | None) -> Mapping[str, str]:
     """Return the first error of each request's current certificate; "" if it has none.
 
     The certificates are evaluated at the end of the deployment date.
@@ -257,7 +257,7 @@ class _Run:
         for one in found:
             if one.record.state != "retired" or not one.servers:
                 named = [p for p in one.record.generations if p.generation == one.generation]
-                part = named[0] if named and named[0].issued else self._newest(one.record)
+                part = named[0] if named and named[0].issued else self._find_newest(one.record)
                 by_name.setdefault(one.name, []).append((one, part))
             else:
                 self.notes.append(
@@ -267,16 +267,16 @@ class _Run:
         for name, pairs in by_name.items():
             for one, part in pairs:
                 if part is not None:
-                    self._record(one.record, part, one.servers)
+                    self._record_generation(one.record, part, one.servers)
                 elif one.servers and any(other is not None for _, other in pairs):
                     self.notes.append(
-                        f"{one.record.id} was not recorded: {self._why_not(one.record)}"
+                        f"{one.record.id} was not recorded: {self._explain(one.record)}"
                     )
                 else:
                     self.problems.append(
                         Problem(
                             message=f'"{name}": {one.record.id} has no certificate that can be '
-                            f"deployed: {self._why_not(one.record)}",
+                            f"deployed: {self._explain(one.record)}",
                             hint="lyncnb status FOLDER shows the state of each request",
                         )
                     )
@@ -288,12 +288,14 @@ class _Run:
                 continue
             if why := self.good.get(record.id, ""):
                 self.notes.append(f"{record.id} was not recorded: {why}")
-            elif not self._has_everywhere(record, record, record.issued):
-                self._record(record, record, ())
+            elif not self._is_deployed_everywhere(record, record, record.issued):
+                self._record_generation(record, record, ())
 
     def record_seen(self, reports: Sequence[ServerReport]) -> None:
         """Record the certificates that servers report, the oldest report first."""
-        known = {server.casefold() for one in self.manifest.requests for server in _servers(one)}
+        known = {
+            server.casefold() for one in self.manifest.requests for server in _list_servers(one)
+        }
         for report in sorted(reports, key=lambda one: one.at):
             if report.at[:10] > self.present.isoformat():
                 self.problems.append(
@@ -317,7 +319,9 @@ class _Run:
             asked = [part for part in record.generations if part.revocation is not None]
             before = record.covering
             if before is not None and before.revocation is not None:
-                if revocation := self._revoked(record.id, 0, before.revocation, before.serial):
+                if revocation := self._build_revocation(
+                    record.id, 0, before.revocation, before.serial
+                ):
                     self.records[record.id] = record.with_covering(
                         replace(before, revocation=revocation)
                     )
@@ -330,37 +334,39 @@ class _Run:
             for part in asked:
                 assert part.revocation is not None
                 serial = part.issued.serial if part.issued else ""
-                revocation = self._revoked(record.id, part.generation, part.revocation, serial)
+                revocation = self._build_revocation(
+                    record.id, part.generation, part.revocation, serial
+                )
                 if revocation is not None:
                     record = self.records.get(record.id, record)
                     self.records[record.id] = record.with_generation(
                         part.generation, revocation=revocation
                     )
 
-    def _revoked(
+    def _build_revocation(
         self, name: str, generation: int, revocation: Revocation, serial: str
     ) -> Revocation | None:
         """Return the revocation to record; None if it is already recorded."""
         when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
         if revocation.revoked_at:
-            self._tell(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
+            self._add_result(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
             return None
         if when[:10] < revocation.asked_at[:10]:
             asked = revocation.asked_at[:10]
             message = f"{name}: the revocation was requested on {asked}, which is after {self.day}"
             self.problems.append(Problem(message=message, hint="use a later date"))
             return None
-        self._tell(name, generation, _REVOKED, (), when[:10], serial)
+        self._add_result(name, generation, _REVOKED, (), when[:10], serial)
         return replace(revocation, revoked_at=when)
 
-    def _newest(self, record: RequestRecord) -> Generation | None:
+    def _find_newest(self, record: RequestRecord) -> Generation | None:
         """Return the newest generation whose certificate has no error."""
         newest_first = sorted(record.generations, key=lambda one: -one.generation)
         return next(
-            (one for one in newest_first if one.issued and not self._error(record, one)), None
+            (one for one in newest_first if one.issued and not self._find_error(record, one)), None
         )
 
-    def _error(self, record: RequestRecord, part: Generation) -> str:
+    def _find_error(self, record: RequestRecord, part: Generation) -> str:
         if not isinstance(part, ArchivedGeneration):
             return self.good.get(record.id, "lyncnb cannot read the certificate file")
         judgement = part.issued.judgement if part.issued else None
@@ -370,14 +376,14 @@ class _Run:
         errors = (one for one in judgement.findings if one.severity == "error")
         return next((one.message for one in errors if one.code not in accepted), "")
 
-    def _why_not(self, record: RequestRecord) -> str:
+    def _explain(self, record: RequestRecord) -> str:
         newest = max(
             (one for one in record.generations if one.issued), default=None,
             key=lambda one: one.generation,
         )  # fmt: skip
-        return self._error(record, newest) if newest else "no certificate was received"
+        return self._find_error(record, newest) if newest else "no certificate was received"
 
-    def _has_everywhere(
+    def _is_deployed_everywhere(
         self, record: RequestRecord, part: Generation, issued: IssuedRecord
     ) -> bool:
         has = {one.server for one in part.every_deployment if one.certificate == issued.sha256}
@@ -385,7 +391,7 @@ class _Run:
         is_shared = (part.plan or record.plan).shared_by == "deployment"
         return bool(has) if is_shared else bool(servers) and has.issuperset(servers)
 
-    def _record(
+    def _record_generation(
         self,
         record: RequestRecord,
         part: Generation,
@@ -411,7 +417,7 @@ class _Run:
             return
         servers = servers or servers_of(record, part)
         present = {one.server: one for one in part.every_deployment}
-        left = _recorded_later_elsewhere(record, part)
+        left = _find_superseded_servers(record, part)
         # A date is corrected only if all named servers already have the certificate on record.
         corrects = self.corrects and not seen_in and present.keys() >= set(servers)
         new = [
@@ -433,14 +439,16 @@ class _Run:
         )  # fmt: skip
         if not new:
             first = max((present[one].on for one in servers), default=on)
-            self._tell(record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in)
+            self._add_result(
+                record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in
+            )
             return
         kept = tuple(one for name, one in present.items() if name not in new)
         added = deployments_of(issued, new, on=on, at=self.now, seen_in=seen_in)
         self.records[record.id] = record.with_generation(
             part.generation, deployments=(*kept, *added)
         )
-        self._tell(record.id, part.generation, _RECORDED, new, on, issued.serial, seen_in)
+        self._add_result(record.id, part.generation, _RECORDED, new, on, issued.serial, seen_in)
 
     def _record_report(self, report: ServerReport) -> None:
         left = set(report.thumbprints)
@@ -459,14 +467,14 @@ class _Run:
             if seen:
                 # If a server uses both generations, the earlier one counts. A store also contains
                 # unused certificates.
-                self._record_one_seen(record, seen[-1 if report.of_store else 0], report)
+                self._record_seen_generation(record, seen[-1 if report.of_store else 0], report)
         if left and not report.of_store:
             self.notes.append(
                 f"{report.source}: {report.server} uses certificates that do not belong to this "
                 "folder: " + ", ".join(one.upper() for one in sorted(left))
             )
 
-    def _record_one_seen(
+    def _record_seen_generation(
         self, record: RequestRecord, part: Generation, report: ServerReport
     ) -> None:
         assert part.issued is not None
@@ -499,14 +507,14 @@ class _Run:
             record = record.with_generation(later.generation, deployments=rest)
             self.records[record.id] = record
             serial = later.issued.serial if later.issued else ""
-            self._tell(
+            self._add_result(
                 record.id, later.generation, _WITHDRAWN, (server,), "", serial, report.source
             )
             about = {"server": server, "on": report.at[:10], "note": f"seen in {report.source}"}
             self.withdrawn.append(Event(UNDEPLOYED, record.id, later.generation, **about))
-        self._record(record, part, (server,), on=report.at[:10], seen_in=report.source)
+        self._record_generation(record, part, (server,), on=report.at[:10], seen_in=report.source)
 
-    def _tell(
+    def _add_result(
         self,
         name: str,
         generation: int,
@@ -529,7 +537,7 @@ class _Run:
             self.recorded.append(one)
 
 
-def _recorded_later_elsewhere(record: RequestRecord, part: Generation) -> set[str]:
+def _find_superseded_servers(record: RequestRecord, part: Generation) -> set[str]:
     """Return the servers of a generation on which a different generation was recorded later.
 
     If a server returns to an earlier certificate, the earlier generation is recorded again.
@@ -544,6 +552,6 @@ def _recorded_later_elsewhere(record: RequestRecord, part: Generation) -> set[st
     }
 
 
-def _servers(record: RequestRecord) -> Iterator[str]:
+def _list_servers(record: RequestRecord) -> Iterator[str]:
     for part in record.generations:
         yield from servers_of(record, part)

@@ -316,7 +316,7 @@ def folder_status(
     manifest = read_manifest(path)
     at = moment_of(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
-    problems = _problems(survey, manifest, issued)
+    problems = _find_problems(survey, manifest, issued)
     # A file that changes between two checks has no problem; a real problem is still there later.
     if problems:
         before, survey = manifest, take_survey(path, reading=True)
@@ -324,14 +324,14 @@ def folder_status(
         # A running command adds a received or written file to the manifest afterwards.
         if manifest != before:
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
-        problems = _problems(survey, manifest, issued)
+        problems = _find_problems(survey, manifest, issued)
     standing = plan_standing(manifest, issued)
     strays = standing.problem if standing else None
     approval = look_at_approval(path, manifest, approved_by)
     is_written = os.path.lexists(path / OWNER_NAME)
     missing, of_history = compare_history(history, manifest, is_written=is_written)
     problems = (*problems, *((strays,) if strays else ()), *approval.problems, *missing)
-    requests = tuple(_statuses(manifest, issued, at, renewal_terms(path, manifest)))
+    requests = tuple(_list_statuses(manifest, issued, at, renewal_terms(path, manifest)))
     return FolderStatus(
         folder=path,
         today=at.date(),
@@ -341,7 +341,7 @@ def folder_status(
         notes=(
             *((standing.words,) if standing and standing.follows else ()),
             *approval.notes,
-            *_notes(survey, manifest, at, problems),
+            *_list_notes(survey, manifest, at, problems),
             *of_history,
         ),
         saved_plan=standing,
@@ -382,16 +382,16 @@ def rows_on_record(
     """
     at = moment_of(today) if today is not None else datetime.now(UTC)
     for record in manifest.requests:
-        yield _planned_status(generations_of(record), at, terms, is_faulty=is_faulty(record))
+        yield _build_planned_status(generations_of(record), at, terms, is_faulty=is_faulty(record))
 
 
-def _problems(
+def _find_problems(
     survey: Survey, manifest: Manifest, issued: IssuedCertificates
 ) -> tuple[Problem, ...]:
     found = [
         *survey.problems,
         *plan_problems(survey.folder, manifest),
-        *_exchanged(manifest, issued),
+        *_find_exchanged(manifest, issued),
         *shared_keys(manifest),
     ]
     found += unrecorded_problems(survey, manifest)
@@ -400,7 +400,7 @@ def _problems(
     for record in manifest.requests:
         if record.is_written:
             found += record_problems(survey, record)
-            found += _returned_problems(survey, record)
+            found += _find_missing_certificate(survey, record)
             for old in record.archived:
                 found += archive_problems(survey, old)
     if not manifest.rekeying:
@@ -415,7 +415,7 @@ def _problems(
     return (rekeying, *kept)
 
 
-def _exchanged(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
+def _find_exchanged(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
     """Find certificates and packages that are unreadable or differ from the record."""
     packages = {record.package.file for record in manifest.requests if record.package is not None}
     for name, message in sorted(issued.exchanged.items()):
@@ -424,7 +424,7 @@ def _exchanged(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Probl
         yield Problem(message=what, file=name, hint=returned_checks()[code].hint)
 
 
-def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
+def _find_missing_certificate(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
     path = record.issued.file if record.issued else ""
     if path and files.is_missing(survey.folder / path):
         hint = (
@@ -434,7 +434,7 @@ def _returned_problems(survey: Survey, record: RequestRecord) -> Iterator[Proble
         yield Problem(message=MISSING, file=path, hint=hint)
 
 
-def _notes(
+def _list_notes(
     survey: Survey, manifest: Manifest, at: datetime, problems: Sequence[Problem]
 ) -> Iterator[str]:
     if os.path.lexists(survey.folder / OWNER_NAME):
@@ -460,9 +460,9 @@ def _notes(
             "pfx writes missing packages again, and lyncnb purge --deployed ID records that "
             "the servers have them"
         )
-    yield from _elsewhere(manifest)
-    yield from _covered(manifest, at)
-    yield from _deployed(survey, manifest)
+    yield from _report_elsewhere(manifest)
+    yield from _report_covered(manifest, at)
+    yield from _report_deployed(survey, manifest)
     if count := unverified(manifest):
         yield (
             f"not verified: {count_of(count, 'key')}; the next command that uses the passphrase "
@@ -487,7 +487,7 @@ def _notes(
     yield from unknown_notes(survey, manifest)
 
 
-def _deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
+def _report_deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
     """Report files that may still contain the private keys of deployed requests."""
     deployed = {record.id for record in manifest.requests if record.deployed_at}
     if not deployed:
@@ -506,7 +506,7 @@ def _deployed(survey: Survey, manifest: Manifest) -> Iterator[str]:
     )
 
 
-def _elsewhere(manifest: Manifest) -> Iterator[str]:
+def _report_elsewhere(manifest: Manifest) -> Iterator[str]:
     """Report private keys on other computers, and certificates to request on those computers."""
     holders: dict[str, list[RequestRecord]] = {}
     at_set_up = []
@@ -533,7 +533,7 @@ def _elsewhere(manifest: Manifest) -> Iterator[str]:
             )
 
 
-def _covered(manifest: Manifest, at: datetime) -> Iterator[str]:
+def _report_covered(manifest: Manifest, at: datetime) -> Iterator[str]:
     """List planned certificates that installed certificates cover, and those no longer covered."""
     stands = []
     for record in manifest.requests:
@@ -558,7 +558,7 @@ def _covered(manifest: Manifest, at: datetime) -> Iterator[str]:
         )
 
 
-def _statuses(
+def _list_statuses(
     manifest: Manifest, issued: IssuedCertificates, today: datetime, terms: RenewalTerms
 ) -> Iterator[RequestStatus]:
     refused = issued.refusals
@@ -568,7 +568,7 @@ def _statuses(
     lives = [generations_of(record) for record in manifest.requests]
     for life in lives:
         name = life.record.id
-        status = _planned_status(life, today, terms, is_faulty=name in faulty)
+        status = _build_planned_status(life, today, terms, is_faulty=name in faulty)
         # An expired certificate is not refused, but due for renewal.
         why = "" if name in ended else refused.get(name, "")
         yield replace(status, refused=why)
@@ -576,10 +576,10 @@ def _statuses(
         record = life.record
         for old in record.archived:
             if old is not life.in_use:
-                yield _status(record, old, "superseded", old.superseded_at, old.issued, today)
+                yield _build_status(record, old, "superseded", old.superseded_at, old.issued, today)
 
 
-def _planned_status(
+def _build_planned_status(
     life: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
 ) -> RequestStatus:
     """Return a row with the certificate in use and the next certificate."""
@@ -606,12 +606,12 @@ def _planned_status(
         state, since = "covered", cover.recorded_at
     elif state == "packaged" and not under_way and life.deployed_on:
         state, since = "issued", record.issued_at
-    status = _status(record, record, state, since, held, today)
+    status = _build_status(record, record, state, since, held, today)
     return replace(
         status,
         in_use=life.in_use.generation if life.in_use is not None else 0,
         under_way=under_way if held is not None else "",
-        has_next=tuple(_servers_ahead(life)),
+        has_next=tuple(_find_servers_ahead(life)),
         deployed_on=life.deployed_on,
         deployed_at=record.deployed_at,
         key_holder=record.key_holder,
@@ -621,14 +621,14 @@ def _planned_status(
     )
 
 
-def _servers_ahead(life: Generations) -> Iterator[str]:
+def _find_servers_ahead(life: Generations) -> Iterator[str]:
     """Yield the servers that already have the next certificate."""
     for one in life.under_way.every_deployment if life.under_way is not None else ():
         if life.record.issued is not None and one.certificate == life.record.issued.sha256:
             yield one.server
 
 
-def _status(
+def _build_status(
     record: RequestRecord,
     part: RequestRecord | ArchivedGeneration,
     state: str,

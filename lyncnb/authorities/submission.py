@@ -79,12 +79,12 @@ def request_rows(records: Iterable[RequestRecord]) -> Iterator[tuple[object, ...
         yield (
             *(record.id, plan.role, plan.site, plan.pool, plan.servers),
             *(plan.usages, subject, plan.san, len(plan.san)),
-            *(plan.eku, _key_text(plan)),
+            *(plan.eku, _format_key(plan)),
             *(plan.hash, record.files.csr, record.csr_sha256, record.number or ""),
         )
 
 
-def _key_text(plan: PlannedEntry) -> str:
+def _format_key(plan: PlannedEntry) -> str:
     return f"{plan.key.algorithm} {plan.key.bits}" if plan.key else ""
 
 
@@ -152,7 +152,7 @@ def parse_wordings(text: str) -> Wordings:
 
 
 @cache
-def _wordings() -> Wordings:
+def _read_wordings() -> Wordings:
     path = package_files(__package__) / "handover_wording.toml"
     return parse_wordings(path.read_text(encoding="utf-8"))
 
@@ -224,47 +224,47 @@ def part_page(part: Part, *, cover: Cover) -> str:
     str
         An HTML page that needs no other file.
     """
-    words = _wordings().of(part.issuer)
+    words = _read_wordings().of(part.issuer)
     today = cover.today or ca_rules().as_of
     filled = {
         "template": part.template,
         "requests": count_of(len(part.requests), "certificate request"),
         "product": cover.product,
         "config": part.config or r"HOST\CA NAME",
-        "lifetimes": _lifetimes(part.ca, today),
-        "wildcards": _wildcards(today),
+        "lifetimes": _describe_lifetimes(part.ca, today),
+        "wildcards": _describe_wildcards(today),
     }
-    filled["target"] = _filled(words.submit_names if part.config else words.submit_asks, filled)
+    filled["target"] = _fill_in(words.submit_names if part.config else words.submit_asks, filled)
     acme = {"title": words.acme_title, "steps": words.acme}
     return render(
         "authorities/handover.html.j2",
-        title=_title(part, words),
+        title=_build_title(part, words),
         sender=cover.sender,
         needed_by=cover.needed_by,
         product=cover.product,
         sites=list(dict.fromkeys(r.plan.site for r in part.requests if r.plan.site)),
-        intro=[_filled(line, filled) for line in words.intro],
-        before=[cover.said(_filled(line, filled)) for line in words.before],
-        steps=[_filled(step, filled) for step in words.steps],
+        intro=[_fill_in(line, filled) for line in words.intro],
+        before=[cover.said(_fill_in(line, filled)) for line in words.before],
+        steps=[_fill_in(step, filled) for step in words.steps],
         others=[acme] if words.acme else [],
-        back=[_filled(line, filled) for line in words.back],
-        rows=[_request_line(record, words, filled) for record in part.requests],
-        revoke=[_revoke_line(one, words, filled) for one in part.revoke],
-        withdrawn=list(_withdrawn(part.requests)),
-        replaced=[_filled(line, filled) for line in words.replaced],
-        old=list(_replaced(part.requests, words, filled, cover.rolled)),
-        notes=[cover.said(_filled(note, filled)) for note in words.notes],
+        back=[_fill_in(line, filled) for line in words.back],
+        rows=[_build_request_line(record, words, filled) for record in part.requests],
+        revoke=[_build_revoke_line(one, words, filled) for one in part.revoke],
+        withdrawn=list(_list_withdrawn(part.requests)),
+        replaced=[_fill_in(line, filled) for line in words.replaced],
+        old=list(_list_replaced(part.requests, words, filled, cover.rolled)),
+        notes=[cover.said(_fill_in(note, filled)) for note in words.notes],
         sources=list(dict.fromkeys(map(cover.source, words.sources))),
     )
 
 
-def _title(part: Part, words: Wording) -> str:
+def _build_title(part: Part, words: Wording) -> str:
     title = words.title if part.requests else "Certificates to revoke now"
     return f"{title}: {part.ca}" if part.ca else title
 
 
-def _revoke_line(one: ToRevoke, words: Wording, filled: Mapping[str, str]) -> ReplacedLine:
-    how = _filled(words.compromised, {**filled, "serial": one.serial})
+def _build_revoke_line(one: ToRevoke, words: Wording, filled: Mapping[str, str]) -> ReplacedLine:
+    how = _fill_in(words.compromised, {**filled, "serial": one.serial})
     return ReplacedLine(
         request=one.request_id,
         serial=one.serial,
@@ -273,7 +273,7 @@ def _revoke_line(one: ToRevoke, words: Wording, filled: Mapping[str, str]) -> Re
     )
 
 
-def _withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
+def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
     """Yield the requests that were withdrawn after they may have been sent to the CA."""
     for record in records:
         for old in reversed(record.archived):
@@ -283,7 +283,7 @@ def _withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
                 )
 
 
-def _lifetimes(ca: str, today: date) -> str:
+def _describe_lifetimes(ca: str, today: date) -> str:
     """Describe the maximum validity of a public certificate, now and from later dates on."""
     rules = ca_rules()
     steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
@@ -296,7 +296,7 @@ def _lifetimes(ca: str, today: date) -> str:
     return f"{words}."
 
 
-def _wildcards(today: date) -> str:
+def _describe_wildcards(today: date) -> str:
     """Describe the methods with which a public CA may validate a wildcard."""
     last: dict[str, date] = {}
     for method in ca_rules().methods:
@@ -309,7 +309,7 @@ def _wildcards(today: date) -> str:
     return f"A wildcard name can be validated by {', '.join(words[:-1])} or {words[-1]}."
 
 
-def _replaced(
+def _list_replaced(
     records: Iterable[RequestRecord],
     words: Wording,
     filled: Mapping[str, str],
@@ -324,11 +324,13 @@ def _replaced(
                     request=record.id,
                     serial=old.issued.serial,
                     valid_until=old.issued.not_after[:10],
-                    what=_filled(text, {**filled, "serial": old.issued.serial}),
+                    what=_fill_in(text, {**filled, "serial": old.issued.serial}),
                 )
 
 
-def _request_line(record: RequestRecord, words: Wording, filled: Mapping[str, str]) -> RequestLine:
+def _build_request_line(
+    record: RequestRecord, words: Wording, filled: Mapping[str, str]
+) -> RequestLine:
     plan = record.plan
     subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
     asked = words.validity_asked.replace("{days}", f"{record.validity_days:,}")
@@ -336,11 +338,11 @@ def _request_line(record: RequestRecord, words: Wording, filled: Mapping[str, st
         **filled,
         "names": "one name" if len(plan.san) == 1 else f"{len(plan.san)} names",
         "eku": ", ".join(plan.eku),
-        "key": _key_text(plan),
+        "key": _format_key(plan),
         "hash": plan.hash,
         "validity": asked if record.validity_days else words.validity_open,
     }
-    how = [_filled(line, values) for line in words.how]
+    how = [_fill_in(line, values) for line in words.how]
     if any(name.startswith("*.") for name in (*plan.san, plan.common_name)):
         how.append(words.how_wildcard)
     if "clientAuth" in plan.eku:
@@ -357,7 +359,7 @@ def _request_line(record: RequestRecord, words: Wording, filled: Mapping[str, st
     )
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
+def _fill_in(text: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         text = text.replace("{" + name + "}", value)
     return text
@@ -477,4 +479,4 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
     # Delayed expansion: cmd expands user input only after it has parsed the line.
     script = (package_files(__package__) / "submit.cmd").read_text(encoding="ascii")
     values = {"template": template, "config": config, "calls": "\n".join(calls)}
-    return _filled(script, values).replace("\n", "\r\n").encode("ascii")
+    return _fill_in(script, values).replace("\n", "\r\n").encode("ascii")

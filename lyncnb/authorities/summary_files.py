@@ -58,8 +58,8 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
         The manifest with the hashes of the files, to be saved. After an interruption, the recorded
         hashes do not match the files, and the next run writes the files again.
     """
-    told = {_MADE_OF: _made_of(manifest)}
-    whole = _with_record(summary, manifest)
+    told = {_MADE_OF: _digest_of_content(manifest)}
+    whole = _add_record(summary, manifest)
     for name in SUMMARY_NAMES:  # Only one file at a time is in memory.
         data = write_summary(whole, "." + name.rpartition(".")[2])
         files.replace(folder / name, data, 0o644)
@@ -69,33 +69,35 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
 
 def is_current(manifest: Manifest) -> bool:
     """Whether the summary files match the records of the manifest."""
-    return manifest.summary.get(_MADE_OF) == _made_of(manifest)
+    return manifest.summary.get(_MADE_OF) == _digest_of_content(manifest)
 
 
-def _with_record(summary: Summary, manifest: Manifest) -> Summary:
+def _add_record(summary: Summary, manifest: Manifest) -> Summary:
     last = manifest.plans[-1] if manifest.plans else None
     summary = replace(
         summary,
-        approval=tuple(_approval(manifest)),
+        approval=tuple(_describe_approval(manifest)),
         is_approved=bool(last and last.approvals and last.plan_sha256 == manifest.plan_sha256),
     )
     accepted = accepted_on_record(manifest.requests)
-    return with_requests(summary, manifest.requests, accepted, _in_use(manifest))
+    return with_requests(summary, manifest.requests, accepted, _find_certificate_in_use(manifest))
 
 
-def _in_use(manifest: Manifest) -> dict[str, Generations]:
+def _find_certificate_in_use(manifest: Manifest) -> dict[str, Generations]:
     return {record.id: generations_of(record) for record in manifest.requests}
 
 
-def _made_of(manifest: Manifest) -> str:
+def _digest_of_content(manifest: Manifest) -> str:
     """Return a digest of all data in the summary files."""
     told = (
         manifest.plan_json_sha256,
         manifest.table,
         [(one.code, one.reason) for one in manifest.accepted],
-        list(_approval(manifest)),
+        list(_describe_approval(manifest)),
         progress_digest(
-            manifest.requests, accepted_on_record(manifest.requests), _in_use(manifest)
+            manifest.requests,
+            accepted_on_record(manifest.requests),
+            _find_certificate_in_use(manifest),
         ),
     )
     return hashlib.sha256(repr(told).encode("utf-8", "replace")).hexdigest()
@@ -118,7 +120,7 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
         missing.
     """
     plan, findings = plan_on_record(manifest, read_plan_bytes(folder, manifest))
-    told = Findings(tuple(_as_accepted(findings, manifest, plan.rules)), findings.judged_on)
+    told = Findings(tuple(_mark_accepted(findings, manifest, plan.rules)), findings.judged_on)
     summary = summarise(plan, told, pictures=True)
     spellings = (
         Spelling(place=one.place, written=one.written, requested=one.requested, what=one.what)
@@ -149,19 +151,19 @@ def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Fi
         plan,
         topology=replace(plan.topology, source=table.name),
         options=replace(plan.options, lang=table.lang),
-        certificates=tuple(_with_rules(plan, manifest)),
+        certificates=tuple(_add_rules(plan, manifest)),
     )
     return plan, findings
 
 
-def _with_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
+def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
     """Add the recorded rule to each certificate: a usage may have rules in two profiles."""
     for certificate in plan.certificates:
         record = manifest.by_id.get(certificate.id)
         yield certificate._replace(rule=record.rule) if record and record.rule else certificate
 
 
-def _as_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
+def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
     """Add the title to each finding, and the acceptance reason to each accepted error."""
     titles = {code: rule.title for code, rule in every_check(rules).items()}
     of_run = {one.code: one.reason for one in manifest.accepted}
@@ -185,7 +187,7 @@ def folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
     if len(manifest.requests) > _MOST:
         return None
     try:
-        return _with_record(planned_summary(folder, manifest), manifest)
+        return _add_record(planned_summary(folder, manifest), manifest)
     except LyncnbError:
         return None
 
@@ -193,7 +195,7 @@ def folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
 _IDS_NAMED = 10
 
 
-def _approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
+def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Yield the saved plan that was requested last, and who approved it."""
     if not manifest.plans:
         return

@@ -53,42 +53,42 @@ def rules_between(
     """
     blocked, last = _Days(), min(missing_from, timetable.days.count) - 1
     for issue in range(max(hold.issued + 1, 0), last + 1):
-        _ask(timetable, issue, last, blocked)
-    leads = [_lead(timetable, hold, lead_source)] if timetable.terms.lead_hours else []
-    return (_end(timetable, hold), *leads, *_named(blocked, timetable))
+        _check_issue(timetable, issue, last, blocked)
+    leads = [_lead_rule(timetable, hold, lead_source)] if timetable.terms.lead_hours else []
+    return (_end_rule(timetable, hold), *leads, *_build_rules(blocked, timetable))
 
 
 def rules_at_first(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:
     """List the rules that forbid the planned issue date of the first certificate."""
     blocked, ends = _Days(), list[BrokenRule]()
-    _ask_order(timetable, issue, blocked)
+    _check_order(timetable, issue, blocked)
     change = timetable.days.next_change[issue]
     end = min(change, timetable.days.count) - 1
     if change > min(timetable.lasts[issue], timetable.days.count - 1):
-        _ask_servers(timetable.days, issue, min(end, timetable.lasts[issue]), blocked)
-        ends.append(_end(timetable, timetable.hold(issue)))
-    return (*ends, *_named(blocked, timetable))
+        _check_servers(timetable.days, issue, min(end, timetable.lasts[issue]), blocked)
+        ends.append(_end_rule(timetable, timetable.hold(issue)))
+    return (*ends, *_build_rules(blocked, timetable))
 
 
-def _ask(timetable: Timetable, issue: int, last: int, blocked: _Days) -> None:
+def _check_issue(timetable: Timetable, issue: int, last: int, blocked: _Days) -> None:
     days = timetable.days
-    is_free = _ask_order(timetable, issue, blocked)
+    is_free = _check_order(timetable, issue, blocked)
     if days.next_change[issue] > last:
-        _ask_servers(days, issue, last, blocked)
+        _check_servers(days, issue, last, blocked)
     elif is_free:
         # The next certificate can be installed in time, but it expires before it can be replaced.
         step = step_on(timetable.terms.validity, days.date(issue))
         blocked.add("validity", step, day=issue)
 
 
-def _ask_order(timetable: Timetable, issue: int, blocked: _Days) -> bool:
+def _check_order(timetable: Timetable, issue: int, blocked: _Days) -> bool:
     days, terms = timetable.days, timetable.terms
     order = issue - terms.order_days
     if order < 0 or days.date(order) < terms.earliest:
         blocked.add("earliest order", day=issue)
         return False
     if days.frozen[order]:
-        for freeze in _freezes(days, order):
+        for freeze in _find_freezes(days, order):
             blocked.add("freeze", freeze, "no orders", day=order)
         if terms.order_days:
             blocked.add("lead time", day=issue)
@@ -97,27 +97,27 @@ def _ask_order(timetable: Timetable, issue: int, blocked: _Days) -> bool:
         step = step_on(terms.reuse, days.date(issue))
         blocked.add("validation", step, day=issue)
         for day in range(max(0, issue - step.days), issue + 1):
-            for freeze in _freezes(days, day):
+            for freeze in _find_freezes(days, day):
                 blocked.add("freeze", freeze, "no validations", day=day)
         return False
     return True
 
 
-def _ask_servers(days: Days, first: int, last: int, blocked: _Days) -> None:
+def _check_servers(days: Days, first: int, last: int, blocked: _Days) -> None:
     for day in range(first, last + 1):
         if days.frozen[day]:
-            for freeze in _freezes(days, day):
+            for freeze in _find_freezes(days, day):
                 blocked.add("freeze", freeze, "no server changes", day=day)
         if not days.windowed[day]:
             blocked.add("window", day=day)
 
 
-def _freezes(days: Days, day: int) -> Iterator[Period]:
+def _find_freezes(days: Days, day: int) -> Iterator[Period]:
     when = days.date(day)
     return (freeze for freeze in days.freezes if freeze.begins <= when <= freeze.ends)
 
 
-def _end(timetable: Timetable, hold: Hold) -> BrokenRule:
+def _end_rule(timetable: Timetable, hold: Hold) -> BrokenRule:
     days = timetable.days
     ends, begins = days.date(hold.last), days.date(hold.issued)
     if hold.is_planned:
@@ -130,7 +130,7 @@ def _end(timetable: Timetable, hold: Hold) -> BrokenRule:
     )  # fmt: skip
 
 
-def _lead(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
+def _lead_rule(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
     terms, days = timetable.terms, timetable.days
     by = days.date(hold.deadline)
     return BrokenRule(
@@ -141,7 +141,7 @@ def _lead(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
     )  # fmt: skip
 
 
-def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
+def _build_rules(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
     days, terms = timetable.days, timetable.terms
     freezes: dict[Period, list[str]] = {}
     for rule, found in blocked.found.items():
@@ -153,21 +153,21 @@ def _named(blocked: _Days, timetable: Timetable) -> Iterator[BrokenRule]:
                 yield BrokenRule(
                     rule="window", begins=first, ends=last, source=f"{_PLAN}: windows",
                     says="no maintenance window includes "
-                    f"{_days_from(len(set(found)), first, last)}",
+                    f"{_describe_days(len(set(found)), first, last)}",
                 )  # fmt: skip
             case ("lead time",):
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
                     says=f"the CA takes {count_of(terms.order_days, 'day')}, so a certificate "
                          f"that is required {span_words(first, last)} must be ordered "
-                         f"{span_words(_back(first, terms), _back(last, terms))}",
+                         f"{span_words(_order_date(first, terms), _order_date(last, terms))}",
                 )  # fmt: skip
             case ("earliest order",):
                 yield BrokenRule(
                     rule="earliest order", begins=first, ends=last,
                     source=f"the start of the forecast; {_PLAN}: lead_days",
                     says=f"a certificate that is to be issued on {last} must be ordered by "
-                         f"{_back(last, terms)}, but no order is possible before "
+                         f"{_order_date(last, terms)}, but no order is possible before "
                          f"{terms.earliest}",
                 )  # fmt: skip
             case ("validation", Step() as reuse):
@@ -194,11 +194,11 @@ def span_words(first: date, last: date) -> str:
     return f"on {first}" if first == last else f"from {first} to {last}"
 
 
-def _days_from(number: int, first: date, last: date) -> str:
+def _describe_days(number: int, first: date, last: date) -> str:
     if number == (last - first).days + 1:
         return f"any day {span_words(first, last)}" if number > 1 else f"{first}"
     return f"{number:,} of the days {span_words(first, last)}"
 
 
-def _back(day: date, terms: Terms) -> date:
+def _order_date(day: date, terms: Terms) -> date:
     return date.fromordinal(max(1, day.toordinal() - terms.order_days))

@@ -31,25 +31,25 @@ def to_calendar(forecast: Forecast) -> bytes:
         possible date, if that is later. The same forecast gives the same bytes, and an entry with
         the same date and kind keeps its UID.
     """
-    return write_calendar(PRODUCT, _entries(forecast))
+    return write_calendar(PRODUCT, _build_entries(forecast))
 
 
-def _entries(forecast: Forecast) -> Iterator[DayEntry]:
+def _build_entries(forecast: Forecast) -> Iterator[DayEntry]:
     for work in forecast.days():
         if (
             work.what != "validate"
         ):  # The validation is part of the order's entry, or a separate entry.
-            yield _entry(work, forecast)
+            yield _build_entry(work, forecast)
         elif validated := tuple(one for one in work.entries if one.validate_on != one.order_on):
-            yield _entry(work._replace(entries=validated), forecast)
+            yield _build_entry(work._replace(entries=validated), forecast)
 
 
-def _entry(work: DayWork, forecast: Forecast) -> DayEntry:
-    number, last = count_of(len(work.entries), "certificate"), _last_day(work)
+def _build_entry(work: DayWork, forecast: Forecast) -> DayEntry:
+    number, last = count_of(len(work.entries), "certificate"), _find_last_day(work)
     summary = {
         "order": f"Order {number}",
         "validate": f"Validate domains for {number}",
-        "change": f"Install {number} on {_servers(work.entries)}",
+        "change": f"Install {number} on {_count_servers(work.entries)}",
     }[work.what]
     summary += f" (by {last} at the latest)" if last and last > work.day else ""
     mornings = [work.day - _DAY]
@@ -61,22 +61,22 @@ def _entry(work: DayWork, forecast: Forecast) -> DayEntry:
         first=work.day,
         last=work.day,
         summary=summary,
-        lines=_description(work),
+        lines=_describe_work(work),
         reminder=summary,
         moments=[datetime.combine(morning, _MORNING) for morning in mornings],
     )
 
 
-def _last_day(work: DayWork) -> date | None:
+def _find_last_day(work: DayWork) -> date | None:
     days = [one.order_by if work.what == "order" else one.change_by for one in work.entries]
     return min((day for day in days if day), default=None) if work.what != "validate" else None
 
 
-def _servers(entries: Iterable[ForecastEntry]) -> str:
+def _count_servers(entries: Iterable[ForecastEntry]) -> str:
     return count_of(len({server for one in entries for server in one.servers}), "server")
 
 
-def _description(work: DayWork) -> Iterator[str]:
+def _describe_work(work: DayWork) -> Iterator[str]:
     domains = dict.fromkeys(domain for one in work.entries for domain in one.domains
                             if work.what == "validate" or one.validate_on == work.day)  # fmt: skip
     if domains and work.what != "change":

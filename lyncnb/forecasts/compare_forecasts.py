@@ -178,11 +178,11 @@ def forecasts_report(pair: ForecastComparison) -> Report:
                 for when, work, first, second in by_month()
             ],
         },
-        text=lambda: _text(pair),
+        text=lambda: _format_text(pair),
     )
 
 
-def _text(pair: ForecastComparison) -> Iterator[list[str] | ReportTable]:
+def _format_text(pair: ForecastComparison) -> Iterator[list[str] | ReportTable]:
     yield pair.lines()
     yield ReportTable(columns=_YEARS, items=pair.years, formats={"": ""})
     for of, problem in pair.problems():

@@ -72,9 +72,9 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
         forecast.changes_table(),
         Picture(lambda: figure(forecast)),
         years,
-        _certificates(forecast, ".csv", ".xlsx"),
+        _format_certificates(forecast, ".csv", ".xlsx"),
         months,
-        _certificates(forecast, ".md"),
+        _format_certificates(forecast, ".md"),
         forecast.work_table("Work in chronological order"),
         ReportTable(
             columns=_PROBLEMS,
@@ -88,12 +88,12 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
         summary=forecast.summary(),
         parts=parts,
         document=lambda: _values(forecast),
-        text=lambda: _text(forecast, shown),
+        text=lambda: _format_text(forecast, shown),
         own={".ics": lambda: to_calendar(forecast)},
     )
 
 
-def _certificates(forecast: Forecast, *suffixes: str) -> ReportTable:
+def _format_certificates(forecast: Forecast, *suffixes: str) -> ReportTable:
     return ReportTable(
         columns=COLUMNS,
         items=lambda: forecast.entries,
@@ -129,7 +129,7 @@ def _entry(one: ForecastEntry) -> dict[str, object]:
     return {**plain, "takes_effect": dict(one.takes_effect)}
 
 
-def _text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:
+def _format_text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:
     """Yield the problems, the work, and the next orders."""
     yield [forecast.summary(), *(f"  note: {note}" for note in forecast.notes)]
     problems = [[*problem.lines()] for problem in forecast.problems[:shown]]
@@ -142,10 +142,12 @@ def _text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:
         items=lambda: forecast.changes(bars=False),
         formats={"": CHANGES},
     )
-    yield ReportTable(columns=_NEXT, items=lambda: _nexts(forecast), formats={"": ""}, limit=shown)
+    yield ReportTable(
+        columns=_NEXT, items=lambda: _next_orders(forecast), formats={"": ""}, limit=shown
+    )
 
 
-def _nexts(forecast: Forecast) -> list[ForecastEntry]:
+def _next_orders(forecast: Forecast) -> list[ForecastEntry]:
     """Return the next order of each certificate."""
     found: dict[str, ForecastEntry] = {}
     for one in forecast.entries:
@@ -154,7 +156,7 @@ def _nexts(forecast: Forecast) -> list[ForecastEntry]:
     return sorted(found.values(), key=lambda one: (str(one.order_on), one.id))
 
 
-def _change(one: ForecastEntry) -> str:
+def _format_change(one: ForecastEntry) -> str:
     by = f", by {one.change_by}" if one.change_by else ""
     if one.late_from:
         by = f", late from {one.late_from}"
@@ -164,7 +166,7 @@ def _change(one: ForecastEntry) -> str:
 _NEXT = columns(
     ("Next", "owner"),
     ("Order", "order_on"),
-    ("On servers, by", _change),
+    ("On servers, by", _format_change),
     ("Until", "valid_until"),
     ("Type", lambda one: ", ".join(one.usages) or one.role),
 )

@@ -89,10 +89,10 @@ def forecast(
     requested one, limited to what the CA may issue on that day.
     """
     require("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
-    read, until = _read(plan), day_of(until)
+    read, until = _read_plan(plan), day_of(until)
     told = options or read.plan.options
     issue = told.planned_issue_date
-    begin = _begin(read, told, start)
+    begin = _find_start(read, told, start)
     first = min(begin, issue or begin)
     if until < begin or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
         raise PlanError(
@@ -108,7 +108,7 @@ def forecast(
         product=read.plan.rules.product,
         start=begin,
         until=until,
-        entries=tuple(_validated(entries, schedules)),
+        entries=tuple(_add_validations(entries, schedules)),
         problems=problems,
         freezes=terms.work.freezes_between(begin, until),
         limits=tuple(
@@ -118,7 +118,7 @@ def forecast(
             )
             if fact.begins is None or fact.begins <= until
         ),
-        notes=tuple(_notes(read, told)),
+        notes=tuple(_list_notes(read, told)),
     )
 
 
@@ -133,7 +133,7 @@ class _Read:
     seen: date | None = None  # The last date on record.
 
 
-def _read(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _Read:
+def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _Read:
     if isinstance(plan, CertificatePlan):
         return _Read(plan=plan, records={}, held={})
     if isinstance(plan, RequestBundle):
@@ -163,7 +163,7 @@ def _read_folder(folder: Path, manifest: Manifest) -> _Read:
     return _Read(plan=plan, records=records, held=held, under_way=under_way, seen=seen)
 
 
-def _begin(read: _Read, options: PlanOptions, start: date | None) -> date:
+def _find_start(read: _Read, options: PlanOptions, start: date | None) -> date:
     if start is not None:
         return day_of(start)
     if read.seen is not None:
@@ -233,7 +233,7 @@ class _Schedules:
         asked = asked or (record and record.validity_days) or None
         source = _ASKED
         if asked is None and (held := self.read.held.get(name)) is not None:
-            asked, source = _days_of(held), _ON_RECORD
+            asked, source = _count_days(held), _ON_RECORD
         public = certificate.issuer == "public"
         terms = Terms(
             validity=self.validity(certificate.issuer, ca, asked, source),
@@ -262,13 +262,17 @@ class _Schedules:
             limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
             usual = ca_rules().smallest("usual-validity-days", issuer=issuer, ca=ca)
             has_limit = any(limit for _, limit in limits)
-            self._validity[key] = _steps(limits if asked or has_limit else usual, asked, source)
+            self._validity[key] = _list_steps(
+                limits if asked or has_limit else usual, asked, source
+            )
         return self._validity[key]
 
     def reuse(self, ca: str) -> tuple[Step, ...]:
         """Return how many days a public CA may reuse a domain validation, by date."""
         if ca not in self._reuse:
-            self._reuse[ca] = _steps(ca_rules().smallest("domain-validation-days", ca=ca), None)
+            self._reuse[ca] = _list_steps(
+                ca_rules().smallest("domain-validation-days", ca=ca), None
+            )
         return self._reuse[ca]
 
     def restarts(self, certificate: PlannedCertificate) -> bool:
@@ -288,12 +292,12 @@ class _Schedules:
         return self._restarts[key]
 
 
-def _days_of(held: Held) -> int:
+def _count_days(held: Held) -> int:
     """Return the validity of a certificate in days, including the last second."""
     return max(1, (later(held.ends, timedelta(seconds=1)) - held.begins) // _DAY)
 
 
-def _steps(
+def _list_steps(
     limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None, source: str = _ASKED
 ) -> tuple[Step, ...]:
     """List the validity by date: the limit, or the requested number of days if that is lower."""
@@ -338,12 +342,12 @@ class _Schedule:
         hold, first, in_use = None, None, held is not None
         ordered: tuple[Turn, ...] = ()
         if held is not None:
-            hold, self.ends = self._on_record(held), held.ends
-            entries.append(self._entry(0, hold))
-            ordered = tuple(self._ordered(hold))
-        elif (issue := self.of.options.planned_issue_date) and self._is_to_come(issue):
+            hold, self.ends = self._recorded_entry(held), held.ends
+            entries.append(self._build_entry(0, hold))
+            ordered = tuple(self._list_ordered(hold))
+        elif (issue := self.of.options.planned_issue_date) and self._is_future(issue):
             first = self.days.number(issue)
-            problems += self._first_problem(first)
+            problems += self._find_first_problem(first)
         following = self.timetable.turns(ordered[-1].hold if ordered else hold, first)
         for number, turn in enumerate(chain(ordered, following), 1):
             if turn.late_from is not None and hold is not None:
@@ -351,8 +355,8 @@ class _Schedule:
                     hold.deadline + 1,
                     turn.change,
                 )  # The certificate is installed on the last possible day.
-                problems.append(self._problem(number, hold, gap))
-            entries.append(self._turn(number, turn, is_first=not in_use))
+                problems.append(self._build_problem(number, hold, gap))
+            entries.append(self._build_turn_entry(number, turn, is_first=not in_use))
             hold, in_use = turn.hold, in_use or entries[-1].change_on is not None
             if turn.change >= self.days.count:
                 return (
@@ -362,13 +366,13 @@ class _Schedule:
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None:
-            problems.append(self._never())
+            problems.append(self._build_never_problem())
         elif hold.last < self.days.goal:
             gap = hold.deadline + 1, self.days.goal
-            problems.append(self._problem(entries[-1].number + 1, hold, gap))
+            problems.append(self._build_problem(entries[-1].number + 1, hold, gap))
         return entries, problems
 
-    def _ordered(self, hold: Hold) -> Iterator[Turn]:
+    def _list_ordered(self, hold: Hold) -> Iterator[Turn]:
         """Yield the certificates that will replace one: ordered or already issued."""
         part = self.of.read.under_way.get(self.name)
         if part is None:
@@ -377,7 +381,7 @@ class _Schedule:
         record = self.of.read.records[self.name]
         order = number(date.fromisoformat((record.written_at or record.planned_at)[:10]))
         if part.issued is not None:
-            following = self._on_record(part.issued)
+            following = self._recorded_entry(part.issued)
             issue, ready = following.issued, max(following.issued, number(self.of.begin))
         else:
             issue = ready = max(order + lead, number(self.of.begin))
@@ -396,11 +400,11 @@ class _Schedule:
             late_from=hold.deadline + 1 if change > hold.deadline else None,
         )
 
-    def _is_to_come(self, issue: date) -> bool:
+    def _is_future(self, issue: date) -> bool:
         """Whether the planned issue date is in the future; for a folder, it may have passed."""
         return not self.of.read.records or issue >= self.of.begin
 
-    def _on_record(self, held: Held) -> Hold:
+    def _recorded_entry(self, held: Held) -> Hold:
         lead = timedelta(hours=self.timetable.terms.lead_hours)
         number = self.days.number
         # A day counts as valid if it ends before the certificate expires; notAfter belongs to the
@@ -413,7 +417,7 @@ class _Schedule:
         self.on_record[hold] = held
         return hold
 
-    def _entry(self, number: int, hold: Hold) -> ForecastEntry:
+    def _build_entry(self, number: int, hold: Hold) -> ForecastEntry:
         certificate = self.certificate
         held = self.on_record.get(hold)
         if held is None:
@@ -434,7 +438,7 @@ class _Schedule:
             renew_from=self.of.terms.renewing(begins, ends, certificate.issuer).order_on,
         )
 
-    def _turn(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
+    def _build_turn_entry(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
         day, certificate = self.days.date, self.certificate
         # A certificate that is issued on the planned date may expire before it can be installed.
         comes = turn.change < self.days.count and turn.change <= turn.hold.last
@@ -448,7 +452,7 @@ class _Schedule:
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
         is_proven = bool(self.timetable.terms.reuse) and turn.validate <= turn.issue
-        return self._entry(number, turn.hold)._replace(
+        return self._build_entry(number, turn.hold)._replace(
             order_on=day(turn.order),
             order_by=None if turn.order_by is None else day(turn.order_by),
             validate_on=day(turn.validate) if is_proven else None,
@@ -461,7 +465,7 @@ class _Schedule:
             restarts=self.restarts and not is_first,
         )
 
-    def _first_problem(self, first: int) -> Iterator[ForecastProblem]:
+    def _find_first_problem(self, first: int) -> Iterator[ForecastProblem]:
         rules = rules_at_first(self.timetable, first)
         if rules:
             day, change = self.days.date(first), self.days.next_change[first]
@@ -471,7 +475,7 @@ class _Schedule:
                 what=f"the first certificate cannot be issued on {day} and installed as planned",
             )  # fmt: skip
 
-    def _problem(self, number: int, hold: Hold, gap: tuple[int, int]) -> ForecastProblem:
+    def _build_problem(self, number: int, hold: Hold, gap: tuple[int, int]) -> ForecastProblem:
         begins, ends = map(self.days.date, gap)
         source = "; ".join(dict.fromkeys(roll.source for roll in self.rolls.values()))
         key = (self.timetable.terms, hold, gap[0])
@@ -483,7 +487,7 @@ class _Schedule:
             certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
         )
 
-    def _never(self) -> ForecastProblem:
+    def _build_never_problem(self) -> ForecastProblem:
         begin, end = self.of.begin, self.days.until
         rule = BrokenRule(
             rule="earliest order",
@@ -496,10 +500,12 @@ class _Schedule:
         )  # fmt: skip
 
 
-def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[ForecastEntry]:
+def _add_validations(
+    entries: list[ForecastEntry], schedules: _Schedules
+) -> Iterator[ForecastEntry]:
     """Add the domains to validate to each certificate: the domains without a current validation."""
     domains = {
-        one.id: _domains(one, each_name=ca_rules().validates_each_name(schedules.ca(one)))
+        one.id: _list_domains(one, each_name=ca_rules().validates_each_name(schedules.ca(one)))
         for one in schedules.read.plan.certificates
         if one.issuer == "public"
     }
@@ -507,11 +513,11 @@ def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[
     needed: dict[int, tuple[str, ...]] = {}
     order = sorted(
         (place for place, one in enumerate(entries) if one.issuer == "public"),
-        key=lambda place: (_issued(entries[place], schedules), place),
+        key=lambda place: (_issue_date(entries[place], schedules), place),
     )
     for place in order:
         one = entries[place]
-        issued, day = _issued(one, schedules), one.validate_on
+        issued, day = _issue_date(one, schedules), one.validate_on
         reuse = step_on(schedules.reuse(one.ca), issued).days
         found = []
         for domain in domains[one.id]:
@@ -529,12 +535,12 @@ def _validated(entries: list[ForecastEntry], schedules: _Schedules) -> Iterator[
             yield one._replace(validate_on=None) if one.validate_on else one
 
 
-def _issued(one: ForecastEntry, schedules: _Schedules) -> date:
+def _issue_date(one: ForecastEntry, schedules: _Schedules) -> date:
     """Return the issue date; for a certificate on record, the first day of validity."""
     return one.issued_on or schedules.read.held[one.id].begins.date()
 
 
-def _domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
+def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
     """List the domains that the CA validates: every name, or the domains that cover all names.
 
     Source: Baseline Requirements 3.2.2.4.7: a CA may use the validation of a domain for names below
@@ -544,7 +550,7 @@ def _domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, 
     return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))
 
 
-def _notes(read: _Read, options: PlanOptions) -> Iterator[str]:
+def _list_notes(read: _Read, options: PlanOptions) -> Iterator[str]:
     assumed = [
         one
         for one in read.plan.certificates

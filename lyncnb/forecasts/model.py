@@ -143,30 +143,30 @@ class DayWork(NamedTuple):
     entries: tuple[ForecastEntry, ...]
 
 
-def _validated(ones: list[ForecastEntry]) -> str:
+def _format_validation(ones: list[ForecastEntry]) -> str:
     domains = dict.fromkeys(domain for one in ones for domain in one.domains)
     day = next((one.validate_on for one in ones if one.domains), None)
     return "\n".join((f"{day}", *domains)) if day else ""
 
 
-def _changed(ones: list[ForecastEntry]) -> str:
+def _format_change(ones: list[ForecastEntry]) -> str:
     one = ones[0]
-    change = _with_last(one.change_on or "never", None if one.late_from else one.change_by)
+    change = _format_with_last(one.change_on or "never", None if one.late_from else one.change_by)
     return f"{change}\nlate from {one.late_from}" if one.late_from else change
 
 
-def _owners(ones: list[ForecastEntry]) -> Iterator[str]:
+def _list_owners(ones: list[ForecastEntry]) -> Iterator[str]:
     for one in ones[:_OWNERS]:
         yield f"{one.owner}: {first_of(one.usages or (one.role,), 1)}"
     if len(ones) > _OWNERS:
         yield f"and {len(ones) - _OWNERS:,} more"
 
 
-def _with_last(day: object, last: object) -> str:
+def _format_with_last(day: object, last: object) -> str:
     return f"{day or ''}\nby {last}" if last else str(day or "")
 
 
-def _moment(moment: datetime) -> str:
+def _format_moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
@@ -186,7 +186,9 @@ COLUMNS = columns(
     ("On servers by", "change_by"),
     (
         "Takes effect",
-        lambda one: tuple(f"{usage} {_moment(moment)}" for usage, moment in one.takes_effect),
+        lambda one: tuple(
+            f"{usage} {_format_moment(moment)}" for usage, moment in one.takes_effect
+        ),
     ),
     ("Valid until", "valid_until"),
     ("Renew from", "renew_from"),
@@ -215,17 +217,17 @@ BROKEN = columns(
 )
 # The columns that fit on a page. Files have all columns and a row for each certificate.
 _WORK = columns(
-    ("Order, by", lambda ones: _with_last(ones[0].order_on, ones[0].order_by)),
-    ("Validate", _validated),
-    ("On servers, by", _changed),
+    ("Order, by", lambda ones: _format_with_last(ones[0].order_on, ones[0].order_by)),
+    ("Validate", _format_validation),
+    ("On servers, by", _format_change),
     (
         "Takes effect",
         lambda ones: "\n".join(
-            dict.fromkeys(_moment(moment) for _, moment in ones[0].takes_effect)
+            dict.fromkeys(_format_moment(moment) for _, moment in ones[0].takes_effect)
         ),
     ),
     ("Valid until", lambda ones: ones[0].valid_until),
-    ("For", lambda ones: "\n".join(_owners(ones))),
+    ("For", lambda ones: "\n".join(_list_owners(ones))),
 )
 
 
@@ -276,19 +278,19 @@ class Forecast(Table):
         restarts: set[tuple[str, date]] = set()
         for one in self.entries:
             if one.order_on:
-                _month(counts, one.order_on)["orders"] += 1
+                _find_month(counts, one.order_on)["orders"] += 1
             if one.change_on:
-                _month(counts, one.change_on)["changes"] += one.changes
+                _find_month(counts, one.change_on)["changes"] += one.changes
                 if one.restarts:
                     restarts.update((server, one.change_on) for server in one.servers)
             if one.validate_on:
-                _month(counts, one.validate_on)["validations"] += len(one.domains)
+                _find_month(counts, one.validate_on)["validations"] += len(one.domains)
         for _, day in restarts:
-            _month(counts, day)["restarts"] += 1
+            _find_month(counts, day)["restarts"] += 1
         kinds = MonthWork._fields[1:]
         return tuple(
             MonthWork(month, *(counts.get(month, Counter())[kind] for kind in kinds))
-            for month in _months(counts)
+            for month in _list_months(counts)
         )
 
     def days(self) -> tuple[DayWork, ...]:
@@ -335,7 +337,7 @@ class Forecast(Table):
         for issuer in ("public", "internal"):
             facts += [
                 DatedFact(
-                    kind=f"Installed, from {_a(issuer)} CA", about=one.id,
+                    kind=f"Installed, from {_add_article(issuer)} CA", about=one.id,
                     what=f"valid until {one.valid_until}", begins=one.change_on, ends=one.change_on,
                     needs_a_look=one.late_from is not None,
                 )
@@ -379,7 +381,7 @@ class Forecast(Table):
         """Return the work in chronological order; entries with the same dates share a row."""
         return ReportTable(
             columns=_WORK,
-            items=lambda: _turns(self.entries),
+            items=lambda: _group_by_dates(self.entries),
             formats={".html": caption},
             limit=ROWS_SHOWN,
             keeps_days=True,
@@ -424,7 +426,7 @@ class Forecast(Table):
         return self.summary()
 
 
-def _turns(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
+def _group_by_dates(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
     """Group the entries whose work has the same dates."""
     found: dict[tuple[str, ...], list[ForecastEntry]] = {}
     for one in entries:
@@ -435,15 +437,15 @@ def _turns(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
     return (found[key] for key in sorted(found))
 
 
-def _a(word: str) -> str:
+def _add_article(word: str) -> str:
     return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
-def _month(counts: dict[str, Counter[str]], day: date) -> Counter[str]:
+def _find_month(counts: dict[str, Counter[str]], day: date) -> Counter[str]:
     return counts.setdefault(f"{day:%Y-%m}", Counter())
 
 
-def _months(counts: dict[str, Counter[str]]) -> Iterator[str]:
+def _list_months(counts: dict[str, Counter[str]]) -> Iterator[str]:
     if not counts:
         return
     (first_year, first), (last_year, last) = (

@@ -96,11 +96,11 @@ class Timetable:
     def __init__(self, terms: Terms, days: Days) -> None:
         self.terms, self.days = terms, days
         count = days.count
-        self.lasts = self._lasts()
+        self.lasts = self._last_days()
         # The work of a day is finished at its end, so the next day must begin before the lead time.
         lead = -(-terms.lead_hours // 24)
         self.deadlines = [last - lead for last in self.lasts]
-        self.validate = [self._validated(issue) for issue in range(count)]
+        self.validate = [self._find_validation_day(issue) for issue in range(count)]
         earliest = days.number(terms.earliest) + terms.order_days
         change = days.next_change
         self.usable = bytearray(
@@ -113,13 +113,13 @@ class Timetable:
         )
         self._toward: dict[int, Ways] = {}
 
-    def _lasts(self) -> list[int]:
+    def _last_days(self) -> list[int]:
         days, found = self.days, []
         for number in range(days.count):
             found.append(number + step_on(self.terms.validity, days.date(number)).days - 1)
         return found
 
-    def _validated(self, issue: int) -> int:
+    def _find_validation_day(self, issue: int) -> int:
         """Return the validation day: the first day without a freeze on or after the order."""
         first = issue - self.terms.order_days
         if self.terms.reuse:
@@ -147,7 +147,7 @@ class Timetable:
                 following = issue
         return Ways(next_flagged(good), last_flagged(good))
 
-    def _ways_to(self, target: int) -> Ways:
+    def _find_ways(self, target: int) -> Ways:
         if target not in self._toward:
             good = bytearray(self.days.count)
             good[target], following = 1, target
@@ -157,7 +157,7 @@ class Timetable:
             self._toward[target] = Ways(next_flagged(good), last_flagged(good))
         return self._toward[target]
 
-    def _furthest(self, hold: Hold) -> int | None:
+    def _find_furthest(self, hold: Hold) -> int | None:
         """Return the reachable issue day whose schedule covers the longest period."""
         target, best, reach = None, hold.deadline, self.days.up_to(hold.deadline)
         issue = max(hold.issued + 1, 0)
@@ -191,27 +191,27 @@ class Timetable:
             if issue >= self.days.count:
                 return
             hold = self.hold(issue)
-            yield self._turn(issue, hold, None, self.to_the_end)
+            yield self._build_turn(issue, hold, None, self.to_the_end)
         goal = self.days.goal
         while True:
             ways, target = self.to_the_end, None
             low, high = max(hold.issued + 1, 0), self.days.up_to(hold.deadline)
             leads_on = hold.last >= goal or (high >= 0 and ways.last[high] >= low)
             if not leads_on:
-                target = self._furthest(hold)
-                ways = ways if target is None else self._ways_to(target)
+                target = self._find_furthest(hold)
+                ways = ways if target is None else self._find_ways(target)
             is_late = not leads_on and target is None
             found = (
-                self._after(hold)
+                self._find_issue_after(hold)
                 if is_late
                 else issue_day(self.days, ways, renew=hold.renew, first=low, deadline=hold.deadline)
             )
             if found is None or self.days.next_change[found] > goal:
                 return
             before, hold = hold, self.hold(found)
-            yield self._turn(found, hold, before, ways, is_late=is_late)
+            yield self._build_turn(found, hold, before, ways, is_late=is_late)
 
-    def _after(self, hold: Hold) -> int | None:
+    def _find_issue_after(self, hold: Hold) -> int | None:
         """Return the issue day of the first certificate that is installed after the due day."""
         first = max(hold.issued, self.days.up_to(hold.deadline), -1) + 1
         for issue in range(first, self.days.count):
@@ -220,7 +220,7 @@ class Timetable:
                 return max(day for day in range(issue, change + 1) if self.usable[day])
         return None
 
-    def _turn(
+    def _build_turn(
         self, issue: int, hold: Hold, before: Hold | None, ways: Ways, *, is_late: bool = False
     ) -> Turn:
         high = self.days.up_to(before.deadline) if before else -1

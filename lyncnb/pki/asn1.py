@@ -208,7 +208,7 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
     offset, allowance = 0, _Allowance()
     while offset < last or not objects:
         element = read_element(data, offset, len(data), 0, allowance)
-        objects.append((_kind(data, element, allowance), data[element.begin : element.end]))
+        objects.append((_detect_kind(data, element, allowance), data[element.begin : element.end]))
         offset = element.end
         _stop_at_limit(len(objects))
     return objects
@@ -256,7 +256,7 @@ def _only_child(data: bytes, parent: Element) -> Element:
     return inner[0]
 
 
-def _kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
+def _detect_kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
     """Detect the type of a top-level element by the tags inside it."""
     if element.tag != _SEQUENCE:
         return Kind.OTHER
@@ -267,18 +267,18 @@ def _kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
         return Kind.SIGNED_DATA if oid == _SIGNED_DATA else Kind.OTHER_CMS
     if tags == (_SEQUENCE, _SEQUENCE, _BIT_STRING):
         parts = children(data, inner[0], 0, allowance)
-        return _signed_kind([part.tag for part in parts])
+        return _detect_signed_kind([part.tag for part in parts])
     if tags == (_SEQUENCE, _OCTET_STRING):
         return Kind.ENCRYPTED_KEY
     if tags == (_SEQUENCE, _BIT_STRING):
         return Kind.PUBLIC_KEY
     if tags[:1] == (_INTEGER,):
         version = int.from_bytes(data[inner[0].content : inner[0].content_end], "big")
-        return _versioned_kind(tags, version)
+        return _detect_versioned_kind(tags, version)
     return Kind.OTHER
 
 
-def _signed_kind(tags: list[int]) -> Kind:
+def _detect_signed_kind(tags: list[int]) -> Kind:
     """Distinguish a certificate, a request and a revocation list (RFC 5280 and RFC 2986)."""
     if tags[:1] == [_CONTEXT_0]:
         tags = tags[1:]
@@ -292,7 +292,7 @@ def _signed_kind(tags: list[int]) -> Kind:
     return Kind.OTHER
 
 
-def _versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
+def _detect_versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
     """Distinguish a PFX and the forms of a private key (RFC 7292, 5958, 8017, 5915)."""
     if version == 3 and tags[1:2] == (_SEQUENCE,) and len(tags) <= 3:
         return Kind.PFX
@@ -328,7 +328,7 @@ def work_factor(data: bytes) -> int:
     """
     return sum(
         int.from_bytes(data[element.content : element.content_end], "big")
-        for element, before in _all_elements(data)
+        for element, before in _list_elements(data)
         if element.tag == _INTEGER and before is not None and before.tag == _OCTET_STRING
     )
 
@@ -342,14 +342,14 @@ def object_identifiers(data: bytes) -> tuple[str, ...]:
         If the data is not complete ASN.1.
     """
     identifiers = {
-        _dotted(data[element.content : element.content_end]): None
-        for element, _ in _all_elements(data)
+        _format_oid(data[element.content : element.content_end]): None
+        for element, _ in _list_elements(data)
         if element.tag == _OID
     }
     return tuple(identifiers)
 
 
-def _dotted(content: bytes) -> str:
+def _format_oid(content: bytes) -> str:
     """Write the octets of an object identifier as numbers (ITU-T X.690 section 8.19)."""
     numbers, value = [], 0
     for octet in content[:64]:
@@ -365,7 +365,7 @@ def _dotted(content: bytes) -> str:
 _ElementPairs = Iterator[tuple[Element, Element | None]]
 
 
-def _all_elements(data: bytes) -> _ElementPairs:
+def _list_elements(data: bytes) -> _ElementPairs:
     """Yield every element with the one before it, including those inside octet strings."""
     allowance = _Allowance()
     yield from _below(data, read_element(data, 0, len(data), 0, allowance), 0, allowance)
@@ -378,11 +378,13 @@ def _below(data: bytes, parent: Element, depth: int, allowance: _Allowance) -> _
         if element.tag & 0x20:
             yield from _below(data, element, depth + 1, allowance)
         elif element.tag == _OCTET_STRING and data[element.content : element.content + 1] == b"0":
-            yield from _inside(data, element, depth, allowance)
+            yield from _open_octet_string(data, element, depth, allowance)
         before = element
 
 
-def _inside(data: bytes, element: Element, depth: int, allowance: _Allowance) -> _ElementPairs:
+def _open_octet_string(
+    data: bytes, element: Element, depth: int, allowance: _Allowance
+) -> _ElementPairs:
     """Read an octet string that may contain ASN.1; a salt that begins with 0x30 does not."""
     begin, end = element.content, element.content_end
     try:

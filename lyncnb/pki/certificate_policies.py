@@ -52,9 +52,9 @@ def policy_violation(path: Sequence[Certificate]) -> str:
             break
         if any(_ANY in pair for pair in certificate.policy_mappings):
             return f"{who} maps anyPolicy to another policy"
-        _map(state, certificate)
+        _apply_mappings(state, certificate)
         _count_down(state, certificate)
-    return _violation_at_end(state, path[-1]) if path else ""
+    return _find_final_violation(state, path[-1]) if path else ""
 
 
 def _next_level(state: _State, certificate: Certificate, *, is_last: bool) -> dict[str, set[str]]:
@@ -70,7 +70,7 @@ def _next_level(state: _State, certificate: Certificate, *, is_last: bool) -> di
     return level
 
 
-def _map(state: _State, certificate: Certificate) -> None:
+def _apply_mappings(state: _State, certificate: Certificate) -> None:
     mapped: dict[str, set[str]] = {}
     for above, below in certificate.policy_mappings:
         mapped.setdefault(above, set()).add(below)
@@ -86,16 +86,16 @@ def _count_down(state: _State, certificate: Certificate) -> None:
         state.explicit = max(state.explicit - 1, 0)
         state.mapping = max(state.mapping - 1, 0)
         state.inhibit_any = max(state.inhibit_any - 1, 0)
-    state.explicit = _least(state.explicit, certificate.require_explicit_policy)
-    state.mapping = _least(state.mapping, certificate.inhibit_policy_mapping)
-    state.inhibit_any = _least(state.inhibit_any, certificate.inhibit_any_policy)
+    state.explicit = _lower_limit(state.explicit, certificate.require_explicit_policy)
+    state.mapping = _lower_limit(state.mapping, certificate.inhibit_policy_mapping)
+    state.inhibit_any = _lower_limit(state.inhibit_any, certificate.inhibit_any_policy)
 
 
-def _least(counter: int, limit: int | None) -> int:
+def _lower_limit(counter: int, limit: int | None) -> int:
     return counter if limit is None else min(counter, limit)
 
 
-def _violation_at_end(state: _State, certificate: Certificate) -> str:
+def _find_final_violation(state: _State, certificate: Certificate) -> str:
     is_required = state.explicit <= 1 or certificate.require_explicit_policy == 0
     if is_required and not state.level:
         return (

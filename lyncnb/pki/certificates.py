@@ -300,26 +300,26 @@ def _read(der: bytes) -> Certificate:
             # serial number.
             # lyncnb reports such problems as findings.
             warnings.simplefilter("ignore")
-            return _facts(der, x509.load_der_x509_certificate(der))
+            return _read_facts(der, x509.load_der_x509_certificate(der))
     except _READ_ERRORS as error:
-        raise BadCertificate(f"{_identify(der)}: {in_words(error)}") from None
+        raise BadCertificate(f"{_describe_certificate(der)}: {in_words(error)}") from None
 
 
-def _identify(der: bytes) -> str:
+def _describe_certificate(der: bytes) -> str:
     """Return the serial number and the subject of a damaged certificate, if they can be read."""
     serial, subject = b"", tuple[str, ...]()
     try:
         content = children(der, read_element(der, 0, len(der)))[0]
         fields = [part for part in children(der, content) if part.tag != 0xA0]
         serial = der[fields[0].content : fields[0].content_end][:24]
-        subject = tuple(_common_names(der, fields[4]))
+        subject = tuple(_read_common_names(der, fields[4]))
     except (BadStructure, IndexError):
         pass  # The message then contains only the readable fields.
     number = f"serial {serial.hex()}" if serial else "no serial number"
     return f"serial number {number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
 
 
-def _common_names(der: bytes, name: Element) -> Iterator[str]:
+def _read_common_names(der: bytes, name: Element) -> Iterator[str]:
     for relative in children(der, name):
         for entry in children(der, relative):
             kind, value = children(der, entry)[:2]
@@ -328,14 +328,14 @@ def _common_names(der: bytes, name: Element) -> Iterator[str]:
                 yield der[value.content : value.content_end].decode(encoding, "replace")
 
 
-def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
+def _read_facts(der: bytes, certificate: x509.Certificate) -> Certificate:
     if certificate.version is not x509.Version.v3 and len(certificate.extensions):
         raise NotAsStandard("the certificate has extensions, but its version is not 3")
     _reject_two_algorithms(der)
     extensions = {extension.oid: extension.value for extension in certificate.extensions}
-    dns_names, other_names = _alternative_names(extensions)
-    key_algorithm, key_bits, spki_sha256 = _key_facts(certificate)
-    scheme, hash_name = _signature_facts(certificate)
+    dns_names, other_names = _read_alternative_names(extensions)
+    key_algorithm, key_bits, spki_sha256 = _read_key_facts(certificate)
+    scheme, hash_name = _read_signature_facts(certificate)
     constraints = extensions.get(x509.NameConstraints.oid)
     basic = extensions.get(x509.BasicConstraints.oid)
     return Certificate(
@@ -345,10 +345,10 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         signed_sha256=hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest(),
         spki_sha256=spki_sha256,
         serial=certificate.serial_number,
-        subject=_name_fields(certificate.subject),
-        issuer=_name_fields(certificate.issuer),
-        subject_key=_name_key(certificate.subject),
-        issuer_key=_name_key(certificate.issuer),
+        subject=_read_name_fields(certificate.subject),
+        issuer=_read_name_fields(certificate.issuer),
+        subject_key=_normalize_name(certificate.subject),
+        issuer_key=_normalize_name(certificate.issuer),
         dns_names=dns_names,
         other_names=other_names,
         not_before=certificate.not_valid_before_utc,
@@ -357,23 +357,25 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         key_bits=key_bits,
         signature_scheme=scheme,
         signature_hash=hash_name,
-        extended_key_usage=_extended_key_usage(extensions),
-        key_usage=_key_usage(extensions),
-        crl_urls=_crl_urls(extensions),
-        ocsp_urls=_ocsp_urls(extensions),
-        curve=_curve(certificate),
-        policies=_policies(extensions),
-        policy_mappings=_policy_mappings(extensions),
-        **_policy_limits(extensions),
-        timestamps=_timestamps(extensions),
+        extended_key_usage=_read_extended_key_usage(extensions),
+        key_usage=_read_key_usage(extensions),
+        crl_urls=_read_crl_urls(extensions),
+        ocsp_urls=_read_ocsp_urls(extensions),
+        curve=_curve_name(certificate),
+        policies=_read_policies(extensions),
+        policy_mappings=_read_policy_mappings(extensions),
+        **_read_policy_limits(extensions),
+        timestamps=_count_timestamps(extensions),
         is_ca=bool(basic is not None and basic.ca),
         path_length=basic.path_length if basic is not None else None,
-        subject_key_id=_key_id(extensions.get(x509.SubjectKeyIdentifier.oid), "digest"),
-        authority_key_id=_key_id(extensions.get(x509.AuthorityKeyIdentifier.oid), "key_identifier"),
-        authority=_authority(extensions.get(x509.AuthorityKeyIdentifier.oid)),
-        general_names=_names_to_constrain(certificate, extensions),
-        permitted=_subtrees(constraints and constraints.permitted_subtrees),
-        excluded=_subtrees(constraints and constraints.excluded_subtrees),
+        subject_key_id=_read_key_id(extensions.get(x509.SubjectKeyIdentifier.oid), "digest"),
+        authority_key_id=_read_key_id(
+            extensions.get(x509.AuthorityKeyIdentifier.oid), "key_identifier"
+        ),
+        authority=_read_authority(extensions.get(x509.AuthorityKeyIdentifier.oid)),
+        general_names=_list_constrained_names(certificate, extensions),
+        permitted=_read_subtrees(constraints and constraints.permitted_subtrees),
+        excluded=_read_subtrees(constraints and constraints.excluded_subtrees),
         unknown_critical=tuple(
             extension.oid.dotted_string
             for extension in certificate.extensions
@@ -398,48 +400,48 @@ def _reject_two_algorithms(der: bytes) -> None:
         )
 
 
-def _name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:
+def _read_name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (FIELD_NAMES.get(entry.oid, entry.oid.dotted_string), _value_text(entry.value))
+        (FIELD_NAMES.get(entry.oid, entry.oid.dotted_string), _read_value_text(entry.value))
         for entry in name
     )
 
 
-def _value_text(value: str | bytes) -> str:
+def _read_value_text(value: str | bytes) -> str:
     # pyca returns a BIT STRING in a name as bytes. No planned subject contains one.
     return value if isinstance(value, str) else "#" + value.hex()
 
 
-def _name_key(name: x509.Name) -> NameKey:
+def _normalize_name(name: x509.Name) -> NameKey:
     """Return a name in a normalized form for comparisons (RFC 5280 section 7.1)."""
     return tuple(
         frozenset(
-            (entry.oid.dotted_string, " ".join(_value_text(entry.value).casefold().split()))
+            (entry.oid.dotted_string, " ".join(_read_value_text(entry.value).casefold().split()))
             for entry in rdn
         )
         for rdn in name.rdns
     )
 
 
-def _alternative_names(extensions: Extensions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _read_alternative_names(extensions: Extensions) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = extensions.get(x509.SubjectAlternativeName.oid)
     if not isinstance(names, x509.SubjectAlternativeName):
         return (), ()
     other = [name for name in names if not isinstance(name, x509.DNSName)]
     return (
         tuple(names.get_values_for_type(x509.DNSName)),
-        tuple(f"{type(name).__name__} {_general_value(name)}" for name in other),
+        tuple(f"{type(name).__name__} {_read_general_value(name)}" for name in other),
     )
 
 
-def _general_value(name: x509.GeneralName) -> str:
+def _read_general_value(name: x509.GeneralName) -> str:
     value = name.value
     if isinstance(value, x509.Name):
         return value.rfc4514_string()
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
+def _read_key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
     """Return the key's algorithm, its size and the hash of its SubjectPublicKeyInfo."""
     try:
         key = certificate.public_key()
@@ -458,7 +460,7 @@ def _key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
     return type(key).__name__.removesuffix("PublicKey"), 0, digest
 
 
-def _curve(certificate: x509.Certificate) -> str:
+def _curve_name(certificate: x509.Certificate) -> str:
     with suppress(ValueError, UnsupportedAlgorithm):
         key = certificate.public_key()
         if isinstance(key, ec.EllipticCurvePublicKey):
@@ -466,7 +468,7 @@ def _curve(certificate: x509.Certificate) -> str:
     return ""
 
 
-def _policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
+def _read_policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
     """Read the policy mappings, which pyca does not support: pairs of (CA above, this CA)."""
     extension = extensions.get(_POLICY_MAPPINGS)
     if not isinstance(extension, x509.UnrecognizedExtension):
@@ -481,7 +483,7 @@ def _policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
     return tuple((pair[0], pair[-1]) for pair in pairs)
 
 
-def _policy_limits(extensions: Extensions) -> dict[str, int | None]:
+def _read_policy_limits(extensions: Extensions) -> dict[str, int | None]:
     limits: dict[str, int | None] = dict.fromkeys(
         ("require_explicit_policy", "inhibit_policy_mapping", "inhibit_any_policy")
     )
@@ -495,7 +497,7 @@ def _policy_limits(extensions: Extensions) -> dict[str, int | None]:
     return limits
 
 
-def _signature_facts(certificate: x509.Certificate) -> tuple[str, str]:
+def _read_signature_facts(certificate: x509.Certificate) -> tuple[str, str]:
     oid = certificate.signature_algorithm_oid
     try:
         algorithm = certificate.signature_hash_algorithm
@@ -510,21 +512,21 @@ def _signature_facts(certificate: x509.Certificate) -> tuple[str, str]:
     return scheme or oid.dotted_string, hash_name
 
 
-def _extended_key_usage(extensions: Extensions) -> tuple[str, ...] | None:
+def _read_extended_key_usage(extensions: Extensions) -> tuple[str, ...] | None:
     usages = extensions.get(x509.ExtendedKeyUsage.oid)
     if not isinstance(usages, x509.ExtendedKeyUsage):
         return None
     return tuple(EKU_NAMES.get(oid, oid.dotted_string) for oid in usages)
 
 
-def _key_usage(extensions: Extensions) -> frozenset[str] | None:
+def _read_key_usage(extensions: Extensions) -> frozenset[str] | None:
     usage = extensions.get(x509.KeyUsage.oid)
     if usage is None:
         return None
     return frozenset(name for attribute, name in _KEY_USAGES.items() if getattr(usage, attribute))
 
 
-def _crl_urls(extensions: Extensions) -> tuple[str, ...]:
+def _read_crl_urls(extensions: Extensions) -> tuple[str, ...]:
     points = extensions.get(x509.CRLDistributionPoints.oid)
     if not isinstance(points, x509.CRLDistributionPoints):
         return ()
@@ -536,7 +538,7 @@ def _crl_urls(extensions: Extensions) -> tuple[str, ...]:
     )
 
 
-def _ocsp_urls(extensions: Extensions) -> tuple[str, ...]:
+def _read_ocsp_urls(extensions: Extensions) -> tuple[str, ...]:
     access = extensions.get(x509.AuthorityInformationAccess.oid)
     if not isinstance(access, x509.AuthorityInformationAccess):
         return ()
@@ -548,25 +550,25 @@ def _ocsp_urls(extensions: Extensions) -> tuple[str, ...]:
     )
 
 
-def _policies(extensions: Extensions) -> tuple[str, ...]:
+def _read_policies(extensions: Extensions) -> tuple[str, ...]:
     policies = extensions.get(x509.CertificatePolicies.oid)
     if not isinstance(policies, x509.CertificatePolicies):
         return ()
     return tuple(policy.policy_identifier.dotted_string for policy in policies)
 
 
-def _timestamps(extensions: Extensions) -> int:
+def _count_timestamps(extensions: Extensions) -> int:
     timestamps = extensions.get(x509.PrecertificateSignedCertificateTimestamps.oid)
     if not isinstance(timestamps, x509.PrecertificateSignedCertificateTimestamps):
         return 0
     return len(timestamps)
 
 
-def _key_id(extension: object, attribute: str) -> bytes:
+def _read_key_id(extension: object, attribute: str) -> bytes:
     return getattr(extension, attribute, None) or b""
 
 
-def _authority(extension: object) -> tuple[NameKey, int] | None:
+def _read_authority(extension: object) -> tuple[NameKey, int] | None:
     if not isinstance(extension, x509.AuthorityKeyIdentifier):
         return None
     names = [
@@ -575,27 +577,27 @@ def _authority(extension: object) -> tuple[NameKey, int] | None:
         if isinstance(name, x509.DirectoryName)
     ]
     serial = extension.authority_cert_serial_number
-    return (_name_key(names[0]), serial) if names and serial is not None else None
+    return (_normalize_name(names[0]), serial) if names and serial is not None else None
 
 
 _EMAIL_ADDRESS = x509.ObjectIdentifier("1.2.840.113549.1.9.1")
 
 
-def _names_to_constrain(
+def _list_constrained_names(
     certificate: x509.Certificate, extensions: Extensions
 ) -> tuple[GeneralName, ...]:
     """List the names to which name constraints apply (RFC 5280 section 4.2.1.10)."""
     names = extensions.get(x509.SubjectAlternativeName.oid)
     alternative = names if isinstance(names, x509.SubjectAlternativeName) else ()
-    names_found = [_general_name(name) for name in alternative]
+    names_found = [_read_general_name(name) for name in alternative]
     if certificate.subject.rdns:
-        names_found.append(GeneralName("directory", _name_key(certificate.subject)))
+        names_found.append(GeneralName("directory", _normalize_name(certificate.subject)))
     mails = certificate.subject.get_attributes_for_oid(_EMAIL_ADDRESS)
     names_found += [GeneralName("email", str(mail.value)) for mail in mails]
     if not any(name.kind == "DNS" for name in names_found):
         # Without subject alternative names, a client compares the common name.
         common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        hosts = [_value_text(attribute.value) for attribute in common]
+        hosts = [_read_value_text(attribute.value) for attribute in common]
         names_found += [GeneralName("DNS", host) for host in hosts if _HOST.fullmatch(host)]
     return tuple(names_found)
 
@@ -603,9 +605,9 @@ def _names_to_constrain(
 _HOST = re.compile(r"(?:\*\.)?(?:[A-Za-z0-9_-]++\.)++[A-Za-z0-9_-]++")
 
 
-def _general_name(name: x509.GeneralName) -> GeneralName:
+def _read_general_name(name: x509.GeneralName) -> GeneralName:
     if isinstance(name, x509.DirectoryName):
-        return GeneralName("directory", _name_key(name.value))
+        return GeneralName("directory", _normalize_name(name.value))
     kinds = {
         x509.DNSName: "DNS",
         x509.IPAddress: "IP",
@@ -615,5 +617,5 @@ def _general_name(name: x509.GeneralName) -> GeneralName:
     return GeneralName(kinds.get(type(name), "other"), str(name.value))
 
 
-def _subtrees(names: Iterable[x509.GeneralName] | None) -> tuple[GeneralName, ...]:
-    return tuple(map(_general_name, names or ()))
+def _read_subtrees(names: Iterable[x509.GeneralName] | None) -> tuple[GeneralName, ...]:
+    return tuple(map(_read_general_name, names or ()))

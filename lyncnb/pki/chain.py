@@ -57,7 +57,7 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
     hash.
     """
     try:
-        leaf, signer = map(_loaded, (certificate, issuer))
+        leaf, signer = map(_load_certificate, (certificate, issuer))
         key = signer.public_key()
         if not isinstance(key, _KEYS.get(certificate.signature_scheme, ())):
             return None if certificate.signature_scheme not in _KEYS else False
@@ -69,7 +69,7 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
     return True
 
 
-def _loaded(certificate: Certificate) -> x509.Certificate:
+def _load_certificate(certificate: Certificate) -> x509.Certificate:
     """Load a certificate without pyca's warnings about future versions (a serial of 0)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -203,7 +203,7 @@ class Issuers:
         # with thousands of CAs with one name is not searched for each certificate.
         self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
-        newest_first = sorted(set(certificates), key=_newest_first)
+        newest_first = sorted(set(certificates), key=_sort_newest_first)
         self._further_checks = _FURTHER_CHECKS * len(newest_first)
         for certificate in newest_first:
             name, key = certificate.subject_key, certificate.subject_key_id
@@ -224,7 +224,7 @@ class Issuers:
         # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1). Candidates that
         # contradict it come last. A CA without an identifier contradicts nothing.
         hints = [(name, key_id, own) for key_id in ((key, b"") if key else (None,))]
-        likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_newest_first)
+        likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_sort_newest_first)
         seen = set()
         for candidate in chain(likely, self._by_hint.get((name, None, None), ())):
             if candidate not in seen:
@@ -261,7 +261,7 @@ def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
     return bool(expected and actual and expected != actual)
 
 
-def _contradiction(certificate: Certificate, issuer: Certificate) -> str:
+def _find_contradiction(certificate: Certificate, issuer: Certificate) -> str:
     """Return how the authority key identifier differs from the issuer; "" if it matches."""
     if _has_other_key(certificate, issuer):
         return (
@@ -277,7 +277,7 @@ def _contradiction(certificate: Certificate, issuer: Certificate) -> str:
     return ""
 
 
-def _newest_first(certificate: Certificate) -> tuple[float, str]:
+def _sort_newest_first(certificate: Certificate) -> tuple[float, str]:
     return (-certificate.not_after.timestamp(), certificate.sha256)
 
 
@@ -304,7 +304,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     Source: RFC 5280 sections 6.1.3 to 6.1.5; RFC 4158 section 2 for the choice of a path.
     """
     wrong: dict[Certificate, Objection] = {}
-    walked = islice(_walk(certificate, (), issuers, wrong), MAX_PATHS)
+    walked = islice(_list_chains(certificate, (), issuers, wrong), MAX_PATHS)
     evaluated = [
         (complete, objections_to(certificate, path, today=today), path) for path, complete in walked
     ]
@@ -314,7 +314,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     alike = [path for whole, wrongs, path in evaluated if whole and len(wrongs) == len(objections)]
     if not complete:
         objections += tuple(dict.fromkeys(wrong.values())) or (
-            _missing(certificate, best, issuers),
+            _build_missing_objection(certificate, best, issuers),
         )
     return Path(
         issuers=best,
@@ -351,7 +351,7 @@ def follow(
     return Path(issuers=path, is_complete=True, objections=objections)
 
 
-def _walk(
+def _list_chains(
     certificate: Certificate,
     above: tuple[Certificate, ...],
     issuers: Issuers,
@@ -368,14 +368,14 @@ def _walk(
             continue
         if signed:
             extended = True
-            yield from _walk(certificate, (*above, candidate), issuers, wrong)
+            yield from _list_chains(certificate, (*above, candidate), issuers, wrong)
         elif len(wrong) < MAX_CANDIDATES:
-            wrong[candidate] = _signature_objection(last, candidate, signed)
+            wrong[candidate] = _build_signature_objection(last, candidate, signed)
     if not extended:
         yield above, False
 
 
-def _signature_objection(
+def _build_signature_objection(
     certificate: Certificate, candidate: Certificate, signed: bool | None
 ) -> Objection:
     subject, issuer = name_text(certificate.subject), name_text(candidate.subject)
@@ -398,7 +398,7 @@ def _signature_objection(
     return Objection(code="chain-signature-wrong", detail=detail)
 
 
-def _missing(
+def _build_missing_objection(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers
 ) -> Objection:
     last = path[-1] if path else certificate
@@ -446,7 +446,7 @@ def objections_to(
                     code="chain-issuer-not-ca", detail=f"{who} is not allowed to sign certificates"
                 )
             )
-        if issuer.path_length is not None and issuer.path_length < _cas_below(below, depth):
+        if issuer.path_length is not None and issuer.path_length < _count_cas_below(below, depth):
             limit = f"{who} allows {issuer.path_length} CA certificates below it"
             found.append(Objection(code="chain-issuer-not-ca", detail=limit))
         if not issuer.is_valid_at(moment_of(today)):
@@ -454,13 +454,13 @@ def objections_to(
             found.append(
                 Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid from {days}")
             )
-        found.extend(_key_objections(issuer, who, is_root=is_root))
-        found.extend(_purpose_objections(issuer, who))
+        found.extend(_check_key(issuer, who, is_root=is_root))
+        found.extend(_check_purpose(issuer, who))
         violations = constraint_violations(below[: depth + 1], issuer)
         found.extend(
             Objection(code="name-constraints-violated", detail=text) for text in violations
         )
-        contradiction = _contradiction(below[depth], issuer)
+        contradiction = _find_contradiction(below[depth], issuer)
         if contradiction:
             detail = f'the issuer of "{name_text(below[depth].subject)}" must be {contradiction}'
             found.append(Objection(code="chain-authority-key-differs", detail=detail))
@@ -481,7 +481,7 @@ def objections_to(
     return tuple(found)
 
 
-def _cas_below(below: tuple[Certificate, ...], depth: int) -> int:
+def _count_cas_below(below: tuple[Certificate, ...], depth: int) -> int:
     # Self-issued certificates (for a CA with a renewed key) do not count, RFC 5280 section 4.2.1.9.
     return sum(not issuer.is_self_issued for issuer in below[1 : depth + 1])
 
@@ -494,7 +494,7 @@ _LEAST_RSA_BITS = 1024
 _WEAK_HASHES = {"md5": "chain-signature-hash-broken", "sha1": "chain-signature-hash-weak"}
 
 
-def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
+def _check_key(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
     """Evaluate an issuer's key and signature; the signature of a root on itself is ignored."""
     if not is_root and (code := _WEAK_HASHES.get(issuer.signature_hash)):
         yield Objection(code=code, detail=f"{who} is signed with {issuer.signature_hash.upper()}")
@@ -521,7 +521,7 @@ def _key_objections(issuer: Certificate, who: str, *, is_root: bool) -> Iterator
         yield Objection(code="chain-algorithm-unsupported", detail=detail)
 
 
-def _purpose_objections(issuer: Certificate, who: str) -> Iterator[Objection]:
+def _check_purpose(issuer: Certificate, who: str) -> Iterator[Objection]:
     """Check the extended key usage of a CA, which limits all certificates below it."""
     usages = issuer.extended_key_usage
     if usages is None or "serverAuth" in usages:

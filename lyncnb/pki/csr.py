@@ -79,26 +79,26 @@ def content_differences(old: RequestContent, new: RequestContent) -> tuple[str, 
         For example ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``.
     """
     found = [
-        *_changed_subject(old.subject, new.subject),
-        *_changed_list("san", old.names, new.names),
-        *_changed_list("eku", old.extended_key_usage, new.extended_key_usage),
-        *_changed_list("key usage", old.key_usage, new.key_usage),
-        *_changed("key", _key(old), _key(new)),
-        *_changed("hash", old.hash, new.hash),
-        *_changed_list("extension", old.other, new.other),
+        *_compare_subjects(old.subject, new.subject),
+        *_compare_lists("san", old.names, new.names),
+        *_compare_lists("eku", old.extended_key_usage, new.extended_key_usage),
+        *_compare_lists("key usage", old.key_usage, new.key_usage),
+        *_compare_values("key", _describe_key(old), _describe_key(new)),
+        *_compare_values("hash", old.hash, new.hash),
+        *_compare_lists("extension", old.other, new.other),
     ]
     return tuple(found)
 
 
-def _key(content: RequestContent) -> str:
+def _describe_key(content: RequestContent) -> str:
     return f"{content.key_algorithm} {content.key_bits}"
 
 
-def _changed(what: str, old: str, new: str) -> list[str]:
+def _compare_values(what: str, old: str, new: str) -> list[str]:
     return [f"{what}: {old} -> {new}"] if old != new else []
 
 
-def _changed_subject(
+def _compare_subjects(
     old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...]
 ) -> list[str]:
     if old == new:
@@ -111,16 +111,16 @@ def _changed_subject(
         elif short not in before:
             found.append(f"subject {short}: + {after[short]}")
         else:
-            found += _changed(f"subject {short}", before[short], after[short])
+            found += _compare_values(f"subject {short}", before[short], after[short])
     # The fields are equal: their order differs, or a field appears twice.
-    return found or [f"subject order: {_shorts(old)} -> {_shorts(new)}"]
+    return found or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
 
 
-def _shorts(subject: tuple[tuple[str, str], ...]) -> str:
+def _join_short_names(subject: tuple[tuple[str, str], ...]) -> str:
     return ", ".join(short for short, _ in subject)
 
 
-def _changed_list(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
+def _compare_lists(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
     """List added and removed values, and where the order of the others changes."""
     if old == new:
         return []
@@ -202,7 +202,7 @@ class CertificationRequest:
         """
         try:
             attribute = self._parsed.attributes.get_attribute_for_oid(_CLIENT_INFO)
-            return _machine_name(attribute.value)
+            return _read_machine_name(attribute.value)
         except (x509.AttributeNotFound, ValueError):
             return ""
 
@@ -211,7 +211,7 @@ class CertificationRequest:
 
         pyca's ``is_signature_valid`` cannot be used, because it is False for every SHA-1 signature.
         """
-        return _verify(self._parsed, self.public_key)
+        return _verify_signature(self._parsed, self.public_key)
 
 
 def build_request(content: RequestContent, key: keys.PrivateKey) -> CertificationRequest:
@@ -250,13 +250,17 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
     if "CN" not in dict(content.subject):
         raise PlanError("the request has no common name", hint="see the findings of check_plan")
     try:
-        builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(content.subject))
+        builder = x509.CertificateSigningRequestBuilder().subject_name(
+            _build_subject(content.subject)
+        )
         if content.names:
             names = [x509.DNSName(name) for name in content.names]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        builder = builder.add_extension(_key_usage(content.key_usage), critical=True)
+        builder = builder.add_extension(_build_key_usage(content.key_usage), critical=True)
         if content.extended_key_usage:
-            builder = builder.add_extension(_eku(content.extended_key_usage), critical=False)
+            builder = builder.add_extension(
+                _build_extended_key_usage(content.extended_key_usage), critical=False
+            )
         signed = builder.sign(key, _HASHES[content.hash])
     except ValueError as error:
         about = dict(content.subject).get("CN", "")
@@ -264,10 +268,12 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
             f"lyncnb cannot make a request for {about!r}: {error}",
             hint="see the findings of check_plan",
         ) from None
-    return _checked(parse_request(signed.public_bytes(serialization.Encoding.DER)), content, key)
+    return _verify_request(
+        parse_request(signed.public_bytes(serialization.Encoding.DER)), content, key
+    )
 
 
-def _checked(
+def _verify_request(
     request: CertificationRequest, content: RequestContent, key: keys.PrivateKey
 ) -> CertificationRequest:
     """Verify the new request before it is used."""
@@ -284,20 +290,20 @@ def _checked(
     return request
 
 
-def _subject(fields: tuple[tuple[str, str], ...]) -> x509.Name:
+def _build_subject(fields: tuple[tuple[str, str], ...]) -> x509.Name:
     # The most significant field is first in the structure (X.501) and last in the text (RFC 4514,
     # 2.1).
     return x509.Name([x509.NameAttribute(_SUBJECT[short], value) for short, value in fields[::-1]])
 
 
 @lru_cache(maxsize=16)
-def _key_usage(usages: tuple[str, ...]) -> x509.KeyUsage:
+def _build_key_usage(usages: tuple[str, ...]) -> x509.KeyUsage:
     flags = {name: usage in usages for usage, name in _KEY_USAGE_NAMES.items()}
     return x509.KeyUsage(**flags, encipher_only=False, decipher_only=False)
 
 
 @lru_cache(maxsize=16)
-def _eku(names: tuple[str, ...]) -> x509.ExtendedKeyUsage:
+def _build_extended_key_usage(names: tuple[str, ...]) -> x509.ExtendedKeyUsage:
     return x509.ExtendedKeyUsage([_EKU.get(name) or x509.ObjectIdentifier(name) for name in names])
 
 
@@ -329,7 +335,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
         public_key = parsed.public_key()
         if not isinstance(public_key, keys.PublicKey):
             raise NotAsStandard("the key is neither RSA nor ECDSA")
-        content = _content(parsed, public_key)
+        content = _read_content(parsed, public_key)
     except (ValueError, UnsupportedAlgorithm, *_ODD) as error:
         raise BundleError(
             f"{name} is not a readable certification request: {in_words(error)}",
@@ -347,14 +353,16 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
     )
 
 
-def _content(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey) -> RequestContent:
+def _read_content(
+    parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey
+) -> RequestContent:
     algorithm, bits = keys.key_parameters(public_key)
     found: dict[str, tuple[str, ...]] = {}
     other = []
     for extension in parsed.extensions:
         match value := extension.value:
             case x509.SubjectAlternativeName():
-                found["names"] = tuple(map(_general_name, value))
+                found["names"] = tuple(map(_read_general_name, value))
             case x509.ExtendedKeyUsage():
                 found["extended_key_usage"] = tuple(
                     _EKU_NAMES.get(oid, oid.dotted_string) for oid in value
@@ -366,21 +374,21 @@ def _content(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey)
             case _:
                 other.append(extension.oid.dotted_string)
     other += [a.oid.dotted_string for a in parsed.attributes if a.oid != _EXTENSION_REQUEST]
-    other += _unusual_criticality(parsed)
+    other += _list_unusual_criticality(parsed)
     return RequestContent(
-        subject=tuple((_short(a), str(a.value)) for a in parsed.subject)[::-1],
+        subject=tuple((_short_name(a), str(a.value)) for a in parsed.subject)[::-1],
         names=found.get("names", ()),
         extended_key_usage=found.get("extended_key_usage", ()),
         key_usage=found.get("key_usage", ()),
         key_algorithm=algorithm,
         key_bits=bits,
-        hash=_hash_name(parsed),
+        hash=_find_hash_name(parsed),
         other=tuple(other),
         modulus=public_key.public_numbers().n if isinstance(public_key, rsa.RSAPublicKey) else 0,
     )
 
 
-def _unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
+def _list_unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
     """List extensions that are critical in the request but not in a plan, or the reverse."""
     return [
         f"{extension.oid.dotted_string} {'critical' if extension.critical else 'not critical'}"
@@ -389,11 +397,11 @@ def _unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
     ]
 
 
-def _short(attribute: x509.NameAttribute[str | bytes]) -> str:
+def _short_name(attribute: x509.NameAttribute[str | bytes]) -> str:
     return _SHORT.get(attribute.oid, attribute.oid.dotted_string)
 
 
-def _machine_name(content: bytes) -> str:
+def _read_machine_name(content: bytes) -> str:
     """Return the first text of ``SEQUENCE {clientId, MachineName, UserName, ProcessName}``."""
     for item in items(element(SEQUENCE, content)):
         inner = read_element(item, 0, len(item))
@@ -403,12 +411,12 @@ def _machine_name(content: bytes) -> str:
     return ""
 
 
-def _general_name(name: x509.GeneralName) -> str:
+def _read_general_name(name: x509.GeneralName) -> str:
     kind = type(name).__name__.removesuffix("Name").removesuffix("Address")
     return name.value if kind == "DNS" else f"{kind}:{name.value}"
 
 
-def _hash_name(parsed: x509.CertificateSigningRequest) -> str:
+def _find_hash_name(parsed: x509.CertificateSigningRequest) -> str:
     try:
         algorithm = parsed.signature_hash_algorithm
     except UnsupportedAlgorithm:
@@ -418,7 +426,9 @@ def _hash_name(parsed: x509.CertificateSigningRequest) -> str:
     return f"{name} RSASSA-PSS" if pss else name
 
 
-def _verify(parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey) -> bool | None:
+def _verify_signature(
+    parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey
+) -> bool | None:
     try:
         signed = (parsed.signature, parsed.tbs_certrequest_bytes)
         algorithm = parsed.signature_hash_algorithm

@@ -37,9 +37,9 @@ class DemonstrationCa:
     def root(self) -> bytes:
         """Return the root certificate as PEM."""
         builder = (
-            self._builder(self._name, self._key.public_key(), _ROOT_BEGINS, _ROOT_DAYS)
+            self._build_certificate(self._name, self._key.public_key(), _ROOT_BEGINS, _ROOT_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_key_usage("key_cert_sign"), critical=True)
+            .add_extension(_build_key_usage("key_cert_sign"), critical=True)
             .add_extension(self._key_id, critical=False)
         )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
@@ -72,9 +72,9 @@ class DemonstrationCa:
         requested = request.content.extended_key_usage or ("serverAuth",)
         usages = [x509.ObjectIdentifier(EXTENDED_KEY_USAGES[name]) for name in requested]
         builder = (
-            self._builder(parsed.subject, parsed.public_key(), begins, days)
+            self._build_certificate(parsed.subject, parsed.public_key(), begins, days)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(_key_usage("digital_signature", "key_encipherment"), critical=True)
+            .add_extension(_build_key_usage("digital_signature", "key_encipherment"), critical=True)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_id),
                 critical=False,
@@ -88,7 +88,7 @@ class DemonstrationCa:
             builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
 
-    def _builder(
+    def _build_certificate(
         self,
         subject: x509.Name,
         public_key: CertificatePublicKeyTypes,
@@ -107,5 +107,5 @@ _FLAGS = (
 )
 
 
-def _key_usage(*usages: str) -> x509.KeyUsage:
+def _build_key_usage(*usages: str) -> x509.KeyUsage:
     return x509.KeyUsage(**{flag: flag in usages for flag in _FLAGS})

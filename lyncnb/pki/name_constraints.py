@@ -32,29 +32,29 @@ def constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> 
     """
     if not issuer.permitted and not issuer.excluded:
         return
-    violations = _violations(below, issuer)
+    violations = _find_violations(below, issuer)
     yield from islice(violations, _MOST_LISTED)
     left = sum(1 for _ in violations)
     if left:
         yield f'"{name_text(issuer.subject)}" does not allow {left:,} more names'
 
 
-def _violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
+def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
     who = f'"{name_text(issuer.subject)}"'
-    permitted, excluded = _trees(issuer.permitted), _trees(issuer.excluded)
+    permitted, excluded = _group_trees(issuer.permitted), _group_trees(issuer.excluded)
     for position, certificate in enumerate(below):
         if position and certificate.is_self_issued:
             continue
         for name in certificate.general_names:
             allowed, forbidden = permitted.get(name.kind), excluded.get(name.kind)
             if allowed and not allowed.has(name, liberal=False):
-                shown = visible(_shown(name))
+                shown = visible(_format_name(name))
                 yield f"{who} does not allow the name {shown}; it allows only {allowed.words}"
             elif forbidden and forbidden.has(name, liberal=True):
-                yield f"{who} excludes the name {visible(_shown(name))}"
+                yield f"{who} excludes the name {visible(_format_name(name))}"
 
 
-def _shown(name: GeneralName) -> str:
+def _format_name(name: GeneralName) -> str:
     if isinstance(name.value, str):
         return name.value[:80]
     return ", ".join(value for rdn in name.value for _, value in sorted(rdn))[:80]
@@ -68,7 +68,7 @@ class _Trees:
     """
 
     def __init__(self, bases: Sequence[GeneralName]):
-        self.words = visible(", ".join(map(_shown, bases[:5])))
+        self.words = visible(", ".join(map(_format_name, bases[:5])))
         values = (b.value.casefold() if isinstance(b.value, str) else b.value for b in bases)
         self.bases: frozenset[str | NameKey] = frozenset(values)
         self.lengths = {len(base) for base in self.bases if isinstance(base, tuple)}
@@ -76,7 +76,9 @@ class _Trees:
     @cached_property
     def above(self) -> frozenset[str]:
         """Host names, and suffixes of host names, in the trees."""
-        return frozenset().union(*(_dotted_parents(b) for b in self.bases if isinstance(b, str)))
+        return frozenset().union(
+            *(_list_dotted_parents(b) for b in self.bases if isinstance(b, str))
+        )
 
     @cached_property
     def networks(self) -> Mapping[tuple[int, int], frozenset[int]]:
@@ -101,16 +103,16 @@ class _Trees:
         if name.kind == "email":
             host = value.rpartition("@")[2]
             exact = value in self.bases or host in self.bases
-            return exact or bool(_dotted_parents(host) & self.bases)
+            return exact or bool(_list_dotted_parents(host) & self.bases)
         if name.kind == "URI":
             host = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
-            return host in self.bases or bool(_dotted_parents(host) & self.bases)
+            return host in self.bases or bool(_list_dotted_parents(host) & self.bases)
         return (
             True if liberal else value in self.bases
         )  # If lyncnb cannot compare a name, it assumes the worst case.
 
     def _has_host(self, host: str, *, liberal: bool) -> bool:
-        if "" in self.bases or (_parents(host) | _dotted_parents(host)) & self.bases:
+        if "" in self.bases or (_list_parents(host) | _list_dotted_parents(host)) & self.bases:
             return True
         if not liberal:
             return False
@@ -132,7 +134,7 @@ class _Trees:
 
 
 @lru_cache(maxsize=64)
-def _trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
+def _group_trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
     """Group constraints by name type; cached, because many certificates have the same issuer."""
     kinds: dict[str, list[GeneralName]] = {}
     for base in bases:
@@ -140,10 +142,10 @@ def _trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
     return {kind: _Trees(own) for kind, own in kinds.items()}
 
 
-def _parents(host: str) -> set[str]:
+def _list_parents(host: str) -> set[str]:
     labels = host.split(".")[:128]
     return {".".join(labels[start:]) for start in range(len(labels))}
 
 
-def _dotted_parents(host: str) -> set[str]:
-    return {f".{parent}" for parent in _parents(host) - {host}}
+def _list_dotted_parents(host: str) -> set[str]:
+    return {f".{parent}" for parent in _list_parents(host) - {host}}

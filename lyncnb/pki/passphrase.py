@@ -79,10 +79,10 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _shadow, ("***",)
+        return _hide, ("***",)
 
 
-def _shadow(_: str) -> Secret:
+def _hide(_: str) -> Secret:
     return Secret(None)  # type: ignore[arg-type]
 
 
@@ -183,8 +183,8 @@ def ask_passphrase(
         If there is no passphrase and no prompt is possible, or the passphrase is not valid.
     """
     if file is not None:
-        return as_passphrase(_from_file(file), source=f"the passphrase in {file}")
-    if environ and (value := _from_environment()) is not None:
+        return as_passphrase(_read_file(file), source=f"the passphrase in {file}")
+    if environ and (value := _read_environment()) is not None:
         return as_passphrase(value, source=f"the passphrase in {VARIABLE}")
     if is_run_without_user():
         raise PassphraseError(
@@ -197,10 +197,10 @@ def ask_passphrase(
             "input is not a terminal",
             hint=f"use --passphrase-file, or set {VARIABLE}",
         )
-    return _from_prompt(confirm=confirm, known=known)
+    return _read_prompt(confirm=confirm, known=known)
 
 
-def _from_file(path: str | os.PathLike[str]) -> Secret:
+def _read_file(path: str | os.PathLike[str]) -> Secret:
     try:
         line = files.read_first_line(path, limit=_LINE_BYTES, seconds=_LINE_SECONDS)
     except BundleError as error:
@@ -223,7 +223,7 @@ def forget_passphrase() -> None:
     _remembered = None
 
 
-def _from_environment() -> Secret | None:
+def _read_environment() -> Secret | None:
     # A notebook or command needs the passphrase more than once (keys, then packages). The first
     # call removes the variable, so the value is kept in this process.
     global _remembered
@@ -252,7 +252,7 @@ def _kernel() -> object:
     return getattr(shell, "kernel", None)
 
 
-def _from_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
+def _read_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
     complaint = ""
     for _ in range(_ATTEMPTS):
         first = Secret(_prompt(f"{complaint}{PROMPTS[0]}"))

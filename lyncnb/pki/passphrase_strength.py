@@ -31,14 +31,14 @@ def weakness(text: str, known: Sequence[str] = ()) -> str | None:
         A sentence, or "" if zxcvbn gives no reason. It never contains the passphrase.
     """
     beginning = text[:_CHARACTERS]
-    why = _estimated(beginning, known)
-    rest = _without(beginning, set(known))
-    if why is None and rest != beginning and (not rest or _estimated(rest, known) is not None):
+    why = _estimate(beginning, known)
+    rest = _remove_words(beginning, set(known))
+    if why is None and rest != beginning and (not rest or _estimate(rest, known) is not None):
         return _LITTLE_REMAINS
     return why
 
 
-def _estimated(text: str, known: Sequence[str]) -> str | None:
+def _estimate(text: str, known: Sequence[str]) -> str | None:
     """Return why zxcvbn considers a text easy to guess; None if it does not."""
     # The import is here because zxcvbn takes 0.1 s to load, and few commands need it.
     from zxcvbn import zxcvbn
@@ -50,7 +50,7 @@ def _estimated(text: str, known: Sequence[str]) -> str | None:
     return str(result["feedback"]["warning"])
 
 
-def _without(text: str, known: Set[str]) -> str:
+def _remove_words(text: str, known: Set[str]) -> str:
     """Replace each known word in a text with one space, the longest word first."""
     longest = min(len(text), max(map(len, known), default=0))
     for size in range(longest, 0, -1):

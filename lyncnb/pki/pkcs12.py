@@ -93,7 +93,7 @@ class PfxContent:
     provider: str
 
 
-def _loaded(der: bytes) -> x509.Certificate:
+def _load_certificate(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
@@ -127,7 +127,7 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     -----
     Source: RFC 7292; Microsoft, PFXImportCertStore, for the two attributes.
     """
-    certificate = _loaded(content.certificate)
+    certificate = _load_certificate(content.certificate)
     public = certificate.public_key()
     if not isinstance(public, PublicKey) or not public_matches(key, public):
         raise PackageError(
@@ -143,66 +143,64 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
         .hmac_hash(mac_hash())
         .build(password.reveal().encode("ascii"))
     )
-    chain = [_loaded(der) for der in content.chain]
+    chain = [_load_certificate(der) for der in content.chain]
     data = pkcs12.serialize_key_and_certificates(
         content.friendly_name.encode("utf-8"), key, certificate, chain, encryption
     )
     if not content.provider:
         return data
     provider = element(_BMP_STRING, content.provider.encode("utf-16-be"))
-    attributes = [_attribute(_CSP_NAME, provider), _attribute(_LOCAL_KEY_SET, b"")]
-    return _with_key_attributes(data, attributes, password)
+    attributes = [_encode_attribute(_CSP_NAME, provider), _encode_attribute(_LOCAL_KEY_SET, b"")]
+    return _add_key_attributes(data, attributes, password)
 
 
-def _attribute(oid: str, value: bytes) -> bytes:
+def _encode_attribute(oid: str, value: bytes) -> bytes:
     """Write an attribute with one value, or none (RFC 5958: SEQUENCE of OID and SET)."""
     return element(SEQUENCE, encode_der(x509.ObjectIdentifier(oid)) + element(SET, value))
 
 
-def _with_key_attributes(data: bytes, attributes: list[bytes], password: Secret) -> bytes:
+def _add_key_attributes(data: bytes, attributes: list[bytes], password: Secret) -> bytes:
     """Add attributes to the key's bag, and compute the MAC again."""
     pfx = decode_der(_Pfx, data)
     authenticated = element(
         SEQUENCE,
-        b"".join(
-            _with_bags(info, attributes) for info in items(pfx.auth_safe.content.parse(bytes))
-        ),
+        b"".join(_add_bags(info, attributes) for info in items(pfx.auth_safe.content.parse(bytes))),
     )
     old = pfx.mac_data
     name = _DIGESTS[old.mac.digest_algorithm.algorithm.dotted_string]
-    key = _mac_key(password, old.mac_salt, old.iterations, name)
+    key = _derive_mac_key(password, old.mac_salt, old.iterations, name)
     digest = hmac.new(key, authenticated, name).digest()
     mac = _DigestInfo(digest_algorithm=old.mac.digest_algorithm, digest=digest)
     return encode_der(
         _Pfx(
             version=pfx.version,
-            auth_safe=_data(authenticated),
+            auth_safe=_encode_data(authenticated),
             mac_data=_MacData(mac=mac, mac_salt=old.mac_salt, iterations=old.iterations),
         )
     )
 
 
-def _data(content: bytes) -> _ContentInfo:
+def _encode_data(content: bytes) -> _ContentInfo:
     return _ContentInfo(content_type=x509.ObjectIdentifier(_DATA), content=any_element(content))
 
 
-def _with_bags(info: bytes, attributes: list[bytes]) -> bytes:
+def _add_bags(info: bytes, attributes: list[bytes]) -> bytes:
     """Add attributes to the part that is not encrypted as a whole; it has only the key's bag."""
     part = decode_der(_ContentInfo, info)
     if part.content_type.dotted_string != _DATA:
         return info
-    bags = [_with_attributes(bag, attributes) for bag in items(part.content.parse(bytes))]
-    return encode_der(_data(element(SEQUENCE, b"".join(bags))))
+    bags = [_add_attributes(bag, attributes) for bag in items(part.content.parse(bytes))]
+    return encode_der(_encode_data(element(SEQUENCE, b"".join(bags))))
 
 
-def _with_attributes(bag: bytes, attributes: list[bytes]) -> bytes:
+def _add_attributes(bag: bytes, attributes: list[bytes]) -> bytes:
     identifier, value, *own = items(bag)
     # DER sorts the elements of a SET OF by their encoding (X.690 section 11.6).
     values = sorted([*(attribute for group in own for attribute in items(group)), *attributes])
     return element(SEQUENCE, identifier + value + element(SET, b"".join(values)))
 
 
-def _mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> bytes:
+def _derive_mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> bytes:
     """Derive the key of the MAC (RFC 7292 appendix B.2, purpose 3).
 
     One output block is enough, since the key is as long as the hash.
@@ -210,14 +208,14 @@ def _mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> byte
     size, block = _MAC_HASHES[hash_name]
     # BMPString with two closing zeros (appendix B.1); the password is ASCII.
     text = password.reveal().encode("utf-16-be") + b"\0\0"
-    digest = bytes([3]) * block + _fill(salt, block) + _fill(text, block)
+    digest = bytes([3]) * block + _fill_block(salt, block) + _fill_block(text, block)
     digest_of = getattr(hashlib, hash_name)
     for _ in range(rounds):
         digest = digest_of(digest).digest()
     return digest[:size]
 
 
-def _fill(piece: bytes, block: int) -> bytes:
+def _fill_block(piece: bytes, block: int) -> bytes:
     """Repeat a piece up to the next multiple of the block length."""
     length = block * -(-len(piece) // block)
     return (piece * (length // len(piece) + 1))[:length]

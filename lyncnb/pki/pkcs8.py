@@ -100,10 +100,10 @@ class Encryptor(NamedTuple):
         encryptor = Cipher(algorithms.AES(self.key), modes.CBC(iv)).encryptor()
         text = encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
         body = self.algorithm + iv + element(_OCTET_STRING, text)
-        return _armour(element(SEQUENCE, body), label)
+        return _encode_pem(element(SEQUENCE, body), label)
 
 
-def _armour(der: bytes, label: bytes) -> bytes:
+def _encode_pem(der: bytes, label: bytes) -> bytes:
     text = base64.b64encode(der)
     lines = b"\n".join(text[start : start + 64] for start in range(0, len(text), 64))
     return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, lines, label)
@@ -256,7 +256,7 @@ class FolderCipher:
                 key = self._derive_locked(which, "a new file")
                 if self._before_use is not None:
                     self._before_use(DerivedKey(salt, self._rounds, "sha256", 32, key))
-                self._own = Encryptor(key, _algorithm(salt, self._rounds)[:-IV_BYTES])
+                self._own = Encryptor(key, _encode_algorithm(salt, self._rounds)[:-IV_BYTES])
                 self._proven.add(salt)
             return self._own
 
@@ -275,12 +275,12 @@ class FolderCipher:
         the path in the folder: the file does not open at another path.
         """
         own = self.encryptor
-        salt = _salt_in(own.algorithm)
+        salt = _read_salt(own.algorithm)
         derivation = Derivation(salt, self._rounds, "sha256", 32)
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        text = AESGCM(_purpose_key(own.key, _FOR_DATA)).encrypt(nonce, data, name.encode())
-        body = _gcm_algorithm(derivation, nonce) + element(_OCTET_STRING, text)
-        return _armour(element(SEQUENCE, body), _DATA_LABEL)
+        text = AESGCM(_derive_purpose_key(own.key, _FOR_DATA)).encrypt(nonce, data, name.encode())
+        body = _encode_gcm_algorithm(derivation, nonce) + element(_OCTET_STRING, text)
+        return _encode_pem(element(SEQUENCE, body), _DATA_LABEL)
 
     def is_old_data(self, pem: bytes, *, name: str) -> bool:
         """Whether a list is in the format of earlier versions, which has no MAC."""
@@ -293,7 +293,7 @@ class FolderCipher:
             proven = (which for which in self._derived if which.salt in self._proven)
             if (derivation := next(proven, None)) is not None:
                 return derivation
-        return Derivation(_salt_in(self.encryptor.algorithm), self._rounds, "sha256", 32)
+        return Derivation(_read_salt(self.encryptor.algorithm), self._rounds, "sha256", 32)
 
     def macs(self, derivation: Derivation, texts: Iterable[bytes]) -> list[str]:
         """Return the HMAC-SHA256 of each text, hexadecimal, with a separate key.
@@ -304,7 +304,9 @@ class FolderCipher:
             If there is only a recovery key, and it does not open that derivation.
         """
         with self._lock:
-            key = _purpose_key(self._derive_locked(derivation, "manifest.json"), _FOR_RECORDS)
+            key = _derive_purpose_key(
+                self._derive_locked(derivation, "manifest.json"), _FOR_RECORDS
+            )
         return [hmac.digest(key, text, "sha256").hex() for text in texts]
 
     def decrypt(self, pem: bytes, *, name: str = "the key") -> keys.PrivateKey:
@@ -340,20 +342,20 @@ class FolderCipher:
                     "manifest this folder contains no such file. Somebody may have replaced it",
                     hint=f"restore {name} from a backup, or remove it",
                 )
-            return self._decrypt(pem, name, _DATA_LABEL, _checked)
+            return self._decrypt(pem, name, _DATA_LABEL, _check_data)
         with self._lock:
             key = self._derive_locked(envelope.derivation, name)
         try:
-            cipher = AESGCM(_purpose_key(key, _FOR_DATA))
+            cipher = AESGCM(_derive_purpose_key(key, _FOR_DATA))
             data = cipher.decrypt(envelope.iv, envelope.text, name.encode())
         except InvalidTag:
-            raise self._not_opened(envelope.derivation.salt, name, _DATA_LABEL) from None
+            raise self._build_open_error(envelope.derivation.salt, name, _DATA_LABEL) from None
         self._proven.add(envelope.derivation.salt)
         return data
 
     def decrypt_pkcs8(self, pem: bytes, *, name: str) -> bytes:
         """Read the result of :meth:`encrypt_pkcs8`; raises the errors of :meth:`decrypt`."""
-        return self._decrypt(pem, name, KEY_LABEL, _whole_pkcs8)
+        return self._decrypt(pem, name, KEY_LABEL, _check_pkcs8)
 
     def key_of(self, pem: bytes, *, name: str) -> DerivedKey:
         """Open a file of the folder, and return the derived key that opened it."""
@@ -381,11 +383,11 @@ class FolderCipher:
             padded = decryptor.update(text) + decryptor.finalize()
             content = read(unpadder.update(padded) + unpadder.finalize())
         except ValueError:
-            raise self._not_opened(which.salt, name, label) from None
+            raise self._build_open_error(which.salt, name, label) from None
         self._proven.add(which.salt)
         return content
 
-    def _not_opened(self, salt: bytes, name: str, label: bytes) -> BundleError:
+    def _build_open_error(self, salt: bytes, name: str, label: bytes) -> BundleError:
         # A cipher cannot distinguish a wrong key from a damaged text. If another file with the
         # same salt opened, the text is damaged.
         if salt in self._proven:
@@ -409,36 +411,36 @@ class FolderCipher:
         return self._derived[which]
 
 
-def _purpose_key(derived: bytes, purpose: bytes) -> bytes:
+def _derive_purpose_key(derived: bytes, purpose: bytes) -> bytes:
     """Derive the key for one purpose from the key of a run (HKDF, RFC 5869)."""
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(derived)
 
 
-def _gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
+def _encode_gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
     """Return the DER of the PBES2 AlgorithmIdentifier with AES-256-GCM (RFC 5084)."""
     scheme = AlgorithmIdentifier(
         algorithm=_OIDS[_GCM],
         parameters=any_element(_GcmParameters(nonce=nonce, icv_length=_TAG_BYTES)),
     )
-    return _pbes2(derivation.salt, derivation.rounds, scheme)
+    return _encode_pbes2(derivation.salt, derivation.rounds, scheme)
 
 
-def _salt_in(algorithm: bytes) -> bytes:
-    """Return the salt in the result of :func:`_algorithm` without its IV."""
+def _read_salt(algorithm: bytes) -> bytes:
+    """Return the salt in the result of :func:`_encode_algorithm` without its IV."""
     whole = decode_der(AlgorithmIdentifier, algorithm + bytes(IV_BYTES))
-    pbes2 = _parameters(whole, _PBES2, _Pbes2)
-    return _parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2).salt
+    pbes2 = _read_parameters(whole, _PBES2, _Pbes2)
+    return _read_parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2).salt
 
 
-def _algorithm(salt: bytes, rounds: int) -> bytes:
+def _encode_algorithm(salt: bytes, rounds: int) -> bytes:
     """Return the DER of the PBES2 AlgorithmIdentifier (RFC 8018 appendix A), IV zeros last."""
     scheme = AlgorithmIdentifier(
         algorithm=_OIDS["aes256_cbc"], parameters=any_element(bytes(IV_BYTES))
     )
-    return _pbes2(salt, rounds, scheme)
+    return _encode_pbes2(salt, rounds, scheme)
 
 
-def _pbes2(salt: bytes, rounds: int, scheme: AlgorithmIdentifier) -> bytes:
+def _encode_pbes2(salt: bytes, rounds: int, scheme: AlgorithmIdentifier) -> bytes:
     pbkdf2 = _Pbkdf2(
         salt=salt,
         iteration_count=rounds,
@@ -470,12 +472,12 @@ def salt_of(pem: bytes, *, name: str) -> Derivation:
     return _read_envelope(pem, name, label).derivation
 
 
-def _whole_pkcs8(data: bytes) -> bytes:
+def _check_pkcs8(data: bytes) -> bytes:
     serialization.load_der_private_key(data, None)  # Raises ValueError if the data is not a key.
     return data
 
 
-def _checked(data: bytes) -> bytes:
+def _check_data(data: bytes) -> bytes:
     digest, content = data[:32], data[32:]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError("digest")
@@ -494,13 +496,13 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     try:
         der = base64.b64decode(b"".join(armour[2].split()), validate=True)
         envelope = decode_der(_EncryptedPrivateKeyInfo, der)
-        pbes2 = _parameters(envelope.encryption_algorithm, _PBES2, _Pbes2)
-        pbkdf2 = _parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2)
-        prf = "sha1" if pbkdf2.prf is None else _name(pbkdf2.prf)
-        mode = _name(pbes2.encryption_scheme)
+        pbes2 = _read_parameters(envelope.encryption_algorithm, _PBES2, _Pbes2)
+        pbkdf2 = _read_parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2)
+        prf = "sha1" if pbkdf2.prf is None else _algorithm_name(pbkdf2.prf)
+        mode = _algorithm_name(pbes2.encryption_scheme)
         if prf not in _PRFS or mode not in (*_CIPHERS, _GCM):
             raise keys.damaged(name, f"uses an encryption that lyncnb does not use ({prf}, {mode})")
-        iv = _iv(pbes2.encryption_scheme, mode)
+        iv = _read_iv(pbes2.encryption_scheme, mode)
     except (ValueError, binascii.Error) as error:
         raise keys.damaged(name, f"is not a readable PKCS #8 file ({in_words(error)})") from None
     salt, rounds, text = pbkdf2.salt, pbkdf2.iteration_count, envelope.encrypted_data
@@ -513,7 +515,7 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     return _Envelope(derivation, iv, text, mode == _GCM)
 
 
-def _iv(scheme: AlgorithmIdentifier, mode: str) -> bytes:
+def _read_iv(scheme: AlgorithmIdentifier, mode: str) -> bytes:
     if mode != _GCM:
         iv: bytes = scheme.parameters.parse(bytes)
         return iv
@@ -523,11 +525,11 @@ def _iv(scheme: AlgorithmIdentifier, mode: str) -> bytes:
     return parameters.nonce
 
 
-def _name(algorithm: AlgorithmIdentifier) -> str:
+def _algorithm_name(algorithm: AlgorithmIdentifier) -> str:
     return _NAMES.get(algorithm.algorithm.dotted_string, algorithm.algorithm.dotted_string)
 
 
-def _parameters(algorithm: AlgorithmIdentifier, oid: str, kind: type[_Content]) -> _Content:
+def _read_parameters(algorithm: AlgorithmIdentifier, oid: str, kind: type[_Content]) -> _Content:
     if algorithm.algorithm.dotted_string != oid:
         raise ValueError(algorithm.algorithm.dotted_string)
     parameters: _Content = algorithm.parameters.parse(kind)

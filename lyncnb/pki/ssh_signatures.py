@@ -114,15 +114,15 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
     program, path = find_ssh_keygen(), Path(os.path.expanduser(key))
     _require_key(path)
     with tempfile.TemporaryDirectory(prefix="lyncnb-sign-") as folder:
-        _lay_out(Path(folder), content=content)
+        _write_files(Path(folder), content=content)
         command = [program, "-q", "-Y", "sign", "-n", namespace, "-f", str(path.absolute())]
         # In a terminal, its messages (touch the token, try again) are for the person who signs.
         is_shown = sys.stderr is not None and sys.stderr.isatty()
-        ended = _run([*command, "content"], folder, is_shown=is_shown, seconds=None)
+        ended = _run_program([*command, "content"], folder, is_shown=is_shown, seconds=None)
         made = Path(folder, "content.sig")
         if ended.returncode or not made.is_file():
             raise ApprovalError(
-                f"lyncnb could not sign with {path}{_program_output(ended)}",
+                f"lyncnb could not sign with {path}{_format_output(ended)}",
                 hint="check the key and its passphrase; for a key in an agent, specify its "
                 ".pub file",
             )
@@ -151,14 +151,14 @@ def signing_key(content: bytes, signature: bytes, *, namespace: str) -> str:
         If the signature does not belong to these bytes or to this namespace.
     """
     with tempfile.TemporaryDirectory(prefix="lyncnb-verify-") as folder:
-        return _signing_key(find_ssh_keygen(), Path(folder), content, signature, namespace)
+        return _find_signing_key(find_ssh_keygen(), Path(folder), content, signature, namespace)
 
 
-def _signing_key(
+def _find_signing_key(
     program: str, folder: Path, content: bytes, signature: bytes, namespace: str
 ) -> str:
-    _lay_out(folder, content=content, signature=signature)
-    ended = _run(
+    _write_files(folder, content=content, signature=signature)
+    ended = _run_program(
         [program, "-Y", "check-novalidate", "-n", namespace, "-s", "signature"], folder, content
     )
     match = _GOOD.search(ended.stdout.decode("utf-8", "replace"))
@@ -166,7 +166,7 @@ def _signing_key(
         raise ApprovalError(
             "the signature is not valid for this plan: the plan was changed after it was "
             "signed, or the signature is for a different file or purpose than "
-            f"{namespace}{_program_output(ended)}",
+            f"{namespace}{_format_output(ended)}",
             hint=f"sign the unchanged plan: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
         )
     return match[2]
@@ -200,12 +200,12 @@ def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) 
     program = find_ssh_keygen()
     with tempfile.TemporaryDirectory(prefix="lyncnb-verify-") as name:
         folder = Path(name)
-        key = _signing_key(program, folder, content, signature, namespace)
-        _lay_out(folder, signers=signers)
-        ended = _run([program, "-Y", "find-principals", *_FILES], folder)
+        key = _find_signing_key(program, folder, content, signature, namespace)
+        _write_files(folder, signers=signers)
+        ended = _run_program([program, "-Y", "find-principals", *_FILES], folder)
         names = [line for line in ended.stdout.decode("utf-8", "replace").split("\n") if line]
         for signer in names if ended.returncode == 0 else ():
-            ended = _run(
+            ended = _run_program(
                 [program, "-Y", "verify", "-n", namespace, "-I", signer, *_FILES],
                 folder,
                 content,
@@ -213,7 +213,7 @@ def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) 
             if ended.returncode == 0:
                 _reject_unclear_name(signer, key)
                 return Signer(name=signer, key=key)
-        raise _refusal(key, signers, ended)
+        raise _build_refusal(key, signers, ended)
 
 
 def _reject_unclear_name(name: str, key: str) -> None:
@@ -231,7 +231,9 @@ def _reject_unclear_name(name: str, key: str) -> None:
         )
 
 
-def _refusal(key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]) -> ApprovalError:
+def _build_refusal(
+    key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]
+) -> ApprovalError:
     """Return the error for a correct signature of a key that the list does not allow."""
     output = ended.stderr.decode("utf-8", "replace")
     line = _LINE.search(output)
@@ -248,18 +250,18 @@ def _refusal(key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]
     else:
         what = f"the key {key} does not belong to an allowed signer"
     return ApprovalError(
-        f"{what}, so the plan is not approved{_program_output(ended)}",
+        f"{what}, so the plan is not approved{_format_output(ended)}",
         hint="ask an allowed signer to sign the plan, or correct the list of allowed signers",
     )
 
 
-def _lay_out(folder: Path, **contents: bytes) -> None:
+def _write_files(folder: Path, **contents: bytes) -> None:
     for name, content in contents.items():
         with (folder / name).open("xb") as file:
             file.write(content)
 
 
-def _run(
+def _run_program(
     command: Sequence[str],
     folder: str | Path,
     content: bytes | None = None,
@@ -286,7 +288,7 @@ def _run(
         ) from None
 
 
-def _program_output(ended: subprocess.CompletedProcess[bytes]) -> str:
+def _format_output(ended: subprocess.CompletedProcess[bytes]) -> str:
     lines = (ended.stderr or b"").decode("utf-8", "replace").splitlines()
     text = "; ".join(line.strip() for line in lines if line.strip())
     return f" (ssh-keygen says: {text[:300]})" if text else ""

@@ -123,27 +123,31 @@ def rekey(
         that case. With a recovery key, files that were not sealed to it stay unchanged and are
         listed.
     """
-    path, new, take_out = Path(folder), _new_passphrase(folder, new), _fingerprints(take_out)
-    ciphers = (_opener(path, old, new), FolderCipher(new))
+    path, new, take_out = (
+        Path(folder),
+        _check_new_passphrase(folder, new),
+        _normalize_fingerprints(take_out),
+    )
+    ciphers = (_build_opener(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
         # A wrong passphrase must be reported before the lock file is created.
-        finished = _finished_before(survey, manifest, take_out, *ciphers)
+        finished = _find_finished_change(survey, manifest, take_out, *ciphers)
         if finished is not None:
             return finished
     with recorded(path, "rekey", now=timestamp(today), wait=lock_seconds) as run:
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
-        refuse(path, tuple(_altered(manifest, ciphers[0])))
-        targets = _targets(survey, manifest)
-        looked = _look(survey, targets, *ciphers, is_recovery=isinstance(old, RecoveryPair))
+        refuse(path, tuple(_find_altered(manifest, ciphers[0])))
+        targets = _list_targets(survey, manifest)
+        looked = _sort_targets(survey, targets, *ciphers, is_recovery=isinstance(old, RecoveryPair))
         waiting, left_alone = looked.waiting, looked.left_alone
         if isinstance(old, RecoveryPair):
             used = Recipient(key=old.public, added_at=timestamp(today))
             recipients = tuple(one for one in (used,) if one.key.fingerprint not in take_out)
-            not_sealed = _other_keys(path, manifest, old, *ciphers)
+            not_sealed = _list_other_keys(path, manifest, old, *ciphers)
         else:
-            recipients, not_sealed = _recipients(path, manifest, take_out, *ciphers), ()
+            recipients, not_sealed = _read_recipients(path, manifest, take_out, *ciphers), ()
         has_list, changed = bool(recipients) or os.path.lexists(path / LIST), len(waiting)
         if not manifest.rekeying:
             save_manifest(path, replace(manifest, rekeying=timestamp(today)))
@@ -152,19 +156,19 @@ def rekey(
             write_list(path, ciphers[1], recipients)
             waiting = [target for target in waiting if target.path != LIST]
             left_alone = [one for one in left_alone if one != LIST]
-        for done, _ in enumerate(_swapped(path, waiting, *ciphers), 1):
+        for done, _ in enumerate(_swap_files(path, waiting, *ciphers), 1):
             if progress is not None:
                 progress(done, len(waiting))
         for place in {(path / target.path).parent for target in targets}:
             files.sync_folder(place)
-        manifest = replace(_with_new_hashes(path, manifest), binding_key=None)
+        manifest = replace(_update_hashes(path, manifest), binding_key=None)
         manifest = bind(manifest, ciphers[1], unopened=frozenset(looked.not_opened))
         if has_list:
             drop_unused(take_survey(path), manifest, recipients)
             named = tuple(recipient.on_record for recipient in recipients)
             manifest = replace(manifest.with_encrypted(LIST), recovery=named)
         save_manifest(path, manifest)
-        run.say(_what_was_done(old, take_out, changed))
+        run.say(_describe_change(old, take_out, changed))
     return Rekeyed(
         folder=path,
         changed=changed,
@@ -175,14 +179,16 @@ def rekey(
     )
 
 
-def _new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
+def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
     """Check the new passphrase; a change that an earlier version started accepts its old rules."""
     if read_manifest(Path(folder)).rekeying:
         return as_passphrase(new)
     return as_new_passphrase(new)
 
 
-def _what_was_done(old: Secret | str | RecoveryPair, take_out: Sequence[str], changed: int) -> str:
+def _describe_change(
+    old: Secret | str | RecoveryPair, take_out: Sequence[str], changed: int
+) -> str:
     """Describe the change of the passphrase and the recovery keys for the history."""
     done = f"{changed:,} files encrypted with another passphrase"
     if isinstance(old, RecoveryPair):
@@ -192,7 +198,7 @@ def _what_was_done(old: Secret | str | RecoveryPair, take_out: Sequence[str], ch
     return done
 
 
-def _finished_before(
+def _find_finished_change(
     survey: Survey,
     manifest: Manifest,
     take_out: Sequence[str],
@@ -206,19 +212,21 @@ def _finished_before(
     except PassphraseError as error:
         try:
             prove_passphrase(survey, manifest, new)
-            looked = _look(survey, _targets(survey, manifest), old, new, is_recovery=False)
+            looked = _sort_targets(
+                survey, _list_targets(survey, manifest), old, new, is_recovery=False
+            )
         except BundleError:
             raise error from None
         named = [one.fingerprint for one in manifest.recovery]
         if looked.waiting or any(one.startswith(name) for name in take_out for one in named):
             raise
-    count = len(_targets(survey, manifest)) - len(looked.left_alone)
+    count = len(_list_targets(survey, manifest)) - len(looked.left_alone)
     return Rekeyed(
         folder=survey.folder, changed=0, already=count, left_alone=tuple(looked.left_alone)
     )
 
 
-def _altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
+def _find_altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
     yield from shared_keys(manifest)
     # A recovery key may not open the key of the bindings. Each private key is still compared with
     # the
@@ -227,7 +235,7 @@ def _altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
         yield from altered_records(manifest, cipher)
 
 
-def _other_keys(
+def _list_other_keys(
     folder: Path, manifest: Manifest, pair: RecoveryPair, *ciphers: FolderCipher
 ) -> tuple[str, ...]:
     """List the recorded fingerprints except that of the key that opens the folder.
@@ -242,7 +250,7 @@ def _other_keys(
     return tuple(sorted(named - {pair.public.fingerprint}))
 
 
-def _opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
+def _build_opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
     if isinstance(old, RecoveryPair):
         return open_with(folder, old)
     secret = as_passphrase(old)
@@ -253,7 +261,7 @@ def _opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> Fold
     return FolderCipher(secret)
 
 
-def _recipients(
+def _read_recipients(
     folder: Path,
     manifest: Manifest,
     take_out: Sequence[str],
@@ -276,16 +284,16 @@ def _recipients(
                 "FOLDER --recovery FILE.pub"
             ),
         )
-    gone = [_one_of(present, name, manifest) for name in take_out]
+    gone = [_find_fingerprint(present, name, manifest) for name in take_out]
     return tuple(one for one in present if one.key.fingerprint not in gone)
 
 
-def _fingerprints(take_out: Sequence[str]) -> Sequence[str]:
+def _normalize_fingerprints(take_out: Sequence[str]) -> Sequence[str]:
     """Treat a string as one fingerprint; otherwise each letter would count as a fingerprint."""
     return (take_out,) if isinstance(take_out, str) else take_out
 
 
-def _one_of(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
+def _find_fingerprint(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
     found = [one.key.fingerprint for one in present if one.key.fingerprint.startswith(name)]
     if len(found) == 1 and name:
         return found[0]
@@ -297,7 +305,7 @@ def _one_of(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
     )
 
 
-def _targets(survey: Survey, manifest: Manifest) -> list[_Target]:
+def _list_targets(survey: Survey, manifest: Manifest) -> list[_Target]:
     known: dict[str, str] = {}
     for record in manifest.requests:
         known[record.files.key] = record.spki_sha256
@@ -318,7 +326,7 @@ def _targets(survey: Survey, manifest: Manifest) -> list[_Target]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _SortedTargets:
     """Files with the old passphrase, files that stay unchanged, and keys that were not sealed."""
 
     waiting: list[_Target] = field(default_factory=list)
@@ -326,26 +334,26 @@ class _Looked:
     not_opened: list[str] = field(default_factory=list)
 
 
-def _look(
+def _sort_targets(
     survey: Survey,
     targets: list[_Target],
     old: FolderCipher,
     new: FolderCipher,
     *,
     is_recovery: bool,
-) -> _Looked:
+) -> _SortedTargets:
     """Open every file, and sort the files by passphrase."""
-    found = _Looked()
+    found = _SortedTargets()
     problems: list[Problem] = []
     wrong: PassphraseError | None = None
     opened = 0
     for target in targets:
         try:
-            wrong_kind = _kind_problems(survey, target.path)
+            wrong_kind = _find_file_problems(survey, target.path)
             if wrong_kind:
                 problems += wrong_kind
                 continue
-            is_waiting = _opens(survey.folder, target, old, new)
+            is_waiting = _uses_old_passphrase(survey.folder, target, old, new)
         except BundleError as error:
             if is_locked := isinstance(error, PassphraseError):
                 wrong = wrong or error
@@ -368,11 +376,13 @@ def _look(
     return found
 
 
-def _kind_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
+def _find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     return file_problems(survey, path) if path.startswith(("keys/", "archive/")) else ()
 
 
-def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) -> bool:
+def _uses_old_passphrase(
+    folder: Path, target: _Target, old: FolderCipher, new: FolderCipher
+) -> bool:
     """Whether the old passphrase opens a file, not the new one; raise if neither does."""
     data = files.read(folder / target.path, limit=LARGEST)
     try:
@@ -392,18 +402,18 @@ def _opens(folder: Path, target: _Target, old: FolderCipher, new: FolderCipher) 
     return is_old
 
 
-def _swapped(
+def _swap_files(
     folder: Path, targets: list[_Target], old: FolderCipher, new: FolderCipher
 ) -> Iterator[None]:
     # Parallel threads wait for the disk at the same time, which takes a third of the time.
     with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
         try:
-            yield from pool.map(lambda target: _swap(folder, target.path, old, new), targets)
+            yield from pool.map(lambda target: _swap_file(folder, target.path, old, new), targets)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _swap(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
+def _swap_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
     path = folder / name
     content = old.open(files.read(path, limit=LARGEST), name=name)
     data = (
@@ -412,7 +422,7 @@ def _swap(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None
     temp = files.write_temp(path, data, 0o600, sync=True)
     try:
         again = new.open(files.read(temp, limit=LARGEST), name=name)
-        if _plain(again) != _plain(content):
+        if _encode_content(again) != _encode_content(content):
             raise BundleError(
                 f"{name}: lyncnb wrote the file, but the file's content cannot be read again",
                 hint="check the disk of this computer",
@@ -427,11 +437,11 @@ def _swap(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None
         raise
 
 
-def _plain(content: keys.PrivateKey | bytes) -> bytes:
+def _encode_content(content: keys.PrivateKey | bytes) -> bytes:
     return content if isinstance(content, bytes) else keys.to_pkcs8(content)
 
 
-def _with_new_hashes(folder: Path, manifest: Manifest) -> Manifest:
+def _update_hashes(folder: Path, manifest: Manifest) -> Manifest:
     def digest(path: str, before: str) -> str:
         # An empty hash stays empty: the request is not written, or its key was given up.
         return key_sha256(files.read(folder / path)) if before else before

@@ -60,7 +60,7 @@ class Survey:
     @property
     def others(self) -> int:
         """The permission bits that only the owner and the team may have."""
-        return 0 if self.keeps_no_modes else _others(is_team=self.is_team)
+        return 0 if self.keeps_no_modes else _forbidden_bits(is_team=self.is_team)
 
     @property
     def has_manifest(self) -> bool:
@@ -70,7 +70,7 @@ class Survey:
     @property
     def holds_requests(self) -> bool:
         """Whether the folder contains keys or CSRs."""
-        return any(map(_is_ours, (*self.csr, *self.keys, *self.archive)))
+        return any(map(_is_own_file, (*self.csr, *self.keys, *self.archive)))
 
     def strangers(self, manifest: Manifest) -> tuple[str, ...]:
         """Files in ``csr/`` and ``keys/`` that no record names; lyncnb does not change them."""
@@ -79,11 +79,11 @@ class Survey:
         return tuple(sorted(path for path in found if path not in known))
 
 
-def _others(*, is_team: bool) -> int:
+def _forbidden_bits(*, is_team: bool) -> int:
     return 0o007 if is_team else 0o077
 
 
-def _is_ours(name: str) -> bool:
+def _is_own_file(name: str) -> bool:
     return name.endswith((".csr", ".key"))
 
 
@@ -112,7 +112,7 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
     files.check_folder(folder, reading=reading)
     is_team = bool(folder_access.team_of(folder))
     names: dict[str, Mapping[str, int]] = {}
-    problems = [*_linked(folder), *_copies_of_manifest(folder)]
+    problems = [*_find_links(folder), *_find_manifest_copies(folder)]
     opened: list[Problem] = []
     stale = list(files.stale_temps(folder))
     for place in OWN_FOLDERS:
@@ -120,12 +120,12 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
         if not os.path.lexists(inside):
             continue
         files.check_folder(inside, reading=reading)
-        opened += _folder_problems(inside, place, is_team=is_team)
+        opened += _find_folder_problems(inside, place, is_team=is_team)
         if place in ("csr", "keys", "archive"):
-            names[place] = _listing(inside)
+            names[place] = _list_files(inside)
         stale += files.stale_temps(inside)
     is_open = bool(opened) or any(
-        mode & _others(is_team=is_team)
+        mode & _forbidden_bits(is_team=is_team)
         for place in names.values()
         for name, mode in place.items()
         if name.endswith(".key")
@@ -142,7 +142,7 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
     )
 
 
-def _linked(folder: Path) -> list[Problem]:
+def _find_links(folder: Path) -> list[Problem]:
     return [
         Problem(message="is a symbolic link", file=name, hint=_LINK)
         for name in (NAME, *SUMMARY_NAMES)
@@ -150,7 +150,7 @@ def _linked(folder: Path) -> list[Problem]:
     ]
 
 
-def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
+def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
     """Report copies of the manifest that a synchronization program made."""
     stem, ending = NAME.split(".")
     try:
@@ -170,19 +170,19 @@ def _copies_of_manifest(folder: Path) -> Iterator[Problem]:
             )
 
 
-def _folder_problems(inside: Path, place: str, *, is_team: bool) -> list[Problem]:
-    others = _others(is_team=is_team)
+def _find_folder_problems(inside: Path, place: str, *, is_team: bool) -> list[Problem]:
+    others = _forbidden_bits(is_team=is_team)
     if system_calls.WINDOWS or place not in SECRET or not inside.lstat().st_mode & others:
         return []
     hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"
     return [Problem(message="can be opened by other users", file=f"{place}/", hint=hint)]
 
 
-def _listing(inside: Path) -> dict[str, int]:
+def _list_files(inside: Path) -> dict[str, int]:
     try:
         with os.scandir(inside) as entries:
             return {
-                entry.name: _mode(entry)
+                entry.name: _find_mode(entry)
                 for entry in entries
                 if not entry.name.startswith(files.TEMP_PREFIX)
             }
@@ -190,7 +190,7 @@ def _listing(inside: Path) -> dict[str, int]:
         raise system_calls.trouble(error, inside, "list the folder") from None
 
 
-def _mode(entry: os.DirEntry[str]) -> int:
+def _find_mode(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_mode
     except OSError:

@@ -32,10 +32,10 @@ _COPIES = "which keeps copies and earlier versions, even of keys that you purge"
 def location_notes(folder: Path) -> tuple[str, ...]:
     """Return warnings about the location of a folder, which need not exist yet."""
     whole = Path(os.path.realpath(folder))
-    return (*_git_notes(whole), *_synchronised_notes(whole), *_disk_notes(whole))
+    return (*_check_git(whole), *_check_synchronization(whole), *_check_disk(whole))
 
 
-def _git_notes(whole: Path) -> Iterator[str]:
+def _check_git(whole: Path) -> Iterator[str]:
     for place in whole.parents:
         if os.path.lexists(place / ".git"):
             yield (
@@ -46,7 +46,7 @@ def _git_notes(whole: Path) -> Iterator[str]:
             return
 
 
-def _synchronised_notes(whole: Path) -> Iterator[str]:
+def _check_synchronization(whole: Path) -> Iterator[str]:
     for program, name, marks in _PROGRAMS:
         for place in (whole, *whole.parents):
             if name.match(place.name) or any(os.path.lexists(place / mark) for mark in marks):
@@ -58,7 +58,7 @@ def _synchronised_notes(whole: Path) -> Iterator[str]:
                 break
 
 
-def _disk_notes(whole: Path) -> Iterator[str]:
+def _check_disk(whole: Path) -> Iterator[str]:
     if not system_calls.WINDOWS and folder_access.keeps_no_modes(whole):
         yield open_disk_note(whole)
 

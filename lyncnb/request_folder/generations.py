@@ -127,7 +127,7 @@ def generations_of(record: RequestRecord) -> Generations:
         The last recorded deployment of each server counts. Without a record, the server is
         assumed to have the oldest issued certificate, because a later one may not be installed.
     """
-    on_servers, without = _on_servers(record)
+    on_servers, without = _find_on_servers(record)
     if not on_servers:
         is_covered = record.covered is not None and not record.is_written
         return Generations(
@@ -153,7 +153,7 @@ def generations_of(record: RequestRecord) -> Generations:
     )
 
 
-def _on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
+def _find_on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
     """Return the certificate on each server of a request, and whether a server has none.
 
     Nothing is known before the CA issues a certificate.

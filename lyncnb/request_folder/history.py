@@ -157,7 +157,7 @@ def read_history(folder: Path) -> History:
     """
     lines: list[HistoryLine] = []
     notes: list[str] = []
-    data, cut = _whole_lines(folder)
+    data, cut = _read_complete_lines(folder)
     before = ""
     for number, text in enumerate(data.split(b"\n")[:-1], 1):
         line = _read_line(text, number, notes)
@@ -174,7 +174,7 @@ def read_history(folder: Path) -> History:
     return History(lines=tuple(lines), notes=tuple(notes))
 
 
-def _whole_lines(folder: Path) -> tuple[bytes, bool]:
+def _read_complete_lines(folder: Path) -> tuple[bytes, bool]:
     """Read the complete lines of the file, and report whether the last line is incomplete."""
     path = folder / HISTORY_NAME
     if not os.path.lexists(path):
@@ -212,8 +212,8 @@ def events_of(manifest: Manifest) -> Iterator[Event]:
         yield Event("recovery key named", note=recovery.fingerprint, at=recovery.added_at)
     for record in manifest.requests:
         for part in record.generations:
-            yield from _of_generation(record, part)
-        yield from _of_covering(record)
+            yield from _list_generation_events(record, part)
+        yield from _list_covering_events(record)
         if record.retired_at:
             day = record.retired_at[:10]
             yield Event("retired", record.id, record.generation, on=day, at=record.retired_at)
@@ -230,7 +230,7 @@ def events_of(manifest: Manifest) -> Iterator[Event]:
             )
 
 
-def _of_generation(
+def _list_generation_events(
     record: RequestRecord, part: RequestRecord | ArchivedGeneration
 ) -> Iterator[Event]:
     name, number = record.id, part.generation
@@ -240,9 +240,9 @@ def _of_generation(
         note = f"with the key on {holder}" if holder else ""
         yield Event(REQUESTED, name, number, key=part.spki_sha256, note=note, at=at)
     if part.issued:
-        yield _of_certificate(ISSUED, name, number, part.issued)
+        yield _list_certificate_events(ISSUED, name, number, part.issued)
     for refused in part.refused:
-        yield _of_certificate("refused", name, number, refused)
+        yield _list_certificate_events("refused", name, number, refused)
     if package := part.package:
         made, at = package.certificate, package.packaged_at
         yield Event(PACKAGED, name, number, certificate=made, note=package.target_os, at=at)
@@ -259,7 +259,7 @@ def _of_generation(
             at=one.recorded_at,
         )
     if revocation := part.revocation:
-        yield from _of_revocation(revocation, Event("", name, number))
+        yield from _list_revocation_events(revocation, Event("", name, number))
     if current is None:
         assert isinstance(part, ArchivedGeneration)
         why = "; ".join(part.reasons)
@@ -269,22 +269,22 @@ def _of_generation(
         yield Event("key removed", name, number, on=removed[:10], at=removed)
 
 
-def _of_covering(record: RequestRecord) -> Iterator[Event]:
+def _list_covering_events(record: RequestRecord) -> Iterator[Event]:
     """Yield the revocation events of the certificate that existed before the first request."""
     if (before := record.covering) and before.revocation:
         first = min(part.generation for part in record.generations)
         about = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
-        yield from _of_revocation(before.revocation, about)
+        yield from _list_revocation_events(before.revocation, about)
 
 
-def _of_revocation(revocation: Revocation, about: Event) -> Iterator[Event]:
+def _list_revocation_events(revocation: Revocation, about: Event) -> Iterator[Event]:
     reason, asked, done = revocation.reason, revocation.asked_at, revocation.revoked_at
     yield about._replace(what=REVOCATION_REQUESTED, note=reason, at=asked)
     if done:
         yield about._replace(what=REVOKED, on=done[:10], note=reason, at=done)
 
 
-def _of_certificate(what: str, name: str, number: int, one: IssuedRecord) -> Event:
+def _list_certificate_events(what: str, name: str, number: int, one: IssuedRecord) -> Event:
     return Event(
         what,
         name,
@@ -297,7 +297,7 @@ def _of_certificate(what: str, name: str, number: int, one: IssuedRecord) -> Eve
     )
 
 
-def _digest(events: Iterable[tuple[object, ...]]) -> str:
+def _digest_of_events(events: Iterable[tuple[object, ...]]) -> str:
     """Return a digest of a set of events that does not depend on their order."""
     lines = sorted(map(repr, events))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
@@ -334,17 +334,17 @@ def missing_generations(
         for event in line.events()
         if event.what == ISSUED
     }
-    others = _on_record(manifest) if missing else set()
+    others = _find_recorded_generations(manifest) if missing else set()
     return tuple(
-        _altered(event)
+        _report_altered(event)
         if (event.id, event.generation) in others
-        else _missing(event, line, issued.get((event.id, event.generation)))
+        else _report_missing(event, line, issued.get((event.id, event.generation)))
         for event, line in missing.values()
         if event.key not in given_up
     )
 
 
-def _on_record(manifest: Manifest) -> set[tuple[str, int]]:
+def _find_recorded_generations(manifest: Manifest) -> set[tuple[str, int]]:
     """Return each generation whose public key is in the manifest."""
     return {
         (record.id, part.generation)
@@ -354,7 +354,7 @@ def _on_record(manifest: Manifest) -> set[tuple[str, int]]:
     }
 
 
-def _altered(event: Event) -> Problem:
+def _report_altered(event: Event) -> Problem:
     return Problem(
         message=f"{event.id}: generation {event.generation} has a different public key in "
         f"{HISTORY_NAME}",
@@ -365,7 +365,7 @@ def _altered(event: Event) -> Problem:
     )
 
 
-def _missing(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
+def _report_missing(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
     day = (event.at or line.at)[:10]
     what = f"{event.id}: generation {event.generation}, requested on {day} by {line.user}"
     if issued is not None:
@@ -432,11 +432,11 @@ def compare_history(
         A problem for each generation that is missing in the manifest, and notes.
     """
     if not history.lines:
-        return (), (*history.notes, *_no_history(manifest))
+        return (), (*history.notes, *_report_no_history(manifest))
     notes = [*history.notes, *missing_certificates(history, manifest)]
     events = {event.identity for event in events_of(manifest)}
     problems: tuple[Problem, ...] = ()
-    if _digest(events) != history.lines[-1].state:
+    if _digest_of_events(events) != history.lines[-1].state:
         problems = missing_generations(history, manifest)
         later = 0 if is_written else len(events - history.events())
         if later:
@@ -447,7 +447,7 @@ def compare_history(
     return problems, tuple(notes)
 
 
-def _no_history(manifest: Manifest) -> Iterator[str]:
+def _report_no_history(manifest: Manifest) -> Iterator[str]:
     """Report that the history is missing; a folder of an earlier format has no history."""
     if manifest.format == FORMAT and manifest.requests:
         yield (
@@ -492,7 +492,7 @@ class Run:
         if not is_first:
             return
         events = {event.identity: event for event in events_of(manifest)}
-        if _last_state(self.folder) == _digest(events):
+        if _read_last_state(self.folder) == _digest_of_events(events):
             self.before = events.keys()
             return
         history = read_history(self.folder)
@@ -503,9 +503,9 @@ class Run:
         self.later = [event for key, event in events.items() if key not in known]
         self.before = known | events.keys()
         # A renewed request gives up the key in the history, which differs from the key on record.
-        missing, others = missing_requests(history, manifest), _on_record(manifest)
+        missing, others = missing_requests(history, manifest), _find_recorded_generations(manifest)
         self.lost = tuple(
-            _lost(event, self.now)
+            _build_lost_event(event, self.now)
             for event, _ in missing.values()
             if event.id in self.renews and (event.id, event.generation) in others
         )
@@ -529,17 +529,17 @@ class Run:
         if is_done:
             new += self.lost
         if is_done and self.command == REBUILD:
-            new += _given_up(self.folder, self.latest, self.now)
+            new += _record_given_up(self.folder, self.latest, self.now)
             is_whole = True
         if not new and not self.did:
             return
         # As long as events are missing, the next run compares again.
-        state = _digest(events) if is_whole else ""
-        lines = [self._line(LATER, "", self.later, ())] if self.later else []
-        lines.append(self._line(self.command, self.reason, new, self.did, state))
-        _append(self.folder, lines)
+        state = _digest_of_events(events) if is_whole else ""
+        lines = [self._build_line(LATER, "", self.later, ())] if self.later else []
+        lines.append(self._build_line(self.command, self.reason, new, self.did, state))
+        _append_lines(self.folder, lines)
 
-    def _line(
+    def _build_line(
         self,
         command: str,
         reason: str,
@@ -562,7 +562,7 @@ class Run:
             plan=manifest.plan_json_sha256,
             approval=tuple(one.signature_sha256 for one in approvals),
             did=tuple(did),
-            changes=tuple(_groups(events)),
+            changes=tuple(_group_events(events)),
             state=state,
         )
 
@@ -571,19 +571,19 @@ class Run:
 REBUILD = "status --rebuild"
 
 
-def _given_up(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
+def _record_given_up(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
     """Record missing events of a rebuilt manifest as lost, so that later runs can continue."""
     history = read_history(folder)
     missing = missing_requests(history, manifest)
     for event, _ in missing.values():
-        yield _lost(event, now)
+        yield _build_lost_event(event, now)
 
 
-def _lost(event: Event, now: str) -> Event:
+def _build_lost_event(event: Event, now: str) -> Event:
     return Event(LOST, event.id, event.generation, key=event.key, at=now)
 
 
-def _groups(events: Iterable[Event]) -> Iterator[_Group]:
+def _group_events(events: Iterable[Event]) -> Iterator[_Group]:
     found: dict[tuple[str, str, str, str], list[_Member]] = {}
     for event in events:
         member = _Member(**{name: getattr(event, name) for name in _MEMBER})
@@ -592,32 +592,34 @@ def _groups(events: Iterable[Event]) -> Iterator[_Group]:
         yield _Group(what=what, on=on, note=note, at=at, of=tuple(members))
 
 
-def _last(data: bytes) -> bytes:
+def _find_last_line(data: bytes) -> bytes:
     return data[:-1].rpartition(b"\n")[2]
 
 
-def _last_state(folder: Path) -> object:
+def _read_last_state(folder: Path) -> object:
     """Return the digest in the last line, without parsing a line that may be very long."""
     with suppress(ValueError, RecursionError):
-        document = json.loads(_last(_whole_lines(folder)[0]))
+        document = json.loads(_find_last_line(_read_complete_lines(folder)[0]))
         return document.get("state") if isinstance(document, dict) else None
     return None
 
 
-def _append(folder: Path, lines: Iterable[HistoryLine]) -> None:
+def _append_lines(folder: Path, lines: Iterable[HistoryLine]) -> None:
     """Add lines; the whole file is written in one step, so that a crash cannot truncate a line."""
-    data, _ = _whole_lines(folder)
-    before = hashlib.sha256(_last(data)).hexdigest() if data else ""
+    data, _ = _read_complete_lines(folder)
+    before = hashlib.sha256(_find_last_line(data)).hexdigest() if data else ""
     parts = [data]
     for line in lines:
-        document = {**_written(line), "before": before}
-        text = json.dumps(document, ensure_ascii=False, default=_written).encode("utf-8", "replace")
+        document = {**_list_filled_fields(line), "before": before}
+        text = json.dumps(document, ensure_ascii=False, default=_list_filled_fields).encode(
+            "utf-8", "replace"
+        )
         before = hashlib.sha256(text).hexdigest()
         parts += [text, b"\n"]
     files.replace(folder / HISTORY_NAME, b"".join(parts), 0o600)
 
 
-def _written(record: object) -> dict[str, object]:
+def _list_filled_fields(record: object) -> dict[str, object]:
     """Return the fields of a line that are not empty."""
     return {key: value for key, value in plain_record(record).items() if value}
 

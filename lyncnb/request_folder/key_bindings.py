@@ -42,8 +42,8 @@ def bind(
     to_bind = [record for record in manifest.requests if is_opened(record)]
     if held is None and not to_bind:
         return manifest
-    derivation = cipher.derivation if held is None else _derivation(held)
-    macs = iter(cipher.macs(derivation, map(_text, to_bind)))
+    derivation = cipher.derivation if held is None else _build_derivation(held)
+    macs = iter(cipher.macs(derivation, map(_bound_text, to_bind)))
     records = (
         replace(record, binding=next(macs) if is_opened(record) else "")
         for record in manifest.requests
@@ -88,7 +88,7 @@ def binding_problems(
         if is_open or not record.has_key or record.id in given_up:
             continue
         if not record_problems(survey, record):
-            yield from _pair_problems(survey, record, cipher)
+            yield from _check_pair(survey, record, cipher)
 
 
 def altered_records(
@@ -101,20 +101,20 @@ def altered_records(
     bound = [
         one for one in manifest.requests if one.has_key and one.binding and one.id not in given_up
     ]
-    expected = cipher.macs(_derivation(held), map(_text, bound))
+    expected = cipher.macs(_build_derivation(held), map(_bound_text, bound))
     for record, mac in zip(bound, expected, strict=True):
         if not hmac.compare_digest(record.binding, mac):
-            yield _problem(record, "differs from the record that lyncnb wrote for this key")
+            yield _build_problem(record, "differs from the record that lyncnb wrote for this key")
 
 
 def shared_keys(manifest: Manifest, *, given_up: frozenset[str] = frozenset()) -> Iterator[Problem]:
     """Report requests whose current key is also the key of another request."""
-    for record, others in _sharing(manifest, given_up):
+    for record, others in _find_shared_keys(manifest, given_up):
         if record.id not in given_up:
-            yield _problem(record, f"has the same public key as {', '.join(others)}")
+            yield _build_problem(record, f"has the same public key as {', '.join(others)}")
 
 
-def _sharing(
+def _find_shared_keys(
     manifest: Manifest, given_up: frozenset[str]
 ) -> Iterator[tuple[RequestRecord, list[str]]]:
     owners: dict[str, set[str]] = {}
@@ -131,7 +131,9 @@ def without_shared(before: Manifest, after: Manifest, given_up: frozenset[str]) 
 
     A certificate for that key then belongs only to the other request.
     """
-    shared = {record.id for record, _ in _sharing(before, given_up) if record.id in given_up}
+    shared = {
+        record.id for record, _ in _find_shared_keys(before, given_up) if record.id in given_up
+    }
     changed = []
     for name in sorted(shared):
         *kept, last = after.by_id[name].archived
@@ -145,18 +147,16 @@ def unverified(manifest: Manifest) -> int:
     return sum(1 for record in manifest.requests if record.has_key and not record.binding)
 
 
-def _text(record: RequestRecord) -> bytes:
+def _bound_text(record: RequestRecord) -> bytes:
     parts = (record.id, str(record.generation), record.key_sha256, record.csr_sha256)
     return "\n".join(parts).encode()
 
 
-def _derivation(held: BindingKey) -> Derivation:
+def _build_derivation(held: BindingKey) -> Derivation:
     return Derivation(bytes.fromhex(held.salt), held.rounds, held.hash, held.length)
 
 
-def _pair_problems(
-    survey: Survey, record: RequestRecord, cipher: FolderCipher
-) -> Iterator[Problem]:
+def _check_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher) -> Iterator[Problem]:
     csr_path, key_path = record.files.csr, record.files.key
     try:
         request = csr.parse_request(files.read(survey.folder / csr_path), name=csr_path)
@@ -165,10 +165,10 @@ def _pair_problems(
         yield Problem(message=error.message, file=key_path, hint=error.hint)
         return
     if not keys.public_matches(key, request.public_key):
-        yield _problem(record, f"does not belong to {csr_path}")
+        yield _build_problem(record, f"does not belong to {csr_path}")
     elif request.spki_sha256 != record.spki_sha256:
-        yield _problem(record, "differs from the key on record")
+        yield _build_problem(record, "differs from the key on record")
 
 
-def _problem(record: RequestRecord, message: str) -> Problem:
+def _build_problem(record: RequestRecord, message: str) -> Problem:
     return Problem(message=message, file=record.files.key, hint=_RESTORE.format(id=record.id))

@@ -83,7 +83,7 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
     """
     cipher.refuse_old_data(manifest.binding_key is not None)
     failure: BundleError | None = None
-    for path in islice(_files_to_try(survey, manifest), _KEYS_TRIED):
+    for path in islice(_choose_files(survey, manifest), _KEYS_TRIED):
         try:
             cipher.open(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError as error:
@@ -97,7 +97,7 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
     return False
 
 
-def _files_to_try(survey: Survey, manifest: Manifest) -> Iterable[str]:
+def _choose_files(survey: Survey, manifest: Manifest) -> Iterable[str]:
     # A key with an HMAC was opened with the current passphrase. Other keys may use a lost
     # passphrase.
     for record in sorted(manifest.requests, key=lambda one: not one.binding):
@@ -148,20 +148,20 @@ def settle(
     problems: list[Problem] = []
     for record in manifest.requests:
         if record.is_written:
-            record, wrong = _sound(survey, record, cipher)
+            record, wrong = _is_intact(survey, record, cipher)
             lost = record.id in given_up
             problems += [p for p in wrong if not (lost and p.message in (CHANGED, MISSING))]
         else:
             pending = pending_moves(survey, record)
             moves += pending
             moving = {move.source for move in pending}
-            record, orphans = _left_over(survey, record, cipher, moving=moving, now=now)
+            record, orphans = _process_leftovers(survey, record, cipher, moving=moving, now=now)
             moves += orphans
             if record.is_written:
                 adopted.add(record.id)
             if orphans:
                 reasons = tuple(f"{move.source} -> {move.target}" for move in orphans)
-                changes.append(_archived(record, reasons))
+                changes.append(_check_archive(record, reasons))
         records.append(record)
     return Settled(
         manifest=replace(manifest, requests=tuple(records)),
@@ -172,12 +172,12 @@ def settle(
     )
 
 
-def _archived(record: RequestRecord, reasons: tuple[str, ...]) -> Change:
+def _check_archive(record: RequestRecord, reasons: tuple[str, ...]) -> Change:
     reasons = ("left by an interrupted run", *reasons)
     return Change(action="archived", id=record.id, generation=record.generation, reasons=reasons)
 
 
-def _sound(
+def _is_intact(
     survey: Survey, record: RequestRecord, cipher: FolderCipher | None
 ) -> tuple[RequestRecord, tuple[Problem, ...]]:
     problems = record_problems(survey, record)
@@ -185,13 +185,13 @@ def _sound(
     if cipher is None or [(p.file, p.message) for p in problems] != [(key, CHANGED)]:
         return record, problems
     # Another program, or a rekey that did not complete, encrypted the same key again.
-    pair = _pair(survey, record, cipher)
+    pair = _read_pair(survey, record, cipher)
     if pair is None or pair.spki_sha256 != record.spki_sha256:
         return record, problems
     return replace(record, key_sha256=pair.key_sha256), ()
 
 
-def _pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
+def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
     """Read the CSR and the key of a request; return None if they do not belong together."""
     csr_path, key_path = record.files.csr, record.files.key
     if file_problems(survey, csr_path) or file_problems(survey, key_path):
@@ -242,7 +242,7 @@ def same_file(one: Path, other: Path) -> bool:
     return os.path.samefile(one, other) or files.read(one) == files.read(other)
 
 
-def _left_over(
+def _process_leftovers(
     survey: Survey,
     record: RequestRecord,
     cipher: FolderCipher | None,
@@ -253,16 +253,16 @@ def _left_over(
     there = [path for path in record.files if survey.has(path) and path not in moving]
     pair = None
     if record.key_holder and there == [record.files.csr]:
-        pair = _without_key(survey, record)
+        pair = _read_without_key(survey, record)
     elif len(there) == 2 and not record.key_holder:
-        pair = _pair(survey, record, cipher)
+        pair = _read_pair(survey, record, cipher)
     known = {old.spki_sha256 for old in record.archived}
     if pair is not None and pair.spki_sha256 not in known and not pair.oddity:
-        return _adopted(record, pair, now), []
-    return record, _orphans(survey, record, there)
+        return _adopt_pair(record, pair, now), []
+    return record, _list_orphans(survey, record, there)
 
 
-def _without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
+def _read_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
     """Read the CSR of a request whose key is on another computer."""
     path = record.files.csr
     if file_problems(survey, path):
@@ -281,7 +281,7 @@ def _without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
     )
 
 
-def _adopted(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
+def _adopt_pair(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
     return replace(
         record,
         state="retired" if record.state == "retired" else "waiting",
@@ -292,7 +292,7 @@ def _adopted(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
     )
 
 
-def _orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
+def _list_orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
     if not paths:
         return []
     # The name is made from the content, so an interrupted move always has the same target.

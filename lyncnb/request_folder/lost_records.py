@@ -63,26 +63,26 @@ def salvaged(damaged: bytes) -> Manifest:
     """
     kept = Manifest()
     for name, text in _HEAD.findall(damaged):
-        if (found := _read({name.decode("ascii"): _json(text)})) is not None:
+        if (found := _read_component({name.decode("ascii"): _parse_lines(text)})) is not None:
             kept = replace(kept, **{name.decode("ascii"): getattr(found, name.decode("ascii"))})
     covered: dict[str, RequestRecord] = {}
     for text in _RECORD.findall(damaged):
         if b'"covered": {' not in text:
             continue
-        found = _read({"requests": [_json(text)]})
+        found = _read_component({"requests": [_parse_lines(text)]})
         if found is not None and found.requests[0].covered is not None:
             covered[found.requests[0].id] = found.requests[0]
     return replace(kept, requests=tuple(covered.values()))
 
 
-def _json(text: bytes) -> object:
+def _parse_lines(text: bytes) -> object:
     try:
         return parse_json(text)
     except NotJson:
         return None
 
 
-def _read(part: dict[str, object]) -> Manifest | None:
+def _read_component(part: dict[str, object]) -> Manifest | None:
     """Read one component of a manifest with the same checks as for a complete manifest."""
     document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **part}
     return manifest_of(document, RecordReader(NAME, is_json=True))
@@ -107,7 +107,7 @@ def with_plan(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tup
     filled = {
         record.id: replace(record, plan=entry.planned, ca=entry.ca, target_os=entry.target_os)
         for record in manifest.requests
-        if (entry := entries.get(record.id)) and _is_of(record.plan, entry)
+        if (entry := entries.get(record.id)) and _is_same_request(record.plan, entry)
     }
     if not filled:
         return manifest, (f"{PLAN_NAME} is the plan for other requests; lyncnb did not use it",)
@@ -158,8 +158,8 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
     for record in manifest.requests:
         for part in record.generations:
             known = events.get(part.spki_sha256, [])
-            deployments = _deployments(known, valid)
-            revocation = _revocation(known)
+            deployments = _find_deployments(known, valid)
+            revocation = _find_revocation(known)
             servers += len(deployments)
             revoked += revocation is not None
             changes: dict[str, object] = {"deployments": deployments, "revocation": revocation}
@@ -179,7 +179,9 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
 
 def with_numbers(folder: Path, manifest: Manifest) -> Manifest:
     """Give each request its number again, as ``summary.csv`` shows it; each only once."""
-    rows = _ROW.split(_text(folder / "summary.csv"))[1:]  # ids and the rest of their rows, in turn
+    rows = _ROW.split(_read_text(folder / "summary.csv"))[
+        1:
+    ]  # ids and the rest of their rows, in turn
     known = {
         name: int(found[1])
         for name, cells in zip(rows[::2], rows[1::2], strict=True)
@@ -192,7 +194,7 @@ def with_numbers(folder: Path, manifest: Manifest) -> Manifest:
     )
 
 
-def _deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployment, ...]:
+def _find_deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployment, ...]:
     """Return the servers that have or had a generation, according to its events."""
     by_server: dict[str, Deployment] = {}
     for event in events:
@@ -218,7 +220,7 @@ def _deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployme
     return tuple(by_server.values())
 
 
-def _revocation(events: list[Event]) -> Revocation | None:
+def _find_revocation(events: list[Event]) -> Revocation | None:
     revocation = None
     for event in events:
         if event.certificate:  # The event belongs to the certificate from before the first request.
@@ -232,7 +234,7 @@ def _revocation(events: list[Event]) -> Revocation | None:
     return revocation
 
 
-def _is_of(known: PlannedEntry, planned: PlannedEntry) -> bool:
+def _is_same_request(known: PlannedEntry, planned: PlannedEntry) -> bool:
     """Whether an entry that was made from a CSR matches a planned certificate."""
     if known.issuer:
         return False
@@ -252,7 +254,7 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
     kept : Manifest
         The data recovered from the damaged manifest; empty if the manifest is missing.
     """
-    facts = dict(_FACT.findall(_text(folder / "summary.md")))
+    facts = dict(_FACT.findall(_read_text(folder / "summary.md")))
     if kept.plans:
         names = ", ".join(approval.signer for approval in kept.plans[-1].approvals) or _NOBODY
         yield (
@@ -267,7 +269,7 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
             "lost: the record of the saved plan and its approval. According to summary.md: "
             f"{summary}. Request the plan again: lyncnb request --plan FILE {signers}FOLDER"
         )
-    covered = dict.fromkeys(_COVERED.findall(_text(folder / "summary.csv")))
+    covered = dict.fromkeys(_COVERED.findall(_read_text(folder / "summary.csv")))
     if kept.requests:
         yield (
             "recovered from the damaged manifest: no request is needed for "
@@ -290,7 +292,7 @@ def loss_notes(folder: Path, kept: Manifest) -> Iterator[str]:
         )
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return files.read(path, limit=_LARGEST).decode("utf-8", "replace").replace("\r", "")
     except (OSError, LyncnbError):

@@ -150,7 +150,7 @@ class Manifest:
         return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=about)))
 
 
-def _lines(manifest: Manifest, form: str) -> Iterator[str]:
+def _list_lines(manifest: Manifest, form: str) -> Iterator[str]:
     head = plain_record(manifest)
     del head["requests"], head["format"]
     dump = json.JSONEncoder(ensure_ascii=False, default=plain_record).encode
@@ -166,7 +166,7 @@ def _lines(manifest: Manifest, form: str) -> Iterator[str]:
 
 def manifest_bytes(manifest: Manifest, *, form: str = "") -> bytes:
     """Return the manifest as UTF-8 JSON, with one request per line; the result is reproducible."""
-    return b"".join(line.encode() for line in _lines(manifest, form or manifest.form))
+    return b"".join(line.encode() for line in _list_lines(manifest, form or manifest.form))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> bool:
@@ -213,7 +213,7 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
         ):
             return False
     files.replace(path, data, 0o600)
-    _show(folder, manifest, is_saved=True)
+    _notify_watcher(folder, manifest, is_saved=True)
     return True
 
 
@@ -245,13 +245,15 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is not valid JSON ({_not_json(error)})", hint=_REBUILD) from None
+        raise BundleError(
+            f"{path} is not valid JSON ({_describe_json_error(error)})", hint=_REBUILD
+        ) from None
     found = document.get("format") if isinstance(document, dict) else None
     if found not in _FORMATS:
-        _refuse_format(path, found)
+        _reject_format(path, found)
     reader = RecordReader(NAME, is_json=True)
     if may_hold_surrogates(data):
-        _refuse_surrogates(document, reader)
+        _reject_surrogates(document, reader)
     manifest = manifest_of(document, reader)
     if manifest is None or reader.problems:
         raise BundleError(
@@ -260,7 +262,7 @@ def read_manifest(folder: Path) -> Manifest:
             hint=_REBUILD,
         )
     _check_team(Path(folder), manifest)
-    _show(folder, manifest, is_saved=False)
+    _notify_watcher(folder, manifest, is_saved=False)
     return manifest
 
 
@@ -275,7 +277,7 @@ def watching(folder: Path, see: Callable[[Manifest, bool], None]) -> Iterator[No
         del _watchers[key]
 
 
-def _show(folder: Path, manifest: Manifest, *, is_saved: bool) -> None:
+def _notify_watcher(folder: Path, manifest: Manifest, *, is_saved: bool) -> None:
     see = _watchers.get(os.path.realpath(folder)) if _watchers else None
     if see is not None:
         see(manifest, is_saved)
@@ -317,7 +319,7 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
                 reader.problem(f"'{where}.archived[{place}].files' does not match this generation")
 
 
-def _refuse_surrogates(document: Mapping[str, Any], reader: RecordReader) -> None:
+def _reject_surrogates(document: Mapping[str, Any], reader: RecordReader) -> None:
     """Reject unpaired surrogates, because files and terminals cannot contain them."""
     try:
         json.dumps(document, ensure_ascii=False).encode()
@@ -337,7 +339,7 @@ def _check_team(folder: Path, manifest: Manifest) -> None:
         )
 
 
-def _not_json(error: Exception) -> str:
+def _describe_json_error(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return str(error)
     if isinstance(error, UnicodeDecodeError):
@@ -347,7 +349,7 @@ def _not_json(error: Exception) -> str:
     return "the file contains a number that is too long"
 
 
-def _refuse_format(path: Path, found: object) -> None:
+def _reject_format(path: Path, found: object) -> None:
     number = (
         re.fullmatch(r"lyncnb-requests/([0-9]{1,6})", found) if isinstance(found, str) else None
     )

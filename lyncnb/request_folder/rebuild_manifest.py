@@ -91,9 +91,9 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
         If the passphrase opens none of the keys.
     """
     inventory, wrong, opened = Inventory(), None, 0
-    for place, stem in _stems(survey):
+    for place, stem in _list_stems(survey):
         try:
-            found = _read(survey, place, stem, cipher)
+            found = _read_pair(survey, place, stem, cipher)
         except PassphraseError as error:
             wrong = wrong or error
             inventory.notes.append(f"{error.message}; lyncnb did not use it")
@@ -114,7 +114,7 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
     return inventory
 
 
-def _stems(survey: Survey) -> Iterator[tuple[str, str]]:
+def _list_stems(survey: Survey) -> Iterator[tuple[str, str]]:
     current = {name[:-4] for name in (*survey.csr, *survey.keys) if name[-4:] in (".csr", ".key")}
     for stem in sorted(stem for stem in current if _ID.fullmatch(stem)):
         yield "csr", stem
@@ -123,7 +123,7 @@ def _stems(survey: Survey) -> Iterator[tuple[str, str]]:
         yield "archive", stem
 
 
-def _read(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) -> Found:
+def _read_pair(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) -> Found:
     paths = {"csr": csr_path(stem), "key": key_path(stem)}
     if place == "archive":
         paths = {"csr": f"archive/{stem}.csr", "key": f"archive/{stem}.key"}
@@ -210,7 +210,7 @@ def rebuild_manifest(
     with recorded(path, REBUILD, now=timestamp(today), wait=lock_seconds, repairs=True):
         survey = take_survey(path)
         refuse(path, survey.problems)
-        before, damaged = _present_manifest(path)
+        before, damaged = _read_present_manifest(path)
         if before is not None and before.rekeying:
             raise BundleError(
                 f"{path}: a passphrase change was interrupted",
@@ -225,7 +225,7 @@ def rebuild_manifest(
                 prove_passphrase(survey, kept, cipher)
                 refuse(path, altered)
         inventory = take_inventory(survey, cipher)
-        manifest, moves, changes = _rebuilt(kept, inventory, now)
+        manifest, moves, changes = _rebuild_records(kept, inventory, now)
         if before is None:
             manifest, of_plan = with_plan(path, manifest, now)
             manifest, of_history = with_history(path, manifest)
@@ -237,7 +237,7 @@ def rebuild_manifest(
             moves = (*moves, *(move for move in more if move.source not in moved))
             inventory.notes += notes
         refuse(path, tuple(shared_keys(manifest)))
-        manifest = replace(_with_lists(path, manifest, cipher), team=kept.team or team_of(path))
+        manifest = replace(_add_lists(path, manifest, cipher), team=kept.team or team_of(path))
         if cipher is not None and (manifest != kept or kept.format != FIRST_FORMAT):
             renew_lists(path, cipher, manifest)
             manifest = bind(manifest, cipher)
@@ -251,7 +251,7 @@ def rebuild_manifest(
             manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", at=now)
         save_manifest(path, manifest)
     lost = [] if before is not None else [*loss_notes(path, kept)]
-    notes = lost + inventory.notes + ([_AGAIN] if _has_returned(path) and changes else [])
+    notes = lost + inventory.notes + ([_AGAIN] if _has_returned_files(path) and changes else [])
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
 
 
@@ -263,7 +263,7 @@ def has_secrets(folder: str | os.PathLike[str]) -> bool:
     return bool(names) or (path / LIST).exists() or any((path / "pfx").glob("*.enc"))
 
 
-def _with_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -> Manifest:
+def _add_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -> Manifest:
     """Register the existing encrypted lists, so that ``rekey`` includes them."""
     if cipher is None:
         return manifest
@@ -275,7 +275,7 @@ def _with_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -
     return manifest
 
 
-def _present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
+def _read_present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
     if not os.path.lexists(folder / NAME):
         return None, b""
     try:
@@ -286,11 +286,11 @@ def _present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
         return None, files.read(folder / NAME, limit=1 << 32)
 
 
-def _has_returned(folder: Path) -> bool:
+def _has_returned_files(folder: Path) -> bool:
     return (folder / "returned").is_dir() and any((folder / "returned").iterdir())
 
 
-def _rebuilt(
+def _rebuild_records(
     before: Manifest, inventory: Inventory, now: str
 ) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
     records, moves, changes = [], [], []
@@ -305,19 +305,19 @@ def _rebuilt(
         found = inventory.current.get(request_id)
         lone_csr = inventory.without_key.get(request_id)
         present = found or lone_csr
-        archived = _archived(old, present, inventory.archived.get(request_id, []), now)
+        archived = _list_archived(old, present, inventory.archived.get(request_id, []), now)
         if lone_csr is not None:
-            record = _elsewhere(request_id, old, lone_csr, archived, now)
+            record = _adopt_without_key(request_id, old, lone_csr, archived, now)
             if not record.key_holder:
                 inventory.notes.append(f"csr/{request_id}.csr {_NO_KEY}")
         else:
-            record = _record(request_id, old, found, archived, now)
+            record = _build_record(request_id, old, found, archived, now)
         numbers = [number for number, _ in inventory.archived.get(request_id, [])]
-        record = _numbered(record, numbers)
+        record = _renumber(record, numbers)
         # The next run processes a lone key of a planned request, whose CSR was not written yet.
         announced = old is not None and not old.is_written
         if found is not None and found.content is None and not announced:
-            record, lone = _put_away(record, found, now)
+            record, lone = _archive_key(record, found, now)
             moves.append(lone)
         if record != old:
             changes.append(
@@ -332,7 +332,7 @@ def _rebuilt(
     return replace(before, requests=tuple(records)), tuple(moves), tuple(changes)
 
 
-def _numbered(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
+def _renumber(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
     """Give the current generation a higher number than all generations in the archive.
 
     A manifest from a backup continues with its old number, which may already be used.
@@ -341,7 +341,7 @@ def _numbered(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
     return replace(record, generation=max(record.generation, *(n + 1 for n in taken), 1))
 
 
-def _archived(
+def _list_archived(
     old: RequestRecord | None,
     present: Found | None,
     found: list[tuple[int, Found]],
@@ -366,11 +366,13 @@ def _archived(
             if item.key_sha256 and part.key_sha256 != item.key_sha256:
                 known[generation] = replace(part, key_sha256=item.key_sha256)
             continue
-        known[generation] = _superseded(item.stem.rpartition("-g")[0], generation, item, now)
+        known[generation] = _build_superseded(item.stem.rpartition("-g")[0], generation, item, now)
     return tuple(known[generation] for generation in sorted(known))
 
 
-def _superseded(request_id: str, generation: int, item: Found, now: str) -> ArchivedGeneration:
+def _build_superseded(
+    request_id: str, generation: int, item: Found, now: str
+) -> ArchivedGeneration:
     return ArchivedGeneration(
         generation=generation,
         files=archived_files(request_id, generation),
@@ -379,11 +381,11 @@ def _superseded(request_id: str, generation: int, item: Found, now: str) -> Arch
         key_sha256=item.key_sha256,
         superseded_at=now,
         reasons=("found in the folder",),
-        plan=_entry(request_id, item.content),
+        plan=_build_entry(request_id, item.content),
     )
 
 
-def _record(
+def _build_record(
     request_id: str,
     old: RequestRecord | None,
     found: Found | None,
@@ -399,7 +401,7 @@ def _record(
             planned_at=now,
             retired_at=now,
             reasons=("found in the folder",),
-            plan=_entry(request_id, found.content if found else None),
+            plan=_build_entry(request_id, found.content if found else None),
         )
     record = replace(old, archived=archived)
     if found is None or found.content is None:
@@ -417,7 +419,7 @@ def _record(
         written_at=now,
         retired_at="",
         deployed_at="",
-        plan=_entry(request_id, found.content),
+        plan=_build_entry(request_id, found.content),
         issued=None,
         issued_at="",
         package=None,
@@ -432,7 +434,7 @@ _NO_KEY = (
 )
 
 
-def _elsewhere(
+def _adopt_without_key(
     request_id: str,
     old: RequestRecord | None,
     found: Found,
@@ -443,12 +445,12 @@ def _elsewhere(
     if old is not None and (not old.key_holder or old.csr_sha256 == found.csr_sha256):
         return replace(old, archived=archived)
     holder = old.key_holder if old is not None else found.computer
-    return replace(_record(request_id, old, found, archived, now), key_holder=holder)
+    return replace(_build_record(request_id, old, found, archived, now), key_holder=holder)
 
 
-def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRecord, Move]:
+def _archive_key(record: RequestRecord, found: Found, now: str) -> tuple[RequestRecord, Move]:
     """Create a superseded generation from a key without a CSR, because a CA may have the CSR."""
-    superseded = _superseded(record.id, record.generation, found, now)
+    superseded = _build_superseded(record.id, record.generation, found, now)
     if record.spki_sha256 == found.spki_sha256:
         superseded = replace(
             superseded, plan=record.plan, issued=record.issued, package=record.package
@@ -459,7 +461,7 @@ def _put_away(record: RequestRecord, found: Found, now: str) -> tuple[RequestRec
     )
 
 
-def _entry(request_id: str, content: RequestContent | None) -> PlannedEntry:
+def _build_entry(request_id: str, content: RequestContent | None) -> PlannedEntry:
     """Convert the content of a CSR to an entry of the plan document; a plan adds all other data."""
     entry = PlannedEntry(id=request_id, role=request_id.partition("-")[0])
     if content is None:

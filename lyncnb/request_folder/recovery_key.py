@@ -164,7 +164,7 @@ def arm(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
             ),
         )
     if recipients:
-        cipher.seal_with(_sealer(folder, recipients))
+        cipher.seal_with(_build_sealer(folder, recipients))
 
 
 def renew_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
@@ -186,27 +186,27 @@ def renew_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
         files.replace(folder / path, cipher.encrypt_data(content, name=path), 0o600)
 
 
-def _about(which: Derivation | DerivedKey) -> str:
+def _describe_derivation(which: Derivation | DerivedKey) -> str:
     return f"{which.salt.hex()} {which.rounds} {which.prf} {which.length}"
 
 
 def _seal_path(folder: Path, which: Derivation | DerivedKey, fingerprint: str) -> Path:
-    digest = hashlib.sha256(f"{_about(which)} {fingerprint}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{_describe_derivation(which)} {fingerprint}".encode()).hexdigest()
     return folder / _PLACE / f"{digest[:32]}{_SEALED}"
 
 
-def _digest(document: Mapping[str, object]) -> str:
+def _digest_of_document(document: Mapping[str, object]) -> str:
     """Return the SHA-256 of a sealed file's values, which detects damage without the key."""
     values = {key: value for key, value in document.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedKey], object]:
+def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedKey], object]:
     keys = tuple(recipient.key for recipient in recipients)
 
     def seal(derived: DerivedKey) -> None:
         files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
-        about = _about(derived)
+        about = _describe_derivation(derived)
         for key in keys:
             document = {
                 "format": _SEALED_FORMAT,
@@ -217,7 +217,7 @@ def _sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedK
                 "length": derived.length,
                 "sealed": base64.b64encode(key.seal(derived.key, about=about)).decode(),
             }
-            document["sha256"] = _digest(document)
+            document["sha256"] = _digest_of_document(document)
             data = json.dumps(document, indent=0).encode() + b"\n"
             files.replace(_seal_path(folder, derived, key.fingerprint), data, 0o600)
 
@@ -233,24 +233,24 @@ def recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     """
     if not manifest.recovery:
         return
-    if wrong := _wrong_list(survey.folder):
+    if wrong := _find_list_problem(survey.folder):
         yield Problem(
             message=wrong, file=LIST, hint=f"if the file exists, remove it; {_NAME_AGAIN}"
         )
     in_use = [
         (which, path)
-        for which, path in _salts(survey, manifest).items()
+        for which, path in _find_derivations(survey, manifest).items()
         if not path.startswith("archive/")
     ]
     for key in manifest.recovery:
         for which, path in in_use:
-            if wrong := _wrong_seal(survey.folder, which, key.fingerprint):
+            if wrong := _find_seal_problem(survey.folder, which, key.fingerprint):
                 seal = _seal_path(survey.folder, which, key.fingerprint)
                 message = f"{wrong}, so the recovery key {key.fingerprint} does not open {path}"
                 yield Problem(message=message, file=f"{_PLACE}/{seal.name}", hint=_NAME_AGAIN)
 
 
-def _wrong_list(folder: Path) -> str:
+def _find_list_problem(folder: Path) -> str:
     """Return the problem with the list of recovery keys, found without a passphrase."""
     if not os.path.lexists(folder / LIST):
         return "is missing, but the manifest lists recovery keys"
@@ -261,7 +261,7 @@ def _wrong_list(folder: Path) -> str:
     return ""
 
 
-def _wrong_seal(folder: Path, which: Derivation, fingerprint: str) -> str:
+def _find_seal_problem(folder: Path, which: Derivation, fingerprint: str) -> str:
     """Return the problem with a sealed file, found without the recovery key; "" if none."""
     path = _seal_path(folder, which, fingerprint)
     if not os.path.lexists(path):
@@ -271,7 +271,7 @@ def _wrong_seal(folder: Path, which: Derivation, fingerprint: str) -> str:
         fields = ("recovery", "salt", "rounds", "prf", "length")
         named = tuple(document[field] for field in fields)
         sealed = base64.b64decode(document["sealed"], validate=True)
-        is_whole = document.get("sha256") in (None, _digest(document))
+        is_whole = document.get("sha256") in (None, _digest_of_document(document))
     except (BundleError, ValueError, KeyError, TypeError, AttributeError):
         return "is damaged"
     expected = (fingerprint, which.salt.hex(), which.rounds, which.prf, which.length)
@@ -301,15 +301,17 @@ def add_recipients(
     present = recipients_of(folder, cipher)
     known = {recipient.key for recipient in present}
     added = tuple(Recipient(key=key, added_at=now) for key in keys if key not in known)
-    for which, path in _salts(survey, manifest).items():
+    for which, path in _find_derivations(survey, manifest).items():
         lacking = [
-            one for one in (*present, *added) if _wrong_seal(folder, which, one.key.fingerprint)
+            one
+            for one in (*present, *added)
+            if _find_seal_problem(folder, which, one.key.fingerprint)
         ]
         # A file with another passphrase does not belong to this folder, so it is not sealed.
         with suppress(PassphraseError):
             if lacking:
                 pem = files.read(folder / path, limit=LARGEST)
-                _sealer(folder, lacking)(cipher.key_of(pem, name=path))
+                _build_sealer(folder, lacking)(cipher.key_of(pem, name=path))
     if added:
         write_list(folder, cipher, (*present, *added))
     recipients = recipients_of(folder, cipher)
@@ -323,7 +325,7 @@ def add_recipients(
 def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]) -> None:
     """Write the encrypted list, and seal its derived key to these recovery keys."""
     files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
-    cipher.seal_with(_sealer(folder, recipients))
+    cipher.seal_with(_build_sealer(folder, recipients))
     document = {
         "format": _LIST_FORMAT,
         "keys": [
@@ -335,7 +337,7 @@ def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipien
     files.replace(folder / LIST, data, 0o600)
 
 
-def _encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
+def _list_encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
     yield from (f"keys/{name}" for name in survey.keys if name.endswith(".key"))
     for path in manifest.encrypted:
         if os.path.lexists(survey.folder / path):
@@ -343,10 +345,10 @@ def _encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
     yield from (f"archive/{name}" for name in survey.archive if name.endswith(".key"))
 
 
-def _salts(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
+def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
     """Return one file for each derivation in use; unreadable files are omitted."""
     found: dict[Derivation, str] = {}
-    for path in _encrypted_files(survey, manifest):
+    for path in _list_encrypted_files(survey, manifest):
         try:
             salt = salt_of(files.read(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
@@ -363,7 +365,7 @@ def open_with(folder: Path, pair: RecoveryPair) -> FolderCipher:
     BundleError
         If nothing in the folder was sealed to this key.
     """
-    derived = list(_opened(folder, pair))
+    derived = list(_open_seals(folder, pair))
     if not derived:
         raise BundleError(
             f"{folder}: nothing was sealed to the recovery key {pair.public.fingerprint}",
@@ -372,7 +374,7 @@ def open_with(folder: Path, pair: RecoveryPair) -> FolderCipher:
     return FolderCipher.of_derived(derived)
 
 
-def _opened(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
+def _open_seals(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
     place = folder / _PLACE
     for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
         try:
@@ -387,7 +389,7 @@ def _opened(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
                 b"",
             )
             sealed = base64.b64decode(document["sealed"], validate=True)
-            yield derived._replace(key=pair.open(sealed, about=_about(derived)))
+            yield derived._replace(key=pair.open(sealed, about=_describe_derivation(derived)))
         except (BundleError, ValueError, KeyError, TypeError, OverflowError):
             # The file is damaged or unknown. Files that it would have opened are reported by name.
             continue
@@ -397,7 +399,7 @@ def drop_unused(survey: Survey, manifest: Manifest, recipients: Sequence[Recipie
     """Remove sealed files that no file needs, or that belong to removed recovery keys."""
     wanted = {
         _seal_path(survey.folder, which, recipient.key.fingerprint).name
-        for which in _salts(survey, manifest)
+        for which in _find_derivations(survey, manifest)
         for recipient in recipients
     }
     place = survey.folder / _PLACE

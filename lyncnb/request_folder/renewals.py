@@ -97,10 +97,10 @@ class Renewals(Table, Sequence[Renewal]):
             date, and a reminder on the first date. The same certificates give the same bytes. An
             event keeps its UID, so a new import updates the event instead of adding a second one.
         """
-        return write_calendar(_PRODUCT, map(_entry, self.items))
+        return write_calendar(_PRODUCT, map(_build_entry, self.items))
 
 
-def _entry(one: Renewal) -> DayEntry:
+def _build_entry(one: Renewal) -> DayEntry:
     first = one.renew_from
     words = f"Renew certificate {one.subject}"
     return DayEntry(
@@ -109,13 +109,13 @@ def _entry(one: Renewal) -> DayEntry:
         first=first,
         last=max(one.not_after.date(), first),
         summary=f"{words} (until {one.not_after:%Y-%m-%d})",
-        lines=_description(one),
+        lines=_describe_renewal(one),
         reminder=words,
         moments=(timedelta(0),),
     )
 
 
-def _description(one: Renewal) -> Iterator[str]:
+def _describe_renewal(one: Renewal) -> Iterator[str]:
     yield f"Request: {one.request_id}"
     yield f"Servers: {', '.join(one.servers)}"
     yield f"Type: {', '.join(one.usages) or 'none'}"
@@ -169,13 +169,15 @@ def list_renewals(
     lives = (generations_of(one) for one in opened.requests if one.state != "retired")
     terms = renewal_terms(opened.folder, opened.manifest)
     items = [
-        _renewal(life, held, terms, share) for life in lives if (held := life.held) is not None
+        _build_renewal(life, held, terms, share)
+        for life in lives
+        if (held := life.held) is not None
     ]
     items.sort(key=lambda renewal: (renewal.renew_from, renewal.request_id))
     return Renewals(items=tuple(items), today=today or datetime.now(UTC).date())
 
 
-def _renewal(life: Generations, held: Held, terms: RenewalTerms, share: float) -> Renewal:
+def _build_renewal(life: Generations, held: Held, terms: RenewalTerms, share: float) -> Renewal:
     record = life.record
     plan = (life.in_use.plan if life.in_use is not None else None) or record.plan
     came = held.received_at if isinstance(held, IssuedRecord) else held.recorded_at

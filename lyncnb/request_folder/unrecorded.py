@@ -38,22 +38,22 @@ _REBUILD = (
 
 def unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
     """List the paths of keys and CSRs that are named after a request but are in no record."""
-    known = {path for record in manifest.requests for path in _paths(record)}
+    known = {path for record in manifest.requests for path in _list_paths(record)}
     found = (
         f"{place}/{name}"
         for place in _PLACES
         for name in getattr(survey, place)
-        if name.endswith(_ENDINGS) and _owner(name, manifest) is not None
+        if name.endswith(_ENDINGS) and _find_owner(name, manifest) is not None
     )
     return tuple(sorted(path for path in found if path not in known))
 
 
-def _paths(record: RequestRecord) -> Iterator[str]:
+def _list_paths(record: RequestRecord) -> Iterator[str]:
     for part in record.generations:
         yield from part.files
 
 
-def _owner(name: str, manifest: Manifest) -> RequestRecord | None:
+def _find_owner(name: str, manifest: Manifest) -> RequestRecord | None:
     """Return the request that a file is named after, even if a program added to the name."""
     stem = name.partition(".")[0].partition(" ")[0]
     while stem:
@@ -103,17 +103,17 @@ def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
     """List the paths of files that are in no record and may contain a key, a package or a CSR."""
     known = {*manifest.encrypted, *(one.file for one in manifest.issuers), *OWN_PLACES}
     for record in manifest.requests:
-        known.update(_paths(record))
+        known.update(_list_paths(record))
         for part in record.generations:
             for issued in filter(None, (part.issued, *part.refused)):
                 known.update((issued.file, issued.chain))
             if part.package is not None:
                 known.add(part.package.file)
-    found = (path for path in _all_files(survey.folder) if path not in known)
+    found = (path for path in _list_files(survey.folder) if path not in known)
     return tuple(sorted(path for path in found if not _OWN_COPY.fullmatch(path)))
 
 
-def _all_files(folder: Path) -> Iterator[str]:
+def _list_files(folder: Path) -> Iterator[str]:
     with suppress(OSError), os.scandir(folder) as entries:
         yield from (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     for place in (*_PLACES, "returned", "pfx"):
@@ -131,7 +131,7 @@ def possible_secrets(survey: Survey, manifest: Manifest, names: Container[str]) 
         path
         for path in unknown_files(survey, manifest)
         if _SECRET.search(path)
-        and ((owner := _owner(path.rpartition("/")[2], manifest)) is None or owner.id in names)
+        and ((owner := _find_owner(path.rpartition("/")[2], manifest)) is None or owner.id in names)
     ]
     for record in manifest.requests:
         if record.id in names:
@@ -163,7 +163,7 @@ def adopt_unrecorded(
         The manifest, the files to move to ``archive/``, and notes on files that stay unchanged.
     """
     moves: list[Move] = []
-    found, notes = _strays(survey, manifest, cipher)
+    found, notes = _find_strays(survey, manifest, cipher)
     for (name, spki), stray in sorted(found.items()):
         record = manifest.by_id[name]
         if any(spki == part.spki_sha256 for part in record.generations):
@@ -171,7 +171,9 @@ def adopt_unrecorded(
         if not stray.key:
             notes.append(f"{stray.csr} has no key in this folder; lyncnb did not change it")
             continue
-        number = 1 + max(chain(_numbers(survey, name), (one.generation for one in record.archived)))
+        number = 1 + max(
+            chain(_list_numbers(survey, name), (one.generation for one in record.archived))
+        )
         target = archived_files(name, number)
         pairs = ((stray.csr, target.csr), (stray.key, target.key))
         moves += [Move(source=source, target=path) for source, path in pairs if source]
@@ -192,21 +194,21 @@ def adopt_unrecorded(
     return manifest, moves, notes
 
 
-def _numbers(survey: Survey, name: str) -> Iterator[int]:
+def _list_numbers(survey: Survey, name: str) -> Iterator[int]:
     yield 0
     for path in survey.archive:
         if path.startswith(f"{name}-g") and (found := _NUMBER.search(path)):
             yield int(found[1])
 
 
-def _strays(
+def _find_strays(
     survey: Survey, manifest: Manifest, cipher: FolderCipher
 ) -> tuple[dict[tuple[str, str], _Stray], list[str]]:
     """Pair the unrecorded keys and CSRs of each request by their public key."""
     found: dict[tuple[str, str], _Stray] = {}
     notes = []
     for path in unrecorded_files(survey, manifest):
-        owner = _owner(path.partition("/")[2], manifest)
+        owner = _find_owner(path.partition("/")[2], manifest)
         if owner is None or file_problems(survey, path):
             continue
         try:

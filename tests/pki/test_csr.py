@@ -346,4 +346,4 @@ def test_a_request_of_another_key_is_not_handed_on(ec_key):
     content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
     request = build_request(content, ec_key)
     with pytest.raises(PlanError, match="does not belong to its key"):
-        csr._checked(request, content, keys.generate_key(content.key))
+        csr._verify_request(request, content, keys.generate_key(content.key))

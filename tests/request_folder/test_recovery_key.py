@@ -436,7 +436,7 @@ def public_is_old(folder) -> bool:
 def test_what_is_sealed_is_durable_before_the_first_key(tmp_path, pair, monkeypatch):
     """No key is encrypted with what the recovery key cannot open."""
     folder, seen = tmp_path / "requests", []
-    sealer = recovery_key._sealer
+    sealer = recovery_key._build_sealer
 
     def watched(place, recipients):
         seal = sealer(place, recipients)
@@ -447,7 +447,7 @@ def test_what_is_sealed_is_durable_before_the_first_key(tmp_path, pair, monkeypa
 
         return sealed
 
-    monkeypatch.setattr(recovery_key, "_sealer", watched)
+    monkeypatch.setattr(recovery_key, "_build_sealer", watched)
     write(numbered(2), folder, recovery=[public(pair)])
     assert set(seen) == {0}
 
@@ -466,7 +466,7 @@ def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
         raise BundleError("the disk is full", hint="")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lyncnb.request_folder.change_passphrase._swapped", broken)
+        patch.setattr("lyncnb.request_folder.change_passphrase._swap_files", broken)
         with pytest.raises(BundleError, match="the disk is full"):
             rekey(folder, PASSPHRASE, NEW, **asked)
     with pytest.raises(BundleError, match="a passphrase change was interrupted"):

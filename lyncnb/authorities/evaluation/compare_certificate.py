@@ -50,30 +50,30 @@ def compare_certificate(
     return findings(
         entry,
         [
-            *_subject(certificate, entry),
-            *_names(certificate, entry),
-            *_name_forms(certificate),
-            *_extended_key_usage(certificate, entry),
-            *_key_usage(certificate),
-            *_key(certificate, entry),
-            *_signature(certificate, entry),
-            *_revocation(certificate, entry),
-            *_validity(certificate, moment_of(today), validity_days),
-            *_public_trust(certificate),
+            *_compare_subject(certificate, entry),
+            *_compare_names(certificate, entry),
+            *_check_names(certificate),
+            *_compare_extended_key_usage(certificate, entry),
+            *_check_key_usage(certificate),
+            *_compare_key(certificate, entry),
+            *_compare_signature(certificate, entry),
+            *_check_revocation(certificate, entry),
+            *_check_validity(certificate, moment_of(today), validity_days),
+            *_check_public_trust(certificate),
         ],
     )
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return ", ".join(shown(name) for name in sorted(names))
 
 
-def _folded(text: str) -> str:
+def _normalize_text(text: str) -> str:
     # caseIgnoreMatch, RFC 5280 section 7.1: the comparison ignores case and repeated spaces.
     return " ".join(text.casefold().split())
 
 
-def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     planned = entry.subject
     wanted, present = entry.common_name, certificate.common_names
     if not present:
@@ -90,7 +90,7 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
                 code,
                 (
                     f"the planned common name is {shown(wanted)}, but the certificate has "
-                    f"{_listed(present)}"
+                    f"{_join_names(present)}"
                 ),
             )
     elif wanted not in present:
@@ -98,13 +98,13 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
             "common-name-case",
             (
                 f"the planned common name is {shown(wanted)}, but the "
-                f"certificate has {_listed(present)}"
+                f"certificate has {_join_names(present)}"
             ),
         )
     if len(present) > 1:
         yield (
             "common-name-several",
-            f"the certificate has {len(present)} common names: {_listed(present)}",
+            f"the certificate has {len(present)} common names: {_join_names(present)}",
         )
     found: dict[str, list[str]] = {}
     for name, value in certificate.subject:
@@ -120,7 +120,7 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
                     f"certificate does not have {name}"
                 ),
             )
-        elif [_folded(text) for text in found[name]] != [_folded(value)]:
+        elif [_normalize_text(text) for text in found[name]] != [_normalize_text(value)]:
             now = ", ".join(shown(text) for text in found[name])
             yield (
                 "subject-field-changed",
@@ -137,7 +137,7 @@ def _subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differen
             )
 
 
-def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     planned = {name.casefold() for name in entry.san}
     present = {name.casefold() for name in certificate.dns_names}
     common = {name.casefold() for name in certificate.common_names}
@@ -145,28 +145,28 @@ def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference
     if not planned and present and present == {entry.common_name.casefold()}:
         yield (
             "subject-repeated-in-san",
-            f"the subject alternative names also list {_listed(present)}",
+            f"the subject alternative names also list {_join_names(present)}",
         )
         added = set()
     wildcards = [DnsName(name) for name in added if name.startswith("*.")]
     missing = planned - present
     covered = {name for name in missing if any(wild.covers(name) for wild in wildcards)}
     if covered:
-        by = _listed(wild for wild in wildcards if any(wild.covers(name) for name in covered))
+        by = _join_names(wild for wild in wildcards if any(wild.covers(name) for name in covered))
         yield (
             "names-replaced-by-wildcard",
-            f"the certificate has {by} instead of {_listed(covered)}",
+            f"the certificate has {by} instead of {_join_names(covered)}",
         )
     if missing - covered:
-        yield "names-missing", _with_verb(missing - covered, "is missing", "are missing")
+        yield "names-missing", _add_verb(missing - covered, "is missing", "are missing")
     if added:
-        yield "names-added", _not_requested(added)
+        yield "names-added", _describe_not_requested(added)
     if certificate.other_names:
-        yield "other-names-added", _not_requested(certificate.other_names)
+        yield "other-names-added", _describe_not_requested(certificate.other_names)
     if (planned or present) and common - present:
         yield (
             "common-name-not-in-san",
-            _with_verb(
+            _add_verb(
                 common - present,
                 "is not a subject alternative name",
                 "are not subject alternative names",
@@ -174,16 +174,16 @@ def _names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference
         )
 
 
-def _not_requested(names: Collection[str]) -> str:
-    return _with_verb(names, "is not in the request", "are not in the request")
+def _describe_not_requested(names: Collection[str]) -> str:
+    return _add_verb(names, "is not in the request", "are not in the request")
 
 
-def _with_verb(names: Collection[str], singular: str, plural: str) -> str:
+def _add_verb(names: Collection[str], singular: str, plural: str) -> str:
     """List names, followed by the singular or plural phrase."""
-    return f"{_listed(names)} {singular if len(names) == 1 else plural}"
+    return f"{_join_names(names)} {singular if len(names) == 1 else plural}"
 
 
-def _name_forms(certificate: Certificate) -> Iterator[Difference]:
+def _check_names(certificate: Certificate) -> Iterator[Difference]:
     for name in certificate.dns_names:
         if len(name) > _LONGEST:
             yield "name-malformed", f"{shown(name)} is longer than 253 characters"
@@ -205,7 +205,9 @@ def _name_forms(certificate: Certificate) -> Iterator[Difference]:
             yield "name-malformed", f"{shown(name)} is not a valid host name"
 
 
-def _extended_key_usage(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_extended_key_usage(
+    certificate: Certificate, entry: PlannedEntry
+) -> Iterator[Difference]:
     usages = certificate.extended_key_usage
     if usages is None:
         yield "eku-server-auth-absent", "the certificate has no extended key usage extension"
@@ -226,7 +228,7 @@ def _extended_key_usage(certificate: Certificate, entry: PlannedEntry) -> Iterat
             )
 
 
-def _key_usage(certificate: Certificate) -> Iterator[Difference]:
+def _check_key_usage(certificate: Certificate) -> Iterator[Difference]:
     usage = certificate.key_usage
     if usage is None:
         yield "key-usage-absent", "the certificate has no key usage extension"
@@ -240,7 +242,7 @@ def _key_usage(certificate: Certificate) -> Iterator[Difference]:
         yield "key-usage-certificate-signing", f"the certificate allows {listed}"
 
 
-def _key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     if entry.key is None:  # A request that was adopted without a plan has no planned key.
         return
     planned = (entry.key.algorithm, entry.key.bits)
@@ -253,7 +255,7 @@ def _key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
         yield "key-differs-from-plan", message
 
 
-def _signature(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_signature(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     scheme, hash_name = certificate.signature_scheme, certificate.signature_hash
     if scheme == "RSASSA-PSS":
         yield (
@@ -275,10 +277,10 @@ def _signature(certificate: Certificate, entry: PlannedEntry) -> Iterator[Differ
         )
 
 
-def _revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+def _check_revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     urls = certificate.crl_urls
     if not urls:
-        instead = _instead_of_list(certificate)
+        instead = _describe_alternative(certificate)
         message = f"the certificate has no CRL distribution point{instead and f', {instead}'}"
         if instead and entry.issuer == "public":
             yield "crl-distribution-point-spared", message
@@ -288,7 +290,7 @@ def _revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Diffe
         yield "crl-distribution-point-ldap-only", f"{shown(urls[0])}"
 
 
-def _instead_of_list(certificate: Certificate) -> str:
+def _describe_alternative(certificate: Certificate) -> str:
     """Describe what replaces the CRL distribution point of a public certificate; "" if none.
 
     Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.
@@ -303,7 +305,9 @@ def _instead_of_list(certificate: Certificate) -> str:
     return ""
 
 
-def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Iterator[Difference]:
+def _check_validity(
+    certificate: Certificate, at: datetime, validity_days: int
+) -> Iterator[Difference]:
     begins, ends = certificate.not_before, certificate.not_after
     if ends < begins:
         message = (
@@ -336,12 +340,13 @@ def _validity(certificate: Certificate, at: datetime, validity_days: int) -> Ite
             else ""
         )
         message = (
-            f"the certificate is valid for {_days(lasts)}; the limit is {limit.value} days{since}"
+            f"the certificate is valid for {_format_days(lasts)}; the limit is {limit.value} "
+            f"days{since}"
         )
         yield "validity-over-public-limit", message
 
 
-def _public_trust(certificate: Certificate) -> Iterator[Difference]:
+def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
     """Find missing properties that a publicly trusted certificate requires."""
     if (
         certificate.issuer_name == DEMONSTRATION_NAME
@@ -366,11 +371,11 @@ def _public_trust(certificate: Certificate) -> Iterator[Difference]:
     if certificate.timestamps < needed:
         message = (
             f"the number of signed certificate timestamps is {certificate.timestamps}; a "
-            f"validity of {_days(lasts)} requires {needed}"
+            f"validity of {_format_days(lasts)} requires {needed}"
         )
         yield "timestamps-too-few", message
 
 
-def _days(span: timedelta) -> str:
+def _format_days(span: timedelta) -> str:
     rest = span - timedelta(days=span.days)
     return f"{span.days} days" + (f" and {rest.seconds} s" if rest else "")

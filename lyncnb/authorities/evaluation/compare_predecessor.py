@@ -34,10 +34,12 @@ def succession(before: Certificate, after: Certificate) -> tuple[Succession, ...
         The differences; the validity comes first. Serial number, key hash and common names are
         not included.
     """
-    return tuple(change for change in _compared(before, after) if change.before != change.after)
+    return tuple(
+        change for change in _compare_fields(before, after) if change.before != change.after
+    )
 
 
-def _compared(before: Certificate, after: Certificate) -> Iterator[Succession]:
+def _compare_fields(before: Certificate, after: Certificate) -> Iterator[Succession]:
     yield Succession("valid from", f"{before.not_before:%Y-%m-%d}", f"{after.not_before:%Y-%m-%d}")
     yield Succession("valid until", f"{before.not_after:%Y-%m-%d}", f"{after.not_after:%Y-%m-%d}")
     yield Succession("subject", name_text(before.subject), name_text(after.subject))

@@ -35,19 +35,19 @@ def compare_request(content: RequestContent, entry: PlannedEntry) -> tuple[Findi
     return findings(
         entry,
         [
-            *_subject(content, entry),
-            *_names(content, entry),
-            *_key(content, entry),
-            *_purposes(content, entry),
+            *_compare_subject(content, entry),
+            *_compare_names(content, entry),
+            *_compare_key(content, entry),
+            *_compare_usages(content, entry),
         ],
     )
 
 
-def _listed(names: Collection[str]) -> str:
+def _join_names(names: Collection[str]) -> str:
     return ", ".join(shown(name) for name in sorted(names))
 
 
-def _subject(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_subject(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     present = dict(content.subject)
     name = present.get("CN", "")
     if name.casefold() != entry.common_name.casefold():
@@ -67,18 +67,18 @@ def _subject(content: RequestContent, entry: PlannedEntry) -> Iterator[Differenc
             yield "request-subject-differs", f"{short}: {what}, but {now}"
 
 
-def _names(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_names(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     planned = {name.casefold() for name in entry.san}
     present = {name.casefold() for name in content.names}
     if missing := planned - present:
-        yield "request-names-missing", f"the request does not have {_listed(missing)}"
+        yield "request-names-missing", f"the request does not have {_join_names(missing)}"
     # TLS also requires the common name as a subject alternative name, even if the plan does not
     # list it.
     if added := present - planned - {entry.common_name.casefold()}:
-        yield "request-names-added", f"the request also has {_listed(added)}"
+        yield "request-names-added", f"the request also has {_join_names(added)}"
 
 
-def _key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     weak = weakness(content.modulus) if content.modulus else ""
     if weak:
         yield "request-key-weak", weak
@@ -96,7 +96,7 @@ def _key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
         )
 
 
-def _purposes(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
+def _compare_usages(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     usages = content.extended_key_usage
     # Without the extension, the CA's template determines the usages.
     if usages and set(usages) != set(entry.eku):

@@ -35,7 +35,7 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
     names = {value.casefold() for name, value in fields if name in _NAMES}
     for rule in ca_rules().roots:
         for root in rule.roots:
-            message = _message(certificate, rule) if root.casefold() in names else ""
+            message = _describe_effect(certificate, rule) if root.casefold() in names else ""
             if message:
                 yield (
                     rule.code,
@@ -43,7 +43,7 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
                 )
 
 
-def _message(certificate: Certificate, rule: RootRule) -> str:
+def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
     """Describe how a rule affects a certificate below the root; "" if it does not."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:

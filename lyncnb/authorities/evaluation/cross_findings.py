@@ -26,7 +26,7 @@ from ..returned.candidates import Batch, Match, Outstanding, is_issuer, with_fin
 from ..returned.returned_files import ReturnedFile
 
 
-def _planned_names(entry: PlannedEntry) -> set[str]:
+def _list_planned_names(entry: PlannedEntry) -> set[str]:
     return {entry.common_name.casefold(), *(name.casefold() for name in entry.san)}
 
 
@@ -44,22 +44,22 @@ def with_cross_findings(
     result = []
     for answer in answers:
         same_pool = waiting.get(answer.asked.entry.pool, [])
-        more = findings(answer.asked.entry, _one_for_several(answer, same_pool, by_key))
+        more = findings(answer.asked.entry, _find_shared_certificate(answer, same_pool, by_key))
         result.append(with_findings(answer, more))
     return result
 
 
-def _one_for_several(
+def _find_shared_certificate(
     answer: Match, waiting: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
 ) -> Iterator[Difference]:
     own, code = answer.asked, "one-certificate-for-several-requests"
     for one in by_key.get(own.spki_sha256, ()):
         if one.is_current and one.request_id != own.request_id:
             yield code, f"{one.request_id} has the same public key"
-    planned = _planned_names(own.entry)
+    planned = _list_planned_names(own.entry)
     beyond = {name.casefold() for name in answer.certificate.dns_names} - planned
     for request in waiting if beyond else ():
-        wanted = _planned_names(request.entry)
+        wanted = _list_planned_names(request.entry)
         if wanted & beyond and wanted <= beyond | planned:
             yield (
                 code,
@@ -101,14 +101,14 @@ def with_other_cas(
             ca.add(one.asked.request_id, chain, is_complete=one.path.is_complete)
     several = {key: ca for key, ca in here.items() if len(ca.roots) + len(ca.tops) > 1}
     return [
-        with_findings(one, findings(one.asked.entry, _from_several_cas(one, several, issuers)))
+        with_findings(one, findings(one.asked.entry, _compare_cas(one, several, issuers)))
         if several and one.certificate.sha256 not in before and not one.has_errors
         else one
         for one in answers
     ]
 
 
-def _from_several_cas(one: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
+def _compare_cas(one: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
     whole = several.get(one.asked.planned_ca)
     if whole is None:
         return
@@ -187,10 +187,10 @@ def unmatched_findings(
         if other is not None:
             message = f"{source}: another certificate for {shown(names[0])} has a different key"
             yield finding("different-certificates-in-pool", other, message)
-    yield from _duplicate_serials(batch, {answer.certificate for answer in answers})
+    yield from _find_duplicate_serials(batch, {answer.certificate for answer in answers})
 
 
-def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:
+def _find_duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:
     """Find certificates with the same serial number that the same CA key signed.
 
     If no available CA certificate can have signed a certificate, it is not reported. It is checked
@@ -204,7 +204,7 @@ def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[
         # The signatures are checked only for certificates with equal serial numbers.
         by_key: dict[str, list[Certificate]] = {}
         for one in alike if alike[1:] else ():
-            if key := _signing_key(one, batch.issuers):
+            if key := _find_signing_key(one, batch.issuers):
                 by_key.setdefault(key, []).append(one)
         for twins in by_key.values():
             # Certificates with the same signed content count as one certificate.
@@ -212,15 +212,15 @@ def _duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[
                 if certificate in batch.sources or certificate in here:
                     who = shown(certificate.issuer_name)
                     message = f"serial number {certificate.serial_hex}, issued by {who}"
-                    yield finding("duplicate-serial", _about(certificate, batch), message)
+                    yield finding("duplicate-serial", _find_owner(certificate, batch), message)
 
 
-def _signing_key(certificate: Certificate, issuers: Issuers) -> str:
+def _find_signing_key(certificate: Certificate, issuers: Issuers) -> str:
     """Return the SHA-256 of the public key that verifies the signature; "" if unknown."""
     looked_at = issuers.looked_at(certificate)
     return next((issuer.spki_sha256 for issuer, signed in looked_at if signed), "")
 
 
-def _about(certificate: Certificate, batch: Batch) -> str:
+def _find_owner(certificate: Certificate, batch: Batch) -> str:
     owners = batch.by_key.get(certificate.spki_sha256, ())
     return owners[0].request_id if owners else batch.sources[certificate]

@@ -89,9 +89,9 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
         The same for the same evidence and the same time.
     """
     certificate, entry = evidence.certificate, evidence.entry
-    path = _path(evidence, at)
-    differences = [*evidence.noted, *_path_objections(path, evidence)]
-    differences += _other_roots(path)
+    path = _find_path(evidence, at)
+    differences = [*evidence.noted, *_list_path_objections(path, evidence)]
+    differences += _find_other_roots(path)
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
         signed = f"the {DEMONSTRATION_NAME} signed the certificate"
         differences.append(("demonstration-certificate", signed))
@@ -107,7 +107,7 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
     return Evaluation(path=path, findings=with_acceptances(found, evidence.accepted))
 
 
-def _path(evidence: Evidence, at: datetime) -> Path:
+def _find_path(evidence: Evidence, at: datetime) -> Path:
     certificate, settled = evidence.certificate, evidence.settled
     found = build_path(certificate, evidence.issuers, today=at)
     if not settled or found.issuers == settled:
@@ -122,7 +122,7 @@ def _path(evidence: Evidence, at: datetime) -> Path:
     return replace(followed, rejected=found.rejected, other_roots=roots)
 
 
-def _path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
+def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
     """Yield the objections to a path, adjusted for the Windows version and the type of CA."""
     can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
     for wrong in path.objections:
@@ -139,7 +139,7 @@ def _path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
             yield wrong.code, wrong.detail
 
 
-def _other_roots(path: Path) -> Iterator[Difference]:
+def _find_other_roots(path: Path) -> Iterator[Difference]:
     """Report other possible roots of a certificate, because anybody can create such a root."""
     root = path.issuers[-1] if path.is_complete else None
     others = {

@@ -137,11 +137,11 @@ def sort_out(
         known=by_sha256,
         today=today,
         earlier=earlier_certificates(asked, by_sha256),
-        cas=_cas_on_record(asked, by_sha256),
+        cas=_find_recorded_cas(asked, by_sha256),
     )
 
 
-def _cas_on_record(
+def _find_recorded_cas(
     asked: Iterable[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[PlannedCa, CaOnRecord]:
     """Collect what the certificates on record show about their CAs."""

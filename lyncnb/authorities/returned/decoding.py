@@ -76,10 +76,10 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     remarks: dict[Remark, None] = {}
     keys: list[str] = []
     requests: list[bytes] = []
-    export = _export(data)
+    export = _read_export(data)
     if isinstance(export, tuple):
         return Decoded(remarks=(export,))
-    for label, content in _pieces(data):
+    for label, content in _split_data(data):
         for result in _read_piece(label, content, password):
             if isinstance(result, Certificate):
                 certificates.setdefault(result)
@@ -95,7 +95,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     elif export is not None:
         remarks["file-without-certificate", f"{export.computer} has no server certificate"] = None
     elif not remarks and not keys:
-        remarks[_guess(data)] = None
+        remarks[_describe_file(data)] = None
     return Decoded(
         certificates=tuple(certificates),
         remarks=tuple(remarks),
@@ -105,9 +105,9 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
     )
 
 
-def _export(data: bytes) -> ServerExport | Remark | None:
+def _read_export(data: bytes) -> ServerExport | Remark | None:
     """Read the location of a server's certificates; an incomplete export is ignored."""
-    if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _text(data)):
+    if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _decode_text(data)):
         return None
     try:
         return parse_export(text)
@@ -118,21 +118,21 @@ def _export(data: bytes) -> ServerExport | Remark | None:
         )
 
 
-def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
+def _split_data(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
     """Yield the label ("" without PEM lines) and the DER bytes of every block, or a remark."""
-    binary = _binary(data)
+    binary = _find_binary(data)
     if binary is not None:
         yield "", binary
         return
-    text = _text(data)
-    text = _json_strings(text) or _without_markup(text)
+    text = _decode_text(data)
+    text = _read_json_strings(text) or _remove_markup(text)
     marks = list(_MARK.finditer(text))
     if marks:
-        yield from _armoured(text, marks)
+        yield from _split_pem(text, marks)
         return
     joined = "".join(text.split())
     if len(joined) >= _SHORTEST_BASE64 and _BASE64.fullmatch(joined):
-        content = _from_base64(joined)
+        content = _decode_base64(joined)
         # Any long word can be base64, so only text that decodes to the start of ASN.1 counts.
         if content[:1] == b"0":
             yield "", content
@@ -140,7 +140,7 @@ def _pieces(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
         yield "", data
 
 
-def _binary(data: bytes) -> bytes | None:
+def _find_binary(data: bytes) -> bytes | None:
     """Return the data if it consists of complete ASN.1 elements."""
     if data[:1] != b"0":
         return None
@@ -151,7 +151,7 @@ def _binary(data: bytes) -> bytes | None:
     return data
 
 
-def _text(data: bytes) -> str:
+def _decode_text(data: bytes) -> str:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
@@ -164,7 +164,7 @@ def _text(data: bytes) -> str:
     return data.decode("latin-1")
 
 
-def _json_strings(text: str) -> str:
+def _read_json_strings(text: str) -> str:
     """Return the strings of a JSON text, one per line; "" if the text is not JSON.
 
     cfssl and the APIs of many CAs respond with ``{"cert": "-----BEGIN CERTIFICATE-----…"}``.
@@ -187,14 +187,14 @@ def _json_strings(text: str) -> str:
     return "\n".join(found)
 
 
-def _without_markup(text: str) -> str:
+def _remove_markup(text: str) -> str:
     """Remove HTML tags, because web mail and portals show certificates as HTML."""
     if not _MARKUP.search(text):
         return text
     return html.unescape(_TAG.sub("\n", text)).replace("\xa0", " ")
 
 
-def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, bytes | Remark]]:
+def _split_pem(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, bytes | Remark]]:
     if len(marks) > 2 * MAX_ELEMENTS:
         yield "", ("file-malformed", f"the file has more than {MAX_ELEMENTS:,} PEM blocks")
         return
@@ -203,33 +203,39 @@ def _armoured(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, byte
         kind, label = mark[1].upper(), mark[2].strip().upper()
         if kind == "BEGIN":
             if begin is not None:
-                yield "", _unfinished(begin)
+                yield "", _report_incomplete(begin)
             begin = mark
         elif begin is not None and begin[2].strip().upper() == label:
-            yield label, _body(text[begin.end() : mark.start()], label)
+            yield label, _decode_body(text[begin.end() : mark.start()], label)
             begin = None
         else:
-            yield "", ("file-malformed", f'the line END "{_short(mark[2])}" has no BEGIN line')
+            yield (
+                "",
+                ("file-malformed", f'the line END "{_shorten_label(mark[2])}" has no BEGIN line'),
+            )
             begin = None
     if begin is not None:
-        yield "", _unfinished(begin)
+        yield "", _report_incomplete(begin)
 
 
-def _unfinished(begin: re.Match[str]) -> Remark:
+def _report_incomplete(begin: re.Match[str]) -> Remark:
     if "PRIVATE KEY" in begin[2].upper():
-        return "private-key-in-file", f'the file contains a "{_short(begin[2])}"'
-    return "file-malformed", f'the block "{_short(begin[2])}" has no END line, so it is incomplete'
+        return "private-key-in-file", f'the file contains a "{_shorten_label(begin[2])}"'
+    return (
+        "file-malformed",
+        f'the block "{_shorten_label(begin[2])}" has no END line, so it is incomplete',
+    )
 
 
-def _body(body: str, label: str) -> bytes | Remark:
+def _decode_body(body: str, label: str) -> bytes | Remark:
     if "PRIVATE KEY" in label:
         # Only the label identifies a private key, because it may be encrypted or not be ASN.1.
-        return "private-key-in-file", f'the file contains a "{_short(label)}"'
-    content = _from_base64(_without_headers(_QUOTED.sub("", body)))
-    return content or ("file-malformed", f'the block "{_short(label)}" is not valid base64')
+        return "private-key-in-file", f'the file contains a "{_shorten_label(label)}"'
+    content = _decode_base64(_remove_headers(_QUOTED.sub("", body)))
+    return content or ("file-malformed", f'the block "{_shorten_label(label)}" is not valid base64')
 
 
-def _without_headers(body: str) -> str:
+def _remove_headers(body: str) -> str:
     """Remove the header lines of a block (``Name: value``) and their continuation lines."""
     kept, in_header = [], False
     for line in body.splitlines():
@@ -241,7 +247,7 @@ def _without_headers(body: str) -> str:
     return "\n".join(kept)
 
 
-def _from_base64(text: str) -> bytes:
+def _decode_base64(text: str) -> bytes:
     """Decode base64 with any white space; return empty bytes if the text is not base64."""
     try:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
@@ -264,7 +270,7 @@ def _read_piece(
                 continue  # OpenSSL writes trust settings after a certificate.
             yield from _read_object(kind, der, password)
     except BadStructure as error:
-        named = f'the block "{_short(label)}"' if label else "it"
+        named = f'the block "{_shorten_label(label)}"' if label else "it"
         yield "file-malformed", f"{named} is not complete ASN.1: {error}"
 
 
@@ -283,14 +289,14 @@ def _read_object(
     kind: Kind, der: bytes, password: AskPassword | None
 ) -> Iterator[Certificate | Remark | str | bytes]:
     if kind is Kind.CERTIFICATE:
-        yield _certificate(der)
+        yield _read_certificate(der)
     elif kind is Kind.SIGNED_DATA:
         found = certificates_in(der)
-        yield from map(_certificate, found)
+        yield from map(_read_certificate, found)
         if not found:
             yield "file-without-certificate", "the file is a PKCS #7 message without certificates"
     elif kind is Kind.PFX:
-        yield from _pfx(der, password)
+        yield from _read_pfx(der, password)
     elif kind is Kind.REQUEST:
         yield "request-returned", f"the file contains {kind.value}"
         yield der
@@ -300,14 +306,14 @@ def _read_object(
         yield "file-without-certificate", f"the file contains {kind.value}"
 
 
-def _certificate(der: bytes) -> Certificate | Remark:
+def _read_certificate(der: bytes) -> Certificate | Remark:
     try:
         return read_certificate(der)
     except BadCertificate as error:
         return "file-malformed", f"the file contains a certificate that cannot be read: {error}"
 
 
-def _pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Remark | str]:
+def _read_pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Remark | str]:
     try:
         contents = open_pfx(der, None)
     except PfxNotOpened as without:
@@ -320,7 +326,7 @@ def _pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate | Rem
         except PfxNotOpened as error:
             yield "pfx-not-opened", str(error)
             return
-    yield from map(_certificate, contents.certificates)
+    yield from map(_read_certificate, contents.certificates)
     if contents.key_spki_sha256:
         yield contents.key_spki_sha256
         yield "private-key-in-file", "the file is a PFX with a private key"
@@ -335,9 +341,9 @@ _OUTLOOK = bytes.fromhex("d0cf11e0a1b11ae1")
 _NUMBER = re.compile(r"request ?id(?: is|:)?[\s:]{0,9}+(\d{1,9}+)")
 
 
-def _guess(data: bytes) -> Remark:
+def _describe_file(data: bytes) -> Remark:
     """Return a remark that describes a file without certificates."""
-    head = _text(data[:32768]).lower()
+    head = _decode_text(data[:32768]).lower()
     number = _NUMBER.search(head)
     which = f"request {number[1]}" if number else "the request"
     if any(words in head for words in _PENDING):
@@ -358,5 +364,5 @@ def _guess(data: bytes) -> Remark:
     return "file-without-certificate", what
 
 
-def _short(label: str) -> str:
+def _shorten_label(label: str) -> str:
     return re.sub(r"[^A-Z0-9 #.]", "?", label.strip().upper())[:40]

@@ -356,7 +356,7 @@ class IssuedCertificates(Table, Told):
 
     def to_text(self) -> str:
         """Return all results as plain lines for a terminal."""
-        statements = (_statement(certificate) for certificate in self.certificates)
+        statements = (_describe_result(certificate) for certificate in self.certificates)
         lines = [*count_same("certificate", statements, shown=_CERTIFICATES_SHOWN)]
         for refused in self.refused:
             lines.append(
@@ -370,7 +370,7 @@ class IssuedCertificates(Table, Told):
         return "\n".join(lines) + "\n"
 
 
-def _statement(certificate: IssuedCertificate) -> tuple[str, str]:
+def _describe_result(certificate: IssuedCertificate) -> tuple[str, str]:
     """Return the result for a certificate, and the names of its request and file."""
     what = "refused and saved in returned/refused/, issued" if certificate.has_errors else "issued"
     days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"

@@ -43,12 +43,12 @@ def mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
     except (MessageError, RecursionError, ValueError, LookupError):
         return
     for number, part in enumerate(parts, 1):
-        content = b"" if part.is_multipart() else _content(part)
+        content = b"" if part.is_multipart() else _decode_content(part)
         if content:
-            yield _name(part) or f"part {number}", content
+            yield _part_name(part) or f"part {number}", content
 
 
-def _content(part: Message) -> bytes:
+def _decode_content(part: Message) -> bytes:
     try:
         found = part.get_payload(decode=True)
     except (ValueError, LookupError):
@@ -56,7 +56,7 @@ def _content(part: Message) -> bytes:
     return found if isinstance(found, bytes) else b""
 
 
-def _name(part: Message) -> str:
+def _part_name(part: Message) -> str:
     try:
         return part.get_filename() or ""
     except (ValueError, LookupError, TypeError):

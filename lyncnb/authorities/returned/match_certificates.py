@@ -70,16 +70,20 @@ def match_certificates(
     known, missing, exchanged = known_certificates(bundle)
     packages = exchanged_packages(bundle)
     if paths:
-        files += _refused_again(bundle, files, known, accepted)
+        files += _find_refused(bundle, files, known, accepted)
     asked = list(outstanding_requests(bundle, accepted))
     matched = match_answers(asked, files, known=known, today=at)
     answers = (*matched.answers, *matched.superseded, *matched.refused)
     everyone = tuple(map(as_issued, answers))
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
-        *_with_unrecorded(bundle, files, matched.findings),
+        *_add_unrecorded(bundle, files, matched.findings),
         # A lost file that was received again, in any form, is written again.
-        *(found for part, found in missing if part not in here and not _is_rebuilt(found, files)),
+        *(
+            found
+            for part, found in missing
+            if part not in here and not _restores_issuer(found, files)
+        ),
         *packages.values(),
         *distinct_findings(everyone),
     ]
@@ -98,7 +102,7 @@ def match_certificates(
     )
 
 
-def _is_rebuilt(found: Finding, files: Iterable[ReturnedFile]) -> bool:
+def _restores_issuer(found: Finding, files: Iterable[ReturnedFile]) -> bool:
     """Whether this run received a missing CA certificate again and therefore restores it."""
     if found.code != "file-unreadable" or not found.about.startswith(f"{ISSUERS}/"):
         return False
@@ -106,7 +110,7 @@ def _is_rebuilt(found: Finding, files: Iterable[ReturnedFile]) -> bool:
     return any(one.sha256.startswith(stem) for file in files for one in file.certificates)
 
 
-def _with_unrecorded(
+def _add_unrecorded(
     bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
 ) -> Iterator[Finding]:
     """Add the path of an unrecorded CSR to findings about certificates with an unknown key."""
@@ -132,7 +136,7 @@ def _with_unrecorded(
         )
 
 
-def _refused_again(
+def _find_refused(
     bundle: RequestBundle,
     files: Iterable[ReturnedFile],
     known: Iterable[Certificate],

@@ -62,20 +62,20 @@ def match_answers(
     """
     files = tuple(files)
     batch = sort_out(asked, files, tuple(known), moment_of(today))
-    candidates = _candidates(batch)
+    candidates = _find_candidates(batch)
     answers: list[Match] = []
     superseded: list[Match] = []
     for one in asked:
         given = candidates.get(one.spki_sha256, ())
-        taken = _take(one, given, batch) if given else None
+        taken = _choose_certificate(one, given, batch) if given else None
         if taken is not None:
             (answers if one.is_current else superseded).append(taken)
-    answers += _completed(asked, answers, batch)
+    answers += _find_completed(asked, answers, batch)
     answers = with_cross_findings(answers, asked, batch.by_key)
     answers = with_other_cas(answers, batch.cas, batch.known, batch.issuers)
     batch.loose.extend(file_findings(files, batch))
     rest = tuple(unmatched_findings(answers + superseded + batch.refused, asked, batch))
-    answers = [with_findings(one, _about_request(rest, one)) for one in answers]
+    answers = [with_findings(one, _report_key_finding(rest, one)) for one in answers]
     mine = {one.asked.request_id for one in answers}
     batch.loose.extend(found for found in rest if found.about not in mine)
     return Matched(
@@ -88,7 +88,7 @@ def match_answers(
     )
 
 
-def _about_request(found: tuple[Finding, ...], answer: Match) -> tuple[Finding, ...]:
+def _report_key_finding(found: tuple[Finding, ...], answer: Match) -> tuple[Finding, ...]:
     return tuple(one for one in found if one.about == answer.asked.request_id)
 
 
@@ -97,7 +97,7 @@ def _is_kept(certificate: Certificate, batch: Batch) -> bool:
     return certificate.spki_sha256 not in batch.by_key and is_issuer(certificate)
 
 
-def _completed(
+def _find_completed(
     asked: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
     """Yield recorded certificates whose chain changes with the CA certificates of this run."""
@@ -110,7 +110,7 @@ def _completed(
         held = batch.known.get(one.held_sha256)
         if held is None or not one.is_current or one.request_id in here:
             continue
-        evaluation = _evaluated(one, held, batch)
+        evaluation = _evaluate_match(one, held, batch)
         earlier = build_path(held, before, today=batch.today)
         told: tuple[Finding, ...] = ()
         if evaluation.path.issuers != earlier.issuers:
@@ -127,7 +127,7 @@ def _completed(
         )
 
 
-def _candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
+def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     """Return the certificates for the folder's keys, by key; report those that cannot match."""
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
@@ -142,7 +142,7 @@ def _candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     return {key: tuple(certificates) for key, certificates in found.items()}
 
 
-def _begins(certificate: Certificate) -> tuple[datetime, datetime]:
+def _start_of_validity(certificate: Certificate) -> tuple[datetime, datetime]:
     return certificate.not_before, certificate.not_after
 
 
@@ -151,7 +151,7 @@ _UNPROVEN, _TWO_CAS = "replacement-unproven", "answers-of-two-cas"
 _FOUND_AGAIN = (_UNPROVEN, _TWO_CAS, OTHER_ROOT, OTHER_ISSUER)
 
 
-def _evidence(
+def _build_evidence(
     asked: Outstanding,
     certificate: Certificate,
     issuers: Issuers,
@@ -171,8 +171,8 @@ def _evidence(
     )
 
 
-def _evaluated(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
-    evidence = _evidence(asked, certificate, batch.issuers, batch.known)
+def _evaluate_match(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
+    evidence = _build_evidence(asked, certificate, batch.issuers, batch.known)
     is_held = certificate.sha256 == asked.held_sha256
     told = tuple(
         one
@@ -183,10 +183,10 @@ def _evaluated(asked: Outstanding, certificate: Certificate, batch: Batch) -> Ev
     evaluation = evaluate(replace(evidence, noted=told), at=batch.today)
     if told and is_held and any(one[0] in (OTHER_ROOT, OTHER_ISSUER) for one in told):
         return evaluation
-    return _with_other_ca(asked, certificate, evaluation, batch)
+    return _add_other_ca(asked, certificate, evaluation, batch)
 
 
-def _with_other_ca(
+def _add_other_ca(
     asked: Outstanding, certificate: Certificate, evaluation: Evaluation, batch: Batch
 ) -> Evaluation:
     """Add a finding if a certificate was issued by a different CA than those on record."""
@@ -197,7 +197,7 @@ def _with_other_ca(
         # faulty one, and has an error.
         ca = replace(ca, tops={})
     other = other_ca(asked.planned_ca, certificate, evaluation.path, ca, batch.issuers)
-    return _with_difference(asked, evaluation, other) if other else evaluation
+    return _add_difference(asked, evaluation, other) if other else evaluation
 
 
 def evaluate_on_record(
@@ -210,7 +210,7 @@ def evaluate_on_record(
     at: datetime,
 ) -> Match:
     """Evaluate a certificate of the folder; ``known`` has all certificates by SHA-256."""
-    evaluation = evaluate(_evidence(asked, certificate, issuers, known), at=at)
+    evaluation = evaluate(_build_evidence(asked, certificate, issuers, known), at=at)
     return Match(
         asked=asked,
         certificate=certificate,
@@ -220,21 +220,23 @@ def evaluate_on_record(
     )
 
 
-def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> Match | None:
+def _choose_certificate(
+    asked: Outstanding, given: tuple[Certificate, ...], batch: Batch
+) -> Match | None:
     """Choose the certificate of one request; return None to keep the certificate on record."""
     if not asked.is_current:
-        return _take_superseded(asked, max(given, key=_begins), batch)
+        return _match_superseded(asked, max(given, key=_start_of_validity), batch)
     held = batch.known.get(asked.held_sha256)
-    evaluations = {one: _evaluated(asked, one, batch) for one in given}
-    own = evaluations.get(held) or _evaluated(asked, held, batch) if held is not None else None
+    evaluations = {one: _evaluate_match(asked, one, batch) for one in given}
+    own = evaluations.get(held) or _evaluate_match(asked, held, batch) if held is not None else None
     if own is None:
-        evaluations = _of_one_ca(asked, evaluations)
+        evaluations = _reject_several_cas(asked, evaluations)
     elif own.path.is_complete and not own.errors:
         evaluations = {
-            one: evaluation if one == held else _unproven(asked, evaluation)
+            one: evaluation if one == held else _reject_unproven(asked, evaluation)
             for one, evaluation in evaluations.items()
         }
-    given = _without_repeats(given, evaluations, held if own and not own.errors else None)
+    given = _remove_repeats(given, evaluations, held if own and not own.errors else None)
     if not given:
         return None
 
@@ -245,7 +247,7 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
         warnings = sum(told.severity == "warning" for told in found)
         # A complete chain is preferred to an incomplete one, whatever the dates.
         is_proven = evaluations[one].path.is_complete
-        begins, ends = _begins(one)
+        begins, ends = _start_of_validity(one)
         errors = evaluations[one].errors
         return -errors, is_proven, begins, is_new, ends, -warnings, given.index(one)
 
@@ -267,7 +269,7 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
         return None
     evaluation = evaluations[best]
     good = [one for one in given if not evaluations[one].errors]
-    differences = _of_choice(asked, best, good if best in good else [], held, batch)
+    differences = _report_choice(asked, best, good if best in good else [], held, batch)
     more = with_acceptances(findings(asked.entry, differences), asked.accepted)
     return Match(
         asked=asked,
@@ -275,11 +277,11 @@ def _take(asked: Outstanding, given: tuple[Certificate, ...], batch: Batch) -> M
         path=evaluation.path,
         source_file=batch.sources[best],
         findings=(*evaluation.findings, *more),
-        earlier=_earlier(asked, best, held, batch),
+        earlier=_find_earlier(asked, best, held, batch),
     )
 
 
-def _without_repeats(
+def _remove_repeats(
     given: tuple[Certificate, ...],
     evaluations: Mapping[Certificate, Evaluation],
     held: Certificate | None,
@@ -298,7 +300,7 @@ def _without_repeats(
     return tuple(found)
 
 
-def _of_one_ca(
+def _reject_several_cas(
     asked: Outstanding, evaluations: dict[Certificate, Evaluation]
 ) -> dict[Certificate, Evaluation]:
     """Reject valid certificates with different roots, because the right CA is unknown.
@@ -316,18 +318,18 @@ def _of_one_ca(
                 f"the certificate with serial number {certificate.serial_hex} has the root "
                 f"{root}, but another certificate for the request has a different root"
             )
-            found[certificate] = _with_difference(asked, evaluation, (_TWO_CAS, message))
+            found[certificate] = _add_difference(asked, evaluation, (_TWO_CAS, message))
     return found
 
 
-def _with_difference(
+def _add_difference(
     asked: Outstanding, evaluation: Evaluation, difference: Difference
 ) -> Evaluation:
     more = with_acceptances(findings(asked.entry, [difference]), asked.accepted)
     return replace(evaluation, findings=(*evaluation.findings, *more))
 
 
-def _unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
+def _reject_unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
     """Reject a successor with an incomplete chain if the recorded chain is complete.
 
     A certificate from a different CA has a separate finding, which can be accepted separately.
@@ -339,7 +341,7 @@ def _unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
         "the chain of the new certificate is incomplete, but the chain of the "
         "certificate on record is complete"
     )
-    return _with_difference(asked, evaluation, (_UNPROVEN, message))
+    return _add_difference(asked, evaluation, (_UNPROVEN, message))
 
 
 def _put_aside(
@@ -360,22 +362,25 @@ def _put_aside(
     if one.not_before == best.not_before:
         batch.passed_over.append((asked.request_id, one))
     if one.not_before <= best.not_before and best not in batch.sources:
-        message = f"{_which(one, batch)}; the certificate on record is valid from {_dates(best)}"
+        message = (
+            f"{_describe_certificate(one, batch)}; the certificate on record is valid from "
+            f"{_format_dates(best)}"
+        )
         batch.loose.append(finding("older-answer", asked.request_id, message))
 
 
-def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> Match | None:
+def _match_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> Match | None:
     """Keep a valid certificate of a superseded request, because the steps require its end date."""
     held = batch.known.get(asked.held_sha256)
-    if held is not None and _begins(held) > _begins(newest):
+    if held is not None and _start_of_validity(held) > _start_of_validity(newest):
         return None
-    evaluation = _path_evaluation(asked, newest, batch)
+    evaluation = _evaluate_path(asked, newest, batch)
     if held is not None and held != newest:
-        evaluation = _with_other_ca(asked, newest, evaluation, batch)
-        own = _path_evaluation(asked, held, batch)
+        evaluation = _add_other_ca(asked, newest, evaluation, batch)
+        own = _evaluate_path(asked, held, batch)
         if own.path.is_complete and not own.errors:
-            evaluation = _unproven(asked, evaluation)
-    message = f"{_which(newest, batch)}, belongs to generation {asked.generation}"
+            evaluation = _reject_unproven(asked, evaluation)
+    message = f"{_describe_certificate(newest, batch)}, belongs to generation {asked.generation}"
     # A certificate on record was already reported when it was received.
     differences = [] if held == newest else [("answers-superseded-request", message)]
     told = findings(asked.entry, differences)
@@ -391,7 +396,7 @@ def _take_superseded(asked: Outstanding, newest: Certificate, batch: Batch) -> M
     )
 
 
-def _path_evaluation(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
+def _evaluate_path(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
     """Evaluate only the signatures of the chain; an expired CA certificate is allowed."""
     path = build_path(certificate, batch.issuers, today=batch.today)
     found = findings(
@@ -405,18 +410,18 @@ def _path_evaluation(asked: Outstanding, certificate: Certificate, batch: Batch)
     return Evaluation(path=path, findings=tuple(one for one in found if one.severity == "error"))
 
 
-def _which(certificate: Certificate, batch: Batch) -> str:
+def _describe_certificate(certificate: Certificate, batch: Batch) -> str:
     return (
         f"{batch.sources[certificate]}: serial number {certificate.serial_hex}, valid from "
-        f"{_dates(certificate)}"
+        f"{_format_dates(certificate)}"
     )
 
 
-def _dates(certificate: Certificate) -> str:
+def _format_dates(certificate: Certificate) -> str:
     return f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
 
 
-def _of_choice(
+def _report_choice(
     asked: Outstanding,
     newest: Certificate,
     given: Sequence[Certificate],
@@ -424,13 +429,13 @@ def _of_choice(
     batch: Batch,
 ) -> Iterator[Difference]:
     if held is not None and held != newest:
-        yield "replaces-earlier-certificate", _changed(held, newest)
+        yield "replaces-earlier-certificate", _describe_change(held, newest)
     earlier = batch.earlier.get(asked.request_id)
     if held is None and earlier is not None and asked.is_current:
-        yield "renews-earlier-certificate", _changed(earlier, newest)
+        yield "renews-earlier-certificate", _describe_change(earlier, newest)
     rest = [certificate for certificate in given if certificate not in (newest, held)]
     for certificate in rest:
-        yield "several-answers", f"not used: {_which(certificate, batch)}"
+        yield "several-answers", f"not used: {_describe_certificate(certificate, batch)}"
     if rest and asked.entry.shared_by != "server" and held is None:
         servers = ", ".join(asked.entry.servers)
         yield (
@@ -441,7 +446,7 @@ def _of_choice(
         yield "answers-retired-request", batch.sources[newest]
 
 
-def _earlier(
+def _find_earlier(
     asked: Outstanding, newest: Certificate, held: Certificate | None, batch: Batch
 ) -> Certificate | None:
     if not asked.is_current:
@@ -451,11 +456,11 @@ def _earlier(
     return batch.earlier.get(asked.request_id)
 
 
-def _changed(before: Certificate, after: Certificate) -> str:
+def _describe_change(before: Certificate, after: Certificate) -> str:
     changes = "; ".join(map(str, succession(before, after)))
     change = (
         f"the earlier certificate has serial number {before.serial_hex} and is valid from "
-        f"{_dates(before)}; {changes or 'no other changes'}"
+        f"{_format_dates(before)}; {changes or 'no other changes'}"
     )
     lost = (before.not_after - after.not_after).days
     return (

@@ -102,7 +102,9 @@ def read_returned(
             found.extend(_read_folder(path, password))
         else:
             # A link that the planner specified is followed; links inside a folder are not.
-            found.extend(_expected(_read_path(path.resolve(), visible(path.name), password)))
+            found.extend(
+                _report_unreadable(_read_path(path.resolve(), visible(path.name), password))
+            )
     return tuple(file for file in found if not _is_note(file))
 
 
@@ -116,7 +118,7 @@ def _is_note(file: ReturnedFile) -> bool:
     }
 
 
-def _expected(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
+def _report_unreadable(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
     """Report named files without content as unreadable, because the planner expects content.
 
     Folders, and archives that also have certificates, may contain other files.
@@ -134,9 +136,9 @@ def _expected(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
 def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
     count = 0
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _is_left_alone(name))
+        folders[:] = sorted(name for name in folders if not _is_ignored(name))
         for name in sorted(names):
-            if _is_left_alone(name):
+            if _is_ignored(name):
                 continue
             count += 1
             path = Path(place) / name
@@ -145,12 +147,12 @@ def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
                 message = (
                     f"the folder has more than {MAX_FOLDER_FILES:,} files; lyncnb ignored the rest"
                 )
-                yield _with_remark(shown_name, "file-unreadable", message)
+                yield _add_remark(shown_name, "file-unreadable", message)
                 return
             yield from _read_path(path, shown_name, password)
 
 
-def _is_left_alone(name: str) -> bool:
+def _is_ignored(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _LEFT_ALONE
 
 
@@ -158,15 +160,15 @@ def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFi
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            yield _with_remark(name, "file-skipped", "the file is a symbolic link")
+            yield _add_remark(name, "file-skipped", "the file is a symbolic link")
             return
         if not stat.S_ISREG(mode):
-            yield _with_remark(name, "file-unreadable", "the path is not a regular file")
+            yield _add_remark(name, "file-unreadable", "the path is not a regular file")
             return
-        data = read(path, limit=_limit(path))
+        data = read(path, limit=_find_limit(path))
     except (BundleError, OSError) as error:
         reason = error.message if isinstance(error, BundleError) else error.strerror
-        yield _with_remark(name, "file-unreadable", str(reason))
+        yield _add_remark(name, "file-unreadable", str(reason))
         return
     yield from _read_anything(data, name, password)
 
@@ -182,7 +184,7 @@ def _read_anything(data: bytes, name: str, password: Password) -> Iterator[Retur
         yield _read_data(data, name, password)
 
 
-def _limit(path: Path) -> int:
+def _find_limit(path: Path) -> int:
     """Return the maximum size of a file in bytes; the limit for archives is higher."""
     with path.open("rb") as file:
         head = file.read(512)
@@ -212,7 +214,7 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
         yield whole
         return
     message = "the mail contains no certificate; save the attachment and receive the saved file"
-    yield _with_remark(name, "file-without-certificate", message)
+    yield _add_remark(name, "file-without-certificate", message)
 
 
 def _is_empty(file: ReturnedFile) -> bool:
@@ -238,39 +240,39 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
                     f"the archive has more than {MAX_ARCHIVE_ENTRIES:,} entries; lyncnb ignored "
                     "the rest"
                 )
-                yield _with_remark(name, "file-unreadable", message)
+                yield _add_remark(name, "file-unreadable", message)
                 return
-            if not _is_left_alone(entry.name.split("/")[-1]):
+            if not _is_ignored(entry.name.split("/")[-1]):
                 is_empty = False
                 yield _read_tar_entry(entry, entry_name, password)
         if is_empty:
-            yield _with_remark(name, "file-without-certificate", "the archive is empty")
+            yield _add_remark(name, "file-without-certificate", "the archive is empty")
     except BadTar as error:
-        yield _with_remark(name, "file-unreadable", str(error))
+        yield _add_remark(name, "file-unreadable", str(error))
 
 
 def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedFile:
-    if reason := _points_outside(entry.name):
-        return _with_remark(name, "file-skipped", reason)
+    if reason := _explain_outside(entry.name):
+        return _add_remark(name, "file-skipped", reason)
     if not entry.is_file:
-        return _with_remark(name, "file-skipped", "the entry is a link or not a regular file")
+        return _add_remark(name, "file-skipped", "the entry is a link or not a regular file")
     if len(entry.data) > MAX_FILE_BYTES:
-        return _with_remark(
+        return _add_remark(
             name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         )
     if entry.data.startswith((*_ZIP, GZIP)) or is_tar(entry.data):
-        return _with_remark(name, "file-skipped", "the file is an archive inside an archive")
+        return _add_remark(name, "file-skipped", "the file is an archive inside an archive")
     return _read_data(entry.data, name, password)
 
 
-def _with_remark(name: str, code: str, message: str) -> ReturnedFile:
+def _add_remark(name: str, code: str, message: str) -> ReturnedFile:
     return ReturnedFile(name=name, remarks=((code, message),))
 
 
 def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
     if not data:
-        return _with_remark(name, "file-unreadable", "the file is empty")
-    decoded: Decoded = decode(data, password=_ask(name, password))
+        return _add_remark(name, "file-unreadable", "the file is empty")
+    decoded: Decoded = decode(data, password=_password_prompt(name, password))
     return ReturnedFile(
         name=name,
         certificates=decoded.certificates,
@@ -281,7 +283,7 @@ def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
     )
 
 
-def _ask(name: str, password: Password) -> AskPassword | None:
+def _password_prompt(name: str, password: Password) -> AskPassword | None:
     if password is None:
         return None
     return (lambda: password(name)) if callable(password) else (lambda: password)
@@ -290,19 +292,19 @@ def _ask(name: str, password: Password) -> AskPassword | None:
 def _read_archive(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     trouble = contents_trouble(data, MAX_ARCHIVE_ENTRIES)
     if trouble:
-        yield _with_remark(name, "file-unreadable", trouble)
+        yield _add_remark(name, "file-unreadable", trouble)
         return
     try:
         archive = zipfile.ZipFile(BytesIO(data))
     except READ_ERRORS as error:
-        yield _with_remark(
+        yield _add_remark(
             name, "file-unreadable", f"the archive is damaged: {archive_reason(error)}"
         )
         return
     left, empty = MAX_UNPACKED_BYTES, True
     for entry in archive.infolist():
         # Old .NET versions write archives with backslashes.
-        if entry.is_dir() or _is_left_alone(entry.filename.replace("\\", "/").split("/")[-1]):
+        if entry.is_dir() or _is_ignored(entry.filename.replace("\\", "/").split("/")[-1]):
             continue
         empty = False
         entry_name = f"{name}: {visible(entry.filename)}"
@@ -312,25 +314,25 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
                 f"the unpacked archive is larger than {MAX_UNPACKED_BYTES:,} bytes; lyncnb "
                 "ignored the rest"
             )
-            yield _with_remark(entry_name, "file-unreadable", message)
+            yield _add_remark(entry_name, "file-unreadable", message)
             return
         yield _read_entry(archive, entry, entry_name, password)
     if empty:
-        yield _with_remark(name, "file-without-certificate", "the archive is empty")
+        yield _add_remark(name, "file-without-certificate", "the archive is empty")
 
 
 def _read_entry(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, password: Password
 ) -> ReturnedFile:
-    skipped = _why_skipped(entry)
+    skipped = _explain_skip(entry)
     if skipped:
-        return _with_remark(name, "file-skipped", skipped)
+        return _add_remark(name, "file-skipped", skipped)
     if entry.file_size > MAX_FILE_BYTES:
-        return _with_remark(
+        return _add_remark(
             name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         )
     if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
-        return _with_remark(
+        return _add_remark(
             name,
             "file-unreadable",
             f"the unpacked file is more than {MAX_RATIO} times as large as the compressed file",
@@ -339,16 +341,16 @@ def _read_entry(
         with archive.open(entry) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except READ_ERRORS as error:
-        return _with_remark(
+        return _add_remark(
             name, "file-unreadable", f"the archive entry is damaged: {archive_reason(error)}"
         )
     if data.startswith(_ZIP):
-        return _with_remark(name, "file-skipped", "the file is an archive inside an archive")
+        return _add_remark(name, "file-skipped", "the file is an archive inside an archive")
     return _read_data(data, name, password)
 
 
-def _why_skipped(entry: zipfile.ZipInfo) -> str:
-    if reason := _points_outside(entry.filename):
+def _explain_skip(entry: zipfile.ZipInfo) -> str:
+    if reason := _explain_outside(entry.filename):
         return reason
     if stat.S_ISLNK(entry.external_attr >> 16):
         return "the archive entry is a symbolic link"
@@ -359,7 +361,7 @@ def _why_skipped(entry: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _points_outside(entry_name: str) -> str:
+def _explain_outside(entry_name: str) -> str:
     name = entry_name.replace("\\", "/")
     parts = name.split("/")
     is_outside = name.startswith("/") or ".." in parts or ":" in parts[0]

@@ -91,11 +91,11 @@ def parse_export(text: str) -> ServerExport:
     version = lines.next().removeprefix(_MARK)
     if version != _VERSION:
         raise BadExport(f"lyncnb does not support version {shown(version)} of the export")
-    computer = _computer(lines.value("Computer"))
+    computer = _read_computer(lines.value("Computer"))
     time = lines.value("Time")
     if not _TIME.fullmatch(time):
         raise BadExport(f"{shown(time)} is not a time such as 2026-11-24T08:00:00Z")
-    has_lync = _yes(lines.value("Lync"))
+    has_lync = _read_yes_no(lines.value("Lync"))
     absent = []
     while (absence := lines.optional("Not in the store")) is not None:
         found = _ABSENT.fullmatch(absence)
@@ -106,7 +106,7 @@ def parse_export(text: str) -> ServerExport:
         computer=computer,
         exported_at=time,
         has_lync=has_lync,
-        placements=tuple(_placements(lines)),
+        placements=tuple(_read_placements(lines)),
         absent=tuple(absent),
     )
 
@@ -121,24 +121,24 @@ class _Lines:
         self._lines = [line.strip() for line in lines]
         self._place = 0
 
-    def _look(self) -> str | None:
+    def _peek(self) -> str | None:
         while self._place < len(self._lines) and not self._lines[self._place]:
             self._place += 1
         return self._lines[self._place] if self._place < len(self._lines) else None
 
     @property
     def has_more(self) -> bool:
-        return self._look() is not None
+        return self._peek() is not None
 
     def next(self) -> str:
-        line = self._look()
+        line = self._peek()
         if line is None:
             raise BadExport("the export is incomplete")
         self._place += 1
         return line
 
     def optional(self, name: str) -> str | None:
-        line = self._look()
+        line = self._peek()
         if line is None or not line.startswith(f"{name}: "):
             return None
         self._place += 1
@@ -151,20 +151,20 @@ class _Lines:
         return found
 
     def unlike(self, expected: str) -> str:
-        line = self._look()
+        line = self._peek()
         if line is None:
             return f"the export is incomplete: {expected} is missing"
         return f"line {self._place + 1:,} is {shown(line)}, but it must be {expected}"
 
 
-def _placements(lines: _Lines) -> Iterator[Placement]:
+def _read_placements(lines: _Lines) -> Iterator[Placement]:
     while lines.has_more:
         store = lines.value("Store")
         if store not in ("My", "CA"):
             raise BadExport(f"the store {shown(store)} is neither My nor CA")
         has_key, types = False, []
         if store == "My":
-            has_key = _yes(lines.value("Key"))
+            has_key = _read_yes_no(lines.value("Key"))
             while (kind := lines.optional("Type")) is not None:
                 kind = kind.removeprefix(
                     "urn:certref:"
@@ -172,12 +172,12 @@ def _placements(lines: _Lines) -> Iterator[Placement]:
                 if not _TYPE.fullmatch(kind):
                     raise BadExport(f"{shown(kind)} is not a certificate type")
                 types.append(kind)
-        sha256 = _sha256(lines)
+        sha256 = _read_sha256(lines)
         if store == "My":
             yield Placement(sha256=sha256, types=tuple(dict.fromkeys(types)), has_key=has_key)
 
 
-def _sha256(lines: _Lines) -> str:
+def _read_sha256(lines: _Lines) -> str:
     if lines.next() != _BEGIN:
         raise BadExport("a certificate is missing after its description")
     body = []
@@ -189,14 +189,14 @@ def _sha256(lines: _Lines) -> str:
         raise BadExport("the export contains a certificate that is not valid base64") from None
 
 
-def _computer(text: str) -> str:
+def _read_computer(text: str) -> str:
     try:
         return str(DnsName.parse(text, allow_single_label=True))
     except BadName as error:
         raise BadExport(f"the computer name is not valid: {error.message}") from None
 
 
-def _yes(text: str) -> bool:
+def _read_yes_no(text: str) -> bool:
     if text not in _YES:
         raise BadExport(f"{shown(text)} is neither yes nor no")
     return _YES[text]

@@ -257,12 +257,12 @@ def as_is_report(found: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
                 formats={".csv": "", ".md": "", ".xlsx": AS_IS_TABLE.title},
             ),
         ],
-        document=lambda: _with_digest(found),
-        text=lambda: [[*_lines(found)]],
+        document=lambda: _add_digest(found),
+        text=lambda: [[*_format_lines(found)]],
     )
 
 
-def _with_digest(found: AsIs) -> dict[str, object]:
+def _add_digest(found: AsIs) -> dict[str, object]:
     told = told_values(
         found, "product", "plan_sha256", "made_at", "judged_on", "planned", "unplanned"
     )
@@ -275,7 +275,7 @@ def _with_digest(found: AsIs) -> dict[str, object]:
     return {**told, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
 
 
-def _lines(found: AsIs) -> Iterator[str]:
+def _format_lines(found: AsIs) -> Iterator[str]:
     items = found._items()
     for one in items[:_SHOWN]:
         yield str(one)

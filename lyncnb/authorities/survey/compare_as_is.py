@@ -100,7 +100,7 @@ def compare_as_is(
         )
     now = datetime.now(UTC)
     day = on or max(plan.options.planned_issue_date or now.date(), now.date())
-    estate = _estate(files)
+    estate = _read_estate(files)
     records = read_manifest(FilePath(folder)).requests if folder is not None else ()
     entries = [planned_entry(certificate) for certificate in plan.certificates]
     judged = _Evaluated(
@@ -111,7 +111,7 @@ def compare_as_is(
         accepted=accepted_codes((), plan.options, on=day),
         compromised=compromised_keys(records),
     )
-    planned = _planned(plan, judged)
+    planned = _list_planned(plan, judged)
     roots = judged.roots(
         one.certificate.sha256 for one in planned if one.certificate and one.is_good
     )
@@ -121,9 +121,9 @@ def compare_as_is(
         made_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         judged_on=day,
         planned=planned,
-        unplanned=tuple(_unplanned(planned, judged)),
+        unplanned=tuple(_list_unplanned(planned, judged)),
         files=(*told, *roots),
-        notes=tuple(_notes(estate.exports, entries)),
+        notes=tuple(_list_notes(estate.exports, entries)),
     )
 
 
@@ -154,7 +154,7 @@ class _Estate:
         )
 
 
-def _estate(files: Iterable[ReturnedFile]) -> _Estate:
+def _read_estate(files: Iterable[ReturnedFile]) -> _Estate:
     found: dict[Certificate, dict[str, None]] = {}
     exports: dict[str, ServerExport] = {}
     for file in files:
@@ -249,9 +249,9 @@ class _Evaluated:
 
     def __post_init__(self) -> None:
         self.fictional = is_fictional(self.entries)
-        names = {one.sha256: _names(one) for one in self.estate.leaves}
+        names = {one.sha256: _list_names(one) for one in self.estate.leaves}
         wild = {name for name, found in names.items() if any(n.startswith("*.") for n in found)}
-        candidates = _candidates(self.entries, self.estate.leaves, names)
+        candidates = _find_candidates(self.entries, self.estate.leaves, names)
         rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
         for entry in self.entries:
             wanted = frozenset(name.casefold() for name in (*entry.san, entry.common_name) if name)
@@ -266,7 +266,7 @@ class _Evaluated:
         for certificate, found in rest.items():
             # A certificate that covers one planned certificate is not a candidate for another.
             if certificate.sha256 not in self.uses:
-                for apart, entry in self._homes(certificate, found):
+                for apart, entry in self._find_closest_plans(certificate, found):
                     self.near.setdefault(entry.id, []).append((apart, certificate))
 
     def _find_good(self, entry: PlannedEntry, whole: list[_Near]) -> None:
@@ -282,7 +282,7 @@ class _Evaluated:
 
         def distance(one: _Near) -> tuple[object, ...]:
             apart, certificate = one
-            in_use = _in_use(certificate, entry, self.estate)
+            in_use = _count_uses(certificate, entry, self.estate)
             return -in_use, not certificate.is_valid_at(self.at), apart
 
         near = sorted(
@@ -338,7 +338,7 @@ class _Evaluated:
             name = self.estate.files[root.sha256][0]
             yield finding("root-to-compare", name, fingerprint(root))
 
-    def _homes(
+    def _find_closest_plans(
         self, certificate: Certificate, found: list[tuple[int, PlannedEntry]]
     ) -> list[tuple[int, PlannedEntry]]:
         """Choose the planned certificate for each unmatched certificate, by its names."""
@@ -353,12 +353,12 @@ class _Evaluated:
         return [one for one in found if distance(*one) == least]
 
 
-def _names(certificate: Certificate) -> frozenset[str]:
+def _list_names(certificate: Certificate) -> frozenset[str]:
     found = (*certificate.dns_names, *certificate.common_names)
     return frozenset(name.casefold() for name in found)
 
 
-def _candidates(
+def _find_candidates(
     entries: Iterable[PlannedEntry],
     leaves: Iterable[Certificate],
     names: Mapping[str, frozenset[str]],
@@ -380,10 +380,10 @@ def _candidates(
 # The results.
 
 
-def _planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsIs, ...]:
+def _list_planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsIs, ...]:
     answers = []
-    chosen = [_chosen(entry, judged) for entry in judged.entries]
-    told = _with_other_cas(plan, chosen, judged)
+    chosen = [_choose_certificate(entry, judged) for entry in judged.entries]
+    told = _compare_cas(plan, chosen, judged)
     for certificate, entry, one in zip(plan.certificates, judged.entries, told, strict=True):
         state, pair, remarks = one
         answers.append(
@@ -406,7 +406,7 @@ def _planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsIs, ..
 _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 
 
-def _with_other_cas(
+def _compare_cas(
     plan: CertificatePlan, chosen: list[_Chosen], judged: _Evaluated
 ) -> Iterator[_Chosen]:
     """Compare the CAs of all matching certificates with each other, like those of one delivery."""
@@ -439,29 +439,29 @@ def _with_other_cas(
         yield state, pair, remarks
 
 
-def _chosen(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
+def _choose_certificate(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
     good = judged.good.get(entry.id, [])
     if good:
-        best = max(good, key=lambda one: _worth(one, entry, judged.estate))
+        best = max(good, key=lambda one: _rank(one, entry, judged.estate))
         is_placed = _is_placed(best.certificate, entry, judged.estate)
         uses = judged.uses[best.certificate.sha256]
-        remarks = tuple(_remarks(best.certificate, entry, uses, judged.estate))
+        remarks = tuple(_list_remarks(best.certificate, entry, uses, judged.estate))
         return "covered" if is_placed else "elsewhere", best, remarks
     near = judged.nearest(entry)
     if near is None:
         return "none", None, ()
-    return near.state, near, tuple(_remarks(near.certificate, entry, [entry], judged.estate))
+    return near.state, near, tuple(_list_remarks(near.certificate, entry, [entry], judged.estate))
 
 
-def _worth(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, ...]:
+def _rank(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, ...]:
     """Return the rank of a matching certificate: place, use, warnings and expiration date."""
-    in_use = _in_use(pair.certificate, entry, estate)
+    in_use = _count_uses(pair.certificate, entry, estate)
     warnings = sum(one.severity == "warning" for one in pair.findings)
     is_placed = _is_placed(pair.certificate, entry, estate)
     return is_placed, in_use, -warnings, pair.certificate.not_after
 
 
-def _in_use(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> int:
+def _count_uses(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -> int:
     """Count how often servers use the certificate for a planned type."""
     computers = estate.places.get(certificate.sha256, {})
     return sum(
@@ -478,7 +478,7 @@ def _is_placed(certificate: Certificate, entry: PlannedEntry, estate: _Estate) -
     return not lacking and (not computers or any(s in computers for s in entry.servers))
 
 
-def _remarks(
+def _list_remarks(
     certificate: Certificate, entry: PlannedEntry, uses: list[PlannedEntry], estate: _Estate
 ) -> Iterator[str]:
     """Describe where a certificate is and how servers use it, according to the exports."""
@@ -507,7 +507,7 @@ def _remarks(
             yield f"{server} also uses the certificate for {', '.join(more)}"
 
 
-def _unplanned(
+def _list_unplanned(
     planned: Iterable[PlannedAsIs], judged: _Evaluated
 ) -> Iterator[UnplannedCertificate]:
     taken = {one.certificate.sha256: one for one in planned if one.certificate is not None}
@@ -531,7 +531,9 @@ def _unplanned(
         yield UnplannedCertificate(certificate=judged.estate.standing(certificate), why=why)
 
 
-def _notes(exports: Mapping[str, ServerExport], entries: Iterable[PlannedEntry]) -> Iterator[str]:
+def _list_notes(
+    exports: Mapping[str, ServerExport], entries: Iterable[PlannedEntry]
+) -> Iterator[str]:
     known = {server for entry in entries for server in entry.servers}
     for computer, export in sorted(exports.items()):
         if computer not in known:

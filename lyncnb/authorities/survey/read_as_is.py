@@ -109,10 +109,10 @@ def read_as_is(path: str | os.PathLike[str]) -> AsIs:
     """
     name = Path(path).name
     data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
-    return _as_is(_parsed(data, name), name)
+    return _build_as_is(_parse_document(data, name), name)
 
 
-def _parsed(data: bytes, name: str) -> dict[str, object]:
+def _parse_document(data: bytes, name: str) -> dict[str, object]:
     try:
         document = parse_json(data)
     except NotJson as error:
@@ -134,11 +134,11 @@ def _parsed(data: bytes, name: str) -> dict[str, object]:
     return document
 
 
-def _as_is(document: dict[str, object], name: str) -> AsIs:
+def _build_as_is(document: dict[str, object], name: str) -> AsIs:
     reader = RecordReader(name)
     said = reader.record(_Document, document)
     if said is not None:
-        for where, message in _wrong(said):
+        for where, message in _find_errors(said):
             reader.problem(f"'{where}' {message}")
     if said is None or reader.problems:
         raise ReturnedFileError(
@@ -149,11 +149,12 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
         plan_sha256=said.plan_sha256,
         made_at=said.made_at,
         judged_on=date.fromisoformat(said.judged_on),
-        planned=tuple(map(_planned, said.planned)),
+        planned=tuple(map(_build_planned, said.planned)),
         unplanned=tuple(
-            UnplannedCertificate(certificate=_standing(one), why=one.why) for one in said.unplanned
+            UnplannedCertificate(certificate=_build_certificate(one), why=one.why)
+            for one in said.unplanned
         ),
-        files=tuple(_finding(one, one.file) for one in said.files),
+        files=tuple(_build_finding(one, one.file) for one in said.files),
         notes=said.notes,
     )
     # The digest is required, because lyncnb omits requests according to this file.
@@ -165,7 +166,7 @@ def _as_is(document: dict[str, object], name: str) -> AsIs:
     return found
 
 
-def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
+def _find_errors(said: _Document) -> Iterator[tuple[str, str]]:
     """Yield the place of each invalid value, and the problem."""
     if not _FORMS["sha256"].fullmatch(said.plan_sha256):
         yield "plan_sha256", "is not a SHA-256 value"
@@ -190,14 +191,14 @@ def _wrong(said: _Document) -> Iterator[tuple[str, str]]:
         if not _FORMS["sha256"].fullmatch(one.entry_sha256):
             yield f"{where}.entry_sha256", "is not a SHA-256 value"
         if one.certificate is not None:
-            yield from _wrong_standing(one.certificate, f"{where}.certificate")
-        yield from _wrong_findings(one.findings, f"{where}.findings")
+            yield from _find_certificate_errors(one.certificate, f"{where}.certificate")
+        yield from _find_finding_errors(one.findings, f"{where}.findings")
     for number, other in enumerate(said.unplanned):
-        yield from _wrong_standing(other, f"unplanned[{number}]")
-    yield from _wrong_findings(said.files, "files")
+        yield from _find_certificate_errors(other, f"unplanned[{number}]")
+    yield from _find_finding_errors(said.files, "files")
 
 
-def _wrong_standing(one: _Standing, where: str) -> Iterator[tuple[str, str]]:
+def _find_certificate_errors(one: _Standing, where: str) -> Iterator[tuple[str, str]]:
     for name, form in _FORMS.items():
         if not form.fullmatch(getattr(one, name)):
             yield f"{where}.{name}", "has an invalid format"
@@ -209,7 +210,7 @@ def _wrong_standing(one: _Standing, where: str) -> Iterator[tuple[str, str]]:
             yield where, "contains characters that cannot be printed"
 
 
-def _wrong_findings(found: tuple[_Finding, ...], where: str) -> Iterator[tuple[str, str]]:
+def _find_finding_errors(found: tuple[_Finding, ...], where: str) -> Iterator[tuple[str, str]]:
     for number, one in enumerate(found):
         if one.severity not in SEVERITIES or one.code not in returned_checks():
             yield f"{where}[{number}]", f'is not a valid finding: "{one.severity}", "{one.code}"'
@@ -222,11 +223,11 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def _finding(said: _Finding, about: str) -> Finding:
+def _build_finding(said: _Finding, about: str) -> Finding:
     return replace(finding(said.code, about, said.message), severity=said.severity)
 
 
-def _standing(said: _Standing) -> StandingCertificate:
+def _build_certificate(said: _Standing) -> StandingCertificate:
     return StandingCertificate(
         thumbprint=said.thumbprint,
         sha256=said.sha256,
@@ -240,7 +241,7 @@ def _standing(said: _Standing) -> StandingCertificate:
     )
 
 
-def _planned(said: _Planned) -> PlannedAsIs:
+def _build_planned(said: _Planned) -> PlannedAsIs:
     return PlannedAsIs(
         id=said.id,
         owner=said.owner,
@@ -248,7 +249,7 @@ def _planned(said: _Planned) -> PlannedAsIs:
         subject=said.subject,
         entry_sha256=said.entry_sha256,
         state=said.state,
-        certificate=_standing(said.certificate) if said.certificate is not None else None,
-        findings=tuple(_finding(one, said.id) for one in said.findings),
+        certificate=_build_certificate(said.certificate) if said.certificate is not None else None,
+        findings=tuple(_build_finding(one, said.id) for one in said.findings),
         remarks=said.remarks,
     )

@@ -75,7 +75,7 @@ def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[Server
     problems: list[Problem] = []
     for path in paths:
         try:
-            found += _reports(path)
+            found += _read_reports(path)
         except LyncnbError as error:
             own = error.problems or (Problem(message=error.message, hint=error.hint),)
             problems += own
@@ -86,7 +86,7 @@ def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[Server
     return tuple(found)
 
 
-def _reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
+def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
     name = Path(path).name
     data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
     try:
@@ -95,7 +95,7 @@ def _reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
         raise ReturnedFileError(f"{name}: {error}", hint=_AGAIN) from None
     form = document.get("format") if isinstance(document, dict) else None
     if form == AS_IS:
-        yield from _of_as_is(path, name)
+        yield from _reports_from_as_is(path, name)
         return
     if form != FORMAT:
         raise ReturnedFileError(
@@ -117,7 +117,7 @@ def _reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
     )
 
 
-def _of_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
+def _reports_from_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
     """Yield a report for each server whose export is part of an as-is file."""
     survey = read_as_is(path)
     stores: dict[str, dict[str, None]] = {}

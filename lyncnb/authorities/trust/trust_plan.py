@@ -66,11 +66,11 @@ def trust(
     Each line has a source, or is marked as inferred.
     """
     require("trust: plan", plan, CertificatePlan)
-    plan = _with_pools(plan)
+    plan = _add_pools(plan)
     return _Planner(plan, chains or {}).plan_trust()
 
 
-def _with_pools(plan: CertificatePlan) -> CertificatePlan:
+def _add_pools(plan: CertificatePlan) -> CertificatePlan:
     """Add the pools of the certificates to a recorded plan."""
     if plan.topology.pools:
         return plan
@@ -186,12 +186,12 @@ class _Planner:
         shown = [
             one
             for connection in list_connections(self.plan)
-            for one in self._shown(connection, trusts.get(connection.rule.id, []))
+            for one in self._find_shown(connection, trusts.get(connection.rule.id, []))
         ]
         for needs in self.needs.values():
             for need in needs.values():
                 need.pack()
-        required = (*self._of_pools(), *self._of_parties())
+        required = (*self._list_pool_cas(), *self._list_party_cas())
         return TrustPlan(
             product=self.rules.product,
             title=self.rules.title,
@@ -204,49 +204,59 @@ class _Planner:
 
     # --- Presented certificates.
 
-    def _shown(self, connection: Connection, said: Sequence[TrustRule]) -> Iterator[Presentation]:
+    def _find_shown(
+        self, connection: Connection, said: Sequence[TrustRule]
+    ) -> Iterator[Presentation]:
         rule, listener = connection.rule, connection.listener
         speaker = (connection.speaker, connection.site, None)
         listening = (listener.role, listener.site, str(listener.fqdn))
-        first = said[0] if said else _unsaid(rule)
-        own = self._of_pool(listener, rule.usage)
+        first = said[0] if said else _general_rule(rule)
+        own = self._pool_certificates(listener, rule.usage)
         asked: tuple[str, ...] = (_SERVER_AUTH,)
-        yield from self._presented(connection, first, own, listening, speaker, asked, "server")
+        yield from self._present_certificates(
+            connection, first, own, listening, speaker, asked, "server"
+        )
         for trusted in said:
             if trusted.speaker_eku:
-                theirs = self._of_speaker(connection)
+                theirs = self._speaker_certificates(connection)
                 asked = trusted.speaker_eku
-                yield from self._presented(connection, trusted, theirs, speaker, listening, asked)
+                yield from self._present_certificates(
+                    connection, trusted, theirs, speaker, listening, asked
+                )
             if trusted.listener_eku:
                 asked = trusted.listener_eku
-                yield from self._presented(connection, trusted, own, listening, speaker, asked)
+                yield from self._present_certificates(
+                    connection, trusted, own, listening, speaker, asked
+                )
 
-    def _of_pool(self, pool: Pool, usage: str) -> _Shown:
-        return self._by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
+    def _pool_certificates(self, pool: Pool, usage: str) -> _Shown:
+        return self._group_by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
 
-    def _of_speaker(self, connection: Connection) -> _Shown | None:
+    def _speaker_certificates(self, connection: Connection) -> _Shown | None:
         """Return the certificates that the speakers can present; None for another party."""
         role, site, usage = connection.speaker, connection.site, connection.rule.speaker_usage
         if role in self.rules.parties:
             return None
-        return self._by_root(self.pools.get((role, site), ()), usage, (role, site, None, usage))
+        return self._group_by_root(
+            self.pools.get((role, site), ()), usage, (role, site, None, usage)
+        )
 
-    def _held(self, pool: Pool) -> tuple[PlannedCertificate, ...]:
+    def _find_pool_certificates(self, pool: Pool) -> tuple[PlannedCertificate, ...]:
         """Return the certificates of a pool; a collocated role uses those of its host role."""
         hosts = self.rules.roles[pool.role].hosted_by
         places = ((pool.fqdn, role) for role in (pool.role, *hosts))
         return next((self.by_pool[place] for place in places if place in self.by_pool), ())
 
-    def _by_root(
+    def _group_by_root(
         self, pools: Sequence[Pool], usage: str, key: tuple[str, str | None, str | None, str]
     ) -> _Shown:
         """Group the certificates for a usage by root and extended key usages."""
         if key not in self.shown:
             found: dict[tuple[CaCertificate, tuple[str, ...]], list[PlannedCertificate]] = {}
             for pool in pools:
-                for one in self._held(pool):
+                for one in self._find_pool_certificates(pool):
                     if usage in one.usages or not (usage or one.usages):
-                        key_of = (self._root(one), one.extended_key_usage)
+                        key_of = (self._find_root(one), one.extended_key_usage)
                         found.setdefault(key_of, []).append(one)
             self.shown[key] = tuple(
                 (root, group[0], tuple(one.id for one in group))
@@ -254,7 +264,7 @@ class _Planner:
             )
         return self.shown[key]
 
-    def _presented(
+    def _present_certificates(
         self,
         connection: Connection,
         said: TrustRule,
@@ -269,8 +279,8 @@ class _Planner:
         presentation = partial(
             Presentation,
             connection=rule.id,
-            presenter=self._side(by),
-            verifier=self._side(to),
+            presenter=self._build_side(by),
+            verifier=self._build_side(to),
             shown_as=shown_as,
             asked=asked,
             protocol=rule.protocol,
@@ -282,14 +292,14 @@ class _Planner:
         )
         if certificates is None:
             root = CaCertificate(issuer="party", title=self.rules.parties[by[0]].root)
-            self._need(to, root, by, said, rule)
+            self._add_need(to, root, by, said, rule)
             yield presentation(root=root)
             return
         for root, one, ids in certificates:
             if said.only_if_planned and not set(asked) <= set(one.extended_key_usage):
                 continue
-            self._need(to, root, by, said, rule, is_all=len(certificates) == 1)
-            ending = self._ending(one) if shown_as == "client" else None
+            self._add_need(to, root, by, said, rule, is_all=len(certificates) == 1)
+            ending = self._find_ending(one) if shown_as == "client" else None
             yield presentation(
                 root=root,
                 certificates=ids,
@@ -304,11 +314,11 @@ class _Planner:
                 ending_disputed=ending.disagreement if ending and ending.cas else "",
             )
 
-    def _side(self, who: _Who) -> TrustSide:
+    def _build_side(self, who: _Who) -> TrustSide:
         role, site, pool = who
-        return TrustSide(role=role, site=site, pool=pool or "", words=self._title_of(who))
+        return TrustSide(role=role, site=site, pool=pool or "", words=self._describe_side(who))
 
-    def _title_of(self, who: _Who) -> str:
+    def _describe_side(self, who: _Who) -> str:
         kind, site, pool = who
         if kind in self.rules.parties:
             return self.rules.parties[kind].title
@@ -319,7 +329,7 @@ class _Planner:
             return f"{kind} {pools[0].fqdn}"
         return f"{kind}, {len(pools):,} pools" + (f" at site {site}" if site else "")
 
-    def _ending(self, certificate: PlannedCertificate) -> CheckRule | None:
+    def _find_ending(self, certificate: PlannedCertificate) -> CheckRule | None:
         """Find the first rule with the date on which the CA stops issuing client authentication."""
         if certificate.issuer != "public":
             return None
@@ -339,7 +349,7 @@ class _Planner:
 
     # --- CA certificates that the other side needs.
 
-    def _need(
+    def _add_need(
         self,
         who: _Who,
         ca: CaCertificate,
@@ -355,27 +365,27 @@ class _Planner:
         by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
         kind, site, pool = shown_by
         pools = [] if pool else self.pools.get((kind, site), [])
-        words = self._title_of(shown_by)
+        words = self._describe_side(shown_by)
         if len(pools) == 1:
             shown_by = (kind, pools[0].site, str(pools[0].fqdn))
         elif pools and not is_all:
             shown_by, words = (kind, site, _SOME), f"some of {words}"
         need.add((shown_by, words), said, by=by, when=rule.when)
 
-    def _root(self, certificate: PlannedCertificate) -> CaCertificate:
+    def _find_root(self, certificate: PlannedCertificate) -> CaCertificate:
         path = self.chains.get(certificate.id, ()) if self.chains else ()
         if path and path[-1].is_self_issued:
             return known_ca(path[-1], certificate.issuer, certificate.ca)
         return CaCertificate(
             issuer=certificate.issuer,
             ca=certificate.ca,
-            title=_title(certificate.issuer, certificate.ca),
+            title=_describe_ca(certificate.issuer, certificate.ca),
         )
 
-    def _own_chain(self, certificate: PlannedCertificate) -> Iterator[CaCertificate]:
+    def _list_own_chain(self, certificate: PlannedCertificate) -> Iterator[CaCertificate]:
         """Yield the CA certificates above a certificate, the root first."""
         path = self.chains.get(certificate.id, ()) if self.chains else ()
-        root = self._root(certificate)
+        root = self._find_root(certificate)
         yield root
         if not path:
             yield replace(
@@ -387,18 +397,18 @@ class _Planner:
             if not one.is_self_issued:
                 yield known_ca(one, certificate.issuer, certificate.ca)
 
-    def _of_pools(self) -> Iterator[RequiredCa]:
+    def _list_pool_cas(self) -> Iterator[RequiredCa]:
         own = {role: rule for rule in self.rules.trusts for role in rule.roles}
-        shared = self._shared_by_roles()
+        shared = self._find_shared_certificates()
         for pool in self.plan.topology.pools:
             found: dict[CaCertificate, _Need] = {}
-            certificates = (*self._held(pool), *shared(pool.role))
+            certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
             if not certificates:
                 continue  # The servers of this pool do not use TLS.
-            said = own.get(pool.role) or _unsaid_chain(pool.role)
+            said = own.get(pool.role) or _general_chain_rule(pool.role)
             self.said[said.id] = said
             for certificate in certificates:
-                for ca in self._own_chain(certificate):
+                for ca in self._list_own_chain(certificate):
                     what = ", ".join(certificate.usages) or certificate.subject.common_name
                     need = found.setdefault(ca, _Need(ca))
                     need.add(_OWN, said, by=what)
@@ -413,9 +423,9 @@ class _Planner:
             servers = tuple(str(computer.fqdn) for computer in pool.computers)
             # Roots come first, because an intermediate certificate is useless without its root.
             for need in sorted(found.values(), key=lambda one: not one.ca.is_root):
-                yield _required(need, role.id, role.title, str(pool.fqdn), servers)
+                yield _build_required(need, role.id, role.title, str(pool.fqdn), servers)
 
-    def _shared_by_roles(self) -> Callable[[str], list[PlannedCertificate]]:
+    def _find_shared_certificates(self) -> Callable[[str], list[PlannedCertificate]]:
         """Return a function that returns the shared certificates on the servers of a role."""
         by_rule = {rule.id: rule for rule in self.rules.certificates}
         shared = [c for c in self.plan.certificates if not c.pool and c.rule in by_rule]
@@ -425,10 +435,10 @@ class _Planner:
 
         return of_role
 
-    def _of_parties(self) -> Iterator[RequiredCa]:
+    def _list_party_cas(self) -> Iterator[RequiredCa]:
         for party in self.rules.parties.values():
             for need in self.needs.get((party.id, None, None), {}).values():
-                yield _required(need, party.id, party.title, "", ())
+                yield _build_required(need, party.id, party.title, "", ())
 
 
 def known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
@@ -443,12 +453,12 @@ def known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
     )
 
 
-def _title(issuer: str, ca: str) -> str:
+def _describe_ca(issuer: str, ca: str) -> str:
     what = "root of the public CA" if issuer == "public" else "root of your internal CA"
     return f"{what} ({ca})" if ca else what
 
 
-def _required(
+def _build_required(
     need: _Need, role: str, title: str, pool: str, servers: tuple[str, ...]
 ) -> RequiredCa:
     documents = [part for said in need.said.values() for part in said.source.split("; ")]
@@ -465,7 +475,7 @@ def _required(
     )
 
 
-def _unsaid(rule: ConnectionRule) -> TrustRule:
+def _general_rule(rule: ConnectionRule) -> TrustRule:
     """Return the general rule for TLS clients, for a connection that no document describes."""
     return TrustRule(
         id=rule.id,
@@ -475,7 +485,7 @@ def _unsaid(rule: ConnectionRule) -> TrustRule:
     )
 
 
-def _unsaid_chain(role: str) -> TrustRule:
+def _general_chain_rule(role: str) -> TrustRule:
     return TrustRule(
         id=role,
         why="A server sends the chain of its certificate to each client.",

@@ -51,15 +51,15 @@ def trust_report(trust: TrustPlan) -> Report:
             items=lambda: trust.presentations,
             formats={".xlsx": "Shown", ".md": "Presented certificates"},
         ),
-        *_page_tables(trust),
+        *_build_page_tables(trust),
     ]
     return Report(
         kind=TRUST_FILE,
         about=trust.source,
         summary=repr(trust),
         parts=parts,
-        document=lambda: _by_group(trust),
-        text=lambda: _text(trust),
+        document=lambda: _build_document(trust),
+        text=lambda: _format_text(trust),
     )
 
 
@@ -205,7 +205,7 @@ def _named(ca: CaCertificate) -> str:
     return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
 
 
-def _store(one: RequiredCa) -> str:
+def _format_store(one: RequiredCa) -> str:
     if not one.pool:
         return "its own store"
     return "Root" if one.ca.is_root else "CA"
@@ -248,7 +248,7 @@ _STATEMENTS = columns(
 )
 
 
-def _by_group(trust: TrustPlan) -> dict[str, object]:
+def _build_document(trust: TrustPlan) -> dict[str, object]:
     """Return the values for JSON, in which each list of certificate ids appears only once.
 
     All servers of a role present the same certificates to each of many pools.
@@ -268,9 +268,9 @@ def _by_group(trust: TrustPlan) -> dict[str, object]:
     }
 
 
-def _text(trust: TrustPlan) -> Iterator[list[str]]:
+def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
     """Yield a paragraph for each pool or party, then a paragraph about client authentication."""
-    for who, group in groupby(trust.required, key=_who):
+    for who, group in groupby(trust.required, key=_format_who):
         lines = [who]
         for one in group:
             mark = " [inferred]" if one.is_inferred else ""
@@ -284,17 +284,17 @@ def _text(trust: TrustPlan) -> Iterator[list[str]]:
     if clients:
         yield [
             "Client authentication for servers that present their certificate as a client:",
-            *map(_client_line, clients),
+            *map(_format_client_line, clients),
         ]
     yield [repr(trust)]
 
 
-def _who(one: RequiredCa) -> str:
+def _format_who(one: RequiredCa) -> str:
     who = f"{one.title} {one.pool}".rstrip()
     return f"{who}: {first_of(one.servers, _SERVERS_SHOWN)}" if one.servers else who
 
 
-def _client_line(shown: Presentation) -> str:
+def _format_client_line(shown: Presentation) -> str:
     mark = " [inferred]" if shown.is_inferred else ""
     condition = f", {shown.when}" if shown.when else ""
     return (

@@ -158,7 +158,7 @@ class Presentation(Told):
         """Describe client authentication; "" for the server side."""
         if self.shown_as == "server":
             return ""
-        ends = self._ends
+        ends = self._describe_ending
         if "clientAuth" not in self.asked:
             return f"not required{ends}"
         if not self.certificates:
@@ -170,7 +170,7 @@ class Presentation(Told):
         return "planned; your internal CA issues it if the template includes it"
 
     @property
-    def _ends(self) -> str:
+    def _describe_ending(self) -> str:
         if self.client_auth_ends is None:
             return ""
         disputed = " (some sources give an earlier date)" if self.ending_disputed else ""
