@@ -123,11 +123,8 @@ def rekey(
         that case. With a recovery key, files that were not sealed to it stay unchanged and are
         listed.
     """
-    path, new, take_out = (
-        Path(folder),
-        _check_new_passphrase(folder, new),
-        _normalize_fingerprints(take_out),
-    )
+    path, take_out = Path(folder), _normalize_fingerprints(take_out)
+    new = _check_new_passphrase(folder, new)
     ciphers = (_build_opener(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
@@ -169,14 +166,11 @@ def rekey(
             manifest = replace(manifest.with_encrypted(LIST), recovery=named)
         save_manifest(path, manifest)
         run.say(_describe_change(old, take_out, changed))
+    already = len(targets) - changed - len(looked.left_alone) - len(looked.not_opened)
     return Rekeyed(
-        folder=path,
-        changed=changed,
-        already=len(targets) - changed - len(looked.left_alone) - len(looked.not_opened),
-        left_alone=tuple(left_alone),
-        not_opened=tuple(looked.not_opened),
-        not_sealed=not_sealed,
-    )
+        folder=path, changed=changed, already=already, left_alone=tuple(left_alone),
+        not_opened=tuple(looked.not_opened), not_sealed=not_sealed,
+    )  # fmt: skip
 
 
 def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:

@@ -52,7 +52,7 @@ def test_as_planned():
         ({"subject": SUBJECT[1:]}, "common-name-missing", 'the planned common name is "eepool.contoso.com", but the certificate has no common name'),
         ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'the planned common name is "eepool.contoso.com", but the certificate has "ee01.contoso.com"'),
         ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'the certificate has 2 common names: "ee01.contoso.com", "eepool.contoso.com"'),
-        ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW", but the certificate does not have C'),
+        ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW", but the certificate has no C'),
         ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'the planned O is "Contoso, Ltd.", but the certificate has "Contoso Inc."'),
         ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'the certificate\'s subject has L="Taipei", which is not in the request'),
         # Usages

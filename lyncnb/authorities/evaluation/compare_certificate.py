@@ -73,39 +73,25 @@ def _normalize_text(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _compare_subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
-    planned = entry.subject
+def _compare_common_name(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     wanted, present = entry.common_name, certificate.common_names
+    planned, listed = f"the planned common name is {shown(wanted)}", _join_names(present)
     if not present:
-        yield (
-            "common-name-missing",
-            f"the planned common name is {shown(wanted)}, but the certificate has no common name",
-        )
+        yield "common-name-missing", f"{planned}, but the certificate has no common name"
     elif wanted.casefold() not in [name.casefold() for name in present]:
-        for code in (
-            "common-name-changed",
-            "common-name-changed-on-edge",
-        ):  # The usage determines which of the two codes applies.
-            yield (
-                code,
-                (
-                    f"the planned common name is {shown(wanted)}, but the certificate has "
-                    f"{_join_names(present)}"
-                ),
-            )
+        # The usage determines which of the two codes applies.
+        for code in ("common-name-changed", "common-name-changed-on-edge"):
+            yield code, f"{planned}, but the certificate has {listed}"
     elif wanted not in present:
-        yield (
-            "common-name-case",
-            (
-                f"the planned common name is {shown(wanted)}, but the "
-                f"certificate has {_join_names(present)}"
-            ),
-        )
+        yield "common-name-case", f"{planned}, but the certificate has {listed}"
     if len(present) > 1:
-        yield (
-            "common-name-several",
-            f"the certificate has {len(present)} common names: {_join_names(present)}",
-        )
+        message = f"the certificate has {len(present)} common names: {listed}"
+        yield "common-name-several", message
+
+
+def _compare_subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
+    yield from _compare_common_name(certificate, entry)
+    planned = entry.subject
     found: dict[str, list[str]] = {}
     for name, value in certificate.subject:
         found.setdefault(name, []).append(value)
@@ -113,28 +99,19 @@ def _compare_subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[
         if name == "CN":
             continue
         if name not in found:
-            yield (
-                "subject-field-dropped",
-                (
-                    f"the request has {name}={shown(value)}, but the "
-                    f"certificate does not have {name}"
-                ),
-            )
+            message = f"the request has {name}={shown(value)}, but the certificate has no {name}"
+            yield "subject-field-dropped", message
         elif [_normalize_text(text) for text in found[name]] != [_normalize_text(value)]:
             now = ", ".join(shown(text) for text in found[name])
-            yield (
-                "subject-field-changed",
-                f"the planned {name} is {shown(value)}, but the certificate has {now}",
-            )
+            message = f"the planned {name} is {shown(value)}, but the certificate has {now}"
+            yield "subject-field-changed", message
     for name in found:
         values = ", ".join(shown(text) for text in found[name])
         if name == "OU" and entry.issuer == "public":
             yield "organizational-unit-public", f"the certificate's subject has OU={values}"
         elif name not in planned and name != "CN":
-            yield (
-                "subject-field-added",
-                f"the certificate's subject has {name}={values}, which is not in the request",
-            )
+            message = f"the certificate's subject has {name}={values}, which is not in the request"
+            yield "subject-field-added", message
 
 
 def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
