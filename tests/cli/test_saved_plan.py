@@ -139,7 +139,7 @@ def test_rules_of_ones_own(planner):
         assert planner.process(*arguments).status == 0, arguments
     ended = planner.process("status", "requests")  # which needs no rules, so their file neither
     assert ended.status == 0, ended.err
-    assert "as the saved plan" in ended.err
+    assert "as in the saved plan" in ended.err
     ended = planner.process("request", "--plan", "m.json", "requests", *PASS)
     assert ended.status == 2
     assert 'no rules for the product "mine_saved"' in ended.err
@@ -181,7 +181,7 @@ def test_status_says_whether_they_agree(planner):
     planner("request", "--plan", "p.json", "requests", *PASS)
     ended = planner("status", "requests")
     assert ended.status == 0
-    assert "3 requests as the saved plan" in ended.err
+    assert "3 requests as in the saved plan" in ended.err
     assert "it is not approved" in ended.err
     told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
     assert (told["agrees"], told["folder_follows"], told["requests"]) == (True, True, 3)

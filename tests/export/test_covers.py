@@ -363,7 +363,7 @@ def test_a_saved_plan_may_leave_out_too(tmp_path):
     standing = ln.folder_status(tmp_path / "requests", today=TODAY).saved_plan
     assert standing.agrees
     assert (standing.requests, standing.covered) == (len(plan.certificates) - 1, 1)
-    assert "and 1 covered by installed certificates as the saved plan" in standing.words
+    assert "and 1 covered by installed certificates as in the saved plan" in standing.words
 
 
 def test_a_manifest_that_says_so_is_read_and_checked(folder):

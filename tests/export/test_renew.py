@@ -144,7 +144,7 @@ def test_what_a_name_stands_for(folder, names, count):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("FrontEnd-fe", "is the beginning of 2 ids"),
+        ("FrontEnd-fe", "is the beginning of 2 request ids"),
         ("fe03.contoso.net", "has no request, server or certificate with the name"),
         ("*.fabrikam.com", "has no request, server or certificate with the name"),
         (" ", "has no request, server or certificate with the name"),

@@ -40,7 +40,7 @@ def test_names_inside_and_outside():
     limits = [DNS("contoso.com")], [DNS("x.contoso.com")]
     assert said(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
     assert said(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [
-        f"{WHO} excludes a.x.contoso.com",
+        f"{WHO} excludes the name a.x.contoso.com",
         f"{WHO} does not allow the name xcontoso.com; it allows only contoso.com",
     ]
 
@@ -68,9 +68,11 @@ def test_each_kind_of_name(base, inside, outside):
 def test_what_a_prohibition_may_be_meant_for():
     """Of two readings of an excluded name the stricter counts, RFC 5280 section 4.2.1.10."""
     assert said([], [DNS("x.contoso.com")], DNS("*.contoso.com")) == [
-        f"{WHO} excludes *.contoso.com"
+        f"{WHO} excludes the name *.contoso.com"
     ]
-    assert said([], [DNS(".contoso.com")], DNS("contoso.com")) == [f"{WHO} excludes contoso.com"]
+    assert said([], [DNS(".contoso.com")], DNS("contoso.com")) == [
+        f"{WHO} excludes the name contoso.com"
+    ]
 
 
 def test_subjects_are_directory_names():
