@@ -105,8 +105,8 @@ def other_ca(
 
 def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers: Issuers) -> bool:
     """Whether the path has the same issuer as a recorded certificate whose root is missing."""
-    named = [one for one in path.issuers if one.subject_key == recorded.issuer_key]
-    if any(issuers.signed(recorded, one) for one in named):
+    named = [issuer for issuer in path.issuers if issuer.subject_key == recorded.issuer_key]
+    if any(issuers.signed(recorded, issuer) for issuer in named):
         return True
     keys = (recorded.authority_key_id, top.authority_key_id)
     is_alike = recorded.issuer_key == top.issuer_key and (not all(keys) or keys[0] == keys[1])

@@ -130,17 +130,17 @@ class CertificateHistory(Table, Told):
     told: ClassVar = ("folder", "on", "generations", "notes")
 
     _columns: ClassVar = columns(
-        ("Request", lambda one: one[0].id),
-        ("Generation", lambda one: one[0].generation),
-        ("Serial number", lambda one: one[0].serial),
-        ("When", lambda one: one[1].at),
-        ("Event", lambda one: one[1].what),
-        ("Server", lambda one: one[1].server),
-        ("Details", lambda one: one[1].detail),
-        ("User", lambda one: one[1].user),
-        ("Computer", lambda one: one[1].host),
-        ("Command", lambda one: one[1].command),
-        ("Reason", lambda one: one[1].reason),
+        ("Request", lambda row: row[0].id),
+        ("Generation", lambda row: row[0].generation),
+        ("Serial number", lambda row: row[0].serial),
+        ("When", lambda row: row[1].at),
+        ("Event", lambda row: row[1].what),
+        ("Server", lambda row: row[1].server),
+        ("Details", lambda row: row[1].detail),
+        ("User", lambda row: row[1].user),
+        ("Computer", lambda row: row[1].host),
+        ("Command", lambda row: row[1].command),
+        ("Reason", lambda row: row[1].reason),
     )
 
     folder: Path
@@ -149,7 +149,9 @@ class CertificateHistory(Table, Told):
     notes: tuple[str, ...] = ()
 
     def _items(self) -> Iterable[Any]:
-        return [(one, event) for one in self.generations for event in one.events]
+        return [
+            (generation, event) for generation in self.generations for event in generation.events
+        ]
 
     def _summary(self) -> str:
         when = f" installed on servers on {self.on}" if self.on else ""
@@ -158,8 +160,10 @@ class CertificateHistory(Table, Told):
 
     def to_text(self) -> str:
         """Return the history as plain lines for a terminal."""
-        lines = [line for one in self.generations for line in one.lines()]
-        return "\n".join([*lines, self._summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
+        lines = [line for generation in self.generations for line in generation.lines()]
+        return (
+            "\n".join([*lines, self._summary(), *(f"note: {note}" for note in self.notes)]) + "\n"
+        )
 
     def __repr__(self) -> str:
         return self.to_text().rstrip("\n")
@@ -228,23 +232,23 @@ def certificate_history(
 def _merge_matches(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
     """Return each request once, with all named servers; no server means all servers."""
     by_id: dict[str, NamedRequest] = {}
-    for one in found:
-        before = by_id.get(one.record.id)
-        is_all = before is not None and not (before.servers and one.servers)
-        servers = (*(before.servers if before else ()), *one.servers)
+    for match in found:
+        before = by_id.get(match.record.id)
+        is_all = before is not None and not (before.servers and match.servers)
+        servers = (*(before.servers if before else ()), *match.servers)
         servers = () if is_all else tuple(dict.fromkeys(servers))
-        by_id[one.record.id] = replace(one, servers=servers)
+        by_id[match.record.id] = replace(match, servers=servers)
     yield from by_id.values()
 
 
 def _filter_by_date(
-    one: NamedRequest, whole: Sequence[GenerationHistory], day: str
+    match: NamedRequest, whole: Sequence[GenerationHistory], day: str
 ) -> tuple[list[GenerationHistory], list[str]]:
     """Return the generations that servers had on a date; without a record, all possible ones."""
     chosen: list[GenerationHistory] = []
     notes: list[str] = []
     unknown = {server for part in whole for server in part.servers}
-    unknown &= set(one.servers) or unknown
+    unknown &= set(match.servers) or unknown
     for part in whole:
         stays = tuple(stay for stay in part.stays if stay.covers(day))
         unknown -= {stay.server for stay in stays}
@@ -252,10 +256,12 @@ def _filter_by_date(
             chosen.append(replace(part, stays=stays))
     if unknown:
         maybe = [part for part in whole if _could_be_installed(part, day)]
-        chosen += [part for part in maybe if part.id not in {old.id for old in chosen}]
+        chosen += [
+            part for part in maybe if part.id not in {generation.id for generation in chosen}
+        ]
         what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
-            f"{one.record.id}: no deployment on {', '.join(sorted(unknown))} by {day} is "
+            f"{match.record.id}: no deployment on {', '.join(sorted(unknown))} by {day} is "
             "recorded; certificates that were received by then and were valid on that day: "
             f"{what}"
         )
@@ -298,7 +304,10 @@ class _RecordedData:
         stays: dict[int, list[Stay]],
         servers: Sequence[str],
     ) -> GenerationHistory:
-        part = next((one for one in record.generations if one.generation == number), None)
+        part = next(
+            (generation for generation in record.generations if generation.generation == number),
+            None,
+        )
         events = self._events.get((record.id, number), [])
         events = [pair for pair in events if not servers or pair[0].server in ("", *servers)]
         events.sort(key=lambda pair: _event_time(*pair))
@@ -331,13 +340,16 @@ class _RecordedData:
         plan = self._plans.get(approved)
         if plan is None:
             when = [_event_time(*pair) for pair in events if pair[0].what == REQUESTED]
-            before = [one for one in self._manifest.plans if when and one.requested_at <= when[0]]
+            before = [
+                plan for plan in self._manifest.plans if when and plan.requested_at <= when[0]
+            ]
             plan = before[-1] if before else None
         if plan is None:
             return ()
         return tuple(
-            f"{one.signer}, with the key {one.key}, verified on {one.verified_at[:10]}"
-            for one in plan.approvals
+            f"{approval.signer}, with the key {approval.key}, verified on "
+            f"{approval.verified_at[:10]}"
+            for approval in plan.approvals
         )
 
     def _stays_by_generation(
@@ -363,8 +375,12 @@ class _RecordedData:
 def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deployment | None:
     """Return the earlier certificate of a generation if all servers have it; None otherwise."""
     present = part.issued.sha256 if part.issued is not None else ""
-    known = [one for one in part.every_deployment if not servers or one.server in servers]
-    others = [one for one in known if one.certificate != present]
+    known = [
+        deployment
+        for deployment in part.every_deployment
+        if not servers or deployment.server in servers
+    ]
+    others = [deployment for deployment in known if deployment.certificate != present]
     return others[-1] if others and len(others) == len(known) else None
 
 

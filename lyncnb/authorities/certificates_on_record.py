@@ -68,10 +68,10 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
                     evaluate_on_record(asked, certificate, part.file, issuers, by_sha256, at=at)
                 )
     earlier = earlier_certificates(outstanding, by_sha256)
-    matches = [replace(one, earlier=earlier.get(one.asked.request_id)) for one in matches]
+    matches = [replace(match, earlier=earlier.get(match.asked.request_id)) for match in matches]
     matches = with_cross_findings(matches, outstanding, by_key)
-    held = [one for one in matches if one.certificate.sha256 == one.asked.held_sha256]
-    refused = [one for one in matches if one.certificate.sha256 != one.asked.held_sha256]
+    held = [match for match in matches if match.certificate.sha256 == match.asked.held_sha256]
+    refused = [match for match in matches if match.certificate.sha256 != match.asked.held_sha256]
     told = [*(found for _, found in missing), *packages.values()]
     told += distinct_findings(map(as_issued, matches))
     return IssuedCertificates(
@@ -104,10 +104,10 @@ def as_issued(answer: Match) -> IssuedCertificate:
 
 def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
     """Return the recorded reasons for accepting errors of one request's certificate."""
-    found = {one.code: one.reason for one in bundle.manifest.accepted}
+    found = {acceptance.code: acceptance.reason for acceptance in bundle.manifest.accepted}
     for part in (record.issued, *record.refused):
         if part is not None and part.judgement is not None:
-            found |= {one.code: one.reason for one in part.judgement.accepted}
+            found |= {acceptance.code: acceptance.reason for acceptance in part.judgement.accepted}
     return found
 
 
@@ -117,9 +117,11 @@ def _find_ca_acceptances(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str
     found: dict[PlannedCa, dict[str, str]] = {}
     for record in bundle.requests:
         judgement = record.issued.judgement if record.issued is not None else None
-        for one in judgement.accepted if judgement is not None else ():
-            if one.code in codes:
-                found.setdefault((record.plan.issuer, record.ca), {})[one.code] = one.reason
+        for acceptance in judgement.accepted if judgement is not None else ():
+            if acceptance.code in codes:
+                found.setdefault((record.plan.issuer, record.ca), {})[acceptance.code] = (
+                    acceptance.reason
+                )
     return found
 
 
@@ -143,7 +145,11 @@ def outstanding_requests(
     fictional = is_fictional(record.plan for record in bundle.requests)
     of_ca = _find_ca_acceptances(bundle)
     for record in bundle.requests:
-        parts = [one for one in (record.issued, *record.refused) if one is not None]
+        parts = [
+            certificate
+            for certificate in (record.issued, *record.refused)
+            if certificate is not None
+        ]
         yield Outstanding(
             is_fictional=fictional,
             request_id=record.id,
@@ -157,11 +163,11 @@ def outstanding_requests(
             accepted=of_ca.get((record.plan.issuer, record.ca), {})
             | acceptances(bundle, record)
             | dict(accepted),
-            noted={one.sha256: noted(one.judgement) for one in parts},
+            noted={certificate.sha256: noted(certificate.judgement) for certificate in parts},
             chains={
-                one.sha256: one.judgement.chain
-                for one in parts
-                if one.judgement is not None and one.judgement.chain_complete
+                certificate.sha256: certificate.judgement.chain
+                for certificate in parts
+                if certificate.judgement is not None and certificate.judgement.chain_complete
             },
             displaced=displaced,
             ca=record.ca,
@@ -169,19 +175,19 @@ def outstanding_requests(
             evidence=_find_evidence(record.issued),
             has_root=_has_root(record.issued),
         )
-        for old in record.archived:
+        for generation in record.archived:
             yield Outstanding(
                 request_id=record.id,
-                generation=old.generation,
-                spki_sha256=old.spki_sha256,
-                entry=old.plan or record.plan,
+                generation=generation.generation,
+                spki_sha256=generation.spki_sha256,
+                entry=generation.plan or record.plan,
                 is_current=False,
                 is_fictional=fictional,
-                held_sha256=old.issued.sha256 if old.issued else "",
+                held_sha256=generation.issued.sha256 if generation.issued else "",
                 ca=record.ca,
                 target_os=record.target_os,
-                evidence=_find_evidence(old.issued),
-                has_root=_has_root(old.issued),
+                evidence=_find_evidence(generation.issued),
+                has_root=_has_root(generation.issued),
             )
 
 
@@ -192,7 +198,7 @@ def _find_evidence(issued: IssuedRecord | None) -> tuple[str, ...]:
     judgement = issued.judgement
     if judgement is None:
         return (issued.sha256,)
-    if any(one.severity == "error" for one in judgement.findings):
+    if any(finding.severity == "error" for finding in judgement.findings):
         return ()
     return (issued.sha256, *judgement.chain)
 
@@ -228,7 +234,7 @@ def known_certificates(
             read_before[data] = decode(data).certificates
         certificates = read_before[data]
         if (digest and hashlib.sha256(data).hexdigest() != digest) or (
-            leaf and [one.sha256 for one in certificates] != [leaf]
+            leaf and [certificate.sha256 for certificate in certificates] != [leaf]
         ):
             message = f"{name} differs from the file that lyncnb received"
             missing.append((who, finding("file-exchanged", who[0] or name, message)))
@@ -263,12 +269,12 @@ def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int
     """Yield the owner, name, file hash and certificate hash of each recorded file."""
     for record in bundle.requests:
         for part in record.generations:
-            for held in (part.issued, *part.refused):
-                if held is not None:
+            for certificate in (part.issued, *part.refused):
+                if certificate is not None:
                     who = (record.id, part.generation)
-                    yield who, held.file, held.file_sha256, held.sha256
-                    if held.chain:
-                        yield who, held.chain, held.chain_sha256, ""
+                    yield who, certificate.file, certificate.file_sha256, certificate.sha256
+                    if certificate.chain:
+                        yield who, certificate.chain, certificate.chain_sha256, ""
     for kept in bundle.manifest.issuers:
         yield ("", 0), kept.file, kept.sha256, ""
 

@@ -100,7 +100,7 @@ class Demonstration:
                 ),
             )
         records = sorted(open_requests(bundle.folder).requests, key=lambda record: record.id)
-        every = [one for record in records for one in record.generations]
+        every = [generation for record in records for generation in record.generations]
         is_first = not any(one.issued or one.refused for one in every)
         short, blind, late = _choose_mistakes(records) if is_first else (None, None, None)
         day = today or datetime.now(UTC).date()

@@ -199,7 +199,8 @@ def hand_over(
         if _is_selected(record, issuer=issuer, site=site, pool=pool)
         and (wanted is None or record.id in wanted)
     ]
-    chosen = [one for one in fitting if one.state == "waiting" and not one.plan.at_set_up]
+    waiting = [record for record in fitting if record.state == "waiting"]
+    chosen = [record for record in waiting if not record.plan.at_set_up]
     revoked = [record for record in fitting if to_revoke(record)]
     if not (chosen or revoked):
         raise BundleError(
@@ -361,10 +362,10 @@ def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) ->
     found = list(parts)
     asked: dict[tuple[str, str], list[ToRevoke]] = {}
     for record in records:
-        for one in to_revoke(record):
+        for certificate in to_revoke(record):
             # The CA of an earlier certificate with another issuer type is not on record.
-            ca = record.ca if one.issuer == record.plan.issuer else ""
-            asked.setdefault((one.issuer, ca), []).append(one)
+            ca = record.ca if certificate.issuer == record.plan.issuer else ""
+            asked.setdefault((certificate.issuer, ca), []).append(certificate)
     for (issuer, ca), revoke in asked.items():
         number = next(
             (n for n, part in enumerate(found) if (part.issuer, part.ca) == (issuer, ca)), None

@@ -151,7 +151,7 @@ def store_returned(
         before = manifest = read_manifest(folder)
         current = (*issued.certificates, *issued.refused)
         placements = [
-            *(_choose_placement(one, manifest, is_current=True) for one in current),
+            *(_choose_placement(certificate, manifest, is_current=True) for certificate in current),
             *(_choose_placement(one, manifest, is_current=False) for one in issued.superseded),
         ]
         if manifest.format == FIRST_FORMAT:
@@ -178,16 +178,16 @@ def store_returned(
 def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
     """Whether this run received a CA certificate that is in none of the folder's chains."""
     known = {one.sha256 for one in known_certificates(bundle)[0]}
-    return any(one.sha256 not in known for one in issued.issuers)
+    return any(issuer.sha256 not in known for issuer in issued.issuers)
 
 
 def _list_issuers(
     everyone: Iterable[IssuedCertificate], others: Iterable[Certificate]
 ) -> dict[str, Certificate]:
     """Return all CA certificates that an evaluation needs, by SHA-256, including rejected ones."""
-    found = {one.sha256: one for one in others}
+    found = {certificate.sha256: certificate for certificate in others}
     for issued in everyone:
-        found |= {one.sha256: one for one in (*issued.path, *issued.rejected)}
+        found |= {issuer.sha256: issuer for issuer in (*issued.path, *issued.rejected)}
     return found
 
 
@@ -231,8 +231,8 @@ def _record_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str
 def _clear_refused(folder: Path, before: Manifest, after: Manifest) -> None:
     """Remove certificates from ``refused/`` that are now accepted in ``returned/``."""
     names = [
-        {old.file for record in manifest.requests for part in record.generations
-         for old in part.refused}
+        {certificate.file for record in manifest.requests for part in record.generations
+         for certificate in part.refused}
         for manifest in (before, after)
     ]  # fmt: skip
     for name in sorted(names[0] - names[1]):
@@ -269,15 +269,20 @@ def _choose_placement(
     )
 
 
-def _find_generation(manifest: Manifest, one: _Placement) -> RequestRecord | ArchivedGeneration:
+def _find_generation(
+    manifest: Manifest, placement: _Placement
+) -> RequestRecord | ArchivedGeneration:
     """Return the generation that a certificate belongs to, in the current manifest."""
-    record = manifest.by_id.get(one.issued.request_id)
+    record = manifest.by_id.get(placement.issued.request_id)
     for part in record.generations if record is not None else ():
-        same_place = part.generation == one.issued.generation and (part is record) == one.is_current
-        if same_place and part.spki_sha256 == one.issued.certificate.spki_sha256:
+        same_place = (
+            part.generation == placement.issued.generation
+            and (part is record) == placement.is_current
+        )
+        if same_place and part.spki_sha256 == placement.issued.certificate.spki_sha256:
             return part
     raise BundleError(
-        f"{one.issued.request_id}: the request changed while lyncnb matched its certificate",
+        f"{placement.issued.request_id}: the request changed while lyncnb matched its certificate",
         hint="run the command again",
     )
 
@@ -285,22 +290,31 @@ def _find_generation(manifest: Manifest, one: _Placement) -> RequestRecord | Arc
 def _find_news(
     folder: Path, manifest: Manifest, placements: list[_Placement], form: str
 ) -> list[_Placement]:
-    return [one for one in placements if _is_news(folder, manifest, one, form)]
+    return [placement for placement in placements if _is_news(folder, manifest, placement, form)]
 
 
-def _is_news(folder: Path, manifest: Manifest, one: _Placement, form: str) -> bool:
+def _is_news(folder: Path, manifest: Manifest, placement: _Placement, form: str) -> bool:
     """Whether the folder lacks a file of the certificate or has a different evaluation."""
-    part = _find_generation(manifest, one)
+    part = _find_generation(manifest, placement)
     recorded = part.issued
-    if one.is_refused:
-        recorded = next((old for old in part.refused if old.sha256 == one.issued.sha256), None)
-    if recorded is None or recorded.sha256 != one.issued.sha256:
+    if placement.is_refused:
+        recorded = next(
+            (
+                certificate
+                for certificate in part.refused
+                if certificate.sha256 == placement.issued.sha256
+            ),
+            None,
+        )
+    if recorded is None or recorded.sha256 != placement.issued.sha256:
         return True
     if not _is_intact(folder, recorded.file, recorded.file_sha256):
         return True
-    if one.is_current and _has_changed(recorded, _build_judgement(one, part, ""), form):
+    if placement.is_current and _has_changed(recorded, _build_judgement(placement, part, ""), form):
         return True
-    return not one.is_refused and _is_better(one, _list_existing(folder, recorded.chain))
+    return not placement.is_refused and _is_better(
+        placement, _list_existing(folder, recorded.chain)
+    )
 
 
 def _is_intact(folder: Path, name: str, digest: str) -> bool:
@@ -320,9 +334,9 @@ def _has_changed(recorded: IssuedRecord, now: Judgement, form: str) -> bool:
 
 
 def _build_judgement(
-    one: _Placement, part: RequestRecord | ArchivedGeneration, at: str
+    placement: _Placement, part: RequestRecord | ArchivedGeneration, at: str
 ) -> Judgement:
-    issued = one.issued
+    issued = placement.issued
     path = ChainPath(
         issuers=issued.path,
         is_complete=issued.chain_complete,
@@ -330,7 +344,7 @@ def _build_judgement(
         rejected=issued.rejected,
     )
     # A finding about the files of one run does not belong to the certificate.
-    told = tuple(found for found in issued.findings if found.code not in _TOLD_ONCE)
+    told = tuple(finding for finding in issued.findings if finding.code not in _TOLD_ONCE)
     entry = part.plan or PlannedEntry(id=issued.request_id)
     accepted = issued.accepted
     return to_record(issued.certificate, path, told, entry, accepted, at=at)
@@ -341,20 +355,26 @@ def _list_existing(folder: Path, name: str) -> bytes:
     return read(path, limit=MAX_FILE_BYTES) if name and path.exists() else b""
 
 
-def _is_better(one: _Placement, chain: bytes) -> bool:
+def _is_better(placement: _Placement, chain: bytes) -> bool:
     """Whether this run has a more complete chain than the existing file."""
-    if chain == one.chain or not one.chain:
+    if chain == placement.chain or not placement.chain:
         return False
     before = decode(chain).certificates if chain else ()
     was_complete = bool(before) and before[-1].is_self_issued
-    return (one.issued.chain_complete, len(one.issued.path)) > (was_complete, len(before))
+    return (placement.issued.chain_complete, len(placement.issued.path)) > (
+        was_complete,
+        len(before),
+    )
 
 
 def _store_certificates(
     folder: Path, manifest: Manifest, wanted: list[_Placement], now: str
 ) -> Manifest:
     moved = _write_files(folder, wanted)
-    records = {one.issued.request_id: manifest.by_id[one.issued.request_id] for one in wanted}
+    records = {
+        placement.issued.request_id: manifest.by_id[placement.issued.request_id]
+        for placement in wanted
+    }
     for one in wanted:
         record = records[one.issued.request_id]
         before = record.issued if one.is_current and not one.is_refused else None
@@ -369,14 +389,19 @@ def _write_files(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
     """Write the files; return the new names of files that moved to ``archive/``."""
     moved: dict[str, str] = {}
     with FileBatch() as batch:
-        for one in wanted:
-            chain_name = one.chain_name or f"{one.leaf_name.removesuffix('.cer')}.chain.pem"
-            for name, data in ((one.leaf_name, one.leaf), (chain_name, one.chain)):
+        for placement in wanted:
+            chain_name = (
+                placement.chain_name or f"{placement.leaf_name.removesuffix('.cer')}.chain.pem"
+            )
+            for name, data in (
+                (placement.leaf_name, placement.leaf),
+                (chain_name, placement.chain),
+            ):
                 there = _list_existing(folder, name)
                 if there == data:
                     continue
                 if there:
-                    moved[name] = _make_room(folder, name, there, one.issued.request_id)
+                    moved[name] = _make_room(folder, name, there, placement.issued.request_id)
                 if data:
                     batch.add(folder / name, data, 0o644)
             if len(batch) >= _FILES_AT_ONCE:
@@ -399,40 +424,55 @@ def _make_room(folder: Path, name: str, content: bytes, request_id: str) -> str:
 
 
 def _update_record(
-    record: RequestRecord, one: _Placement, moved: Mapping[str, str], now: str
+    record: RequestRecord, placement: _Placement, moved: Mapping[str, str], now: str
 ) -> RequestRecord:
     """Return the record with the certificate, and with the new paths of older certificates."""
-    issued = one.issued
+    issued = placement.issued
     part: RequestRecord | ArchivedGeneration = record
-    if not one.is_current:
-        part = next(old for old in record.archived if old.generation == issued.generation)
+    if not placement.is_current:
+        part = next(
+            generation
+            for generation in record.archived
+            if generation.generation == issued.generation
+        )
     held = next(
-        (old for old in (part.issued, *part.refused) if old and old.sha256 == issued.sha256), None
+        (
+            certificate
+            for certificate in (part.issued, *part.refused)
+            if certificate and certificate.sha256 == issued.sha256
+        ),
+        None,
     )
     received = IssuedRecord(
-        file=one.leaf_name,
-        chain=one.chain_name,
+        file=placement.leaf_name,
+        chain=placement.chain_name,
         serial=issued.serial_hex,
         thumbprint_sha1=issued.thumbprint,
         sha256=issued.sha256,
         not_before=time_text(issued.not_before),
         not_after=time_text(issued.not_after),
         received_at=held.received_at if held else now,
-        findings=tuple(sorted({found.code for found in issued.findings})),
-        file_sha256=hashlib.sha256(one.leaf).hexdigest(),
-        chain_sha256=hashlib.sha256(one.chain).hexdigest() if one.chain else "",
-        judgement=_build_judgement(one, part, now) if one.is_current else None,
+        findings=tuple(sorted({finding.code for finding in issued.findings})),
+        file_sha256=hashlib.sha256(placement.leaf).hexdigest(),
+        chain_sha256=hashlib.sha256(placement.chain).hexdigest() if placement.chain else "",
+        judgement=_build_judgement(placement, part, now) if placement.is_current else None,
     )
     archived = tuple(
-        old if old.issued is None else replace(old, issued=_update_paths(old.issued, moved))
-        for old in record.archived
+        generation
+        if generation.issued is None
+        else replace(generation, issued=_update_paths(generation.issued, moved))
+        for generation in record.archived
     )
     record = replace(record, archived=archived)
-    if one.is_refused:
-        others = [old for old in record.refused if old.sha256 != issued.sha256]
+    if placement.is_refused:
+        others = [
+            certificate for certificate in record.refused if certificate.sha256 != issued.sha256
+        ]
         return replace(record, refused=(*others, received))
-    if one.is_current:
-        kept = tuple(old for old in record.refused if old.sha256 != issued.sha256)
+    if placement.is_current:
+        kept = tuple(
+            certificate for certificate in record.refused if certificate.sha256 != issued.sha256
+        )
         record = replace(record, refused=kept)
         if record.issued is not None and record.issued.sha256 == issued.sha256:
             # The package stays valid if the certificate is only evaluated again or gets a longer

@@ -84,7 +84,7 @@ class ReceivedRequests(Table, Told):
         ("Request", "request_id"),
         ("Done", "action"),
         ("Key on", "key_holder"),
-        ("Findings", lambda one: tuple(found.code for found in one.findings)),
+        ("Findings", lambda row: tuple(finding.code for finding in row.findings)),
     )
 
     bundle: RequestBundle
@@ -95,13 +95,13 @@ class ReceivedRequests(Table, Told):
     @property
     def findings(self) -> Findings:
         """All findings, the most severe first."""
-        of_requests = (found for one in self.requests for found in one.findings)
+        of_requests = (finding for request in self.requests for finding in request.findings)
         return sort_findings((*of_requests, *self.of_files))
 
     @property
     def exit_status(self) -> int:
         """0 if every request matches the plan (notices do not count), else 1."""
-        return int(any(found.severity != "notice" for found in self.findings))
+        return int(any(finding.severity != "notice" for finding in self.findings))
 
     def _items(self) -> Iterable[Any]:
         return self.requests
@@ -111,7 +111,7 @@ class ReceivedRequests(Table, Told):
 
     def summary(self) -> str:
         """Return a sentence that summarizes the received requests."""
-        actions = [one.action for one in self.requests]
+        actions = [request.action for request in self.requests]
         told = ", ".join(f"{actions.count(what)} {what}" for what in dict.fromkeys(actions))
         left = sum(
             record.state == "planned" and bool(record.key_holder) for record in self.bundle.requests
@@ -124,7 +124,7 @@ class ReceivedRequests(Table, Told):
     def to_text(self) -> str:
         """Return the results as plain lines for a terminal."""
         lines = []
-        taken = [one.key_holder for one in self.requests if one.action != "refused"]
+        taken = [request.key_holder for request in self.requests if request.action != "refused"]
         lines += unverified_keys(taken)
         for one in self.requests:
             where = f", the key is on {one.key_holder}" if one.key_holder else ""
@@ -262,7 +262,9 @@ def _read_requests(
             except BundleError as error:
                 problems.append(Problem(message=error.message, file=file.name, hint=error.hint))
         told += [
-            finding(*_finding_fields(file, one)) for one in file.remarks if one[0] in _WORTH_TELLING
+            finding(*_finding_fields(file, remark))
+            for remark in file.remarks
+            if remark[0] in _WORTH_TELLING
         ]
         if not file.requests and file.name in named:
             problems.append(Problem(message=_explain_missing_request(file), file=file.name))
@@ -288,10 +290,10 @@ def _explain_missing_request(file: ReturnedFile) -> str:
 
 
 def _evaluate_request(
-    one: _FoundRequest, manifest: Manifest, computer: str, accepted: Mapping[str, str]
+    request: _FoundRequest, manifest: Manifest, computer: str, accepted: Mapping[str, str]
 ) -> ReceivedRequest:
     """Find the planned certificate of a request, and decide whether the request can be kept."""
-    record = _find_record(one, manifest)
+    record = _find_record(request, manifest)
     if record is None:
         waiting = [r.id for r in manifest.requests if r.key_holder and not r.is_written]
         message = (
@@ -302,28 +304,28 @@ def _evaluate_request(
             if waiting
             else "no request is expected from another computer"
         )
-        told = finding("request-unknown", one.file, message)
+        told = finding("request-unknown", request.file, message)
         return ReceivedRequest(
-            file=one.file, request_id="", action="refused", key_holder="", findings=(told,)
+            file=request.file, request_id="", action="refused", key_holder="", findings=(told,)
         )
-    holder = computer or one.request.computer or record.key_holder
-    is_there = record.csr_sha256 == one.request.csr_sha256
-    found = list(with_acceptances(compare_request(one.request.content, record.plan), accepted))
-    if one.request.signature_verifies() is False:
+    holder = computer or request.request.computer or record.key_holder
+    is_there = record.csr_sha256 == request.request.csr_sha256
+    found = list(with_acceptances(compare_request(request.request.content, record.plan), accepted))
+    if request.request.signature_verifies() is False:
         found.insert(
             0,
             finding(
                 "request-signature-wrong",
                 record.id,
-                f"{one.file}: the request was changed after it was signed",
+                f"{request.file}: the request was changed after it was signed",
             ),
         )
     if not is_there:
-        found += _find_obstacles(one, record, manifest)
+        found += _find_obstacles(request, record, manifest)
     wrong = any(told.severity == "error" for told in found)
     action = "kept" if is_there else "refused" if wrong else "taken"
     return ReceivedRequest(
-        file=one.file,
+        file=request.file,
         request_id=record.id,
         action=action,
         key_holder=record.key_holder if action != "taken" else holder,
@@ -332,11 +334,11 @@ def _evaluate_request(
 
 
 def _find_obstacles(
-    one: _FoundRequest, record: RequestRecord, manifest: Manifest
+    request: _FoundRequest, record: RequestRecord, manifest: Manifest
 ) -> Iterator[Finding]:
-    key = one.request.spki_sha256
-    if odd := oddity(one.request.public_key):
-        yield finding("request-key-differs", record.id, f"{one.file}: {odd}")
+    key = request.request.spki_sha256
+    if odd := oddity(request.request.public_key):
+        yield finding("request-key-differs", record.id, f"{request.file}: {odd}")
     owners = [
         other.id
         for other in manifest.requests
@@ -344,28 +346,28 @@ def _find_obstacles(
     ]
     if owners:
         yield finding(
-            "request-key-known", record.id, f"{one.file}: its public key belongs to {owners[0]}"
+            "request-key-known", record.id, f"{request.file}: its public key belongs to {owners[0]}"
         )
     elif record.is_written or not record.key_holder:
         where = f"its key is on {record.key_holder}" if record.key_holder else "its key is here"
         where = str(record.covered or where)
-        yield finding("request-superseding", record.id, f"{one.file}: {where}")
+        yield finding("request-superseding", record.id, f"{request.file}: {where}")
 
 
-def _find_record(one: _FoundRequest, manifest: Manifest) -> RequestRecord | None:
+def _find_record(request: _FoundRequest, manifest: Manifest) -> RequestRecord | None:
     """Find the record of a request by its bytes, by its file name, or by its content."""
     for record in manifest.requests:
-        if record.csr_sha256 == one.request.csr_sha256:
+        if record.csr_sha256 == request.request.csr_sha256:
             return record
     # This also handles ``archive.zip: folder/ID-g2.req`` and the path separator of Windows.
-    stem = PureWindowsPath(one.file.rpartition(": ")[2]).stem
+    stem = PureWindowsPath(request.file.rpartition(": ")[2]).stem
     for name in (stem, stem.rpartition("-g")[0]):
         if name in manifest.by_id:
             return manifest.by_id[name]
     fitting = [
         record
         for record in manifest.requests
-        if record.key_holder and not record.is_written and _matches_plan(one.request, record)
+        if record.key_holder and not record.is_written and _matches_plan(request.request, record)
     ]
     return fitting[0] if len(fitting) == 1 else None
 
@@ -411,5 +413,5 @@ def _record_request(
 
 
 def _describe_differences(evaluated: ReceivedRequest) -> str:
-    told: Iterable[str] = (f"{found.code}: {found.message}" for found in evaluated.findings)
+    told: Iterable[str] = (f"{finding.code}: {finding.message}" for finding in evaluated.findings)
     return "; ".join(told) or "as planned"

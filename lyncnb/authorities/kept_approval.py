@@ -135,13 +135,13 @@ def _verify_signature(
             )
     data, signature = present[PLAN], present[SIGNATURE]
     key = ssh_signatures.signing_key(data, signature, namespace=NAMESPACE)
-    of_key = [one for one in last.approvals if one.key == key]
+    of_key = [approval for approval in last.approvals if approval.key == key]
     digest = hashlib.sha256(signature).hexdigest()
     if not of_key:
         raise ApprovalError(
             (f"{SIGNATURE} was made with the key {key}, which is not on record"), hint=_HINT
         )
-    approval = next((one for one in of_key if one.signature_sha256 == digest), None)
+    approval = next((approval for approval in of_key if approval.signature_sha256 == digest), None)
     if approval is None:
         raise ApprovalError(
             f"{SIGNATURE} differs from the signature that lyncnb verified", hint=_HINT

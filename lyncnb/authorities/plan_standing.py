@@ -62,9 +62,10 @@ class PlanStanding(Told):
     def words(self) -> str:
         """Return the comparison as one line."""
         digest = f"{self.plan.shown_as} {self.plan.shown_sha256[:12]}…"
-        plan = f"the saved plan ({digest}), evaluated for {self.plan.judged_on},"
+        plan = f"the saved plan ({digest}), evaluated for {self.plan.judged_on}"
         names = ", ".join(
-            f"{one.signer} ({one.key}) on {one.verified_at[:10]}" for one in self.plan.approvals
+            f"{approval.signer} ({approval.key}) on {approval.verified_at[:10]}"
+            for approval in self.plan.approvals
         )
         by = (
             f"approved by {names}"

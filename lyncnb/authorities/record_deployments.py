@@ -81,7 +81,7 @@ class RecordedDeployments(Table, Told):
     @property
     def changes(self) -> int:
         """The number of generations with a new record."""
-        return sum(one.what != _ALREADY for one in self.recorded)
+        return sum(deployment.what != _ALREADY for deployment in self.recorded)
 
     def _items(self) -> Iterable[Any]:
         return self.recorded
@@ -96,27 +96,30 @@ class RecordedDeployments(Table, Told):
 
     def to_text(self) -> str:
         """Return the recorded changes as plain lines for a terminal."""
-        lines = [_format_line(one) for one in self.recorded]
-        return "\n".join([*lines, self.summary(), *(f"note: {one}" for one in self.notes)]) + "\n"
+        lines = [_format_line(deployment) for deployment in self.recorded]
+        return "\n".join([*lines, self.summary(), *(f"note: {note}" for note in self.notes)]) + "\n"
 
     def __repr__(self) -> str:
         return self.to_text().rstrip("\n")
 
 
-def _format_line(one: RecordedDeployment) -> str:
-    where = f" on {', '.join(one.servers)}" if one.servers else ""
-    seen = f", seen in {one.seen_in}" if one.seen_in else ""
+def _format_line(deployment: RecordedDeployment) -> str:
+    where = f" on {', '.join(deployment.servers)}" if deployment.servers else ""
+    seen = f", seen in {deployment.seen_in}" if deployment.seen_in else ""
     which = (
-        f"generation {one.generation}"
-        if one.generation
+        f"generation {deployment.generation}"
+        if deployment.generation
         else "the certificate from before the request"
     )
-    what = f"{one.id}, {which}"
-    if one.what == _REVOKED:
-        return f"revoked: {what}, serial number {one.serial}, on {one.on}"
-    if one.what == _WITHDRAWN:
+    what = f"{deployment.id}, {which}"
+    if deployment.what == _REVOKED:
+        return f"revoked: {what}, serial number {deployment.serial}, on {deployment.on}"
+    if deployment.what == _WITHDRAWN:
         return f"no longer recorded: {what}{where}{seen}: an earlier certificate is still installed"
-    return f"{one.what}: {what}{where} since {one.on}, serial number {one.serial}{seen}"
+    return (
+        f"{deployment.what}: {what}{where} since {deployment.on}, serial number "
+        f"{deployment.serial}{seen}"
+    )
 
 
 def deployed(
@@ -230,8 +233,10 @@ def _find_errors(bundle: RequestBundle, day: date, today: date | None) -> Mappin
     )
     issued = load_issued(bundle, today=at)
     return {
-        one.request_id: next((f.message for f in one.findings if f.severity == "error"), "")
-        for one in issued.certificates
+        certificate.request_id: next(
+            (f.message for f in certificate.findings if f.severity == "error"), ""
+        )
+        for certificate in issued.certificates
     }
 
 
@@ -254,14 +259,14 @@ class _Run:
     def record_named(self, found: Sequence[NamedRequest]) -> None:
         """Record the newest certificate without errors of each named request."""
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
-        for one in found:
-            if one.record.state != "retired" or not one.servers:
-                named = [p for p in one.record.generations if p.generation == one.generation]
-                part = named[0] if named and named[0].issued else self._find_newest(one.record)
-                by_name.setdefault(one.name, []).append((one, part))
+        for match in found:
+            if match.record.state != "retired" or not match.servers:
+                named = [p for p in match.record.generations if p.generation == match.generation]
+                part = named[0] if named and named[0].issued else self._find_newest(match.record)
+                by_name.setdefault(match.name, []).append((match, part))
             else:
                 self.notes.append(
-                    f"{one.record.id} was not recorded, because it is no longer planned. To "
+                    f"{match.record.id} was not recorded, because it is no longer planned. To "
                     "record it anyway, specify the request id"
                 )
         for name, pairs in by_name.items():
@@ -294,9 +299,11 @@ class _Run:
     def record_seen(self, reports: Sequence[ServerReport]) -> None:
         """Record the certificates that servers report, the oldest report first."""
         known = {
-            server.casefold() for one in self.manifest.requests for server in _list_servers(one)
+            server.casefold()
+            for request in self.manifest.requests
+            for server in _list_servers(request)
         }
-        for report in sorted(reports, key=lambda one: one.at):
+        for report in sorted(reports, key=lambda item: item.at):
             if report.at[:10] > self.present.isoformat():
                 self.problems.append(
                     Problem(
@@ -314,8 +321,8 @@ class _Run:
 
     def record_revoked(self, found: Sequence[NamedRequest]) -> None:
         """Record that the CA revoked the certificates whose revocation was requested."""
-        for one in found:
-            record = self.records.get(one.record.id, one.record)
+        for match in found:
+            record = self.records.get(match.record.id, match.record)
             asked = [part for part in record.generations if part.revocation is not None]
             before = record.covering
             if before is not None and before.revocation is not None:
@@ -326,7 +333,7 @@ class _Run:
                         replace(before, revocation=revocation)
                     )
             elif not asked:
-                message = f'"{one.name}": no revocation of {record.id} was requested'
+                message = f'"{match.name}": no revocation of {record.id} was requested'
                 hint = (
                     "to request a revocation: lyncnb renew FOLDER NAME --compromised --reason TEXT"
                 )
@@ -361,9 +368,14 @@ class _Run:
 
     def _find_newest(self, record: RequestRecord) -> Generation | None:
         """Return the newest generation whose certificate has no error."""
-        newest_first = sorted(record.generations, key=lambda one: -one.generation)
+        newest_first = sorted(record.generations, key=lambda item: -item.generation)
         return next(
-            (one for one in newest_first if one.issued and not self._find_error(record, one)), None
+            (
+                generation
+                for generation in newest_first
+                if generation.issued and not self._find_error(record, generation)
+            ),
+            None,
         )
 
     def _find_error(self, record: RequestRecord, part: Generation) -> str:
@@ -372,21 +384,25 @@ class _Run:
         judgement = part.issued.judgement if part.issued else None
         if judgement is None:
             return ""
-        accepted = {one.code for one in judgement.accepted}
-        errors = (one for one in judgement.findings if one.severity == "error")
-        return next((one.message for one in errors if one.code not in accepted), "")
+        accepted = {acceptance.code for acceptance in judgement.accepted}
+        errors = (finding for finding in judgement.findings if finding.severity == "error")
+        return next((finding.message for finding in errors if finding.code not in accepted), "")
 
     def _explain(self, record: RequestRecord) -> str:
         newest = max(
-            (one for one in record.generations if one.issued), default=None,
-            key=lambda one: one.generation,
+            (generation for generation in record.generations if generation.issued), default=None,
+            key=lambda item: item.generation,
         )  # fmt: skip
         return self._find_error(record, newest) if newest else "no certificate was received"
 
     def _is_deployed_everywhere(
         self, record: RequestRecord, part: Generation, issued: IssuedRecord
     ) -> bool:
-        has = {one.server for one in part.every_deployment if one.certificate == issued.sha256}
+        has = {
+            deployment.server
+            for deployment in part.every_deployment
+            if deployment.certificate == issued.sha256
+        }
         servers = servers_of(record, part)
         is_shared = (part.plan or record.plan).shared_by == "deployment"
         return bool(has) if is_shared else bool(servers) and has.issuperset(servers)
@@ -402,21 +418,21 @@ class _Run:
     ) -> None:
         """Record one generation on some of its servers, or on all of them."""
         record = self.records.get(record.id, record)
-        part = next(one for one in record.generations if one.generation == part.generation)
+        part = next(
+            generation
+            for generation in record.generations
+            if generation.generation == part.generation
+        )
         issued, on = part.issued, on or self.day.isoformat()
         assert issued is not None
         if on < issued.not_before[:10]:
-            self.problems.append(
-                Problem(
-                    message=f"{record.id}: the certificate is valid from "
-                    f"{issued.not_before[:10]}, which is after {on}",
-                    file=seen_in,
-                    hint="specify the date on which the certificate was installed on the servers",
-                )
-            )
+            begins = issued.not_before[:10]
+            message = f"{record.id}: the certificate is valid from {begins}, which is after {on}"
+            hint = "specify the date on which the certificate was installed on the servers"
+            self.problems.append(Problem(message=message, file=seen_in, hint=hint))
             return
         servers = servers or servers_of(record, part)
-        present = {one.server: one for one in part.every_deployment}
+        present = {deployment.server: deployment for deployment in part.every_deployment}
         left = _find_superseded_servers(record, part)
         # A date is corrected only if all named servers already have the certificate on record.
         corrects = self.corrects and not seen_in and present.keys() >= set(servers)
@@ -438,7 +454,7 @@ class _Run:
             and present[server].certificate == issued.sha256
         )  # fmt: skip
         if not new:
-            first = max((present[one].on for one in servers), default=on)
+            first = max((present[server].on for server in servers), default=on)
             self._add_result(
                 record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in
             )
@@ -485,13 +501,15 @@ class _Run:
                 "not record it"
             )
             return
-        server = next(one for one in servers_of(record, part) if one.casefold() == report.server)
+        server = next(
+            server for server in servers_of(record, part) if server.casefold() == report.server
+        )
         newer = [
-            (later, one)
+            (later, deployment)
             for later in record.generations
             if later.generation > part.generation
-            for one in later.every_deployment
-            if one.server == server
+            for deployment in later.every_deployment
+            if deployment.server == server
         ]
         for later, one in newer:
             # A report shows the state at the time of the report, not later installations.
@@ -503,7 +521,9 @@ class _Run:
                 )
                 return
         for later, _ in newer:
-            rest = tuple(one for one in later.every_deployment if one.server != server)
+            rest = tuple(
+                deployment for deployment in later.every_deployment if deployment.server != server
+            )
             record = record.with_generation(later.generation, deployments=rest)
             self.records[record.id] = record
             serial = later.issued.serial if later.issued else ""
@@ -542,13 +562,13 @@ def _find_superseded_servers(record: RequestRecord, part: Generation) -> set[str
 
     If a server returns to an earlier certificate, the earlier generation is recorded again.
     """
-    present = {one.server: one.recorded_at for one in part.every_deployment}
+    present = {deployment.server: deployment.recorded_at for deployment in part.every_deployment}
     return {
-        one.server
+        deployment.server
         for other in record.generations
         if other.generation != part.generation
-        for one in other.every_deployment
-        if one.recorded_at > present.get(one.server, one.recorded_at)
+        for deployment in other.every_deployment
+        if deployment.recorded_at > present.get(deployment.server, deployment.recorded_at)
     }
 
 

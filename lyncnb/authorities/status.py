@@ -188,11 +188,11 @@ class FolderStatus(Table, Told):
         ("Subject name", "subject"),
         ("Since", "since"),
         ("Valid until", "not_after"),
-        ("Days left", lambda one: "" if one.days_left is None else one.days_left),
+        ("Days left", lambda row: "" if row.days_left is None else row.days_left),
         ("Under way", "under_way_words"),
         ("Deployed", "deployed_on"),
         ("Certificate refused", "refused"),
-        ("No.", lambda one: one.number or ""),
+        ("No.", lambda row: row.number or ""),
     )
 
     folder: Path
@@ -213,12 +213,14 @@ class FolderStatus(Table, Told):
         """3 if files of the folder need attention, 1 if a certificate does, else 0."""
         if self.needs_attention:
             return 3
-        return int(any(one.needs_attention for one in self.requests))
+        return int(any(request.needs_attention for request in self.requests))
 
     @property
     def shown(self) -> tuple[RequestStatus, ...]:
         """The rows in use and under way, without superseded generations and retired requests."""
-        return tuple(one for one in self.requests if one.state not in ("superseded", "retired"))
+        return tuple(
+            request for request in self.requests if request.state not in ("superseded", "retired")
+        )
 
     def counts(self) -> dict[str, int]:
         """Count the requests of each state, e.g. ``{"waiting": 12, "issued": 3}``."""
@@ -401,8 +403,8 @@ def _find_problems(
         if record.is_written:
             found += record_problems(survey, record)
             found += _find_missing_certificate(survey, record)
-            for old in record.archived:
-                found += archive_problems(survey, old)
+            for generation in record.archived:
+                found += archive_problems(survey, generation)
     if not manifest.rekeying:
         return tuple(found)
     # During a passphrase change, changed key files are expected.
@@ -468,7 +470,7 @@ def _list_notes(
             f"not verified: {count_of(count, 'key')}; the next command that uses the passphrase "
             "checks whether each key belongs to its request"
         )
-    is_told = any(one.file == PLAN_NAME for one in problems)
+    is_told = any(problem.file == PLAN_NAME for problem in problems)
     if not is_told and (note := stale_note(survey.folder, manifest)):
         yield note
     if survey.keeps_no_modes:
@@ -478,7 +480,7 @@ def _list_notes(
             f"this folder is shared by a team: members of the group {manifest.team} can change it"
         )
     for key in manifest.recovery:
-        if any(one.file == LIST or key.fingerprint in one.message for one in problems):
+        if any(problem.file == LIST or key.fingerprint in problem.message for problem in problems):
             continue
         yield (
             f"the recovery key {key.fingerprint} can open this folder, in addition to "
@@ -562,9 +564,13 @@ def _list_statuses(
     manifest: Manifest, issued: IssuedCertificates, today: datetime, terms: RenewalTerms
 ) -> Iterator[RequestStatus]:
     refused = issued.refusals
-    faulty = {one.request_id for one in issued.certificates if one.has_faults}
-    ended = {one.request_id for one in issued.certificates if one.has_errors} - faulty
-    ended -= {one.request_id for one in issued.open_refusals}
+    faulty = {
+        certificate.request_id for certificate in issued.certificates if certificate.has_faults
+    }
+    ended = {
+        certificate.request_id for certificate in issued.certificates if certificate.has_errors
+    } - faulty
+    ended -= {certificate.request_id for certificate in issued.open_refusals}
     lives = [generations_of(record) for record in manifest.requests]
     for life in lives:
         name = life.record.id
@@ -574,9 +580,16 @@ def _list_statuses(
         yield replace(status, refused=why)
     for life in lives:
         record = life.record
-        for old in record.archived:
-            if old is not life.in_use:
-                yield _build_status(record, old, "superseded", old.superseded_at, old.issued, today)
+        for generation in record.archived:
+            if generation is not life.in_use:
+                yield _build_status(
+                    record,
+                    generation,
+                    "superseded",
+                    generation.superseded_at,
+                    generation.issued,
+                    today,
+                )
 
 
 def _build_planned_status(
@@ -616,16 +629,16 @@ def _build_planned_status(
         deployed_at=record.deployed_at,
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
-        revoke=tuple(one.serial for one in to_revoke(record)),
+        revoke=tuple(certificate.serial for certificate in to_revoke(record)),
         is_revoked=life.revocation is not None,
     )
 
 
 def _find_servers_ahead(life: Generations) -> Iterator[str]:
     """Yield the servers that already have the next certificate."""
-    for one in life.under_way.every_deployment if life.under_way is not None else ():
-        if life.record.issued is not None and one.certificate == life.record.issued.sha256:
-            yield one.server
+    for deployment in life.under_way.every_deployment if life.under_way is not None else ():
+        if life.record.issued is not None and deployment.certificate == life.record.issued.sha256:
+            yield deployment.server
 
 
 def _build_status(

@@ -249,7 +249,7 @@ def part_page(part: Part, *, cover: Cover) -> str:
         others=[acme] if words.acme else [],
         back=[_fill_in(line, filled) for line in words.back],
         rows=[_build_request_line(record, words, filled) for record in part.requests],
-        revoke=[_build_revoke_line(one, words, filled) for one in part.revoke],
+        revoke=[_build_revoke_line(certificate, words, filled) for certificate in part.revoke],
         withdrawn=list(_list_withdrawn(part.requests)),
         replaced=[_fill_in(line, filled) for line in words.replaced],
         old=list(_list_replaced(part.requests, words, filled, cover.rolled)),
@@ -263,23 +263,27 @@ def _build_title(part: Part, words: Wording) -> str:
     return f"{title}: {part.ca}" if part.ca else title
 
 
-def _build_revoke_line(one: ToRevoke, words: Wording, filled: Mapping[str, str]) -> ReplacedLine:
-    how = _fill_in(words.compromised, {**filled, "serial": one.serial})
+def _build_revoke_line(
+    certificate: ToRevoke, words: Wording, filled: Mapping[str, str]
+) -> ReplacedLine:
+    how = _fill_in(words.compromised, {**filled, "serial": certificate.serial})
     return ReplacedLine(
-        request=one.request_id,
-        serial=one.serial,
-        valid_until=one.not_after[:10],
-        what=f"{one}. {how}",
+        request=certificate.request_id,
+        serial=certificate.serial,
+        valid_until=certificate.not_after[:10],
+        what=f"{certificate}. {how}",
     )
 
 
 def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
     """Yield the requests that were withdrawn after they may have been sent to the CA."""
     for record in records:
-        for old in reversed(record.archived):
-            if old.issued is None and old.csr_sha256 and not old.purged_at:
+        for generation in reversed(record.archived):
+            if generation.issued is None and generation.csr_sha256 and not generation.purged_at:
                 yield WithdrawnLine(
-                    request=record.id, sha256=old.csr_sha256, day=old.superseded_at[:10]
+                    request=record.id,
+                    sha256=generation.csr_sha256,
+                    day=generation.superseded_at[:10],
                 )
 
 
@@ -317,14 +321,14 @@ def _list_replaced(
 ) -> Iterator[ReplacedLine]:
     """Yield the certificates of earlier generations, the latest of each request first."""
     for record in records:
-        for old in reversed(record.archived):
-            if old.issued is not None and old.revocation is None:
+        for generation in reversed(record.archived):
+            if generation.issued is not None and generation.revocation is None:
                 text = words.revoke if rolled.isdisjoint(record.plan.usages) else words.keep
                 yield ReplacedLine(
                     request=record.id,
-                    serial=old.issued.serial,
-                    valid_until=old.issued.not_after[:10],
-                    what=_fill_in(text, {**filled, "serial": old.issued.serial}),
+                    serial=generation.issued.serial,
+                    valid_until=generation.issued.not_after[:10],
+                    what=_fill_in(text, {**filled, "serial": generation.issued.serial}),
                 )
 
 

@@ -92,7 +92,7 @@ def _digest_of_content(manifest: Manifest) -> str:
     told = (
         manifest.plan_json_sha256,
         manifest.table,
-        [(one.code, one.reason) for one in manifest.accepted],
+        [(acceptance.code, acceptance.reason) for acceptance in manifest.accepted],
         list(_describe_approval(manifest)),
         progress_digest(
             manifest.requests,
@@ -123,8 +123,8 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
     told = Findings(tuple(_mark_accepted(findings, manifest, plan.rules)), findings.judged_on)
     summary = summarise(plan, told, pictures=True)
     spellings = (
-        Spelling(place=one.place, written=one.written, requested=one.requested, what=one.what)
-        for one in (manifest.table.notes if manifest.table else ())
+        Spelling(place=note.place, written=note.written, requested=note.requested, what=note.what)
+        for note in (manifest.table.notes if manifest.table else ())
     )
     return replace(summary, spellings=tuple(spellings))
 
@@ -166,8 +166,8 @@ def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCer
 def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
     """Add the title to each finding, and the acceptance reason to each accepted error."""
     titles = {code: rule.title for code, rule in every_check(rules).items()}
-    of_run = {one.code: one.reason for one in manifest.accepted}
-    of_plan = {(one.code, one.accepted) for one in findings}
+    of_run = {acceptance.code: acceptance.reason for acceptance in manifest.accepted}
+    of_plan = {(finding.code, finding.accepted) for finding in findings}
     for one in findings:
         reason = of_run.get(one.code, "")
         if one.accepted and (one.code, reason) in of_plan:
@@ -208,8 +208,8 @@ def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         plan += "; the folder now contains another plan, which is not approved"
     yield "Saved plan", plan
     approvals = (
-        f"{one.signer}, with the key {one.key}, verified on {one.verified_at[:10]}"
-        for one in last.approvals
+        f"{approval.signer}, with the key {approval.key}, verified on {approval.verified_at[:10]}"
+        for approval in last.approvals
     )
     yield (
         "Approved by",

@@ -40,7 +40,9 @@ def _build_entries(forecast: Forecast) -> Iterator[DayEntry]:
             work.what != "validate"
         ):  # The validation is part of the order's entry, or a separate entry.
             yield _build_entry(work, forecast)
-        elif validated := tuple(one for one in work.entries if one.validate_on != one.order_on):
+        elif validated := tuple(
+            entry for entry in work.entries if entry.validate_on != entry.order_on
+        ):
             yield _build_entry(work._replace(entries=validated), forecast)
 
 
@@ -68,17 +70,21 @@ def _build_entry(work: DayWork, forecast: Forecast) -> DayEntry:
 
 
 def _find_last_day(work: DayWork) -> date | None:
-    days = [one.order_by if work.what == "order" else one.change_by for one in work.entries]
+    days = [entry.order_by if work.what == "order" else entry.change_by for entry in work.entries]
     return min((day for day in days if day), default=None) if work.what != "validate" else None
 
 
 def _count_servers(entries: Iterable[ForecastEntry]) -> str:
-    return count_of(len({server for one in entries for server in one.servers}), "server")
+    return count_of(len({server for entry in entries for server in entry.servers}), "server")
 
 
 def _describe_work(work: DayWork) -> Iterator[str]:
-    domains = dict.fromkeys(domain for one in work.entries for domain in one.domains
-                            if work.what == "validate" or one.validate_on == work.day)  # fmt: skip
+    domains = dict.fromkeys(
+        domain
+        for entry in work.entries
+        for domain in entry.domains
+        if work.what == "validate" or entry.validate_on == work.day
+    )
     if domains and work.what != "change":
         yield f"Validate these domains: {', '.join(domains)}"
     for one in work.entries[:_LISTED]:

@@ -134,8 +134,8 @@ class ForecastComparison(Table):
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
         """Yield each problem with ``both``, ``first`` or ``second``."""
-        for one in self.first.problems:
-            yield ("both" if one in self.second.problems else "first"), one
+        for problem in self.first.problems:
+            yield ("both" if problem in self.second.problems else "first"), problem
         for one in self.second.problems:
             if one not in self.first.problems:
                 yield "second", one

@@ -78,7 +78,9 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
         forecast.work_table("Work in chronological order"),
         ReportTable(
             columns=_PROBLEMS,
-            items=lambda: ((one, rule) for one in forecast.problems for rule in one.rules),
+            items=lambda: (
+                (problem, rule) for problem in forecast.problems for rule in problem.rules
+            ),
             formats={".xlsx": "Problems"},
         ),
     ]
@@ -116,17 +118,17 @@ _PROBLEMS = columns(
 
 def _values(forecast: Forecast) -> dict[str, object]:
     told = ("source", "product", "start", "until", "works", "summary", "notes", "problems")
-    months = [one._asdict() for one in forecast.months]
+    months = [month._asdict() for month in forecast.months]
     entries = [*map(_entry, forecast.entries)]
     return {**told_values(forecast, *told), "months": months, "certificates": entries}
 
 
-def _entry(one: ForecastEntry) -> dict[str, object]:
+def _entry(entry: ForecastEntry) -> dict[str, object]:
     plain = {
         name: value.isoformat() if isinstance(value, date) else value
-        for name, value in one._asdict().items()
+        for name, value in entry._asdict().items()
     }
-    return {**plain, "takes_effect": dict(one.takes_effect)}
+    return {**plain, "takes_effect": dict(entry.takes_effect)}
 
 
 def _format_text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:
@@ -150,17 +152,17 @@ def _format_text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportT
 def _next_orders(forecast: Forecast) -> list[ForecastEntry]:
     """Return the next order of each certificate."""
     found: dict[str, ForecastEntry] = {}
-    for one in forecast.entries:
-        if one.order_on:
-            found.setdefault(one.id, one)
-    return sorted(found.values(), key=lambda one: (str(one.order_on), one.id))
+    for entry in forecast.entries:
+        if entry.order_on:
+            found.setdefault(entry.id, entry)
+    return sorted(found.values(), key=lambda item: (str(item.order_on), item.id))
 
 
-def _format_change(one: ForecastEntry) -> str:
-    by = f", by {one.change_by}" if one.change_by else ""
-    if one.late_from:
-        by = f", late from {one.late_from}"
-    return f"{one.change_on or 'never'}{by}"
+def _format_change(entry: ForecastEntry) -> str:
+    by = f", by {entry.change_by}" if entry.change_by else ""
+    if entry.late_from:
+        by = f", late from {entry.late_from}"
+    return f"{entry.change_on or 'never'}{by}"
 
 
 _NEXT = columns(
@@ -168,5 +170,5 @@ _NEXT = columns(
     ("Order", "order_on"),
     ("On servers, by", _format_change),
     ("Until", "valid_until"),
-    ("Type", lambda one: ", ".join(one.usages) or one.role),
+    ("Type", lambda row: ", ".join(row.usages) or row.role),
 )

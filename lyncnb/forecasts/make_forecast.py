@@ -147,7 +147,7 @@ def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -
 
 
 def _read_folder(folder: Path, manifest: Manifest) -> _Read:
-    records = {one.id: one for one in manifest.requests if one.state != "retired"}
+    records = {request.id: request for request in manifest.requests if request.state != "retired"}
     lives = {name: generations_of(one) for name, one in records.items()}
     held = {name: life.held for name, life in lives.items() if life.held is not None}
     under_way = {name: life.under_way for name, life in lives.items() if life.under_way is not None}
@@ -176,7 +176,7 @@ def _find_start(read: _Read, options: PlanOptions, start: date | None) -> date:
             hint="set planned_issue_date in plan.toml, or specify --on DATE, such as --on "
             "2027-01-15",
         )
-    issuers = {one.issuer for one in read.plan.certificates}
+    issuers = {certificate.issuer for certificate in read.plan.certificates}
     lead = max(map(options.renewal_terms.lead_of, issuers), default=0)
     return date.fromordinal(max(1, issue.toordinal() - lead))
 
@@ -203,7 +203,11 @@ class _Schedules:
     @property
     def public_cas(self) -> tuple[str, ...]:
         """The public CAs of the plan: first "" for the general rules, then the named CAs."""
-        public = [one for one in self.read.plan.certificates if one.issuer == "public"]
+        public = [
+            certificate
+            for certificate in self.read.plan.certificates
+            if certificate.issuer == "public"
+        ]
         return tuple(dict.fromkeys(("", *map(self.ca, public)))) if public else ()
 
     def ca(self, certificate: PlannedCertificate) -> str:
@@ -222,7 +226,7 @@ class _Schedules:
             for problem in problems:
                 found.setdefault(problem, []).append(name)
         problems = [replace(problem, certificates=tuple(names)) for problem, names in found.items()]
-        problems.sort(key=lambda one: (one.begins, one.ends, one.certificates))
+        problems.sort(key=lambda item: (item.begins, item.ends, item.certificates))
         return entries, tuple(problems)
 
     def timetable(self, certificate: PlannedCertificate, name: str) -> Timetable:
@@ -505,9 +509,11 @@ def _add_validations(
 ) -> Iterator[ForecastEntry]:
     """Add the domains to validate to each certificate: the domains without a current validation."""
     domains = {
-        one.id: _list_domains(one, each_name=ca_rules().validates_each_name(schedules.ca(one)))
-        for one in schedules.read.plan.certificates
-        if one.issuer == "public"
+        certificate.id: _list_domains(
+            certificate, each_name=ca_rules().validates_each_name(schedules.ca(certificate))
+        )
+        for certificate in schedules.read.plan.certificates
+        if certificate.issuer == "public"
     }
     proofs: dict[tuple[str, str], date] = {}
     needed: dict[int, tuple[str, ...]] = {}
@@ -535,9 +541,9 @@ def _add_validations(
             yield one._replace(validate_on=None) if one.validate_on else one
 
 
-def _issue_date(one: ForecastEntry, schedules: _Schedules) -> date:
+def _issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:
     """Return the issue date; for a certificate on record, the first day of validity."""
-    return one.issued_on or schedules.read.held[one.id].begins.date()
+    return entry.issued_on or schedules.read.held[entry.id].begins.date()
 
 
 def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
@@ -552,11 +558,11 @@ def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[
 
 def _list_notes(read: _Read, options: PlanOptions) -> Iterator[str]:
     assumed = [
-        one
-        for one in read.plan.certificates
-        if one.issuer == "internal"
-        and not (one.id in read.held or options.validity_for("internal"))
-        and not ((record := read.records.get(one.id)) and record.validity_days)
+        certificate
+        for certificate in read.plan.certificates
+        if certificate.issuer == "internal"
+        and not (certificate.id in read.held or options.validity_for("internal"))
+        and not ((record := read.records.get(certificate.id)) and record.validity_days)
     ]
     for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
         if assumed:
@@ -566,8 +572,10 @@ def _list_notes(read: _Read, options: PlanOptions) -> Iterator[str]:
                 "plan.toml has no validity_days and "
                 f"no earlier validity is recorded; {limit.source}"
             )
-    public = [one for one in read.plan.certificates if one.issuer == "public"]
-    if any(one.subject.organization for one in public):
+    public = [
+        certificate for certificate in read.plan.certificates if certificate.issuer == "public"
+    ]
+    if any(certificate.subject.organization for certificate in public):
         yield "the validations do not include verification of the organization (O) by a public CA"
     if public:
         yield (

@@ -144,8 +144,8 @@ class DayWork(NamedTuple):
 
 
 def _format_validation(ones: list[ForecastEntry]) -> str:
-    domains = dict.fromkeys(domain for one in ones for domain in one.domains)
-    day = next((one.validate_on for one in ones if one.domains), None)
+    domains = dict.fromkeys(domain for entry in ones for domain in entry.domains)
+    day = next((entry.validate_on for entry in ones if entry.domains), None)
     return "\n".join((f"{day}", *domains)) if day else ""
 
 
@@ -156,8 +156,8 @@ def _format_change(ones: list[ForecastEntry]) -> str:
 
 
 def _list_owners(ones: list[ForecastEntry]) -> Iterator[str]:
-    for one in ones[:_OWNERS]:
-        yield f"{one.owner}: {first_of(one.usages or (one.role,), 1)}"
+    for entry in ones[:_OWNERS]:
+        yield f"{entry.owner}: {first_of(entry.usages or (entry.role,), 1)}"
     if len(ones) > _OWNERS:
         yield f"and {len(ones) - _OWNERS:,} more"
 
@@ -186,8 +186,8 @@ COLUMNS = columns(
     ("On servers by", "change_by"),
     (
         "Takes effect",
-        lambda one: tuple(
-            f"{usage} {_format_moment(moment)}" for usage, moment in one.takes_effect
+        lambda row: tuple(
+            f"{usage} {_format_moment(moment)}" for usage, moment in row.takes_effect
         ),
     ),
     ("Valid until", "valid_until"),
@@ -276,15 +276,15 @@ class Forecast(Table):
         """The work of each month from the first to the last; months without work have zeros."""
         counts: dict[str, Counter[str]] = {}
         restarts: set[tuple[str, date]] = set()
-        for one in self.entries:
-            if one.order_on:
-                _find_month(counts, one.order_on)["orders"] += 1
-            if one.change_on:
-                _find_month(counts, one.change_on)["changes"] += one.changes
-                if one.restarts:
-                    restarts.update((server, one.change_on) for server in one.servers)
-            if one.validate_on:
-                _find_month(counts, one.validate_on)["validations"] += len(one.domains)
+        for entry in self.entries:
+            if entry.order_on:
+                _find_month(counts, entry.order_on)["orders"] += 1
+            if entry.change_on:
+                _find_month(counts, entry.change_on)["changes"] += entry.changes
+                if entry.restarts:
+                    restarts.update((server, entry.change_on) for server in entry.servers)
+            if entry.validate_on:
+                _find_month(counts, entry.validate_on)["validations"] += len(entry.domains)
         for _, day in restarts:
             _find_month(counts, day)["restarts"] += 1
         kinds = MonthWork._fields[1:]
@@ -296,11 +296,15 @@ class Forecast(Table):
     def days(self) -> tuple[DayWork, ...]:
         """Return the work day by day: orders, validations and server changes."""
         found: dict[tuple[date, str], list[ForecastEntry]] = {}
-        for one in self.entries:
-            told = (one.order_on, "order"), (one.validate_on, "validate"), (one.change_on, "change")
+        for entry in self.entries:
+            told = (
+                (entry.order_on, "order"),
+                (entry.validate_on, "validate"),
+                (entry.change_on, "change"),
+            )
             for day, what in told:
                 if day is not None:
-                    found.setdefault((day, what), []).append(one)
+                    found.setdefault((day, what), []).append(entry)
         order = ("order", "validate", "change")
         keys = sorted(found, key=lambda key: (key[0], order.index(key[1])))
         return tuple(DayWork(day, what, tuple(found[day, what])) for day, what in keys)
@@ -321,28 +325,29 @@ class Forecast(Table):
         """
         facts = [*self.limits]
         facts += [
-            DatedFact(kind="Freezes", about=one.name, what=one.name, begins=one.begins,
-                      ends=one.ends, source="plan options: freezes")
-            for one in self.freezes
+            DatedFact(kind="Freezes", about=freeze.name, what=freeze.name, begins=freeze.begins,
+                      ends=freeze.ends, source="plan options: freezes")
+            for freeze in self.freezes
         ]  # fmt: skip
         facts += [
             DatedFact(
-                kind="Problems", about="; ".join(one.certificates),
-                what=one.missing,
-                begins=one.begins, ends=one.ends, needs_a_look=True,
-                source="; ".join(rule.source for rule in one.rules),
+                kind="Problems", about="; ".join(problem.certificates),
+                what=problem.missing,
+                begins=problem.begins, ends=problem.ends, needs_a_look=True,
+                source="; ".join(rule.source for rule in problem.rules),
             )
-            for one in self.problems
+            for problem in self.problems
         ]  # fmt: skip
         for issuer in ("public", "internal"):
             facts += [
                 DatedFact(
-                    kind=f"Installed, from {_add_article(issuer)} CA", about=one.id,
-                    what=f"valid until {one.valid_until}", begins=one.change_on, ends=one.change_on,
-                    needs_a_look=one.late_from is not None,
+                    kind=f"Installed, from {_add_article(issuer)} CA", about=entry.id,
+                    what=f"valid until {entry.valid_until}",
+                    begins=entry.change_on, ends=entry.change_on,
+                    needs_a_look=entry.late_from is not None,
                 )
-                for one in self.entries
-                if one.issuer == issuer and one.change_on
+                for entry in self.entries
+                if entry.issuer == issuer and entry.change_on
             ]  # fmt: skip
         return tuple(facts)
 
@@ -360,9 +365,9 @@ class Forecast(Table):
             yield ReportTable(
                 columns=BROKEN,
                 items=lambda: (
-                    (one, rule, place)
-                    for one in self.problems
-                    for place, rule in enumerate(one.rules)
+                    (problem, rule, place)
+                    for problem in self.problems
+                    for place, rule in enumerate(problem.rules)
                 ),
                 formats={
                     ".md": CANNOT_WORK,
@@ -389,7 +394,7 @@ class Forecast(Table):
 
     def years(self) -> Iterator[MonthWork]:
         """Yield the work of each year."""
-        for year, months in groupby(self.months, key=lambda one: one.month[:4]):
+        for year, months in groupby(self.months, key=lambda item: item.month[:4]):
             yield MonthWork(year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
 
     def changes(self, *, bars: bool = True) -> Iterator[tuple[str, ...]]:
@@ -400,8 +405,8 @@ class Forecast(Table):
         bars : bool, optional
             Whether each number has a bar that shows the amount; a month without changes is blank.
         """
-        most = max((one.changes for one in self.months), default=0)
-        for year, months in groupby(self.months, key=lambda one: one.month[:4]):
+        most = max((month.changes for month in self.months), default=0)
+        for year, months in groupby(self.months, key=lambda item: item.month[:4]):
             cells = [""] * 12
             for one in months:
                 if one.changes:
@@ -414,7 +419,7 @@ class Forecast(Table):
         sums = [sum(column) for column in list(zip(*self.months, strict=True))[1:]] or [0] * 4
         nouns = ("order", "validation", "server change", "restart")
         work = ", ".join(count_of(*pair) for pair in zip(sums, nouns, strict=True))
-        certificates = len({one.id for one in self.entries})
+        certificates = len({entry.id for entry in self.entries})
         text = f"{count_of(certificates, 'certificate')} from {self.start} to {self.until}: {work}"
         if self.problems:
             text += (
@@ -429,11 +434,17 @@ class Forecast(Table):
 def _group_by_dates(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
     """Group the entries whose work has the same dates."""
     found: dict[tuple[str, ...], list[ForecastEntry]] = {}
-    for one in entries:
-        if one.order_on is not None:
-            days = (one.order_on, one.change_on, one.order_by, one.change_by, one.valid_until)
-            moments = (moment for _, moment in one.takes_effect)
-            found.setdefault((*map(str, days), *map(str, moments)), []).append(one)
+    for entry in entries:
+        if entry.order_on is not None:
+            days = (
+                entry.order_on,
+                entry.change_on,
+                entry.order_by,
+                entry.change_by,
+                entry.valid_until,
+            )
+            moments = (moment for _, moment in entry.takes_effect)
+            found.setdefault((*map(str, days), *map(str, moments)), []).append(entry)
     return (found[key] for key in sorted(found))
 
 

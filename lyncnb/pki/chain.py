@@ -355,7 +355,7 @@ def _list_chains(
     certificate: Certificate,
     above: tuple[Certificate, ...],
     issuers: Issuers,
-    wrong: dict[Certificate, Objection],
+    rejected: dict[Certificate, Objection],
 ) -> Iterator[tuple[tuple[Certificate, ...], bool]]:
     """Yield every chain of issuers with whether it ends in a self-signed certificate."""
     last = above[-1] if above else certificate
@@ -368,9 +368,9 @@ def _list_chains(
             continue
         if signed:
             extended = True
-            yield from _list_chains(certificate, (*above, candidate), issuers, wrong)
-        elif len(wrong) < MAX_CANDIDATES:
-            wrong[candidate] = _build_signature_objection(last, candidate, signed)
+            yield from _list_chains(certificate, (*above, candidate), issuers, rejected)
+        elif len(rejected) < MAX_CANDIDATES:
+            rejected[candidate] = _build_signature_objection(last, candidate, signed)
     if not extended:
         yield above, False
 

@@ -211,7 +211,7 @@ def _find_finished_change(
             )
         except BundleError:
             raise error from None
-        named = [one.fingerprint for one in manifest.recovery]
+        named = [key.fingerprint for key in manifest.recovery]
         if looked.waiting or any(one.startswith(name) for name in take_out for one in named):
             raise
     count = len(_list_targets(survey, manifest)) - len(looked.left_alone)
@@ -237,7 +237,7 @@ def _list_other_keys(
     A seal does not prove who created it. Anybody who can write to the folder can add a list and a
     sealed key that opens it. So a recovery does not seal to these keys.
     """
-    named = {one.fingerprint for one in manifest.recovery}
+    named = {key.fingerprint for key in manifest.recovery}
     for cipher in ciphers:
         with suppress(BundleError):
             named |= {one.key.fingerprint for one in recipients_of(folder, cipher)}
@@ -288,12 +288,16 @@ def _normalize_fingerprints(take_out: Sequence[str]) -> Sequence[str]:
 
 
 def _find_fingerprint(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
-    found = [one.key.fingerprint for one in present if one.key.fingerprint.startswith(name)]
+    found = [
+        recipient.key.fingerprint
+        for recipient in present
+        if recipient.key.fingerprint.startswith(name)
+    ]
     if len(found) == 1 and name:
         return found[0]
     if not found and manifest.rekeying:
         return name  # The interrupted call has already removed the key.
-    listed = ", ".join(one.key.fingerprint for one in present) or "none"
+    listed = ", ".join(recipient.key.fingerprint for recipient in present) or "none"
     raise BundleError(
         f'"{name}" matches {len(found)} recovery keys of this folder', hint=f"available: {listed}"
     )
@@ -303,8 +307,8 @@ def _list_targets(survey: Survey, manifest: Manifest) -> list[_Target]:
     known: dict[str, str] = {}
     for record in manifest.requests:
         known[record.files.key] = record.spki_sha256
-        for old in record.archived:
-            known[old.files.key] = old.spki_sha256
+        for generation in record.archived:
+            known[generation.files.key] = generation.spki_sha256
     found = [
         _Target(path=path, expected=known.get(path, ""), is_known=path in known)
         for place in ("keys", "archive")
@@ -446,10 +450,10 @@ def _update_hashes(folder: Path, manifest: Manifest) -> Manifest:
     records = []
     for record in manifest.requests:
         archived = tuple(
-            replace(old, key_sha256=digest(old.files.key, old.key_sha256))
-            if present(old.files.key)
-            else old
-            for old in record.archived
+            replace(generation, key_sha256=digest(generation.files.key, generation.key_sha256))
+            if present(generation.files.key)
+            else generation
+            for generation in record.archived
         )
         current = record.key_sha256
         if present(record.files.key):

@@ -272,17 +272,19 @@ def record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...
     return tuple(found)
 
 
-def archive_problems(survey: Survey, old: ArchivedGeneration) -> tuple[Problem, ...]:
+def archive_problems(survey: Survey, generation: ArchivedGeneration) -> tuple[Problem, ...]:
     """Return the missing files of a superseded generation.
 
     Files that were purged, or that were lost before the request was given up, are not reported.
     """
     hint = "restore the file from a backup, because the CA may still issue a certificate for it"
-    if old.purged_at:
+    if generation.purged_at:
         return ()
     return tuple(
         Problem(message=MISSING, file=path, hint=hint)
-        for path, digest in zip(old.files, (old.csr_sha256, old.key_sha256), strict=True)
+        for path, digest in zip(
+            generation.files, (generation.csr_sha256, generation.key_sha256), strict=True
+        )
         if digest and not survey.has(path)
     )
 

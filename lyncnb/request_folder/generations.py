@@ -101,7 +101,7 @@ def is_faulty(record: RequestRecord) -> bool:
     """Whether the issued certificate has errors for which no package is made."""
     judgement = record.issued.judgement if record.issued is not None else None
     found = judgement.findings if judgement is not None else ()
-    return any(one.severity == "error" and one.code != EXPIRED for one in found)
+    return any(finding.severity == "error" and finding.code != EXPIRED for finding in found)
 
 
 class _OnServer(NamedTuple):
@@ -135,7 +135,7 @@ def generations_of(record: RequestRecord) -> Generations:
             held=record.covering,
             under_way=None if is_covered else record,
         )
-    first = min(on_servers, key=lambda one: (one.held.not_after, one.part.generation))
+    first = min(on_servers, key=lambda item: (item.held.not_after, item.part.generation))
     present = record.issued
     follows = without or any(
         one.part is not record or one.held is not present for one in on_servers
@@ -162,21 +162,21 @@ def _find_on_servers(record: RequestRecord) -> tuple[list[_OnServer], bool]:
     Then all servers count as one, and also if the servers are not known.
     """
     issued = sorted(
-        (one for one in record.generations if one.issued is not None),
-        key=lambda one: one.generation,
+        (generation for generation in record.generations if generation.issued is not None),
+        key=lambda item: item.generation,
     )
     if not issued:
         return [], False
     as_one = record.plan.shared_by == "deployment" or not record.plan.servers
     found: dict[str, _OnServer] = {}
     for part in issued:
-        for one in part.every_deployment:
-            name = "" if as_one else one.server
+        for deployment in part.every_deployment:
+            name = "" if as_one else deployment.server
             present = part.issued
-            is_present = present is not None and one.certificate == present.sha256
-            held = present if is_present and present is not None else one
-            if name not in found or one.recorded_at >= found[name].recorded_at:
-                found[name] = _OnServer(one.recorded_at, one.on, part, held)
+            is_present = present is not None and deployment.certificate == present.sha256
+            held = present if is_present and present is not None else deployment
+            if name not in found or deployment.recorded_at >= found[name].recorded_at:
+                found[name] = _OnServer(deployment.recorded_at, deployment.on, part, held)
     oldest = issued[0]
     assert oldest.issued is not None  # The server is one of the servers of this generation.
     # A server has the certificate from before the first request until a deployment is recorded.
@@ -224,8 +224,8 @@ def certificates_of(part: Generation) -> dict[str, IssuedRecord | Deployment]:
     """
     issued = (part.issued,) if part.issued is not None else ()
     known: dict[str, IssuedRecord | Deployment] = {}
-    for one in (*issued, *part.refused):
-        known.setdefault(one.sha256, one)
+    for certificate in (*issued, *part.refused):
+        known.setdefault(certificate.sha256, certificate)
     for two in part.every_deployment:
         known.setdefault(two.certificate, two)
     return known
@@ -244,7 +244,9 @@ def compromised_generations(record: RequestRecord, today: date) -> tuple[Generat
         if in_use is not None
         and part.spki_sha256 == in_use.spki_sha256
         and part.revocation is None
-        and not all(is_expired(one, today) for one in certificates_of(part).values())
+        and not all(
+            is_expired(certificate, today) for certificate in certificates_of(part).values()
+        )
     )
 
 
@@ -269,14 +271,14 @@ def to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
             request_id=record.id,
             generation=part.generation,
             issuer=(part.plan or record.plan).issuer,
-            serial=one.serial,
-            not_after=one.not_after,
+            serial=certificate.serial,
+            not_after=certificate.not_after,
             reason=part.revocation.reason,
             asked_at=part.revocation.asked_at,
         )
         for part in record.generations
         if part.revocation is not None and not part.revocation.revoked_at
-        for one in certificates_of(part).values()
+        for certificate in certificates_of(part).values()
     )
 
 

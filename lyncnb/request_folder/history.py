@@ -193,7 +193,7 @@ def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None
     reader = RecordReader(HISTORY_NAME, is_json=True)
     line = reader.record(HistoryLine, document)
     if line is None:
-        wrong = first_of([one.message for one in reader.problems], 1)
+        wrong = first_of([problem.message for problem in reader.problems], 1)
         notes.append(f"{HISTORY_NAME}: line {number} is damaged: {wrong}")
     return line
 
@@ -240,23 +240,23 @@ def _list_generation_events(
         note = f"with the key on {holder}" if holder else ""
         yield Event(REQUESTED, name, number, key=part.spki_sha256, note=note, at=at)
     if part.issued:
-        yield _list_certificate_events(ISSUED, name, number, part.issued)
+        yield _build_certificate_event(ISSUED, name, number, part.issued)
     for refused in part.refused:
-        yield _list_certificate_events("refused", name, number, refused)
+        yield _build_certificate_event("refused", name, number, refused)
     if package := part.package:
         made, at = package.certificate, package.packaged_at
         yield Event(PACKAGED, name, number, certificate=made, note=package.target_os, at=at)
-    for one in part.every_deployment:
+    for deployment in part.every_deployment:
         yield Event(
             DEPLOYED,
             name,
             number,
-            certificate=one.certificate,
-            serial=one.serial,
-            server=one.server,
-            on=one.on,
-            note=f"seen in {one.seen_in}" if one.seen_in else "",
-            at=one.recorded_at,
+            certificate=deployment.certificate,
+            serial=deployment.serial,
+            server=deployment.server,
+            on=deployment.on,
+            note=f"seen in {deployment.seen_in}" if deployment.seen_in else "",
+            at=deployment.recorded_at,
         )
     if revocation := part.revocation:
         yield from _list_revocation_events(revocation, Event("", name, number))
@@ -284,16 +284,16 @@ def _list_revocation_events(revocation: Revocation, about: Event) -> Iterator[Ev
         yield about._replace(what=REVOKED, on=done[:10], note=reason, at=done)
 
 
-def _list_certificate_events(what: str, name: str, number: int, one: IssuedRecord) -> Event:
+def _build_certificate_event(what: str, name: str, number: int, certificate: IssuedRecord) -> Event:
     return Event(
         what,
         name,
         number,
-        certificate=one.sha256,
-        serial=one.serial,
-        not_before=one.not_before,
-        not_after=one.not_after,
-        at=one.received_at,
+        certificate=certificate.sha256,
+        serial=certificate.serial,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        at=certificate.received_at,
     )
 
 
@@ -560,7 +560,7 @@ class Run:
             command=command,
             reason=reason,
             plan=manifest.plan_json_sha256,
-            approval=tuple(one.signature_sha256 for one in approvals),
+            approval=tuple(approval.signature_sha256 for approval in approvals),
             did=tuple(did),
             changes=tuple(_group_events(events)),
             state=state,

@@ -99,7 +99,9 @@ def altered_records(
     if held is None:
         return
     bound = [
-        one for one in manifest.requests if one.has_key and one.binding and one.id not in given_up
+        request
+        for request in manifest.requests
+        if request.has_key and request.binding and request.id not in given_up
     ]
     expected = cipher.macs(_build_derivation(held), map(_bound_text, bound))
     for record, mac in zip(bound, expected, strict=True):
@@ -119,8 +121,8 @@ def _find_shared_keys(
 ) -> Iterator[tuple[RequestRecord, list[str]]]:
     owners: dict[str, set[str]] = {}
     for record in manifest.requests:
-        for one in record.generations if record.id not in given_up else ():
-            owners.setdefault(one.spki_sha256, set()).add(record.id)
+        for generation in record.generations if record.id not in given_up else ():
+            owners.setdefault(generation.spki_sha256, set()).add(record.id)
     for record in manifest.requests:
         if record.spki_sha256 and (others := owners.get(record.spki_sha256, set()) - {record.id}):
             yield record, sorted(others)

@@ -100,7 +100,7 @@ def prove_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -
 def _choose_files(survey: Survey, manifest: Manifest) -> Iterable[str]:
     # A key with an HMAC was opened with the current passphrase. Other keys may use a lost
     # passphrase.
-    for record in sorted(manifest.requests, key=lambda one: not one.binding):
+    for record in sorted(manifest.requests, key=lambda item: not item.binding):
         path = record.files.key
         if record.has_key and not any(p.file == path for p in record_problems(survey, record)):
             yield path
@@ -225,7 +225,7 @@ def pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
     return found
 
 
-def _is_old(survey: Survey, source: str, target: str, old: ArchivedGeneration) -> bool:
+def _is_old(survey: Survey, source: str, target: str, generation: ArchivedGeneration) -> bool:
     if survey.has(target):
         # The file has the new name, and also still the old name.
         return same_file(survey.folder / source, survey.folder / target)
@@ -233,8 +233,8 @@ def _is_old(survey: Survey, source: str, target: str, old: ArchivedGeneration) -
         return False
     data = files.read(survey.folder / source)
     if source.endswith(".csr"):
-        return csr_sha256(data) == old.csr_sha256
-    return key_sha256(data) == old.key_sha256
+        return csr_sha256(data) == generation.csr_sha256
+    return key_sha256(data) == generation.key_sha256
 
 
 def same_file(one: Path, other: Path) -> bool:
@@ -256,7 +256,7 @@ def _process_leftovers(
         pair = _read_without_key(survey, record)
     elif len(there) == 2 and not record.key_holder:
         pair = _read_pair(survey, record, cipher)
-    known = {old.spki_sha256 for old in record.archived}
+    known = {generation.spki_sha256 for generation in record.archived}
     if pair is not None and pair.spki_sha256 not in known and not pair.oddity:
         return _adopt_pair(record, pair, now), []
     return record, _list_orphans(survey, record, there)

@@ -115,12 +115,14 @@ class Manifest:
         last = self.plans[-1] if self.plans else None
         if last is None or not last.approvals or last.plan_sha256 != self.plan_sha256:
             return ()
-        return tuple(one.id for one in self.requests if one.covered and not one.retired_at)
+        return tuple(
+            request.id for request in self.requests if request.covered and not request.retired_at
+        )
 
     def with_records(self, records: Iterable[RequestRecord]) -> Manifest:
         """Return the manifest with these records replaced in place; new records come last."""
         changed = {record.id: record for record in records}
-        kept = tuple(changed.pop(old.id, old) for old in self.requests)
+        kept = tuple(changed.pop(request.id, request) for request in self.requests)
         return replace(self, requests=kept + tuple(changed.values()))
 
     def with_numbers_of(self, before: Manifest) -> Manifest:
@@ -311,7 +313,7 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
             reader.problem(f"'{where}.plan.id' is a different id: {shown(record.plan.id)}")
         if record.files != present_files(where):
             reader.problem(f"'{where}.files' does not match this request")
-        generations = [old.generation for old in record.archived]
+        generations = [generation.generation for generation in record.archived]
         if len(set(generations)) != len(generations):
             reader.problem(f"'{where}.archived' has the same generation twice")
         for place, old in enumerate(record.archived):

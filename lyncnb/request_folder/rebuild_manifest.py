@@ -271,7 +271,9 @@ def _add_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) ->
         manifest = manifest.with_encrypted(f"pfx/{path.name}")
     if recipients := recipients_of(folder, cipher):
         manifest = manifest.with_encrypted(LIST)
-        manifest = replace(manifest, recovery=tuple(one.on_record for one in recipients))
+        manifest = replace(
+            manifest, recovery=tuple(recipient.on_record for recipient in recipients)
+        )
     return manifest
 
 
@@ -342,23 +344,23 @@ def _renumber(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
 
 
 def _list_archived(
-    old: RequestRecord | None,
+    record: RequestRecord | None,
     present: Found | None,
     found: list[tuple[int, Found]],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
     """List the archived generations; the key distinguishes current and superseded generations."""
-    known = {part.generation: part for part in (old.archived if old else ())}
+    known = {part.generation: part for part in (record.archived if record else ())}
     for generation, item in found:
         part = known.get(generation)
         if present is not None and present.spki_sha256 == item.spki_sha256 and part is None:
             continue
-        if part is None and old is not None and old.spki_sha256 == item.spki_sha256:
+        if part is None and record is not None and record.spki_sha256 == item.spki_sha256:
             # The current generation of a restored manifest was renewed after the backup.
             part = known[generation] = replace(
-                old.as_archived,
+                record.as_archived,
                 generation=generation,
-                files=archived_files(old.id, generation),
+                files=archived_files(record.id, generation),
                 superseded_at=now,
                 reasons=("found in the folder",),
             )
@@ -436,16 +438,16 @@ _NO_KEY = (
 
 def _adopt_without_key(
     request_id: str,
-    old: RequestRecord | None,
+    record: RequestRecord | None,
     found: Found,
     archived: tuple[ArchivedGeneration, ...],
     now: str,
 ) -> RequestRecord:
     """Adopt a CSR whose key is on another computer."""
-    if old is not None and (not old.key_holder or old.csr_sha256 == found.csr_sha256):
-        return replace(old, archived=archived)
-    holder = old.key_holder if old is not None else found.computer
-    return replace(_build_record(request_id, old, found, archived, now), key_holder=holder)
+    if record is not None and (not record.key_holder or record.csr_sha256 == found.csr_sha256):
+        return replace(record, archived=archived)
+    holder = record.key_holder if record is not None else found.computer
+    return replace(_build_record(request_id, record, found, archived, now), key_holder=holder)
 
 
 def _archive_key(record: RequestRecord, found: Found, now: str) -> tuple[RequestRecord, Move]:

@@ -316,7 +316,8 @@ def add_recipients(
         write_list(folder, cipher, (*present, *added))
     recipients = recipients_of(folder, cipher)
     manifest = replace(
-        manifest.with_encrypted(LIST), recovery=tuple(one.on_record for one in recipients)
+        manifest.with_encrypted(LIST),
+        recovery=tuple(recipient.on_record for recipient in recipients),
     )
     save_manifest(folder, manifest)
     return manifest
@@ -329,8 +330,11 @@ def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipien
     document = {
         "format": _LIST_FORMAT,
         "keys": [
-            {"public": base64.b64encode(one.key.public).decode(), "added_at": one.added_at}
-            for one in recipients
+            {
+                "public": base64.b64encode(recipient.key.public).decode(),
+                "added_at": recipient.added_at,
+            }
+            for recipient in recipients
         ],
     }
     data = cipher.encrypt_data(json.dumps(document).encode(), name=LIST)

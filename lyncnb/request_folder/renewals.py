@@ -57,15 +57,15 @@ class Renewals(Table, Sequence[Renewal]):
     """The renewals of a folder, the most urgent first."""
 
     _columns: ClassVar = columns(
-        ("Renew from", lambda one: f"{one[0].renew_from:%Y-%m-%d}"),
-        ("Valid until", lambda one: f"{one[0].not_after:%Y-%m-%d}"),
-        ("Days left", lambda one: (one[0].not_after.date() - one[1]).days),
-        ("Request", lambda one: one[0].request_id),
-        ("Servers", lambda one: one[0].servers),
-        ("Type", lambda one: one[0].usages),
-        ("Subject name", lambda one: one[0].subject),
-        ("Issued by", lambda one: one[0].issuer),
-        ("Under way", lambda one: one[0].under_way),
+        ("Renew from", lambda row: f"{row[0].renew_from:%Y-%m-%d}"),
+        ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}"),
+        ("Days left", lambda row: (row[0].not_after.date() - row[1]).days),
+        ("Request", lambda row: row[0].request_id),
+        ("Servers", lambda row: row[0].servers),
+        ("Type", lambda row: row[0].usages),
+        ("Subject name", lambda row: row[0].subject),
+        ("Issued by", lambda row: row[0].issuer),
+        ("Under way", lambda row: row[0].under_way),
     )
 
     items: tuple[Renewal, ...]
@@ -82,7 +82,7 @@ class Renewals(Table, Sequence[Renewal]):
         return len(self.items)
 
     def _items(self) -> Iterable[Any]:
-        return [(one, self.today) for one in self.items]
+        return [(item, self.today) for item in self.items]
 
     def _summary(self) -> str:
         return f"{len(self.items):,} renewals"
@@ -100,36 +100,36 @@ class Renewals(Table, Sequence[Renewal]):
         return write_calendar(_PRODUCT, map(_build_entry, self.items))
 
 
-def _build_entry(one: Renewal) -> DayEntry:
-    first = one.renew_from
-    words = f"Renew certificate {one.subject}"
+def _build_entry(renewal: Renewal) -> DayEntry:
+    first = renewal.renew_from
+    words = f"Renew certificate {renewal.subject}"
     return DayEntry(
-        uid=f"{one.request_id}-{one.serial}@lyncnb",
-        stamp=one.recorded_at,
+        uid=f"{renewal.request_id}-{renewal.serial}@lyncnb",
+        stamp=renewal.recorded_at,
         first=first,
-        last=max(one.not_after.date(), first),
-        summary=f"{words} (until {one.not_after:%Y-%m-%d})",
-        lines=_describe_renewal(one),
+        last=max(renewal.not_after.date(), first),
+        summary=f"{words} (until {renewal.not_after:%Y-%m-%d})",
+        lines=_describe_renewal(renewal),
         reminder=words,
         moments=(timedelta(0),),
     )
 
 
-def _describe_renewal(one: Renewal) -> Iterator[str]:
-    yield f"Request: {one.request_id}"
-    yield f"Servers: {', '.join(one.servers)}"
-    yield f"Type: {', '.join(one.usages) or 'none'}"
-    yield f"Serial number: {one.serial}"
-    yield f"Valid until: {one.not_after:%Y-%m-%d %H:%M} UTC"
-    if one.key_holder:
+def _describe_renewal(renewal: Renewal) -> Iterator[str]:
+    yield f"Request: {renewal.request_id}"
+    yield f"Servers: {', '.join(renewal.servers)}"
+    yield f"Type: {', '.join(renewal.usages) or 'none'}"
+    yield f"Serial number: {renewal.serial}"
+    yield f"Valid until: {renewal.not_after:%Y-%m-%d %H:%M} UTC"
+    if renewal.key_holder:
         yield (
-            f"The private key is on {one.key_holder}. Request the certificate on that "
+            f"The private key is on {renewal.key_holder}. Request the certificate on that "
             "computer again:"
         )
         command = "lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew"
     else:
         command = "lyncnb renew FOLDER"
-    yield f"{command} {one.request_id} --reason renewal"
+    yield f"{command} {renewal.request_id} --reason renewal"
 
 
 def list_renewals(
@@ -166,7 +166,7 @@ def list_renewals(
             "days in its last 30 days",
         )
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
-    lives = (generations_of(one) for one in opened.requests if one.state != "retired")
+    lives = (generations_of(request) for request in opened.requests if request.state != "retired")
     terms = renewal_terms(opened.folder, opened.manifest)
     items = [
         _build_renewal(life, held, terms, share)

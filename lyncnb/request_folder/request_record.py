@@ -473,7 +473,7 @@ class RequestRecord:
         """The servers that have the certificate, including those without a separate record."""
         if not self.deployed_at or self.issued is None:
             return self.deployments
-        known = {one.server for one in self.deployments}
+        known = {deployment.server for deployment in self.deployments}
         new = deployments_of(
             self.issued, self.plan.servers, on=self.deployed_at[:10], at=self.deployed_at
         )

@@ -101,7 +101,7 @@ def unknown_notes(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 def unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
     """List the paths of files that are in no record and may contain a key, a package or a CSR."""
-    known = {*manifest.encrypted, *(one.file for one in manifest.issuers), *OWN_PLACES}
+    known = {*manifest.encrypted, *(issuer.file for issuer in manifest.issuers), *OWN_PLACES}
     for record in manifest.requests:
         known.update(_list_paths(record))
         for part in record.generations:
@@ -135,7 +135,7 @@ def possible_secrets(survey: Survey, manifest: Manifest, names: Container[str]) 
     ]
     for record in manifest.requests:
         if record.id in names:
-            kept = [record.files.key] + [old.files.key for old in record.archived]
+            kept = [record.files.key] + [generation.files.key for generation in record.archived]
             found += [path for path in kept if survey.has(path)]
             packages = [part.package.file for part in record.generations if part.package]
             found += [path for path in packages if (survey.folder / path).is_file()]
@@ -172,7 +172,10 @@ def adopt_unrecorded(
             notes.append(f"{stray.csr} has no key in this folder; lyncnb did not change it")
             continue
         number = 1 + max(
-            chain(_list_numbers(survey, name), (one.generation for one in record.archived))
+            chain(
+                _list_numbers(survey, name),
+                (generation.generation for generation in record.archived),
+            )
         )
         target = archived_files(name, number)
         pairs = ((stray.csr, target.csr), (stray.key, target.key))

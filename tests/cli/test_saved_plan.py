@@ -182,7 +182,7 @@ def test_status_says_whether_they_agree(planner):
     ended = planner("status", "requests")
     assert ended.status == 0
     assert "3 requests as in the saved plan" in ended.err
-    assert "it is not approved" in ended.err
+    assert "not approved" in ended.err
     told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
     assert (told["agrees"], told["folder_follows"], told["requests"]) == (True, True, 3)
     planner.write("o.toml", "wildcard = true\n")

@@ -43,7 +43,9 @@ def _compare_fields(before: Certificate, after: Certificate) -> Iterator[Success
     yield Succession("valid from", f"{before.not_before:%Y-%m-%d}", f"{after.not_before:%Y-%m-%d}")
     yield Succession("valid until", f"{before.not_after:%Y-%m-%d}", f"{after.not_after:%Y-%m-%d}")
     yield Succession("subject", name_text(before.subject), name_text(after.subject))
-    old, new = ({name.casefold() for name in one.dns_names} for one in (before, after))
+    old, new = (
+        {name.casefold() for name in certificate.dns_names} for certificate in (before, after)
+    )
     gone, come = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
     yield Succession("names", gone, come)
     yield Succession("issuer", name_text(before.issuer), name_text(after.issuer))

@@ -38,9 +38,9 @@ def with_cross_findings(
     """Add the finding for one certificate that answers several requests."""
     answered = {answer.asked.request_id for answer in answers}
     waiting: dict[object, list[Outstanding]] = {}
-    for one in asked:
-        if one.is_current and not one.held_sha256 and one.request_id not in answered:
-            waiting.setdefault(one.entry.pool, []).append(one)
+    for request in asked:
+        if request.is_current and not request.held_sha256 and request.request_id not in answered:
+            waiting.setdefault(request.entry.pool, []).append(request)
     result = []
     for answer in answers:
         same_pool = waiting.get(answer.asked.entry.pool, [])
@@ -94,41 +94,41 @@ def with_other_cas(
     """
     before = frozenset(held)
     here: dict[PlannedCa, CaOnRecord] = {}
-    for one in answers:
-        if not one.has_errors and one.asked.planned_ca not in cas:
-            ca = here.setdefault(one.asked.planned_ca, CaOnRecord())
-            chain = (one.certificate, *one.path.issuers)
-            ca.add(one.asked.request_id, chain, is_complete=one.path.is_complete)
+    for match in answers:
+        if not match.has_errors and match.asked.planned_ca not in cas:
+            ca = here.setdefault(match.asked.planned_ca, CaOnRecord())
+            chain = (match.certificate, *match.path.issuers)
+            ca.add(match.asked.request_id, chain, is_complete=match.path.is_complete)
     several = {key: ca for key, ca in here.items() if len(ca.roots) + len(ca.tops) > 1}
     return [
-        with_findings(one, findings(one.asked.entry, _compare_cas(one, several, issuers)))
-        if several and one.certificate.sha256 not in before and not one.has_errors
-        else one
-        for one in answers
+        with_findings(match, findings(match.asked.entry, _compare_cas(match, several, issuers)))
+        if several and match.certificate.sha256 not in before and not match.has_errors
+        else match
+        for match in answers
     ]
 
 
-def _compare_cas(one: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
-    whole = several.get(one.asked.planned_ca)
+def _compare_cas(match: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
+    whole = several.get(match.asked.planned_ca)
     if whole is None:
         return
-    top = (one.certificate, *one.path.issuers)[-1]
+    top = (match.certificate, *match.path.issuers)[-1]
     # If there is only one root, only certificates without a complete chain are in doubt.
-    if one.path.is_complete and set(whole.roots) == {top.spki_sha256}:
+    if match.path.is_complete and set(whole.roots) == {top.spki_sha256}:
         return
     others = CaOnRecord(
         roots={key: ca for key, ca in whole.roots.items() if key != top.spki_sha256}
-        if one.path.is_complete
+        if match.path.is_complete
         else whole.roots,
         tops={
             key: ca
             for key, ca in whole.tops.items()
-            if not is_same_issuer(ca[0], top, one.path, issuers)
+            if not is_same_issuer(ca[0], top, match.path, issuers)
         },
     )
     if not others.roots and not others.tops:
         return
-    found = other_ca(one.asked.planned_ca, one.certificate, one.path, others, issuers)
+    found = other_ca(match.asked.planned_ca, match.certificate, match.path, others, issuers)
     if found is not None:
         yield found
 
@@ -154,9 +154,9 @@ def unmatched_findings(
     """Yield findings about unmatched certificates and about duplicate serial numbers."""
     used = {certificate for answer in answers for certificate in answer.path.issuers}
     shared = {
-        one.entry.common_name.casefold(): one.request_id
-        for one in asked
-        if one.is_current and one.entry.shared_by != "server"
+        request.entry.common_name.casefold(): request.request_id
+        for request in asked
+        if request.is_current and request.entry.shared_by != "server"
     }
     only_issuers = all(is_issuer(certificate) for certificate in batch.sources)
     here = (*batch.sources, *batch.known.values())
@@ -208,7 +208,9 @@ def _find_duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iter
                 by_key.setdefault(key, []).append(one)
         for twins in by_key.values():
             # Certificates with the same signed content count as one certificate.
-            for certificate in twins if len({one.signed_sha256 for one in twins}) > 1 else ():
+            for certificate in (
+                twins if len({certificate.signed_sha256 for certificate in twins}) > 1 else ()
+            ):
                 if certificate in batch.sources or certificate in here:
                     who = shown(certificate.issuer_name)
                     message = f"serial number {certificate.serial_hex}, issued by {who}"

@@ -70,7 +70,7 @@ class Evaluation:
     @property
     def errors(self) -> int:
         """The number of findings that prevent the use of the certificate."""
-        return sum(found.severity == "error" for found in self.findings)
+        return sum(finding.severity == "error" for finding in self.findings)
 
 
 def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
@@ -159,10 +159,12 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
 def with_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
     """Change accepted errors to notices with the reason, if the rules allow it."""
     return tuple(
-        one.accepted_because(accepted[one.code])
-        if one.severity == "error" and one.code in accepted and may_be_accepted(one.code)
-        else one
-        for one in found
+        finding.accepted_because(accepted[finding.code])
+        if finding.severity == "error"
+        and finding.code in accepted
+        and may_be_accepted(finding.code)
+        else finding
+        for finding in found
     )
 
 
@@ -177,7 +179,7 @@ def to_record(
 ) -> Judgement:
     """Convert an evaluation and its evidence to the record for the manifest."""
     found = tuple(found)
-    codes = {one.code for one in found}
+    codes = {finding.code for finding in found}
     return Judgement(
         certificate=certificate.sha256,
         chain=tuple(issuer.sha256 for issuer in path.issuers),
@@ -187,8 +189,8 @@ def to_record(
         rules=rules_identity(),
         judged_at=at,
         findings=tuple(
-            JudgedFinding(code=one.code, severity=one.severity, message=one.message)
-            for one in found
+            JudgedFinding(code=finding.code, severity=finding.severity, message=finding.message)
+            for finding in found
         ),
         accepted=tuple(
             Acceptance(code=code, reason=reason)
@@ -210,7 +212,11 @@ def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
     """Yield the accepted findings of the certificates on record, each with the reason."""
     for record in records:
         judgement = record.issued.judgement if record.issued is not None else None
-        reasons = {one.code: one.reason for one in judgement.accepted} if judgement else {}
+        reasons = (
+            {acceptance.code: acceptance.reason for acceptance in judgement.accepted}
+            if judgement
+            else {}
+        )
         for one in judgement.findings if judgement and reasons else ():
             if one.code in reasons and one.code in returned_checks():
                 accepted = finding(one.code, record.id, one.message)
@@ -222,10 +228,10 @@ def noted(judgement: Judgement | None) -> tuple[Difference, ...]:
     """Return the recorded findings that depend on other certificates."""
     if judgement is None:
         return ()
-    reasons = {one.code: one.reason for one in judgement.accepted}
+    reasons = {acceptance.code: acceptance.reason for acceptance in judgement.accepted}
     return tuple(
         # The acceptance reason is added again later.
-        (one.code, one.message.removesuffix(accepted_words(reasons.get(one.code, ""))))
-        for one in judgement.findings
-        if one.code in NOTED
+        (finding.code, finding.message.removesuffix(accepted_words(reasons.get(finding.code, ""))))
+        for finding in judgement.findings
+        if finding.code in NOTED
     )

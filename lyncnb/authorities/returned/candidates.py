@@ -76,7 +76,7 @@ class Match:
     @property
     def has_errors(self) -> bool:
         """Whether a finding prevents the use of the certificate."""
-        return any(found.severity == "error" for found in self.findings)
+        return any(finding.severity == "error" for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +146,20 @@ def _find_recorded_cas(
 ) -> dict[PlannedCa, CaOnRecord]:
     """Collect what the certificates on record show about their CAs."""
     found: dict[PlannedCa, CaOnRecord] = {}
-    for one in asked:
-        chain = [known[sha256] for sha256 in one.evidence if sha256 in known]
-        if chain and len(chain) == len(one.evidence):
-            ca = found.setdefault(one.planned_ca, CaOnRecord())
-            ca.add(one.request_id, chain, is_complete=one.has_root)
+    for request in asked:
+        chain = [known[sha256] for sha256 in request.evidence if sha256 in known]
+        if chain and len(chain) == len(request.evidence):
+            ca = found.setdefault(request.planned_ca, CaOnRecord())
+            ca.add(request.request_id, chain, is_complete=request.has_root)
     return found
 
 
 def by_public_key(asked: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
     """Return the requests by the SHA-256 of their public key, usually one for each key."""
     found: dict[str, tuple[Outstanding, ...]] = {}
-    for one in asked:
-        if one.spki_sha256:
-            found[one.spki_sha256] = (*found.get(one.spki_sha256, ()), one)
+    for request in asked:
+        if request.spki_sha256:
+            found[request.spki_sha256] = (*found.get(request.spki_sha256, ()), request)
     return found
 
 
@@ -167,9 +167,9 @@ def earlier_certificates(
     asked: Sequence[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
     """Find the certificate of the latest superseded generation that has one, by request id."""
-    old = [one for one in asked if not one.is_current and one.held_sha256 in known]
-    ordered = sorted(old, key=lambda one: one.generation)
-    return {one.request_id: known[one.held_sha256] for one in ordered}
+    old = [request for request in asked if not request.is_current and request.held_sha256 in known]
+    ordered = sorted(old, key=lambda item: item.generation)
+    return {request.request_id: known[request.held_sha256] for request in ordered}
 
 
 def is_issuer(certificate: Certificate) -> bool:

@@ -91,7 +91,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
                 remarks.setdefault(result)
     if certificates:
         # cfssl returns the request together with the certificate, so it needs no remark.
-        remarks = {told: None for told in remarks if told[0] != "request-returned"}
+        remarks = {remark: None for remark in remarks if remark[0] != "request-returned"}
     elif export is not None:
         remarks["file-without-certificate", f"{export.computer} has no server certificate"] = None
     elif not remarks and not keys:

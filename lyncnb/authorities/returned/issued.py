@@ -124,18 +124,18 @@ class IssuedCertificate(Told):
     @property
     def has_errors(self) -> bool:
         """Whether a finding prevents the use of the certificate."""
-        return any(found.severity == "error" for found in self.findings)
+        return any(finding.severity == "error" for finding in self.findings)
 
     @property
     def has_ended(self) -> bool:
         """Whether the certificate has expired."""
-        return any(one.code == EXPIRED for one in self.findings)
+        return any(finding.code == EXPIRED for finding in self.findings)
 
     @property
     def has_faults(self) -> bool:
         """Whether the certificate has an error other than expiration."""
-        errors = (one for one in self.findings if one.severity == "error")
-        return any(one.code != EXPIRED for one in errors)
+        errors = (finding for finding in self.findings if finding.severity == "error")
+        return any(finding.code != EXPIRED for finding in errors)
 
     @property
     def is_taken(self) -> bool:
@@ -146,14 +146,14 @@ class IssuedCertificate(Told):
 def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
     """Yield the findings of certificates, with the certificate if a request has several."""
     given = tuple(certificates)
-    several = Counter(one.request_id for one in given)
+    several = Counter(certificate.request_id for certificate in given)
     for one in given:
-        for found in one.findings:
-            if several[one.request_id] > 1 and found.about == one.request_id:
+        for finding in one.findings:
+            if several[one.request_id] > 1 and finding.about == one.request_id:
                 which = f"{one.source_file}, serial number {one.serial_hex}"
-                yield replace(found, message=f"{which}: {found.message}")
+                yield replace(finding, message=f"{which}: {finding.message}")
             else:
-                yield found
+                yield finding
 
 
 #: History events about replaced certificates. The SHA-256 of each certificate is in parentheses.
@@ -234,7 +234,11 @@ class IssuedCertificates(Table, Told):
     @property
     def chains(self) -> Mapping[str, tuple[Certificate, ...]]:
         """The CA certificates above each certificate, issuer first, by request id."""
-        return {one.request_id: one.path for one in self.certificates if not one.has_errors}
+        return {
+            certificate.request_id: certificate.path
+            for certificate in self.certificates
+            if not certificate.has_errors
+        }
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -261,32 +265,38 @@ class IssuedCertificates(Table, Told):
         A certificate on record that has expired does not count as refused.
         """
         found: dict[str, list[str]] = {}
-        for one in (*self.certificates, *self.open_refusals):
-            name = f"{one.source_file} (serial number {one.serial_hex})"
+        for certificate in (*self.certificates, *self.open_refusals):
+            name = f"{certificate.source_file} (serial number {certificate.serial_hex})"
             which = f"{name} was refused"
-            for error in one.findings:
+            for error in certificate.findings:
                 if error.severity == "error":
-                    is_over = error.code == EXPIRED and self.by_id.get(one.request_id) is one
+                    is_over = (
+                        error.code == EXPIRED
+                        and self.by_id.get(certificate.request_id) is certificate
+                    )
                     words = f"{name} has expired" if is_over else which
                     words = f"{words}: {error.code}: {error.message}"
-                    found.setdefault(one.request_id, []).append(words)
-            if one.request_id not in self.by_id and not one.has_errors:
+                    found.setdefault(certificate.request_id, []).append(words)
+            if certificate.request_id not in self.by_id and not certificate.has_errors:
                 # The CA certificate was not yet valid at that time, or the rules have changed.
                 words = (
                     f"{which}, but it has no error now. To accept it, run: lyncnb receive FOLDER"
                 )
-                found.setdefault(one.request_id, []).append(words)
+                found.setdefault(certificate.request_id, []).append(words)
         return {request_id: "; ".join(words) for request_id, words in found.items()}
 
     @property
     def open_refusals(self) -> tuple[IssuedCertificate, ...]:
         """The refused certificates, except those that are older than a valid one."""
         return tuple(
-            one
-            for one in self.refused
-            if (good := self.by_id.get(one.request_id)) is None
+            certificate
+            for certificate in self.refused
+            if (good := self.by_id.get(certificate.request_id)) is None
             or good.has_faults
-            or (one.not_before >= good.not_before and not (one.has_ended and good.has_ended))
+            or (
+                certificate.not_before >= good.not_before
+                and not (certificate.has_ended and good.has_ended)
+            )
         )
 
     @property
@@ -297,36 +307,36 @@ class IssuedCertificates(Table, Told):
     @property
     def has_differences(self) -> bool:
         """Whether anything differs from the plan; a notice is not a difference."""
-        return any(found.severity != "notice" for found in self.findings)
+        return any(finding.severity != "notice" for finding in self.findings)
 
     @property
     def exit_status(self) -> int:
         """0 if everything matches the plan, 1 for differences, 2 if a file cannot be read."""
-        if any(found.code in _UNREADABLE for found in self.findings):
+        if any(finding.code in _UNREADABLE for finding in self.findings):
             return 2
         return 1 if self.has_differences else 0
 
     def why_missing(self, request_id: str) -> str:
         """Return why a request has no usable certificate; "" if the CA has not returned one."""
         lost = [
-            found.message
-            for found in self.findings
-            if found.about == request_id and found.code in ("file-exchanged", "file-unreadable")
+            finding.message
+            for finding in self.findings
+            if finding.about == request_id and finding.code in ("file-exchanged", "file-unreadable")
         ]
         refused = self.why_refused(request_id)
         return "; ".join([*lost, *([refused] if refused else [])])
 
     def _rows(self) -> Iterator[tuple[object, ...]]:
         records = self.bundle.manifest.by_id
-        for one in self.certificates:
-            entry = records[one.request_id].plan
+        for certificate in self.certificates:
+            entry = records[certificate.request_id].plan
             yield (
-                *(one.request_id, entry.role, entry.servers, entry.usages),
-                *(one.subject, one.names, one.issuer_name),
-                *(f"{one.not_before:%Y-%m-%d}", f"{one.not_after:%Y-%m-%d}"),
-                "complete" if one.chain_complete else "incomplete",
-                tuple(sorted({found.code for found in one.findings})),
-                *(one.thumbprint, one.source_file),
+                *(certificate.request_id, entry.role, entry.servers, entry.usages),
+                *(certificate.subject, certificate.names, certificate.issuer_name),
+                *(f"{certificate.not_before:%Y-%m-%d}", f"{certificate.not_after:%Y-%m-%d}"),
+                "complete" if certificate.chain_complete else "incomplete",
+                tuple(sorted({finding.code for finding in certificate.findings})),
+                *(certificate.thumbprint, certificate.source_file),
             )
 
     def _headings(self) -> tuple[str, ...]:
@@ -345,7 +355,7 @@ class IssuedCertificates(Table, Told):
             for severity, number in self.findings.counts().items()
             if number
         )
-        refused = sum(one.has_errors for one in self.certificates)
+        refused = sum(certificate.has_errors for certificate in self.certificates)
         return (
             f"{count_of(len(self.certificates), 'certificate')} matched in "
             f"{count_of(len(self.files), 'file')}"

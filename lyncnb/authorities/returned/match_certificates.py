@@ -102,12 +102,14 @@ def match_certificates(
     )
 
 
-def _restores_issuer(found: Finding, files: Iterable[ReturnedFile]) -> bool:
+def _restores_issuer(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
     """Whether this run received a missing CA certificate again and therefore restores it."""
-    if found.code != "file-unreadable" or not found.about.startswith(f"{ISSUERS}/"):
+    if finding.code != "file-unreadable" or not finding.about.startswith(f"{ISSUERS}/"):
         return False
-    stem = found.about.rpartition("/")[2].removesuffix(".cer")
-    return any(one.sha256.startswith(stem) for file in files for one in file.certificates)
+    stem = finding.about.rpartition("/")[2].removesuffix(".cer")
+    return any(
+        certificate.sha256.startswith(stem) for file in files for certificate in file.certificates
+    )
 
 
 def _add_unrecorded(
@@ -116,7 +118,7 @@ def _add_unrecorded(
     """Add the path of an unrecorded CSR to findings about certificates with an unknown key."""
     found = tuple(findings)
     here: dict[str, str] = {}
-    if any(one.code == "unknown-key" for one in found):
+    if any(finding.code == "unknown-key" for finding in found):
         requests = unrecorded_requests(take_survey(bundle.folder, reading=True), bundle.manifest)
         for file in files:
             for certificate in file.certificates:
@@ -144,14 +146,14 @@ def _find_refused(
 ) -> tuple[ReturnedFile, ...]:
     """Return refused certificates that a new CA certificate or a new reason may make acceptable."""
     by_sha256 = {certificate.sha256: certificate for certificate in known}
-    came = (one for file in files for one in file.certificates)
+    came = (certificate for file in files for certificate in file.certificates)
     if not accepted and not any(one.is_ca and one.sha256 not in by_sha256 for one in came):
         return ()
     return tuple(
-        ReturnedFile(name=old.file, certificates=(by_sha256[old.sha256],))
+        ReturnedFile(name=certificate.file, certificates=(by_sha256[certificate.sha256],))
         for record in bundle.requests
-        for old in record.refused
-        if old.sha256 in by_sha256
+        for certificate in record.refused
+        if certificate.sha256 in by_sha256
     )
 
 

@@ -65,18 +65,18 @@ def match_answers(
     candidates = _find_candidates(batch)
     answers: list[Match] = []
     superseded: list[Match] = []
-    for one in asked:
-        given = candidates.get(one.spki_sha256, ())
-        taken = _choose_certificate(one, given, batch) if given else None
+    for request in asked:
+        given = candidates.get(request.spki_sha256, ())
+        taken = _choose_certificate(request, given, batch) if given else None
         if taken is not None:
-            (answers if one.is_current else superseded).append(taken)
+            (answers if request.is_current else superseded).append(taken)
     answers += _find_completed(asked, answers, batch)
     answers = with_cross_findings(answers, asked, batch.by_key)
     answers = with_other_cas(answers, batch.cas, batch.known, batch.issuers)
     batch.loose.extend(file_findings(files, batch))
     rest = tuple(unmatched_findings(answers + superseded + batch.refused, asked, batch))
-    answers = [with_findings(one, _report_key_finding(rest, one)) for one in answers]
-    mine = {one.asked.request_id for one in answers}
+    answers = [with_findings(match, _report_key_finding(rest, match)) for match in answers]
+    mine = {match.asked.request_id for match in answers}
     batch.loose.extend(found for found in rest if found.about not in mine)
     return Matched(
         answers=tuple(answers),
@@ -89,7 +89,7 @@ def match_answers(
 
 
 def _report_key_finding(found: tuple[Finding, ...], answer: Match) -> tuple[Finding, ...]:
-    return tuple(one for one in found if one.about == answer.asked.request_id)
+    return tuple(finding for finding in found if finding.about == answer.asked.request_id)
 
 
 def _is_kept(certificate: Certificate, batch: Batch) -> bool:
@@ -105,24 +105,24 @@ def _find_completed(
     if not news:
         return
     before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
-    here = {one.asked.request_id for one in answers}
-    for one in asked:
-        held = batch.known.get(one.held_sha256)
-        if held is None or not one.is_current or one.request_id in here:
+    here = {match.asked.request_id for match in answers}
+    for request in asked:
+        held = batch.known.get(request.held_sha256)
+        if held is None or not request.is_current or request.request_id in here:
             continue
-        evaluation = _evaluate_match(one, held, batch)
+        evaluation = _evaluate_match(request, held, batch)
         earlier = build_path(held, before, today=batch.today)
         told: tuple[Finding, ...] = ()
         if evaluation.path.issuers != earlier.issuers:
             names = ", ".join(name_text(issuer.subject) for issuer in evaluation.path.issuers)
-            told = (finding("chain-completed", one.request_id, shown(names)),)
+            told = (finding("chain-completed", request.request_id, shown(names)),)
         elif evaluation.path.objections == earlier.objections:
             continue
         yield Match(
-            asked=one,
+            asked=request,
             certificate=held,
             path=evaluation.path,
-            source_file=one.held_file,
+            source_file=request.held_file,
             findings=(*evaluation.findings, *told),
         )
 
@@ -159,7 +159,9 @@ def _build_evidence(
 ) -> Evidence:
     chain = asked.chains.get(certificate.sha256, ())
     return Evidence(
-        settled=tuple(known[one] for one in chain) if known.keys() >= set(chain) else (),
+        settled=tuple(known[certificate] for certificate in chain)
+        if known.keys() >= set(chain)
+        else (),
         certificate=certificate,
         entry=asked.entry,
         issuers=issuers,
@@ -227,7 +229,7 @@ def _choose_certificate(
     if not asked.is_current:
         return _match_superseded(asked, max(given, key=_start_of_validity), batch)
     held = batch.known.get(asked.held_sha256)
-    evaluations = {one: _evaluate_match(asked, one, batch) for one in given}
+    evaluations = {certificate: _evaluate_match(asked, certificate, batch) for certificate in given}
     own = evaluations.get(held) or _evaluate_match(asked, held, batch) if held is not None else None
     if own is None:
         evaluations = _reject_several_cas(asked, evaluations)
@@ -244,7 +246,7 @@ def _choose_certificate(
         found = evaluations[one].findings
         # A certificate that was replaced earlier does not count as new if it is received again.
         is_new = 0 if one.sha256 in asked.displaced else 1 if one == held else 2
-        warnings = sum(told.severity == "warning" for told in found)
+        warnings = sum(finding.severity == "warning" for finding in found)
         # A complete chain is preferred to an incomplete one, whatever the dates.
         is_proven = evaluations[one].path.is_complete
         begins, ends = _start_of_validity(one)
@@ -268,7 +270,7 @@ def _choose_certificate(
     if best not in evaluations:
         return None
     evaluation = evaluations[best]
-    good = [one for one in given if not evaluations[one].errors]
+    good = [certificate for certificate in given if not evaluations[certificate].errors]
     differences = _report_choice(asked, best, good if best in good else [], held, batch)
     more = with_acceptances(findings(asked.entry, differences), asked.accepted)
     return Match(
@@ -293,10 +295,10 @@ def _remove_repeats(
     """
     known: dict[str, Certificate] = {held.signed_sha256: held} if held else {}
     found = []
-    for one in given:
-        is_proven = evaluations[one].path.issuers and not evaluations[one].errors
-        if not is_proven or known.setdefault(one.signed_sha256, one) == one:
-            found.append(one)
+    for certificate in given:
+        is_proven = evaluations[certificate].path.issuers and not evaluations[certificate].errors
+        if not is_proven or known.setdefault(certificate.signed_sha256, certificate) == certificate:
+            found.append(certificate)
     return tuple(found)
 
 
@@ -334,7 +336,7 @@ def _reject_unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
 
     A certificate from a different CA has a separate finding, which can be accepted separately.
     """
-    is_told = any(one.code == OTHER_ROOT for one in evaluation.findings)
+    is_told = any(finding.code == OTHER_ROOT for finding in evaluation.findings)
     if evaluation.errors or evaluation.path.is_complete or is_told:
         return evaluation
     message = (
@@ -345,25 +347,29 @@ def _reject_unproven(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
 
 
 def _put_aside(
-    asked: Outstanding, one: Certificate, evaluation: Evaluation, best: Certificate, batch: Batch
+    asked: Outstanding,
+    certificate: Certificate,
+    evaluation: Evaluation,
+    best: Certificate,
+    batch: Batch,
 ) -> None:
     """Report why a certificate is not accepted; keep it as refused if it has errors."""
     if evaluation.errors:
         batch.refused.append(
             Match(
                 asked=asked,
-                certificate=one,
+                certificate=certificate,
                 path=evaluation.path,
-                source_file=batch.sources[one],
+                source_file=batch.sources[certificate],
                 findings=evaluation.findings,
             )
         )
         return
-    if one.not_before == best.not_before:
-        batch.passed_over.append((asked.request_id, one))
-    if one.not_before <= best.not_before and best not in batch.sources:
+    if certificate.not_before == best.not_before:
+        batch.passed_over.append((asked.request_id, certificate))
+    if certificate.not_before <= best.not_before and best not in batch.sources:
         message = (
-            f"{_describe_certificate(one, batch)}; the certificate on record is valid from "
+            f"{_describe_certificate(certificate, batch)}; the certificate on record is valid from "
             f"{_format_dates(best)}"
         )
         batch.loose.append(finding("older-answer", asked.request_id, message))
@@ -447,12 +453,12 @@ def _report_choice(
 
 
 def _find_earlier(
-    asked: Outstanding, newest: Certificate, held: Certificate | None, batch: Batch
+    asked: Outstanding, newest: Certificate, certificate: Certificate | None, batch: Batch
 ) -> Certificate | None:
     if not asked.is_current:
         return None
-    if held is not None and held != newest:
-        return held
+    if certificate is not None and certificate != newest:
+        return certificate
     return batch.earlier.get(asked.request_id)
 
 

@@ -123,9 +123,9 @@ class PlannedAsIs(Told):
     def lines(self) -> Iterator[str]:
         """Yield the findings about the certificate as lines, errors first."""
         for severity in ("error", "warning", "notice"):
-            for found in self.findings:
-                if found.severity == severity:
-                    yield f"{severity}: {found.message} [{found.code}]"
+            for finding in self.findings:
+                if finding.severity == severity:
+                    yield f"{severity}: {finding.message} [{finding.code}]"
         yield from self.remarks
 
 
@@ -164,11 +164,11 @@ _COLUMNS = columns(
     ("Type", "usages"),
     ("Subject name", "subject"),
     ("State", "state_words"),
-    ("Thumbprint", lambda one: one.certificate and one.certificate.thumbprint),
-    ("Valid until", lambda one: one.certificate and one.certificate.not_after[:10]),
-    ("Found in", lambda one: one.certificate and one.certificate.files),
-    ("On", lambda one: one.certificate and one.certificate.servers),
-    ("What there is to say", lambda one: tuple(one.lines())),
+    ("Thumbprint", lambda row: row.certificate and row.certificate.thumbprint),
+    ("Valid until", lambda row: row.certificate and row.certificate.not_after[:10]),
+    ("Found in", lambda row: row.certificate and row.certificate.files),
+    ("On", lambda row: row.certificate and row.certificate.servers),
+    ("What there is to say", lambda row: tuple(row.lines())),
 )
 
 #: The kind of file for a table of installed certificates.
@@ -213,13 +213,15 @@ class AsIs(Table):
     @property
     def exit_status(self) -> int:
         """0 if all planned certificates are covered, 1 if not, 2 if a file could not be read."""
-        if any(found.severity == "error" for found in self.files):
+        if any(file.severity == "error" for file in self.files):
             return 2
-        return 0 if all(one.is_covered for one in self.planned) else 1
+        return (
+            0 if all(planned_certificate.is_covered for planned_certificate in self.planned) else 1
+        )
 
     def counts(self) -> dict[str, int]:
         """Count the planned certificates of each state, e.g. ``{"covered": 12, "none": 1}``."""
-        found = [one.state for one in self.planned]
+        found = [planned_certificate.state for planned_certificate in self.planned]
         return {state: found.count(state) for state in STATES if state in found}
 
     def _items(self) -> tuple[PlannedAsIs | UnplannedCertificate, ...]:
@@ -267,8 +269,8 @@ def _add_digest(found: AsIs) -> dict[str, object]:
         found, "product", "plan_sha256", "made_at", "judged_on", "planned", "unplanned"
     )
     told["files"] = [
-        {"file": one.about, "code": one.code, "severity": one.severity, "message": one.message}
-        for one in found.files
+        {"file": file.about, "code": file.code, "severity": file.severity, "message": file.message}
+        for file in found.files
     ]
     told["notes"] = list(found.notes)
     text = json.dumps({"format": FORMAT, **told}, sort_keys=True, separators=(",", ":"))
@@ -277,7 +279,7 @@ def _add_digest(found: AsIs) -> dict[str, object]:
 
 def _format_lines(found: AsIs) -> Iterator[str]:
     items = found._items()
-    for one in items[:_SHOWN]:
-        yield str(one)
-        yield from (f"  {line}" for line in one.lines())
+    for item in items[:_SHOWN]:
+        yield str(item)
+        yield from (f"  {line}" for line in item.lines())
     yield from lines_left(len(items) - _SHOWN)

@@ -170,10 +170,10 @@ def _read_estate(files: Iterable[ReturnedFile]) -> _Estate:
     for computer, export in exports.items():
         for placement in export.placements:
             places.setdefault(placement.sha256, {})[computer] = placement
-    leaves = tuple(one for one in found if _is_leaf(one))
+    leaves = tuple(certificate for certificate in found if _is_leaf(certificate))
     return _Estate(
         leaves=leaves,
-        issuers=Issuers([one for one in found if not _is_leaf(one)]),
+        issuers=Issuers([certificate for certificate in found if not _is_leaf(certificate)]),
         files={one.sha256: tuple(names) for one, names in found.items()},
         exports=exports,
         places=places,
@@ -202,7 +202,7 @@ class _Pair:
 
     @property
     def errors(self) -> frozenset[str]:
-        return frozenset(one.code for one in self.findings if one.severity == "error")
+        return frozenset(finding.code for finding in self.findings if finding.severity == "error")
 
     @property
     def is_good(self) -> bool:
@@ -249,7 +249,7 @@ class _Evaluated:
 
     def __post_init__(self) -> None:
         self.fictional = is_fictional(self.entries)
-        names = {one.sha256: _list_names(one) for one in self.estate.leaves}
+        names = {certificate.sha256: _list_names(certificate) for certificate in self.estate.leaves}
         wild = {name for name, found in names.items() if any(n.startswith("*.") for n in found)}
         candidates = _find_candidates(self.entries, self.estate.leaves, names)
         rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
@@ -270,7 +270,7 @@ class _Evaluated:
                     self.near.setdefault(entry.id, []).append((apart, certificate))
 
     def _find_good(self, entry: PlannedEntry, whole: list[_Near]) -> None:
-        whole.sort(key=lambda one: (one[0], -one[1].not_after.timestamp()))
+        whole.sort(key=lambda item: (item[0], -item[1].not_after.timestamp()))
         for _, certificate in whole[:_MOST_JUDGED]:
             pair = self.pair(certificate, entry)
             if pair.is_good:
@@ -287,10 +287,10 @@ class _Evaluated:
 
         near = sorted(
             self.near.get(entry.id, ()),
-            key=lambda one: (distance(one), -one[1].not_after.timestamp()),
+            key=lambda item: (distance(item), -item[1].not_after.timestamp()),
         )
         judged = [(distance(one), self.pair(one[1], entry)) for one in near[:_MOST_NEAR]]
-        best = min(judged, key=lambda one: (one[0], len(one[1].errors)), default=None)
+        best = min(judged, key=lambda item: (item[0], len(item[1].errors)), default=None)
         return best[1] if best else None
 
     def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
@@ -349,8 +349,8 @@ class _Evaluated:
             is_there = not computers or any(server in computers for server in entry.servers)
             return apart, not is_there, entry.common_name.casefold() not in common
 
-        least = min(distance(*one) for one in found)
-        return [one for one in found if distance(*one) == least]
+        least = min(distance(*entry) for entry in found)
+        return [entry for entry in found if distance(*entry) == least]
 
 
 def _list_names(certificate: Certificate) -> frozenset[str]:
@@ -442,7 +442,7 @@ def _compare_cas(
 def _choose_certificate(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
     good = judged.good.get(entry.id, [])
     if good:
-        best = max(good, key=lambda one: _rank(one, entry, judged.estate))
+        best = max(good, key=lambda item: _rank(item, entry, judged.estate))
         is_placed = _is_placed(best.certificate, entry, judged.estate)
         uses = judged.uses[best.certificate.sha256]
         remarks = tuple(_list_remarks(best.certificate, entry, uses, judged.estate))
@@ -456,7 +456,7 @@ def _choose_certificate(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
 def _rank(pair: _Pair, entry: PlannedEntry, estate: _Estate) -> tuple[object, ...]:
     """Return the rank of a matching certificate: place, use, warnings and expiration date."""
     in_use = _count_uses(pair.certificate, entry, estate)
-    warnings = sum(one.severity == "warning" for one in pair.findings)
+    warnings = sum(finding.severity == "warning" for finding in pair.findings)
     is_placed = _is_placed(pair.certificate, entry, estate)
     return is_placed, in_use, -warnings, pair.certificate.not_after
 
@@ -483,7 +483,7 @@ def _list_remarks(
 ) -> Iterator[str]:
     """Describe where a certificate is and how servers use it, according to the exports."""
     computers = estate.places.get(certificate.sha256, {})
-    needed = {server for one in uses for server in one.servers}
+    needed = {server for entry in uses for server in entry.servers}
     lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
     if lacking:
         yield f"the certificate is not on {', '.join(lacking)}"
@@ -492,7 +492,7 @@ def _list_remarks(
         yield (
             f"the certificate is on {', '.join(foreign)}, where no planned certificate requires it"
         )
-    planned_apart = {usage for one in uses for usage in one.usages}
+    planned_apart = {usage for entry in uses for usage in entry.usages}
     for server in entry.servers:
         placement = computers.get(server)
         if placement is None:
@@ -510,8 +510,12 @@ def _list_remarks(
 def _list_unplanned(
     planned: Iterable[PlannedAsIs], judged: _Evaluated
 ) -> Iterator[UnplannedCertificate]:
-    taken = {one.certificate.sha256: one for one in planned if one.certificate is not None}
-    by_id = {one.id: one for one in planned}
+    taken = {
+        planned_certificate.certificate.sha256: planned_certificate
+        for planned_certificate in planned
+        if planned_certificate.certificate is not None
+    }
+    by_id = {planned_certificate.id: planned_certificate for planned_certificate in planned}
     fitting: dict[str, str] = {}
     for identity, pairs in judged.good.items():
         for pair in pairs:

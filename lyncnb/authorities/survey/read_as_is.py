@@ -151,10 +151,10 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         judged_on=date.fromisoformat(said.judged_on),
         planned=tuple(map(_build_planned, said.planned)),
         unplanned=tuple(
-            UnplannedCertificate(certificate=_build_certificate(one), why=one.why)
-            for one in said.unplanned
+            UnplannedCertificate(certificate=_build_certificate(certificate), why=certificate.why)
+            for certificate in said.unplanned
         ),
-        files=tuple(_build_finding(one, one.file) for one in said.files),
+        files=tuple(_build_finding(file, file.file) for file in said.files),
         notes=said.notes,
     )
     # The digest is required, because lyncnb omits requests according to this file.
@@ -186,7 +186,7 @@ def _find_errors(said: _Document) -> Iterator[tuple[str, str]]:
             yield f"{where}.state", f"is not one of {', '.join(STATES)}"
         elif (one.certificate is None) != (one.state == "none"):
             yield f"{where}.certificate", f'does not match the state "{one.state}"'
-        elif one.state in GOOD and any(told.severity == "error" for told in one.findings):
+        elif one.state in GOOD and any(finding.severity == "error" for finding in one.findings):
             yield f"{where}.state", f'is "{one.state}", but one of its findings is an error'
         if not _FORMS["sha256"].fullmatch(one.entry_sha256):
             yield f"{where}.entry_sha256", "is not a SHA-256 value"
@@ -198,22 +198,25 @@ def _find_errors(said: _Document) -> Iterator[tuple[str, str]]:
     yield from _find_finding_errors(said.files, "files")
 
 
-def _find_certificate_errors(one: _Standing, where: str) -> Iterator[tuple[str, str]]:
+def _find_certificate_errors(certificate: _Standing, where: str) -> Iterator[tuple[str, str]]:
     for name, form in _FORMS.items():
-        if not form.fullmatch(getattr(one, name)):
+        if not form.fullmatch(getattr(certificate, name)):
             yield f"{where}.{name}", "has an invalid format"
     for name in ("not_before", "not_after"):
-        if not _is_time(getattr(one, name)):
+        if not _is_time(getattr(certificate, name)):
             yield f"{where}.{name}", "is not a time such as 2026-11-24T08:00:00Z"
-    for text in (one.subject, one.issuer, *one.servers):
+    for text in (certificate.subject, certificate.issuer, *certificate.servers):
         if not text.isprintable():
             yield where, "contains characters that cannot be printed"
 
 
-def _find_finding_errors(found: tuple[_Finding, ...], where: str) -> Iterator[tuple[str, str]]:
-    for number, one in enumerate(found):
-        if one.severity not in SEVERITIES or one.code not in returned_checks():
-            yield f"{where}[{number}]", f'is not a valid finding: "{one.severity}", "{one.code}"'
+def _find_finding_errors(findings: tuple[_Finding, ...], where: str) -> Iterator[tuple[str, str]]:
+    for number, found in enumerate(findings):
+        if found.severity not in SEVERITIES or found.code not in returned_checks():
+            yield (
+                f"{where}[{number}]",
+                f'is not a valid finding: "{found.severity}", "{found.code}"',
+            )
 
 
 def _is_time(text: str) -> bool:
@@ -250,6 +253,6 @@ def _build_planned(said: _Planned) -> PlannedAsIs:
         entry_sha256=said.entry_sha256,
         state=said.state,
         certificate=_build_certificate(said.certificate) if said.certificate is not None else None,
-        findings=tuple(_build_finding(one, said.id) for one in said.findings),
+        findings=tuple(_build_finding(finding, said.id) for finding in said.findings),
         remarks=said.remarks,
     )

@@ -83,12 +83,14 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
         # The names that a flag adds to a certificate show whether the flag was set.
         unset = {
             flag
-            for one in certificates
-            if one.rule in by_rule
-            for flag, more in by_rule[one.rule].extended_key_usage_if.items()
-            if not set(more) <= set(one.extended_key_usage)
+            for certificate in certificates
+            if certificate.rule in by_rule
+            for flag, more in by_rule[certificate.rule].extended_key_usage_if.items()
+            if not set(more) <= set(certificate.extended_key_usage)
         }
-        servers = dict.fromkeys(server for one in certificates for server in one.servers)
+        servers = dict.fromkeys(
+            server for certificate in certificates for server in certificate.servers
+        )
         pools.append(
             Pool(
                 fqdn=DnsName(name),
@@ -422,7 +424,7 @@ class _Planner:
             role = self.rules.roles[pool.role]
             servers = tuple(str(computer.fqdn) for computer in pool.computers)
             # Roots come first, because an intermediate certificate is useless without its root.
-            for need in sorted(found.values(), key=lambda one: not one.ca.is_root):
+            for need in sorted(found.values(), key=lambda item: not item.ca.is_root):
                 yield _build_required(need, role.id, role.title, str(pool.fqdn), servers)
 
     def _find_shared_certificates(self) -> Callable[[str], list[PlannedCertificate]]:

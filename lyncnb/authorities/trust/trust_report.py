@@ -123,11 +123,13 @@ class _ShownByRole:
 
 def _page_tables(trust: TrustPlan) -> Iterator[Part]:
     chips = {
-        one.id: Chip(
-            one.id if basis == "documented" else f"{one.id} ({basis})", target=one.id, title=one.why
+        statement.id: Chip(
+            statement.id if basis == "documented" else f"{statement.id} ({basis})",
+            target=statement.id,
+            title=statement.why,
         )
-        for one in trust.statements
-        for basis in [basis_of(one.source)]
+        for statement in trust.statements
+        for basis in [basis_of(statement.source)]
     }
     roles = dict.fromkeys(one.role for one in trust.required if one.pool)
     for role in roles:
@@ -160,7 +162,7 @@ def _page_tables(trust: TrustPlan) -> Iterator[Part]:
         columns=_STATEMENTS,
         items=lambda: trust.statements,
         formats={".html": "Statements and sources"},
-        anchor=lambda one: one.id,
+        anchor=lambda item: item.id,
     )
 
 
@@ -205,10 +207,10 @@ def _named(ca: CaCertificate) -> str:
     return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
 
 
-def _format_store(one: RequiredCa) -> str:
-    if not one.pool:
+def _format_store(requirement: RequiredCa) -> str:
+    if not requirement.pool:
         return "its own store"
-    return "Root" if one.ca.is_root else "CA"
+    return "Root" if requirement.ca.is_root else "CA"
 
 
 _INSTALL_ON_PAGE = columns(
@@ -243,7 +245,7 @@ _KNOWN = columns(
 _STATEMENTS = columns(
     ("Statement", "id"),
     ("Requirement", "why"),
-    ("Basis", lambda one: basis_of(one.source)),
+    ("Basis", lambda row: basis_of(row.source)),
     ("Source", "source"),
 )
 
@@ -255,14 +257,17 @@ def _build_document(trust: TrustPlan) -> dict[str, object]:
     """
     # The key is the identity of the tuple, because hashing the ids would be as slow as listing
     # them.
-    groups = {id(one.certificates): one.certificates for one in trust.presentations}
+    groups = {
+        id(presentation.certificates): presentation.certificates
+        for presentation in trust.presentations
+    }
     index = {key: number for number, key in enumerate(groups)}
     return {
         **told_values(trust, "product", "source", "plan_sha256"),
         "certificate_groups": list(groups.values()),
         "presentations": [
-            {**one.to_document(), "certificates": index[id(one.certificates)]}
-            for one in trust.presentations
+            {**presentation.to_document(), "certificates": index[id(presentation.certificates)]}
+            for presentation in trust.presentations
         ],
         "required": trust.required,
     }
@@ -277,9 +282,10 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
             lines += [f"  {one.ca} -> {one.store}{mark}", *(f"    {why}" for why in one.reasons)]
         yield lines
     clients = [
-        one
-        for one in trust.presentations
-        if one.client_auth_ends or (one.certificates and "clientAuth" in one.asked)
+        presentation
+        for presentation in trust.presentations
+        if presentation.client_auth_ends
+        or (presentation.certificates and "clientAuth" in presentation.asked)
     ]
     if clients:
         yield [
@@ -289,9 +295,9 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
     yield [repr(trust)]
 
 
-def _format_who(one: RequiredCa) -> str:
-    who = f"{one.title} {one.pool}".rstrip()
-    return f"{who}: {first_of(one.servers, _SERVERS_SHOWN)}" if one.servers else who
+def _format_who(requirement: RequiredCa) -> str:
+    who = f"{requirement.title} {requirement.pool}".rstrip()
+    return f"{who}: {first_of(requirement.servers, _SERVERS_SHOWN)}" if requirement.servers else who
 
 
 def _format_client_line(shown: Presentation) -> str:

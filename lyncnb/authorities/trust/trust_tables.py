@@ -300,9 +300,9 @@ class TrustPlan(Table):
         return Presentations(rows=self.presentations)
 
     def _items(self) -> Iterator[Installation]:
-        for one in self.required:
-            for server in one.servers if one.pool else (*one.servers, ""):
-                yield Installation(one, server)
+        for requirement in self.required:
+            for server in requirement.servers if requirement.pool else (*requirement.servers, ""):
+                yield Installation(requirement, server)
 
     def _summary(self) -> str:
         servers = {server for one in self.required for server in one.servers}
