@@ -210,7 +210,7 @@ def certificate_history(
     if not names:
         found = tuple(NamedRequest(name="", record=record) for record in manifest.requests)
     missing, notes = compare_history(history, manifest)
-    notes = (*notes, *(one.message for one in missing))
+    notes = (*notes, *(problem.message for problem in missing))
     if not history.lines and manifest.format != FORMAT:
         notes = (
             *notes,
@@ -218,10 +218,10 @@ def certificate_history(
         )
     known = _RecordedData(manifest, history)
     generations: list[GenerationHistory] = []
-    for one in _merge_matches(found):
-        whole = known.generations(one.record, one.servers)
+    for match in _merge_matches(found):
+        whole = known.generations(match.record, match.servers)
         if day:
-            whole, more = _filter_by_date(one, whole, day)
+            whole, more = _filter_by_date(match, whole, day)
             notes = (*notes, *more)
         generations += whole
     return CertificateHistory(
@@ -361,7 +361,7 @@ class _RecordedData:
             for event, line in self._events.get((record.id, number), ()):
                 own = moves.setdefault(event.server, [])
                 if event.what == DAY_CORRECTED:
-                    own[:] = [one for one in own if one[0] != event.on or one[3] != number]
+                    own[:] = [move for move in own if move[0] != event.on or move[3] != number]
                 elif event.what in (DEPLOYED, UNDEPLOYED):
                     move = (event.on, _event_time(event, line), event.what, number)
                     own.append(move)

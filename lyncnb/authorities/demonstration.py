@@ -101,7 +101,7 @@ class Demonstration:
             )
         records = sorted(open_requests(bundle.folder).requests, key=lambda record: record.id)
         every = [generation for record in records for generation in record.generations]
-        is_first = not any(one.issued or one.refused for one in every)
+        is_first = not any(generation.issued or generation.refused for generation in every)
         short, blind, late = _choose_mistakes(records) if is_first else (None, None, None)
         day = today or datetime.now(UTC).date()
         ca = self._ca = self._ca or DemonstrationCa()

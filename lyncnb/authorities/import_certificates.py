@@ -152,7 +152,10 @@ def store_returned(
         current = (*issued.certificates, *issued.refused)
         placements = [
             *(_choose_placement(certificate, manifest, is_current=True) for certificate in current),
-            *(_choose_placement(one, manifest, is_current=False) for one in issued.superseded),
+            *(
+                _choose_placement(certificate, manifest, is_current=False)
+                for certificate in issued.superseded
+            ),
         ]
         if manifest.format == FIRST_FORMAT:
             wanted = _find_news(folder, manifest, placements, FIRST_FORMAT)
@@ -177,7 +180,7 @@ def store_returned(
 
 def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
     """Whether this run received a CA certificate that is in none of the folder's chains."""
-    known = {one.sha256 for one in known_certificates(bundle)[0]}
+    known = {certificate.sha256 for certificate in known_certificates(bundle)[0]}
     return any(issuer.sha256 not in known for issuer in issued.issuers)
 
 
@@ -197,9 +200,10 @@ def _write_issuers(
     """Write the CA certificates that are not yet in the folder, whether or not they are used."""
     known = {kept.file for kept in manifest.issuers}
     missing = {
-        name: to_pem([one.der])
-        for one in issuers.values()
-        if (name := f"{ISSUERS}/{one.sha256[:32]}.cer") not in known or not (folder / name).exists()
+        name: to_pem([issuer.der])
+        for issuer in issuers.values()
+        if (name := f"{ISSUERS}/{issuer.sha256[:32]}.cer") not in known
+        or not (folder / name).exists()
     }
     if not missing:
         return manifest

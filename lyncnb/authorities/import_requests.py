@@ -208,13 +208,13 @@ def receive_requests(
         survey, manifest = take_survey(path), read_manifest(path)
         refuse(path, survey.problems)
         received: list[ReceivedRequest] = []
-        for one in came:
-            evaluated = _evaluate_request(one, manifest, computer, accepted)
+        for request in came:
+            evaluated = _evaluate_request(request, manifest, computer, accepted)
             received.append(evaluated)
             if evaluated.action != "refused":
-                _store_request(survey, manifest.by_id[evaluated.request_id], one.request)
+                _store_request(survey, manifest.by_id[evaluated.request_id], request.request)
             if evaluated.action == "taken":
-                manifest = _record_request(manifest, evaluated, one.request, now)
+                manifest = _record_request(manifest, evaluated, request.request, now)
         # The manifest is saved before the summary, so that an error in the summary cannot lose
         # requests.
         save_manifest(path, manifest)

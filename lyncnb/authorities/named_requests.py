@@ -66,7 +66,7 @@ def _find_matches(records: Sequence[RequestRecord], text: str, name: str) -> Ite
         yield NamedRequest(name=name, record=begins[0])
         return
     for record in records:
-        servers = tuple(one for one in _find_servers(record) if _is_server(one, text))
+        servers = tuple(server for server in _find_servers(record) if _is_server(server, text))
         if _is_pattern(text) and fnmatchcase(record.id.casefold(), text):
             yield NamedRequest(name=name, record=record)
         elif servers:

@@ -487,7 +487,7 @@ class _Run:
         if left and not report.of_store:
             self.notes.append(
                 f"{report.source}: {report.server} uses certificates that do not belong to this "
-                "folder: " + ", ".join(one.upper() for one in sorted(left))
+                "folder: " + ", ".join(thumbprint.upper() for thumbprint in sorted(left))
             )
 
     def _record_seen_generation(

@@ -71,8 +71,8 @@ class ForecastComparison(Table):
             ``year`` or ``month``; the total comes last.
         """
         sides: list[dict[str, tuple[int, ...]]] = []
-        for one in (self.first, self.second):
-            works = one.years() if by == "year" else one.months
+        for forecast in (self.first, self.second):
+            works = forecast.years() if by == "year" else forecast.months
             sides.append({work.month: work[1:] for work in works})
         for side in sides:
             side["all"] = tuple(map(sum, zip(*side.values(), strict=True))) or _NONE

@@ -151,10 +151,10 @@ def _read_folder(folder: Path, manifest: Manifest) -> _Read:
     lives = {name: generations_of(one) for name, one in records.items()}
     held = {name: life.held for name, life in lives.items() if life.held is not None}
     under_way = {name: life.under_way for name, life in lives.items() if life.under_way is not None}
-    times = [time for one in records.values() for time in (one.planned_at, one.written_at)]
+    times = [time for record in records.values() for time in (record.planned_at, record.written_at)]
     times += [
-        one.received_at if isinstance(one, IssuedRecord) else one.recorded_at
-        for one in held.values()
+        deployed.received_at if isinstance(deployed, IssuedRecord) else deployed.recorded_at
+        for deployed in held.values()
     ]
     seen = max((date.fromisoformat(text[:10]) for text in times if text), default=None)
     plan = plan_of_manifest(folder, manifest)

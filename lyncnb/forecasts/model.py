@@ -408,10 +408,12 @@ class Forecast(Table):
         most = max((month.changes for month in self.months), default=0)
         for year, months in groupby(self.months, key=lambda item: item.month[:4]):
             cells = [""] * 12
-            for one in months:
-                if one.changes:
-                    bar = f" {_BARS[-(-one.changes * len(_BARS) // most) - 1]}" if bars else ""
-                    cells[int(one.month[5:]) - 1] = f"{one.changes:,}{bar}"
+            for month_work in months:
+                if month_work.changes:
+                    bar = (
+                        f" {_BARS[-(-month_work.changes * len(_BARS) // most) - 1]}" if bars else ""
+                    )
+                    cells[int(month_work.month[5:]) - 1] = f"{month_work.changes:,}{bar}"
             yield (year, *cells)
 
     def summary(self) -> str:

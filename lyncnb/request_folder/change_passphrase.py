@@ -141,7 +141,9 @@ def rekey(
         waiting, left_alone = looked.waiting, looked.left_alone
         if isinstance(old, RecoveryPair):
             used = Recipient(key=old.public, added_at=timestamp(today))
-            recipients = tuple(one for one in (used,) if one.key.fingerprint not in take_out)
+            recipients = tuple(
+                recipient for recipient in (used,) if recipient.key.fingerprint not in take_out
+            )
             not_sealed = _list_other_keys(path, manifest, old, *ciphers)
         else:
             recipients, not_sealed = _read_recipients(path, manifest, take_out, *ciphers), ()
@@ -152,7 +154,7 @@ def rekey(
             # This comes first, so that new files are sealed only to the remaining recovery keys.
             write_list(path, ciphers[1], recipients)
             waiting = [target for target in waiting if target.path != LIST]
-            left_alone = [one for one in left_alone if one != LIST]
+            left_alone = [path for path in left_alone if path != LIST]
         for done, _ in enumerate(_swap_files(path, waiting, *ciphers), 1):
             if progress is not None:
                 progress(done, len(waiting))
@@ -240,7 +242,7 @@ def _list_other_keys(
     named = {key.fingerprint for key in manifest.recovery}
     for cipher in ciphers:
         with suppress(BundleError):
-            named |= {one.key.fingerprint for one in recipients_of(folder, cipher)}
+            named |= {recipient.key.fingerprint for recipient in recipients_of(folder, cipher)}
     return tuple(sorted(named - {pair.public.fingerprint}))
 
 

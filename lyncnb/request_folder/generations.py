@@ -138,18 +138,18 @@ def generations_of(record: RequestRecord) -> Generations:
     first = min(on_servers, key=lambda item: (item.held.not_after, item.part.generation))
     present = record.issued
     follows = without or any(
-        one.part is not record or one.held is not present for one in on_servers
+        state.part is not record or state.held is not present for state in on_servers
     )
-    is_recorded = not without and all(one.on for one in on_servers)
-    is_one = len({(one.part.generation, one.held.serial) for one in on_servers}) == 1
+    is_recorded = not without and all(state.on for state in on_servers)
+    is_one = len({(state.part.generation, state.held.serial) for state in on_servers}) == 1
     return Generations(
         record=record,
         in_use=first.part,
         held=first.held,
         under_way=record if follows else None,
-        used=frozenset(one.part.generation for one in on_servers),
+        used=frozenset(state.part.generation for state in on_servers),
         is_recorded=is_recorded,
-        deployed_on=max(one.on for one in on_servers) if is_recorded and is_one else "",
+        deployed_on=max(state.on for state in on_servers) if is_recorded and is_one else "",
     )
 
 

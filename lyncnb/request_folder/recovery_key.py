@@ -303,9 +303,9 @@ def add_recipients(
     added = tuple(Recipient(key=key, added_at=now) for key in keys if key not in known)
     for which, path in _find_derivations(survey, manifest).items():
         lacking = [
-            one
-            for one in (*present, *added)
-            if _find_seal_problem(folder, which, one.key.fingerprint)
+            recipient
+            for recipient in (*present, *added)
+            if _find_seal_problem(folder, which, recipient.key.fingerprint)
         ]
         # A file with another passphrase does not belong to this folder, so it is not sealed.
         with suppress(PassphraseError):

@@ -148,7 +148,7 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
         if root is not None and one.spki_sha256 != root.spki_sha256
     }
     if root is not None and others:
-        also = " and ".join(others[one] for one in sorted(others))
+        also = " and ".join(others[digest] for digest in sorted(others))
         taken = f'"{name_text(root.subject)}", SHA-256 {root.sha256}'
         yield (
             "chain-several-roots",
@@ -217,11 +217,14 @@ def accepted_on_record(records: Iterable[RequestRecord]) -> Iterator[Finding]:
             if judgement
             else {}
         )
-        for one in judgement.findings if judgement and reasons else ():
-            if one.code in reasons and one.code in returned_checks():
-                accepted = finding(one.code, record.id, one.message)
+        for recorded_finding in judgement.findings if judgement and reasons else ():
+            if recorded_finding.code in reasons and recorded_finding.code in returned_checks():
+                accepted = finding(recorded_finding.code, record.id, recorded_finding.message)
                 # The recorded message already contains the reason.
-                yield replace(accepted.accepted_because(reasons[one.code]), message=one.message)
+                yield replace(
+                    accepted.accepted_because(reasons[recorded_finding.code]),
+                    message=recorded_finding.message,
+                )
 
 
 def noted(judgement: Judgement | None) -> tuple[Difference, ...]:

@@ -147,7 +147,7 @@ def _find_refused(
     """Return refused certificates that a new CA certificate or a new reason may make acceptable."""
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     came = (certificate for file in files for certificate in file.certificates)
-    if not accepted and not any(one.is_ca and one.sha256 not in by_sha256 for one in came):
+    if not accepted and not any(new.is_ca and new.sha256 not in by_sha256 for new in came):
         return ()
     return tuple(
         ReturnedFile(name=certificate.file, certificates=(by_sha256[certificate.sha256],))

@@ -131,12 +131,12 @@ def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     """Return the certificates for the folder's keys, by key; report those that cannot match."""
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
-        for one in batch.by_key.get(certificate.spki_sha256, ())[:1]:
+        for request in batch.by_key.get(certificate.spki_sha256, ())[:1]:
             subject = f"{source}, serial number {certificate.serial_hex}"
             if certificate.is_self_issued and is_signed_by(certificate, certificate):
-                batch.loose.append(finding("self-signed", one.request_id, subject))
+                batch.loose.append(finding("self-signed", request.request_id, subject))
             elif certificate.is_ca:
-                batch.loose.append(finding("ca-certificate", one.request_id, subject))
+                batch.loose.append(finding("ca-certificate", request.request_id, subject))
             else:
                 found.setdefault(certificate.spki_sha256, []).append(certificate)
     return {key: tuple(certificates) for key, certificates in found.items()}
@@ -177,13 +177,18 @@ def _evaluate_match(asked: Outstanding, certificate: Certificate, batch: Batch) 
     evidence = _build_evidence(asked, certificate, batch.issuers, batch.known)
     is_held = certificate.sha256 == asked.held_sha256
     told = tuple(
-        one
-        for one in evidence.noted
+        noted_finding
+        for noted_finding in evidence.noted
         # The recorded findings about another CA stay with an accepted certificate.
-        if one[0] not in _FOUND_AGAIN or (is_held and one[0] in (OTHER_ROOT, OTHER_ISSUER))
+        if noted_finding[0] not in _FOUND_AGAIN
+        or (is_held and noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
     evaluation = evaluate(replace(evidence, noted=told), at=batch.today)
-    if told and is_held and any(one[0] in (OTHER_ROOT, OTHER_ISSUER) for one in told):
+    if (
+        told
+        and is_held
+        and any(noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER) for noted_finding in told)
+    ):
         return evaluation
     return _add_other_ca(asked, certificate, evaluation, batch)
 
@@ -309,8 +314,12 @@ def _reject_several_cas(
 
     If a root of that CA is on record, a certificate with a different root already has an error.
     """
-    good = [one for one in evaluations.values() if not one.errors and one.path.is_complete]
-    if len({one.path.issuers[-1].spki_sha256 for one in good}) < 2:
+    good = [
+        evaluation
+        for evaluation in evaluations.values()
+        if not evaluation.errors and evaluation.path.is_complete
+    ]
+    if len({evaluation.path.issuers[-1].spki_sha256 for evaluation in good}) < 2:
         return evaluations
     found = dict(evaluations)
     for certificate, evaluation in evaluations.items():

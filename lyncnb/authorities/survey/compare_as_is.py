@@ -94,7 +94,7 @@ def compare_as_is(
     if not any(file.certificates for file in files) and not any(file.export for file in files):
         raise ReturnedFileError(
             "the specified files contain no certificates"
-            + "".join(f"; {one.about}: {one.message}" for one in told[:3]),
+            + "".join(f"; {finding.about}: {finding.message}" for finding in told[:3]),
             hint="specify certificates, folders or zip archives with certificates, or the "
             "output of the PowerShell script from lyncnb snippet certificates",
         )
@@ -333,7 +333,7 @@ class _Evaluated:
         paths = {
             pair.certificate.sha256: pair.path for pairs in self.good.values() for pair in pairs
         }
-        found = {paths[one].issuers[-1]: None for one in sha256 if paths[one].is_complete}
+        found = {paths[digest].issuers[-1]: None for digest in sha256 if paths[digest].is_complete}
         for root in found:
             name = self.estate.files[root.sha256][0]
             yield finding("root-to-compare", name, fingerprint(root))
@@ -373,7 +373,9 @@ def _find_candidates(
         common = entry.common_name.casefold()
         own = entry.servers if entry.shared_by == "server" else ()
         wanted = (common, "*." + common.partition(".")[2], *own)
-        found[entry.id] = [*dict.fromkeys(one for name in wanted for one in by_name.get(name, ()))]
+        found[entry.id] = [
+            *dict.fromkeys(certificate for name in wanted for certificate in by_name.get(name, ()))
+        ]
     return found
 
 
@@ -431,7 +433,7 @@ def _compare_cas(
                 findings=pair.findings,
             )
     compared = with_other_cas([*matches.values()], {}, (), judged.estate.issuers)
-    told = {one.asked.request_id: one.findings for one in compared}
+    told = {match.asked.request_id: match.findings for match in compared}
     for entry, (state, pair, remarks) in zip(judged.entries, chosen, strict=True):
         if pair is not None and entry.id in told:
             pair = replace(pair, findings=told[entry.id])

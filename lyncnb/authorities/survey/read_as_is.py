@@ -128,9 +128,9 @@ def _parse_document(data: bytes, name: str) -> dict[str, object]:
             hint=_AGAIN,
         )
     planned = document.get("planned")
-    for one in planned if isinstance(planned, list) else ():
-        if isinstance(one, dict) and one.get("certificate", "") is None:
-            del one["certificate"]
+    for planned_value in planned if isinstance(planned, list) else ():
+        if isinstance(planned_value, dict) and planned_value.get("certificate", "") is None:
+            del planned_value["certificate"]
     return document
 
 

@@ -111,7 +111,11 @@ def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
         raise ReturnedFileError(
             (f"{name}: the file was edited or damaged"), problems=tuple(reader.problems)
         )
-    seen = {one.thumbprint.casefold() for one in said.places if one.thumbprint}
+    seen = {
+        place_record.thumbprint.casefold()
+        for place_record in said.places
+        if place_record.thumbprint
+    }
     yield ServerReport(
         server=said.server.casefold(), at=said.at, source=name, thumbprints=tuple(sorted(seen))
     )

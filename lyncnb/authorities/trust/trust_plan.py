@@ -146,7 +146,9 @@ class _Need:
         of_all = {who[:2]: by.keys() for (who, _), by in self.reasons.items() if not who[2]}
         for reason, by in self.reasons.items():
             kind, site, pool = reason[0]
-            if pool and any(by.keys() <= of_all.get((kind, one), set()) for one in (site, None)):
+            if pool and any(
+                by.keys() <= of_all.get((kind, where), set()) for where in (site, None)
+            ):
                 continue
             words = reason[1] if reason == _OWN else f"verify the certificate of {reason[1]}"
             yield f"{words} ({', '.join(by)})"
@@ -186,9 +188,9 @@ class _Planner:
             for connection in rule.connections:
                 trusts.setdefault(connection, []).append(rule)
         shown = [
-            one
+            presentation
             for connection in list_connections(self.plan)
-            for one in self._find_shown(connection, trusts.get(connection.rule.id, []))
+            for presentation in self._find_shown(connection, trusts.get(connection.rule.id, []))
         ]
         for needs in self.needs.values():
             for need in needs.values():
@@ -256,12 +258,15 @@ class _Planner:
         if key not in self.shown:
             found: dict[tuple[CaCertificate, tuple[str, ...]], list[PlannedCertificate]] = {}
             for pool in pools:
-                for one in self._find_pool_certificates(pool):
-                    if usage in one.usages or not (usage or one.usages):
-                        key_of = (self._find_root(one), one.extended_key_usage)
-                        found.setdefault(key_of, []).append(one)
+                for held_certificate in self._find_pool_certificates(pool):
+                    if usage in held_certificate.usages or not (usage or held_certificate.usages):
+                        key_of = (
+                            self._find_root(held_certificate),
+                            held_certificate.extended_key_usage,
+                        )
+                        found.setdefault(key_of, []).append(held_certificate)
             self.shown[key] = tuple(
-                (root, group[0], tuple(one.id for one in group))
+                (root, group[0], tuple(member.id for member in group))
                 for (root, _), group in found.items()
             )
         return self.shown[key]
@@ -395,9 +400,9 @@ class _Planner:
                 title=f"intermediate CA certificates below the {root.title}, if any",
                 is_root=False,
             )
-        for one in reversed(path):
-            if not one.is_self_issued:
-                yield known_ca(one, certificate.issuer, certificate.ca)
+        for issuer in reversed(path):
+            if not issuer.is_self_issued:
+                yield known_ca(issuer, certificate.issuer, certificate.ca)
 
     def _list_pool_cas(self) -> Iterator[RequiredCa]:
         own = {role: rule for rule in self.rules.trusts for role in rule.roles}

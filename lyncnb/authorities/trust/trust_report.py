@@ -277,9 +277,12 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
     """Yield a paragraph for each pool or party, then a paragraph about client authentication."""
     for who, group in groupby(trust.required, key=_format_who):
         lines = [who]
-        for one in group:
-            mark = " [inferred]" if one.is_inferred else ""
-            lines += [f"  {one.ca} -> {one.store}{mark}", *(f"    {why}" for why in one.reasons)]
+        for member in group:
+            mark = " [inferred]" if member.is_inferred else ""
+            lines += [
+                f"  {member.ca} -> {member.store}{mark}",
+                *(f"    {why}" for why in member.reasons),
+            ]
         yield lines
     clients = [
         presentation
