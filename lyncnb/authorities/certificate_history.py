@@ -229,10 +229,10 @@ def certificate_history(
     )
 
 
-def _merge_matches(found: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
+def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
     """Return each request once, with all named servers; no server means all servers."""
     by_id: dict[str, NamedRequest] = {}
-    for match in found:
+    for match in matches:
         before = by_id.get(match.record.id)
         is_all = before is not None and not (before.servers and match.servers)
         servers = (*(before.servers if before else ()), *match.servers)

@@ -372,14 +372,14 @@ def _is_better(placement: _Placement, chain: bytes) -> bool:
 
 
 def _store_certificates(
-    folder: Path, manifest: Manifest, wanted: list[_Placement], now: str
+    folder: Path, manifest: Manifest, placements: list[_Placement], now: str
 ) -> Manifest:
-    moved = _write_files(folder, wanted)
+    moved = _write_files(folder, placements)
     records = {
         placement.issued.request_id: manifest.by_id[placement.issued.request_id]
-        for placement in wanted
+        for placement in placements
     }
-    for one in wanted:
+    for one in placements:
         record = records[one.issued.request_id]
         before = record.issued if one.is_current and not one.is_refused else None
         if before is not None and before.sha256 != one.issued.sha256:
@@ -389,11 +389,11 @@ def _store_certificates(
     return manifest.with_records(records.values())
 
 
-def _write_files(folder: Path, wanted: list[_Placement]) -> dict[str, str]:
+def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
     """Write the files; return the new names of files that moved to ``archive/``."""
     moved: dict[str, str] = {}
     with FileBatch() as batch:
-        for placement in wanted:
+        for placement in placements:
             chain_name = (
                 placement.chain_name or f"{placement.leaf_name.removesuffix('.cer')}.chain.pem"
             )

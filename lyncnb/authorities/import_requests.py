@@ -250,33 +250,33 @@ def _read_requests(
     A folder may contain other files, but a private key among them is reported.
     """
     named = {Path(path).name for path in paths if not os.path.isdir(path)}
-    came: list[_FoundRequest] = []
+    requests: list[_FoundRequest] = []
     problems: list[Problem] = []
-    told: list[Finding] = []
+    findings: list[Finding] = []
     for file in read_returned(paths):
         for der in file.requests:
             try:
-                came.append(
+                requests.append(
                     _FoundRequest(file=file.name, request=parse_request(der, name=file.name))
                 )
             except BundleError as error:
                 problems.append(Problem(message=error.message, file=file.name, hint=error.hint))
-        told += [
+        findings += [
             finding(*_finding_fields(file, remark))
             for remark in file.remarks
             if remark[0] in _WORTH_TELLING
         ]
         if not file.requests and file.name in named:
             problems.append(Problem(message=_explain_missing_request(file), file=file.name))
-    if problems or not came:
+    if problems or not requests:
         raise ReturnedFileError(
             "the files contain no certification request, so nothing was changed"
-            if not came
+            if not requests
             else "some files contain no certification request, so nothing was changed",
             problems=tuple(problems[:20]),
             hint="use the unchanged .req files that Request-CsCertificate wrote",
         )
-    return came, tuple(dict.fromkeys(told))
+    return requests, tuple(dict.fromkeys(findings))
 
 
 def _finding_fields(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, str, str]:

@@ -44,14 +44,14 @@ def named_requests(
     tuple
         The matches in the order of the names, and a problem for each name without a match.
     """
-    found: list[NamedRequest] = []
+    matches: list[NamedRequest] = []
     problems: list[Problem] = []
     for name in dict.fromkeys(names):
         ours = [*_find_matches(records, name.strip().casefold(), name)]
-        found += ours
+        matches += ours
         if not ours:
             problems.append(_report_unknown(records, name))
-    return tuple(found), tuple(problems)
+    return tuple(matches), tuple(problems)
 
 
 def _find_matches(records: Sequence[RequestRecord], text: str, name: str) -> Iterable[NamedRequest]:

@@ -256,10 +256,10 @@ class _Run:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def record_named(self, found: Sequence[NamedRequest]) -> None:
+    def record_named(self, matches: Sequence[NamedRequest]) -> None:
         """Record the newest certificate without errors of each named request."""
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
-        for match in found:
+        for match in matches:
             if match.record.state != "retired" or not match.servers:
                 named = [p for p in match.record.generations if p.generation == match.generation]
                 part = named[0] if named and named[0].issued else self._find_newest(match.record)
@@ -319,9 +319,9 @@ class _Run:
             else:
                 self._record_report(report)
 
-    def record_revoked(self, found: Sequence[NamedRequest]) -> None:
+    def record_revoked(self, matches: Sequence[NamedRequest]) -> None:
         """Record that the CA revoked the certificates whose revocation was requested."""
-        for match in found:
+        for match in matches:
             record = self.records.get(match.record.id, match.record)
             asked = [part for part in record.generations if part.revocation is not None]
             before = record.covering

@@ -432,7 +432,7 @@ def objections_to(
     tuple of Objection
         Empty if each issuer is a valid CA that may sign, and allows the names and the depth.
     """
-    found: list[Objection] = []
+    objections: list[Objection] = []
     below = (certificate, *path)
     for depth, issuer in enumerate(path):
         who = f'"{name_text(issuer.subject)}"'
@@ -441,44 +441,44 @@ def objections_to(
         # the person who trusts it.
         may_sign = issuer.key_usage is None or "keyCertSign" in issuer.key_usage
         if not may_sign or not (issuer.is_ca or (is_root and issuer.is_version_1)):
-            found.append(
+            objections.append(
                 Objection(
                     code="chain-issuer-not-ca", detail=f"{who} is not allowed to sign certificates"
                 )
             )
         if issuer.path_length is not None and issuer.path_length < _count_cas_below(below, depth):
             limit = f"{who} allows {issuer.path_length} CA certificates below it"
-            found.append(Objection(code="chain-issuer-not-ca", detail=limit))
+            objections.append(Objection(code="chain-issuer-not-ca", detail=limit))
         if not issuer.is_valid_at(moment_of(today)):
             days = f"{issuer.not_before:%Y-%m-%d %H:%M} to {issuer.not_after:%Y-%m-%d %H:%M} UTC"
-            found.append(
+            objections.append(
                 Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid from {days}")
             )
-        found.extend(_check_key(issuer, who, is_root=is_root))
-        found.extend(_check_purpose(issuer, who))
+        objections.extend(_check_key(issuer, who, is_root=is_root))
+        objections.extend(_check_purpose(issuer, who))
         violations = constraint_violations(below[: depth + 1], issuer)
-        found.extend(
+        objections.extend(
             Objection(code="name-constraints-violated", detail=text) for text in violations
         )
         contradiction = _find_contradiction(below[depth], issuer)
         if contradiction:
             detail = f'the issuer of "{name_text(below[depth].subject)}" must be {contradiction}'
-            found.append(Objection(code="chain-authority-key-differs", detail=detail))
+            objections.append(Objection(code="chain-authority-key-differs", detail=detail))
     for link in below:
         if link.unknown_critical:
             detail = f'"{name_text(link.subject)}" has {", ".join(link.unknown_critical)}'
-            found.append(Objection(code="critical-extension-unknown", detail=detail))
+            objections.append(Objection(code="critical-extension-unknown", detail=detail))
     if path and path[-1].is_self_issued:
         violation = policy_violation(below[-2::-1])
         if violation:
-            found.append(Objection(code="chain-policy-not-valid", detail=violation))
+            objections.append(Objection(code="chain-policy-not-valid", detail=violation))
     if path and certificate.not_after > path[0].not_after:
         late = (
             f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but its "
             f"issuer is valid until {path[0].not_after:%Y-%m-%d}"
         )
-        found.append(Objection(code="outlives-issuer", detail=late))
-    return tuple(found)
+        objections.append(Objection(code="outlives-issuer", detail=late))
+    return tuple(objections)
 
 
 def _count_cas_below(below: tuple[Certificate, ...], depth: int) -> int:

@@ -32,13 +32,13 @@ def _list_planned_names(entry: PlannedEntry) -> set[str]:
 
 def with_cross_findings(
     answers: Sequence[Match],
-    asked: Sequence[Outstanding],
+    requests: Sequence[Outstanding],
     by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
     """Add the finding for one certificate that answers several requests."""
     answered = {answer.asked.request_id for answer in answers}
     waiting: dict[object, list[Outstanding]] = {}
-    for request in asked:
+    for request in requests:
         if request.is_current and not request.held_sha256 and request.request_id not in answered:
             waiting.setdefault(request.entry.pool, []).append(request)
     result = []
@@ -149,13 +149,13 @@ def file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Findi
 
 
 def unmatched_findings(
-    answers: Sequence[Match], asked: Sequence[Outstanding], batch: Batch
+    answers: Sequence[Match], requests: Sequence[Outstanding], batch: Batch
 ) -> Iterator[Finding]:
     """Yield findings about unmatched certificates and about duplicate serial numbers."""
     used = {certificate for answer in answers for certificate in answer.path.issuers}
     shared = {
         request.entry.common_name.casefold(): request.request_id
-        for request in asked
+        for request in requests
         if request.is_current and request.entry.shared_by != "server"
     }
     only_issuers = all(is_issuer(certificate) for certificate in batch.sources)

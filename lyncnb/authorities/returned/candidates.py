@@ -116,7 +116,7 @@ class Matched:
 
 
 def sort_out(
-    asked: Sequence[Outstanding],
+    requests: Sequence[Outstanding],
     files: tuple[ReturnedFile, ...],
     known: tuple[Certificate, ...],
     today: datetime,
@@ -126,7 +126,7 @@ def sort_out(
     for file in files:
         for certificate in file.certificates:
             sources.setdefault(certificate, file.name)
-    by_key = by_public_key(asked)
+    by_key = by_public_key(requests)
     # A certificate with a key of this folder is never an issuer, so it cannot extend a path.
     others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
     by_sha256 = {certificate.sha256: certificate for certificate in known}
@@ -136,17 +136,17 @@ def sort_out(
         issuers=Issuers(others),
         known=by_sha256,
         today=today,
-        earlier=earlier_certificates(asked, by_sha256),
-        cas=_find_recorded_cas(asked, by_sha256),
+        earlier=earlier_certificates(requests, by_sha256),
+        cas=_find_recorded_cas(requests, by_sha256),
     )
 
 
 def _find_recorded_cas(
-    asked: Iterable[Outstanding], known: Mapping[str, Certificate]
+    requests: Iterable[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[PlannedCa, CaOnRecord]:
     """Collect what the certificates on record show about their CAs."""
     found: dict[PlannedCa, CaOnRecord] = {}
-    for request in asked:
+    for request in requests:
         chain = [known[sha256] for sha256 in request.evidence if sha256 in known]
         if chain and len(chain) == len(request.evidence):
             ca = found.setdefault(request.planned_ca, CaOnRecord())
@@ -154,20 +154,22 @@ def _find_recorded_cas(
     return found
 
 
-def by_public_key(asked: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
+def by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
     """Return the requests by the SHA-256 of their public key, usually one for each key."""
     found: dict[str, tuple[Outstanding, ...]] = {}
-    for request in asked:
+    for request in requests:
         if request.spki_sha256:
             found[request.spki_sha256] = (*found.get(request.spki_sha256, ()), request)
     return found
 
 
 def earlier_certificates(
-    asked: Sequence[Outstanding], known: Mapping[str, Certificate]
+    requests: Sequence[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
     """Find the certificate of the latest superseded generation that has one, by request id."""
-    old = [request for request in asked if not request.is_current and request.held_sha256 in known]
+    old = [
+        request for request in requests if not request.is_current and request.held_sha256 in known
+    ]
     ordered = sorted(old, key=lambda item: item.generation)
     return {request.request_id: known[request.held_sha256] for request in ordered}
 

@@ -30,7 +30,7 @@ from .returned_files import ReturnedFile
 
 
 def match_answers(
-    asked: Sequence[Outstanding],
+    requests: Sequence[Outstanding],
     files: Iterable[ReturnedFile],
     *,
     known: Iterable[Certificate] = (),
@@ -40,7 +40,7 @@ def match_answers(
 
     Parameters
     ----------
-    asked : sequence of Outstanding
+    requests : sequence of Outstanding
         n generations of requests, both current and archived.
     files : iterable of ReturnedFile
         The files that the CA returned.
@@ -61,20 +61,20 @@ def match_answers(
     Source: RFC 2986 section 4.1 and RFC 5280 section 4.1.2.7 for the public key.
     """
     files = tuple(files)
-    batch = sort_out(asked, files, tuple(known), moment_of(today))
+    batch = sort_out(requests, files, tuple(known), moment_of(today))
     candidates = _find_candidates(batch)
     answers: list[Match] = []
     superseded: list[Match] = []
-    for request in asked:
+    for request in requests:
         given = candidates.get(request.spki_sha256, ())
         taken = _choose_certificate(request, given, batch) if given else None
         if taken is not None:
             (answers if request.is_current else superseded).append(taken)
-    answers += _find_completed(asked, answers, batch)
-    answers = with_cross_findings(answers, asked, batch.by_key)
+    answers += _find_completed(requests, answers, batch)
+    answers = with_cross_findings(answers, requests, batch.by_key)
     answers = with_other_cas(answers, batch.cas, batch.known, batch.issuers)
     batch.loose.extend(file_findings(files, batch))
-    rest = tuple(unmatched_findings(answers + superseded + batch.refused, asked, batch))
+    rest = tuple(unmatched_findings(answers + superseded + batch.refused, requests, batch))
     answers = [with_findings(match, _report_key_finding(rest, match)) for match in answers]
     mine = {match.asked.request_id for match in answers}
     batch.loose.extend(found for found in rest if found.about not in mine)
@@ -98,7 +98,7 @@ def _is_kept(certificate: Certificate, batch: Batch) -> bool:
 
 
 def _find_completed(
-    asked: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
+    requests: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
     """Yield recorded certificates whose chain changes with the CA certificates of this run."""
     news = [c for c in batch.sources if _is_kept(c, batch) and c.sha256 not in batch.known]
@@ -106,7 +106,7 @@ def _find_completed(
         return
     before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
     here = {match.asked.request_id for match in answers}
-    for request in asked:
+    for request in requests:
         held = batch.known.get(request.held_sha256)
         if held is None or not request.is_current or request.request_id in here:
             continue
@@ -228,13 +228,15 @@ def evaluate_on_record(
 
 
 def _choose_certificate(
-    asked: Outstanding, given: tuple[Certificate, ...], batch: Batch
+    asked: Outstanding, certificates: tuple[Certificate, ...], batch: Batch
 ) -> Match | None:
     """Choose the certificate of one request; return None to keep the certificate on record."""
     if not asked.is_current:
-        return _match_superseded(asked, max(given, key=_start_of_validity), batch)
+        return _match_superseded(asked, max(certificates, key=_start_of_validity), batch)
     held = batch.known.get(asked.held_sha256)
-    evaluations = {certificate: _evaluate_match(asked, certificate, batch) for certificate in given}
+    evaluations = {
+        certificate: _evaluate_match(asked, certificate, batch) for certificate in certificates
+    }
     own = evaluations.get(held) or _evaluate_match(asked, held, batch) if held is not None else None
     if own is None:
         evaluations = _reject_several_cas(asked, evaluations)
@@ -243,8 +245,10 @@ def _choose_certificate(
             one: evaluation if one == held else _reject_unproven(asked, evaluation)
             for one, evaluation in evaluations.items()
         }
-    given = _remove_repeats(given, evaluations, held if own and not own.errors else None)
-    if not given:
+    certificates = _remove_repeats(
+        certificates, evaluations, held if own and not own.errors else None
+    )
+    if not certificates:
         return None
 
     def rank(one: Certificate) -> tuple[object, ...]:
@@ -256,9 +260,9 @@ def _choose_certificate(
         is_proven = evaluations[one].path.is_complete
         begins, ends = _start_of_validity(one)
         errors = evaluations[one].errors
-        return -errors, is_proven, begins, is_new, ends, -warnings, given.index(one)
+        return -errors, is_proven, begins, is_new, ends, -warnings, certificates.index(one)
 
-    best = max(given, key=rank)
+    best = max(certificates, key=rank)
     if held is not None and own is not None and held != best:
         # A certificate with an error replaces no other. Of two valid certificates, the older one
         # and one
@@ -269,13 +273,13 @@ def _choose_certificate(
         is_as_good = not own.errors and own.path.is_complete >= evaluations[best].path.is_complete
         if evaluations[best].errors or (is_older and is_as_good):
             best = held
-    for one in given:
+    for one in certificates:
         if one not in (best, held):
             _put_aside(asked, one, evaluations[one], best, batch)
     if best not in evaluations:
         return None
     evaluation = evaluations[best]
-    good = [certificate for certificate in given if not evaluations[certificate].errors]
+    good = [certificate for certificate in certificates if not evaluations[certificate].errors]
     differences = _report_choice(asked, best, good if best in good else [], held, batch)
     more = with_acceptances(findings(asked.entry, differences), asked.accepted)
     return Match(
@@ -289,7 +293,7 @@ def _choose_certificate(
 
 
 def _remove_repeats(
-    given: tuple[Certificate, ...],
+    certificates: tuple[Certificate, ...],
     evaluations: Mapping[Certificate, Evaluation],
     held: Certificate | None,
 ) -> tuple[Certificate, ...]:
@@ -300,7 +304,7 @@ def _remove_repeats(
     """
     known: dict[str, Certificate] = {held.signed_sha256: held} if held else {}
     found = []
-    for certificate in given:
+    for certificate in certificates:
         is_proven = evaluations[certificate].path.issuers and not evaluations[certificate].errors
         if not is_proven or known.setdefault(certificate.signed_sha256, certificate) == certificate:
             found.append(certificate)
@@ -439,7 +443,7 @@ def _format_dates(certificate: Certificate) -> str:
 def _report_choice(
     asked: Outstanding,
     newest: Certificate,
-    given: Sequence[Certificate],
+    certificates: Sequence[Certificate],
     held: Certificate | None,
     batch: Batch,
 ) -> Iterator[Difference]:
@@ -448,7 +452,7 @@ def _report_choice(
     earlier = batch.earlier.get(asked.request_id)
     if held is None and earlier is not None and asked.is_current:
         yield "renews-earlier-certificate", _describe_change(earlier, newest)
-    rest = [certificate for certificate in given if certificate not in (newest, held)]
+    rest = [certificate for certificate in certificates if certificate not in (newest, held)]
     for certificate in rest:
         yield "several-answers", f"not used: {_describe_certificate(certificate, batch)}"
     if rest and asked.entry.shared_by != "server" and held is None:

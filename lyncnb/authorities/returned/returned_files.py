@@ -96,16 +96,16 @@ def read_returned(
         raise ReturnedFileError(
             f"no such file or folder: {', '.join(missing)}", hint="check the path"
         )
-    found: list[ReturnedFile] = []
+    files: list[ReturnedFile] = []
     for path in given:
         if os.path.isdir(path):
-            found.extend(_read_folder(path, password))
+            files.extend(_read_folder(path, password))
         else:
             # A link that the planner specified is followed; links inside a folder are not.
-            found.extend(
+            files.extend(
                 _report_unreadable(_read_path(path.resolve(), visible(path.name), password))
             )
-    return tuple(file for file in found if not _is_note(file))
+    return tuple(file for file in files if not _is_note(file))
 
 
 def _is_note(file: ReturnedFile) -> bool:

@@ -71,11 +71,11 @@ def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[Server
     ReturnedFileError
         If a file cannot be read, has another format, or was edited. The error lists all problems.
     """
-    found: list[ServerReport] = []
+    reports: list[ServerReport] = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            found += _read_reports(path)
+            reports += _read_reports(path)
         except LyncnbError as error:
             own = error.problems or (Problem(message=error.message, hint=error.hint),)
             problems += own
@@ -83,7 +83,7 @@ def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[Server
         raise ReturnedFileError(
             "some reports cannot be read, so nothing was recorded", problems=tuple(problems)
         )
-    return tuple(found)
+    return tuple(reports)
 
 
 def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
