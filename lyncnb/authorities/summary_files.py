@@ -35,8 +35,7 @@ from .evaluation.evaluation import accepted_on_record
 _MADE_OF = "made_of"
 
 #: The maximum number of requests for which every change writes the summary again. In a larger
-#: folder,
-#: writing the summary would take longer than the change itself.
+#: folder, writing the summary would take longer than the change itself.
 _MOST = 10_000
 
 

@@ -28,9 +28,9 @@ from .name_constraints import constraint_violations
 # Signature checks, and the result of a strict verifier.
 #
 # The two are separate. The result of :func:`is_signed_by` is a fact and decides. The Web PKI
-# verifier
-# of pyca applies the browsers' rules to every chain, and ignores other rules (a common name that is
-# not in the SAN, a missing extended key usage, a wildcard on a public suffix). So it only informs.
+# verifier of pyca applies the browsers' rules to every chain, and ignores other rules (a common
+# name that is not in the SAN, a missing extended key usage, a wildcard on a public suffix). So it
+# only informs.
 
 # The key type for each signature scheme. Schemes that are not in this table cannot be checked.
 _KEYS = {
@@ -148,12 +148,9 @@ def web_pki_objection(
 MAX_PATH = 24
 
 #: The number of candidates to check for one issuer name, the most likely first. A folder has each
-#: CA
-#: once or twice. A large number of CAs with one name is an attack that slows the search or hides
-#: the
-#: right CA. If none of these candidates signed, more candidates are checked: in total four times
-#: the
-#: number of CA certificates. So the time stays in proportion to the input.
+#: CA once or twice. A large number of CAs with one name is an attack that slows the search or hides
+#: the right CA. If none of these candidates signed, more candidates are checked: in total four
+#: times the number of CA certificates. So the time stays in proportion to the input.
 MAX_CANDIDATES = 64
 _FURTHER_CHECKS = 4
 
@@ -199,8 +196,7 @@ class Issuers:
 
     def __init__(self, certificates: Iterable[Certificate]):
         # The index contains names and the possible values of an authority key identifier, so that a
-        # file
-        # with thousands of CAs with one name is not searched for each certificate.
+        # file with thousands of CAs with one name is not searched for each certificate.
         self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
         newest_first = sorted(set(certificates), key=_sort_newest_first)

@@ -225,8 +225,7 @@ def _find_finished_change(
 def _find_altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
     yield from shared_keys(manifest)
     # A recovery key may not open the key of the bindings. Each private key is still compared with
-    # the
-    # public key in its record.
+    # the public key in its record.
     with suppress(PassphraseError):
         yield from altered_records(manifest, cipher)
 

@@ -39,8 +39,7 @@ from .request_record import (
 )
 
 #: The format for a folder with a plan. Earlier formats can always be read: a run that changes
-#: nothing
-#: else keeps ``/1``, and ``/2`` is kept until the plan is requested again.
+#: nothing else keeps ``/1``, and ``/2`` is kept until the plan is requested again.
 FORMAT = "lyncnb-requests/3"
 FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
 _FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)

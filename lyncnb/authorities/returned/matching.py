@@ -234,9 +234,7 @@ def _choose_certificate(
     if not asked.is_current:
         return _match_superseded(asked, max(certificates, key=_start_of_validity), batch)
     held = batch.known.get(asked.held_sha256)
-    evaluations = {
-        certificate: _evaluate_match(asked, certificate, batch) for certificate in certificates
-    }
+    evaluations = {one: _evaluate_match(asked, one, batch) for one in certificates}
     own = evaluations.get(held) or _evaluate_match(asked, held, batch) if held is not None else None
     if own is None:
         evaluations = _reject_several_cas(asked, evaluations)
@@ -245,9 +243,8 @@ def _choose_certificate(
             one: evaluation if one == held else _reject_unproven(asked, evaluation)
             for one, evaluation in evaluations.items()
         }
-    certificates = _remove_repeats(
-        certificates, evaluations, held if own and not own.errors else None
-    )
+    kept = held if own and not own.errors else None
+    certificates = _remove_repeats(certificates, evaluations, kept)
     if not certificates:
         return None
 
@@ -265,8 +262,7 @@ def _choose_certificate(
     best = max(certificates, key=rank)
     if held is not None and own is not None and held != best:
         # A certificate with an error replaces no other. Of two valid certificates, the older one
-        # and one
-        # that was replaced earlier do not replace the other. A complete chain has priority.
+        # and one that was replaced earlier do not replace the other. A complete chain has priority.
         is_older = held.not_before > best.not_before or (
             held.not_before == best.not_before and best.sha256 in asked.displaced
         )

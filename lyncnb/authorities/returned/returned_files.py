@@ -36,8 +36,7 @@ MAX_ARCHIVE_BYTES = 100_000_000
 MAX_ARCHIVE_ENTRIES = 10_000
 
 #: Certificates are almost incompressible. Base64 text shrinks by a quarter and repeated chains by
-#: more,
-#: but a ratio of hundreds indicates a zip bomb. The total limit stops many small bombs.
+#: more, but a ratio of hundreds indicates a zip bomb. The total limit stops many small bombs.
 MAX_RATIO = 200
 MAX_UNPACKED_BYTES = 200_000_000
 

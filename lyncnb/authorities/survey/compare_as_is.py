@@ -312,8 +312,7 @@ class _Evaluated:
                 *told,
             )
         # Without its CA certificates, nothing proves that a CA signed it. The root of a public CA
-        # is in the
-        # operating system's store, and is rarely among the files.
+        # is in the operating system's store, and is rarely among the files.
         is_proven = evaluation.path.is_complete or (
             entry.issuer == "public" and bool(evaluation.path.issuers)
         )
