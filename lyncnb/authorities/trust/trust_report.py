@@ -77,11 +77,11 @@ class _ForRole:
     @property
     def install(self) -> str:
         first = self.required[0]
-        return _named(first.ca) + (f"\n{first.when}" if first.when else "")
+        return _format_ca(first.ca) + (f"\n{first.when}" if first.when else "")
 
     @property
     def store(self) -> str:
-        return _store(self.required[0])
+        return _format_store(self.required[0])
 
     @property
     def reasons(self) -> Folded:
@@ -118,10 +118,10 @@ class _ShownByRole:
     @property
     def root(self) -> str:
         told = dict.fromkeys(filter(None, (one.client_authentication for one in self.shown)))
-        return "\n".join((_named(self.shown[0].root), *told))
+        return "\n".join((_format_ca(self.shown[0].root), *told))
 
 
-def _page_tables(trust: TrustPlan) -> Iterator[Part]:
+def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
     chips = {
         statement.id: Chip(
             statement.id if basis == "documented" else f"{statement.id} ({basis})",
@@ -133,7 +133,7 @@ def _page_tables(trust: TrustPlan) -> Iterator[Part]:
     }
     roles = dict.fromkeys(one.role for one in trust.required if one.pool)
     for role in roles:
-        yield from _role_tables(trust, role, chips)
+        yield from _build_role_tables(trust, role, chips)
     yield ReportTable(
         columns=_OTHERS,
         items=lambda: [
@@ -143,7 +143,7 @@ def _page_tables(trust: TrustPlan) -> Iterator[Part]:
     )
     parties = [one for one in trust.presentations if one.presenter.role not in roles]
     if parties:
-        yield _shown_table(parties, chips, "Certificates that others show")
+        yield _build_shown_table(parties, chips, "Certificates that others show")
     ending = [one for one in trust.presentations if one.client_auth_ends or not one.is_served]
     if ending:
         yield ReportTable(
@@ -166,7 +166,7 @@ def _page_tables(trust: TrustPlan) -> Iterator[Part]:
     )
 
 
-def _role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -> Iterator[Part]:
+def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -> Iterator[Part]:
     """Yield what the servers of a role install, then what they show."""
     required = [one for one in trust.required if one.role == role and one.pool]
     servers = dict.fromkeys(server for one in required for server in one.servers)
@@ -184,12 +184,12 @@ def _role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -> Iter
     yield ReportTable(columns=_INSTALL_ON_PAGE, items=lambda: lines, formats={".html": title})
     shown = [one for one in trust.presentations if one.presenter.role == role]
     if shown:
-        yield _shown_table(
+        yield _build_shown_table(
             shown, chips, f"Certificates that these servers show ({required[0].title})"
         )
 
 
-def _shown_table(
+def _build_shown_table(
     shown: Iterable[Presentation], chips: Mapping[str, Chip], caption: str
 ) -> ReportTable:
     groups: dict[tuple[object, ...], list[Presentation]] = {}
@@ -202,7 +202,7 @@ def _shown_table(
     )
 
 
-def _named(ca: CaCertificate) -> str:
+def _format_ca(ca: CaCertificate) -> str:
     """Return the title of a CA certificate and the start of its thumbprint."""
     return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
 
