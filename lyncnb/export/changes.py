@@ -292,6 +292,7 @@ def _covered(
         generation=old.generation,
         archived=old.archived,
         plan=_with_others(new.plan, old.plan),
+        number=old.number,
         others=old.others,
     )
     if replace(new, planned_at=old.planned_at) == old:
@@ -331,6 +332,7 @@ def _announced(
         stood_before=old.covered or old.stood_before,
         key_holder=holder,
         plan=_with_others(new.plan, old.plan),
+        number=old.number,
         others=old.others,
     )
     if replace(new, planned_at=old.planned_at) == old:
