@@ -1,4 +1,4 @@
-"""Acceptances: a reason counts until its last day, and for what it names."""
+"""Test acceptances: a reason applies until its last date and only to the specified objects."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LAST = date(2027, 1, 31)
 
 
 def order_of(plan, on, **accept):
-    """What is asked of a folder, by the rules of a day."""
+    """Return the requests in a folder, evaluated with the rules for a date."""
     findings = check_plan(plan, on=on)
     return make_order(plan, findings=findings, accept=accept, renew=(), reason="", now="")
 
 
 def lab(**options):
-    """A plan whose Edge certificate comes from an internal CA, with options."""
+    """Create a plan with an Edge certificate from an internal CA, and with options."""
     return plan_of([(EDGE, "issuer", "internal")], PlanOptions(**options))
 
 
 def test_a_reason_counts_until_its_last_day():
-    """On its last day the plan is written; the day after it is refused, and a notice says why."""
+    """On the last date, lyncnb writes the requests. One day later, it rejects the plan."""
     plan = lab(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
     order = order_of(plan, LAST)
     assert [(a.code, a.reason) for a in order.accepted] == [(CODE, "a lab (until 2027-01-31)")]
@@ -43,7 +43,7 @@ def test_a_reason_counts_until_its_last_day():
 
 
 def test_a_reason_counts_for_the_certificates_that_it_names():
-    """For one certificate it is accepted, for another one the plan is refused."""
+    """An acceptance for one certificate does not accept the same finding for another one."""
     plan = lab(accepted={CODE: "a lab"})
     (about,) = {f.about for f in check_plan(plan) if f.code == CODE}
     narrowed = lab(accepted={CODE: "a lab"}, accepted_for={CODE: (about[:12],)})
@@ -54,12 +54,12 @@ def test_a_reason_counts_for_the_certificates_that_it_names():
     assert f"{CODE} is accepted only for FrontEnd-, but the finding is on another certificate" in [
         f.message for f in check_plan(elsewhere, on=LAST)
     ]
-    # A word on the command line is for this run and for all.
+    # An acceptance on the command line applies to this run and to all objects.
     assert order_of(elsewhere, LAST, **{CODE: "today"}).accepted[0].reason == "today"
 
 
 def test_what_is_no_longer_found_is_a_notice():
-    """A reason for a finding that the plan lacks is reported; one for later certificates is not."""
+    """A reason for a finding that the plan does not have is reported, unless it can occur later."""
     options = PlanOptions(accepted={CODE: "a lab", "crl-distribution-point-absent": "no list"})
     notices = [
         (f.severity, f.message)
@@ -70,7 +70,7 @@ def test_what_is_no_longer_found_is_a_notice():
 
 
 def test_codes_that_are_accepted_whole():
-    """A panel takes a code as accepted only if every finding of it is."""
+    """A panel shows a code as accepted only if all findings with this code are accepted."""
     edits = [(EDGE, "issuer", "internal"), (FE, "meet_urls", "")]
     reasons = {CODE: "a lab", "meet-url-missing": "follows"}
     plan = plan_of(edits, PlanOptions(accepted=reasons))
@@ -85,7 +85,7 @@ def test_codes_that_are_accepted_whole():
 
 
 def test_limits_are_kept_in_plan_toml():
-    """Options with limits are written and read back as they were."""
+    """Options with limits are written and read without changes."""
     options = PlanOptions(
         accepted={CODE: "a lab"}, accepted_until={CODE: LAST}, accepted_for={CODE: ("Edge-",)}
     )
@@ -107,7 +107,7 @@ def test_limits_are_kept_in_plan_toml():
     ],
 )
 def test_limits_that_mean_nothing_are_refused(text, message):
-    """A limit without a reason, or of another type, is reported with its place."""
+    """A limit without a reason, or with a wrong type, is reported with its place."""
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(text.encode())
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""A pool that is paired with another one carries the hosts of that one's simple URLs."""
+"""Test that the certificates for a paired pool contain the other pool's simple URL hosts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOKYO = "Tokyo,,https://meet-tokyo.contoso.com,https://dialin-tokyo.contoso.com,
 
 
 def paired(one="", other=""):
-    """Plan two pools of two sites, and a reverse proxy for the first site."""
+    """Plan two pools in two sites, and a reverse proxy for the first site."""
     rows = [
         f"fe01.contoso.com,FrontEnd,pool1.contoso.com,{TAIPEI},{one}",
         f"fe02.contoso.com,FrontEnd,pool2.contoso.com,{TOKYO},{other}",
@@ -26,13 +26,13 @@ def paired(one="", other=""):
 
 
 def names(plan, server):
-    """Return the names on the certificate of a server that is for it alone."""
+    """Return the names on the certificate that only one server uses."""
     own = (c for c in plan.certificates if c.servers == (server,) and c.role != "Deployment")
     return set(next(own).names)
 
 
 def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
-    """One side only where one cell is filled in; blank changes nothing."""
+    """Only the pool with a value in the column gets the names. A blank cell changes nothing."""
     before, after = paired(), paired("pool2.contoso.com")
     more = {"meet-tokyo.contoso.com", "dialin-tokyo.contoso.com"}
     for server in ("fe01.contoso.com", "rp01.contoso.com"):
@@ -43,7 +43,7 @@ def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
 
 
 def test_the_names_follow_the_other_pool():
-    """A changed simple URL of the other site is planned again here, as from the beginning."""
+    """After a change to the other site's simple URL, the result is the same as a new plan."""
     plan = paired("pool2.contoso.com")
     index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe02.contoso.com")
     edited = plan.topology.with_cells({index: {"dialin_url": "https://call-tokyo.contoso.com"}})
@@ -54,14 +54,14 @@ def test_the_names_follow_the_other_pool():
 
 
 def test_a_backup_pool_that_is_not_there_is_an_error():
-    """A name that no pool has, and the pool's own, are reported."""
+    """A backup pool that does not exist, or is the pool itself, is reported."""
     for name in ("pool9.contoso.com", "pool1.contoso.com"):
         found = {f.code: f.severity for f in check_plan(paired(name))}
         assert found["backup-pool-unknown"] == "error"
 
 
 def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
-    """Automatic sign-in at both is not a finding; at a third pool, or two unpaired ones, it is."""
+    """Automatic sign-in to both paired pools is valid, but to a third pool it is a finding."""
     head = "server_fqdn,role,pool_fqdn,site,sip_domains,backup_pool,autologon"
     rows = [
         f"fe0{n}.contoso.com,FrontEnd,pool{n}.contoso.com,Taipei,{domain},{{}},{{}}"

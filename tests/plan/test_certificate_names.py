@@ -1,4 +1,4 @@
-"""The names that the rules give, their order, and where wildcards may replace them."""
+"""Test the names on certificates, their order, and where wildcards can replace them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WILDCARD = PlanOptions(wildcard=True)
 
 
 def names(plan_, usage="Default", server=""):
-    """Names of the one certificate with a usage, or of a role that has no usage."""
+    """Return the names on the only certificate with a usage, or for a role without a usage."""
     (certificate,) = [
         c
         for c in plan_.certificates
@@ -31,13 +31,13 @@ def names(plan_, usage="Default", server=""):
 
 
 def reasons(plan_, name, usage="Default"):
-    """Ids of the rules behind one name."""
+    """Return the ids of the rules for a name."""
     (certificate,) = [c for c in plan_.certificates if usage in (*c.usages, c.role)]
     return dict(certificate.subject_alt_name)[name]
 
 
 def test_sites_with_the_same_urls_are_worked_out_once():
-    """What the rules give is found once for all sites alike; other URLs, and proxies, are others."""
+    """The rules are applied once for sites with the same URLs, except for reverse proxies."""
     pools = [front_end(site=f"Site {n}") | {"server_fqdn": f"fe{n}.contoso.com"} for n in range(9)]
     for n, pool in enumerate(pools):
         pool |= {"pool_fqdn": f"pool{n}.contoso.com", "web_external_fqdn": f"web{n}.contoso.com"}
@@ -57,7 +57,7 @@ def test_sites_with_the_same_urls_are_worked_out_once():
 
 
 def test_order_of_names():
-    """Subject, server, web names, sip, aliases, simple URLs, Autodiscover, further names."""
+    """The order is subject, server, web, sip, aliases, simple URLs, Autodiscover, extra names."""
     planned = plan(
         front_end(
             autologon="true",
@@ -87,7 +87,7 @@ def test_order_of_names():
 
 
 def test_a_name_comes_once_with_every_reason():
-    """A name that several rules give is where the first rule puts it, with the ids of all."""
+    """A name from several rules has the position of the first rule, and the ids of all rules."""
     planned = plan(
         front_end(extra_san="MEET.contoso.com"),
         meet_urls="https://lync.contoso.com/meet",
@@ -101,14 +101,14 @@ def test_a_name_comes_once_with_every_reason():
 
 
 def test_a_server_named_like_its_pool():
-    """A single server's name and pool are one name with the reasons of both."""
+    """If a server has the same name as its pool, the name appears once with all reasons."""
     planned = plan(row("se01.contoso.com", "StandardEdition"))
     assert names(planned)[0] == "se01.contoso.com"
     assert reasons(planned, "se01.contoso.com") == ("pool-name", "server-name", "web-internal")
 
 
 def test_a_server_of_a_pool_named_like_a_web_name():
-    """Where one server of a pool has another of the names, only its certificate merges them."""
+    """If a server in a pool has a web name, only its certificate merges the reasons."""
     planned = plan(
         front_end(1, web_external_fqdn="ee02.contoso.com"), front_end(2, web_external_fqdn="")
     )
@@ -129,14 +129,14 @@ def test_a_server_of_a_pool_named_like_a_web_name():
     [("true", "", True), ("true", "false", False), ("", "", False), ("false", "true", False)],
 )
 def test_sip_names_need_automatic_sign_in_and_strict_matching(autologon, strict_dns, expected):
-    """sip.<SIP domain> is on an internal certificate only under both conditions; strict if blank."""
+    """An internal certificate contains sip.<SIP domain> only if both columns are true or blank."""
     planned = plan(front_end(autologon=autologon, strict_dns=strict_dns))
     assert ("sip.contoso.com" in names(planned)) is expected
     assert ("sip.fabrikam.com" in names(planned)) is expected
 
 
 def test_missing_names_are_left_out():
-    """What the topology lacks is simply not there: a check tells, planning does not stop."""
+    """Names that the topology does not contain are omitted. A check reports them."""
     planned = plan(front_end(web_external_fqdn=""), meet_urls="", dialin_url="", admin_url="")
     assert names(planned) == (
         "eepool.contoso.com",
@@ -149,7 +149,7 @@ def test_missing_names_are_left_out():
 
 
 def test_simple_urls_of_the_pools_site():
-    """A pool carries the simple URLs of its own site, an override replaces the deployment's."""
+    """A pool uses the simple URLs of its site, which replace the URLs of the deployment."""
     planned = plan(
         front_end(1, site="Taipei"),
         row(
@@ -165,7 +165,7 @@ def test_simple_urls_of_the_pools_site():
 
 @pytest.mark.parametrize("wildcard", [False, True])
 def test_a_wildcard_of_the_table_goes_last_and_once(wildcard):
-    """It precedes no name of the same list, and the plan's own wildcard does not repeat it."""
+    """A wildcard in the table is last, and the plan does not add the same wildcard again."""
     cells = {"extra_san": "*.contoso.com;a.b.contoso.com"}
     planned = plan(front_end(1, **cells), front_end(2), options=PlanOptions(wildcard=wildcard))
     names = [entry.name for entry in planned.certificates[0].subject_alt_name]
@@ -175,7 +175,7 @@ def test_a_wildcard_of_the_table_goes_last_and_once(wildcard):
 
 
 def test_wildcards_one_for_each_suffix_and_last():
-    """Each parent domain of a replaced name gets its own wildcard, after all other names."""
+    """Each parent domain of a replaced name gets a wildcard after all other names."""
     planned = plan(front_end(autologon="true", extra_san="more.contoso.com"), options=WILDCARD)
     assert names(planned) == (
         "eepool.contoso.com",
@@ -191,7 +191,7 @@ def test_wildcards_one_for_each_suffix_and_last():
 
 
 def test_a_wildcard_covers_one_label_only():
-    """meet.emea.contoso.com needs *.emea.contoso.com; *.contoso.com would not cover it."""
+    """A wildcard covers only one label, so meet.emea.contoso.com needs *.emea.contoso.com."""
     planned = plan(
         front_end(autodiscover="false"),
         meet_urls="https://meet.emea.contoso.com",
@@ -203,7 +203,7 @@ def test_a_wildcard_covers_one_label_only():
 
 
 def test_no_wildcard_that_nothing_needs():
-    """A domain without a replaceable name gets no wildcard."""
+    """A domain without names that can be replaced gets no wildcard."""
     planned = plan(
         front_end(autodiscover="false", autologon="true"),
         meet_urls="https://meet.contoso.com",
@@ -213,7 +213,7 @@ def test_no_wildcard_that_nothing_needs():
 
 
 def test_own_names_are_never_behind_a_wildcard():
-    """Server, pool and web names stay, even where a simple URL has the same host."""
+    """Server, pool, and web names are kept, even if a simple URL has the same host."""
     planned = plan(
         front_end(web_external_fqdn="meet.contoso.com"),
         admin_url="https://ee01.contoso.com/admin",
@@ -225,7 +225,7 @@ def test_own_names_are_never_behind_a_wildcard():
 
 
 def test_no_wildcard_below_a_public_suffix():
-    """The host contoso.com stays as it is: *.com would cover half the Internet."""
+    """The host contoso.com is not replaced, because *.com would cover other organizations."""
     planned = plan(front_end(), meet_urls="https://contoso.com/meet", options=WILDCARD)
     assert "contoso.com" in names(planned)
     assert "*.com" not in names(planned)
@@ -235,13 +235,13 @@ def test_no_wildcard_below_a_public_suffix():
     "role", ["Mediation", "PersistentChat", "SBA", "SBS", "TrustedApplication"]
 )
 def test_no_wildcards_where_they_are_not_supported(role):
-    """Other roles have no wildcard, whatever the options say."""
+    """Other roles get no wildcards, even if the option is set."""
     planned = plan(row("x01.contoso.com", role), edge(), options=WILDCARD)
     assert not [n for c in planned.certificates for n in c.names if "*" in n]
 
 
 def test_edge_external_names():
-    """Access and Web Conferencing names, sip names of every domain, XMPP domains; no A/V name."""
+    """The certificate has Access, Web Conferencing, sip, and XMPP names, but no A/V name."""
     planned = plan(edge(av_edge_fqdn="av.contoso.com", xmpp_domains="contoso.com;corp.contoso.com"))
     assert names(planned, "AccessEdgeExternal") == (
         "sip.contoso.com",
@@ -254,14 +254,14 @@ def test_edge_external_names():
 
 
 def test_xmpp_host_names_are_a_choice():
-    """xmpp.<domain> is added only when the options ask for it."""
+    """The names xmpp.<domain> are added only if the option is set."""
     planned = plan(edge(xmpp_domains="contoso.com"), options=PlanOptions(xmpp_host_names=True))
     assert names(planned, "AccessEdgeExternal")[-2:] == ("contoso.com", "xmpp.contoso.com")
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019"])
 def test_av_authentication_can_have_a_certificate_of_its_own(product):
-    """With the option it is planned apart, shared by the pool; the others lose that usage alone."""
+    """With the option, A/V Authentication has a separate certificate that the pool shares."""
     rules, topology = load_rules(product), plan(edge(1), edge(2)).topology
     combined = plan_certificates(topology, rules)
     apart = plan_certificates(topology, rules, options=PlanOptions(separate_av_certificate=True))
@@ -279,7 +279,7 @@ def test_av_authentication_can_have_a_certificate_of_its_own(product):
 
 
 def test_edge_internal_has_no_alternative_names():
-    """Edge internal has an empty list unless names are added; then the subject is repeated first."""
+    """The internal Edge certificate has no alternative names unless extra names are specified."""
     assert names(plan(edge(1), edge(2)), "Internal") == ()
     members = plan(edge(1), edge(2), options=PlanOptions(edge_member_names=True))
     assert names(members, "Internal") == (
@@ -292,7 +292,7 @@ def test_edge_internal_has_no_alternative_names():
 
 
 def test_extra_names_are_on_every_certificate_of_the_pool():
-    """Column extra_san adds to each certificate of its pool, not to the deployment's or others'."""
+    """Names in extra_san are added to all certificates for the pool, and to no others."""
     planned = plan(
         front_end(extra_san="old.contoso.com"),
         row("med01.contoso.com", "Mediation"),
@@ -303,7 +303,7 @@ def test_extra_names_are_on_every_certificate_of_the_pool():
 
 
 def test_reverse_proxy_publishes_its_site():
-    """A reverse proxy of a site carries that site's web names only."""
+    """The certificate for a reverse proxy in a site contains only the web names in this site."""
     planned = plan(
         front_end(site="Taipei"),
         row(
@@ -331,7 +331,7 @@ def test_reverse_proxy_publishes_its_site():
 
 
 def test_reverse_proxy_without_a_site_publishes_all():
-    """Without a site it carries every external web name: SE and FE before Director, then by name."""
+    """Without a site, a reverse proxy publishes all external web names, in the order of roles."""
     planned = plan(
         row("dir01.contoso.com", "Director", site="Taipei", web_external_fqdn="adir.contoso.com"),
         front_end(site="Taipei"),
@@ -351,7 +351,7 @@ def test_reverse_proxy_without_a_site_publishes_all():
 
 
 def test_reverse_proxy_on_port_80_only():
-    """The lyncdiscover names are left out where Autodiscover is published on port 80 only."""
+    """The lyncdiscover names are omitted if Autodiscover is published only on port 80."""
     rows = front_end(), row("rp01.contoso.com", "ReverseProxy")
     planned = plan(*rows, options=PlanOptions(autodiscover_https=False))
     assert "lyncdiscover.contoso.com" not in names(planned, "ReverseProxy")
@@ -359,7 +359,7 @@ def test_reverse_proxy_on_port_80_only():
 
 
 def test_autodiscover_under_further_domains():
-    """The option adds lyncdiscoverinternal names of other domains, and nothing external."""
+    """The option adds lyncdiscoverinternal names in other domains, and no external names."""
     options = PlanOptions(autodiscover_internal_extra_domains=("contoso.net",))
     planned = plan(front_end(), options=options)
     assert "lyncdiscoverinternal.contoso.net" in names(planned)
@@ -367,7 +367,7 @@ def test_autodiscover_under_further_domains():
 
 
 def test_a_sip_domain_that_is_used_inside_only():
-    """Edge pool and reverse proxy carry no name of it, its Meet host included; inside all stay."""
+    """The Edge and reverse proxy certificates have no names in an internal-only SIP domain."""
     rows = (
         front_end(1, autologon="true"),
         edge(1, federation="true", client_autoconfig="true"),
@@ -399,7 +399,7 @@ def test_a_sip_domain_that_is_used_inside_only():
     ],
 )
 def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
-    """With contoso.com inside only, a reverse proxy still publishes meet.emea.contoso.com."""
+    """If contoso.com is only internal, a reverse proxy still publishes meet.emea.contoso.com."""
     planned = plan(
         front_end(web_external_fqdn="web.fabrikam.com"),
         row("rp01.contoso.com", "ReverseProxy"),
@@ -411,7 +411,7 @@ def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
 
 
 def test_client_authentication_for_some_pools():
-    """Named pools get both usages on what they show to gateways and partners, others stay."""
+    """The specified pools get both extended key usages. Other pools do not change."""
     rows = (
         front_end(1), row("med01.contoso.com", "Mediation"), row("med02.contoso.com", "Mediation"),
         row("sba01.contoso.com", "SBA"), row("sbs01.contoso.com", "SBS"),
@@ -436,7 +436,7 @@ def test_client_authentication_for_some_pools():
     ],
 )
 def test_the_internal_web_name_of_a_single_director(cell, names_inside):
-    """It is the server's own name unless the table overrides it; then both are planned."""
+    """The internal web name is the server name, unless the table contains another name."""
     director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
     planned = plan(
         director | {"web_internal_fqdn": cell},
@@ -457,7 +457,7 @@ def test_the_internal_web_name_of_a_single_director(cell, names_inside):
 
 
 def test_an_internal_web_name_belongs_to_one_pool():
-    """A Director and a Front End pool with one internal web name are both an error."""
+    """It is an error if two pools have the same internal web name."""
     inside = {"web_internal_fqdn": "webint.contoso.com"}
     director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
     planned = plan(front_end(1, **inside), director | inside)
@@ -470,7 +470,7 @@ def test_an_internal_web_name_belongs_to_one_pool():
 
 
 def test_one_certificate_for_all_front_end_servers():
-    """A named pool gets one certificate, which has the pool's name and that of each server."""
+    """A specified pool gets one certificate with the pool name and the names of all servers."""
     rows = (front_end(1), front_end(2), front_end(3))
     options = PlanOptions(shared_certificate=("EEPOOL.contoso.com",))
     planned = plan(*rows, sip_domains="contoso.com", meet_urls="", options=options)
@@ -490,7 +490,7 @@ def test_one_certificate_for_all_front_end_servers():
 
 
 def test_one_certificate_for_edge_servers_and_reverse_proxy():
-    """The proxy's names in extra_san of the Edge pool: one public certificate has all of them."""
+    """If extra_san of the Edge pool has the proxy's names, one public certificate has all names."""
     proxy = row("rp01.contoso.com", "ReverseProxy")
     two = plan(front_end(1), edge(1), proxy)
     names_of_proxy = names(two, "ReverseProxy")
@@ -509,7 +509,7 @@ def test_one_certificate_for_edge_servers_and_reverse_proxy():
 @pytest.mark.parametrize("layout", ["combined", "separate"])
 @pytest.mark.parametrize("seed", range(10))
 def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout):
-    """It covers what each server's own would; no other certificate of the plan changes."""
+    """The shared certificate covers all names on separate certificates. Others do not change."""
     chance = random.Random(seed)
     rows = random_rows(chance)
     chosen = PlanOptions(layout=layout, wildcard=chance.random() < 0.3)
@@ -534,14 +534,14 @@ def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout
 
 
 def test_a_name_that_grows_too_long():
-    """A name that a rule makes too long for DNS is refused, with the rule's id."""
+    """If a rule makes a name too long for DNS, the error contains the rule's id."""
     domain = ".".join(["a" * 60] * 3 + ["b" * 50, "com"])
     with pytest.raises(PlanError, match="lyncnb cannot apply the rule lyncdiscoverinternal: "):
         plan(front_end(), sip_domains=domain)
 
 
 def test_recipes_are_made_once():
-    """Pools of one role with the same flags at the same site share what the rules give."""
+    """Pools with the same role, flags, and site share the resolved rules."""
     table = topology(front_end(1), row("ee09.contoso.com", "FrontEnd", "pool2.contoso.com"))
     context = plan_context(table, load_rules(), PlanOptions())
     first, second = table.pools
@@ -549,7 +549,7 @@ def test_recipes_are_made_once():
 
 
 def test_a_further_name_for_one_usage():
-    """USAGE=NAME goes on the certificates with that usage only, in whatever case it is written."""
+    """USAGE=NAME applies only to certificates with this usage. Letter case does not matter."""
     planned = plan(
         edge(1, extra_san="AccessEdgeExternal=sip.fabrikam.com;old.contoso.net"), edge(2)
     )
@@ -559,4 +559,4 @@ def test_a_further_name_for_one_usage():
     assert "old.contoso.net" in names["Internal"]
     lower = plan(edge(1, extra_san="accessedgeexternal = sip.fabrikam.com"), edge(2))
     (internal,) = [c for c in lower.certificates if c.usages == ("Internal",)]
-    assert internal.subject_alt_name == ()  # nothing is added, so the subject is not repeated
+    assert internal.subject_alt_name == ()  # No name is added, so the subject is not repeated.

@@ -1,4 +1,4 @@
-"""Roles that share a server: which certificates are planned, and what is found."""
+"""Test roles that share a server: the planned certificates and the findings."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ ON = date(2026, 11, 25)
 
 
 def together(roles, pool, rules, layout="combined"):
-    """Plan one server with several roles."""
+    """Plan a server with several roles."""
     rows = [f"fe01.contoso.com,{role},{pool},{COMMON}" for role in roles]
     topology = read_topology("\n".join([HEAD, *rows]).encode())
     return plan_certificates(topology, rules, options=PlanOptions(layout=layout))
 
 
 def twice(plan):
-    """Return what a server has two certificates for: usages, or subjects of roles without one."""
+    """Return the usages or subjects for which a server has two certificates."""
     uses = Counter(
         (server, use)
         for c in plan.certificates
@@ -44,7 +44,7 @@ def twice(plan):
 @pytest.mark.slow
 @pytest.mark.parametrize("product", products())
 def test_no_server_gets_two_certificates_for_one_usage(product):
-    """All pairs and triples of roles on one server, with and without a pool name of their own."""
+    """Test all pairs and triples of roles on a server, with and without a pool name."""
     rules = load_rules(product)
     roles = sorted({c.role for c in rules.certificates if not c.needed_by})
     pools = ("", "pool01.contoso.com")
@@ -61,7 +61,7 @@ SERVICES += ("WacService", "VideoInteropServer")
 
 @pytest.mark.parametrize("write", [topology_builder, published])
 def test_no_document_gives_two_certificates_for_one_usage(write):
-    """All pairs of services of a document on one server, at a central site and in a branch."""
+    """Test all pairs of services on a server in a document, in a central site and a branch."""
     rules = load_rules("sfb2015")
     for pair, branch in itertools.product(itertools.combinations(SERVICES, 2), ("", "Hualien")):
         cluster = Cluster("a.contoso.com", dict.fromkeys(pair, ""), branch=branch)
@@ -70,7 +70,7 @@ def test_no_document_gives_two_certificates_for_one_usage(write):
 
 
 SUPPORTED = [
-    # host, role beside it, pool name
+    # The host role, the collocated role, and the pool name.
     ("FrontEnd", "Mediation", "pool01.contoso.com"),
     ("FrontEnd", "TrustedApplication", "pool01.contoso.com"),
     ("StandardEdition", "Mediation", ""),
@@ -83,7 +83,7 @@ SUPPORTED = [
 
 
 def test_exactly_the_documented_pairs_are_supported():
-    """A documented pair is a notice and the certificate of its host; any other is an error."""
+    """A documented pair is a notice, and uses the host's certificate. Other pairs are errors."""
     rules = load_rules("lync2013")
     roles = sorted({c.role for c in rules.certificates if not c.needed_by})
     pools = {frozenset(pair[:2]): pair[2] for pair in SUPPORTED}
@@ -97,7 +97,7 @@ def test_exactly_the_documented_pairs_are_supported():
 
 @pytest.mark.parametrize(("host", "guest", "pool"), SUPPORTED)
 def test_a_supported_role_adds_no_certificate(host, guest, pool):
-    """The certificates are those of the host alone, with its subject and names."""
+    """The plan contains only the host's certificates, with their subjects and names."""
     rules = load_rules("lync2013")
     assert together((guest, host), pool, rules).certificates == (
         together((host,), pool, rules).certificates
@@ -105,7 +105,7 @@ def test_a_supported_role_adds_no_certificate(host, guest, pool):
 
 
 def test_a_trusted_application_never_takes_the_sip_names_of_a_front_end():
-    """The Default certificate of fe01 still has sip.contoso.com after a second row is added."""
+    """The Default certificate for fe01 still has sip.contoso.com after a row is added."""
     application = {
         "server_fqdn": "fe01.contoso.com",
         "role": "TrustedApplication",
@@ -119,7 +119,7 @@ def test_a_trusted_application_never_takes_the_sip_names_of_a_front_end():
 
 
 def test_servers_without_the_host_keep_their_certificate():
-    """A pool of applications of which one server is a Front End still has one for the others."""
+    """If an application server is also a Front End Server, the other servers keep a certificate."""
     rows = [f"app0{n}.contoso.com,TrustedApplication,pool01.contoso.com,{COMMON}" for n in (2, 3)]
     both = ("FrontEnd", "TrustedApplication")
     rows += [f"fe01.contoso.com,{r},pool01.contoso.com,{COMMON}" for r in both]
@@ -130,7 +130,7 @@ def test_servers_without_the_host_keep_their_certificate():
 
 
 def test_a_partner_on_a_lync_server_is_planned_again_when_its_neighbour_leaves():
-    """Removing the row of Exchange UM plans a certificate for Outlook Web App on that server."""
+    """If the Exchange UM row is removed, Outlook Web App on the same server gets a certificate."""
     both = together(("ExchangeUM", "ExchangeOWA"), "", load_rules("lync2013"))
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "ExchangeUM")
     left = replan(both, both.topology.with_rows(remove=[index]))
@@ -140,7 +140,7 @@ def test_a_partner_on_a_lync_server_is_planned_again_when_its_neighbour_leaves()
 
 @pytest.mark.parametrize("pool", ["", "fe03.contoso.com", "se01.contoso.com"])
 def test_a_front_end_pool_never_has_the_name_of_a_server(pool):
-    """A blank pool name, the server's own and another server's are errors."""
+    """A blank pool name, or the name of any server, is an error."""
     row = {"server_fqdn": "fe03.contoso.com", "role": "FrontEnd", "pool_fqdn": pool}
     if pool == "se01.contoso.com":
         row = {"server_fqdn": "se01.contoso.com", "role": "FrontEnd"}

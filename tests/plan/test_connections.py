@@ -1,4 +1,4 @@
-"""Which servers connect to which, counted by hand and against every pair of pools."""
+"""Test the connections between servers, by comparison with all pairs of pools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lyncnb.plan.connections import list_connections
 
 
 def pairs(planned):
-    """Return (connection, speaking pool or party, listening pool, names) one by one."""
+    """Return a tuple of connection, source, listening pool, and names for each connection."""
     found = set()
     for item in list_connections(planned):
         if item.speaker in planned.rules.parties:
@@ -34,7 +34,7 @@ def pairs(planned):
 
 
 def every_pair(planned):
-    """Ask each rule about each two pools: slowly, and without looking at how it is done."""
+    """Apply each rule to every pair of pools, independently of the implementation."""
     found = set()
     for rule in planned.rules.connections:
         listeners = {}
@@ -73,14 +73,14 @@ def every_pair(planned):
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
 def test_each_connection_is_there_once_and_no_other(sample):
-    """The connections are those of each rule with each two pools, with the names of the plan."""
+    """The list has each connection between two pools once, with the names in the plan."""
     source = big_table(60) if sample == "big" else DATA / f"{sample}.csv"
     planned = ln.plan_certificates(ln.read_topology(source), ln.load_rules("lync2013"))
     assert pairs(planned) == every_pair(planned) != set()
 
 
 def test_every_name_stands_on_a_certificate_of_the_listener():
-    """No connection goes by a name that the listener's certificates lack."""
+    """Every name that a connection uses is on a certificate for the listening pool."""
     planned = plan(front_end(1), front_end(2), edge(1), edge(2))
     for item in list_connections(planned):
         names = {
@@ -93,7 +93,7 @@ def test_every_name_stands_on_a_certificate_of_the_listener():
 
 
 def test_a_site_without_a_pool_speaks_to_all_others():
-    """Mediation Servers of a site without Front End pool speak to the pools of all sites."""
+    """Mediation Servers in a site without a Front End pool connect to the pools in all sites."""
     planned = plan(
         front_end(1, site="Taipei"),
         row("ee.fabrikam.com", "FrontEnd", "east.fabrikam.com", site="Hsinchu"),
@@ -113,13 +113,13 @@ def test_a_site_without_a_pool_speaks_to_all_others():
 
 
 def test_without_federation_no_partner_connects():
-    """A connection that asks for a flag is left out where the pool does not have it."""
+    """A connection that requires a flag is omitted for pools without the flag."""
     ids = {item.rule.id for item in list_connections(plan(front_end(), edge(federation="no")))}
     assert "federation" not in ids
     assert "sip-from-outside" in ids
 
 
 def test_a_name_that_is_missing_gives_no_connection():
-    """Without a Web Conferencing name no connection uses one."""
+    """Without a Web Conferencing name, no connection uses one."""
     planned = plan(front_end(), edge(webconf_edge_fqdn=""))
     assert "conferencing-from-outside" not in {i.rule.id for i in list_connections(planned)}

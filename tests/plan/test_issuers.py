@@ -1,4 +1,4 @@
-"""Who issues: options beat cells, cells beat rules; and which CA that is."""
+"""Test issuers: options override cells, and cells override rules. Also test target CAs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lyncnb.plan.options import PlanOptions
 
 
 def issuers(planned):
-    """Issuer by usages (by role where there are none)."""
+    """Return the issuer for each set of usages, or for each role without usages."""
     return {c.usages or (c.role,): c.issuer for c in planned.certificates}
 
 
@@ -20,7 +20,7 @@ COMBINED = ("Default", "WebServicesInternal", "WebServicesExternal")
 
 
 def test_the_rules_decide_if_nobody_else_does():
-    """Edge external and reverse proxy are public, everything else internal."""
+    """Edge external and reverse proxy certificates are public, and all others are internal."""
     planned = plan(edge(), front_end(), row("rp01.contoso.com", "ReverseProxy"))
     assert issuers(planned) == {
         EXTERNAL: "public",
@@ -47,20 +47,20 @@ def test_the_rules_decide_if_nobody_else_does():
     ],
 )
 def test_precedence(cell, option, expected):
-    """An option beats the cell, the cell the rule; a usage or role beats the general choice."""
+    """A setting for a usage or role overrides the general setting."""
     planned = plan(front_end(issuer=cell), options=PlanOptions(issuer=option))
     assert issuers(planned)[COMBINED] == expected
 
 
 def test_a_cell_is_for_its_own_server():
-    """Certificates per server may have different issuers within a pool."""
+    """Certificates for servers in the same pool can have different issuers."""
     planned = plan(front_end(1, issuer="public"), front_end(2))
     by_server = {c.servers: c.issuer for c in planned.certificates if c.usages == COMBINED}
     assert by_server == {("ee01.contoso.com",): "public", ("ee02.contoso.com",): "internal"}
 
 
 def test_members_that_disagree():
-    """If its servers request both issuers, a shared certificate is public, and both are listed."""
+    """If servers request both issuers, the shared certificate is public, and both are listed."""
     planned = plan(edge(1, issuer="internal"), edge(2, issuer="public"))
     assert issuers(planned) == {EXTERNAL: "public", ("Internal",): "public"}
     (pool,) = planned.topology.pools
@@ -82,14 +82,14 @@ def test_members_that_disagree():
     ],
 )
 def test_the_ca_is_found_by_usage_role_issuer(ca, expected):
-    """The CA's name is that of the usage, the role, the issuer, or the general one."""
+    """The CA's name is the setting for the usage, the role, the issuer, or all certificates."""
     planned = plan(front_end(), options=PlanOptions(ca=ca))
     assert {c.ca for c in planned.certificates if c.usages == COMBINED} == {expected}
 
 
 @pytest.mark.parametrize("setting", ["issuer", "ca"])
 def test_an_option_for_nothing(setting):
-    """A usage or role that the product does not have is refused, and the known ones are listed."""
+    """An unknown usage or role is rejected, with a list of the known ones."""
     options = PlanOptions(**{setting: {"WebServicesExternl": "public"}})
     message = f'option {setting} has a value for "WebServicesExternl", which is not a usage or role'
     with pytest.raises(OptionsError, match=message) as caught:
@@ -98,7 +98,7 @@ def test_an_option_for_nothing(setting):
 
 
 def test_a_finding_that_does_not_exist_cannot_be_accepted():
-    """A misspelt code would accept nothing without a word."""
+    """A misspelled code is rejected, because it would accept nothing."""
     options = PlanOptions(accepted={"underscore-in-names": "a lab"})
     with pytest.raises(OptionsError, match='accepted contains "underscore-in-names"') as caught:
         plan(front_end(), options=options)

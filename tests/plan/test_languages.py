@@ -1,4 +1,4 @@
-"""Titles in Traditional Chinese: which exist, where they appear, and what they never change."""
+"""Test titles in Traditional Chinese: which exist, where they appear, and what stays the same."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from lyncnb.widgets.editor import PlanEditor
 
 SERVERS = (front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
 
-#: Names of Microsoft's that are the same in Traditional Chinese.
+#: Microsoft uses these names without translation in Traditional Chinese.
 SAME = {
     *("Director", "Edge Server", "SQL Server", "Exchange Outlook Web App", "Windows"),
     *("Survivable Branch Appliance", "Survivable Branch Appliance 2015"),
     *("Access Edge FQDN", "A/V Edge FQDN"),
 }
 
-#: Words of other regions, which no reader in Taiwan expects.
+#: These words are used in other regions, but not in Taiwan.
 NEVER = [
     "嚮導",
     "證書",
@@ -59,12 +59,12 @@ NEVER = [
 
 
 def planned(lang):
-    """Plan a table other than a sample."""
+    """Plan a table that is not a sample."""
     return plan(*SERVERS, options=PlanOptions(lang=lang))
 
 
 def titles():
-    """Give every title of grid and formats, in English."""
+    """Return all English titles in the grid and in the output formats."""
     for product in products():
         yield from (role.title for role in load_rules(product).roles.values())
     yield from (role.title for role in topology_roles())
@@ -74,7 +74,7 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    yield from ("this page", "Notices")  # where an ask is told whole
+    yield from ("this page", "Notices")  # The format that shows requirements completely.
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
 
@@ -91,11 +91,11 @@ def test_every_heading_of_the_page_is_chinese():
     english = [
         text for text in shown if not re.search(r"[\u4e00-\u9fff]|\.contoso\.(com|net)", text)
     ]
-    assert english == ["Edge Server"]  # as Microsoft's pages for Taiwan have it
+    assert english == ["Edge Server"]  # This is the form on Microsoft's pages for Taiwan.
 
 
 def test_a_column_is_as_wide_as_its_title_in_the_language():
-    """A short Chinese title leaves the room to the names of pools."""
+    """A column with a short Chinese title leaves more space for pool names."""
     topology, rules = planned("en").topology, load_rules("lync2013")
     least = {
         lang: {fact["name"]: fact["least"] for fact in column_facts(topology, rules, lang)}
@@ -107,7 +107,7 @@ def test_a_column_is_as_wide_as_its_title_in_the_language():
 
 
 def test_every_party_with_a_task_is_named_in_chinese():
-    """The planner, who approves, the CAs, the owners of domains and the server team."""
+    """The planner, the approver, the CAs, the domain owners, and the server team are translated."""
     made = planned("zh-TW")
     text = formats.write_plan_table(made, check_plan(made), ".md").decode()
     for name in ("規劃人員", "核准者", "網域擁有者", "內部 CA", "公用 CA", "伺服器小組"):
@@ -115,12 +115,12 @@ def test_every_party_with_a_task_is_named_in_chinese():
 
 
 def test_every_title_has_its_text():
-    """Only names that are the same in both languages stay as they are."""
+    """Only names that are the same in both languages have no translation."""
     assert {title for title in titles() if translated(title, "zh-TW") == title} == SAME
 
 
 def test_no_word_of_another_region_is_written():
-    """The texts have Microsoft's words for Taiwan."""
+    """The translations use Microsoft's terms for Taiwan."""
     text = "\n".join(translated(title, "zh-TW") for title in titles())
     assert not [word for word in NEVER if word in text]
     assert translated("Import", "zh-TW") == "匯入"
@@ -128,7 +128,7 @@ def test_no_word_of_another_region_is_written():
 
 
 def test_digest_json_and_csv_stay():
-    """Nothing but titles depends on the language."""
+    """Only titles depend on the language."""
     one, other = planned("en"), planned("zh-TW")
     found = check_plan(one)
     assert one.sha256 == other.sha256
@@ -143,7 +143,7 @@ def test_digest_json_and_csv_stay():
 
 
 def test_the_page_and_the_tables_have_chinese_titles():
-    """Page, Markdown, workbook and document: headings, columns and roles."""
+    """The page, Markdown, workbook, and document have translated headings, columns, and roles."""
     made = planned("zh-TW")
     found = check_plan(made)
     for suffix in (".html", ".md"):
@@ -160,7 +160,7 @@ def test_the_page_and_the_tables_have_chinese_titles():
 
 
 def test_an_ask_names_the_heading_that_the_document_has():
-    """The last column of "who does what" leads to a heading in the reader's language."""
+    """The last column in "who does what" refers to a heading in the reader's language."""
     made = planned("zh-TW")
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     data = formats.write_plan_table(made, check_plan(made), ".docx", saved=saved)
@@ -172,7 +172,7 @@ def test_an_ask_names_the_heading_that_the_document_has():
 
 
 def test_the_picture_names_roles_in_chinese():
-    """The heading of a box is its role's title, in the plan's language."""
+    """The heading of a box is the title of its role in the plan's language."""
     drawn = ln.figure(planned("zh-TW")).svg
     for title in ("Enterprise Edition 集區的前端伺服器", "外部", "周邊網路", "內部", "整個部署"):
         assert title in drawn
@@ -180,7 +180,7 @@ def test_the_picture_names_roles_in_chinese():
 
 
 def test_word_has_an_east_asian_font():
-    """Without one Word takes whatever it has, for Chinese often a Japanese one."""
+    """Without this setting, Word uses any font, which is often a Japanese font."""
     made = planned("zh-TW")
     data = formats.write_plan_table(made, check_plan(made), ".docx")
     document = docx.Document(io.BytesIO(data))
@@ -192,7 +192,7 @@ def test_word_has_an_east_asian_font():
 
 
 def test_the_grid_follows_the_option():
-    """Columns and roles of the editor change with the language, and back."""
+    """The titles of columns and roles in the editor change with the language."""
     made = planned("en")
     editor = PlanEditor(made.topology, made.rules)
     talk = Talk(editor.view)
@@ -204,7 +204,7 @@ def test_the_grid_follows_the_option():
 
 
 def test_an_unknown_language_is_refused():
-    """The hint names those that there are."""
+    """The hint lists the supported languages."""
     with pytest.raises(OptionsError) as refused:
         PlanOptions(lang="fr")
     assert ", ".join(LANGUAGES) in refused.value.hint

@@ -1,4 +1,4 @@
-"""Planned certificates and plans: ids, hash, explanation, table."""
+"""Test planned certificates and plans: ids, digest, explanation, and table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lyncnb.topology.topology import read_topology
 
 
 def test_id_is_made_of_what_the_certificate_is_for():
-    """Role, slug and 8 hex digits of SHA-256 over role, usages, sharing, pool and server."""
+    """The id has the role, a slug, and 8 hex digits of the SHA-256 digest of the key values."""
     certificate, _ = plan(front_end()).certificates
     what = "frontend\0default,webservicesinternal,webservicesexternal\0server\0eepool.contoso.com\0ee01.contoso.com"
     digest = hashlib.sha256(what.encode()).hexdigest()[:8]
@@ -36,7 +36,7 @@ def test_id_is_made_of_what_the_certificate_is_for():
 
 
 def test_id_of_a_shared_certificate():
-    """The id contains the pool and not its servers, so a further server does not change it."""
+    """The id contains the pool, so that it does not change if a server is added."""
     one = plan(edge(1)).certificates
     two = plan(edge(1), edge(2)).certificates
     assert [c.id for c in one] == [c.id for c in two]
@@ -46,7 +46,7 @@ def test_id_of_a_shared_certificate():
 
 
 def test_ids_are_the_same_tomorrow():
-    """Ids are written into request folders, so they must never change between versions."""
+    """Ids are stored in request folders, so they must not change in later versions."""
     planned = plan(front_end(), edge(), row("rp01.contoso.com", "ReverseProxy"))
     assert [c.id for c in planned.certificates] == [
         "FrontEnd-ee01-contoso-com-d4c862f8",
@@ -68,29 +68,29 @@ def test_ids_are_the_same_tomorrow():
     ],
 )
 def test_slug(name, expected):
-    """A host name becomes letters, digits and hyphens, 80 at most."""
+    """A slug consists of at most 80 letters, digits, and hyphens."""
     assert slug(name) == expected
 
 
 @given(st.text())
 def test_slug_is_safe_everywhere(name):
-    """Whatever the name, the slug has nothing that a file system minds."""
+    """A slug is a valid file name for any host name."""
     assert set(slug(name)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
     assert not slug(name).startswith("-")
     assert not slug(name).endswith("-")
 
 
 def test_names_are_those_of_the_entries():
-    """``names`` is the list of alternative names without reasons."""
+    """``names`` contains the alternative names without reasons."""
     certificate = plan(front_end()).certificates[0]
     assert certificate.names == tuple(entry.name for entry in certificate.subject_alt_name)
 
 
 class TestHash:
-    """The plan's hash identifies the requests that it leads to."""
+    """Test that the digest of a plan identifies its requests."""
 
     def test_it_is_the_same_however_the_table_was_saved(self):
-        """Other line ends, a byte order mark, semicolons and further columns do not change it."""
+        """Line ends, a byte order mark, semicolons, and more columns do not change the digest."""
         data = table(front_end(1), front_end(2), edge())
         other = b"\xef\xbb\xbf" + data.replace(b";", b" ").replace(b",", b";")
         other = other.replace(b"server_fqdn", b"Server FQDN").replace(b"role;", b"Rolle;Role;", 1)
@@ -116,11 +116,11 @@ class TestHash:
         ],
     )
     def test_it_changes_with_what_is_requested(self, options):
-        """Names, keys, hashes, subjects and issuers are in it."""
+        """The digest covers names, keys, hash algorithms, subjects, and issuers."""
         assert plan(front_end()).sha256 != plan(front_end(), options=PlanOptions(**options)).sha256
 
     def test_a_better_explanation_does_not_change_it(self):
-        """The reasons are not in it."""
+        """The digest does not cover the reasons."""
         planned = plan(front_end())
         bare = [
             c._replace(subject_alt_name=tuple(e._replace(reasons=()) for e in c.subject_alt_name))
@@ -130,10 +130,10 @@ class TestHash:
 
 
 class TestExplain:
-    """Why a name is on a server's certificates."""
+    """Test the explanation of the names on a server's certificates."""
 
     def test_every_name_with_rule_and_source(self):
-        """One row per name and reason, of the server's own and shared certificates."""
+        """The explanation has a row for each name and reason, also for shared certificates."""
         explanation = plan(front_end(1), front_end(2)).explain("EE01.contoso.com.")
         assert explanation.server == "ee01.contoso.com"
         names = {item.name for item in explanation.names}
@@ -145,7 +145,7 @@ class TestExplain:
         assert meet.source.startswith("Microsoft, Certificate requirements for internal servers")
 
     def test_a_subject_that_is_not_repeated(self):
-        """The subject of Edge internal is explained although it has no alternative names."""
+        """The subject of the internal Edge certificate is explained without alternative names."""
         explanation = plan(edge()).explain("edge01.contoso.net")
         internal = [item for item in explanation.names if item.usages == ("Internal",)]
         assert [(i.name, i.place, i.rule) for i in internal] == [
@@ -153,7 +153,7 @@ class TestExplain:
         ]
 
     def test_a_server_without_certificates(self):
-        """A server that needs none is not a mistake."""
+        """A server that needs no certificate is not an error."""
         explanation = plan(row("sql01.contoso.com", "SQL")).explain("sql01.contoso.com")
         assert explanation.names == ()
         assert str(explanation) == "sql01.contoso.com needs no certificate"
@@ -170,13 +170,13 @@ class TestExplain:
         ],
     )
     def test_an_unknown_server(self, asked, hint):
-        """An unknown server name is refused, with similar names or the pool's servers."""
+        """The error for an unknown server lists similar names, or the servers in the pool."""
         with pytest.raises(PlanError, match=f'the topology has no server "{asked}"') as caught:
             plan(front_end()).explain(asked)
         assert caught.value.hint.startswith(hint)
 
     def test_nothing_to_explain(self):
-        """An empty topology says so."""
+        """The hint says that the topology has no servers."""
         nothing = replace(topology(front_end()), pools=())
         with pytest.raises(PlanError) as caught:
             plan_certificates(nothing, load_rules()).explain("ee01.contoso.com")
@@ -184,7 +184,7 @@ class TestExplain:
 
 
 def test_a_plan_is_a_table():
-    """One row per certificate, in plain text; markup in a site's name is escaped."""
+    """The table has a row for each certificate in plain text. Markup in site names is escaped."""
     planned = plan(front_end(site="<b>Taipei</b>"))
     frame = planned.to_frame()
     assert list(frame.columns) == [
@@ -199,15 +199,15 @@ def test_a_plan_is_a_table():
 
 
 def test_a_plan_has_a_short_repr():
-    """A plan of any size shows in one line."""
+    """The text representation of a plan has one line."""
     assert repr(plan(front_end())) == "2 certificates for Lync Server 2013, based on table"
 
 
-# The explanation of a server's names as text and table.
+# --- The explanation of a server's names as text and as a table.
 
 
 def test_as_text():
-    """Certificates, their names, and for each the reason with rule and source."""
+    """The text contains certificates and names, with the reason, rule, and source for each name."""
     text = str(
         plan(edge(webconf_edge_fqdn=""), sip_domains="contoso.com").explain("edge01.contoso.net")
     )
@@ -237,7 +237,7 @@ def test_as_text():
 
 
 def test_as_table():
-    """One row per reason, escaped."""
+    """The table has a row for each reason, and is escaped."""
     explanation = plan(edge()).explain("edge01.contoso.net")
     frame = explanation.to_frame()
     assert list(frame.columns) == list(EXPLANATION_COLUMNS)
@@ -245,12 +245,13 @@ def test_as_table():
     assert "sip.&lt;SIP domain&gt;" in explanation._repr_html_()
     page = explanation._repr_html_()
     assert page.count("Names on the certificates of edge01.contoso.net: ") == 2
-    assert page.count("<td>sip-edge</td>") == 2  # the subject, and all other SIP domains in one row
+    # One row for the subject, and one row for all other SIP domains.
+    assert page.count("<td>sip-edge</td>") == 2
     assert ">DNS summary - Single consolidated edge" in page
 
 
 def test_what_no_document_says_is_told_to_be_undocumented():
-    """Of a name that the planner asked for nobody wrote down who needs it, or what breaks."""
+    """For a name that the user requested, no document describes who needs it."""
     asked = plan(edge(extra_san="www.contoso.com")).explain("edge01.contoso.net")
     text = str(asked).partition("  www.contoso.com")[2]
     assert "\n    Who needs it: not documented\n    Without it: not documented\n" in text
@@ -260,7 +261,7 @@ def test_what_no_document_says_is_told_to_be_undocumented():
 
 
 def test_a_missing_subject_has_a_word_for_it():
-    """Where the topology lacks the subject, the text says so."""
+    """If the topology does not contain the subject, the text shows "(no name)"."""
     text = str(plan(edge(access_edge_fqdn="")).explain("edge01.contoso.net"))
     assert "  (no name) (subject)\n" in text
 
@@ -276,14 +277,14 @@ def test_a_missing_subject_has_a_word_for_it():
     ],
 )
 def test_the_hint_is_by_what_was_typed(typed, meant):
-    """A host name without its domain, or one mistyped, is answered with the server of that name."""
+    """The hint contains the server with the same host name, or with a similar name."""
     with pytest.raises(PlanError) as caught:
         plan(front_end(1), front_end(2), edge(1)).explain(typed)
     assert caught.value.hint.startswith(f"did you mean {meant}")
 
 
 def test_the_entry_on_record_is_the_one_of_the_document():
-    """Folder, saved plan and plan document say the same of a certificate, whatever its kind."""
+    """The folder, the saved plan, and the plan document contain the same values."""
     chance = random.Random(37)
     for certificate in (one for _ in range(20) for one in random_plan(chance).certificates):
         entry = json.loads(json.dumps(planned_entry(certificate), default=plain_record))

@@ -1,4 +1,4 @@
-"""The plan as a table in a notebook: at the width of a screen, on paper, from name to reason."""
+"""Test the plan as a table in a notebook: width on screen, printing, and links to reasons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def shown(data, tmp_path_factory):
-    """The table of a plan of 49 certificates, as the page of a notebook has it."""
+    """Return the table for a plan with 49 certificates as a notebook page."""
     plan = ln.plan_certificates(
         ln.read_topology(data / "litwareinc-global.csv"), ln.load_rules("lync2013")
     )
@@ -30,7 +30,7 @@ def shown(data, tmp_path_factory):
 
 
 def test_nothing_is_cut_off(shown, chromium):
-    """At 1280 pixels, less the frame of a notebook, no cell leaves the page, also unfolded."""
+    """With a width of 1280 pixels, no cell leaves the page, even if it is expanded."""
     with opened(chromium, shown[1], scripts=True, width=1180) as page:
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         assert cut_off(page) == []
@@ -38,7 +38,7 @@ def test_nothing_is_cut_off(shown, chromium):
 
 
 def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
-    """Sections folded on the screen are open on paper."""
+    """Sections that are collapsed on the screen are expanded on paper."""
     plan, path = shown
     with opened(chromium, path) as page:
         page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)
@@ -48,9 +48,10 @@ def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
 
 
 def test_a_name_leads_to_its_reason(shown, chromium):
-    """A link on a name leads to the rule and the document that require it."""
+    """The link for a name leads to the rule and the document that require the name."""
     with opened(chromium, shown[1]) as page:
-        page.get_by_text("Show all 49 rows").click()  # the name is in none of the first ten
+        # None of the first ten certificates contains the name.
+        page.get_by_text("Show all 49 rows").click()
         page.get_by_role("link", name="meet.litwareinc.com", exact=True).first.click()
         row = page.locator("tr:target")
         row.wait_for(state="visible")

@@ -1,4 +1,4 @@
-"""Plan options: what each may be, and plan.toml."""
+"""Test the values of plan options, and plan.toml."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ FULL = PlanOptions(
 
 
 def test_default_is_what_the_contract_says():
-    """Default profile, combined, no wildcard, RSA 2048, SHA-256."""
+    """The defaults are the default profile, combined, no wildcard, RSA 2048, and SHA-256."""
     assert DEFAULT_OPTIONS == PlanOptions(
         profile="default", layout="combined", wildcard=False, key=KeyParameters(), hash="sha256"
     )
 
 
 def test_options_do_not_change():
-    """Options are frozen, and a mapping given to them is copied."""
+    """Options cannot be changed, and mappings in arguments are copied."""
     choices = {"Default": "public"}
     options = PlanOptions(issuer=choices)
     choices["Default"] = "internal"
@@ -98,26 +98,26 @@ def test_options_do_not_change():
     ],
 )  # fmt: skip
 def test_a_wrong_value(values, message, hint):
-    """A value that an option cannot have is refused, with option, value and what it may be."""
+    """An invalid value is rejected, with the option, the value, and the valid values."""
     with pytest.raises(OptionsError, match=re.escape(message)) as caught:
         PlanOptions(**values)
     assert hint in caught.value.hint
 
 
 def test_domains_are_cleaned():
-    """Extra domains are read as host names are: lower case, each once."""
+    """Extra domains are corrected as host names are: lowercase and without duplicates."""
     options = PlanOptions(autodiscover_internal_extra_domains=("Contoso.NET.", "contoso.net"))
     assert options.autodiscover_internal_extra_domains == ("contoso.net",)
 
 
 def test_all_stands_for_no_usage_in_particular():
-    """The word of plan.toml for every certificate may be used in a notebook as well."""
+    """The key "all" in plan.toml also works in a notebook."""
     assert PlanOptions(issuer={"all": "public"}) == PlanOptions(issuer={"": "public"})
 
 
 @pytest.mark.parametrize("options", [DEFAULT_OPTIONS, FULL])
 def test_the_file_gives_the_options_back(options):
-    """Options written and read are equal, and written again give the same text."""
+    """Options are equal after writing and reading, and result in the same text."""
     text = options.to_toml()
     assert PlanOptions.from_toml(text.encode()) == options
     assert PlanOptions.from_toml(text.encode()).to_toml() == text
@@ -128,20 +128,20 @@ def test_the_file_gives_the_options_back(options):
     key=st.text(st.characters(exclude_categories=["Cs"])),
 )
 def test_any_text_survives_the_file(text, key):
-    """Any text of a planner as reason, CA name or key is read back unchanged."""
+    """Any text in a reason, CA name, or key is read back unchanged."""
     options = PlanOptions(ca={key: f"x{text}"}, accepted={"a-b": f"x{text}"})
     assert PlanOptions.from_toml(options.to_toml().encode()) == options
 
 
 def test_the_order_of_choices_does_not_matter():
-    """Two mappings in different order give the same file."""
+    """Two mappings with a different order result in the same file."""
     one = PlanOptions(ca={"internal": "a", "public": "b"})
     two = PlanOptions(ca={"public": "b", "internal": "a"})
     assert one.to_toml() == two.to_toml()
 
 
 def test_the_file_is_readable():
-    """The file has a section each for key, subject, issuer, CA and accepted findings."""
+    """The file has separate sections for the key, subject, issuer, CA, and accepted findings."""
     text = FULL.to_toml()
     assert (
         'layout = "separate"  # combined for one certificate with the usages Default and web, or separate'
@@ -155,7 +155,7 @@ def test_the_file_is_readable():
 
 
 def test_the_file_may_say_little():
-    """What the file leaves out has its default; a key's size is its algorithm's."""
+    """Missing options have default values. The key size depends on the algorithm."""
     assert PlanOptions.from_toml(b"") == DEFAULT_OPTIONS
     options = PlanOptions.from_toml(
         b'\xef\xbb\xbfhash = "sha512"\r\n[key]\r\nalgorithm = "ECDSA"\r\n'
@@ -188,14 +188,14 @@ def test_the_file_may_say_little():
     ],
 )  # fmt: skip
 def test_a_wrong_file(text, message, hint):
-    """A mistake in plan.toml is refused, with the file's name and, for a key, the one meant."""
+    """An error in plan.toml is reported with the file name and, for a key, a similar key."""
     with pytest.raises(OptionsError, match=re.escape(f"plan.toml: {message}")) as caught:
         PlanOptions.from_toml(text)
     assert hint in caught.value.hint
 
 
 def test_a_file_on_disk(tmp_path):
-    """A path is read; one that cannot be read is refused with the reason."""
+    """A path is read. If the file cannot be read, the error contains the reason."""
     path = tmp_path / "plan.toml"
     path.write_text(FULL.to_toml(), encoding="utf-8")
     assert PlanOptions.from_toml(path) == FULL
@@ -205,7 +205,7 @@ def test_a_file_on_disk(tmp_path):
 
 
 def test_everything_wrong_is_reported_at_once():
-    """A file with several mistakes, and a call with several, are refused with all of them."""
+    """If a file or a call contains several errors, all of them are reported."""
     with pytest.raises(OptionsError, match=r"plan.toml: 3 options have invalid values") as caught:
         PlanOptions.from_toml(b"hsh = 1\nwildcard = 2\n[subject]\ncountry = 3")
     assert [problem.message for problem in caught.value.problems] == [
@@ -218,7 +218,7 @@ def test_everything_wrong_is_reported_at_once():
 
 
 def test_what_is_unknown_hides_nothing_that_is_out_of_range():
-    """Unknown keys, values of another kind and values out of range: one look shows them all."""
+    """Unknown keys, wrong types, and values out of range are reported together."""
     with pytest.raises(OptionsError, match=r"plan.toml: 5 options have invalid values") as caught:
         PlanOptions.from_toml(
             b'hsh = 1\nwildcard = 2\nhash = "md5"\n[subject]\ncountry = "Germany"\n'
@@ -235,7 +235,7 @@ def test_what_is_unknown_hides_nothing_that_is_out_of_range():
 
 @pytest.mark.parametrize("accepted", [b"[acepted]\nx-y = 'why'", b"[accepted]\nx-y = 1"])
 def test_no_consequence_of_a_mistake_is_reported(accepted):
-    """A limit with an unreadable reason is not also reported as having none."""
+    """If a reason is invalid, its limit is not also reported as a limit without a reason."""
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(accepted + b"\n[accepted_until]\nx-y = 2027-01-31")
     assert not caught.value.problems
@@ -244,7 +244,7 @@ def test_no_consequence_of_a_mistake_is_reported(accepted):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such thing on this system")
 def test_what_is_no_ordinary_file_is_not_read(tmp_path):
-    """A pipe would be waited for without end, a device read without end."""
+    """Pipes and devices are rejected, because reading them could take forever."""
     os.mkfifo(tmp_path / "plan.toml")
     for path in (tmp_path / "plan.toml", "/dev/zero", tmp_path):
         with pytest.raises(OptionsError, match="is not a regular file"):
@@ -255,14 +255,14 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
 
 
 def test_every_option_has_its_place():
-    """Each field is in the file, and each yes/no option is a flag of the rules."""
+    """Every field is in the file, and every boolean option is a flag in the rules."""
     assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
     assert switches <= known_flags().keys()
 
 
 def test_options_show_as_a_table():
-    """The options are a table of option, value and meaning, escaped."""
+    """The options are shown as an escaped table with option, value, and meaning."""
     frame = FULL.to_frame()
     assert list(frame.columns) == ["Option", "Value", "Meaning"]
     values = dict(zip(frame["Option"], frame["Value"], strict=True))
@@ -273,7 +273,7 @@ def test_options_show_as_a_table():
 
 
 def test_options_of_a_table_are_beside_it(tmp_path):
-    """TABLE.plan.toml belongs to that table alone; what was found is shown by name and value."""
+    """TABLE.plan.toml belongs only to this table, and the output shows which file was read."""
     (tmp_path / "north.plan.toml").write_text('[subject]\norganization = "Contoso"\n')
     north = PlanOptions.beside(tmp_path / "north.csv")
     assert north == PlanOptions(organization="Contoso")
@@ -289,7 +289,7 @@ def test_options_of_a_table_are_beside_it(tmp_path):
 
 
 def test_a_plan_toml_belongs_to_topology_csv_alone(tmp_path):
-    """The guide's two files are read as one; for another table the error says to rename options."""
+    """plan.toml is read only for topology.csv; otherwise, a message suggests renaming it."""
     (tmp_path / "plan.toml").write_text("wildcard = true\n")
     assert PlanOptions.beside(tmp_path / "topology.csv").wildcard
     other = PlanOptions.beside(tmp_path / "other.csv")
@@ -301,6 +301,6 @@ def test_a_plan_toml_belongs_to_topology_csv_alone(tmp_path):
 
 
 def test_a_product_file_is_found_from_the_options(tmp_path):
-    """A product of one's own is named from the folder of the options file."""
+    """The path of a custom product is relative to the folder of the options file."""
     (tmp_path / "north.plan.toml").write_text('product = "mine.toml"\n')
     assert PlanOptions.beside(tmp_path / "north.csv").product == str(tmp_path / "mine.toml")

@@ -1,4 +1,4 @@
-"""The plan as JSON, format lyncnb-plan/1."""
+"""Test the plan as JSON, in the format lyncnb-plan/1."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINDING = Finding(
 
 
 def test_the_whole_document():
-    """Keys, order and values are those of the format."""
+    """The keys, order, and values match the format."""
     planned = plan(
         edge(site="Taipei", access_edge_fqdn="access.contoso.com", webconf_edge_fqdn=""),
         options=PlanOptions(organization="Contoso"),
@@ -69,7 +69,7 @@ def test_the_whole_document():
 
 
 def test_each_rule_is_reported_once_with_who_needs_it():
-    """Reasons are those of the names, a subject's too; null where nothing is documented."""
+    """The reasons include those for subjects. Facts without documentation are null."""
     planned = plan(edge(extra_san="www.contoso.com"), sip_domains="contoso.com")
     reasons = {one["rule"]: one for one in plan_document(planned)["reasons"]}
     assert list(reasons) == [
@@ -84,7 +84,7 @@ def test_each_rule_is_reported_once_with_who_needs_it():
 
 
 def test_it_is_plain_json_and_stable():
-    """It can be written as it is, and the same table gives the same text."""
+    """json.dumps accepts the document, and the same table results in the same text."""
     one = json.dumps(plan_document(plan(front_end(1), front_end(2), edge()), ()))
     two = json.dumps(plan_document(plan(front_end(2), front_end(1), edge())))
     assert one == two
@@ -92,7 +92,7 @@ def test_it_is_plain_json_and_stable():
 
 
 def test_roles_without_a_type_have_no_usages():
-    """Every name has at least one reason; the deployment's certificate has no site and pool."""
+    """Every name has a reason, and the deployment's certificate has no site and no pool."""
     document = plan_document(plan(front_end()))
     oauth = document["certificates"][-1]
     assert (oauth["role"], oauth["site"], oauth["pool"]) == ("Deployment", "", "")
@@ -101,7 +101,7 @@ def test_roles_without_a_type_have_no_usages():
 
 
 def test_the_day_of_judgement_stands_in_the_document():
-    """Findings by the rules of a date name the date; others do not."""
+    """If findings have an evaluation date, the document contains this date."""
     planned = plan(front_end())
     findings = check_plan(planned, on=date(2026, 3, 15))
     document = plan_document(planned, findings)
@@ -111,7 +111,7 @@ def test_the_day_of_judgement_stands_in_the_document():
 
 
 def test_international_names_stand_as_people_write_them_too():
-    """A name with A-labels also has its Unicode form; other certificates have no such key."""
+    """A name with A-labels also has its Unicode form. Other certificates do not have this key."""
     planned = plan(front_end(extra_san="分公司.contoso.com"), edge())
     entries = plan_document(planned)["certificates"]
     (entry,) = [entry for entry in entries if "unicode" in entry]
