@@ -1,4 +1,4 @@
-"""Which certificates a topology needs, and that nothing irrelevant changes them."""
+"""Test which certificates a topology needs, and that unrelated changes do not affect them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication"
 
 
 def listed(planned):
-    """Role, usages, servers and sharing of each certificate."""
+    """Return the role, usages, servers, and sharing of each certificate."""
     return [(c.role, c.usages, c.servers, c.shared_by) for c in planned.certificates]
 
 
@@ -48,7 +48,7 @@ def test_front_end_pool():
 
 
 def test_separate_certificates():
-    """In the separate layout each server has three, one after the other."""
+    """In the separate layout, each server has three certificates."""
     planned = plan(front_end(1), front_end(2), options=PlanOptions(layout="separate"))
     assert [(c.servers[0], *c.usages) for c in planned.certificates[:-1]] == [
         ("ee01.contoso.com", "Default"),
@@ -61,7 +61,7 @@ def test_separate_certificates():
 
 
 def test_shared_certificates_come_once_with_all_their_servers():
-    """Edge, trusted application, reverse proxy and Office Web Apps servers share by pool."""
+    """Edge, trusted application, reverse proxy, and Office Web Apps pools share a certificate."""
     planned = plan(
         edge(1),
         edge(2),
@@ -83,7 +83,7 @@ def test_shared_certificates_come_once_with_all_their_servers():
 
 
 def test_certificates_of_other_roles():
-    """Mediation, Persistent Chat, branch and Exchange servers have one certificate each."""
+    """Mediation, Persistent Chat, branch, and Exchange servers have one certificate each."""
     planned = plan(
         row("med01.contoso.com", "Mediation", "med.contoso.com"),
         row("pc01.contoso.com", "PersistentChat", "pc.contoso.com"),
@@ -114,7 +114,7 @@ def test_certificates_of_other_roles():
 
 @pytest.mark.parametrize(("cell", "count"), [("", 1), ("true", 1), ("false", 0)])
 def test_a_collocated_mediation_server_needs_nothing(cell, count):
-    """mediation_standalone = false plans no certificate; blank means stand-alone."""
+    """mediation_standalone = false plans no certificate; a blank cell means stand-alone."""
     planned = plan(row("med01.contoso.com", "Mediation", mediation_standalone=cell))
     assert len(planned.certificates) == count
 
@@ -122,7 +122,7 @@ def test_a_collocated_mediation_server_needs_nothing(cell, count):
 @pytest.mark.parametrize("role", ["Mediation", "TrustedApplication"])
 @pytest.mark.parametrize("cell", ["", "false"])
 def test_a_role_beside_front_ends_uses_their_certificates(role, cell):
-    """Two rows of one server and pool are one Default certificate, not two of the same name."""
+    """Two rows with the same server and pool result in one Default certificate."""
     rows = [front_end(1), front_end(2)]
     guests = [row(f"ee0{n}.contoso.com", role, "eepool.contoso.com") for n in (1, 2)]
     cells = {"mediation_standalone": cell} if cell and role == "Mediation" else {}
@@ -133,7 +133,7 @@ def test_a_role_beside_front_ends_uses_their_certificates(role, cell):
 
 
 def test_a_guest_gets_its_own_certificate_when_its_host_leaves():
-    """An edit that takes the Front End rows away plans for the role that stays, and the reverse."""
+    """If the Front End rows are removed, the other role gets a certificate, and vice versa."""
     guest = row("ee01.contoso.com", "Mediation", "eepool.contoso.com")
     both = plan(front_end(1), guest)
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "FrontEnd")
@@ -145,18 +145,18 @@ def test_a_guest_gets_its_own_certificate_when_its_host_leaves():
 
 @pytest.mark.parametrize("role", ["Archiving", "Monitoring", "SQL", "FileStore", "SBC"])
 def test_roles_that_need_none(role):
-    """A role without a certificate may be in the table and plans nothing."""
+    """The table can contain a role that needs no certificate."""
     assert plan(row("x01.contoso.com", role)).certificates == ()
 
 
 def test_no_oauth_certificate_without_users():
-    """Directors alone have no OAuthTokenIssuer: only Standard Edition and Front End need it."""
+    """Only Standard Edition and Front End Servers need OAuthTokenIssuer, not Directors."""
     planned = plan(row("dir01.contoso.com", "Director", web_external_fqdn="dir.contoso.com"))
     assert listed(planned) == [("Director", COMBINED, ("dir01.contoso.com",), "server")]
 
 
 def test_oauth_certificate():
-    """One for the deployment: default SIP domain as subject, every SIP domain, SE and FE servers."""
+    """The OAuth certificate has the default SIP domain as the subject, and all SIP domains."""
     planned = plan(front_end(), row("se01.contoso.com", "StandardEdition", site="Osaka"), edge())
     certificate = planned.certificates[-1]
     assert certificate.usages == ("OAuthTokenIssuer",)
@@ -167,7 +167,7 @@ def test_oauth_certificate():
 
 
 def test_missing_subjects_do_not_stop_a_plan():
-    """An Edge pool without Access name and a proxy without anything published have no subject."""
+    """An Edge pool without an Access name, and a proxy without published names, have no subject."""
     planned = plan(edge(access_edge_fqdn=""), row("rp01.contoso.com", "ReverseProxy", site="Osaka"))
     by_rule = {c.rule: c for c in planned.certificates}
     assert by_rule["Edge/External"].subject.common_name == ""
@@ -176,7 +176,7 @@ def test_missing_subjects_do_not_stop_a_plan():
 
 
 def test_unknown_roles():
-    """Roles that the product does not have are refused all at once, with server and role."""
+    """The error lists all roles that the product does not have, with their servers."""
     table_ = topology(front_end(), edge())
     odd = replace(table_, pools=tuple(replace(p, role=f"{p.role}2007") for p in table_.pools))
     with pytest.raises(PlanError) as caught:
@@ -197,14 +197,14 @@ def test_unknown_roles():
     ],
 )
 def test_client_authentication_only_for_aol(cells, options, eku):
-    """The Edge external certificate asks for client authentication only with AOL."""
+    """The external Edge certificate has client authentication only with AOL."""
     planned = plan(edge(**cells), options=PlanOptions(**options))
     by_rule = {c.rule: c.extended_key_usage for c in planned.certificates}
     assert by_rule == {"Edge/External": eku, "Edge/Internal": ("serverAuth",)}
 
 
 def test_client_authentication_on_a_reverse_proxy_is_a_choice():
-    """Server authentication alone unless the options ask for both."""
+    """The certificate has only server authentication unless the option is set."""
     rows = row("rp01.contoso.com", "ReverseProxy")
     (plain,) = plan(rows).certificates
     (both,) = plan(rows, options=PlanOptions(reverse_proxy_client_eku=True)).certificates
@@ -213,7 +213,7 @@ def test_client_authentication_on_a_reverse_proxy_is_a_choice():
 
 
 def test_options_reach_every_certificate():
-    """Key, hash and subject fields are those of the options."""
+    """All certificates use the key, hash algorithm, and subject fields in the options."""
     options = PlanOptions(
         key=KeyParameters(algorithm="RSA", bits=4096),
         hash="sha384",
@@ -227,7 +227,7 @@ def test_options_reach_every_certificate():
 
 
 def test_target_os_is_the_oldest_of_the_servers():
-    """A shared package must open on the oldest system; an option beats the table."""
+    """The oldest server must be able to import a shared package. An option overrides the table."""
     rows = edge(1, target_os="2019"), edge(2, target_os="2008R2"), front_end(target_os="2016")
     by_rule = {c.rule: c.target_os for c in plan(*rows).certificates}
     assert by_rule["Edge/External"] == "2008R2"
@@ -237,14 +237,14 @@ def test_target_os_is_the_oldest_of_the_servers():
 
 
 def test_planning_changes_nothing_outside():
-    """The garbage collector is on afterwards if it was on before."""
+    """The garbage collector has the same state after planning as before."""
     import gc
 
     plan(front_end())
     assert gc.isenabled()
 
 
-# What a table may hold, for the properties below: rows of whole pools.
+# --- Random tables for the following properties: the rows of complete pools.
 POOLS = {
     "fe": [front_end(1, site="Taipei", autologon="true"), front_end(2, site="Taipei")],
     "se": [
@@ -272,14 +272,14 @@ OPTIONS = st.builds(
 
 
 def rows_of(chosen):
-    """Rows of the chosen pools; each says all of the deployment's values, so none is the first."""
+    """Return the rows of the selected pools; each row contains the values of the deployment."""
     return [DEPLOYMENT | r for name in sorted(chosen) for r in POOLS[name]]
 
 
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, data=st.data())
 def test_row_order_changes_nothing(chosen, options, data):
-    """Shuffled rows give the same plan: certificates, order, ids and hash."""
+    """Shuffled rows result in the same certificates, order, ids, and digest."""
     rows = rows_of(chosen)
     shuffled = data.draw(st.permutations(rows))
     one, two = plan(*rows, options=options), plan(*shuffled, options=options)
@@ -290,18 +290,19 @@ def test_row_order_changes_nothing(chosen, options, data):
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS)
 def test_unrelated_rows_change_nothing(chosen, options):
-    """The certificates of a pool are the same whatever other pools the table has."""
+    """Other pools in the table do not change the certificates for a pool."""
     everything = {c.id: c for c in plan(*rows_of(POOLS), options=options).certificates}
     for certificate in plan(*rows_of(chosen), options=options).certificates:
         assert certificate.id in everything
-        if certificate.role not in ("ReverseProxy", "Deployment"):  # they look at other pools
+        # The certificates for these roles depend on other pools.
+        if certificate.role not in ("ReverseProxy", "Deployment"):
             assert everything[certificate.id] == certificate
 
 
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, data=st.data())
 def test_letter_case_changes_nothing(chosen, options, data):
-    """Names in capitals give the same plan."""
+    """Names in uppercase result in the same plan."""
     rows = rows_of(chosen)
     kept = ("role", "site", "autologon")
     loud = [
@@ -317,7 +318,7 @@ def test_letter_case_changes_nothing(chosen, options, data):
 
 @given(chosen=CHOSEN, options=OPTIONS)
 def test_what_holds_for_every_plan(chosen, options):
-    """Ids differ; the subject comes first among the names, each name once, each with its reasons."""
+    """All ids differ. The subject is the first name, and each name appears once, with reasons."""
     certificates = plan(*rows_of(chosen), options=options).certificates
     assert len({c.id for c in certificates}) == len(certificates)
     for certificate in certificates:
@@ -327,7 +328,7 @@ def test_what_holds_for_every_plan(chosen, options):
             r for entry in certificate.subject_alt_name for r in entry.reasons
         } <= RULES.names.keys()
         if certificate.role == "ReverseProxy" and not chosen & {"fe", "se", "dir"}:
-            assert certificate.subject.common_name == ""  # it publishes nothing
+            assert certificate.subject.common_name == ""  # The reverse proxy publishes no names.
         elif certificate.names:
             assert certificate.names[0] == certificate.subject.common_name
         else:
@@ -337,7 +338,7 @@ def test_what_holds_for_every_plan(chosen, options):
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, profile=st.sampled_from(["default", "doc_example"]))
 def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
-    """Other names, issuers, keys or subject fields leave every id as it is."""
+    """Changes to names, issuers, keys, or subject fields do not change ids."""
     changed = replace(
         options,
         profile=profile,
@@ -352,10 +353,10 @@ def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
 
 
 class TestReplan:
-    """A plan made again after an edit is the plan, and keeps what did not change."""
+    """Test that planning after an edit has the same result and keeps unchanged certificates."""
 
     def test_an_edited_cell(self):
-        """Only the edited pool is planned again."""
+        """Only the changed pool is planned again."""
         before = plan(*rows_of(POOLS))
         (line,) = [
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "med01.contoso.com"
@@ -368,7 +369,7 @@ class TestReplan:
         assert [c.role for c in after.certificates if id(c) not in kept] == ["Mediation"]
 
     def test_an_edited_issuer(self):
-        """The deployment's certificate is planned again when a server that needs it changed."""
+        """The deployment's certificate is planned again if a server that needs it changed."""
         before = plan(*rows_of(POOLS))
         (line,) = [
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "se01.contoso.com"
@@ -379,12 +380,12 @@ class TestReplan:
         assert after.certificates[-1].issuer == "public"
 
     def test_a_plan_made_by_hand(self):
-        """A plan without its pools' parts is planned again."""
+        """A plan without ``by_pool`` is planned again completely."""
         before = plan(*rows_of(POOLS))
         assert replan(replace(before, by_pool=()), before.topology) == before
 
     def test_a_published_name(self):
-        """A changed external web name plans the reverse proxy again, too."""
+        """If an external web name changes, the reverse proxy is also planned again."""
         before = plan(*rows_of(POOLS))
         (line,) = [
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "se01.contoso.com"
@@ -396,7 +397,7 @@ class TestReplan:
         assert "new.contoso.com" in proxy.names
 
     def test_another_site(self):
-        """A site more, or other simple URLs of one, plans its pools and the publishers again."""
+        """If a site or its simple URLs change, its pools and the proxies are planned again."""
         rows = [row | {"site": "Taipei"} for row in rows_of(POOLS)]
         before = plan(*rows)
         more = {"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Tainan"}
@@ -411,14 +412,14 @@ class TestReplan:
         assert replan(after, edited) == plan_certificates(edited, RULES)
 
     def test_another_sip_domain(self):
-        """A new SIP domain plans everything again."""
+        """If a SIP domain is added, all pools are planned again."""
         before = plan(*rows_of(POOLS))
         rows = [r | {"sip_domains": "contoso.com;litwareinc.com"} for r in rows_of(POOLS)]
         edited = read_topology(table(*rows))
         assert replan(before, edited) == plan_certificates(edited, RULES)
 
     def test_an_unknown_role(self):
-        """A role that the product does not have is refused here as well."""
+        """A role that the product does not have is rejected after an edit."""
         before = plan(front_end())
         odd = replace(before.topology, pools=(replace(before.topology.pools[0], role="Fax"),))
         with pytest.raises(PlanError, match='ee01.contoso.com has the role "Fax"'):
@@ -426,7 +427,7 @@ class TestReplan:
 
 
 def test_options_and_rules_are_for_one_product():
-    """Options that nobody gave a product follow the rules; those of another product are refused."""
+    """The default product in the options follows the rules. A different product is rejected."""
     rules = replace(load_rules(), product="other")
     asked = topology(front_end())
     assert plan_certificates(asked, rules).options.product == "other"
@@ -437,7 +438,7 @@ def test_options_and_rules_are_for_one_product():
 
 
 def test_a_field_more_shifts_no_other(monkeypatch):
-    """Certificates are made by the names of their fields, so their order and number do not count."""
+    """Certificates are created with field names, so that the order of fields does not matter."""
     names = PlannedCertificate._fields
     defaults = [PlannedCertificate._field_defaults.get(name, "") for name in reversed(names)]
     other = namedtuple("Other", ["more", *reversed(names)], defaults=defaults)

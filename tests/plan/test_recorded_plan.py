@@ -1,4 +1,4 @@
-"""A plan's JSON document read back: it is the plan, or it is refused."""
+"""Test that a plan's JSON document is read without changes, or rejected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lyncnb.plan.recorded_plan import NOT_RECORDED, RecordedPlan, read_plan_json
 from lyncnb.reports.compare import compare_plans
 
 RULES = ln.load_rules("lync2013")
-# What neither document nor folder keeps, by the title that a change has.
+# The titles of values that neither documents nor folders contain.
 TITLES = {"ca": "CA", "target_os": "Target OS"}
 
 
@@ -27,7 +27,7 @@ def read_back(plan: ln.CertificatePlan) -> RecordedPlan:
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
 def test_what_was_written_is_read(sample):
-    """The same certificates, reasons of their names, and findings, whatever the table."""
+    """The certificates, reasons, and findings are the same for any table."""
     source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
     plan = ln.plan_certificates(ln.read_topology(source), RULES)
     recorded = read_back(plan)
@@ -52,7 +52,7 @@ def without(state, titles):
 
 @pytest.mark.slow
 def test_changes_make_the_new_plan_of_a_recorded_one():
-    """Compared with a document, every change acts, and all of them give exactly the new plan."""
+    """All changes in a comparison with a document result in the new plan."""
     assert set(TITLES) == NOT_RECORDED
     chance = random.Random(17)
     old = random_plan(chance)
@@ -66,7 +66,7 @@ def test_changes_make_the_new_plan_of_a_recorded_one():
 
 
 def test_a_server_on_record_is_not_new():
-    """A server in the document is in another pool, and not new in the table."""
+    """A server that moves to another pool is not reported as a new server."""
     chance = random.Random(4)
     old, new = random_plan(chance), random_plan(chance)
     with_table = {c.id: c.differences[0].why for c in compare_plans(old, new).of("added")}
@@ -95,7 +95,7 @@ EDITS = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_was_edited_is_refused(edit):
-    """A document that lyncnb did not write so is refused by name, with what is wrong."""
+    """A changed document is rejected with the file name and all errors."""
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     document = json.loads(plan_json(plan, ()))
     EDITS[edit](document)
@@ -110,13 +110,13 @@ def test_what_was_edited_is_refused(edit):
     [b"", b"[]", b"{}", b"not JSON", b'{"format": "lyncnb-plan/2"}', b"[" * 100_000, b'"\\ud800"'],
 )
 def test_what_is_no_plan_is_refused(data):
-    """Any other file is recognized before its fields are read."""
+    """Other files are recognized before their fields are read."""
     with pytest.raises(PlanError, match=r"p\.json(: the content is not valid JSON| is not a plan)"):
         read_plan_json(data, source="p.json")
 
 
 def test_an_unknown_product_is_reported():
-    """Rules of another product are not there to be guessed."""
+    """A document for an unknown product is rejected, because lyncnb has no rules for it."""
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     data = plan_json(plan, ()).replace(b'"lync2013"', b'"lync2099"', 1)
     with pytest.raises(LyncnbError, match="lync2099"):
@@ -124,7 +124,7 @@ def test_an_unknown_product_is_reported():
 
 
 def test_of_a_recorded_plan_there_is_no_topology():
-    """The picture of connections needs the table; names on certificates are drawn."""
+    """The picture of connections needs the table, but the picture of names does not."""
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     recorded = read_back(plan)
     with pytest.raises(PlanError, match="contains no table"):

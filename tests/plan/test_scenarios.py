@@ -1,4 +1,4 @@
-"""Scenarios as folders: a saved scenario is read back, and no file of the planner is lost."""
+"""Test scenarios as folders: a saved scenario can be opened, and no other file is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def kept(tmp_path) -> Scenarios:
 
 @pytest.mark.parametrize("table", ["contoso.csv", "contoso-zh-TW.csv", "litwareinc-global.csv"])
 def test_what_is_kept_is_opened(kept, table):
-    """Table with unknown columns, options and note are read back, and give the same plan."""
+    """The table with unknown columns, the options, and the note result in the same plan."""
     options = ln.PlanOptions(wildcard=True, accepted={"web-names-equal": "a lab"})
     topology = ln.read_topology(DATA / table)
     before = ln.Scenario(name="Größe 大", topology=topology, options=options, note="n")
@@ -50,7 +50,7 @@ def test_what_is_kept_is_opened(kept, table):
 
 
 def test_any_plan_is_kept_over_any_other(kept):
-    """Each is read back complete; the previous one leaves nothing behind."""
+    """Each saved scenario is complete, and contains nothing from the previous one."""
     chance = random.Random(20)
     for number in range(40):
         plan = random_plan(chance)
@@ -64,7 +64,7 @@ def test_any_plan_is_kept_over_any_other(kept):
 
 @pytest.mark.slow
 def test_whatever_happens_to_the_files_is_reported(kept):
-    """Bytes changed, cut or put in anywhere: it opens, or every problem has its words."""
+    """If bytes are changed, removed, or added, the scenario opens, or each problem is reported."""
     chance = random.Random(20)
     kept.keep(one())
     place = kept.folder / "as planned"
@@ -89,7 +89,7 @@ def test_whatever_happens_to_the_files_is_reported(kept):
 
 
 def test_the_same_again_changes_no_byte_and_no_time(kept):
-    """Keeping what is kept writes nothing."""
+    """If nothing changed, saving a scenario writes no file."""
     kept.keep(one())
     before = {path: path.stat().st_mtime_ns for path in kept.folder.rglob("*")}
     kept.keep(one())
@@ -97,7 +97,7 @@ def test_the_same_again_changes_no_byte_and_no_time(kept):
 
 
 def test_another_is_replaced_only_when_asked(kept):
-    """A scenario of the same name stays until somebody says so."""
+    """A scenario with the same name is replaced only on request."""
     kept.keep(one())
     with pytest.raises(ln.LyncnbError, match="already exists") as told:
         kept.keep(one(wildcard=True))
@@ -123,12 +123,12 @@ def test_another_is_replaced_only_when_asked(kept):
         ("con", '"plan con"'),
         ("NUL.txt", '"plan NUL.txt"'),
         ("a\u202eb", '"ab"'),
-        ("e\u0301", '"é"'),  # another form of the same letter
+        ("e\u0301", '"é"'),  # Another Unicode form of the same letter.
         ("x" * 300, "x" * 100),
     ],
 )
 def test_names_that_no_folder_can_have(kept, name, instead):
-    """Each is refused with one that will do, and nothing is made."""
+    """An invalid name is rejected with a valid suggestion, and no folder is created."""
     with pytest.raises(ScenarioError) as told:
         kept.keep(one(name))
     assert instead in told.value.hint
@@ -142,7 +142,7 @@ def test_names_that_no_folder_can_have(kept, name, instead):
     ["Wildcards", "wildcards", "Größe", "Über: alles", "a/b", "con", "COM¹", "台" * 120, "😀" * 99],
 )
 def test_what_is_offered_instead_is_taken(kept, name):
-    """A name made fit stays as it is, and no system finds it too long, as a copy either."""
+    """A suggested name is valid on all systems, and so is the name of a copy."""
     fit = folder_name(name)
     assert folder_name(fit) == fit
     kept.keep(one(fit))
@@ -152,7 +152,7 @@ def test_what_is_offered_instead_is_taken(kept, name):
 
 
 def test_a_message_shows_what_cannot_be_seen(kept):
-    """No name that somebody pasted turns a message around or breaks its line."""
+    """A pasted name cannot change the direction of a message or break its line."""
     for name in ("Wild\u202ecards", "a\nb"):
         with pytest.raises(ScenarioError, match="<U\\+") as told:
             kept.keep(one(name))
@@ -162,18 +162,18 @@ def test_a_message_shows_what_cannot_be_seen(kept):
 
 
 def test_names_that_some_systems_take_for_the_same(kept):
-    """Wildcards and WILDCARDS cannot both travel."""
+    """Names that differ only in letter case are rejected, as some systems treat them as equal."""
     kept.keep(one("Wildcards"))
     with pytest.raises(ScenarioError, match='scenario named "Wildcards" already exists'):
         kept.keep(one("WILDCARDS"))
     with pytest.raises(ScenarioError, match='scenario named "Wildcards" already exists'):
         kept.rename(kept.duplicate("Wildcards"), "wildcards")
-    kept.rename("Wildcards", "wildcards")  # itself, in other letters
+    kept.rename("Wildcards", "wildcards")  # The same name in another letter case.
     assert kept.names() == ("wildcards", "Wildcards copy")
 
 
 def test_what_is_not_ours_is_left_alone(kept):
-    """A folder, a file and a link of the name stay, whatever is asked for; they are not listed."""
+    """A folder, file, or link that is not a scenario is never changed and not listed."""
     (kept.folder / "notes").mkdir(parents=True)
     (kept.folder / "notes" / "minutes.txt").write_text("ours")
     (kept.folder / "file").write_text("ours")
@@ -191,7 +191,7 @@ def test_what_is_not_ours_is_left_alone(kept):
 
 
 def test_a_program_that_is_stopped_leaves_a_scenario_that_opens(kept):
-    """Stopped between two files, each file is old or new, and a hidden folder never wins."""
+    """After an interruption, each file is old or new, and hidden folders are ignored."""
     new = replace(one(), options=ln.PlanOptions(wildcard=True), note="new")
     new = replace(new, topology=ln.read_topology(STANDARD_EDITION.encode()))
     old_files, new_files = one().files(), new.files()
@@ -215,14 +215,14 @@ def test_a_program_that_is_stopped_leaves_a_scenario_that_opens(kept):
 
 
 def test_nothing_goes_into_a_request_folder(tmp_path):
-    """The keys of requests are not mixed with scenarios."""
+    """Scenarios cannot be saved in a request folder."""
     (tmp_path / "requests" / "keys").mkdir(parents=True)
     with pytest.raises(ln.LyncnbError, match="request folder"):
         Scenarios(tmp_path / "requests" / "keys").keep(one())
 
 
 def test_duplicate_rename_note_remove_and_back(kept):
-    """Each does that and nothing else."""
+    """Duplicating, renaming, or removing a scenario, or changing its note, changes nothing else."""
     kept.keep(one())
     assert kept.duplicate("as planned") == "as planned copy"
     assert kept.duplicate("as planned") == "as planned copy 2"
@@ -241,7 +241,7 @@ def test_duplicate_rename_note_remove_and_back(kept):
 
 
 def test_a_scenario_changed_by_hand_is_as_it_lies_there(kept):
-    """Excel's semicolons, Windows' line ends, another option and a note that is gone."""
+    """Semicolons, Windows line ends, a changed option, and a removed note are accepted."""
     kept.keep(one())
     place = kept.folder / "as planned"
     table = FIVE_SERVERS.replace(";", "|").replace(",", ";").replace("\n", "\r\n")
@@ -254,7 +254,7 @@ def test_a_scenario_changed_by_hand_is_as_it_lies_there(kept):
 
 
 def test_a_damaged_scenario_tells_every_problem(kept):
-    """Of all three files at once, each with its file, and what to do."""
+    """The error lists the problems in all three files, with hints."""
     kept.keep(one())
     place = kept.folder / "as planned"
     (place / "topology.csv").write_text(
@@ -268,7 +268,8 @@ def test_a_damaged_scenario_tells_every_problem(kept):
     assert [one.file for one in problems] == ["plan.toml"] * 2 + ["topology.csv"] * 3 + ["note.md"]
     assert {one.row for one in problems if one.file == "topology.csv"} == {2, 3}
     assert "6 problems" in told.value.message
-    assert kept.names() == ("as planned",)  # to be seen, and mended
+    # A damaged scenario is listed, so that it can be repaired.
+    assert kept.names() == ("as planned",)
     (place / "plan.toml").write_text("#" * 1_000_001)
     with pytest.raises(ScenarioError, match=r"1,000,001 bytes"):
         kept.open("as planned")
@@ -281,7 +282,7 @@ def test_a_damaged_scenario_tells_every_problem(kept):
 
 
 def test_what_no_plan_can_be_made_of_is_reported(kept):
-    """A reason for a finding that there is not, and a role that the product has not."""
+    """An unknown finding code, and a role that the product does not have, are reported."""
     kept.keep(one())
     place = kept.folder / "as planned"
     (place / "plan.toml").write_text('[accepted]\nname-is-internl = "a lab"\n')
@@ -294,7 +295,7 @@ def test_what_no_plan_can_be_made_of_is_reported(kept):
 
 
 def test_a_product_that_is_not_here_is_reported(kept):
-    """And a path in place of a product's name opens nothing."""
+    """An unknown product is reported, and a path instead of a product name opens no file."""
     kept.keep(one())
     path = kept.folder / "as planned" / "plan.toml"
     for product in ("lync2099", "../../etc/passwd"):
@@ -304,7 +305,7 @@ def test_a_product_that_is_not_here_is_reported(kept):
 
 
 def test_other_options_have_another_plan():
-    """A plan that was made is not handed on to what is made of the scenario."""
+    """A copy of a scenario with other options does not keep the plan."""
     first = one()
     assert replace(first, options=ln.PlanOptions(wildcard=True)).plan.sha256 != first.plan.sha256
     plan = ln.plan_certificates(first.topology, ln.load_rules())
@@ -313,7 +314,7 @@ def test_other_options_have_another_plan():
 
 @pytest.mark.fault
 def test_a_disk_that_fails_is_reported_and_the_scenario_stays(kept):
-    """Whatever call fails, the scenario is the one before or the one that was to be kept."""
+    """If a system call fails, the scenario contains the old or the new content."""
     kept.keep(one())
     other = one(wildcard=True)
     for number in range(60):
@@ -329,7 +330,7 @@ def test_a_disk_that_fails_is_reported_and_the_scenario_stays(kept):
 
 
 def test_a_note_of_any_size_is_no_trouble(kept):
-    """A long note is refused before anything is written; an unpaired surrogate is replaced."""
+    """A note that is too long is rejected, and an unpaired surrogate is replaced."""
     with pytest.raises(ScenarioError, match="the note has"):
         kept.keep(replace(one(), note="x" * 70_000))
     assert not kept.folder.exists()
@@ -341,7 +342,7 @@ def test_a_note_of_any_size_is_no_trouble(kept):
 
 
 def test_it_shows_itself(kept):
-    """A scenario and the list of them are tables; a note is text, not markup."""
+    """A scenario and the list of scenarios are shown as tables. Notes are shown as text."""
     scenario = replace(one(), note="<b>bold</b>")
     kept.keep(scenario)
     assert "&lt;b&gt;" in scenario._repr_html_()
@@ -352,7 +353,7 @@ def test_it_shows_itself(kept):
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
 def test_a_path_that_no_system_can_name(kept, name):
-    """It is refused in words, wherever it is read or written."""
+    """An invalid path is rejected with a message when it is read or written."""
     with pytest.raises(ScenarioError, match="is not a valid folder name"):
         ln.open_scenario(name)
     assert kept.note(name) == ""
@@ -362,7 +363,7 @@ def test_a_path_that_no_system_can_name(kept, name):
 
 
 def test_a_folder_of_scenarios_may_be_named_by_a_text(tmp_path):
-    """A notebook writes the path as text, and keeps and lists as with a Path."""
+    """The folder can be specified as text instead of a Path."""
     kept = Scenarios(str(tmp_path / "scenarios"))
     kept.keep(one())
     assert len(kept.names()) == 1
