@@ -1,4 +1,4 @@
-"""A notebook that gives None or text to a function that needs an object gets a clear message."""
+"""Test the error for None or text in place of an object in a notebook."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ CALLS = {
 @pytest.mark.parametrize(("given", "words"), [(None, "None"), ("secret", "text")])
 @pytest.mark.parametrize("message", CALLS)
 def test_the_message_names_argument_and_type(message, given, words, plan, tmp_path, monkeypatch):
-    """The message does not repeat the text, the hint says what makes the object, no file is made."""
+    """The message does not contain the text, and no file is created."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ArgumentError) as caught:
         CALLS[message](plan, given)
@@ -82,20 +82,20 @@ def test_the_message_names_argument_and_type(message, given, words, plan, tmp_pa
     "function", [ln.open_requests, ln.receive, ln.list_renewals, ln.folder_status]
 )
 def test_a_folder_is_a_path(function):
-    """None where a folder is expected names the folder."""
+    """If a folder is None, the message names the argument."""
     with pytest.raises(ArgumentError, match="folder is None, but must be of type str or PathLike"):
         function(None)
 
 
 def test_a_forecast_needs_a_plan():
-    """Text is a path there, None is neither."""
+    """Text is accepted as a path, but None is rejected."""
     with pytest.raises(ArgumentError, match="forecast: plan is None, but must be of type Cert"):
         ln.forecast(None)
 
 
 @pytest.mark.parametrize("moment", [datetime(2026, 11, 24, 23), datetime(2026, 11, 24, tzinfo=UTC)])
 def test_of_a_moment_the_day_counts(moment, plan):
-    """A notebook often has a date with its time, or with a time zone."""
+    """A datetime, with or without a time zone, is accepted as a date."""
     assert ln.check_plan(plan, on=moment) == ln.check_plan(plan, on=TODAY)
     until = moment.replace(year=2028)
     forecast = ln.forecast(plan, start=moment, until=until)
@@ -118,7 +118,7 @@ BAD_NAMES = [
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800b"], ids=["zero", "unpaired surrogate"])
 @pytest.mark.parametrize("call", BAD_NAMES)
 def test_a_name_that_no_system_takes_is_refused_in_words(call, name, tmp_path, monkeypatch):
-    """A path with such a character raises an error with a hint, and nothing is written."""
+    """A path with an invalid character raises an error with a hint, and nothing is written."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ln.LyncnbError) as caught:
         call(name)

@@ -1,4 +1,4 @@
-"""The fields of a request: subject, key, extended key usage."""
+"""Test the fields of a request: subject, key, and extended key usage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lyncnb.base.dns_name import DnsName
     ],
 )
 def test_key_parameters_say_what_they_are(algorithm, bits, text):
-    """Every key that can be asked for has a short name."""
+    """Every valid key has a short text."""
     assert str(KeyParameters(algorithm=algorithm, bits=bits)) == text
 
 
@@ -41,13 +41,13 @@ def test_key_parameters_say_what_they_are(algorithm, bits, text):
     ],
 )
 def test_other_keys_are_refused(algorithm, bits, message):
-    """A key that is too small or unknown is refused with the choices."""
+    """A key that is too small or unknown is rejected with a list of valid values."""
     with pytest.raises(ValueError, match=message):
         KeyParameters(algorithm=algorithm, bits=bits)
 
 
 def test_subject_fields_come_in_a_fixed_order():
-    """A subject lists what it has as CN, OU, O, L, ST, C, and leaves out what is empty."""
+    """A subject lists its fields as CN, OU, O, L, ST, C, without blank fields."""
     subject = DistinguishedName(
         common_name="pool.contoso.com",
         organization="Contoso",
@@ -81,7 +81,7 @@ def test_subject_fields_come_in_a_fixed_order():
     ],
 )
 def test_subject_is_escaped(organization, written):
-    """Signs that mean something in a distinguished name are escaped (RFC 4514 section 2.4)."""
+    """Special characters in a distinguished name are escaped (RFC 4514 section 2.4)."""
     assert DistinguishedName(common_name="", organization=organization).to_rfc4514() == written
 
 
@@ -101,19 +101,19 @@ def test_subject_is_escaped(organization, written):
     ],
 )
 def test_subject_fields_are_checked(fields, message):
-    """Lengths of RFC 5280 appendix A.1 hold, which cryptography does not check."""
+    """The maximum lengths in RFC 5280 appendix A.1 are checked."""
     with pytest.raises(ValueError, match=message):
         DistinguishedName(common_name="pool.contoso.com", **fields)
 
 
 def test_a_long_common_name_is_kept_for_the_checks():
-    """A common name over 64 characters is not an error here, since a plan has to report it."""
+    """A common name with more than 64 characters is accepted, so that a plan can report it."""
     assert DistinguishedName(common_name="a" * 64).too_long is False
     assert DistinguishedName(common_name="a" * 65).too_long is True
 
 
 def test_extended_key_usages_are_numbered():
-    """The two usages that Lync knows have their numbers of RFC 5280 section 4.2.1.12."""
+    """The two usages in Lync have the object identifiers in RFC 5280 section 4.2.1.12."""
     assert EXTENDED_KEY_USAGES == {
         "serverAuth": "1.3.6.1.5.5.7.3.1",
         "clientAuth": "1.3.6.1.5.5.7.3.2",
@@ -121,7 +121,7 @@ def test_extended_key_usages_are_numbered():
 
 
 def test_a_san_entry_knows_its_reasons():
-    """A name on a certificate carries the rules that put it there."""
+    """A name on a certificate contains the ids of the rules that require it."""
     entry = SanEntry(DnsName("meet.contoso.com"), ("meet",))
     assert entry.name == "meet.contoso.com"
     assert entry.reasons == ("meet",)

@@ -1,4 +1,4 @@
-"""Text to ``DnsName``: what is refused, what is cleaned, what stays."""
+"""Test the conversion of text to ``DnsName``: rejected, corrected, and unchanged text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lyncnb.base.dns_name import DnsName, odd_names, parse_name
 from lyncnb.base.pasted_text import BadName
 
 LONGEST_LABEL = "a" * 63
-PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # Cyrillic but for the last letter
+PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # All letters except the last one are Cyrillic.
 MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for another name'
 LONGEST_NAME = ".".join(["a" * 61, "b" * 61, "c" * 61, "d" * 63, "com"])
 
@@ -44,7 +44,7 @@ names = st.builds(
         ("www.*.contoso.com", "is not a valid wildcard", "the complete first label"),
         ("*.com", "would cover the names of all organizations under com", "your own domain"),
         ("*.com.tw", "the names of all organizations under com.tw", "e.g. *.contoso.com"),
-        # In Unicode as in ASCII.
+        # The same names in Unicode and in ASCII.
         ("*.公司.cn", "the names of all organizations under xn--55qx5d.cn", "your own domain"),
         ("*.local", "the names of all organizations under local", "your own domain"),
         ("*.1.2.3.4", "ends with a number", "the server's DNS name"),
@@ -107,7 +107,7 @@ names = st.builds(
     ],
 )
 def test_what_cannot_be_a_name_is_refused(text, message, hint):
-    """Text that cannot be a name is refused, with the value and with what to do."""
+    """Text that is not a valid name is rejected with the value and a hint."""
     with pytest.raises(BadName, match=re.escape(message)) as caught:
         parse_name(text, allow_wildcard=True)
     assert hint in caught.value.hint
@@ -150,7 +150,7 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
                 MIXED,
             ),
         ),
-        # Legal somewhere, so it is kept; the checks judge it.
+        # This name is valid in some networks, so it is kept, and the checks evaluate it.
         ("a_b.contoso.com", "a_b.contoso.com", ()),
         ("_sip._tls.contoso.com", "_sip._tls.contoso.com", ()),
         ("fe01.contoso.local", "fe01.contoso.local", ()),
@@ -163,13 +163,13 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
     ],
 )
 def test_clean_ups_are_made_and_reported(text, name, notes):
-    """Harmless differences are cleaned and reported; names that are legal somewhere stay."""
+    """Harmless differences are corrected and reported. Names for internal networks are kept."""
     assert parse_name(text, allow_wildcard=True) == (name, notes)
     assert type(parse_name(text, allow_wildcard=True)[0]) is DnsName
 
 
 def test_a_wildcard_stands_only_where_it_may():
-    """A wildcard is refused unless the caller allows one."""
+    """A wildcard is rejected unless the caller allows it."""
     with pytest.raises(BadName, match="a wildcard, which is not allowed here") as caught:
         DnsName.parse("*.contoso.com")
     assert "set that option in the plan" in caught.value.hint
@@ -177,7 +177,7 @@ def test_a_wildcard_stands_only_where_it_may():
 
 
 def test_a_single_label_stands_only_where_it_may():
-    """A name without a dot is refused unless the caller allows one."""
+    """A name without a dot is rejected unless the caller allows it."""
     assert DnsName.parse("POOL01", allow_single_label=True) == "pool01"
     with pytest.raises(BadName, match="ends with a number"):
         DnsName.parse("4711", allow_single_label=True)
@@ -185,14 +185,14 @@ def test_a_single_label_stands_only_where_it_may():
 
 @given(names, st.randoms(use_true_random=False))
 def test_letter_case_makes_no_other_name(name, random):
-    """A name in any letter case is the same name."""
+    """Letter case does not matter in names."""
     mixed = "".join(random.choice((c.upper(), c)) for c in name)
     assert DnsName.parse(mixed) == DnsName.parse(name) == name
 
 
 @given(st.one_of(names, st.text(max_size=80)))
 def test_a_name_read_is_a_name(text):
-    """Whatever is accepted is ASCII, short enough, and reads as itself without a clean-up."""
+    """An accepted name is ASCII, short enough, and needs no correction when it is read again."""
     try:
         name, _ = parse_name(text, allow_wildcard=True, allow_single_label=True)
     except BadName:
@@ -208,7 +208,7 @@ def test_a_name_read_is_a_name(text):
 @pytest.mark.slow
 @given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
 def test_the_fast_scan_finds_every_odd_text(texts):
-    """A text that the scan passes is a valid name unchanged; the order of the others is kept."""
+    """A text that the search does not find is a valid name. The order of the others is kept."""
     odd = odd_names(texts)
     assert odd == [text for text in texts if text in odd]
     assert [parse_name(t) for t in texts if t not in odd] == [
@@ -217,7 +217,7 @@ def test_the_fast_scan_finds_every_odd_text(texts):
 
 
 def test_the_fast_scan_passes_ordinary_names():
-    """Names as deployments have them need no closer look, long ones and others do."""
+    """The search does not find usual names, but long and unusual names."""
     assert odd_names(["fe01.contoso.net", "lync-web.contoso.com", "1.contoso.com"]) == []
     assert odd_names(["fe01.contoso.net", LONGEST_NAME, "FE.contoso.com", "a.contoso.com\n"]) == [
         LONGEST_NAME,
@@ -243,7 +243,7 @@ def test_the_fast_scan_passes_ordinary_names():
     ],
 )
 def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, suffix):
-    """A name tells international, underscored and internal names from others."""
+    """The properties recognize international and internal names, and names with underscores."""
     read = DnsName.parse(name, allow_wildcard=True, allow_single_label=True)
     assert read.is_idn is idn
     assert read.has_underscore is underscore
@@ -258,7 +258,7 @@ def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, s
         ("tw", True, True),
         ("com.tw", True, True),
         ("xn--55qx5d.cn", True, True),
-        # The private section of the list: the owner of the domain may have a wildcard of it.
+        # This name is in the private section of the list, so its owner can use a wildcard.
         ("github.io", False, True),
         ("s3.amazonaws.com", False, True),
         ("cloudapp.net", False, True),
@@ -267,7 +267,7 @@ def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, s
     ],
 )
 def test_registries_are_told_from_owners_of_domains(parent, registry, suffix):
-    """Baseline Requirements 3.2.2.6: a wildcard of a registry alone is refused."""
+    """Only a wildcard directly below a registry is rejected (Baseline Requirements 3.2.2.6)."""
     name = DnsName.parse(parent, allow_single_label=True)
     assert (name.is_registry, name.is_public_suffix) == (registry, suffix)
     if registry:
@@ -295,7 +295,7 @@ def test_a_wildcard_covers_one_label(pattern, name, covered):
 
 
 def test_a_name_is_text():
-    """A name compares, sorts, pickles and formats as the text that it is."""
+    """A name can be compared, sorted, pickled, and formatted as text."""
     name = DnsName.parse("fe01.contoso.net")
     assert name == "fe01.contoso.net"
     assert name.parent == "contoso.net"

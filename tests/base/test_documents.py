@@ -1,4 +1,4 @@
-"""Titles of documents in a source become links where the document has an address."""
+"""Test that the titles of documents in a source become links if the address is known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import lyncnb
 from lyncnb.base.shown.documents import document_addresses, linked_parts, parse_documents
 from lyncnb.errors import RulesError
 
-# Who publishes the documents.
+# The publishers of the documents.
 HOSTS = {
     "blog.schertz.name",
     "blogs.perficient.com",
@@ -42,7 +42,7 @@ HOSTS = {
     "www.sectigo.com",
 }
 
-# Works whose address nobody has read: looked for on 2026-11-28, and not found.
+# Works for which no address was found on 2026-11-28.
 WITHOUT_ADDRESS = {
     "Microsoft security advisory 2862973, 2014-02-11",
     "Microsoft, Specify CRL distribution points (AD CS, a page without a date, as of 2026-11-24)",
@@ -58,7 +58,7 @@ MOBILITY = "Certificate requirements for mobility in Lync Server 2013"
 
 
 def test_a_title_leads_to_its_document_and_the_rest_is_kept():
-    """Two documents in one source are two links; a section and a date stay text."""
+    """Two documents in a source are two links, and the section and date stay text."""
     source = f"Microsoft, {MOBILITY}, section X, 2014-07-23; Microsoft, other; RFC 5280 section 4.1"
     parts = list(linked_parts(source))
     assert "".join(text for text, _ in parts) == source
@@ -69,7 +69,7 @@ def test_a_title_leads_to_its_document_and_the_rest_is_kept():
 
 
 def test_a_page_in_chinese_leads_to_documents_in_chinese():
-    """Microsoft's page on mobility has both addresses; other documents keep theirs."""
+    """Microsoft's page on mobility has a Chinese address. Other documents keep their address."""
     source = f"Microsoft, {MOBILITY}, 2014-07-23; Microsoft, Set-CsCertificate"
     addresses = [[a for _, a in linked_parts(source, lang) if a] for lang in ("en", "zh-TW")]
     (english, command), (chinese, same) = addresses
@@ -78,7 +78,7 @@ def test_a_page_in_chinese_leads_to_documents_in_chinese():
 
 
 def test_the_longest_title_counts():
-    """A title that ends another one, or is part of a longer word, is not a link of its own."""
+    """A title that is part of a longer title or word is not a separate link."""
     source = (
         "Staging A/V and OAuth certificates using -Roll in Set-CsCertificate in Lync Server 2013"
     )
@@ -87,7 +87,7 @@ def test_the_longest_title_counts():
 
 
 def test_every_address_is_of_a_known_host():
-    """Addresses are over TLS, of the hosts that publish the documents; /zh-tw/ only in place of /en-us/."""
+    """Addresses use TLS and the hosts of known publishers. /zh-tw/ only replaces /en-us/."""
     for title, url in document_addresses().items():
         host = url.removeprefix("https://").partition("/")[0]
         assert host in HOSTS, title
@@ -96,7 +96,7 @@ def test_every_address_is_of_a_known_host():
 
 
 def test_every_part_of_a_source_is_a_link_or_says_why_not():
-    """A source leads to its document, is inferred, is lyncnb's own, or is a work without an address."""
+    """Each source is a link, is inferred, is from lyncnb, or is a work without an address."""
     plain = {
         part
         for source in _sources()
@@ -109,7 +109,7 @@ def test_every_part_of_a_source_is_a_link_or_says_why_not():
 
 def _sources() -> Iterator[str]:
     for value in _values_of_source():
-        if isinstance(value, dict):  # a rule of CAs: document, section, date
+        if isinstance(value, dict):  # A rule for CAs: document, section, date.
             yield value["document"]
         elif isinstance(value, str):
             yield value

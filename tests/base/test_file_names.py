@@ -1,4 +1,4 @@
-"""Files that are called after a server can be made on Windows."""
+"""Test that files with the name of a server can be created on Windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEVICES = load_rules("lync2013").checks["device-name-as-server"].labels
 
 @pytest.mark.parametrize("label", [*DEVICES, "CON", "Lpt9"])
 def test_a_device_is_no_file(label):
-    """Every name that the check warns of gets a sign that no name can hold, before its first dot."""
+    """A device name gets a character before the first dot that server names cannot contain."""
     made = file_name(f"{label}.contoso.com", ".ps1")
     assert made == f"{label}~.contoso.com.ps1"
     assert file_name(label, ".ps1") == f"{label}~.ps1"
@@ -23,12 +23,12 @@ def test_a_device_is_no_file(label):
 
 @pytest.mark.parametrize("name", ["fe01.contoso.com", "cons.contoso.com", "fe.con", "com10.x.com"])
 def test_other_names_stay(name):
-    """What Windows can make is called as the server is."""
+    """A name that Windows allows is not changed."""
     assert file_name(name, ".html") == f"{name}.html"
 
 
 def test_a_long_name_fits():
-    """Names that are alike in their first 200 characters stay apart."""
+    """Names with the same first 200 characters result in different file names."""
     stem = ".".join(["a" * 60] * 4)
     one, two = file_name(f"{stem}.com", ".html"), file_name(f"{stem}.net", ".html")
     assert one != two

@@ -1,4 +1,4 @@
-"""Files get their names when they are whole, never over others, and say what went wrong."""
+"""Test that files get their names only when complete, never replace others, and report errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def temps(folder) -> list[str]:
 
 @given(st.binary(max_size=5000))
 def test_what_is_written_is_what_is_read(tmp_path_factory, data):
-    """Any bytes are read back unchanged, and no temporary file stays."""
+    """Any bytes are read back unchanged, and no temporary file remains."""
     folder = tmp_path_factory.mktemp("any")
     files.write_new(folder / "a", data)
     assert files.read(folder / "a") == data
@@ -42,7 +42,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, data):
 
 @posix
 def test_a_new_file_is_private_from_the_start(tmp_path):
-    """The default mode lets nobody else read, whatever the umask allows."""
+    """With the default mode, other users cannot read the file, regardless of the umask."""
     old = os.umask(0)
     try:
         files.write_new(tmp_path / "key", b"k")
@@ -53,7 +53,7 @@ def test_a_new_file_is_private_from_the_start(tmp_path):
 
 
 def test_a_name_that_is_taken_is_left_alone(tmp_path):
-    """A second file of the same name is refused, with both contents where they were."""
+    """A second file with the same name is rejected, and both contents are kept."""
     files.write_new(tmp_path / "a.key", b"first")
     with pytest.raises(BundleError, match=r"a\.key already exists; lyncnb did not change it"):
         files.write_new(tmp_path / "a.key", b"second")
@@ -63,7 +63,7 @@ def test_a_name_that_is_taken_is_left_alone(tmp_path):
 
 @posix
 def test_a_symbolic_link_is_not_followed(tmp_path):
-    """Neither writing, replacing, moving nor reading goes through a link in the way."""
+    """Writing, replacing, moving, and reading do not follow a symbolic link."""
     (tmp_path / "elsewhere").write_bytes(b"other")
     link = tmp_path / "a.key"
     link.symlink_to(tmp_path / "elsewhere")
@@ -82,7 +82,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path):
 
 
 def test_of_many_writers_of_one_name_one_wins(tmp_path):
-    """Eight threads write the same new name: one succeeds, seven fail, the file is complete."""
+    """If eight threads write the same new file, one succeeds, and the file is complete."""
 
     def write(number: int) -> bool:
         try:
@@ -98,7 +98,7 @@ def test_of_many_writers_of_one_name_one_wins(tmp_path):
 
 
 def test_replace_puts_new_content_in_place(tmp_path):
-    """An explicit replacement works on a file that is there and on one that is not."""
+    """Replacing works for existing and new files."""
     files.replace(tmp_path / "manifest.json", b"1")
     files.replace(tmp_path / "manifest.json", b"2")
     assert (tmp_path / "manifest.json").read_bytes() == b"2"
@@ -106,7 +106,7 @@ def test_replace_puts_new_content_in_place(tmp_path):
 
 
 def test_a_move_keeps_what_is_at_the_target(tmp_path):
-    """A file moves between folders, but not onto another file."""
+    """A file can be moved between folders, but does not replace another file."""
     for folder in ("keys", "archive"):
         files.make_folder(tmp_path / folder)
     files.write_new(tmp_path / "keys" / "a", b"a")
@@ -119,7 +119,7 @@ def test_a_move_keeps_what_is_at_the_target(tmp_path):
 
 
 def test_reading_is_bounded(tmp_path):
-    """A file over the limit, a folder and a missing file are refused by name."""
+    """A file that is too large, a folder, and a missing file are rejected with the name."""
     (tmp_path / "big").write_bytes(bytes(11))
     with pytest.raises(BundleError, match="big is larger than 10 bytes"):
         files.read(tmp_path / "big", limit=10)
@@ -131,7 +131,7 @@ def test_reading_is_bounded(tmp_path):
 
 @posix
 def test_a_pipe_is_no_file(tmp_path):
-    """A named pipe in the folder is refused, not waited for."""
+    """A named pipe in the folder is rejected without waiting."""
     os.mkfifo(tmp_path / "a.csr")
     with pytest.raises(BundleError, match="not a regular file"):
         files.read(tmp_path / "a.csr")
@@ -142,7 +142,7 @@ def test_a_pipe_is_no_file(tmp_path):
     ("bits", "shown"), [(0o770, "0770"), (0o707, "0707"), (0o720, "0720"), (0o1777, "1777")]
 )
 def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
-    """Group or world writable, sticky or not: the message has the mode and the remedy."""
+    """The message for a folder to which others can write contains the mode and a hint."""
     folder = tmp_path / "requests"
     folder.mkdir()
     folder.chmod(bits)
@@ -157,7 +157,7 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
 
 @posix
 def test_what_is_no_folder_is_refused(tmp_path):
-    """A link to a folder, a file and nothing at all are three different troubles."""
+    """A link to a folder, a file, and a missing folder have different errors."""
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(BundleError, match="file is a file, not a folder"):
@@ -172,7 +172,7 @@ def test_what_is_no_folder_is_refused(tmp_path):
 
 @posix
 def test_a_folder_is_tightened_never_opened(tmp_path):
-    """Making the folder that is there takes permissions away and gives none."""
+    """For an existing folder, permissions are removed, but never added."""
     (tmp_path / "keys").mkdir(mode=0o755)
     files.make_folder(tmp_path / "keys", 0o700)
     files.make_folder(tmp_path / "keys", 0o755)
@@ -180,7 +180,7 @@ def test_a_folder_is_tightened_never_opened(tmp_path):
 
 
 def test_half_written_files_are_known_by_name(tmp_path):
-    """Only lyncnb's own temporary files are cleared away."""
+    """Only lyncnb's own temporary files are removed."""
     (tmp_path / f"{files.TEMP_PREFIX}0123").write_bytes(b"half")
     (tmp_path / ".ipynb_checkpoints").mkdir()
     (tmp_path / ".tmp-other").write_bytes(b"")
@@ -189,7 +189,7 @@ def test_half_written_files_are_known_by_name(tmp_path):
 
 
 def test_removing_what_is_gone_is_no_trouble(tmp_path):
-    """A file is removed once; the second time nothing happens."""
+    """Removing a missing file is not an error."""
     files.write_new(tmp_path / "a", b"")
     files.remove(tmp_path / "a")
     files.remove(tmp_path / "a")
@@ -197,7 +197,7 @@ def test_removing_what_is_gone_is_no_trouble(tmp_path):
 
 
 def failing(call: str, at: int, code: int):
-    """Return a system call that fails the `at`-th time it is called, once."""
+    """Return a system call that fails once, when it is called for the `at`-th time."""
     real, count = getattr(system_calls, call), iter(range(1, 1_000_000))
 
     def fail(*arguments):
@@ -222,7 +222,7 @@ WRITERS = {
 @pytest.mark.parametrize("code", ["ENOSPC", "EIO", "EACCES", "EROFS"])
 @pytest.mark.parametrize("writer", WRITERS)
 def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
-    """Whatever call fails, files are whole or absent, old ones stay, and the error has a hint."""
+    """If a system call fails, new files are complete or absent, and old files are kept."""
     errors = []
     for call in system_calls.CALLS:
         for at in (1, 2, 3):
@@ -249,7 +249,7 @@ def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
 @posix
 @pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS])
 def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch, code):
-    """On a file system without links files are renamed into place, if the place is free."""
+    """On a file system without hard links, files are renamed only to unused names."""
 
     def no_links(*_):
         raise OSError(code, os.strerror(code))
@@ -267,7 +267,7 @@ def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch,
 
 
 def test_a_folder_that_cannot_be_synced_is_none_the_worse(tmp_path, monkeypatch):
-    """Where the file system has no fsync for folders, files are written all the same."""
+    """Files are written even if the file system cannot sync folders."""
     real = system_calls.fsync
 
     def fsync(descriptor):
@@ -281,7 +281,7 @@ def test_a_folder_that_cannot_be_synced_is_none_the_worse(tmp_path, monkeypatch)
 
 
 def test_windows_is_told_plainly_what_is_not_protected(monkeypatch):
-    """There is a note on Windows, in words, and none where modes work."""
+    """The note about missing protection is shown only on Windows."""
     monkeypatch.setattr(system_calls, "WINDOWS", True)
     assert "icacls" in system_calls.protection_note()
     monkeypatch.setattr(system_calls, "WINDOWS", False)
@@ -301,9 +301,10 @@ TRACED = """
 
 
 def traced_calls(log: str, folder: str) -> list[str]:
-    """Reduce a trace to the calls that concern a folder; one counts when it has returned.
+    """Return the calls in a trace that concern a folder, when they have returned.
 
-    A call that others came between has two lines, "… <unfinished ...>" and "<... … resumed>".
+    A call that was interrupted by others has two lines, "… <unfinished ...>" and
+    "<... … resumed>".
     """
     steps, waiting = [], {}
     for line in log.splitlines():
@@ -324,7 +325,7 @@ def traced_calls(log: str, folder: str) -> list[str]:
 
 @pytest.mark.tools
 def test_the_order_on_disk_is_content_name_folder(tmp_path):
-    """Traced: content is synced before its name exists, keys have durable names before requests."""
+    """The trace shows that content is synced before the name exists, and keys before requests."""
     folder, log = tmp_path / "folder", tmp_path / "log"
     folder.mkdir()
     subprocess.run(
@@ -343,7 +344,7 @@ def test_the_order_on_disk_is_content_name_folder(tmp_path):
 
 @posix
 def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
-    """Its owner could write it whatever the mode says; root's own folders are fine."""
+    """Another user's folder is rejected, because its owner can always write to it."""
     if os.geteuid() == 0:
         os.chown(tmp_path, 54321, -1)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
@@ -353,7 +354,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
 
 @posix
 def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
-    """Without links, folder syncs and modes: names by a rename that refuses what is taken."""
+    """Without links, folder syncs, and modes, a rename that rejects existing names is used."""
 
     def rename(source, target):
         if os.path.lexists(target):
@@ -376,7 +377,7 @@ def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", ["write", "link", "replace"])
 def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
-    """Ctrl-C in the middle of a write goes through, and no file of any name stays."""
+    """After Ctrl+C during writing, no file remains."""
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -389,14 +390,14 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
 
 
 def test_a_half_written_file_that_stays_is_reported(tmp_path, monkeypatch):
-    """One that cannot be removed is named."""
+    """An incomplete file that cannot be removed is reported by name."""
     (tmp_path / f"{files.TEMP_PREFIX}0").write_bytes(b"x")
     monkeypatch.setattr(system_calls, "unlink", failing("unlink", 1, errno.EACCES))
     with pytest.raises(BundleError, match="cannot remove the incomplete file"):
         files.remove_stale(tmp_path)
 
 
-# Many files at once are as safe as one at a time.
+# --- Many files together are as safe as single files.
 
 
 def fill(folder, batch: FileBatch, count: int = 5) -> None:
@@ -406,7 +407,7 @@ def fill(folder, batch: FileBatch, count: int = 5) -> None:
 
 
 def test_nothing_has_a_name_before_commit(tmp_path):
-    """Files appear when the batch is committed, all of them, with their modes."""
+    """Files get their names and modes when the batch is committed."""
     with FileBatch() as batch:
         fill(tmp_path, batch)
         assert len(batch) == 10
@@ -420,14 +421,14 @@ def test_nothing_has_a_name_before_commit(tmp_path):
 
 
 def test_what_is_not_committed_is_dropped(tmp_path):
-    """Leaving the block without commit leaves the folder as it was."""
+    """Without a commit, the folder is not changed."""
     with FileBatch() as batch:
         fill(tmp_path, batch)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_taken_name_stops_before_later_stages(tmp_path):
-    """If a key's name is taken, no request gets its name."""
+    """If the name of a key exists, no request gets its name."""
     (tmp_path / "2.key").write_bytes(b"other")
     with FileBatch() as batch:
         fill(tmp_path, batch)
@@ -440,7 +441,7 @@ def test_a_taken_name_stops_before_later_stages(tmp_path):
 @pytest.mark.fault
 @pytest.mark.parametrize("call", ["write", "open", "close", "fsync", "link"])
 def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
-    """Each call fails in turn: a request with its final name always has its key next to it."""
+    """If a system call fails, a request with its final name always has its key."""
     if call == "link" and system_calls.link is None:
         pytest.skip("no hard links here")
     hints = []
@@ -470,17 +471,17 @@ def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
 
 @posix
 def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
-    """Where the system has a command for that (macOS), it is used in place of fsync()."""
+    """If the system has a command that writes the disk's cache (macOS), it replaces fsync()."""
     given = []
     monkeypatch.setattr(system_calls, "full_sync", 51)
     monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: given.append(command))
     files.write_new(tmp_path / "a", b"a")
-    assert given == [51, 51]  # the file, then its folder
+    assert given == [51, 51]  # The file, and then its folder.
 
 
 @posix
 def test_a_disk_that_does_not_know_the_full_flush_gets_the_other(tmp_path, monkeypatch):
-    """The kernel refuses the command; the file is written and flushed all the same."""
+    """If the kernel rejects the command, the file is still written and synced."""
     monkeypatch.setattr(system_calls, "full_sync", 1 << 20)
     files.write_new(tmp_path / "a", b"a")
     assert (tmp_path / "a").read_bytes() == b"a"

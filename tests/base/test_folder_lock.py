@@ -1,4 +1,4 @@
-"""One writer of a folder; a second one gets an error that names the first."""
+"""Test that only one process can write to a folder, and that the error describes this process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hold(folder) -> subprocess.Popen:
 
 
 def test_a_second_process_is_told_who_writes(tmp_path):
-    """The message names user, computer and process; the killed process holds nothing."""
+    """The message contains the user, computer, and process. A killed process has no lock."""
     holder = hold(tmp_path)
     try:
         who = f"in use by .* on .*, process {holder.pid}, since"
@@ -49,7 +49,7 @@ def test_a_second_process_is_told_who_writes(tmp_path):
 
 
 def test_a_second_writer_can_wait(tmp_path):
-    """With time to wait, a thread gets the folder as soon as the first one is done."""
+    """With a waiting time, a thread gets the lock as soon as the other thread releases it."""
     order, inside = [], threading.Event()
 
     def second() -> None:
@@ -67,7 +67,7 @@ def test_a_second_writer_can_wait(tmp_path):
 
 
 def test_the_lock_goes_when_the_work_fails(tmp_path):
-    """An error inside leaves the folder free, without the note of who wrote."""
+    """After an error, the folder is not locked, and the note is removed."""
     with pytest.raises(KeyError), lock(tmp_path):
         raise KeyError
     with lock(tmp_path):
@@ -78,7 +78,7 @@ def test_the_lock_goes_when_the_work_fails(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 @pytest.mark.parametrize("name", [LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME])
 def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
-    """A symbolic link named like the lock is not followed."""
+    """A symbolic link with the name of the lock file is rejected."""
     (tmp_path / "elsewhere").write_bytes(b"other")
     (tmp_path / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BundleError, match="is a symbolic link"), lock(tmp_path):
@@ -88,7 +88,7 @@ def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
 def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, monkeypatch):
-    """A folder that is not there, and a disk that takes no note, are troubles with hints."""
+    """A missing folder, and a full disk, are errors with hints."""
     with pytest.raises(BundleError, match="cannot access the folder"), lock(tmp_path / "a"):
         pass
     monkeypatch.setattr(system_calls, "link", _no_space)
@@ -105,14 +105,14 @@ def _no_space(*_):
 
 
 def test_a_lock_that_cannot_be_made_is_reported(tmp_path):
-    """A folder in place of the lock's file is an error with a hint, not a wait."""
+    """A folder in place of the lock file is an error with a hint."""
     (tmp_path / LOCK_NAME).mkdir()
     with pytest.raises(BundleError, match="cannot lock the folder"), lock(tmp_path):
         pass
 
 
 def test_who_writes_is_told_as_well_as_can_be(tmp_path, monkeypatch):
-    """Without a user name, or without the note, the message does with less."""
+    """Without a user name or a note, the message contains less information."""
 
     def nobody() -> str:
         raise OSError("no name for this user")
@@ -130,7 +130,7 @@ THERE = "planner on another.contoso.com, process 7, since 2026-11-24T08:00:00+00
 
 
 def test_the_note_of_another_computer_is_respected(tmp_path):
-    """Its process cannot be seen from here, so the message says what to do if it has ended."""
+    """A process on another computer cannot be checked, so the hint says how to continue."""
     (tmp_path / OWNER_NAME).write_text(THERE)
     with (
         pytest.raises(BundleError, match=r"is in use by planner on another.contoso.com") as caught,
@@ -145,8 +145,8 @@ def test_the_note_of_another_computer_is_respected(tmp_path):
 
 
 def test_a_writer_who_is_taken_over_stops(tmp_path):
-    """Before each step that counts the note is looked at again, and another's note stays."""
-    confirm(tmp_path)  # no writer, nothing to lose
+    """The note is checked before each important step, and another process's note is kept."""
+    confirm(tmp_path)  # Without a lock, confirm() has no effect.
     with lock(tmp_path):
         confirm(tmp_path)
         (tmp_path / OWNER_NAME).write_text(THERE)
@@ -156,7 +156,7 @@ def test_a_writer_who_is_taken_over_stops(tmp_path):
 
 
 def test_an_earlier_version_is_kept_out(tmp_path):
-    """It knows one of the two locks."""
+    """An earlier version, which uses only one of the two locks, cannot write."""
     earlier = filelock.FileLock(tmp_path / OLD_LOCK_NAME, timeout=0, thread_local=False)
     with earlier, pytest.raises(BundleError, match="is in use by"), lock(tmp_path):
         pass
@@ -165,7 +165,7 @@ def test_an_earlier_version_is_kept_out(tmp_path):
 
 
 def test_half_written_files_are_removed_under_every_lock(tmp_path):
-    """They may hold a key; files with other names stay."""
+    """Incomplete files are removed because they can contain a key. Other files are kept."""
     below = tmp_path / "returned" / "refused"
     below.mkdir(parents=True)
     for place in (tmp_path, below):

@@ -1,4 +1,4 @@
-"""The collector waits while many objects are made, and only then."""
+"""Test that the garbage collector is off only while many objects are created."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lyncnb.base.garbage_collection import no_collection
 
 
 def test_the_collector_waits():
-    """It is off inside and on again afterwards, also after an error."""
+    """The garbage collector is on again afterwards, even after an error."""
     with no_collection():
         assert not gc.isenabled()
     assert gc.isenabled()
@@ -20,7 +20,7 @@ def test_the_collector_waits():
 
 
 def test_a_collector_that_was_off_stays_off():
-    """What the application chose is not changed."""
+    """If the application turned off the garbage collector, it stays off."""
     gc.disable()
     try:
         with no_collection():
@@ -31,7 +31,7 @@ def test_a_collector_that_was_off_stays_off():
 
 
 def test_what_the_application_froze_stays_frozen():
-    """Objects frozen before are not thawed."""
+    """Objects that the application froze stay frozen."""
     gc.freeze()
     try:
         with no_collection():

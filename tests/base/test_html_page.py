@@ -1,4 +1,4 @@
-"""Whole pages: every value escaped, nothing loaded, long names that may wrap."""
+"""Test HTML pages: escaped values, no external content, and line breaks in long names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Page(HTMLParser):
 
 
 def test_page_stands_alone():
-    """A page is one document with its style inside and nothing to load or run."""
+    """A page contains its styles, and loads and runs nothing."""
     text = to_page(HOSTILE, [tables.paragraph(HOSTILE)])
     assert text.startswith("<!DOCTYPE html>")
     assert "<script" not in text
@@ -41,17 +41,18 @@ def test_page_stands_alone():
     page = _Page()
     page.feed(text)
     assert "script" not in page.tags
-    assert page.text.count(HOSTILE.replace("\x00", "")) == 3  # title, heading, paragraph
+    # In the title, the heading, and the paragraph.
+    assert page.text.count(HOSTILE.replace("\x00", "")) == 3
 
 
 def test_template_that_misses_a_value_is_a_mistake():
-    """A value that nobody gave stops the page instead of leaving a gap in it."""
+    """A missing value raises an error."""
     with pytest.raises(UndefinedError, match="'title' is undefined"):
         render("base/shown/parts.html.j2", parts=[])
 
 
 def test_long_names_may_wrap_and_stay_text():
-    """Only line-break opportunities are added; what is inside stays escaped text."""
+    """Only possible line breaks are added, and the text is escaped."""
     assert breakable("a.b-c<d>") == "a.<wbr>b-<wbr>c&lt;d&gt;"
     assert breakable("0" * 32) == "0" * 16 + "<wbr>" + "0" * 16
     assert breakable("") == ""
@@ -59,7 +60,7 @@ def test_long_names_may_wrap_and_stay_text():
 
 
 def test_planning_imports_no_jinja2():
-    """The modules that plan and tabulate do not need the library of pages."""
+    """The modules for planning and tables do not import jinja2."""
     code = (
         "import sys; sys.modules['jinja2'] = None; import lyncnb.reports.summary.formats, "
         "lyncnb.plan.planner, lyncnb.checks.check_plan, lyncnb.base.shown.html_page"

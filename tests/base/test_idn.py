@@ -1,4 +1,4 @@
-"""International names: Unicode Technical Standard 46, IDNA 2008, and look-alikes."""
+"""Test international names: Unicode Technical Standard 46, IDNA 2008, and misleading names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from lyncnb.base.idn import lower_and_map, mixed_scripts, to_a_label
 from lyncnb.base.pasted_text import BadName
 
-PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # Cyrillic but for the last letter
+PAYPAL = "\u0440\u0430\u0443\u0440\u0430l"  # All letters except the last one are Cyrillic.
 MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for another name'
 
 
@@ -23,24 +23,24 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so it can be mistaken for
             "1.2.3.4",
             ("full-width or compatibility characters replaced with standard characters",),
         ),
-        # The three other full stops that mean a dot.
+        # Three other characters that mean a dot.
         (
             "a。b．c｡d",
             "a.b.c.d",
             ("full-width or compatibility characters replaced with standard characters",),
         ),
-        # The Kelvin sign looks like a K and is one.
+        # The Kelvin sign is mapped to the letter k.
         ("\u212aontoso.com", "kontoso.com", ("changed to lowercase",)),
         ("a_b.contoso.com", "a_b.contoso.com", ()),
     ],
 )
 def test_mapping_follows_uts46(written, mapped, notes):
-    """Letter case and compatibility forms are mapped, and a note says so."""
+    """Letter case and compatibility characters are replaced, with a note."""
     assert lower_and_map(written) == (mapped, notes)
 
 
 def test_a_character_of_no_name_is_named():
-    """A character that UTS 46 disallows is refused with its Unicode name."""
+    """A character that UTS 46 does not allow is rejected with its Unicode name."""
     with pytest.raises(BadName, match=r"U\+E000 unnamed character"):
         lower_and_map("a\ue000.contoso.com")
 
@@ -49,7 +49,7 @@ def test_a_character_of_no_name_is_named():
     ("label", "a_label"),
     [
         ("分公司", "xn--55q8nz3c"),
-        # The built-in codec makes "fass" of it, which is another domain.
+        # Python's codec converts this name to "fass", which is another domain.
         ("faß", "xn--fa-hia"),
         ("xn--fa-hia", "xn--fa-hia"),
         ("xn--55q8nz3c", "xn--55q8nz3c"),
@@ -57,7 +57,7 @@ def test_a_character_of_no_name_is_named():
     ],
 )
 def test_labels_become_a_labels(label, a_label):
-    """A label in Unicode is encoded by IDNA 2008; an A-label stays."""
+    """A Unicode label is encoded with IDNA 2008, and an A-label is not changed."""
     assert to_a_label(label, label) == a_label
 
 
@@ -72,7 +72,7 @@ def test_labels_become_a_labels(label, a_label):
     ],
 )
 def test_bad_labels_are_refused(label, reason):
-    """What IDNA 2008 does not allow is refused with the reason."""
+    """A label that IDNA 2008 does not allow is rejected with the reason."""
     with pytest.raises(BadName, match=reason) as caught:
         to_a_label(label, f"{label}.contoso.com")
     assert caught.value.hint == (
@@ -85,7 +85,7 @@ def test_bad_labels_are_refused(label, reason):
     [
         ("contoso", []),
         (to_a_label("分公司", ""), []),
-        # Chinese, Japanese and Korean text is written with Latin letters among it.
+        # Chinese, Japanese, and Korean text can contain Latin letters.
         (to_a_label("日本語カナabc", ""), []),
         (to_a_label("한국abc", ""), []),
         (
@@ -99,5 +99,5 @@ def test_bad_labels_are_refused(label, reason):
     ],
 )
 def test_mixed_scripts_are_reported(label, warnings):
-    """Scripts that no language writes together are a warning."""
+    """Scripts that no language uses together result in a warning."""
     assert [*mixed_scripts(["www", label])] == warnings

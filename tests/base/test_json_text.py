@@ -1,4 +1,4 @@
-"""JSON of a file that somebody hands over."""
+"""Test reading JSON files from other sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lyncnb.base.json_text import NotJson, parse_json
 
 
 def test_what_json_can_say_is_parsed():
-    """Values come as Python has them, pairs of half characters as the one they are."""
+    """Valid JSON results in Python values, and surrogate pairs in single characters."""
     values = {"a": [1, 2.5, None, True, "é \U0001f600"], "": {}}
     assert parse_json(json.dumps(values).encode()) == values
     assert parse_json(json.dumps(values, ensure_ascii=False).encode()) == values
@@ -20,16 +20,16 @@ def test_what_json_can_say_is_parsed():
     ("data", "told"),
     [
         (b"", "the content is not valid JSON"),
-        (b'{"a": 1', "the content is not valid JSON"),  # cut off
+        (b'{"a": 1', "the content is not valid JSON"),  # A truncated document.
         (b"\xff\xfe{", "the content is not valid JSON"),
         (b"[" * 100_000, "the content is not valid JSON"),
         (b"1" * 5_000, "the content is not valid JSON"),
-        (b'["\\ud800"]', "the content is not valid JSON"),  # half a character
+        (b'["\\ud800"]', "the content is not valid JSON"),  # An unpaired surrogate.
         (b'{"\\uDC00": 1}', "the content is not valid JSON"),
         (b'[{"a": 1, "b": 2, "a": 1}]', "the same key appears twice"),
     ],
 )
 def test_what_two_readers_would_read_otherwise_is_refused(data, told):
-    """Text that is not JSON, cannot be written again, or has a key twice."""
+    """Invalid JSON, text that cannot be written again, and duplicate keys are rejected."""
     with pytest.raises(NotJson, match=told):
         parse_json(data)

@@ -1,4 +1,4 @@
-"""Files that a planner named: whole or not at all, and never over what is not ours."""
+"""Test output files: complete or not at all, and never in place of another program's file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTE = OutputKind(what="a note", is_ours={".txt": outputs.first_line(b"note of "
 
 
 def test_whole_or_not_at_all(tmp_path):
-    """Whatever call of the system fails, the old content stays and no half-written file."""
+    """If a system call fails, the old content is kept, and no incomplete file remains."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
     with failing(None, lambda name: OSError(28, "No space left on device")) as counted:
@@ -29,16 +29,16 @@ def test_whole_or_not_at_all(tmp_path):
             write_output(path, b"note of new!", NOTE)
         assert path.read_bytes() in (b"note of old!", b"note of new!")
         leftovers = [one.name for one in tmp_path.iterdir() if one != path]
-        assert len(leftovers) <= 1  # a temporary file whose removal failed
+        assert len(leftovers) <= 1  # A temporary file that could not be removed.
         for name in leftovers:
             (tmp_path / name).unlink()
 
 
 def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
-    """A file that gets the name between the look and the writing is not overwritten."""
+    """A file that is created between the check and the writing is not replaced."""
     path = tmp_path / "a.txt"
     check_output(path, NOTE)
-    # Between the two looks at the name, and after the last one.
+    # Between the two checks of the name, and after the last check.
     monkeypatch.setattr(outputs, "check_output", lambda *_, **__: path.write_bytes(b"mine"))
     monkeypatch.setattr(outputs, "_find_status", lambda _: None)
     with pytest.raises(OutputError, match="already exists"):
@@ -47,7 +47,7 @@ def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
 
 
 def test_what_the_output_is_made_of(tmp_path):
-    """An input is never overwritten, whatever it holds and however it is named."""
+    """An input file is never replaced."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
     (tmp_path / "b.txt").hardlink_to(path)
@@ -76,14 +76,14 @@ def _zip(**members: bytes) -> io.BytesIO:
     ],
 )
 def test_marks(test, yes, no):
-    """What lyncnb wrote is known by its marks; what cannot be read is not known."""
+    """Files are recognized by their marks, except files that cannot be read."""
     assert test(io.BytesIO(yes))
     assert not test(io.BytesIO(no))
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_an_archive_damaged_anywhere_is_a_stranger_s(compression):
-    """No fault of the archive is one of lyncnb's, whichever byte of it is another one."""
+    """A damaged archive is not recognized, regardless of which byte changed."""
     is_ours = outputs.packs("/core.xml", outputs.mentions(b"not in it"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
@@ -96,7 +96,7 @@ def test_an_archive_damaged_anywhere_is_a_stranger_s(compression):
 
 @pytest.mark.parametrize("manifest", [b'{"format": "lyncnb-requests/1"}', b"{}", None])
 def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifest):
-    """Either is enough: a folder whose manifest is lost still has its keys."""
+    """A folder with a manifest or with keys is recognized as a request folder."""
     if manifest is not None:
         (tmp_path / "manifest.json").write_bytes(manifest)
     is_known = manifest is not None and b"lyncnb" in manifest
@@ -112,7 +112,7 @@ def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifes
 
 
 def test_a_file_of_the_folder_itself_does_not_lie_in_itself(tmp_path):
-    """The words fit a file such as the summary as well as what lies in a folder."""
+    """The message is correct for files in the folder and for files in its subfolders."""
     (tmp_path / "keys").mkdir()
     with pytest.raises(OutputError, match=r"summary\.csv belongs to lyncnb's own files"):
         outputs.refuse_own_place(tmp_path / "summary.csv")

@@ -1,4 +1,4 @@
-"""Text as people type and paste it."""
+"""Test text that users type and paste."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
         ("台北", "台北", ()),
         ("", "", ()),
         (" Taipei ", "Taipei", ("leading and trailing white space removed",)),
-        # As Word and Chinese input methods leave them: no-break and ideographic space.
+        # Word and Chinese input methods insert no-break and ideographic spaces.
         ("\u00a0Taipei\u3000", "Taipei", ("leading and trailing white space removed",)),
         ("\tTaipei", "Taipei", ("leading and trailing white space removed",)),
         ("\ufeffTaipei", "Taipei", ("invisible character U+FEFF removed",)),
         ("Tai\u200bpei\u200b", "Taipei", ("invisible character U+200B removed",)),
         ("Tai\u00adpei", "Taipei", ("invisible character U+00AD removed",)),
-        # A letter by its category, but a filler that nobody sees.
+        # Unicode classifies this invisible filler as a letter.
         ("Taipei\u3164", "Taipei", ("invisible character U+3164 removed",)),
         ("Taipei\ufe0f", "Taipei", ("invisible character U+FE0F removed",)),
         (
@@ -33,7 +33,7 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
                 "leading and trailing white space removed",
             ),
         ),
-        # In Persian the joiner is part of the word.
+        # In Persian, the joiner is part of the word.
         (
             "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc",
             "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc",
@@ -43,13 +43,13 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
     ],
 )
 def test_clean_text_drops_what_cannot_be_seen(written, clean, notes):
-    """Invisible characters and surrounding white space are removed, and a note says so."""
+    """Invisible characters and surrounding white space are removed, with a note."""
     assert clean_text(written) == (clean, notes)
 
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\x07", "\x7f", "\x85", "\ud800"])
 def test_control_characters_are_refused(character):
-    """A control character is not a typing error, so it is refused with its number."""
+    """A control character is rejected with its code point."""
     with pytest.raises(BadName, match=f"control character U\\+{ord(character):04X}") as caught:
         clean_text(f"Tai{character}pei")
     assert caught.value.hint == "type the text again instead of pasting it"
@@ -57,7 +57,7 @@ def test_control_characters_are_refused(character):
 
 @given(st.text())
 def test_clean_text_is_clean(text):
-    """What comes out once stays as it is."""
+    """Corrected text does not change when it is corrected again."""
     try:
         clean, _ = clean_text(text)
     except BadName:
@@ -77,12 +77,12 @@ def test_clean_text_is_clean(text):
     ],
 )
 def test_shown_hides_nothing(text, quoted):
-    """A message shows a text with everything that cannot be seen, and not without end."""
+    """A message shows invisible characters, and shortens long text."""
     assert shown(text) == quoted
 
 
 def test_is_invisible_knows_letters_from_fillers():
-    """A letter is visible, a zero width space and a Hangul filler are not."""
+    """A letter is visible, but a zero-width space and a Hangul filler are not."""
     assert [is_invisible(c) for c in "a中\u200b\u3164"] == [False, False, True, True]
 
 
@@ -98,7 +98,7 @@ def test_is_invisible_knows_letters_from_fillers():
     ],
 )
 def test_what_turns_the_direction_of_reading_is_refused(text):
-    """Text displayed in another order than it is stored is not cleaned into another name."""
+    """Text that is displayed in another order than it is stored is rejected."""
     with pytest.raises(BadName, match="change the reading direction") as caught:
         clean_text(text)
     assert "type the text again" in caught.value.hint
@@ -106,7 +106,7 @@ def test_what_turns_the_direction_of_reading_is_refused(text):
 
 @pytest.mark.parametrize("text", ["\u200eTaipei", "Taipei\u200f", "\u200b\u061c Taipei \u200e"])
 def test_marks_at_either_end_reorder_nothing(text):
-    """Windows dialogs put marks before a text; there they are removed and reported."""
+    """Windows dialog boxes insert marks before a text, which are removed with a note."""
     clean, notes = clean_text(text)
     assert clean == "Taipei"
     assert notes[0].startswith("invisible character U+")

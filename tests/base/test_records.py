@@ -1,4 +1,4 @@
-"""TOML to records: valid values become typed, and invalid ones are reported with their place."""
+"""Test the conversion of TOML to records, and the reported place of invalid values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lyncnb.base.toml_text import NotToml, parse_toml
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An entry of an array of tables."""
+    """An entry in an array of tables."""
 
     id: str
     days: int = 0
@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A whole file."""
+    """A complete file."""
 
     title: str
     flag: bool = False
@@ -44,7 +44,7 @@ def read(text: str) -> tuple[File | None, list[str]]:
 
 
 def test_a_file_becomes_a_record():
-    """Texts, lists, sets, tables and arrays of tables come as the record's types."""
+    """Text, lists, sets, tables, and arrays of tables are converted to the record's types."""
     record, problems = read(
         'title = "t"\nflag = true\nwords = ["a"]\nmarks = ["b"]\nmore.c = ["d"]\n'
         'one = {id = "e", since = 2026-01-31}\n[[entry]]\nid = "f"\ndays = 3\n'
@@ -84,14 +84,14 @@ def test_a_file_becomes_a_record():
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_reported_with_its_place(text, problem):
-    """A key that is missing, unknown or of another type is one problem, and there is no record."""
+    """A missing key, an unknown key, or a wrong type is one problem, and there is no record."""
     record, problems = read(text)
     assert problems == [problem]
     assert record is None
 
 
 def test_a_slip_is_told_what_was_perhaps_meant():
-    """The hint names a key that is spelt alike, else all of them."""
+    """The hint contains a similar key, or else all keys."""
     reader = RecordReader("x")
     reader.record(Entry, {"id": "a", "dasy": 1, "colour": 2}, "entry[3]")
     assert [(problem.message, problem.hint) for problem in reader.problems] == [
@@ -110,21 +110,21 @@ def test_a_slip_is_told_what_was_perhaps_meant():
     ],
 )
 def test_bytes_that_are_no_toml(data, message):
-    """Unparsable text is reported in a sentence, whatever error the parser raises."""
+    """Text that is not valid TOML is reported as a sentence, for any error from the parser."""
     with pytest.raises(NotToml, match=message):
         parse_toml(data)
 
 
 @pytest.mark.parametrize("number", ["0x" + "f" * 5000, "0o" + "7_" * 5000, "0b" + "1" * 20000])
 def test_a_number_without_end_is_refused(number):
-    """Python reads such a number and cannot write it into a message."""
+    """Python can read such a number, but cannot write it in a message."""
     with pytest.raises(NotToml, match="a number is too long"):
         parse_toml(f"days = {number}\n")
     assert parse_toml("days = 0xffff_ffff_ffff_ffff\n") == {"days": 2**64 - 1}
 
 
 def test_a_noun_is_told_by_its_keys():
-    """Keys take attributes, those of each item, several of them, and what methods return."""
+    """Keys can be attributes, attributes of each item, several attributes, and methods."""
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Item:

@@ -1,4 +1,4 @@
-"""Folders of a few files: a new one is whole, and nothing that is there is lost."""
+"""Test folders with a few files: new folders are complete, and existing files are kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def error(code: int):
 
 
 def hints(call) -> list[str]:
-    """Do something; return the hint of what it refused."""
+    """Call a function, and return the hint in its error."""
     try:
         call()
     except BundleError as refused:
@@ -38,7 +38,7 @@ def hints(call) -> list[str]:
 @pytest.mark.fault
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
 def test_each_call_fails_in_turn(tmp_path, code):
-    """A new folder is whole or not there, nothing else is left, and the next attempt succeeds."""
+    """If a system call fails, the new folder is complete or absent, and a retry succeeds."""
     for number in range(200):
         folder = tmp_path / str(number) / "scenarios" / "it"
         with failing(number, error(code), KINDS) as calls:
@@ -53,11 +53,11 @@ def test_each_call_fails_in_turn(tmp_path, code):
 
 
 def test_what_is_hidden_is_never_read(tmp_path):
-    """A folder that a stopped program left, or somebody put there, does not win over the files."""
+    """A hidden folder is never read, and the visible files are used."""
     folder = tmp_path / "it"
     small_folder.write_folder(folder, OLD)
     hidden = folder / ".tmp-lyncnb-next"
-    hidden.mkdir()  # as earlier versions named it
+    hidden.mkdir()  # The name in earlier versions.
     (hidden / "one").write_bytes(b"planted")
     assert read(folder) == OLD
     small_folder.remove_folder(folder, OLD)
@@ -65,7 +65,7 @@ def test_what_is_hidden_is_never_read(tmp_path):
 
 
 def test_what_is_there_is_never_written_over(tmp_path):
-    """A file, a link, an empty folder or a full one of that name is left as it is."""
+    """An existing file, link, or folder with the same name is not changed."""
     (tmp_path / "file").write_bytes(b"mine")
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
@@ -80,7 +80,7 @@ def test_what_is_there_is_never_written_over(tmp_path):
 
 
 def test_other_files_stay(tmp_path):
-    """Removing a folder refuses, and names them."""
+    """A folder with other files is not removed, and the message lists them."""
     folder = tmp_path / "it"
     small_folder.write_folder(folder, OLD)
     (folder / "diagram.png").write_bytes(b"mine")
@@ -93,7 +93,7 @@ def test_other_files_stay(tmp_path):
 
 
 def test_a_folder_is_not_read_through_a_link(tmp_path):
-    """A link, a file and a missing path are distinguished from a folder."""
+    """A link, a file, and a missing path are rejected."""
     small_folder.write_folder(tmp_path / "it", OLD)
     (tmp_path / "link").symlink_to(tmp_path / "it")
     for name in ("link", "it/one", "nothing"):

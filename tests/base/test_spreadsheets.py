@@ -22,7 +22,7 @@ FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_neutralise_formula_starts(start):
-    """A cell that would start a formula starts with an apostrophe instead."""
+    """A cell that would start a formula gets an apostrophe."""
     assert neutralise(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
 
 
@@ -32,7 +32,7 @@ def test_neutralise_formula_starts(start):
         ("ee01.contoso.com", "ee01.contoso.com"),
         ("a-b", "a-b"),
         ("Set-CsCertificate -Type Default", "Set-CsCertificate -Type Default"),
-        # In a locale whose list separator is the semicolon this is a cell of its own.
+        # If the list separator is a semicolon, this text is a separate cell.
         ("x;=1+1", "x;'=1+1"),
         ("x,@SUM(1)", "x,'@SUM(1)"),
         ("\x00=1+1", "'=1+1"),
@@ -42,12 +42,12 @@ def test_neutralise_formula_starts(start):
     ],
 )
 def test_neutralise_leaves_the_rest(value, text):
-    """Other text stays as it is."""
+    """Other text is not changed."""
     assert neutralise(value) == text
 
 
 def test_csv_bytes():
-    """A CSV has a BOM, CRLF, and quotes around every field."""
+    """A CSV file has a BOM, CRLF, and quotation marks around every cell."""
     assert (
         to_csv(("Name", "Sites"), [('a"b', ("x", "y")), ("密碼", 3)])
         == ('\ufeff"Name","Sites"\r\n"a""b","x; y"\r\n"密碼","3"\r\n').encode()
@@ -56,7 +56,7 @@ def test_csv_bytes():
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
 def test_csv_rows_come_back_without_a_formula(rows):
-    """Whatever the cells hold, a reader sees the same table and no field starts a formula."""
+    """For any cells, a reader gets the same table, and no cell starts a formula."""
     text = to_csv(("a", "b"), rows).decode("utf-8-sig")
     read = list(csv.reader(io.StringIO(text, newline="")))[1:]
     assert len(read) == len(rows)
@@ -92,7 +92,7 @@ def test_xlsx_holds_text_and_no_formula_or_link():
 
 
 def test_the_links_of_a_sheet_lead_from_its_last_cells():
-    """A sheet's own addresses are links, one a row; the same text in another column is none."""
+    """The addresses in ``links`` become links in the last column; other cells stay text."""
     addresses = ("https://x.contoso.com/a?b=1&c=2", "https://x.contoso.com/d")
     rows = [(address, address) for address in addresses]
     linked = Sheet(title="L", columns=("A", "B"), rows=lambda: rows, links=addresses)
