@@ -1,4 +1,4 @@
-"""A table's cells: each distinct text once, problems and clean-ups with their rows."""
+"""Test the cells in a table: distinct texts, problems, and corrections with their rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cells_of(columns: dict[str, list[str]]) -> tuple[Cells, Report]:
 
 
 def test_names_are_names_and_others_have_values():
-    """Host names stay as they are; lists, URLs and booleans are kept with their texts."""
+    """Host names are not converted. Lists, URLs, and booleans are stored with their texts."""
     cells, report = cells_of(
         {
             "server_fqdn": ["fe01.contoso.net", "fe02.contoso.net"],
@@ -56,7 +56,7 @@ def test_names_are_names_and_others_have_values():
 
 
 def test_every_bad_cell_is_a_problem_of_its_row():
-    """The same bad text in three rows is three problems, each with row, column and value."""
+    """The same invalid text in three rows is three problems, with row, column, and value."""
     cells, report = cells_of(
         {"server_fqdn": ["pool01", "fe.contoso.net", "pool01"], "site": ["a", "b\nc", "d"]}
     )
@@ -72,7 +72,7 @@ def test_every_bad_cell_is_a_problem_of_its_row():
 
 
 def test_a_clean_up_is_reported_once():
-    """A clean-up of many rows is one note with the first of them and their number."""
+    """A correction in many rows is one note, with the first row and the number of rows."""
     _, report = cells_of({"pool_fqdn": ["a.contoso.net", "B.contoso.net", "B.contoso.net"]})
     assert report.notes == [
         Note(
@@ -87,7 +87,7 @@ def test_a_clean_up_is_reported_once():
 
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\0b"])
 def test_line_breaks_are_refused_in_columns_that_are_only_kept(text):
-    """A line break or NUL is an error in a column that lyncnb does not know, too."""
+    """A line break or NUL is also an error in a column that lyncnb does not use."""
     _, report = cells_of({"owner": ["Kim", text, text]})
     assert [(p.row, p.column, p.value) for p in report.problems] == [
         (3, "owner", text),
@@ -95,7 +95,7 @@ def test_line_breaks_are_refused_in_columns_that_are_only_kept(text):
     ]
 
 
-# One cell to a value, by the kind of its column.
+# --- Convert a cell to a value, by the type of its column.
 
 
 def url(text: str, host: str) -> SimpleUrl:
@@ -118,14 +118,14 @@ def url(text: str, host: str) -> SimpleUrl:
             ),
         ),
         ("pool_fqdn", " \u3000", "", None, ()),
-        # Truth values.
+        # Booleans.
         *(
             ("autologon", text, "true", True, ())
             for text in ("true", "TRUE", "Yes", "y", "1", "是")
         ),
         *(("autologon", text, "false", False, ()) for text in ("false", "No", "n", "0", " 否 ")),
         ("autologon", " ", "", None, ()),
-        # A list that is clean stays as it was written.
+        # A list that needs no correction is not changed.
         *(
             (
                 "sip_domains",
@@ -143,7 +143,7 @@ def url(text: str, host: str) -> SimpleUrl:
             ("contoso.com", "fabrikam.com"),
             ("changed to lowercase", "duplicate removed"),
         ),
-        # As a Chinese keyboard separates.
+        # Separators from a Chinese keyboard.
         (
             "sip_domains",
             "contoso.com；fabrikam.com、litwareinc.com",
@@ -166,7 +166,7 @@ def url(text: str, host: str) -> SimpleUrl:
             (("", "lync"), ("", "*.contoso.com")),
             ("changed to lowercase",),
         ),
-        # Simple URLs keep their text; only the host is a name.
+        # The text of a simple URL is kept, and only its host is a name.
         (
             "dialin_url",
             "https://dialin.contoso.com",
@@ -225,7 +225,7 @@ def url(text: str, host: str) -> SimpleUrl:
     ],
 )
 def test_cells_become_values(name, text, clean, value, notes):
-    """A cell gives clean text, a value, and what was cleaned."""
+    """A cell results in corrected text, a value, and the corrections."""
     assert read_cell(text, column(name)) == (clean, value, notes)
 
 
@@ -349,7 +349,7 @@ def test_cells_become_values(name, text, clean, value, notes):
     ],
 )
 def test_bad_cells_are_refused(name, text, message, hint):
-    """A cell that cannot hold what its column asks is refused with the value and a hint."""
+    """A cell with an invalid value is rejected with the value and a hint."""
     with pytest.raises(BadName, match=re.escape(message)) as caught:
         read_cell(text, column(name))
     assert hint in caught.value.hint
@@ -364,7 +364,7 @@ def test_bad_cells_are_refused(name, text, message, hint):
     ),
 )
 def test_clean_text_reads_as_itself(facts, text):
-    """The clean text of a cell gives the same value again, and needs no cleaning."""
+    """The corrected text results in the same value, and needs no further correction."""
     try:
         clean, value, _ = read_cell(text, facts)
     except BadName:

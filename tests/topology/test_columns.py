@@ -1,4 +1,4 @@
-"""``column_rules.toml``: columns, headings, roles and choices."""
+"""Test ``column_rules.toml``: columns, headings, roles, and choices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lyncnb.topology.columns import (
 )
 from lyncnb.topology.topology import read_topology
 
-# Name, scope, kind and default of every column, as others rely on them.
+# The name, scope, type, and default of every column, which must not change.
 COLUMNS = [
     ("server_fqdn", "server", "fqdn", ""),
     ("role", "server", "role", ""),
@@ -61,7 +61,7 @@ COLUMNS = [
 
 
 def test_the_columns_are_those_of_the_contract():
-    """Every column has the scope, kind and default that others rely on, and words for planners."""
+    """Every column has the expected scope, type, and default, and a title and help text."""
     columns = topology_columns()
     assert [(c.name, c.scope, c.kind, c.default) for c in columns] == COLUMNS
     assert all(c.title and c.help for c in columns)
@@ -86,7 +86,7 @@ def test_the_columns_are_those_of_the_contract():
 
 
 def test_a_column_knows_who_heeds_it():
-    """Automatic sign-in is for the pools that clients sign in to; a site is for all."""
+    """Automatic sign-in applies only to pools for sign-in, but sites apply to all roles."""
     assert column("autologon").is_used_by("Director")
     assert not column("autologon").is_used_by("Edge")
     assert column("site").is_used_by("Edge")
@@ -100,7 +100,7 @@ def test_a_column_knows_who_heeds_it():
         ("admn_url", "admin_url"),
         ("sites", "site"),
         ("web_external_fqnd", "web_external_fqdn"),
-        # headings of people's own columns
+        # Headings of columns that users add.
         ("notes", None),
         ("rack", None),
         ("owner", None),
@@ -109,18 +109,18 @@ def test_a_column_knows_who_heeds_it():
     ],
 )
 def test_a_heading_that_is_nearly_known_is_recognised(heading, name):
-    """One or two wrong letters in a long heading are enough, another word is not."""
+    """A heading with one or two wrong letters is recognized, but another word is not."""
     assert nearest_column(heading) == name
 
 
 def test_roles_named_by_columns_exist():
-    """No column is for a role that there is not."""
+    """All roles that columns contain exist."""
     known = {role.id for role in topology_roles()}
     assert {role for c in topology_columns() for role in c.roles} - known == set()
 
 
 def test_no_alias_means_two_things():
-    """Each heading and each way to write a role leads to one column or role."""
+    """Each heading and each spelling of a role means only one column or role."""
     for nouns, own in ((topology_columns(), "name"), (topology_roles(), "id")):
         seen = {}
         for noun in nouns:
@@ -129,7 +129,7 @@ def test_no_alias_means_two_things():
 
 
 def test_a_product_knows_every_role(repository):
-    """Each role that the table may hold is one that the rules of some product know."""
+    """Each role in the table is a role in the rules for at least one product."""
     files = (repository / "lyncnb" / "products").rglob("*.toml")
     documents = [tomllib.loads(file.read_text("utf-8")) for file in files]
     known = {role["id"] for document in documents for role in document.get("role", ())}
@@ -143,14 +143,14 @@ def test_a_product_knows_every_role(repository):
         (["Server FQDN", "ROLE"], ("server_fqdn", "role")),
         (["server-fqdn", " Role "], ("server_fqdn", "role")),
         (["ServerFqdn", "Ro le"], ("server_fqdn", "role")),
-        # As Excel and input methods leave them.
+        # Variants that Excel and input methods produce.
         (["\ufeffserver_fqdn", "ＲＯＬＥ\u00a0"], ("server_fqdn", "role")),
         (["FQDN", "Server Role", "Pool"], ("server_fqdn", "role", "pool_fqdn")),
         (["伺服器", "角色", "集區", "站台"], ("server_fqdn", "role", "pool_fqdn", "site")),
         (["Title of mine", "role"], ("Title of mine", "role")),
-        # Get-CsPool: Identity is the pool where something else names the computer.
+        # In Get-CsPool, Identity is the pool if another property is the computer.
         (["Identity", "Computer", "Site"], ("pool_fqdn", "server_fqdn", "site")),
-        # Get-CsComputer: Identity repeats the name, and stays as a column of its own.
+        # In Get-CsComputer, Identity repeats the name, so it is an unknown column.
         (["Identity", "Pool", "Fqdn"], ("Identity", "pool_fqdn", "server_fqdn")),
         (["Identity", "Role"], ("server_fqdn", "role")),
         (["InternalFqdn", "ExternalFqdn"], ("web_internal_fqdn", "web_external_fqdn")),
@@ -159,19 +159,19 @@ def test_a_product_knows_every_role(repository):
             ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"),
         ),
         (["InternalInterfaceFqdn"], ("edge_internal_fqdn",)),
-        # Two for one column: the caller sees the name twice.
+        # If two headings mean the same column, the name appears twice.
         (["fqdn", "server"], ("server_fqdn", "server_fqdn")),
     ],
 )
 def test_headings_find_their_columns(headings, names):
-    """A heading matches without regard to case, blanks, underscores, hyphens and width."""
+    """Letter case, spaces, underscores, hyphens, and width do not matter in headings."""
     assert name_headings(headings) == names
 
 
 @pytest.mark.slow
 @given(st.sampled_from([c.name for c in topology_columns()]), st.randoms(use_true_random=False))
 def test_a_heading_may_be_spelled_any_way(name, random):
-    """Letter case and separators make no other heading."""
+    """Letter case and separators do not change the meaning of a heading."""
     spelled = "".join(
         random.choice((c.upper(), c)) for c in name.replace("_", random.choice("_- "))
     )
@@ -202,7 +202,7 @@ def test_a_heading_may_be_spelled_any_way(name, random):
         ("WacServer", "OfficeWebApps"),
         ("SQL Server", "Database"),
         ("PSTN gateway", "PstnGateway"),
-        # Words of the Traditional Chinese documents, and of those who write after them.
+        # Terms in the Traditional Chinese documents and in texts that follow them.
         ("Director", "Director"),
         ("Edge 伺服器", "Edge"),
         ("Edge Server", "Edge"),
@@ -227,7 +227,7 @@ def test_a_heading_may_be_spelled_any_way(name, random):
     ],
 )
 def test_roles_are_found_by_alias(text, role):
-    """A role is known by its token, its title and the names that planners write."""
+    """A role is recognized by its id, its title, and common names."""
     assert find_role(text) == role
 
 
@@ -250,13 +250,13 @@ def test_roles_are_found_by_alias(text, role):
     ],
 )
 def test_headings_in_traditional_chinese(heading, name):
-    """A heading of Microsoft's pages for Taiwan is known, whatever its width and blanks."""
+    """Headings on Microsoft's pages for Taiwan are recognized, with any width and spaces."""
     assert name_headings([heading, heading.replace(" ", "")])[0] == name
     assert name_headings([heading.replace("URL", "ＵＲＬ")]) == (name,)
 
 
 def test_what_the_grid_shows_in_chinese_is_read_back():
-    """Each title of a column and of a role in Traditional Chinese means that column and role."""
+    """Each Traditional Chinese title of a column or role is recognized."""
     for facts in topology_columns():
         assert name_headings([translated(facts.title, "zh-TW")]) == (facts.name,)
     for role in topology_roles():
@@ -272,7 +272,7 @@ def test_what_the_grid_shows_in_chinese_is_read_back():
     ],
 )
 def test_issuers_in_traditional_chinese(cell, clean):
-    """An issuer may be written in Chinese; the plan and a table that is written have it in English."""
+    """An issuer can be entered in Chinese. Plans and tables contain the English text."""
     text = f"伺服器,角色,簽發者,SIP 網域\nedge01.contoso.net,Edge 伺服器,{cell},contoso.com\n"
     read = read_topology(text.encode())
     assert read.cells[0][read.columns.index("issuer")] == clean
@@ -280,7 +280,7 @@ def test_issuers_in_traditional_chinese(cell, clean):
 
 
 def test_roles_without_certificates_are_known():
-    """What needs no certificate is read too, so that a whole inventory loads."""
+    """Roles that need no certificate are accepted, so that a complete inventory can be read."""
     assert [role.id for role in topology_roles() if not role.certificates] == [
         "Archiving",
         "Monitoring",
@@ -309,7 +309,7 @@ def test_roles_without_certificates_are_known():
     ],
 )
 def test_choices_are_found_in_longer_names(text, choice):
-    """The version counts, the words around it do not."""
+    """Only the version matters in a product name."""
     assert find_choice(column("target_os"), text) == choice
 
 
@@ -324,7 +324,7 @@ def test_choices_are_found_in_longer_names(text, choice):
     ],
 )
 def test_a_mistake_in_the_file_names_its_place(old, new, message):
-    """A typing error in column_rules.toml is refused, with the table, number and key."""
+    """An error in column_rules.toml is reported with the table, number, and key."""
     text = files("lyncnb.topology").joinpath("column_rules.toml").read_text("utf-8")
     assert old in text
     with pytest.raises(RulesError) as caught:

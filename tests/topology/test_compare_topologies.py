@@ -1,4 +1,4 @@
-"""Two topologies side by side: every value that differs is named, and nothing else."""
+"""Test the comparison of two topologies: all different values are reported, and no others."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ edge01.contoso.com,Edge,edgepool.contoso.com,Taipei,,,,,,sip.contoso.com,x.conto
 
 
 def read(text: str):
-    """Read a table, or a document, that is given as text here."""
+    """Read a table or document from text."""
     return read_topology(text.encode())
 
 
 def told(before: str, after: str) -> list[tuple[str, ...]]:
-    """Return what differs."""
+    """Return the differences."""
     found = read(before).compare(read(after)).differences
     return [(one.about, one.column, one.before, one.after) for one in found]
 
 
 def test_what_means_the_same_does_not_differ():
-    """Row order, the row with a pool's value, blanks that mean the value, and letter case."""
+    """Row order, inherited values, default values, and letter case are not differences."""
     heading, one, two, three = TABLE.splitlines(keepends=True)
     assert told(TABLE, TABLE) == []
     assert told(TABLE, heading + three + two + one.replace("fe01", "FE01")) == []
     shared = TABLE.replace("fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,,",
                            "fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,web01.contoso.com,")  # fmt: skip
     assert told(TABLE, shared) == []
-    assert told(TABLE.replace("2012R2", ""), TABLE) == []  # what a blank means
+    assert told(TABLE.replace("2012R2", ""), TABLE) == []  # The default value of a blank cell.
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_means_the_same_does_not_differ():
     ],
 )  # fmt: skip
 def test_each_value_that_differs_is_named(old, new, expected):
-    """Whose it is, in which column, and both values; the other way round the same."""
+    """A difference contains the object, the column, and both values, in either direction."""
     changed = TABLE.replace(old, new)
     assert changed != TABLE
     assert told(TABLE, changed) == expected
@@ -89,7 +89,7 @@ def test_each_value_that_differs_is_named(old, new, expected):
 
 
 def test_a_table_and_the_document_of_the_same_servers_agree():
-    """What only the table says is not compared, but named; so is a partner of one side."""
+    """Columns and partner roles in only one topology are listed, but not compared."""
     clusters = [
         front_end(
             "pool01.contoso.com", ("fe01.contoso.com", "fe02.contoso.com"),
@@ -116,7 +116,7 @@ def test_a_table_and_the_document_of_the_same_servers_agree():
 
 
 def test_sites_that_are_called_otherwise():
-    """Simple URLs are then those of the deployment, and each server's site is reported."""
+    """If the site names differ, simple URLs are compared together, and sites are reported."""
     renamed = TABLE.replace("Taipei", "台北").replace("//meet.", "//join.")
     found = told(TABLE, renamed)
     assert (
@@ -129,7 +129,7 @@ def test_sites_that_are_called_otherwise():
 
 
 def test_the_command(shell):
-    """Exit 0 where they agree, 1 where not, 2 where one cannot be read."""
+    """The exit status is 0 if equal, 1 if different, and 2 if a file cannot be read."""
     shell.write("a.csv", TABLE)
     shell.write("b.csv", TABLE.replace("web01.", "web02."))
     ended = shell("compare-topology", "a.csv", "a.csv")

@@ -1,4 +1,4 @@
-"""Cells of a CSV file on the disk: other texts, and every other byte as it was."""
+"""Test changing cells in a CSV file: all other bytes are kept."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
         ("", ",", "\r\n", csv.QUOTE_MINIMAL),
         ("sep=;\r\n", ";", "\r\n", csv.QUOTE_MINIMAL),
         ("", "\t", "\n", csv.QUOTE_MINIMAL),
-        ("", ",", "\n", csv.QUOTE_ALL),  # PowerShell's Export-Csv
+        ("", ",", "\n", csv.QUOTE_ALL),  # The format of Export-Csv in PowerShell.
         ("", ",", "\r", csv.QUOTE_MINIMAL),
     ],
 )
 def test_a_file_keeps_encoding_separator_columns_and_line_ends(
     encoding, first, delimiter, end, quoting
 ):
-    """The changed cells are read as they were meant, and no other byte changed."""
+    """The changed cells are read correctly, and no other byte changes."""
     data = (first + written(delimiter, end, quoting)).encode(encoding)
     after, told = edit_csv("t.csv", data, CHANGES)
     expected = [list(row) for row in ROWS]
@@ -55,7 +55,7 @@ def test_a_file_keeps_encoding_separator_columns_and_line_ends(
 
 
 def test_blank_rows_and_an_odd_hand_stay():
-    """Rows without text are counted as a spreadsheet does, and what is written oddly stays so."""
+    """Blank rows are counted as in a spreadsheet, and unusual formatting is kept."""
     data = b'\xef\xbb\xbf\r\nserver_fqdn,"role",sip_domains,,\r\n\r\nse01.contoso.com,"SE",contoso.com,,\r\n,,,,\r\nmed01.contoso.com,Mediation,,,'
     after, told = edit_csv("t.csv", data, {1: {"role": "PersistentChat"}, 0: {"role": "FrontEnd"}})
     assert after == data.replace(b'"SE"', b'"FrontEnd"').replace(b"Mediation", b"PersistentChat")
@@ -73,13 +73,13 @@ def test_blank_rows_and_an_odd_hand_stay():
     ],
 )
 def test_what_is_not_there_is_refused(changes, message):
-    """A row or column that the file lacks is named."""
+    """A missing row or column is reported."""
     with pytest.raises(TopologyError, match=message):
         edit_csv("t.csv", written().encode(), changes)
 
 
 def test_a_character_that_the_encoding_lacks_is_refused():
-    """Nothing is written that the file could not hold."""
+    """A character that the encoding does not contain is rejected, and nothing is written."""
     with pytest.raises(
         TopologyError,
         match="the encoding of t.csv is cp950, which cannot store all the new characters",
@@ -98,7 +98,7 @@ TEXT = st.text(st.sampled_from('ab ,;"|\t臺'), max_size=6)
     st.data(),
 )
 def test_any_text_goes_into_any_cell(cells, delimiter, end, data):
-    """Whatever is in or next to a cell, the new text is read back and the rest is unchanged."""
+    """Any new text is read back correctly, and the rest of the file does not change."""
     rows = [["server_fqdn", "role", "a", "b", "c"]]
     rows += [[f"s{n}.contoso.com", "FrontEnd", *row] for n, row in enumerate(cells)]
     table = written(delimiter, end, rows=rows).encode()
@@ -114,7 +114,7 @@ def test_any_text_goes_into_any_cell(cells, delimiter, end, data):
 
 
 def test_the_mended_file_is_the_mended_topology():
-    """The topology with other cells and the file with other cells say the same."""
+    """A changed topology and the changed file are equal."""
     data = written().encode("utf-8-sig")
     topology = read_topology(data)
     after, _ = edit_csv("t.csv", data, CHANGES)

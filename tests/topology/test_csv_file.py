@@ -1,4 +1,4 @@
-"""Splitting a CSV file or a DataFrame into text: nothing is guessed, what is broken is named."""
+"""Test reading a CSV file or DataFrame as text, and the problems that are reported."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ def problems_of(source) -> list[tuple[int, str]]:
         f"{HEADING}\n{ROW}\n",
         f"{HEADING}\n{ROW}",
         f"{HEADING}\r\n{ROW}\r\n",
-        # As an old Macintosh ended its lines.
+        # Line ends of old Macintosh systems.
         f"{HEADING}\r{ROW}\r",
         f"{HEADING}\n{ROW}\n".replace(",", ";"),
         f"{HEADING}\n{ROW}\n".replace(",", "\t"),
         f"sep=;\n{HEADING}\n{ROW}\n".replace(",", ";"),
         f"SEP=,\r\n{HEADING}\r\n{ROW}\r\n",
         f'"sep=|"\n{HEADING}\n{ROW}\n'.replace(",", "|"),
-        # As Export-Csv of Windows PowerShell begins and quotes.
+        # The first line and the quotation marks of Export-Csv in Windows PowerShell.
         f"#TYPE Selected.System.Object\r\n{HEADING}\r\n{ROW}\r\n",
         '"server_fqdn","role","site"\r\n"fe01.contoso.net","FrontEnd","Taipei"\r\n',
         f"\n\n{HEADING}\n\n{ROW}\n\n",
-        # As Excel writes columns and rows that once held something.
+        # Excel also writes columns and rows that contained text earlier.
         f"{HEADING},,\n{ROW},,\n,,,,\n",
         f"{HEADING},,\n{ROW}\n",
         f"{HEADING}\n{ROW},,,\n",
@@ -69,7 +69,7 @@ def problems_of(source) -> list[tuple[int, str]]:
     ],
 )
 def test_ordinary_files_are_read(text):
-    """Comma, semicolon and tab, every line ending, a sep= line, and blanks at the ends."""
+    """Commas, semicolons, tabs, all line ends, a sep= line, and spaces are accepted."""
     assert rows_of(text.encode()) == [("fe01.contoso.net", "FrontEnd", "Taipei")]
     assert read_rows(text.encode()).columns == ("server_fqdn", "role", "site")
 
@@ -78,18 +78,18 @@ def test_ordinary_files_are_read(text):
     "cell", ["NA", "None", "nan", "007", "1e5", "TRUE", "-", "2026-01-02", "#N/A"]
 )
 def test_no_cell_is_guessed_at(cell):
-    """Text that looks like a number, a date or nothing stays the text that it is."""
+    """Text that looks like a number, date, or missing value is not converted."""
     assert rows_of(f"{HEADING}\nfe01.contoso.net,FrontEnd,{cell}\n".encode())[0][2] == cell
 
 
 def test_quoted_cells_hold_anything():
-    """Delimiters, quotes and line breaks inside quotation marks belong to the cell."""
+    """Quoted cells can contain delimiters, quotation marks, and line breaks."""
     text = f'{HEADING}\n"a,b","say ""x""","line\r\nbreak"\n'
     assert rows_of(text.encode()) == [("a,b", 'say "x"', "line\r\nbreak")]
 
 
 def test_unknown_columns_are_kept():
-    """A column that lyncnb does not know comes through with its heading and its cells as written."""
+    """An unknown column keeps its heading and its cells."""
     table = read_rows(b"server_fqdn,role, Owner \nfe01.contoso.net,FE,  Kim \n")
     assert table.columns == ("server_fqdn", "role", " Owner ")
     assert table.texts[2].cells() == ["  Kim "]
@@ -101,12 +101,12 @@ def test_unknown_columns_are_kept():
         (f"{HEADING}\n{ROW}\n{ROW}\n", [2, 3]),
         (f"\n{HEADING}\n\n{ROW}\n,,\n{ROW}\n", [4, 6]),
         (f"sep=,\n{HEADING}\n{ROW}\n", [3]),
-        # A row with a line break inside is one row of a spreadsheet.
+        # A row that contains a line break is a single row in a spreadsheet.
         (f'{HEADING}\na,b,"c\nd"\n{ROW}\n', [2, 3]),
     ],
 )
 def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
-    """Blank rows are left out but counted, and the heading is row 1."""
+    """Blank rows are omitted but counted, and the heading is row 1."""
     assert [*read_rows(text.encode()).rows] == rows
 
 
@@ -167,12 +167,12 @@ def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
     ],
 )
 def test_a_broken_table_is_named_with_its_rows(text, problems):
-    """All rows with a wrong number of cells are reported at once, with their numbers and cells."""
+    """All rows with a wrong number of cells are reported together."""
     assert problems_of(text.encode()) == problems
 
 
 def test_cp950_is_read_with_a_warning(data):
-    """A table that a zh-TW Excel saved as Big5 is read; a note says that its encoding is a guess."""
+    """A table in Big5 from a zh-TW Excel is read, with a note that the encoding is assumed."""
     text = (data / "contoso-zh-TW.csv").read_text("utf-8-sig")
     table = read_rows(text.encode("cp950"))
     assert [note.message for note in table.notes] == [
@@ -183,7 +183,7 @@ def test_cp950_is_read_with_a_warning(data):
 
 
 def test_a_very_large_cell_is_a_problem_of_its_row():
-    """A cell beyond the csv module's limit is reported as such, not as a quotation mark."""
+    """A cell above the limit of the csv module is reported as too long."""
     text = f"{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,{'x' * 200_000}\n"
     assert problems_of(text.encode()) == [
         (3, "a cell in this row has more than 131,072 characters")
@@ -191,7 +191,7 @@ def test_a_very_large_cell_is_a_problem_of_its_row():
 
 
 def test_a_quotation_mark_that_swallows_the_table_is_named_where_it_stands():
-    """A mark that does not close runs over the limit, too; the row is the one where it begins."""
+    """A quotation mark that is not closed is reported for the row in which it begins."""
     rest = f"{ROW}\n" * 6_000
     text = f'{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,"Taipei\n{rest}'
     ((row, message),) = problems_of(text.encode())
@@ -199,7 +199,7 @@ def test_a_quotation_mark_that_swallows_the_table_is_named_where_it_stands():
     assert re.fullmatch(r"a cell that begins in this row continues for [\d,]+ lines", message)
 
 
-# -- large tables
+# --- Large tables.
 
 cells = st.one_of(
     st.sampled_from(
@@ -211,7 +211,7 @@ rows_of_cells = st.lists(st.lists(cells, min_size=1, max_size=5), min_size=1, ma
 
 
 def row_by_row(rows: list[list[str]], width: int):
-    """The expected result of splitting by row: complete rows, and the numbers of ragged ones."""
+    """Return the expected result: complete rows, and the numbers of rows with a wrong length."""
     kept, ragged = {}, []
     for number, row in enumerate(rows, start=2):
         if not "".join(row).strip():
@@ -225,9 +225,9 @@ def row_by_row(rows: list[list[str]], width: int):
 
 @given(rows_of_cells, st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_rows_are_kept_left_out_or_named(rows, delimiter, line_end, quote_all):
-    """Any row is kept complete, skipped as blank and counted, or reported as ragged."""
+    """Each row is kept, is blank and counted, or is reported for its wrong length."""
     out = io.StringIO(newline="")
-    # csv.writer quotes a carriage return only where it is part of the line end.
+    # csv.writer quotes a carriage return only if it is part of the line end.
     quote_all = quote_all or any("\r" in cell for row in rows for cell in row)
     quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
     writer = csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
@@ -243,13 +243,13 @@ def test_rows_are_kept_left_out_or_named(rows, delimiter, line_end, quote_all):
 
 @pytest.mark.parametrize("end", "\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 def test_only_line_ends_of_a_table_end_a_row(end):
-    """A character that ends a line elsewhere is one of its cell's, quoted or not."""
+    """A character that ends a line only outside of tables is part of the cell."""
     split = split_csv(f'a,b\nx{end}y,"z{end}"\r\n1,2\r', source="x")
     assert [column.cells() for column in split.texts] == [[f"x{end}y", "1"], [f"z{end}", "2"]]
 
 
 def test_a_large_table_is_the_sum_of_its_rows():
-    """Rows beyond one chunk are all there, numbered, with a blank one counted."""
+    """Rows in several chunks are complete and have the correct numbers."""
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(5_000)]
     rows[3_000] = ",,"
     table = read_rows("\n".join([HEADING, *rows]).encode())
@@ -259,7 +259,7 @@ def test_a_large_table_is_the_sum_of_its_rows():
 
 
 def test_a_large_table_with_a_ragged_row_names_it():
-    """A row with a wrong number of cells is named by its number, however far down it is."""
+    """A row with a wrong number of cells is reported with its number in a large table."""
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(30_000)]
     rows[20_000] = "fe.contoso.net,FrontEnd"
     assert problems_of("\n".join([HEADING, *rows]).encode()) == [
@@ -267,11 +267,11 @@ def test_a_large_table_with_a_ragged_row_names_it():
     ]
 
 
-# -- DataFrames and writing
+# --- DataFrames and writing.
 
 
 def test_a_frame_becomes_text():
-    """What a DataFrame holds becomes the text that a CSV file would have."""
+    """The values in a DataFrame become the text that a CSV file would contain."""
     frame = pd.DataFrame(
         {
             "server_fqdn": ["fe01.contoso.net", "fe02.contoso.net", None],
@@ -293,22 +293,22 @@ def test_a_frame_becomes_text():
 
 
 def test_a_frame_may_name_its_file():
-    """`attrs["source"]` names the file that a frame was read from; a filter keeps it."""
+    """`attrs["source"]` is the file name of a DataFrame, and is kept by a filter."""
     frame = pd.DataFrame({"server_fqdn": ["fe01.contoso.com", "fe02"], "role": "FrontEnd"})
     frame.attrs["source"] = Path("data") / "servers.csv"
     assert read_rows(frame[frame["server_fqdn"] != "fe02"]).source == "servers.csv"
-    frame.attrs["source"] = 5  # somebody else's
+    frame.attrs["source"] = 5  # An attribute from another program.
     assert read_rows(frame).source == "DataFrame"
 
 
 def test_rows_of_a_frame_are_numbered_as_in_a_file():
-    """Blank rows of a DataFrame are left out but counted."""
+    """Blank rows in a DataFrame are omitted but counted."""
     frame = pd.DataFrame({"fqdn": ["a", None, "b"], "role": ["FE", "", "FE"]})
     assert read_rows(frame).rows == [2, 4]
 
 
 def test_an_index_with_a_name_is_a_column():
-    """Somebody who called set_index still has a table."""
+    """A DataFrame is also a table after set_index."""
     frame = pd.DataFrame({"fqdn": ["fe01.contoso.net"], "role": ["FE"]})
     assert read_rows(frame.set_index("fqdn")).columns == ("server_fqdn", "role")
     assert read_rows(frame.set_index("fqdn", drop=False)).columns == ("server_fqdn", "role")
@@ -328,7 +328,7 @@ def test_an_index_with_a_name_is_a_column():
     ],
 )
 def test_a_frame_is_checked_like_a_file(frame, message):
-    """The same faults of a table are found in a DataFrame."""
+    """The same errors are found in a DataFrame as in a file."""
     with pytest.raises(TopologyError, match=message):
         read_rows(frame)
 
@@ -343,21 +343,21 @@ def test_a_frame_is_checked_like_a_file(frame, message):
     )
 )
 def test_writing_and_reading_are_inverse(rows):
-    """A table written as CSV has the same cells when read, whatever is in them."""
+    """A table has the same cells after writing and reading it as CSV."""
     written = write_csv(["server_fqdn", "role"], [("x.contoso.net", "FE"), *rows])
     kept = [row for row in rows if any(cell.strip() for cell in row)]
     assert rows_of(written) == [("x.contoso.net", "FE"), *kept]
 
 
 def test_what_is_written_opens_in_excel():
-    """UTF-8 with its mark, commas and CRLF."""
+    """The format is UTF-8 with BOM, commas, and CRLF."""
     assert (
         write_csv(["a", "b"], [("台北", 'x"y')])
         == b'\xef\xbb\xbfa,b\r\n\xe5\x8f\xb0\xe5\x8c\x97,"x""y"\r\n'
     )
 
 
-# A file to text: size, format, encoding.
+# --- Decode a file: size, format, and encoding.
 
 TEXT = "伺服器,角色\nfe01.contoso.net,FrontEnd\n"
 
@@ -374,29 +374,29 @@ TEXT = "伺服器,角色\nfe01.contoso.net,FrontEnd\n"
     ],
 )
 def test_encodings_are_told_apart(data, is_cp950):
-    """The same text comes out of UTF-8, UTF-16 and cp950, and only cp950 is a guess."""
+    """The same text is read from UTF-8, UTF-16, and cp950; only cp950 is assumed."""
     assert decode("contoso.csv", data) == (TEXT, is_cp950)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_a_mark_shows_at_once(encoding):
-    """UTF-16 is known by the zero bytes of an ASCII heading."""
+    """UTF-16 is detected by the zero bytes in an ASCII heading."""
     assert decode("contoso.csv", "fqdn;role\n".encode(encoding)) == ("fqdn;role\n", False)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        # "München" as latin-1 has it.
+        # "München" in latin-1.
         (b"server_fqdn,role\nM\xfcnchen", "is not UTF-8 text: line 2 contains the byte 0xfc"),
         (b"\xff\xfef\0q", "is not UTF-16 text: line 1 contains the byte 0x71"),
         (b"server_fqdn,role\n\xff,\xff\n", "is not UTF-8 text: line 2 contains the byte 0xff"),
-        # A UTF-8 file that was cut in the middle of a character.
+        # A UTF-8 file that was truncated inside a character.
         (b"\xef\xbb\xbfserver_fqdn,\xe4\xbc", "is not UTF-8 text"),
     ],
 )
 def test_bytes_that_are_no_text_are_refused(data, message):
-    """Bytes of no known encoding are refused with their line, never read as latin-1."""
+    """Bytes in an unknown encoding are rejected with their line, and never read as latin-1."""
     with pytest.raises(TopologyError, match=message) as caught:
         decode("contoso.csv", data)
     assert "CSV UTF-8" in caught.value.hint
@@ -411,7 +411,7 @@ def test_bytes_that_are_no_text_are_refused(data, message):
     ],
 )
 def test_other_formats_are_recognised(tmp_path, data, message, hint):
-    """A file of another format with the name of a CSV is recognized and reported."""
+    """A file in another format with a .csv name is recognized and reported."""
     path = tmp_path / "contoso.csv"
     path.write_bytes(data)
     with pytest.raises(TopologyError, match=re.escape(message)) as caught:
@@ -421,20 +421,20 @@ def test_other_formats_are_recognised(tmp_path, data, message, hint):
 
 
 def test_bytes_are_taken_as_they_are():
-    """A table may come as bytes; messages call it a table."""
+    """A table can be bytes; messages then call it "table"."""
     assert load(b"server_fqdn,role") == ("table", b"server_fqdn,role")
     assert load(bytearray(b"fqdn")) == ("table", b"fqdn")
 
 
 def test_a_path_may_be_text(tmp_path):
-    """A path may be a string or a Path; messages have the file's name."""
+    """A path can be a string or a Path; messages contain the file name."""
     path = tmp_path / "contoso.csv"
     path.write_bytes(b"fqdn")
     assert load(path) == load(str(path)) == ("contoso.csv", b"fqdn")
 
 
 def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
-    """A huge file is refused by its size alone: this one is a hole without any data."""
+    """A very large file is rejected by its size; this file is sparse."""
     path = tmp_path / "huge.csv"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
@@ -446,8 +446,8 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
 
 
 def test_a_missing_file_is_reported(tmp_path, monkeypatch):
-    """A path that leads nowhere is named, with what a path should be."""
-    monkeypatch.chdir(tmp_path)  # a long path is shortened in a message
+    """A missing file is reported with its path and a hint."""
+    monkeypatch.chdir(tmp_path)  # A message shortens a long path.
     path = "nowhere.csv"
     with pytest.raises(TopologyError, match=r'nowhere\.csv": No such file or directory') as caught:
         load(path)
@@ -455,21 +455,21 @@ def test_a_missing_file_is_reported(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_no_table(tmp_path):
-    """A folder is named as one."""
+    """A folder is reported as a folder."""
     with pytest.raises(TopologyError, match="it is a folder"):
         load(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_a_device_is_not_read():
-    """What never ends is not begun."""
+    """A device is not read, because it could be endless."""
     with pytest.raises(TopologyError, match="the path is not a regular file"):
         load(os.devnull)
 
 
 @pytest.mark.parametrize("path", ["a\0b.csv", "x" * 5000])
 def test_an_impossible_path_is_reported(path):
-    """An impossible path is an error like any other, with a hint that also fits a command line."""
+    """An invalid path is reported as an error with a hint."""
     with pytest.raises(TopologyError, match="cannot read") as caught:
         load(path)
     assert caught.value.hint.startswith("check the path")
@@ -478,7 +478,7 @@ def test_an_impossible_path_is_reported(path):
 
 @pytest.mark.parametrize(("source", "kind"), [(None, "NoneType"), ([1], "list"), (7, "int")])
 def test_something_else_is_no_source(source, kind):
-    """What is neither a path nor bytes is refused in words."""
+    """A source that is neither a path nor bytes is rejected with a message."""
     with pytest.raises(
         TopologyError, match=f"cannot read a topology from the type {kind}"
     ) as caught:
@@ -491,7 +491,7 @@ def test_something_else_is_no_source(source, kind):
     "above", ["Contoso servers", "Contoso, as of May;;\n", 'sep=X\n"Our servers"']
 )
 def test_a_title_above_the_headings_is_left_out_and_reported(delimiter, above):
-    """The table is read from its headings on; rows keep the numbers that a spreadsheet shows."""
+    """A title above the headings is ignored with a note, and row numbers count it."""
     above = above.replace("sep=X", f"sep={delimiter}")
     rows = [("server_fqdn", "role", "sip_domains"), ("fe 01", "SE", "contoso.com")]
     text = above + "\n" + "\n".join(map(delimiter.join, rows))
@@ -507,7 +507,7 @@ def test_a_title_above_the_headings_is_left_out_and_reported(delimiter, above):
 
 
 def test_a_table_with_a_title_is_corrected_in_its_file():
-    """A changed cell is written below the title, and the title stays."""
+    """A cell below a title is changed in the file, and the title is kept."""
     data = b"Our servers\n\nserver_fqdn,role,sip_domains,site\nse01.contoso.com,SE,contoso.com,\n"
     after, _ = edit_csv("t.csv", data, {0: {"site": "Taipei"}})
     assert after == data.replace(b"contoso.com,\n", b"contoso.com,Taipei\n")
@@ -515,7 +515,7 @@ def test_a_table_with_a_title_is_corrected_in_its_file():
 
 @pytest.mark.parametrize("name", ["servers.xlsx", "servers.ods", "servers.XLSM"])
 def test_random_bytes_are_not_a_workbook(tmp_path, name):
-    """For a workbook's file name, the error is about workbooks, not about text."""
+    """The error for the file name of a workbook is about workbooks, not about text."""
     path = tmp_path / name
     path.write_bytes(bytes(range(255, 0, -1)) * 9)
     with pytest.raises(TopologyError, match=f"{name} is neither a workbook nor text"):

@@ -1,4 +1,4 @@
-"""Changed rows: what an edit concerns is derived again, all else stays the same object."""
+"""Test changed rows: only affected objects are created again."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def litware(data) -> Topology:
 
 
 def again(topology: Topology) -> Topology:
-    """Read what an edit made from its CSV, as if it had been written so."""
+    """Write the changed topology as CSV, and read it again."""
     return read_topology(topology.to_csv())
 
 
 def changed_pools(before: Topology, after: Topology) -> list[str]:
-    """Name the pools that are other objects than before."""
+    """Return the names of the pools that are not the same objects as before."""
     known = {id(pool) for pool in before.pools}
     return [pool.fqdn for pool in after.pools if id(pool) not in known]
 
@@ -44,42 +44,42 @@ def pool(topology: Topology, name: str):
         ({4: {"access_edge_fqdn": "sip.contoso.com"}}, ["edgepool01.contoso.net"]),
         ({1: {"target_os": "2016"}}, ["eepool01.contoso.net"]),
         ({3: {"autologon": "yes"}}, ["dir01.contoso.net"]),
-        # Two pools at once, and a column that the table did not have.
+        # Two pools, and a column that the table did not have.
         (
             {0: {"extra_san": "lync"}, 9: {"extra_san": "chat"}},
             ["eepool01.contoso.net", "chatpool01.contoso.net"],
         ),
-        # A server that moves concerns the pool that it leaves, too.
+        # A server that moves also affects the pool that it leaves.
         (
             {1: {"pool_fqdn": "eepool02.contoso.net"}},
             ["eepool01.contoso.net", "eepool02.contoso.net"],
         ),
         ({11: {"server_fqdn": "proxy.contoso.net"}}, ["proxy.contoso.net"]),
         ({11: {"role": "OWAS"}}, ["rp01.contoso.net"]),
-        # What holds for the deployment touches no pool.
+        # A value for the deployment affects no pool.
         ({0: {"sip_domains": "contoso.com"}}, []),
         ({0: {"meet_urls": "https://lync.contoso.com/Meet"}}, []),
-        # The same value again is no change at all.
+        # The same value is not a change.
         ({0: {"autologon": "true"}}, []),
         ({}, []),
     ],
 )
 def test_an_edit_concerns_its_pools_only(contoso, changes, pools):
-    """Pools that an edit does not concern stay the same objects."""
+    """Pools that a change does not affect are the same objects."""
     after = contoso.with_cells(changes)
     assert changed_pools(contoso, after) == pools
     assert after == again(after)
 
 
 def test_an_edit_changes_nothing_before_it(contoso, data):
-    """The topology that was edited stays as it was."""
+    """The original topology is not changed."""
     contoso.with_cells({0: {"server_fqdn": "other.contoso.net", "extra_san": "lync"}})
     assert contoso == read_topology(data / "contoso.csv")
     assert "extra_san" not in contoso.columns
 
 
 def test_cells_are_cleaned_as_in_a_file(contoso):
-    """Text typed into a cell is cleaned, reported, and stored as clean text."""
+    """Text in a cell is corrected and reported."""
     after = contoso.with_cells({2: {"server_fqdn": "FE03.Contoso.net.", "role": "front end"}})
     assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
     assert [str(note) for note in after.notes] == [
@@ -90,13 +90,13 @@ def test_cells_are_cleaned_as_in_a_file(contoso):
 
 
 def site(topology: Topology, name: str) -> Site:
-    """Return the only site of this name."""
+    """Return the only site with a name."""
     (found,) = [one for one in topology.sites if one.name == name]
     return found
 
 
 def test_sites_follow_their_rows(contoso):
-    """A pool in another site, and URLs that then differ, make other sites."""
+    """A pool in another site, and different URLs, change the sites."""
     rows = {row: {"site": "Hsinchu"} for row in (4, 5)}
     after = contoso.with_cells(rows)
     assert [site.name for site in after.sites] == ["Hsinchu", "Taipei"]
@@ -110,7 +110,7 @@ def test_sites_follow_their_rows(contoso):
 
 
 def test_a_blank_site_follows_its_pool():
-    """A row that leaves its site blank follows its pool into another site."""
+    """A row with a blank site has the site of its pool, even if the pool moves."""
     table = read_topology(
         b"fqdn,role,pool,site,sip_domains,dialin_url\n"
         b"fe01.contoso.net,FE,pool.contoso.net,,contoso.com,https://dialin1.contoso.com\n"
@@ -150,7 +150,7 @@ def test_a_blank_site_follows_its_pool():
             3,
             "fe01.contoso.net already appears in row 2",
         ),
-        # A server of another pool, which is not derived again.
+        # A server in another pool, which is not created again.
         (
             {7: {"server_fqdn": "dir01.contoso.net"}},
             9,
@@ -168,7 +168,7 @@ def test_a_blank_site_follows_its_pool():
     ],
 )
 def test_an_edit_that_is_refused_says_why(contoso, changes, row, message):
-    """An edit that cannot be is refused like a row of a file, with its row and a hint."""
+    """An invalid change is rejected with the row and a hint, as in a file."""
     with pytest.raises(TopologyError) as caught:
         contoso.with_cells(changes)
     (problem,) = caught.value.problems
@@ -178,7 +178,7 @@ def test_an_edit_that_is_refused_says_why(contoso, changes, row, message):
 
 
 def test_rows_are_added_at_the_end(contoso):
-    """A new server joins its pool, or is one, and columns that it needs are added."""
+    """A new server joins its pool or is a new pool, and necessary columns are added."""
     after = contoso.with_rows(
         add=[
             {"server_fqdn": "fe04.contoso.net", "role": "FE", "pool_fqdn": "eepool01.contoso.net"},
@@ -194,8 +194,8 @@ def test_rows_are_added_at_the_end(contoso):
 
 
 def test_a_new_row_is_checked(contoso):
-    """A new row is checked like any other, under the number that it would have."""
-    row = len(contoso.cells) + 2  # after the headings
+    """A new row is checked as other rows are, with its future row number."""
+    row = len(contoso.cells) + 2  # After the headings.
     with pytest.raises(
         TopologyError, match=f"row {row}, column server_fqdn: .* in row 2 with the role FrontEnd"
     ):
@@ -213,7 +213,7 @@ def test_a_new_row_is_checked(contoso):
 
 
 def test_shared_values_stay_when_their_row_goes(contoso):
-    """A value only in a removed row that also applies to others moves to one of them."""
+    """A shared value that is only in a removed row moves to another row."""
     after = contoso.with_rows(remove=[0])
     assert after.sip_domains == contoso.sip_domains
     assert after.sites == contoso.sites
@@ -228,7 +228,7 @@ def test_shared_values_stay_when_their_row_goes(contoso):
 
 
 def test_values_of_a_site_stay_in_the_site(litware):
-    """The simple URLs of a site move to another row of that site, and go with its last row."""
+    """The simple URLs of a site move to another row, or are removed with the last row."""
     at = [row for row, cells in enumerate(litware.cells) if cells[3] == "Taipei"]
     after = litware.with_rows(remove=at[:3])
     assert site(after, "Taipei").meet_urls == site(litware, "Taipei").meet_urls
@@ -246,7 +246,7 @@ def test_removing_the_last_row_is_refused(contoso):
 
 
 def test_removed_and_added_rows_go_together(contoso):
-    """A server may be replaced in one step, under the same name."""
+    """A server can be replaced in one step, with the same name."""
     after = contoso.with_rows(
         remove=[11], add=[dict(zip(contoso.columns, contoso.cells[11])) | {"target_os": "2019"}]
     )
@@ -300,7 +300,7 @@ fe03.contoso.net,FrontEnd,p2.contoso.net,,,
 @pytest.mark.slow
 @given(edits)
 def test_edits_are_as_good_as_reading_again(steps):
-    """After any edits the topology is the one that its table gives, or both are refused."""
+    """After any changes, the topology is equal to the one that is read from its table."""
     topology = read_topology(START)
     for kind, what in steps:
         rows = [dict(zip(topology.columns, row)) for row in topology.cells]

@@ -1,4 +1,4 @@
-"""Rows to pools: what belongs together, and what contradicts itself."""
+"""Test grouping rows into pools, and contradictory values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lyncnb.topology.topology import Topology, read_topology
 
 
 def topology(text: str) -> Topology:
-    """Read a table of rows written with blanks between the cells; the SIP domain is added."""
+    """Read a table with spaces between the cells, after adding a SIP domain."""
     lines = [line.split() for line in text.strip().splitlines()]
     cells = [[*("" if cell == "-" else cell for cell in line)] for line in lines]
     rows = [[*cells[0], "sip_domains"], *([*row, "contoso.com"] for row in cells[1:])]
@@ -27,7 +27,7 @@ def problems(text: str) -> list[tuple[int, str, str]]:
 
 
 def test_a_pool_has_its_computers_by_name():
-    """Rows of one pool make one pool, with its computers in the order of their names."""
+    """Rows with the same pool are one pool, with its servers sorted by name."""
     (pool,) = topology("""
         fqdn             role     pool             site   target_os issuer
         fe02.contoso.net FrontEnd pool.contoso.net Taipei 2016      -
@@ -47,7 +47,7 @@ def test_a_pool_has_its_computers_by_name():
 
 
 def test_a_server_without_a_pool_is_one():
-    """A blank pool means the server's own name."""
+    """A blank pool means the server's name."""
     (pool,) = topology("""
         fqdn             role
         se01.contoso.net SE
@@ -57,7 +57,7 @@ def test_a_server_without_a_pool_is_one():
 
 
 def test_pools_come_by_site_role_and_name():
-    """The order is that of sites, then of roles as column_rules.toml lists them, then of names."""
+    """Pools are sorted by site, by role as in column_rules.toml, and by name."""
     pools = topology("""
         fqdn            role     site
         z.contoso.net   Edge     Taipei
@@ -85,7 +85,7 @@ NAMES = {
     "av_edge_fqdn": "av.contoso.com",
     "edge_internal_fqdn": "edgeint.contoso.net",
 }
-# Columns that only rules ask for.
+# Columns that only rules use.
 FURTHER = {
     "owas_external_fqdn": ("owas.contoso.com",),
     "sip_dns_aliases": ("sipinternal.contoso.com", "sipexternal.contoso.com"),
@@ -96,7 +96,7 @@ FURTHER = {
 @pytest.mark.parametrize("row", [0, 1, 2])
 @pytest.mark.parametrize(("name", "value"), [*NAMES.items(), *FURTHER.items()])
 def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
-    """A value of the pool may be in any row; blanks inherit it."""
+    """A value for the pool can be in any row, and blank cells inherit it."""
     text = value if isinstance(value, str) else "|".join(value)
     cells = ["-"] * 3
     cells[row] = text
@@ -120,7 +120,7 @@ def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
         ("StandardEdition", {"autologon": "1", "strict_dns": "no"}, {"autologon", "autodiscover"}),
         ("Edge", {}, {"federation", "client_autoconfig"}),
         ("Edge", {"federation": "false", "aol_pic": "true"}, {"client_autoconfig", "aol_pic"}),
-        # Who does not heed a column does not have its flag.
+        # A role that does not use a column does not have its flag.
         ("Edge", {"autologon": "true"}, {"federation", "client_autoconfig"}),
         ("Mediation", {}, {"mediation_standalone"}),
         ("Mediation", {"mediation_standalone": "no"}, set()),
@@ -129,7 +129,7 @@ def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
     ],
 )
 def test_flags_are_what_is_true_and_heeded(role, cells, flags):
-    """A boolean column is a flag of the pools whose role uses it, with its default if blank."""
+    """A boolean column that is true is a flag of the pools whose role uses it."""
     (pool,) = topology(f"""
         fqdn          role   {" ".join(cells)}
         a.contoso.net {role} {" ".join(cells.values())}
@@ -138,7 +138,7 @@ def test_flags_are_what_is_true_and_heeded(role, cells, flags):
 
 
 def test_equal_values_may_be_written_in_two_ways():
-    """Two ways to write the same list do not contradict, and row order does not matter."""
+    """Two spellings of the same list are not contradictory, and row order does not matter."""
     text = """
         fqdn             role     pool             extra_san
         fe01.contoso.net FrontEnd pool.contoso.net {}
@@ -150,7 +150,7 @@ def test_equal_values_may_be_written_in_two_ways():
 
 
 def test_two_values_of_a_pool_contradict():
-    """Two different values are reported with both rows and both values."""
+    """Two different values are reported with both rows and values."""
     assert problems("""
         fqdn             role     pool             web_external_fqdn autologon
         fe01.contoso.net FrontEnd pool.contoso.net a.contoso.com     -
@@ -174,7 +174,7 @@ def test_two_values_of_a_pool_contradict():
 
 
 def test_a_pool_lies_in_one_site():
-    """One name of a pool in two sites is refused, and a blank site is the pool's."""
+    """A pool in two sites is rejected, and a blank site means the site of the pool."""
     assert problems("""
         fqdn             role     pool             site
         fe01.contoso.net FrontEnd pool.contoso.net Taipei
@@ -195,7 +195,7 @@ def test_a_pool_lies_in_one_site():
 
 
 def test_a_server_stands_once_in_a_role():
-    """The same server twice in one role is refused with both rows."""
+    """A server that appears twice with the same role is reported with both rows."""
     assert problems("""
         fqdn             role     pool
         fe01.contoso.net FrontEnd pool.contoso.net
@@ -204,7 +204,7 @@ def test_a_server_stands_once_in_a_role():
 
 
 def test_a_server_belongs_to_one_pool():
-    """A computer of the topology is in one pool; partner servers may be in several."""
+    """A server belongs to one pool, but a partner server can belong to several."""
     assert problems("""
         fqdn             role      pool
         fe01.contoso.net FrontEnd  pool.contoso.net
@@ -228,7 +228,7 @@ def test_a_server_belongs_to_one_pool():
 
 
 def test_collocated_roles_share_a_pool():
-    """A role on servers of another role's pool is a pool of its own."""
+    """A role on the servers in another role's pool is a separate pool."""
     pools = topology("""
         fqdn             role      pool             web_external_fqdn mediation_standalone
         fe01.contoso.net FrontEnd  pool.contoso.net a.contoso.com     -
@@ -242,7 +242,7 @@ def test_collocated_roles_share_a_pool():
 
 
 def test_two_roles_on_different_servers_need_two_pools():
-    """One name of a pool for servers of different roles is refused, with the odd server."""
+    """A pool name for servers with different roles is rejected."""
     assert problems("""
         fqdn              role      pool
         fe01.contoso.net  FrontEnd  pool.contoso.net
@@ -261,7 +261,7 @@ def test_two_roles_on_different_servers_need_two_pools():
 
 
 def test_a_blank_server_or_role_is_reported_and_the_rest_is_looked_at():
-    """Blanks in required cells are reported together with problems of other rows."""
+    """Blank required cells are reported together with problems in other rows."""
     assert problems("""
         fqdn             role     pool             web_external_fqdn
         fe01.contoso.net FrontEnd pool.contoso.net a.contoso.com
@@ -284,7 +284,7 @@ def test_a_blank_server_or_role_is_reported_and_the_rest_is_looked_at():
     ]
 
 
-# What holds for a site or for the deployment: simple URLs and SIP domains.
+# --- Values that apply to a site or the deployment: simple URLs and SIP domains.
 
 HEADING = "fqdn,role,site,sip_domains,meet_urls,dialin_url,admin_url"
 
@@ -294,7 +294,7 @@ def table_of(*rows: str) -> Topology:
 
 
 def urls(read: Topology) -> dict[str, tuple[str, ...]]:
-    """Return each site its Meet, dial-in and admin URLs as text."""
+    """Return the Meet, dial-in, and admin URLs of each site as text."""
     return {
         site.name: (
             ";".join(url.url for url in site.meet_urls),
@@ -309,7 +309,7 @@ MEET, DIALIN, ADMIN = (f"https://{name}.contoso.com" for name in ("meet", "diali
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_what_all_agree_on_is_the_deployments(place):
-    """A simple URL that one row gives, or several alike, holds in every site."""
+    """A simple URL that is the same in all rows applies to every site."""
     sites = ["Taipei", "Hsinchu", ""]
     rows = [
         f"se{n}.contoso.net,SE,{site},"
@@ -320,7 +320,7 @@ def test_what_all_agree_on_is_the_deployments(place):
 
 
 def test_sites_that_differ_have_their_own():
-    """Different URLs in different sites stay apart; a site without one has none."""
+    """Each site has its own URL if they differ; a site without one has none."""
     read = table_of(
         "a.contoso.net,SE,Taipei,contoso.com,https://meettaipei.contoso.com,,",
         "b.contoso.net,SE,Hsinchu,,https://meethsinchu.contoso.com,,",
@@ -334,7 +334,7 @@ def test_sites_that_differ_have_their_own():
 
 
 def test_rows_without_a_site_speak_for_the_others():
-    """Where a site has its own URLs, the others have those of the rows without a site."""
+    """If a site has its own URLs, other sites use the URLs in rows without a site."""
     read = table_of(
         f"a.contoso.net,SE,,contoso.com,,{DIALIN},",
         "b.contoso.net,SE,Taipei,,,https://dialintaipei.contoso.com,",
@@ -348,7 +348,7 @@ def test_rows_without_a_site_speak_for_the_others():
 
 
 def test_a_site_with_its_own_urls_inherits_no_admin_url():
-    """Neither another site's nor that of the rows without a site; a site with none has the latter."""
+    """A site with its own URLs does not inherit an admin URL; other sites do."""
     read = table_of(
         f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
         "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
@@ -372,7 +372,7 @@ def test_a_site_with_its_own_urls_inherits_no_admin_url():
 
 
 def test_the_pool_tells_the_site_of_a_row():
-    """A row that leaves its site blank speaks for the site of its pool."""
+    """A row with a blank site has the site of its pool."""
     table = b"""fqdn,role,pool,site,sip_domains,dialin_url
 fe01.contoso.net,FE,pool.contoso.net,,contoso.com,https://dialintaipei.contoso.com
 fe02.contoso.net,FE,pool.contoso.net,Taipei,,
@@ -386,7 +386,7 @@ se01.contoso.net,SE,,Hsinchu,,https://dialinhsinchu.contoso.com
 
 
 def test_one_site_says_one_thing():
-    """Two URLs in one site are reported with both rows and values."""
+    """Two URLs for the same site are reported with both rows and values."""
     with pytest.raises(TopologyError) as caught:
         table_of(
             f"a.contoso.net,SE,Taipei,contoso.com,,{DIALIN},",
@@ -401,7 +401,7 @@ def test_one_site_says_one_thing():
 
 
 def test_a_deployment_without_sites_says_one_thing():
-    """Without sites two URLs contradict each other."""
+    """Without sites, two different URLs are contradictory."""
     with pytest.raises(
         TopologyError, match="the deployment has two different values: .* in row 2, and .* row 3"
     ):
