@@ -140,7 +140,9 @@ def _read_file(source: object) -> tuple[str, bytes]:
             f"cannot read {shown(str(path))}: {reason}", hint=_LOOK_AT_THE_PATH
         ) from None
     kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "not a regular file"
-    raise TopologyError(f"cannot read {shown(str(path))}: it is {kind}", hint=_LOOK_AT_THE_PATH)
+    raise TopologyError(
+        f"cannot read {shown(str(path))}: the path is {kind}", hint=_LOOK_AT_THE_PATH
+    )
 
 
 def _refuse_size(name: str, size: int) -> None:

@@ -456,7 +456,7 @@ def test_a_missing_file_is_reported(tmp_path, monkeypatch):
 
 def test_a_folder_is_no_table(tmp_path):
     """A folder is reported as a folder."""
-    with pytest.raises(TopologyError, match="it is a folder"):
+    with pytest.raises(TopologyError, match="the path is a folder"):
         load(tmp_path)
 
 
