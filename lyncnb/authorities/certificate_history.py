@@ -219,11 +219,11 @@ def certificate_history(
     known = _RecordedData(manifest, history)
     generations: list[GenerationHistory] = []
     for match in _merge_matches(found):
-        whole = known.generations(match.record, match.servers)
+        all_generations = known.generations(match.record, match.servers)
         if day:
-            whole, more = _filter_by_date(match, whole, day)
+            all_generations, more = _filter_by_date(match, all_generations, day)
             notes = (*notes, *more)
-        generations += whole
+        generations += all_generations
     return CertificateHistory(
         folder=path, on=day, generations=tuple(generations), notes=tuple(dict.fromkeys(notes))
     )
@@ -242,20 +242,20 @@ def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
 
 
 def _filter_by_date(
-    match: NamedRequest, whole: Sequence[GenerationHistory], day: str
+    match: NamedRequest, all_generations: Sequence[GenerationHistory], day: str
 ) -> tuple[list[GenerationHistory], list[str]]:
     """Return the generations that servers had on a date; without a record, all possible ones."""
     chosen: list[GenerationHistory] = []
     notes: list[str] = []
-    unknown = {server for part in whole for server in part.servers}
+    unknown = {server for part in all_generations for server in part.servers}
     unknown &= set(match.servers) or unknown
-    for part in whole:
+    for part in all_generations:
         stays = tuple(stay for stay in part.stays if stay.covers(day))
         unknown -= {stay.server for stay in stays}
         if stays:
             chosen.append(replace(part, stays=stays))
     if unknown:
-        maybe = [part for part in whole if _could_be_installed(part, day)]
+        maybe = [part for part in all_generations if _could_be_installed(part, day)]
         chosen += [
             part for part in maybe if part.id not in {generation.id for generation in chosen}
         ]

@@ -371,9 +371,9 @@ def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) ->
             (n for n, part in enumerate(found) if (part.issuer, part.ca) == (issuer, ca)), None
         )
         if number is None:
-            place = part_folder(issuer, ca, {part.folder for part in found})
+            folder_name = part_folder(issuer, ca, {part.folder for part in found})
             found.append(
-                Part(folder=place, issuer=issuer, ca=ca, requests=(), revoke=tuple(revoke))
+                Part(folder=folder_name, issuer=issuer, ca=ca, requests=(), revoke=tuple(revoke))
             )
         else:
             found[number] = replace(found[number], revoke=tuple(revoke))
@@ -383,20 +383,20 @@ def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) ->
 def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes:
     entries: dict[str, bytes] = {}
     for part in parts:
-        place = part.folder
-        entries[f"{place}/README.html"] = part_page(part, cover=cover).encode()
+        folder_name = part.folder
+        entries[f"{folder_name}/README.html"] = part_page(part, cover=cover).encode()
         if not part.requests:
             continue
-        entries[f"{place}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
-        entries[f"{place}/names.txt"] = name_lines(part.requests)
+        entries[f"{folder_name}/summary.csv"] = to_csv(COLUMNS, request_rows(part.requests))
+        entries[f"{folder_name}/names.txt"] = name_lines(part.requests)
         if part.issuer == "internal":
-            entries[f"{place}/submit.cmd"] = submit_script(
+            entries[f"{folder_name}/submit.cmd"] = submit_script(
                 (Path(record.files.csr).stem for record in part.requests),
                 template=part.template,
                 config=part.config,
             )
         for record in part.requests:
-            entries[f"{place}/{record.files.csr}"] = _read_csr(folder, record)
+            entries[f"{folder_name}/{record.files.csr}"] = _read_csr(folder, record)
     for name, data in entries.items():
         refuse_keys(name, data)
     return to_zip(dict(sorted(entries.items())))

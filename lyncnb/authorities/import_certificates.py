@@ -165,9 +165,9 @@ def store_returned(
         wanted = _find_news(folder, manifest, placements, FORMAT)
         manifest = _write_issuers(folder, manifest, _list_issuers(everyone, issued.issuers), now)
         if wanted:
-            for place, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
-                if place != REFUSED or any(one.is_refused for one in wanted):
-                    make_folder(folder / place, mode)
+            for subfolder, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
+                if subfolder != REFUSED or any(one.is_refused for one in wanted):
+                    make_folder(folder / subfolder, mode)
         manifest = _store_certificates(folder, manifest, wanted, now)
         manifest = _record_passed_over(manifest, issued, now)
         save_manifest(folder, manifest)
@@ -207,8 +207,8 @@ def _write_issuers(
     }
     if not missing:
         return manifest
-    for place in (FOLDER, ISSUERS):
-        make_folder(folder / place, 0o755)
+    for subfolder in (FOLDER, ISSUERS):
+        make_folder(folder / subfolder, 0o755)
     with FileBatch() as batch:
         for name, data in missing.items():
             if _list_existing(folder, name) != data:

@@ -387,8 +387,8 @@ def _store_request(survey: Survey, record: RequestRecord, request: Certification
             return
         stem = f"archive/{record.id}-orphan-{there[:8] or 'unread'}"
         moves.append(Move(source=record.files.csr, target=f"{stem}.csr"))
-    for place in ("csr", *(["archive"] if moves else [])):
-        files.make_folder(survey.folder / place, OWN_FOLDERS[place])
+    for subfolder in ("csr", *(["archive"] if moves else [])):
+        files.make_folder(survey.folder / subfolder, OWN_FOLDERS[subfolder])
     carry_out(survey, moves)
     files.replace(target, request.pem, 0o644)
 

@@ -72,46 +72,48 @@ def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tup
         A sentence with a command for each step; empty if there is nothing to do.
     """
     present = [row for row in rows if row.state not in ("superseded", "retired")]
-    place = shlex.quote(os.fspath(folder))
-    return tuple(_list_steps(present, place))
+    quoted_folder = shlex.quote(os.fspath(folder))
+    return tuple(_list_steps(present, quoted_folder))
 
 
-def _list_steps(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
+def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     if chosen := [row for row in rows if row.revoke]:
         serials = [serial for row in chosen for serial in row.revoke]
         names = " ".join(row.id for row in chosen[:_NAMED])
         yield (
             f"Ask the CA to revoke {_name_certificates(chosen)} (serial number "
             f"{first_of(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
-            f"{place} {names} --revoked"
+            f"{quoted_folder} {names} --revoked"
         )
     if chosen := [row for row in rows if row.is_revoked and not row.revoke]:
         yield f"Replace {_name_certificates(chosen)}: servers still have a revoked certificate."
-    yield from _list_renewals(rows, place)
+    yield from _list_renewals(rows, quoted_folder)
     if chosen := [row for row in rows if stage_of(row) == "refused"]:
         yield (
             f"Ask the CA for another certificate: {_name_certificates(chosen)} must not be "
             "installed. "
-            f"lyncnb status {place} {chosen[0].id} shows why."
+            f"lyncnb status {quoted_folder} {chosen[0].id} shows why."
         )
     for stage, tell in _BY_STAGE.items():
         if chosen := [row for row in rows if stage_of(row) == stage]:
-            yield tell(chosen, place)
+            yield tell(chosen, quoted_folder)
 
 
-def _list_renewals(rows: Sequence[StatusRow], place: str) -> Iterator[str]:
+def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
-    here = [row for row in due if not row.key_holder]
+    due_here = [row for row in due if not row.key_holder]
     for state, words in (("expired", "Expired"), ("expiring", "Due for renewal")):
-        if chosen := [row for row in here if row.state == state]:
+        if chosen := [row for row in due_here if row.state == state]:
             yield (
-                f"{words}: {_name_certificates(chosen)}. To renew: lyncnb renew {place} --due "
+                f"{words}: {_name_certificates(chosen)}. To renew: lyncnb renew "
+                f"{quoted_folder} --due "
                 "--reason TEXT"
             )
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
             f"Renew {_name_certificates(elsewhere)} on the computer that has the private key, e.g. "
-            f"{elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o {place} "
+            f"{elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o "
+            f"{quoted_folder} "
             f"--renew {elsewhere[0].id} --reason TEXT"
         )
     if late := [row for row in rows if row.state == "expired" and row.under_way]:
@@ -143,37 +145,39 @@ def _name_certificates(rows: Sequence[StatusRow]) -> str:
     return f"{count_of(len(rows), 'certificate')} ({first_of([r.id for r in rows], _NAMED)})"
 
 
-def _describe_install(rows: Sequence[StatusRow], place: str) -> str:
+def _describe_install(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return (
-        f"Install {_name_certificates(rows)}: lyncnb steps {place} writes the "
+        f"Install {_name_certificates(rows)}: lyncnb steps {quoted_folder} writes the "
         "instructions. When the "
-        f"certificates are installed, record the deployment: lyncnb deployed {place}"
+        f"certificates are installed, record the deployment: lyncnb deployed {quoted_folder}"
     )
 
 
-def _describe_package(rows: Sequence[StatusRow], place: str) -> str:
-    return f"Package {_name_certificates(rows)}: lyncnb pfx {place}"
+def _describe_package(rows: Sequence[StatusRow], quoted_folder: str) -> str:
+    return f"Package {_name_certificates(rows)}: lyncnb pfx {quoted_folder}"
 
 
-def _describe_waiting(rows: Sequence[StatusRow], place: str) -> str:
+def _describe_waiting(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     verb = "waits" if len(rows) == 1 else "wait"
     return (
         f"{_name_certificates(rows)} {verb} for the CA. To send the requests: lyncnb handover "
-        f"{place} OUT.zip. When the CA returns the certificates: lyncnb receive {place} FILE"
+        f"{quoted_folder} OUT.zip. When the CA returns the certificates: lyncnb receive "
+        f"{quoted_folder} FILE"
     )
 
 
-def _describe_request(rows: Sequence[StatusRow], place: str) -> str:
+def _describe_request(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     verb = "is" if len(rows) == 1 else "are"
     if all(row.key_holder for row in rows):
         return (
             f"To request {_name_certificates(rows)}, run the scripts in steps/ on "
-            f"{rows[0].key_holder}. Then import the requests: lyncnb receive {place} --request "
+            f"{rows[0].key_holder}. Then import the requests: lyncnb receive "
+            f"{quoted_folder} --request "
             "FILE"
         )
     return (
         f"{_name_certificates(rows)} {verb} not requested yet. To request: lyncnb request "
-        f"TOPOLOGY {place}"
+        f"TOPOLOGY {quoted_folder}"
     )
 
 

@@ -57,13 +57,13 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
         The manifest with the hashes of the files, to be saved. After an interruption, the recorded
         hashes do not match the files, and the next run writes the files again.
     """
-    told = {_MADE_OF: _digest_of_content(manifest)}
+    recorded_values = {_MADE_OF: _digest_of_content(manifest)}
     whole = _add_record(summary, manifest)
     for name in SUMMARY_NAMES:  # Only one file at a time is in memory.
         data = write_summary(whole, "." + name.rpartition(".")[2])
         files.replace(folder / name, data, 0o644)
-        told[name] = hashlib.sha256(data).hexdigest()
-    return replace(manifest, summary=told)
+        recorded_values[name] = hashlib.sha256(data).hexdigest()
+    return replace(manifest, summary=recorded_values)
 
 
 def is_current(manifest: Manifest) -> bool:
@@ -88,7 +88,7 @@ def _find_certificate_in_use(manifest: Manifest) -> dict[str, Generations]:
 
 def _digest_of_content(manifest: Manifest) -> str:
     """Return a digest of all data in the summary files."""
-    told = (
+    recorded_values = (
         manifest.plan_json_sha256,
         manifest.table,
         [(acceptance.code, acceptance.reason) for acceptance in manifest.accepted],
@@ -99,7 +99,7 @@ def _digest_of_content(manifest: Manifest) -> str:
             _find_certificate_in_use(manifest),
         ),
     )
-    return hashlib.sha256(repr(told).encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(repr(recorded_values).encode("utf-8", "replace")).hexdigest()
 
 
 def planned_summary(folder: Path, manifest: Manifest) -> Summary:
@@ -119,8 +119,10 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
         missing.
     """
     plan, findings = plan_on_record(manifest, read_plan_bytes(folder, manifest))
-    told = Findings(tuple(_mark_accepted(findings, manifest, plan.rules)), findings.judged_on)
-    summary = summarise(plan, told, pictures=True)
+    shown_findings = Findings(
+        tuple(_mark_accepted(findings, manifest, plan.rules)), findings.judged_on
+    )
+    summary = summarise(plan, shown_findings, pictures=True)
     spellings = (
         Spelling(place=note.place, written=note.written, requested=note.requested, what=note.what)
         for note in (manifest.table.notes if manifest.table else ())

@@ -518,11 +518,11 @@ def _add_validations(
     proofs: dict[tuple[str, str], date] = {}
     needed: dict[int, tuple[str, ...]] = {}
     order = sorted(
-        (place for place, one in enumerate(entries) if one.issuer == "public"),
-        key=lambda place: (_issue_date(entries[place], schedules), place),
+        (position for position, one in enumerate(entries) if one.issuer == "public"),
+        key=lambda position: (_issue_date(entries[position], schedules), position),
     )
-    for place in order:
-        one = entries[place]
+    for position in order:
+        one = entries[position]
         issued, day = _issue_date(one, schedules), one.validate_on
         reuse = step_on(schedules.reuse(one.ca), issued).days
         found = []
@@ -533,9 +533,9 @@ def _add_validations(
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
                 found.append(domain)
-        needed[place] = tuple(found) if day else ()
-    for place, one in enumerate(entries):
-        if domains_now := needed.get(place):
+        needed[position] = tuple(found) if day else ()
+    for position, one in enumerate(entries):
+        if domains_now := needed.get(position):
             yield one._replace(domains=domains_now)
         else:
             yield one._replace(validate_on=None) if one.validate_on else one

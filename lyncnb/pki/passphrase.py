@@ -188,8 +188,8 @@ def ask_passphrase(
         return as_passphrase(value, source=f"the passphrase in {VARIABLE}")
     if is_run_without_user():
         raise PassphraseError(
-            "there is no passphrase, and nobody can enter one in this run of the notebook",
-            hint=f"run it with lyncnb run NOTEBOOK, or set {VARIABLE}",
+            "no passphrase was specified, and nobody can enter one while this notebook runs",
+            hint=f"run the notebook with lyncnb run NOTEBOOK, or set {VARIABLE}",
         )
     if not _can_ask():
         raise PassphraseError(

@@ -158,8 +158,8 @@ def rekey(
         for done, _ in enumerate(_swap_files(path, waiting, *ciphers), 1):
             if progress is not None:
                 progress(done, len(waiting))
-        for place in {(path / target.path).parent for target in targets}:
-            files.sync_folder(place)
+        for directory in {(path / target.path).parent for target in targets}:
+            files.sync_folder(directory)
         manifest = replace(_update_hashes(path, manifest), binding_key=None)
         manifest = bind(manifest, ciphers[1], unopened=frozenset(looked.not_opened))
         if has_list:
@@ -312,8 +312,8 @@ def _list_targets(survey: Survey, manifest: Manifest) -> list[_Target]:
             known[generation.files.key] = generation.spki_sha256
     found = [
         _Target(path=path, expected=known.get(path, ""), is_known=path in known)
-        for place in ("keys", "archive")
-        for path in (f"{place}/{name}" for name in sorted(getattr(survey, place)))
+        for directory in ("keys", "archive")
+        for path in (f"{directory}/{name}" for name in sorted(getattr(survey, directory)))
         if path.endswith(".key")
     ]
     lists = [

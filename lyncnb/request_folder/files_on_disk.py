@@ -54,8 +54,8 @@ class Survey:
 
     def has(self, path: str) -> bool:
         """Whether a file exists, by its path relative to the folder."""
-        place, _, name = path.partition("/")
-        return name in getattr(self, place)
+        directory, _, name = path.partition("/")
+        return name in getattr(self, directory)
 
     @property
     def others(self) -> int:
@@ -115,19 +115,19 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
     problems = [*_find_links(folder), *_find_manifest_copies(folder)]
     opened: list[Problem] = []
     stale = list(files.stale_temps(folder))
-    for place in OWN_FOLDERS:
-        inside = folder / place
+    for directory in OWN_FOLDERS:
+        inside = folder / directory
         if not os.path.lexists(inside):
             continue
         files.check_folder(inside, reading=reading)
-        opened += _find_folder_problems(inside, place, is_team=is_team)
-        if place in ("csr", "keys", "archive"):
-            names[place] = _list_files(inside)
+        opened += _find_folder_problems(inside, directory, is_team=is_team)
+        if directory in ("csr", "keys", "archive"):
+            names[directory] = _list_files(inside)
         stale += files.stale_temps(inside)
     is_open = bool(opened) or any(
         mode & _forbidden_bits(is_team=is_team)
-        for place in names.values()
-        for name, mode in place.items()
+        for directory in names.values()
+        for name, mode in directory.items()
         if name.endswith(".key")
     )
     keeps_no_modes = is_open and folder_access.keeps_no_modes(folder)
@@ -170,12 +170,12 @@ def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
             )
 
 
-def _find_folder_problems(inside: Path, place: str, *, is_team: bool) -> list[Problem]:
+def _find_folder_problems(inside: Path, directory: str, *, is_team: bool) -> list[Problem]:
     others = _forbidden_bits(is_team=is_team)
-    if system_calls.WINDOWS or place not in SECRET or not inside.lstat().st_mode & others:
+    if system_calls.WINDOWS or directory not in SECRET or not inside.lstat().st_mode & others:
         return []
     hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"
-    return [Problem(message="can be opened by other users", file=f"{place}/", hint=hint)]
+    return [Problem(message="can be opened by other users", file=f"{directory}/", hint=hint)]
 
 
 def _list_files(inside: Path) -> dict[str, int]:
@@ -202,8 +202,8 @@ def file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 
     Files that lyncnb did not write are not checked.
     """
-    place, _, name = path.partition("/")
-    mode, where = getattr(survey, place)[name], survey.folder / path
+    directory, _, name = path.partition("/")
+    mode, where = getattr(survey, directory)[name], survey.folder / path
     if mode == UNREACHABLE:
         return (Problem(message="cannot be reached", file=path, hint=_UNREADABLE),)
     if stat.S_ISLNK(mode):

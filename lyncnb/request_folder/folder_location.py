@@ -31,36 +31,36 @@ _COPIES = "which keeps copies and earlier versions, even of keys that you purge"
 
 def location_notes(folder: Path) -> tuple[str, ...]:
     """Return warnings about the location of a folder, which need not exist yet."""
-    whole = Path(os.path.realpath(folder))
-    return (*_check_git(whole), *_check_synchronization(whole), *_check_disk(whole))
+    full_path = Path(os.path.realpath(folder))
+    return (*_check_git(full_path), *_check_synchronization(full_path), *_check_disk(full_path))
 
 
-def _check_git(whole: Path) -> Iterator[str]:
-    for place in whole.parents:
-        if os.path.lexists(place / ".git"):
+def _check_git(full_path: Path) -> Iterator[str]:
+    for parent in full_path.parents:
+        if os.path.lexists(parent / ".git"):
             yield (
-                f"{whole} is in the git working tree {place}. The file {IGNORE_NAME} in the "
+                f"{full_path} is in the git working tree {parent}. The file {IGNORE_NAME} in the "
                 "folder prevents git from adding keys; do not override it. Outside the working "
                 "tree, the folder is safer."
             )
             return
 
 
-def _check_synchronization(whole: Path) -> Iterator[str]:
+def _check_synchronization(full_path: Path) -> Iterator[str]:
     for program, name, marks in _PROGRAMS:
-        for place in (whole, *whole.parents):
-            if name.match(place.name) or any(os.path.lexists(place / mark) for mark in marks):
+        for parent in (full_path, *full_path.parents):
+            if name.match(parent.name) or any(os.path.lexists(parent / mark) for mark in marks):
                 yield (
-                    f"{whole} is in a folder of {program}, {_COPIES}. Two computers can also "
+                    f"{full_path} is in a folder of {program}, {_COPIES}. Two computers can also "
                     "change the folder at the same time. Choose a folder that is not "
                     "synchronized."
                 )
                 break
 
 
-def _check_disk(whole: Path) -> Iterator[str]:
-    if not system_calls.WINDOWS and folder_access.keeps_no_modes(whole):
-        yield open_disk_note(whole)
+def _check_disk(full_path: Path) -> Iterator[str]:
+    if not system_calls.WINDOWS and folder_access.keeps_no_modes(full_path):
+        yield open_disk_note(full_path)
 
 
 def open_disk_note(folder: Path) -> str:

@@ -178,16 +178,15 @@ def with_history(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str,
 
 
 def with_numbers(folder: Path, manifest: Manifest) -> Manifest:
-    """Give each request its number again, as ``summary.csv`` shows it; each only once."""
-    rows = _ROW.split(_read_text(folder / "summary.csv"))[
-        1:
-    ]  # ids and the rest of their rows, in turn
+    """Restore the number of each request from ``summary.csv``, if no number appears twice."""
+    # The list alternates between ids and the rest of their rows.
+    rows = _ROW.split(_read_text(folder / "summary.csv"))[1:]
     known = {
         name: int(found[1])
         for name, cells in zip(rows[::2], rows[1::2], strict=True)
         if (found := _NUMBER.search(cells))
     }
-    if len(set(known.values())) < len(known):  # somebody edited it
+    if len(set(known.values())) < len(known):  # Somebody edited the file.
         return manifest
     return manifest.with_records(
         replace(record, number=known.get(record.id, 0)) for record in manifest.requests

@@ -125,7 +125,7 @@ class Manifest:
         return replace(self, requests=kept + tuple(changed.values()))
 
     def with_numbers_of(self, before: Manifest) -> Manifest:
-        """Return the manifest with the number that each request had before."""
+        """Return the manifest with the numbers of the requests in an earlier manifest."""
         return self.with_records(
             replace(record, number=old.number)
             for record in self.requests
@@ -133,7 +133,7 @@ class Manifest:
         )
 
     def numbered(self, order: Iterable[str]) -> Manifest:
-        """Return the manifest with a number for each request that has none, in an order of ids."""
+        """Return the manifest in which every request has a number; new numbers follow an order."""
         last = max((record.number for record in self.requests), default=0)
         new = [one for name in order if (one := self.by_id.get(name)) and not one.number]
         return self.with_records(

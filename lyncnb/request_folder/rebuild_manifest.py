@@ -91,9 +91,9 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
         If the passphrase opens none of the keys.
     """
     inventory, wrong, opened = Inventory(), None, 0
-    for place, stem in _list_stems(survey):
+    for directory, stem in _list_stems(survey):
         try:
-            found = _read_pair(survey, place, stem, cipher)
+            found = _read_pair(survey, directory, stem, cipher)
         except PassphraseError as error:
             wrong = wrong or error
             inventory.notes.append(f"{error.message}; lyncnb did not use it")
@@ -102,7 +102,7 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
             inventory.notes.append(f"{error.message}; lyncnb did not use it")
             continue
         opened += bool(found.key_sha256)
-        if place == "archive" and (named := _ARCHIVED.fullmatch(stem)):
+        if directory == "archive" and (named := _ARCHIVED.fullmatch(stem)):
             request_id, generation = named.groups()
             inventory.archived.setdefault(request_id, []).append((int(generation), found))
         elif found.key_sha256:
@@ -123,9 +123,9 @@ def _list_stems(survey: Survey) -> Iterator[tuple[str, str]]:
         yield "archive", stem
 
 
-def _read_pair(survey: Survey, place: str, stem: str, cipher: FolderCipher | None) -> Found:
+def _read_pair(survey: Survey, directory: str, stem: str, cipher: FolderCipher | None) -> Found:
     paths = {"csr": csr_path(stem), "key": key_path(stem)}
-    if place == "archive":
+    if directory == "archive":
         paths = {"csr": f"archive/{stem}.csr", "key": f"archive/{stem}.key"}
     there = {kind: path for kind, path in paths.items() if survey.has(path)}
     for path in there.values():
@@ -148,7 +148,7 @@ def _read_pair(survey: Survey, place: str, stem: str, cipher: FolderCipher | Non
                 f"{paths['key']} does not belong to {paths['csr']}",
                 hint="restore both files from a backup, or move both out of the folder",
             )
-        if place == "csr" and request is not None and (odd := keys.oddity(request.public_key)):
+        if directory == "csr" and request is not None and (odd := keys.oddity(request.public_key)):
             raise BundleError(
                 f"lyncnb cannot use the key {paths['key']}: {odd}",
                 hint="move the key and its CSR out of the folder; the next run generates a new "

@@ -279,8 +279,8 @@ def _refuse_leftovers(objects: list[tuple[Kind, bytes]]) -> None:
 
     OpenSSL writes its trust settings after a certificate (TRUSTED CERTIFICATE) as one SEQUENCE.
     """
-    for place, (kind, der) in enumerate(objects):
-        behind = place > 0 and objects[place - 1][0] is Kind.CERTIFICATE
+    for position, (kind, der) in enumerate(objects):
+        behind = position > 0 and objects[position - 1][0] is Kind.CERTIFICATE
         if kind is Kind.OTHER and len(objects) > 1 and not (behind and der[:1] == b"0"):
             raise BadStructure(f"the data ends with {len(der)} unexpected bytes")
 

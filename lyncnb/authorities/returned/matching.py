@@ -76,8 +76,8 @@ def match_answers(
     batch.loose.extend(file_findings(files, batch))
     rest = tuple(unmatched_findings(answers + superseded + batch.refused, requests, batch))
     answers = [with_findings(match, _report_key_finding(rest, match)) for match in answers]
-    mine = {match.asked.request_id for match in answers}
-    batch.loose.extend(found for found in rest if found.about not in mine)
+    request_ids = {match.asked.request_id for match in answers}
+    batch.loose.extend(found for found in rest if found.about not in request_ids)
     return Matched(
         answers=tuple(answers),
         superseded=tuple(superseded),
@@ -105,10 +105,10 @@ def _find_completed(
     if not news:
         return
     before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
-    here = {match.asked.request_id for match in answers}
+    matched_ids = {match.asked.request_id for match in answers}
     for request in requests:
         held = batch.known.get(request.held_sha256)
-        if held is None or not request.is_current or request.request_id in here:
+        if held is None or not request.is_current or request.request_id in matched_ids:
             continue
         evaluation = _evaluate_match(request, held, batch)
         earlier = build_path(held, before, today=batch.today)

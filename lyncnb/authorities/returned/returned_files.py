@@ -134,13 +134,13 @@ def _report_unreadable(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
 
 def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
     count = 0
-    for place, folders, names in os.walk(folder):
+    for directory, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _is_ignored(name))
         for name in sorted(names):
             if _is_ignored(name):
                 continue
             count += 1
-            path = Path(place) / name
+            path = Path(directory) / name
             shown_name = visible(path.relative_to(folder).as_posix())
             if count > MAX_FOLDER_FILES:
                 message = (

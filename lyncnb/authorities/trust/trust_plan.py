@@ -117,14 +117,14 @@ class _Need:
     ca: CaCertificate
     # The owner of the verified certificate, its description, and the connections.
     reasons: dict[tuple[_Who, str], dict[str, None]] = field(default_factory=dict)
-    said: dict[str, TrustRule] = field(default_factory=dict)
+    trust_rules: dict[str, TrustRule] = field(default_factory=dict)
     whens: set[str] = field(default_factory=set)
 
     def add(
-        self, reason: tuple[_Who, str], said: TrustRule, *, by: str = "", when: str = ""
+        self, reason: tuple[_Who, str], trust_rule: TrustRule, *, by: str = "", when: str = ""
     ) -> None:
         self.reasons.setdefault(reason, {})[by] = None
-        self.said[said.id] = said
+        self.trust_rules[trust_rule.id] = trust_rule
         self.whens.add(when)
 
     def pack(self) -> None:
@@ -156,7 +156,7 @@ class _Need:
     def join(self, other: _Need) -> None:
         for reason, by in other.reasons.items():
             self.reasons.setdefault(reason, {}).update(by)
-        self.said |= other.said
+        self.trust_rules |= other.trust_rules
         self.whens |= other.whens
 
 
@@ -179,7 +179,7 @@ class _Planner:
             self.pools.setdefault((pool.role, None), []).append(pool)
         self.needs: _Needs = {}
         self.endings: dict[str, CheckRule | None] = {}
-        self.said: dict[str, TrustRule] = {}
+        self.trust_rules: dict[str, TrustRule] = {}
         self.shown: dict[tuple[str, str | None, str | None, str], _Shown] = {}
 
     def plan_trust(self) -> TrustPlan:
@@ -203,24 +203,24 @@ class _Planner:
             plan_sha256=self.plan.sha256,
             presentations=tuple(shown),
             required=required,
-            statements=tuple(self.said.values()),
+            statements=tuple(self.trust_rules.values()),
         )
 
     # --- Presented certificates.
 
     def _find_shown(
-        self, connection: Connection, said: Sequence[TrustRule]
+        self, connection: Connection, trust_rules: Sequence[TrustRule]
     ) -> Iterator[Presentation]:
         rule, listener = connection.rule, connection.listener
         speaker = (connection.speaker, connection.site, None)
         listening = (listener.role, listener.site, str(listener.fqdn))
-        first = said[0] if said else _general_rule(rule)
+        first = trust_rules[0] if trust_rules else _general_rule(rule)
         own = self._pool_certificates(listener, rule.usage)
         asked: tuple[str, ...] = (_SERVER_AUTH,)
         yield from self._present_certificates(
             connection, first, own, listening, speaker, asked, "server"
         )
-        for trusted in said:
+        for trusted in trust_rules:
             if trusted.speaker_eku:
                 theirs = self._speaker_certificates(connection)
                 asked = trusted.speaker_eku
@@ -274,7 +274,7 @@ class _Planner:
     def _present_certificates(
         self,
         connection: Connection,
-        said: TrustRule,
+        trust_rule: TrustRule,
         certificates: _Shown | None,
         by: _Who,
         to: _Who,
@@ -293,19 +293,19 @@ class _Planner:
             protocol=rule.protocol,
             port=rule.port,
             when=rule.when,
-            statement=said.id,
-            why=said.why,
-            source=said.source,
+            statement=trust_rule.id,
+            why=trust_rule.why,
+            source=trust_rule.source,
         )
         if certificates is None:
             root = CaCertificate(issuer="party", title=self.rules.parties[by[0]].root)
-            self._add_need(to, root, by, said, rule)
+            self._add_need(to, root, by, trust_rule, rule)
             yield presentation(root=root)
             return
         for root, one, ids in certificates:
-            if said.only_if_planned and not set(asked) <= set(one.extended_key_usage):
+            if trust_rule.only_if_planned and not set(asked) <= set(one.extended_key_usage):
                 continue
-            self._add_need(to, root, by, said, rule, is_all=len(certificates) == 1)
+            self._add_need(to, root, by, trust_rule, rule, is_all=len(certificates) == 1)
             ending = self._find_ending(one) if shown_as == "client" else None
             yield presentation(
                 root=root,
@@ -361,13 +361,13 @@ class _Planner:
         who: _Who,
         ca: CaCertificate,
         shown_by: _Who,
-        said: TrustRule,
+        trust_rule: TrustRule,
         rule: ConnectionRule,
         *,
         is_all: bool = True,
     ) -> None:
         """Add a reason for a CA certificate; ``is_all`` is True if all presenters use this CA."""
-        self.said[said.id] = said
+        self.trust_rules[trust_rule.id] = trust_rule
         need = self.needs.setdefault(who, {}).setdefault(ca, _Need(ca))
         by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
         kind, site, pool = shown_by
@@ -377,7 +377,7 @@ class _Planner:
             shown_by = (kind, pools[0].site, str(pools[0].fqdn))
         elif pools and not is_all:
             shown_by, words = (kind, site, _SOME), f"some of {words}"
-        need.add((shown_by, words), said, by=by, when=rule.when)
+        need.add((shown_by, words), trust_rule, by=by, when=rule.when)
 
     def _find_root(self, certificate: PlannedCertificate) -> CaCertificate:
         path = self.chains.get(certificate.id, ()) if self.chains else ()
@@ -412,13 +412,13 @@ class _Planner:
             certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
             if not certificates:
                 continue  # The servers of this pool do not use TLS.
-            said = own.get(pool.role) or _general_chain_rule(pool.role)
-            self.said[said.id] = said
+            trust_rule = own.get(pool.role) or _general_chain_rule(pool.role)
+            self.trust_rules[trust_rule.id] = trust_rule
             for certificate in certificates:
                 for ca in self._list_own_chain(certificate):
                     what = ", ".join(certificate.usages) or certificate.subject.common_name
                     need = found.setdefault(ca, _Need(ca))
-                    need.add(_OWN, said, by=what)
+                    need.add(_OWN, trust_rule, by=what)
             for who in (
                 (pool.role, pool.site, str(pool.fqdn)),
                 (pool.role, pool.site, None),
@@ -468,7 +468,9 @@ def _describe_ca(issuer: str, ca: str) -> str:
 def _build_required(
     need: _Need, role: str, title: str, pool: str, servers: tuple[str, ...]
 ) -> RequiredCa:
-    documents = [part for said in need.said.values() for part in said.source.split("; ")]
+    documents = [
+        part for trust_rule in need.trust_rules.values() for part in trust_rule.source.split("; ")
+    ]
     return RequiredCa(
         ca=need.ca,
         role=role,
@@ -476,7 +478,7 @@ def _build_required(
         pool=pool,
         servers=servers,
         reasons=tuple(need.told()),
-        statements=tuple(need.said),
+        statements=tuple(need.trust_rules),
         source="; ".join(dict.fromkeys(documents)),
         when="" if "" in need.whens else "; ".join(sorted(need.whens)),
     )

@@ -63,15 +63,15 @@ def trust_report(trust: TrustPlan) -> Report:
     )
 
 
-# A page has one table for each role, what to install first; reasons are folded.
+# The page has tables for each role. The CA certificates come first, and the reasons are folded.
 
 
 @dataclass(frozen=True, slots=True)
 class _ForRole:
-    """A CA certificate that servers of a role need: the same line for each of these pools."""
+    """A CA certificate that several pools of a role require, in one line of the page."""
 
     required: tuple[RequiredCa, ...]
-    servers: str  # "all", or names
+    servers: str  # The text "all", or server names.
     chips: Mapping[str, Chip]
 
     @property
@@ -93,7 +93,7 @@ class _ForRole:
 
 @dataclass(frozen=True, slots=True)
 class _ShownByRole:
-    """A certificate that servers of a role show, as a server or as a client."""
+    """A certificate that the servers of a role present, as a server or as a client."""
 
     shown: tuple[Presentation, ...]
     chips: Mapping[str, Chip]
@@ -167,7 +167,7 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
 
 
 def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -> Iterator[Part]:
-    """Yield what the servers of a role install, then what they show."""
+    """Yield the tables for a role: CA certificates to install, then presented certificates."""
     required = [one for one in trust.required if one.role == role and one.pool]
     servers = dict.fromkeys(server for one in required for server in one.servers)
     by_ca: dict[tuple[CaCertificate, str], list[RequiredCa]] = {}
@@ -178,7 +178,7 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
         own = dict.fromkeys(server for one in group for server in one.servers)
         return _ForRole(tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips)
 
-    # Roots first: an intermediate is of no use without its root.
+    # Roots come first, because an intermediate certificate is useless without its root.
     lines = sorted(map(line, by_ca.values()), key=lambda one: not one.required[0].ca.is_root)
     title = f"{required[0].title}: {', '.join(servers)}"
     yield ReportTable(columns=_INSTALL_ON_PAGE, items=lambda: lines, formats={".html": title})

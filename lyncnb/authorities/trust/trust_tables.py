@@ -255,7 +255,7 @@ SHOWN = columns(
 
 
 def _certificates(shown: Iterable[Presentation]) -> set[str]:
-    """Return the ids of the planned certificates that are shown."""
+    """Return the ids of the presented certificates that are planned."""
     groups = {id(one.certificates): one.certificates for one in shown}
     return {name for group in groups.values() for name in group}
 
