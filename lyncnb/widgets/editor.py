@@ -23,7 +23,7 @@ from .editing.plan_views import overview
 from .editing.scenarios import EditorScenarios
 from .editing.unsaved import UnsavedEdits
 from .notebook_cells import PlansShown, cell_id, has_kernel, restore
-from .panel import Panel, ShownAsPanel
+from .panel import Panel, ShownAsPanel, panel_cells
 
 
 class EditorView(Panel):
@@ -39,11 +39,13 @@ class EditorView(Panel):
         self.editor = editor
         self._is_followed = False  # the digest of a large plan takes a while
         shown = PlansShown(editor.state)
-        editor.follow(lambda _: shown.changed(editor.state))
+        stop = editor.follow(lambda _: shown.changed(editor.state))
         channel = EditorChannel(editor, scenarios)
-        channel.older_cells = lambda: shown.older(editor)
+        channel.older_cells = lambda: [
+            cell for cell in shown.older(editor) if cell not in panel_cells()
+        ]
         super().__init__(channel)
-        editor.follow(lambda _: self._follow())
+        channel.at_end += (stop, editor.follow(lambda _: self._follow()))
 
     @traitlets.default("overview")
     def _first_overview(self) -> dict[str, int | str]:

@@ -50,6 +50,24 @@ def execution_count() -> int:
     return 0 if shell is None else int(shell.execution_count)
 
 
+def running_cell() -> int:
+    """Return the number of the running cell as its prompt shows it, or 0 outside a kernel."""
+    shell = get_ipython()
+    return 0 if shell is None else len(shell.user_ns.get("In", ())) - 1
+
+
+def forget_result(result: object) -> None:
+    """Remove an object from IPython's history of results, but not from the user's variables."""
+    shell = get_ipython()
+    if shell is None:
+        return
+    history = shell.user_ns.get("Out", {})
+    for count in [count for count, value in history.items() if value is result]:
+        del history[count]
+        for names in (shell.user_ns, shell.user_ns_hidden):
+            names.pop(f"_{count}", None)
+
+
 _after_changes: list[WeakMethod[Callable[[], object]]] = []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from ..errors import LyncnbError
 from ..jupyter.outdated_outputs import record_outdated
 from ..pki.passphrase import Secret
 from .editing.channel import Channel
+from .notebook_cells import cell_id, forget_result, running_cell
 
 _HERE = Path(__file__).parent
 _REST = 0.6  # seconds
@@ -43,16 +44,21 @@ def read_scripts(*names: str) -> str:
 class Panel(anywidget.AnyWidget):
     """Shows a channel: exchanges messages with the page, and updates the static form."""
 
-    _css = _HERE / "panel.css"
+    # As text: of a path, anywidget follows the file with a signal that keeps every closed widget.
+    _css = (_HERE / "panel.css").read_text(encoding="utf-8")
 
     def __init__(self, channel: Channel[Any]):
         self._esm = read_scripts(*channel.scripts)
         super().__init__()
         self.channel: Channel[Any] = channel
-        channel.send, channel.update_static = self.send, self.update_static
+        channel.send, channel.update_static = self._send_to_views, self.update_static
         self._handle: DisplayHandle | None = None  # of the static form
         self._shown = ""
         self.on_msg(self._receive)
+
+    def _send_to_views(self, message: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        view = self.channel.view_id
+        self.send({**message, "view": view} if view else message, list(buffers))
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
@@ -125,7 +131,44 @@ class ShownAsPanel:
         return self.view.whole_bundle()
 
     def _ipython_display_(self) -> None:
+        close_earlier(self)
         self.view.show()
+
+    def close_view(self) -> None:
+        """Release the widget. The object creates another one when it is shown again."""
+        view: Panel | None = self.__dict__.pop("view", None)
+        if view is not None:
+            view.channel.end()
+            view.layout.close()
+            view.close()
+
+
+# The panels that each cell shows, by the cell's id, with the number of its last run.
+_in_cells: dict[str, tuple[int, list[ShownAsPanel]]] = {}
+
+
+def close_earlier(panel: ShownAsPanel) -> None:
+    """Close the panels that an earlier run of this cell has shown, because their output is gone.
+
+    ipywidgets keeps every widget that is not closed. IPython keeps every result of a cell: those
+    of the closed panels are removed from its history, so a panel's table does not stay in memory.
+    """
+    cell, count = cell_id(), running_cell()
+    if not cell:
+        return
+    before, earlier = _in_cells.get(cell, (count, []))
+    if before != count:
+        for other in earlier:
+            if other is not panel:
+                other.close_view()
+                forget_result(other)
+        earlier = []
+    _in_cells[cell] = (count, [*earlier, panel])
+
+
+def panel_cells() -> set[int]:
+    """Return the numbers of the cells that show panels, which always show the current plan."""
+    return {count for count, _ in _in_cells.values()}
 
 
 def _bundle(page: str, text: str, visible: bool) -> dict[str, str]:

@@ -51,7 +51,7 @@ class RequestChannel(Channel[RequestTold]):
         super().__init__(answers, f"Requests in {panel.folder}, current state:")
         panel.on_change = self.job_changed
         if panel.editor is not None:
-            panel.editor.follow(lambda _: self.plan_changed())
+            self.at_end.append(panel.editor.follow(lambda _: self.plan_changed()))
 
     def static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel, and whether the panel shows them."""

@@ -305,7 +305,8 @@ class StatusChannel(Channel[StatusTold]):
         self._shown_time = 0  # the time of the manifest that the page shows
         after_changes(self._files_may_differ)
         if work.editor is not None:
-            work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
+            stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
+            self.at_end.append(stop)
 
     def static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel. The live panel hides them."""

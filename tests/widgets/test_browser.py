@@ -249,7 +249,7 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.wait_for_function(
         "() => [...document.querySelectorAll('.lyncnb-static')]"
-        ".some(e => e.textContent.includes('Kaohsiung'))"
+        ".some(e => e.textContent.includes('1 change, not saved'))"
     )
     expect(lab.page.locator(".lyncnb-static")).to_be_hidden()
     path = lab.save()
@@ -263,6 +263,25 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
     table.wait_for(state="visible")
     expect(table).to_contain_text("Kaohsiung", use_inner_text=True)
     lab.js("await panel.sessionContext.startKernel();")
+
+
+def test_a_second_view_changes_nothing_in_the_first(lab, folder):
+    """The first view keeps what is being typed, and both show later changes."""
+    open_editor(lab, folder)
+    first = lab.page.locator(".lyncnb").first.element_handle()
+    lab.page.get_by_label("Filter servers").fill("dir01")
+    lab.page.get_by_text("1 of 5 servers shown").wait_for()
+    lab.page.locator(".jp-Cell").first.click(position={"x": 5, "y": 5})
+    lab.command("notebook:create-output-view")
+    lab.page.wait_for_function("() => document.querySelectorAll('.lyncnb .lc-row').length > 8")
+    typed = "view => view.querySelector('[aria-label=\"Filter servers\"]').value"
+    assert first.evaluate(typed) == "dir01"
+    assert "1 of 5 servers shown" in first.inner_text()
+    kernel(lab, "editor.edit(change=[('dir01.contoso.com', {'site': 'Kaohsiung'})])")
+    lab.page.wait_for_function(
+        "() => [...document.querySelectorAll('.lc-editor')]"
+        ".every(e => e.textContent.includes('1 change, not saved'))"
+    )
 
 
 def test_a_page_without_anywidget_says_what_to_install_where(tmp_path, chromium):

@@ -8,8 +8,9 @@ import time
 import pandas as pd
 import pytest
 from folders import PASSPHRASE
+from jupyter_client.manager import start_new_kernel
 from panel_kit import Talk
-from topologies import STANDARD_EDITION, edge, front_end, plan, row
+from topologies import FIVE_SERVERS, STANDARD_EDITION, edge, front_end, plan, row
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
@@ -321,3 +322,53 @@ def test_a_passphrase_that_comes_late_or_twice_starts_nothing(small, tmp_path):
     number = talk.say("number")["number"]["number"]
     assert "too late" in talk.say("write", **given, number=number)["refused"]["lines"][0]
     assert not (tmp_path / "requests").exists()
+
+
+RUN_ALL = (
+    """import gc, ipywidgets, lyncnb as ln
+topology = ln.read_topology("small.csv")
+editor = ln.PlanEditor(topology)
+editor""",
+    """panel = ln.RequestPanel(editor, "requests")
+panel""",
+)
+COUNT = """gc.collect()
+widgets = ipywidgets.widgets.widget._instances.values()
+print(sum(isinstance(it, ln.PlanEditor) for it in gc.get_objects()),
+      sum(type(it).__module__.startswith("lyncnb") for it in widgets), len(editor._followers))"""
+
+
+@pytest.mark.kernel
+def test_twenty_runs_of_all_cells_keep_the_panels_of_the_last(tmp_path):
+    """A cell that runs again closes its earlier panels, which frees their tables."""
+    (tmp_path / "small.csv").write_text(FIVE_SERVERS)
+    manager, client = start_new_kernel(cwd=str(tmp_path))
+
+    def run(code: str, cell: str) -> str:
+        content = {"code": code, "silent": False, "allow_stdin": True, "stop_on_error": True}
+        message = client.session.msg("execute_request", content, metadata={"cellId": cell})
+        client.shell_channel.send(message)
+        printed = ""
+        while True:
+            answer = client.get_iopub_msg(timeout=60)
+            if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            assert answer["msg_type"] != "error", answer["content"]
+            printed += answer["content"].get("text", "") if answer["msg_type"] == "stream" else ""
+            if answer["content"].get("execution_state") == "idle":
+                return printed
+
+    try:
+        counts = set()
+        for number in range(20):
+            for cell, code in enumerate(RUN_ALL):
+                run(code, f"cell{cell}")
+            if number > 3:  # IPython keeps the last three results
+                counts.add(run(COUNT, "count"))
+        assert len(counts) == 1, counts
+        editors, widgets, followers = map(int, counts.pop().split())
+        assert editors <= 3
+        assert (widgets, followers) == (2, 4)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

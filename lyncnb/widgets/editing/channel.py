@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields, make_dataclass
-from functools import cache
+from functools import cache, partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
@@ -81,9 +81,13 @@ class Channel(Generic[Told]):
         self.send: Send[Told | Refused | Number] = lambda message, buffers=(): None
         #: Called when the static form is out of date.
         self.update_static: Callable[[], object] = lambda: None
+        #: Called when the panel closes.
+        self.at_end: list[Callable[[], object]] = []
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
         self._page_id = ""
+        #: The only view that gets the messages, while a view starts; "" for all views.
+        self.view_id = ""
         self._number, self._number_end = 0, 0.0  # valid once, until this time of the clock
         #: Whether the page was reloaded since the panel was shown, so its static form is outdated.
         self.is_reloaded = False
@@ -108,16 +112,19 @@ class Channel(Generic[Told]):
     # -- answering
     def receive(self, message: object) -> None:
         """Answer a message of the page. A message of an unknown type is ignored."""
-        parts = dict(message) if isinstance(message, dict) else {}
-        kind, cell = str(parts.pop("type", "")), parts.pop("cell", None)
-        page, number = str(parts.pop("page", "")), parts.pop("number", None)
-        has_secret = any(isinstance(value, Secret) for value in parts.values())
-        if has_secret and not self._take_number(number):
-            self.refuse(kind, [TOO_LATE, "What to do: enter the passphrase and try again."])
-        elif kind in self.asked:
-            self.in_turn(kind, lambda: self.answers[kind](**self._read(kind, parts)), cell=cell)
-        if kind == STARTING:
-            self._report_reload(page)
+        with self.turn:
+            parts = dict(message) if isinstance(message, dict) else {}
+            kind, cell = str(parts.pop("type", "")), parts.pop("cell", None)
+            page, number = str(parts.pop("page", "")), parts.pop("number", None)
+            self.view_id = str(parts.pop("view", ""))  # only the first message of a view has it
+            has_secret = any(isinstance(value, Secret) for value in parts.values())
+            if has_secret and not self._take_number(number):
+                self.refuse(kind, [TOO_LATE, "What to do: enter the passphrase and try again."])
+            elif kind in self.asked:
+                self.in_turn(kind, lambda: self.answers[kind](**self._read(kind, parts)), cell=cell)
+            if kind == STARTING:
+                self._report_reload(page)
+            self.view_id = ""
 
     def _send_number(self) -> None:
         """Send the number that the page returns with its next message that has a passphrase.
@@ -134,6 +141,15 @@ class Channel(Generic[Told]):
         is_valid = number == self._number and time.monotonic() < self._number_end
         self._number_end = 0.0
         return is_valid
+
+    def end(self) -> None:
+        """Stop following other objects, and drop waiting work, because the panel closes."""
+        for handle in self._waiting.values():
+            handle.cancel()
+        self._waiting.clear()
+        for stop in self.at_end:
+            stop()
+        self.at_end.clear()
 
     def reset_page(self) -> None:
         """Accept the next page as the one that shows the static form."""
@@ -172,12 +188,21 @@ class Channel(Generic[Told]):
         """Run work after a delay, or at once without a loop. Drop waiting work of this name."""
         if name in self._waiting:
             self._waiting.pop(name).cancel()
+        if self.view_id:
+            work = partial(self._work_for_view, self.view_id, work)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a thread, or no kernel
             work()
         else:
             self._waiting[name] = loop.call_later(seconds, self.in_turn, "later", work)
+
+    def _work_for_view(self, view: str, work: Callable[[], object]) -> None:
+        self.view_id = view
+        try:
+            work()
+        finally:
+            self.view_id = ""
 
     def in_turn(
         self, about: str, work: Callable[[], object], *, cell: CellName | None = None

@@ -138,18 +138,24 @@ class Draft:
         self._tell(self.told)
         return answer
 
-    def follow(self, tell: Callable[[str], object]) -> None:
+    def follow(self, tell: Callable[[str], object]) -> Callable[[], None]:
         """Call `tell` after each change.
 
         Parameters
         ----------
         tell : callable
             Called with the name of an undone or redone step, or with "" for other changes.
+
+        Returns
+        -------
+        callable
+            Ends this.
         """
         self._followers.append(tell)
+        return lambda: self._followers.remove(tell)
 
     def _tell(self, said: str) -> None:
-        for tell in self._followers:
+        for tell in tuple(self._followers):
             tell(said)
 
     def enter(self, state: State) -> None:

@@ -112,7 +112,7 @@ class EditorChannel(Channel[EditorTold]):
         }
         text = f"Plan editor of {editor.topology.source}, current state:"
         super().__init__(answers, text, asked={**VIEWS, **EDITS})
-        editor.follow(self.changed)
+        self.at_end.append(editor.follow(self.changed))
 
     def _begin(self) -> None:
         """Reset what the page knows, because another table is open or the page has not started."""

@@ -8,6 +8,7 @@ const alertLines = (lines) => lines.map((line, n) =>
 const LATE = 10; // seconds after which a press no longer counts
 // Another value after each reload of the page, in which the kernel's earlier outputs are not updated.
 const PAGE = `${Date.now()}-${Math.random()}`;
+let views = 0;
 
 /**
  * Sends messages to the kernel, which answers between cells. A longer wait is explained.
@@ -15,6 +16,7 @@ const PAGE = `${Date.now()}-${Math.random()}`;
  */
 function connect(model) {
   const line = h("div", { role: "status", class: "lc-busy" });
+  const view = `${PAGE}-${++views}`;
   let timer = 0;
   /** @type {{ message: any, pressed: number } | undefined} */
   let waiting; // a message with a passphrase, until the kernel sends a number for it
@@ -22,6 +24,7 @@ function connect(model) {
   let answers = {};
   /** @param {any} message @param {DataView[]} buffers */
   const listen = (message, buffers) => {
+    if (message.view && message.view !== view) return; // another view of this panel starts
     clearTimeout(timer);
     line.textContent = "";
     if (message.type === "number") {
@@ -72,7 +75,7 @@ function connect(model) {
         post({ type: "number" });
         return;
       }
-      post(message.type === "ready" ? { ...message, page: PAGE } : message);
+      post(message.type === "ready" ? { ...message, page: PAGE, view } : message);
     },
     end() {
       clearTimeout(timer);

@@ -35,6 +35,7 @@ function showAfterRunAll(root) {
 function watchNotebook(root) {
   /** @type {Set<number>} */
   let older = new Set();
+  const words = h("div", { role: "status", class: "lc-hint" });
 
   function cells() {
     const notebook = root.closest(".jp-Notebook");
@@ -48,6 +49,7 @@ function watchNotebook(root) {
   }
 
   function draw() {
+    const marked = [];
     for (const cell of cells()) {
       const isOlder = older.has(countOf(cell)) && !cell.querySelector(".lyncnb, .lyncnb-unwritten");
       const output = cell.querySelector(".jp-Cell-outputWrapper");
@@ -55,12 +57,18 @@ function watchNotebook(root) {
       if (isOlder && output && !mark) {
         output.before(h("div", { class: "lyncnb-older", role: "note" }, OLDER));
       } else if (!isOlder && mark) mark.remove();
+      if (isOlder) marked.push(countOf(cell));
     }
+    const named = cells().length ? marked : [...older]; // other front ends have other elements
+    words.textContent = named.length
+      ? `${named.length === 1 ? "This output shows" : "These outputs show"} an older plan: `
+        + `${named.map((count) => `[${count}]`).join(", ")}. To update, run the cell again.` : "";
   }
 
   // A cell that is run again gets a new count.
   const watcher = new MutationObserver(draw);
   return {
+    words,
     /** @param {number[]} counts */
     mark(counts) {
       older = new Set(counts);

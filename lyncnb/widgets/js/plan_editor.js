@@ -135,6 +135,7 @@ export default {
     }
 
     const notebook = watchNotebook(root);
+    kernel.line.after(notebook.words);
     kernel.listen({
       start(message) {
         root.setAttribute("aria-label", `Plan editor for ${message.source}`);
