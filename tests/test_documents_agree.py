@@ -205,6 +205,57 @@ def test_before_a_folder_there_is_no_number(planner):
     assert "No." not in planner("plan", "t.csv").out
 
 
+OPTIONS = """\
+title = "Contoso <Taipei> & co"
+planner = "Ana Li, ana@contoso.com"
+planned_issue_date = 2027-03-15
+"""
+LINE = "Contoso <Taipei> & co · Planner: Ana Li, ana@contoso.com · Table: t.csv"
+
+
+def margin_of(page: str) -> str:
+    """Return what a browser prints in the left margin of each sheet."""
+    (text,) = re.findall(r'@bottom-left\{content:"([^"]*)"', page)
+    return re.sub(r"\\([0-9a-f]+) ", lambda found: chr(int(found[1], 16)), text)
+
+
+def test_every_document_says_who_what_and_when(planner, monkeypatch):
+    """Deployment, planner, table and days are on each sheet, and in the properties of files."""
+    planner.write("o.toml", OPTIONS)
+    made = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
+    assert planner(*made).status == 0
+    folder = planner.folder / "requests"
+    changed = max(one.written_at for one in read_manifest(folder).requests)
+    created = f"{changed[:10]} {changed[11:16]} UTC"
+    whole = f"{LINE} · Created: {created} · Evaluated for: 2027-03-15"
+    assert margin_of((folder / "summary.html").read_text("utf-8")) == whole
+    book = openpyxl.load_workbook(folder / "summary.xlsx")
+    assert book.properties.creator == "Ana Li, ana@contoso.com"
+    assert f"{book.properties.created:%Y-%m-%d %H:%M} UTC" == created
+    assert all("Page &P of &N" == sheet.oddFooter.right.text for sheet in book)
+    assert planner("handover", "requests", "out.zip").status == 0
+    with zipfile.ZipFile(planner.folder / "out.zip") as archive:
+        for issuer in ("internal", "public"):
+            page = archive.read(f"{issuer}/README.html").decode()
+            assert margin_of(page) == whole
+            assert ">From</th><td>Ana Li, ana@contoso.com<" in page
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1798761600")  # 2027-01-01
+    options = ("--options", "o.toml", "-o")
+    for command, name in (("plan", "p.docx"), ("plan", "p.html"), ("trust", "trust.html"),
+                          ("forecast", "f.html")):  # fmt: skip
+        more = ("--until", "2030-01-01") if command == "forecast" else ()
+        ended = planner(command, "t.csv", *options, name, *more)
+        assert ended.status in (0, 1), ended.err
+        path = planner.folder / name
+        if name.endswith(".html"):
+            assert margin_of(path.read_text("utf-8")).startswith(f"{LINE} · Created: 2027-01-01")
+    document = docx.Document(planner.folder / "p.docx")
+    assert document.core_properties.author == "Ana Li, ana@contoso.com"
+    assert f"{document.core_properties.created:%Y-%m-%d}" == "2027-01-01"
+    footer = document.sections[0].footer.paragraphs[0].text
+    assert footer.startswith(f"{LINE} · Created: 2027-01-01 · Evaluated for: 2027-03-15")
+
+
 def tasks(planner) -> dict[str, list[tuple[str, str]]]:
     """Return who is to do what, and when, as the folder's page for a wiki says."""
     text = text_of((planner.folder / "requests/summary.md").read_bytes(), ".md")

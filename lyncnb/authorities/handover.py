@@ -23,7 +23,7 @@ from ..base.shown.tables import Table, count_of, count_same
 from ..base.times import day_of
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
-from ..request_folder.bundle import open_requests
+from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import csr_sha256, refuse
 from ..request_folder.generations import ToRevoke, to_revoke
 from ..request_folder.history import HANDED_OVER, Event, recorded
@@ -33,7 +33,7 @@ from ..rules.procedure import load_procedure
 from ..rules.rule_files import rules_on_record
 from .altered_entries import altered_entries
 from .import_requests import unverified_keys
-from .read_plan import options_of_folder
+from .read_plan import folder_origin, options_of_folder
 from .submission import (
     COLUMNS,
     Cover,
@@ -215,13 +215,13 @@ def hand_over(
     planned = options.planned_issue_date if options else None
     if planned and planned >= day:  # A planned issue date in the past cannot be met.
         needed_by = needed_by or planned
-    cover = replace(_build_cover(sender, needed_by, bundle.manifest.product), today=day)
+    cover = replace(_build_cover(bundle, sender, needed_by), today=day)
     is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)
     note = (
         _record_handover(bundle.folder, parts, Path(out).name, timestamp(today)) if is_new else ""
     )
     asked = {
-        "the sender (--sender)": sender,
+        "the sender (--sender)": cover.sender,
         "the date (--needed-by)": needed_by,
         "the internal CA (in plan.toml, under [ca])": all(
             part.ca or part.config for part in parts if part.issuer == "internal"
@@ -256,15 +256,21 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
     return ""
 
 
-def _build_cover(sender: str, needed_by: date | None, product: str) -> Cover:
+def _build_cover(bundle: RequestBundle, sender: str, needed_by: date | None) -> Cover:
     """Return the data for the page; if the product's rules are missing, use the recorded name."""
-    try:
-        rules = rules_on_record(product)
-    except RulesError:
-        return Cover(sender=sender, needed_by=needed_by, product=product)
-    return Cover(
-        sender=sender,
+    origin = folder_origin(bundle.folder, bundle.manifest)
+    cover = Cover(
+        sender=sender or origin.planner,
         needed_by=needed_by,
+        product=bundle.manifest.product,
+        origin=origin,
+    )
+    try:
+        rules = rules_on_record(cover.product)
+    except RulesError:
+        return cover
+    return replace(
+        cover,
         product=rules.title,
         rolled=frozenset(usage for roll in load_procedure(rules).rolls for usage in roll.usages),
         said=rules.said,

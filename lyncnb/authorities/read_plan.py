@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..base.planned_entry import PlannedEntry
+from ..base.shown.origin import Origin
 from ..errors import BundleError, LyncnbError, Problem
 from ..plan.model import plan_digest
 from ..plan.options import PlanOptions
@@ -23,6 +24,8 @@ from ..plan.recorded_plan import (
 )
 from ..plan.saved_plan_json import is_saved_plan, read_saved_json
 from ..plan.scenarios import is_scenario
+from ..plan.totals import origin_of_table
+from ..reports.summary.progress import last_change
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..rules.rule_files import rules_on_record
@@ -80,6 +83,24 @@ def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
         return read_saved_json(data, source=PLAN_NAME, whole=False).options
     except LyncnbError:
         return None
+
+
+def folder_origin(folder: Path, manifest: Manifest) -> Origin:
+    """Return the origin of a document about a folder: its plan's, on the day of its last change."""
+    options, judged_on = PlanOptions(), None
+    try:
+        saved = read_saved_json(read_plan_bytes(folder, manifest), source=PLAN_NAME, whole=False)
+        options, judged_on = saved.options, saved.judged_on
+    except LyncnbError:  # an earlier folder keeps no plan
+        pass
+    table = manifest.table.name if manifest.table else ""
+    return origin_of_table(
+        table or folder.name,
+        options,
+        domains=(),
+        judged_on=judged_on,
+        made_on=last_change(manifest.requests),
+    )
 
 
 def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:

@@ -19,6 +19,7 @@ from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader, Told
 from ..base.shown.html_page import render
+from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.tables import count_of
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
@@ -161,6 +162,7 @@ def _read_wordings() -> Wordings:
 class Cover:
     """The sender of the requests, the date on which the certificates are required, and the product.
 
+    ``origin`` names deployment, planner and table.
     ``rolled`` are the usages whose old certificate stays in use with the new one. ``today`` is the
     date for the limits on the page; the default is the date of the CA rules.
     """
@@ -170,6 +172,7 @@ class Cover:
     today: date | None = None
     product: str = ""
     rolled: frozenset[str] = frozenset()
+    origin: Origin = UNKNOWN
     said: Callable[[str], str] = (
         str  # Replaces product names in a text with the names of this product.
     )
@@ -240,6 +243,8 @@ def part_page(part: Part, *, cover: Cover) -> str:
         "authorities/handover.html.j2",
         title=_build_title(part, words),
         sender=cover.sender,
+        running=cover.origin.line,
+        origin=list(cover.origin.facts()),
         needed_by=cover.needed_by,
         product=cover.product,
         sites=list(dict.fromkeys(r.plan.site for r in part.requests if r.plan.site)),

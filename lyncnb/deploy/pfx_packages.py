@@ -23,7 +23,7 @@ class Package:
 
     ``action`` is ``written``, ``kept`` (it was there already), ``deployed`` (its key was removed
     because its servers have it), ``elsewhere`` (its key is on another computer, where it is
-    exported) or ``refused``.
+    exported), ``waiting`` (no certificate is issued yet) or ``refused``.
     """
 
     request_id: str
@@ -35,6 +35,11 @@ class Package:
     friendly_name: str
     action: str
     why: str = ""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it could not be made, although it is planned."""
+        return self.action in ("refused", "waiting")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -64,12 +69,16 @@ class Packages(Table, Told):
     @property
     def exit_status(self) -> int:
         """0 if everything planned is packaged, 1 if something could not be."""
-        return int(any(package.action == "refused" for package in self.packages))
+        return int(any(package.is_missing for package in self.packages))
 
     def counts(self) -> dict[str, int]:
         """Count the packages by action; rare actions appear only if they occurred."""
         actions = [package.action for package in self.packages]
-        rare = [action for action in ("deployed", "elsewhere", "covered") if action in actions]
+        rare = [
+            action
+            for action in ("waiting", "deployed", "elsewhere", "covered")
+            if action in actions
+        ]
         shown = ("written", "kept", "refused", *rare)
         return {action: actions.count(action) for action in shown}
 

@@ -244,7 +244,9 @@ def _sort_out(
         elif record.key_holder and not objection:
             settled.append(replace(package, file="", action="elsewhere", why=_elsewhere(record)))
         elif objection or one is None:
-            settled.append(replace(package, file="", action="refused", why=objection))
+            is_waiting = one is None and record.state == "waiting" and not record.refused
+            action = "waiting" if is_waiting else "refused"
+            settled.append(replace(package, file="", action=action, why=objection))
         elif _is_there(issued.bundle.folder, record, one, package, encryption, passwords):
             settled.append(replace(package, action="kept"))
         else:

@@ -87,6 +87,7 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
     return Report(
         kind=FORECAST_FILE,
         about=forecast.source,
+        origin=forecast.origin,
         summary=forecast.summary(),
         parts=parts,
         document=lambda: _values(forecast),

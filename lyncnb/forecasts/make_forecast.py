@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
 
-from ..authorities.read_plan import options_of_folder, plan_of_manifest, read_plan
+from ..authorities.read_plan import folder_origin, options_of_folder, plan_of_manifest, read_plan
 from ..base.arguments import require
 from ..base.renewal_days import Days, RenewalTerms, last_whole_day, renewal_day
+from ..base.shown.origin import Origin
 from ..base.shown.tables import count_of
 from ..base.times import day_of, later
 from ..checks.saved_plan import read_saved_plan
@@ -23,6 +24,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import PlanOptions
 from ..plan.recorded_plan import read_plan_file
 from ..plan.saved_plan_json import is_saved_plan
+from ..plan.totals import origin_of
 from ..reports.timeline_figure import limit_facts
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import Generation, Held, generations_of
@@ -105,6 +107,7 @@ def forecast(
     entries, problems = schedules.all()
     return Forecast(
         source=read.plan.topology.source,
+        origin=read.origin or origin_of(replace(read.plan, options=told)),
         product=read.plan.rules.product,
         start=begin,
         until=until,
@@ -131,6 +134,7 @@ class _Read:
     held: Mapping[str, Held]
     under_way: Mapping[str, Generation] = field(default_factory=dict)
     seen: date | None = None  # The last date on record.
+    origin: Origin | None = None  # Only for a folder.
 
 
 def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _Read:
@@ -160,7 +164,10 @@ def _read_folder(folder: Path, manifest: Manifest) -> _Read:
     plan = plan_of_manifest(folder, manifest)
     if (options := options_of_folder(folder, manifest)) is not None:
         plan = replace(plan, options=options)
-    return _Read(plan=plan, records=records, held=held, under_way=under_way, seen=seen)
+    origin = folder_origin(folder, manifest)
+    return _Read(
+        plan=plan, records=records, held=held, under_way=under_way, seen=seen, origin=origin
+    )
 
 
 def _find_start(read: _Read, options: PlanOptions, start: date | None) -> date:

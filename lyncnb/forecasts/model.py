@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
+from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.report import ReportTable, Sentence, parts_html
 from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, first_of
 from ..base.work_days import Period
@@ -252,6 +253,8 @@ class Forecast(Table):
         The limits that apply in this period.
     notes : tuple of str
         The assumptions of the forecast.
+    origin : Origin
+        The deployment, planner and table, for every document.
     """
 
     _columns = COLUMNS
@@ -265,6 +268,7 @@ class Forecast(Table):
     freezes: tuple[Period, ...] = ()
     limits: tuple[DatedFact, ...] = ()
     notes: tuple[str, ...] = ()
+    origin: Origin = UNKNOWN
 
     @property
     def works(self) -> bool:

@@ -39,9 +39,18 @@ HASHES = ("sha256", "sha384", "sha512")
 _KEY_CHOICES = ("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")
 _CERTIFICATES, _KEY_GROUP = "Certificates", "Key and hash"
 _SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
+_DOCUMENTS = "Documents"
 
 #: The descriptions of all options, in the order of the file. Forms sort the options by group.
 OPTIONS: Mapping[str, Option] = {
+    "title": Option(
+        "", "title", "name of the deployment on every document; blank: the name of the table",
+        "Name of the deployment", "text", _DOCUMENTS,
+    ),
+    "planner": Option(
+        "", "planner", "person who plans, on every document, e.g. Ana Li, ana@contoso.com",
+        "Planner", "text", _DOCUMENTS,
+    ),
     # The module with the rules defines the values.
     "product": Option(
         "", "product", "product whose certificate rules apply", "Product", "choice", _CERTIFICATES
@@ -243,6 +252,8 @@ class PlanOptions(_FromFile):
 
     Parameters
     ----------
+    title, planner : str
+        The deployment and the planner, as documents name them; they do not affect the plan.
     lang : str
         Language of the titles in the editor and the summary. It does not affect the plan.
     product, profile, layout : str
@@ -300,6 +311,8 @@ class PlanOptions(_FromFile):
         If a value is not valid for its option.
     """
 
+    title: str = ""
+    planner: str = ""
     product: str = "lync2013"
     lang: str = "en"
     profile: str = "default"
@@ -351,7 +364,8 @@ class PlanOptions(_FromFile):
             if option.form == "choice" and name not in ("key", "product"):
                 yield partial(_check_choice, name, getattr(self, name), option.choices)
         yield partial(_check_text, "product", self.product, required=True)
-        yield partial(_check_text, "oldest_client", self.oldest_client)
+        for name in ("title", "planner", "oldest_client"):
+            yield partial(_check_text, name, getattr(self, name))
         for item in fields(self):
             if item.type == "bool":
                 yield partial(_check_flag, item.name, getattr(self, item.name))

@@ -1,15 +1,60 @@
-"""Summarize the numbers of a plan's certificates, servers, and findings as text."""
+"""Summarize a plan: its origin, and the numbers of certificates, servers, and findings."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 from ..base.dns_name import DnsName
+from ..base.shown.origin import Origin, source_date
 from ..base.shown.tables import count_of, first_of
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
 from .model import CertificatePlan
+from .options import PlanOptions
+
+
+def origin_of(plan: CertificatePlan, *, judged_on: date | None = None, made_on: str = "") -> Origin:
+    """Return the origin of a document about a plan.
+
+    Parameters
+    ----------
+    plan : CertificatePlan
+        With its table and options.
+    judged_on : date, optional
+        The evaluation date.
+    made_on : str, optional
+        When it was made; by default the day in ``SOURCE_DATE_EPOCH``, if there is one.
+    """
+    domains = tuple(map(str, plan.topology.sip_domains))
+    return origin_of_table(
+        plan.topology.source, plan.options, domains=domains, judged_on=judged_on, made_on=made_on
+    )
+
+
+def origin_of_table(
+    source: str,
+    options: PlanOptions,
+    *,
+    domains: Sequence[str],
+    judged_on: date | None,
+    made_on: str,
+) -> Origin:
+    """Return the origin of a document about a table, known by its path; see :func:`origin_of`.
+
+    A table without a file has the name of its first SIP domain.
+    """
+    table = re.split(r"[/\\]", source)[-1]
+    stem = table.rpartition(".")[0]
+    return Origin(
+        deployment=options.title or stem or (domains[0] if domains else table),
+        planner=options.planner,
+        table=table,
+        made_on=made_on or source_date(),
+        judged_on=judged_on,
+    )
 
 
 def why_none(rules: Rules, role: str) -> str:

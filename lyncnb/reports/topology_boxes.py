@@ -96,7 +96,15 @@ class CertificateKind:
     issuer: str
     count: int
     names: set[str]
+    has_alternative: bool = False
     lines: dict[tuple[object, ...], Arrival] = field(default_factory=dict)
+
+    @property
+    def counted_names(self) -> str:
+        """Count the names; a certificate may have its subject name alone."""
+        if not self.has_alternative:
+            return "subject name only"
+        return count_of(len(self.names), "name")
 
     @property
     def arrivals(self) -> Iterable[Arrival]:
@@ -161,6 +169,7 @@ def kinds_of(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind
         shown = found[key]
         shown.count += 1
         shown.names.update(map(str, certificate.names))
+        shown.has_alternative |= bool(certificate.names)
         if certificate.subject.common_name:
             shown.names.add(certificate.subject.common_name)
     return list(found.values())

@@ -293,7 +293,7 @@ def _draw_box(drawing: Drawing, box: Box) -> None:
             drawing.text(left + 26, y, line, "strong")
         y += LINE
         words = f"{count_of(shown.count, 'certificate')}, {shown.issuer} CA"
-        drawing.text(left + 26, y, f"{words}, {count_of(len(shown.names), 'name')}", "small quiet")
+        drawing.text(left + 26, y, f"{words}, {shown.counted_names}", "small quiet")
         for arrival in shown.arrivals:
             x, inner = left + 26, width - 34
             words = f"{arrival.protocol} {arrival.port} from "

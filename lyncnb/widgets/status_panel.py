@@ -474,7 +474,9 @@ def _step_result(result: Any) -> StepResult:
         ]
     elif isinstance(result, Packages):
         headings = ("Request", "Why there is no package")
-        rows = [(p.request_id, p.why) for p in result.packages if p.action == "refused"]
+        rows = [
+            (p.request_id, p.why) for p in result.packages if p.action in ("refused", "waiting")
+        ]
     elif isinstance(result, RecordedDeployments):
         headings = ("Request", "Recorded", "Servers", "Day", "Serial number")
         rows = [(o.id, o.what, "; ".join(o.servers), o.on, o.serial) for o in result.recorded]

@@ -8,6 +8,7 @@ import re
 import tempfile
 import time
 import zipfile
+from datetime import datetime
 
 import openpyxl
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.base.shown import spreadsheets
+from lyncnb.base.shown.origin import Origin
 from lyncnb.base.shown.spreadsheets import Form, Sheet, fitting, neutralise, to_csv, to_xlsx
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
@@ -120,7 +122,21 @@ def test_xlsx_bytes_do_not_depend_on_the_time():
     first = to_xlsx([_sheet(("a", 1))], title="t")
     time.sleep(2.1)  # a ZIP entry's time has steps of two seconds
     assert to_xlsx([_sheet(("a", 1))], title="t") == first
-    assert "2000-01-01T00:00:00Z" in _xml(first)
+    assert "dcterms:created" not in _xml(first)  # no date is better than a wrong one
+
+
+def test_xlsx_says_who_made_it_and_when():
+    """Author and dates are properties of the file; the margin of each sheet has all of it."""
+    origin = Origin(deployment="A & B", planner="Ana Li", made_on="2026-12-01 08:00 UTC")
+    made = to_xlsx([_sheet(("a", 1))], title="t", origin=origin)
+    book = openpyxl.load_workbook(io.BytesIO(made))
+    assert (book.properties.creator, book.properties.created) == (
+        "Ana Li",
+        datetime(2026, 12, 1, 8),
+    )
+    footer = book["Certificates"].oddFooter
+    assert "A && B · Planner: Ana Li · Created: 2026-12-01 08:00 UTC" in footer.left.text
+    assert footer.right.text == "Page &P of &N"
 
 
 def test_xlsx_is_made_in_memory_alone(monkeypatch, tmp_path):

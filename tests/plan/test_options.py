@@ -171,7 +171,7 @@ def test_the_file_may_say_little():
         (b'[subject]\norg = "x"', 'there is no option "subject.org"', "subject.organization?"),
         (b"[key]\nsize = 2048", 'there is no option "key.size"', "the options in this section are algorithm and bits"),
         (b"issuers = {}", 'there is no option "issuers"', "did you mean [issuer]?"),
-        (b"xyz = 1", 'there is no option "xyz"', "the options are product, profile"),
+        (b"xyz = 1", 'there is no option "xyz"', "the options are title, planner, product"),
         (b'issuer = "public"', 'issuer is "public"', "write [issuer] on a separate line"),
         (b"[key]\nbits = 1024", "option key: 1024 is not a valid RSA key size", ""),
         (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is not a valid key algorithm", ""),

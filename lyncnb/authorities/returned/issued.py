@@ -356,12 +356,15 @@ class IssuedCertificates(Table, Told):
             if number
         )
         refused = sum(certificate.has_errors for certificate in self.certificates)
+        waiting = f"{count_of(len(self.waiting), 'request')} waiting"
+        if not self.certificates and not self.files:
+            return f"no certificates received, {waiting}"
+        told = told or ("as planned" if self.certificates else "")
         return (
             f"{count_of(len(self.certificates), 'certificate')} matched in "
             f"{count_of(len(self.files), 'file')}"
-            f"{f', {refused:,} of them refused' if refused else ''}, "
-            f"{count_of(len(self.waiting), 'request')} "
-            f"waiting; {told or 'as planned'}"
+            f"{f', {refused:,} of them refused' if refused else ''}, {waiting}"
+            f"{f'; {told}' if told else ''}"
         )
 
     def to_text(self) -> str:

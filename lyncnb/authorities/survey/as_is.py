@@ -13,6 +13,7 @@ from datetime import date
 from typing import ClassVar
 
 from ...base.records import Told, told_values
+from ...base.shown.origin import UNKNOWN, Origin
 from ...base.shown.report import (
     Report,
     ReportKind,
@@ -209,6 +210,7 @@ class AsIs(Table):
     unplanned: tuple[UnplannedCertificate, ...]
     files: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    origin: Origin = UNKNOWN
 
     @property
     def exit_status(self) -> int:
@@ -250,6 +252,7 @@ def as_is_report(found: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
     return Report(
         kind=kind,
         about=found.product,
+        origin=found.origin,
         summary=found.summary(),
         parts=[
             Sentence(found.summary()),

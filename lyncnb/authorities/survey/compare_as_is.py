@@ -19,6 +19,7 @@ from ...pki.certificates import Certificate, moment_of, name_text
 from ...pki.chain import Issuers, Path, is_signed_by
 from ...plan.acceptances import accepted_codes
 from ...plan.model import CertificatePlan, planned_entry
+from ...plan.totals import origin_of
 from ...request_folder.generations import compromised_keys
 from ...request_folder.manifest import read_manifest
 from ...rules.findings import Finding
@@ -115,10 +116,12 @@ def compare_as_is(
     roots = judged.roots(
         one.certificate.sha256 for one in planned if one.certificate and one.is_good
     )
+    now_text = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return AsIs(
         product=plan.rules.product,
         plan_sha256=plan.sha256,
-        made_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        made_at=now_text,
+        origin=origin_of(plan, judged_on=day, made_on=now_text[:10]),
         judged_on=day,
         planned=planned,
         unplanned=tuple(_list_unplanned(planned, judged)),

@@ -56,6 +56,7 @@ def trust_report(trust: TrustPlan) -> Report:
     return Report(
         kind=TRUST_FILE,
         about=trust.source,
+        origin=trust.origin,
         summary=repr(trust),
         parts=parts,
         document=lambda: _build_document(trust),

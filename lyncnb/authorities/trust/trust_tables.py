@@ -13,6 +13,7 @@ from functools import cache
 from typing import ClassVar, NamedTuple
 
 from ...base.records import Told
+from ...base.shown.origin import UNKNOWN, Origin
 from ...base.shown.tables import (
     ROWS_SHOWN,
     PlanMark,
@@ -294,6 +295,7 @@ class TrustPlan(Table):
     presentations: tuple[Presentation, ...]
     required: tuple[RequiredCa, ...]
     statements: tuple[TrustRule, ...]
+    origin: Origin = UNKNOWN
 
     def shown(self) -> Presentations:
         """Return the presented certificates as a table."""

@@ -13,6 +13,7 @@ from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, Any
 
 from .documents import linked_parts
+from .origin import Origin
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,6 +42,7 @@ def _create_environment() -> Environment:
     )
     made.filters["breakable"] = breakable
     made.filters["whole_days"] = whole_days
+    made.filters["css_text"] = css_text
     made.globals["linked_parts"] = linked_parts
     return made
 
@@ -67,6 +69,14 @@ def breakable(text: object) -> Markup:
     marked = _LONG_HASH.sub("\\g<0>\0", marked) if len(marked) > _HASH_DIGITS else marked
     escaped = str(markupsafe.escape(marked.rstrip("\0")))
     return markupsafe.Markup(escaped.replace("\0", "<wbr>"))
+
+
+def css_text(text: object) -> Markup:
+    """Escape a text as a string of a style sheet: it cannot end the string or the style sheet."""
+    from markupsafe import Markup
+
+    plain = (c if c.isalnum() or c in " .-" else f"\\{ord(c):x} " for c in str(text))
+    return Markup(f'"{"".join(plain)}"')
 
 
 @lru_cache(maxsize=1024)  # Most certificates on a page have the same text.
@@ -106,7 +116,7 @@ def render(template: str, **values: Any) -> str:
     return _create_environment().get_template(template).render(values).replace("\0", "")
 
 
-def to_page(title: str, parts: Iterable[str]) -> str:
+def to_page(title: str, parts: Iterable[str], *, origin: Origin | None = None) -> str:
     """Create a page that needs no other file from escaped HTML.
 
     Parameters
@@ -117,6 +127,8 @@ def to_page(title: str, parts: Iterable[str]) -> str:
         HTML from functions such as :func:`lyncnb.base.shown.tables.rows_to_html`. This function
         does
         not escape it again, so it must not come from anywhere else.
+    origin : Origin, optional
+        Its source: shown below the heading, and on each printed sheet.
 
     Returns
     -------
@@ -125,4 +137,10 @@ def to_page(title: str, parts: Iterable[str]) -> str:
     """
     from markupsafe import Markup
 
-    return render("base/shown/parts.html.j2", title=title, parts=[Markup(part) for part in parts])
+    return render(
+        "base/shown/parts.html.j2",
+        title=title,
+        origin=origin.line if origin else "",
+        running=origin.line if origin else "",
+        parts=[Markup(part) for part in parts],
+    )

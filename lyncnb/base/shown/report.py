@@ -16,6 +16,7 @@ from ..disk.outputs import OutputKind, Test, check_suffix, first_line, is_page, 
 from ..records import json_value
 from .figure import Figure
 from .html_page import to_page
+from .origin import UNKNOWN, Origin
 from .spreadsheets import Sheet, to_csv, to_xlsx
 from .tables import Column, escape_markdown, folded, headings_of, paragraph, rows_of, rows_to_html
 from .tables import to_markdown as table_to_markdown
@@ -127,6 +128,8 @@ class Report:
         Returns the paragraphs for a terminal: lines or a table.
     own : mapping of str to callable, optional
         By file name extension, a function that writes a special format, such as a calendar.
+    origin : Origin, optional
+        The deployment, planner, table and dates, for every document and printed sheet.
     """
 
     kind: ReportKind
@@ -136,6 +139,7 @@ class Report:
     document: Callable[[], Mapping[str, object]]
     text: Callable[[], Iterable[Iterable[str] | ReportTable]]
     own: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    origin: Origin = UNKNOWN
 
 
 def report_kind(
@@ -230,11 +234,12 @@ def _write_xlsx(report: Report) -> bytes:
         Sheet(title=table.formats[".xlsx"], columns=tuple(table.headings()), rows=table.rows)
         for table in _select_tables(report, ".xlsx")
     ]
-    return to_xlsx(sheets, title=report.kind.title)
+    return to_xlsx(sheets, title=report.kind.title, origin=report.origin)
 
 
 def _write_markdown(report: Report) -> bytes:
     texts = [f"# {report.kind.title}\n"]
+    texts += [f"{escape_markdown(report.origin.line)}\n"] if report.origin.line else []
     for part in report.parts:
         if ".md" not in part.formats:
             continue
@@ -248,7 +253,8 @@ def _write_markdown(report: Report) -> bytes:
 
 
 def _write_page(report: Report) -> bytes:
-    return _encode_lines(to_page(f"{report.kind.title}: {report.about}", parts_html(report.parts)))
+    title, parts = f"{report.kind.title}: {report.about}", parts_html(report.parts)
+    return _encode_lines(to_page(title, parts, origin=report.origin))
 
 
 def _write_json(report: Report) -> bytes:

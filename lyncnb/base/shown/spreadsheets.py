@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from .origin import UNKNOWN, Origin
 from .tables import cell_text
 
 # Characters that can start a formula are = + - @ TAB CR LF (OWASP, "CSV Injection"), and the full-
@@ -157,7 +158,7 @@ def _format_csv_line(row: Sequence[Any]) -> str:
     return '"' + '","'.join(fields) + '"\r\n'
 
 
-def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
+def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) -> bytes:
     """Return sheets as an XLSX workbook that contains text and numbers, but no formulas.
 
     Web addresses are text, except for :attr:`Sheet.links`.
@@ -171,6 +172,8 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
         every page.
     title : str
         The title of the document.
+    origin : Origin, optional
+        Its source, for the properties of the file and for each printed sheet.
 
     Returns
     -------
@@ -197,10 +200,12 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str) -> bytes:
         )
         for sheet in sheets
     )
-    frame = ZipFile(io.BytesIO(_build_frame(layouts, title)))
+    frame = ZipFile(io.BytesIO(_build_frame(layouts, title, origin)))
     with frame, ZipFile(buffer, "w", ZIP_DEFLATED) as packed:
         for name in frame.namelist():
             entry, part = _make_entry(name), frame.read(name)
+            if name == _PROPERTIES and origin.created is None:
+                part = _DATES.sub(b"", part)  # No date is better than a wrong one.
             match = _SHEET_FILE.fullmatch(name)
             if match is None:
                 packed.writestr(entry, part)
@@ -221,11 +226,13 @@ def _make_entry(name: str) -> ZipInfo:
 
 # The title, headings, column widths, form, and links of a sheet.
 _Layout = tuple[str, tuple[str, ...], tuple[int, ...], Form | None, tuple[str, ...]]
+_PROPERTIES = "docProps/core.xml"
+_DATES = re.compile(rb"<dcterms:(created|modified)\b[^>]*>[^<]*</dcterms:\1>")
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 
 
 @lru_cache(maxsize=8)  # A folder's workbook is often written again with other rows.
-def _build_frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
+def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> bytes:
     """Return a workbook with headings and layout, and a blank row in place of the rows."""
     import xlsxwriter
 
@@ -233,7 +240,8 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
     # Without this option, the library writes temporary files, which remain if the process is
     # killed.
     with xlsxwriter.Workbook(buffer, {"in_memory": True}) as workbook:
-        workbook.set_properties({"title": title, "created": _CREATED})
+        created = origin.created or _CREATED
+        workbook.set_properties({"title": title, "author": origin.author, "created": created})
         heading = workbook.add_format(
             {"bold": True, "valign": "top", "text_wrap": True, "bottom": 1, "bg_color": "#EEF1F5"}
         )
@@ -248,7 +256,7 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str) -> bytes:
         for name, columns, widths, form, links in layouts:
             body = text if form else wrapped
             worksheet = workbook.add_worksheet(name)
-            _lay_out_for_paper(worksheet)
+            _lay_out_for_paper(worksheet, origin.line)
             for column, width in enumerate(widths):
                 worksheet.set_column(column, column, width, body if form else None)
             worksheet.freeze_panes(1, 1)
@@ -301,13 +309,15 @@ def column_letters(column: int) -> str:
 _A4 = 9  # The number for A4 in the XLSX format.
 
 
-def _lay_out_for_paper(worksheet: Any) -> None:
+def _lay_out_for_paper(worksheet: Any, line: str) -> None:
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
     worksheet.fit_to_pages(1, 0)  # The sheet is one page wide, with any number of pages.
     worksheet.repeat_rows(0)
     worksheet.set_margins(left=0.35, right=0.35, top=0.45, bottom=0.6)
-    worksheet.set_footer("&L&A&RPage &P of &N")
+    # A footer has at most 255 characters; "&" begins a code, and "&&" is the character.
+    words = line.replace("&", "&&")[:180]
+    worksheet.set_footer(f"&L&A{' · ' * bool(words)}{words}&RPage &P of &N")
 
 
 # This thread makes many small writes and seldom releases the interpreter lock, so a notebook would

@@ -17,10 +17,11 @@ from typing import NamedTuple, Protocol
 
 from ...base.renewal_days import ANY_DAY, RenewalTerms
 from ...base.shown.documents import named_documents
+from ...base.shown.origin import UNKNOWN, Origin
 from ...base.shown.tables import count_of, first_of
 from ...plan.model import NO_TYPE
 from ...plan.spellings import Spelling
-from ...rules.findings import Finding
+from ...rules.findings import Finding, FindingGroup, grouped
 from ...rules.model import NameRule
 from ..timeline_figure import DatedFact
 
@@ -424,9 +425,8 @@ class Ask:
     anchor: str = ""
 
     def row(self, say: Callable[[str], str]) -> tuple[str, str, str, str]:
-        """Return who, what, by when and where, for a document that lists notices as findings."""
-        where = "Findings" if self.anchor == "notices" else self.where
-        return say(self.who), self.what, self.when, say(where)
+        """Return who, what, by when and where, in the language of `say`."""
+        return say(self.who), self.what, self.when, say(self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -479,8 +479,8 @@ class Summary:
     """The complete content of a summary.
 
     ``asks``, ``folder_changed`` and the state of each member come from the requests of a folder;
-    the rest comes from the plan. ``judged_on`` is the evaluation date of the findings, and
-    ``saved`` the saved plan whose approval sheet is the last page. ``facts`` are the plan's events.
+    the rest comes from the plan. ``origin`` says who made it, of what and for which day, and
+    ``saved`` is the plan whose approval sheet is the last page. ``facts`` are the plan's events.
     ``left_out`` counts the certificates of the plan that are not in ``blocks``. ``reasons`` are the
     rules that require the names of the blocks. ``approval`` lists which saved plan the folder's
     requests come from and who approved it, a heading and a text each.
@@ -504,8 +504,8 @@ class Summary:
     left_out: int = 0
     valid_for: str = AS_LONG_AS_GIVEN  # the requested validity, in words
     folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC; "" without a folder
+    origin: Origin = UNKNOWN
     asks: tuple[Ask, ...] = ()
-    judged_on: date | None = None
     saved: SavedFile | None = None
     reasons: tuple[NameRule, ...] = ()
     lang: str = "en"  # of titles
@@ -575,6 +575,10 @@ UNSIGNED = (
 
 def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield the facts on the cover: a heading and a text each."""
+    origin = dict(summary.origin.facts())
+    for name in ("Deployment", "Planner", "Table"):
+        if name in origin:
+            yield name, origin[name]
     first, *others = summary.sip_domains or ("none",)
     yield "SIP domains", ", ".join([f"{first} (the default)" if others else first, *others])
     sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
@@ -586,13 +590,15 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "Requested at set-up", f"{which}; all others are requested in advance"
     day = summary.planned_issue_date or "no date is set yet"
     yield "To be issued on", f"{day}; valid for {summary.valid_for}"
-    if summary.judged_on:
-        yield "Evaluated for", f"{summary.judged_on}: findings are by the rules of this day"
+    if summary.origin.judged_on:
+        yield "Evaluated for", f"{summary.origin.judged_on}: findings are by the rules of this day"
     if summary.saved:
         yield "Saved plan", f"{summary.saved.name}, sha256sum {summary.saved.sha256}"
     yield from summary.approval
     if summary.folder_changed:
         yield "As of", f"{summary.folder_changed}, when the requests last changed"
+    elif "Created" in origin:
+        yield "Created", origin["Created"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -617,8 +623,7 @@ def approval_sheet(summary: Summary) -> ApprovalSheet | None:
 def _approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[str, str]]:
     yield "Saved plan", saved.name
     yield "sha256sum", saved.sha256
-    if summary.judged_on:
-        yield "Evaluated for", f"{summary.judged_on}"
+    yield from summary.origin.facts()
     yield "Certificates", summary.totals
     counted = {
         name: sum(len(block.members) for block in blocks)
@@ -658,6 +663,23 @@ def shortened(summary: Summary, most: int) -> Summary:
     if shown == total:
         return summary
     return replace(summary, blocks=tuple(kept), left_out=total - shown)
+
+
+#: The headings of what was found: by severity, notices apart.
+FINDINGS, NOTICES = "Findings", "Notices"
+
+
+def findings_and_notices(
+    findings: Iterable[Finding], shown: int
+) -> tuple[tuple[tuple[str, list[FindingGroup]], ...], int]:
+    """Group findings under their headings, the first `shown`; and count all groups."""
+    groups = grouped(findings)
+    told = groups[:shown]
+    parts = (
+        (FINDINGS, [one for one in told if one.severity != "notice"]),
+        (NOTICES, [one for one in told if one.severity == "notice"]),
+    )
+    return tuple(part for part in parts if part[1]), len(groups)
 
 
 def code_of(finding: Finding) -> str:

@@ -12,7 +12,7 @@ from ...base.shown.languages import translator
 from ...base.shown.tables import count_of
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.spellings import spellings
-from ...plan.totals import totals, why_none
+from ...plan.totals import origin_of, totals, why_none
 from ...rules.findings import Finding
 from ...rules.model import NameRule, Rules
 from ..figures import figure
@@ -62,17 +62,18 @@ def summarise(
     """
     blocks = _blocks(plan, findings)
     domains = tuple(map(str, plan.topology.sip_domains))
+    origin = origin_of(plan, judged_on=getattr(findings, "judged_on", None))
     summary = Summary(
         title=f"{TITLE}{plan.rules.title}",
         product=plan.rules.title,
-        deployment=domains[0] if domains else "",
+        deployment=origin.deployment,
+        origin=origin,
         sip_domains=domains,
         lang=plan.options.lang,
         terms=plan.options.renewal_terms,
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
         roles=tuple(_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,
-        judged_on=getattr(findings, "judged_on", None),
         valid_for=_valid_for(plan),
         totals="" if table_only else totals(plan, findings),
         # The edit that fixes a finding is for the planner's files, not for readers.

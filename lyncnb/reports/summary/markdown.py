@@ -7,8 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from ...base.shown.languages import translator
 from ...base.shown.tables import escape_markdown, left_out, to_markdown
 from ...plan import spellings
-from ...rules.findings import grouped
-from .content import LEAD, STORY, Block, ServerLine, Summary, approval_sheet, cover_facts
+from .content import (
+    LEAD,
+    STORY,
+    Block,
+    ServerLine,
+    Summary,
+    approval_sheet,
+    cover_facts,
+    findings_and_notices,
+)
 from .page import request_lists, what_is_left_out
 
 
@@ -39,14 +47,13 @@ def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
         yield _heading("Who does what", say)
         rows = [ask.row(say) for ask in summary.asks]
         yield to_markdown(_titles(say, "Who", "What", "By when", "See"), rows)
-    groups = grouped(summary.findings)
-    found = groups[:rows_shown]
-    if found:
-        yield _heading("Findings", say)
-        lines = [(one.severity, one.places, one.paragraph, one.hint) for one in found]
+    parts, number = findings_and_notices(summary.findings, rows_shown)
+    for heading, groups in parts:
+        yield _heading(heading, say)
+        lines = [(one.severity, one.places, one.paragraph, one.hint) for one in groups]
         yield to_markdown(_titles(say, "Severity", "About", "What was found", "What to do"), lines)
-    if len(groups) > len(found):
-        yield left_out(len(found), len(groups)) + "\n"
+    if number > rows_shown:
+        yield left_out(rows_shown, number) + "\n"
     if summary.spellings:
         yield _heading(spellings.HEADING, say)
         yield to_markdown(_titles(say, *spellings.COLUMNS), [one.row for one in summary.spellings])

@@ -133,6 +133,7 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         say=say,
         page_language=page_language(summary.lang),
         title=summary.title,
+        running=summary.origin.line,
         s=summary,
         lead=LEAD,
         facts=list(cover_facts(summary)),

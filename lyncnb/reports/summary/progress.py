@@ -78,8 +78,10 @@ def with_requests(
             )
             for block in blocks
         )
-    changed = _last_change(records.values())
+    changed = last_change(records.values())
     told = replace(summary, blocks=blocks, findings=findings, folder_changed=changed)
+    if changed:
+        told = replace(told, origin=replace(summary.origin, made_on=changed))
     facts = tuple(_facts(told)) if summary.picture else summary.facts
     return replace(told, asks=tuple(tasks(told)), facts=facts)
 
@@ -209,7 +211,8 @@ def _covered(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     )
 
 
-def _last_change(records: Iterable[Request]) -> str:
+def last_change(records: Iterable[Request]) -> str:
+    """Return when the requests last changed, e.g. ``2026-12-01 08:00 UTC``; "" for none."""
     times = (time for one in records for time in _times(one))
     last = max(times, default="")
     return f"{last[:10]} {last[11:16]} UTC" if last else ""

@@ -12,8 +12,16 @@ from ...base.shown.languages import page_language, translated, translator
 from ...base.shown.tables import cell_text, left_out
 from ...errors import PlanError
 from ...plan import spellings
-from ...rules.findings import grouped
-from .content import LEAD, STORY, Block, ServerLine, Summary, approval_sheet, cover_facts
+from .content import (
+    LEAD,
+    STORY,
+    Block,
+    ServerLine,
+    Summary,
+    approval_sheet,
+    cover_facts,
+    findings_and_notices,
+)
 from .page import facts_of_all, request_lists, server_groups, what_is_left_out
 
 if TYPE_CHECKING:
@@ -51,7 +59,7 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
             hint='run: pip install "lyncnb[docx]"; or write .html and print it',
         ) from None
     document = docx.Document()
-    _set_page(document, summary.title, summary.lang)
+    _set_page(document, summary)
     say = translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
     document.add_heading(summary.title_in(say) + domain, level=0)
@@ -87,10 +95,11 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
     return to_zip(from_zip(buffer.getvalue()))  # python-docx gives every part today's date
 
 
-def _set_page(document: Document, title: str, language: str) -> None:
+def _set_page(document: Document, summary: Summary) -> None:
     from docx.oxml.ns import qn
     from docx.shared import Mm, Pt
 
+    language = summary.lang
     if language == "zh-TW":  # otherwise a program may use another region's glyphs
         defaults = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
         defaults.set(qn("w:eastAsia"), language)
@@ -111,18 +120,25 @@ def _set_page(document: Document, title: str, language: str) -> None:
     normal = document.styles["Normal"]
     normal.font.size = Pt(9)
     normal.paragraph_format.space_after = Pt(3)
-    _number_pages(section)
-    properties = document.core_properties
-    properties.title, properties.author, properties.comments = title, "", ""
-    properties.created = properties.modified = _CREATED
+    _number_pages(section, summary.origin.line)
+    properties, created = document.core_properties, summary.origin.created
+    properties.title, properties.comments = summary.title, ""
+    properties.author = properties.last_modified_by = summary.origin.author
+    properties.created = properties.modified = created or _CREATED
+    if created is None:  # no date is better than a wrong one
+        for name in ("created", "modified"):
+            one = properties._element.find(qn(f"dcterms:{name}"))
+            properties._element.remove(one)
 
 
-def _number_pages(section: Section) -> None:
+def _number_pages(section: Section, line: str) -> None:
     from docx.oxml.ns import qn
     from docx.oxml.parser import OxmlElement
 
     paragraph = section.footer.paragraphs[0]
     paragraph.alignment = 2  # right
+    if line:
+        paragraph.add_run(f"{_text(line)} · ")
     for text, field in (("Page ", "PAGE"), (" of ", "NUMPAGES")):
         paragraph.add_run(text)
         number = OxmlElement("w:fldSimple")
@@ -134,13 +150,14 @@ def _findings(document: Document, summary: Summary, shown: int) -> None:
     if not summary.findings:
         return
     say = translator(summary.lang)
-    document.add_heading(say("Findings"), level=1)
-    groups = grouped(summary.findings)
-    rows = [(one.severity, one.paragraph, one.hint) for one in groups[:shown]]
     columns = tuple(map(say, ("Severity", "What was found", "What to do")))
-    _table(document, columns, rows, widths=(16, 114, 50))
-    if len(groups) > shown:
-        document.add_paragraph(left_out(shown, len(groups)))
+    parts, number = findings_and_notices(summary.findings, shown)
+    for heading, groups in parts:
+        document.add_heading(say(heading), level=1)
+        rows = [(one.severity, one.paragraph, one.hint) for one in groups]
+        _table(document, columns, rows, widths=(16, 114, 50))
+    if number > shown:
+        document.add_paragraph(left_out(shown, number))
 
 
 def _servers(document: Document, summary: Summary, shown: int) -> None:

@@ -46,7 +46,7 @@ def summary_workbook(summary: Summary) -> bytes:
         for sheet in map(partial(_without_numbers, summary), sheets_of(summary))
         if next(iter(sheet.rows()), None) is not None
     ]
-    return to_xlsx(told, title=summary.title)
+    return to_xlsx(told, title=summary.title, origin=summary.origin)
 
 
 def _without_numbers(summary: Summary, sheet: Sheet) -> Sheet:

@@ -36,7 +36,7 @@ DEPLOYMENT = {
     "strict_dns": "choice",
 }
 # The order of groups, and of fields whose order in the form differs from the file.
-_GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows")
+_GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows", "Documents")
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
           "autodiscover_internal_extra_domains", "internal_only_sip_domains",
