@@ -37,6 +37,7 @@ from ..request_folder.manifest import (
     save_manifest,
     timestamp,
 )
+from ..request_folder.plan_file import deployment_of
 from ..request_folder.recovery_key import arm, renew_lists
 from ..request_folder.request_record import PackageRecord, RequestRecord, package_names
 from ..rules.procedure import Encryption, PackageRules, package_rules
@@ -217,6 +218,7 @@ def _sort_out(
 ) -> tuple[list[_Job], list[Package]]:
     """Separate the packages to make from those that exist or cannot be made."""
     rules = package_rules(rules_on_record(manifest.product, sha256=manifest.product_sha256))
+    deployment = deployment_of(issued.bundle.folder, manifest)
     ready, settled = [], []
     for record in manifest.requests:
         if record.state == "retired":
@@ -231,7 +233,7 @@ def _sort_out(
             usages=record.plan.usages,
             target_os=target,
             encryption=encryption.title,
-            friendly_name=_friendly_name(record, one) if one else "",
+            friendly_name=_friendly_name(record, one, deployment) if one else "",
             action="written",
             why=encryption.why,
         )
@@ -248,7 +250,9 @@ def _sort_out(
             action = "waiting" if is_waiting else "refused"
             settled.append(replace(package, file="", action=action, why=objection))
         elif _is_there(issued.bundle.folder, record, one, package, encryption, passwords):
-            settled.append(replace(package, action="kept"))
+            made = record.package
+            name = made.friendly_name if made else package.friendly_name
+            settled.append(replace(package, action="kept", friendly_name=name))
         else:
             ready.append(_Job(record=record, issued=one, encryption=encryption, package=package))
     return ready, settled
@@ -306,14 +310,14 @@ def _elsewhere(record: RequestRecord) -> str:
     )
 
 
-def _friendly_name(record: RequestRecord, one: IssuedCertificate) -> str:
+def _friendly_name(record: RequestRecord, one: IssuedCertificate, deployment: str) -> str:
     """Return a certificate's friendly name for the store of its servers; it must be unique there.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
     plan = record.plan
     whose = (
-        plan.servers[0] if plan.servers and plan.shared_by == "server" else plan.pool or plan.role
+        plan.servers[0] if plan.servers and plan.shared_by == "server" else plan.pool or deployment
     )
     what = "+".join(plan.usages) or plan.role
     return f"{whose} {what} {one.not_before:%Y-%m-%d} {one.thumbprint[:8]}"

@@ -54,6 +54,8 @@ def _build_entry(work: DayWork, forecast: Forecast) -> DayEntry:
         "change": f"Install {number} on {_count_servers(work.entries)}",
     }[work.what]
     summary += f" (by {last} at the latest)" if last and last > work.day else ""
+    if forecast.origin.deployment:
+        summary += f" · {forecast.origin.deployment}"
     mornings = [work.day - _DAY]
     if last and last - _DAY > work.day:
         mornings.append(last - _DAY)

@@ -45,8 +45,9 @@ class PlanOnDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _WorkOptions:
-    """The lead times and working days in the options of a saved plan."""
+    """The deployment, lead times and working days in the options of a saved plan."""
 
+    title: Line = ""
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
@@ -94,17 +95,30 @@ def renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
     the default terms apply.
     """
     try:
+        said = _read_options(folder, manifest)
+        return RenewalTerms(
+            {"" if name == "all" else name: days for name, days in said.lead_days.items()},
+            read_work_days(said.freezes, said.windows),
+        )
+    except OptionsError:
+        return ANY_DAY
+
+
+def deployment_of(folder: Path, manifest: Manifest) -> str:
+    """Return the name of a folder's deployment: the plan's title, else the name of its table."""
+    table = re.split(r"[/\\]", manifest.table.name)[-1] if manifest.table else ""
+    return _read_options(folder, manifest).title or table.rpartition(".")[0] or folder.name
+
+
+def _read_options(folder: Path, manifest: Manifest) -> _WorkOptions:
+    """Read the options of the plan on record; the defaults where there is none."""
+    try:
         found = _OPTIONS.search(read_plan_bytes(folder, manifest))
         options = parse_json(found[1]) if found else {}
-        said = RecordReader(PLAN_NAME, is_json=True).record(_WorkOptions, options)
-        if said is not None:
-            return RenewalTerms(
-                {"" if name == "all" else name: days for name, days in said.lead_days.items()},
-                read_work_days(said.freezes, said.windows),
-            )
-    except (BundleError, NotJson, OptionsError):
-        pass  # The status reports a plan that is missing or was changed.
-    return ANY_DAY
+    except (BundleError, NotJson):  # status reports a plan that is missing or was altered
+        options = {}
+    said = RecordReader(PLAN_NAME, is_json=True).record(_WorkOptions, options)
+    return said or _WorkOptions()
 
 
 def plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:

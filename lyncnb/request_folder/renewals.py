@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, overload
 
@@ -19,9 +19,10 @@ from ..base.shown.tables import Table, columns
 from ..errors import ArgumentError
 from .bundle import RequestBundle, open_requests
 from .generations import Generations, Held, generations_of
-from .plan_file import renewal_terms
+from .plan_file import deployment_of, renewal_terms
 from .request_record import IssuedRecord, read_time
 
+_MORNING = timedelta(hours=8)  # 8:00 in the time zone of the reader
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
 #: The kind of file that :func:`write_renewals` writes.
@@ -36,7 +37,8 @@ class Renewal:
     """A certificate in use: order the next one on ``renew_from``, before ``not_after`` (UTC).
 
     ``under_way`` is the stage of its successor, or blank if none was requested. ``key_holder`` is
-    the computer that has the private key if the folder does not have it.
+    the computer that has the private key if the folder does not have it. ``number`` is that of the
+    certificate in the folder, 0 if it has none, and ``deployment`` the name of the deployment.
     """
 
     request_id: str
@@ -50,6 +52,16 @@ class Renewal:
     recorded_at: datetime
     key_holder: str = ""
     under_way: str = ""
+    number: int = 0
+    deployment: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name the certificate and its deployment, e.g. ``Contoso: certificate 12, OAuth``."""
+        number = f"certificate {self.number}" if self.number else "certificate"
+        is_oauth = "OAuthTokenIssuer" in self.usages
+        what = f"{number}, {'OAuth' if is_oauth else self.subject}"
+        return f"{self.deployment}: {what}" if self.deployment else what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -93,25 +105,24 @@ class Renewals(Table, Sequence[Renewal]):
         Returns
         -------
         bytes
-            RFC 5545, with one all-day event per certificate from the first to the last renewal
-            date, and a reminder on the first date. The same certificates give the same bytes. An
+            RFC 5545, with one all-day event per certificate on the first renewal date, and a
+            reminder at 8:00. The same certificates give the same bytes. An
             event keeps its UID, so a new import updates the event instead of adding a second one.
         """
         return write_calendar(_PRODUCT, map(_build_entry, self.items))
 
 
 def _build_entry(renewal: Renewal) -> DayEntry:
-    first = renewal.renew_from
-    words = f"Renew certificate {renewal.subject}"
+    words = f"Renew {renewal.title}"
     return DayEntry(
         uid=f"{renewal.request_id}-{renewal.serial}@lyncnb",
         stamp=renewal.recorded_at,
-        first=first,
-        last=max(renewal.not_after.date(), first),
-        summary=f"{words} (until {renewal.not_after:%Y-%m-%d})",
+        first=renewal.renew_from,
+        last=renewal.renew_from,
+        summary=f"{words} (valid until {renewal.not_after:%Y-%m-%d})",
         lines=_describe_renewal(renewal),
         reminder=words,
-        moments=(timedelta(0),),
+        moments=(_MORNING,),
     )
 
 
@@ -168,8 +179,9 @@ def list_renewals(
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
     lives = (generations_of(request) for request in opened.requests if request.state != "retired")
     terms = renewal_terms(opened.folder, opened.manifest)
+    name = deployment_of(opened.folder, opened.manifest)
     items = [
-        _build_renewal(life, held, terms, share)
+        replace(_build_renewal(life, held, terms, share), deployment=name)
         for life in lives
         if (held := life.held) is not None
     ]
@@ -193,6 +205,7 @@ def _build_renewal(life: Generations, held: Held, terms: RenewalTerms, share: fl
         recorded_at=read_time(came),
         key_holder=record.key_holder,
         under_way=record.active_state if life.under_way is not None else "",
+        number=record.number,
     )
 
 

@@ -87,7 +87,7 @@ def test_a_saved_plan_is_kept_as_it_is(tmp_path):
     saved = save_plan(plan, tmp_path / "p.json", findings=check_plan(plan, on=TODAY))
     folder = write(saved, tmp_path / "requests", findings=None, accept=OAUTH).folder
     assert (folder / "plan.json").read_bytes() == saved.data
-    assert read_manifest(folder).plans[-1].sha256 == saved.sha256
+    assert read_manifest(folder).plans[-1].shown_sha256 == saved.sha256
 
 
 def test_the_same_plan_on_another_day_changes_no_byte(folder, tmp_path):

@@ -69,17 +69,20 @@ def test_bad_share(folder, share):
 
 
 def test_calendar(folder):
-    """The calendar has an all-day event for each, with a reminder and the command."""
+    """A task of one day for each, with a reminder; it names deployment, certificate and command."""
     data = list_renewals(folder, today=TODAY).to_ical()
     calendar = Calendar.from_ical(data)
     events = list(calendar.walk("VEVENT"))
     assert len(events) == len(list_renewals(folder, today=TODAY))
     first = events[0]
     assert first["DTSTART"].dt == date(2027, 1, 22)
-    assert first["DTEND"].dt == date(2027, 2, 21)  # the first day after it
+    assert first["DTEND"].dt == date(2027, 1, 23)  # the first day after it
     assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
-    assert first["SUMMARY"].endswith("(until 2027-02-20)")
+    assert first["SUMMARY"].endswith("(valid until 2027-02-20)")
     renewal = list_renewals(folder, today=TODAY)[0]
+    assert renewal.title in first["SUMMARY"]
+    assert renewal.title.startswith(f"{renewal.deployment}: certificate {renewal.number}, ")
+    assert {alarm["TRIGGER"].dt for alarm in first.walk("VALARM")} == {timedelta(hours=8)}
     assert f"lyncnb renew FOLDER {renewal.request_id} --reason renewal" in first["DESCRIPTION"]
     assert [alarm["ACTION"] for alarm in first.walk("VALARM")] == ["DISPLAY"]
     assert len({event["UID"] for event in events}) == len(events)

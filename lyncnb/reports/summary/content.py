@@ -295,7 +295,8 @@ class Block:
     @property
     def owner(self) -> str:
         """The pool of the block, for example ``eepool01.contoso.net``, or the deployment."""
-        return self.pool or "the whole deployment"
+        is_oauth = "OAuthTokenIssuer" in self.usages
+        return self.pool or f"the whole deployment{' (OAuth)' if is_oauth else ''}"
 
     @property
     def subject_words(self) -> str:
