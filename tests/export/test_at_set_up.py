@@ -154,7 +154,7 @@ def test_an_id_of_no_certificate_is_found():
     """A wrong or outdated id is a notice with the id; a value that is not a list is refused."""
     found = check_plan(planned("FrontEnd-gone-00000000"), on=TODAY)
     (told,) = [one for one in found if one.code == "option-changes-nothing"]
-    assert 'at_set_up for "FrontEnd-gone-00000000"' in told.message
+    assert 'at_set_up contains "FrontEnd-gone-00000000"' in told.message
     assert not [o for o in check_plan(planned(EE02), on=TODAY) if o.code == told.code]
     with pytest.raises(OptionsError, match="at_set_up"):
         PlanOptions(at_set_up="FrontEnd-x")
